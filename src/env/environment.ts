@@ -1,0 +1,67 @@
+/**
+ * What an environment is: Gymnasium's interface without its allocations. Observations are written into the caller's
+ * array, and `step` returns one object that the environment owns and overwrites.
+ *
+ * An episode is its seed and its actions: an environment must be deterministic given both, so that a checkpoint, a clip
+ * and a resumed run can all be rebuilt by replaying them.
+ */
+
+export interface Box {
+  readonly kind: 'box';
+  /** Bounds of each element; ±Infinity where there is none. `low.length` is the number of elements. */
+  readonly low: Float32Array;
+  readonly high: Float32Array;
+}
+
+export interface Discrete {
+  readonly kind: 'discrete';
+  /** Actions are 0 … n − 1. */
+  readonly n: number;
+}
+
+export type Space = Box | Discrete;
+
+/** One step's outcome. The environment owns it and overwrites it at the next step. */
+export interface Outcome {
+  reward: number;
+  /** The task itself ended (a fall, a goal): nothing comes after, its value is 0. */
+  terminated: boolean;
+  /** The time limit cut the episode: the state still has a value. */
+  truncated: boolean;
+}
+
+export interface Environment {
+  readonly id: string;
+  readonly observationSpace: Box;
+  readonly actionSpace: Space;
+  /** Steps after which an episode is truncated. */
+  readonly maxEpisodeSteps: number;
+  /** Return from which the task counts as solved, where its authors named one. */
+  readonly rewardThreshold?: number;
+  /** Frames a second when a clip is played. */
+  readonly framesPerSecond: number;
+  /** Starts an episode. The same seed gives the same episode. Writes the first observation into `observation`. */
+  reset(seed: number, observation: Float32Array): void;
+  /** Acts. A discrete action is one number, a box action one number an element (the environment clips it). */
+  step(action: ArrayLike<number>, observation: Float32Array): Outcome;
+  /** A picture of the present state. */
+  frame(): Frame;
+}
+
+/** How many numbers an element of a space has: a discrete action is one number. */
+export const sizeOf = (space: Space): number => (space.kind === 'discrete' ? 1 : space.low.length);
+
+/**
+ * A picture as vector shapes, far smaller than pixels and sharp at any size. Coordinates are in units of the frame:
+ * x from 0 to `width`, y from 0 (top) to `height`. Drawn in order, later shapes over earlier ones.
+ */
+export interface Frame {
+  width: number;
+  height: number;
+  shapes: Shape[];
+}
+
+export type Shape =
+  | { kind: 'polygon'; points: number[]; fill: string }
+  | { kind: 'line'; points: number[]; stroke: string; width: number }
+  | { kind: 'circle'; x: number; y: number; radius: number; fill: string };

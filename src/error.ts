@@ -1,0 +1,13 @@
+/** The one error class. `message` says what was wrong, what was expected and what was got; `hint` says what to do. */
+export class HeedError extends Error {
+  override readonly name = 'HeedError';
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.hint = options.hint;
+  }
+}
+
+/** The message of anything thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
