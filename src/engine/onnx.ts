@@ -1,0 +1,152 @@
+/**
+ * Writes a graph of plain data as an ONNX model: the bytes that ONNX Runtime loads.
+ *
+ * IR version 9; operators of `ai.onnx` opset 18 and `com.microsoft` 1. Nothing here checks that operators and shapes fit
+ * together: ONNX Runtime does when it loads the model.
+ */
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { HeedError } from '../error.ts';
+import {
+  type AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataType as DataType,
+  ModelProtoSchema,
+  type TensorProtoSchema,
+  type ValueInfoProtoSchema,
+} from './onnx_pb.ts';
+
+export type DType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8' | 'uint32' | 'float16';
+
+/** A number is an integer; a real number is wrapped, since JavaScript cannot tell 1 from 1.0 and ONNX does. */
+export type Attribute = number | { float: number } | string | number[] | { floats: number[] };
+
+export interface GraphNode {
+  op: string;
+  /** '' is `ai.onnx`; the other is 'com.microsoft'. */
+  domain: string;
+  /** Names of values; '' is an optional input left out. */
+  inputs: string[];
+  /** Names of values; '' is an optional output left out. */
+  outputs: string[];
+  attributes: Record<string, Attribute>;
+}
+
+export interface GraphValue {
+  name: string;
+  dtype: DType;
+  /** A string names a dimension whose size is known when the graph runs. */
+  shape: (number | string)[];
+}
+
+export interface Initializer {
+  name: string;
+  dtype: DType;
+  shape: number[];
+  /** The elements in row-major order and the machine's (little-endian) bytes. Written as they are, whatever the view's type. */
+  data: ArrayBufferView;
+}
+
+export interface ModelGraph {
+  /** In an order in which every value is made before it is used. */
+  nodes: GraphNode[];
+  inputs: GraphValue[];
+  outputs: GraphValue[];
+  initializers: Initializer[];
+}
+
+const IR_VERSION = 9n;
+const OPSETS = [
+  { domain: '', version: 18n },
+  { domain: 'com.microsoft', version: 1n },
+];
+const MAX_BYTES = 2 ** 31 - 1; // protobuf's limit on one message
+
+const ELEMENTS: Record<DType, { type: DataType; bytes: number }> = {
+  float32: { type: DataType.FLOAT, bytes: 4 },
+  int64: { type: DataType.INT64, bytes: 8 },
+  int32: { type: DataType.INT32, bytes: 4 },
+  bool: { type: DataType.BOOL, bytes: 1 },
+  uint8: { type: DataType.UINT8, bytes: 1 },
+  uint32: { type: DataType.UINT32, bytes: 4 },
+  float16: { type: DataType.FLOAT16, bytes: 2 },
+};
+
+/**
+ * The model as protobuf bytes.
+ *
+ * @throws HeedError when an integer attribute or a dimension is not an integer, when an initializer's data does not fill its
+ *   shape, or when the initializers exceed the 2 GiB that protobuf can hold.
+ */
+export function encodeModel(graph: ModelGraph): Uint8Array {
+  const constantBytes = graph.initializers.reduce((sum, { data }) => sum + data.byteLength, 0);
+  if (constantBytes > MAX_BYTES) {
+    throw new HeedError(`The initializers are ${constantBytes} bytes; an ONNX model holds at most ${MAX_BYTES}.`, {
+      hint: 'Make large weights inputs of the graph.',
+    });
+  }
+  const model = create(ModelProtoSchema, {
+    irVersion: IR_VERSION,
+    opsetImport: OPSETS,
+    producerName: 'heed',
+    graph: {
+      name: 'graph',
+      node: graph.nodes.map((node, index) => ({
+        name: `${node.op}_${index}`, // what errors and profiles of ONNX Runtime show
+        opType: node.op,
+        domain: node.domain,
+        input: node.inputs,
+        output: node.outputs,
+        attribute: Object.entries(node.attributes).map(([name, value]) => attribute(node.op, name, value)),
+      })),
+      input: graph.inputs.map(valueInfo),
+      output: graph.outputs.map(valueInfo),
+      initializer: graph.initializers.map(tensor),
+    },
+  });
+  return toBinary(ModelProtoSchema, model);
+}
+
+function attribute(op: string, name: string, value: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
+  const what = `attribute '${name}' of ${op}`;
+  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) };
+  if (typeof value === 'number') return { name, type: AttributeType.INT, i: integer(value, what) };
+  if (Array.isArray(value)) return { name, type: AttributeType.INTS, ints: value.map((v) => integer(v, what)) };
+  if ('floats' in value) return { name, type: AttributeType.FLOATS, floats: value.floats };
+  return { name, type: AttributeType.FLOAT, f: value.float };
+}
+
+function valueInfo({ name, dtype, shape }: GraphValue): MessageInitShape<typeof ValueInfoProtoSchema> {
+  const dim = shape.map((size) =>
+    typeof size === 'string'
+      ? { value: { case: 'dimParam' as const, value: size } }
+      : { value: { case: 'dimValue' as const, value: dimension(size, name) } },
+  );
+  return { name, type: { value: { case: 'tensorType', value: { elemType: ELEMENTS[dtype].type, shape: { dim } } } } };
+}
+
+function tensor({ name, dtype, shape, data }: Initializer): MessageInitShape<typeof TensorProtoSchema> {
+  const dims = shape.map((size) => dimension(size, name));
+  const expected = shape.reduce((product, size) => product * size, ELEMENTS[dtype].bytes);
+  if (data.byteLength !== expected) {
+    throw new HeedError(
+      `Initializer '${name}' of ${dtype} [${shape}] needs ${expected} bytes, got ${data.byteLength}.`,
+      { hint: 'Give its elements in a typed array of that type (int64: BigInt64Array; bool: Uint8Array).' },
+    );
+  }
+  const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { name, dataType: ELEMENTS[dtype].type, dims, rawData };
+}
+
+const SYMBOLIC = 'Name a dimension that is not known yet with a string.';
+
+function dimension(size: number, name: string): bigint {
+  if (size < 0) throw new HeedError(`A dimension of '${name}' is ${size}; expected 0 or more.`, { hint: SYMBOLIC });
+  return integer(size, `dimension of '${name}'`, SYMBOLIC);
+}
+
+const REAL = 'Write a real number as { float } or { floats }.';
+
+function integer(value: number, what: string, hint = REAL): bigint {
+  if (!Number.isSafeInteger(value)) throw new HeedError(`The ${what} must be an integer, got ${value}.`, { hint });
+  return BigInt(value);
+}
