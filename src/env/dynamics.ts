@@ -1,0 +1,94 @@
+/**
+ * What every environment here has in common, in one place: the time limit, the check of the action, and refusing to
+ * step before a reset or after the end. A task supplies only its dynamics.
+ */
+
+import { HeedError } from '../error.ts';
+import { type Environment, type Frame, type Outcome, type Space, sizeOf } from './environment.ts';
+
+/** A task without a time limit. */
+export interface Dynamics extends Omit<Environment, 'reset' | 'step'> {
+  /** Draws the first state of an episode. */
+  start(seed: number): void;
+  /** Moves on by one step; sets `outcome.reward` and `outcome.terminated`. The action has been checked, not clipped. */
+  advance(action: ArrayLike<number>, outcome: Outcome): void;
+  observe(observation: Float32Array): void;
+  frame(): Frame;
+}
+
+/** An environment whose whole state is a few numbers, open to be read and set (after a `reset`). */
+export type StateEnvironment = Environment & { readonly state: Float64Array };
+
+/**
+ * Gives dynamics a time limit and checks. `terminated` and `truncated` are never both set: an episode that ends in its
+ * last allowed step was not cut.
+ *
+ * `reset` throws HeedError when the observation has the wrong size; `step` when no episode is under way or the action
+ * is of the wrong size, not finite, or not one of the discrete actions.
+ */
+export function withTimeLimit(dynamics: Dynamics): Environment {
+  const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = dynamics;
+  const outcome: Outcome = { reward: 0, terminated: false, truncated: false };
+  const observationSize = sizeOf(observationSpace);
+  const actionSize = sizeOf(actionSpace);
+  const actions = actionSpace.kind === 'discrete' ? actionSpace.n : 0;
+  let steps = 0;
+  let running = false;
+
+  const isValid = (action: ArrayLike<number>): boolean => {
+    if (action.length !== actionSize) return false;
+    if (actions > 0) return action[0] >>> 0 === action[0] && action[0] < actions;
+    for (let i = 0; i < actionSize; i++) if (!Number.isFinite(action[i])) return false;
+    return true;
+  };
+
+  return {
+    id,
+    observationSpace,
+    actionSpace,
+    maxEpisodeSteps,
+    rewardThreshold,
+    framesPerSecond,
+    reset(seed, observation) {
+      if (observation.length !== observationSize) {
+        throw new HeedError(
+          `${id}: expected room for an observation of ${observationSize} numbers, got ${observation.length}`,
+          { hint: 'make it with new Float32Array(sizeOf(environment.observationSpace))' },
+        );
+      }
+      dynamics.start(seed);
+      dynamics.observe(observation);
+      outcome.reward = 0;
+      outcome.terminated = false;
+      outcome.truncated = false;
+      steps = 0;
+      running = true;
+    },
+    step(action, observation) {
+      if (!running) {
+        throw new HeedError(`${id}: expected an episode under way, got a step before a reset or after the end`, {
+          hint: 'call reset(seed, observation) to start the next episode',
+        });
+      }
+      if (!isValid(action)) throw badAction(id, actionSpace, action);
+      outcome.terminated = false;
+      dynamics.advance(action, outcome);
+      dynamics.observe(observation);
+      steps++;
+      outcome.truncated = steps >= maxEpisodeSteps && !outcome.terminated;
+      running = !outcome.terminated && !outcome.truncated;
+      return outcome;
+    },
+    frame: () => dynamics.frame(),
+  };
+}
+
+function badAction(id: string, space: Space, action: ArrayLike<number>): HeedError {
+  const expected =
+    space.kind === 'discrete'
+      ? `one whole number from 0 to ${space.n - 1}`
+      : `${space.low.length} finite number${space.low.length === 1 ? '' : 's'}`;
+  return new HeedError(`${id}: expected an action of ${expected}, got [${Array.from(action).join(', ')}]`, {
+    hint: 'a policy that gives NaN has usually diverged: lower its learning rate, or look at its last observations',
+  });
+}

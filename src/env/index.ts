@@ -1,0 +1,11 @@
+/** Environments: what an agent acts in. */
+
+export { acrobot } from './acrobot.ts';
+export { cartPole } from './cartpole.ts';
+export { type Dynamics, type StateEnvironment, withTimeLimit } from './dynamics.ts';
+export * from './environment.ts';
+export { environmentIds, makeEnvironment } from './make.ts';
+export { mountainCar } from './mountain-car.ts';
+export { mountainCarContinuous } from './mountain-car-continuous.ts';
+export { pendulum } from './pendulum.ts';
+export { createVectorEnvironment, type Episode, replay, type VectorEnvironment, type VectorState } from './vector.ts';
