@@ -1,0 +1,141 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import ts from 'typescript';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HeedError } from './error.ts';
+import { writeFileAtomic } from './files.ts';
+import { random } from './random.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'heed-files-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A child is plain Node, which may know no TypeScript: it runs this module compiled. */
+function compileForChild(to: string): string {
+  for (const name of ['error', 'files']) {
+    const { outputText } = ts.transpileModule(readFileSync(new URL(`./${name}.ts`, import.meta.url), 'utf8'), {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
+    });
+    writeFileSync(join(to, `${name}.mjs`), outputText.replaceAll(/'\.\/(\w+)\.ts'/g, "'./$1.mjs'"));
+  }
+  return join(to, 'files.mjs');
+}
+
+const thrown = (act: () => unknown): HeedError => {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(HeedError);
+    return error as HeedError;
+  }
+  throw new Error('expected an error');
+};
+
+describe('writeFileAtomic', () => {
+  it('writes text, bytes and parts, and replaces what was there', () => {
+    const path = join(folder, 'a.txt');
+    writeFileAtomic(path, 'naïve 🙂');
+    expect(readFileSync(path, 'utf8')).toBe('naïve 🙂');
+    writeFileAtomic(path, new Uint8Array([1, 2, 3]));
+    expect([...readFileSync(path)]).toEqual([1, 2, 3]);
+    writeFileAtomic(path, [new Uint8Array([4]), new Uint8Array(0), new Uint8Array([5, 6])]);
+    expect([...readFileSync(path)]).toEqual([4, 5, 6]);
+    expect(readdirSync(folder)).toEqual(['a.txt']);
+  });
+
+  it('keeps the old file and removes the temporary when the data fails on the way', () => {
+    const path = join(folder, 'b.txt');
+    writeFileAtomic(path, 'old');
+    const broken = function* () {
+      yield new Uint8Array(1000);
+      throw new RangeError('the source broke');
+    };
+    expect(() => writeFileAtomic(path, broken())).toThrow(RangeError);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('names the path and what to do when a folder is missing, a folder is in the way or a file is on the way', () => {
+    const missing = thrown(() => writeFileAtomic(join(folder, 'none', 'c.txt'), 'x'));
+    expect(missing.message).toContain(join(folder, 'none', 'c.txt'));
+    expect(missing.hint).toContain('create the folder');
+    mkdirSync(join(folder, 'sub'));
+    expect(thrown(() => writeFileAtomic(join(folder, 'sub'), 'x')).hint).toContain('path of a file');
+    writeFileSync(join(folder, 'plain'), '');
+    expect(thrown(() => writeFileAtomic(join(folder, 'plain', 'c.txt'), 'x')).message).toContain('not a folder');
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('says so when a folder may not be written', (context) => {
+    if (process.platform !== 'linux') return context.skip('needs /proc');
+    const error = thrown(() => writeFileAtomic('/proc/heed.txt', 'x')); // even root may not write there
+    expect(error.message).toContain('"/proc/heed.txt"');
+  });
+
+  it.skipIf(process.platform === 'win32')('leaves the old file when a write stops half way (file size limit)', () => {
+    const path = join(folder, 'limited.bin');
+    writeFileAtomic(path, 'old');
+    const script = `
+      import { writeFileAtomic } from ${JSON.stringify(compileForChild(folder))};
+      try { writeFileAtomic(${JSON.stringify(path)}, new Uint8Array(1 << 20)); }
+      catch (error) { console.log(error.name, error.message, error.hint); }`;
+    const child = ['-c', 'ulimit -f 8; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+    const said = execFileSync('sh', child, { encoding: 'utf8' });
+    expect(said).toMatch(/^HeedError Could not write ".*limited\.bin": the file would be larger than allowed\. Raise/);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('leaves the old file when the disk is full', (context) => {
+    const disk = join(folder, 'disk');
+    mkdirSync(disk);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' });
+    } catch {
+      return context.skip('mounting a small disk needs root');
+    }
+    try {
+      const path = join(disk, 'a.bin');
+      writeFileAtomic(path, 'old');
+      const error = thrown(() => writeFileAtomic(path, new Uint8Array(1 << 20)));
+      expect(error.message).toBe(`Could not write "${path}": the disk is full.`);
+      expect(error.hint).toContain(`Free space on the disk that holds "${disk}"`);
+      expect(readFileSync(path, 'utf8')).toBe('old');
+      expect(readdirSync(disk)).toEqual(['a.bin']);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
+  });
+
+  it('leaves a whole file, old or new, when the process is killed at any moment', async () => {
+    const path = join(folder, 'killed.bin');
+    const length = 300_000;
+    writeFileAtomic(path, new Uint8Array(length).fill(1));
+    const script = `
+      import { writeFileAtomic } from ${JSON.stringify(compileForChild(folder))};
+      console.log('ready');
+      for (let n = 1; ; n = (n % 250) + 1) {
+        const half = new Uint8Array(${length / 2}).fill(n);
+        writeFileAtomic(${JSON.stringify(path)}, [half, half]);
+      }`;
+    const moments = random(0, 'kill');
+    for (let round = 0; round < 12; round++) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(child.stdout, 'data');
+      await sleep(moments.integer(40));
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      const bytes = readFileSync(path);
+      expect(bytes.length).toBe(length);
+      expect(bytes.every((byte) => byte === bytes[0])).toBe(true);
+    }
+  });
+});

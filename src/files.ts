@@ -1,0 +1,102 @@
+/** Writing files so that a crash, a kill or a full disk leaves either the old file or the new one, whole. */
+
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { HeedError, messageOf } from './error.ts';
+
+/** One write call carries at most 2 GiB − 4 KiB on Linux; Node refuses more than 2 GiB − 1. */
+const LONGEST_WRITE = 2 ** 30;
+
+/**
+ * Replaces the file at `path` as a whole: a temporary file in the same folder, synced, renamed over the old one, and the
+ * folder synced. Whoever reads `path`, even after a power cut, finds the old bytes or the new. An iterable is
+ * written part by part, so that a large file needs no second copy in memory.
+ *
+ * Throws a HeedError that names the path when the system refuses; the temporary file is then removed and the old
+ * file untouched. What the iterable itself throws passes through.
+ */
+export function writeFileAtomic(path: string, data: Uint8Array | string | Iterable<Uint8Array>): void {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  const parts = typeof data === 'string' ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
+  let file: number | undefined;
+  let created = false;
+  try {
+    file = openSync(temporary, 'wx');
+    created = true;
+    for (const part of parts) writeAll(file, part);
+    fsyncSync(file);
+    closeSync(file);
+    file = undefined;
+    renameSync(temporary, path);
+  } catch (error) {
+    if (file !== undefined) closeSync(file);
+    if (created) rmSync(temporary, { force: true });
+    throw isSystemError(error) ? fileError(error, 'write', path) : error;
+  }
+  syncFolder(dirname(path));
+}
+
+/** Writes every byte at the file's present position (the end, for a file opened to append). */
+export function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(file, bytes, done, Math.min(bytes.length - done, LONGEST_WRITE));
+  }
+}
+
+/** Makes the names in a folder durable: a rename survives a power cut only after this. */
+export function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return; // Windows opens no folder as a file; its journal keeps the rename
+  let file: number | undefined;
+  try {
+    file = openSync(folder, 'r');
+    fsyncSync(file);
+  } catch (error) {
+    // some network and FUSE file systems know no fsync of a folder
+    if (!isSystemError(error) || !['EINVAL', 'ENOTSUP', 'ENOSYS'].includes(error.code!)) {
+      throw fileError(error, 'sync', folder);
+    }
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+const REASONS: Record<string, [reason: string, hint: (path: string) => string]> = {
+  ENOSPC: [
+    'the disk is full',
+    (path) => `Free space on the disk that holds "${dirname(path)}", or choose another folder.`,
+  ],
+  EDQUOT: [
+    'your disk quota is used up',
+    (path) => `Free some of your space, or choose a folder other than "${dirname(path)}".`,
+  ],
+  EFBIG: [
+    'the file would be larger than allowed',
+    () => 'Raise the file size limit (ulimit -f), or choose another disk.',
+  ],
+  EACCES: [
+    'permission denied',
+    (path) => `Give this user the right to "${path}" and its folder, or choose another folder.`,
+  ],
+  EPERM: [
+    'permission denied',
+    (path) => `Give this user the right to "${path}" and its folder, or choose another folder.`,
+  ],
+  EROFS: ['the file system is read-only', () => 'Choose a folder on a disk that can be written.'],
+  ENOENT: ['no such file or folder', (path) => `Check the path, or create the folder "${dirname(path)}" first.`],
+  ENOTDIR: ['a part of the path is a file, not a folder', () => 'Check the path.'],
+  EISDIR: ['it is a folder, not a file', () => 'Give the path of a file.'],
+  EMFILE: ['too many files are open', () => 'Raise the limit of open files (ulimit -n).'],
+};
+
+/** What the system said about a file, as a HeedError that names the path; a HeedError stays as it is. */
+export function fileError(error: unknown, verb: string, path: string): HeedError {
+  if (error instanceof HeedError) return error;
+  const [reason, hint] = REASONS[(isSystemError(error) && error.code) || ''] ?? [messageOf(error), undefined];
+  return new HeedError(`Could not ${verb} "${path}": ${reason}.`, { hint: hint?.(path), cause: error });
+}
+
+/** Whether the operating system refused (an error with a code such as ENOSPC). */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && typeof (error as NodeJS.ErrnoException).code === 'string';
+}
