@@ -1,0 +1,110 @@
+/**
+ * Dimensions of traced tensors: a number, or a polynomial of symbols with integer coefficients, kept as a canonical
+ * string ("batch", "2*batch*time", "past+time", "time+-1"), so that equal dimensions are equal strings.
+ */
+import { HeedError } from '../error.ts';
+
+export type Dim = number | string;
+export type Shape = readonly Dim[];
+
+/** monomial ("a*b", '' for the constant) → coefficient */
+type Polynomial = Map<string, number>;
+
+function parse(dim: Dim): Polynomial {
+  if (typeof dim === 'number') return new Map([['', dim]]);
+  const terms: Polynomial = new Map();
+  for (const term of dim.split('+')) {
+    let coefficient = 1;
+    const symbols: string[] = [];
+    for (const factor of term.split('*')) {
+      const text = factor.trim();
+      if (/^-?\d+$/.test(text)) coefficient *= Number(text);
+      else if (/^[A-Za-z_]\w*$/.test(text)) symbols.push(text);
+      else throw new HeedError(`"${dim}" is not a dimension`, { hint: 'use a whole number or a name such as "batch"' });
+    }
+    const key = symbols.sort().join('*');
+    terms.set(key, (terms.get(key) ?? 0) + coefficient);
+  }
+  return terms;
+}
+
+function format(terms: Polynomial): Dim {
+  const kept = [...terms]
+    .filter(([, c]) => c !== 0)
+    .sort(([a], [b]) => (b === '' ? -1 : a === '' ? 1 : a < b ? -1 : 1));
+  if (kept.length === 0) return 0;
+  if (kept.length === 1 && kept[0][0] === '') return kept[0][1];
+  return kept.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
+}
+
+export function addDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a + b;
+  const sum = parse(a);
+  for (const [key, c] of parse(b)) sum.set(key, (sum.get(key) ?? 0) + c);
+  return format(sum);
+}
+
+export function multiplyDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  const product: Polynomial = new Map();
+  for (const [ka, ca] of parse(a)) {
+    for (const [kb, cb] of parse(b)) {
+      const key = [...ka.split('*'), ...kb.split('*')].filter(Boolean).sort().join('*');
+      product.set(key, (product.get(key) ?? 0) + ca * cb);
+    }
+  }
+  return format(product);
+}
+
+/** a ÷ b where b is one term that divides every term of a; undefined where it does not. */
+export function divideDims(a: Dim, b: Dim): Dim | undefined {
+  const divisor = [...parse(b)];
+  if (divisor.length !== 1 || divisor[0][1] === 0) return undefined;
+  const [symbols, coefficient] = divisor[0];
+  const quotient: Polynomial = new Map();
+  for (const [key, c] of parse(a)) {
+    if (c % coefficient !== 0) return undefined;
+    const left = key.split('*').filter(Boolean);
+    for (const symbol of symbols.split('*').filter(Boolean)) {
+      const at = left.indexOf(symbol);
+      if (at < 0) return undefined;
+      left.splice(at, 1);
+    }
+    quotient.set(left.join('*'), c / coefficient);
+  }
+  return format(quotient);
+}
+
+export const canonical = (dim: Dim): Dim => (typeof dim === 'number' ? dim : format(parse(dim)));
+export const product = (dims: Shape): Dim => dims.reduce(multiplyDims, 1);
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
+export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`;
+
+/** The terms of a dimension, for building its value at run time: [symbols, coefficient] each. */
+export const termsOf = (dim: Dim): [string[], number][] =>
+  [...parse(dim)].map(([key, c]) => [key.split('*').filter(Boolean), c]);
+
+/** The number a dimension stands for, given its symbols. */
+export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>): number {
+  if (typeof dim === 'number') return dim;
+  let total = 0;
+  for (const [names, coefficient] of termsOf(dim)) {
+    total += names.reduce((value, name) => {
+      if (symbols[name] === undefined) throw new HeedError(`the size of dimension "${name}" is not known`);
+      return value * symbols[name];
+    }, coefficient);
+  }
+  return total;
+}
+
+/** NumPy's broadcasting; a symbol equals only itself. Undefined where the shapes do not fit. */
+export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
+  const out: Dim[] = [];
+  for (let i = Math.max(a.length, b.length); i > 0; i--) {
+    const x = a[a.length - i] ?? 1;
+    const y = b[b.length - i] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) return undefined;
+    out.push(x === 1 ? y : x);
+  }
+  return out;
+}

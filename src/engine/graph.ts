@@ -1,0 +1,175 @@
+/**
+ * The traced graph. An op is a function that appends a node and returns the tensor it makes; the node keeps the op's
+ * gradient beside it. Nothing is computed here: `compile` (runtime.ts) turns a graph into a program that runs.
+ */
+import { HeedError } from '../error.ts';
+import { canonical, type Dim, formatShape, type Shape, sameShape, termsOf } from './dims.ts';
+import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
+
+/** A traced tensor: a place in a graph, with a shape and no numbers. */
+export interface Tensor {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/**
+ * The gradient of one node: given the cotangents of its outputs (undefined where nothing depends on one), the
+ * cotangents of its inputs (undefined where there is none).
+ */
+export type Vjp = (cotangents: (Tensor | undefined)[]) => (Tensor | undefined)[];
+
+export interface TracedNode extends GraphNode {
+  readonly inputTensors: (Tensor | undefined)[];
+  readonly outputTensors: Tensor[];
+  readonly vjp: Vjp | undefined;
+}
+
+export interface Graph {
+  readonly nodes: TracedNode[];
+  readonly inputs: Tensor[];
+  readonly constants: Initializer[];
+  /** Which node makes a tensor, by the tensor's name. */
+  readonly producer: Map<string, TracedNode>;
+  /** What was traced before, so that the same op on the same inputs is one node. */
+  readonly known: Map<string, Tensor[]>;
+  count: number;
+}
+
+export const createGraph = (): Graph => ({
+  nodes: [],
+  inputs: [],
+  constants: [],
+  producer: new Map(),
+  known: new Map(),
+  count: 0,
+});
+
+/** "policy.0.weight float32[64, 4]": how errors name a tensor. */
+export const describe = (t: Tensor): string => `${t.name} ${t.dtype}${formatShape(t.shape)}`;
+
+/** A value that the program is given at each run. Dimensions may be symbols: `input(g, 'x', ['batch', 4])`. */
+export function input(graph: Graph, name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
+  const known = graph.inputs.find((t) => t.name === name);
+  const tensor: Tensor = { graph, name, dtype, shape: shape.map(canonical) };
+  if (known) {
+    if (known.dtype === dtype && sameShape(known.shape, tensor.shape)) return known;
+    throw new HeedError(`input "${name}" is declared twice: ${describe(known)} and ${describe(tensor)}`);
+  }
+  if (/^%/.test(name)) throw new HeedError(`input "${name}" starts with %, which is kept for traced tensors`);
+  graph.inputs.push(tensor);
+  return tensor;
+}
+
+const arrayOf = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+  float16: Uint16Array,
+};
+
+/** A value fixed in the program. */
+export function constant(graph: Graph, values: ArrayLike<number>, shape: readonly number[], dtype: DType = 'float32') {
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (values.length !== size) {
+    throw new HeedError(`a constant of shape ${formatShape(shape)} needs ${size} values, got ${values.length}`);
+  }
+  const key =
+    size <= 64 ? `constant ${dtype} ${shape} ${Array.from(values, (v) => (Object.is(v, -0) ? '-0' : v))}` : '';
+  const known = key && graph.known.get(key);
+  if (known) return known[0];
+  const data = dtype === 'int64' ? BigInt64Array.from(Array.from(values, BigInt)) : arrayOf[dtype].from(values);
+  const tensor: Tensor = { graph, name: `%constant_${graph.count++}`, dtype, shape: [...shape] };
+  graph.constants.push({ name: tensor.name, dtype, shape: [...shape], data });
+  if (key) graph.known.set(key, [tensor]);
+  return tensor;
+}
+
+/** A scalar constant of the same dtype as `like`. */
+export const scalar = (like: Tensor, value: number): Tensor => constant(like.graph, [value], [], like.dtype);
+
+export interface Emission {
+  attributes?: Record<string, Attribute>;
+  domain?: string;
+  dtype?: DType;
+  vjp?: Vjp;
+}
+
+/** Appends a node with one output. `vjp` gets the output's cotangent alone. */
+export function emit(
+  op: string,
+  inputs: (Tensor | undefined)[],
+  shape: Shape,
+  options: Omit<Emission, 'vjp'> & { vjp?: (cotangent: Tensor) => (Tensor | undefined)[] } = {},
+): Tensor {
+  const { vjp } = options;
+  return emitMany(op, inputs, [{ shape, dtype: options.dtype }], { ...options, vjp: vjp && (([dy]) => vjp(dy!)) })[0];
+}
+
+/** Appends a node with several outputs. */
+export function emitMany(
+  op: string,
+  inputs: (Tensor | undefined)[],
+  outputs: { shape: Shape; dtype?: DType }[],
+  { attributes = {}, domain = '', vjp }: Emission = {},
+): Tensor[] {
+  const first = inputs.find((t) => t !== undefined)!;
+  const { graph } = first;
+  for (const t of inputs) {
+    if (t && t.graph !== graph) throw new HeedError(`${op}: ${describe(t)} and ${describe(first)} are of two graphs`);
+  }
+  const key = `${domain}:${op} ${inputs.map((t) => t?.name ?? '')} ${JSON.stringify(attributes)} ${outputs.length}`;
+  const known = graph.known.get(key);
+  if (known) return known;
+  const outputTensors = outputs.map(({ shape, dtype }) => ({
+    graph,
+    name: `%${op.toLowerCase()}_${graph.count++}`,
+    dtype: dtype ?? first.dtype,
+    shape,
+  }));
+  const node: TracedNode = {
+    op,
+    domain,
+    attributes,
+    inputs: inputs.map((t) => t?.name ?? ''),
+    outputs: outputTensors.map((t) => t.name),
+    inputTensors: inputs,
+    outputTensors,
+    vjp,
+  };
+  graph.nodes.push(node);
+  for (const t of outputTensors) graph.producer.set(t.name, node);
+  graph.known.set(key, outputTensors);
+  return outputTensors;
+}
+
+/** An int64 vector holding `dims`, read from the graph's inputs where they are symbols. */
+export function shapeTensor(graph: Graph, dims: Shape): Tensor {
+  if (dims.every((d) => typeof d === 'number')) return constant(graph, dims, [dims.length], 'int64');
+  const parts = dims.map((dim) => dimTensor(graph, dim));
+  return parts.length === 1
+    ? parts[0]
+    : emit('Concat', parts, [dims.length], { attributes: { axis: 0 }, dtype: 'int64' });
+}
+
+function dimTensor(graph: Graph, dim: Dim): Tensor {
+  if (typeof dim === 'number') return constant(graph, [dim], [1], 'int64');
+  const terms = termsOf(dim).map(([symbols, coefficient]) => {
+    const factors = symbols.map((symbol) => symbolTensor(graph, symbol));
+    if (coefficient !== 1 || factors.length === 0) factors.push(constant(graph, [coefficient], [1], 'int64'));
+    return factors.reduce((a, b) => emit('Mul', [a, b], [1]));
+  });
+  return terms.reduce((a, b) => emit('Add', [a, b], [1]));
+}
+
+function symbolTensor(graph: Graph, symbol: string): Tensor {
+  for (const source of graph.inputs) {
+    const axis = source.shape.indexOf(symbol);
+    if (axis < 0) continue;
+    return emit('Shape', [source], [1], { attributes: { start: axis, end: axis + 1 }, dtype: 'int64' });
+  }
+  throw new HeedError(`no input has the dimension "${symbol}"`, { hint: 'a symbol must be a dimension of an input' });
+}

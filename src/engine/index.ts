@@ -1,0 +1,8 @@
+export { HeedError } from '../error.ts';
+export type { Dim, Shape } from './dims.ts';
+export { gradients } from './gradient.ts';
+export { constant, createGraph, describe, type Graph, input, type Tensor } from './graph.ts';
+export type { DType } from './onnx.ts';
+export * from './ops/index.ts';
+export { type Binding, type CompileOptions, compile, type Program, type Spec, trace } from './program.ts';
+export { allocate, runtime, Value } from './runtime.ts';

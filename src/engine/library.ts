@@ -1,0 +1,138 @@
+/**
+ * ONNX Runtime's shared library and the functions of its C API that heed calls, through koffi. `OrtApi` is a struct of
+ * function pointers whose order only ever grows at the end (onnxruntime_c_api.h), so an index is as good as a name.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import koffi from 'koffi';
+import { HeedError, messageOf } from '../error.ts';
+
+/** The API version asked for: the oldest that has every operator used here. */
+const API_VERSION = 22;
+const OLDEST_VERSION = '1.22';
+
+// name: [index in OrtApi, C type with f in the name's place]
+const functions = {
+  GetErrorMessage: [2, 'const char *f(void *status)'],
+  CreateSessionFromArray: [8, 'void *f(void *env, const uint8_t *data, size_t size, void *options, _Out_ void **out)'],
+  CreateSessionOptions: [10, 'void *f(_Out_ void **out)'],
+  EnableProfiling: [14, 'void *f(void *options, const char *prefix)'],
+  SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
+  CreateRunOptions: [39, 'void *f(_Out_ void **out)'],
+  CreateTensorWithDataAsOrtValue: [
+    49,
+    'void *f(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
+  ],
+  CreateCpuMemoryInfo: [69, 'void *f(int allocator, int kind, _Out_ void **out)'],
+  ReleaseStatus: [93, 'void f(void *status)'],
+  ReleaseSession: [95, 'void f(void *session)'],
+  ReleaseValue: [96, 'void f(void *value)'],
+  ReleaseSessionOptions: [100, 'void f(void *options)'],
+  CreateEnvWithGlobalThreadPools: [119, 'void *f(int level, const char *id, void *threading, _Out_ void **out)'],
+  DisablePerSessionThreads: [120, 'void *f(void *options)'],
+  CreateThreadingOptions: [121, 'void *f(_Out_ void **out)'],
+  AddFreeDimensionOverrideByName: [124, 'void *f(void *options, const char *name, int64_t size)'],
+  RunWithBinding: [133, 'void *f(void *session, void *options, void *binding)'],
+  CreateIoBinding: [134, 'void *f(void *session, _Out_ void **out)'],
+  ReleaseIoBinding: [135, 'void f(void *binding)'],
+  BindInput: [136, 'void *f(void *binding, const char *name, void *value)'],
+  BindOutput: [137, 'void *f(void *binding, const char *name, void *value)'],
+  SetGlobalIntraOpNumThreads: [147, 'void *f(void *threading, int count)'],
+  SetGlobalInterOpNumThreads: [148, 'void *f(void *threading, int count)'],
+  SetGlobalSpinControl: [149, 'void *f(void *threading, int spin)'],
+  SetGlobalDenormalAsZero: [155, 'void *f(void *threading)'],
+} as const;
+
+/** A pointer into the library; koffi's opaque value. */
+export type Pointer = unknown;
+type ApiFunction = ((...args: unknown[]) => Pointer) & { async: (...args: unknown[]) => void };
+
+export interface Library {
+  /** Where the library lies. */
+  path: string;
+  /** ONNX Runtime's version, such as "1.30.0". */
+  version: string;
+  /** Calls a function and throws what it reports. */
+  check(status: Pointer): void;
+  /** Calls a function whose last argument is an out pointer, and gives that. */
+  out(name: keyof typeof functions, ...args: unknown[]): Pointer;
+  api: Record<keyof typeof functions, ApiFunction>;
+  /** Not used, but kept: koffi unloads a library whose handle is collected, and every function pointer with it. */
+  handle: unknown;
+}
+
+const REINSTALL = 'run "npm ci" (or "npm install onnxruntime-node"), then "heed doctor"';
+
+/** Where the library of the installed onnxruntime-node lies, or what HEED_ONNXRUNTIME names. */
+export function libraryPath(): string {
+  const override = process.env.HEED_ONNXRUNTIME;
+  if (override) {
+    if (existsSync(override)) return override;
+    throw new HeedError(`HEED_ONNXRUNTIME names "${override}", which does not exist`, {
+      hint: 'give the path of an ONNX Runtime shared library, or unset it to use the installed one',
+    });
+  }
+  let folder: string;
+  try {
+    const found = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+    folder = join(dirname(found), 'bin', 'napi-v6', process.platform, process.arch);
+  } catch (cause) {
+    throw new HeedError('the package onnxruntime-node is not installed', { hint: REINSTALL, cause });
+  }
+  const name = existsSync(folder)
+    ? readdirSync(folder).find((file) => /^(lib)?onnxruntime\.(so(\.\d+)*|dll|([\d.]*)dylib)$/.test(file))
+    : undefined;
+  if (!name) {
+    throw new HeedError(`onnxruntime-node has no library for ${process.platform}/${process.arch} in ${folder}`, {
+      hint: 'linux x64 and arm64, macOS arm64 and Windows are supported; elsewhere set HEED_ONNXRUNTIME to a library',
+    });
+  }
+  return join(folder, name);
+}
+
+/** Loads the library and looks up its functions. Throws a HeedError where it is missing, foreign or too old. */
+export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Library {
+  let handle: ReturnType<typeof koffi.load>;
+  let base: Pointer;
+  try {
+    handle = koffi.load(path);
+  } catch (cause) {
+    throw new HeedError(`cannot load "${path}": ${messageOf(cause)}`, { hint: REINSTALL, cause });
+  }
+  try {
+    base = handle.func('void *OrtGetApiBase()')();
+  } catch (cause) {
+    throw new HeedError(`"${path}" is not ONNX Runtime: it has no OrtGetApiBase`, { hint: REINSTALL, cause });
+  }
+  const getApi = koffi.decode(base, 0, 'void *');
+  const getVersion = koffi.decode(base, 8, 'void *');
+  const version: string = koffi.call(getVersion, prototype('const char *f()'));
+  const table = koffi.call(getApi, prototype('void *f(uint32_t version)'), apiVersion);
+  if (!table) {
+    throw new HeedError(
+      `ONNX Runtime ${version} in "${path}" does not offer version ${apiVersion} of its C API: ${OLDEST_VERSION} or later is needed`,
+      { hint: REINSTALL },
+    );
+  }
+  const api = {} as Library['api'];
+  for (const [name, [index, type]] of Object.entries(functions)) {
+    api[name as keyof typeof functions] = koffi.decode(koffi.decode(table, index * 8, 'void *'), prototype(type));
+  }
+  const check = (status: Pointer) => {
+    if (!status) return;
+    const message = api.GetErrorMessage(status) as string;
+    api.ReleaseStatus(status);
+    throw new HeedError(`ONNX Runtime: ${message}`);
+  };
+  const out = (name: keyof typeof functions, ...args: unknown[]) => {
+    const result = [null];
+    check(api[name](...args, result));
+    return result[0];
+  };
+  return { path, version, api, check, out, handle };
+}
+
+let prototypes = 0;
+/** koffi wants a name of its own for each type. */
+const prototype = (type: string) => koffi.proto(type.replace(/\bf\(/, `ort_${prototypes++}(`));

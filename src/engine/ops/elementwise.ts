@@ -1,0 +1,221 @@
+/** Elementwise ops, with NumPy's broadcasting. Each function is the op, its shape rule and its gradient. */
+import { HeedError } from '../../error.ts';
+import { broadcastShapes, type Shape, sameShape } from '../dims.ts';
+import { constant, describe, emit, scalar, shapeTensor, type Tensor } from '../graph.ts';
+import type { DType } from '../onnx.ts';
+
+export type Operand = Tensor | number;
+
+/** Both operands as tensors; a number becomes a scalar of the other's dtype. */
+function pair(op: string, a: Operand, b: Operand): [Tensor, Tensor, Shape] {
+  if (typeof a === 'number' && typeof b === 'number') throw new HeedError(`${op}: one operand must be a tensor`);
+  const x = typeof a === 'number' ? scalar(b as Tensor, a) : a;
+  const y = typeof b === 'number' ? scalar(x, b) : b;
+  if (x.dtype !== y.dtype) {
+    throw new HeedError(`${op}: dtypes differ: ${describe(x)} and ${describe(y)}`, { hint: 'cast() one of them' });
+  }
+  const shape = broadcastShapes(x.shape, y.shape);
+  if (!shape) throw new HeedError(`${op}: shapes do not broadcast: ${describe(x)} and ${describe(y)}`);
+  return [x, y, shape];
+}
+
+/** Sums a cotangent over the axes along which `shape` was broadcast. */
+export function sumTo(dy: Tensor, shape: Shape): Tensor {
+  if (sameShape(dy.shape, shape)) return dy;
+  const lead = dy.shape.length - shape.length;
+  const axes = dy.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
+  const kept = dy.shape.map((d, i) => (axes.includes(i) ? 1 : d));
+  const summed = axes.length === 0 ? dy : reduceSum(dy, axes, kept);
+  if (lead === 0) return summed;
+  return emit('Reshape', [summed, shapeTensor(dy.graph, shape)], shape);
+}
+
+const reduceSum = (x: Tensor, axes: number[], shape: Shape): Tensor =>
+  emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], shape, { attributes: { keepdims: 1 } });
+
+export function add(a: Operand, b: Operand): Tensor {
+  if (b === 0) return a as Tensor;
+  const [x, y, shape] = pair('add', a, b);
+  return emit('Add', [x, y], shape, { vjp: (dy) => [sumTo(dy, x.shape), sumTo(dy, y.shape)] });
+}
+
+export function sub(a: Operand, b: Operand): Tensor {
+  const [x, y, shape] = pair('sub', a, b);
+  return emit('Sub', [x, y], shape, { vjp: (dy) => [sumTo(dy, x.shape), sumTo(neg(dy), y.shape)] });
+}
+
+export function mul(a: Operand, b: Operand): Tensor {
+  if (b === 1) return a as Tensor;
+  if (a === 1) return b as Tensor;
+  const [x, y, shape] = pair('mul', a, b);
+  if (isOne(x) && sameShape(y.shape, shape)) return y;
+  if (isOne(y) && sameShape(x.shape, shape)) return x;
+  return emit('Mul', [x, y], shape, { vjp: (dy) => [sumTo(mul(dy, y), x.shape), sumTo(mul(dy, x), y.shape)] });
+}
+
+const isOne = (t: Tensor): boolean =>
+  t.shape.length === 0 && t.name === t.graph.known.get(`constant ${t.dtype}  1`)?.[0].name;
+
+export function div(a: Operand, b: Operand): Tensor {
+  if (b === 1) return a as Tensor;
+  const [x, y, shape] = pair('div', a, b);
+  const quotient: Tensor = emit('Div', [x, y], shape, {
+    vjp: (dy) => {
+      const dx = div(dy, y);
+      return [sumTo(dx, x.shape), sumTo(neg(mul(dx, quotient)), y.shape)];
+    },
+  });
+  return quotient;
+}
+
+/** The larger of the two; where they are equal the gradient goes to both by halves, as PyTorch's does. */
+export function maximum(a: Operand, b: Operand): Tensor {
+  const [x, y, shape] = pair('maximum', a, b);
+  return emit('Max', [x, y], shape, { vjp: (dy) => splitByOrder(dy, x, y, greater(x, y)) });
+}
+
+/** The smaller of the two; where they are equal the gradient goes to both by halves, as PyTorch's does. */
+export function minimum(a: Operand, b: Operand): Tensor {
+  const [x, y, shape] = pair('minimum', a, b);
+  return emit('Min', [x, y], shape, { vjp: (dy) => splitByOrder(dy, x, y, less(x, y)) });
+}
+
+function splitByOrder(dy: Tensor, x: Tensor, y: Tensor, first: Tensor): Tensor[] {
+  const share = where(equal(x, y), scalar(dy, 0.5), cast(first, dy.dtype));
+  const dx = mul(dy, share);
+  return [sumTo(dx, x.shape), sumTo(sub(dy, dx), y.shape)];
+}
+
+/** x clipped to [low, high]; the gradient passes where x lies within, bounds included, as PyTorch's does. */
+export function clip(x: Tensor, low: number, high: number): Tensor {
+  return emit('Clip', [x, scalar(x, low), scalar(x, high)], x.shape, {
+    vjp: (dy) => [where(logicalAnd(greaterOrEqual(x, low), lessOrEqual(x, high)), dy, scalar(dy, 0))],
+  });
+}
+
+/** x to a constant power. */
+export function pow(x: Tensor, exponent: number): Tensor {
+  if (exponent === 2) return square(x);
+  return emit('Pow', [x, scalar(x, exponent)], x.shape, {
+    vjp: (dy) => [mul(dy, mul(pow(x, exponent - 1), exponent))],
+  });
+}
+
+export const square = (x: Tensor): Tensor => mul(x, x);
+
+/** An elementwise function of one tensor; `derivative` gives dx from dy, x and y. */
+function unary(
+  op: string,
+  x: Tensor,
+  gradient?: (dy: Tensor, y: Tensor) => Tensor,
+  attributes: Record<string, { float: number } | string> = {},
+  domain = '',
+): Tensor {
+  const y: Tensor = emit(op, [x], x.shape, { attributes, domain, vjp: gradient && ((dy) => [gradient(dy, y)]) });
+  return y;
+}
+
+export const neg = (x: Tensor): Tensor => unary('Neg', x, (dy) => neg(dy));
+export const exp = (x: Tensor): Tensor => unary('Exp', x, (dy, y) => mul(dy, y));
+export const log = (x: Tensor): Tensor => unary('Log', x, (dy) => div(dy, x));
+export const sqrt = (x: Tensor): Tensor => unary('Sqrt', x, (dy, y) => div(mul(dy, 0.5), y));
+export const reciprocal = (x: Tensor): Tensor => unary('Reciprocal', x, (dy, y) => neg(mul(dy, square(y))));
+export const abs = (x: Tensor): Tensor => unary('Abs', x, (dy) => mul(dy, sign(x)));
+/** −1, 0 or 1; its gradient is 0 everywhere. */
+export const sign = (x: Tensor): Tensor => unary('Sign', x, (dy) => mul(dy, 0));
+/** Rounded down; its gradient is 0 everywhere. */
+export const floor = (x: Tensor): Tensor => unary('Floor', x, (dy) => mul(dy, 0));
+export const sin = (x: Tensor): Tensor => unary('Sin', x, (dy) => mul(dy, cos(x)));
+export const cos = (x: Tensor): Tensor => unary('Cos', x, (dy) => neg(mul(dy, sin(x))));
+export const erf = (x: Tensor): Tensor =>
+  unary('Erf', x, (dy) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))));
+export const tanh = (x: Tensor): Tensor => unary('Tanh', x, (dy, y) => mul(dy, sub(1, square(y))));
+export const sigmoid = (x: Tensor): Tensor => unary('Sigmoid', x, (dy, y) => mul(dy, mul(y, sub(1, y))));
+/** log(1 + eˣ), without overflow. */
+export const softplus = (x: Tensor): Tensor => unary('Softplus', x, (dy) => mul(dy, sigmoid(x)));
+/** log σ(x), without overflow. */
+export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
+export const relu = (x: Tensor): Tensor => unary('Relu', x, (dy) => where(greater(x, 0), dy, scalar(dy, 0)));
+
+/** x·σ(x) (SiLU, "swish"): ONNX Runtime's QuickGelu with α = 1. */
+export const silu = (x: Tensor): Tensor =>
+  unary(
+    'QuickGelu',
+    x,
+    (dy) => {
+      const s = sigmoid(x);
+      return mul(dy, mul(s, add(mul(x, sub(1, s)), 1)));
+    },
+    { alpha: { float: 1 } },
+    'com.microsoft',
+  );
+
+/** x·Φ(x), exact, by the error function. */
+export const gelu = (x: Tensor): Tensor =>
+  unary(
+    'Gelu',
+    x,
+    (dy) => {
+      const cdf = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
+      const density = mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      return mul(dy, add(cdf, mul(x, density)));
+    },
+    {},
+    'com.microsoft',
+  );
+
+/** GELU's tanh approximation ("gelu_new", GPT-2's). */
+export function geluTanh(x: Tensor): Tensor {
+  const c = Math.sqrt(2 / Math.PI);
+  const inner = mul(add(x, mul(mul(square(x), x), 0.044715)), c);
+  return mul(mul(x, 0.5), add(tanh(inner), 1));
+}
+
+// Comparisons and logic: bool out, no gradient.
+
+function comparison(op: string, a: Operand, b: Operand): Tensor {
+  const [x, y, shape] = pair(op.toLowerCase(), a, b);
+  return emit(op, [x, y], shape, { dtype: 'bool' });
+}
+
+export const greater = (a: Operand, b: Operand): Tensor => comparison('Greater', a, b);
+export const greaterOrEqual = (a: Operand, b: Operand): Tensor => comparison('GreaterOrEqual', a, b);
+export const less = (a: Operand, b: Operand): Tensor => comparison('Less', a, b);
+export const lessOrEqual = (a: Operand, b: Operand): Tensor => comparison('LessOrEqual', a, b);
+export const equal = (a: Operand, b: Operand): Tensor => comparison('Equal', a, b);
+export const logicalAnd = (a: Tensor, b: Tensor): Tensor => comparison('And', a, b);
+export const logicalOr = (a: Tensor, b: Tensor): Tensor => comparison('Or', a, b);
+export const logicalNot = (x: Tensor): Tensor => unary('Not', x);
+export const isNaN = (x: Tensor): Tensor => emit('IsNaN', [x], x.shape, { dtype: 'bool' });
+
+/** a where the condition holds, else b; all three broadcast. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const [x, y, inner] = pair('where', a, b);
+  if (condition.dtype !== 'bool') {
+    throw new HeedError(`where: the condition must be bool, got ${describe(condition)}`, { hint: 'compare it' });
+  }
+  const shape = broadcastShapes(condition.shape, inner);
+  if (!shape) throw new HeedError(`where: shapes do not broadcast: ${[condition, x, y].map(describe).join(', ')}`);
+  return emit('Where', [condition, x, y], shape, {
+    vjp: (dy) => [
+      undefined,
+      sumTo(where(condition, dy, scalar(dy, 0)), x.shape),
+      sumTo(where(condition, scalar(dy, 0), dy), y.shape),
+    ],
+  });
+}
+
+/** To another dtype; the gradient passes between floats and stops elsewhere. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype) return x;
+  const to = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, uint32: 12 }[dtype];
+  const isFloat = (d: DType) => d === 'float32' || d === 'float16';
+  return emit('Cast', [x], x.shape, {
+    attributes: { to },
+    dtype,
+    vjp: (dy) => [isFloat(x.dtype) && isFloat(dtype) ? cast(dy, x.dtype) : undefined],
+  });
+}
+
+/** The same values, through which no gradient flows. */
+export const stopGradient = (x: Tensor): Tensor => emit('Identity', [x], x.shape);

@@ -1,0 +1,80 @@
+/** Reading and writing at indices. Indices are int32 or int64 tensors. */
+import { HeedError } from '../../error.ts';
+import { type Shape, sameShape } from '../dims.ts';
+import { constant, describe, emit, type Tensor } from '../graph.ts';
+import { reshape, zeros } from './shape.ts';
+
+const checkIndices = (op: string, indices: Tensor) => {
+  if (indices.dtype !== 'int32' && indices.dtype !== 'int64') {
+    throw new HeedError(`${op}: indices must be int32 or int64, got ${describe(indices)}`);
+  }
+};
+
+/** Rows of a table: table [n, ...rest], indices [...i] → [...i, ...rest]. An embedding is this. */
+export function gather(table: Tensor, indices: Tensor): Tensor {
+  checkIndices('gather', indices);
+  if (table.shape.length < 1) throw new HeedError(`gather: ${describe(table)} has no rows`);
+  const shape: Shape = [...indices.shape, ...table.shape.slice(1)];
+  return emit('Gather', [table, indices], shape, {
+    attributes: { axis: 0 },
+    vjp: (dy) => [scatterAdd(zeros(table), indices, dy)],
+  });
+}
+
+/** Adds rows to a table at indices: the inverse of gather; rows that come twice are added twice. */
+export function scatterAdd(table: Tensor, indices: Tensor, rows: Tensor): Tensor {
+  checkIndices('scatterAdd', indices);
+  if (!sameShape(rows.shape, [...indices.shape, ...table.shape.slice(1)])) {
+    throw new HeedError(`scatterAdd: rows ${describe(rows)} do not fit ${describe(table)} at ${describe(indices)}`);
+  }
+  const wide =
+    indices.dtype === 'int64'
+      ? indices
+      : emit('Cast', [indices], indices.shape, { attributes: { to: 7 }, dtype: 'int64' });
+  const at = reshape(wide, [...indices.shape, 1]);
+  return emit('ScatterND', [table, at, rows], table.shape, {
+    attributes: { reduction: 'add' },
+    vjp: (dy) => [dy, undefined, gather(dy, indices)],
+  });
+}
+
+/** x at one index along an axis for each place of `indices` (PyTorch's gather): all other axes correspond. */
+export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor {
+  checkIndices('gatherElements', indices);
+  const at = axis < 0 ? axis + x.shape.length : axis;
+  if (indices.shape.length !== x.shape.length || x.shape.some((d, i) => i !== at && d !== indices.shape[i])) {
+    throw new HeedError(`gatherElements: ${describe(indices)} does not fit ${describe(x)} along axis ${axis}`);
+  }
+  return emit('GatherElements', [x, indices], indices.shape, {
+    attributes: { axis: at },
+    vjp: (dy) => [scatterElementsAdd(zeros(x), indices, dy, at)],
+  });
+}
+
+/** Adds values at one index along an axis for each place of `indices`: the inverse of gatherElements. */
+export function scatterElementsAdd(x: Tensor, indices: Tensor, values: Tensor, axis: number): Tensor {
+  checkIndices('scatterElementsAdd', indices);
+  if (!sameShape(indices.shape, values.shape)) {
+    throw new HeedError(`scatterElementsAdd: ${describe(values)} does not fit ${describe(indices)}`);
+  }
+  const at = axis < 0 ? axis + x.shape.length : axis;
+  return emit('ScatterElements', [x, indices, values], x.shape, {
+    attributes: { axis: at, reduction: 'add' },
+    vjp: (dy) => [dy, undefined, gatherElements(dy, indices, at)],
+  });
+}
+
+/** indices [...i] → [...i, depth] of 0 and 1, float32. */
+export function oneHot(indices: Tensor, depth: number): Tensor {
+  checkIndices('oneHot', indices);
+  const { graph } = indices;
+  return emit(
+    'OneHot',
+    [indices, constant(graph, [depth], [1], 'int64'), constant(graph, [0, 1], [2])],
+    [...indices.shape, depth],
+    {
+      attributes: { axis: -1 },
+      dtype: 'float32',
+    },
+  );
+}

@@ -1,0 +1,67 @@
+/** Matrix products. Operands are taken transposed where they lie, so that gradients need no transposes. */
+import { HeedError } from '../../error.ts';
+import { broadcastShapes, product } from '../dims.ts';
+import { describe, emit, type Tensor } from '../graph.ts';
+import { sumTo } from './elementwise.ts';
+import { reshape } from './shape.ts';
+
+export interface MatmulOptions {
+  /** Take the first operand's last two axes transposed. */
+  transposeA?: boolean;
+  transposeB?: boolean;
+  /** The product is multiplied by this. */
+  scale?: number;
+}
+
+/** Batched matrix product [..., m, k] · [..., k, n] → [..., m, n]; leading axes broadcast. */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA: tA = false, transposeB: tB = false, scale = 1 } = options;
+  if (a.shape.length < 2 || b.shape.length < 2) {
+    throw new HeedError(`matmul: ${describe(a)} and ${describe(b)} must have two axes or more`);
+  }
+  const [m, k] = tA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
+  const [k2, n] = tB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!];
+  const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  if (k !== k2 || !batch) {
+    const marks = [tA ? 'ᵀ' : '', tB ? 'ᵀ' : ''];
+    throw new HeedError(`matmul: ${describe(a)}${marks[0]} and ${describe(b)}${marks[1]} do not fit`);
+  }
+  const vjp = (dy: Tensor) => {
+    const da = tA
+      ? matmul(b, dy, { transposeA: tB, transposeB: true, scale })
+      : matmul(dy, b, { transposeB: !tB, scale });
+    const db = tB
+      ? matmul(dy, a, { transposeA: true, transposeB: tA, scale })
+      : matmul(a, dy, { transposeA: !tA, scale });
+    return [sumTo(da, a.shape), sumTo(db, b.shape)];
+  };
+  const shape = [...batch, m, n];
+  if (a.shape.length === 2 && b.shape.length === 2) {
+    const attributes = { transA: Number(tA), transB: Number(tB), alpha: { float: scale } };
+    return emit('Gemm', [a, b], shape, { attributes, vjp });
+  }
+  if (!tA && !tB && scale === 1) return emit('MatMul', [a, b], shape, { vjp });
+  const attributes = { transA: Number(tA), transB: Number(tB), alpha: { float: scale } };
+  return emit('FusedMatMul', [a, b], shape, { attributes, domain: 'com.microsoft', vjp });
+}
+
+/** x·Wᵀ + b for x [..., in], W [out, in], b [out]: one Gemm. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const [out, inner] = weight.shape;
+  if (weight.shape.length !== 2 || x.shape.length < 1 || x.shape.at(-1) !== inner) {
+    throw new HeedError(`linear: ${describe(x)} does not fit the weight ${describe(weight)}`, {
+      hint: 'the last axis of x must equal the second of the weight [out, in]',
+    });
+  }
+  if (bias && (bias.shape.length !== 1 || bias.shape[0] !== out)) {
+    throw new HeedError(`linear: the bias ${describe(bias)} does not fit the weight ${describe(weight)}`);
+  }
+  if (x.shape.length !== 2) {
+    const rows = reshape(x, [product(x.shape.slice(0, -1)), inner]);
+    return reshape(linear(rows, weight, bias), [...x.shape.slice(0, -1), out]);
+  }
+  return emit('Gemm', bias ? [x, weight, bias] : [x, weight], [x.shape[0], out], {
+    attributes: { transB: 1 },
+    vjp: (dy) => [matmul(dy, weight), matmul(dy, x, { transposeA: true }), bias && sumTo(dy, bias.shape)],
+  });
+}

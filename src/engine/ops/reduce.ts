@@ -1,0 +1,106 @@
+/** Reductions over axes, and what is made of them. */
+import { HeedError } from '../../error.ts';
+import { divideDims, product, type Shape } from '../dims.ts';
+import { constant, describe, emit, scalar, shapeTensor, type Tensor } from '../graph.ts';
+import {
+  add,
+  cast,
+  div,
+  equal,
+  exp,
+  greaterOrEqual,
+  log,
+  mul,
+  square,
+  stopGradient,
+  sub,
+  where,
+} from './elementwise.ts';
+import { expand, reshape } from './shape.ts';
+
+export interface ReduceOptions {
+  /** Axes to reduce, negative from the end; all of them where absent. */
+  axes?: readonly number[];
+  /** Keep the reduced axes with size 1. */
+  keepDims?: boolean;
+}
+
+function reducedShape(op: string, x: Tensor, { axes, keepDims = false }: ReduceOptions) {
+  const rank = x.shape.length;
+  const chosen = (axes ?? x.shape.map((_, i) => i)).map((a) => {
+    if (!Number.isInteger(a) || a < -rank || a >= rank) throw new HeedError(`${op}: no axis ${a} in ${describe(x)}`);
+    return a < 0 ? a + rank : a;
+  });
+  const kept: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
+  return { axes: chosen, kept, shape: keepDims ? kept : x.shape.filter((_, i) => !chosen.includes(i)), keepDims };
+}
+
+function reduce(op: string, x: Tensor, options: ReduceOptions, gradient: (dyKept: Tensor, yKept: Tensor) => Tensor) {
+  const { axes, kept, shape, keepDims } = reducedShape(op, x, options);
+  if (axes.length === 0) return x;
+  const y: Tensor = emit(op, [x, constant(x.graph, axes, [axes.length], 'int64')], shape, {
+    attributes: { keepdims: keepDims ? 1 : 0 },
+    vjp: (dy) => [gradient(reshape(dy, kept), reshape(y, kept))],
+  });
+  return y;
+}
+
+export const sum = (x: Tensor, options: ReduceOptions = {}): Tensor =>
+  reduce('ReduceSum', x, options, (dy) => expand(dy, x.shape));
+
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce('ReduceMean', x, options, (dy) => expand(div(dy, countRatio(x, dy)), x.shape));
+}
+
+/** How many elements of x there are for one of y: a number where it is known, else a scalar read at run time. */
+function countRatio(x: Tensor, y: Tensor): Tensor | number {
+  const ratio = divideDims(product(x.shape), product(y.shape));
+  if (typeof ratio === 'number') return ratio;
+  const size = (t: Tensor) => cast(emit('Size', [t], [], { dtype: 'int64' }), 'float32');
+  return div(size(x), size(y));
+}
+
+/** The largest element; where several are equal the gradient goes to each in equal shares. */
+export const max = (x: Tensor, options: ReduceOptions = {}): Tensor => extreme('ReduceMax', x, options);
+/** The smallest element; where several are equal the gradient goes to each in equal shares. */
+export const min = (x: Tensor, options: ReduceOptions = {}): Tensor => extreme('ReduceMin', x, options);
+
+const extreme = (op: string, x: Tensor, options: ReduceOptions): Tensor =>
+  reduce(op, x, options, (dy, y) => {
+    const chosen = cast(equal(x, y), 'float32');
+    return mul(div(dy, sum(chosen, { axes: options.axes, keepDims: true })), chosen);
+  });
+
+/** Population variance (divided by n). */
+export function variance(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return mean(square(sub(x, mean(x, { axes: options.axes, keepDims: true }))), options);
+}
+
+/** log Σ exp, shifted by the largest element so that it neither overflows nor loses the small ones. */
+export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const shift = stopGradient(max(x, { axes: options.axes, keepDims: true }));
+  const total = add(log(sum(exp(sub(x, shift)), { axes: options.axes, keepDims: true })), shift);
+  return reshape(total, reducedShape('logSumExp', x, options).shape);
+}
+
+/** Index of the largest element along an axis, int64; the first where several are equal. */
+export function argmax(x: Tensor, axis = -1): Tensor {
+  const { axes, shape } = reducedShape('argmax', x, { axes: [axis] });
+  return emit('ArgMax', [x], shape, { attributes: { axis: axes[0], keepdims: 0 }, dtype: 'int64' });
+}
+
+/** Running sum along an axis; `reverse` sums from the end. */
+export function cumulativeSum(x: Tensor, axis: number, { reverse = false } = {}): Tensor {
+  const { axes } = reducedShape('cumulativeSum', x, { axes: [axis] });
+  return emit('CumSum', [x, constant(x.graph, axes, [], 'int64')], x.shape, {
+    attributes: { reverse: reverse ? 1 : 0 },
+    vjp: (dy) => [cumulativeSum(dy, axis, { reverse: !reverse })],
+  });
+}
+
+/** Mean of the elements where the mask (float, 0 or 1, of x's shape or broadcasting to it) is 1. */
+export function maskedMean(x: Tensor, mask: Tensor, options: ReduceOptions = {}): Tensor {
+  const total = sum(mask, options);
+  const count = where(greaterOrEqual(total, 1), total, scalar(total, 1));
+  return div(sum(mul(x, mask), options), count);
+}

@@ -1,0 +1,169 @@
+/** Ops that move elements without changing them. */
+import { HeedError } from '../../error.ts';
+import {
+  addDims,
+  broadcastShapes,
+  canonical,
+  type Dim,
+  divideDims,
+  formatShape,
+  product,
+  type Shape,
+  sameShape,
+} from '../dims.ts';
+import { constant, describe, emit, emitMany, shapeTensor, type Tensor } from '../graph.ts';
+import { sumTo } from './elementwise.ts';
+
+const axisOf = (op: string, x: Tensor, axis: number): number => {
+  const rank = x.shape.length;
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
+    throw new HeedError(`${op}: no axis ${axis} in ${describe(x)}`);
+  return axis < 0 ? axis + rank : axis;
+};
+
+/** The same elements in another shape; one dimension may be −1 and is worked out. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const known = product(shape.filter((d) => d !== -1));
+  const missing = shape.includes(-1) ? divideDims(product(x.shape), known) : 1;
+  const target = shape.map((d) => (d === -1 ? (missing ?? -1) : canonical(d)));
+  if (target.includes(-1) || product(target) !== product(x.shape)) {
+    throw new HeedError(`reshape: ${describe(x)} does not fit ${formatShape(shape)}`);
+  }
+  if (sameShape(target, x.shape)) return x;
+  return emit('Reshape', [x, reshapeTarget(x, target)], target, { vjp: (dy) => [reshape(dy, x.shape)] });
+}
+
+/** A constant target where at most one dimension is symbolic, so that no shape is worked out at run time. */
+function reshapeTarget(x: Tensor, shape: Shape): Tensor {
+  const symbolic = shape.filter((d) => typeof d === 'string');
+  if (symbolic.length > 1 || (symbolic.length === 1 && shape.includes(0))) return shapeTensor(x.graph, shape);
+  return constant(
+    x.graph,
+    shape.map((d) => (typeof d === 'string' ? -1 : d)),
+    [shape.length],
+    'int64',
+  );
+}
+
+/** Axes in another order. */
+export function transpose(x: Tensor, order: readonly number[]): Tensor {
+  if (order.length !== x.shape.length || [...order].sort((a, b) => a - b).some((axis, i) => axis !== i)) {
+    throw new HeedError(`transpose: [${order}] is no order of the axes of ${describe(x)}`);
+  }
+  if (order.every((axis, i) => axis === i)) return x;
+  const inverse = order.map((_, i) => order.indexOf(i));
+  return emit(
+    'Transpose',
+    [x],
+    order.map((axis) => x.shape[axis]),
+    {
+      attributes: { perm: [...order] },
+      vjp: (dy) => [transpose(dy, inverse)],
+    },
+  );
+}
+
+/** Broadcast to a shape. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const together = broadcastShapes(x.shape, shape);
+  if (!together || !sameShape(together, shape)) {
+    throw new HeedError(`expand: ${describe(x)} does not broadcast to ${formatShape(shape)}`);
+  }
+  return emit('Expand', [x, shapeTensor(x.graph, shape)], shape, { vjp: (dy) => [sumTo(dy, x.shape)] });
+}
+
+/** Tensors end to end along an axis; the other dimensions must be equal. */
+export function concat(parts: readonly Tensor[], axis: number): Tensor {
+  if (parts.length === 0) throw new HeedError('concat: nothing to join');
+  const at = axisOf('concat', parts[0], axis);
+  const others = (t: Tensor) => t.shape.filter((_, i) => i !== at);
+  for (const t of parts) {
+    if (t.dtype !== parts[0].dtype || !sameShape(others(t), others(parts[0]))) {
+      throw new HeedError(`concat: ${describe(t)} does not join ${describe(parts[0])} along axis ${axis}`);
+    }
+  }
+  if (parts.length === 1) return parts[0];
+  const shape = parts[0].shape.map((d, i) => (i === at ? parts.map((t) => t.shape[at]).reduce(addDims) : d));
+  return emit('Concat', [...parts], shape, {
+    attributes: { axis: at },
+    vjp: (dy) =>
+      split(
+        dy,
+        parts.map((t) => t.shape[at]),
+        at,
+      ),
+  });
+}
+
+/** The inverse of concat: pieces of the given sizes along an axis. */
+export function split(x: Tensor, sizes: Shape, axis: number): Tensor[] {
+  const at = axisOf('split', x, axis);
+  if (sizes.length === 0 || sizes.reduce(addDims) !== x.shape[at]) {
+    throw new HeedError(`split: ${formatShape(sizes)} does not add up to axis ${axis} of ${describe(x)}`);
+  }
+  if (sizes.length === 1) return [x];
+  const outputs = sizes.map((size) => ({ shape: x.shape.map((d, i) => (i === at ? size : d)) }));
+  const pieces: Tensor[] = emitMany('Split', [x, shapeTensor(x.graph, sizes)], outputs, {
+    attributes: { axis: at },
+    vjp: (dys) => [
+      concat(
+        dys.map((dy, i) => dy ?? zeros(pieces[i])),
+        at,
+      ),
+    ],
+  });
+  return pieces;
+}
+
+/** Zeros of a tensor's shape and dtype. */
+export function zeros(like: Tensor): Tensor {
+  const zero = constant(like.graph, [0], [], like.dtype);
+  return like.shape.length === 0 ? zero : emit('Expand', [zero, shapeTensor(like.graph, like.shape)], like.shape);
+}
+
+/** Elements [start, end) along an axis. A negative bound counts from the end; a symbolic axis needs `end` symbolic too. */
+export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
+  const at = axisOf('slice', x, axis);
+  const size = x.shape[at];
+  const fromEnd = (d: Dim) => (typeof d === 'number' && d < 0 ? addDims(size, d) : canonical(d));
+  const [from, to] = [fromEnd(start), fromEnd(end)];
+  const length = addDims(to, typeof from === 'number' ? -from : `-1*${from}`);
+  const outside = (d: Dim) => typeof d === 'number' && (d < 0 || (typeof size === 'number' && d > size));
+  if (outside(from) || outside(to) || (typeof length === 'number' && length < 0)) {
+    throw new HeedError(`slice: [${start}, ${end}) is outside axis ${axis} of ${describe(x)}`);
+  }
+  if (from === 0 && to === size) return x;
+  const vector = (d: Dim) => shapeTensor(x.graph, [d]);
+  const shape = x.shape.map((d, i) => (i === at ? length : d));
+  return emit('Slice', [x, vector(from), vector(to), vector(at)], shape, {
+    vjp: (dy) => {
+      const padding = [from, addDims(size, typeof to === 'number' ? -to : `-1*${to}`)];
+      const pad = (d: Dim) => x.shape.map((other, i) => (i === at ? d : other));
+      const zero = constant(x.graph, [0], [], x.dtype);
+      const blank = (d: Dim) => emit('Expand', [zero, shapeTensor(x.graph, pad(d))], pad(d));
+      const parts = [
+        padding[0] === 0 ? [] : [blank(padding[0])],
+        [dy],
+        padding[1] === 0 ? [] : [blank(padding[1])],
+      ].flat();
+      return [concat(parts, at)];
+    },
+  });
+}
+
+/** A new axis of size 1. */
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  const at = axis < 0 ? axis + x.shape.length + 1 : axis;
+  return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
+}
+
+/** Without an axis of size 1. */
+export function squeeze(x: Tensor, axis: number): Tensor {
+  const at = axisOf('squeeze', x, axis);
+  if (x.shape[at] !== 1) throw new HeedError(`squeeze: axis ${axis} of ${describe(x)} is not 1`);
+  return reshape(
+    x,
+    x.shape.filter((_, i) => i !== at),
+  );
+}

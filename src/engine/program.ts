@@ -1,0 +1,306 @@
+/** Programs: a traced graph, compiled by ONNX Runtime, run on values bound to it. */
+import { createHash } from 'node:crypto';
+import { HeedError, messageOf } from '../error.ts';
+import { evaluateDim, formatShape, type Shape } from './dims.ts';
+import { createGraph, describe, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
+import type { Pointer } from './library.ts';
+import { type DType, encodeModel } from './onnx.ts';
+import { type Data, overlap, runtime, Value } from './runtime.ts';
+
+export interface CompileOptions {
+  /** Sizes of symbolic dimensions that are always the same: shapes and memory are then planned once. */
+  dims?: Readonly<Record<string, number>>;
+  /** Write ONNX Runtime's profile of every run to files that start with this path. */
+  profile?: string;
+}
+
+export interface Spec {
+  name: string;
+  dtype: DType;
+  shape: Shape;
+}
+
+/** Values bound to a program: made once, run many times, without a copy. */
+export interface Binding {
+  run(): void;
+  /** Runs in another thread, for long programs: the event loop stays free. Do not touch the values meanwhile. */
+  runAsync(): Promise<void>;
+  release(): void;
+}
+
+export interface Program {
+  readonly inputs: readonly Spec[];
+  readonly outputs: readonly Spec[];
+  /** The ONNX model, as an .onnx file holds it. */
+  readonly model: Uint8Array;
+  /**
+   * Binds values to inputs and outputs by name; values for names that the program lacks are ignored. An output may
+   * share an input's memory only where every read of that input comes before the write (an optimiser's update).
+   */
+  bind(inputs: Readonly<Record<string, Value>>, outputs: Readonly<Record<string, Value>>): Binding;
+  /** Runs once on plain numbers, for tests and occasional use: binds, copies and releases at each call. */
+  run(inputs: Readonly<Record<string, Value | ArrayLike<number> | number>>): Record<string, Data>;
+  release(): void;
+}
+
+interface Session {
+  pointer: Pointer;
+  users: number;
+}
+/** Sessions by what they were compiled from: equal graphs share one. */
+const sessions = new Map<string, Session>();
+
+/** How many sessions are alive, for tests of leaks and of sharing. */
+export const sessionCount = (): number => sessions.size;
+
+/** Traces `build` into a fresh graph and compiles what it returns. */
+export function trace(build: (graph: Graph) => Record<string, Tensor>, options: CompileOptions = {}): Program {
+  return compile(build(createGraph()), options);
+}
+
+/** Compiles the named outputs and whatever they need; the rest of the graph is left out. */
+export function compile(outputs: Readonly<Record<string, Tensor>>, options: CompileOptions = {}): Program {
+  const names = Object.keys(outputs);
+  if (names.length === 0) throw new HeedError('a program needs an output');
+  const { graph } = outputs[names[0]];
+  const { nodes, renamed, inputs } = select(graph, outputs);
+  const { dims = {} } = options;
+  const rename = (name: string) => renamed.get(name) ?? name;
+  const used = new Set(nodes.flatMap((node) => node.inputs));
+  const specs = names.map((name) => ({ name, dtype: outputs[name].dtype, shape: outputs[name].shape }));
+  const model = encodeModel({
+    nodes: nodes.map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) })),
+    inputs: inputs.map((t) => ({ ...t, shape: [...t.shape] })),
+    outputs: specs.map((spec) => ({
+      ...spec,
+      shape: spec.shape.map((d) => (isSymbol(d) ? d : typeof d === 'number' ? d : `(${d})`)),
+    })),
+    initializers: graph.constants.filter((c) => used.has(c.name)),
+  });
+  const key = createHash('sha256')
+    .update(model)
+    .update(JSON.stringify([dims, options.profile]))
+    .digest('hex');
+  const session = sessions.get(key) ?? { pointer: createSession(model, dims, options.profile), users: 0 };
+  session.users++;
+  sessions.set(key, session);
+
+  let released = false;
+  const program: Program = {
+    inputs: inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    outputs: specs,
+    model,
+    bind(inputValues, outputValues) {
+      if (released) throw new HeedError('a program is used after its release');
+      const symbols: Record<string, number> = { ...dims };
+      for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
+      for (const spec of program.outputs) checkValue('output', spec, outputValues[spec.name], symbols);
+      for (const output of program.outputs) {
+        for (const input of program.inputs) {
+          const [from, to] = [inputValues[input.name], outputValues[output.name]];
+          if (overlap(from, to)) checkInPlace(nodes, input, outputs[output.name], from, to);
+        }
+      }
+      return createBinding(session.pointer, program, inputValues, outputValues);
+    },
+    run(given) {
+      const symbols: Record<string, number> = { ...dims };
+      const made: Value[] = [];
+      const keep = <V extends Value>(value: V) => {
+        made.push(value);
+        return value;
+      };
+      const inputValues: Record<string, Value> = {};
+      try {
+        for (const spec of program.inputs) {
+          const value = given[spec.name];
+          if (value instanceof Value || value === undefined) {
+            if (value) checkValue('input', spec, value, symbols);
+            inputValues[spec.name] = value!;
+            continue;
+          }
+          const numbers = typeof value === 'number' ? [value] : value;
+          inputValues[spec.name] = keep(Value.of(spec.dtype, inferShape(spec, numbers.length, symbols), numbers));
+        }
+        for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
+        const outputValues: Record<string, Value> = {};
+        for (const { name, dtype, shape } of program.outputs) {
+          outputValues[name] = keep(
+            new Value(
+              dtype,
+              shape.map((d) => evaluateDim(d, symbols)),
+            ),
+          );
+        }
+        const binding = program.bind(inputValues, outputValues);
+        try {
+          binding.run();
+        } finally {
+          binding.release();
+        }
+        return Object.fromEntries(program.outputs.map(({ name }) => [name, outputValues[name].data]));
+      } finally {
+        for (const value of made) value.release();
+      }
+    },
+    release() {
+      if (released) return;
+      released = true;
+      if (--session.users > 0) return;
+      sessions.delete(key);
+      runtime().api.ReleaseSession(session.pointer);
+    },
+  };
+  return program;
+}
+
+const isSymbol = (dim: number | string): boolean => typeof dim === 'string' && /^[A-Za-z_]\w*$/.test(dim);
+
+/** The nodes that the outputs need, in order, and the names that outputs get in the model. */
+function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
+  const renamed = new Map<string, string>();
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (tensor.graph !== graph) throw new HeedError(`output "${name}" is of another graph than the others`);
+    if (graph.inputs.some((t) => t.name === name)) {
+      throw new HeedError(`output "${name}" has the name of an input`, { hint: 'name it otherwise' });
+    }
+    // An input, a constant, or what is an output already needs a node of its own to be an output.
+    const fixed = !graph.producer.has(tensor.name) || renamed.has(tensor.name);
+    const source = fixed ? emit('Identity', [tensor], tensor.shape, { attributes: { output: name } }) : tensor;
+    renamed.set(source.name, name);
+  }
+  const needed = new Set(renamed.keys());
+  const nodes: TracedNode[] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!node.outputs.some((name) => needed.has(name))) continue;
+    for (const name of node.inputs) needed.add(name);
+    const identity = node.op === 'Identity' && 'output' in node.attributes;
+    nodes.push(identity ? { ...node, attributes: {} } : node);
+  }
+  return { nodes: nodes.reverse(), renamed, inputs: graph.inputs.filter((t) => needed.has(t.name)) };
+}
+
+function createSession(
+  model: Uint8Array,
+  dims: Readonly<Record<string, number>>,
+  profile: string | undefined,
+): Pointer {
+  const { api, check, out, env } = runtime();
+  const options = out('CreateSessionOptions');
+  try {
+    const allOptimisations = 99;
+    check(api.DisablePerSessionThreads(options));
+    check(api.SetSessionGraphOptimizationLevel(options, allOptimisations));
+    for (const [name, size] of Object.entries(dims)) check(api.AddFreeDimensionOverrideByName(options, name, size));
+    if (profile) check(api.EnableProfiling(options, profile));
+    return out('CreateSessionFromArray', env, model, model.length, options);
+  } finally {
+    api.ReleaseSessionOptions(options);
+  }
+}
+
+function createBinding(
+  session: Pointer,
+  program: Program,
+  inputs: Readonly<Record<string, Value>>,
+  outputs: Readonly<Record<string, Value>>,
+): Binding {
+  const { api, check, out, runOptions } = runtime();
+  const pointer = out('CreateIoBinding', session);
+  for (const { name } of program.inputs) check(api.BindInput(pointer, name, inputs[name].handle));
+  for (const { name } of program.outputs) check(api.BindOutput(pointer, name, outputs[name].handle));
+  let live: { pointer: Pointer; values: Value[] } | undefined = {
+    pointer,
+    // ONNX Runtime reads this memory at each run: the values must live as long as the binding.
+    values: [...program.inputs.map(({ name }) => inputs[name]), ...program.outputs.map(({ name }) => outputs[name])],
+  };
+  const alive = () => {
+    if (!live) throw new HeedError('a binding is used after its release');
+    return live.pointer;
+  };
+  const { RunWithBinding } = api;
+  return {
+    run: () => check(RunWithBinding(session, runOptions, alive())),
+    runAsync: () => {
+      const held = alive();
+      return new Promise((resolve, reject) => {
+        RunWithBinding.async(session, runOptions, held, (error: unknown, status: Pointer) => {
+          try {
+            if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
+            check(status);
+            resolve();
+          } catch (problem) {
+            reject(problem);
+          }
+        });
+      });
+    },
+    release() {
+      if (live) api.ReleaseIoBinding(live.pointer);
+      live = undefined;
+    },
+  };
+}
+
+/** Checks a value against what a program wants, learning the sizes of symbols from the first that has them. */
+function checkValue(role: string, spec: Spec, value: Value | undefined, symbols: Record<string, number>): void {
+  const wanted = `${spec.name} ${spec.dtype}${formatShape(spec.shape)}`;
+  if (!value) throw new HeedError(`no value for ${role} ${wanted}`, { hint: `bind a value named "${spec.name}"` });
+  const wrong = () =>
+    new HeedError(`${role} ${wanted} does not take a value ${value.dtype}${formatShape(value.shape)}`, {
+      hint: Object.keys(symbols).length
+        ? `with ${Object.entries(symbols)
+            .map(([s, n]) => `${s} = ${n}`)
+            .join(', ')}`
+        : undefined,
+    });
+  if (value.dtype !== spec.dtype || value.shape.length !== spec.shape.length) throw wrong();
+  spec.shape.forEach((dim, i) => {
+    if (role === 'input' && isSymbol(dim)) symbols[dim as string] ??= value.shape[i];
+    if (evaluateDim(dim, symbols) !== value.shape[i]) throw wrong();
+  });
+}
+
+/** The shape of plain numbers for an input: one symbol at most may be worked out from their count. */
+function inferShape(spec: Spec, count: number, symbols: Record<string, number>): number[] {
+  const unknown = spec.shape.filter((d) => isSymbol(d) && symbols[d as string] === undefined);
+  if (unknown.length === 1) {
+    const known = spec.shape.reduce<number>((n, d) => (d === unknown[0] ? n : n * evaluateDim(d, symbols)), 1);
+    symbols[unknown[0] as string] = count / known;
+  }
+  if (unknown.length > 1 || spec.shape.reduce<number>((n, d) => n * evaluateDim(d, symbols), 1) !== count) {
+    throw new HeedError(`input ${spec.name} ${spec.dtype}${formatShape(spec.shape)} does not take ${count} numbers`, {
+      hint: 'give a Value, which has a shape',
+    });
+  }
+  return spec.shape.map((d) => evaluateDim(d, symbols));
+}
+
+const ELEMENTWISE = new Set(
+  'Add Sub Mul Div Sqrt Neg Abs Exp Log Max Min Clip Where Pow Reciprocal Sign Cast Identity'.split(' '),
+);
+
+/**
+ * Output memory may be an input's only where writing cannot spoil a read: the node that makes the output, and every
+ * other that reads the input, must come before or be that very node, and it must read the input elementwise.
+ */
+function checkInPlace(nodes: TracedNode[], input: Spec, output: Tensor, from: Value, to: Value): void {
+  const refuse = (why: string) => {
+    throw new HeedError(`output ${describe(output)} may not share the memory of input "${input.name}": ${why}`, {
+      hint: 'give it memory of its own',
+    });
+  };
+  if (from.data.byteOffset !== to.data.byteOffset || from.data.byteLength !== to.data.byteLength) {
+    refuse('the two only overlap');
+  }
+  const maker = nodes.find((node) => node.outputs.includes(output.name));
+  if (!maker || !ELEMENTWISE.has(maker.op)) return refuse('it is not made elementwise');
+  const before = new Set([maker]);
+  for (const node of nodes.toReversed()) {
+    if ([...before].some((later) => node.outputs.some((name) => later.inputs.includes(name)))) before.add(node);
+  }
+  for (const node of nodes) {
+    if (!node.inputs.includes(input.name)) continue;
+    if (!before.has(node)) refuse(`${node.op} may read it after it is written`);
+  }
+}

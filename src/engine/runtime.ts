@@ -1,0 +1,139 @@
+/** The one ONNX Runtime environment of the process, and the values that programs run on. */
+import { availableParallelism } from 'node:os';
+import { HeedError } from '../error.ts';
+import { formatShape } from './dims.ts';
+import { type Library, loadLibrary, type Pointer } from './library.ts';
+import type { DType } from './onnx.ts';
+
+export interface Runtime extends Library {
+  env: Pointer;
+  memory: Pointer;
+  runOptions: Pointer;
+  /** Threads of the one pool that all programs share. */
+  threads: number;
+}
+
+let shared: Runtime | undefined;
+
+/**
+ * The engine, started at first use with HEED_THREADS threads, or as many as the machine offers. There is one thread
+ * pool for the whole process: with a pool a session, their spinning threads fight (measured: 8 to 10 times slower).
+ */
+export function runtime(): Runtime {
+  if (shared) return shared;
+  const threads = threadCount();
+  const library = loadLibrary();
+  const { api, check, out } = library;
+  const options = out('CreateThreadingOptions');
+  check(api.SetGlobalIntraOpNumThreads(options, threads));
+  check(api.SetGlobalInterOpNumThreads(options, 1));
+  check(api.SetGlobalSpinControl(options, process.env.HEED_SPIN === '0' ? 0 : 1));
+  check(api.SetGlobalDenormalAsZero(options));
+  const onlyErrors = 3;
+  shared = {
+    ...library,
+    threads,
+    env: out('CreateEnvWithGlobalThreadPools', onlyErrors, 'heed', options),
+    memory: out('CreateCpuMemoryInfo', 1, 0),
+    runOptions: out('CreateRunOptions'),
+  };
+  return shared;
+}
+
+function threadCount(): number {
+  const text = process.env.HEED_THREADS;
+  if (text === undefined || text === '') return availableParallelism();
+  const threads = Number(text);
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    throw new HeedError(`HEED_THREADS is "${text}"`, { hint: 'set it to a whole number from 1 to 1024, or unset it' });
+  }
+  return threads;
+}
+
+// element type in ONNX, and the typed array that holds it
+const types = {
+  float32: [1, Float32Array],
+  uint8: [2, Uint8Array],
+  int32: [6, Int32Array],
+  int64: [7, BigInt64Array],
+  bool: [9, Uint8Array],
+  float16: [10, Uint16Array],
+  uint32: [12, Uint32Array],
+} as const;
+
+export type Data = InstanceType<(typeof types)[DType][1]>;
+export type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
+
+/**
+ * Zeros that ONNX Runtime may hold on to. A typed array of 64 bytes or less made directly would lie on V8's heap and
+ * move; one over an ArrayBuffer of its own does not.
+ */
+export function allocate<D extends DType>(dtype: D, length: number): DataOf<D> {
+  const make = types[dtype][1];
+  const buffer = new ArrayBuffer(Math.max(64, length * make.BYTES_PER_ELEMENT));
+  return new make(buffer, 0, length) as DataOf<D>;
+}
+
+/** Numbers with a shape, in memory that programs read and write in place. Release it when done. */
+export class Value<D extends DType = DType> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly data: DataOf<D>;
+  #handle: Pointer;
+
+  /** `data` is used as it is, not copied; zeros where absent. It must come from `allocate`, or be a part of such. */
+  constructor(dtype: D, shape: readonly number[], data?: DataOf<D>) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    if (!shape.every((d) => Number.isInteger(d) && d >= 0)) {
+      throw new HeedError(`${formatShape(shape)} is not the shape of a value`);
+    }
+    const held = data ?? allocate(dtype, size);
+    if (!(held instanceof types[dtype][1]) || held.length !== size) {
+      throw new HeedError(
+        `a value ${dtype}${formatShape(shape)} needs ${size} elements in a ${types[dtype][1].name}, got ${held.length} in a ${held.constructor.name}`,
+      );
+    }
+    const { memory, out } = runtime();
+    this.dtype = dtype;
+    this.shape = [...shape];
+    this.data = held;
+    const dims = BigInt64Array.from(shape, BigInt);
+    this.#handle = out(
+      'CreateTensorWithDataAsOrtValue',
+      memory,
+      held,
+      held.byteLength,
+      dims,
+      dims.length,
+      types[dtype][0],
+    );
+  }
+
+  /** A value with a copy of the given numbers. */
+  static of<D extends DType>(dtype: D, shape: readonly number[], numbers: ArrayLike<number | bigint>): Value<D> {
+    const value = new Value(dtype, shape);
+    if (numbers.length !== value.data.length) {
+      throw new HeedError(`${dtype}${formatShape(shape)} needs ${value.data.length} numbers, got ${numbers.length}`);
+    }
+    if (value.data instanceof BigInt64Array)
+      for (let i = 0; i < numbers.length; i++) value.data[i] = BigInt(numbers[i]);
+    else (value.data as Float32Array).set(numbers as ArrayLike<number>);
+    return value;
+  }
+
+  get handle(): Pointer {
+    if (!this.#handle) throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} is used after its release`);
+    return this.#handle;
+  }
+
+  release(): void {
+    if (this.#handle) runtime().api.ReleaseValue(this.#handle);
+    this.#handle = null;
+  }
+}
+
+/** Whether two values share memory. */
+export const overlap = (a: Value, b: Value): boolean =>
+  a.data.buffer === b.data.buffer &&
+  a.data.byteOffset < b.data.byteOffset + b.data.byteLength &&
+  b.data.byteOffset < a.data.byteOffset + a.data.byteLength;
