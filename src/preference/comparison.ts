@@ -1,0 +1,79 @@
+/** The record both halves learn from: two options, and the choice somebody made between them. */
+
+import { HeedError } from '../error.ts';
+
+/** How much each of the two options was preferred: non-negative, sums to 1. */
+export type Distribution = readonly [first: number, second: number];
+
+/** `'incomparable'`: somebody looked and could not tell. It is kept in the record and never trained on. */
+export type Choice = Distribution | 'incomparable';
+
+/** The three choices that most teachers make. */
+export const choices = { first: [1, 0], second: [0, 1], tie: [0.5, 0.5] } as const satisfies Record<
+  string,
+  Distribution
+>;
+
+/** Plain data: it is JSON as it stands whenever its options are. */
+export interface Comparison<Option> {
+  /** The question's id: unique in a run or a store. */
+  readonly id: string;
+  readonly options: readonly [first: Option, second: Option];
+  readonly choice: Choice;
+  /** Who chose: a teacher's name or a person's id. */
+  readonly teacher: string;
+  /** When the choice was made, in milliseconds since 1970 (UTC). Synthetic teachers give none, so that runs reproduce. */
+  readonly time?: number;
+}
+
+// Wide enough for distributions written with six decimals or read from float32, narrow enough to catch counts and percentages.
+const sumTolerance = 1e-5;
+
+/**
+ * The value itself, once it is known to be a choice.
+ * @throws HeedError if it is neither `'incomparable'` nor two finite non-negative numbers that sum to 1.
+ */
+export function checkChoice(value: unknown): Choice {
+  if (value === 'incomparable') return value;
+  const ok =
+    Array.isArray(value) &&
+    value.length === 2 &&
+    value.every((p) => Number.isFinite(p) && p >= 0) &&
+    Math.abs(value[0] + value[1] - 1) <= sumTolerance;
+  if (ok) return value as unknown as Distribution;
+  throw new HeedError(
+    `A choice must be 'incomparable' or two non-negative numbers that sum to 1, as [1, 0]; got ${show(value)}.`,
+    { hint: 'Write [1, 0] for the first option, [0, 1] for the second and [0.5, 0.5] for a tie.' },
+  );
+}
+
+/**
+ * The record itself, once its own fields are known to be right; what an option holds is for its owner to check.
+ * @throws HeedError naming the field that is wrong.
+ */
+export function checkComparison(value: unknown): Comparison<unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new HeedError(`A comparison must be an object; got ${show(value)}.`, { hint });
+  }
+  const { id, options, choice, teacher, time } = value as Record<string, unknown>;
+  if (typeof id !== 'string' || id === '') wrong('id', 'a non-empty string', id);
+  const pair = Array.isArray(options) && options.length === 2 && options.every((o) => o !== undefined && o !== null);
+  if (!pair) wrong('options', 'two options', options, id);
+  if (typeof teacher !== 'string' || teacher === '') wrong('teacher', 'a non-empty string', teacher, id);
+  if (time !== undefined && !Number.isFinite(time)) wrong('time', 'milliseconds since 1970', time, id);
+  checkChoice(choice);
+  return value as Comparison<unknown>;
+}
+
+const hint = 'A comparison is { id, options: [first, second], choice, teacher, time? }.';
+
+function wrong(field: string, expected: string, got: unknown, id?: unknown): never {
+  const where = typeof id === 'string' ? `Comparison '${id}'` : 'A comparison';
+  throw new HeedError(`${where} has a wrong '${field}': expected ${expected}, got ${show(got)}.`, { hint });
+}
+
+// JSON shows NaN and Infinity as null, which would hide the very thing that is wrong.
+function show(value: unknown): string {
+  const text = JSON.stringify(value, (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? String(v) : v));
+  return text === undefined ? String(value) : text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}

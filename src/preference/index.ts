@@ -1,0 +1,8 @@
+/** The middle of both halves: comparisons, the choice model, teachers, which pairs to ask and when. */
+
+export * from './choice-model.ts';
+export * from './comparison.ts';
+export * from './schedule.ts';
+export * from './selection.ts';
+export * from './synthetic-teacher.ts';
+export * from './teacher.ts';
