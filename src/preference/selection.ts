@@ -1,6 +1,6 @@
 /**
  * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts.
- * Disagreement is Christiano et al. 2017, §2.2.4; both rules are in B-Pref (Lee et al. 2021, §4.2).
+ * Disagreement is Christiano et al. 2017, §2.2.4; both rules are compared in B-Pref (Lee et al. 2021).
  */
 
 import { z } from 'zod';
