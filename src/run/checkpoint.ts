@@ -1,0 +1,186 @@
+/**
+ * A checkpoint on disk: one folder named by its step with `state.json` and `tensors.safetensors`, there as a whole or not at all.
+ * The state carries the checksum of the tensors, of itself, and how long the run's row files were.
+ */
+
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { readSafetensors, type SafetensorsTensor, safetensorsParts } from '../engine/safetensors.ts';
+import { HeedError, messageOf } from '../error.ts';
+import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
+import { decode, encode } from './json.ts';
+
+export interface Checkpoint {
+  step: number;
+  /** Plain data: whatever `saveCheckpoint` was given, numbers bit for bit. */
+  state: unknown;
+  tensors: Record<string, SafetensorsTensor>;
+  /** What is wrong with newer checkpoints, which were passed over. Empty when all is well. */
+  warnings: string[];
+}
+
+/** Lengths of the run's row files in bytes at the moment of a checkpoint. */
+export interface RowLengths {
+  metrics: number;
+  samples: number;
+}
+
+const FOLDER = 'checkpoints';
+const STATE = 'state.json';
+const TENSORS = 'tensors.safetensors';
+const PART = 2 ** 22;
+
+/** Writes the checkpoint of a step, replacing one of the same step, and prunes all but the last `keep`. */
+export function writeCheckpoint(
+  run: string,
+  step: number,
+  content: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> },
+  rows: RowLengths,
+  keep: number,
+): void {
+  if (!Number.isSafeInteger(step) || step < 0 || step >= 1e10) {
+    throw new HeedError(`The step of a checkpoint is a whole number from 0 to 9999999999, got ${step}.`);
+  }
+  const checkpoints = join(run, FOLDER);
+  const target = join(checkpoints, String(step).padStart(10, '0'));
+  const temporary = `${target}.tmp`;
+  const state = encode(content.state, ['state']);
+  try {
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(temporary, { recursive: true });
+    const hash = createHash('sha256');
+    writeFileAtomic(join(temporary, TENSORS), hashed(safetensorsParts(join(target, TENSORS), content.tensors), hash));
+    const body = { step, tensors: hash.digest('hex'), rows, state };
+    writeFileAtomic(join(temporary, STATE), JSON.stringify({ sha256: sha256(JSON.stringify(body)), ...body }));
+    const replaced = `${target}.old`;
+    if (existsSync(target)) {
+      rmSync(replaced, { recursive: true, force: true });
+      renameSync(target, replaced); // no folder is renamed over a full one; tidyCheckpoints undoes this after a kill
+    }
+    renameSync(temporary, target);
+    syncFolder(checkpoints);
+    rmSync(replaced, { recursive: true, force: true });
+    for (const old of steps(run).slice(keep)) rmSync(join(checkpoints, old), { recursive: true, force: true });
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw isSystemError(error) ? fileError(error, 'write', target) : error;
+  }
+}
+
+/**
+ * The newest valid checkpoint of a run's folder, read without changing anything: what an evaluation of a run under way
+ * needs. Throws a HeedError if there is none.
+ */
+export function readCheckpoint(run: string): Checkpoint & { rows: RowLengths; invalid: string[] } {
+  const found = steps(run);
+  const warnings: string[] = [];
+  for (const [i, name] of found.entries()) {
+    const folder = join(run, FOLDER, name);
+    try {
+      return { ...read(folder), warnings, invalid: found.slice(0, i) };
+    } catch (error) {
+      const code = isSystemError((error as Error).cause) && ((error as Error).cause as NodeJS.ErrnoException).code;
+      if (code && code !== 'ENOENT') throw error; // the disk or its rights failed, not the checkpoint
+      warnings.push(`The checkpoint "${folder}" is damaged and was passed over: ${messageOf(error)}`);
+    }
+  }
+  throw new HeedError([`The run "${run}" has no valid checkpoint.`, ...warnings].join('\n'), {
+    hint: 'Start a new run.',
+  });
+}
+
+/** Finishes what a killed process began: brings back a checkpoint that was about to be replaced, removes temporaries. */
+export function tidyCheckpoints(run: string): void {
+  const checkpoints = join(run, FOLDER);
+  const present = names(checkpoints);
+  for (const name of present) {
+    const path = join(checkpoints, name);
+    const step = name.replace(/\.old$/, '');
+    if (name.endsWith('.old') && !present.includes(step)) renameSync(path, join(checkpoints, step));
+    else if (/\.(old|tmp)$/.test(name)) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Puts damaged checkpoints out of the way, so that they are neither counted nor read again. */
+export function setAside(run: string, invalid: string[]): void {
+  for (const name of invalid) {
+    const path = join(run, FOLDER, name);
+    rmSync(`${path}.damaged`, { recursive: true, force: true });
+    renameSync(path, `${path}.damaged`);
+  }
+}
+
+function read(folder: string): Omit<Checkpoint, 'warnings'> & { rows: RowLengths } {
+  const path = join(folder, STATE);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+  let parsed: { sha256: string; step: number; tensors: string; rows: RowLengths; state: unknown };
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`);
+  }
+  const { sha256: sum, ...body } = parsed ?? {};
+  if (sum !== sha256(JSON.stringify(body))) throw new HeedError(`"${path}" does not match its own checksum.`);
+  const tensors = join(folder, TENSORS);
+  if (fileSha256(tensors) !== body.tensors) throw new HeedError(`"${tensors}" does not match its checksum.`);
+  return { step: body.step, state: decode(body.state), tensors: readSafetensors(tensors).tensors, rows: body.rows };
+}
+
+/** Names of the checkpoints, newest first. */
+const steps = (run: string): string[] =>
+  names(join(run, FOLDER))
+    .filter((name) => /^\d{10}$/.test(name))
+    .sort()
+    .reverse();
+
+function names(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ENOENT') return [];
+    throw fileError(error, 'read', folder);
+  }
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+function* hashed(parts: Iterable<Uint8Array>, hash: ReturnType<typeof createHash>): Generator<Uint8Array> {
+  for (const whole of parts) {
+    for (let begin = 0; begin < whole.length; begin += PART) {
+      const part = whole.subarray(begin, begin + PART); // one update takes less than 2 GiB
+      hash.update(part);
+      yield part;
+    }
+  }
+}
+
+function fileSha256(path: string): string {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const hash = createHash('sha256');
+    const part = new Uint8Array(PART);
+    for (let read = readSync(file, part); read > 0; read = readSync(file, part)) hash.update(part.subarray(0, read));
+    return hash.digest('hex');
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}

@@ -1,0 +1,176 @@
+/** How a training is getting on: one live line on a terminal, a plain line now and then in a pipe or a log. */
+
+import { stripVTControlCharacters } from 'node:util';
+
+export interface Progress {
+  /** Tells how far it is. Cheap: draws at most ten times a second on a terminal, at most every ten seconds elsewhere. */
+  update(step: number, metrics?: Readonly<Record<string, number>>): void;
+  /** Prints a line of its own above the live one. */
+  note(text: string): void;
+  /** Draws the last state and ends the line. */
+  done(): void;
+}
+
+export interface ProgressOptions {
+  /** Steps in all; left out where nobody knows: then no bar, percent or time left. */
+  total?: number;
+  /** The step it starts from (a resumed run), so that speed is not taken from steps of an earlier process. */
+  from?: number;
+  label?: string;
+  /** What a step is called in the speed: "steps" unless told. */
+  unit?: string;
+  stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  env?: Record<string, string | undefined>;
+  /** Milliseconds, ever growing. */
+  now?: () => number;
+}
+
+/** Speed is that of the last half minute: training slows down and speeds up, and only the recent past tells what is left. */
+const WINDOW = 30_000;
+const BAR = 20;
+
+export function createProgress({
+  total,
+  from = 0,
+  label = '',
+  unit = 'steps',
+  stream = process.stderr,
+  env = process.env,
+  now = () => performance.now(),
+}: ProgressOptions = {}): Progress {
+  const live = stream.isTTY === true && env.TERM !== 'dumb';
+  const colour = live && !env.NO_COLOR;
+  const every = live ? 100 : 10_000;
+  const began = now();
+  const past: { time: number; step: number }[] = [{ time: began, step: from }];
+  let step = from;
+  let metrics: Readonly<Record<string, number>> = {};
+  let drawn = Number.NEGATIVE_INFINITY;
+  let drawnWidth = 0;
+
+  const speed = (time: number): number | undefined => {
+    while (past.length > 2 && past[1].time <= time - WINDOW) past.shift();
+    const first = past[0];
+    return step > first.step && time > first.time ? ((step - first.step) / (time - first.time)) * 1000 : undefined;
+  };
+
+  const line = (time: number, width: number): string => {
+    const rate = speed(time);
+    const parts: string[] = [];
+    if (total !== undefined) {
+      const share = total > 0 ? Math.min(1, Math.max(0, step / total)) : 1;
+      const percent = `${Math.floor(share * 100)} %`.padStart(5);
+      parts.push(live && width >= 50 ? `${bar(share)} ${percent}` : percent.trimStart());
+      parts.push(`${count(step)}/${count(total)}`);
+    } else parts.push(`${count(step)} ${unit}`);
+    if (rate !== undefined) {
+      parts.push(`${count(rate)} ${unit}/s`);
+      if (total !== undefined && step < total) parts.push(`${duration((total - step) / rate)} left`);
+    }
+    if (total !== undefined && step >= total) parts.push(`in ${duration((time - began) / 1000)}`);
+    for (const [name, value] of Object.entries(metrics)) parts.push(`${name} ${figure(value)}`);
+    const head = label && `${label}  `;
+    return fit(clean(head + parts.join('  ')), width);
+  };
+
+  const draw = (time: number) => {
+    drawn = time;
+    if (!live) {
+      stream.write(`${line(time, Number.POSITIVE_INFINITY)}\n`);
+      return;
+    }
+    const text = line(time, (stream.columns || 80) - 1); // a full last column wraps on some terminals
+    const width = widthOf(text);
+    const padding = ' '.repeat(Math.max(0, Math.min(drawnWidth, (stream.columns || 80) - 1) - width));
+    stream.write(`\r${colour ? text.replace(/█+/, '\x1b[36m$&\x1b[39m') : text}${padding}`);
+    drawnWidth = width;
+  };
+
+  return {
+    update(to, latest) {
+      step = to;
+      if (latest) metrics = latest;
+      const time = now();
+      // half a second apart: enough to be recent, few enough to keep
+      if (time - past[past.length - 1].time >= 500) past.push({ time, step });
+      if (time - drawn >= every) draw(time);
+    },
+    note(text) {
+      if (live && drawnWidth > 0) stream.write(`\r${' '.repeat(drawnWidth)}\r`);
+      stream.write(`${live ? text : stripVTControlCharacters(text)}\n`);
+      if (live && drawnWidth > 0) draw(now());
+    },
+    done() {
+      draw(now());
+      if (live) stream.write('\n');
+      drawnWidth = 0;
+    },
+  };
+}
+
+/** Seconds as "8 s", "3 min 20 s", "2 h 5 min" or "3 d 4 h": no finer than anybody can know. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  const m = Math.round(s / 60);
+  if (m < 24 * 60) return `${Math.floor(m / 60)} h ${m % 60} min`;
+  const h = Math.round(m / 60);
+  return `${Math.floor(h / 24)} d ${h % 24} h`;
+}
+
+/** A count as "950", "12.3k" or "4.5M". */
+export function count(n: number): string {
+  const size = Math.abs(n);
+  for (const [unit, letter] of [
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ] as const) {
+    if (size >= unit * 0.9995) return `${Number((n / unit).toPrecision(3))}${letter}`;
+  }
+  return size >= 100 || Number.isInteger(n) ? String(Math.round(n)) : String(Number(n.toPrecision(2)));
+}
+
+/** A measured value with three digits that matter. */
+export function figure(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  if (size >= 10_000) return count(value);
+  if (size >= 100) return String(Math.round(value));
+  if (size !== 0 && size < 0.001) return value.toExponential(1);
+  return String(Number(value.toPrecision(3)));
+}
+
+function bar(share: number): string {
+  const full = Math.round(share * BAR);
+  return '█'.repeat(full) + '░'.repeat(BAR - full);
+}
+
+// a metric's name or a label must not move the cursor
+const clean = (text: string) => stripVTControlCharacters(text).replaceAll(/[\p{Cc}\p{Cf}]/gu, ' ');
+
+const widthOf = (text: string) => Array.from(text, columns).reduce((sum, n) => sum + n, 0);
+
+/** East Asian wide characters and emoji take two columns, combining marks none. */
+function columns(character: string): number {
+  if (/\p{M}/u.test(character)) return 0;
+  return /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|[\u{20000}-\u{3fffd}]/u.test(
+    character,
+  )
+    ? 2
+    : 1;
+}
+
+function fit(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let kept = '';
+  let used = 1; // the ellipsis
+  for (const character of text) {
+    used += columns(character);
+    if (used > width) break;
+    kept += character;
+  }
+  return `${kept}…`.slice(0, Math.max(0, width));
+}

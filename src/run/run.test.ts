@@ -1,0 +1,397 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HeedError } from '../error.ts';
+import { random } from '../random.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import { createRun, isRun, openRun, type Run, readInfo, readMetrics, readSamples } from './run.ts';
+
+let base: string;
+let folder: string;
+const open: Run[] = [];
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'heed-run-'));
+  folder = join(base, 'a');
+});
+afterEach(() => {
+  for (const run of open.splice(0)) run.close();
+  rmSync(base, { recursive: true, force: true });
+});
+
+const kept = (run: Run): Run => {
+  open.push(run);
+  return run;
+};
+const close = (run: Run): void => {
+  open.splice(open.indexOf(run), 1);
+  run.close();
+};
+const options = { name: 'test', command: 'control', config: { labels: 60, limit: Infinity }, seed: 7 };
+const create = (at: string | undefined = folder) => kept(createRun(at, options));
+const reopen = (at = folder) => kept(openRun(at));
+const weights = (value: number) => ({
+  w: { dtype: 'F32' as const, shape: [2, 2], data: new Float32Array(4).fill(value) },
+});
+
+function fails(act: () => unknown): HeedError {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(HeedError);
+    return error as HeedError;
+  }
+  throw new Error('expected a HeedError');
+}
+
+describe('createRun', () => {
+  it('writes config.json with what is needed to repeat the run', () => {
+    const run = create();
+    expect(run.info).toMatchObject({ ...options, versions: { node: process.versions.node } });
+    expect(readInfo(folder)).toEqual(run.info);
+    expect(isRun(folder)).toBe(true);
+    expect(isRun(base)).toBe(false);
+  });
+
+  it('names a folder by time and name, a new one each time', () => {
+    const before = process.cwd();
+    process.chdir(base);
+    try {
+      const named = { ...options, name: 'Cart Pole/../x' };
+      const runs = [kept(createRun(undefined, named)), kept(createRun(undefined, named))];
+      for (const run of runs) expect(run.folder).toMatch(/^runs[/\\]\d{8}-\d{6}-Cart-Pole-x(-2)?$/);
+      expect(new Set(runs.map((run) => run.folder)).size).toBe(2);
+      for (const run of [...runs]) close(run);
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it('refuses a folder that holds a run or something else, and takes an empty one', () => {
+    close(create());
+    expect(fails(() => create()).message).toContain('already holds a run');
+    mkdirSync(join(base, 'b'));
+    writeFileSync(join(base, 'b', 'thesis.tex'), 'years');
+    expect(fails(() => create(join(base, 'b'))).message).toContain('not empty and not a run: it holds thesis.tex');
+    expect(readdirSync(join(base, 'b'))).toEqual(['thesis.tex']);
+    mkdirSync(join(base, 'c'));
+    create(join(base, 'c'));
+    writeFileSync(join(base, 'd'), '');
+    expect(fails(() => create(join(base, 'd'))).message).toContain(join(base, 'd'));
+  });
+
+  it('takes a folder where a process was killed before it wrote config.json', () => {
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'config.json.12.ab.tmp'), '{');
+    const dead = spawnSync(process.execPath, ['-e', '']).pid;
+    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: dead, host: hostname(), started: null }));
+    create();
+  });
+});
+
+describe('openRun', () => {
+  it('says clearly what is wrong with a foreign or damaged folder', () => {
+    expect(fails(() => reopen(join(base, 'none'))).message).toContain('is not a run');
+    mkdirSync(folder);
+    const config = (text: string) => {
+      writeFileSync(join(folder, 'config.json'), text);
+      return fails(() => reopen()).message;
+    };
+    expect(config('{"model_type":"llama"}')).toContain('is not a run: expected the format "heed run 1"');
+    expect(config('null')).toContain('is not a run');
+    expect(config('{"format":"heed run 2"}')).toContain('a run of another version of heed');
+    expect(config('{"format":')).toContain('is not JSON');
+    expect(config('{"format":"heed run 1","name":3}')).toContain('is damaged');
+    expect(existsSync(join(folder, 'lock'))).toBe(false);
+  });
+
+  it('refuses a run that a living process writes, and takes over from a dead one', async () => {
+    const first = create();
+    const error = fails(() => reopen());
+    expect(error.message).toContain(`being written by process ${process.pid}`);
+    expect(error.hint).toContain('delete');
+    close(first);
+
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    const lockOf = (pid: number, host = hostname()) =>
+      writeFileSync(join(folder, 'lock'), JSON.stringify({ pid, host, started: null }));
+    lockOf(child.pid!);
+    expect(fails(() => reopen()).message).toContain(`process ${child.pid}`);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    close(reopen());
+
+    lockOf(1, 'another-host');
+    expect(fails(() => reopen()).message).toContain('on "another-host"');
+    writeFileSync(join(folder, 'lock'), '');
+    expect(fails(() => reopen()).message).toContain('another process');
+    rmSync(join(folder, 'lock'));
+    close(reopen());
+    expect(existsSync(join(folder, 'lock'))).toBe(false);
+  });
+
+  it('takes over a lock whose process id now belongs to another process', () => {
+    close(create());
+    // as after a restarted container: the same small process id, started at another time
+    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: process.pid, host: hostname(), started: '1' }));
+    reopen();
+  });
+});
+
+describe('metrics and samples', () => {
+  it('come back as they were logged', () => {
+    const run = create();
+    run.log(1, { loss: 0.5, 'kl/mean': Number.NaN });
+    run.log(2, { loss: -Infinity });
+    run.sample({ text: '</script>\n\u2028', rewards: [-0, Number.NaN] });
+    const rows = readMetrics(folder);
+    expect(rows.map(({ time, ...row }) => row)).toEqual([
+      { step: 1, loss: 0.5, 'kl/mean': Number.NaN },
+      { step: 2, loss: -Infinity },
+    ]);
+    expect(rows[0].time).toBeGreaterThan(1.7e9);
+    expect(readSamples(folder)).toStrictEqual([{ text: '</script>\n\u2028', rewards: [-0, Number.NaN] }]);
+  });
+
+  it('refuse names that are taken and values that are no numbers', () => {
+    const run = create();
+    expect(fails(() => run.log(1, { step: 2 })).message).toContain('"step"');
+    expect(fails(() => run.log(1, { loss: '3' as unknown as number })).message).toContain('"loss" has to be a number');
+    expect(fails(() => run.sample({ frames: new Float32Array(1) })).message).toContain('sample.frames');
+    expect(readMetrics(folder)).toEqual([]);
+  });
+
+  it('lose only the half-written last row of a killed process', () => {
+    const run = create();
+    run.log(1, { loss: 1 });
+    close(run);
+    const path = join(folder, 'metrics.jsonl');
+    const whole = readFileSync(path);
+    appendFileSync(path, `{"step":2,"text":"${'ü'.repeat(100_000)}`);
+    expect(readMetrics(folder)).toHaveLength(1);
+    const again = reopen();
+    expect(readFileSync(path).equals(whole)).toBe(true);
+    again.log(2, { loss: 2 });
+    expect(readMetrics(folder).map((row) => row.step)).toEqual([1, 2]);
+  });
+
+  it('name the file and the line of a row that was damaged', () => {
+    const run = create();
+    run.log(1, { loss: 1 });
+    appendFileSync(join(folder, 'metrics.jsonl'), 'oops\n');
+    expect(fails(() => readMetrics(folder)).message).toMatch(/metrics\.jsonl", line 2 is not a row/);
+    appendFileSync(join(folder, 'samples.jsonl'), '3\n');
+    expect(fails(() => readSamples(folder)).message).toMatch(/line 1 is not a row: it is not an object/);
+  });
+});
+
+/** A training in miniature: its state is a generator and a sum, its weights follow them. */
+function train(run: Run, from: { step: number; sum: number; words: number[] }, until: number, every = 3): void {
+  const generator = random(0);
+  if (from.words.length) generator.restore(from.words as [number, number, number, number]);
+  let { sum } = from;
+  for (let step = from.step + 1; step <= until; step++) {
+    sum += generator.normal();
+    run.log(step, { sum });
+    if (step % 2) run.sample({ step, sum });
+    if (step % every === 0)
+      run.saveCheckpoint(step, { state: { sum, words: generator.save() }, tensors: weights(sum) });
+  }
+}
+const start = { step: 0, sum: 0, words: [] };
+const resume = (run: Run) => {
+  const { step, state, tensors, warnings } = run.loadCheckpoint();
+  const { sum, words } = state as { sum: number; words: number[] };
+  expect(tensors.w.data).toEqual(new Float32Array(4).fill(sum));
+  return { step, sum, words, warnings };
+};
+const withoutTime = (at: string) => readMetrics(at).map(({ time, ...row }) => row);
+
+describe('checkpoints', () => {
+  it('make a resumed run equal to an uninterrupted one', () => {
+    const whole = create(join(base, 'whole'));
+    train(whole, start, 14);
+    const broken = create();
+    train(broken, start, 8);
+    close(broken);
+    const again = reopen();
+    const from = resume(again);
+    expect(from).toMatchObject({ step: 6, warnings: [] });
+    train(again, from, 14);
+    expect(withoutTime(folder)).toEqual(withoutTime(whole.folder));
+    expect(readSamples(folder)).toEqual(readSamples(whole.folder));
+    const { rows: _, ...last } = readCheckpoint(folder);
+    expect(last).toEqual((({ rows: _, ...other }) => other)(readCheckpoint(whole.folder)));
+  });
+
+  it('keep the last two, or as many as asked, and replace one of the same step', () => {
+    const run = create();
+    train(run, start, 12);
+    expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['0000000009', '0000000012']);
+    run.saveCheckpoint(12, { state: 'again', tensors: {} }, { keep: 1 });
+    expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['0000000012']);
+    expect(run.loadCheckpoint()).toMatchObject({ step: 12, state: 'again', warnings: [] });
+  });
+
+  it('bring back strange numbers bit for bit, and refuse what JSON cannot hold', () => {
+    const run = create();
+    const state = { zero: -0, values: [Number.NaN, Infinity, -Infinity, 5e-324], 7: 'seven' };
+    run.saveCheckpoint(1, { state, tensors: {} });
+    expect(run.loadCheckpoint().state).toStrictEqual(state);
+    expect(fails(() => run.saveCheckpoint(2, { state: { w: new Float32Array(1) }, tensors: {} })).message).toContain(
+      'state.w',
+    );
+    const tensors = { w: { dtype: 'F32' as const, shape: [3], data: new Float32Array(2) } };
+    expect(fails(() => run.saveCheckpoint(2, { state: 0, tensors })).message).toContain('tensor "w"');
+    expect(fails(() => run.saveCheckpoint(1.5, { state: 0, tensors: {} })).message).toContain('whole number');
+    expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['0000000001']);
+  });
+
+  const damages: [string, (checkpoint: string) => void][] = [
+    ['tensors cut short', (at) => truncateSync(join(at, 'tensors.safetensors'), 100)],
+    ['one bit of a tensor turned', (at) => flip(join(at, 'tensors.safetensors'), -1)],
+    ['one digit of the state changed', (at) => edit(join(at, 'state.json'), /"step":6/, '"step":5')],
+    ['state cut short', (at) => truncateSync(join(at, 'state.json'), 20)],
+    ['state empty', (at) => truncateSync(join(at, 'state.json'), 0)],
+    ['state null', (at) => writeFileSync(join(at, 'state.json'), 'null')],
+    ['state missing', (at) => rmSync(join(at, 'state.json'))],
+    ['tensors missing', (at) => rmSync(join(at, 'tensors.safetensors'))],
+    ['the folder empty', (at) => rmSync(at, { recursive: true }) ?? mkdirSync(at)],
+  ];
+  it.each(damages)('fall back to the one before when the newest is damaged: %s', (_, damage) => {
+    const run = create();
+    train(run, start, 8);
+    close(run);
+    damage(join(folder, 'checkpoints', '0000000006'));
+    const again = reopen();
+    const { warnings, ...from } = resume(again);
+    expect(from.step).toBe(3);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('0000000006');
+    train(again, from, 8);
+    const whole = create(join(base, 'whole'));
+    train(whole, start, 8);
+    expect(withoutTime(folder)).toEqual(withoutTime(whole.folder));
+    expect(again.loadCheckpoint()).toMatchObject({ step: 6, warnings: [] });
+    expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['0000000003', '0000000006', '0000000006.damaged']);
+  });
+
+  it('are refused when none is valid or there is none', () => {
+    const run = create();
+    expect(fails(() => run.loadCheckpoint()).message).toContain('no valid checkpoint');
+    train(run, start, 6);
+    for (const step of ['0000000003', '0000000006']) rmSync(join(folder, 'checkpoints', step, 'state.json'));
+    const error = fails(() => run.loadCheckpoint());
+    expect(error.message).toContain('0000000003');
+    expect(error.message).toContain('0000000006');
+    expect(readMetrics(folder)).toHaveLength(6);
+  });
+
+  it('tell of metrics that are shorter than they were', () => {
+    const run = create();
+    train(run, start, 6);
+    close(run);
+    truncateSync(join(folder, 'metrics.jsonl'), 10);
+    expect(reopen().loadCheckpoint().warnings).toEqual([expect.stringContaining('rows are missing')]);
+  });
+
+  it('survive a kill between the two renames that replace one', () => {
+    const run = create();
+    train(run, start, 6);
+    close(run);
+    const at = join(folder, 'checkpoints');
+    renameSync(join(at, '0000000006'), join(at, '0000000006.old'));
+    mkdirSync(join(at, '0000000009.tmp'));
+    expect(resume(reopen()).step).toBe(6);
+    expect(readdirSync(at)).toEqual(['0000000003', '0000000006']);
+  });
+
+  it('and rows survive a process killed at any moment', async () => {
+    const child = compileForChild(base);
+    const script = `
+      import { createRun, openRun, isRun } from ${JSON.stringify(child)};
+      const folder = ${JSON.stringify(folder)};
+      const again = isRun(folder);
+      const run = again ? openRun(folder) : createRun(folder, ${JSON.stringify({ ...options, config: {} })});
+      const save = (step) => {
+        const data = new Float32Array(20000).fill(step);
+        run.saveCheckpoint(step, { state: { step }, tensors: { w: { dtype: 'F32', shape: [20000], data } } });
+      };
+      if (!again) save(0);
+      let { step } = run.loadCheckpoint();
+      console.log('ready');
+      for (;;) {
+        step++;
+        run.log(step, { twice: 2 * step });
+        if (step % 3 === 0) save(step);
+      }`;
+    const moments = random(0, 'kill');
+    for (let round = 0; round < 6; round++) {
+      const process_ = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(process_.stdout, 'data');
+      await sleep(moments.integer(60));
+      process_.kill('SIGKILL');
+      await once(process_, 'exit');
+      const rows = readMetrics(folder);
+      expect(rows.map((row) => row.step)).toEqual(rows.map((_, i) => i + 1));
+      for (const row of rows) expect(row.twice).toBe(2 * row.step);
+      const { step, state, tensors, warnings } = readCheckpoint(folder);
+      expect(warnings).toEqual([]);
+      expect(state).toEqual({ step });
+      expect(tensors.w.data.every((value) => value === step)).toBe(true);
+    }
+  });
+});
+
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[bytes.length + at] ^= 1;
+  writeFileSync(path, bytes);
+}
+
+function edit(path: string, what: RegExp, by: string): void {
+  const text = readFileSync(path, 'utf8');
+  expect(text).toMatch(what);
+  writeFileSync(path, text.replace(what, by));
+}
+
+/** A child is plain Node, which may know no TypeScript: it runs these modules compiled. */
+function compileForChild(to: string): string {
+  const src = fileURLToPath(new URL('..', import.meta.url));
+  const modules = [
+    'error',
+    'files',
+    'engine/safetensors',
+    ...['json', 'rows', 'lock', 'checkpoint', 'run'].map((n) => `run/${n}`),
+  ];
+  for (const name of modules) {
+    const { outputText } = ts.transpileModule(readFileSync(join(src, `${name}.ts`), 'utf8'), {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
+    });
+    const path = join(to, 'dist', `${name}.js`);
+    mkdirSync(join(path, '..'), { recursive: true });
+    writeFileSync(path, outputText.replaceAll(/'(\.[./\w]+)\.ts'/g, "'$1.js'"));
+  }
+  writeFileSync(join(to, 'package.json'), '{"type":"module","version":"0.0.0"}');
+  symlinkSync(join(src, '..', 'node_modules'), join(to, 'node_modules'), 'junction');
+  return join(to, 'dist', 'run', 'run.js');
+}

@@ -1,0 +1,270 @@
+/**
+ * A run: one training, one folder on disk.
+ *
+ *     config.json      what was started, with which versions, seed and options
+ *     metrics.jsonl    one row a logged step: { step, time, … }
+ *     samples.jsonl    what a person may want to look at: clips, answers
+ *     checkpoints/     the last few, each a folder with state.json and tensors.safetensors
+ *     report.html      see report.ts
+ *     lock             which process writes here; gone when none does
+ */
+
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import { HeedError, messageOf } from '../error.ts';
+import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { type Checkpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
+import { decode, fromJson, toJson } from './json.ts';
+import { LOCK, lock } from './lock.ts';
+import { openRows, type RowFile, readRows } from './rows.ts';
+
+const FORMAT = 'heed run 1';
+const CONFIG = 'config.json';
+const METRICS = 'metrics.jsonl';
+const SAMPLES = 'samples.jsonl';
+
+const infoSchema = z.object({
+  name: z.string(),
+  /** The command that made the run, such as "control". */
+  command: z.string(),
+  /** The command's options, defaults filled in. */
+  config: z.unknown(),
+  seed: z.number(),
+  versions: z.object({ heed: z.string(), node: z.string(), platform: z.string() }),
+  /** ISO 8601, UTC. */
+  started: z.string(),
+});
+
+/** What config.json holds. */
+export type RunInfo = z.infer<typeof infoSchema>;
+
+/** One row of metrics.jsonl; `time` is Unix time in seconds. */
+export interface MetricsRow {
+  step: number;
+  time: number;
+  [metric: string]: number;
+}
+
+/** Options of `createRun`; see RunInfo. */
+export type NewRun = Pick<RunInfo, 'name' | 'command' | 'config' | 'seed'>;
+
+/**
+ * Starts a run in `folder`, or in a new `runs/<time>-<name>`. Throws a HeedError if the folder holds a run or anything else.
+ * The folder is locked until `close` or the end of the process.
+ */
+export function createRun(folder: string | undefined, { name, command, config, seed }: NewRun): Run {
+  const started = new Date();
+  const versions = { heed: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}` };
+  const info: RunInfo = { name, command, config, seed, versions, started: started.toISOString() };
+  const text = `${JSON.stringify(JSON.parse(toJson({ format: FORMAT, ...info }, 'the run')), null, 2)}\n`;
+  const path = folder === undefined ? newFolder(started, name) : folder;
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', path);
+  }
+  checkEmpty(path);
+  const release = lock(path);
+  try {
+    checkEmpty(path); // another process may have been faster
+    writeFileAtomic(join(path, CONFIG), text);
+    return new Run(path, info, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/**
+ * Opens a run to go on with it: locks the folder, drops what a killed process left half-written. Throws a HeedError if the
+ * folder is not a run, is damaged, or is being written by another process. To look only, use readInfo, readMetrics, readSamples and
+ * readCheckpoint, which need no lock.
+ */
+export function openRun(folder: string): Run {
+  const info = readInfo(folder);
+  const release = lock(folder);
+  try {
+    tidyCheckpoints(folder);
+    return new Run(folder, info, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** A run that this process writes. Made by createRun and openRun. */
+export class Run {
+  readonly folder: string;
+  readonly info: RunInfo;
+  readonly #metrics: RowFile;
+  readonly #samples: RowFile;
+  readonly #release: () => void;
+
+  constructor(folder: string, info: RunInfo, release: () => void) {
+    this.folder = folder;
+    this.info = info;
+    this.#release = release;
+    this.#metrics = openRows(join(folder, METRICS));
+    this.#samples = openRows(join(folder, SAMPLES));
+  }
+
+  /** Appends a row to metrics.jsonl. NaN and ±Infinity are kept (as the strings "NaN", "Infinity", "-Infinity"). */
+  log(step: number, metrics: Readonly<Record<string, number>>): void {
+    const row: Record<string, number | string> = { step, time: Date.now() / 1000 };
+    for (const [name, value] of Object.entries(metrics)) {
+      if (name === 'step' || name === 'time') throw new HeedError(`A metric may not be called "${name}".`);
+      if (typeof value !== 'number')
+        throw new HeedError(`The metric "${name}" has to be a number, got ${typeof value}.`);
+      row[name] = Number.isFinite(value) ? value : String(value);
+    }
+    this.#metrics.append(JSON.stringify(row));
+  }
+
+  /** Appends a row of plain data to samples.jsonl. */
+  sample(record: Readonly<Record<string, unknown>>): void {
+    this.#samples.append(toJson(record, 'sample'));
+  }
+
+  /**
+   * Saves a checkpoint, as a whole or not at all, and prunes all but the last `keep`. The state is plain data (its numbers come back
+   * bit for bit, NaN and −0 included; a HeedError otherwise), typed arrays go among the tensors.
+   */
+  saveCheckpoint(
+    step: number,
+    content: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> },
+    { keep = 2 }: { keep?: number } = {},
+  ): void {
+    const rows = { metrics: this.#metrics.sync(), samples: this.#samples.sync() };
+    writeCheckpoint(this.folder, step, content, rows, Math.max(1, keep));
+  }
+
+  /**
+   * The newest valid checkpoint, with metrics and samples cut back to where they were when it was saved, so that the run goes on as if
+   * it had never stopped. Damaged newer ones are renamed to `….damaged` and told of in `warnings`. Throws a HeedError
+   * if there is none.
+   */
+  loadCheckpoint(): Checkpoint {
+    const { rows, invalid, ...checkpoint } = readCheckpoint(this.folder);
+    setAside(this.folder, invalid);
+    for (const [name, file, bytes] of [
+      [METRICS, this.#metrics, rows.metrics],
+      [SAMPLES, this.#samples, rows.samples],
+    ] as const) {
+      if (!file.truncate(bytes)) {
+        checkpoint.warnings.push(
+          `"${join(this.folder, name)}" is shorter than it was at the checkpoint: rows are missing.`,
+        );
+      }
+    }
+    return checkpoint;
+  }
+
+  /** Syncs and closes the files and gives the lock back. */
+  close(): void {
+    for (const file of [this.#metrics, this.#samples]) {
+      file.sync();
+      file.close();
+    }
+    this.#release();
+  }
+}
+
+/** Whether a folder holds a run. */
+export function isRun(folder: string): boolean {
+  try {
+    readInfo(folder);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A run's config.json, checked. Throws a HeedError if the folder is not a run. */
+export function readInfo(folder: string): RunInfo {
+  const path = join(folder, CONFIG);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const missing = isSystemError(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+    if (!missing) throw fileError(error, 'read', path);
+    throw new HeedError(`"${folder}" is not a run: it has no ${CONFIG}.`, {
+      hint: 'Give the folder of a run, such as one in "runs".',
+    });
+  }
+  let found: unknown;
+  try {
+    found = fromJson(text);
+  } catch (error) {
+    throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`, { hint: 'Is this the folder of a run?' });
+  }
+  const format = String((found as { format?: unknown } | null)?.format);
+  if (format !== FORMAT) {
+    const newer = /^heed run \d+$/.test(format);
+    throw new HeedError(
+      `"${folder}" is ${newer ? 'a run of another version of heed' : 'not a run'}: expected the format "${FORMAT}" in ${CONFIG}, got "${format}".`,
+      {
+        hint: newer
+          ? 'Open it with the version of heed that made it.'
+          : 'Give the folder of a run, such as one in "runs".',
+      },
+    );
+  }
+  const { success, data, error } = infoSchema.safeParse(found);
+  if (!success)
+    throw new HeedError(`"${path}" is damaged: ${z.prettifyError(error)}`, { hint: 'Was it edited by hand?' });
+  return data;
+}
+
+/** A run's metrics, oldest first. */
+export function readMetrics(folder: string): MetricsRow[] {
+  return Array.from(
+    readRows(join(folder, METRICS)),
+    (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as MetricsRow,
+  );
+}
+
+/** A run's samples, oldest first: what `sample` was given. */
+export function readSamples(folder: string): Record<string, unknown>[] {
+  return Array.from(readRows(join(folder, SAMPLES)), (row) => decode(row) as Record<string, unknown>);
+}
+
+function checkEmpty(folder: string): void {
+  // a process that was killed before it wrote config.json leaves its lock and temporaries
+  const names = readdirSync(folder).filter((name) => name !== LOCK && !name.endsWith('.tmp'));
+  if (names.length === 0) return;
+  if (names.includes(CONFIG) && isRun(folder)) {
+    throw new HeedError(`"${folder}" already holds a run.`, { hint: 'Resume that run, or choose another folder.' });
+  }
+  throw new HeedError(
+    `"${folder}" is not empty and not a run: it holds ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}.`,
+    {
+      hint: 'Choose a new or empty folder.',
+    },
+  );
+}
+
+function newFolder(now: Date, name: string): string {
+  const two = (n: number) => String(n).padStart(2, '0');
+  const day = `${now.getFullYear()}${two(now.getMonth() + 1)}${two(now.getDate())}`;
+  const time = `${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
+  const plain = name.replaceAll(/[^\p{L}\p{N}_-]+/gu, '-').slice(0, 60) || 'run';
+  try {
+    mkdirSync('runs', { recursive: true });
+    for (let n = 1; ; n++) {
+      const path = join('runs', `${day}-${time}-${plain}${n > 1 ? `-${n}` : ''}`);
+      try {
+        mkdirSync(path);
+        return path;
+      } catch (error) {
+        if (!isSystemError(error) || error.code !== 'EEXIST') throw error;
+      }
+    }
+  } catch (error) {
+    throw fileError(error, 'create a folder in', 'runs');
+  }
+}
+
+const version = (): string => JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
