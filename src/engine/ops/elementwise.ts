@@ -1,16 +1,18 @@
 /** Elementwise ops, with NumPy's broadcasting. Each function is the op, its shape rule and its gradient. */
 import { HeedError } from '../../error.ts';
 import { broadcastShapes, type Shape, sameShape } from '../dims.ts';
-import { constant, describe, emit, scalar, shapeTensor, type Tensor } from '../graph.ts';
+import { checkDtypes, describe, emit, scalar, type Tensor } from '../graph.ts';
 import type { DType } from '../onnx.ts';
+import { sumTo } from './shape.ts';
 
 export type Operand = Tensor | number;
 
 /** Both operands as tensors; a number becomes a scalar of the other's dtype. */
-function pair(op: string, a: Operand, b: Operand): [Tensor, Tensor, Shape] {
+function pair(op: string, a: Operand, b: Operand, kind?: 'number' | 'bool'): [Tensor, Tensor, Shape] {
   if (typeof a === 'number' && typeof b === 'number') throw new HeedError(`${op}: one operand must be a tensor`);
   const x = typeof a === 'number' ? scalar(b as Tensor, a) : a;
   const y = typeof b === 'number' ? scalar(x, b) : b;
+  if (kind) checkDtypes(op, kind, x, y);
   if (x.dtype !== y.dtype) {
     throw new HeedError(`${op}: dtypes differ: ${describe(x)} and ${describe(y)}`, { hint: 'cast() one of them' });
   }
@@ -19,35 +21,21 @@ function pair(op: string, a: Operand, b: Operand): [Tensor, Tensor, Shape] {
   return [x, y, shape];
 }
 
-/** Sums a cotangent over the axes along which `shape` was broadcast. */
-export function sumTo(dy: Tensor, shape: Shape): Tensor {
-  if (sameShape(dy.shape, shape)) return dy;
-  const lead = dy.shape.length - shape.length;
-  const axes = dy.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
-  const kept = dy.shape.map((d, i) => (axes.includes(i) ? 1 : d));
-  const summed = axes.length === 0 ? dy : reduceSum(dy, axes, kept);
-  if (lead === 0) return summed;
-  return emit('Reshape', [summed, shapeTensor(dy.graph, shape)], shape);
-}
-
-const reduceSum = (x: Tensor, axes: number[], shape: Shape): Tensor =>
-  emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], shape, { attributes: { keepdims: 1 } });
-
 export function add(a: Operand, b: Operand): Tensor {
   if (b === 0) return a as Tensor;
-  const [x, y, shape] = pair('add', a, b);
+  const [x, y, shape] = pair('add', a, b, 'number');
   return emit('Add', [x, y], shape, { vjp: (dy) => [sumTo(dy, x.shape), sumTo(dy, y.shape)] });
 }
 
 export function sub(a: Operand, b: Operand): Tensor {
-  const [x, y, shape] = pair('sub', a, b);
+  const [x, y, shape] = pair('sub', a, b, 'number');
   return emit('Sub', [x, y], shape, { vjp: (dy) => [sumTo(dy, x.shape), sumTo(neg(dy), y.shape)] });
 }
 
 export function mul(a: Operand, b: Operand): Tensor {
   if (b === 1) return a as Tensor;
   if (a === 1) return b as Tensor;
-  const [x, y, shape] = pair('mul', a, b);
+  const [x, y, shape] = pair('mul', a, b, 'number');
   if (isOne(x) && sameShape(y.shape, shape)) return y;
   if (isOne(y) && sameShape(x.shape, shape)) return x;
   return emit('Mul', [x, y], shape, { vjp: (dy) => [sumTo(mul(dy, y), x.shape), sumTo(mul(dy, x), y.shape)] });
@@ -58,7 +46,7 @@ const isOne = (t: Tensor): boolean =>
 
 export function div(a: Operand, b: Operand): Tensor {
   if (b === 1) return a as Tensor;
-  const [x, y, shape] = pair('div', a, b);
+  const [x, y, shape] = pair('div', a, b, 'number');
   const quotient: Tensor = emit('Div', [x, y], shape, {
     vjp: (dy) => {
       const dx = div(dy, y);
@@ -70,13 +58,13 @@ export function div(a: Operand, b: Operand): Tensor {
 
 /** The larger of the two; where they are equal the gradient goes to both by halves, as PyTorch's does. */
 export function maximum(a: Operand, b: Operand): Tensor {
-  const [x, y, shape] = pair('maximum', a, b);
+  const [x, y, shape] = pair('maximum', a, b, 'number');
   return emit('Max', [x, y], shape, { vjp: (dy) => splitByOrder(dy, x, y, greater(x, y)) });
 }
 
 /** The smaller of the two; where they are equal the gradient goes to both by halves, as PyTorch's does. */
 export function minimum(a: Operand, b: Operand): Tensor {
-  const [x, y, shape] = pair('minimum', a, b);
+  const [x, y, shape] = pair('minimum', a, b, 'number');
   return emit('Min', [x, y], shape, { vjp: (dy) => splitByOrder(dy, x, y, less(x, y)) });
 }
 
@@ -88,6 +76,8 @@ function splitByOrder(dy: Tensor, x: Tensor, y: Tensor, first: Tensor): Tensor[]
 
 /** x clipped to [low, high]; the gradient passes where x lies within, bounds included, as PyTorch's does. */
 export function clip(x: Tensor, low: number, high: number): Tensor {
+  checkDtypes('clip', 'number', x);
+  if (!(low <= high)) throw new HeedError(`clip: ${low} is not below ${high}, for ${describe(x)}`);
   return emit('Clip', [x, scalar(x, low), scalar(x, high)], x.shape, {
     vjp: (dy) => [where(logicalAnd(greaterOrEqual(x, low), lessOrEqual(x, high)), dy, scalar(dy, 0))],
   });
@@ -95,9 +85,11 @@ export function clip(x: Tensor, low: number, high: number): Tensor {
 
 /** x to a constant power. */
 export function pow(x: Tensor, exponent: number): Tensor {
+  if (exponent === 1) return x;
   if (exponent === 2) return square(x);
+  checkDtypes('pow', 'float', x);
   return emit('Pow', [x, scalar(x, exponent)], x.shape, {
-    vjp: (dy) => [mul(dy, mul(pow(x, exponent - 1), exponent))],
+    vjp: (dy) => [exponent === 0 ? mul(dy, 0) : mul(dy, mul(pow(x, exponent - 1), exponent))],
   });
 }
 
@@ -110,19 +102,21 @@ function unary(
   gradient?: (dy: Tensor, y: Tensor) => Tensor,
   attributes: Record<string, { float: number } | string> = {},
   domain = '',
+  kind: 'float' | 'number' | 'bool' = 'float',
 ): Tensor {
+  checkDtypes(op.toLowerCase(), kind, x);
   const y: Tensor = emit(op, [x], x.shape, { attributes, domain, vjp: gradient && ((dy) => [gradient(dy, y)]) });
   return y;
 }
 
-export const neg = (x: Tensor): Tensor => unary('Neg', x, (dy) => neg(dy));
+export const neg = (x: Tensor): Tensor => unary('Neg', x, (dy) => neg(dy), {}, '', 'number');
 export const exp = (x: Tensor): Tensor => unary('Exp', x, (dy, y) => mul(dy, y));
 export const log = (x: Tensor): Tensor => unary('Log', x, (dy) => div(dy, x));
 export const sqrt = (x: Tensor): Tensor => unary('Sqrt', x, (dy, y) => div(mul(dy, 0.5), y));
 export const reciprocal = (x: Tensor): Tensor => unary('Reciprocal', x, (dy, y) => neg(mul(dy, square(y))));
-export const abs = (x: Tensor): Tensor => unary('Abs', x, (dy) => mul(dy, sign(x)));
+export const abs = (x: Tensor): Tensor => unary('Abs', x, (dy) => mul(dy, sign(x)), {}, '', 'number');
 /** −1, 0 or 1; its gradient is 0 everywhere. */
-export const sign = (x: Tensor): Tensor => unary('Sign', x, (dy) => mul(dy, 0));
+export const sign = (x: Tensor): Tensor => unary('Sign', x, (dy) => mul(dy, 0), {}, '', 'number');
 /** Rounded down; its gradient is 0 everywhere. */
 export const floor = (x: Tensor): Tensor => unary('Floor', x, (dy) => mul(dy, 0));
 export const sin = (x: Tensor): Tensor => unary('Sin', x, (dy) => mul(dy, cos(x)));
@@ -173,20 +167,23 @@ export function geluTanh(x: Tensor): Tensor {
 
 // Comparisons and logic: bool out, no gradient.
 
-function comparison(op: string, a: Operand, b: Operand): Tensor {
-  const [x, y, shape] = pair(op.toLowerCase(), a, b);
+function comparison(op: string, a: Operand, b: Operand, kind?: 'number' | 'bool'): Tensor {
+  const [x, y, shape] = pair(op.toLowerCase(), a, b, kind);
   return emit(op, [x, y], shape, { dtype: 'bool' });
 }
 
-export const greater = (a: Operand, b: Operand): Tensor => comparison('Greater', a, b);
-export const greaterOrEqual = (a: Operand, b: Operand): Tensor => comparison('GreaterOrEqual', a, b);
-export const less = (a: Operand, b: Operand): Tensor => comparison('Less', a, b);
-export const lessOrEqual = (a: Operand, b: Operand): Tensor => comparison('LessOrEqual', a, b);
+export const greater = (a: Operand, b: Operand): Tensor => comparison('Greater', a, b, 'number');
+export const greaterOrEqual = (a: Operand, b: Operand): Tensor => comparison('GreaterOrEqual', a, b, 'number');
+export const less = (a: Operand, b: Operand): Tensor => comparison('Less', a, b, 'number');
+export const lessOrEqual = (a: Operand, b: Operand): Tensor => comparison('LessOrEqual', a, b, 'number');
 export const equal = (a: Operand, b: Operand): Tensor => comparison('Equal', a, b);
-export const logicalAnd = (a: Tensor, b: Tensor): Tensor => comparison('And', a, b);
-export const logicalOr = (a: Tensor, b: Tensor): Tensor => comparison('Or', a, b);
-export const logicalNot = (x: Tensor): Tensor => unary('Not', x);
-export const isNaN = (x: Tensor): Tensor => emit('IsNaN', [x], x.shape, { dtype: 'bool' });
+export const logicalAnd = (a: Tensor, b: Tensor): Tensor => comparison('And', a, b, 'bool');
+export const logicalOr = (a: Tensor, b: Tensor): Tensor => comparison('Or', a, b, 'bool');
+export const logicalNot = (x: Tensor): Tensor => unary('Not', x, undefined, {}, '', 'bool');
+export function isNaN(x: Tensor): Tensor {
+  checkDtypes('isNaN', 'float', x);
+  return emit('IsNaN', [x], x.shape, { dtype: 'bool' });
+}
 
 /** a where the condition holds, else b; all three broadcast. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
@@ -197,6 +194,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const shape = broadcastShapes(condition.shape, inner);
   if (!shape) throw new HeedError(`where: shapes do not broadcast: ${[condition, x, y].map(describe).join(', ')}`);
   return emit('Where', [condition, x, y], shape, {
+    dtype: x.dtype,
     vjp: (dy) => [
       undefined,
       sumTo(where(condition, dy, scalar(dy, 0)), x.shape),

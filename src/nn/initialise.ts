@@ -1,0 +1,60 @@
+/** Initial values of parameters. A weight's shape is [out, in, ...]. */
+import type { Random } from '../random.ts';
+
+/** Fills `data`, a tensor of `shape`. */
+export type Initialise = (data: Float32Array, shape: readonly number[], random: Random) => void;
+
+export const zeros: Initialise = (data) => void data.fill(0);
+export const ones: Initialise = (data) => void data.fill(1);
+export const fill =
+  (value: number): Initialise =>
+  (data) =>
+    void data.fill(value);
+
+export const normal =
+  (deviation: number): Initialise =>
+  (data, _, random) => {
+    for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal();
+  };
+
+/** Uniform in ±√(6/(in + out))·gain (Glorot & Bengio 2010). */
+export const xavier =
+  (gain = 1): Initialise =>
+  (data, shape, random) => {
+    const inner = data.length / shape[0];
+    const bound = gain * Math.sqrt(6 / (inner + shape[0]));
+    for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
+  };
+
+/** Orthonormal rows or columns, times the gain (Saxe et al. 2013). Axes after the first count as one. */
+export const orthogonal =
+  (gain = 1): Initialise =>
+  (data, shape, random) => {
+    const rows = shape[0];
+    const columns = data.length / rows;
+    const [long, short] = rows > columns ? [rows, columns] : [columns, rows];
+    // `short` orthonormal vectors of length `long`, by Gram–Schmidt, twice for the rounding
+    const basis: Float64Array[] = [];
+    while (basis.length < short) {
+      const v = Float64Array.from({ length: long }, () => random.normal());
+      for (let pass = 0; pass < 2; pass++) {
+        for (const u of basis) {
+          const dot = u.reduce((s, x, i) => s + x * v[i], 0);
+          for (let i = 0; i < long; i++) v[i] -= dot * u[i];
+        }
+      }
+      const norm = Math.sqrt(v.reduce((s, x) => s + x * x, 0));
+      if (norm > 1e-8) basis.push(v.map((x) => x / norm));
+    }
+    for (let r = 0; r < rows; r++) {
+      for (let c = 0; c < columns; c++) data[r * columns + c] = gain * (rows > columns ? basis[c][r] : basis[r][c]);
+    }
+  };
+
+/** One initialisation for each slice along the first axis: an ensemble's stacked weights [members, ...]. */
+export const stacked =
+  (each: Initialise): Initialise =>
+  (data, shape, random) => {
+    const size = data.length / shape[0];
+    for (let k = 0; k < shape[0]; k++) each(data.subarray(k * size, (k + 1) * size), shape.slice(1), random);
+  };
