@@ -56,6 +56,8 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
   return format(product);
 }
 
+export const subtractDims = (a: Dim, b: Dim): Dim => addDims(a, multiplyDims(-1, b));
+
 /** a ÷ b where b is one term that divides every term of a; undefined where it does not. */
 export function divideDims(a: Dim, b: Dim): Dim | undefined {
   const divisor = [...parse(b)];

@@ -4,6 +4,7 @@
  */
 import { HeedError } from '../error.ts';
 import { canonical, type Dim, formatShape, type Shape, sameShape, termsOf } from './dims.ts';
+import { misfit } from './dtype.ts';
 import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
 
 /** A traced tensor: a place in a graph, with a shape and no numbers. */
@@ -71,11 +72,17 @@ const arrayOf = {
   float16: Uint16Array,
 };
 
-/** A value fixed in the program. */
+/** A value fixed in the program. float16 is given as its 16 bits. */
 export function constant(graph: Graph, values: ArrayLike<number>, shape: readonly number[], dtype: DType = 'float32') {
   const size = shape.reduce((a, b) => a * b, 1);
   if (values.length !== size) {
     throw new HeedError(`a constant of shape ${formatShape(shape)} needs ${size} values, got ${values.length}`);
+  }
+  const wrong = misfit(dtype, values);
+  if (wrong !== undefined) {
+    throw new HeedError(`a constant ${dtype}${formatShape(shape)} cannot hold ${wrong}`, {
+      hint: 'cast() the tensor it goes with to float32, or give whole numbers within the range',
+    });
   }
   const key =
     size <= 64 ? `constant ${dtype} ${shape} ${Array.from(values, (v) => (Object.is(v, -0) ? '-0' : v))}` : '';
@@ -89,7 +96,30 @@ export function constant(graph: Graph, values: ArrayLike<number>, shape: readonl
 }
 
 /** A scalar constant of the same dtype as `like`. */
-export const scalar = (like: Tensor, value: number): Tensor => constant(like.graph, [value], [], like.dtype);
+export function scalar({ graph, dtype }: Tensor, value: number): Tensor {
+  if (dtype !== 'float16') return constant(graph, [value], [], dtype);
+  return emit('Cast', [constant(graph, [value], [])], [], { attributes: { to: 10 }, dtype });
+}
+
+const KINDS: Record<'float' | 'number' | 'bool', readonly DType[]> = {
+  float: ['float32', 'float16'],
+  number: ['float32', 'float16', 'int32', 'int64', 'uint8', 'uint32'],
+  bool: ['bool'],
+};
+
+/** Throws where a tensor is not of the kind that an op takes, or not of the same dtype as the first. */
+export function checkDtypes(op: string, kind: keyof typeof KINDS, ...tensors: (Tensor | undefined)[]): void {
+  for (const t of tensors) {
+    if (t && !KINDS[kind].includes(t.dtype)) {
+      throw new HeedError(`${op}: takes a ${kind}, got ${describe(t)}`, { hint: 'cast() it' });
+    }
+    if (t && t.dtype !== tensors[0]!.dtype) {
+      throw new HeedError(`${op}: dtypes differ: ${describe(tensors[0]!)} and ${describe(t)}`, {
+        hint: 'cast() one of them',
+      });
+    }
+  }
+}
 
 export interface Emission {
   attributes?: Record<string, Attribute>;

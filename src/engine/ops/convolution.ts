@@ -1,7 +1,7 @@
 /** Two-dimensional convolution, images as [batch, channels, height, width]. */
 import { HeedError } from '../../error.ts';
 import { type Dim, product } from '../dims.ts';
-import { describe, emit, type Tensor } from '../graph.ts';
+import { checkDtypes, describe, emit, type Tensor } from '../graph.ts';
 import { sum } from './reduce.ts';
 import { reshape, slice, transpose } from './shape.ts';
 
@@ -13,11 +13,20 @@ export function conv2d(
   options: { stride?: number; padding?: number } = {},
 ): Tensor {
   const { stride = 1, padding = 0 } = options;
+  checkDtypes('conv2d', 'float', x, weight, bias);
   const [n, inner, h, w] = x.shape;
   const [out, inner2, kh, kw] = weight.shape as number[];
   if (x.shape.length !== 4 || weight.shape.length !== 4 || inner !== inner2) {
     throw new HeedError(`conv2d: ${describe(x)} does not fit the weight ${describe(weight)}`, {
       hint: 'images are [batch, channels, height, width], weights [out, in, height, width]',
+    });
+  }
+  if (bias && (bias.shape.length !== 1 || bias.shape[0] !== out)) {
+    throw new HeedError(`conv2d: the bias ${describe(bias)} does not fit the weight ${describe(weight)}`);
+  }
+  if (!Number.isInteger(stride) || stride < 1 || !Number.isInteger(padding) || padding < 0) {
+    throw new HeedError(`conv2d: stride ${stride}, padding ${padding} for ${describe(x)}`, {
+      hint: 'the stride is a whole number from 1, the padding one from 0',
     });
   }
   if (typeof h !== 'number' || typeof w !== 'number')

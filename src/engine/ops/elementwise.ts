@@ -180,6 +180,7 @@ export const equal = (a: Operand, b: Operand): Tensor => comparison('Equal', a, 
 export const logicalAnd = (a: Tensor, b: Tensor): Tensor => comparison('And', a, b, 'bool');
 export const logicalOr = (a: Tensor, b: Tensor): Tensor => comparison('Or', a, b, 'bool');
 export const logicalNot = (x: Tensor): Tensor => unary('Not', x, undefined, {}, '', 'bool');
+// biome-ignore lint/suspicious/noShadowRestrictedNames: what the op is called everywhere
 export function isNaN(x: Tensor): Tensor {
   checkDtypes('isNaN', 'float', x);
   return emit('IsNaN', [x], x.shape, { dtype: 'bool' });

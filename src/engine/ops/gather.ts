@@ -2,7 +2,8 @@
 import { HeedError } from '../../error.ts';
 import { type Shape, sameShape } from '../dims.ts';
 import { constant, describe, emit, type Tensor } from '../graph.ts';
-import { reshape, zeros } from './shape.ts';
+import { cast } from './elementwise.ts';
+import { axisOf, reshape, zeros } from './shape.ts';
 
 const checkIndices = (op: string, indices: Tensor) => {
   if (indices.dtype !== 'int32' && indices.dtype !== 'int64') {
@@ -24,14 +25,11 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
 /** Adds rows to a table at indices: the inverse of gather; rows that come twice are added twice. */
 export function scatterAdd(table: Tensor, indices: Tensor, rows: Tensor): Tensor {
   checkIndices('scatterAdd', indices);
-  if (!sameShape(rows.shape, [...indices.shape, ...table.shape.slice(1)])) {
+  const fits = sameShape(rows.shape, [...indices.shape, ...table.shape.slice(1)]);
+  if (table.shape.length < 1 || rows.dtype !== table.dtype || !fits) {
     throw new HeedError(`scatterAdd: rows ${describe(rows)} do not fit ${describe(table)} at ${describe(indices)}`);
   }
-  const wide =
-    indices.dtype === 'int64'
-      ? indices
-      : emit('Cast', [indices], indices.shape, { attributes: { to: 7 }, dtype: 'int64' });
-  const at = reshape(wide, [...indices.shape, 1]);
+  const at = reshape(cast(indices, 'int64'), [...indices.shape, 1]);
   return emit('ScatterND', [table, at, rows], table.shape, {
     attributes: { reduction: 'add' },
     vjp: (dy) => [dy, undefined, gather(dy, indices)],
@@ -41,7 +39,7 @@ export function scatterAdd(table: Tensor, indices: Tensor, rows: Tensor): Tensor
 /** x at one index along an axis for each place of `indices` (PyTorch's gather): all other axes correspond. */
 export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor {
   checkIndices('gatherElements', indices);
-  const at = axis < 0 ? axis + x.shape.length : axis;
+  const at = axisOf('gatherElements', x, axis);
   if (indices.shape.length !== x.shape.length || x.shape.some((d, i) => i !== at && d !== indices.shape[i])) {
     throw new HeedError(`gatherElements: ${describe(indices)} does not fit ${describe(x)} along axis ${axis}`);
   }
@@ -54,10 +52,18 @@ export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor
 /** Adds values at one index along an axis for each place of `indices`: the inverse of gatherElements. */
 export function scatterElementsAdd(x: Tensor, indices: Tensor, values: Tensor, axis: number): Tensor {
   checkIndices('scatterElementsAdd', indices);
-  if (!sameShape(indices.shape, values.shape)) {
-    throw new HeedError(`scatterElementsAdd: ${describe(values)} does not fit ${describe(indices)}`);
+  const at = axisOf('scatterElementsAdd', x, axis);
+  const others = (t: Tensor) => t.shape.filter((_, i) => i !== at);
+  if (
+    !sameShape(indices.shape, values.shape) ||
+    values.dtype !== x.dtype ||
+    x.shape.length !== values.shape.length ||
+    !sameShape(others(x), others(values))
+  ) {
+    throw new HeedError(
+      `scatterElementsAdd: ${describe(values)} at ${describe(indices)} does not fit ${describe(x)} along axis ${axis}`,
+    );
   }
-  const at = axis < 0 ? axis + x.shape.length : axis;
   return emit('ScatterElements', [x, indices, values], x.shape, {
     attributes: { axis: at, reduction: 'add' },
     vjp: (dy) => [dy, undefined, gatherElements(dy, indices, at)],
@@ -67,6 +73,7 @@ export function scatterElementsAdd(x: Tensor, indices: Tensor, values: Tensor, a
 /** indices [...i] → [...i, depth] of 0 and 1, float32. */
 export function oneHot(indices: Tensor, depth: number): Tensor {
   checkIndices('oneHot', indices);
+  if (!Number.isInteger(depth) || depth < 1) throw new HeedError(`oneHot: depth ${depth} for ${describe(indices)}`);
   const { graph } = indices;
   return emit(
     'OneHot',

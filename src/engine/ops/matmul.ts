@@ -1,9 +1,8 @@
 /** Matrix products. Operands are taken transposed where they lie, so that gradients need no transposes. */
 import { HeedError } from '../../error.ts';
 import { broadcastShapes, product } from '../dims.ts';
-import { describe, emit, type Tensor } from '../graph.ts';
-import { sumTo } from './elementwise.ts';
-import { reshape } from './shape.ts';
+import { checkDtypes, describe, emit, type Tensor } from '../graph.ts';
+import { reshape, sumTo } from './shape.ts';
 
 export interface MatmulOptions {
   /** Take the first operand's last two axes transposed. */
@@ -16,6 +15,7 @@ export interface MatmulOptions {
 /** Batched matrix product [..., m, k] · [..., k, n] → [..., m, n]; leading axes broadcast. */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA: tA = false, transposeB: tB = false, scale = 1 } = options;
+  checkDtypes('matmul', 'float', a, b);
   if (a.shape.length < 2 || b.shape.length < 2) {
     throw new HeedError(`matmul: ${describe(a)} and ${describe(b)} must have two axes or more`);
   }
@@ -47,6 +47,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 
 /** x·Wᵀ + b for x [..., in], W [out, in], b [out]: one Gemm. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  checkDtypes('linear', 'float', x, weight, bias);
   const [out, inner] = weight.shape;
   if (weight.shape.length !== 2 || x.shape.length < 1 || x.shape.at(-1) !== inner) {
     throw new HeedError(`linear: ${describe(x)} does not fit the weight ${describe(weight)}`, {

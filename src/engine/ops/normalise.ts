@@ -1,12 +1,19 @@
 /** Softmax and the layer norms, by ONNX Runtime's fused operators. */
 import { HeedError } from '../../error.ts';
 import { sameShape } from '../dims.ts';
-import { describe, emit, emitMany, type Tensor } from '../graph.ts';
-import { exp, mul, sub, sumTo } from './elementwise.ts';
-import { mean, sum } from './reduce.ts';
+import { checkDtypes, describe, emit, emitMany, type Tensor } from '../graph.ts';
+import { add, div, exp, mul, neg, pow, sub } from './elementwise.ts';
+import { countRatio, mean, sum } from './reduce.ts';
+import { expand, sumTo } from './shape.ts';
+
+function checkRows(op: string, x: Tensor) {
+  checkDtypes(op, 'float', x);
+  if (x.shape.length < 1) throw new HeedError(`${op}: ${describe(x)} has no axis`);
+}
 
 /** Softmax along the last axis. */
 export function softmax(x: Tensor): Tensor {
+  checkRows('softmax', x);
   const y: Tensor = emit('Softmax', [x], x.shape, {
     attributes: { axis: -1 },
     vjp: (dy) => {
@@ -19,6 +26,7 @@ export function softmax(x: Tensor): Tensor {
 
 /** Log-softmax along the last axis. */
 export function logSoftmax(x: Tensor): Tensor {
+  checkRows('logSoftmax', x);
   const y: Tensor = emit('LogSoftmax', [x], x.shape, {
     attributes: { axis: -1 },
     vjp: (dy) => [sub(dy, mul(exp(y), sum(dy, { axes: [-1], keepDims: true })))],
@@ -26,15 +34,26 @@ export function logSoftmax(x: Tensor): Tensor {
   return y;
 }
 
-function checkWidth(op: string, x: Tensor, weight: Tensor) {
-  if (x.shape.length < 1 || !sameShape(weight.shape, x.shape.slice(-1))) {
-    throw new HeedError(`${op}: the weight ${describe(weight)} does not fit ${describe(x)}`);
+function checkWidth(op: string, x: Tensor, ...parameters: Tensor[]) {
+  checkDtypes(op, 'float', x, ...parameters);
+  for (const p of parameters) {
+    if (x.shape.length < 1 || !sameShape(p.shape, x.shape.slice(-1))) {
+      throw new HeedError(`${op}: ${describe(p)} does not fit ${describe(x)}`, {
+        hint: 'weight and bias are vectors as long as the last axis',
+      });
+    }
   }
 }
 
+/** dx from the cotangent of 1/√(mean deviation² + ε): only a derivative of a derivative asks for it. */
+const inverseGradient = (dy: Tensor, deviation: Tensor, inverse: Tensor): Tensor =>
+  mul(deviation, mul(div(dy, countRatio(deviation, dy)), neg(pow(inverse, 3))));
+
+const addIfAny = (a: Tensor, b: Tensor | undefined): Tensor => (b ? add(a, b) : a);
+
 /** Layer norm over the last axis: (x − mean)/√(variance + ε)·weight + bias (Ba et al. 2016). */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-5): Tensor {
-  checkWidth('layerNorm', x, weight);
+  checkWidth('layerNorm', x, weight, bias);
   const statistic = { shape: [...x.shape.slice(0, -1), 1] };
   const [y, centre, inverse]: Tensor[] = emitMany(
     'LayerNormalization',
@@ -42,12 +61,17 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-
     [{ shape: x.shape }, statistic, statistic],
     {
       attributes: { axis: -1, epsilon: { float: epsilon } },
-      vjp: ([dy]) => {
-        const normal = mul(sub(x, centre), inverse);
-        const scaled = mul(dy!, weight);
+      vjp: ([dy, dCentre, dInverse]) => {
+        const deviation = sub(x, centre);
+        let dx = dInverse && inverseGradient(dInverse, deviation, inverse);
+        if (dCentre) dx = addIfAny(expand(div(dCentre, countRatio(x, dCentre)), x.shape), dx);
+        if (!dy) return [dx];
+        const normal = mul(deviation, inverse);
+        const scaled = mul(dy, weight);
         const along = mean(mul(scaled, normal), { axes: [-1], keepDims: true });
-        const dx = mul(sub(sub(scaled, mean(scaled, { axes: [-1], keepDims: true })), mul(normal, along)), inverse);
-        return [dx, sumTo(mul(dy!, normal), weight.shape), sumTo(dy!, bias.shape)];
+        const across = sub(scaled, mean(scaled, { axes: [-1], keepDims: true }));
+        dx = addIfAny(mul(sub(across, mul(normal, along)), inverse), dx);
+        return [dx, sumTo(mul(dy, normal), weight.shape), sumTo(dy, bias.shape)];
       },
     },
   );
@@ -64,11 +88,14 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
     [{ shape: x.shape }, statistic],
     {
       attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
-      vjp: ([dy]) => {
+      vjp: ([dy, dInverse]) => {
+        const dx = dInverse && inverseGradient(dInverse, x, inverse);
+        if (!dy) return [dx];
         const normal = mul(x, inverse);
-        const scaled = mul(dy!, weight);
+        const scaled = mul(dy, weight);
         const along = mean(mul(scaled, normal), { axes: [-1], keepDims: true });
-        return [mul(sub(scaled, mul(normal, along)), inverse), sumTo(mul(dy!, normal), weight.shape)];
+        const throughOutput = mul(sub(scaled, mul(normal, along)), inverse);
+        return [addIfAny(throughOutput, dx), sumTo(mul(dy, normal), weight.shape)];
       },
     },
   );

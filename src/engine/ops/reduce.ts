@@ -1,7 +1,7 @@
 /** Reductions over axes, and what is made of them. */
 import { HeedError } from '../../error.ts';
 import { divideDims, product, type Shape } from '../dims.ts';
-import { constant, describe, emit, scalar, shapeTensor, type Tensor } from '../graph.ts';
+import { checkDtypes, constant, describe, emit, scalar, type Tensor } from '../graph.ts';
 import {
   add,
   cast,
@@ -31,11 +31,13 @@ function reducedShape(op: string, x: Tensor, { axes, keepDims = false }: ReduceO
     if (!Number.isInteger(a) || a < -rank || a >= rank) throw new HeedError(`${op}: no axis ${a} in ${describe(x)}`);
     return a < 0 ? a + rank : a;
   });
+  if (new Set(chosen).size < chosen.length) throw new HeedError(`${op}: axes [${axes}] of ${describe(x)} come twice`);
   const kept: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
   return { axes: chosen, kept, shape: keepDims ? kept : x.shape.filter((_, i) => !chosen.includes(i)), keepDims };
 }
 
 function reduce(op: string, x: Tensor, options: ReduceOptions, gradient: (dyKept: Tensor, yKept: Tensor) => Tensor) {
+  checkDtypes(op, op === 'ReduceMean' ? 'float' : 'number', x);
   const { axes, kept, shape, keepDims } = reducedShape(op, x, options);
   if (axes.length === 0) return x;
   const y: Tensor = emit(op, [x, constant(x.graph, axes, [axes.length], 'int64')], shape, {
@@ -53,7 +55,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /** How many elements of x there are for one of y: a number where it is known, else a scalar read at run time. */
-function countRatio(x: Tensor, y: Tensor): Tensor | number {
+export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   const ratio = divideDims(product(x.shape), product(y.shape));
   if (typeof ratio === 'number') return ratio;
   const size = (t: Tensor) => cast(emit('Size', [t], [], { dtype: 'int64' }), 'float32');
@@ -85,12 +87,14 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 /** Index of the largest element along an axis, int64; the first where several are equal. */
 export function argmax(x: Tensor, axis = -1): Tensor {
+  checkDtypes('argmax', 'number', x);
   const { axes, shape } = reducedShape('argmax', x, { axes: [axis] });
   return emit('ArgMax', [x], shape, { attributes: { axis: axes[0], keepdims: 0 }, dtype: 'int64' });
 }
 
 /** Running sum along an axis; `reverse` sums from the end. */
 export function cumulativeSum(x: Tensor, axis: number, { reverse = false } = {}): Tensor {
+  checkDtypes('cumulativeSum', 'number', x);
   const { axes } = reducedShape('cumulativeSum', x, { axes: [axis] });
   return emit('CumSum', [x, constant(x.graph, axes, [], 'int64')], x.shape, {
     attributes: { reverse: reverse ? 1 : 0 },
@@ -100,7 +104,7 @@ export function cumulativeSum(x: Tensor, axis: number, { reverse = false } = {})
 
 /** Mean of the elements where the mask (float, 0 or 1, of x's shape or broadcasting to it) is 1. */
 export function maskedMean(x: Tensor, mask: Tensor, options: ReduceOptions = {}): Tensor {
-  const total = sum(mask, options);
+  const total = sum(expand(mask, x.shape), options);
   const count = where(greaterOrEqual(total, 1), total, scalar(total, 1));
   return div(sum(mul(x, mask), options), count);
 }

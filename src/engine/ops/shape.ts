@@ -10,11 +10,12 @@ import {
   product,
   type Shape,
   sameShape,
+  subtractDims,
 } from '../dims.ts';
 import { constant, describe, emit, emitMany, shapeTensor, type Tensor } from '../graph.ts';
-import { sumTo } from './elementwise.ts';
 
-const axisOf = (op: string, x: Tensor, axis: number): number => {
+/** The axis counted from the front. */
+export const axisOf = (op: string, x: Tensor, axis: number): number => {
   const rank = x.shape.length;
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
     throw new HeedError(`${op}: no axis ${axis} in ${describe(x)}`);
@@ -30,7 +31,10 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     throw new HeedError(`reshape: ${describe(x)} does not fit ${formatShape(shape)}`);
   }
   if (sameShape(target, x.shape)) return x;
-  return emit('Reshape', [x, reshapeTarget(x, target)], target, { vjp: (dy) => [reshape(dy, x.shape)] });
+  return emit('Reshape', [x, reshapeTarget(x, target)], target, {
+    attributes: { allowzero: 1 }, // a dimension may be empty: 0 is 0, not "as it was"
+    vjp: (dy) => [reshape(dy, x.shape)],
+  });
 }
 
 /** A constant target where at most one dimension is symbolic, so that no shape is worked out at run time. */
@@ -73,6 +77,19 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   return emit('Expand', [x, shapeTensor(x.graph, shape)], shape, { vjp: (dy) => [sumTo(dy, x.shape)] });
 }
 
+/** The inverse of expand, and the gradient of broadcasting: sums over the axes along which `shape` was broadcast. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  const lead = x.shape.length - shape.length;
+  const axes = x.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
+  if (axes.length === 0) return x;
+  const kept = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
+  const summed = emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], kept, {
+    attributes: { keepdims: 1 },
+    vjp: (dy) => [expand(dy, x.shape)],
+  });
+  return reshape(summed, shape);
+}
+
 /** Tensors end to end along an axis; the other dimensions must be equal. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
   if (parts.length === 0) throw new HeedError('concat: nothing to join');
@@ -99,7 +116,8 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
 /** The inverse of concat: pieces of the given sizes along an axis. */
 export function split(x: Tensor, sizes: Shape, axis: number): Tensor[] {
   const at = axisOf('split', x, axis);
-  if (sizes.length === 0 || sizes.reduce(addDims) !== x.shape[at]) {
+  const wrong = sizes.some((d) => typeof d === 'number' && !(Number.isInteger(d) && d >= 0));
+  if (wrong || sizes.reduce(addDims, 0) !== x.shape[at]) {
     throw new HeedError(`split: ${formatShape(sizes)} does not add up to axis ${axis} of ${describe(x)}`);
   }
   if (sizes.length === 1) return [x];
@@ -128,7 +146,7 @@ export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
   const size = x.shape[at];
   const fromEnd = (d: Dim) => (typeof d === 'number' && d < 0 ? addDims(size, d) : canonical(d));
   const [from, to] = [fromEnd(start), fromEnd(end)];
-  const length = addDims(to, typeof from === 'number' ? -from : `-1*${from}`);
+  const length = subtractDims(to, from);
   const outside = (d: Dim) => typeof d === 'number' && (d < 0 || (typeof size === 'number' && d > size));
   if (outside(from) || outside(to) || (typeof length === 'number' && length < 0)) {
     throw new HeedError(`slice: [${start}, ${end}) is outside axis ${axis} of ${describe(x)}`);
@@ -138,7 +156,7 @@ export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
   const shape = x.shape.map((d, i) => (i === at ? length : d));
   return emit('Slice', [x, vector(from), vector(to), vector(at)], shape, {
     vjp: (dy) => {
-      const padding = [from, addDims(size, typeof to === 'number' ? -to : `-1*${to}`)];
+      const padding = [from, subtractDims(size, to)];
       const pad = (d: Dim) => x.shape.map((other, i) => (i === at ? d : other));
       const zero = constant(x.graph, [0], [], x.dtype);
       const blank = (d: Dim) => emit('Expand', [zero, shapeTensor(x.graph, pad(d))], pad(d));
@@ -152,9 +170,13 @@ export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
   });
 }
 
-/** A new axis of size 1. */
+/** A new axis of size 1; −1 is behind the last. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
-  const at = axis < 0 ? axis + x.shape.length + 1 : axis;
+  const rank = x.shape.length + 1;
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+    throw new HeedError(`unsqueeze: no place for axis ${axis} in ${describe(x)}`);
+  }
+  const at = axis < 0 ? axis + rank : axis;
   return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
 }
 
