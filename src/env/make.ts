@@ -4,6 +4,7 @@ import { HeedError } from '../error.ts';
 import { acrobot } from './acrobot.ts';
 import { cartPole } from './cartpole.ts';
 import type { Environment } from './environment.ts';
+import { lunarLander } from './lunar-lander.ts';
 import { mountainCar } from './mountain-car.ts';
 import { mountainCarContinuous } from './mountain-car-continuous.ts';
 import { pendulum } from './pendulum.ts';
@@ -14,6 +15,7 @@ const environments: Record<string, () => Environment> = {
   'Pendulum-v1': pendulum,
   'MountainCar-v0': mountainCar,
   'MountainCarContinuous-v0': mountainCarContinuous,
+  'LunarLander-v3': () => lunarLander(),
 };
 
 export const environmentIds: string[] = Object.keys(environments);

@@ -63,27 +63,30 @@ test('the time limit truncates and is not a termination', () => {
   ]);
 });
 
-test.each(['CartPole-v1', 'Pendulum-v1'])('%s saved and restored goes on as if it had not stopped', (id) => {
-  const make = () => createVectorEnvironment(() => makeEnvironment(id), 4, 11);
-  const uninterrupted = make();
-  uninterrupted.reset();
-  live(uninterrupted, 3, 230);
-  const saved = JSON.parse(JSON.stringify(uninterrupted.save()));
-  const resumed = make();
-  resumed.restore(saved);
-  expect(resumed.observations).toEqual(uninterrupted.observations);
-  // final observations are only valid where an episode ended
-  const outcomes = (vector: VectorEnvironment) =>
-    live(vector, 4, 100).map(({ finalObservations, ...rest }) => ({
-      ...rest,
-      ends: vector.episodes.map((_, i) => {
-        const size = vector.observationSize;
-        return rest.terminated[i] || rest.truncated[i] ? finalObservations.slice(i * size, (i + 1) * size) : null;
-      }),
-    }));
-  expect(outcomes(resumed)).toEqual(outcomes(uninterrupted));
-  expect(resumed.save()).toEqual(uninterrupted.save());
-});
+test.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])(
+  '%s saved and restored goes on as if it had not stopped',
+  (id) => {
+    const make = () => createVectorEnvironment(() => makeEnvironment(id), 4, 11);
+    const uninterrupted = make();
+    uninterrupted.reset();
+    live(uninterrupted, 3, 230);
+    const saved = JSON.parse(JSON.stringify(uninterrupted.save()));
+    const resumed = make();
+    resumed.restore(saved);
+    expect(resumed.observations).toEqual(uninterrupted.observations);
+    // final observations are only valid where an episode ended
+    const outcomes = (vector: VectorEnvironment) =>
+      live(vector, 4, 100).map(({ finalObservations, ...rest }) => ({
+        ...rest,
+        ends: vector.episodes.map((_, i) => {
+          const size = vector.observationSize;
+          return rest.terminated[i] || rest.truncated[i] ? finalObservations.slice(i * size, (i + 1) * size) : null;
+        }),
+      }));
+    expect(outcomes(resumed)).toEqual(outcomes(uninterrupted));
+    expect(resumed.save()).toEqual(uninterrupted.save());
+  },
+);
 
 test('a state saved before the first reset restores to that', () => {
   const vector = createVectorEnvironment(cartPole, 2, 5);
