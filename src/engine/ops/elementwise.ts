@@ -74,12 +74,18 @@ function splitByOrder(dy: Tensor, x: Tensor, y: Tensor, first: Tensor): Tensor[]
   return [sumTo(dx, x.shape), sumTo(sub(dy, dx), y.shape)];
 }
 
-/** x clipped to [low, high]; the gradient passes where x lies within, bounds included, as PyTorch's does. */
-export function clip(x: Tensor, low: number, high: number): Tensor {
-  checkDtypes('clip', 'number', x);
-  if (!(low <= high)) throw new HeedError(`clip: ${low} is not below ${high}, for ${describe(x)}`);
-  return emit('Clip', [x, scalar(x, low), scalar(x, high)], x.shape, {
-    vjp: (dy) => [where(logicalAnd(greaterOrEqual(x, low), lessOrEqual(x, high)), dy, scalar(dy, 0))],
+/** x clipped to [low, high] (scalars); the gradient passes to x where it lies within, bounds included, as PyTorch's does. */
+export function clip(x: Tensor, low: Operand, high: Operand): Tensor {
+  if (typeof low === 'number' && typeof high === 'number' && !(low <= high)) {
+    throw new HeedError(`clip: the lower bound ${low} is above the upper ${high}, for ${describe(x)}`);
+  }
+  const [from, to] = [low, high].map((bound) => (typeof bound === 'number' ? scalar(x, bound) : bound));
+  checkDtypes('clip', 'number', x, from, to);
+  if (from.shape.length > 0 || to.shape.length > 0) {
+    throw new HeedError(`clip: bounds must be scalars, got ${describe(from)} and ${describe(to)}`);
+  }
+  return emit('Clip', [x, from, to], x.shape, {
+    vjp: (dy) => [where(logicalAnd(greaterOrEqual(x, from), lessOrEqual(x, to)), dy, scalar(dy, 0))],
   });
 }
 
