@@ -1,5 +1,9 @@
 export { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
+export type { Clips, ComparedClips } from './report/clips.ts';
+export type { LineChart, Series } from './report/line-chart.ts';
+export type { Scatter } from './report/scatter.ts';
+export { type Report, renderReport, type Section, type Table, type Text, writeReport } from './report.ts';
 export {
   createRun,
   isRun,

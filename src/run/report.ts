@@ -1,0 +1,216 @@
+/**
+ * The report of a run as one HTML page that needs nothing else: no network, no fonts, no libraries. Charts are SVG made here; a small
+ * script adds values under the pointer and plays clips. All text is escaped, data travels as JSON that cannot end its
+ * element, and the Content-Security-Policy allows exactly this style sheet and this script.
+ */
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../files.ts';
+import { type Clips, drawComparison, type PackedComparison, packComparison } from './report/clips.ts';
+import { escaped, jsonBlock, readable } from './report/html.ts';
+import { COLOURS, drawLines, type LineChart, type Series, thinned } from './report/line-chart.ts';
+import { drawScatter, type Scatter } from './report/scatter.ts';
+import { script } from './report/script.ts';
+import { style } from './report/style.ts';
+
+export interface Text {
+  kind: 'text';
+  title?: string;
+  /** Plain text; an empty line begins a new paragraph. */
+  text: string;
+}
+
+export interface Table {
+  kind: 'table';
+  title: string;
+  caption?: string;
+  columns: readonly string[];
+  rows: readonly (readonly (string | number)[])[];
+}
+
+export type Section = Text | LineChart | Scatter | Table | Clips;
+
+export interface Report {
+  title: string;
+  subtitle?: string;
+  /** The few numbers that matter, shown large. */
+  summary: readonly { label: string; value: string | number; note?: string }[];
+  /** Shown in this order; charts stand two abreast where there is room. */
+  sections: readonly Section[];
+  /** The run's options, shown folded at the end. */
+  config?: Readonly<Record<string, unknown>>;
+}
+
+const PHONE = { width: 360, height: 250 };
+const HALF = { width: 540, height: 310 };
+const WIDE = { width: 1080, height: 380 };
+
+/** The page as HTML text. */
+export function renderReport(report: Report): string {
+  const data: PageData = { charts: [], comparisons: [] };
+  const sections = report.sections.map((section) => draw(section, data));
+  const css = style + shownPlots(report.sections);
+  const policy = `default-src 'none'; style-src '${hash(css)}'; script-src '${hash(script)}'; base-uri 'none'; form-action 'none'`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>${escaped(report.title)}</title>
+<style>${css}</style>
+</head>
+<body>
+<header>
+<p class="mark"><svg viewBox="0 0 26 16" aria-hidden="true"><rect x="1" y="1" width="10" height="14" rx="2.5" fill="none" stroke="currentColor" stroke-width="1.5"/><rect x="15" y="1" width="10" height="14" rx="2.5" fill="currentColor"/></svg>heed</p>
+<h1>${escaped(report.title)}</h1>
+${report.subtitle ? `<p class="subtitle">${escaped(report.subtitle)}</p>` : ''}
+${summary(report.summary)}
+</header>
+<main>
+${sections.join('\n')}
+${report.config ? config(report.config) : ''}
+</main>
+<footer>Made by heed. This page is complete: it loads nothing.</footer>
+<script type="application/json" id="data">${jsonBlock(data)}</script>
+<script>${script}</script>
+</body>
+</html>
+`;
+}
+
+/** What the page's script reads. */
+interface PageData {
+  charts: { xLabels: readonly string[]; series: Series[] }[];
+  comparisons: PackedComparison[];
+}
+
+function draw(section: Section, data: PageData): string {
+  switch (section.kind) {
+    case 'text':
+      return text(section);
+    case 'table':
+      return table(section);
+    case 'clips':
+      return clips(section, data);
+    case 'lines':
+      return lines(section, data);
+    case 'scatter': {
+      const plots = [PHONE, HALF].map(({ width, height }) => drawScatter(section, width, height));
+      return figure(section, { class: 'scatter' }, '<div class="bar"></div>', plots);
+    }
+  }
+}
+
+/** Writes the run's report.html, whole or not at all, and returns its path. */
+export function writeReport(run: { folder: string }, report: Report): string {
+  const path = join(run.folder, 'report.html');
+  writeFileAtomic(path, renderReport(report));
+  return path;
+}
+
+const hash = (content: string) => `sha256-${createHash('sha256').update(content).digest('base64')}`;
+
+const caption = (tag: string, content?: string) =>
+  content ? `<${tag}>${escaped(content)}</${tag.split(' ')[0]}>` : '';
+
+function summary(figures: Report['summary']): string {
+  if (figures.length === 0) return '';
+  const items = figures.map(
+    ({ label, value, note }) =>
+      `<div><dt>${escaped(label)}</dt><dd class="value">${escaped(readable(value))}</dd>${caption('dd class="note"', note)}</div>`,
+  );
+  return `<dl class="summary">${items.join('')}</dl>`;
+}
+
+function text({ title, text: content }: Text): string {
+  const paragraphs = content.split(/\n\s*\n/).map((paragraph) => `<p>${escaped(paragraph)}</p>`);
+  return `<section class="wide">${caption('h2', title)}${paragraphs.join('')}</section>`;
+}
+
+function table({ title, caption: below, columns, rows }: Table): string {
+  const kind = columns.map((_, i) => (rows.some((row) => typeof row[i] === 'number') ? ' class="number"' : ''));
+  const head = columns.map((column, i) => `<th scope="col"${kind[i]}>${escaped(column)}</th>`).join('');
+  const body = rows
+    .map((row) => `<tr>${row.map((cell, i) => `<td${kind[i]}>${escaped(readable(cell))}</td>`).join('')}</tr>`)
+    .join('');
+  const region = `role="region" tabindex="0" aria-label="${escaped(title)}"`;
+  return `<section class="wide"><h2>${escaped(title)}</h2><div class="scroll" ${region}><table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>${caption('p class="caption"', below)}</section>`;
+}
+
+function clips({ title, caption: below, comparisons }: Clips, data: PageData): string {
+  const pairs = comparisons.map((pair) => drawComparison(pair, data.comparisons.push(packComparison(pair)) - 1));
+  return `<section class="wide"><h2>${escaped(title)}</h2>${caption('p class="caption"', below)}<div class="comparisons">${pairs.join('')}</div></section>`;
+}
+
+function figure(
+  { title, caption: below }: { title: string; caption?: string },
+  attributes: Record<string, string>,
+  bar: string,
+  plots: string[],
+): string {
+  const drawn = plots.join('') || '<p class="caption">There is nothing to show yet.</p>';
+  const named = Object.entries(attributes).map(([name, value]) => ` ${name}="${value}"`);
+  return `<figure${named.join('')}><h2>${escaped(title)}</h2>${bar}<div class="plots">${drawn}</div>${caption('figcaption', below)}</figure>`;
+}
+
+function lines(chart: LineChart, data: PageData): string {
+  const { title, xLabels, wide } = chart;
+  const series = thinned(chart);
+  const index = data.charts.push({ xLabels, series }) - 1;
+  const sizes = wide ? [PHONE, HALF, WIDE] : [PHONE, HALF];
+  const plots = xLabels.flatMap((_, x) => sizes.map(({ width, height }) => drawLines(chart, series, x, width, height)));
+  const swatch = (i: number) =>
+    `<svg viewBox="0 0 18 8" aria-hidden="true"><path class="line s${i % COLOURS}" d="M1 4H17"/></svg>`;
+  const names = series.map(({ name }, i) => `<li>${swatch(i)}${escaped(name)}</li>`).join('');
+  const id = (x: number) => `chart${index}-x${x}`;
+  // before everything they switch, so that the style sheet needs no script for it
+  const inputs = xLabels.map(
+    (label, x) =>
+      `<input type="radio" name="chart${index}" id="${id(x)}" class="pick${x}"${x ? '' : ' checked'} aria-label="${escaped(`${title}: by ${label}`)}">`,
+  );
+  const labels = xLabels.map((label, x) => `<label for="${id(x)}">${escaped(label)}</label>`).join('');
+  const several = xLabels.length > 1;
+  const legend = series.length > 1 ? `<ul class="legend">${names}</ul>` : '';
+  const bar = `${several ? inputs.join('') : ''}<div class="bar">${legend}${several ? `<span class="choices">${labels}</span>` : ''}</div>`;
+  const kind = `lines${wide ? ' wide' : ''}${several ? '' : ' one-x'}`;
+  return figure(chart, { class: kind, 'data-chart': String(index) }, bar, plots);
+}
+
+/** Which drawing of a chart is seen: by the room it has, and by the x that was picked. */
+function shownPlots(sections: readonly Section[]): string {
+  const most = Math.max(1, ...sections.map((section) => (section.kind === 'lines' ? section.xLabels.length : 1)));
+  const picked = Array.from({ length: most }, (_, i) => i);
+  const seen = ({ width }: { width: number }) =>
+    `:is(.scatter, .one-x) > .plots > .w${width}${picked.map((i) => `, .pick${i}:checked ~ .plots > .x${i}.w${width}`).join('')} { display: block; }`;
+  const label = picked.map(
+    (i) =>
+      `.pick${i}:checked ~ .bar label:nth-child(${i + 1}) { background: var(--rule); color: var(--ink); } .pick${i}:focus-visible ~ .bar label:nth-child(${i + 1}) { outline: 2px solid var(--s0); }`,
+  );
+  return `${label.join('\n')}
+@container (max-width: 430px) { ${seen(PHONE)} }
+@container (min-width: 430.02px) and (max-width: 799.98px) { ${seen(HALF)} }
+@container (min-width: 800px) { ${seen(WIDE)} }
+`;
+}
+
+function config(options: Readonly<Record<string, unknown>>): string {
+  const rows = flat(options).map(([name, value]) => `<tr><td>${escaped(name)}</td><td>${escaped(value)}</td></tr>`);
+  return `<details><summary>Configuration</summary><div class="scroll"><table><tbody>${rows.join('')}</tbody></table></div></details>`;
+}
+
+function flat(value: unknown, name = ''): [name: string, value: string][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return [
+      [
+        name,
+        typeof value === 'string' ? value : typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? ''),
+      ],
+    ];
+  }
+  return Object.entries(value)
+    .filter(([, inner]) => inner !== undefined)
+    .flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key));
+}

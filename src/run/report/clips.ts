@@ -1,0 +1,78 @@
+/** Pairs of clips that somebody compared, side by side on canvases that the page's script plays in step. */
+
+import type { Frame, Shape } from '../../env/environment.ts';
+import { escaped } from './html.ts';
+
+export interface ComparedClips {
+  first: readonly Frame[];
+  second: readonly Frame[];
+  /** How much each was preferred, adding up to 1, or that nobody could tell. */
+  choice: readonly [first: number, second: number] | 'incomparable';
+  framesPerSecond: number;
+  caption?: string;
+}
+
+export interface Clips {
+  kind: 'clips';
+  title: string;
+  caption?: string;
+  comparisons: readonly ComparedClips[];
+}
+
+/** A clip for the page: each shape once (scenery does not move), a frame as a list of them. */
+export interface PackedClip {
+  width: number;
+  height: number;
+  shapes: Shape[];
+  frames: number[][];
+}
+
+export interface PackedComparison {
+  clips: [PackedClip, PackedClip];
+  framesPerSecond: number;
+}
+
+export function packComparison({ first, second, framesPerSecond }: ComparedClips): PackedComparison {
+  return { clips: [packClip(first), packClip(second)], framesPerSecond };
+}
+
+function packClip(frames: readonly Frame[]): PackedClip {
+  const { width = 1, height = 1 } = frames[0] ?? {};
+  const digits = Math.max(0, Math.ceil(3 - Math.log10(Math.max(width, height)))); // a thousandth of the picture
+  const numbers = new Map<string, number>();
+  const shapes: Shape[] = [];
+  const packed = frames.map((frame) =>
+    frame.shapes.map((shape) => {
+      const text = JSON.stringify(shape, (_, value) =>
+        typeof value === 'number' ? Number(value.toFixed(digits)) : value,
+      );
+      let number = numbers.get(text);
+      if (number === undefined) {
+        number = shapes.push(JSON.parse(text) as Shape) - 1;
+        numbers.set(text, number);
+      }
+      return number;
+    }),
+  );
+  return { width, height, shapes, frames: packed };
+}
+
+/** `index` is the comparison's place in the page's data. */
+export function drawComparison({ first, second, choice, caption }: ComparedClips, index: number): string {
+  const said = inWords(choice);
+  const canvas = (name: string, frames: readonly Frame[], share: number) => {
+    const { width, height } = frames[0] ?? { width: 3, height: 2 };
+    const preferred = share > 0.5 ? ' preferred' : '';
+    return `<div class="clip${preferred}"><canvas width="${Math.ceil(width)}" height="${Math.ceil(height)}" role="img" aria-label="${name} clip, ${frames.length} frames"></canvas></div>`;
+  };
+  const shares = choice === 'incomparable' ? [0, 0] : choice;
+  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas('First', first, shares[0])}${canvas('Second', second, shares[1])}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame"><span class="choice">${said}</span></div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
+}
+
+function inWords(choice: ComparedClips['choice']): string {
+  if (choice === 'incomparable') return 'could not tell';
+  const [first, second] = choice;
+  if (first === second) return 'equally good';
+  const more = Math.max(first, second);
+  return `${first > second ? 'left' : 'right'} is better${more < 1 ? ` (${Math.round(more * 100)} %)` : ''}`;
+}

@@ -1,0 +1,21 @@
+/** Text made safe for HTML: between tags and in quoted attributes. */
+export const escaped = (text: unknown): string =>
+  String(text).replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+/** Data for a `<script type="application/json">`: no text in it can end the element. NaN and ±Infinity become null. */
+export const jsonBlock = (data: unknown): string =>
+  JSON.stringify(data).replaceAll(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+/** A number with four digits that matter and a true minus sign; text as it is. */
+export function readable(value: unknown): string {
+  if (typeof value !== 'number') return String(value);
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? '–' : value > 0 ? '∞' : '−∞';
+  const size = Math.abs(value);
+  const text =
+    size !== 0 && size < 1e-4
+      ? value.toExponential(2)
+      : Number.isInteger(value)
+        ? value.toLocaleString('en-US')
+        : Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 8 });
+  return text.replace('-', '−');
+}

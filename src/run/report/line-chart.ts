@@ -1,0 +1,131 @@
+/** Lines over steps, labels or time, as SVG. */
+
+import { HeedError } from '../../error.ts';
+import { domainOf, type Plane, plane, px } from './axes.ts';
+import { escaped, readable } from './html.ts';
+
+export interface Series {
+  name: string;
+  /** One array for each of the chart's `xLabels`; each as long as `y`, ascending. */
+  x: readonly ArrayLike<number>[];
+  /** NaN leaves a gap. */
+  y: ArrayLike<number>;
+  /** Drawn behind the line, such as the spread over seeds. */
+  band?: { low: ArrayLike<number>; high: ArrayLike<number> };
+}
+
+export interface LineChart {
+  kind: 'lines';
+  title: string;
+  caption?: string;
+  /** What x may be, such as "environment steps", "labels" and "minutes"; the reader picks one. */
+  xLabels: readonly string[];
+  yLabel: string;
+  series: readonly Series[];
+  /** Level lines, such as the return from which a task counts as solved. */
+  levels?: readonly { y: number; label: string }[];
+  /** Takes the whole width of the page. */
+  wide?: boolean;
+}
+
+/** More points than a wide screen has pixels to tell apart are thinned, extremes kept. */
+const MOST_POINTS = 800;
+
+/** The chart's series with at most MOST_POINTS points each and six digits a number: what is drawn and what the page's script shows.
+ * Throws a HeedError if the lengths differ. */
+export function thinned({ title, xLabels, series }: LineChart): Series[] {
+  return series.map(({ name, x, y, band }) => {
+    const lengths = [...x, ...(band ? [band.low, band.high] : [])].map((values) => values.length);
+    if (x.length !== xLabels.length || lengths.some((length) => length !== y.length)) {
+      throw new HeedError(
+        `Chart "${title}", series "${name}": expected ${xLabels.length} arrays x, and all as long as y (${y.length}); got ${x.length} arrays x, and lengths ${lengths.join(', ')}.`,
+      );
+    }
+    const kept = keptPoints(y);
+    const pick = (values: ArrayLike<number>) => kept.map((i) => Number(values[i].toPrecision(6)));
+    return { name, x: x.map(pick), y: pick(y), band: band && { low: pick(band.low), high: pick(band.high) } };
+  });
+}
+
+/** Of each stretch of points the first, the lowest, the highest and the last, so that no spike is lost. */
+function keptPoints(y: ArrayLike<number>): number[] {
+  if (y.length <= MOST_POINTS) return Array.from({ length: y.length }, (_, i) => i);
+  const kept = new Set<number>();
+  const stretches = MOST_POINTS / 4;
+  for (let s = 0; s < stretches; s++) {
+    const begin = Math.floor((s * y.length) / stretches);
+    const end = Math.floor(((s + 1) * y.length) / stretches);
+    let low = begin;
+    let high = begin;
+    for (let i = begin; i < end; i++) {
+      if (y[i] < y[low] || Number.isNaN(y[low])) low = i;
+      if (y[i] > y[high] || Number.isNaN(y[high])) high = i;
+    }
+    for (const i of [begin, low, high, end - 1]) kept.add(i);
+  }
+  return [...kept].sort((a, b) => a - b);
+}
+
+/** How many colours the style sheet has for series; more begin again. */
+export const COLOURS = 6;
+
+/** One drawing of a chart: for one choice of x at one size. */
+export function drawLines(chart: LineChart, series: Series[], choice: number, width: number, height: number): string {
+  const x = domainOf(
+    series.flatMap((s) => Array.from(s.x[choice])),
+    { pad: 0 },
+  );
+  const y = domainOf([
+    ...series.flatMap((s) => [...Array.from(s.y), ...Array.from(s.band?.low ?? []), ...Array.from(s.band?.high ?? [])]),
+    ...(chart.levels ?? []).map((level) => level.y),
+  ]);
+  if (!x || !y) return '';
+  const on = plane(width, height, x, y, { x: chart.xLabels[choice], y: chart.yLabel });
+  const [left, right] = [x.low, x.high].map(on.x);
+  const levels = (chart.levels ?? []).map(
+    ({ y: at, label }) =>
+      `<path class="level" d="M${px(left)} ${px(on.y(at))}H${px(right)}"/><text class="level-name" x="${px(left + 6)}" y="${px(on.y(at) - 6)}">${escaped(label)}</text>`,
+  );
+  const bands = series.map(({ band, x: xs }, i) => (band ? drawBand(on, xs[choice], band, i) : ''));
+  const lines = series.map(({ x: xs, y: ys }, i) => drawLine(on, xs[choice], ys, i));
+  const label = `${chart.title}: ${chart.yLabel} by ${chart.xLabels[choice]}. ${series.map(inWords).join(' ')}`;
+  return `<svg class="plot w${width} x${choice}" viewBox="0 0 ${width} ${height}" role="img" tabindex="0" ${on.attributes} data-choice="${choice}" aria-label="${escaped(label)}">${on.grid}${bands.join('')}${lines.join('')}${levels.join('')}</svg>`;
+}
+
+function drawLine(on: Plane, x: ArrayLike<number>, y: ArrayLike<number>, index: number): string {
+  let d = '';
+  let pen = false;
+  let last = '';
+  for (let i = 0; i < y.length; i++) {
+    const shown = Number.isFinite(x[i]) && Number.isFinite(y[i]);
+    if (shown) {
+      const at = `${px(on.x(x[i]))} ${px(on.y(y[i]))}`;
+      d += `${pen ? 'L' : 'M'}${at}`;
+      if (!pen && !(Number.isFinite(y[i + 1]) && i + 1 < y.length)) d += 'h0'; // a point alone is a dot
+      last = at;
+    }
+    pen = shown;
+  }
+  const [cx, cy] = last.split(' ');
+  const end = last && `<circle class="dot s${index % COLOURS}" cx="${cx}" cy="${cy}" r="3.5"/>`;
+  return `<path class="line s${index % COLOURS}" d="${d}"/>${end}`;
+}
+
+function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Series['band']>, index: number): string {
+  const upper: string[] = [];
+  const lower: string[] = [];
+  for (let i = 0; i < x.length; i++) {
+    if (![x[i], low[i], high[i]].every(Number.isFinite)) continue;
+    upper.push(`${px(on.x(x[i]))} ${px(on.y(high[i]))}`);
+    lower.push(`${px(on.x(x[i]))} ${px(on.y(low[i]))}`);
+  }
+  if (upper.length < 2) return '';
+  return `<path class="band s${index % COLOURS}" d="M${[...upper, ...lower.reverse()].join('L')}Z"/>`;
+}
+
+function inWords({ name, y }: Series): string {
+  const seen = Array.from(y).filter(Number.isFinite);
+  if (seen.length === 0) return `${name}: no values.`;
+  const [least, most] = [Math.min(...seen), Math.max(...seen)].map(readable);
+  return `${name}: first ${readable(seen[0])}, last ${readable(seen[seen.length - 1])}, from ${least} to ${most}.`;
+}

@@ -1,0 +1,54 @@
+/** Points in a plane, as SVG. */
+
+import { domainOf, plane, px } from './axes.ts';
+import { escaped } from './html.ts';
+
+export interface Scatter {
+  kind: 'scatter';
+  title: string;
+  caption?: string;
+  xLabel: string;
+  yLabel: string;
+  points: { x: ArrayLike<number>; y: ArrayLike<number> };
+  /** Draws the least-squares line through the points. */
+  fit?: boolean;
+}
+
+/** More would lie on one another. */
+const MOST_POINTS = 2000;
+
+export function drawScatter({ title, xLabel, yLabel, points, fit }: Scatter, width: number, height: number): string {
+  const every = Math.max(1, points.x.length / MOST_POINTS);
+  const shown: [x: number, y: number][] = [];
+  for (let i = 0; i < points.x.length; i += every) {
+    const [x, y] = [points.x[Math.floor(i)], points.y[Math.floor(i)]];
+    if (Number.isFinite(x) && Number.isFinite(y)) shown.push([x, y]);
+  }
+  const xs = domainOf(
+    shown.map(([x]) => x),
+    { fromZero: false },
+  );
+  const ys = domainOf(
+    shown.map(([, y]) => y),
+    { fromZero: false },
+  );
+  if (!xs || !ys) return '';
+  const on = plane(width, height, xs, ys, { x: xLabel, y: yLabel });
+  const dots = shown.map(([x, y]) => `<circle cx="${px(on.x(x))}" cy="${px(on.y(y))}" r="2.6"/>`).join('');
+  const label = `${title}: ${shown.length} points, ${yLabel} by ${xLabel}.`;
+  const line = fit ? leastSquares(shown) : undefined;
+  const ends = line && [Math.min(...shown.map(([x]) => x)), Math.max(...shown.map(([x]) => x))];
+  const fitted = ends
+    ? `<path class="fit" d="M${ends.map((x) => `${px(on.x(x))} ${px(on.y(line(x)))}`).join('L')}"/>`
+    : '';
+  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}<g class="points">${dots}</g>${fitted}</svg>`;
+}
+
+function leastSquares(points: [number, number][]): ((x: number) => number) | undefined {
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+  const spread = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  if (spread === 0) return undefined;
+  const slope = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread;
+  return (x) => meanY + slope * (x - meanX);
+}
