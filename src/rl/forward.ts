@@ -1,0 +1,49 @@
+/** Compiled forward passes of a policy, bound once to rows that are filled before each run. */
+import { input, type Program, trace, Value } from '../engine/index.ts';
+import type { Arena } from '../nn/index.ts';
+import type { Policy } from './policy.ts';
+
+/** A policy's distributions for a fixed number of rows. */
+export function createForward(policy: Policy, parameters: Arena, rows: number) {
+  const program = trace(
+    (g) => {
+      const x = input(g, 'observations', ['n', policy.actor.parameters[0].shape[1]]);
+      return { distribution: policy.distribution(x) };
+    },
+    { dims: { n: rows } },
+  );
+  return bindRows(program, parameters, rows, policy.actor.parameters[0].shape[1], 'distribution', policy.outputSize);
+}
+
+/** A policy's values for a fixed number of rows. */
+export function createCritic(policy: Policy, parameters: Arena, rows: number) {
+  const inner = policy.critic.parameters[0].shape[1];
+  const program = trace((g) => ({ values: policy.critic.apply(input(g, 'observations', ['n', inner])) }), {
+    dims: { n: rows },
+  });
+  return bindRows(program, parameters, rows, inner, 'values', 1);
+}
+
+function bindRows<Name extends string>(
+  program: Program,
+  parameters: Arena,
+  rows: number,
+  inner: number,
+  name: Name,
+  outer: number,
+) {
+  const observations = new Value('float32', [rows, inner]);
+  const output = new Value('float32', [rows, outer]);
+  const binding = program.bind({ ...parameters.values, observations }, { [name]: output });
+  return {
+    observations: observations.data as Float32Array,
+    [name]: output.data as Float32Array,
+    run: binding.run,
+    release() {
+      binding.release();
+      program.release();
+      observations.release();
+      output.release();
+    },
+  } as { observations: Float32Array; run(): void; release(): void } & Record<Name, Float32Array>;
+}

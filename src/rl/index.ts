@@ -1,0 +1,6 @@
+export { createEvaluator, type Evaluation, type Evaluator, meanAndDeviation } from './evaluate.ts';
+export { type AdvantageInput, advantages } from './gae.ts';
+export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
+export { createPpo, type Ppo, type PpoMetrics, type PpoOptions, ppoSchema, type Rollout } from './ppo.ts';
+export { approximateKl, type KlEstimator, klEstimators, policyLoss, valueLoss } from './ppo-loss.ts';
+export { ppoPresets } from './presets.ts';

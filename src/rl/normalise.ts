@@ -1,0 +1,79 @@
+/** Running statistics, and what PPO's reference implementations normalise with them. */
+
+/** Mean and variance of each of `size` numbers over everything seen so far (Chan et al. 1983, batch update). */
+export interface RunningStatistics {
+  count: number;
+  mean: Float64Array;
+  variance: Float64Array;
+}
+
+export const createStatistics = (size: number): RunningStatistics => ({
+  count: 1e-4, // as the reference implementations: the first batch outweighs the start at once
+  mean: new Float64Array(size),
+  variance: new Float64Array(size).fill(1),
+});
+
+/** Takes in rows [n, size]. */
+export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<number>): void {
+  const { mean, variance } = statistics;
+  const size = mean.length;
+  const n = rows.length / size;
+  const total = statistics.count + n;
+  for (let j = 0; j < size; j++) {
+    let batchMean = 0;
+    for (let i = j; i < rows.length; i += size) batchMean += rows[i];
+    batchMean /= n;
+    let batchVariance = 0;
+    for (let i = j; i < rows.length; i += size) batchVariance += (rows[i] - batchMean) ** 2;
+    const delta = batchMean - mean[j];
+    mean[j] += (delta * n) / total;
+    variance[j] =
+      (variance[j] * statistics.count + batchVariance + (delta * delta * statistics.count * n) / total) / total;
+  }
+  statistics.count = total;
+}
+
+const LIMIT = 10; // normalised observations and rewards are clipped to ±10, as in the reference implementations
+
+/** (x − mean)/√variance, clipped, row by row. */
+export function normaliseRows(statistics: RunningStatistics, rows: Float32Array, out: Float32Array): void {
+  const { mean, variance } = statistics;
+  const size = mean.length;
+  for (let i = 0; i < rows.length; i++) {
+    const j = i % size;
+    const z = (rows[i] - mean[j]) / Math.sqrt(variance[j] + 1e-8);
+    out[i] = Math.max(-LIMIT, Math.min(LIMIT, z));
+  }
+}
+
+/** Rewards over the deviation of the discounted return so far; the mean is left alone. */
+export interface RewardScale {
+  statistics: RunningStatistics;
+  /** [count]: the discounted return of each environment's episode so far. */
+  returns: Float64Array;
+}
+
+export const createRewardScale = (count: number): RewardScale => ({
+  statistics: createStatistics(1),
+  returns: new Float64Array(count),
+});
+
+/** Scales rewards [steps, count] in place, taking them into account first. `done`: the episode ended at that step. */
+export function scaleRewards(
+  scale: RewardScale,
+  rewards: Float32Array,
+  done: (index: number) => boolean,
+  discount: number,
+): void {
+  const { statistics, returns } = scale;
+  const count = returns.length;
+  for (let start = 0; start < rewards.length; start += count) {
+    for (let n = 0; n < count; n++) returns[n] = returns[n] * discount + rewards[start + n];
+    updateStatistics(statistics, returns);
+    for (let n = 0; n < count; n++) {
+      const scaled = rewards[start + n] / Math.sqrt(statistics.variance[0] + 1e-8);
+      rewards[start + n] = Math.max(-LIMIT, Math.min(LIMIT, scaled));
+      if (done(start + n)) returns[n] = 0;
+    }
+  }
+}

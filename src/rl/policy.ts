@@ -1,0 +1,152 @@
+/** Policies: a network from observations to a distribution over actions, and a critic beside it. */
+import {
+  add,
+  constant,
+  exp,
+  gatherElements,
+  input,
+  logSoftmax,
+  mul,
+  neg,
+  square,
+  sub,
+  sum,
+  type Tensor,
+} from '../engine/index.ts';
+import { type Space, sizeOf } from '../env/index.ts';
+import { type MlpOptions, mlp, type Network, type ParameterSpec } from '../nn/index.ts';
+import { fill, orthogonal } from '../nn/initialise.ts';
+import type { Random } from '../random.ts';
+
+export interface PolicyOptions {
+  /** Widths of the hidden layers, of actor and critic alike. */
+  hidden: readonly number[];
+  activation: NonNullable<MlpOptions['activation']>;
+  /** Gain of the orthogonal initial weights of the hidden layers. */
+  gain: number;
+}
+
+/** A distribution over actions by its numbers: log-probabilities of a discrete action, or the means of a box's. */
+export interface Policy {
+  actionSpace: Space;
+  /** Numbers an action has. */
+  actionSize: number;
+  /** Outputs a row: the number of discrete actions, or actionSize. */
+  outputSize: number;
+  actor: Network;
+  critic: Network;
+  parameters: ParameterSpec[];
+  /** Observations [n, o] → distribution [n, outputSize]. */
+  distribution(observations: Tensor): Tensor;
+  /** log π(a|s), [n, 1], of actions (int32 [n, 1], or float32 [n, actionSize]). */
+  logProbability(distribution: Tensor, actions: Tensor): Tensor;
+  /** Entropy in nats, [n, 1] ([1, 1] where it is the same for every row). */
+  entropy(distribution: Tensor): Tensor;
+}
+
+const LOG_2PI = Math.log(2 * Math.PI);
+export const LOG_DEVIATION = 'actor.logDeviation';
+
+/** Separate perceptrons for actor and critic; a box action is a Gaussian whose deviations do not depend on the state. */
+export function createPolicy(observationSize: number, actionSpace: Space, options: PolicyOptions): Policy {
+  const { hidden, activation, gain } = options;
+  const actionSize = sizeOf(actionSpace);
+  const outputSize = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
+  const network = (name: string, out: number, last: number) =>
+    mlp(name, {
+      sizes: [observationSize, ...hidden, out],
+      activation,
+      hidden: orthogonal(gain),
+      last: orthogonal(last),
+    });
+  const actor = network('actor', outputSize, 0.01); // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
+  const critic = network('critic', 1, 1);
+  const shared = { actionSpace, actionSize, outputSize, actor, critic };
+  if (actionSpace.kind === 'discrete') {
+    return {
+      ...shared,
+      parameters: [...actor.parameters, ...critic.parameters],
+      distribution: (x) => logSoftmax(actor.apply(x)),
+      logProbability: (logProbs, actions) => gatherElements(logProbs, actions, 1),
+      entropy: (logProbs) => neg(sum(mul(exp(logProbs), logProbs), { axes: [1], keepDims: true })),
+    };
+  }
+  const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialise: fill(0) };
+  const logDeviation = (like: Tensor) => input(like.graph, deviation.name, deviation.shape);
+  return {
+    ...shared,
+    parameters: [...actor.parameters, deviation, ...critic.parameters],
+    distribution: (x) => actor.apply(x),
+    logProbability(mean, actions) {
+      const log = logDeviation(mean);
+      const z = mul(sub(actions, mean), exp(neg(log)));
+      return mul(sum(add(add(square(z), mul(log, 2)), LOG_2PI), { axes: [1], keepDims: true }), -0.5);
+    },
+    entropy(mean) {
+      const log = logDeviation(mean);
+      const each = add(log, constant(mean.graph, [0.5 * (1 + LOG_2PI)], []));
+      return sum(each, { axes: [1], keepDims: true });
+    },
+  };
+}
+
+/** Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given. */
+export function sampleActions(
+  policy: Policy,
+  distribution: Float32Array,
+  logDeviation: Float32Array | undefined,
+  random: Random,
+  actions: Float32Array,
+  logProbs?: Float32Array,
+): void {
+  const { actionSize, outputSize } = policy;
+  const rows = actions.length / actionSize;
+  for (let row = 0; row < rows; row++) {
+    const start = row * outputSize;
+    if (policy.actionSpace.kind === 'discrete') {
+      let left = random.uniform();
+      let action = 0;
+      for (; action < outputSize - 1; action++) {
+        left -= Math.exp(distribution[start + action]);
+        if (left < 0) break;
+      }
+      actions[row] = action;
+      if (logProbs) logProbs[row] = distribution[start + action];
+      continue;
+    }
+    let logProb = 0;
+    for (let j = 0; j < actionSize; j++) {
+      const z = random.normal();
+      actions[start + j] = distribution[start + j] + Math.exp(logDeviation![j]) * z;
+      logProb -= 0.5 * (z * z + LOG_2PI) + logDeviation![j];
+    }
+    if (logProbs) logProbs[row] = logProb;
+  }
+}
+
+/** The likeliest action of each row. */
+export function greedyActions(policy: Policy, distribution: Float32Array, actions: Float32Array): void {
+  const { outputSize } = policy;
+  if (policy.actionSpace.kind === 'box') {
+    actions.set(distribution);
+    return;
+  }
+  for (let row = 0; row < actions.length; row++) {
+    let best = 0;
+    for (let a = 1; a < outputSize; a++) {
+      if (distribution[row * outputSize + a] > distribution[row * outputSize + best]) best = a;
+    }
+    actions[row] = best;
+  }
+}
+
+/** Actions drawn uniformly from the action space, whatever the policy. */
+export function uniformActions(actionSpace: Space, random: Random, actions: Float32Array): void {
+  for (let i = 0; i < actions.length; i++) {
+    if (actionSpace.kind === 'discrete') actions[i] = random.integer(actionSpace.n);
+    else {
+      const j = i % actionSpace.low.length;
+      actions[i] = actionSpace.low[j] + (actionSpace.high[j] - actionSpace.low[j]) * random.uniform();
+    }
+  }
+}

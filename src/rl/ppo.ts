@@ -1,0 +1,460 @@
+/**
+ * Proximal policy optimisation (Schulman et al. 2017), with what its reference implementations add: docs/ppo.md lists
+ * each detail with its source.
+ *
+ *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximised, by Adam, over minibatches
+ *
+ * Run it: heed rl --env CartPole-v1
+ */
+import { z } from 'zod';
+import { add, input, mean, mul, sub } from '../engine/index.ts';
+import type { VectorEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import {
+  type Arena,
+  createOptimizer,
+  createParameters,
+  createTrainStep,
+  exportParameters,
+  importParameters,
+  type Optimizer,
+  type TrainStep,
+} from '../nn/index.ts';
+import { type RandomState, random } from '../random.ts';
+import { createCritic, createForward } from './forward.ts';
+import { advantages } from './gae.ts';
+import {
+  createRewardScale,
+  createStatistics,
+  normaliseRows,
+  type RunningStatistics,
+  scaleRewards,
+  updateStatistics,
+} from './normalise.ts';
+import { createPolicy, LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
+import { approximateKl, policyLoss, valueLoss } from './ppo-loss.ts';
+
+const positive = z.number().positive();
+const fraction = z.number().min(0).max(1);
+
+export const ppoSchema = z.object({
+  environments: z.number().int().min(1).max(4096).default(8).describe('environments stepped side by side'),
+  horizon: z.number().int().min(1).default(32).describe('steps of each environment between updates'),
+  epochs: z.number().int().min(1).default(20).describe('passes over what was collected, an update'),
+  minibatch: z.number().int().min(1).default(256).describe('steps a gradient; divides environments × horizon'),
+  discount: fraction.default(0.98).describe('γ'),
+  lambda: fraction.default(0.8).describe('λ of generalised advantage estimation'),
+  learningRate: positive.default(1e-3).describe("Adam's rate at the start"),
+  finalLearningRate: fraction.default(0).describe('rate at the end, as a share of the start; linear between'),
+  clip: positive.default(0.2).describe('ε: how far the probability ratio may move'),
+  annealClip: z.boolean().default(true).describe('let ε fall with the learning rate'),
+  valueClip: positive.optional().describe('how far a value may move in an update; no limit where absent'),
+  valueCoefficient: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe("c_v, weight of the value loss ½(V − R)²; others' vf_coef of 0.5 is 1 here"),
+  entropyCoefficient: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('weight of the entropy bonus; falls with the learning rate'),
+  maxGradientNorm: positive.default(0.5).describe('global norm that gradients are clipped to'),
+  targetKl: positive.optional().describe('stop an update when the approximate KL exceeds 1.5 of this'),
+  normaliseAdvantages: z.boolean().default(true).describe('to zero mean and unit deviation, by minibatch'),
+  normaliseObservations: z.boolean().default(false).describe('by their running mean and deviation'),
+  normaliseRewards: z.boolean().default(false).describe('by the running deviation of the discounted return'),
+  hidden: z
+    .array(z.number().int().min(1))
+    .default([64, 64])
+    .describe('widths of the hidden layers of actor and critic'),
+  activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
+  gain: positive.default(Math.SQRT2).describe('gain of the orthogonal initial weights of the hidden layers'),
+});
+export type PpoOptions = z.infer<typeof ppoSchema>;
+
+/** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
+export interface Rollout {
+  observations: Float32Array;
+  actions: Float32Array;
+  /** From the environment; replace them to train on another reward. */
+  rewards: Float32Array;
+  terminated: Uint8Array;
+  truncated: Uint8Array;
+  /** [horizon, environments, o]: the observation each step led to, before any reset. */
+  nextObservations: Float32Array;
+  logProbs: Float32Array;
+}
+
+/** Means over an update's minibatches. */
+export interface PpoMetrics {
+  'loss/policy': number;
+  'loss/value': number;
+  'policy/entropy': number;
+  'policy/approx_kl': number;
+  'policy/clip_fraction': number;
+  'value/explained_variance': number;
+  'gradient/norm': number;
+  learning_rate: number;
+}
+
+export interface PpoState {
+  random: { actions: RandomState; shuffle: RandomState };
+  optimizerSteps: number;
+  observationStatistics?: { count: number; mean: number[]; variance: number[] };
+  rewardScale?: { count: number; mean: number[]; variance: number[]; returns: number[] };
+}
+type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+
+/** The learner: a policy, its optimiser and its randomness. `collect` and `update` may be called by hand. */
+export interface Ppo {
+  readonly policy: Policy;
+  readonly parameters: Arena;
+  /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
+  collect(explore?: 'uniform'): Rollout;
+  /** Learns from a rollout. `progress` (0 to 1) is how much of the training is done. */
+  update(rollout: Rollout, progress: number): PpoMetrics;
+  /** Observations as the networks see them, of rows [n, o]. */
+  prepare(observations: Float32Array): Float32Array;
+  save(): { state: PpoState; tensors: Tensors };
+  restore(state: PpoState, tensors: Tensors): void;
+  release(): void;
+}
+
+export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
+  const { horizon, epochs, minibatch, discount, lambda } = options;
+  const { count, observationSize, actionSpace, actionSize } = environment;
+  const batch = count * horizon;
+  if (batch % minibatch !== 0) {
+    throw new HeedError(
+      `a minibatch of ${minibatch} does not divide ${count} environments × ${horizon} steps = ${batch}`,
+      {
+        hint: `use for example --minibatch ${largestDivisor(batch, minibatch)}`,
+      },
+    );
+  }
+  const policy = createPolicy(observationSize, actionSpace, options);
+  const parameters = createParameters(policy.parameters, random(seed, 'ppo', 'parameters'));
+  const rng = { actions: random(seed, 'ppo', 'actions'), shuffle: random(seed, 'ppo', 'shuffle') };
+  const act = createForward(policy, parameters, count);
+  const evaluate = createCritic(policy, parameters, batch + count);
+  const evaluateFew = createCritic(policy, parameters, count);
+  const learner = createLearner(policy, parameters, options, observationSize);
+  const statistics = options.normaliseObservations ? createStatistics(observationSize) : undefined;
+  const rewardScale = options.normaliseRewards ? createRewardScale(count) : undefined;
+
+  const prepare = (rows: Float32Array) => {
+    if (!statistics) return rows;
+    const out = new Float32Array(rows.length);
+    normaliseRows(statistics, rows, out);
+    return out;
+  };
+
+  const rollout: Rollout = {
+    observations: new Float32Array(batch * observationSize),
+    actions: new Float32Array(batch * actionSize),
+    rewards: new Float32Array(batch),
+    terminated: new Uint8Array(batch),
+    truncated: new Uint8Array(batch),
+    nextObservations: new Float32Array(batch * observationSize),
+    logProbs: new Float32Array(batch),
+  };
+  const prepared = statistics ? new Float32Array(batch * observationSize) : rollout.observations;
+  const stepActions = new Float32Array(count * actionSize);
+  const stepLogProbs = new Float32Array(count);
+
+  function collect(explore?: 'uniform'): Rollout {
+    const { observations, finalObservations, rewards, terminated, truncated } = environment;
+    const logDeviation = parameters.values[LOG_DEVIATION]?.data;
+    for (let t = 0; t < horizon; t++) {
+      const start = t * count;
+      rollout.observations.set(observations, start * observationSize);
+      if (statistics) {
+        updateStatistics(statistics, observations);
+        normaliseRows(statistics, observations, act.observations);
+        prepared.set(act.observations, start * observationSize);
+      } else {
+        act.observations.set(observations);
+      }
+      act.run();
+      if (explore) uniformActions(actionSpace, rng.actions, stepActions);
+      else sampleActions(policy, act.distribution, logDeviation, rng.actions, stepActions, stepLogProbs);
+      environment.step(stepActions);
+      rollout.actions.set(stepActions, start * actionSize);
+      rollout.logProbs.set(stepLogProbs, start);
+      rollout.rewards.set(rewards, start);
+      rollout.terminated.set(terminated, start);
+      rollout.truncated.set(truncated, start);
+      rollout.nextObservations.set(observations, start * observationSize);
+      for (let n = 0; n < count; n++) {
+        if (!terminated[n] && !truncated[n]) continue;
+        const final = finalObservations.subarray(n * observationSize, (n + 1) * observationSize);
+        rollout.nextObservations.set(final, (start + n) * observationSize);
+      }
+    }
+    return rollout;
+  }
+
+  const advantage = new Float32Array(batch);
+  const returns = new Float32Array(batch);
+  const finalValues = new Float32Array(batch);
+  const order = Int32Array.from({ length: batch }, (_, i) => i);
+
+  function update(given: Rollout, progress: number): PpoMetrics {
+    const { terminated, truncated } = given;
+    const rewards = rewardScale ? given.rewards.slice() : given.rewards;
+    if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
+    const badReward = rewards.findIndex((r) => !Number.isFinite(r));
+    if (badReward >= 0) {
+      throw new HeedError(
+        `the reward of step ${Math.floor(badReward / count)} in environment ${badReward % count} is ${rewards[badReward]}`,
+      );
+    }
+
+    evaluate.observations.set(prepared);
+    evaluate.observations.set(prepare(environment.observations), batch * observationSize);
+    evaluate.run();
+    const values = evaluate.values;
+    valuesAt(given, truncated, finalValues);
+    advantages(
+      { steps: horizon, count, rewards, values, terminated, truncated, finalValues, discount, lambda },
+      advantage,
+      returns,
+    );
+
+    const remaining = options.finalLearningRate + (1 - options.finalLearningRate) * Math.max(0, 1 - progress);
+    const learningRate = options.learningRate * remaining;
+    learner.set(options.annealClip ? options.clip * remaining : options.clip, options.entropyCoefficient * remaining);
+    const totals = { loss: 0, value: 0, entropy: 0, kl: 0, clip: 0, norm: 0, minibatches: 0 };
+    training: for (let epoch = 0; epoch < epochs; epoch++) {
+      rng.shuffle.shuffle(order);
+      for (let start = 0; start < batch; start += minibatch) {
+        const rows = order.subarray(start, start + minibatch);
+        learner.load(rows, {
+          observations: prepared,
+          actions: given.actions,
+          logProbs: given.logProbs,
+          advantage,
+          returns,
+          values,
+        });
+        const metrics = learner.train.run();
+        const kl = metrics.approximateKl.data[0] as number;
+        if (options.targetKl !== undefined && kl > 1.5 * options.targetKl) break training;
+        totals.norm += learner.optimizer.step(learningRate);
+        totals.loss += metrics.policyLoss.data[0] as number;
+        totals.value += metrics.valueLoss.data[0] as number;
+        totals.entropy += metrics.entropy.data[0] as number;
+        totals.clip += metrics.clipFraction.data[0] as number;
+        totals.kl += kl;
+        totals.minibatches++;
+      }
+    }
+    const n = Math.max(1, totals.minibatches);
+    return {
+      'loss/policy': totals.loss / n,
+      'loss/value': totals.value / n,
+      'policy/entropy': totals.entropy / n,
+      'policy/approx_kl': totals.kl / n,
+      'policy/clip_fraction': totals.clip / n,
+      'value/explained_variance': explainedVariance(values.subarray(0, batch), returns),
+      'gradient/norm': totals.norm / n,
+      learning_rate: learningRate,
+    };
+  }
+
+  /** Values of the observations that time limits cut episodes at; 0 elsewhere. */
+  function valuesAt(given: Rollout, chosen: Uint8Array, out: Float32Array): void {
+    out.fill(0);
+    const wanted: number[] = [];
+    const flush = () => {
+      wanted.forEach((i, row) => {
+        const from = given.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
+        evaluateFew.observations.set(prepare(from), row * observationSize);
+      });
+      evaluateFew.run();
+      wanted.forEach((i, row) => {
+        out[i] = evaluateFew.values[row];
+      });
+      wanted.length = 0;
+    };
+    for (let i = 0; i < batch; i++) {
+      if (!chosen[i]) continue;
+      wanted.push(i);
+      if (wanted.length === count) flush();
+    }
+    if (wanted.length > 0) flush();
+  }
+
+  return {
+    policy,
+    parameters,
+    collect,
+    update,
+    prepare,
+    save: () => ({
+      state: {
+        random: { actions: rng.actions.save(), shuffle: rng.shuffle.save() },
+        optimizerSteps: learner.optimizer.state.steps,
+        ...(statistics ? { observationStatistics: plain(statistics) } : {}),
+        ...(rewardScale
+          ? { rewardScale: { ...plain(rewardScale.statistics), returns: [...rewardScale.returns] } }
+          : {}),
+      },
+      tensors: {
+        ...exportParameters(parameters),
+        ...Object.fromEntries(
+          Object.entries(learner.optimizer.state.moments).map(([name, data]) => [
+            `optimizer.${name}`,
+            { dtype: 'F32' as const, shape: [data.length], data },
+          ]),
+        ),
+        'shuffle.order': { dtype: 'F32', shape: [batch], data: Float32Array.from(order) },
+      },
+    }),
+    restore(state, tensors) {
+      importParameters(parameters, tensors);
+      for (const [name, data] of Object.entries(learner.optimizer.state.moments)) {
+        const saved = tensors[`optimizer.${name}`];
+        if (saved?.data.length !== data.length)
+          throw new HeedError(`the checkpoint's optimizer.${name} does not fit this policy`);
+        data.set(saved.data);
+      }
+      learner.optimizer.state.steps = state.optimizerSteps;
+      order.set(tensors['shuffle.order'].data);
+      rng.actions.restore(state.random.actions);
+      rng.shuffle.restore(state.random.shuffle);
+      if (statistics && state.observationStatistics) restoreStatistics(statistics, state.observationStatistics);
+      if (rewardScale && state.rewardScale) {
+        restoreStatistics(rewardScale.statistics, state.rewardScale);
+        rewardScale.returns.set(state.rewardScale.returns);
+      }
+    },
+    release() {
+      for (const part of [act, evaluate, evaluateFew, learner, parameters]) part.release();
+    },
+  };
+}
+
+/** The compiled loss with its minibatch, and the optimiser. */
+function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, observationSize: number) {
+  const { minibatch, valueClip, valueCoefficient, normaliseAdvantages } = options;
+  const discrete = policy.actionSpace.kind === 'discrete';
+  const train: TrainStep = createTrainStep(
+    parameters,
+    (g) => {
+      const column = (name: string) => input(g, name, ['n', 1]);
+      const observations = input(g, 'observations', ['n', observationSize]);
+      const distribution = policy.distribution(observations);
+      const actions = input(g, 'actions', ['n', policy.actionSize], discrete ? 'int32' : 'float32');
+      const surrogate = policyLoss(
+        {
+          logProbs: policy.logProbability(distribution, actions),
+          oldLogProbs: column('logProbs'),
+          advantages: column('advantage'),
+        },
+        input(g, 'clip', []),
+      );
+      const oldValues = valueClip === undefined ? undefined : column('values');
+      const value = valueLoss(
+        { values: policy.critic.apply(observations), returns: column('returns'), oldValues },
+        valueClip,
+      );
+      const entropy = mean(policy.entropy(distribution));
+      const bonus = mul(entropy, input(g, 'entropyCoefficient', []));
+      return {
+        loss: sub(add(surrogate.loss, mul(value.loss, valueCoefficient)), bonus),
+        policyLoss: surrogate.loss,
+        valueLoss: value.loss,
+        entropy,
+        clipFraction: surrogate.clipFraction,
+        approximateKl: mean(approximateKl(surrogate.logRatio)),
+      };
+    },
+    { dims: { n: minibatch } },
+  );
+  const optimizer: Optimizer = createOptimizer(parameters, train.gradients, {
+    kind: 'adam',
+    epsilon: 1e-5,
+    maxGradientNorm: options.maxGradientNorm,
+  });
+  const into = (name: string) => train.inputs[name]?.data as Float32Array;
+  const inputs = {
+    observations: into('observations'),
+    actions: into('actions'),
+    logProbs: into('logProbs'),
+    advantage: into('advantage'),
+    returns: into('returns'),
+    values: valueClip === undefined ? undefined : into('values'),
+  };
+  return {
+    train,
+    optimizer,
+    set(clip: number, entropyCoefficient: number) {
+      into('clip')[0] = clip;
+      into('entropyCoefficient')[0] = entropyCoefficient;
+    },
+    /** Copies the chosen rows of a rollout into the minibatch. */
+    load(
+      rows: Int32Array,
+      from: Record<'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values', Float32Array>,
+    ) {
+      const { actionSize } = policy;
+      for (let i = 0; i < rows.length; i++) {
+        const row = rows[i];
+        for (let j = 0; j < observationSize; j++) {
+          inputs.observations[i * observationSize + j] = from.observations[row * observationSize + j];
+        }
+        for (let j = 0; j < actionSize; j++) inputs.actions[i * actionSize + j] = from.actions[row * actionSize + j];
+        inputs.logProbs[i] = from.logProbs[row];
+        inputs.advantage[i] = from.advantage[row];
+        inputs.returns[i] = from.returns[row];
+        if (inputs.values) inputs.values[i] = from.values[row];
+      }
+      if (normaliseAdvantages && rows.length > 1) standardise(inputs.advantage);
+    },
+    release() {
+      optimizer.release();
+      train.release();
+    },
+  };
+}
+
+/** To zero mean and unit deviation (n − 1), in place. */
+function standardise(x: Float32Array): void {
+  let mean = 0;
+  for (let i = 0; i < x.length; i++) mean += x[i];
+  mean /= x.length;
+  let squares = 0;
+  for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2;
+  const scale = 1 / (Math.sqrt(squares / (x.length - 1)) + 1e-8);
+  for (let i = 0; i < x.length; i++) x[i] = (x[i] - mean) * scale;
+}
+
+/** 1 − Var(returns − values)/Var(returns): 1 is perfect, 0 no better than a constant; NaN-free. */
+function explainedVariance(values: Float32Array, returns: Float32Array): number {
+  const variance = (f: (i: number) => number) => {
+    let [sum, squares] = [0, 0];
+    for (let i = 0; i < returns.length; i++) {
+      sum += f(i);
+      squares += f(i) ** 2;
+    }
+    return squares / returns.length - (sum / returns.length) ** 2;
+  };
+  const total = variance((i) => returns[i]);
+  return total <= 1e-12 ? 0 : 1 - variance((i) => returns[i] - values[i]) / total;
+}
+
+function largestDivisor(n: number, most: number): number {
+  let d = Math.min(n, most);
+  while (n % d !== 0) d--;
+  return d;
+}
+
+const plain = ({ count, mean, variance }: RunningStatistics) => ({ count, mean: [...mean], variance: [...variance] });
+
+function restoreStatistics(into: RunningStatistics, from: { count: number; mean: number[]; variance: number[] }): void {
+  into.count = from.count;
+  into.mean.set(from.mean);
+  into.variance.set(from.variance);
+}
