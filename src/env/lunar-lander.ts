@@ -55,7 +55,7 @@ const legBits = 0x0020;
 
 /**
  * Observation [8]: x and y from the pad and their velocities, scaled to the view; angle rad, scaled angular velocity;
- * whether the left and right leg touch. Actions: 0 nothing, 1 left engine, 2 main engine, 3 right engine.
+ * whether the right and the left leg touch. Actions: 0 nothing, 1 left engine, 2 main engine, 3 right engine.
  *
  * `uniformOf` gives an episode's stream of numbers in [0, 1); a recording can be put in its place.
  */
@@ -235,17 +235,17 @@ function picture(ground: number[], lander: Body, legs: Body[], engine: number): 
       return [x * scale, 400 - y * scale];
     });
   const [w, h] = [legHalfWidth, legHalfHeight];
-  const [y, side, out] = [10 / scale, 17 / scale, 30 / scale];
   const flames: Record<number, number[]> = {
-    1: [-side, 0, -side, y / 2, -out, y / 4],
-    2: [-6 / scale, -y, 6 / scale, -y, 0, -out],
-    3: [side, 0, side, y / 2, out, y / 4],
+    1: [14, 11, 14, 17, 28, 14], // the left engine pushes to the left: it burns on the right
+    2: [-6, -10, 6, -10, 0, -30],
+    3: [-14, 11, -14, 17, -28, 14],
   };
+  const flame = flames[engine]?.map((x) => x / scale);
   return [
     polygon(ink.ground, [0, 400, ...ground.flatMap((y, i) => [chunkX(i) * scale, 400 - y * scale]), 600, 400]),
     ...[padChunk - 1, padChunk + 1].flatMap((i) => flag(ink.goal, chunkX(i) * scale, 400 - ground[i] * scale, 40)),
     ...legs.map((leg) => polygon(ink.joint, placed(leg, [-w, -h, w, -h, w, h, -w, h]))),
-    ...(flames[engine] ? [polygon(ink.part, placed(lander, flames[engine]))] : []),
+    ...(flame ? [polygon(ink.part, placed(lander, flame))] : []),
     polygon(ink.body, placed(lander, hull)),
   ];
 }
