@@ -23,7 +23,8 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   const onPath: TracedNode[] = [];
   for (const node of graph.nodes) {
     if (!node.inputs.some((name) => reached.has(name))) continue;
-    for (const name of node.outputs) reached.add(name);
+    // Whole numbers and booleans carry no gradient: what hangs on them (a shape, a comparison) is not on the path.
+    for (const t of node.outputTensors) if (t.dtype === 'float32' || t.dtype === 'float16') reached.add(t.name);
     onPath.push(node);
   }
 

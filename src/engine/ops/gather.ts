@@ -77,7 +77,7 @@ export function oneHot(indices: Tensor, depth: number): Tensor {
   const { graph } = indices;
   return emit(
     'OneHot',
-    [indices, constant(graph, [depth], [1], 'int64'), constant(graph, [0, 1], [2])],
+    [cast(indices, 'int64'), constant(graph, [depth], [1], 'int64'), constant(graph, [0, 1], [2])],
     [...indices.shape, depth],
     {
       attributes: { axis: -1 },
