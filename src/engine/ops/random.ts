@@ -4,7 +4,7 @@
  */
 import { HeedError } from '../../error.ts';
 import { product, type Shape } from '../dims.ts';
-import { constant, describe, emit, shapeTensor, type Tensor } from '../graph.ts';
+import { checkDtypes, constant, describe, emit, shapeTensor, type Tensor } from '../graph.ts';
 import { add, cast, greaterOrEqual, mul, where } from './elementwise.ts';
 import { reshape } from './shape.ts';
 
@@ -36,6 +36,7 @@ function xorShift(x: Tensor): Tensor {
 
 /** Zeroes each element with probability `rate` and scales the rest by 1/(1 − rate) (Srivastava et al. 2014). */
 export function dropout(x: Tensor, rate: number, seed: Tensor, stream = 0): Tensor {
+  checkDtypes('dropout', 'float', x);
   if (!(rate >= 0 && rate < 1)) throw new HeedError(`dropout: the rate must lie in [0, 1), got ${rate}`);
   if (rate === 0) return x;
   const kept = greaterOrEqual(uniform(seed, x.shape, stream), rate);
