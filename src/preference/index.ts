@@ -1,5 +1,6 @@
 /** The middle of both halves: comparisons, the choice model, teachers, which pairs to ask and when. */
 
+export { choiceLosses } from './choice-loss.ts';
 export * from './choice-model.ts';
 export * from './comparison.ts';
 export * from './schedule.ts';

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import { add, input, mean, mul, sub } from '../engine/index.ts';
-import type { VectorEnvironment } from '../env/index.ts';
+import type { Episode, VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import {
   type Arena,
@@ -84,6 +84,9 @@ export interface Rollout {
   /** [horizon, environments, o]: the observation each step led to, before any reset. */
   nextObservations: Float32Array;
   logProbs: Float32Array;
+  /** [horizon, environments]: the episode of each step, and which of its steps it is. */
+  episodes: Episode[];
+  episodeSteps: Int32Array;
 }
 
 /** Means over an update's minibatches. */
@@ -158,6 +161,8 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
     truncated: new Uint8Array(batch),
     nextObservations: new Float32Array(batch * observationSize),
     logProbs: new Float32Array(batch),
+    episodes: new Array<Episode>(batch),
+    episodeSteps: new Int32Array(batch),
   };
   const prepared = statistics ? new Float32Array(batch * observationSize) : rollout.observations;
   const stepActions = new Float32Array(count * actionSize);
@@ -179,6 +184,10 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
       act.run();
       if (explore) uniformActions(actionSpace, rng.actions, stepActions);
       else sampleActions(policy, act.distribution, logDeviation, rng.actions, stepActions, stepLogProbs);
+      for (let n = 0; n < count; n++) {
+        rollout.episodes[start + n] = environment.episodes[n];
+        rollout.episodeSteps[start + n] = environment.episodes[n].length;
+      }
       environment.step(stepActions);
       rollout.actions.set(stepActions, start * actionSize);
       rollout.logProbs.set(stepLogProbs, start);

@@ -1,0 +1,11 @@
+export {
+  type Asked,
+  createLearner,
+  type Learner,
+  type LearnStep,
+  learnFromPreferences,
+  learnOptions,
+} from './learn.ts';
+export { type LearnInput, type LearnOptions, learnPresets, learnSchema } from './options.ts';
+export { createRewardEnsemble, type Fit, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
+export { createExperience, type Experience, type Segment } from './segments.ts';

@@ -1,0 +1,83 @@
+/** The settings of learning from preferences: one schema, from which flags, files, forms and docs are made. */
+import { z } from 'zod';
+import { choiceModelSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
+import { ppoSchema } from '../rl/index.ts';
+import { rewardSchema } from './reward-ensemble.ts';
+
+export const segmentSchema = z.object({
+  window: z.number().int().min(1).default(25).describe('steps of a segment; fewer where the episode ends in it'),
+  shortest: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('windows are drawn from this share of `window` up to all of it'),
+  memory: z.number().int().min(1).default(4000).describe('latest environment steps that segments are cut from'),
+  anchored: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('share of the candidates placed so that the task ends in them'),
+  candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query asked'),
+  fewest: z.number().int().min(1).default(60).describe('candidate pairs of a round, at the least'),
+  differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
+});
+
+export const learnSchema = z.object({
+  env: z.string().default('CartPole-v1').describe('environment'),
+  steps: z.number().int().min(1).default(60_000).describe('environment steps in all, the random phase included'),
+  labels: z.number().int().min(0).default(10).describe('comparisons the teacher answers'),
+  seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
+  teacher: z.string().default('oracle').describe('who answers, such as oracle, mistake:0.1, stochastic:1'),
+  randomSteps: z.number().int().min(0).default(2000).describe('steps of uniformly random actions at first'),
+  evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
+  episodes: z.number().int().min(1).default(100).describe('episodes of an evaluation'),
+  renormalise: z.number().int().min(1).default(8).describe('updates between renormalisations of the reward'),
+  segment: segmentSchema.prefault({}),
+  schedule: scheduleSchema.prefault({}),
+  query: selectionSchema.prefault({}),
+  choice: choiceModelSchema.prefault({}),
+  reward: rewardSchema.prefault({}),
+  ppo: ppoSchema.prefault({}),
+});
+export type LearnOptions = z.infer<typeof learnSchema>;
+export type LearnInput = z.input<typeof learnSchema>;
+
+/** Settings that are known to work, by environment (docs/preferences.md has the results). */
+export const learnPresets: Readonly<Record<string, LearnInput>> = {
+  'CartPole-v1': { ppo: { gain: 5 / 3 } },
+  'LunarLander-v3': {
+    steps: 1_500_000,
+    labels: 1000,
+    randomSteps: 10_000,
+    segment: { window: 100, memory: 16_000, anchored: 0.4 },
+    schedule: { firstShare: 0.15, rounds: 20, until: 0.6 },
+    query: { share: 0.5 },
+    reward: {
+      hidden: [64, 64],
+      output: 'linear',
+      lastGain: 0.1,
+      change: true,
+      terminalHead: true,
+      learningRate: 2e-3,
+      weightDecay: 0.05,
+      firstSteps: 250,
+      steps: 100,
+      scaleBy: 'return',
+      deviation: 3,
+    },
+    ppo: {
+      environments: 32,
+      horizon: 128,
+      minibatch: 512,
+      epochs: 6,
+      discount: 0.995,
+      lambda: 0.95,
+      learningRate: 5e-4,
+      finalLearningRate: 0.02,
+      entropyCoefficient: 0.01,
+      annealClip: false,
+    },
+  },
+};

@@ -1,0 +1,202 @@
+/**
+ * Segments: what comparisons are about. A segment is a window of time: it ends after a given number of steps, or with
+ * the episode if that ends first, so a clip that ends in a fall is shorter and earns less. Where every step pays the
+ * same, as in CartPole, nothing else could tell two clips apart.
+ */
+import type { Episode, VectorEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import type { Random } from '../random.ts';
+import type { Rollout } from '../rl/index.ts';
+
+export interface Segment {
+  /** Steps; fewer than the window where the episode ended in it. */
+  length: number;
+  /** [length, o]. */
+  observations: Float32Array;
+  /** [length, a]; a discrete action is its number. */
+  actions: Float32Array;
+  /** [length, o]: where each step led. */
+  nextObservations: Float32Array;
+  /** The environment's own rewards [length]: for synthetic teachers and diagnostics, never for learning. */
+  rewards: Float32Array;
+  /** Whether the last step ended the task. */
+  terminated: boolean;
+  /** What a clip is replayed from; absent in a segment read from a checkpoint. */
+  episode?: Pick<Episode, 'seed' | 'actions' | 'length'>;
+  /** The segment's first step in that episode. */
+  from?: number;
+}
+
+/** The last steps of every environment, from which segments are cut. */
+export interface Experience {
+  /** Steps kept of each environment; a multiple of a rollout's horizon. */
+  readonly capacity: number;
+  readonly count: number;
+  /** Steps held of each environment so far, at most `capacity`. */
+  readonly held: number;
+  /** Arrays are [capacity, count, ...]; `held` rows are valid. */
+  readonly observations: Float32Array;
+  readonly actions: Float32Array;
+  readonly nextObservations: Float32Array;
+  readonly rewards: Float32Array;
+  readonly terminated: Uint8Array;
+  add(rollout: Rollout): void;
+  /** A window that starts at a random place. With `anchor`, one in which the task ends, if there is any. */
+  sample(random: Random, window: { steps: number; anchor: boolean }): Segment | undefined;
+  save(): { state: ExperienceState; tensors: Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }> };
+  restore(state: ExperienceState, tensors: Record<string, { data: unknown }>): void;
+}
+
+export interface ExperienceState {
+  written: number;
+  /** Episodes that the held steps belong to, and which step of which each is. */
+  episodes: { seed: number; actions: number[] }[];
+  places: [episode: number, step: number][];
+}
+
+/** `capacity`: steps of each environment, rounded up to whole rollouts. */
+export function createExperience(environment: VectorEnvironment, horizon: number, steps: number): Experience {
+  const { count, observationSize, actionSize } = environment;
+  const capacity = Math.ceil(Math.max(steps / count, horizon) / horizon) * horizon;
+  const size = capacity * count;
+  const arrays = {
+    observations: new Float32Array(size * observationSize),
+    actions: new Float32Array(size * actionSize),
+    nextObservations: new Float32Array(size * observationSize),
+    rewards: new Float32Array(size),
+  };
+  const terminated = new Uint8Array(size);
+  const truncated = new Uint8Array(size);
+  const episodes = new Array<Segment['episode']>(size);
+  const episodeSteps = new Int32Array(size);
+  let written = 0; // time steps ever added
+
+  const held = () => Math.min(written, capacity);
+  /** Place of the t-th oldest held step of an environment. */
+  const place = (t: number, n: number) => ((Math.max(0, written - capacity) + t) % capacity) * count + n;
+
+  function cut(start: number, n: number, steps: number): Segment | undefined {
+    let length = 0;
+    let ended = false;
+    for (; length < steps && !ended; length++) {
+      if (start + length >= held()) return undefined; // not lived yet
+      const i = place(start + length, n);
+      ended = terminated[i] === 1;
+      // A time limit is not the task's: nobody saw how it would have gone on.
+      if (truncated[i] && length + 1 < steps) return undefined;
+    }
+    const copy = (from: Float32Array, width: number) => {
+      const out = new Float32Array(length * width);
+      for (let t = 0; t < length; t++) {
+        const i = place(start + t, n) * width;
+        out.set(from.subarray(i, i + width), t * width);
+      }
+      return out;
+    };
+    const first = place(start, n);
+    return {
+      length,
+      observations: copy(arrays.observations, observationSize),
+      actions: copy(arrays.actions, actionSize),
+      nextObservations: copy(arrays.nextObservations, observationSize),
+      rewards: copy(arrays.rewards, 1),
+      terminated: ended,
+      episode: episodes[first],
+      from: episodeSteps[first],
+    };
+  }
+
+  return {
+    capacity,
+    count,
+    get held() {
+      return held();
+    },
+    ...arrays,
+    terminated,
+    add(rollout) {
+      for (let t = 0; t < horizon; t++, written++) {
+        const to = (written % capacity) * count;
+        const rows = (from: Float32Array, into: Float32Array, width: number) =>
+          into.set(from.subarray(t * count * width, (t + 1) * count * width), to * width);
+        rows(rollout.observations, arrays.observations, observationSize);
+        rows(rollout.actions, arrays.actions, actionSize);
+        rows(rollout.nextObservations, arrays.nextObservations, observationSize);
+        rows(rollout.rewards, arrays.rewards, 1);
+        terminated.set(rollout.terminated.subarray(t * count, (t + 1) * count), to);
+        truncated.set(rollout.truncated.subarray(t * count, (t + 1) * count), to);
+        for (let n = 0; n < count; n++) {
+          episodes[to + n] = rollout.episodes[t * count + n];
+          episodeSteps[to + n] = rollout.episodeSteps[t * count + n];
+        }
+      }
+    },
+    sample(random, { steps, anchor }) {
+      for (let attempt = 0; attempt < 2000; attempt++) {
+        const n = random.integer(count);
+        let start = random.integer(held());
+        if (anchor) {
+          if (!terminated[place(start, n)]) continue;
+          // The end lies anywhere in the window, which starts no earlier than its episode.
+          start -= Math.min(random.integer(steps), episodeSteps[place(start, n)]);
+          if (start < 0) continue;
+        }
+        const segment = cut(start, n, steps);
+        if (segment && (!anchor || segment.terminated)) return segment;
+      }
+      return undefined;
+    },
+    save() {
+      const known = new Map<Segment['episode'], number>();
+      const places: [number, number][] = [];
+      for (let i = 0; i < held() * count; i++) {
+        const episode = episodes[i];
+        if (!known.has(episode)) known.set(episode, known.size);
+        places.push([known.get(episode)!, episodeSteps[i]]);
+      }
+      const wide = (data: Float32Array, width: number) => ({ dtype: 'F32' as const, shape: [size, width], data });
+      return {
+        state: {
+          written,
+          episodes: [...known.keys()].map((episode) => ({
+            seed: episode!.seed,
+            actions: Array.from(episode!.actions.subarray(0, episode!.length * actionSize)),
+          })),
+          places,
+        },
+        tensors: {
+          'experience.observations': wide(arrays.observations, observationSize),
+          'experience.actions': wide(arrays.actions, actionSize),
+          'experience.nextObservations': wide(arrays.nextObservations, observationSize),
+          'experience.rewards': wide(arrays.rewards, 1),
+          'experience.terminated': wide(Float32Array.from(terminated), 1),
+          'experience.truncated': wide(Float32Array.from(truncated), 1),
+        },
+      };
+    },
+    restore(state, tensors) {
+      const read = (name: string, into: { set(from: ArrayLike<number>): void; length: number }) => {
+        const data = tensors[`experience.${name}`]?.data;
+        if (!(data instanceof Float32Array) || data.length !== into.length) {
+          throw new HeedError(`the checkpoint's experience.${name} does not fit these settings`, {
+            hint: 'resume with the settings the run was started with',
+          });
+        }
+        into.set(data);
+      };
+      for (const [name, into] of Object.entries(arrays)) read(name, into);
+      read('terminated', terminated);
+      read('truncated', truncated);
+      written = state.written;
+      const restored = state.episodes.map(({ seed, actions }) => ({
+        seed,
+        actions: Float32Array.from(actions),
+        length: actions.length / actionSize,
+      }));
+      state.places.forEach(([episode, step], i) => {
+        episodes[i] = restored[episode];
+        episodeSteps[i] = step;
+      });
+    },
+  };
+}

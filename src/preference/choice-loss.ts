@@ -1,0 +1,15 @@
+/** The loss of a choice in tensor ops; choice-model.ts has the same in plain numbers, with its source. */
+import { add, div, log, logSigmoid, maximum, mul, neg, sigmoid, sub, type Tensor } from '../engine/index.ts';
+import type { ChoiceModel } from './choice-model.ts';
+
+/**
+ * Losses, elementwise, from the returns of first and second options and the choice's probabilities p (of the first) and
+ * q; the shapes broadcast.
+ */
+export function choiceLosses(model: ChoiceModel, first: Tensor, second: Tensor, p: Tensor, q: Tensor): Tensor {
+  const d = div(sub(first, second), model.scale);
+  if (model.kind === 'hinge') return add(mul(p, maximum(sub(1, d), 0)), mul(q, maximum(add(d, 1), 0)));
+  const logProbability = (x: Tensor) =>
+    model.errorRate === 0 ? logSigmoid(x) : log(add(mul(sigmoid(x), 1 - model.errorRate), model.errorRate / 2)); // never 0: at least half the error rate
+  return neg(add(mul(p, logProbability(d)), mul(q, logProbability(neg(d)))));
+}
