@@ -86,6 +86,15 @@ export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`;
 export const termsOf = (dim: Dim): [string[], number][] =>
   [...parse(dim)].map(([key, c]) => [key.split('*').filter(Boolean), c]);
 
+/** The dimension with the symbols of known size replaced by their sizes. */
+export function substitute(dim: Dim, sizes: Readonly<Record<string, number>>): Dim {
+  if (typeof dim === 'number') return dim;
+  const sizeOf = (symbol: string): Dim => (Object.hasOwn(sizes, symbol) ? sizes[symbol] : symbol);
+  return termsOf(dim)
+    .map(([symbols, coefficient]) => symbols.map(sizeOf).reduce(multiplyDims, coefficient))
+    .reduce(addDims, 0);
+}
+
 /** The number a dimension stands for, given its symbols. */
 export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>): number {
   if (typeof dim === 'number') return dim;

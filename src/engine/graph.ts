@@ -3,7 +3,7 @@
  * gradient beside it. Nothing is computed here: `compile` (runtime.ts) turns a graph into a program that runs.
  */
 import { HeedError } from '../error.ts';
-import { canonical, type Dim, formatShape, type Shape, sameShape, termsOf } from './dims.ts';
+import { type Dim, formatShape, type Shape, sameShape, substitute, termsOf } from './dims.ts';
 import { misfit } from './dtype.ts';
 import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
 
@@ -35,17 +35,23 @@ export interface Graph {
   readonly producer: Map<string, TracedNode>;
   /** What was traced before, so that the same op on the same inputs is one node. */
   readonly known: Map<string, Tensor[]>;
+  /** Sizes of symbols that are known while tracing: such a symbol is replaced wherever it is named. */
+  readonly sizes: Readonly<Record<string, number>>;
   count: number;
 }
 
-export const createGraph = (): Graph => ({
+export const createGraph = (sizes: Graph['sizes'] = {}): Graph => ({
   nodes: [],
   inputs: [],
   constants: [],
   producer: new Map(),
   known: new Map(),
+  sizes,
   count: 0,
 });
+
+/** A shape that a caller names, in canonical form. */
+export const resolve = ({ sizes }: Graph, shape: Shape): Shape => shape.map((dim) => substitute(dim, sizes));
 
 /** "policy.0.weight float32[64, 4]": how errors name a tensor. */
 export const describe = (t: Tensor): string => `${t.name} ${t.dtype}${formatShape(t.shape)}`;
@@ -53,7 +59,7 @@ export const describe = (t: Tensor): string => `${t.name} ${t.dtype}${formatShap
 /** A value that the program is given at each run. Dimensions may be symbols: `input(g, 'x', ['batch', 4])`. */
 export function input(graph: Graph, name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
   const known = graph.inputs.find((t) => t.name === name);
-  const tensor: Tensor = { graph, name, dtype, shape: shape.map(canonical) };
+  const tensor: Tensor = { graph, name, dtype, shape: resolve(graph, shape) };
   if (known) {
     if (known.dtype === dtype && sameShape(known.shape, tensor.shape)) return known;
     throw new HeedError(`input "${name}" is declared twice: ${describe(known)} and ${describe(tensor)}`);

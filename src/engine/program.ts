@@ -53,9 +53,9 @@ const sessions = new Map<string, Session>();
 /** How many sessions are alive, for tests of leaks and of sharing. */
 export const sessionCount = (): number => sessions.size;
 
-/** Traces `build` into a fresh graph and compiles what it returns. */
+/** Traces `build` into a fresh graph, in which symbols of known size are numbers, and compiles what it returns. */
 export function trace(build: (graph: Graph) => Record<string, Tensor>, options: CompileOptions = {}): Program {
-  return compile(build(createGraph()), options);
+  return compile(build(createGraph(options.dims)), options);
 }
 
 /** Compiles the named outputs and whatever they need; the rest of the graph is left out. */

@@ -4,7 +4,7 @@
  */
 import { HeedError } from '../../error.ts';
 import { product, type Shape } from '../dims.ts';
-import { checkDtypes, constant, describe, emit, shapeTensor, type Tensor } from '../graph.ts';
+import { checkDtypes, constant, describe, emit, resolve, shapeTensor, type Tensor } from '../graph.ts';
 import { add, cast, greaterOrEqual, mul, where } from './elementwise.ts';
 import { reshape } from './shape.ts';
 
@@ -14,7 +14,7 @@ export function uniform(seed: Tensor, shape: Shape, stream = 0): Tensor {
     throw new HeedError(`uniform: the seed must be an int32 scalar, got ${describe(seed)}`);
   }
   const { graph } = seed;
-  const size = product(shape);
+  const size = product(resolve(graph, shape));
   const integer = (value: number, dtype: 'int32' | 'int64' = 'int32') => constant(graph, [value | 0], [], dtype);
   const count = reshape(shapeTensor(graph, [size]), []);
   const position = cast(emit('Range', [integer(0, 'int64'), count, integer(1, 'int64')], [size]), 'int32');

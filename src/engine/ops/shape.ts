@@ -3,7 +3,6 @@ import { HeedError } from '../../error.ts';
 import {
   addDims,
   broadcastShapes,
-  canonical,
   type Dim,
   divideDims,
   formatShape,
@@ -12,7 +11,7 @@ import {
   sameShape,
   subtractDims,
 } from '../dims.ts';
-import { constant, describe, emit, emitMany, shapeTensor, type Tensor } from '../graph.ts';
+import { constant, describe, emit, emitMany, resolve, shapeTensor, type Tensor } from '../graph.ts';
 
 /** The axis counted from the front. */
 export const axisOf = (op: string, x: Tensor, axis: number): number => {
@@ -24,9 +23,10 @@ export const axisOf = (op: string, x: Tensor, axis: number): number => {
 
 /** The same elements in another shape; one dimension may be −1 and is worked out. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const known = product(shape.filter((d) => d !== -1));
-  const missing = shape.includes(-1) ? divideDims(product(x.shape), known) : 1;
-  const target = shape.map((d) => (d === -1 ? (missing ?? -1) : canonical(d)));
+  const named = resolve(x.graph, shape);
+  const known = product(named.filter((d) => d !== -1));
+  const missing = named.includes(-1) ? divideDims(product(x.shape), known) : 1;
+  const target = named.map((d) => (d === -1 ? (missing ?? -1) : d));
   if (target.includes(-1) || product(target) !== product(x.shape)) {
     throw new HeedError(`reshape: ${describe(x)} does not fit ${formatShape(shape)}`);
   }
@@ -68,7 +68,8 @@ export function transpose(x: Tensor, order: readonly number[]): Tensor {
 }
 
 /** Broadcast to a shape. */
-export function expand(x: Tensor, shape: Shape): Tensor {
+export function expand(x: Tensor, to: Shape): Tensor {
+  const shape = resolve(x.graph, to);
   if (sameShape(x.shape, shape)) return x;
   const together = broadcastShapes(x.shape, shape);
   if (!together || !sameShape(together, shape)) {
@@ -114,8 +115,9 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
 }
 
 /** The inverse of concat: pieces of the given sizes along an axis. */
-export function split(x: Tensor, sizes: Shape, axis: number): Tensor[] {
+export function split(x: Tensor, into: Shape, axis: number): Tensor[] {
   const at = axisOf('split', x, axis);
+  const sizes = resolve(x.graph, into);
   const wrong = sizes.some((d) => typeof d === 'number' && !(Number.isInteger(d) && d >= 0));
   if (wrong || sizes.reduce(addDims, 0) !== x.shape[at]) {
     throw new HeedError(`split: ${formatShape(sizes)} does not add up to axis ${axis} of ${describe(x)}`);
@@ -144,8 +146,8 @@ export function zeros(like: Tensor): Tensor {
 export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
   const at = axisOf('slice', x, axis);
   const size = x.shape[at];
-  const fromEnd = (d: Dim) => (typeof d === 'number' && d < 0 ? addDims(size, d) : canonical(d));
-  const [from, to] = [fromEnd(start), fromEnd(end)];
+  const fromEnd = (d: Dim) => (typeof d === 'number' && d < 0 ? addDims(size, d) : d);
+  const [from, to] = resolve(x.graph, [start, end]).map(fromEnd);
   const length = subtractDims(to, from);
   const outside = (d: Dim) => typeof d === 'number' && (d < 0 || (typeof size === 'number' && d > size));
   if (outside(from) || outside(to) || (typeof length === 'number' && length < 0)) {
