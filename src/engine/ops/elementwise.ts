@@ -99,7 +99,10 @@ export function pow(x: Tensor, exponent: number): Tensor {
   });
 }
 
-export const square = (x: Tensor): Tensor => mul(x, x);
+export function square(x: Tensor): Tensor {
+  checkDtypes('square', 'number', x);
+  return emit('Mul', [x, x], x.shape, { vjp: (dy) => [mul(mul(dy, 2), x)] });
+}
 
 /** An elementwise function of one tensor; `derivative` gives dx from dy, x and y. */
 function unary(

@@ -1,8 +1,8 @@
 /** Matrix products. Operands are taken transposed where they lie, so that gradients need no transposes. */
 import { HeedError } from '../../error.ts';
 import { broadcastShapes, product } from '../dims.ts';
-import { checkDtypes, describe, emit, type Tensor } from '../graph.ts';
-import { reshape, sumTo } from './shape.ts';
+import { checkDtypes, constant, describe, emit, type Tensor } from '../graph.ts';
+import { expand, reshape, sumTo } from './shape.ts';
 
 export interface MatmulOptions {
   /** Take the first operand's last two axes transposed. */
@@ -26,6 +26,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     const marks = [tA ? 'ᵀ' : '', tB ? 'ᵀ' : ''];
     throw new HeedError(`matmul: ${describe(a)}${marks[0]} and ${describe(b)}${marks[1]} do not fit`);
   }
+  // A row lies in memory as its column does, and ONNX Runtime is fast for vectors that need no transposing.
+  if (tA && m === 1 && a.shape.length === 2) return matmul(reshape(a, [1, k]), b, { ...options, transposeA: false });
+  if (tB && n === 1 && b.shape.length === 2) return matmul(a, reshape(b, [k, 1]), { ...options, transposeB: false });
   const vjp = (dy: Tensor) => {
     const da = tA
       ? matmul(b, dy, { transposeA: tB, transposeB: true, scale })
@@ -61,8 +64,21 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     const rows = reshape(x, [product(x.shape.slice(0, -1)), inner]);
     return reshape(linear(rows, weight, bias), [...x.shape.slice(0, -1), out]);
   }
-  return emit('Gemm', bias ? [x, weight, bias] : [x, weight], [x.shape[0], out], {
-    attributes: { transB: 1 },
-    vjp: (dy) => [matmul(dy, weight), matmul(dy, x, { transposeA: true }), bias && sumTo(dy, bias.shape)],
+  const operand = out === 1 ? reshape(weight, [inner, 1]) : weight; // a vector is fast where it needs no transposing
+  const transposeB = operand === weight;
+  return emit('Gemm', bias ? [x, operand, bias] : [x, operand], [x.shape[0], out], {
+    attributes: { transB: Number(transposeB) },
+    vjp: (dy) => [
+      matmul(dy, operand, { transposeB: !transposeB }),
+      transposeB ? matmul(dy, x, { transposeA: true }) : matmul(x, dy, { transposeA: true }),
+      bias && sumRows(dy),
+    ],
   });
+}
+
+/** [n, out] → [out], as a product with ones, which is several times faster than ONNX Runtime's sum over rows. */
+function sumRows(x: Tensor): Tensor {
+  const [rows, out] = x.shape;
+  if (x.dtype !== 'float32') return sumTo(x, [out]);
+  return reshape(matmul(expand(constant(x.graph, [1], [1, 1]), [1, rows]), x), [out]);
 }
