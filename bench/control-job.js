@@ -1,0 +1,77 @@
+/** One measured job, in a process of its own: node bench/control-job.js '{"kind":"learn","options":{…}}' */
+import { createLearner } from '../dist/control/index.js';
+import { createVectorEnvironment, makeEnvironment } from '../dist/env/index.js';
+import { createParameters } from '../dist/nn/index.js';
+import { random } from '../dist/random.js';
+import { createForward } from '../dist/rl/forward.js';
+import { createEvaluator, createPolicy, createPpo, ppoSchema } from '../dist/rl/index.js';
+
+const seconds = (start) => (performance.now() - start) / 1000;
+
+const kinds = {
+  /** Learning from preferences; wall time includes everything but loading the modules. */
+  async learn({ options }) {
+    const start = performance.now();
+    const learner = createLearner({ evaluations: 0, ...options });
+    let step;
+    do step = await learner.next();
+    while (!step.done);
+    const { mean, std } = step.evaluation;
+    return { return: { mean, std }, labels: step.labels, seconds: seconds(start) };
+  },
+
+  /** PPO on the true reward; evaluation is not in the time. */
+  ppo({ mode, steps, seed, solve }) {
+    // Stable-Baselines3's defaults; ours are RL Zoo's for CartPole-v1
+    const defaults = {
+      environments: 1,
+      horizon: 2048,
+      minibatch: 64,
+      epochs: 10,
+      discount: 0.99,
+      lambda: 0.95,
+      learningRate: 3e-4,
+      finalLearningRate: 1,
+      annealClip: false,
+    };
+    const options = ppoSchema.parse(mode === '--default' ? defaults : {});
+    const environment = createVectorEnvironment(() => makeEnvironment('CartPole-v1'), options.environments, seed);
+    environment.reset();
+    const agent = createPpo(environment, options, seed);
+    const evaluator = createEvaluator(() => makeEnvironment('CartPole-v1'), agent.policy, agent.parameters, {
+      episodes: 20,
+      seed,
+    });
+    const batch = options.environments * options.horizon;
+    let busy = 0;
+    let firstSolved = null;
+    for (let done = 0; done < steps; ) {
+      const start = performance.now();
+      const rollout = agent.collect();
+      done += batch;
+      agent.update(rollout, done / steps);
+      busy += seconds(start);
+      if (solve && firstSolved === null && Math.floor(done / 1024) > Math.floor((done - batch) / 1024)) {
+        if (evaluator.run().mean >= 475) firstSolved = done;
+      }
+    }
+    return { stepsPerSecond: steps / busy, firstSolved };
+  },
+
+  /** The default policy's forward pass. */
+  forward({ rows }) {
+    const policy = createPolicy(4, { kind: 'discrete', n: 2 }, ppoSchema.parse({}));
+    const parameters = createParameters(policy.parameters, random(0, 'bench'));
+    const forward = createForward(policy, parameters, rows);
+    const times = [];
+    for (let round = 0; round < 30; round++) {
+      const start = performance.now();
+      for (let i = 0; i < 2000; i++) forward.run();
+      times.push((performance.now() - start) / 2);
+    }
+    return { microseconds: times.sort((a, b) => a - b)[15] };
+  },
+};
+
+const { kind, ...rest } = JSON.parse(process.argv[2]);
+process.send(await kinds[kind](rest));

@@ -1,0 +1,192 @@
+/** The control half: environments, PPO on the true reward, and learning from preferences. */
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { createVectorEnvironment, makeEnvironment } from '../dist/env/index.js';
+
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const rate = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e3 ? `${(n / 1e3).toFixed(1)}k` : n.toFixed(0));
+
+/** One job in a process of its own (bench/control-job.js), as a user's would be. */
+function job(message, environment = {}) {
+  return new Promise((resolve, reject) => {
+    const child = fork(new URL('./control-job.js', import.meta.url), [JSON.stringify(message)], {
+      env: { ...process.env, ...environment },
+    });
+    let result;
+    child.on('message', (m) => {
+      result = m;
+    });
+    child.on('exit', (code) =>
+      code === 0 && result ? resolve(result) : reject(new Error(`job failed: ${JSON.stringify(message)}`)),
+    );
+  });
+}
+
+/** Jobs side by side on `width` processes with one thread each; results in order. For what takes long. */
+async function jobs(messages, width) {
+  const results = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < messages.length) {
+      const at = next++;
+      results[at] = await job(messages[at], { HEED_THREADS: '1' });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, messages.length) }, worker));
+  return results;
+}
+
+async function* steps({ peer }) {
+  const theirs = {
+    'CartPole-v1': peer('gymnasium_steps.py', '--env', 'CartPole-v1'),
+    'LunarLander-v3': peer('gymnasium_steps.py', '--env', 'LunarLander-v3'),
+  };
+  for (const id of [
+    'CartPole-v1',
+    'Acrobot-v1',
+    'Pendulum-v1',
+    'MountainCar-v0',
+    'MountainCarContinuous-v0',
+    'LunarLander-v3',
+  ]) {
+    const ours = median(
+      Array.from({ length: 5 }, () => stepsPerSecond(id, id === 'LunarLander-v3' ? 30_000 : 2_000_000)),
+    );
+    const other = theirs[id]?.stepsPerSecond;
+    yield {
+      name: `${id} steps/s, one thread, random actions`,
+      value: rate(ours),
+      target: id === 'CartPole-v1' ? '≥ 5M' : '',
+      note: other ? `Gymnasium ${rate(other)}: ${(ours / other).toFixed(1)}×` : '',
+      ours,
+      peer: other,
+    };
+  }
+  const forward = await job({ kind: 'forward', rows: 16 });
+  const torch = peer('torch_policy_forward.py');
+  yield {
+    name: 'policy forward, 16 environments, µs',
+    value: forward.microseconds.toFixed(1),
+    target: '≤ 8',
+    note: torch ? `PyTorch ${torch.microseconds?.toFixed(1)}` : '',
+    ours: forward.microseconds,
+    peer: torch?.microseconds,
+  };
+}
+
+function stepsPerSecond(id, count) {
+  const environment = createVectorEnvironment(() => makeEnvironment(id), 8, 0);
+  environment.reset();
+  const { actionSpace } = environment;
+  const actions = Array.from({ length: 64 }, (_, i) =>
+    Float32Array.from({ length: 8 * environment.actionSize }, (_, j) =>
+      actionSpace.kind === 'discrete' ? (i * 7 + j * 3) % actionSpace.n : Math.sin(i * 7 + j),
+    ),
+  );
+  for (let i = 0; i < count / 80; i++) environment.step(actions[i % 64]);
+  const start = performance.now();
+  for (let i = 0; i < count / 8; i++) environment.step(actions[i % 64]);
+  return (count / (performance.now() - start)) * 1000;
+}
+
+/** Ours and the peer in turn, so that both meet the same noise; the ratio is of neighbours. */
+async function* ppo({ peer }) {
+  for (const [mode, flag, count] of [
+    ['SB3 defaults, 1 environment', '--default', 40_960],
+    ['zoo-tuned, 8 environments', '--zoo', 61_440],
+  ]) {
+    const pairs = [];
+    for (let seed = 0; seed < 3; seed++) {
+      const ours = await job({ kind: 'ppo', mode: flag, steps: count, seed });
+      const theirs = peer('sb3_ppo_cartpole.py', flag, '--seed', seed, '--steps', count / 2);
+      pairs.push({ ours: ours.stepsPerSecond, theirs: theirs?.stepsPerSecond });
+    }
+    const ours = median(pairs.map((p) => p.ours));
+    const measured = pairs.filter((p) => p.theirs);
+    const ratio = measured.length ? median(measured.map((p) => p.ours / p.theirs)) : undefined;
+    yield {
+      name: `PPO CartPole-v1, ${mode}, steps/s`,
+      value: rate(ours),
+      target: '≥ 10× SB3',
+      note: ratio ? `SB3 ${rate(median(measured.map((p) => p.theirs)))}: ${ratio.toFixed(1)}×` : 'SB3 not installed',
+      pairs,
+      ratio,
+    };
+  }
+  const first = [];
+  for (let seed = 0; seed < 5; seed++)
+    first.push((await job({ kind: 'ppo', mode: '--zoo', steps: 61_440, seed, solve: true })).firstSolved);
+  yield {
+    name: 'PPO CartPole-v1, zoo-tuned, first ≥ 475 at step',
+    value: first.join(', '),
+    target: '≤ 25k on 5 of 5',
+    note: `${first.filter((s) => s !== null && s <= 25_000).length} of 5`,
+    first,
+  };
+}
+
+/** One line of seeds: how many reach the bar. */
+async function row(name, options, { seeds, bar, target, width = 1, from = 1000 }) {
+  const messages = Array.from({ length: seeds }, (_, i) => ({
+    kind: 'learn',
+    options: { ...options, seed: from + i },
+  }));
+  const results = [];
+  if (width === 1) for (const message of messages) results.push(await job(message));
+  else results.push(...(await jobs(messages, width)));
+  const returns = results.map((r) => r.return.mean);
+  const reached = returns.filter((r) => r >= bar).length;
+  return {
+    name,
+    value: `${reached} of ${seeds}`,
+    target,
+    note: `median ${median(returns).toFixed(0)} (${Math.min(...returns).toFixed(0)}–${Math.max(...returns).toFixed(0)}), ${median(results.map((r) => r.seconds)).toFixed(1)} s a seed`,
+    returns,
+    seconds: results.map((r) => r.seconds),
+  };
+}
+
+async function* cartpole({ seeds, peer }) {
+  const env = 'CartPole-v1';
+  const bar = 475;
+  yield await row('CartPole-v1, 20 labels, 60k steps', { env, labels: 20 }, { seeds, bar, target: '10 of 10, ≤ 3 s' });
+  yield await row('CartPole-v1, 10 labels (the default)', { env, labels: 10 }, { seeds, bar, target: '10 of 10' });
+  yield await row(
+    'CartPole-v1, 100 labels, 10 % wrong',
+    { env, labels: 100, teacher: 'mistake:0.1' },
+    { seeds, bar, target: '10 of 10' },
+  );
+  yield await row(
+    'control: 10 inverted labels',
+    { env, labels: 10, teacher: 'inverted' },
+    { seeds, bar, target: '0, falls at once' },
+  );
+  yield await row(
+    'control: 10 shuffled labels',
+    { env, labels: 10, teacher: 'shuffled' },
+    { seeds, bar, target: 'fails on most' },
+  );
+  yield await row('control: no labels', { env, labels: 0 }, { seeds, bar, target: 'fails on most' });
+  const imitation = peer('imitation_cartpole.py', '--seed', 0);
+  if (imitation) {
+    yield {
+      name: `imitation + SB3, CartPole-v1, ${imitation.labels} labels`,
+      value: imitation.return.mean.toFixed(0),
+      note: `${imitation.steps} steps, ${imitation.seconds.toFixed(0)} s`,
+      peer: imitation,
+    };
+  }
+}
+
+async function* lander({ seeds }) {
+  const width = availableParallelism();
+  for (const labels of [1000, 500]) {
+    yield await row(
+      `LunarLander-v3, ${labels} labels, 1.5M steps`,
+      { env: 'LunarLander-v3', labels },
+      { seeds, bar: 200, target: labels === 1000 ? '≥ 9 of 10' : 'as few as can be', width },
+    );
+  }
+}
+
+export const control = { sections: { steps, ppo, cartpole, lander } };

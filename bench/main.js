@@ -1,0 +1,72 @@
+/**
+ * npm run bench -- control [--only SECTION,…] [--seeds N] [--json FILE]
+ *
+ * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
+ * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { control } from './control.js';
+
+const suites = { control };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string' },
+    seeds: { type: 'string', default: '10' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+const name = positionals[0];
+const suite = Object.hasOwn(suites, name ?? '') ? suites[name] : undefined;
+if (values.help || !suite) {
+  console.error(`npm run bench -- control [--only SECTION,…] [--seeds N] [--json FILE]
+
+sections of control: ${Object.keys(control.sections).join(', ')}
+example: npm run bench -- control --only ppo,steps`);
+  process.exit(values.help ? 0 : 2);
+}
+const only = values.only?.split(',') ?? Object.keys(suite.sections);
+const unknown = only.filter((section) => !Object.hasOwn(suite.sections, section));
+const seeds = Number(values.seeds);
+if (unknown.length > 0 || !Number.isInteger(seeds) || seeds < 1) {
+  console.error(
+    unknown.length > 0
+      ? `no section "${unknown[0]}": ${Object.keys(suite.sections).join(', ')}`
+      : '--seeds wants a whole number from 1 up',
+  );
+  process.exit(2);
+}
+
+const machine = {
+  cpu: cpus()[0]?.model,
+  threads: availableParallelism(),
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+};
+const results = { suite: name, machine, started: new Date().toISOString(), load: loadavg()[0], rows: [] };
+console.log(`${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, load ${results.load.toFixed(2)}\n`);
+for (const section of only) {
+  console.log(`## ${section}`);
+  for await (const row of suite.sections[section]({ seeds, peer })) {
+    results.rows.push({ section, load: loadavg()[0], ...row });
+    console.log(`| ${row.name} | ${row.value} | ${row.target ?? ''} | ${row.note ?? ''} |`);
+  }
+  console.log();
+}
+if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
+else console.log(JSON.stringify(results));
+
+/** Runs a peer script; its JSON, or undefined (with a line on stderr) where Python or a package is missing. */
+function peer(script, ...args) {
+  const python = process.env.HEED_PEERS_PYTHON ?? 'python3';
+  const path = new URL(`./peers/${script}`, import.meta.url).pathname;
+  const run = spawnSync(python, [path, ...args.map(String)], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  if (run.status === 0) return JSON.parse(run.stdout.trim().split('\n').at(-1));
+  console.error(`peer ${script}: ${run.error?.message ?? run.stderr.trim().split('\n').at(-1)}`);
+  return undefined;
+}
