@@ -1,13 +1,23 @@
+export { type CnnOptions, type ConvolutionLayer, cnn, natureCnn } from './cnn.ts';
 export * as initialise from './initialise.ts';
 export { type MlpOptions, mlp, mlpEnsemble, type Network } from './mlp.ts';
-export { createOptimizer, type Optimizer, type OptimizerOptions } from './optimizer.ts';
+export {
+  createOptimizer,
+  exportOptimizer,
+  importOptimizer,
+  type Optimizer,
+  type OptimizerOptions,
+  type OptimizerState,
+} from './optimizer.ts';
 export {
   type Arena,
   createArena,
   createParameters,
   exportParameters,
   importParameters,
+  loadParameters,
   type ParameterSpec,
+  saveParameters,
 } from './parameters.ts';
 export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
-export { createTrainStep, type TrainStep } from './train-step.ts';
+export { createTrainStep, type TrainStep, type TrainStepOptions } from './train-step.ts';

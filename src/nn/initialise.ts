@@ -17,12 +17,13 @@ export const normal =
     for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal();
   };
 
-/** Uniform in ±√(6/(in + out))·gain (Glorot & Bengio 2010). */
+/** Uniform in ±√(6/(in + out))·gain (Glorot & Bengio 2010); a kernel's height and width count in both. */
 export const xavier =
   (gain = 1): Initialise =>
   (data, shape, random) => {
     const inner = data.length / shape[0];
-    const bound = gain * Math.sqrt(6 / (inner + shape[0]));
+    const kernel = shape.slice(2).reduce((a, b) => a * b, 1);
+    const bound = gain * Math.sqrt(6 / (inner + shape[0] * kernel));
     for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
   };
 
@@ -39,7 +40,8 @@ export const orthogonal =
       const v = Float64Array.from({ length: long }, () => random.normal());
       for (let pass = 0; pass < 2; pass++) {
         for (const u of basis) {
-          const dot = u.reduce((s, x, i) => s + x * v[i], 0);
+          let dot = 0;
+          for (let i = 0; i < long; i++) dot += u[i] * v[i];
           for (let i = 0; i < long; i++) v[i] -= dot * u[i];
         }
       }

@@ -1,153 +1,168 @@
-/**
- * Optimisers over an arena of parameters and one of gradients, updated in place by a traced program, chunk by chunk so
- * that what the update makes in between stays in the cache. PyTorch's definitions.
- */
-import { add, allocate, div, input, mul, sqrt, square, sub, sum, type Tensor, trace, Value } from '../engine/index.ts';
+/** Optimisers over an arena of parameters and one of gradients, updated in place by traced programs. */
+import { input, square, sum, trace, Value } from '../engine/index.ts';
+import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
-import type { Arena } from './parameters.ts';
+import {
+  type AdamOptions,
+  chunksOf,
+  flatUpdate,
+  type RmsPropOptions,
+  type Run,
+  type SgdOptions,
+  type Update,
+} from './flat-optimizers.ts';
+import { lifetime } from './lifetime.ts';
+import {
+  type AdafactorOptions,
+  adafactorUpdate,
+  type MuonOptions,
+  muonMatrices,
+  muonUpdate,
+} from './matrix-optimizers.ts';
+import type { Arena, ParameterSpec } from './parameters.ts';
 
 export type OptimizerOptions = {
   /** Gradients are scaled so that their global norm is at most this. */
   maxGradientNorm?: number;
-  /** Decoupled for AdamW, added to the gradient (L2) for the others. */
+  /** Added to the gradient (L2) by sgd, adam and rmsprop; taken from the parameter itself (decoupled) by the others. */
   weightDecay?: number;
-} & (
-  | { kind: 'sgd'; momentum?: number; nesterov?: boolean }
-  | { kind: 'adam' | 'adamw'; betas?: readonly [number, number]; epsilon?: number }
-);
+  /** Which tensors decay: all by default. Often not biases and norms: `({ shape }) => shape.length > 1`. */
+  decay?: (spec: ParameterSpec) => boolean;
+} & (SgdOptions | AdamOptions | RmsPropOptions | AdafactorOptions | MuonOptions);
+
+/** Steps taken, and moments by name; plain data to save. */
+export interface OptimizerState {
+  steps: number;
+  readonly moments: Readonly<Record<string, Float32Array>>;
+}
 
 export interface Optimizer {
-  /** Clips and applies the gradients at a learning rate; gives their global norm before clipping. */
+  /**
+   * Clips and applies the gradients at a learning rate; gives their global norm before clipping. Throws, and changes
+   * nothing, where a gradient is not finite.
+   */
   step(learningRate: number): number;
-  /** Steps taken, and moments by name; plain data to save. */
-  readonly state: { steps: number; readonly moments: Readonly<Record<string, Float32Array>> };
+  /** The live state: copy it to keep it. */
+  readonly state: OptimizerState;
   release(): void;
 }
 
-const CHUNK = 1 << 16; // floats: with its moments, and what is made in between, it fits a second-level cache
-
 export function createOptimizer(parameters: Arena, gradients: Arena, options: OptimizerOptions): Optimizer {
-  const { maxGradientNorm = Number.POSITIVE_INFINITY, weightDecay = 0 } = options;
-  const rule = options.kind === 'sgd' ? sgd(options, weightDecay) : adam(options, weightDecay);
-  const length = parameters.flat.length;
-  const moments = Object.fromEntries(rule.moments.map((name) => [name, allocate('float32', length)]));
-  const scalars = Object.fromEntries(rule.scalars.map((name) => [name, new Value('float32', [])]));
-  const squares = new Value('float32', []);
-
-  const owned: { release(): void }[] = [...Object.values(scalars), squares];
-  const own = <T extends { release(): void }>(thing: T): T => {
-    owned.push(thing);
-    return thing;
-  };
-  const update = own(
-    trace((g) => {
-      const of = (name: string) => input(g, name, ['n']);
-      const scalar = (name: string) => input(g, name, []);
-      return rule.update(of, scalar);
-    }),
-  );
+  const { maxGradientNorm = Number.POSITIVE_INFINITY } = options;
+  if (layout(parameters) !== layout(gradients)) {
+    throw new HeedError('the gradients are of other tensors than the parameters', {
+      hint: 'make both arenas from the same list of specs',
+    });
+  }
+  const { own, release } = lifetime();
+  const updates = updatesOf(parameters, gradients, options).map(own);
+  const squares = own(new Value('float32', []));
   const norm = own(trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) })));
-  const chunks = Array.from({ length: Math.ceil(length / CHUNK) }, (_, i) => {
-    const [start, end] = [i * CHUNK, Math.min(length, (i + 1) * CHUNK)];
-    const part = (flat: Float32Array<ArrayBuffer>) =>
-      own(new Value('float32', [end - start], flat.subarray(start, end)));
-    const gradient = part(gradients.flat);
-    const state = { parameter: part(parameters.flat) } as Record<string, Value>;
-    for (const [name, flat] of Object.entries(moments)) state[name] = part(flat);
-    const next = Object.fromEntries(Object.entries(state).map(([name, value]) => [`next_${name}`, value]));
-    return {
-      update: own(update.bind({ gradient, ...state, ...scalars }, next)),
-      norm: own(norm.bind({ gradient }, { squares })),
-    };
+  const norms = chunksOf({ start: 0, end: gradients.flat.length }).map(({ start, end }) => {
+    const gradient = own(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
+    return own(norm.bind({ gradient }, { squares }));
   });
-  const state = { steps: 0, moments };
+  const state = { steps: 0, moments: Object.assign({}, ...updates.map(({ moments }) => moments)) };
   return {
     state,
     step(learningRate) {
+      if (!Number.isFinite(learningRate)) throw new HeedError(`a learning rate has to be finite, got ${learningRate}`);
       let total = 0;
-      for (const chunk of chunks) {
-        chunk.norm.run();
+      for (const binding of norms) {
+        binding.run();
         total += squares.data[0];
       }
       const gradientNorm = Math.sqrt(total);
       if (!Number.isFinite(gradientNorm)) throw nonFinite(gradients);
       state.steps++;
       const clip = Math.min(1, maxGradientNorm / (gradientNorm + 1e-6));
-      const values = rule.values(learningRate, clip, state.steps);
-      for (const [name, value] of Object.entries(values)) scalars[name].data[0] = value;
-      for (const chunk of chunks) chunk.update.run();
+      for (const update of updates) update.run(learningRate, clip, state.steps);
       return gradientNorm;
     },
-    release: () => {
-      for (const thing of owned.reverse()) thing.release();
-    },
+    release,
   };
 }
+
+/** The state as plain tensors for a checkpoint (the moments are views): each moment, and the steps taken. */
+export function exportOptimizer(optimizer: Optimizer, prefix = 'optimizer.'): Record<string, SafetensorsTensor> {
+  const { steps, moments } = optimizer.state;
+  const tensors: Record<string, SafetensorsTensor> = {
+    [`${prefix}steps`]: { dtype: 'U32', shape: [], data: Uint32Array.of(steps) },
+  };
+  for (const [name, data] of Object.entries(moments)) {
+    tensors[prefix + name] = { dtype: 'F32', shape: [data.length], data };
+  }
+  return tensors;
+}
+
+/**
+ * Puts a saved state into an optimiser of the same kind over the same parameters: all of it, or nothing.
+ *
+ * @throws HeedError naming the first tensor that is missing or does not fit.
+ */
+export function importOptimizer(
+  optimizer: Optimizer,
+  tensors: Readonly<Record<string, SafetensorsTensor>>,
+  prefix = 'optimizer.',
+): void {
+  const { state } = optimizer;
+  const wanted = { steps: new Uint32Array(1), ...state.moments };
+  for (const [name, data] of Object.entries(wanted)) {
+    const saved = Object.hasOwn(tensors, prefix + name) ? tensors[prefix + name] : undefined;
+    if (saved?.data.length !== data.length || saved.data.constructor !== data.constructor) {
+      const got = saved ? `${saved.dtype} [${saved.shape}]` : 'nothing';
+      throw new HeedError(`tensor "${prefix}${name}" of the checkpoint is ${got}, expected ${data.length} numbers`, {
+        hint: 'it was saved with another kind of optimiser, or other parameters',
+      });
+    }
+  }
+  for (const [name, flat] of Object.entries(state.moments)) flat.set(tensors[prefix + name].data as Float32Array);
+  state.steps = (tensors[`${prefix}steps`].data as Uint32Array)[0];
+}
+
+function updatesOf(parameters: Arena, gradients: Arena, options: OptimizerOptions): Update[] {
+  const { weightDecay = 0, decay = () => true } = options;
+  const decayOf = (spec: ParameterSpec) => (decay(spec) ? weightDecay : 0);
+  const every = parameters.specs;
+  if (options.kind === 'adafactor') return [adafactorUpdate(parameters, gradients, decayOf, options)];
+  if (options.kind !== 'muon') return [flatUpdate(parameters, gradients, runsOf(parameters, every, decayOf), options)];
+  const matrices = muonMatrices(every, options);
+  const others = runsOf(
+    parameters,
+    every.filter((spec) => !matrices.includes(spec)),
+    decayOf,
+  );
+  const { othersRate = 1 } = options;
+  const adamw = flatUpdate(parameters, gradients, others, { ...options, kind: 'adamw' });
+  const rated: Update = { ...adamw, run: (rate, clip, step) => adamw.run(rate * othersRate, clip, step) };
+  return [muonUpdate(parameters, gradients, matrices, decayOf, options), ...(others.length ? [rated] : [])];
+}
+
+/** The longest stretches of the arena that are of `specs` and decay alike. */
+function runsOf(arena: Arena, specs: readonly ParameterSpec[], decayOf: (spec: ParameterSpec) => number): Run[] {
+  const chosen = new Set(specs);
+  const runs: Run[] = [];
+  let open = false;
+  arena.specs.forEach((spec, i) => {
+    const inside = chosen.has(spec);
+    // the padding behind a tensor goes with it, so that neighbours join
+    const { start, end } = { start: arena.ranges[i].start, end: arena.ranges[i + 1]?.start ?? arena.flat.length };
+    const weightDecay = decayOf(spec);
+    const last = runs.at(-1);
+    if (inside && open && last!.weightDecay === weightDecay) last!.end = end;
+    else if (inside) runs.push({ start, end, weightDecay });
+    open = inside;
+  });
+  return runs;
+}
+
+const layout = (arena: Arena): string => JSON.stringify(arena.specs.map(({ name, shape }) => [name, shape]));
 
 /** Names the first gradient that is not finite. */
 function nonFinite(gradients: Arena): HeedError {
   const bad = gradients.specs.find(({ name }) => !gradients.values[name].data.every(Number.isFinite));
-  return new HeedError(`the gradient of "${bad?.name ?? 'a sum too large for float32'}" is not finite`, {
-    hint: 'lower the learning rate, or clip the gradient; the last checkpoint is as it was',
-  });
-}
-
-interface Rule {
-  moments: string[];
-  /** Numbers that change from step to step. */
-  scalars: string[];
-  values(learningRate: number, clip: number, step: number): Record<string, number>;
-  update(of: (name: string) => Tensor, scalar: (name: string) => Tensor): Record<string, Tensor>;
-}
-
-/**
- * Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019). The bias corrections are folded into the rate and ε:
- * lr/c₁·m / (√v/√c₂ + ε) = (lr·√c₂/c₁)·m / (√v + ε·√c₂).
- */
-function adam(options: Extract<OptimizerOptions, { kind: 'adam' | 'adamw' }>, weightDecay: number): Rule {
-  const { betas: [b1, b2] = [0.9, 0.999], epsilon = 1e-8, kind } = options;
-  const decoupled = kind === 'adamw' && weightDecay !== 0;
-  const coupled = kind === 'adam' && weightDecay !== 0;
-  return {
-    moments: ['m', 'v'],
-    scalars: ['rate', 'epsilon', ...(coupled ? ['clip'] : ['first', 'second']), ...(decoupled ? ['keep'] : [])],
-    values(learningRate, clip, step) {
-      const c1 = 1 - b1 ** step;
-      const root = Math.sqrt(1 - b2 ** step);
-      return {
-        rate: (learningRate * root) / c1,
-        epsilon: epsilon * root,
-        ...(coupled ? { clip } : { first: (1 - b1) * clip, second: (1 - b2) * clip * clip }),
-        ...(decoupled ? { keep: 1 - learningRate * weightDecay } : {}),
-      };
-    },
-    update(of, scalar) {
-      const p = of('parameter');
-      const raw = of('gradient');
-      const g = coupled ? add(mul(raw, scalar('clip')), mul(p, weightDecay)) : raw;
-      const m = add(mul(of('m'), b1), mul(g, coupled ? 1 - b1 : scalar('first')));
-      const v = add(mul(of('v'), b2), mul(square(g), coupled ? 1 - b2 : scalar('second')));
-      const step = mul(div(m, add(sqrt(v), scalar('epsilon'))), scalar('rate'));
-      return { next_parameter: sub(decoupled ? mul(p, scalar('keep')) : p, step), next_m: m, next_v: v };
-    },
-  };
-}
-
-/** Stochastic gradient descent, with momentum where asked (Sutskever et al. 2013). */
-function sgd(options: Extract<OptimizerOptions, { kind: 'sgd' }>, weightDecay: number): Rule {
-  const { momentum = 0, nesterov = false } = options;
-  return {
-    moments: momentum === 0 ? [] : ['momentum'],
-    scalars: ['rate', 'clip'],
-    values: (rate, clip) => ({ rate, clip }),
-    update(of, scalar): Record<string, Tensor> {
-      const p = of('parameter');
-      const clipped = mul(of('gradient'), scalar('clip'));
-      const g = weightDecay === 0 ? clipped : add(clipped, mul(p, weightDecay));
-      if (momentum === 0) return { next_parameter: sub(p, mul(g, scalar('rate'))) };
-      const velocity = add(mul(of('momentum'), momentum), g);
-      const direction = nesterov ? add(g, mul(velocity, momentum)) : velocity;
-      return { next_parameter: sub(p, mul(direction, scalar('rate'))), next_momentum: velocity };
-    },
-  };
+  return new HeedError(
+    bad ? `the gradient of "${bad.name}" is not finite` : 'the squared gradients add up to more than float32 holds',
+    { hint: 'lower the learning rate, or look at the data of this batch; the parameters are as they were' },
+  );
 }

@@ -1,5 +1,6 @@
 /** Parameters: named tensors that lie one after another in one flat array, so that an optimiser updates them in one sweep. */
 import { allocate, Value } from '../engine/index.ts';
+import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
 import type { Initialise } from './initialise.ts';
@@ -61,31 +62,64 @@ export function createParameters(specs: readonly ParameterSpec[], random: Random
 export function exportParameters(
   arena: Arena,
   prefix = '',
-): Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }> {
+): Record<string, SafetensorsTensor & { data: Float32Array }> {
   return Object.fromEntries(
     arena.specs.map(({ name, shape }) => [
       prefix + name,
-      { dtype: 'F32' as const, shape: [...shape], data: arena.values[name].data },
+      { dtype: 'F32', shape: [...shape], data: arena.values[name].data },
     ]),
   );
 }
 
-/** Copies tensors into the parameters. Each must be there, float32 and of the same shape. */
+/**
+ * Copies tensors into the parameters: all of them, or none. Others than the parameters' are passed over.
+ *
+ * @throws HeedError naming the first tensor that is missing, not float32, or of another shape.
+ */
 export function importParameters(
   arena: Arena,
-  tensors: Readonly<Record<string, { shape: readonly number[]; data: unknown }>>,
+  tensors: Readonly<Record<string, SafetensorsTensor>>,
   prefix = '',
 ): void {
+  checkTensors(arena, 'the checkpoint', prefix, (name) => (Object.hasOwn(tensors, name) ? tensors[name] : undefined));
+  for (const { name } of arena.specs) arena.values[name].data.set(tensors[prefix + name].data as Float32Array);
+}
+
+/** Writes the parameters to a safetensors file, whole or not at all. */
+export function saveParameters(path: string, arena: Arena, metadata?: Readonly<Record<string, string>>): void {
+  writeSafetensors(path, exportParameters(arena), metadata);
+}
+
+/**
+ * Reads the parameters from a safetensors file, tensor by tensor, after the whole header is checked; gives the file's metadata.
+ * Other tensors in the file are passed over.
+ *
+ * @throws HeedError naming the file and the tensor where one is missing, not float32, of another shape or cut short.
+ */
+export function loadParameters(path: string, arena: Arena): Record<string, string> {
+  const file = openSafetensors(path);
+  checkTensors(arena, `safetensors file "${path}"`, '', (name) => file.tensors.get(name));
+  for (const { name } of arena.specs) arena.values[name].data.set(file.read(name).data as Float32Array);
+  return file.metadata;
+}
+
+function checkTensors(
+  arena: Arena,
+  source: string,
+  prefix: string,
+  find: (name: string) => (Pick<SafetensorsTensor, 'dtype' | 'shape'> & { data?: unknown }) | undefined,
+): void {
+  const hint = 'it was written by another version, or with other settings';
   for (const { name, shape } of arena.specs) {
-    const tensor = tensors[prefix + name];
-    const hint = 'it was written by another version, or with other settings';
-    if (!tensor) throw new HeedError(`the checkpoint has no tensor "${prefix}${name}"`, { hint });
-    if (!(tensor.data instanceof Float32Array) || tensor.shape.join() !== shape.join()) {
+    const tensor = find(prefix + name);
+    if (!tensor) throw new HeedError(`${source} has no tensor "${prefix}${name}"`, { hint });
+    const { data } = tensor;
+    const held = data === undefined || (data instanceof Float32Array && data.length === arena.values[name].data.length);
+    if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join() || !held) {
       throw new HeedError(
-        `tensor "${prefix}${name}" of the checkpoint is [${tensor.shape}], expected float32 [${shape}]`,
+        `tensor "${prefix}${name}" of ${source} is ${tensor.dtype} [${tensor.shape}], expected F32 [${shape}]`,
         { hint },
       );
     }
-    arena.values[name].data.set(tensor.data);
   }
 }

@@ -32,6 +32,9 @@ const halfCosine = (progress: number) => 0.5 * (1 + Math.cos(Math.PI * progress)
 /** The learning rate at an optimiser step, counted from 0. */
 export function learningRate(name: ScheduleName, step: number, options: ScheduleOptions): number {
   const { rate, warmup = 0, total, minimum = 0, decaySteps = 0 } = options;
+  if (!scheduleNames.includes(name)) {
+    throw new HeedError(`"${name}" is no schedule`, { hint: `choose one of ${scheduleNames.join(', ')}` });
+  }
   if (name === 'constant') return rate;
   if (step < warmup) return (rate * step) / Math.max(1, warmup);
   const progress = (step - warmup) / Math.max(1, total - warmup);
@@ -59,7 +62,5 @@ export function learningRate(name: ScheduleName, step: number, options: Schedule
       if (step < start) return rate;
       return step >= total ? 0 : rate * halfCosine((step - start) / decaySteps);
     }
-    default:
-      throw new HeedError(`"${name}" is no schedule`, { hint: `choose one of ${scheduleNames.join(', ')}` });
   }
 }

@@ -1,0 +1,73 @@
+/** Convolutional trunks for images. */
+import { conv2d, flatten, input, linear, relu, type Tensor } from '../engine/index.ts';
+import { HeedError } from '../error.ts';
+import { type Initialise, orthogonal, zeros } from './initialise.ts';
+import type { Network } from './mlp.ts';
+
+export interface ConvolutionLayer {
+  channels: number;
+  /** Height and width of the kernel. */
+  kernel: number;
+  stride?: number;
+  padding?: number;
+}
+
+export interface CnnOptions {
+  /** [channels, height, width] of an image. */
+  input: readonly [number, number, number];
+  layers: readonly ConvolutionLayer[];
+  /** Width of the fully connected layer behind the convolutions. */
+  dense: number;
+  initialise?: Initialise;
+}
+
+/** Convolutions and one fully connected layer, each followed by ReLU: [n, c, h, w] → [n, dense]. */
+export function cnn(name: string, options: CnnOptions): Network {
+  const { layers, dense, initialise = orthogonal(Math.SQRT2) } = options;
+  let [channels, height, width] = options.input;
+  const convolutions = layers.map(({ channels: out, kernel, stride = 1, padding = 0 }, i) => {
+    const shape = [out, channels, kernel, kernel];
+    const size = (s: number) => Math.floor((s + 2 * padding - kernel) / stride) + 1;
+    [channels, height, width] = [out, size(height), size(width)];
+    if (height < 1 || width < 1) {
+      throw new HeedError(`layer ${i} of "${name}": a kernel of ${kernel}×${kernel} is larger than its image`, {
+        hint: `images are [${options.input}]: give larger ones, or fewer layers`,
+      });
+    }
+    return { weight: `${name}.${i}.weight`, bias: `${name}.${i}.bias`, shape, stride, padding };
+  });
+  const last = {
+    weight: `${name}.${layers.length}.weight`,
+    bias: `${name}.${layers.length}.bias`,
+    shape: [dense, channels * height * width],
+  };
+  const parametersOf = (x: Tensor, { weight, bias, shape }: typeof last): [Tensor, Tensor] => [
+    input(x.graph, weight, shape),
+    input(x.graph, bias, [shape[0]]),
+  ];
+  return {
+    parameters: [...convolutions, last].flatMap(({ weight, bias, shape }) => [
+      { name: weight, shape, initialise },
+      { name: bias, shape: [shape[0]], initialise: zeros },
+    ]),
+    apply: (x) => {
+      const features = convolutions.reduce((h, layer) => relu(conv2d(h, ...parametersOf(x, layer), layer)), x);
+      return relu(linear(flatten(features), ...parametersOf(x, last)));
+    },
+  };
+}
+
+/**
+ * The trunk of Mnih et al. 2015 (Nature 518, Methods): 32 8×8 kernels with stride 4, 64 4×4 with stride 2, 64 3×3 with
+ * stride 1, 512 units. For images of 36 × 36 and more, scaled to [0, 1]; the paper's are [4, 84, 84].
+ */
+export const natureCnn = (name: string, image: readonly [number, number, number]): Network =>
+  cnn(name, {
+    input: image,
+    layers: [
+      { channels: 32, kernel: 8, stride: 4 },
+      { channels: 64, kernel: 4, stride: 2 },
+      { channels: 64, kernel: 3 },
+    ],
+    dense: 512,
+  });

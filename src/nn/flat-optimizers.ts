@@ -1,0 +1,206 @@
+/**
+ * Optimisers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They sweep
+ * over the arena in place, chunk by chunk, so that what the update makes in between stays in the cache.
+ */
+import {
+  add,
+  allocate,
+  div,
+  type Graph,
+  input,
+  maximum,
+  mul,
+  sqrt,
+  square,
+  sub,
+  type Tensor,
+  trace,
+  Value,
+} from '../engine/index.ts';
+import { lifetime } from './lifetime.ts';
+import type { Arena } from './parameters.ts';
+
+export interface SgdOptions {
+  kind: 'sgd';
+  momentum?: number;
+  nesterov?: boolean;
+}
+
+export interface AdamOptions {
+  kind: 'adam' | 'adamw';
+  betas?: readonly [number, number];
+  epsilon?: number;
+  /** Divide by the largest second moment so far (Reddi et al. 2018). */
+  amsgrad?: boolean;
+}
+
+export interface RmsPropOptions {
+  kind: 'rmsprop';
+  /** How much of the mean square is kept at each step. */
+  alpha?: number;
+  epsilon?: number;
+  momentum?: number;
+}
+
+/** What one optimiser does to its share of the parameters. */
+export interface Update {
+  readonly moments: Readonly<Record<string, Float32Array>>;
+  /** Applies the gradients times `clip`. `step` counts from 1. */
+  run(learningRate: number, clip: number, step: number): void;
+  release(): void;
+}
+
+/** A stretch [start, end) of the arena's numbers. */
+export interface Run {
+  start: number;
+  end: number;
+  weightDecay: number;
+}
+
+export const CHUNK = 1 << 16; // floats: with its moments, and what is made in between, it fits a second-level cache
+
+/** Stretches of at most CHUNK numbers. */
+export function chunksOf<R extends { start: number; end: number }>(run: R): R[] {
+  return Array.from({ length: Math.ceil((run.end - run.start) / CHUNK) }, (_, i) => {
+    const start = run.start + i * CHUNK;
+    return { ...run, start, end: Math.min(run.end, start + CHUNK) };
+  });
+}
+
+/** Updates the given stretches; their moments lie one after another in arrays of their own. */
+export function flatUpdate(
+  parameters: Arena,
+  gradients: Arena,
+  runs: readonly Run[],
+  options: SgdOptions | AdamOptions | RmsPropOptions,
+): Update {
+  const { own, release } = lifetime();
+  const length = runs.reduce((n, { start, end }) => n + end - start, 0);
+  const names = ruleOf(options, 0).moments;
+  const moments = Object.fromEntries(names.map((name) => [name, allocate('float32', length)]));
+  const rules = [...new Set(runs.map(({ weightDecay }) => weightDecay))].map((weightDecay) => {
+    const rule = ruleOf(options, weightDecay);
+    const build = (g: Graph) => {
+      const of = (name: string) => input(g, name, ['n']);
+      const scalar = (name: string) => input(g, name, []);
+      return rule.update(of, scalar);
+    };
+    const program = own(trace(build));
+    const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own(new Value('float32', []))]));
+    return { weightDecay, rule, program, scalars };
+  });
+  let offset = 0;
+  const bindings = runs.flatMap(chunksOf).map(({ start, end, weightDecay }) => {
+    const part = (flat: Float32Array<ArrayBuffer>, from: number) =>
+      own(new Value('float32', [end - start], flat.subarray(from, from + end - start)));
+    const { program, scalars } = rules.find((r) => r.weightDecay === weightDecay)!;
+    const state: Record<string, Value> = { parameter: part(parameters.flat, start) };
+    for (const name of names) state[name] = part(moments[name], offset);
+    offset += end - start;
+    const next = Object.fromEntries(Object.entries(state).map(([name, value]) => [`next_${name}`, value]));
+    return own(program.bind({ gradient: part(gradients.flat, start), ...state, ...scalars }, next));
+  });
+  return {
+    moments,
+    run(learningRate, clip, step) {
+      for (const { rule, scalars } of rules) {
+        const values = rule.values(learningRate, clip, step);
+        for (const name of rule.scalars) scalars[name].data[0] = values[name];
+      }
+      for (const binding of bindings) binding.run();
+    },
+    release,
+  };
+}
+
+interface Rule {
+  moments: string[];
+  /** Numbers that change from step to step. */
+  scalars: string[];
+  values(learningRate: number, clip: number, step: number): Record<string, number>;
+  update(of: (name: string) => Tensor, scalar: (name: string) => Tensor): Record<string, Tensor>;
+}
+
+function ruleOf(options: SgdOptions | AdamOptions | RmsPropOptions, weightDecay: number): Rule {
+  if (options.kind === 'sgd') return sgd(options, weightDecay);
+  return options.kind === 'rmsprop' ? rmsProp(options, weightDecay) : adam(options, weightDecay);
+}
+
+/**
+ * Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019). The bias corrections are folded into the rate and ε:
+ * lr/c₁·m / (√v/√c₂ + ε) = (lr·√c₂/c₁)·m / (√v + ε·√c₂).
+ */
+function adam(options: AdamOptions, weightDecay: number): Rule {
+  const { betas: [b1, b2] = [0.9, 0.999], epsilon = 1e-8, kind, amsgrad = false } = options;
+  const decoupled = kind === 'adamw' && weightDecay !== 0;
+  const coupled = kind === 'adam' && weightDecay !== 0;
+  return {
+    moments: ['m', 'v', ...(amsgrad ? ['largest'] : [])],
+    scalars: ['rate', 'epsilon', ...(coupled ? ['clip'] : ['first', 'second']), ...(decoupled ? ['keep'] : [])],
+    values(learningRate, clip, step) {
+      const c1 = 1 - b1 ** step;
+      const root = Math.sqrt(1 - b2 ** step);
+      return {
+        rate: (learningRate * root) / c1,
+        epsilon: epsilon * root,
+        ...(coupled ? { clip } : { first: (1 - b1) * clip, second: (1 - b2) * clip * clip }),
+        ...(decoupled ? { keep: 1 - learningRate * weightDecay } : {}),
+      };
+    },
+    update(of, scalar) {
+      const p = of('parameter');
+      const raw = of('gradient');
+      const g = coupled ? add(mul(raw, scalar('clip')), mul(p, weightDecay)) : raw;
+      const m = add(mul(of('m'), b1), mul(g, coupled ? 1 - b1 : scalar('first')));
+      const v = add(mul(of('v'), b2), mul(square(g), coupled ? 1 - b2 : scalar('second')));
+      const largest = amsgrad ? maximum(of('largest'), v) : v;
+      const step = mul(div(m, add(sqrt(largest), scalar('epsilon'))), scalar('rate'));
+      return {
+        next_parameter: sub(decoupled ? mul(p, scalar('keep')) : p, step),
+        next_m: m,
+        next_v: v,
+        ...(amsgrad ? { next_largest: largest } : {}),
+      };
+    },
+  };
+}
+
+/** Stochastic gradient descent, with momentum where asked (Sutskever et al. 2013). */
+function sgd({ momentum = 0, nesterov = false }: SgdOptions, weightDecay: number): Rule {
+  return {
+    moments: momentum === 0 ? [] : ['momentum'],
+    scalars: ['rate', 'clip'],
+    values: (rate, clip) => ({ rate, clip }),
+    update(of, scalar): Record<string, Tensor> {
+      const p = of('parameter');
+      const g = decayed(mul(of('gradient'), scalar('clip')), p, weightDecay);
+      if (momentum === 0) return { next_parameter: sub(p, mul(g, scalar('rate'))) };
+      const velocity = add(mul(of('momentum'), momentum), g);
+      const direction = nesterov ? add(g, mul(velocity, momentum)) : velocity;
+      return { next_parameter: sub(p, mul(direction, scalar('rate'))), next_momentum: velocity };
+    },
+  };
+}
+
+/** RMSProp (Tieleman & Hinton 2012), with ε outside the root as PyTorch has it. */
+function rmsProp(options: RmsPropOptions, weightDecay: number): Rule {
+  const { alpha = 0.99, epsilon = 1e-8, momentum = 0 } = options;
+  return {
+    moments: ['v', ...(momentum === 0 ? [] : ['momentum'])],
+    scalars: ['rate', 'clip'],
+    values: (rate, clip) => ({ rate, clip }),
+    update(of, scalar): Record<string, Tensor> {
+      const p = of('parameter');
+      const g = decayed(mul(of('gradient'), scalar('clip')), p, weightDecay);
+      const v = add(mul(of('v'), alpha), mul(square(g), 1 - alpha));
+      const scaled = div(g, add(sqrt(v), epsilon));
+      if (momentum === 0) return { next_parameter: sub(p, mul(scaled, scalar('rate'))), next_v: v };
+      const velocity = add(mul(of('momentum'), momentum), scaled);
+      return { next_parameter: sub(p, mul(velocity, scalar('rate'))), next_v: v, next_momentum: velocity };
+    },
+  };
+}
+
+/** The gradient of the loss and of weightDecay/2·p². */
+const decayed = (g: Tensor, p: Tensor, weightDecay: number): Tensor =>
+  weightDecay === 0 ? g : add(g, mul(p, weightDecay));
