@@ -1,5 +1,6 @@
 /** The terms of PPO's loss (Schulman et al. 2017), in tensor ops; the control and the language half share them. */
 import {
+  abs,
   add,
   cast,
   clip,
@@ -14,14 +15,16 @@ import {
   square,
   sub,
   type Tensor,
+  where,
 } from '../engine/index.ts';
 
 /** Mean over all elements, or over those where the mask is 1. */
 const average = (x: Tensor, mask?: Tensor): Tensor => (mask ? maskedMean(x, mask) : mean(x));
 
 /**
- * −E[min(ρA, clip(ρ, 1 − ε, 1 + ε)A)] with ρ = π(a|s)/π_old(a|s) (§3, equation 7). All tensors have one shape.
- * `clipFraction` is the share of elements where the clipped term is the smaller.
+ * −E[min(ρA, clip(ρ, 1 − ε, 1 + ε)A)] with ρ = π(a|s)/π_old(a|s) (§3, equation 7), by the equal min(ρA, A + ε|A|): where
+ * the clipped term is the smaller, it is that bound. All tensors have one shape. `clipFraction` is the share of such
+ * elements.
  */
 export function policyLoss(
   { logProbs, oldLogProbs, advantages }: { logProbs: Tensor; oldLogProbs: Tensor; advantages: Tensor },
@@ -30,14 +33,14 @@ export function policyLoss(
 ): { loss: Tensor; ratio: Tensor; logRatio: Tensor; clipFraction: Tensor } {
   const logRatio = sub(logProbs, oldLogProbs);
   const ratio = exp(logRatio);
-  const [low, high] = typeof epsilon === 'number' ? [1 - epsilon, 1 + epsilon] : [sub(1, epsilon), add(epsilon, 1)];
-  const plain = neg(mul(ratio, advantages));
-  const clipped = neg(mul(clip(ratio, low, high), advantages));
+  const plain = mul(ratio, advantages);
+  const bound = add(advantages, mul(abs(advantages), epsilon));
+  const clipped = greater(plain, bound);
   return {
-    loss: average(maximum(plain, clipped), mask),
+    loss: neg(average(where(clipped, bound, plain), mask)),
     ratio,
     logRatio,
-    clipFraction: average(cast(greater(clipped, plain), 'float32'), mask),
+    clipFraction: average(cast(clipped, 'float32'), mask),
   };
 }
 
