@@ -1,7 +1,8 @@
 /** Programs: a traced graph, compiled by ONNX Runtime, run on values bound to it. */
 import { createHash } from 'node:crypto';
 import { HeedError, messageOf } from '../error.ts';
-import { evaluateDim, formatShape, type Shape } from './dims.ts';
+import { type Dim, evaluateDim, formatShape, type Shape } from './dims.ts';
+import { misfit } from './dtype.ts';
 import { createGraph, describe, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
 import type { Pointer } from './library.ts';
 import { type DType, encodeModel } from './onnx.ts';
@@ -36,6 +37,8 @@ export interface Program {
   /**
    * Binds values to inputs and outputs by name; values for names that the program lacks are ignored. An output may
    * share an input's memory only where every read of that input comes before the write (an optimiser's update).
+   *
+   * @throws HeedError naming the tensor whose value is missing, of another dtype or shape, or shares memory unsafely.
    */
   bind(inputs: Readonly<Record<string, Value>>, outputs: Readonly<Record<string, Value>>): Binding;
   /** Runs once on plain numbers, for tests and occasional use: binds, copies and releases at each call. */
@@ -44,11 +47,19 @@ export interface Program {
 }
 
 interface Session {
+  key: string;
   pointer: Pointer;
+  /** Programs, and runs in other threads, that need it. */
   users: number;
 }
 /** Sessions by what they were compiled from: equal graphs share one. */
 const sessions = new Map<string, Session>();
+
+function leave(session: Session): void {
+  if (--session.users > 0) return;
+  sessions.delete(session.key);
+  runtime().api.ReleaseSession(session.pointer);
+}
 
 /** How many sessions are alive, for tests of leaks and of sharing. */
 export const sessionCount = (): number => sessions.size;
@@ -81,7 +92,7 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
     .update(model)
     .update(JSON.stringify([dims, options.profile]))
     .digest('hex');
-  const session = sessions.get(key) ?? { pointer: createSession(model, dims, options.profile), users: 0 };
+  const session = sessions.get(key) ?? { key, pointer: createSession(model, dims, options.profile), users: 0 };
   session.users++;
   sessions.set(key, session);
 
@@ -93,15 +104,24 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
     bind(inputValues, outputValues) {
       if (released) throw new HeedError('a program is used after its release');
       const symbols: Record<string, number> = { ...dims };
+      for (const spec of program.inputs) learnSymbols(spec, inputValues[spec.name]?.shape, symbols);
       for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
       for (const spec of program.outputs) checkValue('output', spec, outputValues[spec.name], symbols);
-      for (const output of program.outputs) {
+      program.outputs.forEach((output, i) => {
+        const to = outputValues[output.name];
+        for (const other of program.outputs.slice(0, i)) {
+          if (overlap(outputValues[other.name], to)) {
+            throw new HeedError(`outputs "${other.name}" and "${output.name}" share memory`, {
+              hint: 'give each output memory of its own',
+            });
+          }
+        }
         for (const input of program.inputs) {
-          const [from, to] = [inputValues[input.name], outputValues[output.name]];
+          const from = inputValues[input.name];
           if (overlap(from, to)) checkInPlace(nodes, input, outputs[output.name], from, to);
         }
-      }
-      return createBinding(session.pointer, program, inputValues, outputValues);
+      });
+      return createBinding(session, program, inputValues, outputValues, () => released);
     },
     run(given) {
       const symbols: Record<string, number> = { ...dims };
@@ -114,13 +134,24 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
       try {
         for (const spec of program.inputs) {
           const value = given[spec.name];
-          if (value instanceof Value || value === undefined) {
-            if (value) checkValue('input', spec, value, symbols);
-            inputValues[spec.name] = value!;
+          if (value instanceof Value) learnSymbols(spec, value.shape, symbols);
+        }
+        for (const spec of program.inputs) {
+          const value = given[spec.name];
+          if (value === undefined) continue;
+          if (value instanceof Value) {
+            inputValues[spec.name] = value;
             continue;
           }
           const numbers = typeof value === 'number' ? [value] : value;
-          inputValues[spec.name] = keep(Value.of(spec.dtype, inferShape(spec, numbers.length, symbols), numbers));
+          const shape = inferShape(spec, numbers.length, symbols);
+          const wrong = misfit(spec.dtype, numbers);
+          if (wrong !== undefined) {
+            throw new HeedError(`input ${describeSpec(spec)} cannot hold ${wrong}`, {
+              hint: 'give numbers of its dtype',
+            });
+          }
+          inputValues[spec.name] = keep(Value.of(spec.dtype, shape, numbers));
         }
         for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
         const outputValues: Record<string, Value> = {};
@@ -146,15 +177,13 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
     release() {
       if (released) return;
       released = true;
-      if (--session.users > 0) return;
-      sessions.delete(key);
-      runtime().api.ReleaseSession(session.pointer);
+      leave(session);
     },
   };
   return program;
 }
 
-const isSymbol = (dim: number | string): boolean => typeof dim === 'string' && /^[A-Za-z_]\w*$/.test(dim);
+const isSymbol = (dim: Dim): dim is string => typeof dim === 'string' && /^[A-Za-z_]\w*$/.test(dim);
 
 /** The nodes that the outputs need, in order, and the names that outputs get in the model. */
 function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
@@ -200,51 +229,80 @@ function createSession(
 }
 
 function createBinding(
-  session: Pointer,
+  session: Session,
   program: Program,
   inputs: Readonly<Record<string, Value>>,
   outputs: Readonly<Record<string, Value>>,
+  isReleased: () => boolean,
 ): Binding {
   const { api, check, out, runOptions } = runtime();
-  const pointer = out('CreateIoBinding', session);
-  for (const { name } of program.inputs) check(api.BindInput(pointer, name, inputs[name].handle));
-  for (const { name } of program.outputs) check(api.BindOutput(pointer, name, outputs[name].handle));
-  let live: { pointer: Pointer; values: Value[] } | undefined = {
-    pointer,
-    // ONNX Runtime reads this memory at each run: the values must live as long as the binding.
-    values: [...program.inputs.map(({ name }) => inputs[name]), ...program.outputs.map(({ name }) => outputs[name])],
-  };
+  // ONNX Runtime reads this memory at each run: the values must live as long as the binding.
+  const values = [
+    ...program.inputs.map(({ name }) => inputs[name]),
+    ...program.outputs.map(({ name }) => outputs[name]),
+  ];
+  const handles = values.map((value) => value.handle);
+  const pointer = out('CreateIoBinding', session.pointer);
+  program.inputs.forEach(({ name }, i) => check(api.BindInput(pointer, name, handles[i])));
+  program.outputs.forEach(({ name }, i) => check(api.BindOutput(pointer, name, handles[program.inputs.length + i])));
+  let live: { values: Value[]; users: number } | undefined = { values, users: 1 };
   const alive = () => {
-    if (!live) throw new HeedError('a binding is used after its release');
-    return live.pointer;
+    if (!live || isReleased()) {
+      throw new HeedError(`a binding is used after ${live ? "its program's" : 'its'} release`);
+    }
+    return live;
+  };
+  const drop = (held: { users: number }) => {
+    if (--held.users === 0) api.ReleaseIoBinding(pointer);
   };
   const { RunWithBinding } = api;
   return {
-    run: () => check(RunWithBinding(session, runOptions, alive())),
-    runAsync: () => {
+    run() {
+      alive();
+      check(RunWithBinding(session.pointer, runOptions, pointer));
+    },
+    runAsync: async () => {
+      // What is released meanwhile lives until the run has ended.
       const held = alive();
-      return new Promise((resolve, reject) => {
-        RunWithBinding.async(session, runOptions, held, (error: unknown, status: Pointer) => {
-          try {
-            if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
-            check(status);
-            resolve();
-          } catch (problem) {
-            reject(problem);
-          }
+      held.users++;
+      session.users++;
+      try {
+        await new Promise<void>((resolve, reject) => {
+          RunWithBinding.async(session.pointer, runOptions, pointer, (error: unknown, status: Pointer) => {
+            try {
+              if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
+              check(status);
+              resolve();
+            } catch (problem) {
+              reject(problem);
+            }
+          });
         });
-      });
+      } finally {
+        drop(held);
+        leave(session);
+      }
     },
     release() {
-      if (live) api.ReleaseIoBinding(live.pointer);
+      if (live) drop(live);
       live = undefined;
     },
   };
 }
 
-/** Checks a value against what a program wants, learning the sizes of symbols from the first that has them. */
+const describeSpec = ({ name, dtype, shape }: Spec): string => `${name} ${dtype}${formatShape(shape)}`;
+
+/** Sizes of symbols, from the first value that has them. */
+function learnSymbols(spec: Spec, shape: readonly number[] | undefined, symbols: Record<string, number>): void {
+  if (shape?.length !== spec.shape.length) return;
+  spec.shape.forEach((dim, i) => {
+    if (isSymbol(dim)) symbols[dim] ??= shape[i];
+  });
+}
+
+/** Checks a value against what a program wants. */
 function checkValue(role: string, spec: Spec, value: Value | undefined, symbols: Record<string, number>): void {
-  const wanted = `${spec.name} ${spec.dtype}${formatShape(spec.shape)}`;
+  const wanted = describeSpec(spec);
   if (!value) throw new HeedError(`no value for ${role} ${wanted}`, { hint: `bind a value named "${spec.name}"` });
   const wrong = () =>
     new HeedError(`${role} ${wanted} does not take a value ${value.dtype}${formatShape(value.shape)}`, {
@@ -255,34 +313,38 @@ function checkValue(role: string, spec: Spec, value: Value | undefined, symbols:
         : undefined,
     });
   if (value.dtype !== spec.dtype || value.shape.length !== spec.shape.length) throw wrong();
-  spec.shape.forEach((dim, i) => {
-    if (role === 'input' && isSymbol(dim)) symbols[dim as string] ??= value.shape[i];
-    if (evaluateDim(dim, symbols) !== value.shape[i]) throw wrong();
-  });
+  if (spec.shape.some((dim, i) => evaluateDim(dim, symbols) !== value.shape[i])) throw wrong();
 }
 
 /** The shape of plain numbers for an input: one symbol at most may be worked out from their count. */
 function inferShape(spec: Spec, count: number, symbols: Record<string, number>): number[] {
-  const unknown = spec.shape.filter((d) => isSymbol(d) && symbols[d as string] === undefined);
+  const unknown = spec.shape.filter((d) => isSymbol(d) && symbols[d] === undefined);
+  const sizes = (found: Record<string, number>) => spec.shape.map((d) => evaluateDim(d, found));
+  const all = (dims: number[]) => dims.reduce((a, b) => a * b, 1);
   if (unknown.length === 1) {
-    const known = spec.shape.reduce<number>((n, d) => (d === unknown[0] ? n : n * evaluateDim(d, symbols)), 1);
-    symbols[unknown[0] as string] = count / known;
+    const size = count / all(sizes({ ...symbols, [unknown[0]]: 1 }));
+    if (Number.isInteger(size)) symbols[unknown[0]] = size;
   }
-  if (unknown.length > 1 || spec.shape.reduce<number>((n, d) => n * evaluateDim(d, symbols), 1) !== count) {
-    throw new HeedError(`input ${spec.name} ${spec.dtype}${formatShape(spec.shape)} does not take ${count} numbers`, {
+  if (spec.shape.some((d) => isSymbol(d) && symbols[d] === undefined) || all(sizes(symbols)) !== count) {
+    throw new HeedError(`input ${describeSpec(spec)} does not take ${count} numbers`, {
       hint: 'give a Value, which has a shape',
     });
   }
-  return spec.shape.map((d) => evaluateDim(d, symbols));
+  return sizes(symbols);
 }
 
 const ELEMENTWISE = new Set(
-  'Add Sub Mul Div Sqrt Neg Abs Exp Log Max Min Clip Where Pow Reciprocal Sign Cast Identity'.split(' '),
+  `Abs Add And BitShift BitwiseXor Cast Clip Cos Div Equal Erf Exp Floor Gelu Greater GreaterOrEqual Identity IsNaN Less
+  LessOrEqual Log Max Min Mul Neg Not Or Pow QuickGelu Reciprocal Relu Sigmoid Sign Sin Softplus Sqrt Sub Tanh
+  Where`.split(/\s+/),
 );
+const REDUCING = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum']);
 
 /**
- * Output memory may be an input's only where writing cannot spoil a read: the node that makes the output, and every
- * other that reads the input, must come before or be that very node, and it must read the input elementwise.
+ * Output memory may be an input's only where no element is written before its last read: every node that reads the
+ * input must be the one that makes the output or come before it, and from the input to the output there may be
+ * elementwise nodes and reductions only. (A product on the way would do by the graph, but ONNX Runtime fuses it with the
+ * elementwise node behind it, and then reads rows that it has already written.)
  */
 function checkInPlace(nodes: TracedNode[], input: Spec, output: Tensor, from: Value, to: Value): void {
   const refuse = (why: string) => {
@@ -294,13 +356,22 @@ function checkInPlace(nodes: TracedNode[], input: Spec, output: Tensor, from: Va
     refuse('the two only overlap');
   }
   const maker = nodes.find((node) => node.outputs.includes(output.name));
-  if (!maker || !ELEMENTWISE.has(maker.op)) return refuse('it is not made elementwise');
-  const before = new Set([maker]);
+  if (!maker || !ELEMENTWISE.has(maker.op)) refuse('it is not made elementwise');
+  const needed = new Set([output.name]);
+  const before = new Set<TracedNode>();
   for (const node of nodes.toReversed()) {
-    if ([...before].some((later) => node.outputs.some((name) => later.inputs.includes(name)))) before.add(node);
+    if (!node.outputs.some((name) => needed.has(name))) continue;
+    before.add(node);
+    for (const name of node.inputs) needed.add(name);
   }
+  const reached = new Set([input.name]);
   for (const node of nodes) {
-    if (!node.inputs.includes(input.name)) continue;
-    if (!before.has(node)) refuse(`${node.op} may read it after it is written`);
+    if (!node.inputs.some((name) => reached.has(name))) continue;
+    if (!before.has(node)) {
+      if (node.inputs.includes(input.name)) refuse(`${node.op} may read it after it is written`);
+      continue;
+    }
+    if (!ELEMENTWISE.has(node.op) && !REDUCING.has(node.op)) refuse(`${node.op} lies between the two`);
+    for (const name of node.outputs) reached.add(name);
   }
 }

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { HeedError } from '../error.ts';
 import { formatShape } from './dims.ts';
+import { misfit } from './dtype.ts';
 import { type Library, loadLibrary, type Pointer } from './library.ts';
 import type { DType } from './onnx.ts';
 
@@ -111,10 +112,15 @@ export class Value<D extends DType = DType> {
 
   /** A value with a copy of the given numbers. */
   static of<D extends DType>(dtype: D, shape: readonly number[], numbers: ArrayLike<number | bigint>): Value<D> {
-    const value = new Value(dtype, shape);
-    if (numbers.length !== value.data.length) {
-      throw new HeedError(`${dtype}${formatShape(shape)} needs ${value.data.length} numbers, got ${numbers.length}`);
+    const size = shape.reduce((a, b) => a * b, 1);
+    if (numbers.length !== size) {
+      throw new HeedError(`${dtype}${formatShape(shape)} needs ${size} numbers, got ${numbers.length}`);
     }
+    const wrong = misfit(dtype, numbers);
+    if (wrong !== undefined) {
+      throw new HeedError(`${dtype}${formatShape(shape)} cannot hold ${wrong}`, { hint: 'give numbers of its dtype' });
+    }
+    const value = new Value(dtype, shape);
     if (value.data instanceof BigInt64Array)
       for (let i = 0; i < numbers.length; i++) value.data[i] = BigInt(numbers[i]);
     else (value.data as Float32Array).set(numbers as ArrayLike<number>);

@@ -18,7 +18,16 @@ function pair(op: string, a: Operand, b: Operand, kind?: 'number' | 'bool'): [Te
   }
   const shape = broadcastShapes(x.shape, y.shape);
   if (!shape) throw new HeedError(`${op}: shapes do not broadcast: ${describe(x)} and ${describe(y)}`);
-  return [x, y, shape];
+  return [unexpanded(x, y), unexpanded(y, x), shape];
+}
+
+/** What x was expanded from, where the other operand broadcasts it all the same: the copies need not be made. */
+function unexpanded(x: Tensor, other: Tensor): Tensor {
+  const maker = x.graph.producer.get(x.name);
+  if (maker?.op !== 'Expand') return x;
+  const source = maker.inputTensors[0]!;
+  const together = broadcastShapes(source.shape, other.shape);
+  return together && sameShape(together, x.shape) ? source : x;
 }
 
 export function add(a: Operand, b: Operand): Tensor {

@@ -1,9 +1,9 @@
 /** Reading and writing at indices. Indices are int32 or int64 tensors. */
 import { HeedError } from '../../error.ts';
-import { type Shape, sameShape } from '../dims.ts';
+import { product, type Shape, sameShape } from '../dims.ts';
 import { constant, describe, emit, type Tensor } from '../graph.ts';
 import { cast } from './elementwise.ts';
-import { axisOf, reshape, zeros } from './shape.ts';
+import { axisOf, expand, reshape, zeros } from './shape.ts';
 
 const checkIndices = (op: string, indices: Tensor) => {
   if (indices.dtype !== 'int32' && indices.dtype !== 'int64') {
@@ -29,11 +29,11 @@ export function scatterAdd(table: Tensor, indices: Tensor, rows: Tensor): Tensor
   if (table.shape.length < 1 || rows.dtype !== table.dtype || !fits) {
     throw new HeedError(`scatterAdd: rows ${describe(rows)} do not fit ${describe(table)} at ${describe(indices)}`);
   }
-  const at = reshape(cast(indices, 'int64'), [...indices.shape, 1]);
-  return emit('ScatterND', [table, at, rows], table.shape, {
-    attributes: { reduction: 'add' },
-    vjp: (dy) => [dy, undefined, gather(dy, indices)],
-  });
+  // By element, in one thread: ONNX Runtime's ScatterND adds rows in several at once and loses additions (1.30).
+  const [count, width] = [product(indices.shape), product(table.shape.slice(1))];
+  const at = expand(reshape(indices, [count, 1]), [count, width]);
+  const flat = reshape(table, [table.shape[0], width]);
+  return reshape(scatterElementsAdd(flat, at, reshape(rows, [count, width]), 0), table.shape);
 }
 
 /** x at one index along an axis for each place of `indices` (PyTorch's gather): all other axes correspond. */

@@ -1,8 +1,9 @@
 /** Softmax and the layer norms, by ONNX Runtime's fused operators. */
 import { HeedError } from '../../error.ts';
 import { sameShape } from '../dims.ts';
-import { checkDtypes, describe, emit, emitMany, type Tensor } from '../graph.ts';
+import { checkDtypes, constant, describe, emit, emitMany, type Tensor } from '../graph.ts';
 import { add, div, exp, mul, neg, pow, sub } from './elementwise.ts';
+import { matmul } from './matmul.ts';
 import { countRatio, mean, sum } from './reduce.ts';
 import { expand, sumTo } from './shape.ts';
 
@@ -29,9 +30,18 @@ export function logSoftmax(x: Tensor): Tensor {
   checkRows('logSoftmax', x);
   const y: Tensor = emit('LogSoftmax', [x], x.shape, {
     attributes: { axis: -1 },
-    vjp: (dy) => [sub(dy, mul(exp(y), sum(dy, { axes: [-1], keepDims: true })))],
+    vjp: (dy) => [sub(dy, mul(exp(y), sumOfRow(dy)))],
   });
   return y;
+}
+
+/** Each row's sum, for all of its elements. By a product where rows are short, as sums and broadcasts go row by row. */
+function sumOfRow(x: Tensor): Tensor {
+  const width = x.shape.at(-1)!;
+  if (x.shape.length !== 2 || typeof width !== 'number' || width > 16 || x.dtype !== 'float32') {
+    return sum(x, { axes: [-1], keepDims: true });
+  }
+  return matmul(x, constant(x.graph, new Array(width * width).fill(1), [width, width]));
 }
 
 function checkWidth(op: string, x: Tensor, ...parameters: Tensor[]) {
