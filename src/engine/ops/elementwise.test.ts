@@ -19,6 +19,7 @@ import {
   equal,
   erf,
   exp,
+  expand,
   floor,
   gelu,
   geluTanh,
@@ -236,6 +237,18 @@ describe('functions of two tensors', () => {
   it('mul by one is no node, unless it broadcasts', () => {
     checkOp(({ x }, g) => mul(x, constant(g, [1], [])), { x: numbers([2]) }, numbers([2]));
     checkOp(({ x }, g) => mul(constant(g, [1], [1, 1]), x), { x: numbers([2]) }, numbers([2]));
+  });
+
+  it('what was expanded keeps its shape, on either side and on both', () => {
+    const inputs = { a: numbers([1, 3]), b: numbers([3], { seed: 1 }), c: numbers([2, 3], { seed: 2 }) };
+    const wide = (x: Tensor, { c }: Record<string, Tensor>) => expand(x, c.shape);
+    const sumOf = (...names: ('a' | 'b' | 'c')[]) =>
+      inputs.c.data.map((_, i) => names.reduce((s, k) => s + inputs[k].data[i % inputs[k].data.length], 0));
+    checkOp((t) => add(wide(t.a, t), wide(t.b, t)), inputs, sumOf('a', 'b'), { wrt: ['a', 'b'] });
+    checkOp((t) => add(wide(t.a, t), wide(t.a, t)), inputs, sumOf('a', 'a'), { wrt: ['a'] });
+    checkOp((t) => add(wide(t.a, t), t.c), inputs, sumOf('a', 'c'), { wrt: ['a', 'c'] });
+    checkOp((t) => add(t.b, wide(t.a, t)), inputs, sumOf('a', 'b'), { wrt: ['a', 'b'] });
+    checkOp((t) => where(greater(wide(t.a, t), 9), wide(t.a, t), wide(t.b, t)), inputs, sumOf('b'), { wrt: ['b'] });
   });
 
   it('a tensor with itself', () => {

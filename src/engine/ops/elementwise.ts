@@ -18,7 +18,8 @@ function pair(op: string, a: Operand, b: Operand, kind?: 'number' | 'bool'): [Te
   }
   const shape = broadcastShapes(x.shape, y.shape);
   if (!shape) throw new HeedError(`${op}: shapes do not broadcast: ${describe(x)} and ${describe(y)}`);
-  return [unexpanded(x, y), unexpanded(y, x), shape];
+  const first = unexpanded(x, y);
+  return [first, unexpanded(y, first), shape];
 }
 
 /** What x was expanded from, where the other operand broadcasts it all the same: the copies need not be made. */
