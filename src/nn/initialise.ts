@@ -27,6 +27,12 @@ export const xavier =
     for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
   };
 
+function dot(a: Float64Array, b: Float64Array): number {
+  let total = 0;
+  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
+  return total;
+}
+
 /** Orthonormal rows or columns, times the gain (Saxe et al. 2013). Axes after the first count as one. */
 export const orthogonal =
   (gain = 1): Initialise =>
@@ -34,18 +40,20 @@ export const orthogonal =
     const rows = shape[0];
     const columns = data.length / rows;
     const [long, short] = rows > columns ? [rows, columns] : [columns, rows];
-    // `short` orthonormal vectors of length `long`, by Gram–Schmidt, twice for the rounding
+    // `short` orthonormal vectors of length `long`, by Gram–Schmidt; again where the first pass took most of a vector
     const basis: Float64Array[] = [];
     while (basis.length < short) {
       const v = Float64Array.from({ length: long }, () => random.normal());
-      for (let pass = 0; pass < 2; pass++) {
+      const start = dot(v, v);
+      let left = start;
+      for (let pass = 0; pass < 2 && (pass === 0 || left < start / 2); pass++) {
         for (const u of basis) {
-          let dot = 0;
-          for (let i = 0; i < long; i++) dot += u[i] * v[i];
-          for (let i = 0; i < long; i++) v[i] -= dot * u[i];
+          const along = dot(u, v);
+          for (let i = 0; i < long; i++) v[i] -= along * u[i];
         }
+        left = dot(v, v);
       }
-      const norm = Math.sqrt(v.reduce((s, x) => s + x * x, 0));
+      const norm = Math.sqrt(left);
       if (norm > 1e-8) basis.push(v.map((x) => x / norm));
     }
     for (let r = 0; r < rows; r++) {

@@ -194,7 +194,13 @@ const kinds: OptimizerOptions[] = [
 ];
 
 describe.each(kinds)('$kind', (options) => {
-  const specs = [normals('weight', 9, 7), normals('bias', 9), normals('out', 2, 9), normals('scale')];
+  const specs = [
+    normals('weight', 9, 7),
+    normals('twin', 9, 7),
+    normals('bias', 9),
+    normals('out', 2, 9),
+    normals('scale'),
+  ];
 
   test('saved, restored and carried on takes the same steps, bit by bit', () => {
     const whole = setup(specs, { ...options, maxGradientNorm: 1 }).take(0, 10);
@@ -210,7 +216,7 @@ describe.each(kinds)('$kind', (options) => {
   });
 
   test('decays the chosen tensors only', () => {
-    const decay = ({ name }: ParameterSpec) => name !== 'bias' && name !== 'scale';
+    const decay = ({ name }: ParameterSpec) => name === 'weight' || name === 'out';
     const some = setup(specs, { ...options, weightDecay: 0.3, decay }).take(0, 3);
     const all = setup(specs, { ...options, weightDecay: 0.3 }).take(0, 3);
     const none = setup(specs, { ...options, weightDecay: 0 }).take(0, 3);
