@@ -1,0 +1,87 @@
+/** The `heed` command: each subcommand parses, calls the library and prints. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { HeedError } from '../error.ts';
+import { addDoctor } from './doctor.ts';
+import { addReport } from './report.ts';
+import { addRl } from './rl.ts';
+import { addTrain } from './train.ts';
+import { UsageError } from './usage.ts';
+
+const commands: [name: string, description: string, add: (command: Command) => void, example: string][] = [
+  [
+    'train',
+    "learn from preferences: a teacher compares clips, and the agent never sees the environment's reward",
+    addTrain,
+    `Settings known to work for an environment apply under what you give.
+
+Examples:
+  heed train --env CartPole-v1
+  heed train --env LunarLander-v3 --labels 500 --teacher mistake:0.1 --query random --seed 1
+  heed train --resume runs/20260102-030405-CartPole-v1`,
+  ],
+  [
+    'rl',
+    "PPO on the environment's own reward",
+    addRl,
+    `Settings known to work for an environment apply under what you give.
+
+Examples:
+  heed rl --env CartPole-v1
+  heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum`,
+  ],
+  [
+    'report',
+    "write a run's report.html again and print its address",
+    addReport,
+    'Example:\n  heed report runs/20260102-030405-CartPole-v1',
+  ],
+  ['doctor', 'check Node, the engine, its speed, memory and disk', addDoctor, 'Example:\n  heed doctor'],
+];
+
+/** Runs one command line (without node and script) and gives the exit code: 0, 1 failed, 2 bad usage, 130 interrupted. */
+export async function main(args: readonly string[]): Promise<number> {
+  process.exitCode = 0;
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const program = new Command('heed')
+    .description('Learn from human feedback.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(--help shows what there is)');
+  for (const [name, description, add, example] of commands) {
+    const command = program.command(name).description(description).allowExcessArguments(false);
+    add(command);
+    command
+      .optionsGroup('Output:')
+      .option('--json', 'the last line on stdout is one JSON object with the result, everything else goes to stderr')
+      .option('--verbose', 'show where in the code an error came from')
+      .addHelpText('after', `\n${example}`);
+  }
+  // whoever reads may stop reading: `heed … | head`
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return Number(process.exitCode);
+  } catch (error) {
+    return complain(error, args.includes('--verbose'));
+  }
+}
+
+function complain(error: unknown, verbose: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it
+  const known = error instanceof HeedError;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`error: ${known ? message : `unexpected: ${message}`}\n`);
+  if (known && error.hint) process.stderr.write(`${error.hint}\n`);
+  if (verbose) process.stderr.write(`${trail(error)}\n`);
+  else if (!known) process.stderr.write('This is a fault of heed. --verbose shows where.\n');
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** The stack of an error and of what caused it. */
+function trail(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause ? `${error.stack}\ncaused by ${trail(error.cause)}` : String(error.stack);
+}

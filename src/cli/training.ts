@@ -1,0 +1,138 @@
+/** What `heed train` and `heed rl` share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
+import type { Command } from 'commander';
+import type { z } from 'zod';
+import { runtime } from '../engine/index.ts';
+import type { TrainParts } from '../rl/train.ts';
+import { createProgress, createRun, openRun, type Report, type Run, writeReport } from '../run/index.ts';
+import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
+import { listenForInterrupt } from './interrupt.ts';
+import { address, createOutput, table } from './output.ts';
+import { checking, UsageError } from './usage.ts';
+
+interface Step {
+  step: number;
+  evaluation?: { mean: number };
+}
+
+interface Learner {
+  options: { env: string; steps: number; seed: number };
+  release(): void;
+}
+
+export interface Recipe<L extends Learner, S extends Step, R extends { run: string }> {
+  command: 'train' | 'rl';
+  schema: z.ZodType;
+  shortcuts?: Shortcuts;
+  /** Checks the settings and makes the learner. */
+  create(settings: Record<string, unknown>): L;
+  train(learner: L, parts: TrainParts<S>): Promise<R | undefined>;
+  report(folder: string): Report;
+  /** Beside the return on the progress line. */
+  live?(step: S): Record<string, number>;
+  /** The result for a person. */
+  tell(result: R): [name: string, value: string][];
+}
+
+/** Adds what every command that trains takes, and its action. */
+export function addTraining<L extends Learner, S extends Step, R extends { run: string }>(
+  command: Command,
+  recipe: Recipe<L, S, R>,
+): void {
+  addFlags(command, recipe.schema, recipe.shortcuts);
+  command
+    .optionsGroup('The run:')
+    .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
+    .option('--resume <run>', 'go on with a run that was stopped, with its settings')
+    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds)
+    .action(() => training(command, recipe));
+}
+
+function seconds(given: string): number {
+  const value = Number(given);
+  if (given.trim() === '' || !(value >= 0))
+    throw new UsageError(`--checkpointSeconds: expected a number from 0 up, got "${given}"`);
+  return value;
+}
+
+interface Flags {
+  out?: string;
+  resume?: string;
+  checkpointSeconds?: number;
+  json?: boolean;
+}
+
+async function training<L extends Learner, S extends Step, R extends { run: string }>(
+  command: Command,
+  recipe: Recipe<L, S, R>,
+): Promise<void> {
+  const flags = command.opts<Flags>();
+  const output = createOutput(flags);
+  runtime(); // where the engine does not start, that is the first thing to know
+  const old = flags.resume === undefined ? undefined : open(flags.resume, command, recipe);
+  let learner: L | undefined;
+  let run = old;
+  const interrupted = listenForInterrupt((text) => progress.note(text));
+  let progress = createProgress();
+  try {
+    learner = old ? recipe.create(old.info.config as Record<string, unknown>) : checkedLearner(command, recipe);
+    const { env, steps, seed } = learner.options;
+    run ??= createRun(flags.out, { name: env, command: recipe.command, config: learner.options, seed });
+    process.stderr.write(`${env} in ${run.folder}\n`);
+    let seen: Record<string, number> = {};
+    let started = false;
+    const result = await recipe.train(learner, {
+      run,
+      signal: interrupted.signal,
+      checkpointSeconds: flags.checkpointSeconds,
+      onWarning: (text) => progress.note(text),
+      onStep(step) {
+        if (!started) progress = createProgress({ total: steps, from: step.step });
+        started = true;
+        if (step.evaluation) seen = { return: step.evaluation.mean };
+        progress.update(step.step, { ...seen, ...recipe.live?.(step) });
+      },
+    });
+    if (started) progress.done();
+    const path = writeReport(run, recipe.report(run.folder));
+    if (!result) {
+      process.stderr.write(`Stopped, with a checkpoint. Go on with: heed ${recipe.command} --resume ${run.folder}\n`);
+      process.exitCode = interrupted.exitCode;
+      return;
+    }
+    output.say(table([...recipe.tell(result), ['run', run.folder], ['report', address(path)]]));
+    output.result(result);
+  } finally {
+    interrupted.dispose();
+    run?.close();
+    learner?.release();
+  }
+}
+
+function checkedLearner<L extends Learner, S extends Step, R extends { run: string }>(
+  command: Command,
+  { schema, shortcuts, create }: Recipe<L, S, R>,
+): L {
+  const settings = settingsFrom(command, schema, shortcuts);
+  return checking(() => create(settings), settings);
+}
+
+function open<L extends Learner, S extends Step, R extends { run: string }>(
+  folder: string,
+  command: Command,
+  { command: name, schema, shortcuts }: Recipe<L, S, R>,
+): Run {
+  const extra = givenFlags(command, schema, shortcuts);
+  if (command.opts<Flags>().out !== undefined) extra.push('out');
+  if (extra.length > 0) {
+    throw new UsageError(`--resume goes on with a run's own settings, but --${extra.join(', --')} was given too`, {
+      hint: 'leave the other settings out, or start a new run with them',
+    });
+  }
+  const run = openRun(folder);
+  if (run.info.command === name) return run;
+  const { command: other } = run.info;
+  run.close();
+  throw new UsageError(`"${folder}" is a run of "heed ${other}", not of "heed ${name}"`, {
+    hint: `resume it with: heed ${other} --resume ${folder}`,
+  });
+}

@@ -1,0 +1,36 @@
+/** How well one row of numbers follows another. */
+
+/** Pearson's r: 1 where y rises on a straight line with x. NaN where either never varies, for then nothing follows. */
+export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  const n = x.length;
+  let [meanX, meanY] = [0, 0];
+  for (let i = 0; i < n; i++) {
+    meanX += x[i] / n;
+    meanY += y[i] / n;
+  }
+  let [xx, yy, xy] = [0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    xx += (x[i] - meanX) ** 2;
+    yy += (y[i] - meanY) ** 2;
+    xy += (x[i] - meanX) * (y[i] - meanY);
+  }
+  // sums of squares this small are what rounding leaves of a constant
+  const flat = (squares: number, mean: number) => squares <= n * (1e-12 * Math.max(1, Math.abs(mean))) ** 2;
+  if (flat(xx, meanX) || flat(yy, meanY)) return Number.NaN;
+  return xy / Math.sqrt(xx * yy);
+}
+
+/** Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean rank. */
+export const spearman = (x: ArrayLike<number>, y: ArrayLike<number>): number => pearson(ranks(x), ranks(y));
+
+function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from({ length: values.length }, (_, i) => i).sort((i, j) => values[i] - values[j]);
+  const out = new Float64Array(values.length);
+  for (let begin = 0; begin < order.length; ) {
+    let end = begin + 1;
+    while (end < order.length && values[order[end]] === values[order[begin]]) end++;
+    for (let k = begin; k < end; k++) out[order[k]] = (begin + end - 1) / 2;
+    begin = end;
+  }
+  return out;
+}

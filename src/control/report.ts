@@ -1,0 +1,126 @@
+/** The report of learning from preferences, from what the run's folder holds. */
+import { chart, elapsed, returnChart, returnFigure, subtitle } from '../rl/report.ts';
+import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
+import { learnSchema } from './options.ts';
+import type { ComparisonSample, Followed } from './train.ts';
+
+/** Throws a HeedError where the folder is not such a run. */
+export function preferenceReport(folder: string): Report {
+  const info = readInfo(folder);
+  const options = learnSchema.parse(info.config);
+  const rows = readMetrics(folder);
+  const samples = readSamples(folder);
+  const comparisons = samples.filter(({ kind }) => kind === 'comparison') as unknown as ComparisonSample[];
+  const followed = samples.findLast(({ kind }) => kind === 'rewards') as unknown as Followed | undefined;
+  const last = (name: string) => rows.findLast((row) => name in row);
+  const labels = rows.at(-1)?.labels ?? 0;
+  const accuracy = last('reward/accuracy')?.['reward/accuracy'];
+  const byBoth = ['labels', 'environment steps'];
+  const both = (row: MetricsRow) => [row.labels ?? 0, row.step];
+  return {
+    title: `${options.env}, learned from ${labels.toLocaleString('en-US')} comparisons`,
+    subtitle: subtitle(
+      info.started,
+      `the agent never saw the environment's reward; teacher ${options.teacher}`,
+      options.seed,
+    ),
+    summary: [
+      ...returnFigure(last('return/mean'), options.episodes),
+      { label: 'Labels', value: labels, note: `of ${options.labels.toLocaleString('en-US')}` },
+      {
+        label: 'Environment steps',
+        value: rows.at(-1)?.step ?? 0,
+        note: `of ${options.steps.toLocaleString('en-US')}`,
+      },
+      ...(accuracy === undefined
+        ? []
+        : [
+            {
+              label: 'Held-out accuracy',
+              value: percent(accuracy),
+              note: 'of choices foreseen before they were learnt',
+            },
+          ]),
+      ...(followed
+        ? [
+            {
+              label: 'Learned follows true',
+              value: readable(followed.pearson),
+              note: `Pearson; Spearman ${readable(followed.spearman)}`,
+            },
+          ]
+        : []),
+      { label: 'Time', value: elapsed(rows) },
+    ],
+    sections: [
+      returnChart(rows, options.env, ['environment steps', 'labels'], (row) => [row.step, row.labels ?? 0]),
+      ...(followed ? [scatter(followed)] : []),
+      chart(
+        rows,
+        'reward/accuracy',
+        'Held-out accuracy',
+        'share of choices foreseen',
+        "Share of the teacher's decided choices that the reward model predicted before it learnt of them, so far.",
+        byBoth,
+        both,
+      ),
+      chart(
+        rows,
+        'reward/disagreement',
+        'Disagreement of the ensemble',
+        'variance of the probability',
+        'Over the members, of the probability that the first of a pair is chosen; the mean over the pairs that were asked.',
+        byBoth,
+        both,
+      ),
+      chart(
+        rows,
+        'reward/loss',
+        'Loss of the reward model',
+        'loss',
+        'After each fit, over its last minibatches.',
+        byBoth,
+        both,
+      ),
+      ...(comparisons.length > 0 ? [asked(comparisons, labels)] : []),
+      chart(rows, 'policy/entropy', 'Entropy of the policy', 'nats', 'How undecided the policy is between actions.'),
+      chart(
+        rows,
+        'value/explained_variance',
+        'Explained variance of the value',
+        'share',
+        '1: the critic foresees learned returns. 0: no better than a constant.',
+      ),
+    ],
+    config: info.config as Record<string, unknown>,
+  };
+}
+
+const percent = (share: number) => `${Math.round(share * 100)} %`;
+const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', '−') : '–');
+
+const scatter = ({ predicted, true: truth, pearson, spearman }: Followed): Section => ({
+  kind: 'scatter',
+  title: 'Learned against true reward',
+  caption: `${truth.length} windows that nobody was asked about, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
+  xLabel: 'true return of the window',
+  yLabel: 'learned return',
+  points: { x: truth, y: predicted },
+  fit: true,
+});
+
+const asked = (comparisons: readonly ComparisonSample[], labels: number): Section => ({
+  kind: 'clips',
+  title: 'What was asked',
+  caption:
+    comparisons.length < labels
+      ? `${comparisons.length} of ${labels} comparisons, evenly over the run. The framed clip was preferred.`
+      : 'Every comparison of the run. The framed clip was preferred.',
+  comparisons: comparisons.map((sample) => ({ ...sample, caption: captionOf(sample) })),
+});
+
+function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample): string {
+  const foreseen = Number.isFinite(predicted) ? `; the model gave the left ${percent(predicted)}` : '';
+  const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US'));
+  return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, true returns ${a} and ${b}.`;
+}

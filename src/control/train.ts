@@ -1,0 +1,222 @@
+/**
+ * Learning from preferences in a run's folder: metrics, clips of what was asked, checkpoints, and how well the learned
+ * reward follows the true one.
+ *
+ * Run it: heed train --env CartPole-v1
+ */
+import {
+  createVectorEnvironment,
+  type Environment,
+  type Frame,
+  makeEnvironment,
+  replay,
+  type Shape,
+} from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { random, seedFor } from '../random.ts';
+import { createPpo } from '../rl/index.ts';
+import { driveRun, returnMetrics, returnOf, type TrainParts } from '../rl/train.ts';
+import type { ComparedClips } from '../run/index.ts';
+import { pearson, spearman } from './correlation.ts';
+import { type Asked, type Learner, type LearnStep, learnOptions } from './learn.ts';
+import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import { createExperience, type Segment } from './segments.ts';
+
+/** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
+export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
+
+/** Checked settings of `heed train`. Throws a ZodError or a HeedError before anything is made. */
+export function trainOptions(given: LearnInput): LearnOptions {
+  const options = trainSchema.parse(learnOptions(given));
+  const { query, reward } = options;
+  if (reward.members === 1 && query.rule === 'disagreement' && query.share > 0) {
+    throw new HeedError('an ensemble of one member cannot disagree with itself, which is how queries are chosen', {
+      hint: 'give --ensemble 2 or more, or --query random or entropy',
+    });
+  }
+  return options;
+}
+
+function labelsFromOne() {
+  const { labels } = learnSchema.shape;
+  return labels.unwrap().min(1).default(labels.parse(undefined)).describe(labels.description!);
+}
+
+/** What a training from preferences comes to. */
+export interface TrainResult {
+  /** The run's folder. */
+  run: string;
+  /** Greedy episodes of the final policy on the true reward. */
+  return: { mean: number; std: number; episodes: number };
+  /** Comparisons the teacher answered. */
+  labels: number;
+  steps: number;
+  /** Share of the teacher's decided choices that the ensemble predicted before it learnt of them. */
+  accuracy: number;
+  /** Of the returns of fresh windows under the learned reward with those under the true one; see `Followed`. */
+  correlation: { pearson: number; spearman: number };
+  /** Wall time of the training, that of earlier processes of the run included. */
+  seconds: number;
+}
+
+/**
+ * Learned and true returns of windows that nobody was asked about: half cut from a fresh agent's random play, half from the latest
+ * experience of training. Together they span what the learned reward has to tell apart; either half alone may not vary
+ * at all (a perfect CartPole policy earns the same in every window). NaN where the true returns are all equal even so.
+ */
+export interface Followed {
+  predicted: number[];
+  true: number[];
+  pearson: number;
+  spearman: number;
+}
+
+const WINDOWS = 200;
+const SHOWN_COMPARISONS = 24;
+const SHOWN_FRAMES = 50;
+
+/**
+ * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then a
+ * checkpoint was written. `makeEnvironment` is the learner's, where that was given one.
+ */
+export async function trainFromPreferences(
+  learner: Learner,
+  parts: TrainParts<LearnStep> & { makeEnvironment?: () => Environment },
+): Promise<TrainResult | undefined> {
+  const { run } = parts;
+  const make = parts.makeEnvironment ?? (() => makeEnvironment(learner.options.env));
+  const probe = createProbe(learner, make);
+  let followed: Followed | undefined;
+  try {
+    return await driveRun(learner, {
+      ...parts,
+      record(step) {
+        const before = step.labels - step.asked.length;
+        step.asked.forEach((asked, i) => {
+          if (isShown(before + i, learner.options.labels)) run.sample(comparisonSample(asked, before + i + 1, make()));
+        });
+        followed = step.evaluation && step.labels > 0 ? probe.follow() : undefined;
+        if (step.done && followed) run.sample({ kind: 'rewards', step: step.step, ...followed });
+        return metricsOf(step, followed);
+      },
+      result: ({ step, labels, accuracy, evaluation }, seconds) => ({
+        run: run.folder,
+        return: returnOf(evaluation!),
+        labels,
+        steps: step,
+        accuracy,
+        correlation: { pearson: followed?.pearson ?? Number.NaN, spearman: followed?.spearman ?? Number.NaN },
+        seconds,
+      }),
+    });
+  } finally {
+    probe.release();
+  }
+}
+
+function metricsOf(step: LearnStep, followed: Followed | undefined): Record<string, number> {
+  const { labels, ppo, fit, evaluation, accuracy, disagreement, asked } = step;
+  return {
+    labels,
+    ...ppo,
+    ...(fit && { 'reward/loss': fit.loss, 'reward/train_accuracy': fit.trainAccuracy }),
+    ...(fit && Number.isFinite(fit.validationLoss) && { 'reward/validation_loss': fit.validationLoss }),
+    ...(Number.isFinite(accuracy) && { 'reward/accuracy': accuracy }),
+    ...(asked.length > 0 && { 'reward/disagreement': disagreement }),
+    ...(followed && {
+      'reward/correlation_pearson': followed.pearson,
+      'reward/correlation_spearman': followed.spearman,
+    }),
+    ...returnMetrics(evaluation),
+  };
+}
+
+/** Windows of random play, drawn once from the run's seed, and the learned reward of the moment on them. */
+function createProbe(learner: Learner, make: () => Environment) {
+  const { options } = learner;
+  const seed = seedFor(options.seed, 'probe');
+  const { environments, horizon } = options.ppo;
+  const environment = createVectorEnvironment(make, environments, seed);
+  environment.reset();
+  const experience = createExperience(environment, horizon, options.segment.memory);
+  const agent = createPpo(environment, options.ppo, seed);
+  while (experience.held < experience.capacity) experience.add(agent.collect('uniform'));
+  agent.release();
+  const draw = random(seed, 'windows');
+  const { window } = options.segment;
+  const windows: Segment[] = [];
+  for (let i = 0; i < WINDOWS / 2; i++) {
+    const cut = experience.sample(draw, { steps: window, anchor: false });
+    if (cut) windows.push(cut);
+  }
+  const ensemble = createRewardEnsemble(environment, options.reward, options.choice, {
+    window,
+    rows: Math.min(environments * horizon, 1024),
+    seed,
+  });
+  return {
+    follow(): Followed {
+      const { state, tensors } = learner.save();
+      ensemble.restore(state.reward, tensors);
+      const recent = learner.compareRewards(WINDOWS / 2);
+      const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
+      const truth = [...windows.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)), ...recent.true];
+      return { predicted, true: truth, pearson: pearson(predicted, truth), spearman: spearman(predicted, truth) };
+    },
+    release: ensemble.release,
+  };
+}
+
+/** Of many comparisons, a few evenly over all of them. */
+const isShown = (index: number, labels: number): boolean => {
+  const shown = Math.min(SHOWN_COMPARISONS, labels);
+  return Math.floor(((index + 1) * shown) / labels) > Math.floor((index * shown) / labels);
+};
+
+/** A row of samples.jsonl: a comparison that was asked, with its clips. */
+export interface ComparisonSample extends ComparedClips {
+  kind: 'comparison';
+  id: string;
+  step: number;
+  /** Which of the run's labels it is, from 1. */
+  label: number;
+  /** Probability the ensemble gave the first beforehand; NaN before the first fit. */
+  predicted: number;
+  /** True returns. */
+  returns: [number, number];
+  /** Steps of each. */
+  lengths: [number, number];
+}
+
+function comparisonSample(asked: Asked, label: number, environment: Environment): Record<string, unknown> {
+  const { id, step, segments, choice, predicted } = asked;
+  // long clips are thinned alike, so that they still play in step
+  const every = Math.ceil(Math.max(...segments.map(({ length }) => length)) / SHOWN_FRAMES);
+  const [first, second] = segments.map((segment) => {
+    const from = segment.from ?? 0;
+    const frames = segment.episode ? replay(environment, segment.episode, from, from + segment.length) : [];
+    return frames.filter((_, i) => i % every === 0 || i === frames.length - 1).map(rounded);
+  });
+  const sample: ComparisonSample = {
+    kind: 'comparison',
+    id,
+    step,
+    label,
+    choice,
+    predicted,
+    returns: segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)) as [number, number],
+    lengths: segments.map(({ length }) => length) as [number, number],
+    framesPerSecond: environment.framesPerSecond / every,
+    first,
+    second,
+  };
+  return { ...sample };
+}
+
+/** Coordinates to a thousandth of the picture: nobody sees more, and rows stay short. */
+function rounded({ width, height, shapes }: Frame): Frame {
+  const digits = Math.max(0, Math.ceil(3 - Math.log10(Math.max(width, height))));
+  const round = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(digits)) : value);
+  return { width, height, shapes: JSON.parse(JSON.stringify(shapes, round)) as Shape[] };
+}
