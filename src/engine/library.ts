@@ -41,7 +41,6 @@ const functions = {
   SetGlobalIntraOpNumThreads: [147, 'void *f(void *threading, int count)'],
   SetGlobalInterOpNumThreads: [148, 'void *f(void *threading, int count)'],
   SetGlobalSpinControl: [149, 'void *f(void *threading, int spin)'],
-  SetGlobalDenormalAsZero: [155, 'void *f(void *threading)'],
 } as const;
 
 /** A pointer into the library; koffi's opaque value. */

@@ -29,7 +29,6 @@ export function runtime(): Runtime {
   check(api.SetGlobalIntraOpNumThreads(options, threads));
   check(api.SetGlobalInterOpNumThreads(options, 1));
   check(api.SetGlobalSpinControl(options, process.env.HEED_SPIN === '0' ? 0 : 1));
-  check(api.SetGlobalDenormalAsZero(options));
   const onlyErrors = 3;
   shared = {
     ...library,
