@@ -3,9 +3,9 @@ import {
   add,
   constant,
   exp,
-  gatherElements,
   input,
   logSoftmax,
+  matmul,
   mul,
   neg,
   square,
@@ -38,7 +38,7 @@ export interface Policy {
   parameters: ParameterSpec[];
   /** Observations [n, o] → distribution [n, outputSize]. */
   distribution(observations: Tensor): Tensor;
-  /** log π(a|s), [n, 1], of actions (int32 [n, 1], or float32 [n, actionSize]). */
+  /** log π(a|s), [n, 1], of actions as `encodeAction` has them, [n, outputSize]. */
   logProbability(distribution: Tensor, actions: Tensor): Tensor;
   /** Entropy in nats, [n, 1] ([1, 1] where it is the same for every row). */
   entropy(distribution: Tensor): Tensor;
@@ -67,7 +67,8 @@ export function createPolicy(observationSize: number, actionSpace: Space, option
       ...shared,
       parameters: [...actor.parameters, ...critic.parameters],
       distribution: (x) => logSoftmax(actor.apply(x)),
-      logProbability: (logProbs, actions) => gatherElements(logProbs, actions, 1),
+      logProbability: (logProbs, chosen) =>
+        matmul(mul(logProbs, chosen), constant(chosen.graph, new Array(outputSize).fill(1), [outputSize, 1])),
       entropy: (logProbs) => neg(sum(mul(exp(logProbs), logProbs), { axes: [1], keepDims: true })),
     };
   }
@@ -122,6 +123,13 @@ export function sampleActions(
     }
     if (logProbs) logProbs[row] = logProb;
   }
+}
+
+/** One action (actionSize numbers) as a row of `logProbability`: a discrete one as 0s and a 1, a box's as it is. */
+export function encodeAction(policy: Policy, actions: Float32Array, from: number, out: Float32Array, to: number): void {
+  const { actionSpace, outputSize } = policy;
+  const discrete = actionSpace.kind === 'discrete';
+  for (let j = 0; j < outputSize; j++) out[to + j] = discrete ? Number(actions[from] === j) : actions[from + j];
 }
 
 /** The likeliest action of each row. */

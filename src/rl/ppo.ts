@@ -31,7 +31,7 @@ import {
   scaleRewards,
   updateStatistics,
 } from './normalise.ts';
-import { createPolicy, LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
+import { createPolicy, encodeAction, LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
 import { approximateKl, policyLoss, valueLoss } from './ppo-loss.ts';
 
 const positive = z.number().positive();
@@ -233,7 +233,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 
     const remaining = options.finalLearningRate + (1 - options.finalLearningRate) * Math.max(0, 1 - progress);
     const learningRate = options.learningRate * remaining;
-    learner.set(options.annealClip ? options.clip * remaining : options.clip, options.entropyCoefficient * remaining);
+    learner.set(options.annealClip ? options.clip * remaining : options.clip, remaining);
     const totals = { loss: 0, value: 0, entropy: 0, kl: 0, clip: 0, norm: 0, minibatches: 0 };
     training: for (let epoch = 0; epoch < epochs; epoch++) {
       rng.shuffle.shuffle(order);
@@ -347,18 +347,16 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 
 /** The compiled loss with its minibatch, and the optimiser. */
 function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, observationSize: number) {
-  const { minibatch, valueClip, valueCoefficient, normaliseAdvantages } = options;
-  const discrete = policy.actionSpace.kind === 'discrete';
+  const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normaliseAdvantages } = options;
   const train: TrainStep = createTrainStep(
     parameters,
     (g) => {
       const column = (name: string) => input(g, name, ['n', 1]);
       const observations = input(g, 'observations', ['n', observationSize]);
       const distribution = policy.distribution(observations);
-      const actions = input(g, 'actions', ['n', policy.actionSize], discrete ? 'int32' : 'float32');
       const surrogate = policyLoss(
         {
-          logProbs: policy.logProbability(distribution, actions),
+          logProbs: policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize])),
           oldLogProbs: column('logProbs'),
           advantages: column('advantage'),
         },
@@ -370,9 +368,9 @@ function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, o
         valueClip,
       );
       const entropy = mean(policy.entropy(distribution));
-      const bonus = mul(entropy, input(g, 'entropyCoefficient', []));
+      const loss = add(surrogate.loss, mul(value.loss, valueCoefficient));
       return {
-        loss: sub(add(surrogate.loss, mul(value.loss, valueCoefficient)), bonus),
+        loss: entropyCoefficient === 0 ? loss : sub(loss, mul(entropy, input(g, 'entropyCoefficient', []))),
         policyLoss: surrogate.loss,
         valueLoss: value.loss,
         entropy,
@@ -399,22 +397,23 @@ function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, o
   return {
     train,
     optimizer,
-    set(clip: number, entropyCoefficient: number) {
+    /** Sets the clip range, and the share of the entropy coefficient that is left. */
+    set(clip: number, remaining: number) {
       into('clip')[0] = clip;
-      into('entropyCoefficient')[0] = entropyCoefficient;
+      if (entropyCoefficient !== 0) into('entropyCoefficient')[0] = entropyCoefficient * remaining;
     },
     /** Copies the chosen rows of a rollout into the minibatch. */
     load(
       rows: Int32Array,
       from: Record<'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values', Float32Array>,
     ) {
-      const { actionSize } = policy;
+      const { actionSize, outputSize } = policy;
       for (let i = 0; i < rows.length; i++) {
         const row = rows[i];
         for (let j = 0; j < observationSize; j++) {
           inputs.observations[i * observationSize + j] = from.observations[row * observationSize + j];
         }
-        for (let j = 0; j < actionSize; j++) inputs.actions[i * actionSize + j] = from.actions[row * actionSize + j];
+        encodeAction(policy, from.actions, row * actionSize, inputs.actions, i * outputSize);
         inputs.logProbs[i] = from.logProbs[row];
         inputs.advantage[i] = from.advantage[row];
         inputs.returns[i] = from.returns[row];

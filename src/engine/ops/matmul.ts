@@ -2,7 +2,7 @@
 import { HeedError } from '../../error.ts';
 import { broadcastShapes, product } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, type Tensor } from '../graph.ts';
-import { expand, reshape, sumTo } from './shape.ts';
+import { expand, reshape, sumTo, transpose } from './shape.ts';
 
 export interface MatmulOptions {
   /** Take the first operand's last two axes transposed. */
@@ -70,10 +70,21 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     attributes: { transB: Number(transposeB) },
     vjp: (dy) => [
       matmul(dy, operand, { transposeB: !transposeB }),
-      transposeB ? matmul(dy, x, { transposeA: true }) : matmul(x, dy, { transposeA: true }),
+      transposeB ? weightGradient(dy, x) : matmul(x, dy, { transposeA: true }),
       bias && sumRows(dy),
     ],
   });
+}
+
+/** dyᵀ·x, [out, in]. A product with few columns is slow: for few inputs xᵀ·dy is made, and transposed. */
+function weightGradient(dy: Tensor, x: Tensor): Tensor {
+  const [out, inner] = [dy.shape[1], x.shape[1]];
+  if (typeof inner !== 'number' || typeof out !== 'number' || inner > 8 || out < 32) {
+    return matmul(dy, x, { transposeA: true });
+  }
+  const rows = matmul(x, dy, { transposeA: true });
+  // through a third axis, as ONNX Runtime would undo a plain transpose of a product
+  return reshape(transpose(reshape(rows, [inner, out, 1]), [1, 0, 2]), [out, inner]);
 }
 
 /** [n, out] → [out], as a product with ones, which is several times faster than ONNX Runtime's sum over rows. */
