@@ -28,7 +28,7 @@ import {
   importParameters,
   mlpEnsemble,
 } from '../nn/index.ts';
-import { orthogonal } from '../nn/initialise.ts';
+import { orthogonal, zeros } from '../nn/initialise.ts';
 import { type ChoiceModel, choiceLosses, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
 import type { Experience, Segment } from './segments.ts';
@@ -39,11 +39,12 @@ export const rewardSchema = z.object({
   members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
   output: z.enum(['tanh', 'linear']).default('tanh').describe('last activation; tanh bounds the reward of a step'),
-  lastGain: positive.default(1).describe('gain of the initial weights of the last layer'),
+  lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer'),
+  constant: z.number().min(0).default(10).describe('weight of a learnt constant in the reward of every step; 0 leaves only the network'),
   change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
   terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
   learningRate: positive.default(3e-3).describe("AdamW's rate"),
-  weightDecay: z.number().min(0).default(0.1).describe("AdamW's decoupled weight decay"),
+  weightDecay: z.number().min(0).default(1).describe("AdamW's decoupled weight decay, of all but the constant"),
   minibatch: z.number().int().min(1).default(32).describe('comparisons a gradient, drawn with replacement'),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
   steps: z.number().int().min(0).default(100).describe('gradient steps of each later fit'),
@@ -119,7 +120,8 @@ export function createRewardEnsemble(
     hidden: orthogonal(5 / 3),
     last: orthogonal(options.lastGain),
   });
-  const parameters = createParameters(network.parameters, random(seed, 'reward', 'parameters'));
+  const constant = { name: 'reward.constant', shape: [members, 1, 1], initialise: zeros };
+  const parameters = createParameters([...network.parameters, ...(options.constant > 0 ? [constant] : [])], random(seed, 'reward', 'parameters'));
   const draw = random(seed, 'reward', 'minibatches');
   let scale: ObservationScale = {
     mean: new Float64Array(observationSize),
@@ -135,9 +137,10 @@ export function createRewardEnsemble(
     const n = x.shape[0];
     const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
     const y = network.apply(x);
-    if (!terminalHead) return reshape(bound(y), [members, n]);
-    const [step, end] = [0, 1].map((k) => slice(y, 2, k, k + 1));
-    return reshape(add(bound(step), mul(end, mul(terminal, TERMINAL_SCALE))), [members, n]);
+    const [step, end] = terminalHead ? [0, 1].map((k) => slice(y, 2, k, k + 1)) : [y];
+    const shifted = options.constant > 0 ? add(step, mul(input(x.graph, constant.name, constant.shape), options.constant)) : step;
+    if (!terminalHead) return reshape(bound(shifted), [members, n]);
+    return reshape(add(bound(shifted), mul(end, mul(terminal, TERMINAL_SCALE))), [members, n]);
   };
 
   const train = createTrainStep(
@@ -168,7 +171,11 @@ export function createRewardEnsemble(
     },
     { dims: {} },
   );
-  const optimizer = createOptimizer(parameters, train.gradients, { kind: 'adamw', weightDecay: options.weightDecay });
+  const optimizer = createOptimizer(parameters, train.gradients, {
+    kind: 'adamw',
+    weightDecay: options.weightDecay,
+    decay: ({ name }) => name !== constant.name,
+  });
   const into = (name: string) => train.inputs[name].data as Float32Array;
   const ends = terminalHead ? into('terminal') : undefined;
 
