@@ -11,6 +11,8 @@ import { type Data, overlap, runtime, Value } from './runtime.ts';
 export interface CompileOptions {
   /** Sizes of symbolic dimensions that are always the same: shapes and memory are then planned once. */
   dims?: Readonly<Record<string, number>>;
+  /** Run in the calling thread alone: for programs so small that handing work to other threads costs what it saves. */
+  singleThread?: boolean;
   /** Write ONNX Runtime's profile of every run to files that start with this path. */
   profile?: string;
 }
@@ -90,19 +92,22 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
   });
   const key = createHash('sha256')
     .update(model)
-    .update(JSON.stringify([dims, options.profile]))
+    .update(JSON.stringify([dims, options.singleThread, options.profile]))
     .digest('hex');
-  const session = sessions.get(key) ?? { key, pointer: createSession(model, dims, options.profile), users: 0 };
+  const session = sessions.get(key) ?? { key, pointer: createSession(model, options), users: 0 };
   session.users++;
   sessions.set(key, session);
 
   let released = false;
+  const alive = () => {
+    if (released) throw new HeedError('a program is used after its release');
+  };
   const program: Program = {
     inputs: inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
     outputs: specs,
     model,
     bind(inputValues, outputValues) {
-      if (released) throw new HeedError('a program is used after its release');
+      alive();
       const symbols: Record<string, number> = { ...dims };
       for (const spec of program.inputs) learnSymbols(spec, inputValues[spec.name]?.shape, symbols);
       for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
@@ -124,6 +129,7 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
       return createBinding(session, program, inputValues, outputValues, () => released);
     },
     run(given) {
+      alive();
       const symbols: Record<string, number> = { ...dims };
       const made: Value[] = [];
       const keep = <V extends Value>(value: V) => {
@@ -209,16 +215,13 @@ function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
   return { nodes: nodes.reverse(), renamed, inputs: graph.inputs.filter((t) => needed.has(t.name)) };
 }
 
-function createSession(
-  model: Uint8Array,
-  dims: Readonly<Record<string, number>>,
-  profile: string | undefined,
-): Pointer {
+function createSession(model: Uint8Array, { dims = {}, singleThread, profile }: CompileOptions): Pointer {
   const { api, check, out, env } = runtime();
   const options = out('CreateSessionOptions');
   try {
     const allOptimisations = 99;
-    check(api.DisablePerSessionThreads(options));
+    if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
+    else check(api.DisablePerSessionThreads(options));
     check(api.SetSessionGraphOptimizationLevel(options, allOptimisations));
     for (const [name, size] of Object.entries(dims)) check(api.AddFreeDimensionOverrideByName(options, name, size));
     if (profile) check(api.EnableProfiling(options, profile));
