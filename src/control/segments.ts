@@ -101,7 +101,8 @@ export function createExperience(environment: VectorEnvironment, horizon: number
       nextObservations: copy(arrays.nextObservations, observationSize),
       rewards: copy(arrays.rewards, 1),
       terminated: ended,
-      episode: episodes[first],
+      // the last step's: after a resumption, the first step's may be a copy that ends at the checkpoint
+      episode: episodes[place(start + length - 1, n)],
       from: episodeSteps[first],
     };
   }
