@@ -1,13 +1,15 @@
 /** What `heed train` and `heed rl` share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
+import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { z } from 'zod';
+import { ZodError, type z } from 'zod';
 import { runtime } from '../engine/index.ts';
+import { HeedError } from '../error.ts';
 import type { TrainParts } from '../rl/train.ts';
 import { createProgress, createRun, openRun, type Report, type Run, writeReport } from '../run/index.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
-import { checking, UsageError } from './usage.ts';
+import { checking, inWords, UsageError } from './usage.ts';
 
 interface Step {
   step: number;
@@ -74,25 +76,29 @@ async function training<L extends Learner, S extends Step, R extends { run: stri
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let progress = createProgress();
   try {
-    learner = old ? recipe.create(old.info.config as Record<string, unknown>) : checkedLearner(command, recipe);
+    learner = old ? oldLearner(old, recipe) : checkedLearner(command, recipe);
     const { env, steps, seed } = learner.options;
     run ??= createRun(flags.out, { name: env, command: recipe.command, config: learner.options, seed });
     process.stderr.write(`${env} in ${run.folder}\n`);
     let seen: Record<string, number> = {};
+    let result: R | undefined;
     let started = false;
-    const result = await recipe.train(learner, {
-      run,
-      signal: interrupted.signal,
-      checkpointSeconds: flags.checkpointSeconds,
-      onWarning: (text) => progress.note(text),
-      onStep(step) {
-        if (!started) progress = createProgress({ total: steps, from: step.step });
-        started = true;
-        if (step.evaluation) seen = { return: step.evaluation.mean };
-        progress.update(step.step, { ...seen, ...recipe.live?.(step) });
-      },
-    });
-    if (started) progress.done();
+    try {
+      result = await recipe.train(learner, {
+        run,
+        signal: interrupted.signal,
+        checkpointSeconds: flags.checkpointSeconds,
+        onWarning: (text) => progress.note(text),
+        onStep(step) {
+          if (!started) progress = createProgress({ total: steps, from: step.step });
+          started = true;
+          if (step.evaluation) seen = { return: step.evaluation.mean };
+          progress.update(step.step, { ...seen, ...recipe.live?.(step) });
+        },
+      });
+    } finally {
+      if (started) progress.done();
+    }
     const path = writeReport(run, recipe.report(run.folder));
     if (!result) {
       process.stderr.write(`Stopped, with a checkpoint. Go on with: heed ${recipe.command} --resume ${run.folder}\n`);
@@ -105,6 +111,21 @@ async function training<L extends Learner, S extends Step, R extends { run: stri
     interrupted.dispose();
     run?.close();
     learner?.release();
+  }
+}
+
+function oldLearner<L extends Learner, S extends Step, R extends { run: string }>(
+  { folder, info }: Run,
+  { create }: Recipe<L, S, R>,
+): L {
+  try {
+    return create(info.config as Record<string, unknown>);
+  } catch (cause) {
+    if (!(cause instanceof ZodError)) throw cause;
+    throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(cause, info.config)}`, {
+      hint: 'Was the file edited by hand, or made by another version of heed?',
+      cause,
+    });
   }
 }
 

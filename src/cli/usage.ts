@@ -15,7 +15,8 @@ export function checking<T>(check: () => T, given?: unknown): T {
   }
 }
 
-function inWords(error: ZodError, given: unknown): string {
+/** What is wrong with which setting, a line each. */
+export function inWords(error: ZodError, given: unknown): string {
   return error.issues
     .map((issue) => `${flagName(issue.path)}: ${expectation(issue)}, got ${got(given, issue.path)}`)
     .join('\n');

@@ -1,5 +1,5 @@
 /** The report of learning from preferences, from what the run's folder holds. */
-import { chart, elapsed, returnChart, returnFigure, subtitle } from '../rl/report.ts';
+import { chart, elapsed, returnChart, returnFigure, settingsOf, subtitle } from '../rl/report.ts';
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
 import { learnSchema } from './options.ts';
 import type { ComparisonSample, Followed } from './train.ts';
@@ -7,7 +7,7 @@ import type { ComparisonSample, Followed } from './train.ts';
 /** Throws a HeedError where the folder is not such a run. */
 export function preferenceReport(folder: string): Report {
   const info = readInfo(folder);
-  const options = learnSchema.parse(info.config);
+  const options = settingsOf(learnSchema, info, folder);
   const rows = readMetrics(folder);
   const samples = readSamples(folder);
   const comparisons = samples.filter(({ kind }) => kind === 'comparison') as unknown as ComparisonSample[];
@@ -21,7 +21,7 @@ export function preferenceReport(folder: string): Report {
     title: `${options.env}, learned from ${labels.toLocaleString('en-US')} comparisons`,
     subtitle: subtitle(
       info.started,
-      `the agent never saw the environment's reward; teacher ${options.teacher}`,
+      `The agent never saw the environment's reward. Teacher ${options.teacher}`,
       options.seed,
     ),
     summary: [

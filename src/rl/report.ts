@@ -1,13 +1,16 @@
 /** The report of a run of PPO on the true reward, from what its folder holds. */
+import { join } from 'node:path';
+import { z } from 'zod';
 import { makeEnvironment } from '../env/index.ts';
-import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics } from '../run/index.ts';
+import { HeedError } from '../error.ts';
+import { type LineChart, type MetricsRow, type Report, type RunInfo, readInfo, readMetrics } from '../run/index.ts';
 import { duration } from '../run/progress.ts';
-import { type RlOptions, rlSchema } from './train.ts';
+import { rlSchema } from './train.ts';
 
 /** Throws a HeedError where the folder is not such a run. */
 export function ppoReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: RlOptions = rlSchema.parse(info.config);
+  const options = settingsOf(rlSchema, info, folder);
   const rows = readMetrics(folder);
   const last = rows.findLast((row) => 'return/mean' in row);
   return {
@@ -43,6 +46,15 @@ export function ppoReport(folder: string): Report {
     ],
     config: info.config as Record<string, unknown>,
   };
+}
+
+/** A run's settings, checked. Throws a HeedError where they are of another kind of run. */
+export function settingsOf<S extends z.ZodType>(schema: S, { config }: RunInfo, folder: string): z.output<S> {
+  const { success, data, error } = schema.safeParse(config);
+  if (success) return data;
+  throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${z.prettifyError(error)}`, {
+    hint: 'Was the file edited by hand, or made by another version of heed?',
+  });
 }
 
 export const subtitle = (started: string, how: string, seed: number) =>

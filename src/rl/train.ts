@@ -198,6 +198,7 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
   let saved = began;
   const save = (result?: Result) => {
     const { state, tensors } = learner.save();
+    checkFinite(tensors);
     run.saveCheckpoint(step, { state: { learner: state, seconds: seconds(), result }, tensors });
     saved = performance.now();
   };
@@ -237,6 +238,16 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
       return result;
     }
     if (performance.now() - saved >= checkpointSeconds * 1000) save();
+  }
+}
+
+/** A checkpoint that no training could go on from must not take the place of one that it could. */
+function checkFinite(tensors: ReturnType<Drivable<never>['save']>['tensors']): void {
+  for (const [name, { dtype, data }] of Object.entries(tensors)) {
+    if (dtype !== 'F32' || (data as Float32Array).every(Number.isFinite)) continue;
+    throw new HeedError(`"${name}" holds a number that is not finite: no checkpoint is made of it`, {
+      hint: 'Start again with a lower learning rate; the checkpoints that are there were good.',
+    });
   }
 }
 

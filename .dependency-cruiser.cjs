@@ -1,0 +1,62 @@
+/** The arrows between the folders of src: who may import whom. A newcomer can read them here, and CI keeps them true. */
+
+/** What each folder may import besides itself and the leaf files. */
+const arrows = {
+  engine: [],
+  nn: ['engine'],
+  env: [],
+  preference: ['engine'],
+  run: ['engine/safetensors', 'env/environment'],
+  rl: ['engine', 'nn', 'env', 'run'],
+  control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
+  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control'],
+};
+const leaves = '^src/(error|random|files)\\.ts$';
+
+module.exports = {
+  forbidden: [
+    ...Object.entries(arrows).map(([folder, allowed]) => ({
+      name: `${folder}-imports`,
+      comment: `src/${folder} may import ${['itself', 'the leaf files', ...allowed].join(', ')} and nothing else of ours.`,
+      severity: 'error',
+      from: { path: `^src/${folder}/`, pathNot: '\\.test\\.ts$' },
+      to: {
+        path: '^(src|test|bench)/',
+        pathNot: [`^src/${folder}/`, leaves, ...allowed.map((other) => `^src/${other}[./]`)],
+      },
+    })),
+    {
+      name: 'leaves-import-leaves',
+      comment: 'What everything imports imports nothing but its like.',
+      severity: 'error',
+      from: { path: leaves },
+      to: { path: '^(src|test|bench)/', pathNot: leaves },
+    },
+    {
+      name: 'folder-unknown',
+      comment: 'A new folder of src needs an entry above.',
+      severity: 'error',
+      from: { path: `^src/(?!(${Object.keys(arrows).join('|')})/)[^/]+/` },
+      to: {},
+    },
+    {
+      name: 'no-cycles',
+      comment: 'Only operations know one another both ways: the gradient of one is made of others.',
+      severity: 'error',
+      from: { pathNot: '^src/engine/ops/' },
+      to: { circular: true, viaOnly: { pathNot: '^src/engine/ops/' } },
+    },
+    {
+      name: 'nothing-unresolved',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true, // types are arrows too
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

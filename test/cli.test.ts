@@ -1,0 +1,140 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { environmentIds } from '../src/env/index.ts';
+import { heed, ownFolder, start } from './support/heed.ts';
+
+const folder = ownFolder();
+const run = (...args: string[]) => heed(args, folder.path);
+
+describe('bad usage is exit code 2, says what was expected and got, and leaves nothing behind', () => {
+  it.each<[string, string[], ...string[]]>([
+    ['an unknown command', ['tarin'], 'tarin', 'Did you mean train?'],
+    ['an unknown flag', ['train', '--lables', '5'], '--lables', 'Did you mean --labels?'],
+    ['too many arguments', ['doctor', 'now'], 'too many arguments'],
+    ['a flag without its value', ['rl', '--steps'], 'argument missing'],
+    ['an unknown environment', ['train', '--env', 'CartPole-v2'], 'CartPole-v2', 'did you mean CartPole-v1?'],
+    ['no number', ['rl', '--steps', 'many'], '--steps', 'a number', '"many"'],
+    ['a negative number', ['train', '--steps', '-5'], '--steps', '>=1', 'got -5'],
+    ['a fraction of a step', ['rl', '--ppo.horizon', '1.5'], '--ppo.horizon', 'whole number', 'got 1.5'],
+    ['a negative rate', ['rl', '--ppo.learningRate', '-1'], '--ppo.learningRate', '>0', 'got -1'],
+    ['a bad list', ['train', '--reward.hidden', '32,x'], '--reward.hidden', 'such as 64,64', '"32,x"'],
+    ['no such choice', ['train', '--query', 'best'], '--query', 'disagreement, entropy, random', '"best"'],
+    ['neither true nor false', ['rl', '--ppo.annealClip', 'maybe'], '--ppo.annealClip', 'true or false'],
+    ['zero labels', ['train', '--labels', '0'], '--labels', '>=1', 'got 0'],
+    ['a segment longer than any episode', ['train', '--segment.window', '501'], '501', '500', '--segment.window'],
+    ['random steps only', ['train', '--steps', '1000', '--randomSteps', '1000'], '1000 random steps'],
+    ['rounds that do not fit', ['train', '--steps', '2100'], 'rounds do not fit'],
+    ['one member that disagrees', ['train', '--ensemble', '1'], 'one member', '--query random'],
+    ['a minibatch that does not divide', ['rl', '--ppo.minibatch', '7'], '7', '256'],
+    ['an unknown teacher', ['train', '--teacher', 'nobody'], 'nobody', 'oracle'],
+    ['settings beside --resume', ['rl', '--resume', 'x', '--steps', '5'], '--steps'],
+    ['a config file that is not there', ['rl', '--config', 'none.json'], 'none.json'],
+  ])('%s', async (_, args, ...expected) => {
+    const { code, stdout, stderr } = await run(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    for (const text of expected) expect(stderr).toContain(text);
+    expect(stderr).not.toMatch(/^ +at /m);
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+
+  it('a config file with an unknown setting, or a wrong one', async () => {
+    const path = join(folder.path, 'config.json');
+    writeFileSync(path, '{"ppo":{"learnngRate":1}}');
+    expect(await run('rl', '--config', path)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('ppo.learningRate'),
+    });
+    writeFileSync(path, '{"ppo":{"clip":-1}}');
+    expect(await run('rl', '--config', path)).toMatchObject({ code: 2, stderr: expect.stringContaining('got -1') });
+    writeFileSync(path, '{"ppo":');
+    expect(await run('rl', '--config', path)).toMatchObject({ code: 2, stderr: expect.stringContaining('not JSON') });
+  });
+});
+
+describe('help', () => {
+  it.each(['train', 'rl', 'report', 'doctor'])('of %s has an example', async (name) => {
+    const { code, stdout } = await run(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n +heed ${name}`));
+  });
+
+  it('has every setting with its default', async () => {
+    const { stdout } = await run('train', '--help');
+    expect(stdout).toMatch(/--ppo\.learningRate <n> .*\(default: 0\.001\)/);
+    expect(stdout).toMatch(/--segment\.window <n> .*\(default: 25\)/);
+  });
+
+  it('--version is that of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    expect(await run('--version')).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+});
+
+describe('doctor', () => {
+  it('finds this machine sound', async () => {
+    const { code, stdout } = await run('doctor');
+    expect(code).toBe(0);
+    for (const name of ['node', 'engine', 'threads', 'speed', 'memory', 'disk']) expect(stdout).toContain(` ${name} `);
+  });
+
+  it('says what to do about a missing engine, as JSON too', async () => {
+    const { code, stdout, stderr } = await heed(['doctor', '--json'], folder.path, {
+      HEED_ONNXRUNTIME: '/no/such/file',
+    });
+    expect(code).toBe(1);
+    const { ok, checks } = JSON.parse(stdout);
+    expect(ok).toBe(false);
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: 'engine', state: 'fail', advice: expect.any(String) }),
+    );
+    expect(stderr).toContain('/no/such/file');
+  });
+});
+
+describe('a command that fails', () => {
+  it('is exit code 1 with a hint, and shows a stack only if asked', async () => {
+    const plain = await run('report', 'nowhere');
+    expect(plain).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('not a run') });
+    expect(plain.stderr).not.toMatch(/^ +at /m);
+    expect((await run('report', 'nowhere', '--verbose')).stderr).toMatch(/^ +at /m);
+  });
+
+  it('says so at once where the engine does not start', async () => {
+    const { code, stderr } = await heed(['rl', '--out', 'never'], folder.path, { HEED_ONNXRUNTIME: '/no/such/file' });
+    expect(code).toBe(1);
+    expect(stderr).toContain('/no/such/file');
+  });
+});
+
+it('every environment can be trained in, both ways', async () => {
+  for (const env of environmentIds) {
+    const few = [
+      '--env',
+      env,
+      '--steps',
+      '1',
+      '--episodes',
+      '1',
+      '--ppo.environments',
+      '1',
+      '--ppo.horizon',
+      '64',
+      '--ppo.minibatch',
+      '64',
+    ];
+    const result = await run('rl', ...few, '--json');
+    expect({ env, ...result }).toMatchObject({ code: 0 });
+    const some = few
+      .with(3, '400')
+      .concat('--randomSteps', '128', '--labels', '3', '--schedule.rounds', '2', '--segment.window', '10');
+    const learnt = await run('train', ...some, '--segment.anchored', '0', '--json');
+    expect({ env, ...learnt }).toMatchObject({ code: 0 });
+  }
+});
+
+it('whoever reads the output may stop reading', async () => {
+  const { child, end } = start(['train', '--help'], folder.path);
+  child.stdout!.destroy();
+  expect((await end).code).toBe(0);
+});

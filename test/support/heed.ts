@@ -1,0 +1,79 @@
+/** Runs the `heed` command in a folder of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, inject } from 'vitest';
+
+export interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Running {
+  child: ChildProcess;
+  /** Settles once the command has written this to stderr. */
+  says(text: string): Promise<void>;
+  end: Promise<Outcome>;
+}
+
+export const heedPath = () => join(inject('compiled'), 'bin', 'heed.js');
+
+/** A folder for this file's tests, gone afterwards. */
+export function ownFolder(): { readonly path: string } {
+  const folder = { path: '' };
+  beforeAll(() => {
+    folder.path = mkdtempSync(join(tmpdir(), 'heed-test-'));
+  });
+  afterAll(() => rmSync(folder.path, { recursive: true, force: true }));
+  return folder;
+}
+
+export function start(args: readonly string[], folder: string, env: Record<string, string> = {}): Running {
+  const child = spawn(process.execPath, [heedPath(), ...args], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, HEED_THREADS: '1', ...env },
+  });
+  const said = { stdout: '', stderr: '' };
+  child.stdout.on('data', (data) => {
+    said.stdout += data;
+  });
+  child.stderr.on('data', (data) => {
+    said.stderr += data;
+  });
+  const end = once(child, 'close').then(([code]) => ({ code, ...said }));
+  return {
+    child,
+    async says(text) {
+      while (!said.stderr.includes(text)) {
+        if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode} before "${text}": ${said.stderr}`);
+        await Promise.race([once(child.stderr, 'data'), end]);
+      }
+    },
+    end,
+  };
+}
+
+export const heed = (args: readonly string[], folder: string, env?: Record<string, string>): Promise<Outcome> =>
+  start(args, folder, env).end;
+
+/** The metrics of a run, less what a clock says. */
+export const rowsOf = (run: string): Record<string, number>[] =>
+  readFileSync(join(run, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => ({ ...JSON.parse(line), time: 0 }));
+
+/** All that a finished run leaves and no clock touches: rows, samples, the tensors of its last checkpoint bit for bit. */
+export function traceOf(run: string) {
+  const last = readdirSync(join(run, 'checkpoints')).sort().at(-1)!;
+  return {
+    rows: rowsOf(run),
+    samples: readFileSync(join(run, 'samples.jsonl'), 'utf8'),
+    last,
+    tensors: readFileSync(join(run, 'checkpoints', last, 'tensors.safetensors')).toString('base64'),
+  };
+}
