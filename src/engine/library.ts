@@ -19,6 +19,7 @@ const functions = {
   CreateSessionOptions: [10, 'void *f(_Out_ void **out)'],
   EnableProfiling: [14, 'void *f(void *options, const char *prefix)'],
   SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
+  SetIntraOpNumThreads: [24, 'void *f(void *options, int count)'],
   CreateRunOptions: [39, 'void *f(_Out_ void **out)'],
   CreateTensorWithDataAsOrtValue: [
     49,

@@ -59,6 +59,9 @@ export interface Run {
 
 export const CHUNK = 1 << 16; // floats: with its moments, and what is made in between, it fits a second-level cache
 
+/** Whether a sweep over an arena is done before other threads could join in. */
+export const isSmall = ({ flat }: Arena): boolean => flat.length <= CHUNK;
+
 /** Stretches of at most CHUNK numbers. */
 export function chunksOf<R extends { start: number; end: number }>(run: R): R[] {
   return Array.from({ length: Math.ceil((run.end - run.start) / CHUNK) }, (_, i) => {
@@ -85,7 +88,7 @@ export function flatUpdate(
       const scalar = (name: string) => input(g, name, []);
       return rule.update(of, scalar);
     };
-    const program = own(trace(build));
+    const program = own(trace(build, { singleThread: isSmall(parameters) }));
     const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own(new Value('float32', []))]));
     return { weightDecay, rule, program, scalars };
   });

@@ -6,6 +6,7 @@ import {
   type AdamOptions,
   chunksOf,
   flatUpdate,
+  isSmall,
   type RmsPropOptions,
   type Run,
   type SgdOptions,
@@ -57,7 +58,9 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
   const { own, release } = lifetime();
   const updates = updatesOf(parameters, gradients, options).map(own);
   const squares = own(new Value('float32', []));
-  const norm = own(trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) })));
+  const norm = own(
+    trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) }), { singleThread: isSmall(gradients) }),
+  );
   const norms = chunksOf({ start: 0, end: gradients.flat.length }).map(({ start, end }) => {
     const gradient = own(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
     return own(norm.bind({ gradient }, { squares }));

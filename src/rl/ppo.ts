@@ -21,7 +21,7 @@ import {
   type TrainStep,
 } from '../nn/index.ts';
 import { type RandomState, random } from '../random.ts';
-import { createCritic, createForward } from './forward.ts';
+import { createCritic, createForward, isSmall } from './forward.ts';
 import { advantages } from './gae.ts';
 import {
   createRewardScale,
@@ -378,7 +378,7 @@ function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, o
         approximateKl: mean(approximateKl(surrogate.logRatio)),
       };
     },
-    { dims: { n: minibatch } },
+    { dims: { n: minibatch }, singleThread: isSmall(parameters, minibatch) },
   );
   const optimizer: Optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adam',
