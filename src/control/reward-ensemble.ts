@@ -17,7 +17,7 @@ import {
   trace,
   Value,
 } from '../engine/index.ts';
-import type { Space } from '../env/index.ts';
+import { type Space, sizeOf } from '../env/index.ts';
 import {
   createOptimizer,
   createParameters,
@@ -31,6 +31,7 @@ import {
 import { orthogonal, zeros } from '../nn/initialise.ts';
 import { type ChoiceModel, choiceLosses, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
+import { createRewardInputs, joinSegments, type ObservationScale, type Steps } from './reward-inputs.ts';
 import type { Experience, Segment } from './segments.ts';
 
 const positive = z.number().positive();
@@ -40,7 +41,11 @@ export const rewardSchema = z.object({
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
   output: z.enum(['tanh', 'linear']).default('tanh').describe('last activation; tanh bounds the reward of a step'),
   lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer'),
-  constant: z.number().min(0).default(10).describe('weight of a learnt constant in the reward of every step; 0 leaves only the network'),
+  constant: z
+    .number()
+    .min(0)
+    .default(10)
+    .describe('weight of a learnt constant in the reward of every step; 0 leaves only the network'),
   change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
   terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
   learningRate: positive.default(3e-3).describe("AdamW's rate"),
@@ -94,12 +99,6 @@ export interface Fit {
   l2: number;
 }
 
-/** Means and deviations of observations, from all experience. */
-export interface ObservationScale {
-  mean: ArrayLike<number>;
-  variance: ArrayLike<number>;
-}
-
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
 const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
@@ -113,20 +112,19 @@ export function createRewardEnsemble(
   const { observationSize, actionSpace } = spaces;
   const { members, change, terminalHead, minibatch } = options;
   const { window, rows, seed } = settings;
-  const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSpace.low.length;
-  const width = observationSize + actionWidth + (change ? observationSize + 1 : 0);
+  const inputs = createRewardInputs(observationSize, actionSpace, change);
+  const { width } = inputs;
   const network = mlpEnsemble('reward', members, {
     sizes: [width, ...options.hidden, terminalHead ? 2 : 1],
     hidden: orthogonal(5 / 3),
     last: orthogonal(options.lastGain),
   });
   const constant = { name: 'reward.constant', shape: [members, 1, 1], initialise: zeros };
-  const parameters = createParameters([...network.parameters, ...(options.constant > 0 ? [constant] : [])], random(seed, 'reward', 'parameters'));
+  const parameters = createParameters(
+    [...network.parameters, ...(options.constant > 0 ? [constant] : [])],
+    random(seed, 'reward', 'parameters'),
+  );
   const draw = random(seed, 'reward', 'minibatches');
-  let scale: ObservationScale = {
-    mean: new Float64Array(observationSize),
-    variance: new Float64Array(observationSize).fill(1),
-  };
   /** Of each member: what is subtracted, and divided by. */
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
@@ -138,7 +136,8 @@ export function createRewardEnsemble(
     const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
     const y = network.apply(x);
     const [step, end] = terminalHead ? [0, 1].map((k) => slice(y, 2, k, k + 1)) : [y];
-    const shifted = options.constant > 0 ? add(step, mul(input(x.graph, constant.name, constant.shape), options.constant)) : step;
+    const shifted =
+      options.constant > 0 ? add(step, mul(input(x.graph, constant.name, constant.shape), options.constant)) : step;
     if (!terminalHead) return reshape(bound(shifted), [members, n]);
     return reshape(add(bound(shifted), mul(end, mul(terminal, TERMINAL_SCALE))), [members, n]);
   };
@@ -184,60 +183,15 @@ export function createRewardEnsemble(
   const predicted = new Value('float32', [members, rows]);
   const predictorBinding = predictor.bind({ ...parameters.values, ...predictorInputs }, { rewards: predicted });
 
-  /** One step's inputs, written at row `to`. */
-  function writeRow(
-    out: Float32Array,
-    to: number,
-    observation: Float32Array,
-    actions: Float32Array,
-    next: Float32Array,
-    row: number,
-    terminal: number,
-  ) {
-    let k = to * width;
-    const o = row * observationSize;
-    for (let j = 0; j < observationSize; j++) {
-      const z = (observation[o + j] - scale.mean[j]) / Math.sqrt(scale.variance[j] + 1e-8);
-      out[k++] = Math.max(-5, Math.min(5, z));
-    }
-    if (actionSpace.kind === 'discrete') {
-      for (let a = 0; a < actionWidth; a++) out[k++] = actions[row] === a ? 1 : 0;
-    } else {
-      for (let a = 0; a < actionWidth; a++) {
-        out[k++] = Math.max(actionSpace.low[a], Math.min(actionSpace.high[a], actions[row * actionWidth + a]));
-      }
-    }
-    if (!change) return;
-    for (let j = 0; j < observationSize; j++) {
-      const z = (next[o + j] - observation[o + j]) / Math.sqrt(scale.variance[j] + 1e-8);
-      out[k++] = Math.max(-5, Math.min(5, z));
-    }
-    out[k] = terminal;
-  }
-
   /** Rewards of any number of steps, each member's as it is: [members][n]. */
-  function predict(steps: {
-    observations: Float32Array;
-    actions: Float32Array;
-    nextObservations: Float32Array;
-    terminated: ArrayLike<number>;
-  }): Float32Array[] {
+  function predict(steps: Steps): Float32Array[] {
     const n = steps.terminated.length;
     const out = Array.from({ length: members }, () => new Float32Array(n));
     for (let start = 0; start < n; start += rows) {
       const end = Math.min(n, start + rows);
       for (let i = start; i < end; i++) {
-        const terminal = steps.terminated[i];
-        writeRow(
-          predictorInputs.x.data,
-          i - start,
-          steps.observations,
-          steps.actions,
-          steps.nextObservations,
-          i,
-          terminal,
-        );
-        predictorInputs.terminal.data[i - start] = terminal;
+        inputs.write(steps, i, predictorInputs.x.data, i - start);
+        predictorInputs.terminal.data[i - start] = steps.terminated[i];
       }
       predictorBinding.run();
       for (let m = 0; m < members; m++) out[m].set(predicted.data.subarray(m * rows, m * rows + end - start), start);
@@ -247,8 +201,7 @@ export function createRewardEnsemble(
 
   /** Predicted returns of segments under the choice model: [members][segments]. */
   function segmentReturns(segments: readonly Segment[]): Float64Array[] {
-    const steps = joined(segments);
-    const rewardsOf = predict(steps);
+    const rewardsOf = predict(joinSegments(segments));
     return rewardsOf.map((member) => {
       let at = 0;
       return Float64Array.from(segments, ({ length }) => {
@@ -274,7 +227,7 @@ export function createRewardEnsemble(
     const isHeldOut = (i: number) => heldOut > 0 && i % Math.round(1 / options.validation) === 0;
     const training = labelled.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = labelled.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
-    const features = labelled.map(({ segments }) => segments.map(featuresOf));
+    const features = labelled.map(({ segments }) => segments.map(inputs.ofSegment));
     const counts = bootstrapCounts(labelled.length);
     const wanted = first ? options.firstSteps : options.steps;
     let steps = 0;
@@ -325,15 +278,6 @@ export function createRewardEnsemble(
     };
   }
 
-  function featuresOf(segment: Segment): Float32Array {
-    const out = new Float32Array(segment.length * width);
-    for (let t = 0; t < segment.length; t++) {
-      const terminal = Number(segment.terminated && t === segment.length - 1);
-      writeRow(out, t, segment.observations, segment.actions, segment.nextObservations, t, terminal);
-    }
-    return out;
-  }
-
   /** How often each member's resampling holds each comparison (all once without bootstrap). */
   function bootstrapCounts(n: number): Float32Array[] {
     return Array.from({ length: members }, (_, m) => {
@@ -364,7 +308,7 @@ export function createRewardEnsemble(
   const meanOf = (returns: Float64Array[], at: number) => returns.reduce((total, r) => total + r[at], 0) / members;
 
   /** Rewards of a rollout for the policy: each member normalised, then averaged. */
-  function reward(steps: Parameters<typeof predict>[0], out: Float32Array): void {
+  function reward(steps: Steps, out: Float32Array): void {
     const each = predict(steps);
     out.fill(0);
     for (let m = 0; m < members; m++) {
@@ -378,7 +322,7 @@ export function createRewardEnsemble(
     const part = (from: Float32Array, size: number) => from.subarray(0, held * size);
     const each = predict({
       observations: part(experience.observations, observationSize),
-      actions: part(experience.actions, actionSpace.kind === 'discrete' ? 1 : actionWidth),
+      actions: part(experience.actions, sizeOf(actionSpace)),
       nextObservations: part(experience.nextObservations, observationSize),
       terminated: experience.terminated.subarray(0, held),
     });
@@ -406,7 +350,7 @@ export function createRewardEnsemble(
       return Float64Array.from(segments, (_, i) => meanOf(each, i));
     },
     setScale(next: ObservationScale) {
-      scale = { mean: Float64Array.from(next.mean), variance: Float64Array.from(next.variance) };
+      inputs.scale = { mean: Array.from(next.mean), variance: Array.from(next.variance) };
     },
     save: () => ({
       state: {
@@ -414,7 +358,7 @@ export function createRewardEnsemble(
         shift: [...shift],
         divisor: [...divisor],
         l2,
-        scale: { mean: Array.from(scale.mean), variance: Array.from(scale.variance) },
+        scale: inputs.scale,
       },
       tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer, 'reward.optimizer.') },
     }),
@@ -425,7 +369,7 @@ export function createRewardEnsemble(
       shift.set(state.shift);
       divisor.set(state.divisor);
       l2 = state.l2;
-      scale = state.scale;
+      inputs.scale = state.scale;
     },
     release() {
       for (const part of [
@@ -450,34 +394,14 @@ export interface RewardState {
   scale: { mean: number[]; variance: number[] };
 }
 
-/** The steps of segments, one after another. */
-function joined(segments: readonly Segment[]) {
-  const total = segments.reduce((n, { length }) => n + length, 0);
-  const width = (key: 'observations' | 'actions') =>
-    segments.length ? segments[0][key].length / segments[0].length : 0;
-  const observations = new Float32Array(total * width('observations'));
-  const nextObservations = new Float32Array(observations.length);
-  const actions = new Float32Array(total * width('actions'));
-  const terminated = new Uint8Array(total);
-  let at = 0;
-  for (const segment of segments) {
-    observations.set(segment.observations, at * width('observations'));
-    nextObservations.set(segment.nextObservations, at * width('observations'));
-    actions.set(segment.actions, at * width('actions'));
-    at += segment.length;
-    terminated[at - 1] = Number(segment.terminated);
-  }
-  return { observations, nextObservations, actions, terminated };
-}
-
 /** Deviation of the discounted return, from each environment's held steps in order. */
 function returnDeviation(rewards: Float32Array, shift: number, experience: Experience, discount: number): number {
-  const { count, held, terminated } = experience;
+  const { count, held, oldest, terminated } = experience;
   let [sum, squares, n] = [0, 0, 0];
   for (let e = 0; e < count; e++) {
     let running = 0;
     for (let t = 0; t < held; t++) {
-      const i = t * count + e;
+      const i = ((oldest + t) % held) * count + e;
       running = running * discount + rewards[i] - shift;
       sum += running;
       squares += running * running;

@@ -34,6 +34,8 @@ export interface Experience {
   readonly count: number;
   /** Steps held of each environment so far, at most `capacity`. */
   readonly held: number;
+  /** The row that the oldest held step is in; later ones follow it, round the end. */
+  readonly oldest: number;
   /** Arrays are [capacity, count, ...]; `held` rows are valid. */
   readonly observations: Float32Array;
   readonly actions: Float32Array;
@@ -112,6 +114,9 @@ export function createExperience(environment: VectorEnvironment, horizon: number
     count,
     get held() {
       return held();
+    },
+    get oldest() {
+      return written <= capacity ? 0 : written % capacity;
     },
     ...arrays,
     terminated,

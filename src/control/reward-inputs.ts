@@ -1,0 +1,95 @@
+/** What the reward model sees of a step: the observation, the action, and, where asked, what the step changed. */
+import { type Space, sizeOf } from '../env/index.ts';
+import type { Segment } from './segments.ts';
+
+/** Steps side by side; arrays are [n, ...]. */
+export interface Steps {
+  observations: Float32Array;
+  actions: Float32Array;
+  nextObservations: Float32Array;
+  /** Whether each step ended the task. */
+  terminated: ArrayLike<number>;
+}
+
+/** Means and variances of observations, from all experience. */
+export interface ObservationScale {
+  mean: ArrayLike<number>;
+  variance: ArrayLike<number>;
+}
+
+export interface RewardInputs {
+  /** Numbers a step is described by. */
+  readonly width: number;
+  scale: { mean: number[]; variance: number[] };
+  /** Writes step `row` of `steps` as row `to` of `out`. */
+  write(steps: Steps, row: number, out: Float32Array, to: number): void;
+  /** A segment's steps as inputs, [length, width]. */
+  ofSegment(segment: Segment): Float32Array;
+}
+
+const LIMIT = 5; // observations rarer than five deviations are clipped
+
+export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
+  const actionSize = sizeOf(actionSpace);
+  const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
+  const width = observationSize + actionWidth + (change ? observationSize + 1 : 0);
+  const clip = (z: number) => Math.max(-LIMIT, Math.min(LIMIT, z));
+  const inputs: RewardInputs = {
+    width,
+    scale: {
+      mean: new Array<number>(observationSize).fill(0),
+      variance: new Array<number>(observationSize).fill(1),
+    },
+    write({ observations, actions, nextObservations, terminated }, row, out, to) {
+      const { mean, variance } = inputs.scale;
+      const o = row * observationSize;
+      let k = to * width;
+      for (let j = 0; j < observationSize; j++) {
+        out[k++] = clip((observations[o + j] - mean[j]) / Math.sqrt(variance[j] + 1e-8));
+      }
+      for (let a = 0; a < actionWidth; a++) {
+        if (actionSpace.kind === 'discrete') out[k++] = actions[row] === a ? 1 : 0;
+        else out[k++] = Math.max(actionSpace.low[a], Math.min(actionSpace.high[a], actions[row * actionSize + a]));
+      }
+      if (!change) return;
+      for (let j = 0; j < observationSize; j++) {
+        out[k++] = clip((nextObservations[o + j] - observations[o + j]) / Math.sqrt(variance[j] + 1e-8));
+      }
+      out[k] = terminated[row];
+    },
+    ofSegment(segment) {
+      const out = new Float32Array(segment.length * width);
+      const steps = { ...segment, terminated: endsOf(segment) };
+      for (let t = 0; t < segment.length; t++) inputs.write(steps, t, out, t);
+      return out;
+    },
+  };
+  return inputs;
+}
+
+/** 1 at the step that ended the task, 0 elsewhere. */
+function endsOf({ length, terminated }: Segment): Uint8Array {
+  const ends = new Uint8Array(length);
+  ends[length - 1] = Number(terminated);
+  return ends;
+}
+
+/** The steps of segments, one after another. */
+export function joinSegments(segments: readonly Segment[]): Steps {
+  const total = segments.reduce((n, { length }) => n + length, 0);
+  const width = (key: 'observations' | 'actions') =>
+    segments.length ? segments[0][key].length / segments[0].length : 0;
+  const observations = new Float32Array(total * width('observations'));
+  const nextObservations = new Float32Array(observations.length);
+  const actions = new Float32Array(total * width('actions'));
+  const terminated = new Uint8Array(total);
+  let at = 0;
+  for (const segment of segments) {
+    observations.set(segment.observations, at * width('observations'));
+    nextObservations.set(segment.nextObservations, at * width('observations'));
+    actions.set(segment.actions, at * width('actions'));
+    at += segment.length;
+    terminated[at - 1] = Number(segment.terminated);
+  }
+  return { observations, nextObservations, actions, terminated };
+}
