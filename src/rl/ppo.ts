@@ -211,14 +211,15 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 
   function update(given: Rollout, progress: number): PpoMetrics {
     const { terminated, truncated } = given;
-    const rewards = rewardScale ? given.rewards.slice() : given.rewards;
-    if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
-    const badReward = rewards.findIndex((r) => !Number.isFinite(r));
+    const badReward = given.rewards.findIndex((r) => !Number.isFinite(r));
     if (badReward >= 0) {
       throw new HeedError(
-        `the reward of step ${Math.floor(badReward / count)} in environment ${badReward % count} is ${rewards[badReward]}`,
+        `the reward of step ${Math.floor(badReward / count)} in environment ${badReward % count} is ${given.rewards[badReward]}`,
+        { hint: 'look at what gave this reward: the environment, or the reward model; nothing was learnt from it' },
       );
     }
+    const rewards = rewardScale ? given.rewards.slice() : given.rewards;
+    if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
 
     evaluate.observations.set(prepared);
     evaluate.observations.set(prepare(environment.observations), batch * observationSize);
