@@ -9,3 +9,5 @@ export {
 export { type LearnInput, type LearnOptions, learnPresets, learnSchema } from './options.ts';
 export { createRewardEnsemble, type Fit, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
+export { preferenceReport } from './report.ts';
+export { type Followed, type TrainResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';

@@ -60,7 +60,7 @@ export function preferenceReport(folder: string): Report {
         'reward/accuracy',
         'Held-out accuracy',
         'share of choices foreseen',
-        "Share of the teacher's decided choices that the reward model predicted before it learnt of them, so far.",
+        "Share of the teacher's decided choices that the reward model predicted before it learnt of them, so far. Questions chosen for disagreement are the ones it finds hard.",
         byBoth,
         both,
       ),

@@ -4,3 +4,17 @@ export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export { createPpo, type Ppo, type PpoMetrics, type PpoOptions, ppoSchema, type Rollout } from './ppo.ts';
 export { approximateKl, type KlEstimator, klEstimators, policyLoss, valueLoss } from './ppo-loss.ts';
 export { ppoPresets } from './presets.ts';
+export { ppoReport } from './report.ts';
+export {
+  createPpoLearner,
+  type PpoLearner,
+  type PpoResult,
+  type PpoStep,
+  ppo,
+  type RlInput,
+  type RlOptions,
+  rlOptions,
+  rlSchema,
+  type TrainParts,
+  trainPpo,
+} from './train.ts';
