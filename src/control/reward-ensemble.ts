@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import {
   add,
+  concat,
   input,
   mean,
   mul,
@@ -15,6 +16,7 @@ import {
   type Tensor,
   tanh,
   trace,
+  unsqueeze,
   Value,
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
@@ -26,7 +28,7 @@ import {
   exportParameters,
   importOptimizer,
   importParameters,
-  mlpEnsemble,
+  mlp,
 } from '../nn/index.ts';
 import { orthogonal, zeros } from '../nn/initialise.ts';
 import { type ChoiceModel, choiceLosses, type Distribution } from '../preference/index.ts';
@@ -114,14 +116,16 @@ export function createRewardEnsemble(
   const { window, rows, seed } = settings;
   const inputs = createRewardInputs(observationSize, actionSpace, change);
   const { width } = inputs;
-  const network = mlpEnsemble('reward', members, {
-    sizes: [width, ...options.hidden, terminalHead ? 2 : 1],
-    hidden: orthogonal(5 / 3),
-    last: orthogonal(options.lastGain),
-  });
+  const networks = Array.from({ length: members }, (_, m) =>
+    mlp(`reward.${m}`, {
+      sizes: [width, ...options.hidden, terminalHead ? 2 : 1],
+      hidden: orthogonal(5 / 3),
+      last: orthogonal(options.lastGain),
+    }),
+  );
   const constant = { name: 'reward.constant', shape: [members, 1, 1], initialise: zeros };
   const parameters = createParameters(
-    [...network.parameters, ...(options.constant > 0 ? [constant] : [])],
+    [...networks.flatMap((network) => network.parameters), ...(options.constant > 0 ? [constant] : [])],
     random(seed, 'reward', 'parameters'),
   );
   const draw = random(seed, 'reward', 'minibatches');
@@ -134,7 +138,10 @@ export function createRewardEnsemble(
   const rewards = (x: Tensor, terminal: Tensor): Tensor => {
     const n = x.shape[0];
     const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
-    const y = network.apply(x);
+    const y = concat(
+      networks.map((network) => unsqueeze(network.apply(x), 0)),
+      0,
+    ); // [members, n, 1 or 2]
     const [step, end] = terminalHead ? [0, 1].map((k) => slice(y, 2, k, k + 1)) : [y];
     const shifted =
       options.constant > 0 ? add(step, mul(input(x.graph, constant.name, constant.shape), options.constant)) : step;

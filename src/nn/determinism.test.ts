@@ -36,12 +36,12 @@ function train(seed: number, threads: number, kind: string): string {
   const script = `
     const at = (name) => import(${JSON.stringify(`${pathToFileURL(join(folder, 'src'))}/`)} + name);
     const { input, mean, square, sub } = await at('engine/index.js');
-    const { createOptimizer, createParameters, createTrainStep, mlpEnsemble } = await at('nn/index.js');
+    const { createOptimizer, createParameters, createTrainStep, mlp } = await at('nn/index.js');
     const { random } = await at('random.js');
-    const network = mlpEnsemble('net', 3, { sizes: [16, 64, 64, 4] });
+    const network = mlp('net', { sizes: [16, 64, 64, 4] });
     const parameters = createParameters(network.parameters, random(${seed}, 'weights'));
     const build = (g) => ({
-      loss: mean(square(sub(network.apply(input(g, 'x', ['n', 16])), input(g, 'y', [3, 'n', 4])))),
+      loss: mean(square(sub(network.apply(input(g, 'x', ['n', 16])), input(g, 'y', ['n', 4])))),
     });
     const step = createTrainStep(parameters, build, { dims: { n: 256 } });
     const optimizer = createOptimizer(parameters, step.gradients, { kind: '${kind}', maxGradientNorm: 0.5 });

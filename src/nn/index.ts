@@ -1,6 +1,6 @@
 export { type CnnOptions, type ConvolutionLayer, cnn, natureCnn } from './cnn.ts';
 export * as initialise from './initialise.ts';
-export { type MlpOptions, mlp, mlpEnsemble, type Network } from './mlp.ts';
+export { type MlpOptions, mlp, type Network } from './mlp.ts';
 export {
   createOptimizer,
   exportOptimizer,

@@ -60,11 +60,3 @@ export const orthogonal =
       for (let c = 0; c < columns; c++) data[r * columns + c] = gain * (rows > columns ? basis[c][r] : basis[r][c]);
     }
   };
-
-/** One initialisation for each slice along the first axis: an ensemble's stacked weights [members, ...]. */
-export const stacked =
-  (each: Initialise): Initialise =>
-  (data, shape, random) => {
-    const size = data.length / shape[0];
-    for (let k = 0; k < shape[0]; k++) each(data.subarray(k * size, (k + 1) * size), shape.slice(1), random);
-  };

@@ -1,6 +1,6 @@
-/** Multi-layer perceptrons, alone or as a stacked ensemble. */
-import { add, input, linear, matmul, relu, reshape, type Tensor, tanh } from '../engine/index.ts';
-import { type Initialise, orthogonal, stacked, zeros } from './initialise.ts';
+/** Multi-layer perceptrons. */
+import { input, linear, relu, type Tensor, tanh } from '../engine/index.ts';
+import { type Initialise, orthogonal, zeros } from './initialise.ts';
 import type { ParameterSpec } from './parameters.ts';
 
 /** A network: what it learns, and how it maps a traced tensor. Its parameters are inputs of the graph, by name. */
@@ -39,33 +39,5 @@ export function mlp(name: string, options: MlpOptions): Network {
         const y = linear(h, input(x.graph, weight, shape), input(x.graph, bias, [shape[0]]));
         return i === layers.length - 1 ? y : activations[activation](y);
       }, x),
-  };
-}
-
-/** `members` perceptrons of one shape in one batched product: [n, in] or [members, n, in] → [members, n, out]. */
-export function mlpEnsemble(name: string, members: number, options: MlpOptions): Network {
-  const { sizes, activation = 'tanh', hidden = orthogonal(Math.SQRT2), last = orthogonal() } = options;
-  const layers = sizes.slice(1).map((out, i) => ({
-    weight: `${name}.${i}.weight`,
-    bias: `${name}.${i}.bias`,
-    shape: [members, out, sizes[i]],
-    initialise: stacked(i === sizes.length - 2 ? last : hidden),
-  }));
-  return {
-    parameters: layers.flatMap(({ weight, bias, shape, initialise }) => [
-      { name: weight, shape, initialise },
-      { name: bias, shape: [members, 1, shape[1]], initialise: zeros },
-    ]),
-    apply: (x) =>
-      layers.reduce(
-        (h, { weight, bias, shape }, i) => {
-          const y = add(
-            matmul(h, input(x.graph, weight, shape), { transposeB: true }),
-            input(x.graph, bias, [members, 1, shape[1]]),
-          );
-          return i === layers.length - 1 ? y : activations[activation](y);
-        },
-        x.shape.length === 3 ? x : reshape(x, [1, ...x.shape]),
-      ),
   };
 }
