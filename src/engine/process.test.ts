@@ -109,7 +109,7 @@ describe('what native code holds on to', () => {
         if (p !== one) p.release();
       };
       const rss = () => { globalThis.gc(); globalThis.gc(); return process.memoryUsage().rss / 2 ** 20; };
-      for (let i = 0; i < 600; i++) cycle(1 + i);
+      for (let i = 0; i < 300; i++) cycle(1 + i);
       const before = rss();
       for (let i = 0; i < ${times}; i++) cycle(1000 + i);
       const grown = rss() - before;
@@ -124,19 +124,20 @@ describe('what native code holds on to', () => {
 });
 
 const onLinux = it.skipIf(process.platform !== 'linux');
-onLinux('twenty sessions share the threads of one pool', () => {
+onLinux('forty sessions share the threads of one pool', () => {
   const printed = child.run(
     `
     import { readFileSync } from 'node:fs';
     const { trace, input, matmul } = engine;
     const threads = () => Number(/Threads:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
     const counts = [];
-    for (let i = 1; i <= 20; i++) {
-      const p = trace((g) => ({ y: matmul(input(g, 'x', [200, 200]), input(g, 'w', [200, 200]), { scale: 1 / i }) }));
+    for (let i = 1; i <= 40; i++) {
+      const build = (g) => ({ y: matmul(input(g, 'x', [200, 200]), input(g, 'w', [200, 200]), { scale: 1 / i }) });
+      const p = trace(build, { singleThread: i > 20 });
       p.run({ x: new Float32Array(40000), w: new Float32Array(40000) });
       counts.push(threads());
     }
-    console.log(counts[19] - counts[0], engine.runtime().threads);`,
+    console.log(counts[39] - counts[0], engine.runtime().threads);`,
     { env: { HEED_THREADS: '3' } },
   );
   expect(printed).toBe('0 3\n');
@@ -171,7 +172,7 @@ describe('bits', () => {
       return { loss, dt, dw, dg, tiny, all: sum(attention, { axes: [0] }) };
     });
     const feeds = { table: numbers(50 * 256), w: numbers(65536), gain: numbers(256), seed: 11,
-      ids: Int32Array.from({ length: 3000 }, (_, i) => (i * i) % 50) };
+      ids: Int32Array.from({ length: 1200 }, (_, i) => (i * i) % 50) };
     for (let turn = 0; turn < 3; turn++) {
       const out = p.run(feeds);
       console.log(Object.keys(out).map((k) => digest(out[k])).join(' '));

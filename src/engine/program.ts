@@ -246,8 +246,10 @@ function createBinding(
   ];
   const handles = values.map((value) => value.handle);
   const pointer = out('CreateIoBinding', session.pointer);
-  program.inputs.forEach(({ name }, i) => check(api.BindInput(pointer, name, handles[i])));
-  program.outputs.forEach(({ name }, i) => check(api.BindOutput(pointer, name, handles[program.inputs.length + i])));
+  for (const [i, { name }] of program.inputs.entries()) check(api.BindInput(pointer, name, handles[i]));
+  for (const [i, { name }] of program.outputs.entries()) {
+    check(api.BindOutput(pointer, name, handles[program.inputs.length + i]));
+  }
   let live: { values: Value[]; users: number } | undefined = { values, users: 1 };
   const alive = () => {
     if (!live || isReleased()) {

@@ -155,6 +155,16 @@ describe('functions of one tensor', () => {
     );
   });
 
+  it('logSigmoid and its gradient are exact where the sigmoid is small', () => {
+    const x = of([5], [-25, -15, -5, 5, 15]);
+    const value = evaluate(({ x }) => logSigmoid(x), { x });
+    const slope = evaluate(({ x }) => gradients(sum(logSigmoid(x)), [x])[0], { x });
+    for (const [i, v] of x.data.entries()) {
+      expect(value[i] / -Math.log1p(Math.exp(-v))).toBeCloseTo(1, 6);
+      expect(slope[i] / logistic(-v)).toBeCloseTo(1, 5);
+    }
+  });
+
   it('have the usual gradient at their kinks', () => {
     const slope = (op: (x: Tensor) => Tensor, data: number[]) =>
       evaluate(({ x }) => gradients(sum(op(x)), [x])[0], { x: of([data.length], data) });

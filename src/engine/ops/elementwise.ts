@@ -143,9 +143,10 @@ export const cos = (x: Tensor): Tensor => unary('Cos', x, (dy) => neg(mul(dy, si
 export const erf = (x: Tensor): Tensor =>
   unary('Erf', x, (dy) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))));
 export const tanh = (x: Tensor): Tensor => unary('Tanh', x, (dy, y) => mul(dy, sub(1, square(y))));
+/** 1/(1 + e⁻ˣ). ONNX Runtime's is 10⁻⁵ off, of the value, at −5, and 0 below −18: exp(logSigmoid(x)) is exact there. */
 export const sigmoid = (x: Tensor): Tensor => unary('Sigmoid', x, (dy, y) => mul(dy, mul(y, sub(1, y))));
 /** log(1 + eˣ), without overflow. */
-export const softplus = (x: Tensor): Tensor => unary('Softplus', x, (dy) => mul(dy, sigmoid(x)));
+export const softplus = (x: Tensor): Tensor => unary('Softplus', x, (dy, y) => mul(dy, exp(sub(x, y))));
 /** log σ(x), without overflow. */
 export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
 export const relu = (x: Tensor): Tensor => unary('Relu', x, (dy) => where(greater(x, 0), dy, scalar(dy, 0)));

@@ -4,9 +4,9 @@
  */
 import { HeedError } from '../../error.ts';
 import { product, type Shape } from '../dims.ts';
-import { checkDtypes, constant, describe, emit, resolve, shapeTensor, type Tensor } from '../graph.ts';
+import { checkDtypes, constant, describe, emit, resolve, type Tensor } from '../graph.ts';
 import { add, cast, greaterOrEqual, mul, where } from './elementwise.ts';
-import { reshape } from './shape.ts';
+import { range, reshape } from './shape.ts';
 
 /** Uniform numbers in [0, 1). `seed` is an int32 scalar input; vary it by step and by place of use (`stream`). */
 export function uniform(seed: Tensor, shape: Shape, stream = 0): Tensor {
@@ -15,9 +15,8 @@ export function uniform(seed: Tensor, shape: Shape, stream = 0): Tensor {
   }
   const { graph } = seed;
   const size = product(resolve(graph, shape));
-  const integer = (value: number, dtype: 'int32' | 'int64' = 'int32') => constant(graph, [value | 0], [], dtype);
-  const count = reshape(shapeTensor(graph, [size]), []);
-  const position = cast(emit('Range', [integer(0, 'int64'), count, integer(1, 'int64')], [size]), 'int32');
+  const integer = (value: number) => constant(graph, [value | 0], [], 'int32');
+  const position = range(graph, size);
   const start = add(mul(seed, integer(0x9e3779b9)), integer(Math.imul(stream + 1, 0x85ebca6b)));
   // splitmix32's finaliser; int32 products wrap, shifts and xors need uint32
   let x = add(mul(position, integer(0x9e3779b1)), start);

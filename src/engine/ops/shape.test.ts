@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { at, checkGradient, checkOp, evaluate, fill, numbers, of } from '../../../test/support/gradients.ts';
 import {
+  add,
   concat,
   expand,
   gradients,
   input,
+  lessOrEqual,
   mul,
+  range,
   reshape,
   type Shape,
   slice,
@@ -174,6 +177,22 @@ describe('slice', () => {
     checkOp(tail, inputs, c, { wrt: ['c'] });
     const head = (t: Record<string, Tensor>) => slice(three(t), 0, size(t.a), size(joined(t)));
     checkOp(head, inputs, b, { wrt: ['b'] });
+  });
+});
+
+describe('range', () => {
+  it('counts to a number or a symbol, and makes a causal mask', () => {
+    const past = (t: Tensor) => range(t.graph, t.shape[0]);
+    const inputs = { x: numbers([4]) };
+    for (const symbols of [false, true]) {
+      expect(evaluate((t) => past(t.x), inputs, symbols)).toEqual([0, 1, 2, 3]);
+      const causal = (t: Record<string, Tensor>) => lessOrEqual(unsqueeze(past(t.x), 0), unsqueeze(past(t.x), 1));
+      const mask = [1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 1];
+      expect(evaluate(causal, inputs, symbols)).toEqual(mask);
+    }
+    const fixed = trace((g) => ({ y: range(g, 'n'), z: add(input(g, 'x', ['n']), 1) }), { dims: { n: 3 } });
+    expect(Array.from(fixed.run({ x: [1, 2, 3] }).y, Number)).toEqual([0, 1, 2]);
+    fixed.release();
   });
 });
 

@@ -11,7 +11,7 @@ import {
   sameShape,
   subtractDims,
 } from '../dims.ts';
-import { constant, describe, emit, emitMany, resolve, shapeTensor, type Tensor } from '../graph.ts';
+import { constant, describe, emit, emitMany, type Graph, resolve, shapeTensor, type Tensor } from '../graph.ts';
 
 /** The axis counted from the front. */
 export const axisOf = (op: string, x: Tensor, axis: number): number => {
@@ -140,6 +140,15 @@ export function split(x: Tensor, into: Shape, axis: number): Tensor[] {
 export function zeros(like: Tensor): Tensor {
   const zero = constant(like.graph, [0], [], like.dtype);
   return like.shape.length === 0 ? zero : emit('Expand', [zero, shapeTensor(like.graph, like.shape)], like.shape);
+}
+
+/** 0, 1, …, size − 1 as int32: positions, and by comparing two of them a causal mask. */
+export function range(graph: Graph, size: Dim): Tensor {
+  const [length] = resolve(graph, [size]);
+  const bound = (n: number) => constant(graph, [n], [], 'int64');
+  const end = typeof length === 'number' ? bound(length) : reshape(shapeTensor(graph, [length]), []);
+  const indices = emit('Range', [bound(0), end, bound(1)], [length]);
+  return emit('Cast', [indices], [length], { attributes: { to: 6 }, dtype: 'int32' });
 }
 
 /** Elements [start, end) along an axis. A negative bound counts from the end; a symbolic axis needs `end` symbolic too. */
