@@ -31,7 +31,7 @@ import {
   mlp,
 } from '../nn/index.ts';
 import { orthogonal, zeros } from '../nn/initialise.ts';
-import { type ChoiceModel, choiceLosses, type Distribution } from '../preference/index.ts';
+import { type ChoiceModel, choiceLoss, choiceLosses, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { createRewardInputs, joinSegments, type ObservationScale, type Steps } from './reward-inputs.ts';
 import type { Experience, Segment } from './segments.ts';
@@ -229,9 +229,9 @@ export function createRewardEnsemble(
   }
 
   function fit(labelled: readonly Labelled[], { first }: { first: boolean }): Fit {
-    const heldOut = Math.floor(labelled.length * options.validation);
-    // Which comparisons are held out depends on their place alone, so that they stay so from fit to fit.
-    const isHeldOut = (i: number) => heldOut > 0 && i % Math.round(1 / options.validation) === 0;
+    // Which comparisons are held out depends on their place alone, so that none is ever trained on.
+    const every = Math.round(1 / options.validation);
+    const isHeldOut = (i: number) => i % every === every - 1;
     const training = labelled.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = labelled.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
     const features = labelled.map(({ segments }) => segments.map(inputs.ofSegment));
@@ -303,8 +303,7 @@ export function createRewardEnsemble(
     which.forEach((i, at) => {
       const [p, q] = labelled[i].choice;
       const difference = meanOf(first, at) - meanOf(second, at);
-      const d = difference / choiceModel.scale;
-      loss += p * Math.log1p(Math.exp(-d)) + q * Math.log1p(Math.exp(d));
+      loss += choiceLoss(choiceModel, difference, 0, [p, q]);
       if (p === q) return;
       decided++;
       if (difference !== 0 && difference > 0 === p > q) right++;

@@ -1,0 +1,388 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { expectClose } from '../../test/support/gradients.ts';
+import type { Space } from '../env/index.ts';
+import { type ChoiceModel, choiceModelSchema, choices, type Distribution } from '../preference/index.ts';
+import { random } from '../random.ts';
+import { createRewardEnsemble, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
+import type { Steps } from './reward-inputs.ts';
+import type { Experience, Segment } from './segments.ts';
+
+const WINDOW = 6;
+const SIZE = 3;
+const discrete: Space = { kind: 'discrete', n: 2 };
+
+const made: { release(): void }[] = [];
+afterEach(() => {
+  for (const part of made.splice(0)) part.release();
+});
+
+function create(
+  options: Partial<RewardOptions> = {},
+  { model = {} as Partial<ChoiceModel>, seed = 0, actionSpace = discrete, rows = 64 } = {},
+) {
+  const ensemble = createRewardEnsemble(
+    { observationSize: SIZE, actionSpace },
+    rewardSchema.parse({ hidden: [16], ...options }),
+    choiceModelSchema.parse(model),
+    { window: WINDOW, rows, seed },
+  );
+  made.push(ensemble);
+  return ensemble;
+}
+
+const rng = random(0, 'reward-ensemble.test');
+const WEIGHTS = [1, -0.5, 0.25];
+/** What is to be learnt: linear in the observation, and the second action pays. */
+const trueReward = (observation: ArrayLike<number>, action: number) =>
+  WEIGHTS.reduce((sum, w, j) => sum + w * observation[j], 0) + 0.5 * action;
+
+function segment({ length = WINDOW, terminated = false, level = 0 } = {}): Segment {
+  const observations = Float32Array.from({ length: length * SIZE }, () => rng.normal() + level);
+  const actions = Float32Array.from({ length }, () => rng.integer(2));
+  return {
+    length,
+    observations,
+    actions,
+    nextObservations: observations.map((x) => x + rng.normal()),
+    rewards: Float32Array.from({ length }, (_, t) => trueReward(observations.subarray(t * SIZE), actions[t])),
+    terminated,
+  };
+}
+
+const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
+const better = (a: Segment, b: Segment): Distribution => (returnOf(a) > returnOf(b) ? choices.first : choices.second);
+const labelled = (count: number, choose: (a: Segment, b: Segment) => Distribution = better): Labelled[] =>
+  Array.from({ length: count }, () => {
+    const segments = [segment(), segment()] as const;
+    return { segments, choice: choose(...segments) };
+  });
+const flipped = ({ segments, choice: [p, q] }: Labelled): Labelled => ({ segments, choice: [q, p] });
+const coin = (): Distribution => (rng.uniform() < 0.5 ? choices.first : choices.second);
+
+const parametersOf = (ensemble: ReturnType<typeof create>) => structuredClone(ensemble.save().tensors);
+const stepsOf = (count: number): Steps => {
+  const { observations, actions, nextObservations } = segment({ length: count });
+  return { observations, actions, nextObservations, terminated: new Uint8Array(count) };
+};
+
+describe('a fit', () => {
+  it('learns a known reward from comparisons alone', () => {
+    const ensemble = create({ output: 'linear', weightDecay: 0.1, firstSteps: 300 });
+    const fit = ensemble.fit(labelled(300), { first: true });
+    expect(fit.trainAccuracy).toBeGreaterThan(0.95);
+    const fresh = labelled(300);
+    const returns = [0, 1].map((side) => ensemble.meanReturns(fresh.map(({ segments }) => segments[side])));
+    const right = fresh.filter(({ choice }, i) => returns[0][i] > returns[1][i] === (choice[0] === 1)).length;
+    expect(right / fresh.length).toBeGreaterThan(0.9);
+  });
+
+  it('learns the opposite from inverted ones, and nothing from ties', () => {
+    const data = labelled(100);
+    const [inverted, tied] = [create(), create({ weightDecay: 0 })];
+    inverted.fit(data.map(flipped), { first: true });
+    const accuracy = (ensemble: typeof inverted) => {
+      const returns = [0, 1].map((side) => ensemble.meanReturns(data.map(({ segments }) => segments[side])));
+      return data.filter(({ choice }, i) => returns[0][i] > returns[1][i] === (choice[0] === 1)).length / data.length;
+    };
+    expect(accuracy(inverted)).toBeLessThan(0.1);
+    const fit = tied.fit(
+      data.map(({ segments }) => ({ segments, choice: choices.tie })),
+      { first: true },
+    );
+    expect(fit.trainAccuracy).toBeNaN(); // none is decided
+    expect(fit.trainLoss).toBeLessThan(Math.LN2 + 0.01);
+  });
+
+  it.each<[string, Partial<ChoiceModel>, Partial<RewardOptions>]>([
+    ['Bradley–Terry', {}, {}],
+    ['a sharp scale', { scale: 0.1 }, {}],
+    ['a discount', { discount: 0.5 }, {}],
+    ['an error rate', { errorRate: 0.2 }, {}],
+    ['a hinge', { kind: 'hinge', scale: 0.5 }, {}],
+    [
+      'a linear output with a terminal head that sees changes',
+      {},
+      { output: 'linear', terminalHead: true, change: true },
+    ],
+  ])('trains on what it predicts, padding left out: %s', (_, model, options) => {
+    // one member and one comparison: the loss trained on is the loss of the predicted returns
+    const pairs: [Segment, Segment][] = [
+      [segment({ length: 2, terminated: true }), segment({ level: 1 })],
+      [segment(), segment({ length: 1 })],
+      [segment({ terminated: true }), segment({ length: 4, terminated: true })],
+    ];
+    for (const segments of pairs) {
+      const ensemble = create({ members: 1, lastGain: 1, learningRate: 1e-12, steps: 1, ...options }, { model });
+      const fit = ensemble.fit([{ segments, choice: [0.75, 0.25] }], { first: false });
+      expect(fit.loss).toBeCloseTo(fit.trainLoss, 5);
+    }
+  });
+
+  it('stays finite where predictions are far apart', () => {
+    const ensemble = create(
+      { output: 'linear', lastGain: 1000, learningRate: 1e-12, l2: 0.1, validation: 0.5 },
+      { model: { scale: 0.1 } },
+    );
+    const fit = ensemble.fit(labelled(10), { first: true });
+    expect([fit.trainLoss, fit.validationLoss, fit.loss].every(Number.isFinite)).toBe(true);
+  });
+
+  it('takes as many steps as it is told, or stops at the coverage it is told', () => {
+    const data = labelled(40);
+    expect(create({ firstSteps: 70, steps: 30 }).fit(data, { first: true }).steps).toBe(70);
+    expect(create({ firstSteps: 70, steps: 30 }).fit(data, { first: false }).steps).toBe(30);
+    const fit = create({ firstSteps: 2000, coverage: 0.9, weightDecay: 0 }).fit(data, { first: true });
+    expect(fit.trainAccuracy).toBeGreaterThanOrEqual(0.9);
+    expect(fit.steps).toBeLessThan(500);
+    expect(fit.steps % 10).toBe(0);
+  });
+});
+
+describe('members', () => {
+  it('start apart, and see the same comparisons', () => {
+    const ensemble = create({ members: 4, weightDecay: 0 });
+    const steps = stepsOf(10);
+    const before = ensemble.predict(steps);
+    for (const m of [1, 2, 3]) expect(before[m]).not.toEqual(before[0]);
+    ensemble.fit(labelled(1), { first: true });
+    ensemble.predict(steps).forEach((member, m) => {
+      expect(member).not.toEqual(before[m]);
+    });
+  });
+
+  it('with bootstrap, those whose resampling lacks a comparison learn nothing from it', () => {
+    const ensemble = create({ members: 16, weightDecay: 0, bootstrap: true, firstSteps: 5 });
+    const steps = stepsOf(10);
+    const before = ensemble.predict(steps);
+    ensemble.fit(labelled(1), { first: true });
+    const after = ensemble.predict(steps);
+    const untouched = after.filter((member, m) => member.every((r, i) => r === before[m][i])).length;
+    expect(untouched).toBeGreaterThan(1); // a share 1/e of 16
+    expect(untouched).toBeLessThan(12);
+  });
+
+  it('of other seeds are others', () => {
+    const steps = stepsOf(10);
+    expect(create({}, { seed: 1 }).predict(steps)).not.toEqual(create({}, { seed: 2 }).predict(steps));
+    expect(create({}, { seed: 1 }).predict(steps)).toEqual(create({}, { seed: 1 }).predict(steps));
+  });
+});
+
+describe('validation', () => {
+  it.each([0.1, 0.25, 0.5])('a share of %d is never trained on, not even before there were enough', (validation) => {
+    const data = labelled(40);
+    const held = data.map((_, i) => i % Math.round(1 / validation) === Math.round(1 / validation) - 1);
+    const train = (given: Labelled[]) => {
+      const ensemble = create({ validation, firstSteps: 20, steps: 20 });
+      const fits = [1, 3, 9, 40].map((n, i) => ensemble.fit(given.slice(0, n), { first: i === 0 }));
+      return { parameters: parametersOf(ensemble), fit: fits[3] };
+    };
+    const plain = train(data);
+    const other = train(data.map((c, i) => (held[i] ? flipped(c) : c)));
+    expect(other.parameters).toEqual(plain.parameters);
+    expect(other.fit.trainAccuracy).toBe(plain.fit.trainAccuracy);
+    expect(other.fit.validationAccuracy).toBeCloseTo(1 - plain.fit.validationAccuracy, 12);
+    const first = held.indexOf(false);
+    expect(train(data.map((c, i) => (i === first ? flipped(c) : c))).parameters).not.toEqual(plain.parameters);
+  });
+
+  it('raises l2 where the loss held out is far above that trained on, lowers it where it is not', () => {
+    const options = { validation: 0.5, l2: 0.001, weightDecay: 0 };
+    const overfitted = create({ ...options, firstSteps: 600 }).fit(labelled(20, coin), { first: true });
+    expect(overfitted.validationLoss / overfitted.trainLoss).toBeGreaterThan(1.5);
+    expect(overfitted.l2).toBeCloseTo(0.0015, 9);
+    const begun = create({ ...options, firstSteps: 1, learningRate: 1e-9 }).fit(labelled(20), { first: true });
+    expect(begun.validationLoss / begun.trainLoss).toBeLessThan(1.1);
+    expect(begun.l2).toBeCloseTo(0.001 / 1.5, 9);
+  });
+
+  it('without it, l2 stays, and keeps weights small', () => {
+    const data = labelled(50);
+    const [free, held] = [0, 0.1].map((l2) => {
+      const ensemble = create({ l2, weightDecay: 0 });
+      expect(ensemble.fit(data, { first: true }).l2).toBe(l2);
+      return ensemble.save().tensors['reward.0.0.weight'].data as Float32Array;
+    });
+    const squares = (x: Float32Array) => x.reduce((a, b) => a + b * b, 0);
+    expect(squares(held)).toBeLessThan(squares(free) / 2);
+  });
+});
+
+describe('the terminal head', () => {
+  const ended = (count: number) => {
+    // to end the task is good, and nothing else matters
+    const pair = (): Labelled => ({ segments: [segment({ terminated: true }), segment()], choice: choices.first });
+    return Array.from({ length: count }, pair);
+  };
+
+  it('moves the reward of steps that end the task, and of no other', () => {
+    const ensemble = create({ terminalHead: true, output: 'linear', constant: 0 });
+    ensemble.fit(ended(60), { first: true });
+    const steps = stepsOf(20);
+    const [before, after] = [new Uint8Array(20), Uint8Array.from({ length: 20 }, (_, i) => Number(i % 4 === 0))].map(
+      (terminated) => ensemble.predict({ ...steps, terminated }),
+    );
+    before.forEach((member, m) => {
+      member.forEach((reward, i) => {
+        if (i % 4 === 0) expect(after[m][i]).toBeGreaterThan(reward + 1);
+        else expect(after[m][i]).toBe(reward);
+      });
+    });
+  });
+
+  it('is all that tells them apart, unless changes are seen', () => {
+    const steps = stepsOf(4);
+    const both = (options: Partial<RewardOptions>) => {
+      const ensemble = create(options);
+      return [0, 1].map((end) => ensemble.predict({ ...steps, terminated: new Uint8Array(4).fill(end) }));
+    };
+    const [going, ending] = both({});
+    expect(ending).toEqual(going);
+    const [seenGoing, seenEnding] = both({ change: true });
+    expect(seenEnding).not.toEqual(seenGoing);
+  });
+});
+
+describe('the learnt constant', () => {
+  const longer = (): Labelled => ({ segments: [segment({ length: 2 }), segment()], choice: choices.second });
+  const constantOf = (ensemble: ReturnType<typeof create>) => [
+    ...(ensemble.save().tensors['reward.constant'].data as Float32Array),
+  ];
+
+  it('takes the sign that makes longer clips the better or the worse, in every member', () => {
+    const data = Array.from({ length: 20 }, longer);
+    const [liked, disliked] = [create(), create()];
+    liked.fit(data, { first: true });
+    disliked.fit(data.map(flipped), { first: true });
+    for (const c of constantOf(liked)) expect(c).toBeGreaterThan(0);
+    for (const c of constantOf(disliked)) expect(c).toBeLessThan(0);
+  });
+
+  it('does not decay with the weights', () => {
+    const ensemble = create({ weightDecay: 100, output: 'linear' });
+    const data = Array.from({ length: 20 }, longer);
+    expect(ensemble.fit(data, { first: true }).trainAccuracy).toBe(1);
+    const weights = ensemble.save().tensors['reward.0.0.weight'].data as Float32Array;
+    expect(Math.max(...weights.map(Math.abs))).toBeLessThan(0.05);
+    for (const c of constantOf(ensemble)) expect(c).toBeGreaterThan(0.02);
+  });
+
+  it('is none where its weight is 0', () => {
+    expect(create({ constant: 0 }).save().tensors).not.toHaveProperty('reward.constant');
+  });
+});
+
+it('sums a segment’s predicted rewards, discounted from its start', () => {
+  const ensemble = create({}, { model: { discount: 0.5 }, rows: 4 }); // steps are predicted four at a time
+  const segments = [segment(), segment({ length: 1 }), segment({ length: 3 })];
+  const returns = ensemble.segmentReturns(segments);
+  segments.forEach(({ observations, actions, nextObservations, length }, i) => {
+    const rewards = ensemble.predict({ observations, actions, nextObservations, terminated: new Uint8Array(length) });
+    rewards.forEach((member, m) => {
+      expect(returns[m][i]).toBeCloseTo(
+        member.reduce((sum, r, t) => sum + r * 0.5 ** t, 0),
+        5,
+      );
+    });
+  });
+  const means = segments.map((_, i) => returns.reduce((sum, member) => sum + member[i], 0) / ensemble.members);
+  expectClose(ensemble.meanReturns(segments), means, 1e-6);
+});
+
+it('sees observations in units of their deviation, and box actions within their bounds', () => {
+  const actionSpace: Space = { kind: 'box', low: Float32Array.of(-1), high: Float32Array.of(2) };
+  const ensemble = create({ lastGain: 1 }, { actionSpace });
+  const steps = { ...stepsOf(8), actions: Float32Array.of(-9, -1, 0, 1, 2, 2.5, 100, 0.5) };
+  const plain = ensemble.predict(steps);
+  const clipped = ensemble.predict({ ...steps, actions: steps.actions.map((a) => Math.max(-1, Math.min(2, a))) });
+  expect(clipped).toEqual(plain);
+  ensemble.setScale({ mean: [10, 20, 30], variance: [4, 4, 4] });
+  const moved = steps.observations.map((x, i) => 2 * x + [10, 20, 30][i % 3]);
+  ensemble.predict({ ...steps, observations: moved }).forEach((member, m) => {
+    expectClose(member, plain[m], 1e-4);
+  });
+});
+
+describe('what the policy is given', () => {
+  const [count, capacity, held, oldest] = [2, 30, 30, 7];
+  const steps = stepsOf(held * count);
+  const terminated = Uint8Array.from({ length: held * count }, (_, i) => Number(i % 11 === 0));
+  const experience = { ...steps, terminated, count, capacity, held, oldest } as unknown as Experience;
+  const DISCOUNT = 0.9;
+  const given = (options: Partial<RewardOptions>) => {
+    const ensemble = create(options);
+    ensemble.fit(labelled(20), { first: true });
+    ensemble.normalise(experience, DISCOUNT);
+    const out = new Float32Array(held * count);
+    ensemble.reward({ ...steps, terminated }, out);
+    return { ensemble, out };
+  };
+  const mean = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0) / x.length;
+  const rms = (x: ArrayLike<number>) => Math.sqrt(mean(Array.from(x, (v) => v * v)));
+
+  it.each([1, 3])('scale: a root mean square of %d, and the zero where it was', (deviation) => {
+    const { ensemble, out } = given({ members: 1, deviation });
+    expect(rms(out)).toBeCloseTo(deviation, 5);
+    const [plain] = ensemble.predict({ ...steps, terminated });
+    out.forEach((r, i) => {
+      expect(r / plain[i]).toBeCloseTo(out[0] / plain[0], 3);
+    });
+  });
+
+  it('zero-mean: no mean, and unit deviation', () => {
+    const { out } = given({ members: 1, normalise: 'zero-mean' });
+    expect(mean(out)).toBeCloseTo(0, 5);
+    expect(rms(out)).toBeCloseTo(1, 5);
+  });
+
+  it.each(['scale', 'zero-mean'] as const)('by return, %s: a discounted return of that deviation', (normalise) => {
+    const { out } = given({ members: 1, scaleBy: 'return', deviation: 3, normalise });
+    const returns: number[] = [];
+    for (let n = 0; n < count; n++) {
+      for (let t = 0, running = 0; t < held; t++) {
+        const i = ((oldest + t) % capacity) * count + n; // in the order lived, round the end of the ring
+        running = DISCOUNT * running + out[i];
+        returns.push(running);
+        if (terminated[i]) running = 0;
+      }
+    }
+    const average = mean(returns);
+    expect(rms(returns.map((r) => r - average))).toBeCloseTo(3, 3);
+  });
+
+  it('is the mean of members, each normalised on its own', () => {
+    const { ensemble, out } = given({ members: 3, normalise: 'zero-mean', lastGain: 1 });
+    const members = ensemble.predict({ ...steps, terminated });
+    const expected = Array.from(out, (_, i) =>
+      mean(
+        members.map((member) => {
+          const average = mean(member);
+          return (member[i] - average) / rms(member.map((r) => r - average));
+        }),
+      ),
+    );
+    expectClose(out, expected, 1e-4);
+  });
+});
+
+it('goes on from a checkpoint as if it had never stopped', () => {
+  const options: Partial<RewardOptions> = {
+    validation: 0.25,
+    l2: 0.01,
+    bootstrap: true,
+    terminalHead: true,
+    change: true,
+  };
+  const data = labelled(30);
+  const whole = create(options);
+  whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9] });
+  whole.fit(data.slice(0, 20), { first: true });
+  const { state, tensors } = whole.save();
+  const saved = structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors });
+  const resumed = create(options);
+  resumed.fit(data, { first: true }); // whatever it knew before is forgotten
+  resumed.restore(saved.state, saved.tensors);
+  expect(resumed.fit(data, { first: false })).toEqual(whole.fit(data, { first: false }));
+  expect(parametersOf(resumed)).toEqual(parametersOf(whole));
+  expect(resumed.save().state).toEqual(whole.save().state);
+});
