@@ -391,6 +391,16 @@ function checkSettings(options: LearnOptions, maxEpisodeSteps: number): void {
       },
     );
   }
+  if (
+    options.labels > 0 &&
+    options.reward.members < 2 &&
+    options.query.rule === 'disagreement' &&
+    options.query.share > 0
+  ) {
+    throw new HeedError('one member cannot disagree with itself, so that no query can be chosen by disagreement', {
+      hint: 'give --reward.members 3, or --query.rule entropy or random',
+    });
+  }
   if (options.randomSteps >= options.steps) {
     throw new HeedError(`${options.randomSteps} random steps leave none of ${options.steps} for learning`, {
       hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,

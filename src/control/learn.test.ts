@@ -1,0 +1,360 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
+import { createLearner, type Learner, type LearnStep, learnFromPreferences, learnOptions } from './learn.ts';
+import type { LearnInput } from './options.ts';
+import type { Segment } from './segments.ts';
+
+const made: Learner[] = [];
+afterEach(() => {
+  for (const learner of made.splice(0)) learner.release();
+});
+
+/** Ten iterations, the first two of them random; twelve labels in four rounds. */
+const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
+  env,
+  steps: 1280,
+  labels: 12,
+  randomSteps: 256,
+  evaluations: 0,
+  episodes: 2,
+  renormalise: 2,
+  ...more,
+  segment: { window: 10, shortest: 0.5, memory: 600, fewest: 20, candidates: 3, anchored: 0.3, ...more.segment },
+  schedule: { rounds: 3, until: 0.7, ...more.schedule },
+  reward: { hidden: [16], firstSteps: 20, steps: 10, ...more.reward },
+  ppo: {
+    environments: 4,
+    horizon: 32,
+    minibatch: 64,
+    epochs: 2,
+    hidden: [16],
+    normaliseObservations: true,
+    ...more.ppo,
+  },
+});
+
+function start(given: LearnInput, teacher?: Teacher<Segment>): Learner {
+  const learner = createLearner(given, { teacher });
+  made.push(learner);
+  return learner;
+}
+
+async function finish(learner: Learner): Promise<LearnStep[]> {
+  const steps: LearnStep[] = [];
+  do steps.push(await learner.next());
+  while (!steps.at(-1)!.done);
+  return steps;
+}
+
+const parametersOf = (learner: Learner) => structuredClone(learner.save().tensors);
+/** All that happened, without the episodes, which a resumed run knows only as far as its checkpoint. */
+const told = (steps: LearnStep[]) =>
+  steps.map((step) => ({
+    ...step,
+    asked: step.asked.map(({ segments, ...asked }) => ({
+      ...asked,
+      segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
+    })),
+  }));
+const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ asked }) => asked);
+
+const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
+const best = ({ options: [a, b] }: Question<Segment>): Choice =>
+  returnOf(a) === returnOf(b) ? choices.tie : returnOf(a) > returnOf(b) ? choices.first : choices.second;
+const someone = (answer: Teacher<Segment>['answer']): Teacher<Segment> => ({ name: 'someone', answer });
+/** Answers each question alone. */
+const answering = (choose: (question: Question<Segment>) => Answer['choice']) =>
+  someone((questions) => questions.map((question) => ({ id: question.id, choice: choose(question) })));
+const later = () => new Promise((resolve) => setImmediate(resolve));
+
+const environments: [string, LearnInput][] = [
+  ['CartPole-v1', tiny('CartPole-v1')],
+  [
+    'LunarLander-v3',
+    tiny('LunarLander-v3', {
+      reward: { terminalHead: true, change: true, validation: 0.25, l2: 0.01, bootstrap: true },
+    }),
+  ],
+  [
+    'Pendulum-v1',
+    tiny('Pendulum-v1', { teacher: 'stochastic:0.5', reward: { normalise: 'zero-mean', scaleBy: 'return' } }),
+  ],
+];
+
+describe.each(environments)('%s', (_, given) => {
+  it('is learnt the same from the same seed, and otherwise from another', async () => {
+    const [one, same, other] = [0, 0, 1].map((seed) => start({ ...given, seed }));
+    const steps = await finish(one);
+    expect(questionsOf(steps)).toHaveLength(12);
+    expect(told(await finish(same))).toEqual(told(steps));
+    expect(parametersOf(same)).toEqual(parametersOf(one));
+    await finish(other);
+    expect(parametersOf(other)).not.toEqual(parametersOf(one));
+  });
+
+  it('goes on from a checkpoint of any iteration as if it had never stopped', async () => {
+    const whole = start(given);
+    const checkpoints: ReturnType<Learner['save']>[] = [];
+    const steps: LearnStep[] = [];
+    do {
+      const { state, tensors } = whole.save();
+      checkpoints.push(structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors }));
+      steps.push(await whole.next());
+    } while (!steps.at(-1)!.done);
+    expect(checkpoints).toHaveLength(10);
+    const parameters = parametersOf(whole);
+    for (const [iteration, checkpoint] of checkpoints.entries()) {
+      const resumed = start(given);
+      if (iteration % 2) await resumed.next(); // whatever it knew before is forgotten
+      resumed.restore(checkpoint);
+      expect(told(await finish(resumed)), `from iteration ${iteration}`).toEqual(told(steps.slice(iteration)));
+      expect(parametersOf(resumed), `from iteration ${iteration}`).toEqual(parameters);
+      expect(resumed.compareRewards(10)).toEqual(whole.compareRewards(10));
+    }
+  });
+});
+
+describe('a learner', () => {
+  const given = tiny('CartPole-v1');
+
+  it('asks when the schedule says, explores first, and says what it did', async () => {
+    const steps = await finish(start({ ...given, evaluations: 2 }));
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 10 }, (_, i) => 128 * (i + 1)));
+    expect(steps.map(({ asked }) => asked.length)).toEqual([0, 3, 0, 3, 0, 3, 3, 0, 0, 0]);
+    expect(steps.map(({ labels }) => labels)).toEqual([0, 3, 3, 6, 6, 9, 12, 12, 12, 12]);
+    expect(steps.map(({ ppo }) => ppo !== undefined)).toEqual([false, false, ...new Array(8).fill(true)]);
+    expect(steps.map(({ fit }) => fit?.steps)).toEqual([
+      undefined,
+      20,
+      undefined,
+      10,
+      undefined,
+      10,
+      10,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(steps.map(({ evaluation }) => evaluation !== undefined).flatMap((yes, i) => (yes ? [i] : []))).toEqual([
+      4, 9,
+    ]);
+    const asked = questionsOf(steps);
+    expect(asked.map(({ id }) => id)).toEqual(Array.from({ length: 12 }, (_, i) => `q${i}`));
+    expect(asked.slice(0, 3).every(({ predicted }) => Number.isNaN(predicted))).toBe(true); // nothing is known yet
+    expect(asked.slice(3).every(({ predicted }) => predicted > 0 && predicted < 1)).toBe(true);
+    for (const { segments } of asked) {
+      for (const { length } of segments) expect(length).toBeLessThanOrEqual(10);
+    }
+  });
+
+  it('counts as right what the ensemble predicted before it learnt of the answer', async () => {
+    const steps = await finish(start(given));
+    const decided = questionsOf(steps).filter(
+      ({ predicted, choice }) => !Number.isNaN(predicted) && choice[0] !== choice[1],
+    );
+    const right = decided.filter(({ predicted, choice }) => predicted > 0.5 === choice[0] > choice[1]);
+    expect(decided.length).toBeGreaterThan(2);
+    expect(steps.at(-1)!.accuracy).toBe(right.length / decided.length);
+  });
+
+  it('never learns from the environment’s reward', async () => {
+    // the same answers, whatever the segments paid: a teacher that looks at lengths alone
+    const blind = answering(({ options: [a, b] }) =>
+      a.length === b.length ? choices.tie : a.length > b.length ? choices.first : choices.second,
+    );
+    const seeing = start(given, blind);
+    const paid = createLearner(given, {
+      teacher: blind,
+      makeEnvironment() {
+        const environment = makeEnvironment('CartPole-v1');
+        return {
+          ...environment,
+          step: (action, observation) => ({ ...environment.step(action, observation), reward: action[0] * 100 - 7 }),
+        };
+      },
+    });
+    made.push(paid);
+    await finish(seeing);
+    await finish(paid);
+    for (const [name, tensor] of Object.entries(parametersOf(seeing))) {
+      if (!name.endsWith('rewards')) expect(parametersOf(paid)[name], name).toEqual(tensor);
+    }
+  });
+
+  it('learns nothing without labels, and gets to its end', async () => {
+    const learner = start({ ...given, labels: 0 });
+    const before = parametersOf(learner);
+    const steps = await finish(learner);
+    expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, step: 1280 });
+    expect(questionsOf(steps)).toEqual([]);
+    expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
+    const after = parametersOf(learner);
+    for (const name of Object.keys(before).filter((n) => n.startsWith('reward.'))) {
+      expect(after[name], name).toEqual(before[name]);
+    }
+  });
+
+  it('ends at an aborted signal', async () => {
+    const controller = new AbortController();
+    let steps = 0;
+    for await (const { done } of learnFromPreferences(given, { signal: controller.signal })) {
+      expect(done).toBe(false);
+      if (++steps === 3) controller.abort();
+    }
+    expect(steps).toBe(3);
+  });
+});
+
+describe('a teacher', () => {
+  const given = tiny('CartPole-v1');
+
+  it('may be any object, and answer at once or later: what is learnt is the same', async () => {
+    const oracle = start(given);
+    const steps = await finish(oracle);
+    const slow = someone(async function* (questions) {
+      for (const question of questions) {
+        await later();
+        yield { id: question.id, choice: best(question), time: Date.now() };
+      }
+    });
+    const reversed = someone(async function* (questions) {
+      for (const question of [...questions].reverse()) {
+        await later();
+        yield { id: question.id, choice: best(question) };
+      }
+    });
+    for (const teacher of [answering(best), slow, reversed]) {
+      const learner = start(given, teacher);
+      expect(told(await finish(learner))).toEqual(told(steps));
+      expect(parametersOf(learner)).toEqual(parametersOf(oracle));
+    }
+  });
+
+  it('that skips is asked about other pairs, and its labels never exceed what they may be', async () => {
+    let asked = 0;
+    const choosy = answering((question) => (asked++ % 2 ? best(question) : 'skip'));
+    const steps = await finish(start(given, choosy));
+    expect(asked).toBeGreaterThan(12);
+    expect(steps.at(-1)!.labels).toBe(12);
+    expect(steps.map(({ labels }) => labels)).toEqual([0, 3, 3, 6, 6, 9, 12, 12, 12, 12]);
+    expect(new Set(questionsOf(steps).map(({ id }) => id)).size).toBe(12);
+  });
+
+  it('that skips a whole round is asked for its labels in the next', async () => {
+    let rounds = 0;
+    const late = someone((questions) => {
+      rounds++;
+      return questions.map((question) => ({ id: question.id, choice: rounds <= 4 ? 'skip' : best(question) }));
+    });
+    const steps = await finish(start(given, late));
+    expect(steps.map(({ labels }) => labels)).toEqual([0, 0, 0, 6, 6, 9, 12, 12, 12, 12]);
+  });
+
+  it('that always skips, or says nothing, teaches nothing', async () => {
+    for (const teacher of [answering(() => 'skip'), someone(() => [])]) {
+      const steps = await finish(start(given, teacher));
+      expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, accuracy: Number.NaN });
+      expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
+    }
+  });
+
+  it('that finds all incomparable spends its labels, and teaches nothing', async () => {
+    const learner = start(
+      given,
+      answering(() => 'incomparable'),
+    );
+    const steps = await finish(learner);
+    expect(steps.at(-1)!.labels).toBe(12);
+    expect(questionsOf(steps).every(({ choice }) => choice === 'incomparable')).toBe(true);
+    expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
+    expect(learner.save().state.comparisons).toEqual([]);
+  });
+
+  it('that finds some incomparable teaches the others', async () => {
+    let asked = 0;
+    const learner = start(
+      given,
+      answering((question) => (asked++ % 3 ? best(question) : 'incomparable')),
+    );
+    const steps = await finish(learner);
+    expect(steps.at(-1)!.labels).toBe(12);
+    expect(learner.save().state.comparisons).toHaveLength(8);
+  });
+
+  it('that answers what was not asked stops the run', async () => {
+    const confused = someone(() => [{ id: 'q99', choice: choices.first }]);
+    const error = await finish(start(given, confused)).catch((e) => e);
+    expect(error).toBeInstanceOf(HeedError);
+    expect(error.message).toContain("'q99'");
+  });
+
+  it('sees clips with what they are replayed from, and what is typical', async () => {
+    const seen: Question<Segment & { typicalReturn?: number }>[] = [];
+    const watching = someone((questions) => {
+      seen.push(...questions);
+      return questions.map((question) => ({ id: question.id, choice: best(question) }));
+    });
+    await finish(start(given, watching));
+    expect(seen).toHaveLength(12);
+    for (const { options } of seen) {
+      for (const { episode, from, length, typicalReturn } of options) {
+        expect(from! + length).toBeLessThanOrEqual(episode!.length);
+        expect(typicalReturn).toBeCloseTo(10, 5); // of a window of ten steps that pay 1 each
+      }
+    }
+  });
+});
+
+describe('settings', () => {
+  it.each<[string, LearnInput, string]>([
+    ['a segment longer than any episode', { segment: { window: 501 } }, 'longer than any episode'],
+    ['only random steps', { steps: 2000, randomSteps: 2000 }, 'leave none'],
+    ['rounds that do not fit', { schedule: { rounds: 30_000 } }, 'rounds do not fit'],
+    ['a minibatch that does not divide', { ppo: { minibatch: 100 } }, 'does not divide'],
+    ['an unknown environment', { env: 'CartPole-v9' }, 'unknown environment'],
+    ['an unknown teacher', { teacher: 'oracel' }, "no teacher 'oracel'"],
+    ['one member to choose by disagreement', { reward: { members: 1 } }, 'disagree'],
+  ])('%s are refused before anything is run, with a hint', (_, given, message) => {
+    const create = () => start(given);
+    expect(create).toThrow(message);
+    expect(create).toThrow(HeedError);
+    try {
+      create();
+    } catch (error) {
+      expect((error as HeedError).hint).toBeTruthy();
+    }
+  });
+
+  it('a window that fits no experience so far is refused when it is asked about', async () => {
+    const learner = start(tiny('Pendulum-v1', { segment: { window: 100, shortest: 1, memory: 1 } }));
+    const error = await finish(learner).catch((e) => e);
+    expect(error).toBeInstanceOf(HeedError);
+    expect(error.message).toContain('no window of 100 steps fits');
+  });
+
+  it('are those given, over the environment’s preset, over the defaults', () => {
+    expect(learnOptions({}).ppo.gain).toBe(5 / 3);
+    expect(learnOptions({ ppo: { gain: 1 } }).ppo).toMatchObject({ gain: 1, environments: 8 });
+    const lander = learnOptions({ env: 'LunarLander-v3', segment: { window: 50 } });
+    expect(lander.segment).toMatchObject({ window: 50, anchored: 0.4, candidates: 10 });
+    expect(lander.labels).toBe(1000);
+  });
+});
+
+describe('CartPole in full', () => {
+  const end = async (given: LearnInput) =>
+    (await finish(start({ seed: 2, labels: 10, evaluations: 0, ...given }))).at(-1)!;
+
+  it('is solved with ten labels', async () => {
+    const { evaluation, labels } = await end({});
+    expect(labels).toBe(10);
+    expect(evaluation!.mean).toBeGreaterThanOrEqual(475);
+  });
+
+  it('falls at once with inverted labels: the labels are what is learnt from', async () => {
+    const { evaluation } = await end({ steps: 20_000, teacher: 'inverted' });
+    expect(evaluation!.mean).toBeLessThan(11);
+  });
+});
