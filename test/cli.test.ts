@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { environmentIds } from '../src/env/index.ts';
-import { heed, ownFolder, start } from './support/heed.ts';
+import { heed, heedPath, ownFolder, start } from './support/heed.ts';
 
 const folder = ownFolder();
 const run = (...args: string[]) => heed(args, folder.path);
@@ -131,6 +132,23 @@ it('every environment can be trained in, both ways', async () => {
     const learnt = await run('train', ...some, '--segment.anchored', '0', '--json');
     expect({ env, ...learnt }).toMatchObject({ code: 0 });
   }
+});
+
+describe('bin/heed.js', () => {
+  it('says what is missing where it was not compiled and cannot be', async () => {
+    const bare = join(folder.path, 'bare');
+    cpSync(join(heedPath(), '..'), join(bare, 'bin'), { recursive: true });
+    const { status, stderr } = spawnSync(process.execPath, [join(bare, 'bin', 'heed.js')], { encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/not compiled.*npm ci/);
+  });
+
+  it('says so where Node is too old', () => {
+    const old = `data:text/javascript,Object.defineProperty(process, 'versions', { value: { node: '18.20.4' } })`;
+    const { status, stderr } = spawnSync(process.execPath, ['--import', old, heedPath()], { encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/20\.19 or later.*18\.20\.4/);
+  });
 });
 
 it('whoever reads the output may stop reading', async () => {

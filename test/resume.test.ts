@@ -10,9 +10,9 @@ const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 
 const small: Record<'train' | 'rl', string[]> = {
-  rl: ['--steps', '4000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normaliseObservations'],
+  rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normaliseObservations'],
   train: [
-    ...['--steps', '4000', '--randomSteps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
+    ...['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
     ...['--ppo.epochs', '4', '--reward.firstSteps', '20', '--reward.steps', '10', '--teacher', 'mistake:0.2'],
     ...['--reward.bootstrap', '--query', 'random'],
   ],
