@@ -7,7 +7,7 @@ export {
   learnOptions,
 } from './learn.ts';
 export { type LearnInput, type LearnOptions, learnPresets, learnSchema } from './options.ts';
+export { preferenceReport } from './report.ts';
 export { createRewardEnsemble, type Fit, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
-export { preferenceReport } from './report.ts';
 export { type Followed, type TrainResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';

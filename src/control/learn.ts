@@ -67,7 +67,8 @@ export interface LearnerState {
   fitted: boolean;
   disagreement: number;
   comparisons: { choice: Choice; lengths: [number, number]; terminated: [boolean, boolean] }[];
-  observations: { count: number; mean: number[]; variance: number[] };
+  /** Of observations and of what steps changed, one after the other. */
+  statistics: { count: number; mean: number[]; variance: number[] };
   environment: VectorState;
   experience: ReturnType<ReturnType<typeof createExperience>['save']>['state'];
   ppo: ReturnType<ReturnType<typeof createPpo>['save']>['state'];
@@ -121,7 +122,8 @@ export function createLearner(
     seed,
   });
   const experience = createExperience(environment, ppoOptions.horizon, cutting.memory);
-  const statistics = createStatistics(observationSize);
+  const statistics = createStatistics(2 * observationSize);
+  const described = new Float32Array(batch * 2 * observationSize);
   const evaluator = createEvaluator(make, agent.policy, agent.parameters, {
     episodes: options.episodes,
     seed,
@@ -140,6 +142,24 @@ export function createLearner(
     fitted: false,
     disagreement: 0,
   };
+
+  /** Takes a rollout into the statistics of observations and of what steps change. */
+  function takeIntoAccount({ observations, nextObservations }: Rollout): void {
+    const o = observationSize;
+    for (let i = 0; i < batch; i++) {
+      for (let j = 0; j < o; j++) {
+        described[i * 2 * o + j] = observations[i * o + j];
+        described[i * 2 * o + o + j] = nextObservations[i * o + j] - observations[i * o + j];
+      }
+    }
+    updateStatistics(statistics, described);
+  }
+
+  const inputScale = () => ({
+    mean: [...statistics.mean.subarray(0, observationSize)],
+    variance: [...statistics.variance.subarray(0, observationSize)],
+    changeVariance: [...statistics.variance.subarray(observationSize)],
+  });
 
   function drawSegment(rng: ReturnType<typeof random>): Segment {
     const window = Math.max(1, Math.round(cutting.window * (1 - rng.uniform() * (1 - cutting.shortest))));
@@ -216,7 +236,7 @@ export function createLearner(
       if (predicted !== 0.5 && predicted > 0.5 === choice[0] > choice[1]) progress.predictions.right++;
     }
     if (comparisons.length === 0) return undefined;
-    ensemble.setScale(statistics);
+    ensemble.setScale(inputScale());
     const fit = ensemble.fit(comparisons, { first: !progress.fitted });
     progress.fitted = true;
     return fit;
@@ -230,7 +250,7 @@ export function createLearner(
     const before = progress.step;
     progress.step += batch;
     experience.add(rollout);
-    updateStatistics(statistics, rollout.observations);
+    takeIntoAccount(rollout);
 
     let asked: Asked[] = [];
     let fit: Fit | undefined;
@@ -245,7 +265,7 @@ export function createLearner(
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
       if (progress.updates % options.renormalise === 0) {
-        if (!progress.fitted) ensemble.setScale(statistics);
+        if (!progress.fitted) ensemble.setScale(inputScale());
         renormalise();
       }
       ensemble.reward(rollout, learned);
@@ -302,7 +322,7 @@ export function createLearner(
             lengths: [a.length, b.length],
             terminated: [a.terminated, b.terminated],
           })),
-          observations: { count: statistics.count, mean: [...statistics.mean], variance: [...statistics.variance] },
+          statistics: { count: statistics.count, mean: [...statistics.mean], variance: [...statistics.variance] },
           environment: environment.save(),
           experience: saved.experience.state,
           ppo: saved.agent.state,
@@ -322,14 +342,14 @@ export function createLearner(
     restore(checkpoint) {
       const state = checkpoint.state as LearnerState;
       const tensors = checkpoint.tensors as Tensors;
-      const { comparisons: saved, observations, environment: world, experience: e, ppo, reward, ...rest } = state;
+      const { comparisons: saved, statistics: seen, environment: world, experience: e, ppo, reward, ...rest } = state;
       agent.restore(ppo, tensors);
       ensemble.restore(reward, tensors);
       experience.restore(e, tensors);
       environment.restore(world);
-      statistics.count = observations.count;
-      statistics.mean.set(observations.mean);
-      statistics.variance.set(observations.variance);
+      statistics.count = seen.count;
+      statistics.mean.set(seen.mean);
+      statistics.variance.set(seen.variance);
       Object.assign(progress, rest);
       const at = { observations: 0, actions: 0, nextObservations: 0, rewards: 0 };
       const take = (key: keyof typeof at, n: number) => {

@@ -121,6 +121,6 @@ const asked = (comparisons: readonly ComparisonSample[], labels: number): Sectio
 
 function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample): string {
   const foreseen = Number.isFinite(predicted) ? `; the model gave the left ${percent(predicted)}` : '';
-  const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US'));
+  const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US').replace('-', '−'));
   return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, true returns ${a} and ${b}.`;
 }

@@ -296,7 +296,7 @@ it('sees observations in units of their deviation, and box actions within their 
   const plain = ensemble.predict(steps);
   const clipped = ensemble.predict({ ...steps, actions: steps.actions.map((a) => Math.max(-1, Math.min(2, a))) });
   expect(clipped).toEqual(plain);
-  ensemble.setScale({ mean: [10, 20, 30], variance: [4, 4, 4] });
+  ensemble.setScale({ mean: [10, 20, 30], variance: [4, 4, 4], changeVariance: [4, 4, 4] });
   const moved = steps.observations.map((x, i) => 2 * x + [10, 20, 30][i % 3]);
   ensemble.predict({ ...steps, observations: moved }).forEach((member, m) => {
     expectClose(member, plain[m], 1e-4);
@@ -375,7 +375,7 @@ it('goes on from a checkpoint as if it had never stopped', () => {
   };
   const data = labelled(30);
   const whole = create(options);
-  whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9] });
+  whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9], changeVariance: [1, 4, 9] });
   whole.fit(data.slice(0, 20), { first: true });
   const { state, tensors } = whole.save();
   const saved = structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors });

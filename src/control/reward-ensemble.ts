@@ -33,7 +33,7 @@ import {
 import { orthogonal, zeros } from '../nn/initialise.ts';
 import { type ChoiceModel, choiceLoss, choiceLosses, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
-import { createRewardInputs, joinSegments, type ObservationScale, type Steps } from './reward-inputs.ts';
+import { createRewardInputs, type InputScale, joinSegments, type Steps } from './reward-inputs.ts';
 import type { Experience, Segment } from './segments.ts';
 
 const positive = z.number().positive();
@@ -355,8 +355,8 @@ export function createRewardEnsemble(
       const each = segmentReturns(segments);
       return Float64Array.from(segments, (_, i) => meanOf(each, i));
     },
-    setScale(next: ObservationScale) {
-      inputs.scale = { mean: Array.from(next.mean), variance: Array.from(next.variance) };
+    setScale(next: InputScale) {
+      inputs.scale = next;
     },
     save: () => ({
       state: {
@@ -397,7 +397,7 @@ export interface RewardState {
   shift: number[];
   divisor: number[];
   l2: number;
-  scale: { mean: number[]; variance: number[] };
+  scale: InputScale;
 }
 
 /** Deviation of the discounted return, from each environment's held steps in order. */

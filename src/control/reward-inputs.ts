@@ -11,16 +11,19 @@ export interface Steps {
   terminated: ArrayLike<number>;
 }
 
-/** Means and variances of observations, from all experience. */
-export interface ObservationScale {
-  mean: ArrayLike<number>;
-  variance: ArrayLike<number>;
+/** Statistics of all experience that inputs are scaled by. */
+export interface InputScale {
+  /** Of the observations, [o] each. */
+  mean: number[];
+  variance: number[];
+  /** Of what a step changes, [o]: far smaller, and it is what a reward for progress is made of. */
+  changeVariance: number[];
 }
 
 export interface RewardInputs {
   /** Numbers a step is described by. */
   readonly width: number;
-  scale: { mean: number[]; variance: number[] };
+  scale: InputScale;
   /** Writes step `row` of `steps` as row `to` of `out`. */
   write(steps: Steps, row: number, out: Float32Array, to: number): void;
   /** A segment's steps as inputs, [length, width]. */
@@ -39,9 +42,10 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
     scale: {
       mean: new Array<number>(observationSize).fill(0),
       variance: new Array<number>(observationSize).fill(1),
+      changeVariance: new Array<number>(observationSize).fill(1),
     },
     write({ observations, actions, nextObservations, terminated }, row, out, to) {
-      const { mean, variance } = inputs.scale;
+      const { mean, variance, changeVariance } = inputs.scale;
       const o = row * observationSize;
       let k = to * width;
       for (let j = 0; j < observationSize; j++) {
@@ -53,7 +57,7 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       }
       if (!change) return;
       for (let j = 0; j < observationSize; j++) {
-        out[k++] = clip((nextObservations[o + j] - observations[o + j]) / Math.sqrt(variance[j] + 1e-8));
+        out[k++] = clip((nextObservations[o + j] - observations[o + j]) / Math.sqrt(changeVariance[j] + 1e-12));
       }
       out[k] = terminated[row];
     },

@@ -12,7 +12,6 @@ import {
   replay,
   type Shape,
 } from '../env/index.ts';
-import { HeedError } from '../error.ts';
 import { random, seedFor } from '../random.ts';
 import { createPpo } from '../rl/index.ts';
 import { driveRun, returnMetrics, returnOf, type TrainParts } from '../rl/train.ts';
@@ -26,17 +25,8 @@ import { createExperience, type Segment } from './segments.ts';
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
-/** Checked settings of `heed train`. Throws a ZodError or a HeedError before anything is made. */
-export function trainOptions(given: LearnInput): LearnOptions {
-  const options = trainSchema.parse(learnOptions(given));
-  const { query, reward } = options;
-  if (reward.members === 1 && query.rule === 'disagreement' && query.share > 0) {
-    throw new HeedError('an ensemble of one member cannot disagree with itself, which is how queries are chosen', {
-      hint: 'give --ensemble 2 or more, or --query random or entropy',
-    });
-  }
-  return options;
-}
+/** Checked settings of `heed train`. */
+export const trainOptions = (given: LearnInput): LearnOptions => trainSchema.parse(learnOptions(given));
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;
