@@ -26,7 +26,7 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
     ['a segment longer than any episode', ['train', '--segment.window', '501'], '501', '500', '--segment.window'],
     ['random steps only', ['train', '--steps', '1000', '--randomSteps', '1000'], '1000 random steps'],
     ['rounds that do not fit', ['train', '--steps', '2100'], 'rounds do not fit'],
-    ['one member that disagrees', ['train', '--ensemble', '1'], 'one member', '--query random'],
+    ['one member that disagrees', ['train', '--ensemble', '1'], 'one member', '--query.rule'],
     ['a minibatch that does not divide', ['rl', '--ppo.minibatch', '7'], '7', '256'],
     ['an unknown teacher', ['train', '--teacher', 'nobody'], 'nobody', 'oracle'],
     ['settings beside --resume', ['rl', '--resume', 'x', '--steps', '5'], '--steps'],
