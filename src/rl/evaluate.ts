@@ -39,7 +39,9 @@ export function createEvaluator(
   function run(): Evaluation {
     const rng = random(seed, 'evaluation', 'actions');
     const returns = new Array<number>(episodes).fill(0);
-    environments.forEach((environment, i) => environment.reset(seedFor(seed, 'evaluation', i), views[i]));
+    environments.forEach((environment, i) => {
+      environment.reset(seedFor(seed, 'evaluation', i), views[i]);
+    });
     let live = environments.map((_, i) => i);
     let steps = 0;
     while (live.length > 0) {

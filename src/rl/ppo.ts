@@ -132,7 +132,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
     throw new HeedError(
       `a minibatch of ${minibatch} does not divide ${count} environments × ${horizon} steps = ${batch}`,
       {
-        hint: `use for example --minibatch ${largestDivisor(batch, minibatch)}`,
+        hint: `use for example --ppo.minibatch ${largestDivisor(batch, minibatch)}`,
       },
     );
   }
