@@ -193,7 +193,7 @@ it('refuses a minibatch that does not divide what is collected, and names one th
   try {
     wrong();
   } catch (error) {
-    expect((error as HeedError).hint).toContain('--minibatch 32');
+    expect((error as HeedError).hint).toContain('--ppo.minibatch 32');
   }
 });
 
