@@ -171,12 +171,23 @@ export function createLearner(
     });
   }
 
+  /** Labels to ask for now: of the rounds that are due, and what the teacher skipped before. */
+  function labelsWanted(): number {
+    if (progress.step < options.randomSteps) return 0;
+    let due = 0;
+    for (; rounds[progress.nextRound]?.atStep <= progress.step; progress.nextRound++)
+      due += rounds[progress.nextRound].labels;
+    // what was skipped in the last round is asked again each time the reward is renormalised
+    const again = progress.nextRound === rounds.length && progress.updates % options.renormalise === 0;
+    return due > 0 || again ? due + progress.owed : 0;
+  }
+
   /** Asks until `wanted` labels are given, or the teacher has skipped three times as many. */
   async function askRound(wanted: number, signal: AbortSignal | undefined): Promise<Asked[]> {
     const asked: Asked[] = [];
     for (let attempt = 0; attempt < 4 && asked.length < wanted; attempt++) {
       const missing = wanted - asked.length;
-      const rng = random(seed, 'queries', progress.nextRound, attempt);
+      const rng = random(seed, 'queries', progress.questions);
       const pairs = drawPairs(rng, missing);
       const sides = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
       const predictions = { first: sides[0], second: sides[1] };
@@ -252,16 +263,10 @@ export function createLearner(
     experience.add(rollout);
     takeIntoAccount(rollout);
 
-    let asked: Asked[] = [];
-    let fit: Fit | undefined;
-    const due = () => progress.nextRound < rounds.length && rounds[progress.nextRound].atStep <= progress.step;
-    while (due() && progress.step >= options.randomSteps) {
-      const more = await askRound(rounds[progress.nextRound].labels + progress.owed, signal);
-      progress.nextRound++;
-      fit = learn(more) ?? fit;
-      asked = [...asked, ...more];
-      renormalise();
-    }
+    const wanted = labelsWanted();
+    const asked = wanted > 0 ? await askRound(wanted, signal) : [];
+    const fit = asked.length > 0 ? learn(asked) : undefined;
+    if (wanted > 0) renormalise();
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
       if (progress.updates % options.renormalise === 0) {

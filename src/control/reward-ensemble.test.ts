@@ -307,7 +307,8 @@ describe('what the policy is given', () => {
   const [count, capacity, held, oldest] = [2, 30, 30, 7];
   const steps = stepsOf(held * count);
   const terminated = Uint8Array.from({ length: held * count }, (_, i) => Number(i % 11 === 0));
-  const experience = { ...steps, terminated, count, capacity, held, oldest } as unknown as Experience;
+  const truncated = Uint8Array.from({ length: held * count }, (_, i) => Number(i % 13 === 0));
+  const experience = { ...steps, terminated, truncated, count, capacity, held, oldest } as unknown as Experience;
   const DISCOUNT = 0.9;
   const given = (options: Partial<RewardOptions>) => {
     const ensemble = create(options);
@@ -343,7 +344,7 @@ describe('what the policy is given', () => {
         const i = ((oldest + t) % capacity) * count + n; // in the order lived, round the end of the ring
         running = DISCOUNT * running + out[i];
         returns.push(running);
-        if (terminated[i]) running = 0;
+        if (terminated[i] || truncated[i]) running = 0;
       }
     }
     const average = mean(returns);

@@ -33,6 +33,7 @@ import {
 import { orthogonal, zeros } from '../nn/initialise.ts';
 import { type ChoiceModel, choiceLoss, choiceLosses, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
+import { isSmall } from '../rl/index.ts';
 import { createRewardInputs, type InputScale, joinSegments, type Steps } from './reward-inputs.ts';
 import type { Experience, Segment } from './segments.ts';
 
@@ -54,7 +55,7 @@ export const rewardSchema = z.object({
   weightDecay: z.number().min(0).default(1).describe("AdamW's decoupled weight decay, of all but the constant"),
   minibatch: z.number().int().min(1).default(32).describe('comparisons a gradient, drawn with replacement'),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
-  steps: z.number().int().min(0).default(100).describe('gradient steps of each later fit'),
+  steps: z.number().int().min(1).default(100).describe('gradient steps of each later fit'),
   coverage: z
     .number()
     .gt(0)
@@ -175,7 +176,7 @@ export function createRewardEnsemble(
       const loss = options.l2 > 0 ? add(fit, mul(penalty, input(g, 'l2', []))) : fit;
       return { loss, fit };
     },
-    { dims: {} },
+    { dims: {}, singleThread: isSmall(parameters, 2 * minibatch * window) },
   );
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
@@ -185,7 +186,12 @@ export function createRewardEnsemble(
   const into = (name: string) => train.inputs[name].data as Float32Array;
   const ends = terminalHead ? into('terminal') : undefined;
 
-  const predictor = trace((g) => ({ rewards: rewards(input(g, 'x', [rows, width]), input(g, 'terminal', [rows, 1])) }));
+  const predictor = trace(
+    (g) => ({ rewards: rewards(input(g, 'x', [rows, width]), input(g, 'terminal', [rows, 1])) }),
+    {
+      singleThread: isSmall(parameters, rows),
+    },
+  );
   const predictorInputs = { x: new Value('float32', [rows, width]), terminal: new Value('float32', [rows, 1]) };
   const predicted = new Value('float32', [members, rows]);
   const predictorBinding = predictor.bind({ ...parameters.values, ...predictorInputs }, { rewards: predicted });
@@ -402,7 +408,7 @@ export interface RewardState {
 
 /** Deviation of the discounted return, from each environment's held steps in order. */
 function returnDeviation(rewards: Float32Array, shift: number, experience: Experience, discount: number): number {
-  const { count, held, oldest, terminated } = experience;
+  const { count, held, oldest, terminated, truncated } = experience;
   let [sum, squares, n] = [0, 0, 0];
   for (let e = 0; e < count; e++) {
     let running = 0;
@@ -412,7 +418,7 @@ function returnDeviation(rewards: Float32Array, shift: number, experience: Exper
       sum += running;
       squares += running * running;
       n++;
-      if (terminated[i]) running = 0;
+      if (terminated[i] || truncated[i]) running = 0;
     }
   }
   return Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2));

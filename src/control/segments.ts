@@ -42,6 +42,7 @@ export interface Experience {
   readonly nextObservations: Float32Array;
   readonly rewards: Float32Array;
   readonly terminated: Uint8Array;
+  readonly truncated: Uint8Array;
   add(rollout: Rollout): void;
   /** A window that starts at a random place. With `anchor`, one in which the task ends, if there is any. */
   sample(random: Random, window: { steps: number; anchor: boolean }): Segment | undefined;
@@ -120,6 +121,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
     },
     ...arrays,
     terminated,
+    truncated,
     add(rollout) {
       for (let t = 0; t < horizon; t++, written++) {
         const to = (written % capacity) * count;

@@ -1,4 +1,5 @@
 export { createEvaluator, type Evaluation, type Evaluator, meanAndDeviation } from './evaluate.ts';
+export { isSmall } from './forward.ts';
 export { type AdvantageInput, advantages } from './gae.ts';
 export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export { createPpo, type Ppo, type PpoMetrics, type PpoOptions, ppoSchema, type Rollout } from './ppo.ts';

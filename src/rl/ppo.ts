@@ -62,6 +62,11 @@ export const ppoSchema = z.object({
   maxGradientNorm: positive.default(0.5).describe('global norm that gradients are clipped to'),
   targetKl: positive.optional().describe('stop an update when the approximate KL exceeds 1.5 of this'),
   normaliseAdvantages: z.boolean().default(true).describe('to zero mean and unit deviation, by minibatch'),
+  advantageFloor: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('smallest deviation that advantages are divided by; above 0, differences too small to matter stay small'),
   normaliseObservations: z.boolean().default(false).describe('by their running mean and deviation'),
   normaliseRewards: z.boolean().default(false).describe('by the running deviation of the discounted return'),
   hidden: z
@@ -348,7 +353,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 
 /** The compiled loss with its minibatch, and the optimiser. */
 function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, observationSize: number) {
-  const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normaliseAdvantages } = options;
+  const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normaliseAdvantages, advantageFloor } = options;
   const train: TrainStep = createTrainStep(
     parameters,
     (g) => {
@@ -420,7 +425,7 @@ function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, o
         inputs.returns[i] = from.returns[row];
         if (inputs.values) inputs.values[i] = from.values[row];
       }
-      if (normaliseAdvantages && rows.length > 1) standardise(inputs.advantage);
+      if (normaliseAdvantages && rows.length > 1) standardise(inputs.advantage, advantageFloor);
     },
     release() {
       optimizer.release();
@@ -429,14 +434,14 @@ function createLearner(policy: Policy, parameters: Arena, options: PpoOptions, o
   };
 }
 
-/** To zero mean and unit deviation (n − 1), in place. */
-function standardise(x: Float32Array): void {
+/** To zero mean and unit deviation (n − 1), in place; divided by no less than `floor`. */
+function standardise(x: Float32Array, floor: number): void {
   let mean = 0;
   for (let i = 0; i < x.length; i++) mean += x[i];
   mean /= x.length;
   let squares = 0;
   for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2;
-  const scale = 1 / (Math.sqrt(squares / (x.length - 1)) + 1e-8);
+  const scale = 1 / (Math.max(Math.sqrt(squares / (x.length - 1)), floor) + 1e-8);
   for (let i = 0; i < x.length; i++) x[i] = (x[i] - mean) * scale;
 }
 
