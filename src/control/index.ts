@@ -4,9 +4,8 @@ export {
   type Learner,
   type LearnStep,
   learnFromPreferences,
-  learnOptions,
 } from './learn.ts';
-export { type LearnInput, type LearnOptions, learnPresets, learnSchema } from './options.ts';
+export { type LearnInput, type LearnOptions, learnOptions, learnPresets, learnSchema } from './options.ts';
 export { preferenceReport } from './report.ts';
 export { createRewardEnsemble, type Fit, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';

@@ -2,8 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { makeEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
-import { createLearner, type Learner, type LearnStep, learnFromPreferences, learnOptions } from './learn.ts';
+import { createLearner, type Learner, type LearnStep, learnFromPreferences } from './learn.ts';
 import type { LearnInput } from './options.ts';
+import { learnOptions } from './options.ts';
 import type { Segment } from './segments.ts';
 
 const made: Learner[] = [];

@@ -24,7 +24,7 @@ import {
 import { random } from '../random.ts';
 import { createEvaluator, createPpo, type Evaluation, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { createStatistics, updateStatistics } from '../rl/normalise.ts';
-import { type LearnInput, type LearnOptions, learnPresets, learnSchema } from './options.ts';
+import { type LearnInput, type LearnOptions, learnOptions } from './options.ts';
 import { createRewardEnsemble, type Fit, type Labelled } from './reward-ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
 
@@ -87,17 +87,6 @@ export interface Learner {
   save(): { state: LearnerState; tensors: Tensors };
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
   release(): void;
-}
-
-/** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function learnOptions(given: LearnInput): LearnOptions {
-  const preset = learnPresets[given.env ?? 'CartPole-v1'] ?? {};
-  const merged: Record<string, unknown> = { ...preset, ...given };
-  for (const [key, value] of Object.entries(preset)) {
-    const over = (given as Record<string, unknown>)[key];
-    if (typeof value === 'object' && typeof over === 'object') merged[key] = { ...value, ...over };
-  }
-  return learnSchema.parse(merged);
 }
 
 export function createLearner(
