@@ -73,10 +73,18 @@ export function createExperience(environment: VectorEnvironment, horizon: number
   const episodes = new Array<Segment['episode']>(size);
   const episodeSteps = new Int32Array(size);
   let written = 0; // time steps ever added
+  /** Where the task ended among the held steps, found when first asked for: in a good policy's hands it is rare. */
+  let ends: [t: number, n: number][] | undefined;
 
   const held = () => Math.min(written, capacity);
   /** Place of the t-th oldest held step of an environment. */
   const place = (t: number, n: number) => ((Math.max(0, written - capacity) + t) % capacity) * count + n;
+
+  function endsOf(): [number, number][] {
+    const found: [number, number][] = [];
+    for (let t = 0; t < held(); t++) for (let n = 0; n < count; n++) if (terminated[place(t, n)]) found.push([t, n]);
+    return found;
+  }
 
   function cut(start: number, n: number, steps: number): Segment | undefined {
     let length = 0;
@@ -123,6 +131,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
     terminated,
     truncated,
     add(rollout) {
+      ends = undefined;
       for (let t = 0; t < horizon; t++, written++) {
         const to = (written % capacity) * count;
         const rows = (from: Float32Array, into: Float32Array, width: number) =>
@@ -140,11 +149,12 @@ export function createExperience(environment: VectorEnvironment, horizon: number
       }
     },
     sample(random, { steps, anchor }) {
-      for (let attempt = 0; attempt < 2000; attempt++) {
-        const n = random.integer(count);
-        let start = random.integer(held());
+      ends ??= endsOf();
+      if (anchor && ends.length === 0) return undefined;
+      for (let attempt = 0; attempt < 200; attempt++) {
+        let [start, n] = [random.integer(held()), random.integer(count)];
         if (anchor) {
-          if (!terminated[place(start, n)]) continue;
+          [start, n] = ends[random.integer(ends.length)];
           // The end lies anywhere in the window, which starts no earlier than its episode.
           start -= Math.min(random.integer(steps), episodeSteps[place(start, n)]);
           if (start < 0) continue;
@@ -196,6 +206,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
       read('terminated', terminated);
       read('truncated', truncated);
       written = state.written;
+      ends = undefined;
       const restored = state.episodes.map(({ seed, actions }) => ({
         seed,
         actions: Float32Array.from(actions),
