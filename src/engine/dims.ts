@@ -7,6 +7,9 @@ import { HeedError } from '../error.ts';
 export type Dim = number | string;
 export type Shape = readonly Dim[];
 
+/** Whether a dimension is a symbol by itself, and no sum or product. */
+export const isSymbol = (dim: Dim): dim is string => typeof dim === 'string' && /^[A-Za-z_]\w*$/.test(dim);
+
 /** monomial ("a*b", '' for the constant) → coefficient */
 type Polynomial = Map<string, number>;
 

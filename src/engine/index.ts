@@ -4,5 +4,6 @@ export { gradients } from './gradient.ts';
 export { constant, createGraph, describe, type Graph, input, type Tensor } from './graph.ts';
 export type { DType } from './onnx.ts';
 export * from './ops/index.ts';
-export { type Binding, type CompileOptions, compile, type Program, type Spec, trace } from './program.ts';
+export { type Binding, type CompileOptions, compile, type Program, trace } from './program.ts';
 export { allocate, runtime, Value } from './runtime.ts';
+export type { Spec } from './spec.ts';

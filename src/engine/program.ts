@@ -1,12 +1,14 @@
 /** Programs: a traced graph, compiled by ONNX Runtime, run on values bound to it. */
 import { createHash } from 'node:crypto';
 import { HeedError, messageOf } from '../error.ts';
-import { type Dim, evaluateDim, formatShape, type Shape } from './dims.ts';
+import { evaluateDim, isSymbol } from './dims.ts';
 import { misfit } from './dtype.ts';
-import { createGraph, describe, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
+import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
+import { checkInPlace } from './in-place.ts';
 import type { Pointer } from './library.ts';
-import { type DType, encodeModel } from './onnx.ts';
+import { encodeModel } from './onnx.ts';
 import { type Data, overlap, runtime, Value } from './runtime.ts';
+import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
 
 export interface CompileOptions {
   /** Sizes of symbolic dimensions that are always the same: shapes and memory are then planned once. */
@@ -15,12 +17,6 @@ export interface CompileOptions {
   singleThread?: boolean;
   /** Write ONNX Runtime's profile of every run to files that start with this path. */
   profile?: string;
-}
-
-export interface Spec {
-  name: string;
-  dtype: DType;
-  shape: Shape;
 }
 
 /** Values bound to a program: made once, run many times, without a copy. */
@@ -189,8 +185,6 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
   return program;
 }
 
-const isSymbol = (dim: Dim): dim is string => typeof dim === 'string' && /^[A-Za-z_]\w*$/.test(dim);
-
 /** The nodes that the outputs need, in order, and the names that outputs get in the model. */
 function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
   const renamed = new Map<string, string>();
@@ -293,90 +287,4 @@ function createBinding(
       live = undefined;
     },
   };
-}
-
-const describeSpec = ({ name, dtype, shape }: Spec): string => `${name} ${dtype}${formatShape(shape)}`;
-
-/** Sizes of symbols, from the first value that has them. */
-function learnSymbols(spec: Spec, shape: readonly number[] | undefined, symbols: Record<string, number>): void {
-  if (shape?.length !== spec.shape.length) return;
-  spec.shape.forEach((dim, i) => {
-    if (isSymbol(dim)) symbols[dim] ??= shape[i];
-  });
-}
-
-/** Checks a value against what a program wants. */
-function checkValue(role: string, spec: Spec, value: Value | undefined, symbols: Record<string, number>): void {
-  const wanted = describeSpec(spec);
-  if (!value) throw new HeedError(`no value for ${role} ${wanted}`, { hint: `bind a value named "${spec.name}"` });
-  const wrong = () =>
-    new HeedError(`${role} ${wanted} does not take a value ${value.dtype}${formatShape(value.shape)}`, {
-      hint: Object.keys(symbols).length
-        ? `with ${Object.entries(symbols)
-            .map(([s, n]) => `${s} = ${n}`)
-            .join(', ')}`
-        : undefined,
-    });
-  if (value.dtype !== spec.dtype || value.shape.length !== spec.shape.length) throw wrong();
-  if (spec.shape.some((dim, i) => evaluateDim(dim, symbols) !== value.shape[i])) throw wrong();
-}
-
-/** The shape of plain numbers for an input: one symbol at most may be worked out from their count. */
-function inferShape(spec: Spec, count: number, symbols: Record<string, number>): number[] {
-  const unknown = spec.shape.filter((d) => isSymbol(d) && symbols[d] === undefined);
-  const sizes = (found: Record<string, number>) => spec.shape.map((d) => evaluateDim(d, found));
-  const all = (dims: number[]) => dims.reduce((a, b) => a * b, 1);
-  if (unknown.length === 1) {
-    const size = count / all(sizes({ ...symbols, [unknown[0]]: 1 }));
-    if (Number.isInteger(size)) symbols[unknown[0]] = size;
-  }
-  if (spec.shape.some((d) => isSymbol(d) && symbols[d] === undefined) || all(sizes(symbols)) !== count) {
-    throw new HeedError(`input ${describeSpec(spec)} does not take ${count} numbers`, {
-      hint: 'give a Value, which has a shape',
-    });
-  }
-  return sizes(symbols);
-}
-
-const ELEMENTWISE = new Set(
-  `Abs Add And BitShift BitwiseXor Cast Clip Cos Div Equal Erf Exp Floor Gelu Greater GreaterOrEqual Identity IsNaN Less
-  LessOrEqual Log Max Min Mul Neg Not Or Pow QuickGelu Reciprocal Relu Sigmoid Sign Sin Softplus Sqrt Sub Tanh
-  Where`.split(/\s+/),
-);
-const REDUCING = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum']);
-
-/**
- * Output memory may be an input's only where no element is written before its last read: every node that reads the
- * input must be the one that makes the output or come before it, and from the input to the output there may be
- * elementwise nodes and reductions only. (A product on the way would do by the graph, but ONNX Runtime fuses it with the
- * elementwise node behind it, and then reads rows that it has already written.)
- */
-function checkInPlace(nodes: TracedNode[], input: Spec, output: Tensor, from: Value, to: Value): void {
-  const refuse = (why: string) => {
-    throw new HeedError(`output ${describe(output)} may not share the memory of input "${input.name}": ${why}`, {
-      hint: 'give it memory of its own',
-    });
-  };
-  if (from.data.byteOffset !== to.data.byteOffset || from.data.byteLength !== to.data.byteLength) {
-    refuse('the two only overlap');
-  }
-  const maker = nodes.find((node) => node.outputs.includes(output.name));
-  if (!maker || !ELEMENTWISE.has(maker.op)) refuse('it is not made elementwise');
-  const needed = new Set([output.name]);
-  const before = new Set<TracedNode>();
-  for (const node of nodes.toReversed()) {
-    if (!node.outputs.some((name) => needed.has(name))) continue;
-    before.add(node);
-    for (const name of node.inputs) needed.add(name);
-  }
-  const reached = new Set([input.name]);
-  for (const node of nodes) {
-    if (!node.inputs.some((name) => reached.has(name))) continue;
-    if (!before.has(node)) {
-      if (node.inputs.includes(input.name)) refuse(`${node.op} may read it after it is written`);
-      continue;
-    }
-    if (!ELEMENTWISE.has(node.op) && !REDUCING.has(node.op)) refuse(`${node.op} lies between the two`);
-    for (const name of node.outputs) reached.add(name);
-  }
 }
