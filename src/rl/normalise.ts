@@ -13,6 +13,25 @@ export const createStatistics = (size: number): RunningStatistics => ({
   variance: new Float64Array(size).fill(1),
 });
 
+/** Statistics as a checkpoint holds them. */
+export interface SavedStatistics {
+  count: number;
+  mean: number[];
+  variance: number[];
+}
+
+export const saveStatistics = ({ count, mean, variance }: RunningStatistics): SavedStatistics => ({
+  count,
+  mean: [...mean],
+  variance: [...variance],
+});
+
+export function restoreStatistics(into: RunningStatistics, from: SavedStatistics): void {
+  into.count = from.count;
+  into.mean.set(from.mean);
+  into.variance.set(from.variance);
+}
+
 /** Takes in rows [n, size]. */
 export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<number>): void {
   const { mean, variance } = statistics;

@@ -3,7 +3,8 @@ import { createVectorEnvironment, type Environment, makeEnvironment, type Outcom
 import { HeedError } from '../error.ts';
 import { createEvaluator } from './evaluate.ts';
 import { createCritic } from './forward.ts';
-import { createPpo, type PpoMetrics, type PpoOptions, ppoSchema } from './ppo.ts';
+import { createPpo, type PpoMetrics } from './ppo.ts';
+import { type PpoOptions, ppoSchema } from './ppo-options.ts';
 import { ppoPresets } from './presets.ts';
 
 const made: { release(): void }[] = [];

@@ -6,9 +6,8 @@
  *
  * Run it: heed rl --env CartPole-v1
  */
-import { z } from 'zod';
 import { add, input, mean, mul, sub } from '../engine/index.ts';
-import type { Episode, VectorEnvironment } from '../env/index.ts';
+import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import {
   type Arena,
@@ -21,78 +20,21 @@ import {
   type TrainStep,
 } from '../nn/index.ts';
 import { type RandomState, random } from '../random.ts';
-import { createCritic, createForward, isSmall } from './forward.ts';
+import { createCritic, isSmall } from './forward.ts';
 import { advantages } from './gae.ts';
 import {
   createRewardScale,
   createStatistics,
   normaliseRows,
-  type RunningStatistics,
+  restoreStatistics,
+  type SavedStatistics,
+  saveStatistics,
   scaleRewards,
-  updateStatistics,
 } from './normalise.ts';
-import { createPolicy, encodeAction, LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
+import { createPolicy, encodeAction, type Policy } from './policy.ts';
 import { approximateKl, policyLoss, valueLoss } from './ppo-loss.ts';
-
-const positive = z.number().positive();
-const fraction = z.number().min(0).max(1);
-
-export const ppoSchema = z.object({
-  environments: z.number().int().min(1).max(4096).default(8).describe('environments stepped side by side'),
-  horizon: z.number().int().min(1).default(32).describe('steps of each environment between updates'),
-  epochs: z.number().int().min(1).default(20).describe('passes over what was collected, an update'),
-  minibatch: z.number().int().min(1).default(256).describe('steps a gradient; divides environments × horizon'),
-  discount: fraction.default(0.98).describe('γ'),
-  lambda: fraction.default(0.8).describe('λ of generalised advantage estimation'),
-  learningRate: positive.default(1e-3).describe("Adam's rate at the start"),
-  finalLearningRate: fraction.default(0).describe('rate at the end, as a share of the start; linear between'),
-  clip: positive.default(0.2).describe('ε: how far the probability ratio may move'),
-  annealClip: z.boolean().default(true).describe('let ε fall with the learning rate'),
-  valueClip: positive.optional().describe('how far a value may move in an update; no limit where absent'),
-  valueCoefficient: z
-    .number()
-    .min(0)
-    .default(1)
-    .describe("c_v, weight of the value loss ½(V − R)²; others' vf_coef of 0.5 is 1 here"),
-  entropyCoefficient: z
-    .number()
-    .min(0)
-    .default(0)
-    .describe('weight of the entropy bonus; falls with the learning rate'),
-  maxGradientNorm: positive.default(0.5).describe('global norm that gradients are clipped to'),
-  targetKl: positive.optional().describe('stop an update when the approximate KL exceeds 1.5 of this'),
-  normaliseAdvantages: z.boolean().default(true).describe('to zero mean and unit deviation, by minibatch'),
-  advantageFloor: z
-    .number()
-    .min(0)
-    .default(0)
-    .describe('smallest deviation that advantages are divided by; above 0, differences too small to matter stay small'),
-  normaliseObservations: z.boolean().default(false).describe('by their running mean and deviation'),
-  normaliseRewards: z.boolean().default(false).describe('by the running deviation of the discounted return'),
-  hidden: z
-    .array(z.number().int().min(1))
-    .default([64, 64])
-    .describe('widths of the hidden layers of actor and critic'),
-  activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
-  gain: positive.default(Math.SQRT2).describe('gain of the orthogonal initial weights of the hidden layers'),
-});
-export type PpoOptions = z.infer<typeof ppoSchema>;
-
-/** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
-export interface Rollout {
-  observations: Float32Array;
-  actions: Float32Array;
-  /** From the environment; replace them to train on another reward. */
-  rewards: Float32Array;
-  terminated: Uint8Array;
-  truncated: Uint8Array;
-  /** [horizon, environments, o]: the observation each step led to, before any reset. */
-  nextObservations: Float32Array;
-  logProbs: Float32Array;
-  /** [horizon, environments]: the episode of each step, and which of its steps it is. */
-  episodes: Episode[];
-  episodeSteps: Int32Array;
-}
+import type { PpoOptions } from './ppo-options.ts';
+import { createCollector, type Rollout } from './rollout.ts';
 
 /** Means over an update's minibatches. */
 export interface PpoMetrics {
@@ -109,8 +51,8 @@ export interface PpoMetrics {
 export interface PpoState {
   random: { actions: RandomState; shuffle: RandomState };
   optimizerSteps: number;
-  observationStatistics?: { count: number; mean: number[]; variance: number[] };
-  rewardScale?: { count: number; mean: number[]; variance: number[]; returns: number[] };
+  observationStatistics?: SavedStatistics;
+  rewardScale?: SavedStatistics & { returns: number[] };
 }
 type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
@@ -131,7 +73,7 @@ export interface Ppo {
 
 export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
   const { horizon, epochs, minibatch, discount, lambda } = options;
-  const { count, observationSize, actionSpace, actionSize } = environment;
+  const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
   if (batch % minibatch !== 0) {
     throw new HeedError(
@@ -144,11 +86,11 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
   const policy = createPolicy(observationSize, actionSpace, options);
   const parameters = createParameters(policy.parameters, random(seed, 'ppo', 'parameters'));
   const rng = { actions: random(seed, 'ppo', 'actions'), shuffle: random(seed, 'ppo', 'shuffle') };
-  const act = createForward(policy, parameters, count);
   const evaluate = createCritic(policy, parameters, batch + count);
   const evaluateFew = createCritic(policy, parameters, count);
   const learner = createLearner(policy, parameters, options, observationSize);
   const statistics = options.normaliseObservations ? createStatistics(observationSize) : undefined;
+  const collector = createCollector(environment, policy, parameters, { horizon, random: rng.actions, statistics });
   const rewardScale = options.normaliseRewards ? createRewardScale(count) : undefined;
 
   const prepare = (rows: Float32Array) => {
@@ -157,57 +99,6 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
     normaliseRows(statistics, rows, out);
     return out;
   };
-
-  const rollout: Rollout = {
-    observations: new Float32Array(batch * observationSize),
-    actions: new Float32Array(batch * actionSize),
-    rewards: new Float32Array(batch),
-    terminated: new Uint8Array(batch),
-    truncated: new Uint8Array(batch),
-    nextObservations: new Float32Array(batch * observationSize),
-    logProbs: new Float32Array(batch),
-    episodes: new Array<Episode>(batch),
-    episodeSteps: new Int32Array(batch),
-  };
-  const prepared = statistics ? new Float32Array(batch * observationSize) : rollout.observations;
-  const stepActions = new Float32Array(count * actionSize);
-  const stepLogProbs = new Float32Array(count);
-
-  function collect(explore?: 'uniform'): Rollout {
-    const { observations, finalObservations, rewards, terminated, truncated } = environment;
-    const logDeviation = parameters.values[LOG_DEVIATION]?.data;
-    for (let t = 0; t < horizon; t++) {
-      const start = t * count;
-      rollout.observations.set(observations, start * observationSize);
-      if (statistics) {
-        updateStatistics(statistics, observations);
-        normaliseRows(statistics, observations, act.observations);
-        prepared.set(act.observations, start * observationSize);
-      } else {
-        act.observations.set(observations);
-      }
-      act.run();
-      if (explore) uniformActions(actionSpace, rng.actions, stepActions);
-      else sampleActions(policy, act.distribution, logDeviation, rng.actions, stepActions, stepLogProbs);
-      for (let n = 0; n < count; n++) {
-        rollout.episodes[start + n] = environment.episodes[n];
-        rollout.episodeSteps[start + n] = environment.episodes[n].length;
-      }
-      environment.step(stepActions);
-      rollout.actions.set(stepActions, start * actionSize);
-      rollout.logProbs.set(stepLogProbs, start);
-      rollout.rewards.set(rewards, start);
-      rollout.terminated.set(terminated, start);
-      rollout.truncated.set(truncated, start);
-      rollout.nextObservations.set(observations, start * observationSize);
-      for (let n = 0; n < count; n++) {
-        if (!terminated[n] && !truncated[n]) continue;
-        const final = finalObservations.subarray(n * observationSize, (n + 1) * observationSize);
-        rollout.nextObservations.set(final, (start + n) * observationSize);
-      }
-    }
-    return rollout;
-  }
 
   const advantage = new Float32Array(batch);
   const returns = new Float32Array(batch);
@@ -226,7 +117,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
     const rewards = rewardScale ? given.rewards.slice() : given.rewards;
     if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
 
-    evaluate.observations.set(prepared);
+    evaluate.observations.set(collector.prepared);
     evaluate.observations.set(prepare(environment.observations), batch * observationSize);
     evaluate.run();
     const values = evaluate.values;
@@ -246,7 +137,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
       for (let start = 0; start < batch; start += minibatch) {
         const rows = order.subarray(start, start + minibatch);
         learner.load(rows, {
-          observations: prepared,
+          observations: collector.prepared,
           actions: given.actions,
           logProbs: given.logProbs,
           advantage,
@@ -304,16 +195,16 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
   return {
     policy,
     parameters,
-    collect,
+    collect: collector.collect,
     update,
     prepare,
     save: () => ({
       state: {
         random: { actions: rng.actions.save(), shuffle: rng.shuffle.save() },
         optimizerSteps: learner.optimizer.state.steps,
-        ...(statistics ? { observationStatistics: plain(statistics) } : {}),
+        ...(statistics ? { observationStatistics: saveStatistics(statistics) } : {}),
         ...(rewardScale
-          ? { rewardScale: { ...plain(rewardScale.statistics), returns: [...rewardScale.returns] } }
+          ? { rewardScale: { ...saveStatistics(rewardScale.statistics), returns: [...rewardScale.returns] } }
           : {}),
       },
       tensors: {
@@ -346,7 +237,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
       }
     },
     release() {
-      for (const part of [act, evaluate, evaluateFew, learner, parameters]) part.release();
+      for (const part of [collector, evaluate, evaluateFew, learner, parameters]) part.release();
     },
   };
 }
@@ -463,12 +354,4 @@ function largestDivisor(n: number, most: number): number {
   let d = Math.min(n, most);
   while (n % d !== 0) d--;
   return d;
-}
-
-const plain = ({ count, mean, variance }: RunningStatistics) => ({ count, mean: [...mean], variance: [...variance] });
-
-function restoreStatistics(into: RunningStatistics, from: { count: number; mean: number[]; variance: number[] }): void {
-  into.count = from.count;
-  into.mean.set(from.mean);
-  into.variance.set(from.variance);
 }

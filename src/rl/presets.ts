@@ -2,7 +2,7 @@
  * Settings that are known to work, by environment; each can be changed. They began as those that RL Baselines3 Zoo tuned
  * for Stable-Baselines3; docs/ppo.md has what they reach.
  */
-import type { PpoOptions } from './ppo.ts';
+import type { PpoOptions } from './ppo-options.ts';
 
 /** PPO on the true reward, and the steps it needs. */
 export const ppoPresets: Readonly<Record<string, { steps: number; options: Partial<PpoOptions> }>> = {

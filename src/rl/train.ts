@@ -12,7 +12,8 @@ import { createVectorEnvironment, type Environment, makeEnvironment, type Vector
 import { HeedError, messageOf } from '../error.ts';
 import type { Run } from '../run/index.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
-import { createPpo, type PpoMetrics, type PpoState, ppoSchema } from './ppo.ts';
+import { createPpo, type PpoMetrics, type PpoState } from './ppo.ts';
+import { ppoSchema } from './ppo-options.ts';
 import { ppoPresets } from './presets.ts';
 
 export const rlSchema = z.object({

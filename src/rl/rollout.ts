@@ -1,0 +1,97 @@
+/** Rolling a policy out: so many steps in each of the environments side by side; an episode may run on into the next rollout. */
+import type { Episode, VectorEnvironment } from '../env/index.ts';
+import type { Arena } from '../nn/index.ts';
+import type { Random } from '../random.ts';
+import { createForward } from './forward.ts';
+import { normaliseRows, type RunningStatistics, updateStatistics } from './normalise.ts';
+import { LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
+
+/** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
+export interface Rollout {
+  observations: Float32Array;
+  actions: Float32Array;
+  /** From the environment; replace them to train on another reward. */
+  rewards: Float32Array;
+  terminated: Uint8Array;
+  truncated: Uint8Array;
+  /** [horizon, environments, o]: the observation each step led to, before any reset. */
+  nextObservations: Float32Array;
+  logProbs: Float32Array;
+  /** [horizon, environments]: the episode of each step, and which of its steps it is. */
+  episodes: Episode[];
+  episodeSteps: Int32Array;
+}
+
+/** Collects rollouts, each into the same memory as the last. */
+export interface Collector {
+  /** Steps the environments by `horizon`. With `explore`, actions are uniform. */
+  collect(explore?: 'uniform'): Rollout;
+  /** [horizon, environments, o]: the observations of the last rollout as the policy saw them. */
+  readonly prepared: Float32Array;
+  release(): void;
+}
+
+/** With `statistics`, they take in each observation, which is then normalised by them for the policy. */
+export function createCollector(
+  environment: VectorEnvironment,
+  policy: Policy,
+  parameters: Arena,
+  settings: { horizon: number; random: Random; statistics?: RunningStatistics },
+): Collector {
+  const { horizon, random, statistics } = settings;
+  const { count, observationSize, actionSpace, actionSize } = environment;
+  const batch = count * horizon;
+  const act = createForward(policy, parameters, count);
+  const rollout: Rollout = {
+    observations: new Float32Array(batch * observationSize),
+    actions: new Float32Array(batch * actionSize),
+    rewards: new Float32Array(batch),
+    terminated: new Uint8Array(batch),
+    truncated: new Uint8Array(batch),
+    nextObservations: new Float32Array(batch * observationSize),
+    logProbs: new Float32Array(batch),
+    episodes: new Array<Episode>(batch),
+    episodeSteps: new Int32Array(batch),
+  };
+  const prepared = statistics ? new Float32Array(batch * observationSize) : rollout.observations;
+  const stepActions = new Float32Array(count * actionSize);
+  const stepLogProbs = new Float32Array(count);
+
+  function collect(explore?: 'uniform'): Rollout {
+    const { observations, finalObservations, rewards, terminated, truncated } = environment;
+    const logDeviation = parameters.values[LOG_DEVIATION]?.data;
+    for (let t = 0; t < horizon; t++) {
+      const start = t * count;
+      rollout.observations.set(observations, start * observationSize);
+      if (statistics) {
+        updateStatistics(statistics, observations);
+        normaliseRows(statistics, observations, act.observations);
+        prepared.set(act.observations, start * observationSize);
+      } else {
+        act.observations.set(observations);
+      }
+      act.run();
+      if (explore) uniformActions(actionSpace, random, stepActions);
+      else sampleActions(policy, act.distribution, logDeviation, random, stepActions, stepLogProbs);
+      for (let n = 0; n < count; n++) {
+        rollout.episodes[start + n] = environment.episodes[n];
+        rollout.episodeSteps[start + n] = environment.episodes[n].length;
+      }
+      environment.step(stepActions);
+      rollout.actions.set(stepActions, start * actionSize);
+      rollout.logProbs.set(stepLogProbs, start);
+      rollout.rewards.set(rewards, start);
+      rollout.terminated.set(terminated, start);
+      rollout.truncated.set(truncated, start);
+      rollout.nextObservations.set(observations, start * observationSize);
+      for (let n = 0; n < count; n++) {
+        if (!terminated[n] && !truncated[n]) continue;
+        const final = finalObservations.subarray(n * observationSize, (n + 1) * observationSize);
+        rollout.nextObservations.set(final, (start + n) * observationSize);
+      }
+    }
+    return rollout;
+  }
+
+  return { collect, prepared, release: act.release };
+}
