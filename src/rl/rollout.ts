@@ -1,4 +1,4 @@
-/** Rolling a policy out: so many steps in each of the environments side by side; an episode may run on into the next rollout. */
+/** Rolling a policy out: so many steps in each environment; an episode may run on into the next rollout. */
 import type { Episode, VectorEnvironment } from '../env/index.ts';
 import type { Arena } from '../nn/index.ts';
 import type { Random } from '../random.ts';
