@@ -7,6 +7,8 @@ export {
 } from './learn.ts';
 export { type LearnInput, type LearnOptions, learnOptions, learnPresets, learnSchema } from './options.ts';
 export { preferenceReport } from './report.ts';
-export { createRewardEnsemble, type Fit, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
+export { createRewardEnsemble } from './reward-ensemble.ts';
+export type { Fit, Labelled } from './reward-fit.ts';
+export { type RewardOptions, rewardSchema } from './reward-options.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
 export { type Followed, type TrainResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';

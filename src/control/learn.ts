@@ -25,7 +25,8 @@ import { random } from '../random.ts';
 import { createEvaluator, createPpo, type Evaluation, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { createStatistics, updateStatistics } from '../rl/normalise.ts';
 import { type LearnInput, type LearnOptions, learnOptions } from './options.ts';
-import { createRewardEnsemble, type Fit, type Labelled } from './reward-ensemble.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import type { Fit, Labelled } from './reward-fit.ts';
 import { createExperience, type Segment } from './segments.ts';
 
 /** A comparison that was asked, as the report shows it. */

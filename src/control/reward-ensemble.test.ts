@@ -3,8 +3,10 @@ import { expectClose } from '../../test/support/gradients.ts';
 import type { Space } from '../env/index.ts';
 import { type ChoiceModel, choiceModelSchema, choices, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
-import { createRewardEnsemble, type Labelled, type RewardOptions, rewardSchema } from './reward-ensemble.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import type { Labelled } from './reward-fit.ts';
 import type { Steps } from './reward-inputs.ts';
+import { type RewardOptions, rewardSchema } from './reward-options.ts';
 import type { Experience, Segment } from './segments.ts';
 
 const WINDOW = 6;

@@ -1,0 +1,215 @@
+/**
+ * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy between
+ * the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
+ */
+import { add, input, mean, mul, reshape, slice, square, sum, type Tensor } from '../engine/index.ts';
+import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../nn/index.ts';
+import { type ChoiceModel, choiceLoss, choiceLosses, type Distribution } from '../preference/index.ts';
+import { type RandomState, random } from '../random.ts';
+import { isSmall } from '../rl/index.ts';
+import type { RewardInputs } from './reward-inputs.ts';
+import type { RewardOptions } from './reward-options.ts';
+import type { Segment } from './segments.ts';
+
+/** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
+export interface Labelled {
+  segments: readonly [Segment, Segment];
+  choice: Distribution;
+}
+
+export interface Fit {
+  steps: number;
+  /** Mean loss over the last minibatches. */
+  loss: number;
+  /** Share of the decided comparisons trained on that the mean of the ensemble predicts as chosen; NaN where none is. */
+  trainAccuracy: number;
+  /** The same, of those held out. */
+  validationAccuracy: number;
+  validationLoss: number;
+  trainLoss: number;
+  l2: number;
+}
+
+/** The ensemble, as far as fitting it needs it. */
+interface Model {
+  parameters: Arena;
+  inputs: RewardInputs;
+  /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. */
+  rewards(x: Tensor, terminal: Tensor): Tensor;
+  /** Mean over members of the predicted returns. */
+  meanReturns(segments: readonly Segment[]): Float64Array;
+  /** The parameter that does not decay. */
+  constant: string;
+}
+
+export interface FitState {
+  random: RandomState;
+  l2: number;
+}
+export type FitTensors = Parameters<typeof importOptimizer>[1];
+
+export function createRewardFit(
+  model: Model,
+  options: RewardOptions,
+  choiceModel: ChoiceModel,
+  settings: { window: number; seed: number },
+) {
+  const { parameters, inputs } = model;
+  const { members, terminalHead, minibatch } = options;
+  const { window, seed } = settings;
+  const { width } = inputs;
+  const draw = random(seed, 'reward', 'minibatches');
+  let l2 = options.l2;
+
+  const train = createTrainStep(
+    parameters,
+    (g) => {
+      const n = 2 * minibatch * window;
+      const perStep = mul(
+        model.rewards(input(g, 'x', [n, width]), input(g, 'terminal', [n, 1])),
+        input(g, 'weights', [1, n]),
+      );
+      const returns = sum(reshape(perStep, [members, 2, minibatch, window]), { axes: [3] });
+      const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, minibatch]));
+      const losses = choiceLosses(
+        choiceModel,
+        first,
+        second,
+        input(g, 'p', [1, minibatch]),
+        input(g, 'q', [1, minibatch]),
+      );
+      const weighted = mul(losses, input(g, 'counts', [members, minibatch]));
+      const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add
+      const penalty = parameters.specs
+        .filter(({ name }) => name.endsWith('weight'))
+        .map(({ name, shape }) => sum(square(input(g, name, shape))))
+        .reduce((a, b) => add(a, b));
+      const loss = options.l2 > 0 ? add(fit, mul(penalty, input(g, 'l2', []))) : fit;
+      return { loss, fit };
+    },
+    { dims: {}, singleThread: isSmall(parameters, 2 * minibatch * window) },
+  );
+  const optimizer = createOptimizer(parameters, train.gradients, {
+    kind: 'adamw',
+    weightDecay: options.weightDecay,
+    decay: ({ name }) => name !== model.constant,
+  });
+  const into = (name: string) => train.inputs[name].data as Float32Array;
+  const ends = terminalHead ? into('terminal') : undefined;
+
+  /** Copies a segment's steps, padded to the window with weight 0, into rows from `to`. */
+  function loadSegment(x: Float32Array, to: number): void {
+    into('x').set(x, to * window * width);
+    const length = x.length / width;
+    const weights = into('weights');
+    for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
+  }
+
+  function fit(labelled: readonly Labelled[], { first }: { first: boolean }): Fit {
+    // Which comparisons are held out depends on their place alone, so that none is ever trained on.
+    const every = Math.round(1 / options.validation);
+    const isHeldOut = (i: number) => i % every === every - 1;
+    const training = labelled.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
+    const validation = labelled.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
+    const features = labelled.map(({ segments }) => segments.map(inputs.ofSegment));
+    const counts = bootstrapCounts(labelled.length);
+    const wanted = first ? options.firstSteps : options.steps;
+    let steps = 0;
+    const losses: number[] = [];
+    if (options.l2 > 0) into('l2')[0] = l2;
+    for (; steps < wanted; steps++) {
+      ends?.fill(0);
+      for (let b = 0; b < minibatch; b++) {
+        const i = training[draw.integer(training.length)];
+        for (const side of [0, 1]) {
+          const row = side * minibatch + b;
+          loadSegment(features[i][side], row);
+          const { terminated, length } = labelled[i].segments[side];
+          if (ends && terminated) ends[row * window + length - 1] = 1;
+        }
+        into('p')[b] = labelled[i].choice[0];
+        into('q')[b] = labelled[i].choice[1];
+        for (let m = 0; m < members; m++) into('counts')[m * minibatch + b] = counts[m][i];
+      }
+      const outputs = train.run();
+      optimizer.step(options.learningRate);
+      losses.push(outputs.fit.data[0] as number);
+      if (
+        options.coverage !== undefined &&
+        steps % 10 === 9 &&
+        assess(labelled, training).accuracy >= options.coverage
+      ) {
+        steps++;
+        break;
+      }
+    }
+    const onTraining = assess(labelled, training);
+    const onValidation = assess(labelled, validation);
+    if (options.l2 > 0 && validation.length > 0) {
+      const ratio = onValidation.loss / onTraining.loss;
+      if (ratio > 1.5) l2 *= 1.5;
+      else if (ratio < 1.1) l2 /= 1.5;
+    }
+    const last = losses.slice(-20);
+    return {
+      steps,
+      loss: last.reduce((a, b) => a + b, 0) / (last.length * members),
+      trainAccuracy: onTraining.accuracy,
+      trainLoss: onTraining.loss,
+      validationAccuracy: onValidation.accuracy,
+      validationLoss: onValidation.loss,
+      l2,
+    };
+  }
+
+  /** How often each member's resampling holds each comparison (all once without bootstrap). */
+  function bootstrapCounts(n: number): Float32Array[] {
+    return Array.from({ length: members }, (_, m) => {
+      if (!options.bootstrap) return new Float32Array(n).fill(1);
+      // Poisson(1) counts of each comparison's own (Oza 2001): a member's resampling stays as comparisons are added.
+      return Float32Array.from({ length: n }, (_, i) =>
+        poissonOne(random(seed, 'reward', 'bootstrap', m, i).uniform()),
+      );
+    });
+  }
+
+  /** How well the mean of the ensemble predicts the given comparisons. */
+  function assess(labelled: readonly Labelled[], which: readonly number[]): { accuracy: number; loss: number } {
+    const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => labelled[i].segments[side])));
+    let [right, decided, loss] = [0, 0, 0];
+    which.forEach((i, at) => {
+      const [p, q] = labelled[i].choice;
+      const difference = first[at] - second[at];
+      loss += choiceLoss(choiceModel, difference, 0, [p, q]);
+      if (p === q) return;
+      decided++;
+      if (difference !== 0 && difference > 0 === p > q) right++;
+    });
+    return { accuracy: right / decided, loss: loss / which.length };
+  }
+
+  return {
+    fit,
+    save: () => ({
+      state: { random: draw.save(), l2 },
+      tensors: exportOptimizer(optimizer, 'reward.optimizer.'),
+    }),
+    restore(state: FitState, tensors: FitTensors) {
+      importOptimizer(optimizer, tensors, 'reward.optimizer.');
+      draw.restore(state.random);
+      l2 = state.l2;
+    },
+    release() {
+      optimizer.release();
+      train.release();
+    },
+  };
+}
+
+/** A Poisson(1) count from a uniform number, by inversion. */
+function poissonOne(u: number): number {
+  let count = 0;
+  let p = Math.exp(-1);
+  for (let left = u - p; left >= 0 && count < 20; left -= p) p /= ++count;
+  return count;
+}

@@ -1,0 +1,40 @@
+/** Normalising a member's rewards, so that members count alike in their mean and PPO sees one scale in every task. */
+import type { RewardOptions } from './reward-options.ts';
+import type { Experience } from './segments.ts';
+
+/**
+ * What is subtracted from a member's rewards, and what they are divided by.
+ * @param rewards the member's, of every held step of the experience.
+ */
+export function normalisation(
+  rewards: Float32Array,
+  experience: Experience,
+  discount: number,
+  options: Pick<RewardOptions, 'normalise' | 'scaleBy' | 'deviation'>,
+): [shift: number, divisor: number] {
+  const average = rewards.reduce((a, b) => a + b, 0) / rewards.length;
+  const shift = options.normalise === 'zero-mean' ? average : 0;
+  const spread =
+    options.scaleBy === 'rms'
+      ? Math.sqrt(rewards.reduce((a, b) => a + (b - shift) ** 2, 0) / rewards.length)
+      : returnDeviation(rewards, shift, experience, discount);
+  return [shift, Math.max(spread, 1e-6) / options.deviation];
+}
+
+/** Deviation of the discounted return, from each environment's held steps in order. */
+function returnDeviation(rewards: Float32Array, shift: number, experience: Experience, discount: number): number {
+  const { count, held, oldest, terminated, truncated } = experience;
+  let [sum, squares, n] = [0, 0, 0];
+  for (let e = 0; e < count; e++) {
+    let running = 0;
+    for (let t = 0; t < held; t++) {
+      const i = ((oldest + t) % held) * count + e;
+      running = running * discount + rewards[i] - shift;
+      sum += running;
+      squares += running * running;
+      n++;
+      if (terminated[i] || truncated[i]) running = 0;
+    }
+  }
+  return Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2));
+}

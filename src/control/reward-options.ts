@@ -1,0 +1,48 @@
+/** The settings of the reward ensemble, of how it is fitted and of how its rewards are normalised. */
+import { z } from 'zod';
+
+const positive = z.number().positive();
+
+export const rewardSchema = z.object({
+  members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
+  hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
+  output: z.enum(['tanh', 'linear']).default('tanh').describe('last activation; tanh bounds the reward of a step'),
+  lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer'),
+  constant: z
+    .number()
+    .min(0)
+    .default(30)
+    .describe('weight of a learnt constant in the reward of every step; 0 leaves only the network'),
+  change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
+  terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
+  learningRate: positive.default(3e-3).describe("AdamW's rate"),
+  weightDecay: z.number().min(0).default(3).describe("AdamW's decoupled weight decay, of all but the constant"),
+  minibatch: z.number().int().min(1).default(32).describe('comparisons a gradient, drawn with replacement'),
+  firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
+  steps: z.number().int().min(1).default(100).describe('gradient steps of each later fit'),
+  coverage: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe('stop a fit once this share of the comparisons is predicted as chosen'),
+  bootstrap: z.boolean().default(false).describe('each member learns from its own resampling of the comparisons'),
+  validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out from every fit'),
+  l2: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      'l2 on the weights at the start; with a validation share it adapts, so that validation loss stays between 1.1 and 1.5 of training loss',
+    ),
+  normalise: z
+    .enum(['scale', 'zero-mean'])
+    .default('scale')
+    .describe('what is done to each member before averaging: scale alone, or zero mean too'),
+  scaleBy: z
+    .enum(['rms', 'return'])
+    .default('rms')
+    .describe('what is scaled to the deviation: the rewards themselves, or their discounted return'),
+  deviation: positive.default(1).describe('deviation after normalising'),
+});
+export type RewardOptions = z.infer<typeof rewardSchema>;
