@@ -1,11 +1,6 @@
-export {
-  type Asked,
-  createLearner,
-  type Learner,
-  type LearnStep,
-  learnFromPreferences,
-} from './learn.ts';
+export { createLearner, type Learner, type LearnStep, learnFromPreferences } from './learn.ts';
 export { type LearnInput, type LearnOptions, learnOptions, learnPresets, learnSchema } from './options.ts';
+export type { Asked } from './queries.ts';
 export { preferenceReport } from './report.ts';
 export { createRewardEnsemble } from './reward-ensemble.ts';
 export type { Fit, Labelled } from './reward-fit.ts';

@@ -1,5 +1,13 @@
 /** What the reward model sees of a step: the observation, the action, and, where asked, what the step changed. */
 import { type Space, sizeOf } from '../env/index.ts';
+import type { Rollout } from '../rl/index.ts';
+import {
+  createStatistics,
+  restoreStatistics,
+  type SavedStatistics,
+  saveStatistics,
+  updateStatistics,
+} from '../rl/normalise.ts';
 import type { Segment } from './segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */
@@ -69,6 +77,31 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
     },
   };
   return inputs;
+}
+
+/** Gathers, of all experience, what inputs are scaled by. */
+export function createInputStatistics(observationSize: number) {
+  const o = observationSize;
+  const statistics = createStatistics(2 * o); // of observations and of what steps changed, one after the other
+  return {
+    add({ observations, nextObservations }: Pick<Rollout, 'observations' | 'nextObservations'>): void {
+      const described = new Float32Array(2 * observations.length);
+      for (let i = 0; i * o < observations.length; i++) {
+        for (let j = 0; j < o; j++) {
+          described[i * 2 * o + j] = observations[i * o + j];
+          described[i * 2 * o + o + j] = nextObservations[i * o + j] - observations[i * o + j];
+        }
+      }
+      updateStatistics(statistics, described);
+    },
+    scale: (): InputScale => ({
+      mean: [...statistics.mean.subarray(0, o)],
+      variance: [...statistics.variance.subarray(0, o)],
+      changeVariance: [...statistics.variance.subarray(o)],
+    }),
+    save: () => saveStatistics(statistics),
+    restore: (saved: SavedStatistics) => restoreStatistics(statistics, saved),
+  };
 }
 
 /** 1 at the step that ended the task, 0 elsewhere. */

@@ -17,8 +17,9 @@ import { createPpo } from '../rl/index.ts';
 import { driveRun, returnMetrics, returnOf, type TrainParts } from '../rl/train.ts';
 import type { ComparedClips } from '../run/index.ts';
 import { pearson, spearman } from './correlation.ts';
-import type { Asked, Learner, LearnStep } from './learn.ts';
+import type { Learner, LearnStep } from './learn.ts';
 import { type LearnInput, type LearnOptions, learnOptions, learnSchema } from './options.ts';
+import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
 

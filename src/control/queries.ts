@@ -1,0 +1,120 @@
+/**
+ * Asking the teacher: many pairs of segments are drawn from recent experience, and those asked whose answers should teach
+ * the ensemble most (Christiano et al. 2017, §2.2.4).
+ */
+import { HeedError } from '../error.ts';
+import { ask, type Choice, type Predictions, type Question, selectQueries, type Teacher } from '../preference/index.ts';
+import { type Random, random } from '../random.ts';
+import type { LearnOptions } from './options.ts';
+import type { RewardEnsemble } from './reward-ensemble.ts';
+import type { Experience, Segment } from './segments.ts';
+
+/** A comparison that was asked, as the report shows it. */
+export interface Asked {
+  id: string;
+  step: number;
+  segments: readonly [Segment, Segment];
+  choice: Choice;
+  /** Probability the ensemble gave the first before it learnt of the answer; NaN before the first fit. */
+  predicted: number;
+}
+
+/** How far a run is with its questions; asking takes it further. */
+export interface Questioning {
+  step: number;
+  questions: number;
+  /** Labels that rounds asked for and the teacher skipped; asked again in the next. */
+  owed: number;
+  /** Whether the ensemble has learnt of any answer. */
+  fitted: boolean;
+  disagreement: number;
+}
+
+/** Asks until `wanted` labels are given, or the teacher has skipped three times as many. */
+export async function askRound(
+  {
+    options,
+    experience,
+    ensemble,
+    teacher,
+  }: {
+    options: LearnOptions;
+    experience: Experience;
+    ensemble: RewardEnsemble;
+    teacher: Teacher<Segment>;
+  },
+  progress: Questioning,
+  wanted: number,
+  signal: AbortSignal | undefined,
+): Promise<Asked[]> {
+  const asked: Asked[] = [];
+  for (let attempt = 0; attempt < 4 && asked.length < wanted; attempt++) {
+    const missing = wanted - asked.length;
+    const rng = random(options.seed, 'queries', progress.questions);
+    const pairs = drawPairs(experience, options.segment, missing, rng);
+    const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
+    const predictions = { first, second };
+    const chosen = selectQueries(options.query, predictions, options.choice, missing, rng);
+    const typicalReturn = typical(experience, options.segment.window);
+    const questions: Question<Segment & { typicalReturn: number }>[] = chosen.map((i) => ({
+      id: `q${progress.questions++}`,
+      options: [0, 1].map((side) => ({ ...pairs[i][side], typicalReturn })) as never,
+    }));
+    const probability = new Map(
+      questions.map(({ id }, at) => [id, probabilities(predictions, chosen[at], options.choice.scale)]),
+    );
+    const variances = [...probability.values()].map((p) => variance(p));
+    progress.disagreement = variances.reduce((a, b) => a + b, 0) / Math.max(1, variances.length);
+    const answers = new Map<string, Asked>();
+    for await (const { id, options: segments, choice } of ask<Segment>(teacher, questions, signal)) {
+      const p = probability.get(id)!;
+      const predicted = progress.fitted ? p.reduce((a, b) => a + b, 0) / p.length : Number.NaN;
+      answers.set(id, { id, step: progress.step, segments, choice, predicted });
+    }
+    // in the order asked, whatever the order of the answers: a person's pace must not change what is learnt
+    for (const { id } of questions) if (answers.has(id)) asked.push(answers.get(id)!);
+  }
+  progress.owed = wanted - asked.length;
+  return asked;
+}
+
+function drawPairs(
+  experience: Experience,
+  cutting: LearnOptions['segment'],
+  wanted: number,
+  rng: Random,
+): [Segment, Segment][] {
+  const enough = Math.max(cutting.fewest, wanted * cutting.candidates);
+  const draw = () => drawSegment(experience, cutting, rng);
+  const pairs = Array.from({ length: enough }, (): [Segment, Segment] => [draw(), draw()]);
+  if (!cutting.differ) return pairs;
+  const differing = pairs.filter(([a, b]) => a.length !== b.length);
+  return differing.length >= wanted ? differing : pairs;
+}
+
+/** @throws HeedError if the experience is too short for a segment. */
+export function drawSegment(experience: Experience, cutting: LearnOptions['segment'], rng: Random): Segment {
+  const window = Math.max(1, Math.round(cutting.window * (1 - rng.uniform() * (1 - cutting.shortest))));
+  const anchored = rng.uniform() < cutting.anchored && experience.sample(rng, { steps: window, anchor: true });
+  const segment = anchored || experience.sample(rng, { steps: window, anchor: false });
+  if (segment) return segment;
+  throw new HeedError(`no window of ${window} steps fits the experience of ${experience.held} steps an environment`, {
+    hint: 'shorten --segment.window, or raise --randomSteps or --segment.memory',
+  });
+}
+
+/** True return of an average stretch of recent experience; what B-Pref's skipping and equal teachers measure by. */
+function typical({ rewards, held, count }: Experience, window: number): number {
+  let total = 0;
+  for (let i = 0; i < held * count; i++) total += rewards[i];
+  return (total / (held * count)) * window;
+}
+
+/** Each member's probability that the first of a pair is chosen. */
+const probabilities = ({ first, second }: Predictions, i: number, scale: number): number[] =>
+  first.map((member, m) => 1 / (1 + Math.exp(-(member[i] - second[m][i]) / scale)));
+
+const variance = (values: readonly number[]): number => {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length;
+};
