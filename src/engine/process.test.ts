@@ -1,10 +1,10 @@
 /** What holds for the engine in a process: memory, threads, bits. Each in a process of its own. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Child, compileForChild } from '../../test/support/child.ts';
+import { type Child, createChild } from '../../test/support/child.ts';
 
 let child: Child;
 beforeAll(() => {
-  child = compileForChild();
+  child = createChild();
 });
 afterAll(() => child.remove());
 

@@ -1,37 +1,27 @@
-/** Runs scripts on the compiled engine in plain Node, for what needs a process of its own. */
+/** Runs scripts on the compiled package in plain Node, for what needs a process of its own. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import ts from 'typescript';
-
-const src = fileURLToPath(new URL('../../src', import.meta.url));
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { compilePackage } from './compile.ts';
 
 export interface Child {
-  /** Runs a module, to which `engine`, `program` and `library` (the modules) are known; gives what it printed. */
+  /** Runs a module, to which the modules below are known by their names; gives what it printed. */
   run(script: string, options?: { flags?: string[]; env?: Record<string, string> }): string;
   remove(): void;
 }
 
-/** Compiles the engine into a folder of its own: Node may know no TypeScript. */
-export function compileForChild(): Child {
-  const folder = mkdtempSync(join(tmpdir(), 'heed-child-'));
-  const engine = readdirSync(join(src, 'engine'), { recursive: true, encoding: 'utf8' });
-  const modules = ['error.ts', 'files.ts', 'random.ts', ...engine.map((name) => join('engine', name))];
-  for (const name of modules.filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))) {
-    const { outputText } = ts.transpileModule(readFileSync(join(src, name), 'utf8'), {
-      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
-    });
-    const path = join(folder, name.replace(/ts$/, 'js'));
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, outputText.replaceAll(/'(\.[./\w-]+)\.ts'/g, "'$1.js'"));
-  }
-  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  symlinkSync(join(src, '..', 'node_modules'), join(folder, 'node_modules'), 'junction');
-  const at = (name: string) => JSON.stringify(pathToFileURL(join(folder, 'engine', name)).href);
-  const imports = ['index', 'program', 'library']
-    .map((name) => `import * as ${name === 'index' ? 'engine' : name} from ${at(`${name}.js`)};\n`)
+const modules = {
+  engine: 'engine/index.js',
+  program: 'engine/program.js',
+  library: 'engine/library.js',
+  nn: 'nn/index.js',
+  random: 'random.js',
+};
+
+export function createChild(): Child {
+  const { folder, remove } = compilePackage();
+  const imports = Object.entries(modules)
+    .map(([name, path]) => `import * as ${name} from '${pathToFileURL(join(folder, 'dist', path))}';\n`)
     .join('');
   return {
     run(script, { flags = [], env = {} } = {}) {
@@ -43,6 +33,6 @@ export function compileForChild(): Child {
       if (child.status !== 0) throw new Error(`the child ended with ${child.status ?? child.signal}:\n${child.stderr}`);
       return child.stdout;
     },
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove,
   };
 }
