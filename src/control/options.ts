@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { choiceModelSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
 import { ppoPresets, ppoSchema } from '../rl/index.ts';
-import { rewardSchema } from './reward-ensemble.ts';
+import { rewardSchema } from './reward-options.ts';
 
 export const segmentSchema = z.object({
   window: z.number().int().min(1).default(25).describe('steps of a segment; fewer where the episode ends in it'),

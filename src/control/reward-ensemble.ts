@@ -27,8 +27,6 @@ import { normalisation } from './reward-normalisation.ts';
 import type { RewardOptions } from './reward-options.ts';
 import type { Experience, Segment } from './segments.ts';
 
-export { rewardSchema } from './reward-options.ts';
-
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
 const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
