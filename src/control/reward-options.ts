@@ -16,7 +16,7 @@ export const rewardSchema = z.object({
   change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
   terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
   learningRate: positive.default(3e-3).describe("AdamW's rate"),
-  weightDecay: z.number().min(0).default(3).describe("AdamW's decoupled weight decay, of all but the constant"),
+  weightDecay: z.number().min(0).default(6).describe("AdamW's decoupled weight decay, of all but the constant"),
   minibatch: z.number().int().min(1).default(32).describe('comparisons a gradient, drawn with replacement'),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
   steps: z.number().int().min(1).default(100).describe('gradient steps of each later fit'),
