@@ -17,7 +17,7 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
   // sums of squares this small are what rounding leaves of a constant
   const flat = (squares: number, mean: number) => squares <= n * (1e-12 * Math.max(1, Math.abs(mean))) ** 2;
   if (flat(xx, meanX) || flat(yy, meanY)) return Number.NaN;
-  return xy / Math.sqrt(xx * yy);
+  return Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy))); // rounding can leave it a little beyond
 }
 
 /** Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean rank. */
