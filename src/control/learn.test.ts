@@ -3,8 +3,7 @@ import { makeEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
 import { createLearner, type Learner, type LearnStep, learnFromPreferences } from './learn.ts';
-import type { LearnInput } from './options.ts';
-import { learnOptions } from './options.ts';
+import { type LearnInput, learnOptions, learnPresets } from './options.ts';
 import type { Segment } from './segments.ts';
 
 const made: Learner[] = [];
@@ -338,8 +337,10 @@ describe('settings', () => {
   it('are those given, over the environment’s preset, over the defaults', () => {
     expect(learnOptions({}).ppo.gain).toBe(5 / 3);
     expect(learnOptions({ ppo: { gain: 1 } }).ppo).toMatchObject({ gain: 1, environments: 8 });
-    const lander = learnOptions({ env: 'LunarLander-v3', segment: { window: 50 } });
-    expect(lander.segment).toMatchObject({ window: 50, anchored: 0.4, candidates: 10 });
+    const lander = learnOptions({ env: 'LunarLander-v3', segment: { window: 60 } });
+    const { anchored } = learnPresets['LunarLander-v3'].segment!;
+    expect(anchored).toBeGreaterThan(0);
+    expect(lander.segment).toMatchObject({ window: 60, anchored, candidates: 10 });
     expect(lander.labels).toBe(1000);
   });
 });
