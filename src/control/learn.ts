@@ -137,8 +137,6 @@ export function createLearner(
     return fit;
   }
 
-  const renormalise = () => ensemble.normalise(experience, ppoOptions.discount);
-
   async function next(signal?: AbortSignal): Promise<LearnStep> {
     const exploring = progress.step < options.randomSteps;
     const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
@@ -151,13 +149,11 @@ export function createLearner(
     const asked =
       wanted > 0 ? await askRound({ options, experience, ensemble, teacher }, progress, wanted, signal) : [];
     const fit = asked.length > 0 ? learn(asked) : undefined;
-    if (wanted > 0) renormalise();
+    const renormaliseDue = !exploring && progress.updates % options.renormalise === 0;
+    if (renormaliseDue && !progress.fitted) ensemble.setScale(statistics.scale());
+    if (wanted > 0 || renormaliseDue) ensemble.normalise(experience, ppoOptions.discount);
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
-      if (progress.updates % options.renormalise === 0) {
-        if (!progress.fitted) ensemble.setScale(statistics.scale());
-        renormalise();
-      }
       ensemble.reward(rollout, learned);
       ppo = agent.update({ ...rollout, rewards: learned }, progress.step / steps);
       progress.updates++;
