@@ -1,6 +1,6 @@
 /** What is said where a program, a value or a graph is used wrongly. */
 import { describe, expect, it } from 'vitest';
-import { numbers } from '../../test/support/gradients.ts';
+import { floats, heedError, list } from '../../test/support/gradients.ts';
 import {
   add,
   constant,
@@ -16,15 +16,6 @@ import {
   Value,
 } from './index.ts';
 import { compile } from './program.ts';
-
-const heedError = (message: RegExp, hint?: RegExp) =>
-  expect.objectContaining({
-    name: 'HeedError',
-    message: expect.stringMatching(message),
-    ...(hint ? { hint: expect.stringMatching(hint) } : {}),
-  });
-const list = (data: ArrayLike<number | bigint>) => Array.from(data, Number);
-const floats = (shape: readonly number[], seed = 0) => Value.of('float32', shape, numbers(shape, { seed }).data);
 
 describe('errors name the tensor', () => {
   const build = (g: Graph) => ({

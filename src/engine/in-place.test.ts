@@ -1,6 +1,6 @@
 /** Outputs bound over the memory of inputs: right where they are allowed, refused where a read could be spoilt. */
 import { describe, expect, it } from 'vitest';
-import { numbers } from '../../test/support/gradients.ts';
+import { floats, heedError, list, numbers } from '../../test/support/gradients.ts';
 import {
   add,
   clip,
@@ -30,15 +30,6 @@ import {
   variance,
   where,
 } from './index.ts';
-
-const heedError = (message: RegExp, hint?: RegExp) =>
-  expect.objectContaining({
-    name: 'HeedError',
-    message: expect.stringMatching(message),
-    ...(hint ? { hint: expect.stringMatching(hint) } : {}),
-  });
-const list = (data: ArrayLike<number | bigint>) => Array.from(data, Number);
-const floats = (shape: readonly number[], seed = 0) => Value.of('float32', shape, numbers(shape, { seed }).data);
 
 describe('outputs in the memory of inputs', () => {
   /** Runs `build` apart and in place (each output over the input it is named for) and gives both results. */

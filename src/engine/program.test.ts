@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { numbers } from '../../test/support/gradients.ts';
+import { floats, heedError, list } from '../../test/support/gradients.ts';
 import {
   add,
   allocate,
@@ -26,15 +26,6 @@ import {
 } from './index.ts';
 import { compile, sessionCount } from './program.ts';
 import { runtime } from './runtime.ts';
-
-const heedError = (message: RegExp, hint?: RegExp) =>
-  expect.objectContaining({
-    name: 'HeedError',
-    message: expect.stringMatching(message),
-    ...(hint ? { hint: expect.stringMatching(hint) } : {}),
-  });
-const list = (data: ArrayLike<number | bigint>) => Array.from(data, Number);
-const floats = (shape: readonly number[], seed = 0) => Value.of('float32', shape, numbers(shape, { seed }).data);
 
 it('a run calls native code once', () => {
   const { api } = runtime();

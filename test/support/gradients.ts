@@ -198,3 +198,13 @@ export function checkOp(build: Build, inputs: Inputs, reference: Numbers | numbe
   }
   if (options.wrt?.length !== 0) checkGradient(build, inputs, options);
 }
+
+/** An expected HeedError, by its message and hint. */
+export const heedError = (message: RegExp, hint?: RegExp) =>
+  expect.objectContaining({
+    name: 'HeedError',
+    message: expect.stringMatching(message),
+    ...(hint ? { hint: expect.stringMatching(hint) } : {}),
+  });
+export const list = (data: ArrayLike<number | bigint>) => Array.from(data, Number);
+export const floats = (shape: readonly number[], seed = 0) => Value.of('float32', shape, numbers(shape, { seed }).data);
