@@ -7,9 +7,12 @@ const arrows = {
   env: [],
   preference: ['engine'],
   run: ['engine/safetensors', 'env/environment'],
+  data: ['run'],
+  lm: ['engine', 'nn', 'data'],
+  align: ['engine', 'nn', 'preference', 'data', 'run', 'lm'],
   rl: ['engine', 'nn', 'env', 'run'],
   control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
-  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control'],
+  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align'],
 };
 const leaves = '^src/(error|random|files)\\.ts$';
 

@@ -1,4 +1,12 @@
 export { type CnnOptions, type ConvolutionLayer, cnn, natureCnn } from './cnn.ts';
+export {
+  type DecoderConfig,
+  decoderParameters,
+  headName,
+  layerLinears,
+  layerName,
+  type RotaryPositions,
+} from './decoder-config.ts';
 export * as initialise from './initialise.ts';
 export { type MlpOptions, mlp, type Network } from './mlp.ts';
 export {
