@@ -6,12 +6,12 @@ import { add } from './ops/elementwise.ts';
 
 /**
  * d loss / d each of `wrt`, traced into the same graph, each with its tensor's shape. Nodes that none of `wrt` reaches
- * are left out, so a frozen weight costs nothing.
+ * are left out, so a frozen weight costs nothing; none goes through the nodes of `stop`.
  *
  * @throws HeedError where the loss is not a float32 scalar, does not depend on one of `wrt`, or passes through an op
  * without a gradient.
  */
-export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+export function gradients(loss: Tensor, wrt: readonly Tensor[], stop: ReadonlySet<TracedNode> = new Set()): Tensor[] {
   if (loss.shape.length !== 0 || loss.dtype !== 'float32') {
     throw new HeedError(`a loss must be a float32 scalar, got ${describe(loss)}`, {
       hint: 'reduce it with mean() or sum()',
@@ -22,7 +22,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   const reached = new Set(wrt.map((t) => t.name));
   const onPath: TracedNode[] = [];
   for (const node of graph.nodes) {
-    if (!node.inputs.some((name) => reached.has(name))) continue;
+    if (stop.has(node) || !node.inputTensors.some((t) => t && reached.has(t.name))) continue;
     // Whole numbers and booleans carry no gradient: what hangs on them (a shape, a comparison) is not on the path.
     for (const t of node.outputTensors) if (t.dtype === 'float32' || t.dtype === 'float16') reached.add(t.name);
     onPath.push(node);

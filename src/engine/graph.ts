@@ -22,6 +22,7 @@ export interface Tensor {
 export type Vjp = (cotangents: (Tensor | undefined)[]) => (Tensor | undefined)[];
 
 export interface TracedNode extends GraphNode {
+  /** What the gradient goes to. */
   readonly inputTensors: (Tensor | undefined)[];
   readonly outputTensors: Tensor[];
   readonly vjp: Vjp | undefined;
@@ -180,6 +181,32 @@ export function emitMany(
   for (const t of outputTensors) graph.producer.set(t.name, node);
   graph.known.set(key, outputTensors);
   return outputTensors;
+}
+
+/**
+ * `output`, computed from `inputs`, with a gradient of its own in place of that of the ops between them: where those
+ * would make more passes than are needed, or keep more in memory. `vjp` gives the cotangents of `inputs`.
+ */
+export function withGradient(
+  inputs: readonly Tensor[],
+  output: Tensor,
+  vjp: (cotangent: Tensor) => (Tensor | undefined)[],
+): Tensor {
+  const { graph, dtype, shape } = output;
+  const tensor: Tensor = { graph, name: `%identity_${graph.count++}`, dtype, shape };
+  const node: TracedNode = {
+    op: 'Identity',
+    domain: '',
+    attributes: {},
+    inputs: [output.name],
+    outputs: [tensor.name],
+    inputTensors: [...inputs],
+    outputTensors: [tensor],
+    vjp: ([dy]) => vjp(dy!),
+  };
+  graph.nodes.push(node);
+  graph.producer.set(tensor.name, node);
+  return tensor;
 }
 
 /** An int64 vector holding `dims`, read from the graph's inputs where they are symbols. */

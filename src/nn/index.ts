@@ -1,5 +1,15 @@
 export { type CnnOptions, type ConvolutionLayer, cnn, natureCnn } from './cnn.ts';
 export {
+  type Attend,
+  type DecoderInputs,
+  decoder,
+  type Linear,
+  type Packing,
+  packedAttention,
+  rotaryTables,
+  weightedLinear,
+} from './decoder.ts';
+export {
   type DecoderConfig,
   decoderParameters,
   headName,
@@ -8,6 +18,7 @@ export {
   type RotaryPositions,
 } from './decoder-config.ts';
 export * as initialise from './initialise.ts';
+export { type LabelOptions, labelLogProbabilities } from './label-log-probabilities.ts';
 export { type MlpOptions, mlp, type Network } from './mlp.ts';
 export {
   createOptimizer,

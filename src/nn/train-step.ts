@@ -1,5 +1,6 @@
 /** A loss and its gradients as one program with its own inputs, ready to be filled and run. */
 import { evaluateDim } from '../engine/dims.ts';
+import type { TracedNode } from '../engine/graph.ts';
 import {
   add,
   type CompileOptions,
@@ -11,6 +12,7 @@ import {
   trace,
   Value,
 } from '../engine/index.ts';
+import type { Data } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
 import { lifetime } from './lifetime.ts';
 import { type Arena, createArena } from './parameters.ts';
@@ -34,6 +36,8 @@ export interface TrainStep {
 export interface TrainStepOptions extends CompileOptions {
   /** Sizes of all symbols of the inputs. */
   dims: Readonly<Record<string, number>>;
+  /** Values of further inputs, such as weights that are not trained: no gradient is made for them. */
+  frozen?: Readonly<Record<string, Value>>;
   /** Add each run's gradients to those already there, in place, until reset(): a batch in parts. */
   accumulate?: boolean;
 }
@@ -48,21 +52,31 @@ export function createTrainStep(
   options: TrainStepOptions,
 ): TrainStep {
   const { own, release } = lifetime();
-  const { accumulate = false, ...compileOptions } = options;
+  const { accumulate = false, frozen = {}, ...compileOptions } = options;
   const gradientArena = own(createArena(parameters.specs));
   const names = parameters.specs.map(({ name }) => name);
+  let lookups: Lookup[] = [];
   const program = own(
     trace((g) => {
       const outputs = build(g);
-      const weights = parameters.specs.map(({ name, shape }) => input(g, name, shape));
+      const all = parameters.specs.map(({ name, shape }) => input(g, name, shape));
+      lookups = lookupsOf(g, names);
+      const weights = all.filter(({ name }) => isMapped(g, name, lookups));
       const loss = accumulate ? mul(outputs.loss, input(g, WEIGHT, [])) : outputs.loss;
-      const dws = gradients(loss, weights);
-      const sums = accumulate ? dws.map((dw, i) => add(input(g, sumName(names[i]), weights[i].shape), dw)) : dws;
-      return { ...outputs, ...Object.fromEntries(sums.map((sum, i) => [gradientName(names[i]), sum])) };
+      const rows = lookups.map(({ node }) => node.outputTensors[0]);
+      const dws = gradients(loss, [...weights, ...rows], new Set(lookups.map(({ node }) => node)));
+      const results: Record<string, Tensor> = { ...outputs };
+      for (const [i, weight] of weights.entries()) {
+        results[gradientName(weight.name)] = accumulate
+          ? add(input(g, sumName(weight.name), weight.shape), dws[i])
+          : dws[i];
+      }
+      for (const i of lookups.keys()) results[rowsName(i)] = dws[weights.length + i];
+      return results;
     }, compileOptions),
   );
   const weightValue = own(new Value('float32', []));
-  const fixed: Record<string, Value> = { ...parameters.values, [WEIGHT]: weightValue };
+  const fixed: Record<string, Value> = { ...frozen, ...parameters.values, [WEIGHT]: weightValue };
   const gradientValues: Record<string, Value> = {};
   for (const name of names) {
     gradientValues[gradientName(name)] = gradientArena.values[name];
@@ -80,6 +94,8 @@ export function createTrainStep(
   const outputs: Record<string, Value> = {};
   for (const spec of program.outputs) if (!(spec.name in gradientValues)) outputs[spec.name] = sized(spec);
   const binding = own(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
+  // tables that are only looked up in get no gradient from the program: what was there is cleared here
+  const onlyLookedUp = names.filter((name) => !program.outputs.some((spec) => spec.name === gradientName(name)));
   return {
     inputs,
     gradients: gradientArena,
@@ -91,6 +107,10 @@ export function createTrainStep(
       }
       weightValue.data[0] = weight;
       binding.run();
+      if (!accumulate) for (const name of onlyLookedUp) gradientArena.values[name].data.fill(0);
+      for (const [i, { table, indices }] of lookups.entries()) {
+        addRows(gradientArena.values[table].data, inputs[indices].data, outputs[rowsName(i)].data as Float32Array);
+      }
       const loss = outputs.loss.data[0] as number;
       if (!Number.isFinite(loss)) throw nonFinite(loss, inputs, parameters);
       return outputs;
@@ -98,6 +118,39 @@ export function createTrainStep(
     reset: () => void gradientArena.flat.fill(0),
     release,
   };
+}
+
+/** A table of parameters whose rows are taken at indices that are an input, as an embedding's are. */
+interface Lookup {
+  node: TracedNode;
+  table: string;
+  indices: string;
+}
+
+/**
+ * Lookups get the gradients of the rows they took, which are added to the table's here: ONNX Runtime would make a whole
+ * table of zeros, and add to it in one thread, many times slower.
+ */
+function lookupsOf({ nodes, inputs }: Graph, parameters: readonly string[]): Lookup[] {
+  return nodes
+    .filter(({ op, inputs: [table, indices] }) => {
+      return op === 'Gather' && parameters.includes(table) && inputs.some(({ name }) => name === indices);
+    })
+    .map((node) => ({ node, table: node.inputs[0], indices: node.inputs[1] }));
+}
+
+/** Whether a parameter is used other than by lookups. */
+const isMapped = ({ nodes }: Graph, name: string, lookups: readonly Lookup[]): boolean =>
+  !lookups.some(({ table }) => table === name) ||
+  nodes.some((node) => node.inputs.includes(name) && !lookups.some((lookup) => lookup.node === node));
+
+function addRows(table: Float32Array, indices: Data, rows: Float32Array): void {
+  const width = rows.length / indices.length;
+  for (let i = 0; i < indices.length; i++) {
+    const from = i * width;
+    const to = Number(indices[i]) * width;
+    for (let k = 0; k < width; k++) table[to + k] += rows[from + k];
+  }
 }
 
 /** Names what went in that was not finite, where something was. */
@@ -123,4 +176,5 @@ function nonFinite(loss: number, inputs: TrainStep['inputs'], parameters: Arena)
 // Names within the program, which no input, parameter or output of a caller has.
 const WEIGHT = 'gradient weight';
 const sumName = (name: string) => `gradient sum of ${name}`;
+const rowsName = (lookup: number) => `gradient of the rows of lookup ${lookup}`;
 const gradientName = (name: string) => `gradient of ${name}`;

@@ -156,9 +156,9 @@ export const silu = (x: Tensor): Tensor =>
   unary(
     'QuickGelu',
     x,
-    (dy) => {
+    (dy, y) => {
       const s = sigmoid(x);
-      return mul(dy, mul(s, add(mul(x, sub(1, s)), 1)));
+      return mul(dy, add(mul(y, sub(1, s)), s));
     },
     { alpha: { float: 1 } },
     'com.microsoft',

@@ -1,3 +1,4 @@
+export * from './attention.ts';
 export * from './convolution.ts';
 export * from './elementwise.ts';
 export * from './gather.ts';

@@ -1,0 +1,158 @@
+/**
+ * Decoder-only transformers of every family (Llama, Mistral, Qwen, GPT-2, …) as one traced function. How queries meet
+ * keys is passed in: all at once for training (packedAttention), or through a cache for generation.
+ */
+import {
+  add,
+  attention,
+  constant,
+  equal,
+  type Graph,
+  gather,
+  gelu,
+  geluTanh,
+  greaterOrEqual,
+  input,
+  layerNorm,
+  less,
+  linear,
+  logicalAnd,
+  mul,
+  range,
+  reshape,
+  rmsNorm,
+  rotary,
+  silu,
+  sub,
+  type Tensor,
+  unsqueeze,
+  where,
+} from '../engine/index.ts';
+import {
+  type DecoderConfig,
+  EMBEDDING,
+  FINAL_NORM,
+  layerLinears,
+  layerName,
+  POSITIONS,
+  type RotaryPositions,
+} from './decoder-config.ts';
+
+/** The map of a named linear layer, such as `model.layers.0.mlp.up_proj`: [rows, time, in] → [rows, time, out]. */
+export type Linear = (x: Tensor, name: string) => Tensor;
+
+/** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
+export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
+
+export interface DecoderInputs {
+  /** [rows, time], int32 or int64 */
+  ids: Tensor;
+  /** [rows, time]: each token's place in its own sequence, from 0. */
+  positions: Tensor;
+  attend: Attend;
+  /** How the linear layers map: by their weights where absent. */
+  linear?: Linear;
+}
+
+const activations = { silu, gelu, geluTanh };
+
+/** ids → hidden states behind the last norm, [rows, time, hidden]. Parameters are inputs, by their names. */
+export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
+  const { ids, positions, attend, linear: map = weightedLinear(config) } = inputs;
+  const { graph } = ids;
+  const { hiddenSize, vocabularySize, headSize } = config;
+  const activation = activations[config.activation];
+  const norm = (x: Tensor, name: string) => {
+    const weight = input(graph, `${name}.weight`, [hiddenSize]);
+    if (config.norm === 'rms') return rmsNorm(x, weight, config.normEpsilon);
+    return layerNorm(x, weight, input(graph, `${name}.bias`, [hiddenSize]), config.normEpsilon);
+  };
+  const headNorm = (x: Tensor, name: string) => {
+    if (!config.queryKeyNorm) return x;
+    const heads = reshape(x, [...x.shape.slice(0, 2), Number(x.shape[2]) / headSize, headSize]);
+    return reshape(rmsNorm(heads, input(graph, `${name}.weight`, [headSize]), config.normEpsilon), x.shape);
+  };
+
+  let x = gather(input(graph, EMBEDDING, [vocabularySize, hiddenSize]), ids);
+  if (config.positions.kind === 'learned') {
+    x = add(x, gather(input(graph, POSITIONS, [config.maxPositions, hiddenSize]), positions));
+  }
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = layerName(layer);
+    const before = norm(x, `${at}.input_layernorm`);
+    const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
+    const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
+    const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
+    x = add(x, map(attend(q, k, project('v'), layer), `${at}.self_attn.o_proj`));
+    const between = norm(x, `${at}.post_attention_layernorm`);
+    const up = map(between, `${at}.mlp.up_proj`);
+    const wide = config.gated ? mul(activation(map(between, `${at}.mlp.gate_proj`)), up) : activation(up);
+    x = add(x, map(wide, `${at}.mlp.down_proj`));
+  }
+  return norm(x, FINAL_NORM);
+}
+
+/** The decoder's own weights. */
+export function weightedLinear(config: DecoderConfig): Linear {
+  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  return (x, name) => {
+    const { shape, bias } = known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+    const weight = input(x.graph, `${name}.weight`, shape);
+    return linear(x, weight, bias ? input(x.graph, `${name}.bias`, [shape[0]]) : undefined);
+  };
+}
+
+export interface Packing {
+  /** [rows, time]: which sequence of its row a token is of; tokens see those of the same number before them. */
+  segments: Tensor;
+  /** [rows, time] */
+  positions: Tensor;
+  /** Positions are below this. */
+  length: number;
+}
+
+/**
+ * Causal attention within each of the sequences that are packed into a row, one after another (Krell et al. 2021), so that
+ * nothing is spent on padding.
+ */
+export function packedAttention(config: DecoderConfig, { segments, positions, length }: Packing): Attend {
+  const { graph } = segments;
+  const time = range(graph, segments.shape[1]);
+  const [query, key] = [unsqueeze(time, 1), unsqueeze(time, 0)];
+  let seen = greaterOrEqual(query, key);
+  if (config.slidingWindow !== undefined) seen = logicalAnd(seen, less(sub(query, key), config.slidingWindow));
+  const sameSequence = equal(unsqueeze(segments, 2), unsqueeze(segments, 1));
+  const mask = unsqueeze(where(logicalAnd(seen, sameSequence), constant(graph, [0], []), -1e30), 1);
+  const { heads, keyValueHeads } = config;
+  const turn = rotation(graph, config, positions, length);
+  return (q, k, v) => attention(turn(q), turn(k), v, mask, { heads, keyValueHeads });
+}
+
+/** The rotation of queries and keys; none where positions are learned. */
+function rotation(graph: Graph, config: DecoderConfig, positions: Tensor, length: number): (x: Tensor) => Tensor {
+  if (config.positions.kind === 'learned') return (x) => x;
+  const { cos, sin } = rotaryTables(config.positions, config.headSize, length);
+  const table = (values: Float32Array) => constant(graph, values, [length, config.headSize / 2]);
+  return (x) => rotary(x, positions, table(cos), table(sin));
+}
+
+/** cos and sin of position · frequency, [length, size / 2], row-major. */
+export function rotaryTables(positions: RotaryPositions, size: number, length: number) {
+  const half = size / 2;
+  const frequencies = Array.from({ length: half }, (_, i) => scaled(positions, positions.theta ** ((-2 * i) / size)));
+  const angle = (i: number) => Math.floor(i / half) * Math.fround(frequencies[i % half]);
+  return {
+    cos: Float32Array.from({ length: length * half }, (_, i) => Math.cos(angle(i))),
+    sin: Float32Array.from({ length: length * half }, (_, i) => Math.sin(angle(i))),
+  };
+}
+
+/** Frequencies stretched to longer contexts: all alike (Chen et al. 2023), or the slow ones only (Llama 3.1). */
+function scaled({ scaling }: RotaryPositions, frequency: number): number {
+  if (!scaling) return frequency;
+  if (scaling.kind === 'linear') return frequency / scaling.factor;
+  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
+  const turns = (originalMaxPositions * frequency) / (2 * Math.PI);
+  const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
+  return (1 - smooth) * (frequency / factor) + smooth * frequency;
+}

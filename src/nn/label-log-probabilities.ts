@@ -1,0 +1,54 @@
+/** Log-probabilities of given tokens, without the logits of all tokens standing in memory at once. */
+import {
+  concat,
+  exp,
+  gatherElements,
+  linear,
+  logSoftmax,
+  matmul,
+  mul,
+  neg,
+  reshape,
+  scatterElementsAdd,
+  split,
+  type Tensor,
+  unsqueeze,
+  withGradient,
+} from '../engine/index.ts';
+
+export interface LabelOptions {
+  /** Logits are divided by this. */
+  temperature?: number;
+  /** So many tokens' logits are made at a time: as many as stay in the last cache where absent. */
+  chunk?: number;
+}
+
+/** log p(label) for each hidden state. hidden [n, width] with n known, head [vocabulary, width], labels [n] → [n]. */
+export function labelLogProbabilities(
+  hidden: Tensor,
+  head: Tensor,
+  labels: Tensor,
+  options: LabelOptions = {},
+): Tensor {
+  const n = Number(hidden.shape[0]);
+  const { chunk = Math.max(1, Math.floor(LOGITS_AT_ONCE / Number(head.shape[0]))), temperature = 1 } = options;
+  const sizes = Array.from({ length: Math.ceil(n / chunk) }, (_, i) => Math.min(chunk, n - i * chunk));
+  const labelParts = split(labels, sizes, 0);
+  const parts = split(hidden, sizes, 0).map((part, i) => chunkLogProbabilities(part, head, labelParts[i], temperature));
+  return concat(parts, 0);
+}
+
+const LOGITS_AT_ONCE = 1 << 23; // 32 MiB: they stay in the last cache between one pass and the next
+
+function chunkLogProbabilities(hidden: Tensor, head: Tensor, labels: Tensor, temperature: number): Tensor {
+  const logits = linear(hidden, head);
+  const logP = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
+  const at = unsqueeze(labels, 1);
+  const chosen = reshape(gatherElements(logP, at, 1), [hidden.shape[0]]);
+  return withGradient([hidden, head], chosen, (dy) => {
+    const scale = unsqueeze(temperature === 1 ? dy : mul(dy, 1 / temperature), 1);
+    // d log p(label) / d logits = onehot(label) − p
+    const dLogits = scatterElementsAdd(mul(exp(logP), neg(scale)), at, scale, 1);
+    return [matmul(dLogits, head), matmul(dLogits, hidden, { transposeA: true })];
+  });
+}
