@@ -68,6 +68,10 @@ describe('readSafetensors', () => {
     expect([...file.tensors.keys()]).toEqual(['a', 'b']);
     expect(file.read('b').data).toEqual(new Float32Array([3]));
     expect(fails(() => file.read('c')).hint).toBe('It has: a, b.');
+    const part = new Float32Array(1);
+    file.readInto('a', new Uint8Array(part.buffer), 4);
+    expect(part[0]).toBe(2);
+    expect(fails(() => file.readInto('a', new Uint8Array(4), 5)).message).toContain('asked for 4 from byte 5');
     writeSafetensors(path, { a: f32([1, 2, 3]), b: f32([3]) });
     expect(fails(() => file.read('b')).message).toContain('changed after it was opened');
   });

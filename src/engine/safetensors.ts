@@ -56,6 +56,8 @@ export interface SafetensorsFile {
   tensors: ReadonlyMap<string, { dtype: SafetensorsDtype; shape: readonly number[] }>;
   /** Reads one tensor's bytes into a buffer of its own. */
   read(name: string): SafetensorsTensor;
+  /** Fills `bytes` with a tensor's bytes from its byte `begin` on. */
+  readInto(name: string, bytes: Uint8Array, begin?: number): void;
 }
 
 /** The official limit; what lies above is not a header. */
@@ -80,19 +82,39 @@ export function safetensorsParts(
   tensors: Readonly<Record<string, SafetensorsTensor>>,
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array[] {
-  const named = Object.entries(tensors).map(([name, tensor]) => ({ name, key: Buffer.from(name), ...tensor }));
-  for (const { name, dtype, shape, data } of named) {
+  const { header, names } = safetensorsHeader(path, tensors, metadata);
+  const parts = names.map((name) => {
+    const { dtype, shape, data } = tensors[name];
     const fail = failure(path, name);
-    if (name === '__metadata__') throw fail('this name is kept for the metadata', 'Give the tensor another name.');
-    if (!Object.hasOwn(TYPES, dtype)) throw fail(`unknown dtype "${dtype}"; known: ${SAFETENSORS_DTYPES.join(', ')}`);
     if (!(data instanceof TYPES[dtype]) && !(data instanceof Uint8Array)) {
       throw fail(`${dtype} is held in a ${TYPES[dtype].name}, got a ${(data as object)?.constructor?.name ?? data}`);
     }
     const bytes = bytesOf(shape, dtype);
     if (bytes !== data.byteLength) {
-      throw fail(`shape [${shape}] of ${dtype} is ${bytes ?? 'not a count of'} bytes, the data has ${data.byteLength}`);
+      throw fail(`shape [${shape}] of ${dtype} is ${bytes} bytes, the data has ${data.byteLength}`);
     }
-  }
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  });
+  return [header, ...parts];
+}
+
+/**
+ * What stands before the tensors' bytes, for data that is made while it is written: the bytes of tensor after tensor
+ * have to follow in the order of `names`.
+ */
+export function safetensorsHeader(
+  path: string,
+  tensors: Readonly<Record<string, Pick<SafetensorsTensor, 'dtype' | 'shape'>>>,
+  metadata?: Readonly<Record<string, string>>,
+): { header: Uint8Array; names: string[] } {
+  const named = Object.entries(tensors).map(([name, { dtype, shape }]) => {
+    const fail = failure(path, name);
+    if (name === '__metadata__') throw fail('this name is kept for the metadata', 'Give the tensor another name.');
+    if (!Object.hasOwn(TYPES, dtype)) throw fail(`unknown dtype "${dtype}"; known: ${SAFETENSORS_DTYPES.join(', ')}`);
+    const bytes = bytesOf(shape, dtype);
+    if (bytes === undefined) throw fail(`shape [${shape}] of ${dtype} is not a count of bytes`);
+    return { name, key: Buffer.from(name), dtype, shape, bytes };
+  });
   const order = (dtype: SafetensorsDtype) => SAFETENSORS_DTYPES.indexOf(dtype);
   named.sort((a, b) => order(a.dtype) - order(b.dtype) || Buffer.compare(a.key, b.key));
 
@@ -103,19 +125,19 @@ export function safetensorsParts(
     entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
   }
   let end = 0;
-  for (const { name, dtype, shape, data } of named) {
+  for (const { name, dtype, shape, bytes } of named) {
     const begin = end;
-    end += data.byteLength;
+    end += bytes;
     entries.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
   }
-  const header = Buffer.from(`{${entries.join(',')}}`);
-  const padded = Math.ceil(header.length / 8) * 8;
+  const text = Buffer.from(`{${entries.join(',')}}`);
+  const padded = Math.ceil(text.length / 8) * 8;
   if (padded > LONGEST_HEADER)
     throw failure(path)(`the header has ${padded} bytes, at most ${LONGEST_HEADER} are allowed`);
-  const head = Buffer.alloc(8 + padded, ' ');
-  head.writeBigUInt64LE(BigInt(padded));
-  header.copy(head, 8);
-  return [head, ...named.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
+  const header = Buffer.alloc(8 + padded, ' ');
+  header.writeBigUInt64LE(BigInt(padded));
+  text.copy(header, 8);
+  return { header, names: named.map(({ name }) => name) };
 }
 
 /**
@@ -133,28 +155,40 @@ export function readSafetensors(path: string): {
   return { tensors, metadata: file.metadata };
 }
 
-/** Reads and checks the header only. `read` opens the file anew for one tensor: nothing stays open, nothing is to be closed. */
+/** Reads and checks the header only. Each read opens the file anew: nothing stays open, nothing is to be closed. */
 export function openSafetensors(path: string): SafetensorsFile {
-  return withFile(path, (file, stats) => {
+  const { stats, start, metadata, tensors } = withFile(path, (file, stats) => {
     const { header, start } = readHeader(path, file, stats.size);
-    const { metadata, tensors } = checkHeader(path, header, stats.size - start);
-    return {
-      metadata,
-      tensors,
-      read: (name) =>
-        withFile(path, (again, now) => {
-          const entry = tensors.get(name);
-          if (!entry) throw failure(path, name)('there is no such tensor', `It has: ${some([...tensors.keys()])}.`);
-          if (now.ino !== stats.ino || now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) {
-            throw failure(path, name)('the file was changed after it was opened', 'Open it again.');
-          }
-          const { dtype, shape, begin, end } = entry;
-          const buffer = new ArrayBuffer(end - begin); // never pooled, never on the heap: native code may hold its address
-          readInto(path, again, new Uint8Array(buffer), start + begin);
-          return { dtype, shape, data: new TYPES[dtype](buffer) };
-        }),
-    };
+    return { stats, start, ...checkHeader(path, header, stats.size - start) };
   });
+  const entryOf = (name: string): Entry => {
+    const entry = tensors.get(name);
+    if (!entry) throw failure(path, name)('there is no such tensor', `It has: ${some([...tensors.keys()])}.`);
+    return entry;
+  };
+  const readInto = (name: string, bytes: Uint8Array, from = 0): void => {
+    const { begin, end } = entryOf(name);
+    if (from + bytes.length > end - begin) {
+      throw failure(path, name)(`it has ${end - begin} bytes, asked for ${bytes.length} from byte ${from}`);
+    }
+    withFile(path, (file, now) => {
+      if (now.ino !== stats.ino || now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) {
+        throw failure(path, name)('the file was changed after it was opened', 'Open it again.');
+      }
+      fill(path, file, bytes, start + begin + from);
+    });
+  };
+  return {
+    metadata,
+    tensors,
+    readInto,
+    read: (name) => {
+      const { dtype, shape, begin, end } = entryOf(name);
+      const buffer = new ArrayBuffer(end - begin); // never pooled, never on the heap: native code may hold its address
+      readInto(name, new Uint8Array(buffer));
+      return { dtype, shape, data: new TYPES[dtype](buffer) };
+    },
+  };
 }
 
 interface Entry {
@@ -168,7 +202,7 @@ function readHeader(path: string, file: number, size: number): { header: unknown
   const fail = failure(path);
   if (size < 8) throw fail(`a safetensors file has at least 8 bytes, this one has ${size}`, 'Is the file complete?');
   const head = new Uint8Array(8);
-  readInto(path, file, head, 0);
+  fill(path, file, head, 0);
   const length = Number(new DataView(head.buffer).getBigUint64(0, true));
   if (length > LONGEST_HEADER) {
     throw fail(
@@ -183,7 +217,7 @@ function readHeader(path: string, file: number, size: number): { header: unknown
     );
   }
   const bytes = new Uint8Array(length);
-  readInto(path, file, bytes, 8);
+  fill(path, file, bytes, 8);
   if (bytes[0] !== 0x7b) throw fail('its header does not begin with "{"', 'Is it a safetensors file?');
   let header: unknown;
   try {
@@ -284,7 +318,7 @@ function bytesOf(shape: readonly number[], dtype: SafetensorsDtype): number | un
   return bytes;
 }
 
-function readInto(path: string, file: number, bytes: Uint8Array, position: number): void {
+function fill(path: string, file: number, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.length; ) {
     const read = readSync(file, bytes, done, Math.min(bytes.length - done, LONGEST_READ), position + done);
     if (read === 0) throw failure(path)('the file ended while it was read', 'Is another process writing it?');
