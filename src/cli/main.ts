@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
 import { addDoctor } from './doctor.ts';
+import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
 import { addRl } from './rl.ts';
 import { addTrain } from './train.ts';
@@ -29,6 +30,19 @@ Examples:
 Examples:
   heed rl --env CartPole-v1
   heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum`,
+  ],
+  [
+    'pull',
+    'get a model or dataset from the Hub',
+    addPull,
+    `What heed does not read (other formats of the weights, say) is left out, unless --include asks for it. What is there already
+is kept, and what was cut goes on where it stopped. The cache is that of Python's huggingface_hub.
+HF_HOME or HF_HUB_CACHE says where, HF_ENDPOINT which Hub, HF_TOKEN who asks; HF_HUB_OFFLINE=1 asks nobody.
+
+Examples:
+  heed pull HuggingFaceTB/SmolLM2-135M-Instruct
+  heed pull Qwen/Qwen2.5-0.5B@main --exclude "*.txt"
+  heed pull Anthropic/hh-rlhf --dataset --include "harmless-base/*"`,
   ],
   [
     'report',

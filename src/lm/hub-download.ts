@@ -1,0 +1,181 @@
+/**
+ * One file of a Hub to disk: it goes on where an earlier try stopped, and takes its name only when whole and checked.
+ *
+ * A partial file belongs to one process at a time: its name says which, and taking over a dead one's is a rename, which
+ * only one process wins. Two that want the same file at the same time each get their own copy; nobody waits.
+ */
+
+import { createHash, type Hash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { HeedError } from '../error.ts';
+import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
+import { bytesOf, type Hub, request, retrying, Transient } from './hub-request.ts';
+
+export interface RemoteFile {
+  /** Path in the repository, with slashes. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** What the file is named by and checked against: sha256 of a large file (LFS), git's blob sha1 of a small one; in hex. */
+  oid: string;
+}
+
+/** Runs what touches files; what the system refuses becomes a HeedError that names the path. */
+export function onDisk<T>(verb: string, path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw fileError(error, verb, path);
+  }
+}
+
+/**
+ * Gets `url` into `<blobs>/<oid>`. `onBytes` is told how many bytes of the file are there. Throws a HeedError, or the
+ * signal's reason; the partial file stays for the next time, unless its bytes were wrong.
+ */
+export async function download(
+  hub: Hub,
+  url: string,
+  { path, size, oid }: RemoteFile,
+  blobs: string,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const partial = claim(blobs, oid);
+  const file = onDisk('write', partial, () => openSync(partial, 'a'));
+  let done = statSync(partial).size;
+  let resumed = done > 0;
+  let hash = newHash(oid, size);
+  const startAgain = () => {
+    onDisk('write', partial, () => ftruncateSync(file, 0));
+    hash = newHash(oid, size);
+    done = 0;
+    resumed = false;
+  };
+  let whole = false;
+  try {
+    if (done > size) startAgain();
+    for await (const chunk of createReadStream(partial, { signal: hub.signal })) hash.update(chunk);
+    onBytes(done);
+    const receive = async () => {
+      if (done === size) return;
+      const range = done > 0 && { range: `bytes=${done}-` };
+      const response = await request(hub, url, { headers: { 'accept-encoding': 'identity', ...range } });
+      if (response.status !== 206)
+        startAgain(); // a server that knows no ranges
+      else if (!response.headers.get('content-range')?.startsWith(`bytes ${done}-`)) {
+        await response.body?.cancel();
+        startAgain();
+        throw new Transient(`"${path}" did not go on at the byte that was asked for.`);
+      }
+      for await (const chunk of bytesOf(hub, response)) {
+        if (done + chunk.length > size) {
+          startAgain();
+          throw new Transient(`"${path}" is longer than the ${size} bytes that the Hub says.`);
+        }
+        onDisk('write', join(blobs, oid), () => writeAll(file, chunk));
+        hash.update(chunk);
+        done += chunk.length;
+        onBytes(done);
+      }
+      if (done < size) throw new Transient(`"${path}" ended after ${done} of ${size} bytes.`);
+    };
+    for (;;) {
+      await retrying(hub, receive, () => done);
+      const sum = hash.digest('hex');
+      if (sum === oid) break;
+      const tryAgain = resumed; // the wrong bytes may be of an earlier day
+      startAgain();
+      if (!tryAgain) {
+        throw new HeedError(`"${path}" came with a wrong checksum: expected ${oid}, got ${sum}.`, {
+          hint: 'Try again. If it stays wrong, something between here and the Hub changes files, or the file there is broken.',
+        });
+      }
+      hub.onWarning?.(`"${path}" has a wrong checksum: getting it anew.`);
+    }
+    onDisk('write', partial, () => fsyncSync(file));
+    whole = true;
+  } finally {
+    closeSync(file);
+    held.delete(partial);
+    if (!whole) putDown(partial, blobs, oid);
+  }
+  onDisk('write', join(blobs, oid), () => renameSync(partial, join(blobs, oid)));
+  syncFolder(blobs);
+  for (const other of leftovers(blobs, oid)) rmSync(other, { force: true });
+}
+
+/** Bytes that an earlier try left of a file. */
+export function bytesLeft(blobs: string, oid: string): number {
+  const [longest] = leftovers(blobs, oid);
+  return longest === undefined ? 0 : sizeOf(longest);
+}
+
+function newHash(oid: string, size: number): Hash {
+  return oid.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+}
+
+// <oid>.<random>.incomplete lies there for anyone; <oid>.<random>.<host>.<process>.incomplete is being written
+const HOST = hostname().replaceAll(/[^\w.-]/g, '_');
+const PARTIAL = /^([0-9a-f]+)\.[0-9a-f]{8}(?:\.(.+)\.(\d+))?\.incomplete$/;
+const DEAD_AFTER = 3_600_000; // milliseconds without a byte, where the process cannot be asked
+const held = new Set<string>();
+
+const newName = (oid: string) => `${oid}.${randomBytes(4).toString('hex')}`;
+
+/** Takes over what an earlier try left, or names a new file. */
+function claim(blobs: string, oid: string): string {
+  const own = join(blobs, `${newName(oid)}.${HOST}.${process.pid}.incomplete`);
+  held.add(own);
+  for (const left of leftovers(blobs, oid)) {
+    try {
+      renameSync(left, own);
+      break;
+    } catch (error) {
+      if (!isSystemError(error) || error.code !== 'ENOENT') throw fileError(error, 'write', left);
+    }
+  }
+  return own;
+}
+
+function putDown(partial: string, blobs: string, oid: string): void {
+  if (sizeOf(partial) === 0) rmSync(partial, { force: true });
+  else renameSync(partial, join(blobs, `${newName(oid)}.incomplete`));
+}
+
+/** Partial files that nobody writes, the longest first. */
+function leftovers(blobs: string, oid: string): string[] {
+  if (!existsSync(blobs)) return [];
+  return readdirSync(blobs)
+    .filter((name) => {
+      const [, whose, host, pid] = PARTIAL.exec(name) ?? [];
+      return whose === oid && !(host && isAlive(join(blobs, name), host, Number(pid)));
+    })
+    .map((name) => join(blobs, name))
+    .sort((a, b) => sizeOf(b) - sizeOf(a));
+}
+
+function isAlive(path: string, host: string, pid: number): boolean {
+  if (host !== HOST) return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < DEAD_AFTER;
+  if (pid === process.pid) return held.has(path);
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return isSystemError(error) && error.code === 'EPERM';
+  }
+}
+
+const sizeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;

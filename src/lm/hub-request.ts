@@ -1,0 +1,174 @@
+/** Asking a Hub: the token goes to its own host only, what may pass is tried again, and a refusal says what to do. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HUB_URL } from '@huggingface/hub';
+import { HeedError, messageOf } from '../error.ts';
+
+/** What is asked for: a model or a dataset, at a branch, tag or commit. */
+export interface Repo {
+  type: 'model' | 'dataset';
+  /** OWNER/NAME */
+  name: string;
+  revision: string;
+}
+
+export interface HubOptions {
+  /** Address of the Hub; HF_ENDPOINT unless told, else the public one. */
+  endpoint?: string;
+  /** HF_TOKEN unless told. Sent to the endpoint alone, never to where it redirects. */
+  token?: string;
+  signal?: AbortSignal;
+  /** Milliseconds before a failed request is tried again, twice as many each further time: 1000 unless told. */
+  retryDelay?: number;
+  /** Told why something is tried again. */
+  onWarning?: (text: string) => void;
+}
+
+export interface Hub extends Omit<HubOptions, 'endpoint'> {
+  /** Without a slash at its end. */
+  endpoint: string;
+  repo: Repo;
+}
+
+const RETRIES = 4;
+const LONGEST_WAIT = 60_000;
+
+/** What may pass by itself: a network's failure, or a server's that is busy. */
+export class Transient extends HeedError {
+  /** Milliseconds that the server asked to wait. */
+  readonly after: number;
+
+  constructor(message: string, { after = 0, ...options }: { after?: number; hint?: string; cause?: unknown } = {}) {
+    super(message, { hint: 'Try again later: what has come is kept.', ...options });
+    this.after = after;
+  }
+}
+
+/** Checks the address and the token. Throws a HeedError, which never shows the token. */
+export function openHub(repo: Repo, options: HubOptions): Hub {
+  const given = options.endpoint ?? (process.env.HF_ENDPOINT || HUB_URL);
+  const token = (options.token ?? process.env.HF_TOKEN ?? '').trim();
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.search || url.hash) {
+    throw new HeedError(
+      "The Hub's address is wrong: expected an http or https address without a user, query or fragment.",
+      { hint: 'Correct HF_ENDPOINT, or unset it for the public Hub.' },
+    );
+  }
+  if (!/^[\x21-\x7e]*$/.test(token)) {
+    throw new HeedError('The token has characters that no token has: expected letters, digits and signs of ASCII.', {
+      hint: 'Correct HF_TOKEN.',
+    });
+  }
+  return { ...options, repo, endpoint: given.replace(/\/+$/, ''), token };
+}
+
+/** One request, not tried again; the answer is a good one. Throws a HeedError, a Transient one for what may pass. */
+export async function request(hub: Hub, url: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  // fetch drops this header when it follows a redirect to another origin
+  if (hub.token && new URL(url).origin === new URL(hub.endpoint).origin) {
+    headers.set('authorization', `Bearer ${hub.token}`);
+  }
+  let response: Response;
+  try {
+    response = await fetch(url, { ...init, headers, signal: hub.signal });
+  } catch (cause) {
+    throw broken(hub, cause);
+  }
+  if (response.ok) return response;
+  await response.body?.cancel();
+  throw refusal(hub, response);
+}
+
+/** The bytes of an answer's body as they come; throws like `request`. */
+export async function* bytesOf(hub: Hub, response: Response): AsyncGenerator<Uint8Array> {
+  try {
+    if (response.body) yield* response.body;
+  } catch (cause) {
+    throw broken(hub, cause);
+  }
+}
+
+/** Tries again what failed but may pass: four times, counted anew whenever `reached` has grown. */
+export async function retrying<T>(hub: Hub, attempt: () => Promise<T>, reached: () => number = () => 0): Promise<T> {
+  let best = reached();
+  for (let failures = 1; ; failures++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof Transient)) throw error;
+      if (reached() > best) {
+        best = reached();
+        failures = 1;
+      }
+      if (failures > RETRIES) throw error;
+      const wait = Math.max(error.after, (hub.retryDelay ?? 1000) * 2 ** (failures - 1));
+      hub.onWarning?.(`${error.message} Trying again in ${Math.ceil(wait / 1000)} s.`);
+      await sleep(wait, undefined, { signal: hub.signal });
+    }
+  }
+}
+
+/** `fetch` for the library's calls, whole answers, tried again. */
+export const hubFetch = (hub: Hub): typeof fetch =>
+  ((input, init) =>
+    retrying(hub, async () => {
+      const response = await request(hub, String(input), init);
+      const parts: Uint8Array[] = [];
+      for await (const part of bytesOf(hub, response)) parts.push(part);
+      return new Response(Buffer.concat(parts), { status: response.status, headers: response.headers });
+    })) satisfies typeof fetch;
+
+function broken(hub: Hub, cause: unknown): HeedError {
+  hub.signal?.throwIfAborted();
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  const reason = (inner as NodeJS.ErrnoException)?.code ?? messageOf(inner);
+  return new Transient(`The connection to ${hub.endpoint} failed (${reason}).`, {
+    hint: 'Check the network and HF_ENDPOINT, and try again: what has come is kept. HF_HUB_OFFLINE=1 uses only what is there already.',
+    cause,
+  });
+}
+
+function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response): HeedError {
+  const { type, name, revision } = repo;
+  const page = `${endpoint}/${type === 'dataset' ? 'datasets/' : ''}${name}`;
+  const code = headers.get('x-error-code');
+  if (status === 429 || status >= 500) {
+    const after = Math.min(LONGEST_WAIT, (Number(headers.get('retry-after')) || 0) * 1000);
+    return new Transient(
+      `${endpoint} answered ${status}: ${status === 429 ? 'too many requests' : 'it is in trouble'}.`,
+      {
+        after,
+      },
+    );
+  }
+  if (code === 'GatedRepo') {
+    return new HeedError(`The ${type} "${name}" is gated: its licence has to be accepted first (${status}).`, {
+      hint: `Accept the licence at ${page}, and set HF_TOKEN to a token of that account${token ? ' (another one is set, or it may not read gated repositories)' : ''}.`,
+    });
+  }
+  if (code === 'RevisionNotFound') {
+    return new HeedError(`The ${type} "${name}" has no revision "${revision}".`, {
+      hint: `Expected a branch, a tag or a commit: see ${page}`,
+    });
+  }
+  if (status === 404 || code === 'RepoNotFound') {
+    const other = type === 'model' ? 'A dataset is not a model (--dataset). ' : 'A model is not a dataset. ';
+    return new HeedError(`${endpoint} shows no ${type} "${name}" (${status}).`, {
+      hint: `Check the name; if it is a folder of yours, the path. ${other}A private one needs ${token ? 'another' : 'a token in'} HF_TOKEN.`,
+    });
+  }
+  if (status === 401 || status === 403) {
+    return new HeedError(`${endpoint} refused the ${type} "${name}" (${status}).`, {
+      hint: token
+        ? `Check that the token in HF_TOKEN is valid and may read it; a gated one asks to accept its licence at ${page}`
+        : `Set HF_TOKEN to a token that may read it; a gated one asks to accept its licence at ${page}`,
+    });
+  }
+  return new HeedError(`${endpoint} answered ${status} for the ${type} "${name}".`, { hint: `Does ${page} open?` });
+}
+
+/** An answer that no Hub gives. */
+export const notAHub = ({ endpoint }: Hub, what: string, cause?: unknown) =>
+  new HeedError(`${endpoint} does not answer like a Hub: ${what}.`, { hint: 'Check HF_ENDPOINT.', cause });

@@ -1,0 +1,300 @@
+/**
+ * Models and datasets of a Hub, in the cache that Python's huggingface_hub uses too: `<cache>/models--owner--name/` with
+ * `blobs/<checksum>`, `snapshots/<commit>/<path>` (links to blobs) and `refs/<revision>` (a commit). Beside them,
+ * `trees/<commit>.json` keeps what the Hub listed, so that a snapshot known to be whole needs no network.
+ */
+
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { datasetInfo, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo } from '@huggingface/hub';
+import { HeedError } from '../error.ts';
+import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { bytesLeft, download, onDisk, type RemoteFile } from './hub-download.ts';
+import { type Choice, checkFile, nameOf, select } from './hub-files.ts';
+import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub-request.ts';
+
+export interface PullOptions extends HubOptions, Choice {
+  /** Folder of the cache; HF_HUB_CACHE unless told, else `hub` in HF_HOME, else ~/.cache/huggingface/hub. */
+  cache?: string;
+  /** Nothing is asked of the Hub; HF_HUB_OFFLINE unless told. */
+  offline?: boolean;
+  /** Told how many bytes are there, of how many in all, as they come. Not called where all is there already. */
+  onProgress?: (bytes: number, total: number) => void;
+}
+
+export interface Pulled {
+  /** The snapshot: a folder with the files under their names. */
+  folder: string;
+  revision: string;
+  commit: string;
+  /** Paths in the folder, with slashes. */
+  files: string[];
+  /** Their size together. */
+  bytes: number;
+}
+
+const COMMIT = /^[0-9a-f]{40}$/;
+const NAME = /^\w[\w.-]*\/\w[\w.-]*$/;
+const REVISION = /^\w[\w.+/-]*$/;
+
+/** Reads `OWNER/NAME` or `OWNER/NAME@REVISION` (a branch, tag or commit; main unless told). */
+export function hubName(text: string, type: Repo['type'] = 'model'): Repo {
+  const repo = parseName(text, type);
+  if (repo) return repo;
+  throw new HeedError(`Expected the name of a ${type} on the Hub, OWNER/NAME or OWNER/NAME@REVISION, got "${text}".`, {
+    hint: 'For example: HuggingFaceTB/SmolLM2-135M',
+  });
+}
+
+function parseName(text: string, type: Repo['type']): Repo | undefined {
+  const [, name, revision = 'main'] = /^([^@]*)(?:@(.*))?$/.exec(text) ?? [];
+  if (name === undefined || !NAME.test(name) || /--|\.\./.test(name)) return undefined;
+  // both become paths
+  return REVISION.test(revision) && !/\.\.|\/\/|\/$/.test(revision) ? { type, name, revision } : undefined;
+}
+
+/**
+ * The newest snapshot of a revision: asks the Hub which commit it is, and gets what is missing, whole and checked. What has
+ * come when it fails or is aborted stays, and the next call goes on there; the revision points to the new commit only
+ * once all is there. Offline, the snapshot that is there.
+ *
+ * Throws a HeedError, or the signal's reason.
+ */
+export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulled> {
+  const hub = openHub(repo, options);
+  const store = storeOf(repo, options);
+  if (isOffline(options)) {
+    const found = cached(repo, options);
+    if (found) return found;
+    throw new HeedError(
+      `The ${repo.type} "${nameOf(repo)}" is not whole in "${store}", and the Hub may not be asked.`,
+      {
+        hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
+      },
+    );
+  }
+  try {
+    const commit = await commitOf(hub);
+    const files = select(repo, await treeOf(hub, store, commit), options);
+    await getMissing(hub, store, commit, files, options);
+    if (repo.revision !== commit) {
+      const ref = join(store, 'refs', repo.revision);
+      onDisk('write', ref, () => mkdirSync(dirname(ref), { recursive: true }));
+      writeFileAtomic(ref, commit);
+    }
+    return pulled(repo, store, commit, files);
+  } catch (error) {
+    hub.signal?.throwIfAborted();
+    throw error;
+  }
+}
+
+/**
+ * The folder of a model: a folder that exists is itself; `OWNER/NAME[@REVISION]` is its snapshot in the cache, or is
+ * pulled. A snapshot that is whole is taken as it is; `pull` gets a newer one. Throws a HeedError.
+ */
+export async function resolveModel(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
+  const found = statSync(nameOrFolder, { throwIfNoEntry: false });
+  if (found?.isDirectory()) return nameOrFolder;
+  if (found) {
+    throw new HeedError(`"${nameOrFolder}" is a file: expected the folder of a model, or a Hub name OWNER/NAME.`, {
+      hint: `The folder with its config.json, such as "${dirname(resolve(nameOrFolder))}".`,
+    });
+  }
+  return onHub(nameOrFolder, 'model', options);
+}
+
+/** Like `resolveModel`, for a dataset: a file or folder that exists is itself. */
+export async function resolveDataset(nameOrPath: string, options: PullOptions = {}): Promise<string> {
+  return existsSync(nameOrPath) ? nameOrPath : onHub(nameOrPath, 'dataset', options);
+}
+
+async function onHub(text: string, type: Repo['type'], options: PullOptions): Promise<string> {
+  const repo = parseName(text, type);
+  if (!repo) {
+    const place = type === 'model' ? 'folder' : 'file or folder';
+    throw new HeedError(`There is no ${place} "${text}", and that is not a Hub name OWNER/NAME[@REVISION] either.`, {
+      hint: 'Check the path.',
+    });
+  }
+  return (cached(repo, options) ?? (await pull(repo, options))).folder;
+}
+
+/** The snapshot that is there, if it is whole as far as one can know. */
+function cached(repo: Repo, options: PullOptions): Pulled | undefined {
+  const store = storeOf(repo, options);
+  const commit = COMMIT.test(repo.revision) ? repo.revision : readIfThere(join(store, 'refs', repo.revision))?.trim();
+  if (!commit || !COMMIT.test(commit)) return undefined;
+  const folder = join(store, 'snapshots', commit);
+  // another tool's snapshot has no list: offline nobody can tell what it lacks
+  const tree = readTree(store, commit) ?? (isOffline(options) ? filesIn(folder) : undefined);
+  if (!tree) return undefined;
+  const files = select(repo, tree, options);
+  return files.every((file) => isThere(join(folder, file.path), file.size))
+    ? pulled(repo, store, commit, files)
+    : undefined;
+}
+
+const storeOf = (repo: Repo, { cache }: PullOptions) => resolve(cache ?? getHFHubCachePath(), getRepoFolderName(repo));
+
+const isOffline = ({ offline }: PullOptions) => offline ?? /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? '');
+
+function pulled({ revision }: Repo, store: string, commit: string, files: readonly RemoteFile[]): Pulled {
+  return {
+    folder: join(store, 'snapshots', commit),
+    revision,
+    commit,
+    files: files.map(({ path }) => path),
+    bytes: sum(files.map(({ size }) => size)),
+  };
+}
+
+async function commitOf(hub: Hub): Promise<string> {
+  const { type, name, revision } = hub.repo;
+  const request = { name, revision, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
+  const info = await asking(hub, () =>
+    type === 'model'
+      ? modelInfo({ ...request, additionalFields: ['sha'] })
+      : datasetInfo({ ...request, additionalFields: ['sha'] }),
+  );
+  if (COMMIT.test(info.sha)) return info.sha;
+  throw notAHub(hub, `expected a commit of 40 hex digits, got ${JSON.stringify(info.sha)}`);
+}
+
+/** All files of a commit, which never change: asked once. */
+async function treeOf(hub: Hub, store: string, commit: string): Promise<RemoteFile[]> {
+  const known = readTree(store, commit);
+  if (known) return known;
+  const tree = await asking(hub, async () => {
+    const files: RemoteFile[] = [];
+    const { name, type } = hub.repo;
+    const request = { repo: { name, type }, revision: commit, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
+    for await (const entry of listFiles({ ...request, recursive: true })) {
+      if (entry.type === 'file') {
+        files.push({ path: entry.path, size: entry.lfs?.size ?? entry.size, oid: entry.lfs?.oid ?? entry.oid ?? '' });
+      }
+    }
+    return files;
+  });
+  const path = treePath(store, commit);
+  onDisk('write', path, () => mkdirSync(dirname(path), { recursive: true }));
+  writeFileAtomic(path, JSON.stringify(tree));
+  return tree;
+}
+
+/** What the library makes of a strange answer becomes a HeedError. */
+async function asking<T>(hub: Hub, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    hub.signal?.throwIfAborted();
+    throw cause instanceof HeedError ? cause : notAHub(hub, 'its answer could not be read', cause);
+  }
+}
+
+const treePath = (store: string, commit: string) => join(store, 'trees', `${commit}.json`);
+
+function readTree(store: string, commit: string): RemoteFile[] | undefined {
+  const text = readIfThere(treePath(store, commit));
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isSystemError(error) && ['ENOENT', 'ENOTDIR'].includes(error.code!)) return undefined;
+    throw fileError(error, 'read', path);
+  }
+}
+
+function filesIn(folder: string): RemoteFile[] | undefined {
+  if (!existsSync(folder)) return undefined;
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).flatMap((name) => {
+    const found = statSync(join(folder, name), { throwIfNoEntry: false });
+    return found?.isFile() ? [{ path: name.replaceAll('\\', '/'), size: found.size, oid: '' }] : [];
+  });
+}
+
+async function getMissing(
+  hub: Hub,
+  store: string,
+  commit: string,
+  files: readonly RemoteFile[],
+  { onProgress }: PullOptions,
+): Promise<void> {
+  for (const file of files) checkFile(hub, file);
+  const blobs = join(store, 'blobs');
+  const folder = join(store, 'snapshots', commit);
+  const missing = files.filter(({ path, size }) => !isThere(join(folder, path), size));
+  const absent = missing.filter(({ oid, size }) => !isThere(join(blobs, oid), size));
+  onDisk('write', blobs, () => mkdirSync(blobs, { recursive: true }));
+  const total = sum(files.map(({ size }) => size));
+  const left = sum(absent.map(({ oid, size }) => Math.min(size, bytesLeft(blobs, oid))));
+  let before = total - sum(absent.map(({ size }) => size));
+  checkSpace(store, total - before - left);
+  if (absent.length > 0) onProgress?.(before + left, total);
+  for (const file of missing) {
+    const blob = join(blobs, file.oid);
+    if (!isThere(blob, file.size)) {
+      await download(hub, addressOf(hub, commit, file.path), file, blobs, (bytes) =>
+        onProgress?.(before + bytes, total),
+      );
+      before += file.size;
+    }
+    const path = join(folder, file.path);
+    onDisk('write', path, () => link(blob, path));
+  }
+}
+
+function checkSpace(folder: string, needed: number): void {
+  const { bavail, bsize } = onDisk('read', folder, () => statfsSync(folder));
+  const free = bavail * bsize;
+  if (needed <= free) return;
+  throw new HeedError(`${gigabytes(needed)} are to come, and the disk of "${folder}" has ${gigabytes(free)} free.`, {
+    hint: 'Free space there, or set HF_HOME to a folder on another disk.',
+  });
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`;
+
+function addressOf({ endpoint, repo }: Hub, commit: string, path: string): string {
+  const root = `${endpoint}/${repo.type === 'dataset' ? 'datasets/' : ''}${repo.name}`;
+  return `${root}/resolve/${commit}/${path.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+const isThere = (path: string, size: number) => {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.isFile() === true && found.size === size;
+};
+
+/** Windows lets few users make symbolic links, and some disks know no links at all. */
+function link(blob: string, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  rmSync(temporary, { force: true });
+  try {
+    symlinkSync(relative(dirname(path), blob), temporary);
+  } catch {
+    try {
+      linkSync(blob, temporary);
+    } catch {
+      copyFileSync(blob, temporary);
+    }
+  }
+  renameSync(temporary, path);
+}
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
