@@ -6,7 +6,7 @@ const layouts = { F16: { exponentBits: 5, fractionBits: 10 }, BF16: { exponentBi
 const dtypes = Object.keys(layouts) as HalfDtype[];
 
 /** By the definition of the format. */
-function valueOf(bits: number, { exponentBits, fractionBits }: (typeof layouts)['F16']): number {
+function numberOf(bits: number, { exponentBits, fractionBits }: (typeof layouts)['F16']): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits & 0x7fff) >> fractionBits;
   const fraction = (bits & (2 ** fractionBits - 1)) / 2 ** fractionBits;
@@ -29,7 +29,7 @@ function widened(dtype: HalfDtype, bits = all): Float32Array {
 
 it.each(dtypes)('every %s widens to its value, and narrows to itself, NaNs too', (dtype) => {
   const floats = widened(dtype);
-  expect(floats).toEqual(Float32Array.from(all, (bits) => valueOf(bits, layouts[dtype])));
+  expect(floats).toEqual(Float32Array.from(all, (bits) => numberOf(bits, layouts[dtype])));
   expect(narrowed(dtype, floats)).toEqual(all);
 });
 

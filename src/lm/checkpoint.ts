@@ -1,0 +1,284 @@
+/**
+ * Models as Hugging Face keeps them: a folder with `config.json` and the weights in `model.safetensors`, or in shards that
+ * `model.safetensors.index.json` lists. Weights are F32, F16 or BF16 there and float32 here.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
+import { HeedError, messageOf } from '../error.ts';
+import { fileError } from '../files.ts';
+import {
+  type Arena,
+  createArena,
+  type DecoderConfig,
+  decoderParameters,
+  initialise,
+  type ParameterSpec,
+} from '../nn/index.ts';
+import { readArchitecture, readConfig } from './config.ts';
+import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
+import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
+import { replaceFiles } from './replace-files.ts';
+import { writeConfig } from './write-config.ts';
+
+export interface Checkpoint {
+  config: DecoderConfig;
+  /** config.json as it was read. */
+  raw: Record<string, unknown>;
+  /** As `decoderParameters` names them; of a classifier also "score.weight" [labels, hidden], and no output layer. */
+  parameters: Arena;
+  /** Such as "LlamaForCausalLM". */
+  architecture: string;
+}
+
+const CONFIG = 'config.json';
+const WEIGHTS = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+const isWeights = (name: string) => name === INDEX || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
+
+const LARGEST_SHARD = 5e9;
+
+/**
+ * Reads a model's folder. Each tensor goes straight into the memory where it stays; config.json and every file's header are
+ * checked against one another before.
+ *
+ * @throws HeedError naming file, field or tensor for whatever is missing, damaged or not supported.
+ */
+export function loadCheckpoint(folder: string): Checkpoint {
+  const source = join(folder, CONFIG);
+  if (!existsSync(source)) {
+    throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, {
+      hint: existsSync(join(folder, 'adapter_config.json'))
+        ? 'It holds an adapter: load its base model and apply it.'
+        : 'Give the folder of a model; one whose saving was cut off has to be saved again.',
+    });
+  }
+  const raw = readJson(source) as Record<string, unknown>;
+  const { name: architecture, classifier } = readArchitecture(raw, source);
+  const config = readConfig(raw, source);
+  const files = openWeights(folder);
+  const specs = decoderParameters(config);
+  if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
+  const found = findTensors(folder, config, storedTensors(config, specs), files);
+  const parameters = createArena(specs);
+  try {
+    for (const { tensor, file, name } of found) {
+      const into = tensor.parameters.map((parameter) => parameters.values[parameter].data);
+      if (into.length === 1 && !tensor.transposed) readFloats(file, name, into[0]);
+      else {
+        const stored = new Float32Array(sizeOf(tensor.shape));
+        readFloats(file, name, stored);
+        unpack(tensor, stored, into);
+      }
+    }
+  } catch (error) {
+    parameters.release();
+    throw error;
+  }
+  return { config, raw, parameters, architecture };
+}
+
+export interface SaveOptions {
+  /** What the weights are rounded to; F32 keeps every bit. */
+  dtype?: FloatDtype;
+  /** Of a shard's tensors; a tensor that is larger has a shard of its own. 5 GB where absent. */
+  maxShardBytes?: number;
+}
+
+/**
+ * Writes a model's `config.json` and weights, replacing those in the folder; other files there stay. A kill on the way leaves
+ * the old model, the new one, or a folder without config.json. Parameters with "score.weight" make a classifier.
+ *
+ * @throws HeedError where the parameters are not those of the config, where no family of Transformers has such
+ * a decoder, or where the system refuses.
+ */
+export function saveCheckpoint(
+  folder: string,
+  { config, raw, parameters }: Pick<Checkpoint, 'config' | 'parameters'> & { raw?: Record<string, unknown> },
+  { dtype = 'F32', maxShardBytes = LARGEST_SHARD }: SaveOptions = {},
+): void {
+  const labels = parameters.values[SCORE]?.shape[0];
+  const specs = decoderParameters(labels === undefined ? config : { ...config, tied: true });
+  if (labels !== undefined) specs.push(scoreSpec(config, labels));
+  for (const [i, { name, shape }] of specs.entries()) {
+    const got = parameters.values[name]?.shape;
+    if (got?.join() !== shape.join() || specs.length !== parameters.specs.length) {
+      throw new HeedError(
+        `The parameters are not those of their config: expected "${name}" [${shape}] as number ${i + 1} of ${specs.length}, got ${got ? `[${got}]` : 'none'} in ${parameters.specs.length}.`,
+        { hint: 'Make them with decoderParameters(config).' },
+      );
+    }
+  }
+  const tensors = storedTensors(config, specs);
+  const shards = shardsOf(tensors, bytesPerFloat(dtype), maxShardBytes);
+  const names = shards.map((_, i) =>
+    shards.length === 1 ? WEIGHTS : `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`,
+  );
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  const index = {
+    metadata: { total_size: tensors.reduce((sum, { shape }) => sum + sizeOf(shape) * bytesPerFloat(dtype), 0) },
+    weight_map: Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, names[i]]))),
+  };
+  replaceFiles(
+    folder,
+    [
+      ...shards.map((shard, i) => [names[i], shardBytes(join(folder, names[i]), shard, parameters, dtype)] as const),
+      ...(shards.length > 1 ? [[INDEX, json(index)] as const] : []),
+      [CONFIG, json(writeConfig(config, raw, { dtype, labels }))],
+    ],
+    isWeights,
+  );
+}
+
+/** The file that holds each tensor. */
+function openWeights(folder: string): Map<string, SafetensorsFile> {
+  const single = join(folder, WEIGHTS);
+  const index = join(folder, INDEX);
+  if (existsSync(single)) {
+    const file = openSafetensors(single);
+    return new Map([...file.tensors.keys()].map((name) => [name, file]));
+  }
+  if (!existsSync(index)) {
+    throw new HeedError(`The folder "${folder}" has neither "${WEIGHTS}" nor "${INDEX}".`, {
+      hint: 'Only safetensors are read: choose a revision of the model that has them, or save it as such in Transformers.',
+    });
+  }
+  const { success, data, error } = indexSchema.safeParse(readJson(index));
+  if (!success) {
+    throw new HeedError(`"${index}" is wrong: ${z.prettifyError(error)}`, { hint: 'Fetch the model again.' });
+  }
+  const shards = new Map<string, SafetensorsFile>();
+  for (const shard of new Set(Object.values(data.weight_map))) {
+    if (basename(shard) !== shard || !existsSync(join(folder, shard))) {
+      throw new HeedError(`"${index}" names the shard "${shard}", which is not in the folder.`, {
+        hint: 'The model is not complete: fetch it again.',
+      });
+    }
+    shards.set(shard, openSafetensors(join(folder, shard)));
+  }
+  return new Map(
+    Object.entries(data.weight_map).map(([name, shard]) => {
+      const file = shards.get(shard)!;
+      if (!file.tensors.has(name)) {
+        throw new HeedError(`"${index}" places the tensor "${name}" in "${shard}", which has no such tensor.`, {
+          hint: 'The files belong to different models: fetch the model again.',
+        });
+      }
+      return [name, file];
+    }),
+  );
+}
+
+const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+
+interface Found {
+  tensor: StoredTensor;
+  file: SafetensorsFile;
+  /** Of the tensor in the file. */
+  name: string;
+}
+
+function findTensors(
+  folder: string,
+  config: DecoderConfig,
+  tensors: readonly StoredTensor[],
+  files: ReadonlyMap<string, SafetensorsFile>,
+): Found[] {
+  const hint = 'Do the weights and the config.json belong together? Fetch the model again.';
+  const prefix = basePrefix(config);
+  const found = tensors.map((tensor): Found => {
+    const bare = tensor.name.startsWith(prefix) ? tensor.name.slice(prefix.length) : tensor.name;
+    const name = [tensor.name, bare].find((name) => files.has(name));
+    if (name === undefined)
+      throw new HeedError(`The weights in "${folder}" have no tensor "${tensor.name}".`, { hint });
+    const file = files.get(name)!;
+    const { dtype, shape } = file.tensors.get(name)!;
+    if (!isFloatDtype(dtype)) {
+      throw new HeedError(`Tensor "${name}" in "${folder}" is ${dtype}; supported are ${FLOAT_DTYPES.join(', ')}.`, {
+        hint: 'Take the model from before its quantisation.',
+      });
+    }
+    if (shape.join() !== tensor.shape.join()) {
+      throw new HeedError(`Tensor "${name}" in "${folder}" is [${shape}], by its config.json [${tensor.shape}].`, {
+        hint,
+      });
+    }
+    return { tensor, file, name };
+  });
+  const known = new Set(found.map(({ name }) => name));
+  for (const name of files.keys()) {
+    if (!known.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
+      throw new HeedError(`The weights in "${folder}" have the tensor "${name}", of which config.json knows nothing.`, {
+        hint,
+      });
+    }
+  }
+  return found;
+}
+
+/** A tensor of a layer changes what the model computes; others are heads for other tasks, or tied weights stored twice. */
+const LAYER = /^((model|transformer)\.)?(layers|h)\.\d+\./;
+/** What old versions of Transformers stored though it follows from the config. */
+const BUFFER = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
+
+const scoreSpec = ({ hiddenSize, initialDeviation }: DecoderConfig, labels: number): ParameterSpec => ({
+  name: SCORE,
+  shape: [labels, hiddenSize],
+  initialise: initialise.normal(initialDeviation),
+});
+
+function* shardBytes(
+  path: string,
+  shard: readonly StoredTensor[],
+  { values }: Arena,
+  dtype: FloatDtype,
+): Generator<Uint8Array> {
+  const entries = Object.fromEntries(shard.map(({ name, shape }) => [name, { dtype, shape }]));
+  const { header, names } = safetensorsHeader(path, entries, { format: 'pt' }); // without which Transformers refuses the file
+  yield header;
+  const byName = new Map(shard.map((tensor) => [tensor.name, tensor]));
+  for (const name of names) {
+    const tensor = byName.get(name)!;
+    const from = tensor.parameters.map((parameter) => values[parameter].data);
+    if (from.length === 1 && !tensor.transposed) yield* floatBytes(from[0], dtype);
+    else {
+      const stored = new Float32Array(sizeOf(tensor.shape));
+      pack(tensor, from, stored);
+      yield* floatBytes(stored, dtype);
+    }
+  }
+}
+
+/** Tensors in order, as many to a shard as fit. */
+function shardsOf(tensors: readonly StoredTensor[], bytesPerFloat: number, most: number): StoredTensor[][] {
+  const shards: StoredTensor[][] = [[]];
+  let filled = 0;
+  for (const tensor of tensors) {
+    const bytes = sizeOf(tensor.shape) * bytesPerFloat;
+    if (filled > 0 && filled + bytes > most) {
+      shards.push([]);
+      filled = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    filled += bytes;
+  }
+  return shards;
+}
+
+function readJson(path: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`, { hint: 'Fetch the model again.' });
+  }
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+const number = (n: number) => String(n).padStart(5, '0');

@@ -1,0 +1,42 @@
+/** Tensors of floats in files, to and from float32, without a second whole copy. */
+import type { SafetensorsFile } from '../engine/safetensors.ts';
+import { type HalfDtype, narrow, widen } from './half.ts';
+
+/** What a checkpoint's weights may be stored as. */
+export type FloatDtype = 'F32' | HalfDtype;
+export const FLOAT_DTYPES: readonly FloatDtype[] = ['F32', 'F16', 'BF16'];
+
+export const isFloatDtype = (dtype: string): dtype is FloatDtype => (FLOAT_DTYPES as readonly string[]).includes(dtype);
+export const bytesPerFloat = (dtype: FloatDtype): number => (dtype === 'F32' ? 4 : 2);
+
+/** Floats that are converted at once. */
+const PIECE = 2 ** 18;
+
+/** Reads a tensor of any float dtype into memory of its size. */
+export function readFloats(file: SafetensorsFile, name: string, into: Float32Array): void {
+  const dtype = file.tensors.get(name)?.dtype;
+  if (dtype === 'F32') {
+    file.readInto(name, bytesOf(into));
+    return;
+  }
+  for (let begin = 0; begin < into.length; begin += PIECE) {
+    const floats = into.subarray(begin, begin + PIECE);
+    const bits = new Uint16Array(floats.length);
+    file.readInto(name, bytesOf(bits), 2 * begin);
+    widen(dtype as HalfDtype, bits, floats);
+  }
+}
+
+/** Float32 rounded to a dtype, as bytes, piece by piece. */
+export function* floatBytes(floats: Float32Array, dtype: FloatDtype): Generator<Uint8Array> {
+  if (dtype === 'F32') return yield bytesOf(floats);
+  for (let begin = 0; begin < floats.length; begin += PIECE) {
+    const piece = floats.subarray(begin, begin + PIECE);
+    const bits = new Uint16Array(piece.length);
+    narrow(dtype, piece, bits);
+    yield bytesOf(bits);
+  }
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array) =>
+  new Uint8Array(buffer, byteOffset, byteLength);

@@ -1,0 +1,42 @@
+/** Replacing several files of a folder that only have a meaning together. */
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
+
+export type FileContent = Parameters<typeof writeFileAtomic>[1];
+
+/**
+ * Puts files into a folder, which is made where there is none. They are written aside first, so that a full disk leaves the old ones
+ * untouched; then the last of them, without which nobody reads the others, goes first and comes last. Whoever is
+ * killed on the way leaves the old files, the new ones, or a folder without that last one.
+ *
+ * @param isStale tells which files of the folder belonged to the old ones alone.
+ */
+export function replaceFiles(
+  folder: string,
+  files: readonly (readonly [name: string, content: FileContent])[],
+  isStale: (name: string) => boolean,
+): void {
+  const names = files.map(([name]) => name);
+  const last = names.at(-1)!;
+  const aside = join(folder, `${last}.saving`);
+  try {
+    rmSync(aside, { recursive: true, force: true });
+    mkdirSync(aside, { recursive: true });
+    for (const [name, content] of files) writeFileAtomic(join(aside, name), content);
+    rmSync(join(folder, last), { force: true });
+    syncFolder(folder);
+    for (const name of readdirSync(folder)) {
+      if (isStale(name) && !names.includes(name)) rmSync(join(folder, name), { force: true });
+    }
+    for (const name of names) {
+      if (name === last) syncFolder(folder);
+      renameSync(join(aside, name), join(folder, name));
+    }
+    syncFolder(folder);
+  } catch (error) {
+    throw isSystemError(error) ? fileError(error, 'write', folder) : error;
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
+}

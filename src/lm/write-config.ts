@@ -1,0 +1,147 @@
+/** `config.json` of Hugging Face models, written. */
+import { isDeepStrictEqual } from 'node:util';
+import { HeedError } from '../error.ts';
+import type { DecoderConfig, RotaryPositions } from '../nn/index.ts';
+import { architectureName, type Family, readArchitecture, readConfig } from './config.ts';
+import type { FloatDtype } from './floats.ts';
+
+const dtypeNames: Record<FloatDtype, string> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+
+export interface WriteConfigOptions {
+  /** What the weights are stored as. */
+  dtype?: FloatDtype;
+  /** Of a classifier: how many scores it gives. Otherwise the model is a causal language model. */
+  labels?: number;
+}
+
+/**
+ * A config.json that Transformers 4 and 5 read. `raw`, a config.json that was read, is kept field by field where it describes this
+ * decoder; otherwise a complete one is made and only the special tokens (`bos_token_id` and the like) are taken from it.
+ *
+ * @throws HeedError where no family of Transformers is such a decoder.
+ */
+export function writeConfig(
+  config: DecoderConfig,
+  raw: Readonly<Record<string, unknown>> = {},
+  { dtype = 'F32', labels }: WriteConfigOptions = {},
+): Record<string, unknown> {
+  const classifier = labels !== undefined;
+  const described = describedFamily(config, raw, classifier);
+  const family = described ?? familyOf(config);
+  const body: Record<string, unknown> = described
+    ? { ...raw }
+    : { ...makeFields(config, family), ...specialTokens(raw) };
+  if (!described && classifier) body.tie_word_embeddings = false;
+  const given = ['dtype', 'torch_dtype'].filter((name) => name in body);
+  for (const name of given.length ? given : ['dtype', 'torch_dtype']) body[name] = dtypeNames[dtype];
+  if (classifier && Object.keys((body.id2label as object | null) ?? {}).length !== labels) {
+    const ids = Array.from({ length: labels }, (_, id) => id);
+    body.id2label = Object.fromEntries(ids.map((id) => [id, `LABEL_${id}`]));
+    body.label2id = Object.fromEntries(ids.map((id) => [`LABEL_${id}`, id]));
+  }
+  return { ...body, architectures: [architectureName(family, classifier)] };
+}
+
+/** The family of `raw`, where it describes this decoder. */
+function describedFamily(
+  config: DecoderConfig,
+  raw: Readonly<Record<string, unknown>>,
+  classifier: boolean,
+): Family | undefined {
+  if (raw.model_type === undefined && raw.architectures === undefined) return undefined;
+  const { family } = readArchitecture(raw, 'config.json');
+  const read = readConfig({ ...raw, architectures: [architectureName(family, classifier)] }, 'config.json');
+  return isDeepStrictEqual(read, { ...config, tied: config.tied || classifier }) ? family : undefined;
+}
+
+function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const none = { bos_token_id: null, eos_token_id: null, pad_token_id: null }; // else the family's own would be meant
+  return { ...none, ...Object.fromEntries(Object.entries(raw).filter(([name]) => name.endsWith('_token_id'))) };
+}
+
+/** The family that has such decoders; the plainest where several have. */
+function familyOf(config: DecoderConfig): Family {
+  const { bias, heads, headSize, hiddenSize, keyValueHeads, queryKeyNorm, slidingWindow } = config;
+  const biases = `${bias.queryKeyValue}, ${bias.attentionOutput}, ${bias.feedForward}`;
+  if (config.norm === 'layer' && config.positions.kind === 'learned' && !config.gated) {
+    const plain = !queryKeyNorm && slidingWindow === undefined && keyValueHeads === heads;
+    if (plain && heads * headSize === hiddenSize && biases === 'true, true, true') return 'gpt2';
+  } else if (config.norm === 'rms' && config.positions.kind === 'rotary' && config.gated) {
+    const allOrNone = bias.queryKeyValue === bias.attentionOutput;
+    if (queryKeyNorm) {
+      if (allOrNone && !bias.feedForward && slidingWindow === undefined) return 'qwen3';
+    } else if (slidingWindow !== undefined) {
+      if (biases === 'false, false, false') return 'mistral';
+    } else if (allOrNone) return 'llama';
+    else if (biases === 'true, false, false') return 'qwen2';
+  }
+  throw new HeedError(
+    `No family of Transformers has such a decoder: ${JSON.stringify({ ...config, positions: config.positions.kind })}.`,
+    {
+      hint: 'Llama is gated, with RMS norm and rotary positions; GPT-2 is ungated, with layer norm, learned positions and biases.',
+    },
+  );
+}
+
+function makeFields(config: DecoderConfig, family: Family): Record<string, unknown> {
+  return { model_type: family, ...(family === 'gpt2' ? gpt2Fields(config) : llamaFields(config, family)) };
+}
+
+function llamaFields(config: DecoderConfig, family: Family): Record<string, unknown> {
+  return {
+    vocab_size: config.vocabularySize,
+    hidden_size: config.hiddenSize,
+    intermediate_size: config.feedForwardSize,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    num_key_value_heads: config.keyValueHeads,
+    head_dim: config.headSize,
+    hidden_act: activationName(config, 'gelu_pytorch_tanh'),
+    max_position_embeddings: config.maxPositions,
+    initializer_range: config.initialDeviation,
+    rms_norm_eps: config.normEpsilon,
+    tie_word_embeddings: config.tied,
+    ...ropeFields(config.positions as RotaryPositions),
+    ...(family === 'llama' || family === 'qwen3' ? { attention_bias: config.bias.queryKeyValue } : {}),
+    ...(family === 'llama' ? { mlp_bias: config.bias.feedForward } : {}),
+    ...(family === 'mistral' ? { sliding_window: config.slidingWindow } : {}),
+  };
+}
+
+/** In both spellings. */
+function ropeFields({ theta, scaling }: RotaryPositions): Record<string, unknown> {
+  const parameters = scaling && {
+    rope_type: scaling.kind,
+    factor: scaling.factor,
+    ...(scaling.kind === 'llama3'
+      ? {
+          low_freq_factor: scaling.lowFrequencyFactor,
+          high_freq_factor: scaling.highFrequencyFactor,
+          original_max_position_embeddings: scaling.originalMaxPositions,
+        }
+      : {}),
+  };
+  return {
+    rope_theta: theta,
+    rope_scaling: parameters ?? null,
+    rope_parameters: { rope_type: 'default', rope_theta: theta, ...parameters },
+  };
+}
+
+function gpt2Fields(config: DecoderConfig): Record<string, unknown> {
+  return {
+    vocab_size: config.vocabularySize,
+    n_positions: config.maxPositions,
+    n_embd: config.hiddenSize,
+    n_layer: config.layers,
+    n_head: config.heads,
+    n_inner: config.feedForwardSize,
+    activation_function: activationName(config, 'gelu_new'),
+    layer_norm_epsilon: config.normEpsilon,
+    initializer_range: config.initialDeviation,
+    tie_word_embeddings: config.tied,
+  };
+}
+
+const activationName = ({ activation }: DecoderConfig, geluTanh: string) =>
+  activation === 'geluTanh' ? geluTanh : activation;
