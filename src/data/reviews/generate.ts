@@ -1,0 +1,217 @@
+/**
+ * Reviews of places, in a small grammar whose entropy is known: text that a tiny model learns in a minute, and of which
+ * a program can tell whether it is well formed (recognise.ts) and how good it is (reward.ts).
+ *
+ * A text has a place, a tone, an opening, one to six body sentences and mostly a closing. What makes it more than a bag
+ * of words, and so worth learning: items belong to the place named at the start, polarities follow the tone, no item
+ * comes twice, adjectives fit their items, verbs agree, and `he` or `she` follows a name.
+ */
+
+import { HeedError } from '../../error.ts';
+import type { Random } from '../../random.ts';
+import {
+  articleBefore,
+  bodies,
+  closings,
+  followUps,
+  introductions,
+  openings,
+  summing,
+  type Template,
+  type Tone,
+} from './grammar.ts';
+import {
+  adjectives,
+  classes,
+  type Item,
+  ownItems,
+  type Place,
+  type Polarity,
+  places,
+  sharedItems,
+  verbs,
+} from './words.ts';
+
+export interface Review {
+  /** In sentences, each of which ends in `.`. */
+  words: string[];
+  place: Place;
+  tone: Tone;
+  /**
+   * Natural logarithm of the probability of the choices that made the text, less what was asked for. Negated, summed
+   * over texts and divided by their tokens, one `<eos>` each included, it is the entropy in nats a token that no model
+   * gets below; too high by 0.0015, as the words do not always tell the tone.
+   */
+  logProbability: number;
+}
+
+const toneShare: Readonly<Record<Tone, number>> = { good: 0.4, bad: 0.4, mixed: 0.2 };
+
+/** How often a body sentence of a text of this tone has this polarity. */
+const polarityShare: Readonly<Record<Tone, Readonly<Record<Polarity, number>>>> = {
+  good: { praise: 0.9, blame: 0.03, neutral: 0.07 },
+  bad: { praise: 0.03, blame: 0.9, neutral: 0.07 },
+  mixed: { praise: 0.3, blame: 0.3, neutral: 0.4 },
+};
+const introductionShare = 0.12;
+const followUpShare = 0.5;
+const closingShare = 0.8;
+const ownItemShare = 0.85;
+const generalAdjectiveShare = 0.3;
+
+const usualSentences = [1, 2, 3, 4, 5, 6];
+// Each may need two of the sixteen items.
+const maxSentences = 8;
+
+const closingsOf: Readonly<Record<Tone, readonly Template[]>> = {
+  good: closings.filter((closing) => closing.tones!.includes('good')),
+  bad: closings.filter((closing) => closing.tones!.includes('bad')),
+  mixed: closings.filter((closing) => closing.tones!.includes('mixed')),
+};
+const contrasts: Readonly<Record<Polarity, readonly Polarity[]>> = {
+  praise: ['blame', 'neutral'],
+  blame: ['praise', 'neutral'],
+  neutral: ['praise', 'blame'],
+};
+
+/**
+ * A review. What is not asked for is drawn as in pretraining; `sentences` is the number of body sentences.
+ * @throws HeedError if `sentences` is not between 1 and 8.
+ */
+export function review(random: Random, options: { place?: Place; tone?: Tone; sentences?: number } = {}): Review {
+  const draws = countedDraws(random);
+  const place = options.place ?? draws.one(places);
+  const tone = options.tone ?? draws.weighted(toneShare);
+  const sentences = options.sentences ?? draws.one(usualSentences);
+  if (!(Number.isInteger(sentences) && sentences >= 1 && sentences <= maxSentences)) {
+    throw new HeedError(`A review has 1 to ${maxSentences} body sentences; got ${sentences}.`, {
+      hint: `Ask for at most ${maxSentences}: each may name two of a place's sixteen items, and none is named twice.`,
+    });
+  }
+
+  const text: Text = { draws, place, words: [], own: [...ownItems[place]], shared: [...sharedItems] };
+  write(text, draws.one(openings), 'neutral');
+  for (let left = sentences; left > 0; left--) {
+    const polarity = draws.weighted(polarityShare[tone]);
+    if (draws.flip(introductionShare) && (text.own.some(isOnePerson) || text.shared.some(isOnePerson))) {
+      const sex = draws.one(sexes);
+      write(text, introductions[sex], polarity);
+      if (left > 1 && draws.flip(followUpShare)) {
+        write(text, followUps[sex], polarity);
+        left--;
+      }
+    } else write(text, draws.one(bodies), polarity);
+  }
+  if (draws.flip(closingShare)) write(text, draws.one(closingsOf[tone]), summing[tone]);
+  return { words: text.words, place, tone, logProbability: draws.logProbability() };
+}
+
+const sexes = ['man', 'woman'] as const;
+const isOnePerson = ({ kind, plural }: Item) => kind === 'person' && !plural;
+
+interface Text {
+  readonly draws: Draws;
+  readonly place: Place;
+  readonly words: string[];
+  /** Items not yet named. */
+  readonly own: Item[];
+  readonly shared: Item[];
+}
+
+function write(text: Text, { parts }: Template, polarity: Polarity): void {
+  const { draws, words } = text;
+  // Items come first: verbs and adjectives agree with them, wherever they stand.
+  const items: Item[] = [];
+  for (const part of parts) {
+    if (part.slot === 'item' || part.slot === 'person') items[part.of] = takeItem(text, part.slot === 'person');
+  }
+  let said = ''; // the adjective that a later slot repeats or must not repeat
+  for (const part of parts) {
+    switch (part.slot) {
+      case 'fixed':
+        words.push(part.word);
+        break;
+      case 'place':
+        words.push(text.place);
+        break;
+      case 'item':
+      case 'person':
+        words.push(items[part.of].word);
+        break;
+      case 'be':
+        words.push(items[part.of].plural ? 'were' : 'was');
+        break;
+      case 'verb':
+        words.push(draws.one(verbs[polarity]));
+        break;
+      case 'adjective':
+        said = adjective(draws, items[part.of], polarity);
+        words.push(said);
+        break;
+      case 'another':
+        words.push(adjective(draws, items[part.of], polarity, said));
+        break;
+      case 'contrast':
+        words.push(adjective(draws, items[part.of], draws.one(contrasts[polarity])));
+        break;
+      case 'article':
+        said = draws.one(adjectives.any[polarity]);
+        words.push(articleBefore(said));
+        break;
+      case 'summary':
+        words.push(said);
+        break;
+      default:
+        words.push(draws.one(classes[part.slot]));
+    }
+  }
+}
+
+function takeItem({ draws, own, shared }: Text, onePerson: boolean): Item {
+  const [ofPlace, ofAny] = onePerson ? [own.filter(isOnePerson), shared.filter(isOnePerson)] : [own, shared];
+  const choice = ofPlace.length > 0 && (ofAny.length === 0 || draws.flip(ownItemShare)) ? ofPlace : ofAny;
+  const item = draws.one(choice);
+  const left = item.place ? own : shared;
+  left.splice(left.indexOf(item), 1);
+  return item;
+}
+
+function adjective(draws: Draws, item: Item, polarity: Polarity, except?: string): string {
+  const words = adjectives[draws.flip(generalAdjectiveShare) ? 'any' : item.kind][polarity];
+  return draws.one(except === undefined ? words : words.filter((word) => word !== except));
+}
+
+/** Draws that sum up how likely they were. */
+interface Draws {
+  one<T>(values: readonly T[]): T;
+  flip(probability: number): boolean;
+  /** A key, by shares that sum to 1. */
+  weighted<K extends string>(shares: Readonly<Record<K, number>>): K;
+  logProbability(): number;
+}
+
+function countedDraws(random: Random): Draws {
+  let sum = 0;
+  return {
+    one(values) {
+      sum -= Math.log(values.length);
+      return values[random.integer(values.length)];
+    },
+    flip(probability) {
+      const yes = random.uniform() < probability;
+      sum += Math.log(yes ? probability : 1 - probability);
+      return yes;
+    },
+    weighted<K extends string>(shares: Readonly<Record<K, number>>) {
+      const keys = Object.keys(shares) as K[];
+      let i = 0;
+      for (let left = random.uniform(); i < keys.length - 1; i++) {
+        left -= shares[keys[i]];
+        if (left < 0) break;
+      }
+      sum += Math.log(shares[keys[i]]);
+      return keys[i];
+    },
+    logProbability: () => sum,
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * The sentences of the reviews. Each is a template with a fixed number of words, so that telling whether words are a
+ * sentence is comparing them, slot by slot, with the templates of their length: no parser.
+ */
+
+import type { Polarity, WordClass } from './words.ts';
+
+/** What a text thinks of its place; each tone has its usual mixture of polarities. */
+export type Tone = 'good' | 'bad' | 'mixed';
+
+/** The polarity in which a text of each tone sums up. */
+export const summing: Readonly<Record<Tone, Polarity>> = { good: 'praise', bad: 'blame', mixed: 'neutral' };
+
+/**
+ * - `person`: an item that is one person
+ * - `be`: was or were, as the item is
+ * - `adjective`: fits the item; `another`: of the same polarity, not the same; `contrast`: of another polarity
+ * - `summary`: an adjective that may be said of everything, `article` the a or an before it
+ */
+export type Slot =
+  | WordClass
+  | 'place'
+  | 'item'
+  | 'person'
+  | 'be'
+  | 'verb'
+  | 'adjective'
+  | 'another'
+  | 'contrast'
+  | 'article'
+  | 'summary';
+
+/** A word that stands there always, or a slot and which of the sentence's two items it is about. */
+export type Part = { readonly slot: 'fixed'; readonly word: string } | { readonly slot: Slot; readonly of: 0 | 1 };
+
+export type Role = 'opening' | 'body' | 'introduction' | 'followUp' | 'closing';
+export type Sex = 'man' | 'woman';
+
+export interface Template {
+  readonly role: Role;
+  readonly parts: readonly Part[];
+  /** Of an introduction and its follow-up. */
+  readonly sex?: Sex;
+  /** Of a closing: the texts that may end so. */
+  readonly tones?: readonly Tone[];
+}
+
+const parse = (text: string): Part[] =>
+  text.split(' ').map((token) => {
+    const slot = /^\{([a-z]+)(2?)\}$/.exec(token);
+    return slot ? { slot: slot[1] as Slot, of: slot[2] ? 1 : 0 } : { slot: 'fixed', word: token };
+  });
+const template = (role: Role, text: string, rest: Pick<Template, 'sex' | 'tones'> = {}): Template => ({
+  role,
+  parts: parse(text),
+  ...rest,
+});
+
+export const openings: readonly Template[] = [
+  'on {day} my {companion} took me to the {place} .',
+  'my {companion} and i chose the {place} for {day} .',
+  'in {month} we came to the {place} .',
+  'for the {ordinal} time i tried the {place} .',
+].map((text) => template('opening', text));
+
+export const bodies: readonly Template[] = [
+  'the {item} {be} {adverb} {adjective} .',
+  'the {item} {be} both {adjective} and {another} .',
+  'the {item} {be} {adjective} yet the {item2} {be2} {contrast2} .',
+  'i {verb} their {adjective} {item} .',
+  'my {companion} also {verb} the {item} .',
+  'indeed the {item} {be} {adjective} .',
+  'everyone called the {item} {adverb} {adjective} .',
+  'that {day} the {item} {be} {adjective} .',
+  'we queued {number} minutes for the {adjective} {item} .',
+  'we {verb} both the {item} and the {item2} .',
+].map((text) => template('body', text));
+
+/** A person is introduced by name; the next sentence may then say he or she. */
+export const introductions: Readonly<Record<Sex, Template>> = {
+  man: template('introduction', '{man} , our {person} , was {adverb} {adjective} .', { sex: 'man' }),
+  woman: template('introduction', '{woman} , our {person} , was {adverb} {adjective} .', { sex: 'woman' }),
+};
+export const followUps: Readonly<Record<Sex, Template>> = {
+  man: template('followUp', 'he showed us the {item} .', { sex: 'man' }),
+  woman: template('followUp', 'she showed us the {item} .', { sex: 'woman' }),
+};
+
+/** Four for each tone. */
+export const closings: readonly Template[] = [
+  template('closing', 'we cannot wait to return .', { tones: ['good'] }),
+  template('closing', 'do not miss the {place} .', { tones: ['good'] }),
+  template('closing', 'what {article} {summary} {day} we had .', { tones: ['good'] }),
+  template('closing', 'we shall never return .', { tones: ['bad'] }),
+  template('closing', 'save your money and avoid the {place} .', { tones: ['bad'] }),
+  template('closing', 'we might return in {month} .', { tones: ['mixed'] }),
+  template('closing', 'so much for the {place} .', { tones: ['mixed'] }),
+  template('closing', 'in short it was {article} {summary} {day} .', { tones: ['bad', 'mixed'] }),
+  template('closing', 'all in all {article} {summary} {place} .', { tones: ['good', 'bad', 'mixed'] }),
+];
+
+export const templates: readonly Template[] = [
+  ...openings,
+  ...bodies,
+  ...Object.values(introductions),
+  ...Object.values(followUps),
+  ...closings,
+];
+
+/** The article before a word of this world, none of which starts with a silent or a consonantal vowel. */
+export const articleBefore = (word: string): 'a' | 'an' => (/^[aeiou]/.test(word) ? 'an' : 'a');

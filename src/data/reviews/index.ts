@@ -1,0 +1,10 @@
+/** The embedded text world: reviews of places, with a recogniser and a true reward. */
+
+export * from './demonstrations.ts';
+export * from './describe.ts';
+export { type Review, review } from './generate.ts';
+export type { Tone } from './grammar.ts';
+export * from './recognise.ts';
+export * from './reward.ts';
+export * from './tokenizer.ts';
+export { type Place, places } from './words.ts';
