@@ -21,7 +21,7 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { HeedError } from '../error.ts';
-import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
+import { fileError, isSystemError, writeAll } from '../files.ts';
 import { bytesOf, type Hub, request, retrying, Transient } from './hub-request.ts';
 
 export interface RemoteFile {
@@ -112,8 +112,8 @@ export async function download(
     held.delete(partial);
     if (!whole) putDown(partial, blobs, oid);
   }
+  // the folder is not synced: a name lost with the power is a file to get again
   onDisk('write', join(blobs, oid), () => renameSync(partial, join(blobs, oid)));
-  syncFolder(blobs);
   for (const other of leftovers(blobs, oid)) rmSync(other, { force: true });
 }
 
