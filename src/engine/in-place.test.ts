@@ -1,6 +1,7 @@
 /** Outputs bound over the memory of inputs: right where they are allowed, refused where a read could be spoilt. */
 import { describe, expect, it } from 'vitest';
 import { floats, heedError, list, numbers } from '../../test/support/gradients.ts';
+import { emitMany } from './graph.ts';
 import {
   add,
   clip,
@@ -166,6 +167,54 @@ describe('outputs in the memory of inputs', () => {
       heedError(/outputs "out" and "other" share memory/, /memory of its own/),
     );
     program.release();
+  });
+
+  describe('a cache of keys and values', () => {
+    const size = [1, 1, 4, 8];
+    const attend = (g: Graph, more: (present: Tensor, past: Tensor) => Record<string, Tensor> = () => ({})) => {
+      const [q, k, v] = ['q', 'k', 'v'].map((name) => input(g, name, [1, 1, 8]));
+      const [keys, values] = ['keys', 'values'].map((name) => input(g, name, size));
+      const [mixed, newKeys, newValues] = emitMany(
+        'GroupQueryAttention',
+        [q, k, v, keys, values, input(g, 'past', [1], 'int32'), input(g, 'total', [], 'int32')],
+        [{ shape: [1, 1, 8] }, { shape: size }, { shape: size }],
+        { domain: 'com.microsoft', attributes: { num_heads: 1, kv_num_heads: 1 } },
+      );
+      return { mixed, newKeys, newValues, ...more(newKeys, keys) };
+    };
+    const inputs = () => ({
+      ...Object.fromEntries(['q', 'k', 'v'].map((name, i) => [name, floats([1, 1, 8], i)])),
+      keys: floats(size, 5),
+      values: floats(size, 6),
+      past: Value.of('int32', [1], [2]),
+      total: Value.of('int32', [], [3]),
+    });
+    it('is appended to in place', () => {
+      const [apart, shared] = both((g) => attend(g), { newKeys: 'keys', newValues: 'values' }, inputs());
+      // beyond the token just written nothing is of use
+      const used = ({ mixed, newKeys, newValues }: typeof apart) => [
+        mixed,
+        newKeys.slice(0, 24),
+        newValues.slice(0, 24),
+      ];
+      expect(used(shared)).toEqual(used(apart));
+    });
+    it.each<[string, Record<string, string>, Parameters<typeof attend>[1]]>([
+      ['the other cache', { newKeys: 'values' }, undefined],
+      ['the result', { mixed: 'q' }, undefined],
+      ['another reader of the past', { newKeys: 'keys' }, (_, past) => ({ old: tanh(past) })],
+    ])('is not written over by %s', (_name, over, more) => {
+      const program = trace((g) => attend(g, more));
+      const values: Record<string, Value> = inputs();
+      const outputs = Object.fromEntries(
+        program.outputs.map(({ name, dtype, shape }) => [
+          name,
+          over[name] ? values[over[name]] : new Value(dtype, shape as number[]),
+        ]),
+      );
+      expect(() => program.bind(values, outputs)).toThrow(heedError(/may not share/, /memory of its own/));
+      program.release();
+    });
   });
 
   it('a second input over the same memory counts as well', () => {

@@ -9,6 +9,13 @@ const ELEMENTWISE = new Set(
   LessOrEqual Log Max Min Mul Neg Not Or Pow QuickGelu Reciprocal Relu Sigmoid Sign Sin Softplus Sqrt Sub Tanh
   Where`.split(/\s+/),
 );
+/** Operators made to write outputs over inputs: which output over which input. Keys and values are appended to a cache. */
+const MADE_FOR_IT: Record<string, [output: number, input: number][]> = {
+  GroupQueryAttention: [
+    [1, 3],
+    [2, 4],
+  ],
+};
 const REDUCING = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum']);
 
 /**
@@ -27,6 +34,7 @@ export function checkInPlace(nodes: readonly TracedNode[], input: Spec, output: 
     refuse('the two only overlap');
   }
   const maker = nodes.find((node) => node.outputs.includes(output.name));
+  if (maker && isMadeForIt(nodes, maker, input.name, output.name)) return;
   if (!maker || !ELEMENTWISE.has(maker.op)) refuse('it is not made elementwise');
   const needed = new Set([output.name]);
   const before = new Set<TracedNode>();
@@ -45,4 +53,10 @@ export function checkInPlace(nodes: readonly TracedNode[], input: Spec, output: 
     if (!ELEMENTWISE.has(node.op) && !REDUCING.has(node.op)) refuse(`${node.op} lies between the two`);
     for (const name of node.outputs) reached.add(name);
   }
+}
+
+function isMadeForIt(nodes: readonly TracedNode[], maker: TracedNode, input: string, output: string): boolean {
+  const own = MADE_FOR_IT[maker.op]?.find(([, at]) => maker.inputs[at] === input);
+  const reads = nodes.flatMap((node) => node.inputs.filter((name) => name === input));
+  return own !== undefined && maker.outputs[own[0]] === output && reads.length === 1;
 }

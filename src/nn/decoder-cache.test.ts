@@ -1,0 +1,141 @@
+/** The cache against the decoder that sees the whole sequence at once. */
+import { describe, expect, it } from 'vitest';
+import { heedError } from '../../test/support/gradients.ts';
+import { input, linear, tokensOf, trace } from '../engine/index.ts';
+import { random } from '../random.ts';
+import { decoder, packedAttention } from './decoder.ts';
+import { type CachedStep, createCachedDecoder } from './decoder-cache.ts';
+import { type DecoderConfig, decoderParameters, headName } from './decoder-config.ts';
+import { createParameters } from './parameters.ts';
+
+const VOCABULARY = 50;
+const llama: DecoderConfig = {
+  vocabularySize: VOCABULARY,
+  hiddenSize: 32,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 16,
+  feedForwardSize: 48,
+  activation: 'silu',
+  gated: true,
+  norm: 'rms',
+  normEpsilon: 1e-6,
+  positions: { kind: 'rotary', theta: 10000 },
+  maxPositions: 64,
+  bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  queryKeyNorm: false,
+  tied: true,
+  initialDeviation: 0.3,
+};
+const gpt: Partial<DecoderConfig> = {
+  positions: { kind: 'learned' },
+  norm: 'layer',
+  gated: false,
+  activation: 'geluTanh',
+  keyValueHeads: 4,
+  bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
+};
+const linearScaling: DecoderConfig['positions'] = {
+  kind: 'rotary',
+  theta: 500,
+  scaling: { kind: 'linear', factor: 2 },
+};
+
+const tokens = [3, 1, 4, 1, 5, 9, 2, 6, 5];
+
+/** Logits behind each token, by one look at them all. */
+function wholeLogits(config: DecoderConfig, values: ReturnType<typeof createParameters>['values']): Float32Array[] {
+  const time = tokens.length;
+  const program = trace((g) => {
+    const [ids, positions, segments] = ['ids', 'positions', 'segments'].map((name) =>
+      input(g, name, [1, time], 'int32'),
+    );
+    const attend = packedAttention(config, { segments, positions, length: time });
+    const head = input(g, headName(config), [VOCABULARY, config.hiddenSize]);
+    return { logits: linear(tokensOf(decoder(config, { ids, positions, attend })), head) };
+  });
+  const places = tokens.map((_, i) => i);
+  const { logits } = program.run({ ...values, ids: tokens, positions: places, segments: places.map(() => 0) });
+  program.release();
+  return places.map((i) => (logits as Float32Array).subarray(i * VOCABULARY, (i + 1) * VOCABULARY));
+}
+
+const rowOf = ({ logits }: CachedStep, row: number) => logits.subarray(row * VOCABULARY, (row + 1) * VOCABULARY);
+
+describe.each<[string, Partial<DecoderConfig>]>([
+  ['rotary in the operator', {}],
+  ['heads of 8: rotary before it', { headSize: 8 }],
+  ['heads of 6: widened', { headSize: 6 }],
+  ['scaled rotary', { positions: linearScaling }],
+  ['norms of queries and keys, untied', { queryKeyNorm: true, tied: false }],
+  ['a sliding window', { slidingWindow: 3 }],
+  ['learned positions and biases', gpt],
+])('a cached decoder, %s,', (_name, over) => {
+  const config = { ...llama, ...over };
+  const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
+  const whole = wholeLogits(config, values);
+  const close = (logits: Float32Array, at: number) => {
+    for (let i = 0; i < VOCABULARY; i++) expect(Math.abs(logits[i] - whole[at][i])).toBeLessThan(2e-5);
+  };
+
+  it('gives what the whole sequence gives: ragged prompts, token by token, moved, grown, several at once', () => {
+    const cached = createCachedDecoder(config, values);
+    const cache = cached.createCache(3, 16);
+    const prompt = cache.step(0, 3, 5);
+    prompt.fill(0, tokens.slice(0, 5), 0);
+    prompt.fill(1, tokens.slice(0, 2), 0);
+    prompt.fill(2, [7, 7, 7], 0);
+    prompt.run();
+    close(rowOf(prompt, 0), 4);
+    close(rowOf(prompt, 1), 1);
+    prompt.release();
+
+    const one = cache.step(0, 3, 1);
+    let seen = 2; // by row 1; row 0 is three ahead
+    while (seen + 3 < tokens.length) {
+      one.fill(0, [tokens[seen + 3]], seen + 3);
+      one.fill(1, [tokens[seen]], seen);
+      one.fill(2, [7], seen + 1);
+      one.run();
+      close(rowOf(one, 0), seen + 3);
+      close(rowOf(one, 1), seen);
+      const sum = rowOf(one, 1).reduce((total, logit) => total + Math.exp(logit), 0);
+      expect(one.logSumExp[1]).toBeCloseTo(Math.log(sum), 5);
+      seen++;
+    }
+    one.release();
+
+    const larger = cached.createCache(2, 40);
+    cache.copyRow(1, seen, 1, larger);
+    const rest = larger.step(1, 1, tokens.length - seen);
+    rest.fill(0, tokens.slice(seen), seen);
+    rest.run();
+    close(rowOf(rest, 0), tokens.length - 1);
+    for (const part of [rest, larger, cache, cached]) part.release();
+  });
+});
+
+it('follows weights that change', async () => {
+  const { values } = createParameters(decoderParameters(llama), random(1, 'weights'));
+  const cached = createCachedDecoder(llama, values);
+  const cache = cached.createCache(1, 8);
+  const step = cache.step(0, 1, 3);
+  step.fill(0, [1, 2, 3], 0);
+  step.run();
+  const before = step.logits.slice();
+  const { data } = values['model.norm.weight'];
+  for (let i = 0; i < data.length; i++) data[i] *= 2;
+  await step.runAsync();
+  before.forEach((logit, i) => {
+    expect(step.logits[i]).toBeCloseTo(2 * logit, 4);
+  });
+  for (const part of [step, cache, cached]) part.release();
+});
+
+it('has no cache longer than the model knows positions', () => {
+  const { values } = createParameters(decoderParameters(llama), random(1, 'weights'));
+  const cached = createCachedDecoder(llama, values);
+  expect(() => cached.createCache(1, 65)).toThrow(heedError(/65 tokens.*64 positions/, /shorten/));
+  cached.release();
+});

@@ -1,0 +1,275 @@
+/**
+ * A decoder that remembers: the keys and values of earlier tokens lie in a cache, and a run computes new tokens only.
+ *
+ * By ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place and attends, each row by its own
+ * length. Rows are padded on the right; nothing looks at the padding, and later tokens are written over it.
+ */
+import { emitMany } from '../engine/graph.ts';
+import {
+  allocate,
+  type Binding,
+  type CompileOptions,
+  concat,
+  constant,
+  expand,
+  type Graph,
+  gather,
+  input,
+  linear,
+  logSoftmax,
+  reshape,
+  rotary,
+  slice,
+  sub,
+  type Tensor,
+  tokensOf,
+  trace,
+  Value,
+} from '../engine/index.ts';
+import { HeedError } from '../error.ts';
+import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
+import { type DecoderConfig, headName } from './decoder-config.ts';
+import { lifetime } from './lifetime.ts';
+
+export interface CachedDecoder {
+  /** A cache for rows of at most `capacity` tokens each, all empty. */
+  createCache(rows: number, capacity: number): DecoderCache;
+  release(): void;
+}
+
+export interface DecoderCache {
+  readonly rows: number;
+  readonly capacity: number;
+  /** Bytes of keys and values. */
+  readonly bytes: number;
+  /** A run of `time` new tokens for each of `rows` rows from `first` on. Release it when done. */
+  step(first: number, rows: number, time: number): CachedStep;
+  /** Copies a row's first `length` tokens to a row of this cache or of a larger one. */
+  copyRow(from: number, length: number, to: number, into?: DecoderCache): void;
+  release(): void;
+}
+
+/** New tokens of some rows of a cache: fill in, run, read. */
+export interface CachedStep {
+  /**
+   * One row's new tokens, in the place that follows `past` tokens in the cache. Rows of several tokens begin at 0, and may
+   * be shorter than the step; where the step has one row, it may have a past.
+   */
+  fill(row: number, tokens: ArrayLike<number>, past: number): void;
+  /** Behind each row's last token, [rows, vocabulary]. */
+  readonly logits: Float32Array;
+  /** log Σ e^logit of each row. */
+  readonly logSumExp: Float32Array;
+  run(): void;
+  runAsync(): Promise<void>;
+  release(): void;
+}
+
+export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
+  /** How the linear layers map: by their weights where absent. */
+  linear?: Linear;
+}
+
+/** Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run: they may change between. */
+export function createCachedDecoder(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  options: CachedDecoderOptions = {},
+): CachedDecoder {
+  const { linear: map, ...compileOptions } = options;
+  const program = trace((g) => {
+    const ids = input(g, 'ids', ['rows', 'time'], 'int32');
+    const positions = input(g, 'positions', ['rows', 'time'], 'int32');
+    const { attend, present } = cachedAttention(g, config, positions);
+    const hidden = decoder(config, { ids, positions, attend, linear: map });
+    const last = gather(tokensOf(hidden), input(g, 'last', ['rows'], 'int32'));
+    const head = input(g, headName(config), [config.vocabularySize, config.hiddenSize]);
+    const logits = linear(last, head);
+    // any column of the difference: ONNX Runtime is far faster at a log-softmax than at a sum of exponentials
+    const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
+    return { logits, logSumExp, ...present };
+  }, compileOptions);
+
+  return {
+    createCache: (rows, capacity) => createCache(config, { rows, capacity, weights, bind: program.bind }),
+    release: program.release,
+  };
+}
+
+const pastName = (layer: number, what: 'keys' | 'values') => `past ${what} ${layer}`;
+const presentName = (layer: number, what: 'keys' | 'values') => `present ${what} ${layer}`;
+
+/** Attention through the cache, and the cache as it is afterwards. */
+function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
+  const { heads, keyValueHeads, headSize, slidingWindow } = config;
+  const lengths = input(g, 'last positions', ['rows'], 'int32');
+  const total = input(g, 'total', [], 'int32');
+  const tables = (['cos', 'sin'] as const).map((name) => input(g, name, ['capacity', headSize / 2]));
+  const rotates = config.positions.kind === 'rotary';
+  const fused = rotates && rotatesItself(headSize);
+  const size = storedSize(headSize);
+  const cacheShape = ['rows', keyValueHeads, 'capacity', size];
+  const present: Record<string, Tensor> = {};
+  const attend: Attend = (q, k, v, layer) => {
+    const turned = (x: Tensor) => (rotates && !fused ? rotary(x, positions, tables[0], tables[1]) : x);
+    const inputs = [widen(turned(q), headSize), widen(turned(k), headSize), widen(v, headSize)];
+    const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
+    const [mixed, keys, values] = emitMany(
+      'GroupQueryAttention',
+      [...inputs, ...past, lengths, total, ...(fused ? tables : [undefined, undefined])],
+      [{ shape: inputs[0].shape }, { shape: cacheShape }, { shape: cacheShape }],
+      {
+        domain: 'com.microsoft',
+        attributes: {
+          num_heads: heads,
+          kv_num_heads: keyValueHeads,
+          do_rotary: Number(fused),
+          scale: { float: 1 / Math.sqrt(headSize) },
+          ...(slidingWindow !== undefined && { local_window_size: slidingWindow }),
+        },
+      },
+    );
+    present[presentName(layer, 'keys')] = keys;
+    present[presentName(layer, 'values')] = values;
+    return narrow(mixed, headSize);
+  };
+  return { attend, present };
+}
+
+// What the operator asks of a head's size; heads of other sizes are rotated before it, and widened with zeros.
+const rotatesItself = (headSize: number) => headSize % 16 === 0;
+const storedSize = (headSize: number) => Math.ceil(headSize / 8) * 8;
+
+function widen(x: Tensor, headSize: number): Tensor {
+  const size = storedSize(headSize);
+  if (size === headSize) return x;
+  const [rows, time, width] = x.shape;
+  const heads = Number(width) / headSize;
+  const zeros = expand(constant(x.graph, [0], [1, 1, 1, 1]), [rows, time, heads, size - headSize]);
+  return reshape(concat([reshape(x, [rows, time, heads, headSize]), zeros], 3), [rows, time, heads * size]);
+}
+
+function narrow(x: Tensor, headSize: number): Tensor {
+  const size = storedSize(headSize);
+  if (size === headSize) return x;
+  const [rows, time, width] = x.shape;
+  const heads = Number(width) / size;
+  return reshape(slice(reshape(x, [rows, time, heads, size]), 3, 0, headSize), [rows, time, heads * headSize]);
+}
+
+interface CacheParts {
+  rows: number;
+  capacity: number;
+  weights: Readonly<Record<string, Value>>;
+  bind(inputs: Record<string, Value>, outputs: Record<string, Value>): Binding;
+}
+
+function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: CacheParts): DecoderCache {
+  const { keyValueHeads, headSize, layers, maxPositions } = config;
+  if (capacity > maxPositions) {
+    throw new HeedError(`a cache for ${capacity} tokens, but the model knows ${maxPositions} positions at most`, {
+      hint: 'shorten the prompt, or ask for fewer tokens',
+    });
+  }
+  const { own, release } = lifetime();
+  const size = storedSize(headSize);
+  const headLength = capacity * size;
+  const rowLength = keyValueHeads * headLength;
+  const arrays = Array.from({ length: layers }, () => ({
+    keys: allocate('float32', rows * rowLength),
+    values: allocate('float32', rows * rowLength),
+  }));
+  const shared: Record<string, Value> = {};
+  const { cos, sin } = tablesOf(config, capacity);
+  shared.cos = own(Value.of('float32', [capacity, headSize / 2], cos));
+  shared.sin = own(Value.of('float32', [capacity, headSize / 2], sin));
+  const cache: DecoderCache & { arrays: typeof arrays } = {
+    arrays,
+    rows,
+    capacity,
+    bytes: layers * 2 * 4 * rows * rowLength,
+    step(first, count, time) {
+      const mine = lifetime();
+      const inputs: Record<string, Value> = { ...weights, ...shared };
+      const outputs: Record<string, Value> = {};
+      arrays.forEach((layer, i) => {
+        for (const what of ['keys', 'values'] as const) {
+          const part = layer[what].subarray(first * rowLength, (first + count) * rowLength);
+          const value = mine.own(new Value('float32', [count, keyValueHeads, capacity, size], part));
+          inputs[pastName(i, what)] = value;
+          outputs[presentName(i, what)] = value;
+        }
+      });
+      return createStep(config, { rows: count, time, inputs, outputs, bind, mine });
+    },
+    copyRow(from, length, to, into = cache) {
+      const target = into as typeof cache;
+      const [short, tall] = [length * size, target.capacity * size];
+      arrays.forEach((layer, i) => {
+        for (const what of ['keys', 'values'] as const) {
+          for (let head = 0; head < keyValueHeads; head++) {
+            const start = (from * keyValueHeads + head) * headLength;
+            target.arrays[i][what].set(layer[what].subarray(start, start + short), (to * keyValueHeads + head) * tall);
+          }
+        }
+      });
+    },
+    release,
+  };
+  return cache;
+}
+
+const tablesOf = ({ positions, headSize }: DecoderConfig, length: number) =>
+  positions.kind === 'rotary'
+    ? rotaryTables(positions, headSize, length)
+    : { cos: new Float32Array((length * headSize) / 2), sin: new Float32Array((length * headSize) / 2) };
+
+interface StepParts extends Pick<CacheParts, 'bind' | 'rows'> {
+  time: number;
+  inputs: Record<string, Value>;
+  outputs: Record<string, Value>;
+  mine: ReturnType<typeof lifetime>;
+}
+
+function createStep(config: DecoderConfig, parts: StepParts): CachedStep {
+  const { rows, time, bind, mine } = parts;
+  const { own } = mine;
+  const ids = own(new Value('int32', [rows, time]));
+  const positions = own(new Value('int32', [rows, time]));
+  const last = own(new Value('int32', [rows]));
+  const ends = own(new Value('int32', [rows]));
+  const total = own(new Value('int32', []));
+  const logits = own(new Value('float32', [rows, config.vocabularySize]));
+  const logSumExp = own(new Value('float32', [rows, 1]));
+  const binding = own(
+    bind(
+      { ...parts.inputs, ids, positions, last, total, 'last positions': ends },
+      { ...parts.outputs, logits, logSumExp },
+    ),
+  );
+  const prepare = () => {
+    // of a prompt the operator wants the time, padding included; of what follows, the longest row
+    total.data[0] = time > 1 && rows > 1 ? time : ends.data.reduce((a, b) => Math.max(a, b)) + 1;
+  };
+  return {
+    fill(row, tokens, past) {
+      for (let i = 0; i < time; i++) {
+        ids.data[row * time + i] = i < tokens.length ? tokens[i] : 0;
+        positions.data[row * time + i] = past + Math.min(i, tokens.length - 1);
+      }
+      last.data[row] = row * time + tokens.length - 1;
+      ends.data[row] = past + tokens.length - 1;
+    },
+    logits: logits.data,
+    logSumExp: logSumExp.data,
+    run() {
+      prepare();
+      binding.run();
+    },
+    runAsync() {
+      prepare();
+      return binding.runAsync();
+    },
+    release: mine.release,
+  };
+}
