@@ -1,5 +1,5 @@
 /**
- * Reviews of places, in a small grammar whose entropy is known: text that a tiny model learns in a minute, and of which
+ * Reviews of places, in a small grammar whose entropy is known: text that a tiny model can learn, and of which
  * a program can tell whether it is well formed (recognise.ts) and how good it is (reward.ts).
  *
  * A text has a place, a tone, an opening, one to six body sentences and mostly a closing. What makes it more than a bag
@@ -63,11 +63,6 @@ const usualSentences = [1, 2, 3, 4, 5, 6];
 // Each may need two of the sixteen items.
 const maxSentences = 8;
 
-const closingsOf: Readonly<Record<Tone, readonly Template[]>> = {
-  good: closings.filter((closing) => closing.tones!.includes('good')),
-  bad: closings.filter((closing) => closing.tones!.includes('bad')),
-  mixed: closings.filter((closing) => closing.tones!.includes('mixed')),
-};
 const contrasts: Readonly<Record<Polarity, readonly Polarity[]>> = {
   praise: ['blame', 'neutral'],
   blame: ['praise', 'neutral'],
@@ -102,7 +97,9 @@ export function review(random: Random, options: { place?: Place; tone?: Tone; se
       }
     } else write(text, draws.one(bodies), polarity);
   }
-  if (draws.flip(closingShare)) write(text, draws.one(closingsOf[tone]), summing[tone]);
+  if (draws.flip(closingShare)) {
+    write(text, draws.one(closings.filter((closing) => closing.tones!.includes(tone))), summing[tone]);
+  }
   return { words: text.words, place, tone, logProbability: draws.logProbability() };
 }
 

@@ -107,5 +107,5 @@ export const templates: readonly Template[] = [
   ...closings,
 ];
 
-/** The article before a word of this world, none of which starts with a silent or a consonantal vowel. */
+/** By the first letter alone: no word here is an `hour` or a `university`. */
 export const articleBefore = (word: string): 'a' | 'an' => (/^[aeiou]/.test(word) ? 'an' : 'a');

@@ -1,7 +1,7 @@
 /** Tells whether words are what the grammar writes, sentence by sentence and as a whole text, and if not, why. */
 
 import { articleBefore, type Part, summing, type Template, templates } from './grammar.ts';
-import { adjectiveOf, classes, type Item, itemOf, type Polarity, places, polarityOf } from './words.ts';
+import { adjectiveOf, classes, type Item, isPlace, itemOf, type Polarity, polarityOf } from './words.ts';
 
 export type SentenceVerdict =
   | { readonly accepted: true; readonly template: Template }
@@ -11,7 +11,7 @@ export interface TextVerdict {
   readonly sentences: readonly SentenceVerdict[];
   /** Share of sentences accepted; 0 of no words. */
   readonly accepted: number;
-  /** The grammar could have written the text, if long enough. */
+  /** The grammar could have written it, whatever its number of sentences. */
   readonly coherent: boolean;
   /** Why it is not coherent. */
   readonly reasons: readonly string[];
@@ -106,8 +106,6 @@ function compare({ parts, tones }: Template, words: readonly string[]): Fault[] 
   });
 }
 
-const isPlace = (word: string) => (places as readonly string[]).includes(word);
-
 /**
  * Whether a text is coherent: an opening, body sentences and at most one closing, each accepted; one place, and only
  * items that belong to it or to any; no item twice; `he` and `she` only right after a name of theirs.
@@ -139,8 +137,9 @@ function faultsOfOrder(sentences: readonly SentenceVerdict[]): string[] {
     if ((template.role === 'opening') !== (i === 0)) {
       reasons.push(i === 0 ? 'It does not start with an opening.' : `Sentence ${i + 1} is another opening.`);
     }
-    if (template.role === 'closing' && i < found.length - 1)
+    if (template.role === 'closing' && i < found.length - 1) {
       reasons.push(`Sentence ${i + 1} is a closing before the end.`);
+    }
     if (template.role === 'followUp' && !(before?.role === 'introduction' && before.sex === template.sex)) {
       reasons.push(`Sentence ${i + 1} speaks of a ${template.sex} whom the one before does not name.`);
     }

@@ -7,7 +7,7 @@
 
 import type { Length, ReviewPrompt } from './demonstrations.ts';
 import { recogniseText } from './recognise.ts';
-import { itemOf, places, polarityOf } from './words.ts';
+import { isPlace, itemOf, polarityOf } from './words.ts';
 
 export interface RewardParts {
   /** Praise against blame: in (−3, 3). */
@@ -44,7 +44,7 @@ export function trueReward(
   const items = words.filter((word) => itemOf.has(word));
   const own = new Set(items.filter((word) => itemOf.get(word)!.place === place));
   const strayItems = items.filter((word) => ![undefined, place].includes(itemOf.get(word)!.place));
-  const strayPlaces = words.filter((word) => word !== place && (places as readonly string[]).includes(word));
+  const strayPlaces = words.filter((word) => word !== place && isPlace(word));
   const [fewest, most] = lengthWindows[length];
   const outside = Math.max(fewest - words.length, words.length - most, 0);
   const content = [...items, ...praise, ...blame];

@@ -46,6 +46,7 @@ const everywhere =
 
 export type Place = keyof typeof belongings;
 export const places = Object.keys(belongings) as readonly Place[];
+export const isPlace = (word: string): word is Place => Object.hasOwn(belongings, word);
 
 const kinds: Record<string, { kind: Kind; plural: boolean }> = {
   food: { kind: 'food', plural: false },
