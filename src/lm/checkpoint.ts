@@ -46,15 +46,16 @@ const LARGEST_SHARD = 5e9;
  * @throws HeedError naming file, field or tensor for whatever is missing, damaged or not supported.
  */
 export function loadCheckpoint(folder: string): Checkpoint {
-  const source = join(folder, CONFIG);
-  if (!existsSync(source)) {
+  const path = join(folder, CONFIG);
+  const source = `"${path}"`;
+  if (!existsSync(path)) {
     throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, {
       hint: existsSync(join(folder, 'adapter_config.json'))
         ? 'It holds an adapter: load its base model and apply it.'
         : 'Give the folder of a model; one whose saving was cut off has to be saved again.',
     });
   }
-  const raw = readJson(source) as Record<string, unknown>;
+  const raw = readJson(path) as Record<string, unknown>;
   const { name: architecture, classifier } = readArchitecture(raw, source);
   const config = readConfig(raw, source);
   const files = openWeights(folder);

@@ -21,22 +21,25 @@ export function replaceFiles(
   const last = names.at(-1)!;
   const aside = join(folder, `${last}.saving`);
   try {
-    rmSync(aside, { recursive: true, force: true });
-    mkdirSync(aside, { recursive: true });
-    for (const [name, content] of files) writeFileAtomic(join(aside, name), content);
-    rmSync(join(folder, last), { force: true });
-    syncFolder(folder);
-    for (const name of readdirSync(folder)) {
-      if (isStale(name) && !names.includes(name)) rmSync(join(folder, name), { force: true });
+    mkdirSync(folder, { recursive: true });
+    rmSync(aside, { recursive: true, force: true }); // of a process that was killed
+    mkdirSync(aside);
+    try {
+      for (const [name, content] of files) writeFileAtomic(join(aside, name), content);
+      rmSync(join(folder, last), { force: true });
+      syncFolder(folder);
+      for (const name of readdirSync(folder)) {
+        if (isStale(name) && !names.includes(name)) rmSync(join(folder, name), { force: true });
+      }
+      for (const name of names) {
+        if (name === last) syncFolder(folder);
+        renameSync(join(aside, name), join(folder, name));
+      }
+      syncFolder(folder);
+    } finally {
+      rmSync(aside, { recursive: true, force: true });
     }
-    for (const name of names) {
-      if (name === last) syncFolder(folder);
-      renameSync(join(aside, name), join(folder, name));
-    }
-    syncFolder(folder);
   } catch (error) {
     throw isSystemError(error) ? fileError(error, 'write', folder) : error;
-  } finally {
-    rmSync(aside, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,212 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { HeedError } from '../error.ts';
+import type { DecoderConfig } from '../nn/index.ts';
+import { readArchitecture, readConfig } from './config.ts';
+import { writeConfig } from './write-config.ts';
+
+const rawOf = (model: string): Record<string, unknown> =>
+  JSON.parse(
+    readFileSync(fileURLToPath(new URL(`../../test/fixtures/models/${model}/config.json`, import.meta.url)), 'utf8'),
+  );
+const read = (raw: unknown) => readConfig(raw, 'config.json');
+
+const llama = rawOf('tiny-llama');
+const gpt2 = rawOf('tiny-gpt2');
+const { rope_parameters: _, dtype: __, ...bare } = llama;
+/** As Transformers 4 writes it. */
+const old = { ...bare, rope_theta: 5e5, rope_scaling: null, torch_dtype: 'bfloat16' };
+const family = (type: string, prefix: string, change: object = {}) => ({
+  ...old,
+  model_type: type,
+  architectures: [`${prefix}ForCausalLM`],
+  ...change,
+});
+
+const tinyLlama: DecoderConfig = {
+  vocabularySize: 512,
+  hiddenSize: 64,
+  layers: 4,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 16,
+  feedForwardSize: 128,
+  activation: 'silu',
+  gated: true,
+  norm: 'rms',
+  normEpsilon: 1e-6,
+  positions: { kind: 'rotary', theta: 10_000 },
+  maxPositions: 256,
+  bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  queryKeyNorm: false,
+  tied: true,
+  initialDeviation: 0.12,
+};
+const tinyGpt2: DecoderConfig = {
+  ...tinyLlama,
+  layers: 3,
+  keyValueHeads: 4,
+  feedForwardSize: 256,
+  activation: 'geluTanh',
+  gated: false,
+  norm: 'layer',
+  normEpsilon: 1e-5,
+  positions: { kind: 'learned' },
+  bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
+};
+
+function fails(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(HeedError);
+    expect((error as HeedError).hint).toBeTruthy();
+    return (error as HeedError).message;
+  }
+  throw new Error('expected a HeedError');
+}
+
+describe('readConfig', () => {
+  it('reads Llama, Qwen2 and GPT-2 as Transformers 5 writes them', () => {
+    expect(read(llama)).toEqual(tinyLlama);
+    expect(read(rawOf('tiny-qwen2'))).toEqual({ ...tinyLlama, bias: { ...tinyLlama.bias, queryKeyValue: true } });
+    expect(read(gpt2)).toEqual(tinyGpt2);
+  });
+
+  it('reads the spelling of Transformers 4, where the old scaling comes first', () => {
+    expect(read(old)).toEqual({ ...tinyLlama, positions: { kind: 'rotary', theta: 5e5 } });
+    const linear = { ...old, rope_scaling: { type: 'linear', factor: 4 }, rope_parameters: { rope_type: 'default' } };
+    expect(read(linear).positions).toEqual({ kind: 'rotary', theta: 5e5, scaling: { kind: 'linear', factor: 4 } });
+    const scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+    expect(read({ ...old, rope_scaling: { ...scaling, original_max_position_embeddings: 64 } }).positions).toEqual({
+      kind: 'rotary',
+      theta: 5e5,
+      scaling: { kind: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 64 },
+    });
+    expect(read({ ...llama, rope_parameters: { ...scaling, rope_theta: 3e5 } }).positions).toMatchObject({
+      theta: 3e5,
+      scaling: { originalMaxPositions: 256 },
+    });
+  });
+
+  it('takes what is left out from the family', () => {
+    const { head_dim, num_key_value_heads, tie_word_embeddings, initializer_range, rope_theta, ...least } = old;
+    expect(read(least)).toMatchObject({ headSize: 16, keyValueHeads: 4, tied: false, initialDeviation: 0.02 });
+    expect(read({ ...least, model_type: 'qwen3', architectures: null })).toMatchObject({
+      headSize: 128,
+      queryKeyNorm: true,
+    });
+    const { tie_word_embeddings: ___, activation_function, ...old2 } = gpt2;
+    expect(read(old2)).toEqual(tinyGpt2);
+  });
+
+  it('reads biases, windows and the norms of queries and keys', () => {
+    const all = { queryKeyValue: true, attentionOutput: true, feedForward: true };
+    expect(read({ ...llama, attention_bias: true, mlp_bias: true }).bias).toEqual(all);
+    expect(read(family('qwen3', 'Qwen3', { attention_bias: true })).bias).toEqual({ ...all, feedForward: false });
+    expect(read(family('mistral', 'Mistral', { sliding_window: 32 })).slidingWindow).toBe(32);
+    expect(read(family('mistral', 'Mistral')).slidingWindow).toBe(4096);
+    expect(read(family('mistral', 'Mistral', { sliding_window: null }))).not.toHaveProperty('slidingWindow');
+    const off = { use_sliding_window: false, sliding_window: 32, max_window_layers: 1 };
+    expect(read(family('qwen2', 'Qwen2', off))).not.toHaveProperty('slidingWindow');
+    expect(read(family('qwen2', 'Qwen2', { ...off, use_sliding_window: true, max_window_layers: 4 })).layers).toBe(4);
+  });
+
+  it('gives a classifier no output layer', () => {
+    const raw = { ...llama, tie_word_embeddings: false, architectures: ['LlamaForSequenceClassification'] };
+    expect(read(raw).tied).toBe(true);
+    expect(readArchitecture(raw, '')).toEqual({ name: raw.architectures[0], family: 'llama', classifier: true });
+  });
+
+  it('refuses by name what it does not know', () => {
+    const refused = (change: object, raw: object = llama) => fails(() => read({ ...raw, ...change }));
+    expect(refused({ architectures: ['BertModel'] })).toMatch(/config.json names .*"BertModel"; supported are Llama/);
+    expect(refused({ architectures: null, model_type: 'bert' })).toContain('"bert"');
+    expect(refused({ quantization_config: { quant_method: 'awq' } })).toContain('quantization_config');
+    expect(refused({ hidden_act: 'relu' })).toContain('hidden_act is "relu"; supported are silu');
+    expect(refused({ rope_parameters: { rope_type: 'yarn', factor: 4 } })).toContain('"yarn"; supported are default');
+    expect(refused({ rope_parameters: { rope_type: 'linear' } })).toContain('factor');
+    expect(refused({ partial_rotary_factor: 0.5 })).toContain('partial_rotary_factor');
+    expect(refused({ head_dim: 15 })).toContain('15');
+    expect(refused({ head_dim: null, hidden_size: 62 })).toContain('not a multiple');
+    expect(refused({ num_key_value_heads: 3 })).toContain('num_key_value_heads 3');
+    expect(refused({ hidden_size: 'many' })).toContain('hidden_size');
+    expect(refused({ num_hidden_layers: 1e9 })).toContain('num_hidden_layers');
+    expect(fails(() => read([1]))).toContain('config.json');
+    const windowed = { use_sliding_window: true, sliding_window: 8, max_window_layers: 2 };
+    expect(refused(windowed, family('qwen2', 'Qwen2'))).toContain('sliding-window');
+    expect(refused({ layer_types: ['sliding_attention'] }, family('qwen3', 'Qwen3'))).toContain('sliding-window');
+    expect(refused({ scale_attn_weights: false }, gpt2)).toContain('scale_attn_weights');
+    expect(refused({ scale_attn_by_inverse_layer_idx: true }, gpt2)).toContain('scale_attn_by_inverse_layer_idx');
+    expect(refused({ n_head: 5 }, gpt2)).toContain('n_head 5');
+  });
+});
+
+describe('writeConfig', () => {
+  it('keeps what was read, but for the dtype', () => {
+    for (const raw of [llama, gpt2, rawOf('tiny-qwen2')]) {
+      expect(writeConfig(read(raw), raw)).toEqual({ ...raw, dtype: 'float32' });
+    }
+    expect(writeConfig(read(old), old, { dtype: 'F16' })).toEqual({ ...old, torch_dtype: 'float16' });
+  });
+
+  it('writes a decoder of every family so that it is read again', () => {
+    const qkv = { queryKeyValue: true, attentionOutput: false, feedForward: false };
+    const all = { queryKeyValue: true, attentionOutput: true, feedForward: true };
+    const scaling = {
+      kind: 'llama3' as const,
+      factor: 8,
+      lowFrequencyFactor: 1,
+      highFrequencyFactor: 4,
+      originalMaxPositions: 64,
+    };
+    const cases: [string, DecoderConfig][] = [
+      ['LlamaForCausalLM', { ...tinyLlama, bias: all, positions: { kind: 'rotary', theta: 5e5, scaling } }],
+      ['LlamaForCausalLM', { ...tinyLlama, tied: false, activation: 'geluTanh', headSize: 32 }],
+      ['MistralForCausalLM', { ...tinyLlama, slidingWindow: 16 }],
+      ['Qwen2ForCausalLM', { ...tinyLlama, bias: qkv }],
+      ['Qwen3ForCausalLM', { ...tinyLlama, headSize: 32, queryKeyNorm: true }],
+      ['GPT2LMHeadModel', tinyGpt2],
+      ['GPT2LMHeadModel', { ...tinyGpt2, activation: 'gelu', tied: false, feedForwardSize: 100 }],
+    ];
+    for (const [name, config] of cases) {
+      const raw = writeConfig(config, { eos_token_id: 2 }, { dtype: 'BF16' });
+      expect(raw).toMatchObject({ architectures: [name], dtype: 'bfloat16', torch_dtype: 'bfloat16' });
+      expect(raw).toMatchObject({ bos_token_id: null, eos_token_id: 2 });
+      expect(read(JSON.parse(JSON.stringify(raw)))).toEqual(config);
+    }
+  });
+
+  it('makes a new one where the decoder is another than was read, and keeps its special tokens', () => {
+    const larger = { ...tinyLlama, vocabularySize: 520 };
+    const raw = writeConfig(larger, llama);
+    expect(read(raw)).toEqual(larger);
+    expect(raw).toMatchObject({ eos_token_id: 2, pad_token_id: 3 });
+  });
+
+  it('makes a classifier of a language model, with as many labels as it has', () => {
+    const raw = writeConfig(tinyLlama, llama, { labels: 1 });
+    expect(raw).toMatchObject({
+      architectures: ['LlamaForSequenceClassification'],
+      id2label: { 0: 'LABEL_0' },
+      label2id: { LABEL_0: 0 },
+      bos_token_id: 0,
+    });
+    const named = { ...raw, id2label: { 0: 'good' }, label2id: { good: 0 } };
+    expect(writeConfig(read(named), named, { labels: 1 })).toEqual(named);
+    expect(writeConfig(tinyGpt2, {}, { labels: 3 })).toMatchObject({
+      architectures: ['GPT2ForSequenceClassification'],
+      label2id: { LABEL_2: 2 },
+    });
+  });
+
+  it('refuses a decoder that no family has', () => {
+    const refused = (change: Partial<DecoderConfig>) => fails(() => writeConfig({ ...tinyLlama, ...change }));
+    expect(refused({ norm: 'layer' })).toContain('No family');
+    expect(refused({ slidingWindow: 4, queryKeyNorm: true })).toContain('No family');
+    expect(refused({ bias: { queryKeyValue: false, attentionOutput: true, feedForward: false } })).toContain(
+      'No family',
+    );
+  });
+});
