@@ -1,0 +1,180 @@
+/**
+ * Which characters each token stands for. The tokens of a text spell it, apart from what normalising changed and spaces
+ * that were put in or left out, so they are found again by reading both side by side, byte by byte.
+ */
+
+import { HeedError } from '../error.ts';
+import { BYTE_OF_CHARACTER, type Json, openNormalizer } from './tokenizer-library.ts';
+
+/** [start, end) of each token in its text, in UTF-16 units. */
+export type Offsets = [start: number, end: number][];
+
+export type Aligner = (text: string, tokens: readonly string[], unknown: string | undefined) => Offsets;
+
+const SPACE = 0x20;
+/** A token of byte fallback. */
+const BYTE = /^<0x([0-9A-F]{2})>$/;
+
+/** Finds the tokens of one tokenizer in its texts. `added` are the tokens that are found first, as they are written. */
+export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
+  const { normalizer, pre_tokenizer, decoder } = json;
+  const byteLevel = [pre_tokenizer, decoder].some((part) => contains(part, '"type":"ByteLevel"'));
+  const spacesAreMarked = contains(normalizer, '▁') || contains(pre_tokenizer, '"type":"Metaspace"');
+  const asText = (token: string) => (spacesAreMarked ? token.replaceAll('▁', ' ') : token);
+  const local = localNormalizer(normalizer as Json | null | undefined);
+  const reading: Reading = {
+    normalise: local ? (text) => asText(local(text)) : spacesAreMarked ? asText : undefined,
+    spelling: byteLevel ? bytesOfCharacters : spelling(json.model as Json, asText),
+  };
+
+  return (text, tokens, unknown) => {
+    const anchor = (token: string) => added.has(token) && token !== unknown && !BYTE.test(token);
+    const offsets: Offsets = [];
+    let at = 0;
+    for (let first = 0; first < tokens.length; ) {
+      let last = first;
+      while (last < tokens.length && !anchor(tokens[last])) last++;
+      const end = last < tokens.length ? text.indexOf(tokens[last], at) : text.length;
+      if (end < 0) throw lost(tokens[last], text);
+      if (last > first)
+        offsets.push(...alignPlain(text.slice(at, end), at, tokens.slice(first, last), unknown, reading));
+      at = end;
+      if (last < tokens.length) {
+        offsets.push([end, end + tokens[last].length]);
+        at += tokens[last++].length;
+      }
+      first = last;
+    }
+    return offsets;
+  };
+}
+
+/** How one tokenizer writes: what it makes of a piece of text, and the bytes that a token spells. */
+interface Reading {
+  normalise: ((text: string) => string) | undefined;
+  spelling: (token: string) => Uint8Array;
+}
+
+/** Offsets of the tokens of a text without added tokens, which begins at character `from` of the whole. */
+function alignPlain(
+  text: string,
+  from: number,
+  tokens: readonly string[],
+  unknown: string | undefined,
+  { normalise, spelling }: Reading,
+): Offsets {
+  const { bytes, starts, ends, blank } = spell(text, normalise);
+  const skipBlanks = (at: number) => {
+    while (blank[at]) at++;
+    return at;
+  };
+  const spans: [number, number][] = []; // in bytes
+  let at = 0;
+  let open = false; // whether the last token is unknown: it ends where the next one begins
+  for (const token of tokens) {
+    if (token === unknown) {
+      spans.push([open ? at : skipBlanks(at), bytes.length]);
+      open = true;
+      continue;
+    }
+    const spelt = spelling(token);
+    const found = open ? search(bytes, spelt, spans.at(-1)![0] + 1) : match(bytes, spelt, at, blank);
+    if (!found) throw lost(token, text);
+    if (open) {
+      let end = found[0];
+      while (blank[end - 1]) end--;
+      spans.at(-1)![1] = end;
+      open = false;
+    }
+    spans.push(found);
+    at = found[1];
+  }
+  // a token that is nothing but a space put in goes with the character after it
+  return spans.map(([start, end]) => [
+    from + (starts[start] ?? text.length),
+    from + (ends[Math.max(end - 1, start)] ?? text.length),
+  ]);
+}
+
+/** Where a token stands from a byte on: after blanks that have no token, or without the space it was given. */
+function match(
+  bytes: Uint8Array,
+  token: Uint8Array,
+  from: number,
+  blank: readonly boolean[],
+): [number, number] | undefined {
+  for (let at = from; ; at++) {
+    if (startsWith(bytes, token, at)) return [at, at + token.length];
+    if (token[0] === SPACE && startsWith(bytes, token.subarray(1), at)) return [at, at + token.length - 1];
+    if (!blank[at]) return undefined;
+  }
+}
+
+function search(bytes: Uint8Array, token: Uint8Array, from: number): [number, number] | undefined {
+  for (let at = from; at < bytes.length; at++) {
+    if (startsWith(bytes, token, at)) return [at, at + token.length];
+  }
+  return undefined;
+}
+
+function startsWith(bytes: Uint8Array, part: Uint8Array, at: number): boolean {
+  for (let i = 0; i < part.length; i++) if (bytes[at + i] !== part[i]) return false;
+  return true;
+}
+
+/** A text's bytes as its tokens spell them and, for each, where its character starts and ends and whether that is blank. */
+function spell(text: string, normalise: Reading['normalise']) {
+  const pieces: Buffer[] = [];
+  const starts: number[] = [];
+  const ends: number[] = [];
+  const blank: boolean[] = [];
+  let at = 0;
+  // what normalising joins or parts (a letter and its accent) lies within one grapheme
+  const parts = normalise ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment) : text;
+  for (const part of parts) {
+    const piece = Buffer.from(normalise ? normalise(part) : part, 'utf8');
+    const isBlank = /^\p{White_Space}+$/u.test(part);
+    for (let i = 0; i < piece.length; i++) {
+      starts.push(at);
+      ends.push(at + part.length);
+      blank.push(isBlank);
+    }
+    pieces.push(piece);
+    at += part.length;
+  }
+  return { bytes: Buffer.concat(pieces), starts, ends, blank };
+}
+
+const contains = (part: unknown, text: string) => JSON.stringify(part ?? null).includes(text);
+
+/** What normalising does to a grapheme: all but what belongs to the ends of the whole text. */
+function localNormalizer(config: Json | null | undefined): ((text: string) => string) | undefined {
+  if (!config) return undefined;
+  const all = config.type === 'Sequence' ? (config.normalizers as Json[]) : [config];
+  const normalizers = all.filter(({ type }) => type !== 'Prepend' && type !== 'Strip');
+  return normalizers.length === 0 ? undefined : openNormalizer({ type: 'Sequence', normalizers });
+}
+
+/** A byte-level token's characters are one byte each (Radford et al. 2019). */
+const bytesOfCharacters = (token: string) => Uint8Array.from(token, (char) => BYTE_OF_CHARACTER.get(char) ?? 0);
+
+/** A token that spells its text: <0xE2> is a byte, and what marks a word's inner or last part is no text. */
+function spelling(model: Json, asText: (token: string) => string): (token: string) => Uint8Array {
+  const { continuing_subword_prefix: prefix, end_of_word_suffix: suffix } = model as Record<string, string | null>;
+  return (token) => {
+    const byte = BYTE.exec(token);
+    if (byte) return Uint8Array.of(Number.parseInt(byte[1], 16));
+    const from = prefix && token.startsWith(prefix) ? prefix.length : 0;
+    const to = suffix && token.endsWith(suffix) ? token.length - suffix.length : token.length;
+    return Buffer.from(asText(token.slice(from, to)), 'utf8');
+  };
+}
+
+function lost(token: string, text: string): HeedError {
+  return new HeedError(
+    `The token ${JSON.stringify(token)} could not be found in the text ${JSON.stringify(text.slice(0, 80))}.`,
+    {
+      hint: 'Its tokenizer rewrites text in a way that cannot be followed back; use one with byte-level BPE.',
+    },
+  );
+}

@@ -1,0 +1,141 @@
+/**
+ * The door to `@huggingface/tokenizers`: its types, which it publishes in a form that Node's resolution cannot follow, and
+ * tokenizer.json as it has to be given. The library lacks a few behaviours of the reference implementation (Rust
+ * `tokenizers`); each is said here in words that it does know.
+ */
+
+import { Tokenizer } from '@huggingface/tokenizers';
+
+export type Json = Record<string, unknown>;
+
+/** What is used of the library's tokenizer. */
+export interface Library {
+  /** An id is undefined for what a model without an unknown token has no token for. */
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[]; tokens: string[] };
+  decode(ids: readonly number[], options: { clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
+  normalizer: ((text: string) => string) | null;
+  pre_tokenizer: ((text: string) => string[]) | null;
+  /** Tokens by id, holes where an id has none. */
+  model: { vocab: (string | undefined)[]; unk_token?: string };
+  decoder: Decoder | null;
+}
+
+interface Decoder {
+  decoders?: Decoder[];
+  text_decoder?: InstanceType<typeof TextDecoder>;
+  config: { type: string };
+}
+
+/** Throws what the library throws. */
+export function openLibrary(json: Json, config: Json): Library {
+  const library: Library = new Tokenizer(forLibrary(json), config);
+  keepByteOrderMarks(library.decoder);
+  return library;
+}
+
+/** A normaliser of a tokenizer.json as a function. */
+export function openNormalizer(config: Json): (text: string) => string {
+  return openLibrary({ normalizer: config, model: { type: 'WordPiece', vocab: {} } }, {}).normalizer!;
+}
+
+/** A pre-tokenizer of a tokenizer.json as a function: a text's words, as the model's tokens spell them. */
+export function openPreTokenizer(config: Json): (text: string) => string[] {
+  return openLibrary({ pre_tokenizer: config, model: { type: 'WordPiece', vocab: {} } }, {}).pre_tokenizer!;
+}
+
+/** The library's byte fallback would swallow U+FEFF wherever one was spelt in bytes. */
+function keepByteOrderMarks(decoder: Decoder | null): void {
+  decoder?.decoders?.forEach(keepByteOrderMarks);
+  if (decoder?.config.type === 'ByteFallback') decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+}
+
+/** The words of GPT-2 (Radford et al. 2019), which a ByteLevel pre-tokenizer splits by. */
+export const GPT2_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+/** The 256 characters that byte-level tokens are written in (Radford et al. 2019), each with its byte. */
+export const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = byteCharacters();
+
+function byteCharacters(): Map<string, number> {
+  const characters = new Map<string, number>();
+  let next = 256; // bytes that are no printable character of Latin-1 take what follows it
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+    characters.set(String.fromCharCode(printable ? byte : next++), byte);
+  }
+  return characters;
+}
+
+const split = (regex: string, behavior = 'Isolated', invert = false): Json => ({
+  type: 'Split',
+  pattern: { Regex: regex },
+  behavior,
+  invert,
+});
+
+/** A tokenizer.json that makes the library tokenise as the reference does. */
+function forLibrary(json: Json): Json {
+  return {
+    // the library wants every part to be named
+    normalizer: null,
+    post_processor: null,
+    decoder: null,
+    ...json,
+    added_tokens: json.added_tokens ?? [],
+    pre_tokenizer: preTokenizer((json.pre_tokenizer ?? null) as Json | null),
+  };
+}
+
+function preTokenizer(config: Json | null): Json | null {
+  switch (config?.type) {
+    case 'Sequence':
+      return { ...config, pretokenizers: (config.pretokenizers as Json[]).map(preTokenizer) };
+    case 'ByteLevel':
+      // its \s is JavaScript's, which has U+FEFF and lacks U+0085; a Split's is Unicode's
+      if (config.use_regex === false) return config;
+      return {
+        type: 'Sequence',
+        pretokenizers: [
+          ...(config.add_prefix_space ? [{ type: 'Replace', pattern: { Regex: '\\A(?! )' }, content: ' ' }] : []),
+          split(GPT2_WORDS),
+          { ...config, use_regex: false, add_prefix_space: false },
+        ],
+      };
+    case 'Digits': // it knows only 0 to 9
+      return split(config.individual_digits ? '\\p{N}' : '\\p{N}+');
+    case 'Whitespace': // it knows only words of ASCII
+      return split('\\w+|[^\\w\\s]+', 'Removed', true);
+    case 'WhitespaceSplit':
+      return split('\\s+', 'Removed');
+    case 'Split':
+      return splitByBehaviour(config);
+    default:
+      return config;
+  }
+}
+
+/** The library isolates or removes what matches; to join it to its neighbours is put into the pattern. */
+function splitByBehaviour(config: Json): Json {
+  const given = config.pattern as { Regex?: string; String?: string };
+  const match = given.Regex ?? given.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  if (match === undefined) return config;
+  const rest = `(?:(?!${match})[\\s\\S])`;
+  const withPrevious = `${rest}*(?:${match})|${rest}+`;
+  const withNext = `(?:${match})${rest}*|${rest}+`;
+  switch (String(config.behavior).toLowerCase().replaceAll('_', '')) {
+    case 'mergedwithprevious': // inverted, what lies between two matches joins the one before it
+      return split(config.invert ? withNext : withPrevious);
+    case 'mergedwithnext':
+      return split(config.invert ? withPrevious : withNext);
+    case 'contiguous':
+      return split(`(?:${match})+|${rest}+`);
+    case 'isolated':
+      return { ...config, invert: false }; // either way both parts are kept; inverted, the library drops one
+    case 'removed': // it would keep a match that is given as a string
+      return split(match, 'Removed', config.invert === true);
+    default:
+      return config;
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Tokenizers of Hugging Face folders: text to ids and back, by `@huggingface/tokenizers` (byte-level BPE, SentencePiece
+ * BPE, Unigram, WordPiece, WordLevel). SentencePiece's precompiled character map is approximated, as the library does.
+ */
+
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { HeedError, messageOf } from '../error.ts';
+import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { decodeStream } from './decode-stream.ts';
+import { type Aligner, aligner, type Offsets } from './token-offsets.ts';
+import { type Json, type Library, openLibrary } from './tokenizer-library.ts';
+
+const TOKENIZER = 'tokenizer.json';
+const CONFIG = 'tokenizer_config.json';
+const SPECIAL = 'special_tokens_map.json';
+const TEMPLATE = 'chat_template.jinja';
+
+/** The text of a tokenizer's files by name; only tokenizer.json has to be there. */
+export type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
+  Partial<Record<typeof CONFIG | typeof SPECIAL | typeof TEMPLATE, string>>
+>;
+
+export interface Tokenizer {
+  /** The ids of a text; special tokens written in the text are found. Without `addSpecialTokens` none is put around it. */
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /**
+   * The ids of a text with no special tokens put around it, and which characters [start, end) of the text each stands
+   * for (UTF-16). The tokens of a character that takes several each have all of it. Throws a HeedError for a tokenizer
+   * whose tokens cannot be found in its text.
+   */
+  encodeWithOffsets(text: string): { ids: number[]; offsets: Offsets };
+  /** The text of ids; ids outside the vocabulary, which a padded model can sample, stand for nothing. */
+  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
+  /** Text as tokens arrive: each push gives what has become final, `end` what was held back (half a character). */
+  decodeStream(options?: { skipSpecialTokens?: boolean }): { push(id: number): string; end(): string };
+  /** One more than the largest id. */
+  readonly vocabularySize: number;
+  readonly bos: number | undefined;
+  readonly eos: number | undefined;
+  readonly pad: number | undefined;
+  idOf(token: string): number | undefined;
+  tokenOf(id: number): string | undefined;
+  /** Special tokens by their text, with their ids. */
+  readonly specialTokens: ReadonlyMap<string, number>;
+  /** The Jinja template that makes a text of a conversation. */
+  readonly chatTemplate: string | undefined;
+  /** Templates by name, where the folder has several; `chatTemplate` is "default". */
+  readonly chatTemplates: Readonly<Record<string, string>>;
+  readonly paddingSide: 'left' | 'right';
+  readonly truncationSide: 'left' | 'right';
+  /** The longest sequence it was made for, where it says so. */
+  readonly maxLength: number | undefined;
+  /** The files it was made from, as they were read. */
+  readonly files: TokenizerFiles;
+}
+
+/** The tokenizer of a folder. Throws a HeedError if there is none or it cannot be used. */
+export function loadTokenizer(folder: string): Tokenizer {
+  const read = (name: string) => {
+    try {
+      return readFileSync(join(folder, name), 'utf8');
+    } catch (error) {
+      if (isSystemError(error) && error.code === 'ENOENT') return undefined;
+      throw fileError(error, 'read', join(folder, name));
+    }
+  };
+  const json = read(TOKENIZER);
+  if (json === undefined) {
+    throw new HeedError(`The folder "${folder}" has no ${TOKENIZER}.`, {
+      hint: 'Give the folder of a model with a tokenizer.json. An older one (vocab.json, tokenizer.model) becomes one when Transformers loads and saves it.',
+    });
+  }
+  const others = [CONFIG, SPECIAL, TEMPLATE].flatMap((name) => {
+    const text = read(name);
+    return text === undefined ? [] : [[name, text]];
+  });
+  return tokenizerFrom({ [TOKENIZER]: json, ...Object.fromEntries(others) }, folder);
+}
+
+/** Writes a tokenizer's files as they were read, each as a whole. */
+export function saveTokenizer(folder: string, tokenizer: Tokenizer): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', folder);
+  }
+  for (const [name, text] of Object.entries(tokenizer.files)) writeFileAtomic(join(folder, name), text);
+}
+
+/** A tokenizer of files at hand. `where` is what errors call the place they came from. */
+export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): Tokenizer {
+  const json = parse(files[TOKENIZER], TOKENIZER, where);
+  const config: Json = {
+    ...(files[SPECIAL] === undefined ? {} : parse(files[SPECIAL], SPECIAL, where)),
+    ...(files[CONFIG] === undefined ? {} : parse(files[CONFIG], CONFIG, where)),
+  };
+  const library = open(json, config, where);
+  const { vocab, unk_token } = library.model;
+
+  const special = new Map<string, number>();
+  for (const [id, token] of library.get_added_tokens_decoder()) if (token.special) special.set(token.content, id);
+  for (const token of namedTokens(config)) {
+    const id = library.token_to_id(token);
+    if (id !== undefined) special.set(token, id);
+  }
+  const specialIds = new Set(special.values());
+  const idNamed = (name: string) => {
+    const token = tokenText(config[name]);
+    return token === undefined ? undefined : library.token_to_id(token);
+  };
+  // Transformers 5 cleans nothing up where the config does not ask for it; the library would
+  const cleanUp = config.clean_up_tokenization_spaces === true;
+  const decode = (ids: readonly number[], { skipSpecialTokens = true } = {}) => {
+    const known = ids.filter((id) => vocab[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)));
+    return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: cleanUp });
+  };
+  const templates = chatTemplates(config.chat_template, files[TEMPLATE]);
+  let align: Aligner | undefined;
+
+  return {
+    encode: (text, { addSpecialTokens = true } = {}) => encoded(library, text, addSpecialTokens).ids,
+    encodeWithOffsets(text) {
+      const { ids, tokens } = encoded(library, text, false);
+      align ??= aligner(json, new Set([...library.get_added_tokens_decoder().values()].map((token) => token.content)));
+      return { ids, offsets: align(text, tokens, unk_token) };
+    },
+    decode,
+    decodeStream: (options) => decodeStream((ids) => decode(ids, options), cleanUp),
+    vocabularySize: vocab.length,
+    bos: idNamed('bos_token'),
+    eos: idNamed('eos_token'),
+    pad: idNamed('pad_token'),
+    idOf: (token) => library.token_to_id(token),
+    tokenOf: (id) => library.id_to_token(id),
+    specialTokens: special,
+    chatTemplate: templates.default,
+    chatTemplates: templates,
+    paddingSide: config.padding_side === 'left' ? 'left' : 'right',
+    truncationSide: config.truncation_side === 'left' ? 'left' : 'right',
+    // Transformers writes 10^30 for "no limit"
+    maxLength: Number(config.model_max_length) < 1e9 ? Number(config.model_max_length) : undefined,
+    files,
+  };
+}
+
+/** Ids and tokens. Only a model without an unknown token leaves out what it has no token for, as the reference does. */
+function encoded(library: Library, text: string, addSpecialTokens: boolean): { ids: number[]; tokens: string[] } {
+  const { ids, tokens } = library.encode(text, { add_special_tokens: addSpecialTokens });
+  return {
+    ids: ids.filter((id) => id !== undefined),
+    tokens: ids.includes(undefined) ? tokens.filter((_, i) => ids[i] !== undefined) : tokens,
+  };
+}
+
+function open(json: Json, config: Json, where: string): Library {
+  try {
+    const unknown = (json.model as Json | undefined)?.unk_token;
+    // a WordLevel model's unknown token is in tokenizer.json, where the library does not look for it
+    return openLibrary(json, { ...config, unk_token: unknown ?? tokenText(config.unk_token) });
+  } catch (error) {
+    throw new HeedError(`The ${TOKENIZER} of ${quoted(where)} cannot be used: ${messageOf(error)}`, {
+      hint: 'It has to be a Hugging Face fast tokenizer (BPE, Unigram, WordPiece or WordLevel), as save_pretrained writes it.',
+      cause: error,
+    });
+  }
+}
+
+function parse(text: string, name: string, where: string): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new HeedError(`The ${name} of ${quoted(where)} is not JSON: ${messageOf(error)}`, {
+      hint: 'Fetch the file again; a Git LFS pointer or an HTML page is no tokenizer.',
+      cause: error,
+    });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new HeedError(`The ${name} of ${quoted(where)} should hold a JSON object, got ${text.slice(0, 40)}.`, {
+      hint: 'Fetch the file again.',
+    });
+  }
+  return value as Json;
+}
+
+const quoted = (where: string) => (where === 'the tokenizer' ? where : `"${where}"`);
+
+/** A token of the config: its text, or an object that has it. */
+function tokenText(token: unknown): string | undefined {
+  if (typeof token === 'string') return token;
+  const content = (token as { content?: unknown } | null | undefined)?.content;
+  return typeof content === 'string' ? content : undefined;
+}
+
+/** Tokens that the config names: each is special, whatever tokenizer.json says. */
+function namedTokens(config: Json): string[] {
+  const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'sep_token', 'cls_token', 'mask_token'];
+  const more = [config.additional_special_tokens, config.extra_special_tokens].flatMap((list) =>
+    typeof list === 'object' && list !== null ? Object.values(list) : [],
+  );
+  return [...names.map((name) => config[name]), ...more].flatMap((token) => tokenText(token) ?? []);
+}
+
+/** The file wins over the config, whose template is one text or a list of named ones. */
+function chatTemplates(given: unknown, file: string | undefined): Record<string, string> {
+  const named = Array.isArray(given)
+    ? given.flatMap(({ name, template }: Json) =>
+        typeof name === 'string' && typeof template === 'string' ? [[name, template]] : [],
+      )
+    : [];
+  return {
+    ...Object.fromEntries(named),
+    ...(typeof given === 'string' ? { default: given } : {}),
+    ...(file === undefined ? {} : { default: file }),
+  };
+}
