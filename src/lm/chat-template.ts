@@ -1,0 +1,167 @@
+/**
+ * Conversations as a model reads them: messages → text by the model's Jinja template → tokens, and which of those the
+ * assistant wrote. Follows Transformers' `apply_chat_template` (`render_jinja_template`, `return_assistant_tokens_mask`).
+ */
+
+import { HeedError, messageOf } from '../error.ts';
+import { compile, type Rendered, type Template } from './jinja.ts';
+import type { Offsets } from './token-offsets.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** One turn of a conversation. Templates may read further fields. */
+export interface Message {
+  role: string;
+  content?: string | readonly MessagePart[] | null;
+  readonly [field: string]: unknown;
+}
+
+/** A part of a message, for templates that want a list: `{ type: 'text', text: '…' }`. */
+export interface MessagePart {
+  type: string;
+  readonly [field: string]: unknown;
+}
+
+export interface RenderOptions {
+  /** End the text where the assistant's next turn begins. */
+  addGenerationPrompt?: boolean;
+  /** Tools the assistant may call, as JSON schemas of functions. */
+  tools?: readonly unknown[];
+  documents?: readonly unknown[];
+  bosToken?: string;
+  eosToken?: string;
+  /** Further variables of the template, by the names it has for them (`enable_thinking`). */
+  variables?: Readonly<Record<string, unknown>>;
+  /** What a template that writes today's date takes for now. */
+  now?: Date;
+}
+
+/**
+ * The text of a conversation. Throws a HeedError for a template that cannot be read, or that refuses the
+ * conversation (many want user and assistant to alternate).
+ */
+export function renderChat(template: string, messages: readonly Message[], options: RenderOptions = {}): string {
+  return render(template, messages, options).text;
+}
+
+/**
+ * The text of a conversation and which stretches [start, end) of it (UTF-16) the assistant wrote: what the template puts in
+ * `{% generation %}` blocks or, where it has none, what each assistant turn adds to the conversation before it.
+ * Throws a HeedError if a template without such blocks writes the turns differently as a conversation goes on.
+ */
+export function renderAssistantSpans(
+  template: string,
+  messages: readonly Message[],
+  options: RenderOptions = {},
+): { text: string; spans: Offsets } {
+  const { text, generation } = render(template, messages, options);
+  if (compiled(template).marksGeneration) return { text, spans: generation };
+
+  const upTo = (end: number, addGenerationPrompt: boolean) =>
+    renderChat(template, messages.slice(0, end), { ...options, addGenerationPrompt });
+  const spans = messages.flatMap(({ role }, i): Offsets => {
+    if (role !== 'assistant') return [];
+    const before = i === 0 ? '' : upTo(i, false);
+    const start = commonPrefix(i === 0 ? '' : upTo(i, true), text);
+    const turn = upTo(i + 1, false);
+    if (!text.startsWith(before) || !text.startsWith(turn) || start < before.length || start > turn.length) {
+      throw new HeedError(
+        `The chat template does not say what the assistant wrote: it has no {% generation %} blocks, and writes message ${i + 1} differently as the conversation goes on.`,
+        {
+          hint: 'Put {% generation %} and {% endgeneration %} around what the assistant writes, or train on whole texts.',
+        },
+      );
+    }
+    // what a template writes after the end of a turn (a line break) is not the assistant's
+    const { eosToken } = options;
+    const eos = eosToken ? text.lastIndexOf(eosToken, turn.length - eosToken.length) : -1;
+    return [[start, eos >= start ? eos + eosToken!.length : turn.length]];
+  });
+  return { text, spans };
+}
+
+/**
+ * The tokens of a conversation by its tokenizer's template. With `assistantMask`, also 1 for each token that has a
+ * character the assistant wrote and 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
+ */
+export function encodeChat(
+  tokenizer: Tokenizer,
+  messages: readonly Message[],
+  { assistantMask = false, ...given }: RenderOptions & { assistantMask?: boolean } = {},
+): { ids: number[]; assistantMask?: number[] } {
+  const { tool_use: withTools } = given.tools ? tokenizer.chatTemplates : {};
+  const template = withTools ?? tokenizer.chatTemplate;
+  if (template === undefined) {
+    throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
+      hint: 'Use a chat model, put a chat_template.jinja into its folder, or give prompts and completions as text.',
+    });
+  }
+  const options = { ...specialTokens(tokenizer), ...given };
+  // the template writes the special tokens itself, so none is put around its text
+  if (!assistantMask) {
+    return {
+      ids: tokenizer.encode(renderChat(template, messages, options), { addSpecialTokens: false }),
+    };
+  }
+  const { text, spans } = renderAssistantSpans(template, messages, options);
+  const { ids, offsets } = tokenizer.encodeWithOffsets(text);
+  return {
+    ids,
+    assistantMask: offsets.map(([start, end]) => Number(spans.some(([from, to]) => start < to && end > from))),
+  };
+}
+
+function specialTokens({ bos, eos, tokenOf }: Tokenizer): RenderOptions {
+  return {
+    bosToken: bos === undefined ? undefined : tokenOf(bos),
+    eosToken: eos === undefined ? undefined : tokenOf(eos),
+  };
+}
+
+function render(template: string, messages: readonly Message[], options: RenderOptions): Rendered {
+  const { addGenerationPrompt = false, tools, documents, bosToken, eosToken, variables, now = new Date() } = options;
+  try {
+    return compiled(template).render(
+      {
+        messages,
+        tools: tools ?? null,
+        documents: documents ?? null,
+        add_generation_prompt: addGenerationPrompt,
+        bos_token: bosToken,
+        eos_token: eosToken,
+        ...variables,
+      },
+      now,
+    );
+  } catch (error) {
+    if (error instanceof HeedError) throw error;
+    throw new HeedError(`The chat template cannot write this conversation: ${messageOf(error)}`, {
+      hint: `It was given ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template takes.`,
+      cause: error,
+    });
+  }
+}
+
+const templates = new Map<string, Template>();
+
+/** Templates are read once: a data set has as many conversations as it has rows. */
+function compiled(source: string): Template {
+  let template = templates.get(source);
+  if (!template) {
+    try {
+      template = compile(source);
+    } catch (error) {
+      throw new HeedError(`The chat template cannot be read: ${messageOf(error)}`, {
+        hint: 'Check the Jinja of chat_template.jinja, or of chat_template in tokenizer_config.json.',
+        cause: error,
+      });
+    }
+    templates.set(source, template);
+  }
+  return template;
+}
+
+function commonPrefix(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
+}

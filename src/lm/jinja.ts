@@ -1,0 +1,222 @@
+/**
+ * Jinja templates as Transformers renders chats with them, by `@huggingface/jinja`: Jinja2 with trimmed blocks, `tojson`,
+ * `raise_exception`, `strftime_now` and `{% generation %}`. Where the library is laxer than Python or lacks something that
+ * published templates use, the interpreter below does it.
+ */
+
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+
+/** A rendered text and what of it lies in `{% generation %}` blocks, as [start, end) in UTF-16 units. */
+export interface Rendered {
+  text: string;
+  generation: [start: number, end: number][];
+}
+
+export interface Template {
+  /** Whether it says, with `{% generation %}`, what the assistant writes. */
+  marksGeneration: boolean;
+  /** Throws what the template or the library throws. */
+  render(variables: Readonly<Record<string, unknown>>, now: Date): Rendered;
+}
+
+// The marks that stand at the ends of generation blocks while a text is rendered: Unicode's noncharacters, which no text may exchange
+const START = '\ufdd0';
+const END = '\ufdd1';
+const TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
+
+/** Throws a SyntaxError for a template that is none. */
+export function compile(source: string): Template {
+  // Jinja reads every line break as \n. A generation tag becomes a mark between two tags that write nothing, for the
+  // library only deletes such tags, and tags keep what Jinja does with the blanks around them.
+  const text = source
+    .replace(/\r\n?/g, '\n')
+    .replace(TAG, (_, left, end, right) => `{%${left} if true %}{{ '${end ? END : START}' }}{% endif ${right}%}`);
+  const program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
+  return {
+    marksGeneration: text.includes(`{{ '${START}' }}`),
+    render(variables, now) {
+      const environment = new Environment();
+      const globals = {
+        true: true,
+        True: true,
+        false: false,
+        False: false,
+        none: null,
+        None: null,
+        range,
+        raise_exception: (message: unknown) => {
+          throw new Error(String(message));
+        },
+        strftime_now: (format: string) => strftime(now, format),
+      };
+      for (const [name, value] of Object.entries({ ...globals, ...withoutMarks(variables) }))
+        environment.set(name, value);
+      return unmark(new PythonInterpreter(environment).run(program).value as string);
+    },
+  };
+}
+
+function unmark(marked: string): Rendered {
+  const generation: Rendered['generation'] = [];
+  let text = '';
+  let start = 0;
+  for (const part of marked.split(/([\ufdd0\ufdd1])/)) {
+    if (part === START) start = text.length;
+    else if (part === END) generation.push([start, text.length]);
+    else text += part;
+  }
+  return { text, generation };
+}
+
+/** A message that holds a mark would be taken for the template's. */
+function withoutMarks<T>(value: T): T {
+  if (typeof value === 'string') return value.replace(/[\ufdd0\ufdd1]/g, '\ufffd') as T;
+  if (Array.isArray(value)) return value.map(withoutMarks) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutMarks(inner)])) as T;
+}
+
+/** Python's range. */
+function range(first: number, second?: number, step = 1): number[] {
+  const [start, stop] = second === undefined ? [0, first] : [first, second];
+  return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, i) => start + i * step);
+}
+
+const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
+
+/** Python's strftime of a local time, in English whatever the machine's language: the codes that dates are written with. */
+function strftime(date: Date, format: string): string {
+  const pad = (value: number, length = 2) => String(value).padStart(length, '0');
+  const codes: Record<string, () => string> = {
+    '%Y': () => pad(date.getFullYear(), 4),
+    '%y': () => pad(date.getFullYear() % 100),
+    '%m': () => pad(date.getMonth() + 1),
+    '%d': () => pad(date.getDate()),
+    '%B': () => MONTHS[date.getMonth()],
+    '%b': () => MONTHS[date.getMonth()].slice(0, 3),
+    '%A': () => DAYS[date.getDay()],
+    '%a': () => DAYS[date.getDay()].slice(0, 3),
+    '%H': () => pad(date.getHours()),
+    '%I': () => pad(date.getHours() % 12 || 12),
+    '%M': () => pad(date.getMinutes()),
+    '%S': () => pad(date.getSeconds()),
+    '%p': () => (date.getHours() < 12 ? 'AM' : 'PM'),
+    '%%': () => '%',
+  };
+  return format.replace(/%[A-Za-z%]/g, (code) => codes[code]?.() ?? code);
+}
+
+/** A node of a parsed template and a value at run time; the library publishes neither's type. */
+interface Node {
+  type: string;
+  [field: string]: unknown;
+}
+interface Value {
+  type: string;
+  value: unknown;
+}
+
+const Base = Interpreter as unknown as new (
+  environment: Environment,
+) => { run(program: unknown): Value; evaluate(statement: Node | undefined, environment: Environment): Value };
+
+/** Filters that take a list, for which Python takes a string's characters. */
+const LIST_FILTERS = new Set(['selectattr', 'rejectattr', 'list', 'map', 'first', 'last']);
+const STRIPS = new Set(['strip', 'lstrip', 'rstrip']);
+
+class PythonInterpreter extends Base {
+  override evaluate(statement: Node | undefined, environment: Environment): Value {
+    const evaluate = (node: unknown): Value => this.evaluate(node as Node, environment);
+    switch (statement?.type) {
+      case 'Evaluated':
+        return statement.value as Value;
+
+      case 'For': {
+        // over a string: over its characters
+        const iterable = statement.iterable as Node;
+        const characters = (node: unknown) => evaluated(this.#characters(evaluate(node), environment));
+        return super.evaluate(
+          {
+            ...statement,
+            iterable:
+              iterable.type === 'SelectExpression'
+                ? { ...iterable, lhs: characters(iterable.lhs) }
+                : characters(iterable),
+          },
+          environment,
+        );
+      }
+      case 'FilterExpression': {
+        const filter = statement.filter as Node;
+        const name = (filter.type === 'CallExpression' ? (filter.callee as Node) : filter).value as string;
+        if (!LIST_FILTERS.has(name)) break;
+        const operand = evaluate(statement.operand);
+        // no character has an attribute that could be selected by, and the library's selectattr takes only objects
+        const list =
+          name === 'selectattr' && operand.type === 'StringValue'
+            ? { type: 'ArrayLiteral', value: [] }
+            : evaluated(this.#characters(operand, environment));
+        return super.evaluate({ ...statement, operand: list }, environment);
+      }
+
+      case 'CallExpression': {
+        // strip('\n') strips what it is told to, not all blanks
+        const { callee, args } = statement as unknown as { callee: Node; args: Node[] };
+        const method =
+          callee.type === 'MemberExpression' && !callee.computed && ((callee.property as Node).value as string);
+        if (!method || !STRIPS.has(method) || args.length !== 1) break;
+        const [text, given] = [evaluate(callee.object), evaluate(args[0])];
+        if (text.type !== 'StringValue' || given.type !== 'StringValue') break;
+        return evaluate({ type: 'StringLiteral', value: strip(text.value as string, given.value as string, method) });
+      }
+
+      case 'MemberExpression': {
+        const object = evaluate(statement.object);
+        if (object.type === 'UndefinedValue') throw new Error(`${describe(statement.object as Node)} is undefined`);
+        return super.evaluate({ ...statement, object: evaluated(object) }, environment);
+      }
+
+      case 'BinaryExpression': {
+        // + joins a string to a string only; ~ takes anything
+        if ((statement.operator as { value: string }).value !== '+') break;
+        const [left, right] = [evaluate(statement.left), evaluate(statement.right)];
+        if ((left.type === 'StringValue') !== (right.type === 'StringValue')) {
+          throw new Error(`can only join a string to a string with +, got ${named(left)} + ${named(right)}`);
+        }
+        return super.evaluate({ ...statement, left: evaluated(left), right: evaluated(right) }, environment);
+      }
+    }
+    return super.evaluate(statement, environment);
+  }
+
+  /** A string as the list of its characters; all else as it is. */
+  #characters(value: Value, environment: Environment): Value {
+    if (value.type !== 'StringValue') return value;
+    const literals = Array.from(value.value as string, (character) => ({ type: 'StringLiteral', value: character }));
+    return super.evaluate({ type: 'ArrayLiteral', value: literals }, environment);
+  }
+}
+
+/** A node that stands for a value at hand, so that nothing is evaluated twice. */
+const evaluated = (value: Value): Node => ({ type: 'Evaluated', value });
+
+const named = ({ type }: Value) => type.replace(/Value$/, '').toLowerCase();
+
+/** What a node is called in a message. */
+function describe(node: Node): string {
+  if (node.type === 'Identifier') return `"${node.value}"`;
+  if (node.type !== 'MemberExpression') return 'a value';
+  const property = node.property as Node;
+  return `"${String(property.value)}" of ${describe(node.object as Node)}`;
+}
+
+/** Python's str.strip, lstrip and rstrip of a set of characters. */
+function strip(text: string, characters: string, method: string): string {
+  const set = new Set(characters);
+  const all = [...text];
+  let [start, end] = [0, all.length];
+  if (method !== 'rstrip') while (start < end && set.has(all[start])) start++;
+  if (method !== 'lstrip') while (end > start && set.has(all[end - 1])) end--;
+  return all.slice(start, end).join('');
+}
