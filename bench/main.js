@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control [--only SECTION,…] [--seeds N] [--json FILE]
+ * npm run bench -- control|lm [--only SECTION,…] [--seeds N] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -9,8 +9,9 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { control } from './control.js';
+import { lm } from './lm.js';
 
-const suites = { control };
+const suites = { control, lm };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -24,9 +25,11 @@ const { values, positionals } = parseArgs({
 const name = positionals[0];
 const suite = Object.hasOwn(suites, name ?? '') ? suites[name] : undefined;
 if (values.help || !suite) {
-  console.error(`npm run bench -- control [--only SECTION,…] [--seeds N] [--json FILE]
+  console.error(`npm run bench -- ${Object.keys(suites).join('|')} [--only SECTION,…] [--seeds N] [--json FILE]
 
-sections of control: ${Object.keys(control.sections).join(', ')}
+${Object.entries(suites)
+  .map(([suite, { sections }]) => `sections of ${suite}: ${Object.keys(sections).join(', ')}`)
+  .join('\n')}
 example: npm run bench -- control --only ppo,steps`);
   process.exit(values.help ? 0 : 2);
 }

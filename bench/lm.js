@@ -1,0 +1,275 @@
+/** The language half: parity, fine-tuning, packing, LoRA, generation and loading, against PyTorch and llama.cpp. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { random } from '../dist/random.js';
+import { median, rate } from './figures.js';
+
+const PAIRS = 3;
+const shapes = JSON.parse(readFileSync(new URL('./lm-shapes.json', import.meta.url), 'utf8'));
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+
+function node(script, args) {
+  return spawnSync(process.execPath, [path(script), ...args.map(String)], { encoding: 'utf8', maxBuffer: 1 << 26 });
+}
+const lastLine = (text) => text.trim().split('\n').at(-1);
+
+/** A job of ours in a process of its own, so that its peak memory is its own; lm-job.js tells the fields. */
+function ours(...args) {
+  const run = node('./lm-job.js', args);
+  if (run.status !== 0) throw new Error(`lm-job.js ${args.join(' ')} failed:\n${run.error?.message ?? run.stderr}`);
+  return JSON.parse(lastLine(run.stdout));
+}
+
+/** node-llama-cpp's figures, or undefined (with a line on stderr) where it is not installed or fails. */
+function llamaCpp(...args) {
+  const run = node('./peers/node-llama-cpp/generate.js', args);
+  if (run.status === 0) return JSON.parse(lastLine(run.stdout));
+  console.error(`peer node-llama-cpp: ${run.error?.message ?? lastLine(run.stderr)}`);
+  return undefined;
+}
+
+/**
+ * Asks every side in turn, PAIRS times, so that all meet the same noise. A side that gives nothing is not asked again.
+ * Returns for each side its figures, in the order asked, or undefined.
+ */
+function alternate(sides) {
+  const figures = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
+  for (let pair = 0; pair < PAIRS; pair++) {
+    for (const [name, ask] of Object.entries(sides)) {
+      const figure = figures[name] && ask();
+      if (figure) figures[name].push(figure);
+      else figures[name] = undefined;
+    }
+  }
+  return figures;
+}
+
+const middle = (figures, field) => median(figures.map((figure) => figure[field]));
+/** How many times faster: the median over neighbours in time. */
+const times = (mine, theirs, field = 'tokensPerSecond') => median(mine.map((m, i) => m[field] / theirs[i][field]));
+
+/** "PyTorch fp32 190: 2.1×" */
+const against = (name, mine, theirs) =>
+  theirs
+    ? `${name} ${rate(middle(theirs, 'tokensPerSecond'))}: ${times(mine, theirs).toFixed(2)}×`
+    : `${name} not measured`;
+const megabytes = (figures) => `${middle(figures, 'peakRssMb').toFixed(0)} MB`;
+
+function* inTemporaryFolder(body) {
+  const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
+  try {
+    yield* body(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Against the numbers that Transformers gave for the tests' models; errors are the largest met. */
+function* parity() {
+  const tolerances = {
+    logits: 2e-5,
+    logProbabilities: 1e-5,
+    loss: 1e-5,
+    gradientNorms: 1e-4,
+    fiveSteps: 1e-5,
+    padded: 2e-5,
+  };
+  for (const model of ['tiny-llama', 'tiny-qwen2', 'tiny-gpt2']) {
+    const { greedy, ...errors } = ours('parity', '--model', path(`../test/fixtures/models/${model}`));
+    for (const [name, error] of Object.entries(errors)) {
+      yield {
+        name: `${model}, ${name}, largest error`,
+        value: error.toExponential(1),
+        target: `≤ ${tolerances[name]}`,
+        note: error <= tolerances[name] ? '' : 'MISSED',
+        error,
+      };
+    }
+    yield {
+      name: `${model}, greedy tokens equal`,
+      value: `${greedy.equal} of ${greedy.of}`,
+      target: 'all',
+      greedy,
+    };
+  }
+}
+
+function* sft({ peer }) {
+  for (const [shape, steps, target] of [
+    ['1M', 40, '≥ 2× fp32, ≥ 1.05× bf16'],
+    ['10M', 8, '≥ 2× fp32, ≥ 1.05× bf16'],
+    ['135M', 3, '≥ 2.1× fp32, ≥ 0.75× bf16; RSS ≤ fp32’s'],
+  ]) {
+    const options = ['--shape', shape, '--steps', steps];
+    const figures = alternate({
+      ours: () => ours('sft', ...options),
+      fp32: () => peer('transformers_sft.py', ...options, '--dtype', 'fp32'),
+      bf16: () => peer('transformers_sft.py', ...options, '--dtype', 'bf16'),
+    });
+    const { ours: mine, fp32, bf16 } = figures;
+    const { batch, length } = shapes[shape];
+    yield {
+      name: `SFT step ${shape}, ${batch}×${length}, tokens/s`,
+      value: rate(middle(mine, 'tokensPerSecond')),
+      target,
+      note: [
+        against('PyTorch fp32', mine, fp32),
+        against('bf16', mine, bf16),
+        `peak RSS ${megabytes(mine)}`,
+        fp32 ? `fp32 ${megabytes(fp32)}, of which imports ${middle(fp32, 'importsRssMb')}` : '',
+      ]
+        .filter(Boolean)
+        .join('; '),
+      figures,
+    };
+  }
+}
+
+function* forward({ peer }) {
+  for (const shape of ['10M', '135M']) {
+    const figures = alternate({
+      ours: () => ours('forward', '--shape', shape),
+      fp32: () => peer('transformers_forward.py', '--shape', shape, '--dtype', 'fp32'),
+      bf16: () => peer('transformers_forward.py', '--shape', shape, '--dtype', 'bf16'),
+    });
+    yield {
+      name: `forward ${shape}, tokens/s`,
+      value: rate(middle(figures.ours, 'tokensPerSecond')),
+      note: `${against('PyTorch fp32', figures.ours, figures.fp32)}; ${against('bf16', figures.ours, figures.bf16)}`,
+      figures,
+    };
+  }
+}
+
+/**
+ * Deciles of the lengths of 1,600 instructions with their answers (AlpacaEval's outputs of many models), in tokens of
+ * 4.2 characters.
+ */
+const LENGTH_DECILES = [12, 56, 96, 126, 160, 200, 259, 319, 385, 476, 956];
+
+/** Drawn from the deciles, between two of them evenly. */
+function drawLengths(count) {
+  const generator = random(0, 'bench');
+  return Array.from({ length: count }, () => {
+    const at = generator.uniform() * (LENGTH_DECILES.length - 1);
+    const below = Math.floor(at);
+    return Math.round(LENGTH_DECILES[below] + (at - below) * (LENGTH_DECILES[below + 1] - LENGTH_DECILES[below]));
+  });
+}
+
+function* packing({ peer }) {
+  yield* inTemporaryFolder(function* (folder) {
+    const file = join(folder, 'lengths.json');
+    writeFileSync(file, JSON.stringify(drawLengths(64)));
+    const options = ['--shape', '10M', '--batch', 8];
+    const figures = alternate({
+      packed: () => ours('sft', ...options, '--packed', file),
+      padded: () => ours('sft', ...options, '--padded', file),
+      fp32: () => peer('transformers_sft.py', ...options, '--padded', file, '--dtype', 'fp32'),
+      bf16: () => peer('transformers_sft.py', ...options, '--padded', file, '--dtype', 'bf16'),
+    });
+    const { packed, padded, fp32, bf16 } = figures;
+    yield {
+      name: `useful tokens/s, 10M, lengths ${LENGTH_DECILES[0]}–${LENGTH_DECILES.at(-1)}, median ${LENGTH_DECILES[5]} (AlpacaEval), packed`,
+      value: rate(middle(packed, 'tokensPerSecond')),
+      target: '≥ 1.5× padded',
+      note: [
+        against('our own padded, 8 rows,', packed, padded),
+        against('PyTorch padded fp32', packed, fp32),
+        against('bf16', packed, bf16),
+      ].join('; '),
+      figures,
+    };
+  });
+}
+
+function* lora() {
+  const options = ['--shape', '135M', '--steps', 3];
+  const figures = alternate({
+    lora: () => ours('sft', ...options, '--lora', 16),
+    full: () => ours('sft', ...options),
+  });
+  yield {
+    name: 'SFT step 135M with LoRA of rank 16 on every linear, tokens/s',
+    value: rate(middle(figures.lora, 'tokensPerSecond')),
+    target: '≥ 1.5× our own full fine-tuning',
+    note: `${against('full', figures.lora, figures.full)}; peak RSS ${megabytes(figures.lora)}, full ${megabytes(figures.full)}`,
+    figures,
+  };
+}
+
+const latency = (figures) =>
+  `first token ${middle(figures, 'firstTokenMs').toFixed(1)} ms, then ${middle(figures, 'perTokenMs').toFixed(1)} ms`;
+
+function* generate({ peer }) {
+  yield* inTemporaryFolder(function* (folder) {
+    for (const [shape, batch, prompt, fresh] of [
+      ['1M', 64, 16, 48],
+      ...['10M', '135M'].flatMap((shape) => [1, 8, 32].map((batch) => [shape, batch, 64, 64])),
+    ]) {
+      const options = ['--shape', shape, '--batch', batch, '--prompt', prompt, '--new', fresh];
+      const llama = (type) => llamaCpp(...options, '--type', type, '--file', join(folder, `${shape}-${type}.gguf`));
+      const figures = alternate({
+        ours: () => ours('generate', ...options),
+        fp32: () => peer('transformers_generate.py', ...options, '--dtype', 'fp32'),
+        bf16: () => peer('transformers_generate.py', ...options, '--dtype', 'bf16'),
+        ...(shape === '135M' && {
+          llamaF32: () => llama('F32'),
+          ours8: () => ours('generate', ...options, '--bits', 8),
+          llamaQ8: () => llama('Q8_0'),
+        }),
+      });
+      const { ours: mine, fp32, bf16, llamaF32, ours8, llamaQ8 } = figures;
+      const name = `generate ${shape}, batch ${batch}, ${prompt}+${fresh}`;
+      yield {
+        name: `${name}, tokens/s`,
+        value: rate(middle(mine, 'tokensPerSecond')),
+        target: `≥ 2.5× fp32, ≥ 1.4× bf16${shape === '135M' ? ', > llama.cpp F32' : ''}`,
+        note: [
+          against('Transformers fp32', mine, fp32),
+          against('bf16', mine, bf16),
+          ...(shape === '135M' ? [against('node-llama-cpp F32', mine, llamaF32)] : []),
+          latency(mine),
+          ...(fp32 ? [`fp32 ${latency(fp32)}`] : []),
+        ].join('; '),
+        figures: { ours: mine, fp32, bf16, llamaF32 },
+      };
+      if (!ours8) continue;
+      yield {
+        name: `${name}, 8-bit weights, tokens/s`,
+        value: rate(middle(ours8, 'tokensPerSecond')),
+        target: '> llama.cpp Q8_0',
+        note: `${against('node-llama-cpp Q8_0', ours8, llamaQ8)}; ${latency(ours8)}`,
+        figures: { ours: ours8, llamaQ8 },
+      };
+    }
+  });
+}
+
+function* load({ peer }) {
+  yield* inTemporaryFolder(function* (folder) {
+    const { bytes } = ours('checkpoint', '--shape', '135M', '--out', folder);
+    const figures = alternate({
+      ours: () => ours('load', '--model', folder),
+      transformers: () => peer('transformers_load.py', '--model', folder),
+    });
+    const { ours: mine, transformers } = figures;
+    yield {
+      name: `loading ${(bytes / 1e6).toFixed(0)} MB of weights, warm disk, s`,
+      value: middle(mine, 'seconds').toFixed(2),
+      target: '≤ 2 s; RSS < 1.3× the weights',
+      note: [
+        `memory grew by ${(middle(mine, 'grownRssMb') / (bytes / 1e6)).toFixed(2)}× the weights`,
+        transformers
+          ? `Transformers ${middle(transformers, 'seconds').toFixed(2)} s: ${times(transformers, mine, 'seconds').toFixed(1)}×`
+          : 'Transformers not measured',
+      ].join('; '),
+      figures,
+    };
+  });
+}
+
+export const lm = { sections: { parity, sft, forward, packing, lora, generate, load } };
