@@ -1,6 +1,6 @@
 /** heed pull: a model or dataset from the Hub into the local cache. */
 import type { Command } from 'commander';
-import { hubName, pull } from '../lm/hub.ts';
+import { hubName, type PullOptions, pull } from '../lm/hub.ts';
 import { createProgress, type Progress } from '../run/index.ts';
 import { count } from '../run/progress.ts';
 import { listenForInterrupt } from './interrupt.ts';
@@ -25,23 +25,29 @@ export function addPull(command: Command): void {
 
 const gather = (pattern: string, earlier: string[] = []) => [...earlier, pattern];
 
+/** Shows a pull on stderr, if there is anything to get. Also for a model or dataset that another command names. */
+export function pullProgress(
+  label: string,
+): Required<Pick<PullOptions, 'onProgress' | 'onWarning'>> & { done(): void } {
+  let progress: Progress | undefined;
+  return {
+    onProgress(bytes, total) {
+      progress ??= createProgress({ total, from: bytes, label, unit: 'B' });
+      progress.update(bytes);
+    },
+    onWarning: (text) => (progress ? progress.note(text) : process.stderr.write(`${text}\n`)),
+    done: () => progress?.done(),
+  };
+}
+
 async function pulling(name: string, flags: Flags): Promise<void> {
   const output = createOutput(flags);
   const repo = checking(() => hubName(name, flags.dataset ? 'dataset' : 'model'));
+  const { done, ...tell } = pullProgress(repo.name);
   const interrupted = listenForInterrupt(() => {});
-  let progress: Progress | undefined;
   try {
-    const result = await pull(repo, {
-      include: flags.include,
-      exclude: flags.exclude,
-      signal: interrupted.signal,
-      onWarning: (text) => (progress ? progress.note(text) : process.stderr.write(`${text}\n`)),
-      onProgress(bytes, total) {
-        progress ??= createProgress({ total, from: bytes, label: repo.name, unit: 'B' });
-        progress.update(bytes);
-      },
-    });
-    progress?.done();
+    const { include, exclude } = flags;
+    const result = await pull(repo, { include, exclude, signal: interrupted.signal, ...tell }).finally(done);
     const { folder, commit, files, bytes } = result;
     output.say(
       table([
@@ -52,7 +58,6 @@ async function pulling(name: string, flags: Flags): Promise<void> {
     );
     output.result(result);
   } catch (error) {
-    progress?.done();
     if (!interrupted.signal.aborted) throw error;
     process.stderr.write('Stopped. What has come is kept: the same command goes on.\n');
     process.exitCode = interrupted.exitCode;

@@ -67,7 +67,7 @@ export async function download(
   let whole = false;
   try {
     if (done > size) startAgain();
-    for await (const chunk of createReadStream(partial, { signal: hub.signal })) hash.update(chunk);
+    await hashFile(hub, partial, hash);
     onBytes(done);
     const receive = async () => {
       if (done === size) return;
@@ -125,6 +125,15 @@ export function bytesLeft(blobs: string, oid: string): number {
 
 function newHash(oid: string, size: number): Hash {
   return oid.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+}
+
+async function hashFile({ signal }: Hub, path: string, hash: Hash): Promise<void> {
+  try {
+    for await (const chunk of createReadStream(path, { signal })) hash.update(chunk);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw fileError(error, 'read', path);
+  }
 }
 
 // <oid>.<random>.incomplete lies there for anyone; <oid>.<random>.<host>.<process>.incomplete is being written

@@ -125,7 +125,9 @@ function broken(hub: Hub, cause: unknown): HeedError {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   const reason = (inner as NodeJS.ErrnoException)?.code ?? messageOf(inner);
   return new Transient(`The connection to ${hub.endpoint} failed (${reason}).`, {
-    hint: 'Check the network and HF_ENDPOINT, and try again: what has come is kept. HF_HUB_OFFLINE=1 uses only what is there already.',
+    hint:
+      'Check the network and HF_ENDPOINT, and try again: what has come is kept. ' +
+      'HF_HUB_OFFLINE=1 uses what is there already.',
     cause,
   });
 }
@@ -136,16 +138,13 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
   const code = headers.get('x-error-code');
   if (status === 429 || status >= 500) {
     const after = Math.min(LONGEST_WAIT, (Number(headers.get('retry-after')) || 0) * 1000);
-    return new Transient(
-      `${endpoint} answered ${status}: ${status === 429 ? 'too many requests' : 'it is in trouble'}.`,
-      {
-        after,
-      },
-    );
+    const what = status === 429 ? 'too many requests' : 'it is in trouble';
+    return new Transient(`${endpoint} answered ${status}: ${what}.`, { after });
   }
   if (code === 'GatedRepo') {
+    const whose = token ? 'the one that is set is of another, or may not read gated repositories' : 'none is set';
     return new HeedError(`The ${type} "${name}" is gated: its licence has to be accepted first (${status}).`, {
-      hint: `Accept the licence at ${page}, and set HF_TOKEN to a token of that account${token ? ' (another one is set, or it may not read gated repositories)' : ''}.`,
+      hint: `Accept the licence at ${page}, and set HF_TOKEN to a token of that account (${whose}).`,
     });
   }
   if (code === 'RevisionNotFound') {

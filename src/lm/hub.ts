@@ -208,7 +208,11 @@ const treePath = (store: string, commit: string) => join(store, 'trees', `${comm
 
 function readTree(store: string, commit: string): RemoteFile[] | undefined {
   const text = readIfThere(treePath(store, commit));
-  return text === undefined ? undefined : JSON.parse(text);
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined; // damaged: the Hub is asked again
+  }
 }
 
 function readIfThere(path: string): string | undefined {
