@@ -56,7 +56,7 @@ export interface CachedStep {
    * be shorter than the step; where the step has one row, it may have a past.
    */
   fill(row: number, tokens: ArrayLike<number>, past: number): void;
-  /** Behind each row's last token, [rows, vocabulary]. */
+  /** Behind each row's last token, [rows, vocabulary]; until another step of the cache runs. */
   readonly logits: Float32Array;
   /** log Σ e^logit of each row. */
   readonly logSumExp: Float32Array;
@@ -165,7 +165,7 @@ interface CacheParts {
 }
 
 function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: CacheParts): DecoderCache {
-  const { keyValueHeads, headSize, layers, maxPositions } = config;
+  const { keyValueHeads, headSize, layers, maxPositions, vocabularySize } = config;
   if (capacity > maxPositions) {
     throw new HeedError(`a cache for ${capacity} tokens, but the model knows ${maxPositions} positions at most`, {
       hint: 'shorten the prompt, or ask for fewer tokens',
@@ -183,6 +183,8 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
   const { cos, sin } = tablesOf(config, capacity);
   shared.cos = own(Value.of('float32', [capacity, headSize / 2], cos));
   shared.sin = own(Value.of('float32', [capacity, headSize / 2], sin));
+  const logits = allocate('float32', rows * vocabularySize);
+  const logSumExp = allocate('float32', rows);
   const cache: DecoderCache & { arrays: typeof arrays } = {
     arrays,
     rows,
@@ -200,7 +202,11 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
           outputs[presentName(i, what)] = value;
         }
       });
-      return createStep(config, { rows: count, time, inputs, outputs, bind, mine });
+      outputs.logits = mine.own(
+        new Value('float32', [count, vocabularySize], logits.subarray(0, count * vocabularySize)),
+      );
+      outputs.logSumExp = mine.own(new Value('float32', [count, 1], logSumExp.subarray(0, count)));
+      return createStep({ rows: count, time, inputs, outputs, bind, mine });
     },
     copyRow(from, length, to, into = cache) {
       const target = into as typeof cache;
@@ -231,22 +237,14 @@ interface StepParts extends Pick<CacheParts, 'bind' | 'rows'> {
   mine: ReturnType<typeof lifetime>;
 }
 
-function createStep(config: DecoderConfig, parts: StepParts): CachedStep {
-  const { rows, time, bind, mine } = parts;
+function createStep({ rows, time, inputs, outputs, bind, mine }: StepParts): CachedStep {
   const { own } = mine;
   const ids = own(new Value('int32', [rows, time]));
   const positions = own(new Value('int32', [rows, time]));
   const last = own(new Value('int32', [rows]));
   const ends = own(new Value('int32', [rows]));
   const total = own(new Value('int32', []));
-  const logits = own(new Value('float32', [rows, config.vocabularySize]));
-  const logSumExp = own(new Value('float32', [rows, 1]));
-  const binding = own(
-    bind(
-      { ...parts.inputs, ids, positions, last, total, 'last positions': ends },
-      { ...parts.outputs, logits, logSumExp },
-    ),
-  );
+  const binding = own(bind({ ...inputs, ids, positions, last, total, 'last positions': ends }, outputs));
   const prepare = () => {
     // of a prompt the operator wants the time, padding included; of what follows, the longest row
     total.data[0] = time > 1 && rows > 1 ? time : ends.data.reduce((a, b) => Math.max(a, b)) + 1;
@@ -260,8 +258,8 @@ function createStep(config: DecoderConfig, parts: StepParts): CachedStep {
       last.data[row] = row * time + tokens.length - 1;
       ends.data[row] = past + tokens.length - 1;
     },
-    logits: logits.data,
-    logSumExp: logSumExp.data,
+    logits: outputs.logits.data as Float32Array,
+    logSumExp: outputs.logSumExp.data as Float32Array,
     run() {
       prepare();
       binding.run();

@@ -10,6 +10,13 @@ export {
   weightedLinear,
 } from './decoder.ts';
 export {
+  type CachedDecoder,
+  type CachedDecoderOptions,
+  type CachedStep,
+  createCachedDecoder,
+  type DecoderCache,
+} from './decoder-cache.ts';
+export {
   type DecoderConfig,
   decoderParameters,
   headName,

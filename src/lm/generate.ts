@@ -1,0 +1,333 @@
+/**
+ * Generation from a decoder: prompts wait in a queue, `batch` of them are answered side by side, and as one ends the next
+ * takes its place (continuous batching, Yu et al. 2022). A sequence draws from random numbers of its own, so that its
+ * text does not depend on its neighbours (but for rounding: products over other numbers of rows are summed in another order).
+ *
+ * Sequences at work are the first rows of the cache, one after another: where one ends, the last takes its row. So a step
+ * never computes rows that nobody waits for, and new prompts come in together.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Value } from '../engine/index.ts';
+import { HeedError } from '../error.ts';
+import {
+  type CachedDecoder,
+  type CachedDecoderOptions,
+  type CachedStep,
+  createCachedDecoder,
+  type DecoderCache,
+  type DecoderConfig,
+} from '../nn/index.ts';
+import { type Random, random } from '../random.ts';
+import { chooseToken, samplingSchema } from './sampling.ts';
+import { type AnswerText, answerText } from './stop-strings.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+export const generateSchema = samplingSchema.extend({
+  maxTokens: z.number().int().min(1).default(128).describe('tokens of an answer at most'),
+  batch: z.number().int().min(1).default(32).describe('sequences answered side by side'),
+  seed: z.number().int().min(0).default(0).describe('seed of the draws'),
+});
+
+export interface GenerateOptions extends Partial<z.output<typeof generateSchema>> {
+  /** Ids that end an answer: EOS, or several. */
+  ends?: readonly number[];
+  /** Texts that end an answer, which they are not part of. Needs the tokenizer. */
+  stop?: readonly string[];
+  /** Gives completions their text. */
+  tokenizer?: Pick<Tokenizer, 'decode' | 'decodeStream'>;
+  /** Give text token by token as well, which costs some 20 µs a token. */
+  stream?: boolean;
+  /** Ends the iteration after the step under way. */
+  signal?: AbortSignal;
+}
+
+export interface Completion {
+  /** Which prompt it answers. */
+  index: number;
+  /** With the token that ended it. */
+  ids: number[];
+  /** log p of each under the model, at temperature 1 and unprocessed. */
+  logprobs: number[];
+  /** log p of each under what it was drawn from; 0 where the likeliest is taken. */
+  processedLogprobs: number[];
+  finish: 'eos' | 'stop' | 'length';
+  /** Without special tokens, and up to the stop string. Undefined without a tokenizer. */
+  text: string | undefined;
+}
+
+export interface GeneratedToken {
+  /** Which prompt it answers. */
+  index: number;
+  id: number;
+  logprob: number;
+  processedLogprob: number;
+  /** What has become final with it; undefined unless streamed. */
+  text: string | undefined;
+}
+
+/** What one step brought: a token for each sequence at work, and the answers that ended with them. */
+export interface GenerateStep {
+  tokens: GeneratedToken[];
+  completions: Completion[];
+}
+
+export interface Generator {
+  /**
+   * Answers prompts (ids, with their BOS) step by step, until all have ended or the signal aborts.
+   *
+   * @throws HeedError for an empty prompt, one longer than the model knows positions, or ids it does not know.
+   */
+  generate(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): AsyncGenerator<GenerateStep, void>;
+  /** All the answers, in the order of the prompts. Throws what `generate` does, and the signal's reason. */
+  complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<Completion[]>;
+  release(): void;
+}
+
+/** Compiles a decoder for generation. `weights` are read at each step: a policy in training may change them between. */
+export function createGenerator(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  options: CachedDecoderOptions = {},
+): Generator {
+  const decoder = createCachedDecoder(config, weights, options);
+  const size = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
+  const generator: Generator = {
+    generate: (prompts, given = {}) => generate({ decoder, config, size }, prompts, given),
+    async complete(prompts, given = {}) {
+      const all: Completion[] = new Array(prompts.length);
+      for await (const { completions } of generator.generate(prompts, given)) {
+        for (const completion of completions) all[completion.index] = completion;
+      }
+      given.signal?.throwIfAborted();
+      return all;
+    },
+    release: decoder.release,
+  };
+  return generator;
+}
+
+interface Parts {
+  decoder: CachedDecoder;
+  config: DecoderConfig;
+  /** Parameters in all. */
+  size: number;
+}
+
+/** A sequence at work. All of its tokens but the last are in the cache. */
+interface Sequence {
+  /** Prompt and answer; as long as they may become. */
+  tokens: Int32Array;
+  length: number;
+  prompt: number;
+  draws: Random;
+  answer: AnswerText | undefined;
+  completion: Completion;
+  ended: boolean;
+}
+
+async function* generate(
+  { decoder, config, size }: Parts,
+  prompts: readonly ArrayLike<number>[],
+  given: GenerateOptions,
+): AsyncGenerator<GenerateStep, void> {
+  const settings = generateSchema.parse(given);
+  const { ends = [], stop = [], tokenizer, stream = false, signal } = given;
+  if (!tokenizer && (stream || stop.length > 0)) {
+    throw new HeedError('text is wanted, but there is no tokenizer to make it', { hint: "give the model's tokenizer" });
+  }
+  for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config);
+  if (prompts.length === 0) return;
+
+  // the last token of an answer needs no position: nothing follows it
+  const longest = ({ length }: ArrayLike<number>) => Math.min(length + settings.maxTokens, config.maxPositions + 1);
+  const batch = Math.min(settings.batch, prompts.length);
+  const rows = createRows(decoder, batch, Math.max(...prompts.map(longest)) - 1);
+  const run = createRunner(size);
+  const working: Sequence[] = [];
+
+  const begin = (index: number): Sequence => {
+    const prompt = prompts[index];
+    const tokens = new Int32Array(longest(prompt));
+    tokens.set(prompt);
+    return {
+      tokens,
+      length: prompt.length,
+      prompt: prompt.length,
+      draws: random(settings.seed, 'sample', index),
+      answer: tokenizer && (stream || stop.length > 0) ? answerText(tokenizer, stop) : undefined,
+      completion: { index, ids: [], logprobs: [], processedLogprobs: [], finish: 'length', text: undefined },
+      ended: false,
+    };
+  };
+
+  /** Chooses each sequence's next token. */
+  const answer = ({ logits, logSumExp }: CachedStep, sequences: readonly Sequence[]) =>
+    sequences.map((sequence, row): GeneratedToken => {
+      const { vocabularySize } = config;
+      const { tokens, length, prompt, completion } = sequence;
+      const mine = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
+      const context = { tokens: tokens.subarray(0, length), generated: length - prompt, ends };
+      const choice = chooseToken(mine, settings, context, sequence.draws, logSumExp[row]);
+      const { token: id, logprob, processedLogprob } = choice;
+      tokens[sequence.length++] = id;
+      completion.ids.push(id);
+      completion.logprobs.push(logprob);
+      completion.processedLogprobs.push(processedLogprob);
+      const isEnd = ends.includes(id);
+      let text = isEnd ? '' : sequence.answer?.push(id);
+      if (isEnd) completion.finish = 'eos';
+      else if (sequence.answer?.stopped) completion.finish = 'stop';
+      sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
+      if (sequence.ended) {
+        if (sequence.answer) text += sequence.answer.end();
+        completion.text =
+          sequence.answer?.text ?? tokenizer?.decode(isEnd ? completion.ids.slice(0, -1) : completion.ids);
+      }
+      return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
+    });
+
+  const admit = async (sequences: readonly Sequence[]): Promise<GeneratedToken[]> => {
+    const time = Math.max(...sequences.map(({ length }) => length));
+    rows.reserve(time, working);
+    const step = rows.step(working.length, sequences.length, time);
+    sequences.forEach(({ tokens, length }, row) => {
+      step.fill(row, tokens.subarray(0, length), 0);
+    });
+    await run(step, sequences.length * time);
+    working.push(...sequences);
+    return answer(step, sequences);
+  };
+
+  const goOn = async (): Promise<GeneratedToken[]> => {
+    rows.reserve(Math.max(...working.map(({ length }) => length)), working);
+    const step = rows.step(0, working.length, 1);
+    working.forEach(({ tokens, length }, row) => {
+      step.fill(row, tokens.subarray(length - 1, length), length - 1);
+    });
+    await run(step, working.length);
+    return answer(step, working);
+  };
+
+  /** Takes out what has ended; the last rows move to where they were. */
+  const retire = (): Completion[] => {
+    const ended = working.filter((sequence) => sequence.ended);
+    for (const sequence of ended) {
+      const row = working.indexOf(sequence);
+      const last = working.pop()!;
+      if (last === sequence) continue;
+      rows.move(working.length, last.length - 1, row);
+      working[row] = last;
+    }
+    return ended.map(({ completion }) => completion);
+  };
+
+  try {
+    for (let next = 0; (next < prompts.length || working.length > 0) && !signal?.aborted; ) {
+      const incoming = Array.from({ length: Math.min(batch - working.length, prompts.length - next) }, () =>
+        begin(next++),
+      );
+      const tokens: GeneratedToken[] = [];
+      if (incoming.length === 0) tokens.push(...(await goOn()));
+      for (const group of ofLikeLength(incoming)) tokens.push(...(await admit(group)));
+      yield { tokens, completions: retire() };
+    }
+  } finally {
+    rows.release();
+  }
+}
+
+function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, vocabularySize }: DecoderConfig): void {
+  if (prompt.length === 0) {
+    throw new HeedError(`prompt ${index} is empty: a model goes on from one token at least`, {
+      hint: 'begin it with the BOS token',
+    });
+  }
+  if (prompt.length > maxPositions) {
+    throw new HeedError(`prompt ${index} has ${prompt.length} tokens, but the model knows ${maxPositions} positions`, {
+      hint: 'shorten it',
+    });
+  }
+  for (let i = 0; i < prompt.length; i++) {
+    if (Number.isInteger(prompt[i]) && prompt[i] >= 0 && prompt[i] < vocabularySize) continue;
+    throw new HeedError(
+      `token ${i} of prompt ${index} is ${prompt[i]}: expected a whole number from 0 to ${vocabularySize - 1}`,
+      { hint: 'the prompt was made by the tokenizer of another model' },
+    );
+  }
+}
+
+/** Groups whose prompts can be read together without much padding, the longest first. */
+function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
+  const groups: Sequence[][] = [];
+  for (const sequence of [...sequences].sort((a, b) => b.length - a.length)) {
+    const group = groups.at(-1);
+    if (group && sequence.length >= 0.75 * group[0].length - 16) group.push(sequence);
+    else groups.push([sequence]);
+  }
+  return groups;
+}
+
+interface Rows {
+  /** Makes room for rows of so many tokens; those at work are kept. */
+  reserve(length: number, working: readonly Sequence[]): void;
+  /** A step of these rows; the next call may release it. */
+  step(first: number, count: number, time: number): CachedStep;
+  move(from: number, length: number, to: number): void;
+  release(): void;
+}
+
+const FEW_TOKENS = 256;
+
+/** A cache that doubles as sequences grow, up to `longest`, and a step for each number of rows. */
+function createRows(decoder: CachedDecoder, batch: number, longest: number): Rows {
+  let cache: DecoderCache | undefined;
+  const steps = new Map<number, CachedStep>();
+  let prompts: CachedStep | undefined;
+  const release = () => {
+    prompts?.release();
+    for (const step of steps.values()) step.release();
+    steps.clear();
+    cache?.release();
+    prompts = cache = undefined;
+  };
+  return {
+    reserve(length, working) {
+      if (cache && length <= cache.capacity) return;
+      const larger = decoder.createCache(batch, Math.min(longest, Math.max(2 * length, FEW_TOKENS)));
+      working.forEach((sequence, row) => {
+        cache!.copyRow(row, sequence.length - 1, row, larger);
+      });
+      release();
+      cache = larger;
+    },
+    step(first, count, time) {
+      const known = first === 0 && time === 1 ? steps.get(count) : undefined;
+      if (known) return known;
+      const step = cache!.step(first, count, time);
+      if (first === 0 && time === 1) steps.set(count, step);
+      else {
+        prompts?.release();
+        prompts = step;
+      }
+      return step;
+    },
+    move: (from, length, to) => cache!.copyRow(from, length, to),
+    release,
+  };
+}
+
+const HEAVY = 2 ** 26; // parameters times tokens: some 10 ms
+const BREATH = 10; // ms
+
+/** Runs a step: a long one in another thread, and between short ones the event loop gets its turn. */
+function createRunner(size: number): (step: CachedStep, tokens: number) => Promise<void> {
+  let last = performance.now();
+  return async (step, tokens) => {
+    if (size * tokens > HEAVY) return step.runAsync();
+    step.run();
+    if (performance.now() - last < BREATH) return;
+    await setImmediate();
+    last = performance.now();
+  };
+}
