@@ -9,8 +9,8 @@ export const FLOAT_DTYPES: readonly FloatDtype[] = ['F32', 'F16', 'BF16'];
 export const isFloatDtype = (dtype: string): dtype is FloatDtype => (FLOAT_DTYPES as readonly string[]).includes(dtype);
 export const bytesPerFloat = (dtype: FloatDtype): number => (dtype === 'F32' ? 4 : 2);
 
-/** Floats that are converted at once. */
-const PIECE = 2 ** 18;
+/** Floats that are converted at once: their bits stay in the processor's cache. */
+const PIECE = 2 ** 16;
 
 /** Reads a tensor of any float dtype into memory of its size. */
 export function readFloats(file: SafetensorsFile, name: string, into: Float32Array): void {
@@ -19,21 +19,23 @@ export function readFloats(file: SafetensorsFile, name: string, into: Float32Arr
     file.readInto(name, bytesOf(into));
     return;
   }
+  const piece = new Uint16Array(Math.min(PIECE, into.length));
   for (let begin = 0; begin < into.length; begin += PIECE) {
     const floats = into.subarray(begin, begin + PIECE);
-    const bits = new Uint16Array(floats.length);
+    const bits = piece.subarray(0, floats.length);
     file.readInto(name, bytesOf(bits), 2 * begin);
     widen(dtype as HalfDtype, bits, floats);
   }
 }
 
-/** Float32 rounded to a dtype, as bytes, piece by piece. */
+/** Float32 rounded to a dtype, as bytes, piece by piece; a piece lasts until the next is asked for. */
 export function* floatBytes(floats: Float32Array, dtype: FloatDtype): Generator<Uint8Array> {
   if (dtype === 'F32') return yield bytesOf(floats);
+  const piece = new Uint16Array(Math.min(PIECE, floats.length));
   for (let begin = 0; begin < floats.length; begin += PIECE) {
-    const piece = floats.subarray(begin, begin + PIECE);
-    const bits = new Uint16Array(piece.length);
-    narrow(dtype, piece, bits);
+    const part = floats.subarray(begin, begin + PIECE);
+    const bits = piece.subarray(0, part.length);
+    narrow(dtype, part, bits);
     yield bytesOf(bits);
   }
 }
