@@ -1,7 +1,7 @@
 /** Reverse-mode differentiation of a traced graph. */
 import { HeedError } from '../error.ts';
 import { sameShape } from './dims.ts';
-import { constant, describe, type Tensor, type TracedNode } from './graph.ts';
+import { constant, describe, type Tensor, type TracedNode, withGradient } from './graph.ts';
 import { add } from './ops/elementwise.ts';
 
 /**
@@ -17,18 +17,33 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], stop: ReadonlySe
       hint: 'reduce it with mean() or sum()',
     });
   }
-  const { graph } = loss;
+  const nodes = loss.graph.nodes.filter((node) => !stop.has(node));
+  return pullBack(nodes, loss, constant(loss.graph, [1], []), wrt).map((gradient, i) => {
+    if (!gradient) {
+      throw new HeedError(`the loss does not depend on ${describe(wrt[i])}`, { hint: 'leave it out, or use it' });
+    }
+    return gradient;
+  });
+}
+
+/** The cotangents of `wrt` through `nodes`, given that of `output`; undefined where the output does not depend on one. */
+function pullBack(
+  nodes: readonly TracedNode[],
+  output: Tensor,
+  cotangent: Tensor,
+  wrt: readonly Tensor[],
+): (Tensor | undefined)[] {
   // The nodes on a path from wrt to the loss, in the order they were traced (which is topological).
   const reached = new Set(wrt.map((t) => t.name));
   const onPath: TracedNode[] = [];
-  for (const node of graph.nodes) {
-    if (stop.has(node) || !node.inputTensors.some((t) => t && reached.has(t.name))) continue;
+  for (const node of nodes) {
+    if (!node.inputTensors.some((t) => t && reached.has(t.name))) continue;
     // Whole numbers and booleans carry no gradient: what hangs on them (a shape, a comparison) is not on the path.
-    for (const t of node.outputTensors) if (t.dtype === 'float32' || t.dtype === 'float16') reached.add(t.name);
+    for (const t of node.outputTensors) if (isFloat(t.dtype)) reached.add(t.name);
     onPath.push(node);
   }
 
-  const cotangents = new Map<string, Tensor>([[loss.name, constant(graph, [1], [])]]);
+  const cotangents = new Map<string, Tensor>([[output.name, cotangent]]);
   for (const node of onPath.reverse()) {
     const dys = node.outputs.map((name) => cotangents.get(name));
     if (dys.every((dy) => dy === undefined)) continue;
@@ -49,11 +64,33 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], stop: ReadonlySe
       cotangents.set(x.name, known ? add(known, dx) : dx);
     });
   }
-  return wrt.map((t) => {
-    const gradient = cotangents.get(t.name);
-    if (!gradient) {
-      throw new HeedError(`the loss does not depend on ${describe(t)}`, { hint: 'leave it out, or use it' });
-    }
-    return gradient;
+  return wrt.map((t) => cotangents.get(t.name));
+}
+
+/**
+ * `build(x)`, of which nothing but x and the result is kept until the gradient asks for more: then it is computed again
+ * (Chen et al. 2016). Memory for a third more time.
+ */
+export function checkpoint(x: Tensor, build: (x: Tensor) => Tensor): Tensor {
+  const { graph } = x;
+  const before = graph.nodes.length;
+  const output = build(x);
+  const made = new Set(graph.nodes.slice(before).flatMap((node) => node.outputs));
+  const read = new Map<string, Tensor>([[x.name, x]]);
+  for (const node of graph.nodes.slice(before)) {
+    for (const t of node.inputTensors) if (t && !made.has(t.name) && isFloat(t.dtype)) read.set(t.name, t);
+  }
+  const inputs = [...read.values()];
+  return withGradient(inputs, output, (dy) => {
+    // traced as if for the first time: what is known is the first pass, which is to be forgotten
+    const known = new Map(graph.known);
+    graph.known.clear();
+    const start = graph.nodes.length;
+    const again = build(x);
+    const cotangents = pullBack(graph.nodes.slice(start), again, dy, inputs);
+    for (const [key, tensors] of known) graph.known.set(key, tensors);
+    return cotangents;
   });
 }
+
+const isFloat = (dtype: Tensor['dtype']) => dtype === 'float32' || dtype === 'float16';

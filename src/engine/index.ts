@@ -1,6 +1,6 @@
 export { HeedError } from '../error.ts';
 export type { Dim, Shape } from './dims.ts';
-export { gradients } from './gradient.ts';
+export { checkpoint, gradients } from './gradient.ts';
 export { constant, createGraph, describe, type Graph, input, type Tensor, withGradient } from './graph.ts';
 export type { DType } from './onnx.ts';
 export * from './ops/index.ts';

@@ -18,6 +18,7 @@ const functions = {
   CreateSessionFromArray: [8, 'void *f(void *env, const uint8_t *data, size_t size, void *options, _Out_ void **out)'],
   CreateSessionOptions: [10, 'void *f(_Out_ void **out)'],
   EnableProfiling: [14, 'void *f(void *options, const char *prefix)'],
+  DisableMemPattern: [17, 'void *f(void *options)'],
   SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
   SetIntraOpNumThreads: [24, 'void *f(void *options, int count)'],
   CreateRunOptions: [39, 'void *f(_Out_ void **out)'],
@@ -34,14 +35,17 @@ const functions = {
   DisablePerSessionThreads: [120, 'void *f(void *options)'],
   CreateThreadingOptions: [121, 'void *f(_Out_ void **out)'],
   AddFreeDimensionOverrideByName: [124, 'void *f(void *options, const char *name, int64_t size)'],
+  AddSessionConfigEntry: [130, 'void *f(void *options, const char *key, const char *value)'],
   RunWithBinding: [133, 'void *f(void *session, void *options, void *binding)'],
   CreateIoBinding: [134, 'void *f(void *session, _Out_ void **out)'],
   ReleaseIoBinding: [135, 'void f(void *binding)'],
   BindInput: [136, 'void *f(void *binding, const char *name, void *value)'],
   BindOutput: [137, 'void *f(void *binding, const char *name, void *value)'],
+  CreateAndRegisterAllocator: [144, 'void *f(void *env, void *memory, void *config)'],
   SetGlobalIntraOpNumThreads: [147, 'void *f(void *threading, int count)'],
   SetGlobalInterOpNumThreads: [148, 'void *f(void *threading, int count)'],
   SetGlobalSpinControl: [149, 'void *f(void *threading, int spin)'],
+  CreateArenaCfg: [156, 'void *f(size_t limit, int strategy, int initialChunk, int wasteable, _Out_ void **out)'],
 } as const;
 
 /** A pointer into the library; koffi's opaque value. */

@@ -15,6 +15,11 @@ export interface CompileOptions {
   dims?: Readonly<Record<string, number>>;
   /** Run in the calling thread alone: for programs so small that handing work to other threads costs what it saves. */
   singleThread?: boolean;
+  /**
+   * Take what is made in between from one pool that all such programs share, and give it back as soon as it is read: for
+   * large programs. The others plan their memory as one block and keep it, which is a little faster.
+   */
+  sharedMemory?: boolean;
   /** Write ONNX Runtime's profile of every run to files that start with this path. */
   profile?: string;
 }
@@ -88,7 +93,7 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
   });
   const key = createHash('sha256')
     .update(model)
-    .update(JSON.stringify([dims, options.singleThread, options.profile]))
+    .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
     .digest('hex');
   const session = sessions.get(key) ?? { key, pointer: createSession(model, options), users: 0 };
   session.users++;
@@ -206,10 +211,21 @@ function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
     const identity = node.op === 'Identity' && 'output' in node.attributes;
     nodes.push(identity ? { ...node, attributes: {} } : node);
   }
-  return { nodes: nodes.reverse(), renamed, inputs: graph.inputs.filter((t) => needed.has(t.name)) };
+  return { nodes: scheduled(nodes.reverse()), renamed, inputs: graph.inputs.filter((t) => needed.has(t.name)) };
 }
 
-function createSession(model: Uint8Array, { dims = {}, singleThread, profile }: CompileOptions): Pointer {
+/**
+ * The nodes with those that nothing reads, such as the gradients of weights, at the end, the last first. ONNX Runtime
+ * walks back from these, from the last of the file to the first, and runs what each needs: so each runs as soon as
+ * it can, and what it read is given back. (In traced order all weights' gradients would wait for the last of them.)
+ */
+function scheduled(nodes: readonly TracedNode[]): TracedNode[] {
+  const read = new Set(nodes.flatMap((node) => node.inputs));
+  const isLast = (node: TracedNode) => !node.outputs.some((name) => read.has(name));
+  return [...nodes.filter((node) => !isLast(node)), ...nodes.filter(isLast).reverse()];
+}
+
+function createSession(model: Uint8Array, { dims = {}, singleThread, sharedMemory, profile }: CompileOptions): Pointer {
   const { api, check, out, env } = runtime();
   const options = out('CreateSessionOptions');
   try {
@@ -217,6 +233,13 @@ function createSession(model: Uint8Array, { dims = {}, singleThread, profile }: 
     if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
     else check(api.DisablePerSessionThreads(options));
     check(api.SetSessionGraphOptimizationLevel(options, allOptimisations));
+    // what is traced twice on purpose (see checkpoint) has to stay so; all else is shared while tracing
+    const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
+    set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
+    if (sharedMemory) {
+      check(api.DisableMemPattern(options));
+      set('session.use_env_allocators', '1');
+    }
     for (const [name, size] of Object.entries(dims)) check(api.AddFreeDimensionOverrideByName(options, name, size));
     if (profile) check(api.EnableProfiling(options, profile));
     return out('CreateSessionFromArray', env, model, model.length, options);

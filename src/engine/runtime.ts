@@ -37,6 +37,10 @@ export function runtime(): Runtime {
     memory: out('CreateCpuMemoryInfo', 1, 0),
     runOptions: out('CreateRunOptions'),
   };
+  // one allocator for all programs that ask for it; it takes from the system what is needed, not the next power of two
+  const [sameAsRequested, byDefault] = [1, -1];
+  const arena = out('CreateArenaCfg', 0, sameAsRequested, byDefault, byDefault);
+  check(api.CreateAndRegisterAllocator(shared.env, shared.memory, arena));
   return shared;
 }
 

@@ -6,6 +6,7 @@
  */
 import { emitMany } from '../engine/graph.ts';
 import {
+  add,
   allocate,
   type Binding,
   type CompileOptions,
@@ -17,6 +18,7 @@ import {
   input,
   linear,
   logSoftmax,
+  matmul,
   reshape,
   rotary,
   slice,
@@ -28,7 +30,7 @@ import {
 } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
-import { type DecoderConfig, headName } from './decoder-config.ts';
+import { type DecoderConfig, headName, layerLinears } from './decoder-config.ts';
 import { lifetime } from './lifetime.ts';
 
 export interface CachedDecoder {
@@ -76,7 +78,7 @@ export function createCachedDecoder(
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
-  const { linear: map, ...compileOptions } = options;
+  const { linear: map = flatLinear(config), ...compileOptions } = options;
   const program = trace((g) => {
     const ids = input(g, 'ids', ['rows', 'time'], 'int32');
     const positions = input(g, 'positions', ['rows', 'time'], 'int32');
@@ -93,6 +95,16 @@ export function createCachedDecoder(
   return {
     createCache: (rows, capacity) => createCache(config, { rows, capacity, weights, bind: program.bind }),
     release: program.release,
+  };
+}
+
+/** The decoder's own weights, by products that take [rows, time, in] as it lies. */
+function flatLinear(config: DecoderConfig): Linear {
+  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  return (x, name) => {
+    const { shape, bias } = known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+    const y = matmul(x, input(x.graph, `${name}.weight`, shape), { transposeB: true });
+    return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
   };
 }
 

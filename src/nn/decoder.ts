@@ -5,6 +5,7 @@
 import {
   add,
   attention,
+  checkpoint,
   constant,
   equal,
   type Graph,
@@ -52,6 +53,8 @@ export interface DecoderInputs {
   attend: Attend;
   /** How the linear layers map: by their weights where absent. */
   linear?: Linear;
+  /** Keep only what enters each layer, and compute the layer again for its gradient (Chen et al. 2016). */
+  checkpointLayers?: boolean;
 }
 
 const activations = { silu, gelu, geluTanh };
@@ -77,17 +80,21 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   if (config.positions.kind === 'learned') {
     x = add(x, gather(input(graph, POSITIONS, [config.maxPositions, hiddenSize]), positions));
   }
-  for (let layer = 0; layer < config.layers; layer++) {
+  const decoderLayer = (x: Tensor, layer: number) => {
     const at = layerName(layer);
     const before = norm(x, `${at}.input_layernorm`);
     const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
     const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
     const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
-    x = add(x, map(attend(q, k, project('v'), layer), `${at}.self_attn.o_proj`));
-    const between = norm(x, `${at}.post_attention_layernorm`);
+    const attended = add(x, map(attend(q, k, project('v'), layer), `${at}.self_attn.o_proj`));
+    const between = norm(attended, `${at}.post_attention_layernorm`);
     const up = map(between, `${at}.mlp.up_proj`);
     const wide = config.gated ? mul(activation(map(between, `${at}.mlp.gate_proj`)), up) : activation(up);
-    x = add(x, map(wide, `${at}.mlp.down_proj`));
+    return add(attended, map(wide, `${at}.mlp.down_proj`));
+  };
+  for (let layer = 0; layer < config.layers; layer++) {
+    const build = (input: Tensor) => decoderLayer(input, layer);
+    x = inputs.checkpointLayers ? checkpoint(x, build) : build(x);
   }
   return norm(x, FINAL_NORM);
 }
@@ -132,8 +139,8 @@ export function packedAttention(config: DecoderConfig, { segments, positions, le
 function rotation(graph: Graph, config: DecoderConfig, positions: Tensor, length: number): (x: Tensor) => Tensor {
   if (config.positions.kind === 'learned') return (x) => x;
   const { cos, sin } = rotaryTables(config.positions, config.headSize, length);
-  const table = (values: Float32Array) => constant(graph, values, [length, config.headSize / 2]);
-  return (x) => rotary(x, positions, table(cos), table(sin));
+  const [cosTable, sinTable] = [cos, sin].map((values) => constant(graph, values, [length, config.headSize / 2]));
+  return (x) => rotary(x, positions, cosTable, sinTable);
 }
 
 /** cos and sin of position · frequency, [length, size / 2], row-major. */
