@@ -1,0 +1,102 @@
+/** What may be wrong with a dataset: bad rows, rows that come twice, rows that another split has, lopsided labels. */
+import { exactKey, nearKey, promptKey, textsOf } from './content.ts';
+import { readDataset } from './dataset.ts';
+import { dataFiles } from './paths.ts';
+import type { BadRow, Place } from './row.ts';
+import { byFrequency, tally } from './tally.ts';
+
+/** A row and the earlier one that it repeats. */
+export interface Duplicate extends Place {
+  of: Place;
+  /** To the letter; else but for case, spaces and punctuation. */
+  exact: boolean;
+}
+
+export interface Checked {
+  files: string[];
+  /** Bad ones included. */
+  rows: number;
+  bad: BadRow[];
+  /** Sound rows of each format, as it stands in the files. More than one: do they belong together? */
+  formats: Record<string, number>;
+  duplicates: Duplicate[];
+  /** Given other data: rows it has too, to the letter or nearly, and prompts it has too. */
+  leakage?: { rows: Place[]; prompts: number };
+  /** Sound rows by label (unpaired preferences) and by the column that says where they are from. */
+  balance: { label: Record<string, number>; source: Record<string, number> };
+  /** Preferences whose answers are the same. */
+  identical: Place[];
+  /** Share of preferences whose chosen answer is the longer, of those that differ in length. */
+  longerWins?: number;
+}
+
+export interface CheckOptions {
+  /** Other data, such as the training split of a test split. */
+  against?: string | readonly string[];
+  /** The column that says where a row is from. */
+  source?: string;
+}
+
+/** Reads a dataset once, and what it is held against; memory grows by a few numbers a row. */
+export async function check(
+  paths: string | readonly string[],
+  { against, source = 'source' }: CheckOptions = {},
+): Promise<Checked> {
+  const others = against === undefined ? undefined : await keysOf(against);
+  const formats = new Map<string, number>();
+  const labels = new Map<string, number>();
+  const sources = new Map<string, number>();
+  const seen = { exact: new Map<number, Place>(), near: new Map<number, Place>() };
+  const longer = { chosen: 0, rejected: 0 };
+  const result: Checked = {
+    files: dataFiles(paths),
+    rows: 0,
+    bad: [],
+    formats: {},
+    duplicates: [],
+    ...(others && { leakage: { rows: [], prompts: 0 } }),
+    balance: { label: {}, source: {} },
+    identical: [],
+  };
+  const tell = (bad: BadRow) => result.bad.push(bad);
+  for await (const found of readDataset(result.files, { onBadRow: 'skip', tell })) {
+    const { value, format, originalFormat, file, line, row } = found;
+    const place = { file, line, row };
+    result.rows++;
+    tally(formats, originalFormat);
+    if (format === 'unpaired-preference') tally(labels, String(value.label));
+    if (value[source] !== undefined && value[source] !== null) tally(sources, nameOf(value[source]));
+    const keys = { exact: exactKey(value, format), near: nearKey(value, format) };
+    const [same, alike] = [seen.exact.get(keys.exact), seen.near.get(keys.near)];
+    if (same || alike) result.duplicates.push({ ...place, of: (same ?? alike)!, exact: same !== undefined });
+    if (!same) seen.exact.set(keys.exact, place);
+    if (!alike) seen.near.set(keys.near, place);
+    if (others?.rows.has(keys.near)) result.leakage!.rows.push(place);
+    if (others?.prompts.has(promptKey(value, format) ?? Number.NaN)) result.leakage!.prompts++;
+    if (format === 'preference' || format === 'implicit-preference') {
+      const texts = textsOf(value, format);
+      const [chosen, rejected] = [texts.get('chosen')!, texts.get('rejected')!];
+      if (chosen === rejected) result.identical.push(place);
+      if (chosen.length > rejected.length) longer.chosen++;
+      if (chosen.length < rejected.length) longer.rejected++;
+    }
+  }
+  result.rows += result.bad.length;
+  result.formats = byFrequency(formats);
+  result.balance = { label: byFrequency(labels), source: byFrequency(sources) };
+  const differ = longer.chosen + longer.rejected;
+  if (differ > 0) result.longerWins = longer.chosen / differ;
+  return result;
+}
+
+const nameOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+
+async function keysOf(paths: string | readonly string[]): Promise<{ rows: Set<number>; prompts: Set<number> }> {
+  const keys = { rows: new Set<number>(), prompts: new Set<number>() };
+  for await (const { value, format } of readDataset(paths, { onBadRow: 'skip' })) {
+    keys.rows.add(nearKey(value, format));
+    const prompt = promptKey(value, format);
+    if (prompt !== undefined) keys.prompts.add(prompt);
+  }
+  return keys;
+}

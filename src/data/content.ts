@@ -1,0 +1,62 @@
+/** What of a row is content: its parts, and keys by which the same content is found again. */
+import { createHash } from 'node:crypto';
+import type { Format, Message } from './format.ts';
+import type { Row } from './row.ts';
+
+const parts: Record<Format, readonly string[]> = {
+  'language-modelling': ['messages', 'text'],
+  'prompt-completion': ['prompt', 'completion'],
+  'prompt-only': ['prompt'],
+  preference: ['prompt', 'chosen', 'rejected'],
+  'implicit-preference': ['chosen', 'rejected'],
+  'unpaired-preference': ['prompt', 'completion', 'label'],
+  stepwise: ['prompt', 'completions', 'labels'],
+};
+
+/** The text of each part; of messages, what was said, a line each. */
+export function textsOf(row: Row, format: Format): Map<string, string> {
+  const texts = new Map<string, string>();
+  for (const name of parts[format]) {
+    const value = row[name];
+    if (typeof value === 'string') texts.set(name, value);
+    else if (Array.isArray(value) && name !== 'labels') texts.set(name, value.map(said).join('\n'));
+  }
+  return texts;
+}
+
+const said = (part: string | Message) => (typeof part === 'string' ? part : (part.content ?? ''));
+
+/** The same for rows whose content is equal to the letter, whatever their other columns. */
+export function exactKey(row: Row, format: Format): number {
+  return hash(JSON.stringify(parts[format].map((name) => row[name])));
+}
+
+/** The same for rows whose content differs in case, spaces and punctuation only. */
+export function nearKey(row: Row, format: Format): number {
+  return hash(Array.from(textsOf(row, format).values(), normalised).join('\0'));
+}
+
+/** The same for rows that ask the same, but for case, spaces and punctuation; none where there is no prompt. */
+export function promptKey(row: Row, format: Format): number | undefined {
+  const { messages, prompt } = row;
+  if (format !== 'language-modelling')
+    return prompt ? hash(normalised(textsOf(row, format).get('prompt')!)) : undefined;
+  if (!Array.isArray(messages)) return undefined;
+  const last = (messages as Message[]).findLastIndex(({ role }) => role === 'assistant');
+  return last < 1 ? undefined : hash(normalised(messages.slice(0, last).map(said).join('\n')));
+}
+
+function normalised(text: string): string {
+  const plain = text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{M}\p{N}]+/gu, ' ')
+    .trim();
+  return plain === '' ? text : plain; // signs alone are told apart as they are
+}
+
+/** 53 bits of SHA-256, which a number holds: among ten million, two alike by chance once in 180 times. */
+function hash(text: string): number {
+  const digest = createHash('sha256').update(text).digest();
+  return digest.readUInt32LE(0) * 2 ** 21 + (digest.readUInt32LE(4) >>> 11);
+}

@@ -1,0 +1,158 @@
+/** From one format to another. */
+import { HeedError } from '../error.ts';
+import {
+  type ForeignFormat,
+  type Format,
+  flagOf,
+  formatRead,
+  type Message,
+  speakers,
+  type TextOrMessages,
+} from './format.ts';
+import type { Row } from './row.ts';
+
+/** A sound row in one of our formats: labels are true or false, ShareGPT, Anthropic HH and Alpaca are converted. */
+export function adopt(row: Row, format: Format | ForeignFormat): Row {
+  switch (format) {
+    case 'sharegpt':
+      return fromShareGpt(row);
+    case 'hh':
+      return fromHh(row);
+    case 'alpaca':
+      return fromAlpaca(row);
+    case 'unpaired-preference':
+      return { ...row, label: flagOf(row.label) };
+    case 'stepwise':
+      return { ...row, labels: (row.labels as unknown[]).map(flagOf) };
+    case 'implicit-preference':
+      return without(row, 'prompt');
+    default:
+      return row;
+  }
+}
+
+/** `{conversations: [{from, value}]}` → `{messages}`, with the names of the roles that chat templates know. */
+export function fromShareGpt(row: Row): Row {
+  const messages = (row.conversations as { from: string; value: string }[]).map(
+    ({ from, value, ...rest }): Message => ({ role: speakers[from], content: value, ...rest }),
+  );
+  return { messages, ...without(row, 'conversations') };
+}
+
+/** Bai et al. 2022's text, `\n\nHuman: … \n\nAssistant: …` in chosen and rejected → messages, what both begin with as the prompt. */
+export function fromHh(row: Row): Row {
+  const [chosen, rejected] = [row.chosen, row.rejected].map((text) => turnsOf(text as string));
+  return explicitPrompt({ ...row, chosen, rejected });
+}
+
+function turnsOf(dialogue: string): Message[] {
+  // the speakers stand between the texts
+  const [, ...parts] = `\n\n${dialogue.trim()}`.split(/\n\n(Human|Assistant): ?/);
+  const turns: Message[] = [];
+  for (let i = 0; i < parts.length; i += 2) {
+    turns.push({ role: parts[i] === 'Human' ? 'user' : 'assistant', content: parts[i + 1].trim() });
+  }
+  return turns;
+}
+
+/** `{instruction, input, output}` (Taori et al. 2023) → a turn each, so that a model's chat template applies. */
+export function fromAlpaca(row: Row): Row {
+  const { instruction, input, output, ...rest } = row as { instruction: string; input?: string; output: string };
+  const content = input ? `${instruction}\n\n${input}` : instruction;
+  return { prompt: [{ role: 'user', content }], completion: [{ role: 'assistant', content: output }], ...rest };
+}
+
+/**
+ * An implicit preference with what both answers begin with as the prompt, as TRL's extract_prompt: of text, a space before
+ * the difference goes with the answers; an answer is never empty, even where it is how the other begins.
+ */
+export function explicitPrompt(row: Row): Row {
+  const { chosen, rejected } = row as { chosen: TextOrMessages; rejected: TextOrMessages };
+  const shorter = Math.min(chosen.length, rejected.length) - 1;
+  let same = 0;
+  while (same < shorter && isEqual(chosen[same], rejected[same])) same++;
+  if (typeof chosen === 'string' && same > 0) {
+    const differ = chosen[same] !== (rejected as string)[same];
+    if (differ && chosen[same - 1] === ' ') same--;
+    else if (/[\ud800-\udbff]/.test(chosen[same - 1])) same--; // half a character is no place to cut
+  }
+  return {
+    prompt: chosen.slice(0, same),
+    ...without(row, 'prompt'),
+    chosen: chosen.slice(same),
+    rejected: rejected.slice(same),
+  };
+}
+
+const isEqual = (a: unknown, b: unknown) =>
+  a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
+
+/** A preference as two rows, the chosen answer labelled true. */
+export function unpair(row: Row): [Row, Row] {
+  const { prompt, chosen, rejected, ...rest } = row;
+  return [
+    { prompt, completion: chosen, label: true, ...rest },
+    { prompt, completion: rejected, label: false, ...rest },
+  ];
+}
+
+const steps: [from: Format, to: Format, change: (row: Row) => Row[]][] = [
+  ['implicit-preference', 'preference', (row) => [explicitPrompt(row)]],
+  ['preference', 'implicit-preference', (row) => [implicitPrompt(row)]],
+  ['preference', 'unpaired-preference', unpair],
+  ['preference', 'prompt-completion', ({ chosen, rejected, ...rest }) => [{ ...rest, completion: chosen }]],
+  ['unpaired-preference', 'prompt-completion', ({ label, ...rest }) => (label ? [rest] : [])],
+  ['prompt-completion', 'language-modelling', (row) => [whole(row)]],
+  ['language-modelling', 'prompt-completion', lastAnswer],
+  ['prompt-completion', 'prompt-only', ({ completion, ...rest }) => [rest]],
+  ['stepwise', 'prompt-only', ({ completions, labels, ...rest }) => [rest]],
+];
+
+/**
+ * A row of ours as rows of another format, step by step where it has to be. Of preferences, only the chosen answers are kept
+ * as completions; of a conversation, the last answer is the completion. Throws a HeedError where there is no way.
+ */
+export function convertRow(row: Row, from: Format | ForeignFormat, to: Format): Row[] {
+  const path = wayFrom(formatRead(from), to);
+  if (path === undefined) {
+    throw new HeedError(`${formatRead(from)} rows cannot become ${to}`, {
+      hint: `They can become ${reachable(formatRead(from)).join(', ')}.`,
+    });
+  }
+  return path.reduce((rows, change) => rows.flatMap(change), [row]);
+}
+
+function wayFrom(from: Format, to: Format): ((row: Row) => Row[])[] | undefined {
+  const ways = new Map<Format, ((row: Row) => Row[])[]>([[from, []]]);
+  for (const [at, way] of ways)
+    for (const [a, b, change] of steps) if (a === at && !ways.has(b)) ways.set(b, [...way, change]);
+  return ways.get(to);
+}
+
+const reachable = (from: Format) => [...new Set(steps.map(([, to]) => to))].filter((to) => wayFrom(from, to));
+
+function implicitPrompt({ prompt, chosen, rejected, ...rest }: Row): Row {
+  return { chosen: joinTurns(prompt, chosen), rejected: joinTurns(prompt, rejected), ...rest };
+}
+
+function whole({ prompt, completion, ...rest }: Row): Row {
+  const all = joinTurns(prompt, completion);
+  return { [typeof all === 'string' ? 'text' : 'messages']: all, ...rest };
+}
+
+const joinTurns = (prompt: unknown, answer: unknown) =>
+  typeof prompt === 'string' ? `${prompt}${answer}` : [...(prompt as Message[]), ...(answer as Message[])];
+
+/** Nothing of a conversation without a question and an answer; text alone has no prompt. */
+function lastAnswer({ messages, text, ...rest }: Row): Row[] {
+  if (!Array.isArray(messages)) {
+    throw new HeedError('text without a prompt cannot become prompt-completion', {
+      hint: 'Give messages, or prompts.',
+    });
+  }
+  const last = (messages as Message[]).findLastIndex(({ role }) => role === 'assistant');
+  return last < 1 ? [] : [{ prompt: messages.slice(0, last), completion: messages.slice(last, last + 1), ...rest }];
+}
+
+const without = (row: Row, field: string): Row =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => name !== field));

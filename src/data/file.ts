@@ -1,0 +1,121 @@
+/** One data file, whatever it is written in. */
+import { open } from 'node:fs/promises';
+import { createGunzip } from 'node:zlib';
+import { messageOf } from '../error.ts';
+import { fileError, isSystemError } from '../files.ts';
+import { type Chunks, chunksOf, DamagedFile, withoutMark } from './bytes.ts';
+import { readCsv } from './csv.ts';
+import { readJson } from './json.ts';
+import { readJsonl } from './jsonl.ts';
+import { readParquet } from './parquet.ts';
+import { type BadRow, type Found, isRecord, type Place, type Row } from './row.ts';
+
+export type FileType = 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet';
+
+/** A row where it stands, or what is wrong there. */
+export type FoundInFile = (Place & { value: Row }) | BadRow;
+
+const TYPES: Record<string, FileType> = {
+  jsonl: 'jsonl',
+  ndjson: 'jsonl',
+  json: 'json',
+  csv: 'csv',
+  tsv: 'tsv',
+  parquet: 'parquet',
+};
+
+/** What a file's name says it is written in. */
+export function fileType(path: string): { type?: FileType; gzip: boolean } {
+  const [, extension = '', gz] = /(?:\.([a-z]+))?(\.gz)?$/i.exec(path)!;
+  return { type: TYPES[extension.toLowerCase()], gzip: gz !== undefined };
+}
+
+/**
+ * Every row of a file: JSONL, JSON, CSV, TSV, these compressed by gzip, or Parquet; by the extension, then by the content. Content
+ * that cannot be read on is the last thing found. Throws a HeedError that names the path where the system refuses.
+ */
+export async function* readFileRows(file: string): AsyncGenerator<FoundInFile> {
+  let row = 0;
+  let line = 0;
+  try {
+    for await (const found of rowsOf(file)) {
+      row++;
+      line = found.line;
+      yield { file, row, ...found };
+    }
+  } catch (error) {
+    // zlib's errors have a code too, but no system call
+    if (isSystemError(error)) throw fileError(error, 'read', file);
+    const damaged = error instanceof DamagedFile || String((error as { code?: unknown }).code).startsWith('Z_');
+    if (!damaged) throw error;
+    const reason = error instanceof DamagedFile ? error.message : `is not sound gzip: ${messageOf(error)}`;
+    yield { file, line: line + 1, row: row + 1, field: '', reason };
+  }
+}
+
+async function* rowsOf(path: string): AsyncGenerator<Found> {
+  const head = await headOf(path);
+  const named = fileType(path);
+  if (named.type === 'parquet' || startsWith(head, 'PAR1')) {
+    yield* readParquet(path);
+    return;
+  }
+  const gzip = head[0] === 0x1f && head[1] === 0x8b;
+  if (named.gzip && !gzip && head.length > 0) throw new DamagedFile('is not gzip, though its name says so');
+  const text = gzip ? await unzippedHead(head) : head;
+  if (startsWith(text, '\xff\xfe') || startsWith(text, '\xfe\xff')) {
+    throw new DamagedFile('is UTF-16: expected UTF-8');
+  }
+  const type = (named.type ?? 'json') === 'json' ? jsonOrLines(text) : named.type!;
+  const chunks = withoutMark(chunksOf(path, { gzip }));
+  yield* readers[type as keyof typeof readers](chunks);
+}
+
+const readers = {
+  jsonl: readJsonl,
+  json: readJson,
+  csv: (chunks: Chunks) => readCsv(chunks, ','),
+  tsv: (chunks: Chunks) => readCsv(chunks, '\t'),
+};
+
+const startsWith = (bytes: Uint8Array, text: string) =>
+  Buffer.from(bytes.subarray(0, text.length)).toString('latin1') === text;
+
+const HEAD = 2 ** 16;
+
+async function headOf(path: string): Promise<Uint8Array> {
+  const handle = await open(path);
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(HEAD), 0, HEAD, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What the first bytes of gzip hold: the file is cut, so that its end is no error here. */
+async function unzippedHead(head: Uint8Array): Promise<Uint8Array> {
+  const gunzip = createGunzip({ chunkSize: HEAD });
+  gunzip.end(head);
+  try {
+    for await (const chunk of gunzip) return chunk;
+  } catch {
+    // the reader meets it again, and can say where
+  }
+  return new Uint8Array();
+}
+
+/** Files called .json are often JSON Lines: the first line is then an object, and another follows. */
+function jsonOrLines(head: Uint8Array): 'json' | 'jsonl' {
+  const text = Buffer.from(head)
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .trimStart();
+  const newline = text.indexOf('\n');
+  if (newline < 0 || !text.slice(newline).trimStart().startsWith('{')) return 'json';
+  try {
+    return isRecord(JSON.parse(text.slice(0, newline))) ? 'jsonl' : 'json';
+  } catch {
+    return 'json';
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * What rows mean, by the names the field uses (TRL's "dataset formats and types"), and what is wrong with one. Each of text or
+ * of chat messages; other columns are kept as they are.
+ */
+import { type Fault, inWords, isRecord, type Row } from './row.ts';
+
+export const formats = [
+  'language-modelling',
+  'prompt-completion',
+  'prompt-only',
+  'preference',
+  'implicit-preference',
+  'unpaired-preference',
+  'stepwise',
+] as const;
+/** What a trainer can take. */
+export type Format = (typeof formats)[number];
+
+/** Formats of others, which are converted when read: see adopt in convert.ts. */
+export type ForeignFormat = 'sharegpt' | 'hh' | 'alpaca';
+
+export interface Message {
+  role: string;
+  /** May be absent from a message that calls tools. */
+  content: string;
+  [extra: string]: unknown;
+}
+export type TextOrMessages = string | Message[];
+
+export const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
+
+/** In the order in which a row with the fields of several is told. */
+const layouts: [format: Format | ForeignFormat, fields: string[], also?: (row: Row) => boolean][] = [
+  ['stepwise', ['prompt', 'completions', 'labels']],
+  ['hh', ['chosen', 'rejected'], ({ chosen, rejected }) => isHh(chosen) && isHh(rejected)],
+  // as in UltraFeedback, whose answers repeat the prompt
+  ['implicit-preference', ['prompt', 'chosen', 'rejected'], (row) => repeatsPrompt(row)],
+  ['preference', ['prompt', 'chosen', 'rejected']],
+  ['implicit-preference', ['chosen', 'rejected']],
+  ['unpaired-preference', ['prompt', 'completion', 'label'], ({ label }) => flagOf(label) !== undefined],
+  ['prompt-completion', ['prompt', 'completion']],
+  ['language-modelling', ['messages']],
+  ['sharegpt', ['conversations']],
+  ['alpaca', ['instruction', 'output']],
+  ['language-modelling', ['text']],
+  ['prompt-only', ['prompt']],
+];
+
+const becomes: Record<ForeignFormat, Format> = {
+  sharegpt: 'language-modelling',
+  hh: 'preference',
+  alpaca: 'prompt-completion',
+};
+
+/** What a format is once it is read. */
+export const formatRead = (format: Format | ForeignFormat): Format =>
+  Object.hasOwn(becomes, format) ? becomes[format as ForeignFormat] : (format as Format);
+
+/** The format that a row's fields tell, of those that are accepted once read. */
+export function detectFormat(row: Row, accepted: readonly Format[] = formats): Format | ForeignFormat | undefined {
+  const has = (field: string) => row[field] !== undefined && row[field] !== null;
+  return layouts.find(
+    ([format, fields, also]) => accepted.includes(formatRead(format)) && fields.every(has) && (also?.(row) ?? true),
+  )?.[0];
+}
+
+/** What is wrong with a row as one of a format: the first thing, if any. */
+export function faultOf(row: Row, format: Format | ForeignFormat): Fault | undefined {
+  return checks[format](row);
+}
+
+const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = {
+  'language-modelling': (row) =>
+    row.messages === undefined && row.text !== undefined
+      ? faultOfText(row.text, 'text')
+      : faultOfMessages(row.messages, 'messages'),
+  'prompt-completion': (row) => faultOfAnswers(row, ['completion']),
+  'prompt-only': (row) => faultOfContent(row.prompt, 'prompt'),
+  preference: (row) => faultOfAnswers(row, ['chosen', 'rejected']),
+  'implicit-preference': (row) => faultOfAnswers({ ...row, prompt: undefined }, ['chosen', 'rejected'], false),
+  'unpaired-preference': (row) => faultOfAnswers(row, ['completion']) ?? faultOfFlag(row.label, 'label'),
+  stepwise: faultOfSteps,
+  sharegpt: ({ conversations }) => faultOfMessages(conversations, 'conversations', SHAREGPT),
+  hh: (row) => {
+    for (const field of ['chosen', 'rejected']) {
+      const missing = faultOfText(row[field], field);
+      if (missing) return missing;
+      if (!isHh(row[field]))
+        return { field, reason: 'does not begin with "\\n\\nHuman:" and go on with "\\n\\nAssistant:"' };
+      if (/\n\nAssistant:\s*$/.test(row[field] as string)) return { field, reason: 'ends in an empty answer' };
+      if (!/\n\nAssistant:(?![\s\S]*\n\nHuman:)/.test(row[field] as string)) {
+        return { field, reason: 'ends with the human, not the assistant' };
+      }
+    }
+    return undefined;
+  },
+  alpaca: (row) =>
+    faultOfText(row.instruction, 'instruction') ??
+    (row.input === undefined ? undefined : faultOfText(row.input, 'input', true)) ??
+    faultOfText(row.output, 'output'),
+};
+
+/** Whose turn it is, in ShareGPT's words and ours. */
+export const speakers: Readonly<Record<string, string>> = {
+  human: 'user',
+  user: 'user',
+  gpt: 'assistant',
+  chatgpt: 'assistant',
+  assistant: 'assistant',
+  model: 'assistant',
+  system: 'system',
+  tool: 'tool',
+  observation: 'tool',
+};
+
+interface Speech {
+  role: string;
+  content: string;
+  roles: readonly string[];
+  isAnswer: (role: string) => boolean;
+}
+const OURS: Speech = { role: 'role', content: 'content', roles: ROLES, isAnswer: (role) => role === 'assistant' };
+const SHAREGPT: Speech = {
+  role: 'from',
+  content: 'value',
+  roles: Object.keys(speakers),
+  isAnswer: (role) => speakers[role] === 'assistant',
+};
+
+function faultOfAnswers(row: Row, answers: string[], prompted = true): Fault | undefined {
+  const prompt = prompted ? faultOfContent(row.prompt, 'prompt', true) : undefined;
+  if (prompt) return prompt;
+  const first = prompted ? 'prompt' : answers[0];
+  for (const field of answers) {
+    const value = row[field];
+    const fault = faultOfContent(value, field);
+    if (fault) return fault;
+    if (Array.isArray(value) !== Array.isArray(prompted ? row.prompt : row[answers[0]])) {
+      const [expected, got] = Array.isArray(value) ? ['text', 'messages'] : ['messages', 'text'];
+      return { field, reason: `expected ${expected}, as "${first}" is, got ${got}` };
+    }
+    if (Array.isArray(value) && !value.some(({ role }) => role === 'assistant')) {
+      return { field, reason: 'has no message by the assistant' };
+    }
+  }
+  return undefined;
+}
+
+function faultOfSteps(row: Row): Fault | undefined {
+  const prompt = faultOfContent(row.prompt, 'prompt', true);
+  if (prompt) return prompt;
+  const { completions, labels } = row;
+  for (const [field, value] of [
+    ['completions', completions],
+    ['labels', labels],
+  ] as const) {
+    if (!Array.isArray(value)) return { field, reason: missingOr('a list', value) };
+    if (value.length === 0) return { field, reason: 'is empty' };
+  }
+  const [steps, flags] = [completions as unknown[], labels as unknown[]];
+  if (steps.length !== flags.length) {
+    return { field: 'labels', reason: `has ${flags.length} values for ${steps.length} completions` };
+  }
+  for (const [i, step] of steps.entries()) {
+    const fault = faultOfText(step, `completions[${i}]`) ?? faultOfFlag(flags[i], `labels[${i}]`);
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+function faultOfContent(value: unknown, field: string, mayBeEmpty = false): Fault | undefined {
+  if (Array.isArray(value)) return faultOfMessages(value, field);
+  return typeof value === 'string'
+    ? faultOfText(value, field, mayBeEmpty)
+    : { field, reason: missingOr('text or messages', value) };
+}
+
+function faultOfText(value: unknown, field: string, mayBeEmpty = false): Fault | undefined {
+  if (typeof value !== 'string') return { field, reason: missingOr('text', value) };
+  if (!mayBeEmpty && value.trim() === '') return { field, reason: 'is empty' };
+  // half of a surrogate pair is no character: UTF-8 cannot hold it
+  return /\p{Surrogate}/u.test(value) ? { field, reason: 'is not Unicode: half of a surrogate pair' } : undefined;
+}
+
+function faultOfMessages(value: unknown, field: string, speech: Speech = OURS): Fault | undefined {
+  if (!Array.isArray(value)) return { field, reason: missingOr('a list of messages', value) };
+  if (value.length === 0) return { field, reason: 'is empty' };
+  for (const [i, message] of value.entries()) {
+    const at = `${field}[${i}]`;
+    if (!isRecord(message)) return { field: at, reason: `expected a message, got ${inWords(message)}` };
+    const role = message[speech.role];
+    const content = message[speech.content];
+    if (typeof role !== 'string') return { field: `${at}.${speech.role}`, reason: missingOr('text', role) };
+    if (!speech.roles.includes(role)) {
+      const reason = `unknown: expected one of ${speech.roles.join(', ')}, got ${JSON.stringify(role.slice(0, 40))}`;
+      return { field: `${at}.${speech.role}`, reason };
+    }
+    if (Array.isArray(message.tool_calls) && message.tool_calls.length > 0 && !content) continue;
+    const fault = faultOfText(content, `${at}.${speech.content}`, !speech.isAnswer(role));
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+function faultOfFlag(value: unknown, field: string): Fault | undefined {
+  return flagOf(value) === undefined ? { field, reason: missingOr('true or false', value) } : undefined;
+}
+
+/** A label, for which many write 1 and 0. */
+export function flagOf(value: unknown): boolean | undefined {
+  if (typeof value === 'boolean') return value;
+  return value === 1 ? true : value === 0 ? false : undefined;
+}
+
+const missingOr = (expected: string, value: unknown) =>
+  value === undefined || value === null ? 'is missing' : `expected ${expected}, got ${inWords(value)}`;
+
+const isHh = (value: unknown) => typeof value === 'string' && /^\s*Human:[\s\S]*\n\nAssistant:/.test(value);
+
+const repeatsPrompt = ({ prompt, chosen, rejected }: Row) =>
+  typeof prompt === 'string' && Array.isArray(chosen) && Array.isArray(rejected);

@@ -1,0 +1,19 @@
+export { type Checked, type CheckOptions, check, type Duplicate } from './check.ts';
+export { adopt, convertRow, explicitPrompt, fromAlpaca, fromHh, fromShareGpt, unpair } from './convert.ts';
+export { type DatasetOptions, type DatasetRow, readDataset, tellBadRow } from './dataset.ts';
+export { type FileType, fileType } from './file.ts';
+export {
+  detectFormat,
+  type ForeignFormat,
+  type Format,
+  faultOf,
+  formats,
+  type Message,
+  type TextOrMessages,
+} from './format.ts';
+export { type Inspection, type InspectOptions, inspect, type Lengths } from './inspect.ts';
+export { epochOrder, shuffled } from './order.ts';
+export { dataFiles } from './paths.ts';
+export type { BadRow, Fault, Place, Row } from './row.ts';
+export { type Split, type SplitOptions, type Splits, split, splitSchema, splits } from './split.ts';
+export { writeDataset } from './write.ts';

@@ -1,0 +1,107 @@
+/** A look at a dataset: how much of what, how long, how much of it twice. */
+import { exactKey, nearKey, textsOf } from './content.ts';
+import { readDataset } from './dataset.ts';
+import { dataFiles } from './paths.ts';
+import type { BadRow, Row } from './row.ts';
+import { byFrequency, tally } from './tally.ts';
+
+/** Of a part of the rows; `p95` is the length that 95 % do not exceed. */
+export interface Lengths {
+  mean: number;
+  median: number;
+  p95: number;
+  max: number;
+}
+
+export interface Inspection {
+  files: string[];
+  /** Bad ones included. */
+  rows: number;
+  bad: number;
+  firstBad?: BadRow;
+  /** Rows of each format, as it stands in the files. */
+  formats: Record<string, number>;
+  /** Rows that have each column. */
+  columns: Record<string, number>;
+  /** Of each part, in characters and, given a tokenizer, in tokens without what a chat template adds. */
+  lengths: Record<string, { characters: Lengths; tokens?: Lengths }>;
+  /** Rows that repeat an earlier one to the letter; and those that do but for case, spaces and punctuation. */
+  duplicates: { exact: number; near: number };
+  samples: Row[];
+}
+
+export interface InspectOptions {
+  /** How many tokens a text is. */
+  count?: (text: string) => number;
+  /** First rows to show. */
+  samples?: number;
+}
+
+/** Reads a dataset once; memory grows by a few numbers a row. */
+export async function inspect(
+  paths: string | readonly string[],
+  { count, samples = 3 }: InspectOptions = {},
+): Promise<Inspection> {
+  const formats = new Map<string, number>();
+  const columns = new Map<string, number>();
+  const characters = new Map<string, number[]>();
+  const tokens = new Map<string, number[]>();
+  const seen = { exact: new Set<number>(), near: new Set<number>() };
+  const result: Inspection = {
+    files: dataFiles(paths),
+    rows: 0,
+    bad: 0,
+    formats: {},
+    columns: {},
+    lengths: {},
+    duplicates: { exact: 0, near: 0 },
+    samples: [],
+  };
+  const tell = (bad: BadRow) => {
+    result.firstBad ??= bad;
+    result.bad++;
+  };
+  for await (const { value, format, original, originalFormat } of readDataset(result.files, {
+    onBadRow: 'skip',
+    tell,
+  })) {
+    result.rows++;
+    tally(formats, originalFormat);
+    for (const name of Object.keys(original)) tally(columns, name);
+    if (result.samples.length < samples) result.samples.push(value);
+    for (const [part, text] of textsOf(value, format)) {
+      push(characters, part, text.length);
+      if (count) push(tokens, part, count(text));
+    }
+    const [exact, near] = [exactKey(value, format), nearKey(value, format)];
+    if (seen.exact.has(exact)) result.duplicates.exact++;
+    else if (seen.near.has(near)) result.duplicates.near++;
+    seen.exact.add(exact);
+    seen.near.add(near);
+  }
+  result.rows += result.bad;
+  result.formats = byFrequency(formats);
+  result.columns = byFrequency(columns);
+  for (const [part, lengths] of characters) {
+    const inTokens = tokens.get(part);
+    result.lengths[part] = { characters: summarised(lengths), ...(inTokens && { tokens: summarised(inTokens) }) };
+  }
+  return result;
+}
+
+function push(lists: Map<string, number[]>, name: string, value: number): void {
+  const list = lists.get(name);
+  if (list) list.push(value);
+  else lists.set(name, [value]);
+}
+
+function summarised(lengths: number[]): Lengths {
+  const sorted = Float64Array.from(lengths).sort();
+  const n = sorted.length;
+  return {
+    mean: sorted.reduce((sum, length) => sum + length, 0) / n,
+    median: (sorted[(n - 1) >> 1] + sorted[n >> 1]) / 2,
+    p95: sorted[Math.ceil(0.95 * n) - 1],
+    max: sorted[n - 1],
+  };
+}

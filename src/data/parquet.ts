@@ -1,0 +1,55 @@
+/** Parquet, one row group in memory at a time. */
+import { open } from 'node:fs/promises';
+import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { messageOf } from '../error.ts';
+import { isSystemError } from '../files.ts';
+import { DamagedFile, textOf } from './bytes.ts';
+import type { Found, Row } from './row.ts';
+
+/** Rows with the number of each as its line. What is null is left out; whole numbers beyond 2⁵³ become text, dates ISO 8601. */
+export async function* readParquet(path: string): AsyncGenerator<Found> {
+  const handle = await open(path);
+  try {
+    const file: AsyncBuffer = {
+      byteLength: (await handle.stat()).size,
+      async slice(start, end = file.byteLength) {
+        const { bytesRead, buffer } = await handle.read(new Uint8Array(end - start), 0, end - start, start);
+        if (bytesRead < end - start) throw new DamagedFile('the file ends before its columns do');
+        return buffer.buffer;
+      },
+    };
+    const metadata = await parquetMetadataAsync(file);
+    let line = 1;
+    for (const group of metadata.row_groups) {
+      const rows = Number(group.num_rows);
+      const values = await parquetReadObjects({
+        file,
+        metadata,
+        compressors,
+        utf8: false,
+        parsers: { stringFromBytes: (bytes) => bytes },
+        rowStart: line - 1,
+        rowEnd: line - 1 + rows,
+      });
+      for (const value of values) yield { line: line++, value: plain(value) as Row };
+    }
+  } catch (error) {
+    if (isSystemError(error) || error instanceof DamagedFile) throw error;
+    throw new DamagedFile(`is not sound Parquet: ${messageOf(error)}`, { cause: error });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Bytes that are no text stay bytes: the check of the row says so where text belongs. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return textOf(value) ?? value;
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'no date' : value.toISOString();
+  if (Array.isArray(value)) return value.map(plain);
+  if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, plain);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).filter(([, inner]) => inner !== null && inner !== undefined);
+  return Object.fromEntries(kept.map(([name, inner]) => [name, plain(inner)]));
+}

@@ -1,0 +1,77 @@
+/** Which files a dataset is: a file, several, a folder, or a pattern. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { HeedError } from '../error.ts';
+import { fileError } from '../files.ts';
+
+const DATA = /\.(?:jsonl|ndjson|json|csv|tsv)(?:\.gz)?$|\.parquet$/i;
+/** What the field's tools put beside the data. */
+const ABOUT = new Set(['dataset_info.json', 'dataset_infos.json', 'dataset_dict.json', 'state.json']);
+
+/**
+ * The files that paths stand for, each once: a folder's data files at any depth, in the order of their names; a pattern's
+ * (`*`, `**`, `?`, `{a,b}`); and files as they are. Throws a HeedError for a path that stands for none.
+ */
+export function dataFiles(paths: string | readonly string[]): string[] {
+  const found = new Map<string, string>();
+  for (const path of typeof paths === 'string' ? [paths] : paths) {
+    const files = filesAt(path);
+    if (files.length === 0) {
+      throw new HeedError(`"${path}" holds no data: expected files such as .jsonl, .json, .csv, .tsv, .parquet`, {
+        hint: 'Give a data file, a folder of some, or a pattern such as "data/*.jsonl".',
+      });
+    }
+    for (const file of files) found.set(resolve(file), file);
+  }
+  return [...found.values()];
+}
+
+function filesAt(path: string): string[] {
+  if (existsSync(path)) return statSync(path).isDirectory() ? within(path).filter(isData) : [path];
+  const special = path.search(/[*?{]/);
+  if (special < 0) return [path]; // whoever opens it says what is wrong
+  const folder = special === 0 ? '.' : dirname(`${path.slice(0, special)}x`);
+  if (!existsSync(folder)) return [];
+  const pattern = expression(folder === '.' && !path.startsWith('.') ? join('.', path) : path);
+  return within(folder).filter((file) => pattern.test(file.split(sep).join('/')));
+}
+
+const isData = (file: string) => DATA.test(file) && !ABOUT.has(basename(file));
+
+/** Files at any depth but hidden ones, sorted. */
+function within(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter(({ name }) => !name.startsWith('.'))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .flatMap((entry) => {
+        const path = join(folder, entry.name);
+        return statSync(path).isDirectory() ? within(path) : [path];
+      });
+  } catch (error) {
+    throw fileError(error, 'read', folder);
+  }
+}
+
+const MEANINGS: Record<string, string> = {
+  '**/': '(?:.*/)?',
+  '**': '.*',
+  '*': '[^/]*',
+  '?': '[^/]',
+  '{': '(?:',
+  '}': ')',
+  ',': '|',
+};
+
+function expression(pattern: string): RegExp {
+  let inBraces = false;
+  const source = pattern
+    .split(sep)
+    .join('/')
+    .replace(/\*\*\/|\*\*|[*?{},]|[.+^$()|[\]\\]/g, (part) => {
+      if (part === '{' || part === '}') inBraces = part === '{';
+      if (part === ',' && !inBraces) return part;
+      return MEANINGS[part] ?? `\\${part}`;
+    });
+  return new RegExp(`^${source}$`);
+}

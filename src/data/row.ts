@@ -1,0 +1,40 @@
+/** Rows of a dataset, where they stand, and what is wrong with one. */
+
+/** Columns of a row as plain JSON data. */
+export type Row = Record<string, unknown>;
+
+export interface Place {
+  file: string;
+  /** The line it begins on, from 1; of Parquet and of JSON columns, the row. */
+  line: number;
+  /** Which row of the file it is, from 1. */
+  row: number;
+}
+
+export interface Fault {
+  /** Such as `messages[2].role`; empty where the row as a whole is at fault. */
+  field: string;
+  reason: string;
+}
+
+export interface BadRow extends Place, Fault {}
+
+/** What a reader finds at a line: a row, or why there is none. */
+export type Found = { line: number; value: Row } | ({ line: number } & Fault);
+
+/** A row longer than this is refused: V8 holds no text of twice the length. */
+export const LONGEST_ROW = 2 ** 28;
+
+export const TOO_LONG = `is longer than ${LONGEST_ROW / 2 ** 20} MiB; nothing after it was read`;
+
+export const isRecord = (value: unknown): value is Row =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+
+/** A value in a few words, for "expected …, got …". */
+export function inWords(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  if (typeof value === 'string') return value.length > 20 ? 'text' : JSON.stringify(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  return ArrayBuffer.isView(value) ? 'bytes that are not UTF-8' : 'an object';
+}

@@ -1,0 +1,112 @@
+/** Training, validation and test data from one dataset, so that nothing stands in two of them. */
+import { z } from 'zod';
+import { HeedError } from '../error.ts';
+import { random } from '../random.ts';
+import { nearKey } from './content.ts';
+import { type DatasetOptions, readDataset } from './dataset.ts';
+import type { Row } from './row.ts';
+
+const share = z.number().min(0).lt(1);
+export const splitSchema = z.object({
+  test: share.default(0.1).describe('share of the rows for the test split'),
+  validation: share.default(0).describe('share of the rows for the validation split'),
+  seed: z.number().int().min(0).default(0).describe('seed of the draw'),
+  by: z.string().optional().describe('column whose rows of one value stay together, such as prompt'),
+});
+export type SplitOptions = z.infer<typeof splitSchema>;
+
+export const splits = ['train', 'validation', 'test'] as const;
+export type Split = (typeof splits)[number];
+
+export interface Splits {
+  rows: Record<Split, number>;
+  /** Groups of rows that stay together: equal but for case, spaces and punctuation, or of one value of the column. */
+  groups: number;
+  /** The rows of a split as they stand in the files, read again. */
+  read(split: Split): AsyncGenerator<Row>;
+}
+
+/**
+ * Draws which sound row goes where. Groups are drawn whole; one that does not fit into what is left of a share goes on to the next
+ * split, so that shares are met to within a group. Throws a HeedError where no row has the column `by`.
+ */
+export async function split(
+  paths: string | readonly string[],
+  given: z.input<typeof splitSchema>,
+  reading: Omit<DatasetOptions, 'accept'> = {},
+): Promise<Splits> {
+  const { test, validation, seed, by } = splitSchema.parse(given);
+  if (test + validation >= 1) {
+    throw new HeedError(`test and validation take ${test + validation} of the rows: expected less than 1`, {
+      hint: 'Leave a share for training.',
+    });
+  }
+  const groups = await groupsOf(paths, by, reading);
+  const members: number[] = [];
+  for (const group of groups) members[group] = (members[group] ?? 0) + 1;
+  const order = random(seed, 'split').shuffle(Uint32Array.from(members.keys()));
+  const place = new Uint8Array(members.length); // train, unless drawn
+  const rows = { train: groups.length, validation: 0, test: 0 };
+  for (const [name, wanted] of [
+    ['test', test],
+    ['validation', validation],
+  ] as const) {
+    const most = Math.round(wanted * groups.length);
+    for (const group of order) {
+      if (place[group] !== 0 || rows[name] + members[group] > most) continue;
+      place[group] = splits.indexOf(name);
+      rows[name] += members[group];
+      rows.train -= members[group];
+    }
+  }
+  return {
+    rows,
+    groups: members.length,
+    async *read(name) {
+      let i = 0;
+      for await (const { original } of readDataset(paths, { ...reading, tell: undefined })) {
+        if (place[groups[i++]] === splits.indexOf(name)) yield original;
+      }
+    },
+  };
+}
+
+/** The group of each row, from 0 in the order in which they begin. */
+async function groupsOf(
+  paths: string | readonly string[],
+  by: string | undefined,
+  reading: Omit<DatasetOptions, 'accept'>,
+): Promise<Uint32Array> {
+  const parent: number[] = []; // a forest whose trees are the groups
+  const root = (i: number): number => {
+    while (parent[i] !== i) {
+      parent[i] = parent[parent[i]];
+      i = parent[i];
+    }
+    return i;
+  };
+  const first = new Map<string | number, number>();
+  let found = false;
+  for await (const { value, format, original } of readDataset(paths, reading)) {
+    const i = parent.length;
+    parent.push(i);
+    const column = by === undefined ? undefined : (value[by] ?? original[by]);
+    if (column !== undefined) found = true;
+    for (const key of [nearKey(value, format), ...(column === undefined ? [] : [JSON.stringify(column)])]) {
+      const other = first.get(key);
+      if (other === undefined) first.set(key, i);
+      else parent[root(i)] = root(other);
+    }
+  }
+  if (by !== undefined && !found) {
+    throw new HeedError(`no row has the column "${by}", by which rows should stay together`, {
+      hint: '"heed data inspect" lists the columns.',
+    });
+  }
+  const numbers = new Map<number, number>();
+  return Uint32Array.from(parent, (_, i) => {
+    const top = root(i);
+    if (!numbers.has(top)) numbers.set(top, numbers.size);
+    return numbers.get(top)!;
+  });
+}

@@ -1,0 +1,34 @@
+/** Rows as tables, for files whose columns are told once. */
+import { HeedError } from '../error.ts';
+import type { Row } from './row.ts';
+
+export type Rows = AsyncIterable<Row> | Iterable<Row>;
+
+const TABLE = 1000;
+
+/** Rows by the thousand, with the columns that the first thousand have. Throws a HeedError for a row with another. */
+export async function* inTables(rows: Rows): AsyncGenerator<{ columns: string[]; rows: Row[]; isFirst: boolean }> {
+  let columns: Set<string> | undefined;
+  let some: Row[] = [];
+  let before = 0;
+  const table = () => {
+    const isFirst = columns === undefined;
+    columns ??= new Set(some.flatMap((row) => Object.keys(row)));
+    for (const [i, row] of some.entries()) {
+      const other = Object.keys(row).find((name) => !columns!.has(name));
+      if (other === undefined) continue;
+      throw new HeedError(`row ${before + i + 1} has a column "${other}", which the first ${TABLE} rows have not`, {
+        hint: 'Write .jsonl, whose rows may differ.',
+      });
+    }
+    before += some.length;
+    const full = { columns: [...columns], rows: some, isFirst };
+    some = [];
+    return full;
+  };
+  for await (const row of rows) {
+    some.push(row);
+    if (some.length === TABLE) yield table();
+  }
+  if (some.length > 0) yield table();
+}

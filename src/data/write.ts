@@ -1,0 +1,98 @@
+/** Datasets to files: whole, or not at all. */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { HeedError } from '../error.ts';
+import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
+import { fileType } from './file.ts';
+import { inTables, type Rows } from './tables.ts';
+import { writeParquet } from './write-parquet.ts';
+
+/**
+ * Writes rows to a file, in what its extension says: .jsonl, .json, .csv, .tsv (each also with .gz), .parquet. The file at
+ * `path` is replaced as a whole once all rows are written. Tables have the columns of their first thousand rows. Gives the number
+ * of rows. Throws a HeedError for another extension, where the system refuses, or for a row that the table has no place for.
+ */
+export async function writeDataset(path: string, rows: Rows): Promise<number> {
+  const { type, gzip } = fileType(path);
+  if (type === undefined || (type === 'parquet' && gzip)) {
+    throw new HeedError(`"${path}" does not say how to write: expected .jsonl, .json, .csv, .tsv or .parquet`, {
+      hint: 'All but .parquet may end in .gz.',
+    });
+  }
+  let written = 0;
+  const counted = (async function* () {
+    for await (const row of rows) {
+      written++;
+      yield row;
+    }
+  })();
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    if (type === 'parquet') await writeParquet(temporary, counted);
+    else await writeText(temporary, texts[type](counted), gzip);
+    const file = openSync(temporary, 'r+');
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw isSystemError(error) ? fileError(error, 'write', path) : error;
+  }
+  syncFolder(dirname(path));
+  return written;
+}
+
+const texts = {
+  jsonl: async function* (rows: Rows) {
+    for await (const row of rows) yield `${json(row)}\n`;
+  },
+  json: async function* (rows: Rows) {
+    let before = '[\n';
+    for await (const row of rows) {
+      yield `${before}${json(row)}`;
+      before = ',\n';
+    }
+    yield before === '[\n' ? '[]\n' : '\n]\n';
+  },
+  csv: (rows: Rows) => delimited(rows, ','),
+  tsv: (rows: Rows) => delimited(rows, '\t'),
+};
+
+const json = (value: unknown) =>
+  JSON.stringify(value, (_, inner) => (inner instanceof Uint8Array ? Buffer.from(inner).toString('base64') : inner));
+
+const PART = 2 ** 20;
+
+async function writeText(path: string, lines: AsyncIterable<string>, gzip: boolean): Promise<void> {
+  const file = openSync(path, 'wx');
+  try {
+    // gzip files may be joined: a part at a time needs no second stream
+    const put = (text: string) => writeAll(file, gzip ? gzipSync(text) : Buffer.from(text));
+    let text = '';
+    for await (const line of lines) {
+      text += line;
+      if (text.length < PART) continue;
+      put(text);
+      text = '';
+    }
+    if (text !== '' || gzip) put(text);
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function* delimited(rows: Rows, delimiter: string): AsyncGenerator<string> {
+  const line = (cells: string[]) => `${cells.join(delimiter)}\n`;
+  const special = new RegExp(`^$|["\\r\\n${delimiter}]`);
+  const cell = (value: unknown) => {
+    if (value === undefined || value === null) return '';
+    const text = typeof value === 'string' ? value : json(value);
+    return special.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  for await (const { columns, rows: some, isFirst } of inTables(rows)) {
+    if (isFirst) yield line(columns.map(cell));
+    for (const row of some) yield line(columns.map((name) => cell(row[name])));
+  }
+}
