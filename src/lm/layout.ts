@@ -3,8 +3,7 @@
  * fused and its linear maps stored [in, out] (Transformers' Conv1D).
  */
 import { HeedError } from '../error.ts';
-import { EMBEDDING, FINAL_NORM, HEAD, layerName, POSITIONS } from '../nn/decoder-config.ts';
-import type { DecoderConfig } from '../nn/index.ts';
+import { type DecoderConfig, EMBEDDING, FINAL_NORM, HEAD, layerName, POSITIONS } from '../nn/decoder-config.ts';
 
 /** The weight of a classifier's scores, [labels, hidden], as in Hugging Face checkpoints. */
 export const SCORE = 'score.weight';
