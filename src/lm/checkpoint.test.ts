@@ -208,8 +208,11 @@ describe('saveCheckpoint', () => {
   it('leaves the old model where it cannot save', () => {
     const model = loadCheckpoint(llama);
     saveCheckpoint(folder, model);
-    const wrong = { ...model, config: { ...model.config, layers: 5 } };
-    expect(fails(() => saveCheckpoint(folder, wrong))).toContain('not those of their config');
+    const refused = (change: object) =>
+      fails(() => saveCheckpoint(folder, { ...model, config: { ...model.config, ...change } }));
+    expect(refused({ layers: 5 })).toContain('"model.layers.4.input_layernorm.weight" is missing');
+    expect(refused({ layers: 3 })).toContain('"model.layers.3.input_layernorm.weight" is not one of');
+    expect(refused({ maxPositions: 300, vocabularySize: 500 })).toContain('is [512,64], by the config it is [500,64]');
     expect(fails(() => saveCheckpoint(join(folder, 'config.json'), model))).toContain('config.json');
     expect(bytes(loadCheckpoint(folder).parameters).equals(bytes(model.parameters))).toBe(true);
   });

@@ -102,15 +102,7 @@ export function saveCheckpoint(
   const labels = parameters.values[SCORE]?.shape[0];
   const specs = decoderParameters(labels === undefined ? config : { ...config, tied: true });
   if (labels !== undefined) specs.push(scoreSpec(config, labels));
-  for (const [i, { name, shape }] of specs.entries()) {
-    const got = parameters.values[name]?.shape;
-    if (got?.join() !== shape.join() || specs.length !== parameters.specs.length) {
-      throw new HeedError(
-        `The parameters are not those of their config: expected "${name}" [${shape}] as number ${i + 1} of ${specs.length}, got ${got ? `[${got}]` : 'none'} in ${parameters.specs.length}.`,
-        { hint: 'Make them with decoderParameters(config).' },
-      );
-    }
-  }
+  checkParameters(specs, parameters);
   const tensors = storedTensors(config, specs);
   const shards = shardsOf(tensors, bytesPerFloat(dtype), maxShardBytes);
   const names = shards.map((_, i) =>
@@ -130,6 +122,21 @@ export function saveCheckpoint(
     ],
     isWeights,
   );
+}
+
+function checkParameters(specs: readonly ParameterSpec[], parameters: Arena): void {
+  const hint =
+    'Make them with decoderParameters(config); a classifier has "score.weight" in place of "lm_head.weight".';
+  for (const { name, shape } of specs) {
+    const got = parameters.values[name]?.shape;
+    if (got?.join() === shape.join()) continue;
+    throw new HeedError(`The parameter "${name}" is ${got ? `[${got}]` : 'missing'}, by the config it is [${shape}].`, {
+      hint,
+    });
+  }
+  const known = new Set(specs.map(({ name }) => name));
+  const more = parameters.specs.find(({ name }) => !known.has(name));
+  if (more) throw new HeedError(`The parameter "${more.name}" is not one of such a decoder.`, { hint });
 }
 
 /** The file that holds each tensor. */

@@ -16,7 +16,7 @@ const llama = rawOf('tiny-llama');
 const gpt2 = rawOf('tiny-gpt2');
 const { rope_parameters: _, dtype: __, ...bare } = llama;
 /** As Transformers 4 writes it. */
-const old = { ...bare, rope_theta: 5e5, rope_scaling: null, torch_dtype: 'bfloat16' };
+const old: Record<string, unknown> = { ...bare, rope_theta: 5e5, rope_scaling: null, torch_dtype: 'bfloat16' };
 const family = (type: string, prefix: string, change: object = {}) => ({
   ...old,
   model_type: type,
