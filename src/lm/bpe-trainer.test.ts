@@ -144,10 +144,12 @@ describe('a closed vocabulary of words', () => {
     expect(tokenizer.decode([1, 4, 5, 6, 7, 8, 2])).toBe('the soup was good .');
     const stream = tokenizer.decodeStream();
     expect([4, 5, 8].map((id) => stream.push(id))).toEqual(['the', ' soup', ' .']);
-    expect(tokenizer.encodeWithOffsets('the gravy .').offsets).toEqual([
+    expect(tokenizer.encodeWithOffsets('the gravy bowl . pie').offsets).toEqual([
       [0, 3],
       [4, 9],
-      [10, 11],
+      [10, 14],
+      [15, 16],
+      [17, 20],
     ]);
   });
 

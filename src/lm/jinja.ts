@@ -19,7 +19,7 @@ export interface Template {
   render(variables: Readonly<Record<string, unknown>>, now: Date): Rendered;
 }
 
-// The marks that stand at the ends of generation blocks while a text is rendered: Unicode's noncharacters, which no text may exchange
+// Marks at the ends of generation blocks while a text is rendered: noncharacters, which Unicode keeps for uses like this.
 const START = '\ufdd0';
 const END = '\ufdd1';
 const TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;

@@ -36,8 +36,10 @@ export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
       while (last < tokens.length && !anchor(tokens[last])) last++;
       const end = last < tokens.length ? text.indexOf(tokens[last], at) : text.length;
       if (end < 0) throw lost(tokens[last], text);
-      if (last > first)
-        offsets.push(...alignPlain(text.slice(at, end), at, tokens.slice(first, last), unknown, reading));
+      if (last > first) {
+        const plain = alignPlain(text.slice(at, end), at, tokens.slice(first, last), unknown, reading);
+        for (const offset of plain) offsets.push(offset);
+      }
       at = end;
       if (last < tokens.length) {
         offsets.push([end, end + tokens[last].length]);
@@ -70,22 +72,19 @@ function alignPlain(
   };
   const spans: [number, number][] = []; // in bytes
   let at = 0;
-  let open = false; // whether the last token is unknown: it ends where the next one begins
+  let unknowns = 0; // how many tokens just before are unknown: all have the text up to the next one that is known
   for (const token of tokens) {
     if (token === unknown) {
-      spans.push([open ? at : skipBlanks(at), bytes.length]);
-      open = true;
+      if (unknowns++ === 0) at = skipBlanks(at);
+      spans.push([at, bytes.length]);
       continue;
     }
     const spelt = spelling(token);
-    const found = open ? search(bytes, spelt, spans.at(-1)![0] + 1) : match(bytes, spelt, at, blank);
+    const found = unknowns > 0 ? search(bytes, spelt, at + 1) : match(bytes, spelt, at, blank);
     if (!found) throw lost(token, text);
-    if (open) {
-      let end = found[0];
-      while (blank[end - 1]) end--;
-      spans.at(-1)![1] = end;
-      open = false;
-    }
+    let end = found[0];
+    while (unknowns > 0 && blank[end - 1]) end--;
+    for (; unknowns > 0; unknowns--) spans.at(-unknowns)![1] = end;
     spans.push(found);
     at = found[1];
   }
@@ -129,10 +128,11 @@ function spell(text: string, normalise: Reading['normalise']) {
   const ends: number[] = [];
   const blank: boolean[] = [];
   let at = 0;
+  const changed = normalise && normalise(text) !== text;
   // what normalising joins or parts (a letter and its accent) lies within one grapheme
-  const parts = normalise ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment) : text;
+  const parts = changed ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment) : text;
   for (const part of parts) {
-    const piece = Buffer.from(normalise ? normalise(part) : part, 'utf8');
+    const piece = Buffer.from(changed ? normalise(part) : part, 'utf8');
     const isBlank = /^\p{White_Space}+$/u.test(part);
     for (let i = 0; i < piece.length; i++) {
       starts.push(at);

@@ -115,6 +115,7 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
     const known = ids.filter((id) => vocab[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)));
     return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: cleanUp });
   };
+  const { model_max_length: longest } = config;
   const templates = chatTemplates(config.chat_template, files[TEMPLATE]);
   let align: Aligner | undefined;
 
@@ -139,7 +140,7 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
     paddingSide: config.padding_side === 'left' ? 'left' : 'right',
     truncationSide: config.truncation_side === 'left' ? 'left' : 'right',
     // Transformers writes 10^30 for "no limit"
-    maxLength: Number(config.model_max_length) < 1e9 ? Number(config.model_max_length) : undefined,
+    maxLength: typeof longest === 'number' && longest < 1e9 ? longest : undefined,
     files,
   };
 }
