@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
+import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
@@ -45,6 +46,18 @@ Examples:
   heed pull Anthropic/hh-rlhf --dataset --include "harmless-base/*"`,
   ],
   [
+    'data',
+    'look at, check, convert and split datasets',
+    addData,
+    `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern; several are one dataset.
+
+Examples:
+  heed data inspect train.jsonl --tokenizer models/tiny
+  heed data check test.parquet --against train.parquet
+  heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
+  heed data split reviews.csv --test 0.1 --by prompt --out reviews`,
+  ],
+  [
     'report',
     "write a run's report.html again and print its address",
     addReport,
@@ -65,11 +78,13 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const [name, description, add, example] of commands) {
     const command = program.command(name).description(description).allowExcessArguments(false);
     add(command);
-    command
-      .optionsGroup('Output:')
-      .option('--json', 'the last line on stdout is one JSON object with the result, everything else goes to stderr')
-      .option('--verbose', 'show where in the code an error came from')
-      .addHelpText('after', `\n${example}`);
+    command.addHelpText('after', `\n${example}`);
+    for (const runs of command.commands.length > 0 ? command.commands : [command]) {
+      runs
+        .optionsGroup('Output:')
+        .option('--json', 'the last line on stdout is one JSON object with the result, everything else goes to stderr')
+        .option('--verbose', 'show where in the code an error came from');
+    }
   }
   // whoever reads may stop reading: `heed … | head`
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

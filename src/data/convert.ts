@@ -71,10 +71,10 @@ export function explicitPrompt(row: Row): Row {
   const shorter = Math.min(chosen.length, rejected.length) - 1;
   let same = 0;
   while (same < shorter && isEqual(chosen[same], rejected[same])) same++;
-  if (typeof chosen === 'string' && same > 0) {
+  if (typeof chosen === 'string') {
     const differ = chosen[same] !== (rejected as string)[same];
+    if (/[\ud800-\udbff]/.test(chosen[same - 1])) same--; // half a character is no place to cut
     if (differ && chosen[same - 1] === ' ') same--;
-    else if (/[\ud800-\udbff]/.test(chosen[same - 1])) same--; // half a character is no place to cut
   }
   return {
     prompt: chosen.slice(0, same),

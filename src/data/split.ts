@@ -7,12 +7,17 @@ import { type DatasetOptions, readDataset } from './dataset.ts';
 import type { Row } from './row.ts';
 
 const share = z.number().min(0).lt(1);
-export const splitSchema = z.object({
-  test: share.default(0.1).describe('share of the rows for the test split'),
-  validation: share.default(0).describe('share of the rows for the validation split'),
-  seed: z.number().int().min(0).default(0).describe('seed of the draw'),
-  by: z.string().optional().describe('column whose rows of one value stay together, such as prompt'),
-});
+export const splitSchema = z
+  .object({
+    test: share.default(0.1).describe('share of the rows for the test split'),
+    validation: share.default(0).describe('share of the rows for the validation split'),
+    seed: z.number().int().min(0).default(0).describe('seed of the draw'),
+    by: z.string().optional().describe('column whose rows of one value stay together, such as prompt'),
+  })
+  .refine(({ test, validation }) => test + validation < 1, {
+    path: ['test'],
+    message: 'expected to leave a share for training beside --validation',
+  });
 export type SplitOptions = z.infer<typeof splitSchema>;
 
 export const splits = ['train', 'validation', 'test'] as const;
@@ -36,11 +41,6 @@ export async function split(
   reading: Omit<DatasetOptions, 'accept'> = {},
 ): Promise<Splits> {
   const { test, validation, seed, by } = splitSchema.parse(given);
-  if (test + validation >= 1) {
-    throw new HeedError(`test and validation take ${test + validation} of the rows: expected less than 1`, {
-      hint: 'Leave a share for training.',
-    });
-  }
   const groups = await groupsOf(paths, by, reading);
   const members: number[] = [];
   for (const group of groups) members[group] = (members[group] ?? 0) + 1;
