@@ -38,6 +38,8 @@ export interface TrainStepOptions extends CompileOptions {
   dims: Readonly<Record<string, number>>;
   /** Values of further inputs, such as weights that are not trained: no gradient is made for them. */
   frozen?: Readonly<Record<string, Value>>;
+  /** Where the gradients go, made from the same specs as the parameters: for steps of several sizes that add to one sum. */
+  gradients?: Arena;
   /** Add each run's gradients to those already there, in place, until reset(): a batch in parts. */
   accumulate?: boolean;
 }
@@ -52,8 +54,8 @@ export function createTrainStep(
   options: TrainStepOptions,
 ): TrainStep {
   const { own, release } = lifetime();
-  const { accumulate = false, frozen = {}, ...compileOptions } = options;
-  const gradientArena = own(createArena(parameters.specs));
+  const { accumulate = false, frozen = {}, gradients: given, ...compileOptions } = options;
+  const gradientArena = given ?? own(createArena(parameters.specs));
   const names = parameters.specs.map(({ name }) => name);
   let lookups: Lookup[] = [];
   const program = own(

@@ -3,7 +3,7 @@ import { HeedError } from '../../error.ts';
 import { product, type Shape, sameShape } from '../dims.ts';
 import { constant, describe, emit, type Tensor } from '../graph.ts';
 import { cast } from './elementwise.ts';
-import { axisOf, expand, reshape, zeros } from './shape.ts';
+import { axisOf, expand, reshape, unsqueeze, zeros } from './shape.ts';
 
 const checkIndices = (op: string, indices: Tensor) => {
   if (indices.dtype !== 'int32' && indices.dtype !== 'int64') {
@@ -19,6 +19,22 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
   return emit('Gather', [table, indices], shape, {
     attributes: { axis: 0 },
     vjp: (dy) => [scatterAdd(zeros(table), indices, dy)],
+  });
+}
+
+/** Rows of x [n, ...rest] at indices [m] that are all different: their gradient is put back, with nothing to add up. */
+export function takeRows(x: Tensor, indices: Tensor): Tensor {
+  checkIndices('takeRows', indices);
+  if (x.shape.length < 1 || indices.shape.length !== 1) {
+    throw new HeedError(`takeRows: ${describe(x)} has no rows at ${describe(indices)}`);
+  }
+  return emit('Gather', [x, indices], [indices.shape[0], ...x.shape.slice(1)], {
+    attributes: { axis: 0 },
+    vjp: (dy) => [
+      emit('ScatterND', [zeros(x), cast(unsqueeze(indices, 1), 'int64'), dy], x.shape, {
+        vjp: (ddx) => [undefined, undefined, takeRows(ddx, indices)],
+      }),
+    ],
   });
 }
 
