@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { mul, neg, sum } from '../engine/index.ts';
+import { loadCheckpoint } from './checkpoint.ts';
+import { storedTensors } from './layout.ts';
+import { createPackedScorer, createPackedTrainer, type PackedOptions } from './packed-program.ts';
+import { type Example, packedBatch, packSequences } from './packing.ts';
+
+const folder = (name: string) => new URL(`../../test/fixtures/models/${name}`, import.meta.url).pathname;
+const expected = (name: string) => JSON.parse(readFileSync(`${folder(name)}/expected.json`, 'utf8'));
+const models = ['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'];
+
+const closeTo = (got: ArrayLike<number>, wanted: number[], tolerance: number) => {
+  expect(got.length).toBe(wanted.length);
+  for (const [i, value] of wanted.entries()) expect(Math.abs(got[i] - value)).toBeLessThan(tolerance);
+};
+
+const score = (name: string, rows: Example[][], time: number, options: PackedOptions = {}) => {
+  const { config, parameters } = loadCheckpoint(folder(name));
+  const scorer = createPackedScorer(config, parameters.values, options);
+  const logP = scorer.run(packedBatch(rows, time));
+  scorer.release();
+  parameters.release();
+  return logP;
+};
+
+it.each(models)('%s gives the log-probabilities of PyTorch', (name) => {
+  const { batch } = expected(name);
+  const time = batch.input_ids[0].length;
+  const logP = score(
+    name,
+    batch.input_ids.map((ids: number[]) => [{ ids }]),
+    time,
+  );
+  closeTo(logP, batch.token_logprobs.flat(), 1e-5);
+});
+
+it.each(models)('%s gives padded sequences, packed into a row, the same', (name) => {
+  for (const padded of [expected(name).right_padded, expected(name).left_padded]) {
+    const examples = padded.input_ids.map((ids: number[], i: number) => ({
+      ids: ids.filter((_, t) => padded.attention_mask[i][t]),
+    }));
+    const logP = score(name, [examples], examples.flatMap((e: Example) => [...(e.ids as number[])]).length + 3);
+    closeTo(logP, padded.token_logprobs_valid.flat(), 1e-5);
+  }
+});
+
+it('makes logits in chunks of any size, and only where there is a label', () => {
+  const { batch } = expected('tiny-llama');
+  const rows = batch.input_ids.map((ids: number[]) => [{ ids, learn: ids.map((_, t) => Number(t % 5 === 3)) }]);
+  const time = batch.input_ids[0].length;
+  const wanted = batch.token_logprobs.flatMap((row: number[]) => row.filter((_, t) => (t + 1) % 5 === 3));
+  for (const chunk of [1, 7, undefined]) closeTo(score('tiny-llama', rows, time, { chunk }), wanted, 1e-5);
+});
+
+const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]) => examples.map((e) => [e])) => {
+  const { config, parameters } = loadCheckpoint(folder(name));
+  const { batch, sft } = expected(name);
+  const examples = batch.input_ids.map((ids: number[], i: number) => ({
+    ids,
+    learn: sft.labels[i].map((label: number) => Number(label !== -100)),
+  }));
+  const packed = packedBatch(rowsOf(examples), batch.input_ids[0].length);
+  const trainer = createPackedTrainer(
+    config,
+    parameters,
+    (logP, perLabel) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
+    options,
+  );
+  const weight = new Float32Array(packed.at.length).fill(1 / packed.at.length);
+  const { loss } = trainer.run(packed, { weight });
+  // as the checkpoint stores them: GPT-2's q, k and v are one tensor there
+  const norms = Object.fromEntries(
+    storedTensors(config, parameters.specs).map(({ name, parameters: parts }) => [
+      name,
+      Math.hypot(...parts.map((part) => Math.hypot(...trainer.gradients.values[part].data))),
+    ]),
+  );
+  return { loss: loss.data[0] as number, norms, expected: sft, release: trainer.release };
+};
+
+it.each(models)('%s gives the loss and the gradients of PyTorch', (name) => {
+  for (const options of [{}, { checkpointLayers: true }, { chunk: 5 }]) {
+    const { loss, norms, expected, release } = sft(name, options);
+    expect(Math.abs(loss / expected.loss - 1)).toBeLessThan(1e-5);
+    for (const [tensor, norm] of Object.entries(expected.grad_norms as Record<string, number>)) {
+      expect(Math.abs(norms[tensor] / norm - 1), tensor).toBeLessThan(1e-4);
+    }
+    release();
+  }
+});
+
+it('packs the longest first, each where it fits best', () => {
+  expect(packSequences([3, 5, 2, 8, 4], 8)).toEqual([[3], [1, 0], [4, 2]]);
+  expect(packSequences([], 4)).toEqual([]);
+  expect(() => packSequences([5], 4)).toThrow('a sequence of 5 tokens does not fit a row of 4');
+});
