@@ -46,6 +46,7 @@ const functions = {
   SetGlobalInterOpNumThreads: [148, 'void *f(void *threading, int count)'],
   SetGlobalSpinControl: [149, 'void *f(void *threading, int spin)'],
   CreateArenaCfg: [156, 'void *f(size_t limit, int strategy, int initialChunk, int wasteable, _Out_ void **out)'],
+  AddExternalInitializers: [210, 'void *f(void *options, const char **names, void **values, size_t count)'],
 } as const;
 
 /** A pointer into the library; koffi's opaque value. */

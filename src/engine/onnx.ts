@@ -9,6 +9,7 @@ import { HeedError } from '../error.ts';
 import {
   type AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
   ModelProtoSchema,
   type TensorProtoSchema,
@@ -42,8 +43,11 @@ export interface Initializer {
   name: string;
   dtype: DType;
   shape: number[];
-  /** The elements in row-major order and the machine's (little-endian) bytes. Written as they are, whatever the view's type. */
-  data: ArrayBufferView;
+  /**
+   * The elements in row-major order and the machine's (little-endian) bytes, written as they are, whatever the view's type.
+   * Absent where they are no part of the model, and whoever loads it gives them by name.
+   */
+  data?: ArrayBufferView;
 }
 
 export interface ModelGraph {
@@ -78,7 +82,7 @@ const ELEMENTS: Record<DType, { type: DataType; bytes: number }> = {
  *   shape, or when the initializers exceed the 2 GiB that protobuf can hold.
  */
 export function encodeModel(graph: ModelGraph): Uint8Array {
-  const constantBytes = graph.initializers.reduce((sum, { data }) => sum + data.byteLength, 0);
+  const constantBytes = graph.initializers.reduce((sum, { data }) => sum + (data?.byteLength ?? 0), 0);
   if (constantBytes > MAX_BYTES) {
     throw new HeedError(`The initializers are ${constantBytes} bytes; an ONNX model holds at most ${MAX_BYTES}.`, {
       hint: 'Make large weights inputs of the graph.',
@@ -127,6 +131,12 @@ function valueInfo({ name, dtype, shape }: GraphValue): MessageInitShape<typeof 
 function tensor({ name, dtype, shape, data }: Initializer): MessageInitShape<typeof TensorProtoSchema> {
   const dims = shape.map((size) => dimension(size, name));
   const expected = shape.reduce((product, size) => product * size, ELEMENTS[dtype].bytes);
+  const dataType = ELEMENTS[dtype].type;
+  if (!data) {
+    const place = { location: 'given by name', offset: '0', length: `${expected}` };
+    const externalData = Object.entries(place).map(([key, value]) => ({ key, value }));
+    return { name, dataType, dims, dataLocation: DataLocation.EXTERNAL, externalData };
+  }
   if (data.byteLength !== expected) {
     throw new HeedError(
       `Initializer '${name}' of ${dtype} [${shape}] needs ${expected} bytes, got ${data.byteLength}.`,
@@ -134,7 +144,7 @@ function tensor({ name, dtype, shape, data }: Initializer): MessageInitShape<typ
     );
   }
   const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return { name, dataType: ELEMENTS[dtype].type, dims, rawData };
+  return { name, dataType, dims, rawData };
 }
 
 const SYMBOLIC = 'Name a dimension that is not known yet with a string.';

@@ -163,6 +163,42 @@ describe('programs', () => {
     program.release();
   });
 
+  it('keep values that never change as their own', () => {
+    const size = 40;
+    const build = (g: Graph) => {
+      const x = input(g, 'x', ['n', size]);
+      const product = linear(x, input(g, 'w', [size, size]), input(g, 'b', [size]));
+      return { y: add(product, gather(input(g, 'table', [3, size]), input(g, 'row', ['n'], 'int32'))) };
+    };
+    const weights = () => ({ w: floats([size, size], 1), b: floats([size], 2), table: floats([3, size], 3) });
+    const plain = trace(build);
+    const program = trace(build, { fixed: { ...weights(), other: floats([1]) } });
+    expect(program.inputs.map(({ name }) => name)).toEqual(['x', 'row']);
+    expect(program.model.length).toBeLessThan(plain.model.length + 1000);
+    const inputs = { x: floats([2, size]), row: [2, 0] };
+    const expected = list(plain.run({ ...inputs, ...weights() }).y);
+    list(program.run(inputs).y).forEach((y, i) => {
+      expect(y).toBeCloseTo(expected[i], 4);
+    });
+    // equal graphs with other values are other programs
+    const negative = Object.fromEntries(
+      Object.entries(weights()).map(([name, { shape, data }]) => [
+        name,
+        Value.of(
+          'float32',
+          shape,
+          data.map((x) => -x),
+        ),
+      ]),
+    );
+    const another = trace(build, { fixed: negative });
+    list(another.run(inputs).y).forEach((y, i) => {
+      expect(y).toBeCloseTo(-expected[i], 4);
+    });
+    for (const each of [plain, program, another]) each.release();
+    expect(() => trace(build, { fixed: { w: floats([size]) } })).toThrow(heedError(/fixed input w float32\[40, 40\]/));
+  });
+
   it('leave out what the outputs do not need', () => {
     const program = trace((g) => {
       const x = input(g, 'x', [2]);

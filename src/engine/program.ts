@@ -20,6 +20,12 @@ export interface CompileOptions {
    * large programs. The others plan their memory as one block and keep it, which is a little faster.
    */
   sharedMemory?: boolean;
+  /**
+   * Values of inputs that never change: they become part of the program, and are inputs no more. ONNX Runtime keeps a
+   * copy of matrices, laid out so that products with few rows are faster (half the time and less). Whether a later change of a
+   * value is seen is not said.
+   */
+  fixed?: Readonly<Record<string, Value>>;
   /** Write ONNX Runtime's profile of every run to files that start with this path. */
   profile?: string;
 }
@@ -52,11 +58,14 @@ export interface Program {
 interface Session {
   key: string;
   pointer: Pointer;
+  /** Values that ONNX Runtime reads where they lie: they must live as long. */
+  kept: readonly (readonly [name: string, value: Value])[];
   /** Programs, and runs in other threads, that need it. */
   users: number;
 }
 /** Sessions by what they were compiled from: equal graphs share one. */
 const sessions = new Map<string, Session>();
+let ownSessions = 0;
 
 function leave(session: Session): void {
   if (--session.users > 0) return;
@@ -77,8 +86,11 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
   const names = Object.keys(outputs);
   if (names.length === 0) throw new HeedError('a program needs an output');
   const { graph } = outputs[names[0]];
-  const { nodes, renamed, inputs } = select(graph, outputs);
-  const { dims = {} } = options;
+  const { nodes, renamed, inputs: needed } = select(graph, outputs);
+  const { dims = {}, fixed = {} } = options;
+  const inputs = needed.filter(({ name }) => !Object.hasOwn(fixed, name));
+  const given = needed.filter(({ name }) => Object.hasOwn(fixed, name));
+  for (const spec of given) checkValue('fixed input', spec, fixed[spec.name], {});
   const rename = (name: string) => renamed.get(name) ?? name;
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const specs = names.map((name) => ({ name, dtype: outputs[name].dtype, shape: outputs[name].shape }));
@@ -89,13 +101,18 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
       ...spec,
       shape: spec.shape.map((d) => (isSymbol(d) ? d : typeof d === 'number' ? d : `(${d})`)),
     })),
-    initializers: graph.constants.filter((c) => used.has(c.name)),
+    initializers: [
+      ...graph.constants.filter((c) => used.has(c.name)),
+      ...given.map(({ name, dtype }) => ({ name, dtype, shape: [...fixed[name].shape] })),
+    ],
   });
   const key = createHash('sha256')
     .update(model)
     .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
+    .update(given.length > 0 ? `${ownSessions++}` : '') // holds values of its own
     .digest('hex');
-  const session = sessions.get(key) ?? { key, pointer: createSession(model, options), users: 0 };
+  const kept = given.map(({ name }) => [name, fixed[name]] as const);
+  const session = sessions.get(key) ?? { key, kept, pointer: createSession(model, kept, options), users: 0 };
   session.users++;
   sessions.set(key, session);
 
@@ -225,7 +242,11 @@ function scheduled(nodes: readonly TracedNode[]): TracedNode[] {
   return [...nodes.filter((node) => !isLast(node)), ...nodes.filter(isLast).reverse()];
 }
 
-function createSession(model: Uint8Array, { dims = {}, singleThread, sharedMemory, profile }: CompileOptions): Pointer {
+function createSession(
+  model: Uint8Array,
+  fixed: Session['kept'],
+  { dims = {}, singleThread, sharedMemory, profile }: CompileOptions,
+): Pointer {
   const { api, check, out, env } = runtime();
   const options = out('CreateSessionOptions');
   try {
@@ -242,6 +263,10 @@ function createSession(model: Uint8Array, { dims = {}, singleThread, sharedMemor
     }
     for (const [name, size] of Object.entries(dims)) check(api.AddFreeDimensionOverrideByName(options, name, size));
     if (profile) check(api.EnableProfiling(options, profile));
+    if (fixed.length > 0) {
+      const [names, values] = [fixed.map(([name]) => name), fixed.map(([, value]) => value.handle)];
+      check(api.AddExternalInitializers(options, names, values, names.length));
+    }
     return out('CreateSessionFromArray', env, model, model.length, options);
   } finally {
     api.ReleaseSessionOptions(options);

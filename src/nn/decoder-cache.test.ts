@@ -79,8 +79,8 @@ describe.each<[string, Partial<DecoderConfig>]>([
     for (let i = 0; i < VOCABULARY; i++) expect(Math.abs(logits[i] - whole[at][i])).toBeLessThan(2e-5);
   };
 
-  it('gives what the whole sequence gives: ragged prompts, token by token, moved, grown, several at once', () => {
-    const cached = createCachedDecoder(config, values);
+  it.each([false, true])('gives what the whole sequence gives, in every way of taking it in; frozen: %s', (frozen) => {
+    const cached = createCachedDecoder(config, values, { frozen });
     const cache = cached.createCache(3, 16);
     const prompt = cache.step(0, 3, 5);
     prompt.fill(0, tokens.slice(0, 5), 0);

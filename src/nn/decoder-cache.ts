@@ -70,27 +70,35 @@ export interface CachedStep {
 export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
   /** How the linear layers map: by their weights where absent. */
   linear?: Linear;
+  /** The weights never change: they are laid out anew for speed, in as much memory again. */
+  frozen?: boolean;
 }
 
-/** Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run: they may change between. */
+/**
+ * Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run, and may change between,
+ * unless they are frozen.
+ */
 export function createCachedDecoder(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
-  const { linear: map = flatLinear(config), ...compileOptions } = options;
-  const program = trace((g) => {
-    const ids = input(g, 'ids', ['rows', 'time'], 'int32');
-    const positions = input(g, 'positions', ['rows', 'time'], 'int32');
-    const { attend, present } = cachedAttention(g, config, positions);
-    const hidden = decoder(config, { ids, positions, attend, linear: map });
-    const last = gather(tokensOf(hidden), input(g, 'last', ['rows'], 'int32'));
-    const head = input(g, headName(config), [config.vocabularySize, config.hiddenSize]);
-    const logits = linear(last, head);
-    // any column of the difference: ONNX Runtime is far faster at a log-softmax than at a sum of exponentials
-    const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
-    return { logits, logSumExp, ...present };
-  }, compileOptions);
+  const { linear: map = flatLinear(config), frozen, ...compileOptions } = options;
+  const program = trace(
+    (g) => {
+      const ids = input(g, 'ids', ['rows', 'time'], 'int32');
+      const positions = input(g, 'positions', ['rows', 'time'], 'int32');
+      const { attend, present } = cachedAttention(g, config, positions);
+      const hidden = decoder(config, { ids, positions, attend, linear: map });
+      const last = gather(tokensOf(hidden), input(g, 'last', ['rows'], 'int32'));
+      const head = input(g, headName(config), [config.vocabularySize, config.hiddenSize]);
+      const logits = linear(last, head);
+      // any column of the difference: ONNX Runtime is far faster at a log-softmax than at a sum of exponentials
+      const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
+      return { logits, logSumExp, ...present };
+    },
+    { ...compileOptions, fixed: frozen ? weights : undefined },
+  );
 
   return {
     createCache: (rows, capacity) => createCache(config, { rows, capacity, weights, bind: program.bind }),
