@@ -95,7 +95,7 @@ export function constant(graph: Graph, values: ArrayLike<number>, shape: readonl
     size <= 64 ? `constant ${dtype} ${shape} ${Array.from(values, (v) => (Object.is(v, -0) ? '-0' : v))}` : '';
   const known = key && graph.known.get(key);
   if (known) return known[0];
-  const data = dtype === 'int64' ? BigInt64Array.from(Array.from(values, BigInt)) : arrayOf[dtype].from(values);
+  const data = dtype === 'int64' ? BigInt64Array.from(Array.from(values, BigInt)) : new arrayOf[dtype](values);
   const tensor: Tensor = { graph, name: `%constant_${graph.count++}`, dtype, shape: [...shape] };
   graph.constants.push({ name: tensor.name, dtype, shape: [...shape], data });
   if (key) graph.known.set(key, [tensor]);

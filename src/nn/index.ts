@@ -26,6 +26,7 @@ export {
 } from './decoder-config.ts';
 export * as initialise from './initialise.ts';
 export { type LabelOptions, labelLogProbabilities } from './label-log-probabilities.ts';
+export { type LoraOptions, loraLinear, loraNames, loraParameters, loraScale, loraTargets, mergeLora } from './lora.ts';
 export { type MlpOptions, mlp, type Network } from './mlp.ts';
 export {
   createOptimizer,
@@ -45,5 +46,6 @@ export {
   type ParameterSpec,
   saveParameters,
 } from './parameters.ts';
+export { type Bits, type QuantisedWeight, quantise, quantisedLinear, quantisedProduct } from './quantise.ts';
 export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
 export { createTrainStep, type TrainStep, type TrainStepOptions } from './train-step.ts';

@@ -1,0 +1,61 @@
+/** LoRA adapters between PEFT's folders and the parameters that training and merging work on. */
+import { HeedError } from '../error.ts';
+import {
+  type Arena,
+  createArena,
+  type DecoderConfig,
+  type LoraOptions,
+  loraNames,
+  loraParameters,
+  loraTargets,
+} from '../nn/index.ts';
+import { readAdapter, writeAdapter } from './adapter-files.ts';
+
+export interface LoadedAdapter {
+  options: LoraOptions;
+  parameters: Arena;
+  /** The base model's folder or name on the Hub, as the adapter names it. */
+  base?: string;
+}
+
+/** Reads a PEFT adapter for a model of this config. @throws HeedError where it is of another model. */
+export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapter {
+  const { rank, alpha, rankStabilised, targets, tensors, base } = readAdapter(folder);
+  const options: LoraOptions = { rank, alpha, rankStabilised, targets };
+  const parameters = createArena(loraParameters(config, options));
+  const wanted = loraTargets(config, options);
+  const extra = Object.keys(tensors).find((name) => !wanted.some((target) => target.name === name));
+  const misfit = (what: string) =>
+    new HeedError(`The adapter in "${folder}" does not fit the model: ${what}.`, {
+      hint: base === undefined ? 'Load it on the model it was trained on.' : `It was trained on "${base}".`,
+    });
+  if (extra !== undefined) throw misfit(`the model has no "${extra}"`);
+  for (const { name, inner, out } of wanted) {
+    const tensor = tensors[name];
+    if (!tensor) throw misfit(`it has nothing for "${name}"`);
+    if (tensor.a.length !== rank * inner || tensor.b.length !== rank * out) {
+      throw misfit(`that of "${name}" is for ${tensor.a.length / rank} inputs and ${tensor.b.length / rank} outputs`);
+    }
+    parameters.values[loraNames(name).a].data.set(tensor.a);
+    parameters.values[loraNames(name).b].data.set(tensor.b);
+  }
+  return { options, parameters, base };
+}
+
+/** Writes an adapter as PEFT reads it. `architecture` is the base model's, such as "LlamaForCausalLM". */
+export function saveAdapter(
+  folder: string,
+  config: DecoderConfig,
+  { options, parameters, base }: LoadedAdapter,
+  architecture: string,
+): void {
+  const { rank, alpha, rankStabilised = false } = options;
+  const linears = loraTargets(config, options).map(({ name }) => name);
+  const tensors = Object.fromEntries(
+    linears.map((name) => {
+      const { a, b } = loraNames(name);
+      return [name, { a: parameters.values[a].data, b: parameters.values[b].data }];
+    }),
+  );
+  writeAdapter(folder, { rank, alpha, rankStabilised, tensors, base }, architecture);
+}
