@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
 import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
+import { addExport } from './export.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
 import { addRl } from './rl.ts';
@@ -56,6 +57,16 @@ Examples:
   heed data check test.parquet --against train.parquet
   heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
   heed data split reviews.csv --test 0.1 --by prompt --out reviews`,
+  ],
+  [
+    'export',
+    'write a model as an ONNX graph, or as a Hugging Face folder with an adapter merged in',
+    addExport,
+    `model.onnx takes input_ids and attention_mask [batch, time] and gives logits; ONNX Runtime runs it in any language.
+
+Examples:
+  heed export --model runs/sft/model --out onnx
+  heed export --model models/base --adapter runs/sft/model --format safetensors --dtype BF16 --out merged`,
   ],
   [
     'report',

@@ -45,9 +45,11 @@ export interface Initializer {
   shape: number[];
   /**
    * The elements in row-major order and the machine's (little-endian) bytes, written as they are, whatever the view's type.
-   * Absent where they are no part of the model, and whoever loads it gives them by name.
+   * Absent where they are no part of the model: then they lie in a file beside it, or whoever loads it gives them by name.
    */
   data?: ArrayBufferView;
+  /** Where in a file beside the model they lie. */
+  file?: { location: string; offset: number };
 }
 
 export interface ModelGraph {
@@ -128,12 +130,13 @@ function valueInfo({ name, dtype, shape }: GraphValue): MessageInitShape<typeof 
   return { name, type: { value: { case: 'tensorType', value: { elemType: ELEMENTS[dtype].type, shape: { dim } } } } };
 }
 
-function tensor({ name, dtype, shape, data }: Initializer): MessageInitShape<typeof TensorProtoSchema> {
+function tensor({ name, dtype, shape, data, file }: Initializer): MessageInitShape<typeof TensorProtoSchema> {
   const dims = shape.map((size) => dimension(size, name));
   const expected = shape.reduce((product, size) => product * size, ELEMENTS[dtype].bytes);
   const dataType = ELEMENTS[dtype].type;
   if (!data) {
-    const place = { location: 'given by name', offset: '0', length: `${expected}` };
+    const { location, offset } = file ?? { location: 'given by name', offset: 0 };
+    const place = { location, offset: `${offset}`, length: `${expected}` };
     const externalData = Object.entries(place).map(([key, value]) => ({ key, value }));
     return { name, dataType, dims, dataLocation: DataLocation.EXTERNAL, externalData };
   }

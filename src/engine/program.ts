@@ -6,7 +6,7 @@ import { misfit } from './dtype.ts';
 import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
 import { checkInPlace } from './in-place.ts';
 import type { Pointer } from './library.ts';
-import { encodeModel } from './onnx.ts';
+import { encodeModel, type Initializer } from './onnx.ts';
 import { type Data, overlap, runtime, Value } from './runtime.ts';
 import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
 
@@ -83,29 +83,8 @@ export function trace(build: (graph: Graph) => Record<string, Tensor>, options: 
 
 /** Compiles the named outputs and whatever they need; the rest of the graph is left out. */
 export function compile(outputs: Readonly<Record<string, Tensor>>, options: CompileOptions = {}): Program {
-  const names = Object.keys(outputs);
-  if (names.length === 0) throw new HeedError('a program needs an output');
-  const { graph } = outputs[names[0]];
-  const { nodes, renamed, inputs: needed } = select(graph, outputs);
   const { dims = {}, fixed = {} } = options;
-  const inputs = needed.filter(({ name }) => !Object.hasOwn(fixed, name));
-  const given = needed.filter(({ name }) => Object.hasOwn(fixed, name));
-  for (const spec of given) checkValue('fixed input', spec, fixed[spec.name], {});
-  const rename = (name: string) => renamed.get(name) ?? name;
-  const used = new Set(nodes.flatMap((node) => node.inputs));
-  const specs = names.map((name) => ({ name, dtype: outputs[name].dtype, shape: outputs[name].shape }));
-  const model = encodeModel({
-    nodes: nodes.map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) })),
-    inputs: inputs.map((t) => ({ ...t, shape: [...t.shape] })),
-    outputs: specs.map((spec) => ({
-      ...spec,
-      shape: spec.shape.map((d) => (isSymbol(d) ? d : typeof d === 'number' ? d : `(${d})`)),
-    })),
-    initializers: [
-      ...graph.constants.filter((c) => used.has(c.name)),
-      ...given.map(({ name, dtype }) => ({ name, dtype, shape: [...fixed[name].shape] })),
-    ],
-  });
+  const { nodes, specs, inputs, given, model } = encode(outputs, fixed, () => ({}));
   const key = createHash('sha256')
     .update(model)
     .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
@@ -205,6 +184,64 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
     },
   };
   return program;
+}
+
+/** Where a fixed value's numbers are: in the model, in a file beside it, or given by name where it is loaded. */
+type Held = Pick<Initializer, 'data' | 'file'>;
+
+/** The traced graph as a model, with the inputs of `fixed` as parts of it. */
+function encode(
+  outputs: Readonly<Record<string, Tensor>>,
+  fixed: Readonly<Record<string, Value>>,
+  held: (name: string, value: Value) => Held,
+) {
+  const names = Object.keys(outputs);
+  if (names.length === 0) throw new HeedError('a program needs an output');
+  const { graph } = outputs[names[0]];
+  const { nodes, renamed, inputs: needed } = select(graph, outputs);
+  const inputs = needed.filter(({ name }) => !Object.hasOwn(fixed, name));
+  const given = needed.filter(({ name }) => Object.hasOwn(fixed, name));
+  for (const spec of given) checkValue('fixed input', spec, fixed[spec.name], {});
+  const rename = (name: string) => renamed.get(name) ?? name;
+  const used = new Set(nodes.flatMap((node) => node.inputs));
+  const specs = names.map((name) => ({ name, dtype: outputs[name].dtype, shape: outputs[name].shape }));
+  const model = encodeModel({
+    nodes: nodes.map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) })),
+    inputs: inputs.map((t) => ({ ...t, shape: [...t.shape] })),
+    outputs: specs.map((spec) => ({
+      ...spec,
+      shape: spec.shape.map((d) => (isSymbol(d) ? d : typeof d === 'number' ? d : `(${d})`)),
+    })),
+    initializers: [
+      ...graph.constants.filter((c) => used.has(c.name)),
+      ...given.map(({ name, dtype }) => ({ name, dtype, shape: [...fixed[name].shape], ...held(name, fixed[name]) })),
+    ],
+  });
+  return { nodes, specs, inputs, given, model };
+}
+
+const IN_ONE_FILE = 1.9e9;
+
+/**
+ * A traced graph with its weights as an ONNX model for others to run: the bytes of its file, and, where it would be too
+ * large for one, those of the file of that name beside it.
+ */
+export function encodeWithWeights(
+  outputs: Readonly<Record<string, Tensor>>,
+  weights: Readonly<Record<string, Value>>,
+  besideName: string,
+): { model: Uint8Array; beside: Uint8Array[] } {
+  const total = Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
+  const beside: Uint8Array[] = [];
+  let offset = 0;
+  const { model } = encode(outputs, weights, (_, { data }) => {
+    if (total <= IN_ONE_FILE) return { data };
+    const file = { location: besideName, offset };
+    offset += data.byteLength;
+    beside.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return { file };
+  });
+  return { model, beside };
 }
 
 /** The nodes that the outputs need, in order, and the names that outputs get in the model. */

@@ -1,0 +1,58 @@
+/** heed export: a model, adapters merged into it, as an ONNX graph or as a Hugging Face folder. */
+import { mkdirSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { fileError } from '../files.ts';
+import { loadCheckpoint, saveCheckpoint } from '../lm/checkpoint.ts';
+import { exportOnnx } from '../lm/export.ts';
+import { FLOAT_DTYPES, type FloatDtype } from '../lm/floats.ts';
+import { resolveModel } from '../lm/hub.ts';
+import { loadAdapter } from '../lm/lora.ts';
+import { loadTokenizer, saveTokenizer } from '../lm/tokenizer.ts';
+import { mergeLora } from '../nn/index.ts';
+import { createOutput, table } from './output.ts';
+import { pullProgress } from './pull.ts';
+import { UsageError } from './usage.ts';
+
+interface Flags {
+  model: string;
+  out: string;
+  format: 'onnx' | 'safetensors';
+  adapter?: string;
+  dtype?: FloatDtype;
+  json?: boolean;
+}
+
+export function addExport(command: Command): void {
+  command
+    .requiredOption('--model <model>', 'a folder, or OWNER/NAME on the Hub')
+    .requiredOption('--out <dir>', 'where to write')
+    .addOption(new Option('--format <format>', 'what to write').choices(['onnx', 'safetensors']).default('onnx'))
+    .option('--adapter <dir>', 'a LoRA adapter (PEFT) to merge into the weights')
+    .addOption(new Option('--dtype <dtype>', 'of safetensors (default: F32)').choices([...FLOAT_DTYPES]))
+    .action(exporting);
+}
+
+async function exporting(flags: Flags): Promise<void> {
+  const { model, out, format, adapter, dtype } = flags;
+  if (dtype && format === 'onnx') throw new UsageError('--dtype is for --format safetensors: ONNX graphs are in F32');
+  const output = createOutput(flags);
+  const { done, ...tell } = pullProgress(model);
+  const folder = await resolveModel(model, tell).finally(done);
+  const { config, raw, parameters } = loadCheckpoint(folder);
+  const tokenizer = loadTokenizer(folder);
+  if (adapter !== undefined) {
+    const lora = loadAdapter(adapter, config);
+    mergeLora(parameters, lora.parameters, lora.options);
+  }
+  try {
+    mkdirSync(out, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', out);
+  }
+  if (format === 'onnx') exportOnnx(out, config, parameters.values);
+  else saveCheckpoint(out, { config, raw, parameters }, { dtype });
+  saveTokenizer(out, tokenizer);
+  parameters.release();
+  output.say(table([[format, out]]));
+  output.result({ folder: out, format });
+}

@@ -1,0 +1,49 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { expect, it } from 'vitest';
+import { loadCheckpoint } from './checkpoint.ts';
+import { exportOnnx } from './export.ts';
+
+const path = (name: string) => new URL(`../../test/fixtures/models/${name}`, import.meta.url).pathname;
+
+it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])(
+  "%s runs in ONNX Runtime's own API, padded on either side",
+  async (name) => {
+    const { config, parameters } = loadCheckpoint(path(name));
+    const folder = mkdtempSync(join(tmpdir(), 'heed-export-'));
+    expect(exportOnnx(folder, config, parameters.values)).toEqual(['model.onnx']);
+    parameters.release();
+    const { batch, left_padded } = JSON.parse(readFileSync(`${path(name)}/expected.json`, 'utf8'));
+    const session = await InferenceSession.create(join(folder, 'model.onnx'));
+    const run = async (ids: number[][], mask: number[][]) => {
+      const int64 = (rows: number[][]) =>
+        new Tensor('int64', BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0].length]);
+      const { logits } = await session.run({ input_ids: int64(ids), attention_mask: int64(mask) });
+      return { dims: logits.dims, logits: logits.data as Float32Array };
+    };
+    const near = (got: number, wanted: number) => expect(Math.abs(got - wanted)).toBeLessThan(2e-5);
+    const [rows, time] = [batch.input_ids.length, batch.input_ids[0].length];
+    const plain = await run(
+      batch.input_ids,
+      batch.input_ids.map((row: number[]) => row.map(() => 1)),
+    );
+    expect(plain.dims).toEqual([rows, time, config.vocabularySize]);
+    for (let r = 0; r < rows; r++) {
+      for (let t = 0; t < time; t++) {
+        batch.logits_first8[r][t].forEach((wanted: number, v: number) => {
+          near(plain.logits[(r * time + t) * config.vocabularySize + v], wanted);
+        });
+      }
+    }
+    const padded = await run(left_padded.input_ids, left_padded.attention_mask);
+    left_padded.last_logits_first32.forEach((row: number[], r: number) => {
+      const last = (r + 1) * left_padded.input_ids[0].length - 1;
+      row.forEach((wanted, v) => {
+        near(padded.logits[last * config.vocabularySize + v], wanted);
+      });
+    });
+    await session.release();
+  },
+);

@@ -1,0 +1,36 @@
+/** A model as an ONNX graph that ONNX Runtime runs in any language. */
+import { join } from 'node:path';
+import {
+  cast,
+  clip,
+  createGraph,
+  cumulativeSum,
+  encodeWithWeights,
+  input,
+  linear,
+  sub,
+  type Value,
+} from '../engine/index.ts';
+import { writeFileAtomic } from '../files.ts';
+import { type DecoderConfig, decoder, headName, packedAttention } from '../nn/index.ts';
+
+const MODEL = 'model.onnx';
+const BESIDE = 'model.onnx.data';
+
+/**
+ * Writes `model.onnx` (and `model.onnx.data` where the weights are above 1.9 GB): input_ids and attention_mask [batch, time],
+ * int64, to logits [batch, time, vocabulary]. Padding may be on either side. Gives the files' names.
+ */
+export function exportOnnx(folder: string, config: DecoderConfig, weights: Readonly<Record<string, Value>>): string[] {
+  const graph = createGraph();
+  const [ids, mask] = ['input_ids', 'attention_mask'].map((name) => input(graph, name, ['batch', 'time'], 'int64'));
+  const segments = cast(mask, 'int32');
+  const positions = cast(clip(sub(cumulativeSum(cast(mask, 'float32'), 1), 1), 0, config.maxPositions - 1), 'int32');
+  const attend = packedAttention(config, { segments, positions, length: config.maxPositions });
+  const hidden = decoder(config, { ids, positions, attend });
+  const head = input(graph, headName(config), [config.vocabularySize, config.hiddenSize]);
+  const { model, beside } = encodeWithWeights({ logits: linear(hidden, head) }, weights, BESIDE);
+  if (beside.length > 0) writeFileAtomic(join(folder, BESIDE), beside);
+  writeFileAtomic(join(folder, MODEL), model);
+  return beside.length > 0 ? [MODEL, BESIDE] : [MODEL];
+}
