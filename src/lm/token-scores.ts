@@ -1,0 +1,97 @@
+/** What a model thinks of a text, token by token. */
+import { input, linear, logSoftmax, slice, sub, tokensOf, trace, Value } from '../engine/index.ts';
+import { HeedError } from '../error.ts';
+import { type DecoderConfig, decoder, headName, packedAttention } from '../nn/index.ts';
+
+export interface TokenScores {
+  /** log p of each token after the first, given those before it: [tokens − 1]. */
+  logprobs: number[];
+  /** How many tokens were likelier, for each after the first. */
+  ranks: number[];
+  /** The likeliest token behind each, the last included: [tokens]. */
+  likeliest: { id: number; logprob: number }[];
+  /** Behind each token, [tokens][vocabulary]; only where asked. */
+  logits?: Float32Array[];
+}
+
+const CHUNK = 64; // positions whose logits are in memory at a time
+
+/** Throws a HeedError for no tokens, for more than the model knows positions, and for ids outside its vocabulary. */
+export function scoreTokens(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  ids: readonly number[],
+  { logits: wanted = false } = {},
+): TokenScores {
+  const { vocabularySize, hiddenSize, maxPositions } = config;
+  const time = ids.length;
+  if (time === 0) throw new HeedError('no tokens to score', { hint: 'give a text, or ids' });
+  if (time > maxPositions) {
+    throw new HeedError(`${time} tokens, but the model knows ${maxPositions} positions`, { hint: 'shorten the text' });
+  }
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+  if (wrong !== undefined) {
+    throw new HeedError(`the model has no token ${wrong}: expected whole numbers from 0 to ${vocabularySize - 1}`, {
+      hint: 'were the ids made by the tokenizer of another model?',
+    });
+  }
+  const states = hiddenStates(config, weights, ids);
+  const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(wanted && { logits: [] }) };
+  const head = trace((g) => {
+    const rows = input(g, 'states', ['rows', hiddenSize]);
+    const logits = linear(rows, input(g, headName(config), [vocabularySize, hiddenSize]));
+    return { logits, logSumExp: sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1)) };
+  });
+  try {
+    for (let from = 0; from < time; from += CHUNK) {
+      const rows = Math.min(CHUNK, time - from);
+      const part = Value.of(
+        'float32',
+        [rows, hiddenSize],
+        states.subarray(from * hiddenSize, (from + rows) * hiddenSize),
+      );
+      const { logits, logSumExp } = head.run({ ...weights, states: part }) as Record<string, Float32Array>;
+      part.release();
+      for (let row = 0; row < rows; row++) {
+        const mine = logits.slice(row * vocabularySize, (row + 1) * vocabularySize);
+        addScores(scores, mine, logSumExp[row], ids[from + row + 1]);
+      }
+    }
+  } finally {
+    head.release();
+  }
+  return scores;
+}
+
+function hiddenStates(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  ids: readonly number[],
+): Float32Array {
+  const time = ids.length;
+  const program = trace((g) => {
+    const [tokens, positions, segments] = ['ids', 'positions', 'segments'].map((name) =>
+      input(g, name, [1, time], 'int32'),
+    );
+    const attend = packedAttention(config, { segments, positions, length: time });
+    return { states: tokensOf(decoder(config, { ids: tokens, positions, attend })) };
+  });
+  try {
+    const places = ids.map((_, i) => i);
+    return program.run({ ...weights, ids, positions: places, segments: places.map(() => 0) }).states as Float32Array;
+  } finally {
+    program.release();
+  }
+}
+
+function addScores(scores: TokenScores, logits: Float32Array, logSumExp: number, next: number | undefined): void {
+  let id = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[id]) id = i;
+  scores.likeliest.push({ id, logprob: logits[id] - logSumExp });
+  scores.logits?.push(logits);
+  if (next === undefined) return;
+  scores.logprobs.push(logits[next] - logSumExp);
+  let rank = 0;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > logits[next]) rank++;
+  scores.ranks.push(rank);
+}
