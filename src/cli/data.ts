@@ -1,6 +1,6 @@
 /** heed data: look at, check, convert and split datasets. */
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   type BadRow,
@@ -15,6 +15,7 @@ import {
   type Place,
   type Row,
   readDataset,
+  type Split,
   split,
   splitSchema,
   splits,
@@ -135,8 +136,12 @@ function addSplit(command: Command): void {
       const settings = settingsFrom(command, splitSchema);
       const options = checking(() => splitSchema.parse(settings), settings);
       const bad: BadRow[] = [];
-      // before the split's own files may stand among them
-      const found = await split(dataFiles(files), options, reading(flags, bad));
+      const sources = dataFiles(files); // a folder may soon hold the parts too
+      const path = (name: Split) => join(flags.out, `${name}.${flags.type}`);
+      const over = splits.map(path).find((part) => sources.some((source) => resolve(source) === resolve(part)));
+      if (over)
+        throw new UsageError(`"${over}" is to be split and would be overwritten`, { hint: 'Give another --out.' });
+      const found = await split(sources, options, reading(flags, bad));
       try {
         mkdirSync(flags.out, { recursive: true });
       } catch (error) {
@@ -145,7 +150,7 @@ function addSplit(command: Command): void {
       const written: Record<string, string> = {};
       for (const name of splits) {
         if (found.rows[name] === 0) continue;
-        written[name] = join(flags.out, `${name}.${flags.type}`);
+        written[name] = path(name);
         await writeDataset(written[name], found.read(name));
         output.say(`${number(found.rows[name])} rows in ${written[name]}`);
       }

@@ -19,7 +19,8 @@ export async function* readCsv(chunks: Chunks, delimiter: ',' | '\t' = ','): Asy
     } else if (fields.length !== header.length) {
       yield { line, field: '', reason: `has ${fields.length} fields, where the header has ${header.length}` };
     } else {
-      yield { line, value: Object.fromEntries(header.map((name, i) => [name, decodeCell(name, fields[i])])) };
+      const names = header;
+      yield { line, value: Object.fromEntries(names.map((name, i) => [name, decodeCell(names, i, fields[i])])) };
     }
   }
 }
@@ -91,9 +92,12 @@ function readFields(line: string, delimiter: string, record: CsvRecord, open?: s
 const LISTS = new Set(['messages', 'conversations', 'completions', 'labels', 'tools']);
 const TEXT_OR_MESSAGES = new Set(['prompt', 'completion', 'chosen', 'rejected']);
 
-/** What a cell stands for, by the column it is in: JSON where the field may be a list, true or false of a label, else text. */
-function decodeCell(column: string, text: string): unknown {
-  if (column === 'label' && /^(true|false|0|1)$/i.test(text)) return /^(true|1)$/i.test(text);
+/** What a cell stands for by its column: JSON where the field may be a list, true or false of an answer's label, else text. */
+function decodeCell(columns: readonly string[], at: number, text: string): unknown {
+  const column = columns[at];
+  if (column === 'label' && columns.includes('completion') && /^(true|false|0|1)$/i.test(text)) {
+    return /^(true|1)$/i.test(text);
+  }
   if (!text.startsWith('[') || !(LISTS.has(column) || TEXT_OR_MESSAGES.has(column))) return text;
   try {
     const value: unknown[] = JSON.parse(text);

@@ -150,6 +150,7 @@ describe('a dataset is', () => {
     ['files, each once', [join(tree, 'b/2.jsonl'), `${tree}/b/../b/2.jsonl`], ['2.jsonl']],
     ['a pattern', join(tree, 'b/*.jsonl'), ['2.jsonl']],
     ['a pattern at any depth', join(tree, '**/*.{parquet,jsonl}'), ['a.parquet', '2.jsonl']],
+    ['a pattern that goes about', `${join(tree, '..')}/./tree/b/*.gz`, ['1.csv.gz']],
     ['a pattern of a letter', join(tree, 'b/?.csv.gz'), ['1.csv.gz']],
   ])('%s', (_, paths, expected) => {
     expect(names(paths)).toEqual(expected);

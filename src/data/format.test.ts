@@ -58,7 +58,7 @@ describe('formats', () => {
     ['language-modelling', { text: 7 }, 'text', 'expected text, got 7'],
     ['language-modelling', { text: 'a\ud83d' }, 'text', 'not Unicode'],
     ['language-modelling', { text: Uint8Array.of(255) }, 'text', 'bytes that are not UTF-8'],
-    ['language-modelling', {}, 'messages', 'is missing'],
+    ['language-modelling', { messages: null }, 'text', 'is missing, and so are messages'],
     ['language-modelling', { messages: [] }, 'messages', 'is empty'],
     ['language-modelling', { messages: ['a'] }, 'messages[0]', 'expected a message, got "a"'],
     ['language-modelling', { messages: [user('a'), { role: 'bot', content: 'b' }] }, 'messages[1].role', 'got "bot"'],
@@ -87,7 +87,7 @@ describe('formats', () => {
     ['hh', { chosen: hh('a', ''), rejected: hh('a', 'b') }, 'chosen', 'ends in an empty answer'],
     ['hh', { chosen: hh('a', 'b'), rejected: hh('a', 'b', 'c') }, 'rejected', 'ends with the human'],
     ['hh', { chosen: hh('a', 'b'), rejected: 'b' }, 'rejected', 'does not begin'],
-    ['alpaca', { instruction: 'a', output: '' }, 'output', 'is empty'],
+    ['alpaca', { instruction: 'a', input: null, output: '' }, 'output', 'is empty'],
   ])('a %s row at fault', (format, row, field, reason) => {
     expect(faultOf(row, format)).toEqual({ field, reason: expect.stringContaining(reason) });
   });

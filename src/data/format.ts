@@ -58,7 +58,7 @@ export const formatRead = (format: Format | ForeignFormat): Format =>
 
 /** The format that a row's fields tell, of those that are accepted once read. */
 export function detectFormat(row: Row, accepted: readonly Format[] = formats): Format | ForeignFormat | undefined {
-  const has = (field: string) => row[field] !== undefined && row[field] !== null;
+  const has = (field: string) => !isMissing(row[field]);
   return layouts.find(
     ([format, fields, also]) => accepted.includes(formatRead(format)) && fields.every(has) && (also?.(row) ?? true),
   )?.[0];
@@ -70,10 +70,11 @@ export function faultOf(row: Row, format: Format | ForeignFormat): Fault | undef
 }
 
 const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = {
-  'language-modelling': (row) =>
-    row.messages === undefined && row.text !== undefined
-      ? faultOfText(row.text, 'text')
-      : faultOfMessages(row.messages, 'messages'),
+  'language-modelling': ({ messages, text }) => {
+    if (!isMissing(messages)) return faultOfMessages(messages, 'messages');
+    if (!isMissing(text)) return faultOfText(text, 'text');
+    return { field: 'text', reason: 'is missing, and so are messages' };
+  },
   'prompt-completion': (row) => faultOfAnswers(row, ['completion']),
   'prompt-only': (row) => faultOfContent(row.prompt, 'prompt'),
   preference: (row) => faultOfAnswers(row, ['chosen', 'rejected']),
@@ -96,7 +97,7 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
   },
   alpaca: (row) =>
     faultOfText(row.instruction, 'instruction') ??
-    (row.input === undefined ? undefined : faultOfText(row.input, 'input', true)) ??
+    (isMissing(row.input) ? undefined : faultOfText(row.input, 'input', true)) ??
     faultOfText(row.output, 'output'),
 };
 
@@ -212,8 +213,10 @@ export function flagOf(value: unknown): boolean | undefined {
   return value === 1 ? true : value === 0 ? false : undefined;
 }
 
+const isMissing = (value: unknown) => value === undefined || value === null;
+
 const missingOr = (expected: string, value: unknown) =>
-  value === undefined || value === null ? 'is missing' : `expected ${expected}, got ${inWords(value)}`;
+  isMissing(value) ? 'is missing' : `expected ${expected}, got ${inWords(value)}`;
 
 const isHh = (value: unknown) => typeof value === 'string' && /^\s*Human:[\s\S]*\n\nAssistant:/.test(value);
 

@@ -7,6 +7,8 @@ import { isSystemError } from '../files.ts';
 import { DamagedFile, textOf } from './bytes.ts';
 import type { Found, Row } from './row.ts';
 
+const CUT = 'the file ends before its columns do';
+
 /** Rows with the number of each as its line. What is null is left out; whole numbers beyond 2⁵³ become text, dates ISO 8601. */
 export async function* readParquet(path: string): AsyncGenerator<Found> {
   const handle = await open(path);
@@ -14,8 +16,9 @@ export async function* readParquet(path: string): AsyncGenerator<Found> {
     const file: AsyncBuffer = {
       byteLength: (await handle.stat()).size,
       async slice(start, end = file.byteLength) {
+        if (end > file.byteLength) throw new DamagedFile(CUT);
         const { bytesRead, buffer } = await handle.read(new Uint8Array(end - start), 0, end - start, start);
-        if (bytesRead < end - start) throw new DamagedFile('the file ends before its columns do');
+        if (bytesRead < end - start) throw new DamagedFile(CUT);
         return buffer.buffer;
       },
     };

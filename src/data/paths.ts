@@ -1,6 +1,6 @@
 /** Which files a dataset is: a file, several, a folder, or a pattern. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, normalize, resolve, sep } from 'node:path';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 
@@ -28,12 +28,13 @@ export function dataFiles(paths: string | readonly string[]): string[] {
 
 function filesAt(path: string): string[] {
   if (existsSync(path)) return statSync(path).isDirectory() ? within(path).filter(isData) : [path];
-  const special = path.search(/[*?{]/);
+  const pattern = normalize(path);
+  const special = pattern.search(/[*?{]/);
   if (special < 0) return [path]; // whoever opens it says what is wrong
-  const folder = special === 0 ? '.' : dirname(`${path.slice(0, special)}x`);
+  const folder = dirname(`${pattern.slice(0, special)}x`);
   if (!existsSync(folder)) return [];
-  const pattern = expression(folder === '.' && !path.startsWith('.') ? join('.', path) : path);
-  return within(folder).filter((file) => pattern.test(file.split(sep).join('/')));
+  const expected = expression(pattern.split(sep).join('/'));
+  return within(folder).filter((file) => expected.test(file.split(sep).join('/')));
 }
 
 const isData = (file: string) => DATA.test(file) && !ABOUT.has(basename(file));
@@ -65,13 +66,10 @@ const MEANINGS: Record<string, string> = {
 
 function expression(pattern: string): RegExp {
   let inBraces = false;
-  const source = pattern
-    .split(sep)
-    .join('/')
-    .replace(/\*\*\/|\*\*|[*?{},]|[.+^$()|[\]\\]/g, (part) => {
-      if (part === '{' || part === '}') inBraces = part === '{';
-      if (part === ',' && !inBraces) return part;
-      return MEANINGS[part] ?? `\\${part}`;
-    });
+  const source = pattern.replace(/\*\*\/|\*\*|[*?{},]|[.+^$()|[\]\\]/g, (part) => {
+    if (part === '{' || part === '}') inBraces = part === '{';
+    if (part === ',' && !inBraces) return part;
+    return MEANINGS[part] ?? `\\${part}`;
+  });
   return new RegExp(`^${source}$`);
 }

@@ -203,9 +203,9 @@ describe('CSV', () => {
   it('reads lists and labels where the field has them', async () => {
     const messages = [{ role: 'user', content: 'Hi, "you"' }];
     const quoted = cell(JSON.stringify(messages), ',');
-    const lines = ['messages,prompt,completions,label,note', `${quoted},[1],"[""a""]",True,"[""a""]"`];
+    const lines = ['messages,prompt,completion,completions,label,note', `${quoted},[1],[2,"[""a""]",True,"[""a""]"`];
     expect(values(await read(readCsv, lines.join('\n')))).toEqual([
-      { messages, prompt: '[1]', completions: ['a'], label: true, note: '["a"]' },
+      { messages, prompt: '[1]', completion: '[2', completions: ['a'], label: true, note: '["a"]' },
     ]);
   });
 
