@@ -9,9 +9,11 @@ export function addRl(command: Command): void {
   addTraining(command, {
     command: 'rl',
     schema: rlSchema,
-    create: createPpoLearner,
+    create: (settings) => createPpoLearner(settings),
+    about: ({ options }) => ({ name: options.env, steps: options.steps }),
     train: trainPpo,
     report: ppoReport,
+    live: ({ evaluation }) => seenReturn(evaluation),
     tell: ({ return: evaluated, steps, seconds, stepsPerSecond }) => [
       ['return', returned(evaluated)],
       ['steps', `${steps.toLocaleString('en-US')}, ${count(stepsPerSecond)} a second`],
@@ -19,6 +21,10 @@ export function addRl(command: Command): void {
     ],
   });
 }
+
+/** The latest return, for the progress line. */
+export const seenReturn = (evaluation: { mean: number } | undefined): Record<string, number> =>
+  evaluation ? { return: evaluation.mean } : {};
 
 export const returned = ({ mean, std, episodes }: { mean: number; std: number; episodes: number }) =>
   `${mean.toFixed(1)} ± ${std.toFixed(1)} over ${episodes} greedy episodes`;

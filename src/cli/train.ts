@@ -4,7 +4,7 @@ import { createLearner } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
 import { duration } from '../run/progress.ts';
-import { returned } from './rl.ts';
+import { returned, seenReturn } from './rl.ts';
 import { addTraining } from './training.ts';
 
 export function addTrain(command: Command): void {
@@ -13,9 +13,14 @@ export function addTrain(command: Command): void {
     schema: trainSchema,
     shortcuts: { ensemble: 'reward.members', query: 'query.rule' },
     create: (settings) => createLearner(trainOptions(settings)),
+    about: ({ options }) => ({ name: options.env, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
-    live: ({ labels, accuracy }) => ({ labels, ...(Number.isFinite(accuracy) && { accuracy }) }),
+    live: ({ evaluation, labels, accuracy }) => ({
+      ...seenReturn(evaluation),
+      labels,
+      ...(Number.isFinite(accuracy) && { accuracy }),
+    }),
     tell: ({ return: evaluated, labels, steps, accuracy, correlation, seconds }) => [
       ['return', returned(evaluated)],
       ['labels', `${labels}`],

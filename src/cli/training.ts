@@ -1,42 +1,46 @@
-/** What `heed train` and `heed rl` share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
+/** What the commands that train share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ZodError, type z } from 'zod';
 import { runtime } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
-import type { TrainParts } from '../rl/train.ts';
-import { createProgress, createRun, openRun, type Report, type Run, writeReport } from '../run/index.ts';
+import {
+  createProgress,
+  createRun,
+  openRun,
+  type Report,
+  type Run,
+  type TrainParts,
+  writeReport,
+} from '../run/index.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
 import { checking, inWords, UsageError } from './usage.ts';
 
-interface Step {
-  step: number;
-  evaluation?: { mean: number };
-}
-
 interface Learner {
-  options: { env: string; steps: number; seed: number };
+  options: { seed: number };
   release(): void;
 }
 
-export interface Recipe<L extends Learner, S extends Step, R extends { run: string }> {
-  command: 'train' | 'rl';
+export interface Recipe<L extends Learner, S extends { step: number }, R extends { run: string }> {
+  command: string;
   schema: z.ZodType;
   shortcuts?: Shortcuts;
-  /** Checks the settings and makes the learner. */
-  create(settings: Record<string, unknown>): L;
+  /** Makes the learner; throws at once, before it awaits anything, where the settings are wrong. */
+  create(settings: Record<string, unknown>, tell: (text: string) => void): L | Promise<L>;
+  /** What the run is of, and its steps in all. */
+  about(learner: L): { name: string; steps: number };
   train(learner: L, parts: TrainParts<S>): Promise<R | undefined>;
   report(folder: string): Report;
-  /** Beside the return on the progress line. */
-  live?(step: S): Record<string, number>;
+  /** For the progress line; what a step does not tell stays as it was. */
+  live(step: S): Record<string, number>;
   /** The result for a person. */
   tell(result: R): [name: string, value: string][];
 }
 
 /** Adds what every command that trains takes, and its action. */
-export function addTraining<L extends Learner, S extends Step, R extends { run: string }>(
+export function addTraining<L extends Learner, S extends { step: number }, R extends { run: string }>(
   command: Command,
   recipe: Recipe<L, S, R>,
 ): void {
@@ -63,7 +67,7 @@ interface Flags {
   json?: boolean;
 }
 
-async function training<L extends Learner, S extends Step, R extends { run: string }>(
+async function training<L extends Learner, S extends { step: number }, R extends { run: string }>(
   command: Command,
   recipe: Recipe<L, S, R>,
 ): Promise<void> {
@@ -76,10 +80,11 @@ async function training<L extends Learner, S extends Step, R extends { run: stri
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let progress = createProgress();
   try {
-    learner = old ? oldLearner(old, recipe) : checkedLearner(command, recipe);
-    const { env, steps, seed } = learner.options;
-    run ??= createRun(flags.out, { name: env, command: recipe.command, config: learner.options, seed });
-    process.stderr.write(`${env} in ${run.folder}\n`);
+    learner = await (old ? oldLearner(old, recipe) : checkedLearner(command, recipe));
+    const { name, steps } = recipe.about(learner);
+    const { options } = learner;
+    run ??= createRun(flags.out, { name, command: recipe.command, config: options, seed: options.seed });
+    process.stderr.write(`${name} in ${run.folder}\n`);
     let seen: Record<string, number> = {};
     let result: R | undefined;
     let started = false;
@@ -92,8 +97,8 @@ async function training<L extends Learner, S extends Step, R extends { run: stri
         onStep(step) {
           if (!started) progress = createProgress({ total: steps, from: step.step });
           started = true;
-          if (step.evaluation) seen = { return: step.evaluation.mean };
-          progress.update(step.step, { ...seen, ...recipe.live?.(step) });
+          seen = { ...seen, ...recipe.live(step) };
+          progress.update(step.step, seen);
         },
       });
     } finally {
@@ -114,12 +119,14 @@ async function training<L extends Learner, S extends Step, R extends { run: stri
   }
 }
 
-function oldLearner<L extends Learner, S extends Step, R extends { run: string }>(
+const say = (text: string) => void process.stderr.write(`${text}\n`);
+
+function oldLearner<L extends Learner, S extends { step: number }, R extends { run: string }>(
   { folder, info }: Run,
   { create }: Recipe<L, S, R>,
-): L {
+): L | Promise<L> {
   try {
-    return create(info.config as Record<string, unknown>);
+    return create(info.config as Record<string, unknown>, say);
   } catch (cause) {
     if (!(cause instanceof ZodError)) throw cause;
     throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(cause, info.config)}`, {
@@ -129,15 +136,15 @@ function oldLearner<L extends Learner, S extends Step, R extends { run: string }
   }
 }
 
-function checkedLearner<L extends Learner, S extends Step, R extends { run: string }>(
+function checkedLearner<L extends Learner, S extends { step: number }, R extends { run: string }>(
   command: Command,
   { schema, shortcuts, create }: Recipe<L, S, R>,
-): L {
+): L | Promise<L> {
   const settings = settingsFrom(command, schema, shortcuts);
-  return checking(() => create(settings), settings);
+  return checking(() => create(settings, say), settings);
 }
 
-function open<L extends Learner, S extends Step, R extends { run: string }>(
+function open<L extends Learner, S extends { step: number }, R extends { run: string }>(
   folder: string,
   command: Command,
   { command: name, schema, shortcuts }: Recipe<L, S, R>,

@@ -1,6 +1,7 @@
 /** The report of learning from preferences, from what the run's folder holds. */
-import { chart, elapsed, returnChart, returnFigure, settingsOf, subtitle } from '../rl/report.ts';
+import { returnChart, returnFigure } from '../rl/report.ts';
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
+import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { learnSchema } from './options.ts';
 import type { ComparisonSample, Followed } from './train.ts';
 

@@ -14,8 +14,8 @@ import {
 } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createPpo } from '../rl/index.ts';
-import { driveRun, returnMetrics, returnOf, type TrainParts } from '../rl/train.ts';
-import type { ComparedClips } from '../run/index.ts';
+import { returnMetrics, returnOf } from '../rl/train.ts';
+import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { pearson, spearman } from './correlation.ts';
 import type { Learner, LearnStep } from './learn.ts';
 import { type LearnInput, type LearnOptions, learnOptions, learnSchema } from './options.ts';
@@ -82,6 +82,7 @@ export async function trainFromPreferences(
   try {
     return await driveRun(learner, {
       ...parts,
+      before: () => returnMetrics(learner.evaluate()),
       record(step) {
         const before = step.labels - step.asked.length;
         step.asked.forEach((asked, i) => {

@@ -18,6 +18,5 @@ export {
   type RlOptions,
   rlOptions,
   rlSchema,
-  type TrainParts,
   trainPpo,
 } from './train.ts';

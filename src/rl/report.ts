@@ -1,10 +1,7 @@
 /** The report of a run of PPO on the true reward, from what its folder holds. */
-import { join } from 'node:path';
-import { z } from 'zod';
 import { makeEnvironment } from '../env/index.ts';
-import { HeedError } from '../error.ts';
-import { type LineChart, type MetricsRow, type Report, type RunInfo, readInfo, readMetrics } from '../run/index.ts';
-import { duration } from '../run/progress.ts';
+import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics } from '../run/index.ts';
+import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { rlSchema } from './train.ts';
 
 /** Throws a HeedError where the folder is not such a run. */
@@ -48,27 +45,11 @@ export function ppoReport(folder: string): Report {
   };
 }
 
-/** A run's settings, checked. Throws a HeedError where they are of another kind of run. */
-export function settingsOf<S extends z.ZodType>(schema: S, { config }: RunInfo, folder: string): z.output<S> {
-  const { success, data, error } = schema.safeParse(config);
-  if (success) return data;
-  throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${z.prettifyError(error)}`, {
-    hint: 'Was the file edited by hand, or made by another version of heed?',
-  });
-}
-
-export const subtitle = (started: string, how: string, seed: number) =>
-  `${how}, seed ${seed}, started ${started.slice(0, 16).replace('T', ' ')} UTC`;
-
 export function returnFigure(last: MetricsRow | undefined, episodes: number): Report['summary'] {
   if (!last) return [];
   const [mean, std] = [last['return/mean'], last['return/std']].map((value) => value.toFixed(1).replace('-', '−'));
   return [{ label: 'Return', value: mean, note: `± ${std} over ${episodes} greedy episodes` }];
 }
-
-/** Wall time from the first row to the last; the pause before a resumption counts. */
-export const elapsed = (rows: readonly MetricsRow[]) =>
-  rows.length > 1 ? duration(rows[rows.length - 1].time - rows[0].time) : '–';
 
 /** Returns of evaluations with their deviation, and the return from which the environment counts as solved. */
 export function returnChart(
@@ -107,21 +88,4 @@ function thresholdOf(env: string): number | undefined {
   } catch {
     return undefined; // an environment of one's own, which only the program that trained knows
   }
-}
-
-/** One metric over steps. */
-export function chart(
-  rows: readonly MetricsRow[],
-  name: string,
-  title: string,
-  yLabel: string,
-  caption: string,
-  xLabels: readonly string[] = ['environment steps'],
-  x: (row: MetricsRow) => number[] = (row) => [row.step],
-): LineChart {
-  const seen = rows.filter((row) => name in row);
-  const series = [
-    { name: title, x: xLabels.map((_, i) => seen.map((row) => x(row)[i])), y: seen.map((row) => row[name]) },
-  ];
-  return { kind: 'lines', title, caption, xLabels, yLabel, series };
 }
