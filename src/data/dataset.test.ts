@@ -86,6 +86,13 @@ describe('what is wrong is told with its place', () => {
     expect(bad).toEqual([{ line: 1, row: 2, field: 'text', reason: 'is empty' }]);
   });
 
+  it('in a row that is nested too deeply', async () => {
+    const nested = (levels: number) => `{"text": "a", "x": ${'['.repeat(levels)}${']'.repeat(levels)}}`;
+    const { rows, bad } = await read(file('a.jsonl', `${nested(99)}\n${nested(100_000)}\n`));
+    expect(rows.length).toBe(1);
+    expect(bad).toEqual([{ line: 2, row: 2, field: '', reason: 'is nested more than 100 deep' }]);
+  });
+
   it('in a row of another format than the caller takes', async () => {
     const path = file('a.jsonl', lines({ prompt: 'a' }));
     const { bad } = await read(path, { onBadRow: 'skip', accept: ['language-modelling', 'prompt-completion'] });

@@ -4,7 +4,7 @@ import { adopt } from './convert.ts';
 import { type FoundInFile, readFileRows } from './file.ts';
 import { detectFormat, type ForeignFormat, type Format, faultOf, formatRead, formats } from './format.ts';
 import { dataFiles } from './paths.ts';
-import type { BadRow, Fault, Place, Row } from './row.ts';
+import { type BadRow, DEEPEST, type Fault, isDeeper, type Place, type Row } from './row.ts';
 
 export interface DatasetOptions {
   /** The formats the caller can take; any where absent. */
@@ -86,6 +86,7 @@ function check(
 ): DatasetRow | BadRow {
   if (!('value' in found)) return found;
   const { value, ...place } = found;
+  if (isDeeper(value, DEEPEST)) return { ...place, field: '', reason: `is nested more than ${DEEPEST} deep` };
   const fault = format ? faultOf(value, format) : unknownFormat(value, accept);
   if (fault) return { ...place, ...fault };
   return {

@@ -30,6 +30,15 @@ export const TOO_LONG = `is longer than ${LONGEST_ROW / 2 ** 20} MiB; nothing af
 export const isRecord = (value: unknown): value is Row =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 
+/** Deeper than any data; JSON.stringify fails at some thousands. */
+export const DEEPEST = 100;
+
+/** Whether lists and objects stand in one another more than so many levels. */
+export function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
+}
+
 /** A value in a few words, for "expected …, got …". */
 export function inWords(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
