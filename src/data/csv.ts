@@ -5,7 +5,7 @@
 import { type Chunks, DamagedFile, linesOf, textOf } from './bytes.ts';
 import { type Found, isRecord, LONGEST_ROW, TOO_LONG } from './row.ts';
 
-/** Every row after the header, blank lines left out. Throws DamagedFile for a header that names no columns or one twice. */
+/** Every row after the header, blank lines left out. Throws DamagedFile for a header that names a column twice. */
 export async function* readCsv(chunks: Chunks, delimiter: ',' | '\t' = ','): AsyncGenerator<Found> {
   let header: string[] | undefined;
   for await (const { line, fields, reason } of recordsOf(chunks, delimiter)) {

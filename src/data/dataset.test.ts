@@ -165,6 +165,7 @@ describe('a dataset is', () => {
 
   it('not nothing', () => {
     expect(() => dataFiles(join(tree, '*.tsv'))).toThrow('holds no data');
+    expect(() => dataFiles(join(tree, 'b/{1,*'))).toThrow('holds no data');
     expect(() => dataFiles(join(tree, '.cache', '..', 'b', '*.none'))).toThrow('holds no data');
   });
 

@@ -33,7 +33,7 @@ function filesAt(path: string): string[] {
   if (special < 0) return [path]; // whoever opens it says what is wrong
   const folder = dirname(`${pattern.slice(0, special)}x`);
   if (!existsSync(folder)) return [];
-  const expected = expression(pattern.split(sep).join('/'));
+  const expected = new RegExp(`^${expressionOf(pattern.split(sep).join('/'))}$`);
   return within(folder).filter((file) => expected.test(file.split(sep).join('/')));
 }
 
@@ -54,22 +54,14 @@ function within(folder: string): string[] {
   }
 }
 
-const MEANINGS: Record<string, string> = {
-  '**/': '(?:.*/)?',
-  '**': '.*',
-  '*': '[^/]*',
-  '?': '[^/]',
-  '{': '(?:',
-  '}': ')',
-  ',': '|',
-};
+const MEANINGS: Record<string, string> = { '**/': '(?:.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]' };
 
-function expression(pattern: string): RegExp {
-  let inBraces = false;
-  const source = pattern.replace(/\*\*\/|\*\*|[*?{},]|[.+^$()|[\]\\]/g, (part) => {
-    if (part === '{' || part === '}') inBraces = part === '{';
-    if (part === ',' && !inBraces) return part;
+/** A regular expression of a pattern. */
+function expressionOf(pattern: string): string {
+  return pattern.replace(/\*\*\/|\*\*|[*?]|\{[^{}]*\}|[.+^$()|[\]{}\\]/g, (part) => {
+    if (part.startsWith('{') && part.length > 1) {
+      return `(?:${part.slice(1, -1).split(',').map(expressionOf).join('|')})`;
+    }
     return MEANINGS[part] ?? `\\${part}`;
   });
-  return new RegExp(`^${source}$`);
 }
