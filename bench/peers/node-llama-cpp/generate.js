@@ -40,7 +40,9 @@ try {
   llamaCpp = await import('node-llama-cpp');
 } catch (error) {
   if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
-  console.error('node-llama-cpp is not installed: npm install --ignore-scripts --no-package-lock --prefix bench/peers/node-llama-cpp');
+  console.error(
+    'node-llama-cpp is not installed: npm install --ignore-scripts --no-package-lock --prefix bench/peers/node-llama-cpp',
+  );
   process.exit(3);
 }
 
