@@ -9,10 +9,23 @@
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { mul, neg, sum } from '../dist/engine/index.js';
 import { loadCheckpoint, saveCheckpoint } from '../dist/lm/checkpoint.js';
 import { readConfig } from '../dist/lm/config.js';
-import { createParameters, decoderParameters } from '../dist/nn/index.js';
+import { createGenerator } from '../dist/lm/generate.js';
+import { storedTensors } from '../dist/lm/layout.js';
+import { createPackedScorer, createPackedTrainer } from '../dist/lm/packed-program.js';
+import { packedBatch, packSequences } from '../dist/lm/packing.js';
+import {
+  createOptimizer,
+  createParameters,
+  decoderParameters,
+  loraLinear,
+  loraParameters,
+  weightedLinear,
+} from '../dist/nn/index.js';
 import { random } from '../dist/random.js';
+import { median } from './figures.js';
 
 const shapes = JSON.parse(readFileSync(new URL('./lm-shapes.json', import.meta.url), 'utf8'));
 
@@ -35,7 +48,173 @@ const jobs = {
     const seconds = (performance.now() - start) / 1000;
     return { seconds, grownRssMb: peakRssMb() - before / 1e6 };
   },
+
+  /**
+   * --shape S [--steps N] [--lora RANK] [--packed FILE | --padded FILE, lists of lengths, and --batch ROWS] → tokensPerSecond.
+   * Whole steps: forward, backward, AdamW. Tokens a second are the median over the steps, after one that is not timed; with a
+   * file, each batch is trained on once and only tokens that are no padding count.
+   */
+  sft({ shape, steps = 5, lora, packed, padded, batch }) {
+    const { config, length, batch: rows } = shapeOf(shape);
+    const base = createParameters(decoderParameters(config), random(0, 'bench'));
+    const options = { rank: lora, alpha: 2 * lora };
+    const parameters = lora ? createParameters(loraParameters(config, options), random(0, 'lora')) : base;
+    const linear = lora ? loraLinear(config, options, weightedLinear(config)) : undefined;
+    const trainer = createPackedTrainer(
+      config,
+      parameters,
+      (logP, perLabel) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
+      { linear, frozen: lora ? base.values : undefined },
+    );
+    const optimizer = createOptimizer(parameters, trainer.gradients, { kind: 'adamw', weightDecay: 0.01 });
+    const generator = random(1, 'bench');
+    const example = (tokens) => ({
+      ids: Int32Array.from({ length: tokens }, () => generator.integer(config.vocabularySize)),
+    });
+    const step = (data) => {
+      trainer.reset();
+      trainer.run(data, { weight: new Float32Array(data.at.length).fill(1 / data.at.length) });
+      optimizer.step(1e-4);
+    };
+    const timed = (data) => {
+      const start = performance.now();
+      step(data);
+      return (performance.now() - start) / 1000;
+    };
+    if (!packed && !padded) {
+      const data = packedBatch(
+        Array.from({ length: rows }, () => [example(length)]),
+        length,
+      );
+      step(data);
+      return { tokensPerSecond: data.tokens / median(Array.from({ length: steps }, () => timed(data))) };
+    }
+    const lengths = JSON.parse(readFileSync(packed ?? padded, 'utf8'));
+    const batches = packed ? packedBatches(lengths, batch, example) : paddedBatches(lengths, batch, example);
+    for (const data of batches) step(data); // every size is compiled now
+    const seconds = batches.reduce((total, data) => total + timed(data), 0);
+    return { tokensPerSecond: lengths.reduce((a, b) => a + b) / seconds };
+  },
+
+  /** --shape S → tokensPerSecond of a forward pass with the log-probability of each token. */
+  forward({ shape }) {
+    const { config, length, batch } = shapeOf(shape);
+    const parameters = createParameters(decoderParameters(config), random(0, 'bench'));
+    const scorer = createPackedScorer(config, parameters.values);
+    const data = packedBatch(
+      Array.from({ length: batch }, () => [{ ids: new Int32Array(length).fill(1) }]),
+      length,
+    );
+    const timed = () => {
+      const start = performance.now();
+      scorer.run(data);
+      return (performance.now() - start) / 1000;
+    };
+    timed();
+    return { tokensPerSecond: data.tokens / median(Array.from({ length: 5 }, timed)) };
+  },
+
+  /** --shape S --batch B --prompt P --new N [--bits 8|4] → tokensPerSecond, firstTokenMs, perTokenMs; the median of three. */
+  async generate({ shape, batch, prompt, new: fresh, bits }) {
+    const { config } = shapeOf(shape);
+    const { values } = createParameters(decoderParameters(config), random(0, 'bench'));
+    const generator = createGenerator(config, values, { fixed: true, bits });
+    const draw = random(1, 'bench');
+    const prompts = Array.from({ length: batch }, () =>
+      Int32Array.from({ length: prompt }, () => draw.integer(config.vocabularySize)),
+    );
+    const once = async () => {
+      const start = performance.now();
+      let first;
+      for await (const _ of generator.generate(prompts, { batch, maxTokens: fresh, temperature: 0 })) {
+        first ??= performance.now() - start;
+      }
+      const all = performance.now() - start;
+      return {
+        tokensPerSecond: (1000 * batch * fresh) / all,
+        firstTokenMs: first,
+        perTokenMs: (all - first) / (fresh - 1),
+      };
+    };
+    await once();
+    const runs = [await once(), await once(), await once()];
+    return Object.fromEntries(Object.keys(runs[0]).map((field) => [field, median(runs.map((run) => run[field]))]));
+  },
+
+  /** --model FOLDER with its expected.json → the largest errors against PyTorch's numbers, and greedy tokens that are equal. */
+  async parity({ model }) {
+    const expected = JSON.parse(readFileSync(join(model, 'expected.json'), 'utf8'));
+    const { config, parameters } = loadCheckpoint(model);
+    const { batch, sft, greedy } = expected;
+    const scorer = createPackedScorer(config, parameters.values);
+    const score = (rows, time) => scorer.run(packedBatch(rows, time));
+    const whole = batch.input_ids.map((ids) => [{ ids }]);
+    const time = batch.input_ids[0].length;
+    const unpadded = ({ input_ids, attention_mask }) =>
+      input_ids.map((ids, i) => [{ ids: ids.filter((_, t) => attention_mask[i][t]) }]);
+    const padded = ['right_padded', 'left_padded'].map((name) =>
+      difference(
+        score(unpadded(expected[name]), expected[name].input_ids[0].length),
+        expected[name].token_logprobs_valid.flat(),
+      ),
+    );
+    const logProbabilities = difference(score(whole, time), batch.token_logprobs.flat());
+    scorer.release();
+
+    const rows = batch.input_ids.map((ids, i) => [
+      { ids, learn: sft.labels[i].map((label) => Number(label !== -100)) },
+    ]);
+    const data = packedBatch(rows, time);
+    const trainer = createPackedTrainer(config, parameters, (logP, perLabel) => ({
+      loss: neg(sum(mul(logP, perLabel('weight')))),
+    }));
+    const weight = new Float32Array(data.at.length).fill(1 / data.at.length);
+    const loss = Math.abs(trainer.run(data, { weight }).loss.data[0] / sft.loss - 1);
+    const norms = storedTensors(config, parameters.specs).map(({ name, parameters: parts }) => {
+      const norm = Math.hypot(...parts.map((part) => Math.hypot(...trainer.gradients.values[part].data)));
+      return Math.abs(norm / sft.grad_norms[name] - 1);
+    });
+    trainer.release();
+
+    const generator = createGenerator(config, parameters.values);
+    const answers = await generator.complete(greedy.prompt, { maxTokens: greedy.new_tokens[0].length, temperature: 0 });
+    const tokens = answers.flatMap(({ ids }, i) => ids.map((id, t) => id === greedy.new_tokens[i][t]));
+    return {
+      logProbabilities,
+      loss,
+      gradientNorms: Math.max(...norms),
+      padded: Math.max(...padded),
+      greedy: { equal: tokens.filter(Boolean).length, of: greedy.new_tokens.flat().length },
+    };
+  },
 };
+
+const difference = (got, wanted) => Math.max(...wanted.map((value, i) => Math.abs(got[i] - value)));
+
+function shapeOf(name) {
+  const { config, ...rest } = shapes[name];
+  return { config: readConfig(config, 'lm-shapes.json'), ...rest };
+}
+
+/** In the order of the lengths, `size` rows to a batch, each as long as its longest. */
+const paddedBatches = (lengths, size, example) =>
+  Array.from({ length: Math.ceil(lengths.length / size) }, (_, i) => {
+    const part = lengths.slice(i * size, (i + 1) * size);
+    return packedBatch(
+      part.map((length) => [example(length)]),
+      Math.max(...part),
+    );
+  });
+
+/** Rows as long as the longest of all; as many to a batch as make about as many tokens as the padded batches hold. */
+function packedBatches(lengths, size, example) {
+  const time = Math.max(...lengths);
+  const rows = packSequences(lengths, time).map((row) => row.map((i) => example(lengths[i])));
+  const perBatch = Math.max(1, Math.round((size * lengths.reduce((a, b) => a + b)) / lengths.length / time));
+  return Array.from({ length: Math.ceil(rows.length / perBatch) }, (_, i) =>
+    packedBatch(rows.slice(i * perBatch, (i + 1) * perBatch), time),
+  );
+}
 
 const weightFiles = (folder) =>
   readdirSync(folder)

@@ -132,7 +132,7 @@ export function packedAttention(config: DecoderConfig, { segments, positions, le
   const mask = unsqueeze(where(logicalAnd(seen, sameSequence), constant(graph, [0], []), -1e30), 1);
   const { heads, keyValueHeads } = config;
   const turn = rotation(graph, config, positions, length);
-  return (q, k, v) => attention(turn(q), turn(k), v, mask, { heads, keyValueHeads });
+  return (q, k, v) => attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true });
 }
 
 /** The rotation of queries and keys; none where positions are learned. */

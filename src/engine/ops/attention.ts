@@ -6,11 +6,12 @@ import { add, cast, mul, neg, sub } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalise.ts';
 import { sum } from './reduce.ts';
-import { reshape, transpose } from './shape.ts';
+import { concat, reshape, slice, split, transpose } from './shape.ts';
 
 /**
  * Rotary position embedding (Su et al. 2021): each head's two halves are rotated against one another by angles given
- * as tables. x [rows, time, heads · size], positions [rows, time] of int32 or int64, cos and sin [positions, size / 2].
+ * as tables. x [rows, time, heads · size], positions [rows, time] of int32 or int64, cos and sin [positions, size / 2]: of
+ * as many positions as there are times at least, for ONNX Runtime asks for that.
  */
 export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): Tensor {
   checkDtypes('rotary', 'float', x, cos, sin);
@@ -31,14 +32,19 @@ export interface AttentionOptions {
   keyValueHeads: number;
   /** Scores are multiplied by this: 1/√size where absent. */
   scale?: number;
+  /** The mask lets no token see a later one: then most scores of later ones are not computed. */
+  causal?: boolean;
 }
+
+/** Tokens whose scores are computed together where the mask is causal: few enough to save, enough for fast products. */
+const BLOCK = 128;
 
 /**
  * softmax(q·kᵀ·scale + mask)·v for each head. q [rows, time, heads · size]; k and v [rows, time, keyValueHeads · size],
  * each of whose heads serves heads / keyValueHeads queries; mask [rows or 1, 1, time, time], added to the scores.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options: AttentionOptions): Tensor {
-  const { heads, keyValueHeads } = options;
+  const { heads, keyValueHeads, causal = false } = options;
   checkDtypes('attention', 'float', q, k, v, mask);
   const [rows, time, width] = q.shape;
   const size = Number(width) / heads;
@@ -49,27 +55,38 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options
     );
   }
   const { scale = 1 / Math.sqrt(size) } = options;
-  const groupTime = multiplyDims(heads / keyValueHeads, time);
   const ofHeads = (x: Tensor, count: number) => transpose(reshape(x, [rows, time, count, size]), [0, 2, 1, 3]);
-  const merged = (x: Tensor, count: number) =>
-    reshape(transpose(reshape(x, [rows, count, time, size]), [0, 2, 1, 3]), [rows, time, count * size]);
-  // queries that share keys lie under one another: one product for the group
-  const grouped = (x: Tensor) => reshape(ofHeads(x, heads), [rows, keyValueHeads, groupTime, size]);
-  const square = (x: Tensor) => reshape(x, [rows, heads, time, time]);
-  const tall = (x: Tensor) => reshape(x, [rows, keyValueHeads, groupTime, time]);
+  const [qs, ks, vs] = [ofHeads(q, heads), ofHeads(k, keyValueHeads), ofHeads(v, keyValueHeads)];
+  const merged = (x: Tensor) => reshape(transpose(x, [0, 2, 1, 3]), [rows, time, heads * size]);
+  if (!causal || typeof time !== 'number' || time < 2 * BLOCK) return merged(mixedValues(qs, ks, vs, mask, scale));
+  const sizes = Array.from({ length: Math.ceil(time / BLOCK) }, (_, i) => Math.min(BLOCK, time - i * BLOCK));
+  const blocks = split(qs, sizes, 2).map((block, i) => {
+    const [start, end] = [i * BLOCK, i * BLOCK + sizes[i]];
+    const seen = (x: Tensor) => slice(x, 2, 0, end);
+    return mixedValues(block, seen(ks), seen(vs), slice(slice(mask, 2, start, end), 3, 0, end), scale);
+  });
+  return merged(concat(blocks, 2));
+}
 
-  const [qs, ks, vs] = [grouped(q), ofHeads(k, keyValueHeads), ofHeads(v, keyValueHeads)];
-  const p = softmax(add(square(matmul(qs, ks, { transposeB: true, scale })), mask));
-  const mixed = matmul(tall(p), vs);
-  return withGradient([q, k, v], merged(mixed, heads), (dy) => {
+/** q [rows, heads, time, size]; k and v [rows, keyValueHeads, past, size]; mask [rows or 1, 1, time, past]. */
+function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number): Tensor {
+  const [rows, heads, time] = q.shape;
+  const keyValueHeads = k.shape[1];
+  const group = multiplyDims(Number(heads) / Number(keyValueHeads), time);
+  // queries that share keys lie under one another: one product for the group
+  const grouped = (x: Tensor) => reshape(x, [rows, keyValueHeads, group, x.shape[3]]);
+  const apart = (x: Tensor) => reshape(x, [rows, heads, time, x.shape[3]]);
+  const p = softmax(add(apart(matmul(grouped(q), k, { transposeB: true, scale })), mask));
+  const mixed = matmul(grouped(p), v);
+  return withGradient([q, k, v], apart(mixed), (dy) => {
     const dMixed = grouped(dy);
-    const dv = matmul(tall(p), dMixed, { transposeA: true });
+    const dv = matmul(grouped(p), dMixed, { transposeA: true });
     // Σ p·dp over a row of scores is Σ o·do over the head's size, which is shorter (Dao et al. 2022)
     const along = reshape(sum(mul(mixed, dMixed), { axes: [-1] }), [rows, heads, time, 1]);
-    const dScores = tall(mul(p, sub(square(matmul(dMixed, vs, { transposeB: true })), along)));
-    const dq = matmul(dScores, ks, { scale });
-    const dk = matmul(dScores, qs, { transposeA: true, scale });
-    return [merged(dq, heads), merged(dk, keyValueHeads), merged(dv, keyValueHeads)];
+    const dScores = grouped(mul(p, sub(apart(matmul(dMixed, v, { transposeB: true })), along)));
+    const dq = matmul(dScores, k, { scale });
+    const dk = matmul(dScores, grouped(q), { transposeA: true, scale });
+    return [apart(dq), dk, dv];
   });
 }
 

@@ -158,7 +158,7 @@ export const silu = (x: Tensor): Tensor =>
     x,
     (dy, y) => {
       const s = sigmoid(x);
-      return mul(dy, add(mul(y, sub(1, s)), s));
+      return mul(dy, add(s, sub(y, mul(y, s)))); // σ(x)·(1 + x·(1 − σ(x)))
     },
     { alpha: { float: 1 } },
     'com.microsoft',

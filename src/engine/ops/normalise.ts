@@ -5,7 +5,7 @@ import { checkDtypes, constant, describe, emit, emitMany, type Tensor } from '..
 import { add, div, exp, mul, neg, pow, sub } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { countRatio, mean, sum } from './reduce.ts';
-import { expand, sumTo } from './shape.ts';
+import { expand, reshape, sumTo } from './shape.ts';
 
 function checkRows(op: string, x: Tensor) {
   checkDtypes(op, 'float', x);
@@ -101,11 +101,14 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
       vjp: ([dy, dInverse]) => {
         const dx = dInverse && inverseGradient(dInverse, x, inverse);
         if (!dy) return [dx];
-        const normal = mul(x, inverse);
-        const scaled = mul(dy, weight);
-        const along = mean(mul(scaled, normal), { axes: [-1], keepDims: true });
-        const throughOutput = mul(sub(scaled, mul(normal, along)), inverse);
-        return [addIfAny(throughOutput, dx), sumTo(mul(dy, normal), weight.shape)];
+        // dx = (dy∘w)/r − x·Σ(dy∘w∘x)/(n·r³), dw = Σ dy∘x/r: both sums are products with dy∘x, in one pass each
+        const width = x.shape.at(-1)!;
+        const product = reshape(mul(dy, x), [-1, width]);
+        const along = reshape(matmul(product, reshape(weight, [width, 1])), inverse.shape);
+        const factor = mul(along, div(pow(inverse, 3), countRatio(x, inverse)));
+        const throughOutput = sub(mul(mul(dy, weight), inverse), mul(x, factor));
+        const dWeight = matmul(reshape(inverse, [1, -1]), product);
+        return [addIfAny(throughOutput, dx), reshape(dWeight, weight.shape)];
       },
     },
   );
