@@ -1,0 +1,191 @@
+/**
+ * Supervised fine-tuning: a language model goes on learning, by maximum likelihood, from texts that show what it should
+ * write (Ouyang et al. 2022, InstructGPT, §3.5). The loss, over the learnt tokens of a batch, is in likelihood.ts:
+ *
+ *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)
+ *
+ * Where it departs from the paper: completions only, or what the assistant wrote, are learnt (the paper learns whole texts);
+ * examples are packed into rows so that nothing is computed for padding, and do not see one another; the learning
+ * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/sft.md has the settings and results.
+ *
+ * Run it: heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
+ */
+import { basename } from 'node:path';
+import { z } from 'zod';
+import { type BadRow, readDataset, tellBadRow } from '../data/index.ts';
+import { HeedError } from '../error.ts';
+import { type PullOptions, resolveDataset } from '../lm/hub.ts';
+import { embeddedModel, loadModel, type Model } from '../lm/model.ts';
+import type { Tokenizer } from '../lm/tokenizer.ts';
+import { losses } from './encode.ts';
+import { type Examples, fingerprint, type Gathered, gatherExamples, holdOut, subset } from './examples.ts';
+import { createLanguageLearner, type LanguageLearner, type LanguageStep, type SamplePrompt } from './learner.ts';
+import { datasetRows } from './rows.ts';
+import { stepsOf } from './train.ts';
+import { languageTrainingSchema } from './training-options.ts';
+import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';
+
+export const sftSchema = languageTrainingSchema.extend({
+  model: z.string().default(embeddedModel).describe('folder of a model, or its name on the Hub'),
+  data: z.string().optional().describe('file, folder, pattern or name on the Hub of what to learn from'),
+  world: z
+    .enum(worlds)
+    .default('reviews')
+    .describe('without --data: the embedded world whose demonstrations are learnt'),
+  demonstrations: z.number().int().min(2).default(2000).describe('without --data: how many'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
+  loss: z
+    .enum(losses)
+    .optional()
+    .describe("tokens that are learnt (default: completions, the assistant's, all of a text)"),
+  epochs: z.number().positive().default(3).describe('times every example is seen'),
+  steps: z.number().int().min(1).optional().describe('optimiser steps, in place of epochs'),
+  length: z.number().int().min(2).optional().describe('tokens of a row (default: the longest example, at most 1024)'),
+  truncate: z.enum(['cut', 'drop', 'error']).default('cut').describe('what becomes of an example longer than a row'),
+  packing: z.boolean().default(true).describe('several examples to a row; else each is padded'),
+  evaluation: z
+    .object({
+      data: z.string().optional().describe('held-out data (default: a share of what is learnt from)'),
+      share: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.05)
+        .describe('held out without --evaluation.data, at most 1000 examples'),
+    })
+    .prefault({}),
+});
+export type SftOptions = z.output<typeof sftSchema>;
+export type SftInput = z.input<typeof sftSchema>;
+export type SftLearner = LanguageLearner<SftOptions>;
+
+export interface SftParts {
+  /** The model, in place of loading `model`; it is trained in place and released with the learner. */
+  model?: Model;
+  /** How models and data are got from the Hub. */
+  pull?: PullOptions;
+  /** Told what a person should know of the data: rows left out, examples cut. */
+  tell?: (text: string) => void;
+}
+
+const LONGEST = 1024;
+const MOST_HELD_OUT = 1000;
+
+/**
+ * A learner that fine-tunes. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the model or
+ * the data cannot be used.
+ */
+export function createSft(given: SftInput, parts: SftParts = {}): Promise<SftLearner> {
+  return create(sftSchema.parse(given), parts);
+}
+
+async function create(options: SftOptions, parts: SftParts): Promise<SftLearner> {
+  const model = parts.model ?? (await loadModel(options.model, parts.pull));
+  try {
+    const { train, heldOut, length } = await readData(options, model, parts);
+    const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
+    const part = Math.min(options.rows, perEpoch);
+    const ofWorld = options.data === undefined;
+    return createLanguageLearner({
+      model,
+      options,
+      name: `${basename(options.model)}-sft`,
+      rows,
+      part,
+      length,
+      packing: options.packing,
+      steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
+      heldOut,
+      prompts: ofWorld
+        ? reviewSamplePrompts(model.tokenizer)
+        : samplePrompts(heldOut ?? train, options.samples.count, model.tokenizer),
+      measure: ofWorld ? measureResponses : undefined,
+      fingerprint: fingerprint(train),
+    });
+  } catch (error) {
+    model.parameters.release();
+    throw error;
+  }
+}
+
+/** Fine-tunes, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* sft(
+  given: SftInput,
+  parts: SftParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<LanguageStep, void, undefined> {
+  yield* stepsOf(await createSft(given, parts), parts.signal);
+}
+
+interface Data {
+  train: Examples;
+  heldOut: Examples | undefined;
+  /** Tokens of a row. */
+  length: number;
+}
+
+async function readData(options: SftOptions, { config, tokenizer }: Model, parts: SftParts): Promise<Data> {
+  const { evaluation, loss, truncate, seed } = options;
+  const most = options.length ?? Math.min(LONGEST, config.maxPositions);
+  if (most > config.maxPositions && config.positions.kind === 'learned') {
+    throw new HeedError(`A row of ${most} tokens is longer than the ${config.maxPositions} positions of the model.`, {
+      hint: `Give --length ${config.maxPositions} or less.`,
+    });
+  }
+  const gather = async (data: string): Promise<Examples> => {
+    const bad: BadRow[] = [];
+    const rows = readDataset(await resolveDataset(data, parts.pull), {
+      onBadRow: options.onBadRow,
+      accept: ['language-modelling', 'prompt-completion'],
+      tell: (row) => bad.push(row),
+    });
+    const found = await gatherExamples(rows, tokenizer, data, { length: most, loss, truncate });
+    tellOf(found, bad, data, most, options, parts.tell);
+    return found.examples;
+  };
+  const demonstrations = () =>
+    gatherExamples(reviewDemonstrations(options.demonstrations, seed), tokenizer, options.world, {
+      length: most,
+      loss,
+      truncate,
+    });
+  const all = options.data === undefined ? (await demonstrations()).examples : await gather(options.data);
+  // not spread into Math.max: there may be more lengths than a call takes arguments
+  const longest = all.lengths.reduce((a, b) => Math.max(a, b), 0);
+  const length = options.length ?? longest;
+  if (evaluation.data !== undefined) return { train: all, heldOut: await gather(evaluation.data), length };
+  const share = Math.min(evaluation.share, MOST_HELD_OUT / all.lengths.length);
+  const { kept, held } = holdOut(all.lengths.length, share, seed);
+  return { train: subset(all, kept), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
+}
+
+function tellOf(
+  { long, empty }: Gathered,
+  bad: readonly BadRow[],
+  data: string,
+  most: number,
+  { truncate }: SftOptions,
+  tell: SftParts['tell'] = () => {},
+): void {
+  if (bad.length > 0) tell(`${rowsOf(bad.length, data)} left out as wrong, the first: ${tellBadRow(bad[0])}`);
+  if (long > 0) {
+    tell(`${rowsOf(long, data)} longer than ${most} tokens and ${truncate === 'cut' ? 'cut there' : 'left out'}`);
+  }
+  if (empty > 0) tell(`${rowsOf(empty, data)} left out: not a token of theirs would be learnt`);
+}
+
+const rowsOf = (n: number, data: string) =>
+  `${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} of "${data}" were`;
+
+/** Of a text all of which is learnt, the start is given: a quarter, but no more than so many tokens. */
+const LONGEST_START = 16;
+
+/** What of some examples is read before the first token that is learnt, and what follows. */
+function samplePrompts(examples: Examples, count: number, tokenizer: Tokenizer): SamplePrompt[] {
+  return Array.from({ length: Math.min(count, examples.lengths.length) }, (_, i) => {
+    const { ids, learn } = examples.at(i);
+    const all = Array.from(ids);
+    const first = Array.from(learn ?? []).indexOf(1);
+    const start = first > 1 ? first : Math.max(1, Math.min(LONGEST_START, Math.ceil(all.length / 4)));
+    return { ids: all.slice(0, start), reference: tokenizer.decode(all.slice(start)) };
+  });
+}

@@ -1,0 +1,112 @@
+/** A language model as a whole: what computes, what makes tokens of text, and what ends an answer. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { HeedError } from '../error.ts';
+import { writeFileAtomic } from '../files.ts';
+import { createParameters, type DecoderConfig, decoderParameters } from '../nn/index.ts';
+import { random } from '../random.ts';
+import { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { type PullOptions, resolveModel } from './hub.ts';
+import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
+import { writeConfig } from './write-config.ts';
+
+export interface Model extends Checkpoint {
+  tokenizer: Tokenizer;
+  /** Tokens that end an answer: of generation_config.json, else of config.json, else the tokenizer's EOS. */
+  ends: readonly number[];
+  /** generation_config.json as it was read. */
+  generation: Readonly<Record<string, unknown>> | undefined;
+  /** Where it was loaded from; undefined of one made here. */
+  folder: string | undefined;
+}
+
+/** The name of the tiny model that comes with heed: it writes reviews of places. */
+export const embeddedModel = 'reviews-base';
+
+const GENERATION = 'generation_config.json';
+
+/**
+ * Loads a model with its tokenizer from a folder, from the Hub (`OWNER/NAME[@REVISION]`), or the embedded one by its name.
+ *
+ * @throws HeedError naming what is missing, damaged or does not fit together.
+ */
+export async function loadModel(nameOrFolder: string, options: PullOptions = {}): Promise<Model> {
+  const embedded = nameOrFolder === embeddedModel && !existsSync(nameOrFolder);
+  const folder = embedded
+    ? fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url))
+    : await resolveModel(nameOrFolder, options);
+  const tokenizer = loadTokenizer(folder); // before the weights: it is quick to say what is wrong with it
+  const checkpoint = loadCheckpoint(folder);
+  try {
+    checkTokenizer(tokenizer, checkpoint.config, folder);
+    const generation = readGeneration(folder);
+    return { ...checkpoint, tokenizer, ends: endsOf(generation, checkpoint.raw, tokenizer), generation, folder };
+  } catch (error) {
+    checkpoint.parameters.release();
+    throw error;
+  }
+}
+
+/**
+ * A new model with initial weights drawn from a seed. Throws a HeedError where the tokenizer has more tokens than it, or
+ * no family of Transformers has such a decoder.
+ */
+export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: number): Model {
+  checkTokenizer(tokenizer, config, 'the new model');
+  const { bos, eos, pad } = tokenizer;
+  const special = { bos_token_id: bos ?? null, eos_token_id: eos ?? null, pad_token_id: pad ?? null };
+  const raw = writeConfig(config, special);
+  return {
+    config,
+    raw,
+    parameters: createParameters(decoderParameters(config), random(seed, 'parameters')),
+    architecture: (raw.architectures as string[])[0],
+    tokenizer,
+    ends: eos === undefined ? [] : [eos],
+    generation: special,
+    folder: undefined,
+  };
+}
+
+/** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. */
+export function saveModel(folder: string, model: Model, options?: SaveOptions): void {
+  // config.json is written last: a folder that has one is whole
+  saveTokenizer(folder, model.tokenizer);
+  if (model.generation) {
+    writeFileAtomic(join(folder, GENERATION), `${JSON.stringify(model.generation, null, 2)}\n`);
+  }
+  saveCheckpoint(folder, model, options);
+}
+
+function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, where: string): void {
+  if (vocabularySize <= config.vocabularySize) return;
+  throw new HeedError(
+    `The tokenizer of "${where}" has ${vocabularySize} tokens, but the model knows ${config.vocabularySize}.`,
+    { hint: 'Do they belong together? Take tokenizer.json from where the model comes from.' },
+  );
+}
+
+const idsSchema = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]);
+
+function endsOf(
+  generation: Readonly<Record<string, unknown>> | undefined,
+  raw: Readonly<Record<string, unknown>>,
+  { eos }: Tokenizer,
+): number[] {
+  const given = [generation?.eos_token_id, raw.eos_token_id].map((ids) => idsSchema.safeParse(ids).data);
+  const ids = [given.find((found) => found !== undefined) ?? eos ?? []].flat();
+  // a chat model's tokenizer may name another end than its config does: either ends an answer
+  return eos === undefined || ids.includes(eos) ? ids : [...ids, eos];
+}
+
+function readGeneration(folder: string): Record<string, unknown> | undefined {
+  const path = join(folder, GENERATION);
+  if (!existsSync(path)) return undefined;
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (cause) {
+    throw new HeedError(`"${path}" is not a JSON object.`, { hint: 'Fetch the model again.', cause });
+  }
+}
