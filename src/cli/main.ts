@@ -2,12 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
+import { addChat } from './chat.ts';
 import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
 import { addExport } from './export.ts';
+import { addGenerate } from './generate.ts';
+import { addLogprobs } from './logprobs.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
 import { addRl } from './rl.ts';
+import { addSft } from './sft.ts';
 import { addTrain } from './train.ts';
 import { UsageError } from './usage.ts';
 
@@ -32,6 +36,50 @@ Examples:
 Examples:
   heed rl --env CartPole-v1
   heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum`,
+  ],
+  [
+    'generate',
+    'answer prompts with a language model',
+    addGenerate,
+    `One answer is written as it comes; several when all are done.
+
+Examples:
+  heed generate --model models/tiny --prompt "Once upon a time" --max-tokens 60 --temperature 0.8
+  heed generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Why is the sky blue?"
+  heed generate --model models/tiny --data prompts.jsonl --topP 0.9 --seed 1 --json`,
+  ],
+  [
+    'chat',
+    'talk with a language model',
+    addChat,
+    `/help in the conversation says what there is besides talking.
+
+Examples:
+  heed chat --model HuggingFaceTB/SmolLM2-135M-Instruct
+  heed chat --model models/tiny --system "You are a pirate." --temperature 0.9`,
+  ],
+  [
+    'logprobs',
+    'what a language model thinks of a text, token by token',
+    addLogprobs,
+    `The log-probability of a token is given for those before it, so the first has none: with --json, logprobs[i] is that of
+ids[i + 1], and logits[i] are those behind ids[i].
+
+Examples:
+  heed logprobs --model models/tiny --text "Once upon a time"
+  heed logprobs --model models/tiny --ids 1,403,407 --logits --json`,
+  ],
+  [
+    'sft',
+    'fine-tune a language model on texts, conversations, or prompts with completions',
+    addSft,
+    `Without --model and --data, the tiny model that comes with heed learns to answer from demonstrations of its own world.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
+
+Examples:
+  heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
+  heed sft --model models/tiny --data chats.parquet --evaluation.data held-out.jsonl --epochs 2 --out runs/chat
+  heed sft --resume runs/20260102-030405-tiny-sft`,
   ],
   [
     'pull',

@@ -19,8 +19,8 @@ import {
   type DecoderConfig,
 } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
+import { type AnswerText, decodeAnswer, streamAnswer } from './answer-text.ts';
 import { chooseToken, samplingSchema } from './sampling.ts';
-import { type AnswerText, answerText } from './stop-strings.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export const generateSchema = samplingSchema.extend({
@@ -52,7 +52,7 @@ export interface Completion {
   /** log p of each under what it was drawn from; 0 where the likeliest is taken. */
   processedLogprobs: number[];
   finish: 'eos' | 'stop' | 'length';
-  /** Without special tokens, and up to the stop string. Undefined without a tokenizer. */
+  /** What follows the prompt's text, without special tokens, up to the stop string. Undefined without a tokenizer. */
   text: string | undefined;
 }
 
@@ -155,7 +155,7 @@ async function* generate(
       length: prompt.length,
       prompt: prompt.length,
       draws: random(settings.seed, 'sample', index),
-      answer: tokenizer && (stream || stop.length > 0) ? answerText(tokenizer, stop) : undefined,
+      answer: tokenizer && (stream || stop.length > 0) ? streamAnswer(tokenizer, Array.from(prompt), stop) : undefined,
       completion: { index, ids: [], logprobs: [], processedLogprobs: [], finish: 'length', text: undefined },
       ended: false,
     };
@@ -181,8 +181,9 @@ async function* generate(
       sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
       if (sequence.ended) {
         if (sequence.answer) text += sequence.answer.end();
+        const said = isEnd ? completion.ids.slice(0, -1) : completion.ids;
         completion.text =
-          sequence.answer?.text ?? tokenizer?.decode(isEnd ? completion.ids.slice(0, -1) : completion.ids);
+          sequence.answer?.text ?? (tokenizer && decodeAnswer(tokenizer, Array.from(tokens.subarray(0, prompt)), said));
       }
       return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
     });

@@ -1,4 +1,7 @@
-/** An answer's text as its tokens come, up to the first of some strings. */
+/**
+ * The text of answers. What stands before a token decides how it is written (SentencePiece drops a space at the beginning), so
+ * that an answer is decoded behind the end of its prompt: prompt and answer together are the text of both.
+ */
 import type { Tokenizer } from './tokenizer.ts';
 
 export interface AnswerText {
@@ -12,8 +15,16 @@ export interface AnswerText {
   readonly text: string;
 }
 
-export function answerText(tokenizer: Pick<Tokenizer, 'decodeStream'>, stops: readonly string[] = []): AnswerText {
+const BEFORE = 8; // tokens of the prompt: enough for a character of several bytes
+
+/** An answer's text as its tokens come, up to the first of the stop strings. */
+export function streamAnswer(
+  tokenizer: Pick<Tokenizer, 'decodeStream'>,
+  prompt: readonly number[],
+  stops: readonly string[] = [],
+): AnswerText {
   const stream = tokenizer.decodeStream();
+  for (const id of prompt.slice(-BEFORE)) stream.push(id);
   let text = '';
   let waiting = '';
   let stopped = false;
@@ -54,4 +65,16 @@ function begun(text: string, stop: string): number {
     if (text.endsWith(stop.slice(0, length))) return length;
   }
   return 0;
+}
+
+/** An answer's text as a whole. */
+export function decodeAnswer(
+  tokenizer: Pick<Tokenizer, 'decode'>,
+  prompt: readonly number[],
+  answer: readonly number[],
+): string {
+  const before = prompt.slice(-BEFORE);
+  const text = tokenizer.decode(before).replace(/\ufffd$/, ''); // a character that the answer may complete
+  const both = tokenizer.decode([...before, ...answer]);
+  return both.startsWith(text) ? both.slice(text.length) : tokenizer.decode(answer);
 }

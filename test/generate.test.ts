@@ -1,0 +1,166 @@
+/** Commands that use a language model, on tiny ones and on a real one. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { heedPath, ownFolder } from './support/heed.ts';
+
+const folder = ownFolder();
+const root = fileURLToPath(new URL('..', import.meta.url));
+const tiny = join(root, 'test', 'fixtures', 'models', 'tiny-llama');
+const stories = resolve(root, '..', 'shared', 'models', 'stories260k');
+
+function heed(args: readonly string[], input = '') {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [heedPath(), ...args], {
+    cwd: folder.path,
+    input,
+    encoding: 'utf8',
+    env: { ...process.env, HEED_THREADS: '1' },
+  });
+  return { code: status, stdout, stderr };
+}
+
+const json = (...args: string[]) => {
+  const { code, stdout, stderr } = heed([...args, '--json']);
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+};
+
+describe('heed generate', () => {
+  it('answers prompts, the same by the same seed, each as if it were alone', () => {
+    const few = ['--model', tiny, '--max-tokens', '6', '--seed', '3'];
+    const both = json('generate', ...few, '--prompt', 'one', '--prompt', 'another one');
+    expect(Object.keys(both)).toEqual(['completions']);
+    expect(both.completions).toHaveLength(2);
+    for (const { ids, logprobs, finish, text } of both.completions) {
+      expect(ids.length).toBe(logprobs.length);
+      expect(finish).toBe(ids.length === 6 ? 'length' : 'eos');
+      expect(typeof text).toBe('string');
+    }
+    const alone = json('generate', ...few, '--prompt', 'one');
+    expect(alone.completions[0].ids).toEqual(both.completions[0].ids);
+    const otherwise = json('generate', ...few, '--prompt', 'one', '--seed', '4');
+    expect(otherwise.completions[0].ids).not.toEqual(alone.completions[0].ids);
+  });
+
+  it('answers the prompts of a dataset, of text and of messages, and streams a single one', () => {
+    const data = join(folder.path, 'prompts.jsonl');
+    const chat = [{ role: 'user', content: 'hello' }];
+    writeFileSync(data, `${JSON.stringify({ prompt: chat })}\n`.repeat(2));
+    const asData = json('generate', '--model', tiny, '--data', data, '--temperature', '0', '--maxTokens', '5');
+    expect(asData.completions.map(({ prompt }: { prompt: unknown }) => prompt)).toEqual([chat, chat]);
+    const args = ['--model', tiny, '--prompt', 'hello', '--chat', '--temperature', '0', '--maxTokens', '5'];
+    const asFlag = json('generate', ...args);
+    expect(asFlag.completions[0]).toEqual(asData.completions[0]);
+    const { stdout } = heed(['generate', ...args]);
+    expect(stdout).toBe(`${asFlag.completions[0].text}\n`);
+  });
+
+  it.each<[string, string[], ...string[]]>([
+    ['nothing to answer', [], '--prompt or --data'],
+    ['a system message without a chat', ['--prompt', 'x', '--system', 'y'], '--chat'],
+    ['an impossible temperature', ['--prompt', 'x', '--temperature', '-1'], '--temperature', '>=0', 'got -1'],
+    ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--maxTokens', '>=1', 'got 0'],
+  ])('refuses %s', (_name, args, ...expected) => {
+    const { code, stdout, stderr } = heed(['generate', '--model', tiny, ...args]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    for (const text of expected) expect(stderr).toContain(text);
+  });
+});
+
+describe('heed logprobs', () => {
+  it('gives ids, log-probabilities and logits', () => {
+    const { ids, logprobs, logits } = json('logprobs', '--model', tiny, '--ids', '5,6,7', '--logits');
+    expect([ids, logprobs.length, logits.length, logits[0].length]).toEqual([[5, 6, 7], 2, 3, 512]);
+    const sum = logits[0].reduce((total: number, logit: number) => total + Math.exp(logit), 0);
+    expect(logprobs[0]).toBeCloseTo(logits[0][6] - Math.log(sum), 5);
+    expect(Object.keys(json('logprobs', '--model', tiny, '--text', 'a text'))).toEqual(['ids', 'logprobs']);
+  });
+
+  it('shows a table, and refuses what is no list of tokens', () => {
+    const { stdout } = heed(['logprobs', '--model', tiny, '--ids', '5,6,7']);
+    expect(stdout).toMatch(/^ ?id +token +log p +p +rank +likeliest\n/);
+    expect(stdout).toMatch(/^sum -\d+\.\d+, mean -\d+\.\d+, perplexity \d+/m);
+    expect(heed(['logprobs', '--model', tiny, '--ids', '5,x'])).toMatchObject({ code: 2, stdout: '' });
+    expect(heed(['logprobs', '--model', tiny])).toMatchObject({ code: 2, stdout: '' });
+    expect(heed(['logprobs', '--model', tiny, '--ids', '512'])).toMatchObject({ code: 1, stdout: '' });
+  });
+});
+
+describe('heed chat', () => {
+  const talk = (lines: string[], ...args: string[]) =>
+    heed(['chat', '--model', tiny, '--max-tokens', '4', ...args], lines.map((line) => `${line}\n`).join(''));
+
+  it('remembers, forgets, is told who it is, and saves', () => {
+    const lines = [
+      'hello',
+      '/reset',
+      '/system be brief',
+      'hi',
+      'again',
+      '/save talk.jsonl',
+      '/nonsense',
+      '/quit',
+      'late',
+    ];
+    const { code, stdout, stderr } = talk(lines, '--json');
+    expect(code).toBe(0);
+    const { messages } = JSON.parse(stdout);
+    expect(messages.map(({ role }: { role: string }) => role)).toEqual([
+      'system',
+      'user',
+      'assistant',
+      'user',
+      'assistant',
+    ]);
+    expect(messages[0].content).toBe('be brief');
+    expect(JSON.parse(readFileSync(join(folder.path, 'talk.jsonl'), 'utf8'))).toEqual({ messages });
+    expect(stderr).toContain('There is no /nonsense');
+  });
+
+  it('leaves out the oldest turns where the model cannot read them all', () => {
+    const long = 'very '.repeat(60);
+    const { code, stdout } = talk([long, long, long, '/quit'], '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).messages).toHaveLength(6);
+  });
+
+  it('goes on after what it cannot do', () => {
+    const { code, stderr } = talk(['word '.repeat(2000), '/save', 'hello']);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/tokens, and there is room for \d+/);
+    expect(stderr).toContain('/save: expected a file');
+  });
+});
+
+describe.skipIf(!existsSync(stories))('stories260k', () => {
+  const { prompts } = JSON.parse(existsSync(stories) ? readFileSync(join(stories, 'expected.json'), 'utf8') : '{}');
+
+  it('writes the text that Transformers writes', () => {
+    const texts: string[] = prompts.map(({ text }: { text: string }) => text);
+    const asked = texts.flatMap((text) => ['--prompt', text]);
+    const { completions } = json('generate', '--model', stories, ...asked, '--temperature', '0', '--max-tokens', '64');
+    prompts.forEach((expected: Record<string, number[] | string>, i: number) => {
+      expect([...expected.input_ids, ...completions[i].ids]).toEqual(expected.greedy_ids);
+      expect(completions[i].prompt + completions[i].text).toBe(expected.greedy_text);
+    });
+  });
+
+  it('thinks of a text what it thinks in Transformers', () => {
+    for (const { text, input_ids, token_logprobs } of prompts.slice(0, 1)) {
+      const { ids, logprobs } = json('logprobs', '--model', stories, '--text', text);
+      expect(ids).toEqual(input_ids);
+      expect(logprobs).toHaveLength(token_logprobs.length);
+      token_logprobs.forEach((expected: number, i: number) => {
+        expect(Math.abs(logprobs[i] - expected)).toBeLessThan(1e-4);
+      });
+    }
+  });
+
+  it('has no chat template, and says so', () => {
+    const { code, stderr } = heed(['chat', '--model', stories]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('no chat template');
+  });
+});
