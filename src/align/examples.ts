@@ -41,18 +41,29 @@ export function createExamples(): ExampleList {
   };
 }
 
+/** Examples at hand as a list. */
+export function listOf(examples: Iterable<Example>): Examples {
+  const list = createExamples();
+  for (const example of examples) list.add(example);
+  return list;
+}
+
 function grown<T extends Int32Array | Uint8Array>(array: T, atLeast: number): T {
   const larger = new (array.constructor as new (length: number) => T)(Math.max(atLeast, 2 * array.length));
   larger.set(array);
   return larger;
 }
 
+/** Its end is cut off, it becomes several examples, it is left out, or the reading stops. */
+export const truncations = ['cut', 'split', 'drop', 'error'] as const;
+export type Truncate = (typeof truncations)[number];
+
 export interface GatherOptions {
   /** The most tokens of an example. */
   length: number;
   loss?: Loss;
-  /** What becomes of an example that is longer: its end is cut off, it is left out, or the reading stops. */
-  truncate: 'cut' | 'drop' | 'error';
+  /** What becomes of an example that is longer. */
+  truncate: Truncate;
 }
 
 export interface Gathered {
@@ -87,18 +98,18 @@ export async function gatherExamples(
       if (!(cause instanceof HeedError)) throw cause;
       throw new HeedError(`${where}: ${cause.message}`, { hint: cause.hint, cause });
     }
-    if (example.ids.length > length) {
-      long++;
-      if (truncate === 'error') {
-        throw new HeedError(`${where} has ${example.ids.length} tokens, a row takes ${length}.`, {
-          hint: 'Make rows longer (--length), or have long examples cut or left out (--truncate cut, --truncate drop).',
-        });
-      }
-      if (truncate === 'drop') continue;
-      example = cut(example, length);
+    const tooLong = example.ids.length > length;
+    if (tooLong) long++;
+    if (tooLong && truncate === 'error') {
+      throw new HeedError(`${where} has ${example.ids.length} tokens, a row takes ${length}.`, {
+        hint: 'Make rows longer (--length), or have long examples cut, split or left out (--truncate).',
+      });
     }
-    if (learntTokens(example) === 0) empty++;
-    else examples.add(example);
+    if (tooLong && truncate === 'drop') continue;
+    const pieces = piecesOf(example, length).slice(0, truncate === 'split' ? undefined : 1);
+    const told = pieces.filter((piece) => learntTokens(piece) > 0);
+    if (told.length === 0) empty++;
+    for (const piece of told) examples.add(piece);
   }
   if (examples.lengths.length > 0) return { examples, long, empty };
   if (count === 0) {
@@ -110,10 +121,14 @@ export async function gatherExamples(
   });
 }
 
-const cut = ({ ids, learn }: Example, length: number): Example => ({
-  ids: Array.prototype.slice.call(ids, 0, length),
-  learn: learn && Array.prototype.slice.call(learn, 0, length),
-});
+/** An example in pieces of at most so many tokens. */
+function piecesOf({ ids, learn }: Example, length: number): Example[] {
+  const part = (array: ArrayLike<number>, from: number) => Array.prototype.slice.call(array, from, from + length);
+  return Array.from({ length: Math.ceil(ids.length / length) }, (_, i) => ({
+    ids: part(ids, i * length),
+    learn: learn && part(learn, i * length),
+  }));
+}
 
 /** Tokens of an example that are learnt: never its first, which nothing comes before. */
 export function learntTokens({ ids, learn }: Example): number {

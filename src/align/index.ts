@@ -9,6 +9,14 @@ export {
   type SamplePrompt,
 } from './learner.ts';
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './likelihood.ts';
+export {
+  createPretrain,
+  type PretrainInput,
+  type PretrainLearner,
+  type PretrainOptions,
+  pretrain,
+  pretrainSchema,
+} from './pretrain.ts';
 export { languageReport } from './report.ts';
 export { createRows, datasetRows, packExamples, type Rows } from './rows.ts';
 export { createSft, type SftInput, type SftLearner, type SftOptions, type SftParts, sft, sftSchema } from './sft.ts';

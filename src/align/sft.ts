@@ -16,11 +16,20 @@ import { type BadRow, readDataset, tellBadRow } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import { embeddedModel, loadModel, type Model } from '../lm/model.ts';
-import type { Tokenizer } from '../lm/tokenizer.ts';
 import { losses } from './encode.ts';
-import { type Examples, fingerprint, type Gathered, gatherExamples, holdOut, subset } from './examples.ts';
-import { createLanguageLearner, type LanguageLearner, type LanguageStep, type SamplePrompt } from './learner.ts';
+import {
+  type Examples,
+  fingerprint,
+  type Gathered,
+  gatherExamples,
+  holdOut,
+  subset,
+  type Truncate,
+  truncations,
+} from './examples.ts';
+import { createLanguageLearner, type LanguageLearner, type LanguageStep } from './learner.ts';
 import { datasetRows } from './rows.ts';
+import { samplePrompts } from './sample-prompts.ts';
 import { stepsOf } from './train.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';
@@ -41,7 +50,7 @@ export const sftSchema = languageTrainingSchema.extend({
   epochs: z.number().positive().default(3).describe('times every example is seen'),
   steps: z.number().int().min(1).optional().describe('optimiser steps, in place of epochs'),
   length: z.number().int().min(2).optional().describe('tokens of a row (default: the longest example, at most 1024)'),
-  truncate: z.enum(['cut', 'drop', 'error']).default('cut').describe('what becomes of an example longer than a row'),
+  truncate: z.enum(truncations).default('cut').describe('what becomes of an example longer than a row'),
   packing: z.boolean().default(true).describe('several examples to a row; else each is padded'),
   evaluation: z
     .object({
@@ -168,24 +177,12 @@ function tellOf(
 ): void {
   if (bad.length > 0) tell(`${rowsOf(bad.length, data)} left out as wrong, the first: ${tellBadRow(bad[0])}`);
   if (long > 0) {
-    tell(`${rowsOf(long, data)} longer than ${most} tokens and ${truncate === 'cut' ? 'cut there' : 'left out'}`);
+    tell(`${rowsOf(long, data)} longer than ${most} tokens and ${became[truncate]}`);
   }
   if (empty > 0) tell(`${rowsOf(empty, data)} left out: not a token of theirs would be learnt`);
 }
 
+const became: Record<Truncate, string> = { cut: 'cut there', split: 'split', drop: 'left out', error: 'refused' };
+
 const rowsOf = (n: number, data: string) =>
   `${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} of "${data}" were`;
-
-/** Of a text all of which is learnt, the start is given: a quarter, but no more than so many tokens. */
-const LONGEST_START = 16;
-
-/** What of some examples is read before the first token that is learnt, and what follows. */
-function samplePrompts(examples: Examples, count: number, tokenizer: Tokenizer): SamplePrompt[] {
-  return Array.from({ length: Math.min(count, examples.lengths.length) }, (_, i) => {
-    const { ids, learn } = examples.at(i);
-    const all = Array.from(ids);
-    const first = Array.from(learn ?? []).indexOf(1);
-    const start = first > 1 ? first : Math.max(1, Math.min(LONGEST_START, Math.ceil(all.length / 4)));
-    return { ids: all.slice(0, start), reference: tokenizer.decode(all.slice(start)) };
-  });
-}

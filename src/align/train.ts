@@ -19,6 +19,8 @@ export interface LanguageResult {
   tokensPerSecond: number;
   /** Wall time of the training, that of earlier processes of the run included. */
   seconds: number;
+  /** What else is told of the last model: of the embedded world, how good and how well formed its texts are. */
+  measures?: Record<string, number>;
 }
 
 /** A row of samples.jsonl. */
@@ -41,7 +43,11 @@ export async function trainLanguageModel<O extends LanguageTrainingOptions>(
   parts: TrainParts<LanguageStep>,
 ): Promise<LanguageResult | undefined> {
   const { run } = parts;
-  const last = join(run.folder, 'model');
+  const save = (name: string): string => {
+    const folder = join(run.folder, name);
+    saveModel(folder, learner.model, { dtype: learner.options.dtype });
+    return folder;
+  };
   const record = (step: number, evaluation: LanguageEvaluation): Record<string, number> => {
     for (const [index, sample] of evaluation.samples.entries()) {
       run.sample({ kind: 'answer', step, index, ...sample } satisfies SampleRow);
@@ -53,7 +59,7 @@ export async function trainLanguageModel<O extends LanguageTrainingOptions>(
     ...parts,
     before: async () => record(0, await learner.evaluate()),
     record({ step, evaluation, loss, gradientNorm, learningRate, tokens }) {
-      if (evaluation?.best && learner.options.keepBest) saveModel(join(run.folder, 'best'), learner.model);
+      if (evaluation?.best && learner.options.keepBest) save('best');
       return {
         'loss/train': loss,
         'gradient/norm': gradientNorm,
@@ -63,20 +69,20 @@ export async function trainLanguageModel<O extends LanguageTrainingOptions>(
       };
     },
     result({ evaluation, recentLoss, tokensPerSecond }, seconds): LanguageResult {
-      saveModel(last, learner.model);
-      const { loss = Number.NaN, perplexity = Number.NaN } = evaluation!;
+      const { loss = Number.NaN, perplexity = Number.NaN, measures } = evaluation!;
       return {
         run: run.folder,
-        model: last,
+        model: save('model'),
         loss: { train: recentLoss, eval: loss },
         perplexity,
         tokensPerSecond,
         seconds,
+        ...(Object.keys(measures).length > 0 && { measures }),
       };
     },
   });
-  if (!result) saveModel(last, learner.model);
-  return result && { ...result, model: last };
+  if (!result) save('model');
+  return result && { ...result, model: join(run.folder, 'model') };
 }
 
 /** The steps of a learner until it is done or the signal aborts; releases it. */

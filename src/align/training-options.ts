@@ -1,5 +1,6 @@
 /** Settings that every training of a language model has. */
 import { z } from 'zod';
+import { FLOAT_DTYPES } from '../lm/floats.ts';
 import { scheduleNames } from '../nn/index.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -30,6 +31,7 @@ export const languageTrainingSchema = z.object({
   patience: whole(0).default(0).describe('stop after so many evaluations without a lower loss; 0 never does'),
   keepBest: z.boolean().default(true).describe('keep the model of the lowest held-out loss in best/ too'),
   checkpointLayers: z.boolean().default(false).describe('compute layers again for gradients: less memory, more time'),
+  dtype: z.enum(FLOAT_DTYPES).default('F32').describe('what the weights of saved models are rounded to'),
   samples: samplesSchema.prefault({}),
 });
 export type LanguageTrainingOptions = z.output<typeof languageTrainingSchema>;

@@ -8,6 +8,7 @@ import { addDoctor } from './doctor.ts';
 import { addExport } from './export.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
+import { addPretrain } from './pretrain.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
 import { addRl } from './rl.ts';
@@ -80,6 +81,17 @@ Examples:
   heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
   heed sft --model models/tiny --data chats.parquet --evaluation.data held-out.jsonl --epochs 2 --out runs/chat
   heed sft --resume runs/20260102-030405-tiny-sft`,
+  ],
+  [
+    'pretrain',
+    'train a new language model from text',
+    addPretrain,
+    `Without --data, it learns the embedded world's reviews of places, whose entropy is known: the model that comes with heed.
+
+Examples:
+  heed pretrain --out runs/base
+  heed pretrain --data "books/*.jsonl" --vocabulary 8192 --hidden 256 --layers 6 --heads 8 --feedForward 688 --length 256 --maxPositions 256
+  heed pretrain --resume runs/20260102-030405-reviews-pretrain`,
   ],
   [
     'pull',

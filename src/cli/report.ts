@@ -1,12 +1,18 @@
 /** heed report: (re)write a run's report.html. */
 import type { Command } from 'commander';
+import { languageReport } from '../align/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { HeedError } from '../error.ts';
 import { ppoReport } from '../rl/report.ts';
 import { type Report, readInfo, writeReport } from '../run/index.ts';
 import { address, createOutput } from './output.ts';
 
-const reports: Record<string, (folder: string) => Report> = { train: preferenceReport, rl: ppoReport };
+const reports: Record<string, (folder: string) => Report> = {
+  train: preferenceReport,
+  rl: ppoReport,
+  sft: languageReport,
+  pretrain: languageReport,
+};
 
 export function addReport(command: Command): void {
   command.argument('<run>', 'folder of the run').action((folder: string, flags: { json?: boolean }) => {

@@ -17,7 +17,7 @@ export function addSft(command: Command): void {
     command: 'sft',
     schema: sftSchema,
     create(settings, tell) {
-      const { done, ...pull } = pullProgress(String(settings.model));
+      const { done, ...pull } = pullProgress('pull');
       return createSft(settings, { pull, tell }).finally(done);
     },
     about: ({ name, steps }) => ({ name, steps }),
