@@ -1,7 +1,7 @@
 /** Reverse-mode differentiation of a traced graph. */
 import { HeedError } from '../error.ts';
 import { sameShape } from './dims.ts';
-import { constant, describe, type Tensor, type TracedNode, withGradient } from './graph.ts';
+import { constant, describe, type Graph, type Tensor, type TracedNode, withGradient } from './graph.ts';
 import { add } from './ops/elementwise.ts';
 
 /**
@@ -68,15 +68,14 @@ function pullBack(
 }
 
 /**
- * `build(x)`, of which nothing but x and the result is kept until the gradient asks for more: then it is computed again
- * (Chen et al. 2016). Memory for a third more time.
+ * What `build` makes, of which nothing but what it read and the result is kept until the gradient asks for more: then it
+ * is computed again, as far as the gradient needs it (Chen et al. 2016). Less memory for more time.
  */
-export function checkpoint(x: Tensor, build: (x: Tensor) => Tensor): Tensor {
-  const { graph } = x;
+export function checkpoint(graph: Graph, build: () => Tensor): Tensor {
   const before = graph.nodes.length;
-  const output = build(x);
+  const output = build();
   const made = new Set(graph.nodes.slice(before).flatMap((node) => node.outputs));
-  const read = new Map<string, Tensor>([[x.name, x]]);
+  const read = new Map<string, Tensor>();
   for (const node of graph.nodes.slice(before)) {
     for (const t of node.inputTensors) if (t && !made.has(t.name) && isFloat(t.dtype)) read.set(t.name, t);
   }
@@ -86,7 +85,7 @@ export function checkpoint(x: Tensor, build: (x: Tensor) => Tensor): Tensor {
     const known = new Map(graph.known);
     graph.known.clear();
     const start = graph.nodes.length;
-    const again = build(x);
+    const again = build();
     const cotangents = pullBack(graph.nodes.slice(start), again, dy, inputs);
     for (const [key, tensors] of known) graph.known.set(key, tensors);
     return cotangents;

@@ -96,7 +96,7 @@ export type PackedLoss = (
 ) => { loss: Tensor } & Record<string, Tensor>;
 
 export interface PackedTrainer {
-  /** The sum of the gradients of all batches since the last reset. */
+  /** The sum of the gradients of all batches since the last reset; at least one. */
   readonly gradients: Arena;
   /**
    * Adds a batch's gradients. `perLabel` gives the numbers of the loss's inputs, one for each of the batch's labels; places
@@ -123,16 +123,18 @@ export function createPackedTrainer(
   const { frozen, profile, ...packed } = options;
   const gradients = createArena(parameters.specs);
   const steps = new Map<string, { size: PackedSize; step: TrainStep }>();
+  // the first batch's gradients are written, those of others added: most updates are of one, and need no sum
+  let empty = true;
   const stepFor = (batch: PackedBatch) => {
     const size = sizeOf(batch);
-    const key = Object.values(size).join();
+    const key = [...Object.values(size), empty].join();
     let known = steps.get(key);
     if (!known) {
       const loss = (graph: Graph) =>
         build(packedLogProbabilities(graph, config, size, packed), (name) => input(graph, name, [size.labels]));
       const step = createTrainStep(parameters, loss, {
         dims: {},
-        accumulate: true,
+        accumulate: !empty,
         gradients,
         frozen,
         sharedMemory: true,
@@ -154,9 +156,13 @@ export function createPackedTrainer(
           data[place] = numbers[i];
         });
       }
-      return step.run();
+      const outputs = step.run();
+      empty = false;
+      return outputs;
     },
-    reset: () => void gradients.flat.fill(0),
+    reset() {
+      empty = true;
+    },
     release: () => {
       for (const { step } of steps.values()) step.release();
       gradients.release();

@@ -32,7 +32,8 @@ export function labelLogProbabilities(
 ): Tensor {
   const n = Number(hidden.shape[0]);
   const { chunk = Math.max(1, Math.floor(LOGITS_AT_ONCE / Number(head.shape[0]))), temperature = 1 } = options;
-  const sizes = Array.from({ length: Math.ceil(n / chunk) }, (_, i) => Math.min(chunk, n - i * chunk));
+  const size = Math.ceil(n / Math.ceil(n / chunk)); // all alike, but for the last
+  const sizes = Array.from({ length: Math.ceil(n / size) }, (_, i) => Math.min(size, n - i * size));
   const labelParts = split(labels, sizes, 0);
   const parts = split(hidden, sizes, 0).map((part, i) => chunkLogProbabilities(part, head, labelParts[i], temperature));
   return concat(parts, 0);
