@@ -160,6 +160,16 @@ describe('generation', () => {
     await expect(generator.complete(given, more)).rejects.toThrow(heedError(message, /./));
   });
 
+  it('answers the same from a cache that was used before, and two at a time', async () => {
+    const first = await generator.complete(prompts, { ...options, batch: 6 });
+    const [again, fewer] = await Promise.all([
+      generator.complete(prompts, { ...options, batch: 6 }),
+      generator.complete(prompts.slice(0, 3), { ...options, batch: 2 }),
+    ]);
+    expect(again.map(brief)).toEqual(first.map(brief));
+    expect(fewer.map(brief)).toEqual(first.slice(0, 3).map(brief));
+  });
+
   it('has nothing to say to no prompts', async () => {
     expect(await generator.complete([])).toEqual([]);
   });

@@ -92,8 +92,21 @@ export function createGenerator(
 ): Generator {
   const decoder = createCachedDecoder(config, weights, options);
   const size = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
+  // the cache of the last answers, and what is bound to it, serve the next: made anew, memory costs as much as a prompt
+  let idle: Rows | undefined;
+  let released = false;
+  const takeRows = (batch: number): Rows => {
+    const rows = idle && idle.batch >= batch ? idle : createRows(decoder, batch);
+    if (rows === idle) idle = undefined;
+    return rows;
+  };
+  const giveBack = (rows: Rows) => {
+    idle?.release();
+    idle = released ? undefined : rows;
+    if (released) rows.release();
+  };
   const generator: Generator = {
-    generate: (prompts, given = {}) => generate({ decoder, config, size }, prompts, given),
+    generate: (prompts, given = {}) => generate({ takeRows, giveBack, config, size }, prompts, given),
     async complete(prompts, given = {}) {
       const all: Completion[] = new Array(prompts.length);
       for await (const { completions } of generator.generate(prompts, given)) {
@@ -102,13 +115,19 @@ export function createGenerator(
       given.signal?.throwIfAborted();
       return all;
     },
-    release: decoder.release,
+    release() {
+      released = true;
+      idle?.release();
+      idle = undefined;
+      decoder.release();
+    },
   };
   return generator;
 }
 
 interface Parts {
-  decoder: CachedDecoder;
+  takeRows(batch: number): Rows;
+  giveBack(rows: Rows): void;
   config: DecoderConfig;
   /** Parameters in all. */
   size: number;
@@ -127,7 +146,7 @@ interface Sequence {
 }
 
 async function* generate(
-  { decoder, config, size }: Parts,
+  { takeRows, giveBack, config, size }: Parts,
   prompts: readonly ArrayLike<number>[],
   given: GenerateOptions,
 ): AsyncGenerator<GenerateStep, void> {
@@ -142,7 +161,8 @@ async function* generate(
   // the last token of an answer needs no position: nothing follows it
   const longest = ({ length }: ArrayLike<number>) => Math.min(length + settings.maxTokens, config.maxPositions + 1);
   const batch = Math.min(settings.batch, prompts.length);
-  const rows = createRows(decoder, batch, Math.max(...prompts.map(longest)) - 1);
+  const rows = takeRows(batch);
+  const most = prompts.reduce((most, prompt) => Math.max(most, longest(prompt) - 1), 0);
   const run = createRunner(size);
   const working: Sequence[] = [];
 
@@ -190,7 +210,7 @@ async function* generate(
 
   const admit = async (sequences: readonly Sequence[]): Promise<GeneratedToken[]> => {
     const time = Math.max(...sequences.map(({ length }) => length));
-    rows.reserve(time, working);
+    rows.reserve(time, most, working);
     const step = rows.step(working.length, sequences.length, time);
     sequences.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(0, length), 0);
@@ -201,7 +221,7 @@ async function* generate(
   };
 
   const goOn = async (): Promise<GeneratedToken[]> => {
-    rows.reserve(Math.max(...working.map(({ length }) => length)), working);
+    rows.reserve(Math.max(...working.map(({ length }) => length)), most, working);
     const step = rows.step(0, working.length, 1);
     working.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(length - 1, length), length - 1);
@@ -234,7 +254,7 @@ async function* generate(
       yield { tokens, completions: retire() };
     }
   } finally {
-    rows.release();
+    giveBack(rows);
   }
 }
 
@@ -270,8 +290,9 @@ function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
 }
 
 interface Rows {
-  /** Makes room for rows of so many tokens; those at work are kept. */
-  reserve(length: number, working: readonly Sequence[]): void;
+  readonly batch: number;
+  /** Makes room for rows of so many tokens, of `most` in the end; those at work are kept. */
+  reserve(length: number, most: number, working: readonly Sequence[]): void;
   /** A step of these rows; the next call may release it. */
   step(first: number, count: number, time: number): CachedStep;
   move(from: number, length: number, to: number): void;
@@ -280,8 +301,8 @@ interface Rows {
 
 const FEW_TOKENS = 256;
 
-/** A cache that doubles as sequences grow, up to `longest`, and a step for each number of rows. */
-function createRows(decoder: CachedDecoder, batch: number, longest: number): Rows {
+/** A cache that doubles as sequences grow, and a step for each number of rows. */
+function createRows(decoder: CachedDecoder, batch: number): Rows {
   let cache: DecoderCache | undefined;
   const steps = new Map<number, CachedStep>();
   let prompts: CachedStep | undefined;
@@ -293,9 +314,10 @@ function createRows(decoder: CachedDecoder, batch: number, longest: number): Row
     prompts = cache = undefined;
   };
   return {
-    reserve(length, working) {
+    batch,
+    reserve(length, most, working) {
       if (cache && length <= cache.capacity) return;
-      const larger = decoder.createCache(batch, Math.min(longest, Math.max(2 * length, FEW_TOKENS)));
+      const larger = decoder.createCache(batch, Math.min(most, Math.max(2 * length, FEW_TOKENS)));
       working.forEach((sequence, row) => {
         cache!.copyRow(row, sequence.length - 1, row, larger);
       });
