@@ -1,7 +1,7 @@
 /** Whether this machine can do what heed asks of it, one check a line. */
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
-import { input, matmul, runtime, trace, Value } from '../engine/index.ts';
+import { executionProviders, input, matmul, runtime, trace, Value } from '../engine/index.ts';
 import { HeedError, messageOf } from '../error.ts';
 
 export interface Check {
@@ -44,6 +44,7 @@ function startEngine(): Check[] {
           ? undefined
           : `More threads than cores wait for one another: set HEED_THREADS to ${cores} or unset it.`,
       },
+      { name: 'devices', state: 'ok', found: devices() },
     ];
   } catch (error) {
     const hint = error instanceof HeedError ? error.hint : undefined;
@@ -51,6 +52,13 @@ function startEngine(): Check[] {
       { name: 'engine', state: 'fail', found: messageOf(error), advice: hint ?? 'Install heed again with "npm ci".' },
     ];
   }
+}
+
+function devices(): string {
+  const others = executionProviders()
+    .map((name) => name.replace(/ExecutionProvider$/, ''))
+    .filter((name) => name !== 'CPU');
+  return others.length === 0 ? 'CPU' : `CPU (the library has ${others.join(', ')} too, which heed does not use yet)`;
 }
 
 const SIDE = 1024;

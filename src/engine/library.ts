@@ -35,6 +35,8 @@ const functions = {
   DisablePerSessionThreads: [120, 'void *f(void *options)'],
   CreateThreadingOptions: [121, 'void *f(_Out_ void **out)'],
   AddFreeDimensionOverrideByName: [124, 'void *f(void *options, const char *name, int64_t size)'],
+  GetAvailableProviders: [125, 'void *f(_Out_ void **out, _Out_ int *count)'],
+  ReleaseAvailableProviders: [126, 'void *f(void *providers, int count)'],
   AddSessionConfigEntry: [130, 'void *f(void *options, const char *key, const char *value)'],
   RunWithBinding: [133, 'void *f(void *session, void *options, void *binding)'],
   CreateIoBinding: [134, 'void *f(void *session, _Out_ void **out)'],

@@ -1,5 +1,6 @@
 /** The one ONNX Runtime environment of the process, and the values that programs run on. */
 import { availableParallelism } from 'node:os';
+import koffi from 'koffi';
 import { HeedError } from '../error.ts';
 import { formatShape } from './dims.ts';
 import { misfit } from './dtype.ts';
@@ -42,6 +43,16 @@ export function runtime(): Runtime {
   const arena = out('CreateArenaCfg', 0, sameAsRequested, byDefault, byDefault);
   check(api.CreateAndRegisterAllocator(shared.env, shared.memory, arena));
   return shared;
+}
+
+/** What the library can compute on, in its own words, such as "CPUExecutionProvider". */
+export function executionProviders(): string[] {
+  const { api, check } = runtime();
+  const [list, count] = [[null], [0]] as [Pointer[], number[]];
+  check(api.GetAvailableProviders(list, count));
+  const names = koffi.decode(list[0], koffi.array('const char *', count[0])) as string[];
+  check(api.ReleaseAvailableProviders(list[0], count[0]));
+  return names;
 }
 
 function threadCount(): number {
