@@ -2,24 +2,48 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { random } from '../src/random.ts';
 import { heed, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 
-const small: Record<'train' | 'rl', string[]> = {
+const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+const commands = ['rl', 'train', 'sft', 'pretrain'] as const;
+const small: Record<(typeof commands)[number], string[]> = {
   rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normaliseObservations'],
   train: [
     ...['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
     ...['--ppo.epochs', '4', '--reward.firstSteps', '20', '--reward.steps', '10', '--teacher', 'mistake:0.2'],
     ...['--reward.bootstrap', '--query', 'random'],
   ],
+  sft: [
+    ...['--model', llama, '--data', 'texts.jsonl', '--rows', '4', '--steps', '40', '--evaluations', '4'],
+    ...['--samples.maxTokens', '4'],
+  ],
+  pretrain: [
+    ...['--hidden', '32', '--layers', '1', '--feedForward', '64', '--rows', '4', '--tokens', '15000'],
+    ...['--heldOut', '8', '--evaluations', '4', '--samples.maxTokens', '2'],
+  ],
+};
+/** Such as make a model that the others' checkpoints do not fit. */
+const other: Record<(typeof commands)[number], string[]> = {
+  rl: ['--ppo.hidden', '8', '--steps', '500'],
+  train: ['--ppo.hidden', '8', '--steps', '500', '--randomSteps', '100', '--schedule.rounds', '1', '--labels', '1'],
+  sft: ['--model', llama, '--data', 'others.jsonl', '--steps', '1'],
+  pretrain: ['--hidden', '16', '--layers', '1', '--tokens', '1000', '--heldOut', '8', '--samples.maxTokens', '2'],
 };
 const everyIteration = ['--checkpointSeconds', '0'];
 
-describe.each(['rl', 'train'] as const)('heed %s', (command) => {
+beforeAll(() => {
+  const rows = Array.from({ length: 60 }, (_, i) => `${JSON.stringify({ text: `the number ${i} is ${i % 3}` })}\n`);
+  writeFileSync(at('texts.jsonl'), rows.join(''));
+  writeFileSync(at('others.jsonl'), rows.slice(7).join(''));
+});
+
+describe.each(commands)('heed %s', (command) => {
   const begin = (out: string) => [command, ...small[command], '--out', out];
   const resume = (out: string, ...more: string[]) => [command, '--resume', out, ...more];
 
@@ -87,9 +111,7 @@ describe.each(['rl', 'train'] as const)('heed %s', (command) => {
 
   it('refuses a checkpoint of something else', async () => {
     const foreign = `${command}-foreign`;
-    const wider = ['--ppo.hidden', '8', '--steps', '500', '--out', foreign];
-    const few = command === 'train' ? ['--randomSteps', '100', '--schedule.rounds', '1', '--labels', '1'] : [];
-    expect((await heed([command, ...wider, ...few], folder.path)).code).toBe(0);
+    expect((await heed([command, ...other[command], '--out', foreign], folder.path)).code).toBe(0);
     renameSync(at(foreign, 'checkpoints'), at(foreign, 'own'));
     mkdirSync(at(foreign, 'checkpoints'));
     const [whole] = readdirSync(at(`${command}-killed`, 'checkpoints')).sort();

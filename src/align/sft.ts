@@ -24,7 +24,6 @@ import {
   gatherExamples,
   holdOut,
   subset,
-  type Truncate,
   truncations,
 } from './examples.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageStep } from './learner.ts';
@@ -175,14 +174,9 @@ function tellOf(
   { truncate }: SftOptions,
   tell: SftParts['tell'] = () => {},
 ): void {
-  if (bad.length > 0) tell(`${rowsOf(bad.length, data)} left out as wrong, the first: ${tellBadRow(bad[0])}`);
-  if (long > 0) {
-    tell(`${rowsOf(long, data)} longer than ${most} tokens and ${became[truncate]}`);
-  }
-  if (empty > 0) tell(`${rowsOf(empty, data)} left out: not a token of theirs would be learnt`);
+  const say = (what: string, n: number, more: string) =>
+    n > 0 && tell(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
+  say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? tellBadRow(bad[0]) : ''}`);
+  say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens`);
+  say('left out', empty, 'of which no token would be learnt');
 }
-
-const became: Record<Truncate, string> = { cut: 'cut there', split: 'split', drop: 'left out', error: 'refused' };
-
-const rowsOf = (n: number, data: string) =>
-  `${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} of "${data}" were`;

@@ -35,7 +35,12 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
   });
   const plain = flags.filter(({ name }) => !name.includes('.'));
   const nested = flags.filter(({ name }) => name.includes('.'));
-  for (const flag of [...plain, ...shorter, ...nested]) command.addOption(optionOf(flag));
+  for (const flag of [...plain, ...shorter, ...nested]) {
+    command.addOption(optionOf(flag));
+    const dashed = flag.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    // commander takes --on-bad-row for onBadRow
+    if (dashed !== flag.name && !(dashed in shortcuts)) command.addOption(optionOf({ ...flag, name: dashed }).hideHelp());
+  }
   command.option('--config <file>', 'a JSON file with any of these settings; flags go before it');
 }
 
