@@ -63,7 +63,7 @@ const jobs = {
     const trainer = createPackedTrainer(
       config,
       parameters,
-      (logP, perLabel) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
+      ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
       { linear, frozen: lora ? base.values : undefined },
     );
     const optimizer = createOptimizer(parameters, trainer.gradients, { kind: 'adamw', weightDecay: 0.01 });
@@ -165,7 +165,7 @@ const jobs = {
       { ids, learn: sft.labels[i].map((label) => Number(label !== -100)) },
     ]);
     const data = packedBatch(rows, time);
-    const trainer = createPackedTrainer(config, parameters, (logP, perLabel) => ({
+    const trainer = createPackedTrainer(config, parameters, ({ logP, perLabel }) => ({
       loss: neg(sum(mul(logP, perLabel('weight')))),
     }));
     const weight = new Float32Array(data.at.length).fill(1 / data.at.length);

@@ -18,7 +18,7 @@ import type { Arena, DecoderConfig } from '../nn/index.ts';
 import type { Examples } from './examples.ts';
 
 /** −Σ weight · log p: with a weight of 1/n each, the mean over a batch that may be run in parts. */
-const negativeLogLikelihood: PackedLoss = (logP, perLabel) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
+const negativeLogLikelihood: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
 
 export interface Likelihood {
   /** The gradients of the last batch. */

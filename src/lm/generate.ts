@@ -6,7 +6,6 @@
  * Sequences at work are the first rows of the cache, one after another: where one ends, the last takes its row. So a step
  * never computes rows that nobody waits for, and new prompts come in together.
  */
-import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
@@ -20,6 +19,7 @@ import {
 } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
 import { type AnswerText, decodeAnswer, streamAnswer } from './answer-text.ts';
+import { createRows, createRunner, type Rows } from './rows.ts';
 import { chooseToken, samplingSchema } from './sampling.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -145,6 +145,8 @@ interface Sequence {
   ended: boolean;
 }
 
+const cached = ({ length }: Sequence): number => length - 1;
+
 async function* generate(
   { takeRows, giveBack, config, size }: Parts,
   prompts: readonly ArrayLike<number>[],
@@ -210,7 +212,7 @@ async function* generate(
 
   const admit = async (sequences: readonly Sequence[]): Promise<GeneratedToken[]> => {
     const time = Math.max(...sequences.map(({ length }) => length));
-    rows.reserve(time, most, working);
+    rows.reserve(time, most, working.map(cached));
     const step = rows.step(working.length, sequences.length, time);
     sequences.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(0, length), 0);
@@ -221,7 +223,7 @@ async function* generate(
   };
 
   const goOn = async (): Promise<GeneratedToken[]> => {
-    rows.reserve(Math.max(...working.map(({ length }) => length)), most, working);
+    rows.reserve(Math.max(...working.map(({ length }) => length)), most, working.map(cached));
     const step = rows.step(0, working.length, 1);
     working.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(length - 1, length), length - 1);
@@ -237,7 +239,7 @@ async function* generate(
       const row = working.indexOf(sequence);
       const last = working.pop()!;
       if (last === sequence) continue;
-      rows.move(working.length, last.length - 1, row);
+      rows.move(working.length, cached(last), row);
       working[row] = last;
     }
     return ended.map(({ completion }) => completion);
@@ -287,70 +289,4 @@ function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
     else groups.push([sequence]);
   }
   return groups;
-}
-
-interface Rows {
-  readonly batch: number;
-  /** Makes room for rows of so many tokens, of `most` in the end; those at work are kept. */
-  reserve(length: number, most: number, working: readonly Sequence[]): void;
-  /** A step of these rows; the next call may release it. */
-  step(first: number, count: number, time: number): CachedStep;
-  move(from: number, length: number, to: number): void;
-  release(): void;
-}
-
-const FEW_TOKENS = 256;
-
-/** A cache that doubles as sequences grow, and a step for each number of rows. */
-function createRows(decoder: CachedDecoder, batch: number): Rows {
-  let cache: DecoderCache | undefined;
-  const steps = new Map<number, CachedStep>();
-  let prompts: CachedStep | undefined;
-  const release = () => {
-    prompts?.release();
-    for (const step of steps.values()) step.release();
-    steps.clear();
-    cache?.release();
-    prompts = cache = undefined;
-  };
-  return {
-    batch,
-    reserve(length, most, working) {
-      if (cache && length <= cache.capacity) return;
-      const larger = decoder.createCache(batch, Math.min(most, Math.max(2 * length, FEW_TOKENS)));
-      working.forEach((sequence, row) => {
-        cache!.copyRow(row, sequence.length - 1, row, larger);
-      });
-      release();
-      cache = larger;
-    },
-    step(first, count, time) {
-      const known = first === 0 && time === 1 ? steps.get(count) : undefined;
-      if (known) return known;
-      const step = cache!.step(first, count, time);
-      if (first === 0 && time === 1) steps.set(count, step);
-      else {
-        prompts?.release();
-        prompts = step;
-      }
-      return step;
-    },
-    move: (from, length, to) => cache!.copyRow(from, length, to),
-    release,
-  };
-}
-
-const HEAVY = 2 ** 26; // parameters times tokens: some 10 ms
-const BREATH = 10; // ms
-
-/** Runs a step: a long one in another thread, and between short ones the event loop gets its turn. */
-function createRunner(size: number): (step: CachedStep, tokens: number) => Promise<void> {
-  let last = performance.now();
-  return async (step, tokens) => {
-    if (size * tokens > HEAVY) return step.runAsync();
-    step.run();
-    if (performance.now() - last < BREATH) return;
-    await setImmediate();
-    last = performance.now();
-  };
 }

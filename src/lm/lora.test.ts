@@ -28,7 +28,7 @@ it('trains as PEFT does, and makes no gradient for the base', () => {
   const trainer = createPackedTrainer(
     config,
     adapter.parameters,
-    (logP, perLabel) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
+    ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
     { linear, frozen: parameters.values },
   );
   const { loss } = trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) });

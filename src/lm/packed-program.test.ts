@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { mul, neg, sum } from '../engine/index.ts';
+import { logSigmoid, mean, mul, neg, split, sub, sum } from '../engine/index.ts';
 import { loadCheckpoint } from './checkpoint.ts';
 import { storedTensors } from './layout.ts';
-import { createPackedScorer, createPackedTrainer, type PackedOptions } from './packed-program.ts';
+import { createPackedScorer, createPackedTrainer, type PackedOptions, scoresOf } from './packed-program.ts';
 import { type Example, packedBatch, packSequences } from './packing.ts';
 
 const folder = (name: string) => new URL(`../../test/fixtures/models/${name}`, import.meta.url).pathname;
@@ -64,7 +64,7 @@ const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]
   const trainer = createPackedTrainer(
     config,
     parameters,
-    (logP, perLabel) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
+    ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
     options,
   );
   const weight = new Float32Array(packed.at.length).fill(1 / packed.at.length);
@@ -88,6 +88,40 @@ it.each(models)('%s gives the loss and the gradients of PyTorch', (name) => {
     }
     release();
   }
+});
+
+it('scores sequences by a head on their last tokens, and learns from comparisons, as PyTorch', () => {
+  const { input_ids, attention_mask, scores, plain } = expected('tiny-llama-rm');
+  const { config, parameters } = loadCheckpoint(folder('tiny-llama-rm'));
+  const sequences = input_ids.map((ids: number[], i: number) => {
+    const real = ids.filter((_, t) => attention_mask[i][t]);
+    return { ids: real, at: [real.length - 1], sequence: i };
+  });
+  // in one row, and in another order
+  const batch = packedBatch([[sequences[2], sequences[0], sequences[3], sequences[1]]], 4 * input_ids[0].length);
+  const scorer = createPackedScorer(config, parameters.values, { read: scoresOf });
+  const got = scorer.run(batch);
+  scorer.release();
+  closeTo(
+    got,
+    [2, 0, 3, 1].map((i) => scores[i]),
+    1e-5,
+  );
+  const trainer = createPackedTrainer(
+    config,
+    parameters,
+    (reading) => {
+      const [chosen, rejected] = split(reading.sums(scoresOf(reading)), [2, 2], 0);
+      return { loss: neg(mean(logSigmoid(sub(chosen, rejected)))) };
+    },
+    { sequences: 4 },
+  );
+  const { loss } = trainer.run(batch, {});
+  expect(Math.abs((loss.data[0] as number) / plain.loss - 1)).toBeLessThan(1e-5);
+  for (const [name, norm] of Object.entries(plain.grad_norms as Record<string, number>)) {
+    expect(Math.abs(Math.hypot(...trainer.gradients.values[name].data) / norm - 1), name).toBeLessThan(1e-4);
+  }
+  trainer.release();
 });
 
 it('packs the longest first, each where it fits best', () => {

@@ -2,7 +2,19 @@
  * Programs over packed batches: log-probabilities of labels, and a training step for any loss made of them. One program is
  * compiled for each size of batch that comes, and kept.
  */
-import { type Graph, input, reshape, type Tensor, takeRows, trace, Value } from '../engine/index.ts';
+import {
+  type Graph,
+  input,
+  linear,
+  matmul,
+  mul,
+  oneHot,
+  reshape,
+  type Tensor,
+  takeRows,
+  trace,
+  Value,
+} from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import {
   type Arena,
@@ -17,6 +29,7 @@ import {
   packedAttention,
   type TrainStep,
 } from '../nn/index.ts';
+import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
 
 export interface PackedSize {
@@ -32,22 +45,64 @@ export interface PackedOptions extends LabelOptions {
   checkpointLayers?: boolean;
 }
 
-/** Log-probabilities [labels] of the labels of a batch, whose tensors are inputs of the graph. */
-export function packedLogProbabilities(
-  graph: Graph,
-  config: DecoderConfig,
-  { rows, time, labels }: PackedSize,
-  options: PackedOptions = {},
-): Tensor {
-  const { linear, checkpointLayers } = options;
+/** What a loss, or whatever else is asked of a batch, is made of. */
+export interface Reading {
+  /** States behind the last norm, of the tokens that labels are told from: [labels, hidden]. */
+  readonly states: Tensor;
+  /** Log-probabilities of the labels, [labels]; traced when asked for. */
+  readonly logP: Tensor;
+  /** An input with a number for each label, [labels], 0 in places that have none. */
+  perLabel(name: string): Tensor;
+  /** An input with a number for each sequence, [sequences]. */
+  perSequence(name: string): Tensor;
+  /** Sums of [labels] over each sequence's labels: [sequences]. */
+  sums(x: Tensor): Tensor;
+}
+
+const REAL = 'label is real';
+const NUMBERS = 'sequence of label';
+
+/** Reads a batch, whose tensors are inputs of the graph. */
+function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, options: ReadingOptions): Reading {
+  const { rows, time, labels } = size;
+  const { linear: map, checkpointLayers, sequences } = options;
   const named = (name: string) => input(graph, name, [rows, time], 'int32');
   const [ids, segments, positions] = ['ids', 'segments', 'positions'].map(named);
   const attend = packedAttention(config, { segments, positions, length: time });
-  const hidden = decoder(config, { ids, positions, attend, linear, checkpointLayers });
+  const hidden = decoder(config, { ids, positions, attend, linear: map, checkpointLayers });
   const flat = reshape(hidden, [rows * time, config.hiddenSize]);
   const states = labels === rows * time ? flat : takeRows(flat, input(graph, 'at', [labels], 'int32'));
-  const head = input(graph, headName(config), [config.vocabularySize, config.hiddenSize]);
-  return labelLogProbabilities(states, head, input(graph, 'labels', [labels], 'int32'), options);
+  const counted = () => {
+    if (sequences !== undefined) return sequences;
+    throw new HeedError('numbers by sequence are asked for, but not how many sequences a batch has', {
+      hint: 'give the option sequences',
+    });
+  };
+  const perLabel = (name: string) => input(graph, name, [labels]);
+  return {
+    states,
+    get logP() {
+      const head = input(graph, headName(config), [config.vocabularySize, config.hiddenSize]);
+      return labelLogProbabilities(states, head, input(graph, 'labels', [labels], 'int32'), options);
+    },
+    perLabel,
+    perSequence: (name) => input(graph, name, [counted()]),
+    sums(x) {
+      const members = oneHot(input(graph, NUMBERS, [labels], 'int32'), counted());
+      return reshape(matmul(reshape(mul(x, perLabel(REAL)), [1, labels]), members), [counted()]);
+    },
+  };
+}
+
+interface ReadingOptions extends PackedOptions {
+  /** How many sequences a batch has at most, for sums by sequence. */
+  sequences?: number;
+}
+
+/** What a scalar head, of rewards or values, makes of the states: [labels]. Its weight [1, hidden] is the input SCORE. */
+export function scoresOf({ states }: Reading): Tensor {
+  const [labels, hidden] = states.shape;
+  return reshape(linear(states, input(states.graph, SCORE, [1, hidden])), [labels]);
 }
 
 /**
@@ -72,42 +127,51 @@ export function loadBatch(inputs: Readonly<Record<string, Value>>, batch: Packed
   const into = (name: string) => inputs[name].data as Int32Array;
   into('ids').set(batch.ids);
   into('segments').set(batch.segments);
-  // the layers of a model with learned positions do not ask for a rotation
+  // what a program does not read is no input of it
   if (inputs.positions) into('positions').set(batch.positions);
-  const labels = into('labels').fill(0);
-  if (size.labels === size.rows * size.time) {
-    batch.at.forEach((at, i) => {
-      labels[at] = batch.labels[i];
-    });
-    return batch.at;
-  }
-  labels.set(batch.labels);
+  const dense = size.labels === size.rows * size.time;
+  const places = dense ? batch.at : Int32Array.from(batch.at.keys());
+  const spread = (name: string, numbers: ArrayLike<number>) => {
+    if (inputs[name]) place(inputs[name].data as Int32Array | Float32Array, places, numbers);
+  };
+  spread('labels', batch.labels);
+  spread(NUMBERS, batch.sequences);
+  spread(REAL, new Float32Array(places.length).fill(1));
+  if (dense) return places;
   const at = into('at');
   at.set(batch.at);
   const used = new Set(batch.at);
   for (let i = batch.at.length, free = 0; i < size.labels; free++) if (!used.has(free)) at[i++] = free;
-  return Int32Array.from(batch.at, (_, i) => i);
+  return places;
 }
 
-/** What a loss is made of: `logP` [labels], and an input for each label that the caller fills. */
-export type PackedLoss = (
-  logP: Tensor,
-  perLabel: (name: string) => Tensor,
-) => { loss: Tensor } & Record<string, Tensor>;
+/** Numbers of labels into their places, 0 into the others. */
+function place(data: Int32Array | Float32Array, places: Int32Array, numbers: ArrayLike<number>): void {
+  data.fill(0);
+  for (let i = 0; i < places.length; i++) data[places[i]] = numbers[i];
+}
+
+export type PackedLoss = (reading: Reading) => { loss: Tensor } & Record<string, Tensor>;
+
+/** By the names of a loss's inputs. */
+export type Numbers = Readonly<Record<string, ArrayLike<number>>>;
 
 export interface PackedTrainer {
   /** The sum of the gradients of all batches since the last reset; at least one. */
   readonly gradients: Arena;
   /**
-   * Adds a batch's gradients. `perLabel` gives the numbers of the loss's inputs, one for each of the batch's labels; places
-   * without a label get 0. Gives the loss and the other outputs.
+   * Adds a batch's gradients. `perLabel` and `perSequence` give the numbers of the loss's inputs, one for each of the batch's
+   * labels, in their order, or sequences. Gives the loss and the other outputs, those with a number for each label in the places
+   * that `places` then tells.
    */
-  run(batch: PackedBatch, perLabel: Readonly<Record<string, ArrayLike<number>>>): Readonly<Record<string, Value>>;
+  run(batch: PackedBatch, perLabel: Numbers, perSequence?: Numbers): Readonly<Record<string, Value>>;
+  /** Where the last batch's labels lie in outputs of [labels]. */
+  places(): Int32Array;
   reset(): void;
   release(): void;
 }
 
-export interface PackedTrainerOptions extends PackedOptions {
+export interface PackedTrainerOptions extends ReadingOptions {
   /** Values of inputs that are not trained. */
   frozen?: Readonly<Record<string, Value>>;
   profile?: string;
@@ -130,9 +194,7 @@ export function createPackedTrainer(
     const key = [...Object.values(size), empty].join();
     let known = steps.get(key);
     if (!known) {
-      const loss = (graph: Graph) =>
-        build(packedLogProbabilities(graph, config, size, packed), (name) => input(graph, name, [size.labels]));
-      const step = createTrainStep(parameters, loss, {
+      const step = createTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
         dims: {},
         accumulate: !empty,
         gradients,
@@ -145,16 +207,18 @@ export function createPackedTrainer(
     }
     return known;
   };
+  let places: Int32Array = new Int32Array();
   return {
     gradients,
-    run(batch, perLabel) {
+    places: () => places,
+    run(batch, perLabel, perSequence = {}) {
       const { size, step } = stepFor(batch);
-      const places = loadBatch(step.inputs, batch, size);
+      places = loadBatch(step.inputs, batch, size);
       for (const [name, numbers] of Object.entries(perLabel)) {
-        const data = (step.inputs[name].data as Float32Array).fill(0);
-        places.forEach((place, i) => {
-          data[place] = numbers[i];
-        });
+        place(step.inputs[name].data as Float32Array, places, numbers);
+      }
+      for (const [name, numbers] of Object.entries(perSequence)) {
+        (step.inputs[name].data as Float32Array).fill(0).set(numbers);
       }
       const outputs = step.run();
       empty = false;
@@ -171,37 +235,41 @@ export function createPackedTrainer(
 }
 
 export interface PackedScorer {
-  /** Log-probabilities of a batch's labels, in their order. */
+  /** A number for each of a batch's labels, in their order. */
   run(batch: PackedBatch): Float32Array;
   release(): void;
 }
 
-/** Log-probabilities without gradients: for evaluation, and for reference policies. */
+/**
+ * Numbers of labels without gradients: their log-probabilities, for evaluation and for reference policies, or whatever
+ * `read` makes [labels] of.
+ */
 export function createPackedScorer(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
-  options: Omit<PackedOptions, 'checkpointLayers'> = {},
+  options: Omit<PackedOptions, 'checkpointLayers'> & { read?: (reading: Reading) => Tensor } = {},
 ): PackedScorer {
+  const { read = ({ logP }) => logP, ...reading } = options;
   const programs = new Map<string, { run(batch: PackedBatch): Float32Array; release(): void }>();
   const create = (size: PackedSize) => {
-    const program = trace((graph) => ({ logP: packedLogProbabilities(graph, config, size, options) }), {
+    const program = trace((graph) => ({ numbers: read(readPacked(graph, config, size, reading)) }), {
       sharedMemory: true,
     });
     const own: Record<string, Value> = {};
     for (const { name, dtype, shape } of program.inputs) {
       if (!(name in weights)) own[name] = new Value(dtype, shape as number[]);
     }
-    const logP = new Value('float32', [size.labels]);
-    const binding = program.bind({ ...weights, ...own }, { logP });
+    const numbers = new Value('float32', [size.labels]);
+    const binding = program.bind({ ...weights, ...own }, { numbers });
     return {
       run(batch: PackedBatch) {
         const places = loadBatch(own, batch, size);
         binding.run();
-        return Float32Array.from(places, (place) => logP.data[place]);
+        return Float32Array.from(places, (at) => numbers.data[at]);
       },
       release() {
         binding.release();
-        for (const value of [...Object.values(own), logP]) value.release();
+        for (const value of [...Object.values(own), numbers]) value.release();
         program.release();
       },
     };

@@ -6,6 +6,10 @@ export interface Example {
   ids: ArrayLike<number>;
   /** Which tokens are to be learnt (1) or only read (0); all where absent. The first has nothing before it to tell it. */
   learn?: ArrayLike<number>;
+  /** Tokens behind which the state itself is read (by a head for rewards or values), in place of labels to be told. */
+  at?: ArrayLike<number>;
+  /** Its number in sums by sequence: counted through the batch where absent. */
+  sequence?: number;
 }
 
 /**
@@ -44,11 +48,11 @@ export interface PackedBatch {
   segments: Int32Array;
   /** Each token's place in its sequence. */
   positions: Int32Array;
-  /** Tokens from whose state the next is to be told: their places in the batch, and the next tokens. */
+  /** Tokens whose state is read, mostly to tell the next: their places in the batch, and what is to be told. */
   at: Int32Array;
   labels: Int32Array;
-  /** Which sequence of `rows` a label belongs to, counted through all rows. */
-  owners: Int32Array;
+  /** The number of the sequence that each label belongs to. */
+  sequences: Int32Array;
   /** Tokens that are no padding. */
   tokens: number;
 }
@@ -61,11 +65,11 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
   const positions = new Int32Array(size);
   const at: number[] = [];
   const labels: number[] = [];
-  const owners: number[] = [];
-  let [tokens, owner] = [0, 0];
+  const numbers: number[] = [];
+  let [tokens, count] = [0, 0];
   for (const [r, sequences] of rows.entries()) {
     let start = r * time;
-    for (const [segment, { ids: given, learn }] of sequences.entries()) {
+    for (const [segment, { ids: given, learn, at: read, sequence = count }] of sequences.entries()) {
       if (start + given.length > (r + 1) * time) {
         throw new HeedError(`sequences of more than ${time} tokens are in one row`, { hint: 'pack them first' });
       }
@@ -73,14 +77,19 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
         ids[start + i] = given[i];
         segments[start + i] = segment;
         positions[start + i] = i;
-        if (i === 0 || (learn && !learn[i])) continue;
+        if (read || i === 0 || (learn && !learn[i])) continue;
         at.push(start + i - 1);
         labels.push(given[i]);
-        owners.push(owner);
+        numbers.push(sequence);
+      }
+      for (let i = 0; i < (read?.length ?? 0); i++) {
+        at.push(start + read![i]);
+        labels.push(0);
+        numbers.push(sequence);
       }
       start += given.length;
       tokens += given.length;
-      owner++;
+      count++;
     }
   }
   return {
@@ -91,7 +100,7 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
     positions,
     at: Int32Array.from(at),
     labels: Int32Array.from(labels),
-    owners: Int32Array.from(owners),
+    sequences: Int32Array.from(numbers),
     tokens,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Choosing the next token from logits. The processors are Hugging Face's, in their order: repetition penalty, repeated
  * n-grams, minimal length, suppressed tokens; then temperature, top-k, top-p (Holtzman et al. 2020), min-p (Nguyen et
- * al. 2024), typical (Meister et al. 2023). Nothing is sorted whole: a vocabulary of 49,152 costs 30 to 300 µs a token.
+ * al. 2024), typical (Meister et al. 2023). Nothing is sorted whole: at a vocabulary of 49,152 a token costs 0.05 ms (the likeliest), 0.1 (top-k), 0.3 (all) to 1 (top-p).
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
@@ -90,10 +90,8 @@ export function processLogits(logits: Float32Array, sampling: Sampling, context:
 
 /** log Σ eˣ, without overflow. */
 export function logSumExpOf(values: Float32Array): number {
-  const top = values[largest(values)];
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += fastExp(values[i] - top);
-  return top + Math.log(sum);
+  const { top, total } = all(values, 1);
+  return top + Math.log(total);
 }
 
 /** The logits with what depends on single tokens: the same array where there is nothing to do, else one for this call. */
@@ -185,13 +183,9 @@ interface Candidates {
 function all(logits: Float32Array, temperature: number): Candidates {
   const { weights } = makeRoom(logits.length);
   const top = logits[largest(logits)] / temperature;
-  let total = 0;
-  for (let i = 0; i < logits.length; i++) {
-    const weight = fastExp(logits[i] / temperature - top);
-    weights[i] = weight;
-    total += weight;
-  }
-  return { count: logits.length, weights, total, top };
+  for (let i = 0; i < logits.length; i++) weights[i] = logits[i] / temperature - top;
+  exponentiate(weights, logits.length);
+  return { count: logits.length, weights, total: totalOf(logits.length), top };
 }
 
 function candidates(logits: Float32Array, sampling: Sampling) {
@@ -202,46 +196,50 @@ function candidates(logits: Float32Array, sampling: Sampling) {
   let top = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) {
     const logit = logits[i];
-    if (logit >= least) {
-      if (logit > top) top = logit;
-      ids[count] = i;
-      scores[count++] = logit;
-    }
+    if (!(logit >= least)) continue;
+    if (logit > top) top = logit;
+    ids[count] = i;
+    scores[count++] = logit / temperature;
   }
   if (!Number.isFinite(top)) throw nothingLeft(logits);
   top /= temperature;
-  let total = 0;
   for (let i = 0; i < count; i++) {
-    const score = scores[i] / temperature;
-    scores[i] = score;
-    keys[i] = top - score;
-    weights[i] = fastExp(score - top);
-    total += weights[i];
+    keys[i] = top - scores[i];
+    weights[i] = -keys[i];
   }
-
-  const keep = (limit: number) => {
-    let kept = 0;
-    total = 0;
-    for (let i = 0; i < count; i++) {
-      if (keys[i] > limit) continue;
-      ids[kept] = ids[i];
-      scores[kept] = scores[i];
-      keys[kept] = keys[i];
-      total += weights[i];
-      weights[kept++] = weights[i];
-    }
-    count = kept;
-  };
-  if (topP < 1) keep(limitOfMass(count, topP * total));
-  if (minP > 0) keep(-Math.log(minP));
+  exponentiate(weights, count);
+  if (topP < 1) count = keepWithin(count, limitOfMass(count, topP * totalOf(count)));
+  if (minP > 0) count = keepWithin(count, -Math.log(minP));
   if (typicalP < 1) {
+    const total = totalOf(count);
     const logTotal = Math.log(total) + top;
     let entropy = 0;
     for (let i = 0; i < count; i++) entropy += (weights[i] / total) * (logTotal - scores[i]);
     for (let i = 0; i < count; i++) keys[i] = Math.abs(logTotal - scores[i] - entropy);
-    keep(limitOfMass(count, typicalP * total));
+    count = keepWithin(count, limitOfMass(count, typicalP * total));
   }
-  return { count, ids, scores, weights, total, top };
+  return { count, ids, scores, weights, total: totalOf(count), top };
+}
+
+function totalOf(count: number): number {
+  const { weights } = space;
+  let total = 0;
+  for (let i = 0; i < count; i++) total += weights[i];
+  return total;
+}
+
+/** Keeps the candidates whose key is at most `limit`; gives how many they are. */
+function keepWithin(count: number, limit: number): number {
+  const { ids, scores, weights, keys } = space;
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    if (keys[i] > limit) continue;
+    ids[kept] = ids[i];
+    scores[kept] = scores[i];
+    keys[kept] = keys[i];
+    weights[kept++] = weights[i];
+  }
+  return kept;
 }
 
 /** The k-th largest value, by a heap of the k largest whose root is the least of them. */
@@ -300,14 +298,20 @@ function limitOfMass(count: number, mass: number): number {
 
 const STEPS = 256;
 const DEEPEST = -700;
-const wholePowers = Float64Array.from({ length: 1024 }, (_, i) => 2 ** -i);
+const LOWEST = Math.floor(DEEPEST * Math.LOG2E) - 1;
+const wholePowers = Float64Array.from({ length: 1 - LOWEST }, (_, i) => 2 ** (i + LOWEST));
 const partPowers = Float64Array.from({ length: STEPS }, (_, i) => 2 ** (i / STEPS));
 
-/** eˣ for x ≤ 0, to 4·10⁻⁹ of the value; by tables, four times as fast as Math.exp. */
-function fastExp(x: number): number {
-  if (!(x > DEEPEST)) return x <= DEEPEST ? 0 : Number.NaN;
-  const scaled = x * (Math.LOG2E * STEPS);
-  const step = Math.floor(scaled);
-  const rest = (scaled - step) * (Math.LN2 / STEPS);
-  return wholePowers[-(step >> 8)] * partPowers[step & (STEPS - 1)] * (1 + rest * (1 + rest * 0.5));
+/** eˣ of the first `count` values ≤ 0 in their place, to 4·10⁻⁹ of each; by tables, three times as fast as Math.exp. */
+function exponentiate(values: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const x = values[i];
+    if (x > DEEPEST) {
+      const scaled = x * (Math.LOG2E * STEPS);
+      const below = Math.floor(scaled);
+      const step = below | 0;
+      const rest = (scaled - below) * (Math.LN2 / STEPS);
+      values[i] = wholePowers[(step >> 8) - LOWEST] * partPowers[step & (STEPS - 1)] * (1 + rest * (1 + rest * 0.5));
+    } else values[i] = x <= DEEPEST ? 0 : Number.NaN;
+  }
 }

@@ -1,0 +1,71 @@
+/**
+ * The memory of sequences at work: the first rows of a cache that doubles as they grow, and the steps bound to it, which are
+ * kept. Made anew, both cost as much as reading the prompts.
+ */
+import { setImmediate } from 'node:timers/promises';
+import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/index.ts';
+
+export interface Rows {
+  readonly batch: number;
+  /** Makes room for rows of so many tokens, of `most` in the end; keeps those at work, of which so many are in the cache. */
+  reserve(length: number, most: number, working: readonly number[]): void;
+  /** A step of these rows; the next call may release it. */
+  step(first: number, count: number, time: number): CachedStep;
+  move(from: number, length: number, to: number): void;
+  release(): void;
+}
+
+const FEW_TOKENS = 256;
+
+export function createRows(decoder: CachedDecoder, batch: number): Rows {
+  let cache: DecoderCache | undefined;
+  const steps = new Map<number, CachedStep>();
+  let prompts: CachedStep | undefined;
+  const release = () => {
+    prompts?.release();
+    for (const step of steps.values()) step.release();
+    steps.clear();
+    cache?.release();
+    prompts = cache = undefined;
+  };
+  return {
+    batch,
+    reserve(length, most, working) {
+      if (cache && length <= cache.capacity) return;
+      const larger = decoder.createCache(batch, Math.min(most, Math.max(2 * length, FEW_TOKENS)));
+      working.forEach((cached, row) => {
+        cache!.copyRow(row, cached, row, larger);
+      });
+      release();
+      cache = larger;
+    },
+    step(first, count, time) {
+      const known = first === 0 && time === 1 ? steps.get(count) : undefined;
+      if (known) return known;
+      const step = cache!.step(first, count, time);
+      if (first === 0 && time === 1) steps.set(count, step);
+      else {
+        prompts?.release();
+        prompts = step;
+      }
+      return step;
+    },
+    move: (from, length, to) => cache!.copyRow(from, length, to),
+    release,
+  };
+}
+
+const HEAVY = 2 ** 26; // parameters times tokens: some 10 ms
+const BREATH = 10; // ms
+
+/** Runs a step: a long one in another thread, and between short ones the event loop gets its turn. */
+export function createRunner(size: number): (step: CachedStep, tokens: number) => Promise<void> {
+  let last = performance.now();
+  return async (step, tokens) => {
+    if (size * tokens > HEAVY) return step.runAsync();
+    step.run();
+    if (performance.now() - last < BREATH) return;
+    await setImmediate();
+    last = performance.now();
+  };
+}
