@@ -14,7 +14,6 @@ import {
   type CachedDecoderOptions,
   type CachedStep,
   createCachedDecoder,
-  type DecoderCache,
   type DecoderConfig,
 } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
@@ -252,7 +251,7 @@ async function* generate(
       );
       const tokens: GeneratedToken[] = [];
       if (incoming.length === 0) tokens.push(...(await goOn()));
-      for (const group of ofLikeLength(incoming)) tokens.push(...(await admit(group)));
+      for (const group of ofLikeLength(incoming, config)) tokens.push(...(await admit(group)));
       yield { tokens, completions: retire() };
     }
   } finally {
@@ -280,12 +279,16 @@ function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, v
   }
 }
 
-/** Groups whose prompts can be read together without much padding, the longest first. */
-function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
+const MOST_SCORES = 2 ** 26; // attention's, of 4 bytes, in memory at once
+
+/** Groups whose prompts can be read together without much padding or memory, the longest first. */
+function ofLikeLength(sequences: readonly Sequence[], { heads }: DecoderConfig): Sequence[][] {
   const groups: Sequence[][] = [];
   for (const sequence of [...sequences].sort((a, b) => b.length - a.length)) {
     const group = groups.at(-1);
-    if (group && sequence.length >= 0.75 * group[0].length - 16) group.push(sequence);
+    const longest = group?.[0].length ?? 0;
+    const most = MOST_SCORES / (heads * longest * 2 * longest); // the cache may be twice as long
+    if (group && group.length < most && sequence.length >= 0.75 * longest - 16) group.push(sequence);
     else groups.push([sequence]);
   }
   return groups;
