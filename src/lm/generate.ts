@@ -9,13 +9,7 @@
 import { z } from 'zod';
 import type { Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
-import {
-  type CachedDecoder,
-  type CachedDecoderOptions,
-  type CachedStep,
-  createCachedDecoder,
-  type DecoderConfig,
-} from '../nn/index.ts';
+import { type CachedDecoderOptions, type CachedStep, createCachedDecoder, type DecoderConfig } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
 import { type AnswerText, decodeAnswer, streamAnswer } from './answer-text.ts';
 import { createRows, createRunner, type Rows } from './rows.ts';
@@ -251,7 +245,7 @@ async function* generate(
       );
       const tokens: GeneratedToken[] = [];
       if (incoming.length === 0) tokens.push(...(await goOn()));
-      for (const group of ofLikeLength(incoming, config)) tokens.push(...(await admit(group)));
+      for (const group of ofLikeLength(incoming)) tokens.push(...(await admit(group)));
       yield { tokens, completions: retire() };
     }
   } finally {
@@ -279,16 +273,16 @@ function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, v
   }
 }
 
-const MOST_SCORES = 2 ** 26; // attention's, of 4 bytes, in memory at once
+const MOST_TOKENS = 2 ** 14; // whose activations are in memory at once
 
 /** Groups whose prompts can be read together without much padding or memory, the longest first. */
-function ofLikeLength(sequences: readonly Sequence[], { heads }: DecoderConfig): Sequence[][] {
+function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
   const groups: Sequence[][] = [];
   for (const sequence of [...sequences].sort((a, b) => b.length - a.length)) {
     const group = groups.at(-1);
     const longest = group?.[0].length ?? 0;
-    const most = MOST_SCORES / (heads * longest * 2 * longest); // the cache may be twice as long
-    if (group && group.length < most && sequence.length >= 0.75 * longest - 16) group.push(sequence);
+    if (group && (group.length + 1) * longest <= MOST_TOKENS && sequence.length >= 0.75 * longest - 16)
+      group.push(sequence);
     else groups.push([sequence]);
   }
   return groups;
