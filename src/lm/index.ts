@@ -1,0 +1,36 @@
+export { type Adapter, readAdapter, writeAdapter } from './adapter-files.ts';
+export { type BpeOptions, type TokenizerJson, trainBpe, wordLevelTokenizer } from './bpe-trainer.ts';
+export {
+  encodeChat,
+  type Message,
+  type MessagePart,
+  type RenderOptions,
+  renderAssistantSpans,
+  renderChat,
+} from './chat-template.ts';
+export { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+export { exportOnnx } from './export.ts';
+export {
+  type Completion,
+  createGenerator,
+  type GeneratedToken,
+  type GenerateOptions,
+  type GenerateStep,
+  type Generator,
+} from './generate.ts';
+export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
+export { type LoadedAdapter, loadAdapter, saveAdapter } from './lora.ts';
+export { createModel, embeddedModel, loadModel, type Model, saveModel } from './model.ts';
+export {
+  createPackedScorer,
+  createPackedTrainer,
+  type PackedLoss,
+  type PackedScorer,
+  type PackedTrainer,
+  type Reading,
+  scoresOf,
+} from './packed-program.ts';
+export { type Example, type PackedBatch, packedBatch, packSequences } from './packing.ts';
+export { chooseToken, processLogits, type Sampling } from './sampling.ts';
+export { scoreTokens, type TokenScores } from './token-scores.ts';
+export { loadTokenizer, saveTokenizer, type Tokenizer, tokenizerFrom } from './tokenizer.ts';
