@@ -3,7 +3,7 @@ import { createExamples, fingerprint, gatherExamples, holdOut, learntTokens, lis
 import { createReviewTokenizer } from './world.ts';
 
 const tokenizer = createReviewTokenizer();
-const words = (n: number) => Array.from({ length: n }, () => 'zoo').join(' ');
+const words = (n: number) => Array.from({ length: n }, () => 'spa').join(' ');
 const rows = (...texts: string[]) => texts.map((text) => ({ value: { text } }));
 const gather = (source: Iterable<{ value: Record<string, unknown> }>, truncate: 'cut' | 'split' | 'drop' | 'error') =>
   gatherExamples(source, tokenizer, 'data', { length: 6, truncate });
@@ -43,15 +43,15 @@ describe('an example longer than a row', () => {
 });
 
 it('leaves out an example of which nothing would be learnt, and counts it', async () => {
-  const asked = { value: { prompt: words(9), completion: 'zoo' } };
-  const { examples, empty } = await gather([asked, ...rows('zoo')], 'cut');
+  const asked = { value: { prompt: words(9), completion: 'spa' } };
+  const { examples, empty } = await gather([asked, ...rows('spa')], 'cut');
   expect([examples.lengths, empty]).toEqual([[3], 1]);
   expect(learntTokens({ ids: [1, 2, 3] })).toBe(2);
   expect(learntTokens({ ids: [1, 2, 3], learn: [1, 0, 1] })).toBe(1);
 });
 
 it('says where a row cannot be tokenised, and that there are none', async () => {
-  const wrong = { value: { text: 'zoo' }, file: 'x.jsonl', line: 7 };
+  const wrong = { value: { text: 'spa' }, file: 'x.jsonl', line: 7 };
   await expect(
     gatherExamples([wrong], tokenizer, 'data', { length: 6, truncate: 'cut', loss: 'completion' }),
   ).rejects.toThrow(/^"x.jsonl", line 7: The loss/);

@@ -93,8 +93,9 @@ export function createHeldOutLoss(
   part: number,
 ): { run(): HeldOutLoss; release(): void } {
   const scorer: PackedScorer = createPackedScorer(config, parameters.values);
-  const packed = packSequences(examples.lengths, length).map((row) => row.map(examples.at));
-  const shape = { length, padding, fitted: false };
+  const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // other data may have longer ones
+  const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
+  const shape = { length: longest, padding, fitted: false };
   return {
     run() {
       let [total, tokens] = [0, 0];

@@ -26,9 +26,9 @@ import {
   type LanguageStep,
 } from './learner.ts';
 import { createRows, datasetRows, packExamples } from './rows.ts';
-import { samplePrompts } from './sample-prompts.ts';
+import { readPrompts, samplePrompts } from './sample-prompts.ts';
 import { stepsOf } from './train.ts';
-import { languageTrainingSchema, samplesSchema } from './training-options.ts';
+import { languageTrainingSchema } from './training-options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from './world.ts';
 
 const size = (value: number) => z.number().int().min(1).default(value);
@@ -64,7 +64,6 @@ export const pretrainSchema = languageTrainingSchema
     weightDecay: languageTrainingSchema.shape.weightDecay.unwrap().default(0.1).describe('of matrices (AdamW)'),
     beta2: languageTrainingSchema.shape.beta2.unwrap().default(0.95).describe("AdamW's memory of squared gradients"),
     evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
-    samples: samplesSchema.extend({ maxTokens: size(96).describe('tokens of a text at most') }).prefault({}),
   })
   .refine(({ length, maxPositions }) => length <= maxPositions, {
     path: ['length'],
@@ -196,7 +195,10 @@ async function fromData(options: PretrainOptions, data: string, { pull }: Pretra
     name: 'pretrain',
     rows: datasetRows(train, { length, packing: true, seed }).rows,
     heldOut: held.length > 0 ? heldOut : undefined,
-    prompts: samplePrompts(held.length > 0 ? heldOut : train, samples.count, tokenizer),
+    prompts:
+      samples.data === undefined
+        ? samplePrompts(held.length > 0 ? heldOut : train, samples.count, tokenizer)
+        : await readPrompts(samples.data, samples.count, tokenizer, pull),
     fingerprint: fingerprint(train),
   });
 }

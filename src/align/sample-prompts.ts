@@ -1,4 +1,7 @@
 /** Prompts for a person to see what a model makes of them, taken from examples. */
+import { readDataset } from '../data/index.ts';
+import { encodeChat, type Message } from '../lm/chat-template.ts';
+import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import type { Tokenizer } from '../lm/tokenizer.ts';
 import type { Examples } from './examples.ts';
 import type { SamplePrompt } from './learner.ts';
@@ -15,4 +18,26 @@ export function samplePrompts(examples: Examples, count: number, tokenizer: Toke
     const start = first > 1 ? first : Math.max(1, Math.min(LONGEST_START, Math.ceil(all.length / 4)));
     return { ids: all.slice(0, start), reference: tokenizer.decode(all.slice(start)) };
   });
+}
+
+/** The first prompts of a dataset that has any: of text, or of messages, which the assistant goes on from. */
+export async function readPrompts(
+  data: string,
+  count: number,
+  tokenizer: Tokenizer,
+  pull?: PullOptions,
+): Promise<SamplePrompt[]> {
+  const prompts: SamplePrompt[] = [];
+  const paths = await resolveDataset(data, pull);
+  for await (const { value } of readDataset(paths, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {
+    if (prompts.length >= count) break;
+    const prompt = value.prompt as string | Message[];
+    prompts.push({
+      ids:
+        typeof prompt === 'string'
+          ? tokenizer.encode(prompt)
+          : encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids,
+    });
+  }
+  return prompts;
 }

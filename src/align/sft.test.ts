@@ -160,6 +160,16 @@ it('tells of rows that were left out or cut', async () => {
   await expect(createSft({ ...settings, data })).rejects.toThrow(/line 2: "text" is empty/);
 });
 
+it('answers given prompts, and evaluates examples longer than its rows', async () => {
+  const long = dataOf([{ text: 'red sun '.repeat(30) }]);
+  const samples = { data: dataOf([{ prompt: 'red' }, { prompt: 'blue moon' }]), count: 5, maxTokens: 4 };
+  const learner = await createSft({ ...settings, length: undefined, evaluation: { data: long }, samples });
+  const { tokens, samples: answers } = await learner.evaluate();
+  expect(tokens).toBeGreaterThan(48);
+  expect(answers.map(({ prompt }) => prompt)).toEqual(['red', 'blue moon']);
+  learner.release();
+});
+
 describe('says what is wrong with', () => {
   const broken = (name: string, change: (path: string) => void) => {
     const path = join(folder, name);

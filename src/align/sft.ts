@@ -17,18 +17,10 @@ import { HeedError } from '../error.ts';
 import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import { embeddedModel, loadModel, type Model } from '../lm/model.ts';
 import { losses } from './encode.ts';
-import {
-  type Examples,
-  fingerprint,
-  type Gathered,
-  gatherExamples,
-  holdOut,
-  subset,
-  truncations,
-} from './examples.ts';
+import { type Examples, fingerprint, type Gathered, gatherExamples, holdOut, subset, truncations } from './examples.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageStep } from './learner.ts';
 import { datasetRows } from './rows.ts';
-import { samplePrompts } from './sample-prompts.ts';
+import { readPrompts, samplePrompts } from './sample-prompts.ts';
 import { stepsOf } from './train.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';
@@ -90,6 +82,11 @@ export function createSft(given: SftInput, parts: SftParts = {}): Promise<SftLea
 async function create(options: SftOptions, parts: SftParts): Promise<SftLearner> {
   const model = parts.model ?? (await loadModel(options.model, parts.pull));
   try {
+    if ('score.weight' in model.parameters.values) {
+      throw new HeedError(`"${options.model}" gives scores (${model.architecture}), so it cannot learn to write.`, {
+        hint: 'Give a model for text, whose architecture ends in ForCausalLM or LMHeadModel.',
+      });
+    }
     const { train, heldOut, length } = await readData(options, model, parts);
     const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
     const part = Math.min(options.rows, perEpoch);
@@ -106,7 +103,9 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
       heldOut,
       prompts: ofWorld
         ? reviewSamplePrompts(model.tokenizer)
-        : samplePrompts(heldOut ?? train, options.samples.count, model.tokenizer),
+        : options.samples.data === undefined
+          ? samplePrompts(heldOut ?? train, options.samples.count, model.tokenizer)
+          : await readPrompts(options.samples.data, options.samples.count, model.tokenizer, parts.pull),
       measure: ofWorld ? measureResponses : undefined,
       fingerprint: fingerprint(train),
     });
@@ -157,7 +156,6 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, parts
       truncate,
     });
   const all = options.data === undefined ? (await demonstrations()).examples : await gather(options.data);
-  // not spread into Math.max: there may be more lengths than a call takes arguments
   const longest = all.lengths.reduce((a, b) => Math.max(a, b), 0);
   const length = options.length ?? longest;
   if (evaluation.data !== undefined) return { train: all, heldOut: await gather(evaluation.data), length };

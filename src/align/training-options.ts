@@ -7,7 +7,8 @@ const whole = (least: number) => z.number().int().min(least);
 
 export const samplesSchema = z.object({
   count: whole(0).default(4).describe('prompts answered at each evaluation, for people to read'),
-  maxTokens: whole(1).default(64).describe('tokens of an answer at most'),
+  data: z.string().optional().describe('prompts to answer (default: the beginnings of held-out examples)'),
+  maxTokens: whole(1).default(96).describe('tokens of an answer at most'),
   temperature: z.number().min(0).default(1).describe('of the draws; 0 takes the likeliest token'),
 });
 

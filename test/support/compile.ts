@@ -15,7 +15,7 @@ declare module 'vitest' {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const shipped = ['package.json', 'bin', 'README.md', 'LICENSE', 'CHANGELOG.md'];
+const shipped = ['package.json', 'bin', 'models', 'README.md', 'LICENSE', 'CHANGELOG.md'];
 
 /** `folder`: package.json, bin, dist and node_modules. */
 export function compilePackage(): { folder: string; remove(): void } {

@@ -1,0 +1,80 @@
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createModel, embeddedModel, loadModel, saveModel } from './model.ts';
+
+const fixture = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-model-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const copy = (name: string, change: (path: string) => void) => {
+  const path = join(folder, name);
+  cpSync(fixture('tiny-llama'), path, { recursive: true });
+  change(path);
+  return path;
+};
+const edit = (file: string, fields: object) => (path: string) => {
+  const old = existsSync(join(path, file)) ? JSON.parse(readFileSync(join(path, file), 'utf8')) : {};
+  writeFileSync(join(path, file), JSON.stringify({ ...old, ...fields }));
+};
+
+it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s comes back as it was saved', async (name) => {
+  const model = await loadModel(fixture(name));
+  const saved = join(folder, `saved-${name}`);
+  saveModel(saved, model);
+  const again = await loadModel(saved);
+  expect(again.parameters.flat).toEqual(model.parameters.flat);
+  const { folder: _, parameters: __, tokenizer, ...rest } = model;
+  expect(again).toMatchObject(rest);
+  expect(again.tokenizer.files).toEqual(tokenizer.files);
+  for (const { parameters } of [model, again]) parameters.release();
+});
+
+describe('an answer ends', () => {
+  it.each<[string, (path: string) => void, number[]]>([
+    ['as generation_config.json says', edit('generation_config.json', { eos_token_id: [2, 7] }), [2, 7]],
+    ['at the EOS of the tokenizer too', edit('generation_config.json', { eos_token_id: 9 }), [9, 2]],
+    [
+      'as config.json says, where there is no other',
+      (path) => {
+        rmSync(join(path, 'generation_config.json'));
+        edit('config.json', { eos_token_id: [5, 2] })(path);
+      },
+      [5, 2],
+    ],
+  ])('%s', async (name, change, ends) => {
+    const { ends: found, parameters } = await loadModel(copy(name.slice(0, 8), change));
+    expect(found).toEqual(ends);
+    parameters.release();
+  });
+});
+
+it('says what does not fit together', async () => {
+  const broken = copy('broken', (path) => writeFileSync(join(path, 'generation_config.json'), '[1'));
+  await expect(loadModel(broken)).rejects.toThrow(/generation_config.json" is not a JSON object/);
+  const { config, tokenizer, parameters } = await loadModel(fixture('tiny-llama'));
+  expect(() => createModel({ ...config, vocabularySize: 100 }, tokenizer, 0)).toThrow(/has 512 tokens, .* knows 100/);
+  parameters.release();
+});
+
+it('makes new models from a seed, which are saved whole', async () => {
+  const { config, tokenizer, parameters } = await loadModel(fixture('tiny-llama'));
+  const [one, same, other] = [1, 1, 2].map((seed) => createModel({ ...config, layers: 1 }, tokenizer, seed));
+  expect(same.parameters.flat).toEqual(one.parameters.flat);
+  expect(other.parameters.flat).not.toEqual(one.parameters.flat);
+  saveModel(join(folder, 'new'), one);
+  const again = await loadModel(join(folder, 'new'));
+  expect(again.parameters.flat).toEqual(one.parameters.flat);
+  expect(again).toMatchObject({ architecture: 'LlamaForCausalLM', ends: [2], config: one.config });
+  for (const arena of [parameters, one.parameters, same.parameters, other.parameters, again.parameters])
+    arena.release();
+});
+
+it('knows the embedded model by its name', async () => {
+  const { tokenizer, parameters, config } = await loadModel(embeddedModel);
+  expect(tokenizer.vocabularySize).toBe(config.vocabularySize);
+  expect(tokenizer.decode(tokenizer.encode('the spa was brilliant .'))).toBe('the spa was brilliant .');
+  parameters.release();
+});
