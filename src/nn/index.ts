@@ -24,6 +24,7 @@ export {
   layerName,
   type RotaryPositions,
 } from './decoder-config.ts';
+export { type AdvantageInput, advantages } from './gae.ts';
 export * as initialise from './initialise.ts';
 export { type LabelOptions, labelLogProbabilities } from './label-log-probabilities.ts';
 export { type LoraOptions, loraLinear, loraNames, loraParameters, loraScale, loraTargets, mergeLora } from './lora.ts';
@@ -46,6 +47,15 @@ export {
   type ParameterSpec,
   saveParameters,
 } from './parameters.ts';
+export {
+  approximateKl,
+  clippedSquare,
+  clippedSurrogate,
+  type KlEstimator,
+  klEstimators,
+  policyLoss,
+  valueLoss,
+} from './ppo-loss.ts';
 export { type Bits, type QuantisedWeight, quantise, quantisedLinear, quantisedProduct } from './quantise.ts';
 export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
 export { createTrainStep, type TrainStep, type TrainStepOptions } from './train-step.ts';

@@ -1,9 +1,7 @@
 export { createEvaluator, type Evaluation, type Evaluator, meanAndDeviation } from './evaluate.ts';
 export { isSmall } from './forward.ts';
-export { type AdvantageInput, advantages } from './gae.ts';
 export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export { createPpo, type Ppo, type PpoMetrics } from './ppo.ts';
-export { approximateKl, type KlEstimator, klEstimators, policyLoss, valueLoss } from './ppo-loss.ts';
 export { type PpoOptions, ppoSchema } from './ppo-options.ts';
 export { ppoPresets } from './presets.ts';
 export { ppoReport } from './report.ts';

@@ -11,17 +11,20 @@ import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import {
   type Arena,
+  advantages,
+  approximateKl,
   createOptimizer,
   createParameters,
   createTrainStep,
   exportParameters,
   importParameters,
   type Optimizer,
+  policyLoss,
   type TrainStep,
+  valueLoss,
 } from '../nn/index.ts';
 import { type RandomState, random } from '../random.ts';
 import { createCritic, isSmall } from './forward.ts';
-import { advantages } from './gae.ts';
 import {
   createRewardScale,
   createStatistics,
@@ -32,7 +35,6 @@ import {
   scaleRewards,
 } from './normalise.ts';
 import { createPolicy, encodeAction, type Policy } from './policy.ts';
-import { approximateKl, policyLoss, valueLoss } from './ppo-loss.ts';
 import type { PpoOptions } from './ppo-options.ts';
 import { createCollector, type Rollout } from './rollout.ts';
 
