@@ -40,6 +40,8 @@ describe('heed generate', () => {
     }
     const alone = json('generate', ...few, '--prompt', 'one');
     expect(alone.completions[0].ids).toEqual(both.completions[0].ids);
+    const rounded = json('generate', ...few, '--prompt', 'one', '--bits', '8');
+    expect(rounded.completions[0].logprobs).not.toEqual(alone.completions[0].logprobs);
     const otherwise = json('generate', ...few, '--prompt', 'one', '--seed', '4');
     expect(otherwise.completions[0].ids).not.toEqual(alone.completions[0].ids);
   });
@@ -61,6 +63,7 @@ describe('heed generate', () => {
     ['nothing to answer', [], '--prompt or --data'],
     ['a system message without a chat', ['--prompt', 'x', '--system', 'y'], '--chat'],
     ['an impossible temperature', ['--prompt', 'x', '--temperature', '-1'], '--temperature', '>=0', 'got -1'],
+    ['bits there are none of', ['--prompt', 'x', '--bits', '5'], '--bits', '8 or 4', '"5"'],
     ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--maxTokens', '>=1', 'got 0'],
   ])('refuses %s', (_name, args, ...expected) => {
     const { code, stdout, stderr } = heed(['generate', '--model', tiny, ...args]);

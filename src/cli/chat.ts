@@ -6,9 +6,10 @@ import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { encodeChat, type Message } from '../lm/chat-template.ts';
 import { createGenerator, generateSchema } from '../lm/generate.ts';
+import type { Bits } from '../nn/index.ts';
 import { seedFor } from '../random.ts';
 import { addFlags, settingsFrom } from './flags.ts';
-import { openModel } from './open-model.ts';
+import { bitsOption, openModel } from './open-model.ts';
 import { createOutput } from './output.ts';
 import { checking } from './usage.ts';
 
@@ -23,8 +24,6 @@ const schema = generateSchema.omit({ batch: true }).extend({
     .describe('only the likeliest tokens that together have this probability'),
   maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('tokens of an answer at most'),
 });
-const shortcuts = { 'max-tokens': 'maxTokens' };
-
 const help = `  /system TEXT  who it is to be (alone: nobody), from a new beginning
   /reset        forget what was said
   /save FILE    write the conversation as JSONL: one row with "messages", which heed sft reads
@@ -34,22 +33,23 @@ Ctrl-C stops an answer.`;
 export function addChat(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--system <text>', 'who it is to be');
-  addFlags(command, schema, shortcuts);
+    .option('--system <text>', 'who it is to be')
+    .addOption(bitsOption());
+  addFlags(command, schema);
   command.action(() => chatting(command));
 }
 
 async function chatting(command: Command): Promise<void> {
-  const flags = command.opts<{ model: string; system?: string; json?: boolean }>();
+  const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, schema, shortcuts);
+  const given = settingsFrom(command, schema);
   const settings = checking(() => schema.parse(given), given);
   const { config, parameters, tokenizer, ends } = await openModel(flags.model);
   const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
   let answers = 0;
   encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // a model that cannot chat says so now
-  const generator = createGenerator(config, parameters.values, { frozen: true });
+  const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const screen = output.json ? process.stderr : process.stdout;
 

@@ -5,10 +5,11 @@ import { encodeChat, type Message } from '../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema } from '../lm/generate.ts';
 import { resolveDataset } from '../lm/hub.ts';
 import type { Tokenizer } from '../lm/tokenizer.ts';
+import type { Bits } from '../nn/index.ts';
 import { createProgress } from '../run/index.ts';
 import { addFlags, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
-import { openModel } from './open-model.ts';
+import { bitsOption, openModel } from './open-model.ts';
 import { createOutput } from './output.ts';
 import { checking, UsageError } from './usage.ts';
 
@@ -21,10 +22,9 @@ interface Flags {
   chat?: boolean;
   system?: string;
   stop?: string[];
+  bits?: Bits;
   json?: boolean;
 }
-
-const shortcuts = { 'max-tokens': 'maxTokens' };
 
 export function addGenerate(command: Command): void {
   command
@@ -33,8 +33,9 @@ export function addGenerate(command: Command): void {
     .option('--data <file>', 'a dataset whose prompts to answer')
     .option('--chat', "put each prompt into the model's chat template, as the user's turn")
     .option('--system <text>', 'a system message before it, with --chat')
-    .option('--stop <text>', 'text that ends an answer; may be given again', gather);
-  addFlags(command, generateSchema, shortcuts);
+    .option('--stop <text>', 'text that ends an answer; may be given again', gather)
+    .addOption(bitsOption());
+  addFlags(command, generateSchema);
   command.action(() => generating(command));
 }
 
@@ -43,13 +44,13 @@ const gather = (text: string, earlier: string[] = []) => [...earlier, text];
 async function generating(command: Command): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, generateSchema, shortcuts);
+  const given = settingsFrom(command, generateSchema);
   const settings = checking(() => generateSchema.parse(given), given);
   const prompts = await readPrompts(flags);
   const { config, parameters, tokenizer, ends } = await openModel(flags.model);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));
   const interrupted = listenForInterrupt(() => {});
-  const generator = createGenerator(config, parameters.values, { frozen: true });
+  const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
   const { signal } = interrupted;
   const options: GenerateOptions = { ...settings, ends, stop: flags.stop, tokenizer, signal };
   try {

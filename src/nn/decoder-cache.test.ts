@@ -133,6 +133,27 @@ it('follows weights that change', async () => {
   for (const part of [step, cache, cached]) part.release();
 });
 
+it.each([
+  [8, 0.1],
+  [4, 0.8],
+] as const)('in %d bits is near what it is in 32', (bits, tolerance) => {
+  const config = { ...llama, hiddenSize: 64, feedForwardSize: 96 };
+  const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
+  const logits = [undefined, bits].map((given) => {
+    const cached = createCachedDecoder(config, values, { frozen: true, bits: given });
+    const cache = cached.createCache(1, 16);
+    const step = cache.step(0, 1, tokens.length);
+    step.fill(0, tokens, 0);
+    step.run();
+    const result = step.logits.slice();
+    for (const part of [step, cache, cached]) part.release();
+    return result;
+  });
+  const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
+  expect(size(logits[0].map((x, i) => x - logits[1][i])) / size(logits[0])).toBeLessThan(tolerance);
+  expect(logits[1]).not.toEqual(logits[0]);
+});
+
 it('has no cache longer than the model knows positions', () => {
   const { values } = createParameters(decoderParameters(llama), random(1, 'weights'));
   const cached = createCachedDecoder(llama, values);

@@ -32,6 +32,7 @@ import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
 import { type DecoderConfig, headName, layerLinears } from './decoder-config.ts';
 import { lifetime } from './lifetime.ts';
+import { type Bits, quantise, quantisedLinear, quantisedProduct } from './quantise.ts';
 
 export interface CachedDecoder {
   /** A cache for rows of at most `capacity` tokens each, all empty. */
@@ -72,6 +73,8 @@ export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | '
   linear?: Linear;
   /** The weights never change: they are laid out anew for speed, in as much memory again. */
   frozen?: boolean;
+  /** Take the linear layers and the output layer, frozen, in so many bits. */
+  bits?: Bits;
 }
 
 /**
@@ -83,7 +86,8 @@ export function createCachedDecoder(
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
-  const { linear: map = flatLinear(config), frozen, ...compileOptions } = options;
+  const { bits, frozen, ...compileOptions } = options;
+  const map = options.linear ?? (bits ? quantisedLinear(config, weights, bits) : flatLinear(config));
   const program = trace(
     (g) => {
       const ids = input(g, 'ids', ['rows', 'time'], 'int32');
@@ -91,8 +95,7 @@ export function createCachedDecoder(
       const { attend, present } = cachedAttention(g, config, positions);
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const last = gather(tokensOf(hidden), input(g, 'last', ['rows'], 'int32'));
-      const head = input(g, headName(config), [config.vocabularySize, config.hiddenSize]);
-      const logits = linear(last, head);
+      const logits = outputLayer(config, weights, bits)(last);
       // any column of the difference: ONNX Runtime is far faster at a log-softmax than at a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
@@ -104,6 +107,13 @@ export function createCachedDecoder(
     createCache: (rows, capacity) => createCache(config, { rows, capacity, weights, bind: program.bind }),
     release: program.release,
   };
+}
+
+function outputLayer(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits | undefined) {
+  const name = headName(config);
+  const shape: [number, number] = [config.vocabularySize, config.hiddenSize];
+  const quantised = bits && quantise(weights[name].data as Float32Array, shape, bits);
+  return (x: Tensor) => (quantised ? quantisedProduct(x, quantised) : linear(x, input(x.graph, name, shape)));
 }
 
 /** The decoder's own weights, by products that take [rows, time, in] as it lies. */
