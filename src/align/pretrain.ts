@@ -4,7 +4,7 @@
  *
  * Without data, the text is that of the embedded world, written as it is learnt and never twice. Its grammar has a known
  * entropy, which no model gets below; the defaults are what it takes to come near it, and how the base model that comes with
- * heed was made. docs/pretrain.md has the curve.
+ * heed was made. docs/sft.md has the curve.
  *
  * Run it: heed pretrain
  */
@@ -33,12 +33,14 @@ import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from './worl
 
 const size = (value: number) => z.number().int().min(1).default(value);
 
-export const pretrainSchema = languageTrainingSchema
-  .extend({
+const { shape } = languageTrainingSchema;
+
+export const pretrainSchema = z
+  .object({
     data: z.string().optional().describe('file, folder, pattern or name on the Hub of texts'),
     world: z.enum(worlds).default('reviews').describe('without --data: the embedded world whose texts are learnt'),
     tokenizer: z.string().optional().describe('folder or name on the Hub (default: learnt from the data)'),
-    vocabulary: z.number().int().min(257).default(2048).describe('tokens of a tokenizer learnt from the data'),
+    vocabulary: z.number().int().min(259).default(2048).describe('tokens of a tokenizer learnt from the data'),
     tokens: z.number().min(1).optional().describe('tokens to learn (default: 2.5 million; with --data, each once)'),
     length: size(96).describe('tokens of a row; longer texts are split'),
     heldOut: size(400).describe('texts held out'),
@@ -49,20 +51,15 @@ export const pretrainSchema = languageTrainingSchema
     feedForward: size(352).describe('size of the feed-forward layers'),
     maxPositions: size(128).describe('longest sequence'),
     deviation: z.number().positive().default(0.04).describe('standard deviation of initial weights'),
+    ...shape,
     // what the world's recipe was found to need
-    rows: size(32).describe(languageTrainingSchema.shape.rows.description!),
+    rows: size(32).describe(shape.rows.description!),
     learningRate: z.number().positive().default(4e-3).describe('the highest'),
-    schedule: languageTrainingSchema.shape.schedule
-      .unwrap()
-      .default('cosine_with_min_lr')
-      .describe('after the warm-up'),
-    minimumRate: languageTrainingSchema.shape.minimumRate.unwrap().default(0.1).describe('the last, as a share'),
-    warmup: languageTrainingSchema.shape.warmup
-      .unwrap()
-      .default(0.06)
-      .describe('share of the steps with a rising rate'),
-    weightDecay: languageTrainingSchema.shape.weightDecay.unwrap().default(0.1).describe('of matrices (AdamW)'),
-    beta2: languageTrainingSchema.shape.beta2.unwrap().default(0.95).describe("AdamW's memory of squared gradients"),
+    schedule: shape.schedule.unwrap().default('cosine_with_min_lr').describe('after the warm-up'),
+    minimumRate: shape.minimumRate.unwrap().default(0.1).describe('the last, as a share'),
+    warmup: shape.warmup.unwrap().default(0.06).describe('share of the steps with a rising rate'),
+    weightDecay: shape.weightDecay.unwrap().default(0.1).describe('of matrices (AdamW)'),
+    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's memory of squared gradients"),
     evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
   })
   .refine(({ length, maxPositions }) => length <= maxPositions, {

@@ -40,7 +40,7 @@ export function languageReport(folder: string): Report {
     sections: [
       lossChart(rows, best),
       ...answers(samples),
-      ...one('reward/true', 'True reward', 'reward', 'Mean over answers to a third of the world’s prompts.'),
+      ...one('reward/true', 'True reward', 'reward', 'Mean over answers to all of the world’s prompts.'),
       ...one(
         'text/accepted',
         'Well-formed sentences',

@@ -25,7 +25,7 @@ import { stepsOf } from './train.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';
 
-export const sftSchema = languageTrainingSchema.extend({
+export const sftSchema = z.object({
   model: z.string().default(embeddedModel).describe('folder of a model, or its name on the Hub'),
   data: z.string().optional().describe('file, folder, pattern or name on the Hub of what to learn from'),
   world: z
@@ -54,6 +54,7 @@ export const sftSchema = languageTrainingSchema.extend({
         .describe('held out without --evaluation.data, at most 1000 examples'),
     })
     .prefault({}),
+  ...languageTrainingSchema.shape,
 });
 export type SftOptions = z.output<typeof sftSchema>;
 export type SftInput = z.input<typeof sftSchema>;

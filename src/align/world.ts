@@ -46,8 +46,8 @@ export function createReviewTokenizer(): Tokenizer {
   return tokenizerFrom({ 'tokenizer.json': json(tokenizer), 'tokenizer_config.json': json(config) });
 }
 
-/** A third of all prompts: each place, each length and each wording. */
-const asked = reviewPrompts.filter((_, i) => (i + Math.floor(i / 12)) % 3 === 0);
+/** All prompts, so that the first few differ in place, length and wording: 29 has no divisor in common with their number. */
+const asked = reviewPrompts.map((_, i) => reviewPrompts[(29 * i) % reviewPrompts.length]);
 
 export const reviewSamplePrompts = (tokenizer: Tokenizer): SamplePrompt[] =>
   asked.map(({ text }) => ({ ids: encodeChat(tokenizer, [{ role: 'user', content: text }]).ids }));

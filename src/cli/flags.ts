@@ -39,17 +39,23 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
     command.addOption(optionOf(flag));
     const dashed = flag.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     // commander takes --on-bad-row for onBadRow
-    if (dashed !== flag.name && !(dashed in shortcuts)) command.addOption(optionOf({ ...flag, name: dashed }).hideHelp());
+    if (dashed !== flag.name && !(dashed in shortcuts))
+      command.addOption(optionOf({ ...flag, name: dashed }).hideHelp());
   }
   command.option('--config <file>', 'a JSON file with any of these settings; flags go before it');
 }
 
+/** Longer ones are told in the description: they would push all descriptions to the right. */
+const LONGEST_CHOICES = 40;
+
 function optionOf(flag: Flag): Option {
   const value = { number: '<n>', text: '<text>', numbers: '<n,n,…>', 'yes or no': '[true|false]' }[flag.kind];
   const shown = flag.default === undefined ? '' : ` (default: ${text(flag.default)})`;
+  const choices = flag.choices?.join('|') ?? '';
+  const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
   const option = new Option(
-    `--${flag.name} ${flag.choices ? `<${flag.choices.join('|')}>` : value}`,
-    flag.description + shown,
+    `--${flag.name} ${inline ? `<${choices}>` : value}`,
+    `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
   );
   option.argParser((given) => parse(flag, given));
   const [part] = flag.name.split('.');
