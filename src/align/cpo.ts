@@ -11,7 +11,7 @@
  *
  * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
  */
-import { add, div, exp, mul, relu, square, sub, type Tensor } from '../engine/index.ts';
+import { div, exp, mul, relu, square, sub, type Tensor } from '../engine/index.ts';
 import { type PreferenceLoss, pairs, smoothed } from './preference-loss.ts';
 
 export const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;

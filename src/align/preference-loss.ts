@@ -80,12 +80,12 @@ export function answersOf(make: Record<Computed, () => Tensor>, read: (name: Giv
   return answers as Answers;
 }
 
-export type AnswerNumbers = Partial<Record<Computed | Given, ArrayLike<number>>>;
+export type LossNumbers = Partial<Record<Computed | Given, ArrayLike<number>>>;
 
 export interface LossProgram {
   /** Which numbers the loss reads. */
   readonly reads: ReadonlySet<string>;
-  run(numbers: AnswerNumbers): { loss: Float32Array; rewards: Float32Array };
+  run(numbers: LossNumbers): { loss: Float32Array; rewards: Float32Array };
   release(): void;
 }
 
