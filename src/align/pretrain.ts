@@ -148,7 +148,7 @@ const WORLD_TOKENS = 2.5e6;
 const WRITTEN = 64;
 
 async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Promise<PretrainLearner> {
-  const { seed, length, heldOut, tokenizer: given } = options;
+  const { seed, length, heldOut, samples, tokenizer: given } = options;
   const tokenizer = given === undefined ? createReviewTokenizer() : loadTokenizer(await resolveModel(given, pull));
   const { bos } = tokenizer;
   if (bos === undefined) {
@@ -169,7 +169,7 @@ async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Pro
       return packExamples(examples, { length, packing: true, seed }, round);
     }),
     heldOut: listOf(validation.examples),
-    prompts: Array.from({ length: WRITTEN }, () => ({ ids: [bos] })),
+    prompts: Array.from({ length: samples.count === 0 ? 0 : WRITTEN }, () => ({ ids: [bos] })),
     measure: (answers) => ({ 'loss/entropy': validation.entropy, ...measureTexts(answers) }),
     fingerprint: '',
   });

@@ -160,9 +160,22 @@ it('tells of rows that were left out or cut', async () => {
   await expect(createSft({ ...settings, data })).rejects.toThrow(/line 2: "text" is empty/);
 });
 
+it('fine-tunes the embedded model on demonstrations of its world, where nothing else is given', async () => {
+  const learner = await createSft({ demonstrations: 60, steps: 3, samples: { maxTokens: 4, count: 1 } });
+  const steps = await take(learner, 3);
+  expect(steps[2].loss).toBeLessThan(steps[0].loss);
+  const { measures, samples } = steps[2].evaluation!;
+  expect(measures).toEqual({ 'reward/true': expect.any(Number), 'text/accepted': expect.any(Number) });
+  expect(samples[0].prompt).toMatch(/^please write a short review of the \w+ \.$/);
+  learner.release();
+});
+
 it('answers given prompts, and evaluates examples longer than its rows', async () => {
   const long = dataOf([{ text: 'red sun '.repeat(30) }]);
   const samples = { data: dataOf([{ prompt: 'red' }, { prompt: 'blue moon' }]), count: 5, maxTokens: 4 };
+  const none = await createSft({ ...settings, samples: { count: 0 } });
+  expect(await none.evaluate()).toMatchObject({ samples: [], measures: {} });
+  none.release();
   const learner = await createSft({ ...settings, length: undefined, evaluation: { data: long }, samples });
   const { tokens, samples: answers } = await learner.evaluate();
   expect(tokens).toBeGreaterThan(48);

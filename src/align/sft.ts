@@ -18,7 +18,7 @@ import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import { embeddedModel, loadModel, type Model } from '../lm/model.ts';
 import { losses } from './encode.ts';
 import { type Examples, fingerprint, type Gathered, gatherExamples, holdOut, subset, truncations } from './examples.ts';
-import { createLanguageLearner, type LanguageLearner, type LanguageStep } from './learner.ts';
+import { createLanguageLearner, type LanguageLearner, type LanguageStep, type SamplePrompt } from './learner.ts';
 import { datasetRows } from './rows.ts';
 import { readPrompts, samplePrompts } from './sample-prompts.ts';
 import { stepsOf } from './train.ts';
@@ -91,7 +91,6 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
     const { train, heldOut, length } = await readData(options, model, parts);
     const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
     const part = Math.min(options.rows, perEpoch);
-    const ofWorld = options.data === undefined;
     return createLanguageLearner({
       model,
       options,
@@ -102,18 +101,27 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
       packing: options.packing,
       steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
       heldOut,
-      prompts: ofWorld
-        ? reviewSamplePrompts(model.tokenizer)
-        : options.samples.data === undefined
-          ? samplePrompts(heldOut ?? train, options.samples.count, model.tokenizer)
-          : await readPrompts(options.samples.data, options.samples.count, model.tokenizer, parts.pull),
-      measure: ofWorld ? measureResponses : undefined,
+      prompts: await promptsOf(options, heldOut ?? train, model, parts.pull),
+      measure: options.data === undefined ? measureResponses : undefined,
       fingerprint: fingerprint(train),
     });
   } catch (error) {
     model.parameters.release();
     throw error;
   }
+}
+
+async function promptsOf(
+  { data, samples }: SftOptions,
+  examples: Examples,
+  { tokenizer }: Model,
+  pull?: PullOptions,
+): Promise<SamplePrompt[]> {
+  if (samples.count === 0) return [];
+  if (data === undefined) return reviewSamplePrompts(tokenizer);
+  return samples.data === undefined
+    ? samplePrompts(examples, samples.count, tokenizer)
+    : readPrompts(samples.data, samples.count, tokenizer, pull);
 }
 
 /** Fine-tunes, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
