@@ -54,7 +54,8 @@ export interface PolicyOptions {
 /** @throws HeedError where the reference does not know the same tokens. */
 export function createPolicy(model: Model, { lora, reference, seed }: PolicyOptions): Policy {
   const { config } = model;
-  if (reference) checkReference(model, reference);
+  const hint = 'Their log-probabilities cannot be compared: take the model that the policy was trained from.';
+  if (reference) checkSameTokens(model, reference, 'The reference', hint);
   if (lora.rank === 0) {
     const copy = reference?.parameters ?? copyOf(model.parameters);
     return {
@@ -100,17 +101,16 @@ export function copyOf(arena: Arena): Arena {
   return copy;
 }
 
-function checkReference({ tokenizer }: Model, reference: Model): void {
-  const [ours, theirs] = [tokenizer, reference.tokenizer].map(({ vocabularySize }) => vocabularySize);
-  let first = -1;
-  for (let id = 0; id < ours && first < 0; id++) {
-    if (tokenizer.tokenOf(id) !== reference.tokenizer.tokenOf(id)) first = id;
+/** Throws a HeedError where two models read different tokens. `what` is the other one, `hint` what to do. */
+export function checkSameTokens({ tokenizer }: Model, { tokenizer: other }: Model, what: string, hint: string): void {
+  const size = Math.max(tokenizer.vocabularySize, other.vocabularySize);
+  for (let id = 0; id < size; id++) {
+    const [expected, got] = [tokenizer.tokenOf(id), other.tokenOf(id)];
+    if (expected === got) continue;
+    const named = (token: string | undefined) => (token === undefined ? 'none' : `"${token}"`);
+    throw new HeedError(
+      `${what} has another vocabulary than the policy: token ${id} is ${named(got)}, expected ${named(expected)}.`,
+      { hint },
+    );
   }
-  if (ours === theirs && first < 0) return;
-  throw new HeedError(
-    ours === theirs
-      ? `The reference has another vocabulary than the policy: token ${first} is "${reference.tokenizer.tokenOf(first)}", expected "${tokenizer.tokenOf(first)}".`
-      : `The reference has another vocabulary than the policy: ${theirs} tokens, expected ${ours}.`,
-    { hint: 'Their log-probabilities cannot be compared: take the model that the policy was trained from.' },
-  );
 }
