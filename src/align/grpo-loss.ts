@@ -9,7 +9,7 @@
  * - by `sequence` (GSPO, Zheng et al. 2025): ρ is its geometric mean over the answer, for all of its tokens
  * - `cispo` (MiniMax-M1, 2025): min(ρ, ε_high)·A·log π, without a gradient through ρ: what is clipped goes on learning
  * - `sapo` (Gao et al. 2025): (4/τ)·σ(τ(ρ − 1))·A, a soft gate for the clip
- * - `vespo` (2026): φ(W)·A·log π, φ(W) = e^λ·W^k·e^(−λW) of the whole answer's ratio W = Πρ, without a gradient through it
+ * - `vespo` (Shen et al. 2026): φ(W)·A·log π, φ(W) = e^λ·W^k·e^(−λW) of the whole answer's ratio W = Πρ, without a gradient through it
  */
 import {
   add,
@@ -37,10 +37,12 @@ import type { PackedLoss, Reading } from '../lm/packed-program.ts';
 export const grpoLosses = ['grpo', 'dr_grpo', 'dapo', 'bnpo', 'luspo', 'cispo', 'sapo', 'vespo'] as const;
 export type GrpoLoss = (typeof grpoLosses)[number];
 
+export const levels = ['token', 'sequence'] as const;
+
 export interface GrpoLossOptions {
   loss: GrpoLoss;
   /** Whose ratio it is: each token's, or, of the kinds that clip, the answer's. */
-  level: 'token' | 'sequence';
+  level: (typeof levels)[number];
   /** ε_low and ε_high. */
   clip: { low: number; high: number };
   /** The ratio itself is at most this, whatever the advantage (two-sided clipping; INTELLECT-2, 2025). */
@@ -61,9 +63,10 @@ const VESPO = { positive: { k: 2, lambda: 3 }, other: { k: 3, lambda: 2 } };
 const MOST = 20;
 
 /**
- * The loss as a packed program makes it. Its inputs: by label `old` (log π_old), `advantage`, `weight`, and where β > 0
- * `reference` (log π_ref) and `kl weight`; by sequence `answer advantage` and `1/length`. Besides the loss it gives, summed over the batch,
- * `clippedLow` and `clippedHigh`: of labels (by sequence, of answers) that the clip holds back; and `kl`, of labels.
+ * The loss as a packed program makes it; `grpoInputs` says which of these it reads. By label: `old` (log π_old), `advantage`,
+ * `weight`, and for the KL `reference` (log π_ref) and `kl weight`; by sequence: `answer advantage` and `1/length`. Besides the
+ * loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of labels (by sequence, of answers) that the clip holds
+ * back; and `kl`, of labels.
  */
 export function grpoLoss(options: GrpoLossOptions): PackedLoss {
   return (reading) => {
@@ -102,7 +105,22 @@ export function grpoLoss(options: GrpoLossOptions): PackedLoss {
   };
 }
 
-const clips = (kind: GrpoLoss): boolean => kind !== 'sapo' && kind !== 'vespo';
+/** The names of the inputs that a loss reads. */
+export function grpoInputs({ loss, level, beta, offPolicy }: GrpoLossOptions): Set<string> {
+  const byAnswer = level === 'sequence' || loss === 'vespo';
+  const drifts = level === 'sequence' || offPolicy !== undefined;
+  return new Set([
+    'old',
+    'weight',
+    ...(byAnswer ? [] : ['advantage']),
+    ...(byAnswer || offPolicy !== undefined ? ['answer advantage'] : []),
+    ...(drifts ? ['1/length'] : []),
+    ...(beta > 0 ? ['reference', 'kl weight'] : []),
+  ]);
+}
+
+/** Whether a loss has a clip. */
+export const clips = (kind: GrpoLoss): boolean => kind !== 'sapo' && kind !== 'vespo';
 
 function clippedGain(ratio: Tensor, advantage: Tensor, { clip: { low, high }, delta }: GrpoLossOptions): Tensor {
   const bounded = delta === undefined ? ratio : minimum(ratio, delta);

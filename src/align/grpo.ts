@@ -1,0 +1,159 @@
+/**
+ * GRPO (Shao et al. 2024, DeepSeekMath, §4): several answers to a prompt, each as good as it is better than the rest of its
+ * group, take the place of a critic. The losses, of GRPO and of its kin, are in grpo-loss.ts, the advantages in advantages.ts:
+ *
+ *   A = (score − mean of the group) / deviation of the group
+ *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL
+ *
+ * Dr. GRPO: --loss dr_grpo --scale none. GSPO: --level sequence --clip.low 3e-4 --clip.high 4e-4.
+ * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true.
+ *
+ * Where it departs from the papers: log-probabilities of the policy that answered are those the generator gave; the outer
+ * loop of DeepSeekMath, which renews reference and reward model, is the caller's; DAPO draws new prompts for groups that are left out,
+ * here the step is smaller. docs/grpo.md has the settings and results.
+ *
+ * Run it: heed grpo --model runs/sft/model
+ */
+import { z } from 'zod';
+import { groupAdvantages, scales } from './advantages.ts';
+import { createAnswerScores, scoreSchema } from './answer-scores.ts';
+import { createAnswerTrainer, minibatches } from './answer-trainer.ts';
+import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
+import type { Policy } from './policy.ts';
+import type { PolicyAlgorithm } from './policy-learner.ts';
+import { policyTrainingSchema } from './policy-options.ts';
+import type { ScoreScaleState } from './ppo-scores.ts';
+import type { AnswerLayout } from './rollouts.ts';
+
+const whole = (least: number) => z.number().int().min(least);
+
+export const grpoSchema = policyTrainingSchema
+  .extend({
+    batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
+    answers: whole(2).default(4).describe('answers to each prompt in a step: a group'),
+    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/grpo.md'),
+    level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
+    scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
+    score: scoreSchema,
+    beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss'),
+    clip: z
+      .object({
+        low: z.number().min(0).default(0.2).describe('the ratio is kept above 1 − this'),
+        high: z.number().positive().default(0.2).describe('the ratio is kept below 1 + this; of cispo, below this'),
+      })
+      .prefault({}),
+    delta: z.number().gt(1).optional().describe('the ratio is at most this whatever the advantage (default: no bound)'),
+    unbiasedKl: z.boolean().default(false).describe('weigh the KL by the ratio'),
+    offPolicy: z
+      .number()
+      .positive()
+      .optional()
+      .describe('leave out bad answers whose mean log π_old − log π is above this (default: none)'),
+    epochs: whole(1).default(2).describe("times that a step's answers are learnt from"),
+    minibatches: whole(1).default(1).describe('optimiser steps an epoch'),
+    overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
+    maskTruncated: z.boolean().default(false).describe('learn nothing from answers that were cut'),
+    dropEqual: z.boolean().default(false).describe('leave out groups whose answers are all worth the same (DAPO)'),
+  })
+  .refine(({ loss, level }) => level === 'token' || !['cispo', 'sapo', 'vespo'].includes(loss), {
+    path: ['level'],
+    message: 'expected token: this loss has no ratio of whole answers to clip',
+  });
+export type GrpoOptions = z.output<typeof grpoSchema>;
+export type GrpoInput = z.input<typeof grpoSchema>;
+
+/**
+ * What is taken off an answer's score for its length: nothing until `cache` tokens before the most, 1 at the most, evenly
+ * between (DAPO, §3.4).
+ */
+export const overlongPenalty = (length: number, most: number, cache: number): number =>
+  cache === 0 ? 0 : Math.min(1, Math.max(0, (length - (most - cache)) / cache));
+
+/** Learns from rollouts with `options.answers` answers to each prompt. */
+export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, options: GrpoOptions): PolicyAlgorithm {
+  const { seed, answers: size, maxTokens } = options;
+  const most = Math.ceil((options.batch * size) / options.minibatches);
+  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options), options, most);
+  const scale = createAnswerScores(options.score);
+  const inputs = grpoInputs(options);
+  const read = <T>(numbers: Record<string, T>): Record<string, T> =>
+    Object.fromEntries(Object.entries(numbers).filter(([name]) => inputs.has(name)));
+  return {
+    update(rollout, rate, step) {
+      const { answers, scores, logProbs, referenceLogProbs } = rollout;
+      const lengths = answers.map(({ response }) => response.length);
+      const rewards = scale(scores, answers).map(
+        (score, i) => score - overlongPenalty(lengths[i], maxTokens, options.overlong),
+      );
+      const advantages = groupAdvantages(rewards, size, options.scale);
+      const equal = (i: number) => {
+        const group = rewards.slice(i - (i % size), i - (i % size) + size);
+        return group.every((reward) => reward === group[0]);
+      };
+      const learnt = [...answers.keys()].filter(
+        (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
+      );
+      const totals = { steps: 0, answers: 0, tokens: 0, norm: 0, loss: 0, kl: 0, clippedLow: 0, clippedHigh: 0 };
+      for (const part of minibatches(learnt.length, options, seed, 'minibatches', step)) {
+        const chosen = part.map((i) => learnt[i]);
+        const weights = tokenWeights(
+          options.loss,
+          chosen.map((i) => lengths[i]),
+          maxTokens,
+        );
+        const perToken = (values: readonly number[]) =>
+          chosen.map((i, at) => new Float32Array(lengths[i]).fill(values[at]));
+        const advantage = chosen.map((i) => advantages[i]);
+        const { sums, norm } = trainer.step(
+          chosen.map((i) => answers[i]),
+          {
+            perLabel: read({
+              old: chosen.map((i) => logProbs[i]),
+              reference: chosen.map((i) => referenceLogProbs[i]),
+              advantage: perToken(advantage),
+              weight: perToken(weights),
+              'kl weight': perToken(weights),
+            }),
+            perSequence: read({
+              'answer advantage': advantage,
+              '1/length': chosen.map((i) => 1 / lengths[i]),
+            }),
+          },
+          rate,
+        );
+        for (const [name, value] of Object.entries(sums)) totals[name as keyof typeof totals] += value;
+        totals.norm += norm;
+        totals.steps++;
+        totals.answers += chosen.length;
+        for (const i of chosen) totals.tokens += lengths[i];
+      }
+      return {
+        'reward/equal_groups': [...answers.keys()].filter(equal).length / answers.length,
+        ...(totals.steps > 0 && metricsOf(totals, options)),
+      };
+    },
+    save: () => ({ state: scale.save(), tensors: trainer.save() }),
+    restore({ state, tensors }) {
+      scale.restore(state as ScoreScaleState);
+      trainer.restore(tensors);
+    },
+    release: trainer.release,
+  };
+}
+
+function metricsOf(
+  totals: Record<'steps' | 'answers' | 'tokens' | 'norm' | 'loss' | 'kl' | 'clippedLow' | 'clippedHigh', number>,
+  { loss, level, beta }: GrpoOptions,
+): Record<string, number> {
+  const ratios = level === 'sequence' ? totals.answers : totals.tokens;
+  return {
+    'loss/policy': totals.loss / totals.steps,
+    'gradient/norm': totals.norm / totals.steps,
+    ...(beta > 0 && { 'policy/kl_k3': totals.kl / totals.tokens }),
+    ...(clips(loss) && {
+      'policy/clip_fraction': (totals.clippedLow + totals.clippedHigh) / ratios,
+      'policy/clipped_low': totals.clippedLow / ratios,
+      'policy/clipped_high': totals.clippedHigh / ratios,
+    }),
+  };
+}
