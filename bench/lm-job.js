@@ -118,7 +118,7 @@ const jobs = {
   async generate({ shape, batch, prompt, new: fresh, bits }) {
     const { config } = shapeOf(shape);
     const { values } = createParameters(decoderParameters(config), random(0, 'bench'));
-    const generator = createGenerator(config, values, { fixed: true, bits });
+    const generator = createGenerator(config, values, { frozen: true, bits });
     const draw = random(1, 'bench');
     const prompts = Array.from({ length: batch }, () =>
       Int32Array.from({ length: prompt }, () => draw.integer(config.vocabularySize)),

@@ -14,6 +14,7 @@ import { seedFor } from '../random.ts';
 import type { Examples } from './examples.ts';
 import { createHeldOutLoss, createLikelihood, type HeldOutLoss } from './likelihood.ts';
 import type { RowPosition, Rows } from './rows.ts';
+import { type LoraSettings, trainedPart } from './trained.ts';
 import type { LanguageTrainingOptions } from './training-options.ts';
 
 /** A prompt that is answered at each evaluation. */
@@ -58,6 +59,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   /** Of which the options are. Released with the learner. */
   model: Model;
   options: O;
+  /** Trains adapters in place of the weights, where their rank is above 0. */
+  lora?: LoraSettings;
   /** Of the run. */
   name: string;
   rows: Rows;
@@ -96,9 +99,15 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
   const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint } = parts;
-  const { config, parameters, tokenizer, ends } = model;
+  const { config, tokenizer, ends } = model;
+  const trained = trainedPart(model, parts.lora, options.seed);
+  const { parameters, weights, frozen, linear } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
-  const likelihood = createLikelihood(config, parameters, shape, { checkpointLayers: options.checkpointLayers });
+  const likelihood = createLikelihood(config, parameters, shape, {
+    linear,
+    frozen,
+    checkpointLayers: options.checkpointLayers,
+  });
   const optimizer = createOptimizer(parameters, likelihood.gradients, {
     kind: 'adamw',
     betas: [0.9, options.beta2],
@@ -106,8 +115,8 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     decay: ({ shape }) => shape.length > 1,
     maxGradientNorm: options.maxGradientNorm,
   });
-  const evaluator = heldOut && createHeldOutLoss(config, parameters, heldOut, shape, part);
-  const generator = prompts.length > 0 ? createGenerator(config, parameters.values) : undefined;
+  const evaluator = heldOut && createHeldOutLoss(config, weights, heldOut, shape, part, linear);
+  const generator = prompts.length > 0 ? createGenerator(config, weights, { linear }) : undefined;
   const size = parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const schedule = {
     rate: options.learningRate ?? 1 / Math.sqrt(size),
@@ -155,6 +164,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     options,
     name: parts.name,
     model,
+    saveModel: trained.save,
     steps,
     evaluate,
     /** One optimiser step, and an evaluation where one is due. */
@@ -210,7 +220,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       state = saved;
     },
     release(): void {
-      for (const part of [generator, evaluator, optimizer, likelihood, parameters]) part?.release();
+      for (const part of [generator, evaluator, optimizer, likelihood, trained]) part?.release();
     },
   };
 }

@@ -46,7 +46,7 @@ function learn(run: Reference, rows: Example[][], part: number, checkpointLayers
     losses.push(likelihood.run(rows, part).loss);
     norms.push(optimizer.step(rate));
   }
-  const heldOut = createHeldOutLoss(config, parameters, listOf(examples), shape, 2);
+  const heldOut = createHeldOutLoss(config, parameters.values, listOf(examples), shape, 2);
   losses.push(heldOut.run().loss);
   const after = Object.fromEntries(Object.entries(parameters.values).map(([name, { data }]) => [name, data.slice()]));
   for (const thing of [heldOut, optimizer, likelihood, parameters]) thing.release();

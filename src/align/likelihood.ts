@@ -5,7 +5,7 @@
  *
  * All tokens weigh the same, whichever row or part of the batch they are in.
  */
-import { mul, neg, sum } from '../engine/index.ts';
+import { mul, neg, sum, type Value } from '../engine/index.ts';
 import {
   createPackedScorer,
   createPackedTrainer,
@@ -14,7 +14,7 @@ import {
   type PackedTrainerOptions,
 } from '../lm/packed-program.ts';
 import { type Example, packedBatch, packSequences } from '../lm/packing.ts';
-import type { Arena, DecoderConfig } from '../nn/index.ts';
+import type { Arena, DecoderConfig, Linear } from '../nn/index.ts';
 import type { Examples } from './examples.ts';
 
 /** −Σ weight · log p: with a weight of 1/n each, the mean over a batch that may be run in parts. */
@@ -87,12 +87,13 @@ export interface HeldOutLoss {
 /** The loss over all of the examples, exactly: each token counts once, whatever the batches. */
 export function createHeldOutLoss(
   config: DecoderConfig,
-  parameters: Arena,
+  weights: Readonly<Record<string, Value>>,
   examples: Examples,
   { length, padding }: BatchShape,
   part: number,
+  linear?: Linear,
 ): { run(): HeldOutLoss; release(): void } {
-  const scorer: PackedScorer = createPackedScorer(config, parameters.values);
+  const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
   const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // other data may have longer ones
   const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
   const shape = { length: longest, padding, fitted: false };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
 import type { LanguageStep } from './learner.ts';
 import { createSft, type SftInput, type SftLearner, sft } from './sft.ts';
@@ -56,6 +57,28 @@ it('lowers the loss on texts it has not seen, evaluates when due, and shows what
   expect(last.samples).toHaveLength(2);
   expect(last.samples[0].reference).toBeDefined();
   expect(steps.at(-1)!.done).toBe(true);
+});
+
+it('trains adapters beside weights that stay as they are, and writes them merged and by themselves', async () => {
+  const base = await loadModel(llama);
+  const before = base.parameters.flat.slice();
+  const given = { ...settings, steps: 20, learningRate: 2e-2, lora: { rank: 4, targets: 'q_proj,v_proj,down_proj' } };
+  const learner = await createSft(given, { model: base });
+  const steps = await take(learner, 20);
+  const [first, last] = steps.filter(({ evaluation }) => evaluation).map(({ evaluation }) => evaluation!.loss!);
+  expect(last).toBeLessThan(first);
+  expect(base.parameters.flat).toEqual(before);
+  expect(Object.keys(learner.save().tensors)).toContain('model.layers.0.mlp.down_proj.lora_B.weight');
+  const out = join(folder, 'lora');
+  learner.saveModel(join(out, 'model'));
+  learner.release();
+  const [merged, adapted] = await Promise.all([loadModel(join(out, 'model')), loadModel(join(out, 'adapter'))]);
+  expect(adapted.parameters.flat).toEqual(merged.parameters.flat);
+  expect(merged.parameters.flat).not.toEqual(before);
+  for (const { parameters } of [merged, adapted]) parameters.release();
+  await expect(createSft({ ...settings, lora: { rank: 4, targets: 'c_attn' } })).rejects.toThrow(
+    /cannot adapt "c_attn"/,
+  );
 });
 
 it('goes on from any step as if it had never stopped, bit for bit', async () => {

@@ -22,6 +22,7 @@ import { createLanguageLearner, type LanguageLearner, type LanguageStep, type Sa
 import { datasetRows } from './rows.ts';
 import { readPrompts, samplePrompts } from './sample-prompts.ts';
 import { stepsOf } from './train.ts';
+import { loraSchema } from './trained.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';
 
@@ -42,6 +43,7 @@ export const sftSchema = z.object({
   steps: z.number().int().min(1).optional().describe('optimiser steps, in place of epochs'),
   length: z.number().int().min(2).optional().describe('tokens of a row (default: the longest example, at most 1024)'),
   truncate: z.enum(truncations).default('cut').describe('what becomes of an example longer than a row'),
+  lora: loraSchema.prefault({}),
   packing: z.boolean().default(true).describe('several examples to a row; else each is padded'),
   evaluation: z
     .object({
@@ -94,6 +96,7 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
     return createLanguageLearner({
       model,
       options,
+      lora: options.lora,
       name: `${basename(options.model)}-sft`,
       rows,
       part,

@@ -1,6 +1,5 @@
 /** A training of a language model in a run's folder: metrics, samples, the last and the best model. */
 import { join } from 'node:path';
-import { saveModel } from '../lm/model.ts';
 import { driveRun, type TrainParts } from '../run/index.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
 import type { LanguageTrainingOptions } from './training-options.ts';
@@ -45,7 +44,7 @@ export async function trainLanguageModel<O extends LanguageTrainingOptions>(
   const { run } = parts;
   const save = (name: string): string => {
     const folder = join(run.folder, name);
-    saveModel(folder, learner.model, { dtype: learner.options.dtype });
+    learner.saveModel(folder, { dtype: learner.options.dtype });
     return folder;
   };
   const record = (step: number, evaluation: LanguageEvaluation): Record<string, number> => {

@@ -2,12 +2,11 @@
 import { mkdirSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { fileError } from '../files.ts';
-import { loadCheckpoint, saveCheckpoint } from '../lm/checkpoint.ts';
 import { exportOnnx } from '../lm/export.ts';
 import { FLOAT_DTYPES, type FloatDtype } from '../lm/floats.ts';
-import { resolveModel } from '../lm/hub.ts';
 import { loadAdapter } from '../lm/lora.ts';
-import { loadTokenizer, saveTokenizer } from '../lm/tokenizer.ts';
+import { loadModel, saveModel } from '../lm/model.ts';
+import { saveTokenizer } from '../lm/tokenizer.ts';
 import { mergeLora } from '../nn/index.ts';
 import { createOutput, table } from './output.ts';
 import { pullProgress } from './pull.ts';
@@ -37,9 +36,8 @@ async function exporting(flags: Flags): Promise<void> {
   if (dtype && format === 'onnx') throw new UsageError('--dtype is for --format safetensors: ONNX graphs are in F32');
   const output = createOutput(flags);
   const { done, ...tell } = pullProgress(model);
-  const folder = await resolveModel(model, tell).finally(done);
-  const { config, raw, parameters } = loadCheckpoint(folder);
-  const tokenizer = loadTokenizer(folder);
+  const loaded = await loadModel(model, tell).finally(done);
+  const { config, parameters, tokenizer } = loaded;
   if (adapter !== undefined) {
     const lora = loadAdapter(adapter, config);
     mergeLora(parameters, lora.parameters, lora.options);
@@ -49,9 +47,11 @@ async function exporting(flags: Flags): Promise<void> {
   } catch (error) {
     throw fileError(error, 'create', out);
   }
-  if (format === 'onnx') exportOnnx(out, config, parameters.values);
-  else saveCheckpoint(out, { config, raw, parameters }, { dtype });
-  saveTokenizer(out, tokenizer);
+  if (format === 'safetensors') saveModel(out, loaded, { dtype });
+  else {
+    exportOnnx(out, config, parameters.values);
+    saveTokenizer(out, tokenizer);
+  }
   parameters.release();
   output.say(table([[format, out]]));
   output.result({ folder: out, format });

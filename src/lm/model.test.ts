@@ -32,6 +32,17 @@ it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s comes back as it was save
   for (const { parameters } of [model, again]) parameters.release();
 });
 
+it('an adapter is its base model, changed', async () => {
+  const [base, adapted] = await Promise.all([loadModel(fixture('tiny-llama')), loadModel(fixture('tiny-llama-lora'))]);
+  expect(adapted.config).toEqual(base.config);
+  expect(adapted.parameters.flat).not.toEqual(base.parameters.flat);
+  for (const { parameters } of [base, adapted]) parameters.release();
+  const lost = join(folder, 'lost');
+  cpSync(fixture('tiny-llama-lora'), lost, { recursive: true });
+  edit('adapter_config.json', { base_model_name_or_path: null })(lost);
+  await expect(loadModel(lost)).rejects.toThrow(/does not name its base model/);
+});
+
 describe('an answer ends', () => {
   it.each<[string, (path: string) => void, number[]]>([
     ['as generation_config.json says', edit('generation_config.json', { eos_token_id: [2, 7] }), [2, 7]],

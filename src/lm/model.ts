@@ -5,10 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
-import { createParameters, type DecoderConfig, decoderParameters } from '../nn/index.ts';
+import { createParameters, type DecoderConfig, decoderParameters, mergeLora } from '../nn/index.ts';
 import { random } from '../random.ts';
+import { readAdapter } from './adapter-files.ts';
 import { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type PullOptions, resolveModel } from './hub.ts';
+import { loadAdapter } from './lora.ts';
 import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
@@ -28,7 +30,8 @@ export const embeddedModel = 'reviews-base';
 const GENERATION = 'generation_config.json';
 
 /**
- * Loads a model with its tokenizer from a folder, from the Hub (`OWNER/NAME[@REVISION]`), or the embedded one by its name.
+ * Loads a model with its tokenizer from a folder, from the Hub (`OWNER/NAME[@REVISION]`), or the embedded one by its name. Of
+ * a LoRA adapter (PEFT) the base model is loaded, with the adapter merged in.
  *
  * @throws HeedError naming what is missing, damaged or does not fit together.
  */
@@ -37,6 +40,7 @@ export async function loadModel(nameOrFolder: string, options: PullOptions = {})
   const folder = embedded
     ? fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url))
     : await resolveModel(nameOrFolder, options);
+  if (isAdapter(folder)) return loadAdapted(folder, options);
   const tokenizer = loadTokenizer(folder); // before the weights: it is quick to say what is wrong with it
   const checkpoint = loadCheckpoint(folder);
   try {
@@ -45,6 +49,29 @@ export async function loadModel(nameOrFolder: string, options: PullOptions = {})
     return { ...checkpoint, tokenizer, ends: endsOf(generation, checkpoint.raw, tokenizer), generation, folder };
   } catch (error) {
     checkpoint.parameters.release();
+    throw error;
+  }
+}
+
+const isAdapter = (folder: string) =>
+  existsSync(join(folder, 'adapter_config.json')) && !existsSync(join(folder, 'config.json'));
+
+async function loadAdapted(folder: string, options: PullOptions): Promise<Model> {
+  const { base } = readAdapter(folder);
+  if (base === undefined) {
+    throw new HeedError(`The adapter in "${folder}" does not name its base model.`, {
+      hint: 'Merge it with: heed export --model BASE --adapter ADAPTER --format safetensors --out MERGED',
+    });
+  }
+  const beside = join(folder, base);
+  const model = await loadModel(!existsSync(base) && existsSync(beside) ? beside : base, options);
+  try {
+    const { parameters, options: lora } = loadAdapter(folder, model.config);
+    mergeLora(model.parameters, parameters, lora);
+    parameters.release();
+    return { ...model, folder };
+  } catch (error) {
+    model.parameters.release();
     throw error;
   }
 }
