@@ -16,14 +16,17 @@
  */
 import { z } from 'zod';
 import { groupAdvantages, scales } from './advantages.ts';
+import { createAnswerLearner } from './answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './answer-scores.ts';
 import { createAnswerTrainer, minibatches } from './answer-trainer.ts';
 import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
 import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm } from './policy-learner.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
 import { policyTrainingSchema } from './policy-options.ts';
+import type { PolicyParts } from './policy-setup.ts';
 import type { ScoreScaleState } from './ppo-scores.ts';
 import type { AnswerLayout } from './rollouts.ts';
+import { stepsOf } from './train.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -156,4 +159,20 @@ function metricsOf(
       'policy/clipped_high': totals.clippedHigh / ratios,
     }),
   };
+}
+
+/**
+ * A learner by GRPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createGrpo(given: GrpoInput, parts: PolicyParts = {}): Promise<PolicyLearner<GrpoOptions>> {
+  return createAnswerLearner('grpo', grpoSchema.parse(given), parts, createGrpoAlgorithm);
+}
+
+/** Learns by GRPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* grpo(
+  given: GrpoInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createGrpo(given, parts), parts.signal);
 }

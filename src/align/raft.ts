@@ -12,14 +12,17 @@
 import { z } from 'zod';
 import { mul, neg, sum } from '../engine/index.ts';
 import type { PackedLoss } from '../lm/packed-program.ts';
+import { createAnswerLearner } from './answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './answer-scores.ts';
 import { type AnswerTrainer, createAnswerTrainer, minibatches } from './answer-trainer.ts';
 import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm } from './policy-learner.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
 import { policyTrainingSchema } from './policy-options.ts';
+import type { PolicyParts } from './policy-setup.ts';
 import type { ScoreScaleState } from './ppo-scores.ts';
 import type { Answer } from './reward-source.ts';
 import { type AnswerLayout, answerKl } from './rollouts.ts';
+import { stepsOf } from './train.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -100,4 +103,20 @@ export function learnByLikelihood(
     steps++;
   }
   return { 'loss/policy': loss / steps, 'gradient/norm': norm / steps };
+}
+
+/**
+ * A learner by RAFT. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createRaft(given: RaftInput, parts: PolicyParts = {}): Promise<PolicyLearner<RaftOptions>> {
+  return createAnswerLearner('raft', raftSchema.parse(given), parts, createRaftAlgorithm);
+}
+
+/** Learns by RAFT, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* raft(
+  given: RaftInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createRaft(given, parts), parts.signal);
 }

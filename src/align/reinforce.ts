@@ -16,13 +16,16 @@ import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub, sum } from '../engine/index.ts';
 import type { PackedLoss } from '../lm/packed-program.ts';
 import { leaveOneOut, mean, standardise } from './advantages.ts';
+import { createAnswerLearner } from './answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './answer-scores.ts';
 import { createAnswerTrainer, minibatches } from './answer-trainer.ts';
 import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm } from './policy-learner.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
 import { policyTrainingSchema } from './policy-options.ts';
+import type { PolicyParts } from './policy-setup.ts';
 import type { ScoreScaleState } from './ppo-scores.ts';
 import { type AnswerLayout, answerKl } from './rollouts.ts';
+import { stepsOf } from './train.ts';
 
 export const baselines = ['mean', 'leave-one-out'] as const;
 
@@ -102,4 +105,39 @@ export function createReinforceAlgorithm(
     },
     release: trainer.release,
   };
+}
+
+/**
+ * A learner by REINFORCE. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createReinforce(
+  given: ReinforceInput,
+  parts: PolicyParts = {},
+): Promise<PolicyLearner<ReinforceOptions>> {
+  return createAnswerLearner('reinforce', reinforceSchema.parse(given), parts, createReinforceAlgorithm);
+}
+
+/** Learns by REINFORCE, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* reinforce(
+  given: ReinforceInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createReinforce(given, parts), parts.signal);
+}
+
+/**
+ * A learner by RLOO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createRloo(given: ReinforceInput, parts: PolicyParts = {}): Promise<PolicyLearner<ReinforceOptions>> {
+  return createAnswerLearner('rloo', rlooSchema.parse(given), parts, createReinforceAlgorithm);
+}
+
+/** Learns by RLOO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* rloo(
+  given: ReinforceInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createRloo(given, parts), parts.signal);
 }

@@ -12,14 +12,17 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
+import { createAnswerLearner } from './answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './answer-scores.ts';
 import { createAnswerTrainer } from './answer-trainer.ts';
 import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm } from './policy-learner.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
 import { policyTrainingSchema } from './policy-options.ts';
+import type { PolicyParts } from './policy-setup.ts';
 import type { ScoreScaleState } from './ppo-scores.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 import type { AnswerLayout } from './rollouts.ts';
+import { stepsOf } from './train.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -82,4 +85,20 @@ export function bestShare(scores: ArrayLike<number>, size: number, share: number
       .sort((a, b) => scores[b] - scores[a] || a - b)
       .slice(0, left),
   ).flat();
+}
+
+/**
+ * A learner by ReST. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createRest(given: RestInput, parts: PolicyParts = {}): Promise<PolicyLearner<RestOptions>> {
+  return createAnswerLearner('rest', restSchema.parse(given), parts, createRestAlgorithm);
+}
+
+/** Learns by ReST, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* rest(
+  given: RestInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createRest(given, parts), parts.signal);
 }
