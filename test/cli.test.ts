@@ -54,11 +54,14 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
 });
 
 describe('help', () => {
-  it.each(['train', 'rl', 'report', 'doctor'])('of %s has an example', async (name) => {
-    const { code, stdout } = await run(name, '--help');
-    expect(code).toBe(0);
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n +heed ${name}`));
-  });
+  it.each(['train', 'rl', 'pull', 'sft', 'pretrain', 'generate', 'chat', 'logprobs', 'export', 'report', 'doctor'])(
+    'of %s has an example',
+    async (name) => {
+      const { code, stdout } = await run(name, '--help');
+      expect(code).toBe(0);
+      expect(stdout).toMatch(new RegExp(`Examples?:\\n +heed ${name}`));
+    },
+  );
 
   it('has every setting with its default', async () => {
     const { stdout } = await run('train', '--help');
