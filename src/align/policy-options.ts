@@ -1,6 +1,7 @@
 /** Settings that every training has in which a policy answers prompts and learns from what its answers are worth. */
 import { z } from 'zod';
 import { loraSchema } from './policy.ts';
+import { rewardCallSchema } from './reward-open.ts';
 import { languageTrainingSchema } from './training-options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -26,6 +27,7 @@ export const policyTrainingSchema = languageTrainingSchema
       .string()
       .default('reviews')
       .describe('what answers are worth: a reward model, a .js or .ts file, an address, or "reviews", the true one'),
+    rewardCall: rewardCallSchema.prefault({}),
     data: z
       .string()
       .optional()

@@ -7,7 +7,7 @@ import { scoresOf } from '../lm/packed-program.ts';
 import type { Arena } from '../nn/index.ts';
 import { criticNetwork } from './critic.ts';
 import { createPolicy } from './policy.ts';
-import { createPpo } from './ppo.ts';
+import { createPpoAlgorithm } from './ppo.ts';
 import { ppoSchema } from './ppo-options.ts';
 import type { Answer } from './reward-source.ts';
 import { answerKl, createAnswerScorer, type Rollout } from './rollouts.ts';
@@ -37,7 +37,7 @@ it("makes TRL's two updates", async () => {
     };
   });
   const network = criticNetwork(policy, judge);
-  const ppo = createPpo({
+  const ppo = createPpoAlgorithm({
     policy,
     critic: network,
     layout,

@@ -61,14 +61,13 @@ export function ppoLoss(
   };
 }
 
-interface State {
+interface PpoState {
   beta: number;
   scores: ScoreScaleState;
   pretraining?: unknown;
 }
 
-export interface PpoParts {
-  /** Stays the caller's to release, unlike the others. */
+export interface PpoAlgorithmParts {
   policy: Policy;
   critic: CriticNetwork;
   options: PpoOptions;
@@ -77,8 +76,14 @@ export interface PpoParts {
   pretraining?: Pretraining;
 }
 
-/** PPO as what learns from rollouts. */
-export function createPpo({ policy, critic: network, options, layout, pretraining }: PpoParts): PolicyAlgorithm {
+/** PPO as what learns from rollouts. The critic's network is released with it. */
+export function createPpoAlgorithm({
+  policy,
+  critic: network,
+  options,
+  layout,
+  pretraining,
+}: PpoAlgorithmParts): PolicyAlgorithm {
   const { kl, score, ppo, temperature, seed, maxTokens } = options;
   const { config } = policy.model;
   const trainer = createPackedTrainer(config, policy.parameters, ppoLoss(config, { ...ppo, temperature }), {
@@ -157,7 +162,7 @@ export function createPpo({ policy, critic: network, options, layout, pretrainin
       };
     },
     save: () => ({
-      state: { beta, scores: scale.save(), pretraining: pretraining?.save() } satisfies State,
+      state: { beta, scores: scale.save(), pretraining: pretraining?.save() } satisfies PpoState,
       tensors: {
         ...exportOptimizer(optimizer),
         ...exportParameters(critic.parameters, 'critic.'),
@@ -165,7 +170,7 @@ export function createPpo({ policy, critic: network, options, layout, pretrainin
       },
     }),
     restore({ state, tensors }) {
-      const saved = state as State;
+      const saved = state as PpoState;
       importOptimizer(optimizer, tensors);
       importParameters(critic.parameters, tensors, 'critic.');
       importOptimizer(critic.optimizer, tensors, 'critic.optimizer.');

@@ -2,12 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
+import { addBestOfN } from './best-of-n.ts';
 import { addChat } from './chat.ts';
 import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
 import { addExport } from './export.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
+import { addGrpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
+import { addPpo } from './ppo.ts';
+import { addBco, addCpo, addDpo, addKto, addOrpo } from './preferences.ts';
 import { addPretrain } from './pretrain.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
@@ -92,6 +96,122 @@ Examples:
   heed pretrain --out runs/base
   heed pretrain --data "books/*.jsonl" --vocabulary 8192 --hidden 256 --layers 6 --heads 8 --feedForward 688 --length 256 --maxPositions 256
   heed pretrain --resume runs/20260102-030405-reviews-pretrain`,
+  ],
+  [
+    'ppo',
+    'train a language model by PPO on what its answers are worth',
+    addPpo,
+    `The reward is a reward model (heed reward), a .js or .ts file with a function, or an address that answers; without --reward
+and --data, the true reward of the embedded world and its prompts.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
+
+Examples:
+  heed ppo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --out runs/ppo
+  heed ppo --model runs/sft/model --reward judge.js --data prompts.jsonl --lora.rank 16 --kl.target 8
+  heed ppo --resume runs/20260102-030405-model-ppo`,
+  ],
+  [
+    'grpo',
+    'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or another of that kin: no critic',
+    addGrpo,
+    `Rewards and prompts are those of heed ppo. --loss and --level say which of the kin.
+
+Examples:
+  heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8
+  heed grpo --model runs/sft/model --loss dr_grpo --scale none
+  heed grpo --model runs/sft/model --loss dapo --clip.high 0.28 --beta 0 --overlong 16 --dropEqual true
+  heed grpo --model runs/sft/model --level sequence --clip.low 3e-4 --clip.high 4e-4 --beta 0`,
+  ],
+  [
+    'rloo',
+    'train a language model by RLOO: answers to a prompt are one another’s baseline',
+    addRloo,
+    `Rewards and prompts are those of heed ppo.
+
+Examples:
+  heed rloo --model runs/sft/model
+  heed rloo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8 --beta 0.1`,
+  ],
+  [
+    'reinforce',
+    'train a language model by REINFORCE with a baseline',
+    addReinforce,
+    `Rewards and prompts are those of heed ppo.
+
+Example:
+  heed reinforce --model runs/sft/model --reward runs/reward/model --data prompts.jsonl`,
+  ],
+  [
+    'raft',
+    'train a language model on the best of its own answers to each prompt',
+    addRaft,
+    `Rewards and prompts are those of heed ppo.
+
+Example:
+  heed raft --model runs/sft/model --answers 8 --steps 8`,
+  ],
+  [
+    'rest',
+    'train a language model on ever better shares of its own answers (ReST)',
+    addRest,
+    `Rewards and prompts are those of heed ppo.
+
+Example:
+  heed rest --model runs/sft/model --answers 8 --thresholds 0.5,0.75,0.875`,
+  ],
+  [
+    'best-of-n',
+    'take the best of several answers to each prompt, and tell what more of them would bring',
+    addBestOfN,
+    `Nothing is trained. Rewards and prompts are those of heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
+
+Examples:
+  heed best-of-n --model runs/sft/model --answers 64
+  heed best-of-n --model runs/sft/model --reward runs/reward/model --gold reviews --answers 64`,
+  ],
+  [
+    'dpo',
+    'learn from pairs of answers by direct preference optimisation, or a loss of its kin',
+    addDpo,
+    `Without --data, the model answers the prompts of the embedded world, and pairs of its answers are compared by --teacher.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
+
+Examples:
+  heed dpo --model runs/sft/model --data comparisons.jsonl
+  heed dpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid,sft --lossWeights 1,0.2 --lora.rank 16
+  heed dpo --model runs/sft/model --out runs/dpo`,
+  ],
+  [
+    'orpo',
+    'learn from pairs by ORPO: fine-tuning and comparing at once, without a reference',
+    addOrpo,
+    'Example:\n  heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl',
+  ],
+  [
+    'cpo',
+    'learn from pairs by SimPO, or with --loss by CPO, without a reference',
+    addCpo,
+    `Examples:
+  heed cpo --model runs/sft/model --data comparisons.jsonl
+  heed cpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid --beta 0.1 --likelihood 1`,
+  ],
+  [
+    'kto',
+    'learn from answers that are rated good or bad, each on its own, by KTO',
+    addKto,
+    `Pairs are taken for a good and a bad answer.
+
+Example:
+  heed kto --model runs/sft/model --data rated.jsonl --undesirableWeight 1.5`,
+  ],
+  [
+    'bco',
+    'learn from answers that are rated good or bad by BCO, a classifier of them',
+    addBco,
+    `Pairs are taken for a good and a bad answer.
+
+Example:
+  heed bco --model runs/sft/model --data rated.jsonl`,
   ],
   [
     'pull',

@@ -1,6 +1,6 @@
 /** heed report: (re)write a run's report.html. */
 import type { Command } from 'commander';
-import { languageReport } from '../align/index.ts';
+import { bestOfNReport, languageReport, offlinePreferenceReport, policyReport } from '../align/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { HeedError } from '../error.ts';
 import { ppoReport } from '../rl/report.ts';
@@ -12,6 +12,18 @@ const reports: Record<string, (folder: string) => Report> = {
   rl: ppoReport,
   sft: languageReport,
   pretrain: languageReport,
+  dpo: offlinePreferenceReport,
+  orpo: offlinePreferenceReport,
+  cpo: offlinePreferenceReport,
+  kto: offlinePreferenceReport,
+  bco: offlinePreferenceReport,
+  ppo: policyReport,
+  reinforce: policyReport,
+  rloo: policyReport,
+  grpo: policyReport,
+  raft: policyReport,
+  rest: policyReport,
+  'best-of-n': bestOfNReport,
 };
 
 export function addReport(command: Command): void {

@@ -1,0 +1,70 @@
+/** A training by PPO as a whole: the policy, its critic, texts that go on being learnt, and rollouts to learn from. */
+
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { loadModel, type Model } from '../lm/model.ts';
+import { criticNetwork } from './critic.ts';
+import { createPolicyLearner, type PolicyLearner, type PolicyStep } from './policy-learner.ts';
+import { type PolicyParts, type PolicySetup, setUpPolicy } from './policy-setup.ts';
+import { createPpoAlgorithm } from './ppo.ts';
+import { type PpoInput, type PpoOptions, ppoSchema } from './ppo-options.ts';
+import { createPretraining } from './ppo-ptx.ts';
+import { membersOf } from './reward-open.ts';
+import { stepsOf } from './train.ts';
+
+export type PpoLearner = PolicyLearner<PpoOptions>;
+
+export interface PpoParts extends PolicyParts {
+  /** What the critic begins as, in place of loading `critic.model`; it is copied, and stays the caller's. */
+  critic?: Model;
+}
+
+/**
+ * A learner by PPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * data cannot be used.
+ */
+export function createPpo(given: PpoInput, parts: PpoParts = {}): Promise<PpoLearner> {
+  return create(ppoSchema.parse(given), parts);
+}
+
+async function create(options: PpoOptions, parts: PpoParts): Promise<PpoLearner> {
+  const setup = await setUpPolicy(options, parts);
+  try {
+    return createPolicyLearner({
+      ...setup,
+      options,
+      name: `${basename(options.model)}-ppo`,
+      algorithm: await algorithmOf(options, setup, parts),
+    });
+  } catch (error) {
+    for (const part of [setup.policy, setup.reward]) part.release();
+    throw error;
+  }
+}
+
+async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup, parts: PpoParts) {
+  const { data } = options.ptx;
+  const pretraining =
+    data === undefined
+      ? undefined
+      : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
+  const [judge] = membersOf(options.reward);
+  const named = options.critic.model ?? (existsSync(join(judge, 'config.json')) ? judge : undefined);
+  const loaded = parts.critic ?? (named === undefined ? undefined : await loadModel(named, parts.pull));
+  try {
+    return createPpoAlgorithm({ policy, critic: criticNetwork(policy, loaded), options, layout, pretraining });
+  } catch (error) {
+    pretraining?.release();
+    throw error;
+  } finally {
+    if (loaded !== parts.critic) loaded?.parameters.release();
+  }
+}
+
+/** Learns by PPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* ppo(
+  given: PpoInput,
+  parts: PpoParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createPpo(given, parts), parts.signal);
+}
