@@ -11,8 +11,14 @@
  *
  * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
  */
+
+import { z } from 'zod';
 import { div, exp, mul, relu, square, sub, type Tensor } from '../engine/index.ts';
+import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
 import { type PreferenceLoss, pairs, smoothed } from './preference-loss.ts';
+import { referenceFreeSchema } from './preference-options.ts';
+import { createPreferences, type PreferenceParts } from './preference-setup.ts';
+import { stepsOf } from './train.ts';
 
 export const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
 
@@ -59,3 +65,28 @@ export function cpoLoss({
 /** (1 − π^−α)/α of log π, which is log π where α is 0. */
 const bent = (logP: Tensor, alpha: number): Tensor =>
   alpha === 0 ? logP : mul(sub(1, exp(mul(logP, -alpha))), 1 / alpha);
+
+export const cpoSchema = referenceFreeSchema.extend({
+  loss: z.enum(cpoLosses).default('simpo').describe('see docs/preference-losses.md'),
+  beta: z.number().positive().default(2).describe('scale of the rewards; of sums (sigmoid, hinge) 0.1 is usual'),
+  gamma: z.number().min(0).default(0.5).describe('of simpo: by so much a chosen answer is to be ahead'),
+  alpha: z.number().min(0).default(0).describe('of simpo: how rewards bend (AlphaPO); 0 not at all'),
+  likelihood: z.number().min(0).default(0).describe('weight of the likelihood of the chosen answers (λ); 1 in CPO'),
+  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
+});
+export type CpoOptions = z.output<typeof cpoSchema>;
+export type CpoInput = z.input<typeof cpoSchema>;
+
+/** A learner of pairs; throws and rejects as `createDpo` does. */
+export function createCpo(given: CpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<CpoOptions>> {
+  const options = cpoSchema.parse(given);
+  return createPreferences('cpo', options, parts, { loss: cpoLoss(options), paired: true });
+}
+
+/** Learns pairs, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* cpo(
+  given: CpoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createCpo(given, parts), parts.signal);
+}

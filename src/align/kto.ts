@@ -10,8 +10,14 @@
  *
  * Run it: heed kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
+
+import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../engine/index.ts';
+import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
 import { logRatios, type PreferenceLoss } from './preference-loss.ts';
+import { preferenceSchema } from './preference-options.ts';
+import { createPreferences, type PreferenceParts } from './preference-setup.ts';
+import { stepsOf } from './train.ts';
 
 export const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
 
@@ -33,4 +39,27 @@ export function ktoLoss({ loss, beta, desirableWeight, undesirableWeight }: KtoL
     const weight = add(mul(desirable, desirableWeight - undesirableWeight), undesirableWeight);
     return { loss: mul(weight, sub(1, sigmoid(gain))), rewards };
   };
+}
+
+export const ktoSchema = preferenceSchema.extend({
+  loss: z.enum(ktoLosses).default('kto').describe('with a KL to compare to, or without'),
+  beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
+  desirableWeight: z.number().min(0).default(1).describe('of answers that are wanted (λ_D)'),
+  undesirableWeight: z.number().min(0).default(1).describe('of answers that are not (λ_U)'),
+});
+export type KtoOptions = z.output<typeof ktoSchema>;
+export type KtoInput = z.input<typeof ktoSchema>;
+
+/** A learner of rated answers; throws and rejects as `createDpo` does. */
+export function createKto(given: KtoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<KtoOptions>> {
+  const options = ktoSchema.parse(given);
+  return createPreferences('kto', options, parts, { loss: ktoLoss(options), paired: false });
+}
+
+/** Learns rated answers, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* kto(
+  given: KtoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createKto(given, parts), parts.signal);
 }

@@ -8,8 +8,14 @@
  *
  * Run it: heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl
  */
+
+import { z } from 'zod';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../engine/index.ts';
+import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
 import { type PreferenceLoss, pairs } from './preference-loss.ts';
+import { referenceFreeSchema } from './preference-options.ts';
+import { createPreferences, type PreferenceParts } from './preference-setup.ts';
+import { stepsOf } from './train.ts';
 
 /** The loss of pairs; an answer's reward is β times its log-probability per token. */
 export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
@@ -28,4 +34,24 @@ export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
 function logOdds(logP: Tensor): Tensor {
   const x = minimum(logP, -1e-6);
   return sub(x, log(mul(neg(tanh(mul(x, 0.5))), add(exp(x), 1))));
+}
+
+export const orpoSchema = referenceFreeSchema.extend({
+  beta: z.number().positive().default(0.1).describe('weight of the odds beside the likelihood of chosen answers (λ)'),
+});
+export type OrpoOptions = z.output<typeof orpoSchema>;
+export type OrpoInput = z.input<typeof orpoSchema>;
+
+/** A learner of pairs; throws and rejects as `createDpo` does. */
+export function createOrpo(given: OrpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<OrpoOptions>> {
+  const options = orpoSchema.parse(given);
+  return createPreferences('orpo', options, parts, { loss: orpoLoss(options), wholeTexts: true, paired: true });
+}
+
+/** Learns pairs, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* orpo(
+  given: OrpoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createOrpo(given, parts), parts.signal);
 }

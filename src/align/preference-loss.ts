@@ -107,3 +107,10 @@ export function createLossProgram(loss: PreferenceLoss, answers: number): LossPr
     release: () => program.release(),
   };
 }
+
+/** Which numbers a loss reads. */
+export function readsOf(loss: PreferenceLoss): ReadonlySet<string> {
+  const { reads, release } = createLossProgram(loss, 2);
+  release();
+  return reads;
+}

@@ -25,7 +25,7 @@ import {
   itemBatch,
   sumByAnswer,
 } from './preference-batch.ts';
-import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss } from './preference-loss.ts';
+import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './preference-loss.ts';
 
 /** What a loss is told besides the policy's log-probabilities. */
 export interface PreferenceContext {
@@ -88,9 +88,7 @@ export function createPreferenceTrainer(
   layout: ItemLayout,
   { sides, part, checkpointLayers }: PreferenceTrainerOptions,
 ): PreferenceTrainer {
-  const probe = createLossProgram(loss, 2);
-  const { reads } = probe;
-  probe.release();
+  const reads = readsOf(loss);
   const trainer = createPackedTrainer(policy.model.config, policy.parameters, packedLoss(policy, loss, part), {
     frozen: policy.frozen,
     linear: policy.linear,

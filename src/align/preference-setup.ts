@@ -1,0 +1,56 @@
+/** What a training on preferences begins with, as its settings name it: models, preferences, and what answers are worth. */
+import { basename } from 'node:path';
+import type { PullOptions } from '../lm/hub.ts';
+import { loadModel, type Model } from '../lm/model.ts';
+import { createPolicy } from './policy.ts';
+import { readPreferences } from './preference-data.ts';
+import { createPreferenceLearner, type PreferenceAlgorithm, type PreferenceLearner } from './preference-learner.ts';
+import type { PreferenceOptions } from './preference-options.ts';
+import { openReward } from './reward-open.ts';
+import type { Reward } from './reward-source.ts';
+
+export interface PreferenceParts {
+  /** The model, in place of loading `model`; it is trained in place and released with the learner. */
+  model?: Model;
+  /** In place of opening `reward`; released with the learner. */
+  reward?: Reward;
+  /** How models and data are got from the Hub. */
+  pull?: PullOptions;
+  /** Told what a person should know of the data: rows left out. */
+  tell?: (text: string) => void;
+}
+
+/** A learner of pairs, or of answers that are rated each on their own. Rejects with a HeedError where what it needs cannot be used. */
+export async function createPreferences<O extends PreferenceOptions>(
+  command: string,
+  options: O,
+  parts: PreferenceParts,
+  algorithm: PreferenceAlgorithm & { paired: boolean },
+): Promise<PreferenceLearner<O>> {
+  const opened: { release(): void }[] = [];
+  const keep = <T extends { release(): void }>(part: T): T => {
+    opened.push(part);
+    return part;
+  };
+  try {
+    const model = parts.model ?? (await loadModel(options.model, parts.pull));
+    keep(model.parameters);
+    const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
+    const reward = parts.reward ?? (spec === undefined ? undefined : await openReward(spec, parts.pull));
+    if (reward) keep(reward);
+    const data = await readPreferences(options, model, { paired: algorithm.paired, ...parts });
+    const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
+    if (reference) keep(reference.parameters);
+    return createPreferenceLearner({
+      policy: createPolicy(model, { lora: options.lora, reference, seed: options.seed }),
+      options,
+      name: `${basename(options.model)}-${command}`,
+      algorithm,
+      data,
+      reward,
+    });
+  } catch (error) {
+    for (const part of opened) part.release();
+    throw error;
+  }
+}
