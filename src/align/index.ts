@@ -32,6 +32,7 @@ export {
 } from './learner.ts';
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './likelihood.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './orpo.ts';
+export { encodePair, gatherPairs, type PairOptions, type Pairs } from './pairs.ts';
 export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export type { Alert } from './policy-alerts.ts';
 export {
@@ -89,7 +90,32 @@ export {
 } from './reinforce.ts';
 export { languageReport } from './report.ts';
 export { createRest, createRestAlgorithm, type RestInput, type RestOptions, rest, restSchema } from './rest.ts';
+export { createReward, type RewardLearner, type RewardParts, type RewardStep, reward } from './reward.ts';
+export type { CallSettings, RewardFunction } from './reward-call.ts';
+export { gatherRankings, type RankingOptions, type Rankings } from './reward-data.ts';
+export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation, wilson } from './reward-evaluation.ts';
+export { type Judgement, type JudgementRow, judgementSchema, judgeReward } from './reward-judgement.ts';
+export {
+  createRankingTrainer,
+  type Ranking,
+  type RankingLossOptions,
+  type RankingTrainer,
+  rankingLoss,
+} from './reward-loss.ts';
+export {
+  createRewardModel,
+  createRewardScorer,
+  loadRewardModel,
+  type RewardModel,
+  saveRewardModel,
+  scoredAnswer,
+} from './reward-model.ts';
+export { ensembleReward, mixedReward, modelReward, openReward, reviewReward } from './reward-open.ts';
+export { type RewardInput, type RewardOptions, rewardSchema } from './reward-options.ts';
+export { evaluationReport, rewardReport } from './reward-report.ts';
 export type { Answer, Reward } from './reward-source.ts';
+export { type RewardResult, trainReward } from './reward-train.ts';
+export { reviewComparisons } from './reward-world.ts';
 export {
   type AnswerLayout,
   answerBatches,

@@ -35,8 +35,9 @@ export interface RewardEvaluation extends Share {
   byLength: (Share & { label: string })[];
   /** What was predicted and what came of it, in ten bins of the model's confidence from ½ to 1. */
   reliability: { confidence: number; accuracy: number; n: number }[];
-  /** Of the rewards of chosen and rejected answers. */
+  /** Rewards of chosen answers less those of rejected ones, and how they are distributed. */
   margin: { mean: number; deviation: number };
+  margins: { middle: number; share: number }[];
 }
 
 /** All pairs of rankings that somebody decided, with the reward of each answer. */
@@ -111,7 +112,20 @@ export function evaluateReward(pairs: readonly Judged[], scale: number): RewardE
     })),
     reliability,
     margin: { mean: margin, deviation: Math.sqrt(mean(margins.map((value) => (value - margin) ** 2))) },
+    margins: histogram(margins),
   };
+}
+
+const BARS = 21;
+
+/** Shares of values in equal stretches about 0. */
+function histogram(values: readonly number[]): { middle: number; share: number }[] {
+  const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+  const shares = new Float64Array(BARS);
+  for (const value of values) {
+    shares[Math.min(BARS - 1, Math.floor(((value + most) / (2 * most)) * BARS))] += 1 / values.length;
+  }
+  return Array.from(shares, (share, i) => ({ middle: most * ((2 * i + 1) / BARS - 1), share }));
 }
 
 /** By the binary logarithm of chosen length over rejected length. */

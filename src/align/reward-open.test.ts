@@ -213,9 +213,13 @@ describe('a reward model', () => {
 });
 
 it('knows the true reward of the embedded world', async () => {
-  const promptText = 'please write a short review of the museum .';
-  const good = 'my cousin and i visited the museum last sunday . i liked the superb snacks . we praised the cosy path .';
-  const [better, worse] = await score('reviews', [answer(good, { promptText }), answer('museum museum', { promptText })]);
+  const promptText = 'please write a short review of the castle .';
+  const good =
+    'my cousin and i visited the castle last sunday . i liked the superb snacks . we praised the cosy path .';
+  const [better, worse] = await score('reviews', [
+    answer(good, { promptText }),
+    answer('castle castle', { promptText }),
+  ]);
   expect(better).toBeGreaterThan(worse);
   await expect(score('reviews')).rejects.toThrow(/knows no such prompt: "What is 2\+2/);
 });

@@ -6,6 +6,7 @@ import { addBestOfN } from './best-of-n.ts';
 import { addChat } from './chat.ts';
 import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
+import { addEval } from './eval.ts';
 import { addExport } from './export.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
@@ -15,6 +16,7 @@ import { addBco, addCpo, addDpo, addKto, addOrpo } from './preferences.ts';
 import { addPretrain } from './pretrain.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
+import { addReward } from './reward.ts';
 import { addRl } from './rl.ts';
 import { addSft } from './sft.ts';
 import { addTrain } from './train.ts';
@@ -96,6 +98,26 @@ Examples:
   heed pretrain --out runs/base
   heed pretrain --data "books/*.jsonl" --vocabulary 8192 --hidden 256 --layers 6 --heads 8 --feedForward 688 --length 256 --maxPositions 256
   heed pretrain --resume runs/20260102-030405-reviews-pretrain`,
+  ],
+  [
+    'reward',
+    'train a reward model from comparisons, rankings or ratings of answers',
+    addReward,
+    `Without --data, the model's own answers in the embedded world are compared by a teacher who knows the true reward, and errs.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders of a classifier with one label.
+
+Examples:
+  heed reward --model runs/sft/model --data comparisons.jsonl --out runs/reward
+  heed reward --model runs/sft/model --data ranked.jsonl --loss plackett-luce --members 3
+  heed reward --resume runs/20260102-030405-model-reward`,
+  ],
+  [
+    'eval',
+    'how good what was trained is',
+    addEval,
+    `Examples:
+  heed eval reward --model runs/reward/model --data held-out.jsonl
+  heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json`,
   ],
   [
     'ppo',

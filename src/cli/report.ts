@@ -1,6 +1,13 @@
 /** heed report: (re)write a run's report.html. */
 import type { Command } from 'commander';
-import { bestOfNReport, languageReport, offlinePreferenceReport, policyReport } from '../align/index.ts';
+import {
+  bestOfNReport,
+  evaluationReport,
+  languageReport,
+  offlinePreferenceReport,
+  policyReport,
+  rewardReport,
+} from '../align/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { HeedError } from '../error.ts';
 import { ppoReport } from '../rl/report.ts';
@@ -24,6 +31,8 @@ const reports: Record<string, (folder: string) => Report> = {
   raft: policyReport,
   rest: policyReport,
   'best-of-n': bestOfNReport,
+  reward: rewardReport,
+  'eval reward': evaluationReport,
 };
 
 export function addReport(command: Command): void {

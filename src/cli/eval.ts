@@ -1,0 +1,53 @@
+/** heed eval: how good what was trained is. */
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { evaluationReport, type JudgementRow, judgementSchema, judgeReward } from '../align/index.ts';
+import { createRun, writeReport } from '../run/index.ts';
+import { addFlags, settingsFrom } from './flags.ts';
+import { address, createOutput, table } from './output.ts';
+import { pullProgress } from './pull.ts';
+import { toldShare } from './reward.ts';
+import { checking } from './usage.ts';
+
+export function addEval(command: Command): void {
+  const reward = command
+    .command('reward')
+    .description('how well a reward model predicts comparisons it has not learnt from');
+  addFlags(reward, judgementSchema);
+  reward
+    .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
+    .action(() => evaluatingReward(reward));
+}
+
+async function evaluatingReward(command: Command): Promise<void> {
+  const flags = command.opts<{ out?: string; json?: boolean }>();
+  const output = createOutput(flags);
+  const given = settingsFrom(command, judgementSchema);
+  const settings = checking(() => judgementSchema.parse(given), given);
+  const { done, ...pull } = pullProgress('pull');
+  const tell = (text: string) => void process.stderr.write(`${text}\n`);
+  const judgement = await judgeReward(settings, { pull, tell }).finally(done);
+  const { evaluation, drift, disagreement } = judgement;
+  const name = `${basename(settings.model)}-eval`;
+  const run = createRun(flags.out, { name, command: 'eval reward', config: settings, seed: 0 });
+  try {
+    run.sample({ kind: 'judgement', judgement } satisfies JudgementRow);
+    const report = writeReport(run, evaluationReport(run.folder));
+    const { accuracy, interval, n, ece, longerWins, longerChosen, bySource, verdict } = evaluation;
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+    output.say(
+      table([
+        ['accuracy', `${toldShare(evaluation)}: ${verdict}`],
+        ['calibration', `probabilities are off by ${percent(ece)} on average`],
+        ['longer', `preferred in ${percent(longerWins)}, chosen in ${percent(longerChosen)}`],
+        ...(disagreement === undefined ? [] : [['disagreement', disagreement.toFixed(2)] as [string, string]]),
+        ...(drift ? [['drift', `${drift.shift.toFixed(1)} deviations`] as [string, string]] : []),
+        ['report', address(report)],
+      ]),
+    );
+
+    output.result({ accuracy, interval, n, ece, longerWins, bySource });
+  } finally {
+    run.close();
+  }
+}
