@@ -30,7 +30,7 @@ import {
 } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
-import { type DecoderConfig, headName, layerLinears } from './decoder-config.ts';
+import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
 import { lifetime } from './lifetime.ts';
 import { type Bits, quantise, quantisedLinear, quantisedProduct } from './quantise.ts';
 
@@ -118,9 +118,9 @@ function outputLayer(config: DecoderConfig, weights: Readonly<Record<string, Val
 
 /** The decoder's own weights, by products that take [rows, time, in] as it lies. */
 function flatLinear(config: DecoderConfig): Linear {
-  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  const lookUp = linearLookup(config);
   return (x, name) => {
-    const { shape, bias } = known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+    const { shape, bias } = lookUp(name);
     const y = matmul(x, input(x.graph, `${name}.weight`, shape), { transposeB: true });
     return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
   };

@@ -75,6 +75,12 @@ export function layerLinears(config: DecoderConfig): { name: string; shape: [num
   ];
 }
 
+/** The size of a linear layer's weight [out, in], and whether it has a bias, by its full name. */
+export function linearLookup(config: DecoderConfig): (name: string) => { shape: [number, number]; bias: boolean } {
+  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  return (name) => known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+}
+
 /**
  * Every parameter, in the order of a forward pass. Initial weights are N(0, deviation²), those that write into the
  * residual stream divided by √(2·layers) (Radford et al. 2019).

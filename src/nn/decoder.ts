@@ -33,8 +33,8 @@ import {
   type DecoderConfig,
   EMBEDDING,
   FINAL_NORM,
-  layerLinears,
   layerName,
+  linearLookup,
   POSITIONS,
   type RotaryPositions,
 } from './decoder-config.ts';
@@ -106,9 +106,9 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
 
 /** The decoder's own weights. */
 export function weightedLinear(config: DecoderConfig): Linear {
-  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  const lookUp = linearLookup(config);
   return (x, name) => {
-    const { shape, bias } = known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+    const { shape, bias } = lookUp(name);
     const weight = input(x.graph, `${name}.weight`, shape);
     return linear(x, weight, bias ? input(x.graph, `${name}.bias`, [shape[0]]) : undefined);
   };

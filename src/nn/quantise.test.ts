@@ -3,7 +3,7 @@ import { numbers } from '../../test/support/gradients.ts';
 import { gradients, input, mul, sum, trace } from '../engine/index.ts';
 import { quantise, quantisedProduct } from './quantise.ts';
 
-const [rows, inner, out] = [5, 64, 24];
+const [rows, inner, out] = [5, 76, 24]; // the last block of a row is short
 const weight = Float32Array.from(numbers([out, inner], { seed: 1 }).data);
 const x = numbers([rows, inner]).data;
 const dy = numbers([rows, out], { seed: 2 }).data;
@@ -13,7 +13,11 @@ function restored(bits: 4 | 8) {
   const { data, scales } = quantise(weight, [out, inner], bits);
   const middle = 2 ** (bits - 1);
   const numberAt = (i: number) => (bits === 8 ? data[i] : (data[i >> 1] >> (4 * (i & 1))) & 15);
-  return Float32Array.from(weight, (_, i) => (numberAt(i) - middle) * scales[Math.floor(i / 32)]);
+  const blocks = Math.ceil(inner / 32);
+  return Float32Array.from(weight, (_, i) => {
+    const at = Math.floor(i / inner) * blocks * 32 + (i % inner);
+    return (numberAt(at) - middle) * scales[Math.floor(at / 32)];
+  });
 }
 
 it.each([8, 4] as const)(
@@ -47,8 +51,7 @@ it.each([8, 4] as const)(
   },
 );
 
-it('takes rows of zeros, and refuses rows that are no whole blocks', () => {
+it('takes rows of zeros', () => {
   const zero = quantise(new Float32Array(32), [1, 32], 4);
   expect(zero.scales).toEqual(Float32Array.of(-0));
-  expect(() => quantise(new Float32Array(33), [1, 33], 8)).toThrow(/no multiple of 32/);
 });

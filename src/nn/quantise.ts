@@ -12,6 +12,7 @@ import {
   matmul,
   mul,
   reshape,
+  slice,
   sub,
   type Tensor,
   unsqueeze,
@@ -19,7 +20,7 @@ import {
 } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
-import { type DecoderConfig, layerLinears } from './decoder-config.ts';
+import { type DecoderConfig, linearLookup } from './decoder-config.ts';
 
 export type Bits = 4 | 8;
 
@@ -27,38 +28,38 @@ export interface QuantisedWeight {
   bits: Bits;
   /** [out, in] */
   shape: readonly [number, number];
-  /** [out, in / BLOCK, BLOCK · bits / 8]; of two numbers in a byte, the first is in the low half. */
+  /** [out, ⌈in / BLOCK⌉, BLOCK · bits / 8]; of two numbers in a byte, the first is in the low half. */
   data: Uint8Array;
-  /** [out, in / BLOCK] */
+  /** [out, ⌈in / BLOCK⌉] */
   scales: Float32Array;
 }
 
 /** Numbers that share a scale. */
 const BLOCK = 32;
 
-/** Rounds a weight [out, in] to blocks of whole numbers; `in` must be a multiple of 32. */
+const blocksOf = (inner: number) => Math.ceil(inner / BLOCK);
+
+/** Rounds a weight [out, in] to blocks of whole numbers; a row's last block may be short. */
 export function quantise(weight: Float32Array, [out, inner]: readonly number[], bits: Bits): QuantisedWeight {
-  if (inner % BLOCK !== 0) {
-    throw new HeedError(`a weight [${out}, ${inner}] cannot be quantised: its rows are no multiple of ${BLOCK}`, {
-      hint: 'leave this model in float32',
-    });
-  }
   const middle = 2 ** (bits - 1);
-  const perByte = 8 / bits;
-  const data = new Uint8Array(weight.length / perByte);
-  const scales = new Float32Array(weight.length / BLOCK);
+  const blocks = blocksOf(inner);
+  const data = new Uint8Array((out * blocks * BLOCK * bits) / 8);
+  const scales = new Float32Array(out * blocks);
   for (let block = 0; block < scales.length; block++) {
-    const start = block * BLOCK;
+    const row = Math.floor(block / blocks);
+    const start = row * inner + (block % blocks) * BLOCK;
+    const end = Math.min(start + BLOCK, (row + 1) * inner);
     // the number of largest size takes the lower end, which reaches one step further
     let extreme = 0;
-    for (let i = start; i < start + BLOCK; i++) if (Math.abs(weight[i]) > Math.abs(extreme)) extreme = weight[i];
+    for (let i = start; i < end; i++) if (Math.abs(weight[i]) > Math.abs(extreme)) extreme = weight[i];
     const scale = Math.fround(extreme / -middle);
     scales[block] = scale;
-    for (let i = start; i < start + BLOCK; i++) {
+    for (let i = start; i < end; i++) {
       const whole = scale === 0 ? middle : Math.round(weight[i] / scale) + middle;
       const number = Math.min(2 * middle - 1, Math.max(0, whole));
-      if (bits === 8) data[i] = number;
-      else data[i >> 1] |= number << (4 * (i & 1));
+      const at = block * BLOCK + i - start;
+      if (bits === 8) data[at] = number;
+      else data[at >> 1] |= number << (4 * (at & 1));
     }
   }
   return { bits, shape: [out, inner], data, scales };
@@ -71,7 +72,7 @@ export function quantisedProduct(x: Tensor, weight: QuantisedWeight): Tensor {
   if (x.shape.at(-1) !== inner) {
     throw new HeedError(`a quantised weight [${out}, ${inner}] does not take a last axis of ${x.shape.at(-1)}`);
   }
-  const blocks = inner / BLOCK;
+  const blocks = blocksOf(inner);
   const data = constant(graph, weight.data, [out, blocks, weight.data.length / out / blocks], 'uint8');
   const scales = constant(graph, weight.scales, [out, blocks]);
   const asBytes = 4; // products of bytes, which the processor has instructions for
@@ -87,7 +88,7 @@ export function quantisedProduct(x: Tensor, weight: QuantisedWeight): Tensor {
 
 /** The weight [out, in] in float32, traced. */
 function dequantised(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }: QuantisedWeight): Tensor {
-  const blocks = inner / BLOCK;
+  const blocks = blocksOf(inner);
   let numbers = cast(data, 'float32');
   if (bits === 4) {
     const high = cast(
@@ -99,15 +100,16 @@ function dequantised(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }
     const low = sub(numbers, mul(high, 16));
     numbers = reshape(concat([unsqueeze(low, -1), unsqueeze(high, -1)], -1), [out, blocks, BLOCK]);
   }
-  return reshape(mul(add(numbers, -(2 ** (bits - 1))), unsqueeze(scales, -1)), [out, inner]);
+  const wide = reshape(mul(add(numbers, -(2 ** (bits - 1))), unsqueeze(scales, -1)), [out, blocks * BLOCK]);
+  return slice(wide, 1, 0, inner);
 }
 
 /** The linear maps of a model, quantised: `weights` are read once, here. */
 export function quantisedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
-  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  const lookUp = linearLookup(config);
   const quantised = new Map<string, QuantisedWeight>();
   return (x, name) => {
-    const { shape, bias } = known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+    const { shape, bias } = lookUp(name);
     let weight = quantised.get(name);
     if (!weight) {
       weight = quantise(weights[`${name}.weight`].data as Float32Array, shape, bits);
