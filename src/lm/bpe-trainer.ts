@@ -4,7 +4,7 @@
  */
 
 import { HeedError } from '../error.ts';
-import { BYTE_OF_CHARACTER, openPreTokenizer } from './tokenizer-library.ts';
+import { BYTE_OF_CHARACTER, openPreTokenizer } from './tokenizer/library.ts';
 
 /** What a tokenizer.json holds; JSON.stringify makes the file of it. */
 export type TokenizerJson = Record<string, unknown>;

@@ -4,8 +4,8 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
-import { compile, type Rendered, type Template } from './jinja.ts';
-import type { Offsets } from './token-offsets.ts';
+import { compile, type Rendered, type Template } from './tokenizer/jinja.ts';
+import type { Offsets } from './tokenizer/offsets.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** One turn of a conversation. Templates may read further fields. */

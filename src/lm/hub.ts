@@ -21,9 +21,9 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { datasetInfo, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo } from '@huggingface/hub';
 import { HeedError } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
-import { bytesLeft, download, onDisk, type RemoteFile } from './hub-download.ts';
-import { type Choice, checkFile, nameOf, select } from './hub-files.ts';
-import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub-request.ts';
+import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts';
+import { type Choice, checkFile, nameOf, select } from './hub/files.ts';
+import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
 
 export interface PullOptions extends HubOptions, Choice {
   /** Folder of the cache; HF_HUB_CACHE unless told, else `hub` in HF_HOME, else ~/.cache/huggingface/hub. */

@@ -7,9 +7,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
-import { decodeStream } from './decode-stream.ts';
-import { type Aligner, aligner, type Offsets } from './token-offsets.ts';
-import { type Json, type Library, openLibrary } from './tokenizer-library.ts';
+import { decodeStream } from './tokenizer/decode-stream.ts';
+import { type Json, type Library, openLibrary } from './tokenizer/library.ts';
+import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
 
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';

@@ -3,8 +3,8 @@
  * that were put in or left out, so they are found again by reading both side by side, byte by byte.
  */
 
-import { HeedError } from '../error.ts';
-import { BYTE_OF_CHARACTER, type Json, openNormalizer } from './tokenizer-library.ts';
+import { HeedError } from '../../error.ts';
+import { BYTE_OF_CHARACTER, type Json, openNormalizer } from './library.ts';
 
 /** [start, end) of each token in its text, in UTF-16 units. */
 export type Offsets = [start: number, end: number][];

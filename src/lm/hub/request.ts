@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HUB_URL } from '@huggingface/hub';
-import { HeedError, messageOf } from '../error.ts';
+import { HeedError, messageOf } from '../../error.ts';
 
 /** What is asked for: a model or a dataset, at a branch, tag or commit. */
 export interface Repo {

@@ -1,8 +1,8 @@
 /** Which files of a repository are wanted, and whether what the Hub says of them can be believed. */
 
-import { HeedError } from '../error.ts';
-import type { RemoteFile } from './hub-download.ts';
-import { type Hub, notAHub, type Repo } from './hub-request.ts';
+import { HeedError } from '../../error.ts';
+import type { RemoteFile } from './download.ts';
+import { type Hub, notAHub, type Repo } from './request.ts';
 
 export interface Choice {
   /** Patterns of paths, any of which a file must match, instead of what heed needs. `*` is anything, slashes too; `?` one character. */

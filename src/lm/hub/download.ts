@@ -20,9 +20,9 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { HeedError } from '../error.ts';
-import { fileError, isSystemError, writeAll } from '../files.ts';
-import { bytesOf, type Hub, request, retrying, Transient } from './hub-request.ts';
+import { HeedError } from '../../error.ts';
+import { fileError, isSystemError, writeAll } from '../../files.ts';
+import { bytesOf, type Hub, request, retrying, Transient } from './request.ts';
 
 export interface RemoteFile {
   /** Path in the repository, with slashes. */
