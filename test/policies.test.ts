@@ -1,0 +1,144 @@
+/** What learns from its own answers without a critic, as whole commands. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadModel } from '../src/lm/model.ts';
+import { random } from '../src/random.ts';
+import { heed, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
+
+const folder = ownFolder();
+const at = (...names: string[]) => join(folder.path, ...names);
+const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
+
+const common = [
+  '--model',
+  llama,
+  '--data',
+  'prompts.jsonl',
+  '--reward',
+  'even.js',
+  '--evaluation.data',
+  'prompts.jsonl',
+];
+const small = [...common, '--maxTokens', '6', '--batch', '4', '--evaluations', '2', '--learningRate', '0.01'];
+const commands: Record<string, string[]> = {
+  reinforce: ['--steps', '10', '--batch', '16'],
+  rloo: ['--steps', '10'],
+  grpo: ['--steps', '10', '--loss', 'dapo', '--beta', '0.01'],
+  raft: ['--steps', '6'],
+  rest: ['--steps', '4', '--minibatches', '2', '--thresholds', '0.5,0.75'],
+};
+
+beforeAll(() => {
+  const prompts = Array.from({ length: 24 }, (_, i) => `${JSON.stringify({ prompt: `the number ${i} is` })}\n`);
+  writeFileSync(at('prompts.jsonl'), prompts.join(''));
+  // the share of even tokens
+  writeFileSync(
+    at('even.js'),
+    'export default (answers) => answers.map(({ response }) => response.filter((id) => id % 2 === 0).length / response.length);\n',
+  );
+});
+
+it.each(Object.entries(commands))(
+  'heed %s learns what is rewarded, and leaves a model and a report',
+  async (name, more) => {
+    const out = `run-${name}`;
+    const { code, stdout, stderr } = await heed([name, ...small, ...more, '--out', out, '--json'], folder.path);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const result = lastLine(stdout);
+    expect(result).toEqual({
+      run: out,
+      model: join(out, 'model'),
+      reward: { before: expect.any(Number), after: expect.any(Number) },
+      kl: expect.any(Number),
+      steps: Number(more[1]),
+      seconds: expect.any(Number),
+    });
+    expect(result.reward.after).toBeGreaterThan(result.reward.before + 0.1);
+    const rows = rowsOf(at(out));
+    expect(rows[0]['eval/reward']).toBe(result.reward.before);
+    expect(rows.at(-1)).toMatchObject({ 'loss/policy': expect.any(Number), 'gradient/norm': expect.any(Number) });
+    for (const model of ['model', 'best']) (await loadModel(at(out, model))).parameters.release();
+    expect(readFileSync(at(out, 'report.html'), 'utf8')).toContain('Answers before and after');
+    expect((await heed(['report', out], folder.path)).code).toBe(0);
+  },
+);
+
+it.each(['rloo', 'grpo'])(
+  'heed %s, killed at any moment and resumed, equals an uninterrupted run bit for bit',
+  async (name) => {
+    const killed = `killed-${name}`;
+    const moments = random(1, 'kill', name);
+    let cut = 0;
+    let args = [name, ...small, ...commands[name], '--out', killed];
+    for (let kills = 0; kills < 3; kills++) {
+      const { child, says, end } = start([...args, '--checkpointSeconds', '0'], folder.path);
+      await says(' in ');
+      await sleep(moments.integer(600));
+      child.kill('SIGKILL');
+      if ((await end).code === null) cut++;
+      args = [name, '--resume', killed];
+    }
+    expect((await heed(args, folder.path)).code).toBe(0);
+    expect(cut).toBeGreaterThan(0);
+    expect(traceOf(at(killed))).toEqual(traceOf(at(`run-${name}`)));
+  },
+);
+
+describe('heed best-of-n', () => {
+  const draw = ['bestofn', ...common.slice(0, 6), '--maxTokens', '6', '--answers', '8'];
+
+  it('draws, and leaves the best as a dataset that heed sft takes', async () => {
+    const { code, stdout, stderr } = await heed([...draw, '--gold', 'even.js', '--out', 'best', '--json'], folder.path);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const result = lastLine(stdout);
+    expect(result).toMatchObject({ run: 'best', data: join('best', 'best.jsonl'), steps: 3, gold: result.reward });
+    expect(result.curve.map(({ n }: { n: number }) => n)).toEqual([1, 2, 4, 8]);
+    expect(result.reward.after).toBeGreaterThan(result.reward.before + 0.2);
+    expect(readdirSync(at('best'))).toEqual(expect.arrayContaining(['best.jsonl', 'report.html', 'metrics.jsonl']));
+    const learn = [
+      'sft',
+      '--model',
+      llama,
+      '--data',
+      result.data,
+      '--steps',
+      '1',
+      '--evaluations',
+      '1',
+      '--out',
+      'sft',
+    ];
+    expect((await heed(learn, folder.path)).code).toBe(0);
+  });
+
+  it('stops at Ctrl-C, and goes on from there', async () => {
+    const { child, says, end } = start([...draw, '--batch', '1', '--out', 'stopped'], folder.path);
+    await says('%');
+    child.kill('SIGINT');
+    expect((await end).code).toBe(130);
+    const { code, stdout } = await heed(['best-of-n', '--resume', 'stopped', '--json'], folder.path);
+    expect(code).toBe(0);
+    expect(lastLine(stdout).steps).toBe(24);
+  });
+});
+
+it.each<[string, string[], RegExp]>([
+  [
+    'a level that a loss does not have',
+    ['grpo', ...small, '--loss', 'sapo', '--level', 'sequence'],
+    /no ratio of whole/,
+  ],
+  ['thresholds that do not rise', ['rest', ...small, '--thresholds', '0.5,0.2'], /rising/],
+  ['one answer to compare', ['rloo', ...small, '--answers', '1'], /answers/],
+  ['a reward that is not there', ['grpo', ...small, '--reward', 'none.js'], /none\.js/],
+  ['answers longer than the model', ['raft', ...small, '--maxTokens', '9999'], /positions/],
+])('says what is wrong with %s, before anything is computed', async (_, args, message) => {
+  const { code, stderr } = await heed([...args, '--out', 'bad'], folder.path);
+  expect(code).not.toBe(0);
+  expect(stderr).toMatch(message);
+  expect(readdirSync(folder.path)).not.toContain('bad');
+});
