@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { PolicyStep } from './policy-learner.ts';
+import { createPpo, type PpoLearner, type PpoParts, ppo } from './ppo-learner.ts';
+import type { PpoInput } from './ppo-options.ts';
+import type { Answer, Reward } from './reward-source.ts';
+
+const models = new URL('../../test/fixtures/models/', import.meta.url);
+const llama = fileURLToPath(new URL('tiny-llama', models));
+const judge = fileURLToPath(new URL('tiny-llama-rm', models));
+const folder = mkdtempSync(join(tmpdir(), 'heed-ppo-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let files = 0;
+function dataOf(rows: readonly object[]): string {
+  const path = join(folder, `${files++}.jsonl`);
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return path;
+}
+const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
+
+const of = (score: (answer: Answer) => number): Reward => ({
+  name: 'test',
+  score: async (answers) => answers.map(score),
+  release() {},
+});
+/** How many of an answer's tokens are of the first half of the vocabulary. */
+const low = () => of(({ response }) => response.filter((id) => id < 256).length);
+
+const settings: PpoInput = {
+  model: llama,
+  data,
+  steps: 4,
+  batch: 8,
+  maxTokens: 6,
+  evaluations: 2,
+  evaluation: { data, samples: 2 },
+  learningRate: 1e-3,
+  ppo: { minibatch: 4 },
+};
+const learner = (given: PpoInput = {} as PpoInput, parts: PpoParts = { reward: low() }) =>
+  createPpo({ ...settings, ...given }, parts);
+
+async function take(from: PpoLearner, steps: number): Promise<PolicyStep[]> {
+  const taken: PolicyStep[] = [];
+  while (taken.length < steps) taken.push(await from.next());
+  return taken;
+}
+/** What no clock touches. */
+const plain = (steps: PolicyStep[]) => steps.map(({ tokensPerSecond, ...step }) => step);
+const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
+
+it.each<[string, Partial<PpoInput>]>([
+  ['all weights', { learningRate: 1e-2 }],
+  ['adapters, of the critic too', { learningRate: 2e-2, lora: { rank: 4 } }],
+])('raises the reward that it is given, training %s', async (_, given) => {
+  const steps: PolicyStep[] = [];
+  const options = { ...settings, steps: 8, batch: 16, evaluations: 1, kl: { beta: 0.02 }, ...given };
+  for await (const step of ppo({ ...options, ppo: { minibatch: 8 } }, { reward: low() })) steps.push(step);
+  expect(steps).toHaveLength(8);
+  const [first, last] = [steps[0].metrics, steps.at(-1)!.metrics];
+  expect(first['kl/mean']).toBeCloseTo(0, 4);
+  expect(last['kl/mean']).toBeGreaterThan(0.05);
+  expect(last['reward/mean']).toBeGreaterThan(first['reward/mean'] + 0.5);
+  for (const name of [
+    ...['reward/std', 'policy/entropy', 'policy/ratio', 'policy/clip_fraction', 'value/explained_var'],
+    ...['response/length', 'response/eos_rate', 'gradient/norm', 'kl/beta', 'loss/policy', 'loss/value'],
+  ]) {
+    expect(last[name], name).toEqual(expect.any(Number));
+    expect(Number.isFinite(last[name]), name).toBe(true);
+  }
+  const { evaluation, done } = steps.at(-1)!;
+  expect(done).toBe(true);
+  expect(evaluation!.samples).toHaveLength(2);
+  expect(evaluation!.best).toBe(true);
+});
+
+it('goes on from any step as if it had never stopped, bit for bit', async () => {
+  const given: Partial<PpoInput> = {
+    score: { normalise: 'running' },
+    ptx: { data: dataOf(Array.from({ length: 9 }, (_, i) => ({ text: `text number ${i}` }))), rows: 2 },
+    ppo: { minibatch: 3, entropy: 0.01 },
+  };
+  const whole = await learner(given as PpoInput);
+  await whole.evaluate();
+  const before = await take(whole, 2);
+  const { state, tensors } = whole.save();
+  const checkpoint = {
+    state: structuredClone(state),
+    tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, { ...t, data: t.data.slice() }])),
+  };
+  const after = await take(whole, 2);
+  expect(after[0].metrics['loss/pretraining']).toBeGreaterThan(0);
+  const resumed = await learner(given as PpoInput);
+  resumed.restore(checkpoint);
+  expect(plain(await take(resumed, 2))).toEqual(plain(after));
+  expect(weights(resumed)).toEqual(weights(whole));
+  expect(resumed.before()).toEqual(whole.before());
+  const again = await learner(given as PpoInput);
+  expect(plain(await take(again, 2))).toEqual(plain(before));
+  const other = await learner({ ...given, seed: 1 } as PpoInput);
+  expect(plain(await take(other, 2))).not.toEqual(plain(before));
+  const changed = await learner({ ...given, data: dataOf([{ prompt: 'red' }]) } as PpoInput);
+  expect(() => changed.restore(checkpoint)).toThrow(/prompts are not what they were/);
+  for (const one of [whole, resumed, again, other, changed]) one.release();
+});
+
+it('a minibatch in parts is the minibatch, but for rounding', async () => {
+  const pair = await Promise.all([learner(), learner({ rows: 1 } as PpoInput)]);
+  const [whole, parts] = await Promise.all(pair.map((one) => take(one, 2)));
+  expect(parts[1].metrics['loss/value']).toBeCloseTo(whole[1].metrics['loss/value'], 4);
+  expect(parts[1].metrics['gradient/norm']).toBeCloseTo(whole[1].metrics['gradient/norm'], 3);
+  for (const one of pair) one.release();
+});
+
+it('ends a step where the policy has gone far enough', async () => {
+  const [far, near] = await Promise.all(
+    [undefined, 1e-6].map((targetKl) => learner({ ppo: { minibatch: 4, epochs: 4, targetKl } } as PpoInput)),
+  );
+  expect((await take(far, 1))[0].metrics.minibatches).toBe(8);
+  expect((await take(near, 1))[0].metrics.minibatches).toBeLessThan(4);
+  for (const one of [far, near]) one.release();
+});
+
+it('a higher β holds the policy nearer to its reference', async () => {
+  const kls = await Promise.all(
+    [0, 5].map(async (beta) => {
+      const one = await learner({ kl: { beta, controller: 'fixed' } } as PpoInput);
+      const steps = await take(one, 4);
+      one.release();
+      return steps.at(-1)!.metrics['kl/mean'];
+    }),
+  );
+  expect(kls[1]).toBeLessThan(kls[0]);
+});
+
+it('its critic begins as the reward model, where there is one', async () => {
+  const one = await learner({ reward: judge, critic: {} } as PpoInput, {});
+  const [{ metrics }] = await take(one, 1);
+  const fresh = await learner({ reward: judge, critic: { model: llama } } as PpoInput, {});
+  const [{ metrics: others }] = await take(fresh, 1);
+  expect(metrics['value/explained_var']).not.toBe(others['value/explained_var']);
+  // a head of zeros explains nothing, and nothing is misled by it
+  expect(others['value/explained_var']).toBeCloseTo(0, 6);
+  for (const each of [one, fresh]) each.release();
+});
+
+it('alerts when a metric leaves its range, once', async () => {
+  const same = await learner({} as PpoInput, { reward: of(() => 1) });
+  const steps = await take(same, 2);
+  expect(steps[0].alerts.map(({ metric }) => metric)).toContain('reward/std');
+  expect(steps[0].alerts.find(({ metric }) => metric === 'reward/std')!.text).toMatch(/nothing to learn.*Try/);
+  expect(steps[1].alerts.map(({ metric }) => metric)).not.toContain('reward/std');
+  same.release();
+});
+
+it('stops where it is told to', async () => {
+  const controller = new AbortController();
+  let steps = 0;
+  for await (const _ of ppo(settings, { reward: low(), signal: controller.signal })) {
+    if (++steps === 2) controller.abort();
+  }
+  expect(steps).toBe(2);
+});
+
+describe('says what is wrong with', () => {
+  it('a reward that is not a number', async () => {
+    const one = await learner({} as PpoInput, { reward: of(() => Number.NaN) });
+    await expect(one.next()).rejects.toThrow(/reward of answer 0 is NaN/);
+    one.release();
+  });
+
+  it.each<[string, Partial<PpoInput>, RegExp]>([
+    ['prompts that leave no room', { maxTokens: 100_000 }, /positions that the model knows/],
+    ['data without prompts', { data: dataOf([{ text: 'red' }]) }, /expected prompt-only/],
+    ['no data', { data: dataOf([]) }, /has no prompts/],
+    [
+      'a reference of another vocabulary',
+      { reference: fileURLToPath(new URL('tiny-qwen2', models)) },
+      /reference has another vocabulary/,
+    ],
+    [
+      'a critic of another vocabulary',
+      { critic: { model: fileURLToPath(new URL('tiny-qwen2', models)) } },
+      /critic has another vocabulary/,
+    ],
+    ['a model that is not there', { model: join(folder, 'nothing') }, /There is no folder/],
+  ])('%s', async (_, given, message) => {
+    await expect(learner(given as PpoInput)).rejects.toThrow(message);
+  });
+});
