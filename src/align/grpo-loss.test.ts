@@ -6,6 +6,7 @@ import type { Numbers, PackedLoss } from '../lm/packed-program.ts';
 import { groupAdvantages, leaveOneOut, normaliseThenSum, standardise } from './advantages.ts';
 import { type GrpoLossOptions, grpoLoss, grpoLosses, tokenWeights } from './grpo-loss.ts';
 import { reinforceLoss } from './reinforce.ts';
+import { mostUndecided } from './token-entropy.ts';
 
 /** Of TRL's GRPOTrainer and RLOOTrainer, with torch: 8 answers of 7 tokens at most. */
 const fixture = JSON.parse(readFileSync(new URL('../../test/fixtures/losses/grpo_rloo.json', import.meta.url), 'utf8'));
@@ -70,17 +71,8 @@ function settings({ loss_type: loss, options: o }: Case): GrpoLossOptions {
     beta: o.beta,
     unbiasedKl: o.use_bias_correction_kl,
     offPolicy: o.off_policy_mask_threshold ?? undefined,
+    entropy: o.entropy_coef,
   };
-}
-
-/** The share of tokens of the highest entropy learns, by torch's quantile. */
-function entropyMask(share: number): number[] {
-  const of = fixture.entropies.flat() as number[];
-  const sorted = of.filter((_, i) => mask.flat()[i]).sort((a, b) => a - b);
-  const at = (1 - share) * (sorted.length - 1);
-  const low = Math.floor(at);
-  const threshold = sorted[low] + (at - low) * ((sorted[low + 1] ?? 0) - sorted[low]);
-  return of.map((entropy) => Number(entropy >= threshold));
 }
 
 const name = ({ loss_type, options }: Case) =>
@@ -88,24 +80,30 @@ const name = ({ loss_type, options }: Case) =>
 
 it.each(cases.map((of) => [name(of), of] as const))('%s', (_, of) => {
   const { options, metrics } = of;
+  const tokens = lengths.reduce((a, b) => a + b, 0);
   const weight = expand(tokenWeights(of.loss_type, lengths, options.max_completion_length));
-  const learns = entropyMask(options.top_entropy_quantile);
+  const entropies = mask.map((row: number[], i: number) =>
+    fixture.entropies[i].filter((_: number, t: number) => row[t]),
+  );
+  const most = mostUndecided(entropies, options.top_entropy_quantile);
+  const learns = mask.flatMap((row: number[], i: number) => row.map((_, t) => most[i][t] ?? 0));
   const out = run(
-    grpoLoss(settings(of)),
+    grpoLoss(settings(of), ({ perLabel }) => perLabel('entropies')),
     {
       ...stats(fixture.advantages_used),
       old: fixture.old_per_token_logps.flat(),
       reference: fixture.ref_per_token_logps.flat(),
       weight: weight.map((value: number, i: number) => value * learns[i]),
       'kl weight': weight,
+      entropies: fixture.entropies.flat(),
+      'entropy weight': weight.map(() => 1 / tokens),
     },
     stats(fixture.advantages_used),
   );
-  // the entropies are given numbers here, of which no gradient comes
-  const loss = of['loss_trl_1.13.0'] ?? metrics.policy_loss ?? of.loss;
+  const loss = of['loss_trl_1.13.0'] ?? of.loss;
   expectClose(out.loss, [loss], 1e-5, 'loss');
+  if (options.entropy_coef > 0) expectClose(out.entropy, [metrics.entropy], 1e-5, 'entropy');
   expectClose(out.dLogP, (of['grad_logps_trl_1.13.0'] ?? of.grad_logps).flat(), 1e-5, 'gradient');
-  const tokens = lengths.reduce((a, b) => a + b, 0);
   if (metrics.kl !== undefined) expectClose([out.kl[0] / tokens], [metrics.kl], 1e-5, 'kl');
   if (metrics['clip_ratio/low_mean'] === undefined) return;
   const of_ = options.importance_sampling_level === 'sequence' ? B : tokens;

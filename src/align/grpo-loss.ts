@@ -53,6 +53,8 @@ export interface GrpoLossOptions {
   unbiasedKl?: boolean;
   /** Leaves out answers of negative advantage whose mean of log π_old − log π is above this (there too). */
   offPolicy?: number;
+  /** Weight of the entropy bonus; with one, `entropyOf` says what the entropy of each label is. */
+  entropy?: number;
 }
 
 /** τ of `sapo`; k and λ of `vespo`: where the advantage is positive (of `vespo` 0 too), and where it is not. */
@@ -64,11 +66,11 @@ const MOST = 20;
 
 /**
  * The loss as a packed program makes it; `grpoInputs` says which of these it reads. By label: `old` (log π_old), `advantage`,
- * `weight`, and for the KL `reference` (log π_ref) and `kl weight`; by sequence: `answer advantage` and `1/length`. Besides the
- * loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of labels (by sequence, of answers) that the clip holds
- * back; and `kl`, of labels.
+ * `weight`, for the KL `reference` (log π_ref) and `kl weight`, for the bonus `entropy weight`; by sequence: `answer advantage` and
+ * `1/length`. Besides the loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of labels (by sequence, of
+ * answers) that the clip holds back; `kl`, of labels; and the weighted `entropy`.
  */
-export function grpoLoss(options: GrpoLossOptions): PackedLoss {
+export function grpoLoss(options: GrpoLossOptions, entropyOf?: (reading: Reading) => Tensor): PackedLoss {
   return (reading) => {
     const { logP, perLabel, perSequence, sums } = reading;
     const { loss: kind, level, beta, offPolicy } = options;
@@ -97,16 +99,23 @@ export function grpoLoss(options: GrpoLossOptions): PackedLoss {
       objective = mul(objective, cast(kept, 'float32'));
     }
 
-    const loss = neg(sum(objective));
-    const told = clips(kind) ? clippedCounts(ratio, advantage, reading, options) : {};
-    if (beta === 0) return { loss, ...told };
-    const kl = referenceKl(reading, options.unbiasedKl ? ratio : undefined, options);
-    return { loss: add(loss, mul(kl.loss, beta)), ...told, kl: kl.total };
+    let loss = neg(sum(objective));
+    const told: Record<string, Tensor> = clips(kind) ? clippedCounts(ratio, advantage, reading, options) : {};
+    if (beta > 0) {
+      const kl = referenceKl(reading, options.unbiasedKl ? ratio : undefined, options);
+      loss = add(loss, mul(kl.loss, beta));
+      told.kl = kl.total;
+    }
+    if (options.entropy && entropyOf) {
+      told.entropy = sum(mul(entropyOf(reading), perLabel('entropy weight')));
+      loss = sub(loss, mul(told.entropy, options.entropy));
+    }
+    return { loss, ...told };
   };
 }
 
 /** The names of the inputs that a loss reads. */
-export function grpoInputs({ loss, level, beta, offPolicy }: GrpoLossOptions): Set<string> {
+export function grpoInputs({ loss, level, beta, offPolicy, entropy }: GrpoLossOptions): Set<string> {
   const byAnswer = level === 'sequence' || loss === 'vespo';
   const drifts = level === 'sequence' || offPolicy !== undefined;
   return new Set([
@@ -116,6 +125,7 @@ export function grpoInputs({ loss, level, beta, offPolicy }: GrpoLossOptions): S
     ...(byAnswer || offPolicy !== undefined ? ['answer advantage'] : []),
     ...(drifts ? ['1/length'] : []),
     ...(beta > 0 ? ['reference', 'kl weight'] : []),
+    ...(entropy ? ['entropy weight'] : []),
   ]);
 }
 

@@ -15,6 +15,7 @@
  * Run it: heed grpo --model runs/sft/model
  */
 import { z } from 'zod';
+import type { Reading } from '../lm/packed-program.ts';
 import { groupAdvantages, scales } from './advantages.ts';
 import { createAnswerLearner } from './answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './answer-scores.ts';
@@ -25,7 +26,8 @@ import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learne
 import { policyTrainingSchema } from './policy-options.ts';
 import type { PolicyParts } from './policy-setup.ts';
 import type { ScoreScaleState } from './ppo-scores.ts';
-import type { AnswerLayout } from './rollouts.ts';
+import { type AnswerLayout, createAnswerScorer } from './rollouts.ts';
+import { mostUndecided, tokenEntropy } from './token-entropy.ts';
 import { stepsOf } from './train.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -52,6 +54,8 @@ export const grpoSchema = policyTrainingSchema
       .positive()
       .optional()
       .describe('leave out bad answers whose mean log π_old − log π is above this (default: none)'),
+    entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; it needs all logits at once'),
+    topEntropy: z.number().gt(0).max(1).default(1).describe('learn only this share of tokens, the most undecided'),
     epochs: whole(1).default(2).describe("times that a step's answers are learnt from"),
     minibatches: whole(1).default(1).describe('optimiser steps an epoch'),
     overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
@@ -76,7 +80,14 @@ export const overlongPenalty = (length: number, most: number, cache: number): nu
 export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, options: GrpoOptions): PolicyAlgorithm {
   const { seed, answers: size, maxTokens } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
-  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options), options, most);
+  const { model, weights: all, linear } = policy;
+  const { temperature } = options;
+  const entropyOf = (reading: Reading) => tokenEntropy(reading, model.config, temperature);
+  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options, entropyOf), options, most);
+  const undecided =
+    options.topEntropy < 1
+      ? createAnswerScorer(model.config, all, layout, { linear, temperature, read: entropyOf })
+      : undefined;
   const scale = createAnswerScores(options.score);
   const inputs = grpoInputs(options);
   const read = <T>(numbers: Record<string, T>): Record<string, T> =>
@@ -96,7 +107,18 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
       const learnt = [...answers.keys()].filter(
         (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
       );
-      const totals = { steps: 0, answers: 0, tokens: 0, norm: 0, loss: 0, kl: 0, clippedLow: 0, clippedHigh: 0 };
+      const entropies = undecided?.run(answers);
+      const totals = {
+        steps: 0,
+        answers: 0,
+        tokens: 0,
+        norm: 0,
+        loss: 0,
+        kl: 0,
+        clippedLow: 0,
+        clippedHigh: 0,
+        entropy: 0,
+      };
       for (const part of minibatches(learnt.length, options, seed, 'minibatches', step)) {
         const chosen = part.map((i) => learnt[i]);
         const weights = tokenWeights(
@@ -107,6 +129,14 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
         const perToken = (values: readonly number[]) =>
           chosen.map((i, at) => new Float32Array(lengths[i]).fill(values[at]));
         const advantage = chosen.map((i) => advantages[i]);
+        const weight = perToken(weights);
+        const tokens = chosen.reduce((sum, i) => sum + lengths[i], 0);
+        const learns =
+          entropies &&
+          mostUndecided(
+            chosen.map((i) => entropies[i]),
+            options.topEntropy,
+          );
         const { sums, norm } = trainer.step(
           chosen.map((i) => answers[i]),
           {
@@ -114,8 +144,9 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
               old: chosen.map((i) => logProbs[i]),
               reference: chosen.map((i) => referenceLogProbs[i]),
               advantage: perToken(advantage),
-              weight: perToken(weights),
-              'kl weight': perToken(weights),
+              weight: learns ? weight.map((own, i) => own.map((value, t) => value * learns[i][t])) : weight,
+              'kl weight': weight,
+              'entropy weight': perToken(chosen.map(() => 1 / tokens)),
             }),
             perSequence: read({
               'answer advantage': advantage,
@@ -128,7 +159,7 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
         totals.norm += norm;
         totals.steps++;
         totals.answers += chosen.length;
-        for (const i of chosen) totals.tokens += lengths[i];
+        totals.tokens += tokens;
       }
       return {
         'reward/equal_groups': [...answers.keys()].filter(equal).length / answers.length,
@@ -140,19 +171,25 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
       scale.restore(state as ScoreScaleState);
       trainer.restore(tensors);
     },
-    release: trainer.release,
+    release() {
+      for (const part of [trainer, undecided]) part?.release();
+    },
   };
 }
 
 function metricsOf(
-  totals: Record<'steps' | 'answers' | 'tokens' | 'norm' | 'loss' | 'kl' | 'clippedLow' | 'clippedHigh', number>,
-  { loss, level, beta }: GrpoOptions,
+  totals: Record<
+    'steps' | 'answers' | 'tokens' | 'norm' | 'loss' | 'kl' | 'clippedLow' | 'clippedHigh' | 'entropy',
+    number
+  >,
+  { loss, level, beta, entropy }: GrpoOptions,
 ): Record<string, number> {
   const ratios = level === 'sequence' ? totals.answers : totals.tokens;
   return {
     'loss/policy': totals.loss / totals.steps,
     'gradient/norm': totals.norm / totals.steps,
     ...(beta > 0 && { 'policy/kl_k3': totals.kl / totals.tokens }),
+    ...(entropy > 0 && { 'policy/entropy_bonus': totals.entropy / totals.steps }),
     ...(clips(loss) && {
       'policy/clip_fraction': (totals.clippedLow + totals.clippedHigh) / ratios,
       'policy/clipped_low': totals.clippedLow / ratios,

@@ -41,7 +41,7 @@ const cases: [name: string, make: Make, options: Options][] = [
   ['GSPO', createGrpoAlgorithm, grpo({ level: 'sequence', beta: 0 })],
   ['DAPO', createGrpoAlgorithm, grpo({ loss: 'dapo', beta: 0, clip: { high: 0.28 }, overlong: 2, dropEqual: true })],
   ['CISPO', createGrpoAlgorithm, grpo({ loss: 'cispo', clip: { high: 5 }, unbiasedKl: true })],
-  ['SAPO', createGrpoAlgorithm, grpo({ loss: 'sapo', offPolicy: 1 })],
+  ['SAPO', createGrpoAlgorithm, grpo({ loss: 'sapo', offPolicy: 1, entropy: 0.001, topEntropy: 0.8 })],
   ['VESPO', createGrpoAlgorithm, grpo({ loss: 'vespo', minibatches: 2 })],
   ['LUSPO', createGrpoAlgorithm, grpo({ loss: 'luspo', level: 'sequence', maskTruncated: false })],
   ['RAFT', createRaftAlgorithm, raftSchema.parse({ ...settings, steps: 6 })],
