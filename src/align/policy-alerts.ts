@@ -49,8 +49,8 @@ const rules: readonly Rule[] = [
   },
   {
     metric: 'value/explained_var',
-    out: (share, _, step) => step >= PATIENCE && share < 0,
-    means: 'the critic predicts returns worse than their mean does',
+    out: (share, _, step) => step >= PATIENCE && share < -0.1,
+    means: 'the critic foresees returns worse than their mean does',
     try: 'a higher learning rate of the critic, a critic that begins as the reward model, larger batches',
   },
   {
@@ -63,7 +63,7 @@ const rules: readonly Rule[] = [
     metric: 'response/eos_rate',
     out: (share) => share < 0.5,
     means: 'most answers are cut before they end',
-    try: 'a higher --maxTokens or missing-EOS penalty; was the model fine-tuned to end its answers?',
+    try: 'a higher --maxTokens or missing-EOS penalty, or a model that was fine-tuned to end its answers',
   },
   {
     metric: 'response/length',

@@ -1,6 +1,6 @@
 /** A training by PPO as a whole: the policy, its critic, texts that go on being learnt, and rollouts to learn from. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { loadModel, type Model } from '../lm/model.ts';
 import { criticNetwork } from './critic.ts';
@@ -48,8 +48,7 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
     data === undefined
       ? undefined
       : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
-  const [judge] = membersOf(options.reward);
-  const named = options.critic.model ?? (existsSync(join(judge, 'config.json')) ? judge : undefined);
+  const named = options.critic.model ?? rewardModelIn(options.reward);
   const loaded = parts.critic ?? (named === undefined ? undefined : await loadModel(named, parts.pull));
   try {
     return createPpoAlgorithm({ policy, critic: criticNetwork(policy, loaded), options, layout, pretraining });
@@ -59,6 +58,12 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
   } finally {
     if (loaded !== parts.critic) loaded?.parameters.release();
   }
+}
+
+/** The folder of the reward model, or of the first of an ensemble, that a reward's name is of. */
+function rewardModelIn(name: string): string | undefined {
+  if (!statSync(name, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+  return membersOf(name).find((folder) => existsSync(join(folder, 'config.json')));
 }
 
 /** Learns by PPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
