@@ -108,58 +108,35 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
         (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
       );
       const entropies = undecided?.run(answers);
-      const totals = {
-        steps: 0,
-        answers: 0,
-        tokens: 0,
-        norm: 0,
-        loss: 0,
-        kl: 0,
-        clippedLow: 0,
-        clippedHigh: 0,
-        entropy: 0,
+      const totals: Record<string, number> = {};
+      const count = (told: Record<string, number>) => {
+        for (const [name, value] of Object.entries(told)) totals[name] = (totals[name] ?? 0) + value;
       };
       for (const part of minibatches(learnt.length, options, seed, 'minibatches', step)) {
-        const chosen = part.map((i) => learnt[i]);
-        const weights = tokenWeights(
-          options.loss,
-          chosen.map((i) => lengths[i]),
-          maxTokens,
-        );
+        const pick = <T>(all: ArrayLike<T>): T[] => part.map((i) => all[learnt[i]]);
+        const own = pick(lengths);
         const perToken = (values: readonly number[]) =>
-          chosen.map((i, at) => new Float32Array(lengths[i]).fill(values[at]));
-        const advantage = chosen.map((i) => advantages[i]);
-        const weight = perToken(weights);
-        const tokens = chosen.reduce((sum, i) => sum + lengths[i], 0);
-        const learns =
-          entropies &&
-          mostUndecided(
-            chosen.map((i) => entropies[i]),
-            options.topEntropy,
-          );
+          own.map((length, i) => new Float32Array(length).fill(values[i]));
+        const tokens = own.reduce((a, b) => a + b, 0);
+        const weight = perToken(tokenWeights(options.loss, own, maxTokens));
+        const masks = entropies && mostUndecided(pick(entropies), options.topEntropy);
+        const advantage = pick(advantages);
         const { sums, norm } = trainer.step(
-          chosen.map((i) => answers[i]),
+          pick(answers),
           {
             perLabel: read({
-              old: chosen.map((i) => logProbs[i]),
-              reference: chosen.map((i) => referenceLogProbs[i]),
+              old: pick(logProbs),
+              reference: pick(referenceLogProbs),
               advantage: perToken(advantage),
-              weight: learns ? weight.map((own, i) => own.map((value, t) => value * learns[i][t])) : weight,
+              weight: masks ? weight.map((all, i) => all.map((value, t) => value * masks[i][t])) : weight,
               'kl weight': weight,
-              'entropy weight': perToken(chosen.map(() => 1 / tokens)),
+              'entropy weight': perToken(own.map(() => 1 / tokens)),
             }),
-            perSequence: read({
-              'answer advantage': advantage,
-              '1/length': chosen.map((i) => 1 / lengths[i]),
-            }),
+            perSequence: read({ 'answer advantage': advantage, '1/length': own.map((length) => 1 / length) }),
           },
           rate,
         );
-        for (const [name, value] of Object.entries(sums)) totals[name as keyof typeof totals] += value;
-        totals.norm += norm;
-        totals.steps++;
-        totals.answers += chosen.length;
-        totals.tokens += tokens;
+        count({ ...sums, norm, steps: 1, tokens, answers: own.length });
       }
       return {
         'reward/equal_groups': [...answers.keys()].filter(equal).length / answers.length,
@@ -178,10 +155,7 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
 }
 
 function metricsOf(
-  totals: Record<
-    'steps' | 'answers' | 'tokens' | 'norm' | 'loss' | 'kl' | 'clippedLow' | 'clippedHigh' | 'entropy',
-    number
-  >,
+  totals: Readonly<Record<string, number>>,
   { loss, level, beta, entropy }: GrpoOptions,
 ): Record<string, number> {
   const ratios = level === 'sequence' ? totals.answers : totals.tokens;
