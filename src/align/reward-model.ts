@@ -6,6 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import type { SaveOptions } from '../lm/checkpoint.ts';
@@ -14,7 +15,7 @@ import { SCORE } from '../lm/layout.ts';
 import { loadModel, type Model, saveModel } from '../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../lm/packed-program.ts';
 import type { Example } from '../lm/packing.ts';
-import { createArena, decoderParameters, initialise } from '../nn/index.ts';
+import { createArena, decoderParameters, initialise, type Linear } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { answersBatch } from './reward-loss.ts';
 
@@ -96,11 +97,17 @@ export function saveRewardModel(folder: string, model: RewardModel, options?: Sa
   writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(model.calibration, null, 2)}\n`);
 }
 
+/** What makes rewards of scores: the head is multiplied by `gain`. */
+export interface Calibrated {
+  gain: number;
+  calibration: Calibration;
+}
+
 /**
- * What makes rewards of the scores of some answers 0 on average, deviating by 1: `gain` is what the head is to be multiplied by.
- * Where they do not differ, only their mean is taken off.
+ * What makes rewards of the scores of some answers 0 on average, deviating by 1. Where they do not differ, only
+ * their mean is taken off.
  */
-export function calibrate(scores: ArrayLike<number>): { gain: number; calibration: Calibration } {
+export function calibrate(scores: ArrayLike<number>): Calibrated {
   const values = Array.from(scores);
   const mean = values.reduce((sum, score) => sum + score, 0) / values.length;
   const deviation = Math.sqrt(values.reduce((sum, score) => sum + (score - mean) ** 2, 0) / values.length);
@@ -111,7 +118,7 @@ export function calibrate(scores: ArrayLike<number>): { gain: number; calibratio
 /** Runs `use` while the head is multiplied by `gain` and the model calibrated so; then all is as it was, to the bit. */
 export function whileCalibrated<T>(
   model: RewardModel,
-  { gain, calibration }: ReturnType<typeof calibrate>,
+  { gain, calibration }: Calibrated,
   use: (calibrated: RewardModel) => T,
 ): T {
   const { data } = model.parameters.values[SCORE];
@@ -150,9 +157,12 @@ export interface RewardScorer {
 /** Tokens of a batch, about. */
 const AT_ONCE = 4096;
 
-/** `weights` are read at each run, the calibration is the model's when it is made. */
-export function createRewardScorer({ config, parameters, tokenizer, calibration }: RewardModel): RewardScorer {
-  const scorer = createPackedScorer(config, parameters.values, { read: scoresOf });
+/** `weights`, the model's own where absent, are read at each run; the calibration is the model's when this is made. */
+export function createRewardScorer(
+  { config, parameters, tokenizer, calibration }: RewardModel,
+  { weights = parameters.values, linear }: { weights?: Readonly<Record<string, Value>>; linear?: Linear } = {},
+): RewardScorer {
+  const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
   return {
     run(answers) {
       const rewards = new Float32Array(answers.length);

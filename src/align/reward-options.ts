@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { embeddedModel } from '../lm/model.ts';
 import { pairTruncations } from './pairs.ts';
+import { loraSchema } from './policy.ts';
 import { rankingLosses } from './reward-loss.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { worlds } from './world.ts';
@@ -53,10 +54,11 @@ export const rewardSchema = languageTrainingSchema
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
     members: whole(1).default(1).describe('models of an ensemble, each with a head and an order of its own'),
     normalise: z.boolean().default(true).describe('make rewards 0 on average over held-out answers, deviating by 1'),
+    lora: loraSchema.prefault({}),
     batch: whole(1).default(32).describe('rankings computed at once'),
     accumulate: whole(1).default(1).describe('times so many rankings make one step'),
     epochs: z.number().positive().default(2).describe('times every ranking is seen'),
-    learningRate: z.number().positive().optional().describe('the highest (default: 0.5/√parameters of the model)'),
+    learningRate: z.number().positive().optional().describe('the highest (default: 0.5/√parameters that are trained)'),
     weightDecay: z.number().min(0).default(0.01).describe('of matrices, decoupled (AdamW)'),
     evaluation: z
       .object({

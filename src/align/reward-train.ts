@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { driveRun, type TrainParts } from '../run/index.ts';
 import type { RewardLearner, RewardStep, RewardStepEvaluation } from './reward.ts';
-import { saveRewardModel, whileCalibrated } from './reward-model.ts';
 
 /** What the training of a reward model comes to. Without held-out comparisons, accuracy is NaN. */
 export interface RewardResult {
@@ -37,14 +36,10 @@ export async function trainReward(
   parts: TrainParts<RewardStep>,
 ): Promise<RewardResult | undefined> {
   const { run } = parts;
-  const { dtype, keepBest } = learner.options;
   const save = (name: string): string => {
-    const calibrations = learner.calibrations();
-    for (const [i, model] of learner.models.entries()) {
-      const folder = learner.models.length === 1 ? join(run.folder, name) : join(run.folder, name, `member-${i}`);
-      whileCalibrated(model, calibrations[i], (calibrated) => saveRewardModel(folder, calibrated, { dtype }));
-    }
-    return join(run.folder, name);
+    const folder = join(run.folder, name);
+    learner.saveModels(folder);
+    return folder;
   };
   const record = (step: number, evaluation: RewardStepEvaluation | undefined): Record<string, number> => {
     if (!evaluation) return {};
@@ -56,14 +51,14 @@ export async function trainReward(
       ece,
       'margin/mean': margin.mean,
       longer_wins: longerWins,
-      ...(learner.models.length > 1 && { disagreement }),
+      ...(learner.members.length > 1 && { disagreement }),
     };
   };
   const result = await driveRun(learner, {
     ...parts,
     before: () => record(0, learner.evaluate()),
     record({ step, evaluation, loss, accuracy, gradientNorm, learningRate, tokens }) {
-      if (evaluation?.best && keepBest) save('best');
+      if (evaluation?.best && learner.options.keepBest) save('best');
       return {
         'loss/train': loss,
         'accuracy/train': accuracy,

@@ -7,7 +7,8 @@ import { SCORE } from '../lm/layout.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
 import { createReward, type RewardLearner, type RewardStep, reward } from './reward.ts';
-import { calibrate, createRewardModel, createRewardScorer, whileCalibrated } from './reward-model.ts';
+import { judgeReward } from './reward-judgement.ts';
+import { calibrate, createRewardModel, createRewardScorer } from './reward-model.ts';
 import type { RewardInput } from './reward-options.ts';
 import { reviewComparisons } from './reward-world.ts';
 
@@ -48,7 +49,7 @@ async function take(learner: RewardLearner, steps: number): Promise<RewardStep[]
   while (taken.length < steps) taken.push(await learner.next());
   return taken;
 }
-const weights = ({ models }: RewardLearner) => models.map(({ parameters }) => Array.from(parameters.flat));
+const weights = ({ members }: RewardLearner) => members.map(({ parameters }) => Array.from(parameters.flat));
 
 it('learns what is liked, and what it saves is 0 on average, deviating by 1', async () => {
   const learner = await createReward({ ...settings, epochs: 4 });
@@ -59,14 +60,31 @@ it('learns what is liked, and what it saves is 0 on average, deviating by 1', as
   expect(done).toBe(true);
   expect(evaluation).toMatchObject({ n: 12, best: true, disagreement: 0 });
   expect(evaluation!.accuracy).toBeGreaterThan(0.9);
-  const [model] = learner.models;
   const before = weights(learner);
-  whileCalibrated(model, learner.calibrations()[0], (calibrated) => {
-    expect(calibrated.calibration.scale).toBeGreaterThan(0);
-    expect(weights(learner)).not.toEqual(before);
-  });
+  learner.saveModels(join(folder, 'saved'));
   expect(weights(learner)).toEqual(before);
   learner.release();
+  const judged = await judgeReward({ model: join(folder, 'saved'), data: pairs });
+  expect(judged.evaluation.accuracy).toBeGreaterThan(0.9);
+  expect(judged.drift).toBeUndefined();
+});
+
+it('trains adapters alone where told, and saves them merged', async () => {
+  const learner = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
+  const [{ model, parameters }] = learner.members;
+  const base = Array.from(model.parameters.flat);
+  expect(parameters.flat.length).toBeLessThan(base.length / 3);
+  const steps = await take(learner, learner.steps);
+  expect(steps.at(-1)!.evaluation!.accuracy).toBeGreaterThan(0.9);
+  expect(Array.from(model.parameters.flat)).toEqual(base);
+  const { state, tensors } = learner.save();
+  learner.saveModels(join(folder, 'merged'));
+  const again = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
+  again.restore({ state, tensors });
+  expect(again.evaluate()!.accuracy).toBe(steps.at(-1)!.evaluation!.accuracy);
+  for (const each of [learner, again]) each.release();
+  const { evaluation } = await judgeReward({ model: join(folder, 'merged'), data: pairs });
+  expect(evaluation.accuracy).toBeGreaterThan(0.9);
 });
 
 it('goes on from any step as if it had never stopped, bit for bit, an ensemble too', async () => {

@@ -12,7 +12,7 @@
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { epochOrder } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { loadModel, type Model } from '../lm/model.ts';
@@ -37,6 +37,7 @@ import {
   type RewardModel,
 } from './reward-model.ts';
 import { type RewardInput, type RewardOptions, rewardSchema } from './reward-options.ts';
+import { trainedReward } from './reward-trained.ts';
 import { stepsOf } from './train.ts';
 
 /** Rewards of so many answers are what the others are normalised by. */
@@ -125,9 +126,12 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     padding: models[0].tokenizer.pad ?? 0,
   };
   const members = models.map((model, index) => {
-    const { config, parameters } = model;
-    const trainer = createRankingTrainer(config, parameters, shape, options, {
+    const trained = trainedReward(model, options.lora, seedFor(seed, 'member', index));
+    const { parameters, frozen, linear } = trained;
+    const trainer = createRankingTrainer(model.config, parameters, shape, options, {
       checkpointLayers: options.checkpointLayers,
+      frozen,
+      linear,
     });
     const optimizer = createOptimizer(parameters, trainer.gradients, {
       kind: 'adamw',
@@ -136,9 +140,12 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       decay: ({ shape }) => shape.length > 1,
       maxGradientNorm: options.maxGradientNorm,
     });
-    return { model, trainer, optimizer, scorer: createRewardScorer(model), prefix: `member${index}.` };
+    return { trained, trainer, optimizer, scorer: createRewardScorer(model, trained), prefix: `member${index}.` };
   });
-  const size = models[0].parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const size = members[0].trained.parameters.specs.reduce(
+    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
   const schedule = {
     rate: options.learningRate ?? 0.5 / Math.sqrt(size),
     warmup: Math.floor(options.warmup * steps),
@@ -160,12 +167,10 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     });
   };
 
-  const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const { rankings: referred } = heldOut ?? train;
-  const calibrationOf = ({ scorer }: (typeof members)[number]) =>
-    options.normalise
-      ? calibrate(scorer.run(references.map(referred.answer)))
-      : { gain: 1, calibration: plainCalibration };
+  const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
+  const calibrationBy = (scores: ArrayLike<number>) =>
+    options.normalise ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
 
   const isDue = (step: number) => {
     const share = options.evaluations / steps;
@@ -177,7 +182,7 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     if (!heldOut) return undefined;
     const answers = answersOf(heldOut);
     const scores = members.map(({ scorer }) => scorer.run(answers.map(heldOut.rankings.answer)));
-    const calibrations = members.map(calibrationOf);
+    const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
     const rewards = new Float32Array(heldOut.rankings.lengths.length);
     let disagreement = 0;
     for (const [i, answer] of answers.entries()) {
@@ -195,11 +200,18 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
   return {
     options,
     name: `${basename(options.model)}-reward`,
-    models,
+    /** What each member trains. */
+    members: members.map(({ trained }) => trained),
     steps,
     evaluate,
-    /** What makes rewards of each member's scores, as they stand. */
-    calibrations: () => members.map(calibrationOf),
+    /** Writes the model, or each member into a folder of its own, with what makes rewards of its scores. */
+    saveModels(folder: string): void {
+      for (const [i, { trained, scorer }] of members.entries()) {
+        const calibrated = calibrationBy(scorer.run(references.map(referred.answer)));
+        const into = members.length === 1 ? folder : join(folder, `member-${i}`);
+        trained.save(into, calibrated, { dtype: options.dtype });
+      }
+    },
     /** One optimiser step of each member, and an evaluation where one is due. */
     async next(): Promise<RewardStep> {
       const rate = learningRate(options.schedule, state.step, schedule);
@@ -231,8 +243,8 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       };
     },
     save() {
-      const tensors = members.map(({ model, optimizer, prefix }) => ({
-        ...renamed(exportParameters(model.parameters), prefix),
+      const tensors = members.map(({ trained, optimizer, prefix }) => ({
+        ...renamed(exportParameters(trained.parameters), prefix),
         ...exportOptimizer(optimizer, `${prefix}optimizer.`),
       }));
       return { state, tensors: Object.assign({}, ...tensors) as ReturnType<typeof exportParameters> };
@@ -245,10 +257,10 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
         });
       }
       const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
-      for (const { model, optimizer, prefix } of members) {
+      for (const { trained, optimizer, prefix } of members) {
         const own = Object.entries(tensors).filter(([name]) => name.startsWith(prefix));
         importParameters(
-          model.parameters,
+          trained.parameters,
           Object.fromEntries(own.map(([name, tensor]) => [name.slice(prefix.length), tensor])),
         );
         importOptimizer(optimizer, tensors, `${prefix}optimizer.`);
@@ -256,8 +268,8 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       state = saved;
     },
     release(): void {
-      for (const { model, trainer, optimizer, scorer } of members) {
-        for (const part of [scorer, optimizer, trainer, model.parameters]) part.release();
+      for (const { trained, trainer, optimizer, scorer } of members) {
+        for (const part of [scorer, optimizer, trainer, trained]) part.release();
       }
     },
   };
