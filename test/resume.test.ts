@@ -11,7 +11,7 @@ const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 
 const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
-const commands = ['rl', 'train', 'sft', 'pretrain'] as const;
+const commands = ['rl', 'train', 'sft', 'pretrain', 'ppo'] as const;
 const small: Record<(typeof commands)[number], string[]> = {
   rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normaliseObservations'],
   train: [
@@ -27,6 +27,10 @@ const small: Record<(typeof commands)[number], string[]> = {
     ...['--hidden', '32', '--layers', '1', '--feedForward', '64', '--rows', '4', '--tokens', '15000'],
     ...['--heldOut', '8', '--evaluations', '4', '--samples.maxTokens', '2'],
   ],
+  ppo: [
+    ...['--model', llama, '--data', 'prompts.jsonl', '--reward', 'reward.mjs', '--steps', '20', '--evaluations', '4'],
+    ...['--batch', '4', '--maxTokens', '4', '--ppo.minibatch', '2', '--score.normalise', 'running'],
+  ],
 };
 /** Such as make a model that the others' checkpoints do not fit. */
 const other: Record<(typeof commands)[number], string[]> = {
@@ -34,6 +38,7 @@ const other: Record<(typeof commands)[number], string[]> = {
   train: ['--ppo.hidden', '8', '--steps', '500', '--randomSteps', '100', '--schedule.rounds', '1', '--labels', '1'],
   sft: ['--model', llama, '--data', 'others.jsonl', '--steps', '1'],
   pretrain: ['--hidden', '16', '--layers', '1', '--tokens', '1000', '--heldOut', '8', '--samples.maxTokens', '2'],
+  ppo: ['--model', llama, '--data', 'prompts.jsonl', '--reward', 'reward.mjs', '--steps', '1', '--lora.rank', '1'],
 };
 const everyIteration = ['--checkpointSeconds', '0'];
 
@@ -41,6 +46,8 @@ beforeAll(() => {
   const rows = Array.from({ length: 60 }, (_, i) => `${JSON.stringify({ text: `the number ${i} is ${i % 3}` })}\n`);
   writeFileSync(at('texts.jsonl'), rows.join(''));
   writeFileSync(at('others.jsonl'), rows.slice(7).join(''));
+  writeFileSync(at('prompts.jsonl'), ['red', 'a blue', 'sun'].map((prompt) => JSON.stringify({ prompt })).join('\n'));
+  writeFileSync(at('reward.mjs'), 'export default (answers) => answers.map(({ response }) => response[0] / 256);\n');
 });
 
 describe.each(commands)('heed %s', (command) => {

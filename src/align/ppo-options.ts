@@ -1,5 +1,6 @@
 /** Settings of heed ppo. */
 import { z } from 'zod';
+import { guardsSchema } from './guards.ts';
 import { klSchema } from './kl-controller.ts';
 import { policyTrainingSchema } from './policy-options.ts';
 
@@ -24,6 +25,7 @@ export const ppoSchema = policyTrainingSchema.extend({
         .describe('where the score comes: on the last token, or a step after the EOS, as in TRL'),
     })
     .prefault({}),
+  guards: guardsSchema.prefault({}),
   ppo: z
     .object({
       epochs: whole(1).default(2).describe('times each answer is learnt from'),

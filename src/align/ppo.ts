@@ -28,6 +28,7 @@ import {
 } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { type CriticNetwork, createCritic } from './critic.ts';
+import { guard } from './guards.ts';
 import { nextBeta } from './kl-controller.ts';
 import type { Policy } from './policy.ts';
 import { type PolicyAlgorithm, policyOptimizer } from './policy-learner.ts';
@@ -63,6 +64,8 @@ export function ppoLoss(
 
 interface PpoState {
   beta: number;
+  /** Mean length of the first step's answers. */
+  usualLength: number | undefined;
   scores: ScoreScaleState;
   pretraining?: unknown;
 }
@@ -96,10 +99,13 @@ export function createPpoAlgorithm({
   const critic = createCritic(network, { layout, ...options.critic, training: options });
   const scale = createScoreScale(score);
   let beta = kl.beta;
+  let usualLength: number | undefined;
 
   /** What the tokens of a rollout's answers were worth, and what the critic had expected. */
   function assess({ answers, logProbs, referenceLogProbs, scores }: Rollout) {
-    const worth = scale(scores, answers);
+    usualLength ??= answers.reduce((sum, { response }) => sum + response.length, 0) / answers.length;
+    const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
+    const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
     const rewards = answers.map(({ ended, response }, i) => {
       // TRL has a place for it behind the EOS only where the longest answer would have one
       const after = score.place === 'after' && ended && response.length < maxTokens;
@@ -110,7 +116,7 @@ export function createPpoAlgorithm({
     const given = ppo.whitenRewards ? whiten(rewards, false) : rewards;
     const { advantages, returns } = answerAdvantages(given, values, ppo);
     const own = advantages.map((all, i) => all.subarray(0, answers[i].response.length));
-    return { worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
+    return { guarded, worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
   }
 
   return {
@@ -122,7 +128,7 @@ export function createPpoAlgorithm({
           hint: `look at what gave this reward; the answer was "${answers[bad].text.slice(0, 200)}"`,
         });
       }
-      const { worth, values, returns, advantages } = assess(rollout);
+      const { guarded, worth, values, returns, advantages } = assess(rollout);
       const draws = random(seed, 'minibatches', step);
       const totals: Record<string, number> = {};
       const count = (told: Record<string, number>) => {
@@ -158,11 +164,12 @@ export function createPpoAlgorithm({
         'value/explained_var': explainedVariance(values, returns),
         'reward/objective': worth.reduce((a, b) => a + b, 0) / worth.length - used * far,
         'kl/beta': used,
+        ...guarded,
         minibatches,
       };
     },
     save: () => ({
-      state: { beta, scores: scale.save(), pretraining: pretraining?.save() } satisfies PpoState,
+      state: { beta, usualLength, scores: scale.save(), pretraining: pretraining?.save() } satisfies PpoState,
       tensors: {
         ...exportOptimizer(optimizer),
         ...exportParameters(critic.parameters, 'critic.'),
@@ -176,7 +183,7 @@ export function createPpoAlgorithm({
       importOptimizer(critic.optimizer, tensors, 'critic.optimizer.');
       scale.restore(saved.scores);
       pretraining?.restore(saved.pretraining);
-      beta = saved.beta;
+      ({ beta, usualLength } = saved);
     },
     release() {
       for (const part of [trainer, optimizer, critic, pretraining]) part?.release();
