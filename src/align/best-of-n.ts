@@ -12,7 +12,7 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { Row } from '../data/index.ts';
+import { epochOrder, type Row } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { createGenerator, type Generator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
@@ -35,7 +35,7 @@ export const bestOfNSchema = policyTrainingSchema
       .optional()
       .describe('a second reward, which the answers taken are judged by: as --reward (default: none)'),
     answers: whole(2).default(16).describe('answers to each prompt, of which the best is taken'),
-    prompts: whole(1).optional().describe('prompts to answer, the first ones (default: all)'),
+    prompts: whole(1).optional().describe('prompts to answer, drawn by the seed (default: all)'),
     batch: whole(1).default(8).describe('prompts answered in a step'),
   });
 export type BestOfNOptions = z.output<typeof bestOfNSchema>;
@@ -109,7 +109,8 @@ async function create(options: BestOfNOptions, parts: BestOfNParts) {
     const all = data
       ? await readPrompts(data, model.tokenizer, { onBadRow, pull: parts.pull, tell: parts.tell })
       : worldPrompts(model.tokenizer);
-    const prompts = all.slice(0, options.prompts);
+    const drawn = Array.from(epochOrder(all.length, options.seed, 0).subarray(0, options.prompts), (i) => all[i]);
+    const prompts = options.prompts === undefined ? all : drawn;
     answerLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
     const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull)));
     const gold = options.gold === undefined ? parts.gold : await openReward(options.gold, parts.pull);

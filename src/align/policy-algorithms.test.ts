@@ -113,5 +113,6 @@ it('takes off what TRL does for answers that are too long', () => {
 it('refuses settings that do not fit one another', () => {
   expect(() => grpo({ loss: 'vespo', level: 'sequence' })).toThrow(/no ratio of whole answers/);
   expect(() => restSchema.parse({ ...settings, thresholds: [0.5, 0.5] })).toThrow(/rising/);
-  expect(() => rlooSchema.parse({ ...settings, answers: 1 })).toThrow();
+  expect(() => rlooSchema.parse({ ...settings, answers: 1 })).toThrow(/answers/);
+  expect(() => reinforceSchema.parse({ ...settings, baseline: 'leave-one-out' })).toThrow(/2 or more/);
 });

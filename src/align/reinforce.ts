@@ -31,7 +31,7 @@ export const baselines = ['mean', 'leave-one-out'] as const;
 
 const whole = (least: number) => z.number().int().min(least);
 
-export const reinforceSchema = policyTrainingSchema.extend({
+const settings = policyTrainingSchema.extend({
   baseline: z.enum(baselines).default('mean').describe("of the step's rewards, or of the other answers to a prompt"),
   answers: whole(1).default(1).describe('answers to each prompt in a step'),
   score: scoreSchema,
@@ -42,9 +42,14 @@ export const reinforceSchema = policyTrainingSchema.extend({
   clip: z.number().positive().optional().describe('ε of the ratio to the policy that answered (default: no clip)'),
 });
 
+export const reinforceSchema = settings.refine(({ baseline, answers }) => baseline === 'mean' || answers > 1, {
+  path: ['answers'],
+  message: 'expected 2 or more with --baseline leave-one-out',
+});
+
 /** RLOO: four answers to each prompt are one another's baseline. */
-export const rlooSchema = reinforceSchema.extend({
-  baseline: reinforceSchema.shape.baseline.unwrap().default('leave-one-out').describe('as of REINFORCE'),
+export const rlooSchema = settings.extend({
+  baseline: settings.shape.baseline.unwrap().default('leave-one-out').describe('as of REINFORCE'),
   batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
   answers: whole(2).default(4).describe('answers to each prompt in a step'),
 });
