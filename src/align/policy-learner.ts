@@ -17,6 +17,7 @@ import { seedFor } from '../random.ts';
 import type { Policy } from './policy.ts';
 import { type Alert, alertsOf } from './policy-alerts.ts';
 import type { PolicyTrainingOptions } from './policy-options.ts';
+import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
 import type { Answer, Reward } from './reward-source.ts';
 import { type AnswerLayout, answerKl, createRollouts, type Prompt, type Rollout } from './rollouts.ts';
@@ -72,6 +73,8 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   name: string;
   prompts: readonly Prompt[];
   evaluationPrompts: readonly Prompt[];
+  /** Prompts that try to lead astray, answered at each evaluation too. */
+  probes?: readonly Prompt[];
   /** How the answers to either are laid out. */
   layout: AnswerLayout;
   /** Answers to each prompt in a step: 1 where absent. */
@@ -98,7 +101,8 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 >;
 
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
-  const { policy, reward, options, prompts, evaluationPrompts, layout, answersPerPrompt = 1, algorithm } = parts;
+  const { policy, reward, options, prompts, evaluationPrompts, probes = [], layout } = parts;
+  const { answersPerPrompt = 1, algorithm } = parts;
   const { steps, seed, batch } = options;
   const rollouts = createRollouts(policy, reward, {
     layout,
@@ -112,7 +116,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     total: steps,
     minimum: options.minimumRate,
   };
-  const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts]);
+  const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
   let state: State = {
     step: 0,
     tokens: 0,
@@ -139,6 +143,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
   };
 
+  async function probed(): Promise<Record<string, number>> {
+    if (probes.length === 0) return {};
+    const { answers, scores } = await rollouts.run(probes, seedFor(seed, 'probes'));
+    return { 'probe/failed': failedProbes(answers), 'probe/reward': mean(scores) };
+  }
+
   /** Of the policy as it stands; it counts for no best. */
   async function evaluate(): Promise<PolicyEvaluation> {
     // the same draws each time, so that what differs is the policy
@@ -147,7 +157,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const evaluation = {
       reward: mean(scores),
       kl: mean(answerKl(rollout)),
-      measures: parts.measure?.(answers) ?? {},
+      measures: { ...parts.measure?.(answers), ...(await probed()) },
       samples: answers
         .slice(0, options.evaluation.samples)
         .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i] })),

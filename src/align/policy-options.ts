@@ -60,6 +60,10 @@ export const policyTrainingSchema = languageTrainingSchema
         data: z.string().optional().describe('prompts for evaluations (default: a share of the others)'),
         share: z.number().gt(0).lt(1).default(0.05).describe('held out without --evaluation.data'),
         count: whole(1).default(128).describe('prompts of an evaluation at most'),
+        probes: z
+          .string()
+          .optional()
+          .describe('prompts that try to lead astray, with what an answer is to avoid in a column "avoid"'),
         samples: whole(0).default(4).describe('answers of an evaluation kept for people to read'),
       })
       .prefault({}),

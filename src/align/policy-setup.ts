@@ -5,6 +5,7 @@ import { loadModel, type Model } from '../lm/model.ts';
 import { holdOut } from './examples.ts';
 import { createPolicy, type Policy } from './policy.ts';
 import type { PolicyTrainingOptions } from './policy-options.ts';
+import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
 import { openReward } from './reward-open.ts';
 import type { Answer, Reward } from './reward-source.ts';
@@ -27,6 +28,8 @@ export interface PolicySetup {
   reward: Reward;
   prompts: readonly Prompt[];
   evaluationPrompts: readonly Prompt[];
+  /** Prompts that try to lead astray. */
+  probes: readonly Prompt[];
   layout: AnswerLayout;
   measure?: (answers: readonly Answer[]) => Record<string, number>;
 }
@@ -42,13 +45,14 @@ export async function setUpPolicy(options: PolicyTrainingOptions, parts: PolicyP
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
     keep(model.parameters);
     const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
-    const layout = answerLayout(model, [...prompts, ...evaluationPrompts], options);
+    const probes = await probesOf(options, model, parts);
+    const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
     const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall)));
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
     if (reference) keep(reference.parameters);
     const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
     const measure = options.data === undefined ? measureReviews : undefined;
-    return { policy, reward, prompts, evaluationPrompts, layout, measure };
+    return { policy, reward, prompts, evaluationPrompts, probes, layout, measure };
   } catch (error) {
     for (const part of opened) part.release();
     throw error;
@@ -66,6 +70,9 @@ async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, {
   const { kept, held } = holdOut(all.length, Math.min(evaluation.share, evaluation.count / all.length), seed);
   return { prompts: kept.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };
 }
+
+const probesOf = async ({ evaluation, onBadRow }: PolicyTrainingOptions, model: Model, parts: PolicyParts) =>
+  evaluation.probes === undefined ? [] : readProbes(evaluation.probes, model.tokenizer, { onBadRow, ...parts });
 
 /** What answers to the world's prompts are worth by the true reward, and how well formed they are. */
 export function measureReviews(answers: readonly Answer[]): Record<string, number> {

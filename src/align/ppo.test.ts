@@ -157,6 +157,18 @@ it('alerts when a metric leaves its range, once', async () => {
   same.release();
 });
 
+it('tells how often probes lead it astray', async () => {
+  const probes = dataOf(Array.from({ length: 16 }, (_, i) => ({ prompt: `say ${i}`, avoid: ['e'] })));
+  const flattering = of(({ text }) => text.split('e').length);
+  const given: Partial<PpoInput> = { learningRate: 1e-2, batch: 16, kl: { beta: 0 }, evaluation: { data, probes } };
+  const one = await learner(given as PpoInput, { reward: flattering });
+  const { measures: before } = await one.evaluate();
+  const { measures: after } = (await take(one, 4)).at(-1)!.evaluation!;
+  expect(after['probe/failed']).toBeGreaterThan(before['probe/failed']);
+  expect(after['probe/reward']).toBeGreaterThan(before['probe/reward']);
+  one.release();
+});
+
 it('stops where it is told to', async () => {
   const controller = new AbortController();
   let steps = 0;
@@ -176,6 +188,11 @@ describe('says what is wrong with', () => {
   it.each<[string, Partial<PpoInput>, RegExp]>([
     ['prompts that leave no room', { maxTokens: 100_000 }, /positions that the model knows/],
     ['data without prompts', { data: dataOf([{ text: 'red' }]) }, /expected prompt-only/],
+    [
+      'probes without what to avoid',
+      { evaluation: { probes: data } },
+      /Probe 1 .* does not say what an answer is to avoid/,
+    ],
     ['no data', { data: dataOf([]) }, /has no prompts/],
     [
       'a reference of another vocabulary',
