@@ -8,7 +8,6 @@
  *
  * Run it: heed bco --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
-
 import { z } from 'zod';
 import { logSigmoid, mul, neg, sub } from '../engine/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';

@@ -11,7 +11,6 @@
  *
  * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
  */
-
 import { z } from 'zod';
 import { div, exp, mul, relu, square, sub, type Tensor } from '../engine/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';

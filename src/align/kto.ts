@@ -10,7 +10,6 @@
  *
  * Run it: heed kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
-
 import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../engine/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';

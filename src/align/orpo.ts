@@ -8,7 +8,6 @@
  *
  * Run it: heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl
  */
-
 import { z } from 'zod';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../engine/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';

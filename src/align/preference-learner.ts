@@ -87,11 +87,6 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
   const layout = layoutOf(parts);
   const reads = readsOf(loss);
-  if (reads.has('kl') && !train.partners) {
-    throw new HeedError('All answers are to one prompt: there is no answer to another, to estimate the KL from.', {
-      hint: 'Give answers to several prompts, or a loss without a KL (--loss apo_zero_unpaired).',
-    });
-  }
   const trainer = createPreferenceTrainer(policy, loss, layout, {
     sides: train.sides.length,
     part,

@@ -1,10 +1,12 @@
 /** What a training on preferences begins with, as its settings name it: models, preferences, and what answers are worth. */
 import { basename } from 'node:path';
+import { HeedError } from '../error.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { createPolicy } from './policy.ts';
 import { readPreferences } from './preference-data.ts';
 import { createPreferenceLearner, type PreferenceAlgorithm, type PreferenceLearner } from './preference-learner.ts';
+import { readsOf } from './preference-loss.ts';
 import type { PreferenceOptions } from './preference-options.ts';
 import { openReward } from './reward-open.ts';
 import type { Reward } from './reward-source.ts';
@@ -39,6 +41,11 @@ export async function createPreferences<O extends PreferenceOptions>(
     const reward = parts.reward ?? (spec === undefined ? undefined : await openReward(spec, parts.pull));
     if (reward) keep(reward);
     const data = await readPreferences(options, model, { paired: algorithm.paired, ...parts });
+    if (readsOf(algorithm.loss).has('kl') && !data.train.partners) {
+      throw new HeedError('All answers are to one prompt: there is no answer to another, to estimate the KL from.', {
+        hint: 'Give answers to several prompts, or a loss without a KL (--loss apo_zero_unpaired).',
+      });
+    }
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
     if (reference) keep(reference.parameters);
     return createPreferenceLearner({
