@@ -3,12 +3,12 @@
  * (Ziegler et al. 2019, §2.1; Ouyang et al. 2022, §3.5). As a folder it is Hugging Face's classifier of one label, with
  * what makes rewards of its scores in reward.json beside it.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
-import { writeFileAtomic } from '../files.ts';
+import { fileError, writeFileAtomic } from '../files.ts';
 import type { SaveOptions } from '../lm/checkpoint.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { SCORE } from '../lm/layout.ts';
@@ -93,8 +93,14 @@ function readCalibration(folder: string): Calibration {
 
 /** Writes a folder that `loadRewardModel` and Transformers load. */
 export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
-  saveModel(folder, model, options);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', folder);
+  }
+  // before config.json: a folder that has one is whole
   writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(model.calibration, null, 2)}\n`);
+  saveModel(folder, model, options);
 }
 
 /** What makes rewards of scores: the head is multiplied by `gain`. */

@@ -7,8 +7,8 @@
  *
  * An answer is scored on the token that ends it. What is saved is normalised: over held-out answers, rewards are 0 on average and
  * deviate by 1, so that what is set against them (a KL penalty) means the same whatever the model. Where it departs from InstructGPT:
- * two epochs, since the model does not see all pairs of a long ranking as one text; the mean of held-out answers is taken off, not
- * that of demonstrations. docs/reward.md has the settings and results.
+ * two epochs unless told (there one, of a far larger model that learnt the second by heart), AdamW with a linear schedule, and the mean
+ * is that of held-out answers, not of demonstrations. docs/reward.md has the settings and results.
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
