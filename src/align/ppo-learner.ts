@@ -48,7 +48,8 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
     data === undefined
       ? undefined
       : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
-  const named = options.critic.model ?? rewardModelIn(options.reward);
+  // beside a policy of adapters, a critic of adapters takes no memory of its own
+  const named = options.critic.model ?? (options.lora.rank > 0 ? undefined : rewardModelIn(options.reward));
   const loaded = parts.critic ?? (named === undefined ? undefined : await loadModel(named, parts.pull));
   try {
     return createPpoAlgorithm({ policy, critic: criticNetwork(policy, loaded), options, layout, pretraining });

@@ -53,7 +53,9 @@ export const ppoSchema = policyTrainingSchema.extend({
       model: z
         .string()
         .optional()
-        .describe('folder that it begins as (default: the reward model; else the policy with a new head)'),
+        .describe(
+          'folder that it begins as (default: the reward model, else the policy; with LoRA, adapters beside it)',
+        ),
       rate: z.number().positive().default(1.5).describe("its learning rate, in those of the policy's"),
       coefficient: z.number().positive().default(0.5).describe('weight of its loss, which matters to clipping only'),
       clip: z.number().positive().default(0.2).describe('values trusted: those of before the step ± this'),
