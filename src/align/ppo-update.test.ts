@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { loadCheckpoint } from '../lm/checkpoint.ts';
 import { loadModel } from '../lm/model.ts';
-import { scoresOf } from '../lm/packed-program.ts';
+import { createPackedTrainer, scoresOf } from '../lm/packed-program.ts';
+import { packedBatch } from '../lm/packing.ts';
 import type { Arena } from '../nn/index.ts';
 import { criticNetwork } from './critic.ts';
 import { createPolicy } from './policy.ts';
-import { createPpoAlgorithm } from './ppo.ts';
+import { createPpoAlgorithm, ppoLoss } from './ppo.ts';
 import { ppoSchema } from './ppo-options.ts';
 import type { Answer } from './reward-source.ts';
 import { answerKl, createAnswerScorer, type Rollout } from './rollouts.ts';
@@ -99,4 +101,32 @@ it("makes TRL's two updates", async () => {
     });
   }
   for (const part of [ppo, own, others, scorer, policy, judge.parameters]) part.release();
+});
+
+it('weighs the entropy of every token in, and takes a gradient of it', async () => {
+  const { config, parameters } = await loadModel(folder('tiny-llama'));
+  const { batch } = JSON.parse(readFileSync(join(folder('tiny-llama'), 'expected.json'), 'utf8'));
+  const [ids] = batch.input_ids as number[][];
+  const packed = packedBatch([[{ ids }]], ids.length);
+  const numbers = {
+    old: batch.token_logprobs[0],
+    advantage: new Float32Array(ids.length - 1),
+    weight: new Float32Array(ids.length - 1).fill(1 / (ids.length - 1)),
+  };
+  const bonus = (entropy: number) => {
+    const loss = ppoLoss(config, { clip: 0.2, entropy, temperature: 1 });
+    const trainer = createPackedTrainer(config, parameters, loss);
+    const outputs = trainer.run(packed, numbers);
+    const told = { loss: outputs.loss.data[0], entropy: outputs.entropy?.data[0] };
+    const gradient = Math.hypot(...Array.from({ length: 1000 }, (_, i) => trainer.gradients.flat[i]));
+    trainer.release();
+    return { ...told, gradient };
+  };
+  const told = batch.entropy[0].slice(0, -1) as number[];
+  const mean = told.reduce((a, b) => a + b, 0) / told.length;
+  expect(bonus(0.5).entropy).toBeCloseTo(mean, 4);
+  expect(bonus(0.5).loss).toBeCloseTo(-0.5 * mean, 4);
+  expect(bonus(0.5).gradient).toBeGreaterThan(1e-4);
+  expect(bonus(0)).toMatchObject({ loss: expect.closeTo(0, 6), entropy: undefined, gradient: expect.closeTo(0, 6) });
+  parameters.release();
 });
