@@ -9,14 +9,10 @@ const whole = (least: number) => z.number().int().min(least);
 export const policyTrainingSchema = languageTrainingSchema
   .pick({
     seed: true,
-    schedule: true,
     minimumRate: true,
-    warmup: true,
     weightDecay: true,
-    beta2: true,
     maxGradientNorm: true,
     evaluations: true,
-    keepBest: true,
     checkpointLayers: true,
     dtype: true,
   })

@@ -101,16 +101,20 @@ export function copyOf(arena: Arena): Arena {
   return copy;
 }
 
-/** Throws a HeedError where two models read different tokens. `what` is the other one, `hint` what to do. */
-export function checkSameTokens({ tokenizer }: Model, { tokenizer: other }: Model, what: string, hint: string): void {
+/** The first token that two models do not share, if any. */
+export function firstOtherToken({ tokenizer }: Model, { tokenizer: other }: Model): number | undefined {
   const size = Math.max(tokenizer.vocabularySize, other.vocabularySize);
-  for (let id = 0; id < size; id++) {
-    const [expected, got] = [tokenizer.tokenOf(id), other.tokenOf(id)];
-    if (expected === got) continue;
-    const named = (token: string | undefined) => (token === undefined ? 'none' : `"${token}"`);
-    throw new HeedError(
-      `${what} has another vocabulary than the policy: token ${id} is ${named(got)}, expected ${named(expected)}.`,
-      { hint },
-    );
-  }
+  for (let id = 0; id < size; id++) if (tokenizer.tokenOf(id) !== other.tokenOf(id)) return id;
+  return undefined;
+}
+
+/** Throws a HeedError where two models read different tokens. `what` is the other one, `hint` what to do. */
+export function checkSameTokens(policy: Model, other: Model, what: string, hint: string): void {
+  const id = firstOtherToken(policy, other);
+  if (id === undefined) return;
+  const named = ({ tokenizer }: Model) => (tokenizer.tokenOf(id) === undefined ? 'none' : `"${tokenizer.tokenOf(id)}"`);
+  throw new HeedError(
+    `${what} has another vocabulary than the policy: token ${id} is ${named(other)}, expected ${named(policy)}.`,
+    { hint },
+  );
 }

@@ -2,8 +2,10 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { PullOptions } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { criticNetwork } from './critic.ts';
+import { firstOtherToken } from './policy.ts';
 import { createPolicyLearner, type PolicyLearner, type PolicyStep } from './policy-learner.ts';
 import { type PolicyParts, type PolicySetup, setUpPolicy } from './policy-setup.ts';
 import { createPpoAlgorithm } from './ppo.ts';
@@ -48,17 +50,27 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
     data === undefined
       ? undefined
       : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
-  // beside a policy of adapters, a critic of adapters takes no memory of its own
-  const named = options.critic.model ?? (options.lora.rank > 0 ? undefined : rewardModelIn(options.reward));
-  const loaded = parts.critic ?? (named === undefined ? undefined : await loadModel(named, parts.pull));
+  const model = parts.critic ?? (await criticModel(options, policy.model, parts.pull));
   try {
-    return createPpoAlgorithm({ policy, critic: criticNetwork(policy, loaded), options, layout, pretraining });
+    return createPpoAlgorithm({ policy, critic: criticNetwork(policy, model), options, layout, pretraining });
   } catch (error) {
     pretraining?.release();
     throw error;
   } finally {
-    if (loaded !== parts.critic) loaded?.parameters.release();
+    if (model !== parts.critic) model?.parameters.release();
   }
+}
+
+/** What the critic begins as, where that is not the policy: the model that is named, or the reward model if it reads the same tokens. */
+async function criticModel(options: PpoOptions, policy: Model, pull?: PullOptions): Promise<Model | undefined> {
+  if (options.critic.model !== undefined) return loadModel(options.critic.model, pull);
+  // beside a policy of adapters, a critic of adapters takes no memory of its own
+  const folder = options.lora.rank > 0 ? undefined : rewardModelIn(options.reward);
+  if (folder === undefined) return undefined;
+  const judge = await loadModel(folder, pull);
+  if (firstOtherToken(policy, judge) === undefined) return judge;
+  judge.parameters.release();
+  return undefined;
 }
 
 /** The folder of the reward model, or of the first of an ensemble, that a reward's name is of. */

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { loadModel } from '../lm/model.ts';
 import type { PolicyStep } from './policy-learner.ts';
 import { createPpo, type PpoLearner, type PpoParts, ppo } from './ppo-learner.ts';
 import type { PpoInput } from './ppo-options.ts';
+import { createRewardModel, saveRewardModel } from './reward-model.ts';
 import type { Answer, Reward } from './reward-source.ts';
 
 const models = new URL('../../test/fixtures/models/', import.meta.url);
@@ -146,6 +148,18 @@ it('its critic begins as the reward model, where there is one', async () => {
   // a head of zeros explains nothing, and nothing is misled by it
   expect(others['value/explained_var']).toBeCloseTo(0, 6);
   for (const each of [one, fresh]) each.release();
+});
+
+it('takes a reward model of another vocabulary, and begins its critic as the policy', async () => {
+  const path = join(folder, 'alien');
+  const alien = createRewardModel(await loadModel(fileURLToPath(new URL('tiny-qwen2', models))), 0);
+  saveRewardModel(path, alien);
+  alien.parameters.release();
+  const one = await learner({ reward: path } as PpoInput, {});
+  const [{ metrics }] = await take(one, 1);
+  expect(metrics['reward/std']).toBeGreaterThan(0);
+  expect(metrics['value/explained_var']).toBeCloseTo(0, 6);
+  one.release();
 });
 
 it('alerts when a metric leaves its range, once', async () => {
