@@ -6,29 +6,33 @@ import { languageTrainingSchema } from './training-options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-export const policyTrainingSchema = languageTrainingSchema
-  .pick({
-    seed: true,
-    minimumRate: true,
-    weightDecay: true,
-    maxGradientNorm: true,
-    evaluations: true,
-    checkpointLayers: true,
-    dtype: true,
-  })
-  .extend({
+export const policyTrainingSchema = z
+  .object({
     model: z.string().describe('folder of the model to train, or its name on the Hub: a fine-tuned one'),
     reference: z.string().optional().describe('the model that the KL is measured from (default: the one to train)'),
     reward: z
       .string()
       .default('reviews')
       .describe('what answers are worth: a reward model, a .js or .ts file, an address, or "reviews", the true one'),
-    rewardCall: rewardCallSchema.prefault({}),
     data: z
       .string()
       .optional()
       .describe('file, folder, pattern or name on the Hub of prompts (default: those of the embedded world)'),
     onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
+  })
+  .extend(
+    languageTrainingSchema.pick({
+      seed: true,
+      minimumRate: true,
+      weightDecay: true,
+      maxGradientNorm: true,
+      evaluations: true,
+      checkpointLayers: true,
+      dtype: true,
+    }).shape,
+  )
+  .extend({
+    rewardCall: rewardCallSchema.prefault({}),
     steps: whole(1).default(50).describe('times that prompts are answered and learnt from'),
     batch: whole(1).default(64).describe('prompts answered in a step'),
     maxTokens: whole(1).default(96).describe('tokens of an answer at most'),
