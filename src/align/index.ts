@@ -33,6 +33,10 @@ export {
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './likelihood.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './orpo.ts';
 export { encodePair, gatherPairs, type PairOptions, type Pairs } from './pairs.ts';
+export { type Change, type Plan, plan } from './plan.ts';
+export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan-options.ts';
+export type { Role } from './plan-roles.ts';
+export { type ModelShape, typicalShape } from './plan-shapes.ts';
 export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export type { Alert } from './policy-alerts.ts';
 export {

@@ -10,6 +10,7 @@ import { addEval } from './eval.ts';
 import { addExport } from './export.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
+import { addPlan } from './plan.ts';
 import { addGrpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
 import { addPpo } from './ppo.ts';
 import { addBco, addCpo, addDpo, addKto, addOrpo } from './preferences.ts';
@@ -234,6 +235,17 @@ Example:
 
 Example:
   heed bco --model runs/sft/model --data rated.jsonl`,
+  ],
+  [
+    'plan',
+    'what memory a training would take, and what to change where it does not fit',
+    addPlan,
+    `Nothing is trained, and of a model only config.json is read. Without --device, the memory is this machine's.
+
+Examples:
+  heed plan --params 7B --algorithm ppo --method lora
+  heed plan --model HuggingFaceTB/SmolLM2-135M --algorithm dpo --length 512 --device 8GiB,24GiB
+  heed plan --params 135M --rows 4 --length 256 --checkpointLayers --json`,
   ],
   [
     'pull',

@@ -1,0 +1,34 @@
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { heed, ownFolder } from './support/heed.ts';
+
+const folder = ownFolder();
+const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+
+it('heed plan tells what a training takes, and what to change', async () => {
+  const ppo = ['plan', '--params', '7B', '--algorithm', 'ppo', '--dtype', 'BF16', '--device', '80GiB'];
+  const { code, stdout, stderr } = await heed([...ppo, '--method', 'lora', '--json'], folder.path);
+  expect(code).toBe(0);
+  const { roles, total, fits, disk, parameters } = JSON.parse(stdout);
+  expect(total).toBe(roles.reduce((sum: number, { bytes }: { bytes: number }) => sum + bytes, 0));
+  expect(fits).toBe(false);
+  expect(disk).toBe(2 * parameters);
+  expect(stderr).toContain('Llama 2 7B: 6.74B parameters, 13.5 GB on disk as BF16');
+  expect(stderr).toMatch(/--checkpointLayers +saves [\d.]+ GB/);
+});
+
+it('heed plan reads a model’s config alone', async () => {
+  const { code, stdout } = await heed(['plan', '--model', llama, '--algorithm', 'dpo'], folder.path);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/this machine +[\d.]+ GB: it fits/);
+});
+
+it.each([
+  [['--params', 'many'], '--params: expected a number such as 7B or 135M, got "many"'],
+  [[], 'either --params or --model'],
+  [['--params', '7B', '--device', '24'], '--device: expected sizes such as 24GiB, got "24"'],
+])('heed plan %j is wrong', async (args, message) => {
+  const { code, stderr } = await heed(['plan', ...args], folder.path);
+  expect(code).toBe(2);
+  expect(stderr).toContain(message);
+});
