@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { heed, ownFolder } from './support/heed.ts';
+import { startHub } from './support/hub.ts';
 
 const folder = ownFolder();
 const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
@@ -21,6 +24,21 @@ it('heed plan reads a model’s config alone', async () => {
   const { code, stdout } = await heed(['plan', '--model', llama, '--algorithm', 'dpo'], folder.path);
   expect(code).toBe(0);
   expect(stdout).toMatch(/this machine +[\d.]+ GB: it fits/);
+});
+
+it('heed plan gets a config alone from the Hub', async () => {
+  const hub = await startHub();
+  const config = readFileSync(join(llama, 'config.json'));
+  const files = { 'config.json': config, 'model.safetensors': Buffer.alloc(1000) };
+  hub.repos['models/owner/tiny'] = { commit: 'c'.repeat(40), files };
+  const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: join(folder.path, 'cache'), HF_HUB_OFFLINE: '' };
+  const { code, stdout } = await heed(['plan', '--model', 'owner/tiny', '--json'], folder.path, env);
+  const asked = hub.seen.map(({ path }) => path);
+  await hub.close();
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ shape: 'owner/tiny', fits: true });
+  expect(asked.some((path) => path.endsWith('config.json'))).toBe(true);
+  expect(asked.some((path) => path.endsWith('safetensors'))).toBe(false);
 });
 
 it.each([
