@@ -20,11 +20,11 @@ async function planning(command: Command): Promise<void> {
   const { shape, parameters, disk, roles, total, devices } = found;
   const rows: [string, string][] = [
     ['model', `${shape}: ${inWords(parameters)} parameters, ${size(disk)} on disk as ${settings.dtype}`],
-    ...roles.map(({ name, bytes }): [string, string] => [name, `${size(bytes)}  ${meanings[name]}`]),
-    ['total', size(total)],
+    ...roles.map(({ name, bytes }): [string, string] => [name, `${size(bytes).padStart(8)}  ${meanings[name]}`]),
+    ['total', size(total).padStart(8)],
     ...devices.map(({ name, bytes, fits }): [string, string] => [
       name,
-      `${size(bytes)}: ${fits ? 'it fits' : 'it does not fit'}`,
+      `${size(bytes).padStart(8)}: ${fits ? 'it fits' : 'it does not fit'}`,
     ]),
   ];
   output.say(table(rows));
