@@ -33,7 +33,7 @@ const steps: [shape: string, settings: PlanInput, peak: number][] = [
   ['10M', {}, 755],
   ['10M', { method: 'lora' }, 595],
   ['135M', {}, 4708],
-  ['135M', { method: 'lora' }, 2340],
+  ['135M', { method: 'lora' }, 2315],
   ['135M', { checkpointLayers: true }, 3370],
 ];
 
