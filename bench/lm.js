@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { random } from '../dist/random.js';
 import { median, rate } from './figures.js';
 
-const PAIRS = 3;
 const shapes = JSON.parse(readFileSync(new URL('./lm-shapes.json', import.meta.url), 'utf8'));
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -32,12 +31,12 @@ function llamaCpp(...args) {
 }
 
 /**
- * Asks every side in turn, PAIRS times, so that all meet the same noise. A side that gives nothing is not asked again.
+ * Asks every side in turn, `pairs` times, so that all meet the same noise. A side that gives nothing is not asked again.
  * Returns for each side its figures, in the order asked, or undefined.
  */
-function alternate(sides) {
+function alternate(pairs, sides) {
   const figures = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
-  for (let pair = 0; pair < PAIRS; pair++) {
+  for (let pair = 0; pair < pairs; pair++) {
     for (const [name, ask] of Object.entries(sides)) {
       const figure = figures[name] && ask();
       if (figure) figures[name].push(figure);
@@ -97,14 +96,14 @@ function* parity() {
   }
 }
 
-function* sft({ peer }) {
+function* sft({ peer, pairs }) {
   for (const [shape, steps, target] of [
     ['1M', 40, '≥ 2× fp32, ≥ 1.05× bf16'],
     ['10M', 8, '≥ 2× fp32, ≥ 1.05× bf16'],
     ['135M', 3, '≥ 2.1× fp32, ≥ 0.75× bf16; RSS ≤ fp32’s'],
   ]) {
     const options = ['--shape', shape, '--steps', steps];
-    const figures = alternate({
+    const figures = alternate(pairs, {
       ours: () => ours('sft', ...options),
       fp32: () => peer('transformers_sft.py', ...options, '--dtype', 'fp32'),
       bf16: () => peer('transformers_sft.py', ...options, '--dtype', 'bf16'),
@@ -128,9 +127,9 @@ function* sft({ peer }) {
   }
 }
 
-function* forward({ peer }) {
+function* forward({ peer, pairs }) {
   for (const shape of ['10M', '135M']) {
-    const figures = alternate({
+    const figures = alternate(pairs, {
       ours: () => ours('forward', '--shape', shape),
       fp32: () => peer('transformers_forward.py', '--shape', shape, '--dtype', 'fp32'),
       bf16: () => peer('transformers_forward.py', '--shape', shape, '--dtype', 'bf16'),
@@ -160,12 +159,12 @@ function drawLengths(count) {
   });
 }
 
-function* packing({ peer }) {
+function* packing({ peer, pairs }) {
   yield* inTemporaryFolder(function* (folder) {
     const file = join(folder, 'lengths.json');
     writeFileSync(file, JSON.stringify(drawLengths(64)));
     const options = ['--shape', '10M', '--batch', 8];
-    const figures = alternate({
+    const figures = alternate(pairs, {
       packed: () => ours('sft', ...options, '--packed', file),
       padded: () => ours('sft', ...options, '--padded', file),
       fp32: () => peer('transformers_sft.py', ...options, '--padded', file, '--dtype', 'fp32'),
@@ -186,9 +185,9 @@ function* packing({ peer }) {
   });
 }
 
-function* lora() {
+function* lora({ pairs }) {
   const options = ['--shape', '135M', '--steps', 3];
-  const figures = alternate({
+  const figures = alternate(pairs, {
     lora: () => ours('sft', ...options, '--lora', 16),
     full: () => ours('sft', ...options),
   });
@@ -204,7 +203,7 @@ function* lora() {
 const latency = (figures) =>
   `first token ${middle(figures, 'firstTokenMs').toFixed(1)} ms, then ${middle(figures, 'perTokenMs').toFixed(1)} ms`;
 
-function* generate({ peer }) {
+function* generate({ peer, pairs }) {
   yield* inTemporaryFolder(function* (folder) {
     for (const [shape, batch, prompt, fresh] of [
       ['1M', 64, 16, 48],
@@ -212,7 +211,7 @@ function* generate({ peer }) {
     ]) {
       const options = ['--shape', shape, '--batch', batch, '--prompt', prompt, '--new', fresh];
       const llama = (type) => llamaCpp(...options, '--type', type, '--file', join(folder, `${shape}-${type}.gguf`));
-      const figures = alternate({
+      const figures = alternate(pairs, {
         ours: () => ours('generate', ...options),
         fp32: () => peer('transformers_generate.py', ...options, '--dtype', 'fp32'),
         bf16: () => peer('transformers_generate.py', ...options, '--dtype', 'bf16'),
@@ -249,10 +248,10 @@ function* generate({ peer }) {
   });
 }
 
-function* load({ peer }) {
+function* load({ peer, pairs }) {
   yield* inTemporaryFolder(function* (folder) {
     const { bytes } = ours('checkpoint', '--shape', '135M', '--out', folder);
-    const figures = alternate({
+    const figures = alternate(pairs, {
       ours: () => ours('load', '--model', folder),
       transformers: () => peer('transformers_load.py', '--model', folder),
     });

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm [--only SECTION,…] [--seeds N] [--json FILE]
+ * npm run bench -- control|lm [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
   options: {
     only: { type: 'string' },
     seeds: { type: 'string', default: '10' },
+    pairs: { type: 'string', default: '3' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
@@ -25,7 +26,7 @@ const { values, positionals } = parseArgs({
 const name = positionals[0];
 const suite = Object.hasOwn(suites, name ?? '') ? suites[name] : undefined;
 if (values.help || !suite) {
-  console.error(`npm run bench -- ${Object.keys(suites).join('|')} [--only SECTION,…] [--seeds N] [--json FILE]
+  console.error(`npm run bench -- ${Object.keys(suites).join('|')} [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
 
 ${Object.entries(suites)
   .map(([suite, { sections }]) => `sections of ${suite}: ${Object.keys(sections).join(', ')}`)
@@ -36,11 +37,12 @@ example: npm run bench -- control --only ppo,steps`);
 const only = values.only?.split(',') ?? Object.keys(suite.sections);
 const unknown = only.filter((section) => !Object.hasOwn(suite.sections, section));
 const seeds = Number(values.seeds);
-if (unknown.length > 0 || !Number.isInteger(seeds) || seeds < 1) {
+const pairs = Number(values.pairs);
+if (unknown.length > 0 || ![seeds, pairs].every((n) => Number.isInteger(n) && n >= 1)) {
   console.error(
     unknown.length > 0
       ? `no section "${unknown[0]}": ${Object.keys(suite.sections).join(', ')}`
-      : '--seeds wants a whole number from 1 up',
+      : '--seeds and --pairs want whole numbers from 1 up',
   );
   process.exit(2);
 }
@@ -55,7 +57,7 @@ const results = { suite: name, machine, started: new Date().toISOString(), load:
 console.log(`${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, load ${results.load.toFixed(2)}\n`);
 for (const section of only) {
   console.log(`## ${section}`);
-  for await (const row of suite.sections[section]({ seeds, peer })) {
+  for await (const row of suite.sections[section]({ seeds, pairs, peer })) {
     results.rows.push({ section, load: loadavg()[0], ...row });
     console.log(`| ${row.name} | ${row.value} | ${row.target ?? ''} | ${row.note ?? ''} |`);
   }
