@@ -62,12 +62,12 @@ export function trainingBytes(config: DecoderConfig, shape: TrainingShape): { ac
   };
 }
 
-/** Of all labels one set waits, of a chunk two more; the output layer's gradients of all chunks wait to be added up. */
+/** Of all labels one set waits, of a chunk two more; beside a sum of the output layer's gradients, the next part of it. */
 function logitFloats({ vocabularySize, hiddenSize }: DecoderConfig, labels: number, headTrained: boolean): number {
   if (labels === 0) return 0;
   const chunks = Math.ceil(labels / Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabularySize)));
   const chunk = Math.ceil(labels / chunks);
-  const sums = headTrained && chunks > 1 ? chunks * vocabularySize * hiddenSize : 0;
+  const sums = headTrained && chunks > 1 ? 2 * vocabularySize * hiddenSize : 0;
   return (labels + 2 * chunk) * vocabularySize + sums;
 }
 

@@ -43,9 +43,18 @@ function pullBack(
     onPath.push(node);
   }
 
-  const cotangents = new Map<string, Tensor>([[output.name, cotangent]]);
+  // Parts are added up when all are there: ONNX Runtime walks to the later of two nodes first, so a sum made before the
+  // next part would wait for that, and all parts of a weight would stand in memory at once.
+  const parts = new Map<string, Tensor[]>([[output.name, [cotangent]]]);
+  const cotangentOf = (name: string): Tensor | undefined => {
+    const found = parts.get(name);
+    if (!found) return undefined;
+    const total = found.reduce(add);
+    parts.set(name, [total]);
+    return total;
+  };
   for (const node of onPath.reverse()) {
-    const dys = node.outputs.map((name) => cotangents.get(name));
+    const dys = node.outputs.map(cotangentOf);
     if (dys.every((dy) => dy === undefined)) continue;
     if (!node.vjp) {
       if (node.op === 'Identity') continue; // stopGradient
@@ -60,11 +69,10 @@ function pullBack(
       if (!sameShape(dx.shape, x.shape)) {
         throw new HeedError(`internal: the gradient of ${node.op} is ${describe(dx)} for ${describe(x)}`);
       }
-      const known = cotangents.get(x.name);
-      cotangents.set(x.name, known ? add(known, dx) : dx);
+      parts.set(x.name, [...(parts.get(x.name) ?? []), dx]);
     });
   }
-  return wrt.map((t) => cotangents.get(t.name));
+  return wrt.map((t) => cotangentOf(t.name));
 }
 
 /**
