@@ -10,11 +10,11 @@
  */
 import { z } from 'zod';
 import { logSigmoid, mul, neg, sub } from '../engine/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
-import { logRatios, meanReward, type PreferenceLoss } from './preference-loss.ts';
-import { preferenceSchema } from './preference-options.ts';
-import { createPreferences, type PreferenceParts } from './preference-setup.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
+import { logRatios, meanReward, type PreferenceLoss } from './preferences/loss.ts';
+import { preferenceSchema } from './preferences/options.ts';
+import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
 /** The loss of answers on their own; an answer's reward is r. */
 export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {

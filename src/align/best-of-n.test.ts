@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { createRun } from '../run/index.ts';
 import { type BestOfNStep, bestOf, createBestOfN, type Drawn } from './best-of-n.ts';
-import { bestOfNReport, trainBestOfN } from './best-of-n-train.ts';
-import type { Reward } from './reward-source.ts';
+import { bestOfNReport, trainBestOfN } from './policies/best-of-n-train.ts';
+import type { Reward } from './rewards/source.ts';
 
 const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-best-'));

@@ -18,11 +18,11 @@ import { createGenerator, type Generator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { seedFor } from '../random.ts';
-import { policyTrainingSchema } from './policy-options.ts';
-import { promptFingerprint, readPrompts, worldPrompts } from './prompts.ts';
-import { openReward } from './reward-open.ts';
-import type { Answer, Reward } from './reward-source.ts';
-import { answerLayout, type Prompt } from './rollouts.ts';
+import { policyTrainingSchema } from './policies/options.ts';
+import { promptFingerprint, readPrompts, worldPrompts } from './policies/prompts.ts';
+import { answerLayout, type Prompt } from './policies/rollouts.ts';
+import { openReward } from './rewards/open.ts';
+import type { Answer, Reward } from './rewards/source.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

@@ -13,11 +13,11 @@
  */
 import { z } from 'zod';
 import { div, exp, mul, relu, square, sub, type Tensor } from '../engine/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
-import { type PreferenceLoss, pairs, smoothed } from './preference-loss.ts';
-import { referenceFreeSchema } from './preference-options.ts';
-import { createPreferences, type PreferenceParts } from './preference-setup.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
+import { type PreferenceLoss, pairs, smoothed } from './preferences/loss.ts';
+import { referenceFreeSchema } from './preferences/options.ts';
+import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
 export const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
 

@@ -11,11 +11,11 @@
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
 import { z } from 'zod';
-import { divergences, dpoLoss, dpoLosses } from './dpo-loss.ts';
-import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
-import { preferenceSchema } from './preference-options.ts';
-import { createPreferences, type PreferenceParts } from './preference-setup.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import { divergences, dpoLoss, dpoLosses } from './preferences/dpo-loss.ts';
+import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
+import { preferenceSchema } from './preferences/options.ts';
+import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
 const lossNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 

@@ -16,19 +16,19 @@
  */
 import { z } from 'zod';
 import type { Reading } from '../lm/packed-program.ts';
-import { groupAdvantages, scales } from './advantages.ts';
-import { createAnswerLearner } from './answer-learner.ts';
-import { createAnswerScores, scoreSchema } from './answer-scores.ts';
-import { createAnswerTrainer, minibatches } from './answer-trainer.ts';
-import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
-import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
-import { policyTrainingSchema } from './policy-options.ts';
-import type { PolicyParts } from './policy-setup.ts';
-import type { ScoreScaleState } from './ppo-scores.ts';
-import { type AnswerLayout, createAnswerScorer } from './rollouts.ts';
-import { mostUndecided, tokenEntropy } from './token-entropy.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import { groupAdvantages, scales } from './policies/advantages.ts';
+import { createAnswerLearner } from './policies/answer-learner.ts';
+import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
+import { createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
+import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './policies/grpo-loss.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policies/learner.ts';
+import { policyTrainingSchema } from './policies/options.ts';
+import type { Policy } from './policies/policy.ts';
+import type { ScoreScaleState } from './policies/ppo-scores.ts';
+import { type AnswerLayout, createAnswerScorer } from './policies/rollouts.ts';
+import type { PolicyParts } from './policies/setup.ts';
+import { mostUndecided, tokenEntropy } from './policies/token-entropy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

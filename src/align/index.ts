@@ -1,6 +1,3 @@
-export { groupAdvantages, leaveOneOut, normaliseThenSum, type Scale, standardise } from './advantages.ts';
-export { type AnswerOptions, createAnswerLearner } from './answer-learner.ts';
-export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './answer-trainer.ts';
 export { type BcoInput, type BcoOptions, bco, bcoLoss, bcoSchema, createBco } from './bco.ts';
 export {
   type BestOf,
@@ -13,15 +10,12 @@ export {
   createBestOfN,
   type Drawn,
 } from './best-of-n.ts';
-export { type BestOfNResult, bestOfNReport, trainBestOfN } from './best-of-n-train.ts';
 export { type CpoInput, type CpoLossOptions, type CpoOptions, cpo, cpoLoss, cpoSchema, createCpo } from './cpo.ts';
 export { createDpo, type DpoInput, type DpoOptions, dpo, dpoSchema } from './dpo.ts';
-export { type Divergence, type DpoLoss, type DpoLossOptions, divergences, dpoLoss, dpoLosses } from './dpo-loss.ts';
-export { encodeRow, type Loss, losses } from './encode.ts';
-export { createExamples, type Examples, gatherExamples } from './examples.ts';
 export { createGrpo, createGrpoAlgorithm, type GrpoInput, type GrpoOptions, grpo, grpoSchema } from './grpo.ts';
-export { type GrpoLoss, type GrpoLossOptions, grpoInputs, grpoLoss, grpoLosses, tokenWeights } from './grpo-loss.ts';
 export { createKto, type KtoInput, type KtoLossOptions, type KtoOptions, kto, ktoLoss, ktoSchema } from './kto.ts';
+export { encodeRow, type Loss, losses } from './likelihood/encode.ts';
+export { createExamples, type Examples, gatherExamples } from './likelihood/examples.ts';
 export {
   createLanguageLearner,
   type LanguageEvaluation,
@@ -29,16 +23,29 @@ export {
   type LanguageStep,
   type Sample,
   type SamplePrompt,
-} from './learner.ts';
-export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './likelihood.ts';
+} from './likelihood/learner.ts';
+export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './likelihood/likelihood.ts';
+export { languageReport } from './likelihood/report.ts';
+export { createRows, datasetRows, packExamples, type Rows } from './likelihood/rows.ts';
+export { type LanguageResult, type SampleRow, trainLanguageModel } from './likelihood/train.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './orpo.ts';
-export { encodePair, gatherPairs, type PairOptions, type Pairs } from './pairs.ts';
+export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
+export type { Role } from './plan/roles.ts';
+export { type ModelShape, typicalShape } from './plan/shapes.ts';
 export { type Change, type Plan, plan } from './plan.ts';
-export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan-options.ts';
-export type { Role } from './plan-roles.ts';
-export { type ModelShape, typicalShape } from './plan-shapes.ts';
-export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './policy.ts';
-export type { Alert } from './policy-alerts.ts';
+export { groupAdvantages, leaveOneOut, normaliseThenSum, type Scale, standardise } from './policies/advantages.ts';
+export type { Alert } from './policies/alerts.ts';
+export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
+export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
+export { type BestOfNResult, bestOfNReport, trainBestOfN } from './policies/best-of-n-train.ts';
+export {
+  type GrpoLoss,
+  type GrpoLossOptions,
+  grpoInputs,
+  grpoLoss,
+  grpoLosses,
+  tokenWeights,
+} from './policies/grpo-loss.ts';
 export {
   createPolicyLearner,
   type PolicyAlgorithm,
@@ -47,30 +54,51 @@ export {
   type PolicyLearnerParts,
   type PolicyStep,
   policyOptimizer,
-} from './policy-learner.ts';
-export { type PolicyTrainingOptions, policyTrainingSchema } from './policy-options.ts';
-export { policyReport } from './policy-report.ts';
-export { type PolicyParts, type PolicySetup, setUpPolicy } from './policy-setup.ts';
-export { type PolicyResult, type PolicySampleRow, trainPolicy } from './policy-train.ts';
+} from './policies/learner.ts';
+export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
+export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './policies/policy.ts';
+export { createPpo, type PpoLearner, type PpoParts, ppo } from './policies/ppo-learner.ts';
+export { type PpoInput, type PpoOptions, ppoSchema } from './policies/ppo-options.ts';
+export { policyReport } from './policies/report.ts';
+export {
+  type AnswerLayout,
+  answerBatches,
+  answerKl,
+  answerLayout,
+  createAnswerScorer,
+  createRollouts,
+  type Prompt,
+  type Rollout,
+  type Rollouts,
+} from './policies/rollouts.ts';
+export { type PolicyParts, type PolicySetup, setUpPolicy } from './policies/setup.ts';
+export { type PolicyResult, type PolicySampleRow, trainPolicy } from './policies/train.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo.ts';
-export { createPpo, type PpoLearner, type PpoParts, ppo } from './ppo-learner.ts';
-export { type PpoInput, type PpoOptions, ppoSchema } from './ppo-options.ts';
-export type { Items } from './preference-batch.ts';
-export { type PreferenceData, type PreferenceItems, readPreferences } from './preference-data.ts';
-export type { PreferenceEvaluation } from './preference-evaluation.ts';
+export type { Items } from './preferences/batch.ts';
+export { type PreferenceData, type PreferenceItems, readPreferences } from './preferences/data.ts';
+export {
+  type Divergence,
+  type DpoLoss,
+  type DpoLossOptions,
+  divergences,
+  dpoLoss,
+  dpoLosses,
+} from './preferences/dpo-loss.ts';
+export type { PreferenceEvaluation } from './preferences/evaluation.ts';
 export {
   createPreferenceLearner,
   type PreferenceAlgorithm,
   type PreferenceLearner,
   type PreferenceLearnerParts,
   type PreferenceStep,
-} from './preference-learner.ts';
-export { type Answers, createLossProgram, type PreferenceLoss } from './preference-loss.ts';
-export { type PreferenceOptions, preferenceSchema } from './preference-options.ts';
-export { offlinePreferenceReport } from './preference-report.ts';
-export { createPreferences, type PreferenceParts } from './preference-setup.ts';
-export { type PreferenceResult, type PreferenceSampleRow, trainPreferences } from './preference-train.ts';
-export { createPreferenceScorer, createPreferenceTrainer } from './preference-trainer.ts';
+} from './preferences/learner.ts';
+export { type Answers, createLossProgram, type PreferenceLoss } from './preferences/loss.ts';
+export { type PreferenceOptions, preferenceSchema } from './preferences/options.ts';
+export { encodePair, gatherPairs, type PairOptions, type Pairs } from './preferences/pairs.ts';
+export { offlinePreferenceReport } from './preferences/report.ts';
+export { createPreferences, type PreferenceParts } from './preferences/setup.ts';
+export { type PreferenceResult, type PreferenceSampleRow, trainPreferences } from './preferences/train.ts';
+export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
 export {
   createPretrain,
   type PretrainInput,
@@ -92,20 +120,19 @@ export {
   rloo,
   rlooSchema,
 } from './reinforce.ts';
-export { languageReport } from './report.ts';
 export { createRest, createRestAlgorithm, type RestInput, type RestOptions, rest, restSchema } from './rest.ts';
 export { createReward, type RewardLearner, type RewardParts, type RewardStep, reward } from './reward.ts';
-export type { CallSettings, RewardFunction } from './reward-call.ts';
-export { gatherRankings, type RankingOptions, type Rankings } from './reward-data.ts';
-export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation, wilson } from './reward-evaluation.ts';
-export { type Judgement, type JudgementRow, judgementSchema, judgeReward } from './reward-judgement.ts';
+export type { CallSettings, RewardFunction } from './rewards/call.ts';
+export { gatherRankings, type RankingOptions, type Rankings } from './rewards/data.ts';
+export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation, wilson } from './rewards/evaluation.ts';
+export { type Judgement, type JudgementRow, judgementSchema, judgeReward } from './rewards/judgement.ts';
 export {
   createRankingTrainer,
   type Ranking,
   type RankingLossOptions,
   type RankingTrainer,
   rankingLoss,
-} from './reward-loss.ts';
+} from './rewards/loss.ts';
 export {
   createRewardModel,
   createRewardScorer,
@@ -113,24 +140,11 @@ export {
   type RewardModel,
   saveRewardModel,
   scoredAnswer,
-} from './reward-model.ts';
-export { ensembleReward, mixedReward, modelReward, openReward, reviewReward } from './reward-open.ts';
-export { type RewardInput, type RewardOptions, rewardSchema } from './reward-options.ts';
-export { evaluationReport, rewardReport } from './reward-report.ts';
-export type { Answer, Reward } from './reward-source.ts';
-export { type RewardResult, trainReward } from './reward-train.ts';
-export { reviewComparisons } from './reward-world.ts';
-export {
-  type AnswerLayout,
-  answerBatches,
-  answerKl,
-  answerLayout,
-  createAnswerScorer,
-  createRollouts,
-  type Prompt,
-  type Rollout,
-  type Rollouts,
-} from './rollouts.ts';
-export { createRows, datasetRows, packExamples, type Rows } from './rows.ts';
+} from './rewards/model.ts';
+export { ensembleReward, mixedReward, modelReward, openReward, reviewReward } from './rewards/open.ts';
+export { type RewardInput, type RewardOptions, rewardSchema } from './rewards/options.ts';
+export { evaluationReport, rewardReport } from './rewards/report.ts';
+export type { Answer, Reward } from './rewards/source.ts';
+export { type RewardResult, trainReward } from './rewards/train.ts';
+export { reviewComparisons } from './rewards/world.ts';
 export { createSft, type SftInput, type SftLearner, type SftOptions, type SftParts, sft, sftSchema } from './sft.ts';
-export { type LanguageResult, type SampleRow, trainLanguageModel } from './train.ts';

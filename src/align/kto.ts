@@ -12,11 +12,11 @@
  */
 import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../engine/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
-import { logRatios, type PreferenceLoss } from './preference-loss.ts';
-import { preferenceSchema } from './preference-options.ts';
-import { createPreferences, type PreferenceParts } from './preference-setup.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
+import { logRatios, type PreferenceLoss } from './preferences/loss.ts';
+import { preferenceSchema } from './preferences/options.ts';
+import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
 export const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
 

@@ -10,11 +10,11 @@
  */
 import { z } from 'zod';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../engine/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './preference-learner.ts';
-import { type PreferenceLoss, pairs } from './preference-loss.ts';
-import { referenceFreeSchema } from './preference-options.ts';
-import { createPreferences, type PreferenceParts } from './preference-setup.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
+import { type PreferenceLoss, pairs } from './preferences/loss.ts';
+import { referenceFreeSchema } from './preferences/options.ts';
+import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
 /** The loss of pairs; an answer's reward is β times its log-probability per token. */
 export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {

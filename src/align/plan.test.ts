@@ -6,7 +6,6 @@ import { HeedError } from '../error.ts';
 import { loadCheckpoint } from '../lm/checkpoint.ts';
 import { readConfig } from '../lm/config.ts';
 import { createCachedDecoder } from '../nn/index.ts';
-import { type Plan, plan } from './plan.ts';
 import {
   type PlanAlgorithm,
   type PlanInput,
@@ -14,9 +13,10 @@ import {
   parseCount,
   planAlgorithms,
   planSchema,
-} from './plan-options.ts';
-import { rolesOf } from './plan-roles.ts';
-import { countParameters, typicalShape } from './plan-shapes.ts';
+} from './plan/options.ts';
+import { rolesOf } from './plan/roles.ts';
+import { countParameters, typicalShape } from './plan/shapes.ts';
+import { type Plan, plan } from './plan.ts';
 
 const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
 const gpt2 = fileURLToPath(new URL('../../test/fixtures/models/tiny-gpt2', import.meta.url));

@@ -24,9 +24,9 @@ import {
   parseCount,
   planSchema,
   rated,
-} from './plan-options.ts';
-import { isOneOf, type Role, rolesOf, rowsOf, rowsOfItem, writesAnswers } from './plan-roles.ts';
-import { countParameters, type ModelShape, typicalShape } from './plan-shapes.ts';
+} from './plan/options.ts';
+import { isOneOf, type Role, rolesOf, rowsOf, rowsOfItem, writesAnswers } from './plan/roles.ts';
+import { countParameters, type ModelShape, typicalShape } from './plan/shapes.ts';
 
 export interface Change {
   /** A setting of the command that trains, or what to do. */

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../lm/model.ts';
-import type { PolicyStep } from './policy-learner.ts';
-import { createPpo, type PpoLearner, type PpoParts, ppo } from './ppo-learner.ts';
-import type { PpoInput } from './ppo-options.ts';
-import { createRewardModel, saveRewardModel } from './reward-model.ts';
-import type { Answer, Reward } from './reward-source.ts';
+import type { PolicyStep } from './policies/learner.ts';
+import { createPpo, type PpoLearner, type PpoParts, ppo } from './policies/ppo-learner.ts';
+import type { PpoInput } from './policies/ppo-options.ts';
+import { createRewardModel, saveRewardModel } from './rewards/model.ts';
+import type { Answer, Reward } from './rewards/source.ts';
 
 const models = new URL('../../test/fixtures/models/', import.meta.url);
 const llama = fileURLToPath(new URL('tiny-llama', models));

@@ -27,16 +27,16 @@ import {
   importParameters,
 } from '../nn/index.ts';
 import { random } from '../random.ts';
-import { type CriticNetwork, createCritic } from './critic.ts';
-import { guard } from './guards.ts';
-import { nextBeta } from './kl-controller.ts';
-import type { Policy } from './policy.ts';
-import { type PolicyAlgorithm, policyOptimizer } from './policy-learner.ts';
-import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './ppo-advantages.ts';
-import type { PpoOptions } from './ppo-options.ts';
-import type { Pretraining } from './ppo-ptx.ts';
-import { createScoreScale, type ScoreScaleState } from './ppo-scores.ts';
-import { type AnswerLayout, answerBatches, answerKl, inOrder, type Rollout } from './rollouts.ts';
+import { type CriticNetwork, createCritic } from './policies/critic.ts';
+import { guard } from './policies/guards.ts';
+import { nextBeta } from './policies/kl-controller.ts';
+import { type PolicyAlgorithm, policyOptimizer } from './policies/learner.ts';
+import type { Policy } from './policies/policy.ts';
+import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './policies/ppo-advantages.ts';
+import type { PpoOptions } from './policies/ppo-options.ts';
+import type { Pretraining } from './policies/ppo-ptx.ts';
+import { createScoreScale, type ScoreScaleState } from './policies/ppo-scores.ts';
+import { type AnswerLayout, answerBatches, answerKl, inOrder, type Rollout } from './policies/rollouts.ts';
 
 /**
  * The policy's loss as a packed program makes it. By label: `old` (log π_old), `advantage` and `weight`. Besides the loss it gives

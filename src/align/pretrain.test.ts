@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import type { LanguageStep } from './learner.ts';
+import type { LanguageStep } from './likelihood/learner.ts';
 import { createPretrain, type PretrainInput, pretrain } from './pretrain.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-pretrain-'));

@@ -17,17 +17,17 @@ import { type PullOptions, resolveDataset, resolveModel } from '../lm/hub.ts';
 import { createModel } from '../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../lm/tokenizer.ts';
 import type { DecoderConfig } from '../nn/index.ts';
-import { encodeRow } from './encode.ts';
-import { fingerprint, gatherExamples, holdOut, listOf, subset } from './examples.ts';
+import { encodeRow } from './likelihood/encode.ts';
+import { fingerprint, gatherExamples, holdOut, listOf, subset } from './likelihood/examples.ts';
 import {
   createLanguageLearner,
   type LanguageLearner,
   type LanguageLearnerParts,
   type LanguageStep,
-} from './learner.ts';
-import { createRows, datasetRows, packExamples } from './rows.ts';
-import { readPrompts, samplePrompts } from './sample-prompts.ts';
-import { stepsOf } from './train.ts';
+} from './likelihood/learner.ts';
+import { createRows, datasetRows, packExamples } from './likelihood/rows.ts';
+import { readPrompts, samplePrompts } from './likelihood/sample-prompts.ts';
+import { stepsOf } from './likelihood/train.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from './world.ts';
 

@@ -15,17 +15,17 @@
 import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub, sum } from '../engine/index.ts';
 import type { PackedLoss } from '../lm/packed-program.ts';
-import { leaveOneOut, mean, standardise } from './advantages.ts';
-import { createAnswerLearner } from './answer-learner.ts';
-import { createAnswerScores, scoreSchema } from './answer-scores.ts';
-import { createAnswerTrainer, minibatches } from './answer-trainer.ts';
-import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
-import { policyTrainingSchema } from './policy-options.ts';
-import type { PolicyParts } from './policy-setup.ts';
-import type { ScoreScaleState } from './ppo-scores.ts';
-import { type AnswerLayout, answerKl } from './rollouts.ts';
-import { stepsOf } from './train.ts';
+import { stepsOf } from './likelihood/train.ts';
+import { leaveOneOut, mean, standardise } from './policies/advantages.ts';
+import { createAnswerLearner } from './policies/answer-learner.ts';
+import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
+import { createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policies/learner.ts';
+import { policyTrainingSchema } from './policies/options.ts';
+import type { Policy } from './policies/policy.ts';
+import type { ScoreScaleState } from './policies/ppo-scores.ts';
+import { type AnswerLayout, answerKl } from './policies/rollouts.ts';
+import type { PolicyParts } from './policies/setup.ts';
 
 export const baselines = ['mean', 'leave-one-out'] as const;
 

@@ -12,17 +12,17 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
-import { createAnswerLearner } from './answer-learner.ts';
-import { createAnswerScores, scoreSchema } from './answer-scores.ts';
-import { createAnswerTrainer } from './answer-trainer.ts';
-import type { Policy } from './policy.ts';
-import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policy-learner.ts';
-import { policyTrainingSchema } from './policy-options.ts';
-import type { PolicyParts } from './policy-setup.ts';
-import type { ScoreScaleState } from './ppo-scores.ts';
+import { stepsOf } from './likelihood/train.ts';
+import { createAnswerLearner } from './policies/answer-learner.ts';
+import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
+import { createAnswerTrainer } from './policies/answer-trainer.ts';
+import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policies/learner.ts';
+import { policyTrainingSchema } from './policies/options.ts';
+import type { Policy } from './policies/policy.ts';
+import type { ScoreScaleState } from './policies/ppo-scores.ts';
+import type { AnswerLayout } from './policies/rollouts.ts';
+import type { PolicyParts } from './policies/setup.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
-import type { AnswerLayout } from './rollouts.ts';
-import { stepsOf } from './train.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

@@ -7,10 +7,10 @@ import { SCORE } from '../lm/layout.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
 import { createReward, type RewardLearner, type RewardStep, reward } from './reward.ts';
-import { judgeReward } from './reward-judgement.ts';
-import { calibrate, createRewardModel, createRewardScorer } from './reward-model.ts';
-import type { RewardInput } from './reward-options.ts';
-import { reviewComparisons } from './reward-world.ts';
+import { judgeReward } from './rewards/judgement.ts';
+import { calibrate, createRewardModel, createRewardScorer } from './rewards/model.ts';
+import type { RewardInput } from './rewards/options.ts';
+import { reviewComparisons } from './rewards/world.ts';
 
 const at = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));

@@ -25,20 +25,20 @@ import {
   learningRate,
 } from '../nn/index.ts';
 import { seedFor } from '../random.ts';
-import { rankingsFingerprint } from './reward-data.ts';
-import { evaluateReward, judgedPairs, type RewardEvaluation } from './reward-evaluation.ts';
-import { type Chosen, type ReadingParts, type RewardData, readRewardData } from './reward-input.ts';
-import { createRankingTrainer, roomFor } from './reward-loss.ts';
+import { stepsOf } from './likelihood/train.ts';
+import { rankingsFingerprint } from './rewards/data.ts';
+import { evaluateReward, judgedPairs, type RewardEvaluation } from './rewards/evaluation.ts';
+import { type Chosen, type ReadingParts, type RewardData, readRewardData } from './rewards/input.ts';
+import { createRankingTrainer, roomFor } from './rewards/loss.ts';
 import {
   calibrate,
   createRewardModel,
   createRewardScorer,
   plainCalibration,
   type RewardModel,
-} from './reward-model.ts';
-import { type RewardInput, type RewardOptions, rewardSchema } from './reward-options.ts';
-import { trainedReward } from './reward-trained.ts';
-import { stepsOf } from './train.ts';
+} from './rewards/model.ts';
+import { type RewardInput, type RewardOptions, rewardSchema } from './rewards/options.ts';
+import { trainedReward } from './rewards/trained.ts';
 
 /** Rewards of so many answers are what the others are normalised by. */
 const MOST_REFERENCES = 1000;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
-import type { LanguageStep } from './learner.ts';
+import type { LanguageStep } from './likelihood/learner.ts';
 import { createSft, type SftInput, type SftLearner, sft } from './sft.ts';
 
 const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));

@@ -16,12 +16,25 @@ import { type BadRow, readDataset, tellBadRow } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import { embeddedModel, loadModel, type Model } from '../lm/model.ts';
-import { losses } from './encode.ts';
-import { type Examples, fingerprint, type Gathered, gatherExamples, holdOut, subset, truncations } from './examples.ts';
-import { createLanguageLearner, type LanguageLearner, type LanguageStep, type SamplePrompt } from './learner.ts';
-import { datasetRows } from './rows.ts';
-import { readPrompts, samplePrompts } from './sample-prompts.ts';
-import { stepsOf } from './train.ts';
+import { losses } from './likelihood/encode.ts';
+import {
+  type Examples,
+  fingerprint,
+  type Gathered,
+  gatherExamples,
+  holdOut,
+  subset,
+  truncations,
+} from './likelihood/examples.ts';
+import {
+  createLanguageLearner,
+  type LanguageLearner,
+  type LanguageStep,
+  type SamplePrompt,
+} from './likelihood/learner.ts';
+import { datasetRows } from './likelihood/rows.ts';
+import { readPrompts, samplePrompts } from './likelihood/sample-prompts.ts';
+import { stepsOf } from './likelihood/train.ts';
 import { loraSchema } from './trained.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';

@@ -12,7 +12,7 @@ import { encodeChat } from '../lm/chat-template.ts';
 import type { Completion } from '../lm/generate.ts';
 import { type Tokenizer, tokenizerFrom } from '../lm/tokenizer.ts';
 import { random } from '../random.ts';
-import type { SamplePrompt } from './learner.ts';
+import type { SamplePrompt } from './likelihood/learner.ts';
 
 export const worlds = ['reviews'] as const;
 

@@ -1,0 +1,65 @@
+/** Rows of a dataset as tokens, and which of them are to be learnt: what TRL's SFTTrainer makes of them. */
+import type { Row } from '../../data/row.ts';
+import { HeedError } from '../../error.ts';
+import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import type { Example } from '../../lm/packing.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+
+/** What the loss is taken over: the completion, what the assistant wrote, or every token. */
+export const losses = ['completion', 'assistant', 'all'] as const;
+export type Loss = (typeof losses)[number];
+
+/**
+ * The tokens of a language-modelling (`text` or `messages`) or prompt-completion row (of text or of messages). Text ends in
+ * the EOS token, a conversation as its template ends it. Without `loss`, prompts are read and completions learnt;
+ * of messages, those of the assistant; all of a text.
+ *
+ * @throws HeedError where the row has nothing that such a loss could be taken over, or the tokenizer has no EOS token or no
+ * chat template.
+ */
+export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example {
+  const { text, messages, prompt, completion } = row;
+  if (messages !== undefined) return encodeMessages(messages as Message[], tokenizer, loss);
+  if (text !== undefined) {
+    if (loss && loss !== 'all') throw wrongLoss(loss, 'text', 'all');
+    return { ids: tokenizer.encode(`${text}${eosOf(tokenizer)}`) };
+  }
+  if (typeof prompt === 'string') return encodeText(prompt, completion as string, tokenizer, loss);
+  const before = encodeChat(tokenizer, prompt as Message[], { addGenerationPrompt: true }).ids;
+  const turns = [...(prompt as Message[]), ...(completion as Message[])];
+  if (loss === 'assistant') return encodeMessages(turns, tokenizer, loss);
+  const { ids } = encodeChat(tokenizer, turns);
+  return loss === 'all' ? { ids } : { ids, learn: after(before, ids) };
+}
+
+function encodeMessages(messages: readonly Message[], tokenizer: Tokenizer, loss: Loss = 'assistant'): Example {
+  if (loss === 'completion') throw wrongLoss(loss, 'messages', 'assistant or all');
+  const { ids, assistantMask: learn } = encodeChat(tokenizer, messages, { assistantMask: loss === 'assistant' });
+  return { ids, learn };
+}
+
+function encodeText(prompt: string, completion: string, tokenizer: Tokenizer, loss: Loss = 'completion'): Example {
+  if (loss === 'assistant') throw wrongLoss(loss, 'text', 'completion or all');
+  const ids = tokenizer.encode(`${prompt}${completion}${eosOf(tokenizer)}`);
+  return loss === 'all' ? { ids } : { ids, learn: after(tokenizer.encode(prompt), ids) };
+}
+
+/** Where a token spans the end of the prompt, the prompt's own tokens differ from there on. */
+function after(prompt: readonly number[], ids: readonly number[]): Uint8Array {
+  let start = 0;
+  while (start < prompt.length && prompt[start] === ids[start]) start++;
+  return new Uint8Array(ids.length).fill(1, start);
+}
+
+function eosOf({ eos, tokenOf }: Tokenizer): string {
+  const token = eos === undefined ? undefined : tokenOf(eos);
+  if (token !== undefined) return token;
+  throw new HeedError('The tokenizer has no EOS token, so the model could not learn where a text ends.', {
+    hint: 'Name one as eos_token in tokenizer_config.json.',
+  });
+}
+
+const wrongLoss = (loss: Loss, what: string, instead: string) =>
+  new HeedError(`The loss is to be over "${loss}" tokens, but the data is ${what}: expected ${instead}.`, {
+    hint: 'Leave --loss out for what fits the data.',
+  });

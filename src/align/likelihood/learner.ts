@@ -1,0 +1,226 @@
+/** A training of a language model by maximum likelihood, one optimiser step at a time: what fine-tuning and pretraining share. */
+import { HeedError } from '../../error.ts';
+import { type Completion, createGenerator } from '../../lm/generate.ts';
+import type { Model } from '../../lm/model.ts';
+import {
+  createOptimizer,
+  exportOptimizer,
+  exportParameters,
+  importOptimizer,
+  importParameters,
+  learningRate,
+} from '../../nn/index.ts';
+import { seedFor } from '../../random.ts';
+import { type LoraSettings, trainedPart } from '../trained.ts';
+import type { LanguageTrainingOptions } from '../training-options.ts';
+import type { Examples } from './examples.ts';
+import { createHeldOutLoss, createLikelihood, type HeldOutLoss } from './likelihood.ts';
+import type { RowPosition, Rows } from './rows.ts';
+
+/** A prompt that is answered at each evaluation. */
+export interface SamplePrompt {
+  ids: readonly number[];
+  /** What the data says, where it says something. */
+  reference?: string;
+}
+
+export interface Sample {
+  prompt: string;
+  text: string;
+  reference?: string;
+}
+
+export interface LanguageEvaluation extends Partial<HeldOutLoss> {
+  samples: Sample[];
+  /** What is told of the answers to all prompts, by the name of the metric. */
+  measures: Record<string, number>;
+  /** Of all evaluations after a step, this one has the lowest loss. */
+  best: boolean;
+}
+
+export interface LanguageStep {
+  /** Optimiser steps so far. */
+  step: number;
+  /** Mean −log p of the batch's learnt tokens, in nats. */
+  loss: number;
+  gradientNorm: number;
+  learningRate: number;
+  /** Tokens seen so far that were no padding. */
+  tokens: number;
+  /** Such tokens a second, evaluations left out. */
+  tokensPerSecond: number;
+  /** Mean loss of the steps since the evaluation before. */
+  recentLoss: number;
+  evaluation?: LanguageEvaluation;
+  done: boolean;
+}
+
+export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
+  /** Of which the options are. Released with the learner. */
+  model: Model;
+  options: O;
+  /** Trains adapters in place of the weights, where their rank is above 0. */
+  lora?: LoraSettings;
+  /** Of the run. */
+  name: string;
+  rows: Rows;
+  /** Rows computed at once. */
+  part: number;
+  /** Tokens of a row. */
+  length: number;
+  /** Every row holds as many examples as fit; else one. */
+  packing: boolean;
+  /** Optimiser steps in all. */
+  steps: number;
+  /** What the loss is evaluated on, if anything. */
+  heldOut?: Examples;
+  prompts: readonly SamplePrompt[];
+  /** What to tell of the answers to `prompts`. */
+  measure?: (answers: readonly Completion[]) => Record<string, number>;
+  /** By which a resumed training knows its data. */
+  fingerprint: string;
+}
+
+interface LanguageState {
+  step: number;
+  rows: RowPosition;
+  tokens: number;
+  seconds: number;
+  recent: { loss: number; steps: number };
+  best: number;
+  /** Evaluations since the best. */
+  worse: number;
+  fingerprint: string;
+}
+
+export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTrainingOptions> = ReturnType<
+  typeof createLanguageLearner<O>
+>;
+
+export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
+  const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint } = parts;
+  const { config, tokenizer, ends } = model;
+  const trained = trainedPart(model, parts.lora, options.seed);
+  const { parameters, weights, frozen, linear } = trained;
+  const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
+  const likelihood = createLikelihood(config, parameters, shape, {
+    linear,
+    frozen,
+    checkpointLayers: options.checkpointLayers,
+  });
+  const optimizer = createOptimizer(parameters, likelihood.gradients, {
+    kind: 'adamw',
+    betas: [0.9, options.beta2],
+    weightDecay: options.weightDecay,
+    decay: ({ shape }) => shape.length > 1,
+    maxGradientNorm: options.maxGradientNorm,
+  });
+  const evaluator = heldOut && createHeldOutLoss(config, weights, heldOut, shape, part, linear);
+  const generator = prompts.length > 0 ? createGenerator(config, weights, { linear }) : undefined;
+  const size = parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const schedule = {
+    rate: options.learningRate ?? 1 / Math.sqrt(size),
+    warmup: Math.floor(options.warmup * steps),
+    total: steps,
+    minimum: options.minimumRate,
+  };
+  let state: LanguageState = {
+    step: 0,
+    rows: rows.save(),
+    tokens: 0,
+    seconds: 0,
+    recent: { loss: 0, steps: 0 },
+    best: Number.POSITIVE_INFINITY,
+    worse: 0,
+    fingerprint,
+  };
+
+  async function answers(): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> {
+    if (!generator) return { samples: [], measures: {} };
+    const completions = await generator.complete(
+      prompts.map(({ ids }) => ids),
+      // the same draws each time, so that what differs is the model
+      { ...options.samples, seed: seedFor(options.seed, 'samples'), ends, tokenizer },
+    );
+    const samples = prompts.slice(0, options.samples.count).map(({ ids, reference }, i) => ({
+      prompt: tokenizer.decode(ids),
+      text: completions[i].text!,
+      reference,
+    }));
+    return { samples, measures: parts.measure?.(completions) ?? {} };
+  }
+
+  const isDue = (step: number) => {
+    const share = options.evaluations / steps;
+    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
+  };
+
+  /** Of the model as it stands; it counts for no best. */
+  async function evaluate(): Promise<LanguageEvaluation> {
+    return { ...evaluator?.run(), ...(await answers()), best: false };
+  }
+
+  return {
+    options,
+    name: parts.name,
+    model,
+    saveModel: trained.save,
+    steps,
+    evaluate,
+    /** One optimiser step, and an evaluation where one is due. */
+    async next(): Promise<LanguageStep> {
+      const began = performance.now();
+      const batch = Array.from({ length: part * options.accumulate }, rows.next);
+      const rate = learningRate(options.schedule, state.step, schedule);
+      const { loss, tokens } = likelihood.run(batch, part);
+      const gradientNorm = optimizer.step(rate);
+      const recent = { loss: state.recent.loss + loss, steps: state.recent.steps + 1 };
+      const recentLoss = recent.loss / recent.steps;
+      state = {
+        ...state,
+        step: state.step + 1,
+        rows: rows.save(),
+        tokens: state.tokens + tokens,
+        seconds: state.seconds + (performance.now() - began) / 1000,
+        recent,
+      };
+      let evaluation: LanguageEvaluation | undefined;
+      if (isDue(state.step)) {
+        evaluation = await evaluate();
+        evaluation.best = evaluation.loss !== undefined && evaluation.loss < state.best;
+        state.recent = { loss: 0, steps: 0 };
+        state.worse = evaluation.best ? 0 : state.worse + 1;
+        if (evaluation.best) state.best = evaluation.loss!;
+      }
+      const stopped = evaluator !== undefined && options.patience > 0 && state.worse >= options.patience;
+      return {
+        step: state.step,
+        loss,
+        gradientNorm,
+        learningRate: rate,
+        tokens: state.tokens,
+        tokensPerSecond: state.tokens / state.seconds,
+        recentLoss,
+        evaluation,
+        done: stopped || state.step >= steps,
+      };
+    },
+    save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
+    restore(checkpoint: { state: unknown; tensors: unknown }): void {
+      const saved = checkpoint.state as LanguageState;
+      if (saved.fingerprint !== fingerprint) {
+        throw new HeedError('the data is not what it was when the training began', {
+          hint: 'put the old files back, or start a new run',
+        });
+      }
+      const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
+      importParameters(parameters, tensors);
+      importOptimizer(optimizer, tensors);
+      rows.restore(saved.rows);
+      state = saved;
+    },
+    release(): void {
+      for (const part of [generator, evaluator, optimizer, likelihood, trained]) part?.release();
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/** Bytes of a training by what they are for: which models each algorithm holds, and what its programs take. */
+import { type DecoderConfig, loraParameters, type ParameterSpec } from '../../nn/index.ts';
+import { generationBytes, scoringBytes, trainingBytes } from './memory.ts';
+import { onPolicy, type PlanAlgorithm, type Planned, paired, rated } from './options.ts';
+import { countParameters } from './shapes.ts';
+
+export interface Role {
+  name: string;
+  bytes: number;
+}
+
+export const isOneOf = (names: readonly PlanAlgorithm[], algorithm: PlanAlgorithm): boolean =>
+  names.includes(algorithm);
+
+/** What learns from answers that it writes itself, or only writes them. */
+export const writesAnswers = (algorithm: PlanAlgorithm): boolean => isOneOf([...onPolicy, 'best-of-n'], algorithm);
+
+/** Rows of two belong together: a pair, or a ranking's answers. */
+export const rowsOfItem = (algorithm: PlanAlgorithm): number => (isOneOf(['reward', ...paired], algorithm) ? 2 : 1);
+
+/** As the commands have it, unless told. */
+export function rowsOf({ algorithm, rows }: Planned): number {
+  if (rows !== undefined) return rows;
+  if (algorithm === 'reward') return 64;
+  if (algorithm === 'pretrain' || isOneOf(paired, algorithm)) return 32;
+  return isOneOf(rated, algorithm) ? 16 : 8;
+}
+
+const FLOAT = 4;
+
+/** Node, ONNX Runtime, the compiled programs and what JavaScript has not yet thrown away: measured of commands. */
+const RUNTIME = 220e6;
+
+/** Tokens that a reward model reads at once (src/align/rewards/model.ts). */
+const SCORED = 4096;
+
+/** Answers for people to read, of sft and pretrain (src/align/training-options.ts). */
+const SAMPLES = 4;
+
+/** Bytes for a model of this shape; what needs none is left out. */
+export function rolesOf(config: DecoderConfig, options: Planned): Role[] {
+  const { algorithm, length, checkpointLayers, maxTokens = Math.ceil(length / 4) } = options;
+  const is = (...names: readonly PlanAlgorithm[]) => isOneOf(names, algorithm);
+  const trains = !is('best-of-n');
+  const rank = options.method === 'lora' && trains && !is('pretrain') ? options.lora.rank : 0;
+
+  const whole = FLOAT * countParameters(config);
+  const head = FLOAT * config.hiddenSize;
+  // a scalar head takes the place of an output layer of its own
+  const scoring = whole + head - (config.tied ? 0 : FLOAT * config.vocabularySize * config.hiddenSize);
+  const adapters = rank === 0 ? 0 : FLOAT * sizeOf(loraParameters(config, { rank, alpha: rank }));
+  const main = is('reward') ? scoring : whole;
+  const ownCritic = rank > 0 ? adapters + head : scoring;
+  const critic = is('ppo') ? ownCritic : 0;
+  const trained = trains ? (rank > 0 ? adapters : main) + critic : 0;
+
+  const batch = { rows: rowsOf(options), time: length, labels: labelsOf(options, maxTokens) };
+  const step = trains ? trainingBytes(config, { ...batch, rank, checkpointLayers }) : { activations: 0, logits: 0 };
+  const rewarded = writesAnswers(algorithm) && options.reward === 'model';
+  const scored = rewarded ? scoringBytes(config, { rows: Math.ceil(SCORED / length), time: length, labels: 0 }) : 0;
+  const written = is('sft', 'pretrain') ? SAMPLES : options.generate.batch;
+  const answers = is('reward')
+    ? { cache: 0, reading: 0 }
+    : generationBytes(config, { batch: written, prompt: length - maxTokens, maxTokens });
+
+  const roles = {
+    [is('reward') ? 'reward' : 'actor']: main + adapters,
+    // beside adapters, the weights that they are beside
+    reference: is(...onPolicy, ...paired, ...rated) && rank === 0 ? whole : 0,
+    critic,
+    ...(rewarded && { reward: scoring }),
+    gradients: trained,
+    optimiser: 2 * trained,
+    // the programs of a training share one pool: the widest counts
+    activations: Math.max(step.activations, scored - step.logits),
+    logits: step.logits,
+    cache: answers.cache,
+    generation: answers.reading,
+    // adapters are merged into a copy
+    saving: rank > 0 ? main : 0,
+    runtime: RUNTIME,
+  };
+  return Object.entries(roles)
+    .map(([name, bytes]) => ({ name, bytes: Math.round(bytes) }))
+    .filter(({ bytes }) => bytes > 0);
+}
+
+/** Tokens that are learnt from: all of texts, else the answers, for which there is room by quarters. */
+function labelsOf(options: Planned, maxTokens: number): number {
+  const { algorithm, length } = options;
+  if (algorithm === 'reward') return 0;
+  const tokens = rowsOf(options) * length;
+  return isOneOf(['sft', 'pretrain', 'orpo'], algorithm) ? tokens : tokens * (Math.ceil((4 * maxTokens) / length) / 4);
+}
+
+const sizeOf = (specs: readonly ParameterSpec[]): number =>
+  specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);

@@ -1,0 +1,118 @@
+/** REINFORCE, RLOO, GRPO and its kin, RAFT and ReST: each learns what it is rewarded for, and goes on as if it had never stopped. */
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { loadModel } from '../../lm/model.ts';
+import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../grpo.ts';
+import { bestOfEach, createRaftAlgorithm, raftSchema } from '../raft.ts';
+import { createReinforceAlgorithm, reinforceSchema, rlooSchema } from '../reinforce.ts';
+import { bestShare, createRestAlgorithm, restSchema } from '../rest.ts';
+import type { Answer, Reward } from '../rewards/source.ts';
+import { createPolicyLearner, type PolicyAlgorithm, type PolicyStep } from './learner.ts';
+import type { PolicyTrainingOptions } from './options.ts';
+import { createPolicy, type Policy } from './policy.ts';
+import { type AnswerLayout, answerLayout } from './rollouts.ts';
+
+const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+
+/** The share of tokens with an even id: half of them at first. */
+const evenness = ({ response }: Answer) => response.filter((id) => id % 2 === 0).length / response.length;
+const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness), release() {} };
+
+type Options = PolicyTrainingOptions & { answers: number };
+type Make = (policy: Policy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
+
+const settings = { model: llama, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
+const grpo = (given: object) => grpoSchema.parse({ ...settings, steps: 12, ...given });
+const cases: [name: string, make: Make, options: Options][] = [
+  ['REINFORCE', createReinforceAlgorithm, reinforceSchema.parse({ ...settings, batch: 16, steps: 12 })],
+  ['RLOO', createReinforceAlgorithm, rlooSchema.parse({ ...settings, steps: 12 })],
+  [
+    'RLOO, clipped, in epochs and minibatches',
+    createReinforceAlgorithm,
+    rlooSchema.parse({ ...settings, steps: 6, epochs: 2, minibatches: 2, clip: 0.2 }),
+  ],
+  [
+    'RLOO with adapters',
+    createReinforceAlgorithm,
+    rlooSchema.parse({ ...settings, steps: 24, learningRate: 0.02, lora: { rank: 16 } }),
+  ],
+  ['GRPO', createGrpoAlgorithm, grpo({})],
+  ['Dr. GRPO', createGrpoAlgorithm, grpo({ loss: 'dr_grpo', scale: 'none', learningRate: 0.02 })],
+  ['GSPO', createGrpoAlgorithm, grpo({ level: 'sequence', beta: 0 })],
+  ['DAPO', createGrpoAlgorithm, grpo({ loss: 'dapo', beta: 0, clip: { high: 0.28 }, overlong: 2, dropEqual: true })],
+  ['CISPO', createGrpoAlgorithm, grpo({ loss: 'cispo', clip: { high: 5 }, unbiasedKl: true })],
+  ['SAPO', createGrpoAlgorithm, grpo({ loss: 'sapo', offPolicy: 1, entropy: 0.001, topEntropy: 0.8 })],
+  ['VESPO', createGrpoAlgorithm, grpo({ loss: 'vespo', minibatches: 2 })],
+  ['LUSPO', createGrpoAlgorithm, grpo({ loss: 'luspo', level: 'sequence', maskTruncated: false })],
+  ['RAFT', createRaftAlgorithm, raftSchema.parse({ ...settings, steps: 6 })],
+  ['ReST', createRestAlgorithm, restSchema.parse({ ...settings, steps: 4, minibatches: 2 })],
+];
+
+async function learnerOf(make: Make, options: Options) {
+  const model = await loadModel(llama);
+  const prompts = ['red sun', 'a', 'the capital of France is', 'cats', 'dogs are'].map((text) => ({
+    ids: model.tokenizer.encode(text),
+    text,
+  }));
+  const layout = answerLayout(model, prompts, options);
+  const policy = createPolicy(model, { lora: options.lora, reference: undefined, seed: options.seed });
+  return createPolicyLearner({
+    policy,
+    reward,
+    options,
+    name: 'test',
+    prompts,
+    evaluationPrompts: Array.from({ length: 40 }, (_, i) => prompts[i % prompts.length]),
+    layout,
+    answersPerPrompt: options.answers,
+    algorithm: make(policy, layout, options as never),
+  });
+}
+
+/** What no clock touches. */
+const plain = ({ tokensPerSecond, ...step }: PolicyStep) => step;
+
+it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bit', async (_, make, options) => {
+  const whole = await learnerOf(make, options);
+  const before = await whole.evaluate();
+  const steps: PolicyStep[] = [];
+  const half = options.steps / 2;
+  let checkpoint: ReturnType<typeof whole.save> | undefined;
+  while (steps.length < options.steps) {
+    steps.push(await whole.next());
+    if (steps.length !== half) continue;
+    const { state, tensors } = whole.save();
+    checkpoint = {
+      state: structuredClone(state),
+      tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, { ...t, data: t.data.slice() }])),
+    } as typeof checkpoint;
+  }
+  const after = steps.at(-1)!.evaluation!;
+  expect(after.reward).toBeGreaterThan(before.reward + 0.1);
+  for (const { metrics } of steps) for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite);
+
+  const resumed = await learnerOf(make, options);
+  resumed.restore(checkpoint!);
+  for (const step of steps.slice(half)) expect(plain(await resumed.next())).toEqual(plain(step));
+  for (const learner of [whole, resumed]) learner.release();
+});
+
+it('chooses the best of each group, or a share', () => {
+  const scores = [1, 3, 3, 2, 0, -1, -2, -3];
+  expect(bestOfEach(scores, 4)).toEqual([1, 4]);
+  expect(bestShare(scores, 4, 0.5)).toEqual([1, 2, 4, 5]);
+  expect(bestShare(scores, 4, 0.9)).toEqual([1, 4]);
+});
+
+it('takes off what TRL does for answers that are too long', () => {
+  const lengths = [10, 15, 16, 18, 20, 25];
+  expect(lengths.map((length) => -overlongPenalty(length, 20, 5))).toEqual([-0, -0, -0.2, -0.6, -1, -1]);
+  expect(overlongPenalty(25, 20, 0)).toBe(0);
+});
+
+it('refuses settings that do not fit one another', () => {
+  expect(() => grpo({ loss: 'vespo', level: 'sequence' })).toThrow(/no ratio of whole answers/);
+  expect(() => restSchema.parse({ ...settings, thresholds: [0.5, 0.5] })).toThrow(/rising/);
+  expect(() => rlooSchema.parse({ ...settings, answers: 1 })).toThrow(/answers/);
+  expect(() => reinforceSchema.parse({ ...settings, baseline: 'leave-one-out' })).toThrow(/2 or more/);
+});

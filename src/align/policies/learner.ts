@@ -1,0 +1,281 @@
+/**
+ * What trainings share in which a policy learns from what its own answers are worth: in each step prompts are taken in
+ * a drawn order, answered and scored; an algorithm learns from that; now and then the policy is evaluated on other prompts.
+ */
+import { epochOrder } from '../../data/index.ts';
+import type { SafetensorsTensor } from '../../engine/safetensors.ts';
+import { HeedError } from '../../error.ts';
+import {
+  type Arena,
+  createOptimizer,
+  exportParameters,
+  importParameters,
+  learningRate,
+  type Optimizer,
+} from '../../nn/index.ts';
+import { seedFor } from '../../random.ts';
+import type { Answer, Reward } from '../rewards/source.ts';
+import { type Alert, alertsOf } from './alerts.ts';
+import type { PolicyTrainingOptions } from './options.ts';
+import type { Policy } from './policy.ts';
+import { failedProbes } from './probes.ts';
+import { promptFingerprint } from './prompts.ts';
+import { type AnswerLayout, answerKl, createRollouts, type Prompt, type Rollout } from './rollouts.ts';
+
+export type Tensors = Record<string, SafetensorsTensor>;
+
+/** What learns from rollouts. It holds the optimisers and whatever else it needs. */
+export interface PolicyAlgorithm {
+  /** One step's learning at a learning rate, `step` counted from 0. Gives metrics by their names. */
+  update(rollout: Rollout, rate: number, step: number): Record<string, number>;
+  /** All but the policy's own parameters. */
+  save(): { state: unknown; tensors: Tensors };
+  restore(checkpoint: { state: unknown; tensors: Tensors }): void;
+  release(): void;
+}
+
+export interface PolicySample {
+  prompt: string;
+  text: string;
+  reward: number;
+}
+
+export interface PolicyEvaluation {
+  /** Means over the answers: what they are worth, */
+  reward: number;
+  /** and log π − log π_ref in nats an answer. */
+  kl: number;
+  /** What else is told of the answers, by the name of the metric. */
+  measures: Record<string, number>;
+  samples: PolicySample[];
+  /** Of all evaluations after a step, this one has the highest reward. */
+  best: boolean;
+}
+
+export interface PolicyStep {
+  step: number;
+  /** By the names they have in metrics.jsonl. */
+  metrics: Record<string, number>;
+  /** Metrics that have left their healthy range with this step. */
+  alerts: Alert[];
+  /** Tokens of answers a second, evaluations left out. */
+  tokensPerSecond: number;
+  evaluation?: PolicyEvaluation;
+  done: boolean;
+}
+
+export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
+  /** Released with the learner, and so is the reward. */
+  policy: Policy;
+  reward: Reward;
+  options: O;
+  /** Of the run. */
+  name: string;
+  prompts: readonly Prompt[];
+  evaluationPrompts: readonly Prompt[];
+  /** Prompts that try to lead astray, answered at each evaluation too. */
+  probes?: readonly Prompt[];
+  /** How the answers to either are laid out. */
+  layout: AnswerLayout;
+  /** Answers to each prompt in a step: 1 where absent. */
+  answersPerPrompt?: number;
+  measure?: (answers: readonly Answer[]) => Record<string, number>;
+  algorithm: PolicyAlgorithm;
+}
+
+interface State {
+  step: number;
+  tokens: number;
+  seconds: number;
+  best: number;
+  /** Of the policy as it started. */
+  before?: { reward: number; kl: number };
+  /** The first step's metrics, and those that are out of their range. */
+  first?: Record<string, number>;
+  alerting: string[];
+  fingerprint: string;
+}
+
+export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOptions> = ReturnType<
+  typeof createPolicyLearner<O>
+>;
+
+export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
+  const { policy, reward, options, prompts, evaluationPrompts, probes = [], layout } = parts;
+  const { answersPerPrompt = 1, algorithm } = parts;
+  const { steps, seed, batch } = options;
+  const rollouts = createRollouts(policy, reward, {
+    layout,
+    maxTokens: options.maxTokens,
+    temperature: options.temperature,
+    batch: options.generate.batch,
+  });
+  const schedule = {
+    rate: options.learningRate ?? usualRate(policy),
+    warmup: Math.floor(options.warmup * steps),
+    total: steps,
+    minimum: options.minimumRate,
+  };
+  const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
+  let state: State = {
+    step: 0,
+    tokens: 0,
+    seconds: 0,
+    best: Number.NEGATIVE_INFINITY,
+    alerting: [],
+    fingerprint,
+  };
+
+  /** Every prompt once before any comes again. */
+  const promptsOf = (step: number): Prompt[] => {
+    const orders = new Map<number, Uint32Array>();
+    return Array.from({ length: batch }, (_, i) => {
+      const place = step * batch + i;
+      const epoch = Math.floor(place / prompts.length);
+      const order = orders.get(epoch) ?? epochOrder(prompts.length, seed, epoch);
+      orders.set(epoch, order);
+      return prompts[order[place % prompts.length]];
+    });
+  };
+
+  const isDue = (step: number) => {
+    const share = options.evaluations / steps;
+    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
+  };
+
+  async function probed(): Promise<Record<string, number>> {
+    if (probes.length === 0) return {};
+    const { answers, scores } = await rollouts.run(probes, seedFor(seed, 'probes'));
+    return { 'probe/failed': failedProbes(answers), 'probe/reward': mean(scores) };
+  }
+
+  /** Of the policy as it stands; it counts for no best. */
+  async function evaluate(): Promise<PolicyEvaluation> {
+    // the same draws each time, so that what differs is the policy
+    const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
+    const { answers, scores } = rollout;
+    const evaluation = {
+      reward: mean(scores),
+      kl: mean(answerKl(rollout)),
+      measures: { ...parts.measure?.(answers), ...(await probed()) },
+      samples: answers
+        .slice(0, options.evaluation.samples)
+        .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i] })),
+      best: false,
+    };
+    if (state.step === 0) state.before = { reward: evaluation.reward, kl: evaluation.kl };
+    return evaluation;
+  }
+
+  return {
+    options,
+    name: parts.name,
+    policy,
+    steps,
+    evaluate,
+    /** What the policy was worth as it started, once that was evaluated. */
+    before: () => state.before,
+    /** Prompts answered, an update, and an evaluation where one is due. */
+    async next(): Promise<PolicyStep> {
+      const began = performance.now();
+      const rate = learningRate(options.schedule, state.step, schedule);
+      const rollout = await rollouts.run(promptsOf(state.step), seedFor(seed, 'rollout', state.step), answersPerPrompt);
+      const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
+      const metrics = {
+        ...metricsOf(rollout),
+        ...algorithm.update(rollout, rate, state.step),
+        learning_rate: rate,
+        tokens,
+      };
+      const first = state.first ?? metrics;
+      const alerts = alertsOf(metrics, first, state.step);
+      const begun = alerts.filter(({ metric }) => !state.alerting.includes(metric));
+      state = {
+        ...state,
+        step: state.step + 1,
+        tokens,
+        seconds: state.seconds + (performance.now() - began) / 1000,
+        first,
+        alerting: alerts.map(({ metric }) => metric),
+      };
+      let evaluation: PolicyEvaluation | undefined;
+      if (isDue(state.step)) {
+        evaluation = await evaluate();
+        evaluation.best = evaluation.reward > state.best;
+        if (evaluation.best) state.best = evaluation.reward;
+      }
+      return {
+        step: state.step,
+        metrics,
+        alerts: begun,
+        tokensPerSecond: tokens / state.seconds,
+        evaluation,
+        done: state.step >= steps,
+      };
+    },
+    save() {
+      const { state: own, tensors } = algorithm.save();
+      return {
+        state: { ...state, algorithm: own },
+        tensors: { ...exportParameters(policy.parameters), ...tensors },
+      };
+    },
+    restore(checkpoint: { state: unknown; tensors: unknown }): void {
+      const { algorithm: own, ...saved } = checkpoint.state as State & { algorithm: unknown };
+      if (saved.fingerprint !== fingerprint) {
+        throw new HeedError('the prompts are not what they were when the training began', {
+          hint: 'put the old files back, or start a new run',
+        });
+      }
+      const tensors = checkpoint.tensors as Tensors;
+      importParameters(policy.parameters, tensors);
+      algorithm.restore({ state: own, tensors });
+      state = saved;
+    },
+    release(): void {
+      for (const part of [rollouts, algorithm, policy, reward]) part.release();
+    },
+  };
+}
+
+const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
+
+/** What is told of every rollout. */
+function metricsOf(rollout: Rollout): Record<string, number> {
+  const { answers, scores, logProbs } = rollout;
+  const middle = mean(scores);
+  const tokens = logProbs.reduce((sum, { length }) => sum + length, 0);
+  return {
+    'reward/mean': middle,
+    'reward/std': Math.sqrt(mean(scores.map((score) => (score - middle) ** 2))),
+    'kl/mean': mean(answerKl(rollout)),
+    // −log π of a token drawn from π: unbiased, and nothing more to compute
+    'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,
+    'response/length': tokens / answers.length,
+    'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
+  };
+}
+
+/**
+ * 0.2/√parameters of the model: 2e-4 for the embedded one, 6e-6 for a billion parameters. Adapters begin at 0 and
+ * take ten times that.
+ */
+function usualRate({ model, parameters }: Policy): number {
+  const size = model.parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(size);
+}
+
+/** AdamW as a policy's options have it. */
+export const policyOptimizer = (
+  parameters: Arena,
+  gradients: Arena,
+  { beta2, epsilon, weightDecay, maxGradientNorm }: PolicyTrainingOptions,
+): Optimizer =>
+  createOptimizer(parameters, gradients, {
+    kind: 'adamw',
+    betas: [0.9, beta2],
+    epsilon,
+    weightDecay,
+    decay: ({ shape }) => shape.length > 1,
+    maxGradientNorm,
+  });

@@ -1,0 +1,88 @@
+/** A training by PPO as a whole: the policy, its critic, texts that go on being learnt, and rollouts to learn from. */
+
+import { existsSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { PullOptions } from '../../lm/hub.ts';
+import { loadModel, type Model } from '../../lm/model.ts';
+import { stepsOf } from '../likelihood/train.ts';
+import { createPpoAlgorithm } from '../ppo.ts';
+import { membersOf } from '../rewards/open.ts';
+import { criticNetwork } from './critic.ts';
+import { createPolicyLearner, type PolicyLearner, type PolicyStep } from './learner.ts';
+import { firstOtherToken } from './policy.ts';
+import { type PpoInput, type PpoOptions, ppoSchema } from './ppo-options.ts';
+import { createPretraining } from './ppo-ptx.ts';
+import { type PolicyParts, type PolicySetup, setUpPolicy } from './setup.ts';
+
+export type PpoLearner = PolicyLearner<PpoOptions>;
+
+export interface PpoParts extends PolicyParts {
+  /** What the critic begins as, in place of loading `critic.model`; it is copied, and stays the caller's. */
+  critic?: Model;
+}
+
+/**
+ * A learner by PPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * data cannot be used.
+ */
+export function createPpo(given: PpoInput, parts: PpoParts = {}): Promise<PpoLearner> {
+  return create(ppoSchema.parse(given), parts);
+}
+
+async function create(options: PpoOptions, parts: PpoParts): Promise<PpoLearner> {
+  const setup = await setUpPolicy(options, parts);
+  try {
+    return createPolicyLearner({
+      ...setup,
+      options,
+      name: `${basename(options.model)}-ppo`,
+      algorithm: await algorithmOf(options, setup, parts),
+    });
+  } catch (error) {
+    for (const part of [setup.policy, setup.reward]) part.release();
+    throw error;
+  }
+}
+
+async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup, parts: PpoParts) {
+  const { data } = options.ptx;
+  const pretraining =
+    data === undefined
+      ? undefined
+      : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
+  const model = parts.critic ?? (await criticModel(options, policy.model, parts.pull));
+  try {
+    return createPpoAlgorithm({ policy, critic: criticNetwork(policy, model), options, layout, pretraining });
+  } catch (error) {
+    pretraining?.release();
+    throw error;
+  } finally {
+    if (model !== parts.critic) model?.parameters.release();
+  }
+}
+
+/** What the critic begins as, where that is not the policy: the model that is named, or the reward model if it reads the same tokens. */
+async function criticModel(options: PpoOptions, policy: Model, pull?: PullOptions): Promise<Model | undefined> {
+  if (options.critic.model !== undefined) return loadModel(options.critic.model, pull);
+  // beside a policy of adapters, a critic of adapters takes no memory of its own
+  const folder = options.lora.rank > 0 ? undefined : rewardModelIn(options.reward);
+  if (folder === undefined) return undefined;
+  const judge = await loadModel(folder, pull);
+  if (firstOtherToken(policy, judge) === undefined) return judge;
+  judge.parameters.release();
+  return undefined;
+}
+
+/** The folder of the reward model, or of the first of an ensemble, that a reward's name is of. */
+function rewardModelIn(name: string): string | undefined {
+  if (!statSync(name, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+  return membersOf(name).find((folder) => existsSync(join(folder, 'config.json')));
+}
+
+/** Learns by PPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* ppo(
+  given: PpoInput,
+  parts: PpoParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createPpo(given, parts), parts.signal);
+}

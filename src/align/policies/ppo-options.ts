@@ -1,0 +1,73 @@
+/** Settings of heed ppo. */
+import { z } from 'zod';
+import { guardsSchema } from './guards.ts';
+import { klSchema } from './kl-controller.ts';
+import { policyTrainingSchema } from './options.ts';
+
+const whole = (least: number) => z.number().int().min(least);
+
+export const normalisations = ['none', 'first', 'running'] as const;
+
+export const ppoSchema = policyTrainingSchema.extend({
+  kl: klSchema.prefault({}),
+  score: z
+    .object({
+      normalise: z
+        .enum(normalisations)
+        .default('first')
+        .describe("shift and scale scores so that the first step's, or all so far, have mean 0 and deviation 1"),
+      scale: z.number().positive().default(1).describe('scores are multiplied by this, after that'),
+      clip: z.number().positive().optional().describe('then kept within ± this'),
+      missingEos: z.number().min(0).default(1).describe('taken from the score of an answer that did not end'),
+      place: z
+        .enum(['last', 'after'])
+        .default('last')
+        .describe('where the score comes: on the last token, or a step after the EOS, as in TRL'),
+    })
+    .prefault({}),
+  guards: guardsSchema.prefault({}),
+  ppo: z
+    .object({
+      epochs: whole(1).default(2).describe('times each answer is learnt from'),
+      minibatch: whole(1).default(32).describe('answers of an optimiser step'),
+      clip: z.number().positive().default(0.2).describe('ε: the ratio that is trusted is 1 ± ε'),
+      discount: z.number().min(0).max(1).default(1).describe('γ of rewards to come'),
+      lambda: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.95)
+        .describe('λ of the advantages: 0 trusts the critic, 1 the rewards'),
+      whiten: z.boolean().default(true).describe('advantages of a step get mean 0 and deviation 1'),
+      whitenRewards: z.boolean().default(false).describe("tokens' rewards get deviation 1"),
+      entropy: z.number().min(0).default(0).describe('weight of the entropy bonus; it needs all logits at once'),
+      targetKl: z
+        .number()
+        .positive()
+        .optional()
+        .describe('end a step once the policy is 1.5 times so far, in nats a token, from the one that answered'),
+    })
+    .prefault({}),
+  critic: z
+    .object({
+      model: z
+        .string()
+        .optional()
+        .describe(
+          'folder that it begins as (default: the reward model, else the policy; with LoRA, adapters beside it)',
+        ),
+      rate: z.number().positive().default(1.5).describe("its learning rate, in those of the policy's"),
+      coefficient: z.number().positive().default(0.5).describe('weight of its loss, which matters to clipping only'),
+      clip: z.number().positive().default(0.2).describe('values trusted: those of before the step ± this'),
+    })
+    .prefault({}),
+  ptx: z
+    .object({
+      data: z.string().optional().describe('texts that go on being learnt beside (PPO-ptx)'),
+      coefficient: z.number().positive().default(1).describe('weight of their loss, in nats a token'),
+      rows: whole(1).default(8).describe('rows of them in an optimiser step'),
+    })
+    .prefault({}),
+});
+export type PpoOptions = z.output<typeof ppoSchema>;
+export type PpoInput = z.input<typeof ppoSchema>;

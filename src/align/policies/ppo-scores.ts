@@ -1,0 +1,50 @@
+/** Scores as PPO learns from them: of one scale whatever the reward, bounded, and lower for answers that did not end. */
+
+import type { Answer } from '../rewards/source.ts';
+import type { PpoOptions } from './ppo-options.ts';
+
+/** Of the scores so far that normalise the next: how many, their mean and the sum of squared distances from it. */
+export interface ScoreScaleState {
+  count: number;
+  mean: number;
+  squares: number;
+}
+
+export interface ScoreScale {
+  (scores: ArrayLike<number>, answers: readonly Answer[]): Float64Array;
+  save(): ScoreScaleState;
+  restore(state: ScoreScaleState): void;
+}
+
+export function createScoreScale({ normalise, scale, clip, missingEos }: PpoOptions['score']): ScoreScale {
+  let state: ScoreScaleState = { count: 0, mean: 0, squares: 0 };
+  const scaled = (scores: ArrayLike<number>, answers: readonly Answer[]) => {
+    if (normalise === 'running' || (normalise === 'first' && state.count === 0)) state = withMore(state, scores);
+    const { count, mean, squares } = state;
+    const deviation = Math.sqrt(squares / Math.max(1, count - 1)) || 1;
+    const [shift, by] = normalise === 'none' ? [0, scale] : [mean, scale / deviation];
+    const most = clip ?? Number.POSITIVE_INFINITY;
+    return Float64Array.from(answers, ({ ended }, i) => {
+      const score = Math.max(-most, Math.min(most, (scores[i] - shift) * by));
+      return ended ? score : score - missingEos;
+    });
+  };
+  return Object.assign(scaled, {
+    save: () => state,
+    restore: (saved: ScoreScaleState) => {
+      state = saved;
+    },
+  });
+}
+
+/** Welford (1962). */
+function withMore(state: ScoreScaleState, scores: ArrayLike<number>): ScoreScaleState {
+  let { count, mean, squares } = state;
+  for (const score of Array.from(scores)) {
+    count++;
+    const before = score - mean;
+    mean += before / count;
+    squares += before * (score - mean);
+  }
+  return { count, mean, squares };
+}

@@ -1,0 +1,71 @@
+/** Prompts for a policy to answer: of a dataset, or of the embedded world. */
+import { createHash } from 'node:crypto';
+import { type BadRow, type Format, type Place, type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import { reviewPrompts } from '../../data/reviews/index.ts';
+import { HeedError } from '../../error.ts';
+import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import type { Prompt } from './rollouts.ts';
+
+/** Formats whose rows have a prompt of their own. */
+const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];
+
+export interface PromptOptions {
+  onBadRow: 'error' | 'skip';
+  pull?: PullOptions;
+  /** Told of rows that were left out. */
+  tell?: (text: string) => void;
+}
+
+/**
+ * The prompts of a dataset, one for each row. A text is begun as the tokenizer begins one; a conversation ends where the
+ * assistant's turn begins, and its text is that of its last message.
+ *
+ * @throws HeedError for a row without a prompt, one that cannot be tokenised, or where there are none.
+ */
+export async function readPrompts(data: string, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> {
+  const bad: BadRow[] = [];
+  const prompts: Prompt[] = [];
+  const rows = readDataset(await resolveDataset(data, options.pull), {
+    onBadRow: options.onBadRow,
+    accept: withPrompt,
+    tell: (row) => bad.push(row),
+  });
+  for await (const { value, file, line } of rows) prompts.push(promptOf(value, tokenizer, { file, line }));
+  if (bad.length > 0) {
+    const rows = bad.length === 1 ? 'row' : 'rows';
+    options.tell?.(`"${data}": left out ${bad.length} ${rows} as wrong, the first: ${tellBadRow(bad[0])}`);
+  }
+  if (prompts.length > 0) return prompts;
+  throw new HeedError(`"${data}" has no prompts.`, { hint: 'Give data with at least one row.' });
+}
+
+function promptOf(row: Row, tokenizer: Tokenizer, { file, line }: Pick<Place, 'file' | 'line'>): Prompt {
+  const prompt = row.prompt as string | Message[];
+  try {
+    const ids =
+      typeof prompt === 'string'
+        ? tokenizer.encode(prompt)
+        : encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids;
+    if (ids.length === 0) throw new HeedError('the prompt has no tokens', { hint: 'leave the row out' });
+    return { ids, text: typeof prompt === 'string' ? prompt : String(prompt.at(-1)?.content ?? ''), row };
+  } catch (cause) {
+    if (!(cause instanceof HeedError)) throw cause;
+    throw new HeedError(`"${file}", line ${line}: ${cause.message}`, { hint: cause.hint, cause });
+  }
+}
+
+/** All prompts of the embedded world, as conversations of one turn. */
+export const worldPrompts = (tokenizer: Tokenizer): Prompt[] =>
+  reviewPrompts.map(({ text }) => {
+    const prompt = [{ role: 'user', content: text }];
+    return { ids: encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids, text, row: { prompt } };
+  });
+
+/** A checksum by which a resumed training knows that its prompts are the same. */
+export function promptFingerprint(prompts: readonly Prompt[]): string {
+  const hash = createHash('sha256');
+  for (const { ids } of prompts) hash.update(Int32Array.from(ids)).update(';');
+  return hash.digest('hex');
+}

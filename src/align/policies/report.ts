@@ -1,0 +1,162 @@
+/** The report of a policy's training, from what its folder holds. */
+import {
+  type LineChart,
+  type MetricsRow,
+  type Report,
+  readInfo,
+  readMetrics,
+  readSamples,
+  type Section,
+} from '../../run/index.ts';
+import { count, figure } from '../../run/progress.ts';
+import { chart, elapsed, subtitle } from '../../run/report-parts.ts';
+import type { PolicySampleRow } from './train.ts';
+
+const STEPS = ['steps'];
+
+/** Charts of what a training may tell, in this order: metric, title, unit, caption. */
+const charts: [metric: string, title: string, unit: string, caption: string][] = [
+  ['kl/mean', 'KL from the reference', 'nats an answer', 'Mean log π − log π_ref of the answers learnt from.'],
+  [
+    'reward/true',
+    'True reward',
+    'reward',
+    'Of the evaluations’ answers; nothing was learnt from it unless it is the reward.',
+  ],
+  ['text/accepted', 'Well-formed sentences', 'share', 'Share of the answers’ sentences that the grammar knows.'],
+  ['policy/entropy', 'Entropy', 'nats a token', 'How undecided the policy is: low where it writes the same each time.'],
+  ['response/length', 'Length', 'tokens', 'Mean of the answers learnt from.'],
+  ['response/eos_rate', 'Answers that end', 'share', 'The others were cut.'],
+  ['policy/clip_fraction', 'Clipped', 'share', 'Tokens whose ratio went further than is trusted.'],
+  [
+    'value/explained_var',
+    'Explained variance',
+    'share',
+    'Of the returns, by the critic: 1 foresees them, 0 does no better than their mean.',
+  ],
+  ['probe/failed', 'Failed probes', 'share', 'Answers to probes that say what they are to avoid.'],
+  ['guard/repetition', 'Repetition', 'share', 'Of an answer’s n-grams, those that it has had before.'],
+  ['guard/sameness', 'Sameness', 'share', 'Of an answer’s n-grams, those that another answer has too.'],
+  ['kl/beta', 'β', 'reward a nat', 'What a nat of KL costs.'],
+  ['gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'],
+  ['learning_rate', 'Learning rate', 'rate', 'What the schedule gave each step.'],
+];
+
+/** Throws a HeedError where the folder is not a run. */
+export function policyReport(folder: string): Report {
+  const { name, command, config, seed, started } = readInfo(folder);
+  const rows = readMetrics(folder);
+  const samples = readSamples(folder) as unknown as PolicySampleRow[];
+  const evaluated = rows.filter((row) => 'eval/reward' in row);
+  const [first, last] = [evaluated[0], evaluated.at(-1)];
+  return {
+    title: name,
+    subtitle: subtitle(started, command, seed),
+    summary: [
+      ...(last
+        ? [
+            { label: 'Reward', value: figure(last['eval/reward']), note: `from ${figure(first['eval/reward'])}` },
+            { label: 'KL', value: figure(last['eval/kl']), note: 'nats an answer from the reference' },
+          ]
+        : []),
+      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: speed(rows) },
+      { label: 'Time', value: elapsed(rows) },
+    ],
+    sections: [
+      rewardChart(rows),
+      ...frontier(evaluated),
+      ...answers(samples),
+      ...alerts(samples),
+      ...charts
+        .filter(([metric]) => rows.some((row) => metric in row))
+        .map(([metric, title, unit, caption]) => chart(rows, metric, title, unit, caption, STEPS)),
+    ],
+    config: config as Record<string, unknown>,
+  };
+}
+
+/** Of wall time, evaluations and pauses included. */
+function speed(rows: readonly MetricsRow[]): string {
+  const [first, last] = [rows[0], rows.at(-1)];
+  const seconds = last && first ? last.time - first.time : 0;
+  return seconds > 0 ? `of answers, ${count((last!.tokens ?? 0) / seconds)} a second` : 'of answers';
+}
+
+function rewardChart(rows: readonly MetricsRow[]): LineChart {
+  const series = [
+    ['answers learnt from', 'reward/mean'],
+    ['evaluation', 'eval/reward'],
+  ].map(([name, metric]) => {
+    const seen = rows.filter((row) => metric in row);
+    return { name, x: [seen.map(({ step }) => step)], y: seen.map((row) => row[metric]) };
+  });
+  return {
+    kind: 'lines',
+    wide: true,
+    title: 'Reward',
+    caption: 'What the answers are worth on average, before it is normalised.',
+    xLabels: STEPS,
+    yLabel: 'reward',
+    series: series.filter(({ y }) => y.length > 0),
+  };
+}
+
+/** Reward against the square root of the KL, as Gao et al. (2022) draw it. */
+function frontier(evaluated: readonly MetricsRow[]): LineChart[] {
+  if (evaluated.length < 2) return [];
+  const line = (name: string, metric: string) => {
+    const seen = evaluated.filter((row) => metric in row);
+    return {
+      name,
+      x: [seen.map((row) => Math.sqrt(Math.max(0, row['eval/kl'])))],
+      y: seen.map((row) => row[metric]),
+    };
+  };
+  return [
+    {
+      kind: 'lines',
+      title: 'Reward and KL',
+      caption: 'A reward that is not the true one goes on rising where the true one turns.',
+      xLabels: ['√KL'],
+      yLabel: 'reward',
+      series: [line('reward', 'eval/reward'), line('true reward', 'reward/true')].filter(({ y }) => y.length > 0),
+    },
+  ];
+}
+
+/** What was answered first and last to the same prompts, by the same draws. */
+function answers(samples: readonly PolicySampleRow[]): Section[] {
+  const all = samples.filter((sample) => sample.kind === 'answer');
+  const steps = [...new Set(all.map(({ step }) => step))];
+  if (steps.length === 0) return [];
+  const [before, after] = [steps[0], steps.at(-1)].map((step) => all.filter((sample) => sample.step === step));
+  return [
+    {
+      kind: 'table',
+      title: 'Answers before and after',
+      caption: `The same draws, at step ${steps[0]} and at step ${steps.at(-1)}; samples.jsonl has those of every evaluation.`,
+      columns: ['prompt', 'before', 'reward', 'after', 'reward'],
+      rows: before.map(({ prompt, text, reward }, i) => [
+        prompt,
+        text,
+        figure(reward),
+        after[i]?.text ?? '',
+        after[i] ? figure(after[i].reward) : '',
+      ]),
+    },
+  ];
+}
+
+function alerts(samples: readonly PolicySampleRow[]): Section[] {
+  const told = samples.filter((sample) => sample.kind === 'alert');
+  if (told.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      title: 'Alerts',
+      caption: 'When a metric left its healthy range, what that usually means, and what to try.',
+      columns: ['step', 'what'],
+      rows: told.map(({ step, text }) => [String(step), text]),
+    },
+  ];
+}

@@ -1,0 +1,90 @@
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { loadModel } from '../../lm/model.ts';
+import type { Reward } from '../rewards/source.ts';
+import { createPolicy } from './policy.ts';
+import { promptFingerprint } from './prompts.ts';
+import { answerBatches, answerKl, answerLayout, createAnswerScorer, createRollouts, inOrder } from './rollouts.ts';
+
+const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const lengths: Reward = {
+  name: 'length',
+  score: async (answers) => answers.map(({ response }) => response.length),
+  release() {},
+};
+const model = await loadModel(llama);
+const prompts = ['red sun', 'a', 'the capital of France is'].map((text) => ({
+  ids: model.tokenizer.encode(text),
+  text,
+}));
+const layout = answerLayout(model, prompts, { rows: 2, maxTokens: 6 });
+const settings = { layout, maxTokens: 6, temperature: 1, batch: 4 };
+const policyOf = async (rank: number) =>
+  createPolicy(await loadModel(llama), { lora: { rank }, seed: 0, reference: undefined });
+const flat = (numbers: readonly Float32Array[]) => numbers.flatMap((own) => [...own]);
+
+it.each([
+  ['all of the weights', 0, 1],
+  ['adapters', 4, 1],
+  ['a temperature', 0, 0.7],
+])('answers prompts, tells log-probabilities and scores: with %s', async (_, rank, temperature) => {
+  const policy = await policyOf(rank);
+  const rollouts = createRollouts(policy, lengths, { ...settings, temperature });
+  const rollout = await rollouts.run(prompts, 7, 2);
+  expect(rollout.answers.map(({ promptText }) => promptText)).toEqual(prompts.flatMap(({ text }) => [text, text]));
+  expect([...rollout.scores]).toEqual(rollout.answers.map(({ response }) => response.length));
+  // the reference is the policy yet
+  for (const kl of answerKl(rollout)) expect(kl).toBeCloseTo(0, 4);
+  const { linear } = policy;
+  const scorer = createAnswerScorer(policy.model.config, policy.weights, layout, { linear, temperature });
+  const again = scorer.run(rollout.answers);
+  for (const [i, logP] of flat(again).entries()) expect(logP).toBeCloseTo(flat(rollout.logProbs)[i], 4);
+  // and is it no more once the policy has changed
+  policy.parameters.flat.forEach((x, i, all) => {
+    all[i] = x + 0.01 * Math.sin(i);
+  });
+  const moved = await rollouts.run(prompts, 7);
+  expect(flat(moved.referenceLogProbs)).not.toEqual(flat(moved.logProbs));
+  expect(moved.answers.length).toBe(3);
+  for (const part of [rollouts, scorer, policy]) part.release();
+});
+
+it('packs answers into batches whose labels are their tokens, or states', () => {
+  const answers = [5, 2, 7, 3, 1].map((length, i) => ({
+    prompt: [10, 11],
+    response: Array.from({ length }, (_, t) => 100 * i + t),
+    ended: true,
+    promptText: '',
+    text: '',
+  }));
+  const narrow = { length: 10, rows: 2, padding: 0 };
+  const parts = answerBatches(answers, narrow);
+  expect(parts.flatMap(({ members }) => members).sort()).toEqual([0, 1, 2, 3, 4]);
+  const own = answers.map(({ response }) => Float32Array.from(response));
+  for (const { batch, members } of parts) {
+    expect(batch.rows).toBeLessThanOrEqual(2);
+    expect([...batch.labels]).toEqual([...inOrder(own, members)]);
+  }
+  for (const [states, more] of [
+    ['before', 0],
+    ['last too', 1],
+  ] as const) {
+    for (const { batch, members } of answerBatches(answers, narrow, states)) {
+      const told = members.flatMap((i) => [11, ...answers[i].response].slice(0, answers[i].response.length + more));
+      expect(Array.from(batch.at, (at) => batch.ids[at])).toEqual(told);
+    }
+  }
+});
+
+it('refuses prompts that leave an answer no room, and a reference of another vocabulary', async () => {
+  expect(() => answerLayout(model, prompts, { rows: 1, maxTokens: 10_000 })).toThrow(/positions that the model knows/);
+  const reference = await loadModel(
+    fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)),
+  );
+  expect(() => createPolicy(model, { lora: { rank: 0 }, reference, seed: 0 })).toThrow(/another vocabulary/);
+});
+
+it('knows prompts by a checksum', () => {
+  expect(promptFingerprint(prompts)).toBe(promptFingerprint([...prompts]));
+  expect(promptFingerprint(prompts)).not.toBe(promptFingerprint(prompts.slice(1)));
+});

@@ -1,0 +1,202 @@
+/**
+ * Rollouts: prompts answered by the policy as it stands, with log-probabilities under it and under the reference, and what
+ * the answers are worth. What every on-policy algorithm begins with.
+ */
+import type { Row } from '../../data/index.ts';
+import type { Tensor } from '../../engine/index.ts';
+import { HeedError } from '../../error.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/packed-program.ts';
+import { type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
+import type { DecoderConfig } from '../../nn/index.ts';
+import type { Answer, Reward } from '../rewards/source.ts';
+import type { Policy, Weights } from './policy.ts';
+
+export interface Prompt {
+  ids: readonly number[];
+  text: string;
+  /** The dataset's row that it is from. */
+  row?: Row;
+}
+
+export interface Rollout {
+  /** Those to one prompt stand side by side. */
+  answers: readonly Answer[];
+  /** log p of each answer's tokens, at the temperature that they were drawn at: under the policy that drew them, */
+  logProbs: readonly Float32Array[];
+  /** and under the reference. */
+  referenceLogProbs: readonly Float32Array[];
+  /** What each answer is worth. */
+  scores: Float64Array;
+}
+
+/** How answers are laid out for programs. */
+export interface AnswerLayout {
+  /** Tokens of a row; no answer with its prompt is longer. */
+  length: number;
+  /** Rows computed at once. */
+  rows: number;
+  /** The token that padding is made of. */
+  padding: number;
+}
+
+/** Rows hold several answers where they are shorter than this. */
+const ROW = 256;
+
+/** @throws HeedError where a prompt leaves an answer no room. */
+export function answerLayout(
+  { config, tokenizer }: Policy['model'],
+  prompts: readonly Prompt[],
+  { rows, maxTokens }: { rows: number; maxTokens: number },
+): AnswerLayout {
+  const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  if (longest + maxTokens > config.maxPositions) {
+    throw new HeedError(
+      `The longest prompt has ${longest} tokens: with an answer of ${maxTokens}, that is more than the ${config.maxPositions} positions that the model knows.`,
+      { hint: 'Leave long prompts out, or give a lower --maxTokens.' },
+    );
+  }
+  const length = Math.max(longest + maxTokens, Math.min(ROW, config.maxPositions));
+  return { length, rows, padding: tokenizer.pad ?? 0 };
+}
+
+/** A part of some answers as a packed batch, and which they are: its labels and sequences come in their order. */
+export interface AnswerBatch {
+  batch: PackedBatch;
+  members: number[];
+}
+
+/**
+ * Answers packed into batches of no more rows than the layout has, with the answers' tokens as labels. With `states`, states are read in
+ * their place: those that each token is told from and, where `states` is "last too", that behind the last token.
+ */
+export function answerBatches(
+  answers: readonly Answer[],
+  layout: AnswerLayout,
+  states?: 'before' | 'last too',
+): AnswerBatch[] {
+  const { length, rows: most, padding } = layout;
+  const packed = packSequences(
+    answers.map(({ prompt, response }) => prompt.length + response.length),
+    length,
+  );
+  const parts = Math.ceil(packed.length / most);
+  return Array.from({ length: parts }, (_, part) => {
+    const [start, end] = [part, part + 1].map((at) => Math.round((at * packed.length) / parts));
+    const rows = packed.slice(start, end);
+    const batch = packedBatch(
+      rows.map((row) => row.map((i) => exampleOf(answers[i], states))),
+      length,
+      padding,
+    );
+    return { batch, members: rows.flat() };
+  });
+}
+
+function exampleOf({ prompt, response }: Answer, states?: 'before' | 'last too') {
+  const ids = [...prompt, ...response];
+  if (!states) return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
+  const count = response.length + (states === 'last too' ? 1 : 0);
+  return { ids, at: Array.from({ length: count }, (_, i) => prompt.length - 1 + i) };
+}
+
+/** Numbers of the members, one after another: as a batch's labels take them. */
+export function inOrder(numbers: readonly Float32Array[], members: readonly number[]): Float32Array {
+  const out = new Float32Array(members.reduce((sum, i) => sum + numbers[i].length, 0));
+  let start = 0;
+  for (const i of members) {
+    out.set(numbers[i], start);
+    start += numbers[i].length;
+  }
+  return out;
+}
+
+export interface AnswerScorer {
+  /** Numbers for each answer's tokens: their log-probabilities, or what `read` makes of the states. */
+  run(answers: readonly Answer[]): Float32Array[];
+  release(): void;
+}
+
+/** Numbers for answers' tokens without gradients. The weights may change between runs. */
+export function createAnswerScorer(
+  config: DecoderConfig,
+  weights: Weights,
+  layout: AnswerLayout,
+  options: Omit<PackedOptions, 'checkpointLayers'> & {
+    read?: (reading: Reading) => Tensor;
+    states?: 'before' | 'last too';
+  } = {},
+): AnswerScorer {
+  const { states, ...packed } = options;
+  const scorer = createPackedScorer(config, weights, packed);
+  return {
+    run(answers) {
+      const all: Float32Array[] = new Array(answers.length);
+      for (const { batch, members } of answerBatches(answers, layout, states)) {
+        const numbers = scorer.run(batch);
+        let start = 0;
+        for (const i of members) {
+          const count = answers[i].response.length + (states === 'last too' ? 1 : 0);
+          all[i] = numbers.slice(start, start + count);
+          start += count;
+        }
+      }
+      return all;
+    },
+    release: scorer.release,
+  };
+}
+
+export interface RolloutOptions {
+  layout: AnswerLayout;
+  /** Tokens of an answer at most. */
+  maxTokens: number;
+  /** Of the draws, and of all log-probabilities. */
+  temperature: number;
+  /** Sequences answered side by side. */
+  batch: number;
+}
+
+export interface Rollouts {
+  /** `count` answers to each prompt, drawn from the seed. */
+  run(prompts: readonly Prompt[], seed: number, count?: number): Promise<Rollout>;
+  release(): void;
+}
+
+/** The reward stays the caller's to release. */
+export function createRollouts(policy: Policy, reward: Reward, options: RolloutOptions): Rollouts {
+  const { layout, temperature } = options;
+  const { model, weights, linear, reference } = policy;
+  const { config, tokenizer, ends } = model;
+  const generator = createGenerator(config, weights, { linear });
+  // the generator tells log-probabilities at temperature 1 for nothing
+  const own = temperature === 1 ? undefined : createAnswerScorer(config, weights, layout, { linear, temperature });
+  const others = createAnswerScorer(reference.config, reference.weights, layout, { temperature });
+  const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
+  return {
+    async run(prompts, seed, count = 1) {
+      const asked = prompts.flatMap((prompt) => new Array<Prompt>(count).fill(prompt));
+      const completions = await generator.complete(
+        asked.map(({ ids }) => ids),
+        { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer },
+      );
+      const answers = completions.map(({ ids, finish, text }, i): Answer => {
+        const { ids: prompt, text: promptText, row } = asked[i];
+        return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
+      });
+      return {
+        answers,
+        logProbs: own?.run(answers) ?? completions.map(({ logprobs }) => Float32Array.from(logprobs)),
+        referenceLogProbs: others.run(answers),
+        scores: Float64Array.from(await reward.score(answers)),
+      };
+    },
+    release() {
+      for (const part of [generator, own, others]) part?.release();
+    },
+  };
+}
+
+/** Σ log π − log π_ref over each answer: estimates of KL(π ‖ π_ref) in nats an answer. */
+export const answerKl = ({ logProbs, referenceLogProbs }: Rollout): number[] =>
+  logProbs.map((ours, i) => ours.reduce((sum, logP, t) => sum + logP - referenceLogProbs[i][t], 0));

@@ -1,0 +1,86 @@
+/** What a policy's training begins with, as its settings name it: models, reward and prompts. */
+import { describeTexts, trueReward } from '../../data/reviews/index.ts';
+import type { PullOptions } from '../../lm/hub.ts';
+import { loadModel, type Model } from '../../lm/model.ts';
+import { holdOut } from '../likelihood/examples.ts';
+import { openReward } from '../rewards/open.ts';
+import type { Answer, Reward } from '../rewards/source.ts';
+import { reviewPromptIn } from '../rewards/world.ts';
+import type { PolicyTrainingOptions } from './options.ts';
+import { createPolicy, type Policy } from './policy.ts';
+import { readProbes } from './probes.ts';
+import { readPrompts, worldPrompts } from './prompts.ts';
+import { type AnswerLayout, answerLayout, type Prompt } from './rollouts.ts';
+
+export interface PolicyParts {
+  /** The model, in place of loading `model`; it is trained in place and released with the learner. */
+  model?: Model;
+  /** In place of opening `reward`; released with the learner. */
+  reward?: Reward;
+  /** How models and data are got from the Hub. */
+  pull?: PullOptions;
+  /** Told what a person should know of the data: rows left out. */
+  tell?: (text: string) => void;
+}
+
+export interface PolicySetup {
+  policy: Policy;
+  reward: Reward;
+  prompts: readonly Prompt[];
+  evaluationPrompts: readonly Prompt[];
+  /** Prompts that try to lead astray. */
+  probes: readonly Prompt[];
+  layout: AnswerLayout;
+  measure?: (answers: readonly Answer[]) => Record<string, number>;
+}
+
+/** Rejects with a HeedError where models, reward or prompts cannot be used, or do not fit together. */
+export async function setUpPolicy(options: PolicyTrainingOptions, parts: PolicyParts): Promise<PolicySetup> {
+  const opened: { release(): void }[] = [];
+  const keep = <T extends { release(): void }>(part: T): T => {
+    opened.push(part);
+    return part;
+  };
+  try {
+    const model = parts.model ?? (await loadModel(options.model, parts.pull));
+    keep(model.parameters);
+    const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
+    const probes = await probesOf(options, model, parts);
+    const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
+    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall)));
+    const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
+    if (reference) keep(reference.parameters);
+    const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
+    const measure = options.data === undefined ? measureReviews : undefined;
+    return { policy, reward, prompts, evaluationPrompts, probes, layout, measure };
+  } catch (error) {
+    for (const part of opened) part.release();
+    throw error;
+  }
+}
+
+async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, { pull, tell }: PolicyParts) {
+  const { data, evaluation, onBadRow, seed } = options;
+  const read = (from: string) => readPrompts(from, tokenizer, { onBadRow, pull, tell });
+  const all = data === undefined ? worldPrompts(tokenizer) : await read(data);
+  const few = (prompts: readonly Prompt[]) => prompts.slice(0, evaluation.count);
+  if (evaluation.data !== undefined) return { prompts: all, evaluationPrompts: few(await read(evaluation.data)) };
+  // the world has few prompts and many answers to each: what an evaluation draws was not learnt from
+  if (data === undefined || all.length === 1) return { prompts: all, evaluationPrompts: few(all) };
+  const { kept, held } = holdOut(all.length, Math.min(evaluation.share, evaluation.count / all.length), seed);
+  return { prompts: kept.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };
+}
+
+const probesOf = async ({ evaluation, onBadRow }: PolicyTrainingOptions, model: Model, parts: PolicyParts) =>
+  evaluation.probes === undefined ? [] : readProbes(evaluation.probes, model.tokenizer, { onBadRow, ...parts });
+
+/** What answers to the world's prompts are worth by the true reward, and how well formed they are. */
+export function measureReviews(answers: readonly Answer[]): Record<string, number> {
+  const words = answers.map(({ text }) => text.split(/\s+/).filter(Boolean));
+  const total = answers.reduce(
+    (sum, { promptText, ended }, i) => sum + trueReward(reviewPromptIn(promptText)!, words[i], ended).total,
+    0,
+  );
+  const { accepted, distinct2 } = describeTexts(words);
+  return { 'reward/true': total / answers.length, 'text/accepted': accepted, 'text/distinct2': distinct2 };
+}

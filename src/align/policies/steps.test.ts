@@ -1,0 +1,108 @@
+/** GRPO and REINFORCE on a model: five steps that PyTorch took, in any layout of the answers. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { loadCheckpoint } from '../../lm/checkpoint.ts';
+import { createPackedScorer, createPackedTrainer, type Numbers, type PackedLoss } from '../../lm/packed-program.ts';
+import { type Example, packedBatch } from '../../lm/packing.ts';
+import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
+import { reinforceLoss } from '../reinforce.ts';
+import { grpoLoss, tokenWeights } from './grpo-loss.ts';
+
+const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+
+interface Reference {
+  algo: 'grpo_beta0.04' | 'grpo_dapo_beta0' | 'reinforce_sum';
+  optimizer: 'adamw' | 'sgd';
+  lr: number;
+  losses_before_each_step_and_after: number[];
+  grad_norms_before_clip: number[];
+  param_norms_after: Record<string, number>;
+  param_first4_after: Record<string, number[]>;
+}
+/** Of five steps with torch, of tiny-llama: 8 answers with advantages, the initial policy being the old one. */
+const fixture = JSON.parse(readFileSync(at('train/policy.json'), 'utf8'));
+const advantages: number[] = fixture.grpo.advantages;
+const answers: Example[] = fixture.input_ids.map((ids: number[], row: number) => {
+  const length = fixture.attention_mask[row].reduce((a: number, b: number) => a + b);
+  return { ids: ids.slice(0, length), learn: fixture.completion_mask[row].slice(0, length) };
+});
+const lengths = answers.map(({ learn }) => Array.from(learn!).reduce((a, b) => a + b));
+const perToken = (values: readonly number[]) => values.flatMap((value, i) => Array<number>(lengths[i]).fill(value));
+
+const layouts = {
+  'each in its own row': answers.map((answer) => [answer]),
+  'two to a row': [0, 2, 4, 6].map((i) => answers.slice(i, i + 2)),
+};
+
+interface Algorithm {
+  loss: PackedLoss;
+  perLabel(old: Float32Array, reference: Float32Array): Numbers;
+  perSequence: Numbers;
+}
+
+const n = answers.length;
+const grpo = (kind: 'grpo' | 'dapo', beta: number): Algorithm => {
+  const weight = perToken(tokenWeights(kind, lengths, 0));
+  return {
+    loss: grpoLoss({ loss: kind, level: 'token', clip: { low: 0.2, high: 0.2 }, beta }),
+    perLabel: (old, reference) => ({
+      old,
+      weight,
+      advantage: perToken(advantages),
+      ...(beta > 0 && { reference, 'kl weight': weight }),
+    }),
+    perSequence: {},
+  };
+};
+const algorithms: Record<Reference['algo'], Algorithm> = {
+  'grpo_beta0.04': grpo('grpo', 0.04),
+  grpo_dapo_beta0: grpo('dapo', 0),
+  reinforce_sum: {
+    loss: reinforceLoss(),
+    perLabel: () => ({}),
+    perSequence: { gain: advantages.map((advantage) => advantage / n) },
+  },
+};
+
+const near = (got: number, wanted: number, tolerance: number) =>
+  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
+
+const score = (model: string, rows: Example[][]) => {
+  const { config, parameters } = loadCheckpoint(at(`models/${model}`));
+  const scorer = createPackedScorer(config, parameters.values);
+  const logP = scorer.run(packedBatch(rows, 64));
+  for (const thing of [scorer, parameters]) thing.release();
+  return logP;
+};
+
+const runs = (fixture.runs as Reference[]).flatMap((run) =>
+  Object.entries(layouts).map(([layout, rows]) => [`${run.algo}, ${run.optimizer}`, layout, run, rows] as const),
+);
+
+it.each(runs)('five steps of %s, %s, are those of PyTorch', (_, __, run, rows) => {
+  const { loss, perLabel, perSequence } = algorithms[run.algo];
+  const { config, parameters } = loadCheckpoint(at('models/tiny-llama'));
+  const trainer = createPackedTrainer(config, parameters, loss, { sequences: n });
+  const kind: OptimizerOptions = run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' };
+  const optimizer = createOptimizer(parameters, trainer.gradients, kind);
+  const batch = packedBatch(rows, 64);
+  const given = perLabel(score('tiny-llama', rows), score('tiny-llama-ref', rows));
+  const step = () => {
+    trainer.reset();
+    return trainer.run(batch, given, perSequence).loss.data[0] as number;
+  };
+  const { losses_before_each_step_and_after: losses, grad_norms_before_clip: norms } = run;
+  for (const [i, norm] of norms.entries()) {
+    near(step(), losses[i], 1e-5);
+    near(optimizer.step(run.lr), norm, 1e-4);
+  }
+  near(step(), losses.at(-1)!, 1e-5);
+  for (const [name, norm] of Object.entries(run.param_norms_after)) {
+    near(Math.hypot(...(parameters.values[name].data as Float32Array)), norm, 1e-5);
+  }
+  for (const [name, first] of Object.entries(run.param_first4_after)) {
+    first.forEach((value, k) => void near(parameters.values[name].data[k] as number, value, 1e-4));
+  }
+  for (const thing of [optimizer, trainer, parameters]) thing.release();
+});

@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadModel, type Model } from '../../lm/model.ts';
+import { dpoSchema } from '../dpo.ts';
+import { countOf } from './batch.ts';
+import { type PreferenceItems, readPreferences } from './data.ts';
+
+const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-preferences-'));
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel(llama);
+});
+afterAll(() => {
+  model.parameters.release();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+let files = 0;
+function dataOf(rows: readonly object[]): string {
+  const path = join(folder, `${files++}.jsonl`);
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return path;
+}
+
+const pair = (prompt: string, chosen: string, rejected: string) => ({ prompt, chosen, rejected });
+const four = [
+  pair('A', ' one', ' two'),
+  pair('A', ' three', ' four'),
+  pair('B', ' five', ' six'),
+  pair('C', ' 7', ' 8'),
+];
+
+const read = (rows: readonly object[], paired: boolean, more: object = {}, tell?: (text: string) => void) =>
+  readPreferences(dpoSchema.parse({ model: llama, data: dataOf(rows), evaluation: { share: 0 }, ...more }), model, {
+    paired,
+    tell,
+  });
+
+/** Prompt and answer of each side's answers. */
+const told = ({ sides }: PreferenceItems) =>
+  sides.map((side) =>
+    side.lengths.map((_, i) => {
+      const { ids, learn } = side.at(i);
+      const part = (kind: number) => Array.from(ids).filter((_, t) => learn![t] === kind);
+      return `${model.tokenizer.decode(part(0))}|${model.tokenizer.decode(part(1))}`;
+    }),
+  );
+
+it('takes pairs as they are', async () => {
+  const { train, heldOut, prompts } = await read(four, true);
+  expect(told(train)).toEqual([
+    ['A| one', 'A| three', 'B| five', 'C| 7'],
+    ['A| two', 'A| four', 'B| six', 'C| 8'],
+  ]);
+  expect(heldOut).toBeUndefined();
+  expect(prompts.map(({ text }) => text)).toEqual(['A', 'B', 'C']);
+  expect(prompts[0].ids).toEqual(model.tokenizer.encode('A'));
+});
+
+it('takes pairs apart, and gives each answer a partner from another prompt', async () => {
+  const { train } = await read(four, false);
+  expect(told(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
+  expect(train.desirable).toEqual([true, true, true, true, false, false, false, false]);
+  expect(told({ ...train, sides: [train.partners!] })[0]).toEqual([
+    ...['A| five', 'A| five', 'B| 7', 'C| two'],
+    ...['A| six', 'A| six', 'B| 8', 'C| one'],
+  ]);
+});
+
+it('takes rated answers, of text and of messages', async () => {
+  const say = (role: string, content: string) => [{ role, content }];
+  const rows = [
+    { prompt: say('user', 'Hi'), completion: say('assistant', 'Hello.'), label: true },
+    { prompt: say('user', 'Go'), completion: say('assistant', 'No.'), label: false },
+  ];
+  const { train, prompts } = await read(rows, false);
+  expect(train.desirable).toEqual([true, false]);
+  expect(prompts.map(({ text }) => text)).toEqual(['Hi', 'Go']);
+  const texts = [
+    { prompt: 'Hi', completion: ' there', label: false },
+    { prompt: 'A', completion: ' b', label: true },
+  ];
+  expect((await read(texts, false)).train.desirable).toEqual([false, true]);
+});
+
+it('holds out prompts with all of their pairs', async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => pair(`Question ${i % 10}`, ` good ${i}`, ` bad ${i}`));
+  const { train, heldOut, prompts } = await read(rows, true, { evaluation: { share: 0.3 } });
+  const of = (items: PreferenceItems) => new Set(items.prompts.map(({ text }) => text));
+  expect([countOf(train), countOf(heldOut!)]).toEqual([28, 12]);
+  expect([...of(heldOut!)].filter((text) => of(train).has(text))).toEqual([]);
+  expect(prompts).toHaveLength(3);
+  const again = await read(rows, true, { evaluation: { share: 0.3 } });
+  expect(told(again.train)).toEqual(told(train));
+});
+
+it('leaves out, cuts or refuses what is too long', async () => {
+  const rows = [...four, pair('D', ' short', ' very'.repeat(40))];
+  const notes: string[] = [];
+  const dropped = await read(rows, true, { length: 16 }, (text) => notes.push(text));
+  expect(countOf(dropped.train)).toBe(4);
+  expect(notes).toEqual([expect.stringMatching(/left out 1 longer than 16 tokens/)]);
+  const cut = await read(rows, true, { length: 16, truncate: 'start' });
+  expect(cut.train.sides[1].lengths).toHaveLength(5);
+  expect(Math.max(...cut.train.sides[1].lengths)).toBe(16);
+  await expect(read(rows, true, { length: 16, truncate: 'error' })).rejects.toThrow(/line 5/);
+});
+
+describe('says what is wrong with', () => {
+  it.each<[string, object[], boolean, object, RegExp]>([
+    ['equal answers', [...four, pair('A', ' same', ' same')], true, {}, /line 5: "chosen" and "rejected" are equal/],
+    ['an empty answer', [...four, pair('A', '', ' b')], true, {}, /line 5/],
+    ['an empty rated answer', [{ prompt: 'A', completion: ' ', label: true }], false, {}, /line 1.*completion.*empty/],
+    ['rated answers where pairs are needed', [{ prompt: 'A', completion: 'b', label: true }], true, {}, /preference/],
+    ['nothing that is short enough', four, true, { length: 2 }, /no comparison to learn from: 4 are longer than 2/],
+    ['answers longer than the model', four, true, { length: 5000 }, /5000 tokens are longer than the \d+ positions/],
+  ])('%s', async (_, rows, paired, more, message) => {
+    await expect(read(rows, paired, more)).rejects.toThrow(message);
+  });
+});

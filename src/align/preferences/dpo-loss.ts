@@ -1,0 +1,169 @@
+/**
+ * The losses of direct preference optimisation. With s the log-ratio log(π/π_ref) of an answer (or what an f-divergence makes of it),
+ * w the chosen answer, l the rejected one, Δ = s_w − s_l and ε the share of labels that are thought wrong:
+ *
+ * - `sigmoid` −log σ(βΔ) (Rafailov et al. 2023, §4); with ε the conservative one: −(1 − ε) log σ(βΔ) − ε log σ(−βΔ)
+ * - `sigmoid_norm` the same of log-ratios per token (as SimPO's, with a reference)
+ * - `hinge` max(0, 1 − βΔ) (Zhao et al. 2023, SLiC; Liu et al. 2023, RSO)
+ * - `ipo` (Δ − 1/2β)², per token (Azar et al. 2023, eq. 17)
+ * - `exo_pair` KL of the policy's choice from the labels' (Ji et al. 2024, eq. 16): needs ε > 0
+ * - `nca_pair` −log σ(βs_w) − ½ log σ(−βs_w) − ½ log σ(−βs_l) (Chen et al. 2024)
+ * - `robust` (−(1 − ε) log σ(βΔ) + ε log σ(−βΔ)) / (1 − 2ε), unbiased for flipped labels (Chowdhury et al. 2024)
+ * - `bco_pair` −log σ(βs_w) − log σ(−βs_l) (Jung et al. 2024), without the δ of bco.ts
+ * - `sppo_hard` (s_w − 1/2β)² + (s_l + 1/2β)² (Wu et al. 2024)
+ * - `aot`, `aot_unpaired` `sigmoid` of sorted differences or sorted answers: the whole distribution is to be better, not each pair (Melnyk et
+ *   al. 2024)
+ * - `apo_zero` 1 − σ(βs_w) + σ(βs_l); `apo_down` σ(βs_w) + 1 − σ(βΔ) (D'Oosterlinck et al. 2024)
+ * - `discopop` log-logistic and exponential loss, mixed by σ(βΔ/τ) (Lu et al. 2024)
+ * - `sft` −log π of the chosen answers, a mean of tokens; alone it needs no reference
+ *
+ * Several are added, each with its weight (Wang et al. 2024, MPO). Departures: ε works in `sigmoid` and `sigmoid_norm` alike.
+ */
+import {
+  add,
+  cast,
+  clip,
+  div,
+  equal,
+  exp,
+  less,
+  logicalAnd,
+  logicalOr,
+  logSigmoid,
+  matmul,
+  minimum,
+  mul,
+  neg,
+  oneHot,
+  range,
+  relu,
+  reshape,
+  sigmoid,
+  square,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  unsqueeze,
+} from '../../engine/index.ts';
+import { type Answers, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
+
+export interface DpoLossOptions {
+  /** The losses that are added up, and the weight of each: 1 where absent. */
+  losses: readonly DpoLoss[];
+  weights?: readonly number[];
+  beta: number;
+  /** ε above. */
+  labelSmoothing: number;
+  divergence: Divergence;
+  /** Of `alpha_divergence`. */
+  alpha: number;
+  /** τ of `discopop`. */
+  temperature: number;
+  /** Pairs weigh by how surely the policy itself would write them (Zhou et al. 2024, WPO, eq. 2). */
+  weighting: boolean;
+}
+
+export const divergences = ['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'] as const;
+export type Divergence = (typeof divergences)[number];
+
+interface Pair extends DpoLossOptions {
+  answers: Answers;
+  /** Scores of the chosen and of the rejected, and their difference: [pairs]. */
+  chosen: Tensor;
+  rejected: Tensor;
+  margin: Tensor;
+}
+
+const scaled = ({ margin, beta }: Pair): Tensor => mul(margin, beta);
+
+/** Differences of the scores per token. */
+function marginPerToken({ answers, chosen, rejected }: Pair): Tensor {
+  const [long, longRejected] = pairs(answers.tokens);
+  return sub(div(chosen, long), div(rejected, longRejected));
+}
+
+const byName = {
+  sigmoid: (pair) => smoothed(scaled(pair), pair.labelSmoothing),
+  sigmoid_norm: (pair) => smoothed(mul(marginPerToken(pair), pair.beta), pair.labelSmoothing),
+  hinge: (pair) => relu(sub(1, scaled(pair))),
+  ipo: (pair) => square(sub(marginPerToken(pair), 1 / (2 * pair.beta))),
+  exo_pair: (pair) => {
+    const x = scaled(pair);
+    const right = mul(sigmoid(x), sub(logSigmoid(x), Math.log1p(-pair.labelSmoothing)));
+    const wrong = mul(sigmoid(neg(x)), sub(logSigmoid(neg(x)), Math.log(pair.labelSmoothing)));
+    return add(right, wrong);
+  },
+  nca_pair: ({ chosen, rejected, beta }) => {
+    const [w, l] = [mul(chosen, beta), mul(rejected, beta)];
+    return neg(add(logSigmoid(w), mul(add(logSigmoid(neg(w)), logSigmoid(neg(l))), 0.5)));
+  },
+  robust: (pair) => {
+    const epsilon = pair.labelSmoothing;
+    const right = mul(logSigmoid(scaled(pair)), 1 - epsilon);
+    return mul(sub(mul(logSigmoid(neg(scaled(pair))), epsilon), right), 1 / (1 - 2 * epsilon));
+  },
+  bco_pair: ({ chosen, rejected, beta }) => neg(add(logSigmoid(mul(chosen, beta)), logSigmoid(mul(rejected, -beta)))),
+  sppo_hard: ({ chosen, rejected, beta }) => add(square(sub(chosen, 0.5 / beta)), square(add(rejected, 0.5 / beta))),
+  aot: ({ answers, beta, labelSmoothing }) => {
+    const difference = (x: Tensor) => sorted(sub(...pairs(x)));
+    return smoothed(mul(sub(difference(answers.logP), difference(answers.reference)), beta), labelSmoothing);
+  },
+  aot_unpaired: ({ chosen, rejected, beta, labelSmoothing }) =>
+    smoothed(mul(sub(sorted(chosen), sorted(rejected)), beta), labelSmoothing),
+  apo_zero: ({ chosen, rejected, beta }) => add(sub(1, sigmoid(mul(chosen, beta))), sigmoid(mul(rejected, beta))),
+  apo_down: (pair) => add(sigmoid(mul(pair.chosen, pair.beta)), sub(1, sigmoid(scaled(pair)))),
+  discopop: (pair) => {
+    const x = scaled(pair);
+    const share = sigmoid(mul(x, 1 / pair.temperature));
+    return add(mul(neg(logSigmoid(x)), sub(1, share)), mul(exp(neg(x)), share));
+  },
+  sft: ({ answers }) => neg(pairs(mul(answers.likely, answers.perToken))[0]),
+} satisfies Record<string, (pair: Pair) => Tensor>;
+
+export type DpoLoss = keyof typeof byName;
+export const dpoLosses = Object.keys(byName) as DpoLoss[];
+
+/** The loss of pairs; an answer's reward is β log(π/π_ref). */
+export function dpoLoss(options: DpoLossOptions): PreferenceLoss {
+  return (answers) => {
+    const ratios = logRatios(answers);
+    const [chosen, rejected] = pairs(scoresOf(ratios, options));
+    const pair: Pair = { ...options, answers, chosen, rejected, margin: sub(chosen, rejected) };
+    const weigh = options.weighting ? sureness(answers) : undefined;
+    const losses = options.losses.map((name, i) => mul(byName[name](pair), options.weights?.[i] ?? 1));
+    const loss = losses.reduce(add);
+    return { loss: weigh ? mul(loss, weigh) : loss, rewards: mul(ratios, options.beta) };
+  };
+}
+
+/** f′(π/π_ref) but for a constant, f being the divergence that the reference holds the policy by (Wang et al. 2023, f-DPO, Table 1). */
+function scoresOf(ratios: Tensor, { divergence, alpha }: DpoLossOptions): Tensor {
+  if (divergence === 'reverse_kl') return ratios;
+  if (divergence === 'js_divergence') return logSigmoid(ratios);
+  // exponents beyond these overflow
+  const power = (x: Tensor) => exp(clip(x, -LARGEST, LARGEST));
+  if (divergence === 'forward_kl') return neg(power(neg(ratios)));
+  return mul(power(mul(ratios, alpha - 1)), 1 / (alpha - 1));
+}
+const LARGEST = 80;
+
+/** min(1, π(chosen) π(rejected)) of a token's mean, relative to the policy's own certainty. */
+function sureness({ confidence }: Answers): Tensor {
+  const [chosen, rejected] = pairs(confidence);
+  return stopGradient(minimum(exp(add(chosen, rejected)), 1));
+}
+
+/** Numbers [n] from the lowest to the highest: each goes to the place that its rank says. */
+function sorted(x: Tensor): Tensor {
+  const n = Number(x.shape[0]);
+  const fixed = stopGradient(x);
+  const order = range(x.graph, n);
+  const below = less(unsqueeze(fixed, 0), unsqueeze(fixed, 1));
+  const earlier = logicalAnd(
+    equal(unsqueeze(fixed, 0), unsqueeze(fixed, 1)),
+    less(unsqueeze(order, 0), unsqueeze(order, 1)),
+  );
+  const rank = sum(cast(logicalOr(below, earlier), 'float32'), { axes: [1] });
+  return reshape(matmul(reshape(x, [1, n]), oneHot(cast(rank, 'int32'), n)), [n]);
+}

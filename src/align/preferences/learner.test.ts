@@ -1,0 +1,198 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { random } from '../../random.ts';
+import { createBco } from '../bco.ts';
+import { createDpo, type DpoInput, dpo } from '../dpo.ts';
+import { createKto } from '../kto.ts';
+import { createOrpo } from '../orpo.ts';
+import type { Reward } from '../rewards/source.ts';
+import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import type { PreferenceParts } from './setup.ts';
+
+const models = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-dpo-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let files = 0;
+function dataOf(rows: readonly object[]): string {
+  const path = join(folder, `${files++}.jsonl`);
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return path;
+}
+
+const draws = random(0, 'data');
+const words = ['red', 'blue', 'sun', 'moon', 'cat', 'dog'];
+const some = (of: string[]) => Array.from({ length: 2 + draws.integer(4) }, () => of[draws.integer(3)]).join(' ');
+/** Red, blue and sun are preferred. */
+const pairs = dataOf(
+  Array.from({ length: 24 }, (_, i) => ({
+    prompt: `Say ${i % 8}:`,
+    chosen: ` ${some(words.slice(0, 3))}`,
+    rejected: ` ${some(words.slice(3))}`,
+  })),
+);
+
+const settings = {
+  model: models('tiny-llama'),
+  data: pairs,
+  batch: 6,
+  part: 3,
+  steps: 4,
+  evaluations: 1,
+  evaluation: { share: 0.25, prompts: 2, samples: 1, maxTokens: 4 },
+};
+
+async function take(learner: PreferenceLearner, steps: number): Promise<PreferenceStep[]> {
+  const taken: PreferenceStep[] = [];
+  while (taken.length < steps) taken.push(await learner.next());
+  return taken;
+}
+/** What no clock touches. */
+const plain = (steps: PreferenceStep[]) => steps.map(({ tokensPerSecond, ...step }) => step);
+const weights = ({ policy }: PreferenceLearner) => Array.from(policy.parameters.flat);
+
+it('learns which answers are preferred, those it has not seen too, and goes away from the reference as it does', async () => {
+  const steps: PreferenceStep[] = [];
+  const given: DpoInput = { ...settings, steps: 12, learningRate: 2e-3, evaluations: 2 };
+  for await (const step of dpo(given)) steps.push(step);
+  expect(steps).toHaveLength(12);
+  expect(steps[0].loss).toBeCloseTo(Math.log(2), 5);
+  expect(steps[0].metrics['rewards/chosen']).toBeCloseTo(0, 5);
+  const evaluated = steps.flatMap(({ step, evaluation }) => (evaluation ? [{ at: step, ...evaluation }] : []));
+  expect(evaluated.map(({ at }) => at)).toEqual([6, 12]);
+  const last = evaluated.at(-1)!;
+  expect(last.loss).toBeLessThan(0.4);
+  expect(last.metrics['rewards/accuracies']).toBe(1);
+  expect(last.metrics['rewards/margins']).toBeGreaterThan(0.5);
+  expect(last.kl).not.toBe(0);
+  expect(last.reward).toBeUndefined();
+  expect(last.samples).toEqual([{ prompt: expect.stringMatching(/^Say \d:$/), text: expect.any(String) }]);
+  expect(last.best).toBe(true);
+  expect(steps.at(-1)!.done).toBe(true);
+});
+
+const algorithms: Record<string, (more?: object, parts?: PreferenceParts) => Promise<PreferenceLearner>> = {
+  dpo: (more, parts) => createDpo({ ...settings, ...more }, parts),
+  'dpo with adapters': (more, parts) => createDpo({ ...settings, lora: { rank: 2 }, ...more }, parts),
+  'dpo of several losses': (more, parts) =>
+    createDpo({ ...settings, loss: 'ipo, sft', lossWeights: [1, 0.5], lengthAlpha: 0.5, ...more }, parts),
+  orpo: (more, parts) => createOrpo({ ...settings, ...more }, parts),
+  kto: (more, parts) => createKto({ ...settings, ...more }, parts),
+  bco: (more, parts) => createBco({ ...settings, ...more }, parts),
+};
+
+it.each(Object.keys(algorithms).filter((name) => name !== 'dpo'))(
+  '%s goes on from any step as if it had never stopped, bit for bit',
+  async (name) => {
+    const create = algorithms[name];
+    const whole = await create();
+    await take(whole, 2);
+    const { state, tensors } = whole.save();
+    const checkpoint = {
+      state: structuredClone(state),
+      tensors: Object.fromEntries(Object.entries(tensors).map(([key, t]) => [key, { ...t, data: t.data.slice() }])),
+    };
+    const after = await take(whole, 2);
+    const resumed = await create();
+    resumed.restore(checkpoint);
+    expect(plain(await take(resumed, 2))).toEqual(plain(after));
+    expect(weights(resumed)).toEqual(weights(whole));
+    expect(after.at(-1)!.evaluation!.loss).toBeDefined();
+    for (const learner of [whole, resumed]) learner.release();
+  },
+);
+
+it.each(['dpo', 'kto'])('%s is the same with the reference computed at each step', async (name) => {
+  const learners = [await algorithms[name](), await algorithms[name]({ precompute: false })];
+  const [before, each] = await Promise.all(learners.map((learner) => take(learner, 2)));
+  for (const [i, { loss }] of each.entries()) expect(loss).toBeCloseTo(before[i].loss, 6);
+  for (const learner of learners) learner.release();
+});
+
+it('holds the policy to another reference, of the same tokens only', async () => {
+  const learner = await algorithms.dpo({ reference: models('tiny-llama-rm') });
+  const [{ metrics }] = await take(learner, 1);
+  expect(Math.abs(metrics['rewards/chosen'])).toBeGreaterThan(0.1);
+  learner.release();
+  await expect(algorithms.dpo({ reference: models('tiny-qwen2') })).rejects.toThrow(/another vocabulary/);
+});
+
+it('tells what the answers are worth', async () => {
+  let asked = 0;
+  const reward: Reward = {
+    name: 'letters',
+    score: async (answers) => {
+      asked += answers.length;
+      return answers.map(({ text }) => text.length);
+    },
+    release() {},
+  };
+  const learner = await algorithms.dpo({}, { reward });
+  const before = await learner.evaluate();
+  expect(before).toMatchObject({ reward: expect.any(Number), loss: expect.closeTo(Math.log(2), 5) });
+  expect(Math.abs(before.kl!)).toBeLessThan(1e-4);
+  expect(learner.before()).toEqual({ reward: before.reward });
+  expect(before.samples[0].reward).toBe(before.samples[0].text.length);
+  expect(asked).toBe(2);
+  learner.release();
+});
+
+it('takes batches no larger than the data, in parts that divide them', async () => {
+  const learner = await algorithms.dpo({
+    batch: 64,
+    part: 5,
+    steps: undefined,
+    epochs: 2,
+    evaluation: { share: 0, prompts: 0 },
+  });
+  expect(learner.steps).toBe(2);
+  const [, { evaluation, done }] = await take(learner, 2);
+  expect(done).toBe(true);
+  expect(evaluation).toEqual({ metrics: {}, samples: [], best: false });
+  learner.release();
+});
+
+it('stops once held-out preferences are no longer predicted better', async () => {
+  // learnt one way, held out the other way
+  const rows = Array.from({ length: 12 }, (_, i) => ({
+    prompt: `Say ${i}:`,
+    chosen: ' dog moon',
+    rejected: ' red sun',
+  }));
+  const steps: PreferenceStep[] = [];
+  const given = { ...settings, steps: 40, evaluations: 40, patience: 3, learningRate: 2e-3 };
+  for await (const step of dpo({ ...given, evaluation: { data: dataOf(rows), prompts: 0 } })) steps.push(step);
+  expect(steps.length).toBeLessThan(40);
+  expect(steps.at(-1)!.done).toBe(true);
+});
+
+it('knows its data, and seeds', async () => {
+  const [learner, other] = [await algorithms.dpo(), await algorithms.dpo({ seed: 1, evaluation: { share: 0 } })];
+  const checkpoint = learner.save();
+  expect(() => other.restore(checkpoint)).toThrow(/data is not what it was/);
+  for (const one of [learner, other]) one.release();
+});
+
+describe('says what is wrong with', () => {
+  const one = dataOf([
+    { prompt: 'A', completion: ' b', label: true },
+    { prompt: 'A', completion: ' c', label: false },
+  ]);
+  it('answers to one prompt where a KL is needed', async () => {
+    await expect(createKto({ ...settings, data: one, evaluation: { share: 0 } })).rejects.toThrow(/to one prompt/);
+    const free = { ...settings, data: one, loss: 'apo_zero_unpaired', evaluation: { share: 0 } } as const;
+    const learner = await createKto(free);
+    learner.release();
+  });
+  it.each<[string, DpoInput, RegExp]>([
+    ['a loss that there is not', { ...settings, loss: 'sigmoid,best' }, /expected one or several/],
+    ['weights of other losses', { ...settings, loss: 'sigmoid,sft', lossWeights: [1] }, /a weight for each loss/],
+    ['exo_pair without smoothing', { ...settings, loss: 'exo_pair' }, /more than 0 with exo_pair/],
+    ['a divergence that is another', { ...settings, divergence: 'alpha_divergence', divergenceAlpha: 1 }, /reverse_kl/],
+  ])('%s', (_, given, message) => {
+    expect(() => createDpo(given)).toThrow(message);
+  });
+});

@@ -1,0 +1,261 @@
+/**
+ * What trainings on preferences share: in each step a batch of pairs, or of rated answers, in a drawn order, is compared by the
+ * policy's own log-probabilities, and by those of the reference where the loss has one; now and then the policy is evaluated on
+ * held-out preferences and by its answers.
+ */
+import { epochOrder } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import {
+  createOptimizer,
+  exportOptimizer,
+  exportParameters,
+  importOptimizer,
+  importParameters,
+  learningRate,
+} from '../../nn/index.ts';
+import type { Policy } from '../policies/policy.ts';
+import type { Reward } from '../rewards/source.ts';
+import { countOf, type ItemLayout, type Items } from './batch.ts';
+import { type PreferenceData, preferenceFingerprint } from './data.ts';
+import { createPreferenceAnswers, mean, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
+import { type PreferenceLoss, readsOf } from './loss.ts';
+import type { PreferenceOptions } from './options.ts';
+import { createReferences } from './reference.ts';
+import { createPreferenceScorer, createPreferenceTrainer, type PreferenceContext } from './trainer.ts';
+
+/** What one algorithm has that others have not. */
+export interface PreferenceAlgorithm {
+  loss: PreferenceLoss;
+  /** Prompts are learnt too, with the chosen answers. */
+  wholeTexts?: boolean;
+  /** What tokens weigh by which an answer is longer than the other one of its pair: 1 where absent. */
+  tailWeight?: number;
+}
+
+export interface PreferenceStep {
+  step: number;
+  /** Of the batch, a mean of its items. */
+  loss: number;
+  /** By the names they have in metrics.jsonl. */
+  metrics: Record<string, number>;
+  /** Mean loss of the steps since the evaluation before. */
+  recentLoss: number;
+  /** Tokens a second that were no padding, evaluations left out. */
+  tokensPerSecond: number;
+  evaluation?: PreferenceEvaluation;
+  done: boolean;
+}
+
+export interface PreferenceLearnerParts<O extends PreferenceOptions> {
+  /** Released with the learner, and so is the reward. */
+  policy: Policy;
+  options: O;
+  /** Of the run. */
+  name: string;
+  algorithm: PreferenceAlgorithm;
+  data: PreferenceData;
+  /** What answers are worth, to be told in evaluations. */
+  reward?: Reward;
+}
+
+interface State {
+  step: number;
+  tokens: number;
+  seconds: number;
+  recent: { loss: number; steps: number };
+  best: number;
+  /** Evaluations since the best. */
+  worse: number;
+  /** Rewards of all batches so far. */
+  seen: PreferenceContext['seen'];
+  /** Of the policy as it started. */
+  before?: { reward?: number };
+  fingerprint: string;
+}
+
+export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> = ReturnType<
+  typeof createPreferenceLearner<O>
+>;
+
+export function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
+  const { policy, options, algorithm, data } = parts;
+  const { train, heldOut } = data;
+  const { loss } = algorithm;
+  const count = countOf(train);
+  const batch = Math.min(options.batch, count);
+  const part = largestDivisor(batch, options.part);
+  const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
+  const layout = layoutOf(parts);
+  const reads = readsOf(loss);
+  const trainer = createPreferenceTrainer(policy, loss, layout, {
+    sides: train.sides.length,
+    part,
+    checkpointLayers: options.checkpointLayers,
+  });
+  const scorer = createPreferenceScorer(policy, loss, layout, part);
+  const references = createReferences(policy, layout, part, options.precompute ?? true);
+  const answers = createPreferenceAnswers(policy, data.prompts, options, parts.reward);
+  const optimizer = createOptimizer(policy.parameters, trainer.gradients, {
+    kind: 'adamw',
+    betas: [0.9, options.beta2],
+    weightDecay: options.weightDecay,
+    decay: ({ shape }) => shape.length > 1,
+    maxGradientNorm: options.maxGradientNorm,
+  });
+  const schedule = {
+    rate: options.learningRate ?? usualRate(policy),
+    warmup: Math.floor(options.warmup * steps),
+    total: steps,
+    minimum: options.minimumRate,
+  };
+  const fingerprint = preferenceFingerprint(train);
+  let state: State = {
+    step: 0,
+    tokens: 0,
+    seconds: 0,
+    recent: { loss: 0, steps: 0 },
+    best: Number.POSITIVE_INFINITY,
+    worse: 0,
+    seen: { sum: 0, count: 0 },
+    fingerprint,
+  };
+
+  /** Every item once before any comes again. */
+  const itemsOf = (step: number): number[] => {
+    let known: { epoch: number; order: Uint32Array } | undefined;
+    return Array.from({ length: batch }, (_, i) => {
+      const place = step * batch + i;
+      const epoch = Math.floor(place / count);
+      if (known?.epoch !== epoch) known = { epoch, order: epochOrder(count, options.seed, epoch) };
+      return known.order[place % count];
+    });
+  };
+
+  const contextOf = (items: Items, indices: readonly number[]): PreferenceContext => ({
+    reference: reads.has('reference')
+      ? references.logP(items, indices)
+      : new Float32Array(items.sides.length * indices.length),
+    kl: reads.has('kl') ? klOf(items, indices) : 0,
+    seen: state.seen,
+  });
+
+  /** Of the policy from the reference, from answers that were given to other prompts; never below 0. */
+  const klOf = ({ partners }: Items, indices: readonly number[]): number => {
+    if (!partners) return 0;
+    const theirs = references.partners(partners, indices);
+    const ours = scorer.logP({ sides: [partners] }, indices);
+    return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
+  };
+
+  const isDue = (step: number) => {
+    const share = options.evaluations / steps;
+    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
+  };
+
+  /** Of the policy as it stands; it counts for no best. */
+  async function evaluate(): Promise<PreferenceEvaluation> {
+    const evaluation: PreferenceEvaluation = { metrics: {}, ...(await answers.run()), best: false };
+    if (heldOut) {
+      const all = Array.from({ length: countOf(heldOut) }, (_, i) => i);
+      const values = scorer.values(heldOut, contextOf(heldOut, all));
+      Object.assign(evaluation, { loss: values.loss, metrics: metricsOf(heldOut, all, values) });
+    }
+    if (state.step === 0) state.before = { reward: evaluation.reward };
+    return evaluation;
+  }
+
+  return {
+    options,
+    name: parts.name,
+    policy,
+    steps,
+    evaluate,
+    /** What the policy's answers were worth as it started, once that was evaluated. */
+    before: () => state.before,
+    /** One optimiser step, and an evaluation where one is due. */
+    async next(): Promise<PreferenceStep> {
+      const began = performance.now();
+      const rate = learningRate(options.schedule, state.step, schedule);
+      const indices = itemsOf(state.step);
+      const values = trainer.run(train, indices, contextOf(train, indices));
+      const norm = optimizer.step(rate);
+      const recent = { loss: state.recent.loss + values.loss, steps: state.recent.steps + 1 };
+      const recentLoss = recent.loss / recent.steps;
+      const { seen } = state;
+      state = {
+        ...state,
+        step: state.step + 1,
+        tokens: state.tokens + values.tokens,
+        seconds: state.seconds + (performance.now() - began) / 1000,
+        recent,
+        seen: {
+          sum: seen.sum + values.rewards.reduce((a, b) => a + b, 0),
+          count: seen.count + values.rewards.length,
+        },
+      };
+      let evaluation: PreferenceEvaluation | undefined;
+      if (isDue(state.step)) {
+        evaluation = await evaluate();
+        evaluation.best = evaluation.loss !== undefined && evaluation.loss < state.best;
+        state.recent = { loss: 0, steps: 0 };
+        state.worse = evaluation.best ? 0 : state.worse + 1;
+        if (evaluation.best) state.best = evaluation.loss!;
+      }
+      const stopped = heldOut !== undefined && options.patience > 0 && state.worse >= options.patience;
+      return {
+        step: state.step,
+        loss: values.loss,
+        metrics: {
+          ...metricsOf(train, indices, values),
+          'gradient/norm': norm,
+          learning_rate: rate,
+          tokens: state.tokens,
+        },
+        recentLoss,
+        tokensPerSecond: state.tokens / state.seconds,
+        evaluation,
+        done: stopped || state.step >= steps,
+      };
+    },
+    save: () => ({ state, tensors: { ...exportParameters(policy.parameters), ...exportOptimizer(optimizer) } }),
+    restore(checkpoint: { state: unknown; tensors: unknown }): void {
+      const saved = checkpoint.state as State;
+      if (saved.fingerprint !== fingerprint) {
+        throw new HeedError('the data is not what it was when the training began', {
+          hint: 'put the old files back, or start a new run',
+        });
+      }
+      const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
+      importParameters(policy.parameters, tensors);
+      importOptimizer(optimizer, tensors);
+      state = saved;
+    },
+    release(): void {
+      for (const one of [answers, optimizer, references, scorer, trainer, policy, parts.reward]) one?.release();
+    },
+  };
+}
+
+const largestDivisor = (of: number, most: number): number => {
+  let divisor = Math.min(of, most);
+  while (of % divisor > 0) divisor--;
+  return divisor;
+};
+
+/** Rows hold several answers where they are shorter than this. */
+const ROW = 256;
+
+function layoutOf<O extends PreferenceOptions>({ policy, data, algorithm }: PreferenceLearnerParts<O>): ItemLayout {
+  const { config, tokenizer } = policy.model;
+  const all = [data.train, data.heldOut].flatMap((items) => [...(items?.sides ?? []), items?.partners]);
+  const longest = all.reduce((most, side) => side?.lengths.reduce((a, b) => Math.max(a, b), most) ?? most, 0);
+  const { wholeTexts = false, tailWeight = 1 } = algorithm;
+  const length = Math.max(longest, Math.min(ROW, config.maxPositions));
+  return { length, padding: tokenizer.pad ?? 0, wholeTexts, tailWeight };
+}
+
+/** 0.2/√parameters of the model, as of policies that learn from their own answers. */
+function usualRate({ model, parameters }: Policy): number {
+  const size = model.parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(size);
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../../lm/tokenizer.ts';
+import { encodePair, gatherPairs, type PairOptions } from './pairs.ts';
+
+const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const tokenizers = Object.fromEntries(
+  ['tiny-llama', 'tiny-qwen2'].map((name) => [name, loadTokenizer(at(`models/${name}`))]),
+);
+const llama = tokenizers['tiny-llama'];
+
+interface Case {
+  trainer: string;
+  dataset: string;
+  tokenizer: string;
+  options: { max_length?: number };
+  rows: { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[] }[];
+}
+const { cases, datasets } = JSON.parse(readFileSync(at('data/preprocess.json'), 'utf8')) as {
+  cases: Case[];
+  datasets: Record<string, Record<string, unknown>[]>;
+};
+const named = (trainer: string) =>
+  cases
+    .filter((each) => each.trainer === trainer)
+    .map((each) => [each.dataset, each.tokenizer, JSON.stringify(each.options), each] as const);
+
+const whole: PairOptions = { length: 1024, truncate: 'drop' };
+const gather = (rows: readonly object[], options: Partial<PairOptions> = {}) =>
+  gatherPairs(
+    rows.map((value) => ({ value: value as Record<string, unknown> })),
+    llama,
+    'pairs.jsonl',
+    { ...whole, ...options },
+  );
+const idsOf = (ids: ArrayLike<number>) => Array.from(ids);
+
+describe("as TRL's reward trainer prepares them", () => {
+  it.each(named('reward'))('%s by %s %s', async (dataset, tokenizer, _, { rows, options }) => {
+    const values = datasets[dataset].map((value) => ({ value }));
+    const length = options.max_length ?? 1024;
+    const { chosen, rejected } = await gatherPairs(values, tokenizers[tokenizer], dataset, { ...whole, length });
+    const got = chosen.lengths.map((_, i) => ({
+      chosen_ids: idsOf(chosen.at(i).ids),
+      rejected_ids: idsOf(rejected.at(i).ids),
+    }));
+    expect(got).toEqual(rows.map(({ chosen_ids, rejected_ids }) => ({ chosen_ids, rejected_ids })));
+  });
+});
+
+describe("as TRL's DPO trainer prepares them", () => {
+  it.each(named('dpo'))('%s by %s %s', (dataset, tokenizer, _, { rows }) => {
+    for (const [i, { prompt_ids, chosen_ids, rejected_ids }] of rows.entries()) {
+      const { chosen, rejected } = encodePair(datasets[dataset][i], tokenizers[tokenizer]);
+      for (const [{ ids, learn }, answer] of [
+        [chosen, chosen_ids],
+        [rejected, rejected_ids],
+      ] as const) {
+        const begin = Array.from(learn!).indexOf(1);
+        // a token over the end of the prompt is the answer's, where TRL leaves half of it out
+        const over = idsOf(ids)[prompt_ids.length - 1] !== prompt_ids.at(-1) ? 1 : 0;
+        expect(begin).toBe(prompt_ids.length - over);
+        expect(idsOf(ids).slice(0, begin)).toEqual(prompt_ids.slice(0, begin));
+        expect(idsOf(ids).slice(begin + over)).toEqual(answer);
+      }
+    }
+  });
+});
+
+const pair = { prompt: 'What is 2+2? ', chosen: 'Four.', rejected: 'The answer is five, I think.' };
+
+it('cuts what is too long where it is told to, and says how much there was', async () => {
+  const dropped = await gather([pair, { ...pair, rejected: 'No.' }], { length: 16 });
+  expect([dropped.rows.length, dropped.long]).toEqual([1, 1]);
+  const ends = await gather([pair], { length: 16, truncate: 'end' });
+  const { rejected } = encodePair(pair, llama);
+  expect(idsOf(ends.rejected.at(0).ids)).toEqual(idsOf(rejected.ids).slice(-16));
+  const starts = await gather([pair], { length: 16, truncate: 'start' });
+  expect(idsOf(starts.rejected.at(0).ids)).toEqual(idsOf(rejected.ids).slice(0, 16));
+  await expect(gather([pair], { length: 4, truncate: 'start' })).rejects.toThrow(/1 are longer than 4 tokens/);
+  await expect(gather([pair], { length: 16, truncate: 'error' })).rejects.toThrow(
+    /"pairs.jsonl", line 1: an answer has \d+ tokens/,
+  );
+});
+
+it('refuses equal and empty answers by file and line, or leaves them out', async () => {
+  const equal = { ...pair, rejected: pair.chosen };
+  const empty = { ...pair, prompt: undefined, chosen: [], rejected: [] };
+  const silent = {
+    prompt: [{ role: 'user', content: 'Hi' }],
+    chosen: [{ role: 'assistant', content: ' ' }],
+    rejected: [{ role: 'assistant', content: 'Hello' }],
+  };
+  await expect(gather([pair, equal])).rejects.toThrow(/"pairs.jsonl", line 2: "chosen" and "rejected" are equal/);
+  await expect(gather([empty])).rejects.toThrow(/line 1: "chosen" is an empty answer/);
+  await expect(gather([silent])).rejects.toThrow(/"chosen" is an empty answer/);
+  const told: string[] = [];
+  const kept = await gather([equal, pair, silent], { onBadRow: 'skip', tell: (text) => told.push(text) });
+  expect(kept.rows).toEqual([pair]);
+  expect(told).toHaveLength(2);
+  await expect(gather([])).rejects.toThrow(/has no comparison to learn from/);
+});

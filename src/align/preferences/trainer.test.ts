@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { loadModel } from '../../lm/model.ts';
+import type { Example } from '../../lm/packing.ts';
+import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
+import { cpoLoss } from '../cpo.ts';
+import { ktoLoss } from '../kto.ts';
+import { listOf } from '../likelihood/examples.ts';
+import { orpoLoss } from '../orpo.ts';
+import { createPolicy } from '../policies/policy.ts';
+import type { ItemLayout, Items } from './batch.ts';
+import { type DpoLossOptions, dpoLoss } from './dpo-loss.ts';
+import type { PreferenceLoss } from './loss.ts';
+import { createPreferenceScorer, createPreferenceTrainer } from './trainer.ts';
+
+const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+
+interface Reference {
+  algo: string;
+  optimizer: 'adamw' | 'sgd';
+  lrs: number[];
+  losses_before_each_step_and_after: number[];
+  grad_norms_before_clip: number[];
+  param_norms_after: Record<string, number>;
+  param_first4_after: Record<string, number[]>;
+}
+const fixture = JSON.parse(readFileSync(at('train/preferences.json'), 'utf8'));
+
+const examplesOf = (ids: number[][], attention: number[][], completion: number[][]): Example[] =>
+  ids.map((row, i) => {
+    const length = attention[i].reduce((a, b) => a + b);
+    return { ids: row.slice(0, length), learn: completion[i].slice(0, length) };
+  });
+const { input_ids, attention_mask, completion_mask, ref_logps, kto } = fixture;
+const answers = examplesOf(input_ids, attention_mask, completion_mask);
+const mismatched = examplesOf(kto.KL_input_ids, kto.KL_attention_mask, kto.KL_completion_mask);
+const paired: Items = { sides: [listOf(answers.slice(0, 4)), listOf(answers.slice(4))] };
+const rated: Items = { sides: [listOf(answers)], desirable: kto.label, partners: listOf(mismatched) };
+
+const dpo = { beta: 0.1, labelSmoothing: 0, divergence: 'reverse_kl', alpha: 0.5, temperature: 0.05 } as const;
+const losses: Record<string, PreferenceLoss> = {
+  dpo_sigmoid: dpoLoss({ ...dpo, losses: ['sigmoid'], weighting: false }),
+  dpo_ipo: dpoLoss({ ...dpo, losses: ['ipo'], weighting: false }),
+  'orpo_beta0.1': orpoLoss({ beta: 0.1 }),
+  'simpo_beta2_gamma0.5': cpoLoss({ loss: 'simpo', beta: 2, gamma: 0.5, alpha: 0, likelihood: 0, labelSmoothing: 0 }),
+  'kto_beta0.1': ktoLoss({ loss: 'kto', beta: 0.1, desirableWeight: 1, undesirableWeight: 1 }),
+};
+
+async function learn(run: Reference, { length = 64, part = 8, checkpointLayers = false, rank = 0 } = {}) {
+  const model = await loadModel(at('models/tiny-llama'));
+  const policy = createPolicy(model, { lora: { rank }, seed: 0 });
+  const loss = losses[run.algo];
+  const layout: ItemLayout = { length, padding: 3, wholeTexts: run.algo.startsWith('orpo'), tailWeight: 1 };
+  const items = run.algo.startsWith('kto') ? rated : paired;
+  const indices = items.sides[0].lengths.map((_, i) => i);
+  const options = { sides: items.sides.length, part: Math.min(part, indices.length), checkpointLayers };
+  const trainer = createPreferenceTrainer(policy, loss, layout, options);
+  const scorer = createPreferenceScorer(policy, loss, layout, 3);
+  const kind: OptimizerOptions = run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' };
+  const optimizer = createOptimizer(policy.parameters, trainer.gradients, kind);
+  const context = () => {
+    const ours = scorer.logP({ sides: [rated.partners!] }, indices);
+    const apart = ours.reduce((sum, logP, i) => sum + logP - kto.ref_KL_logps[i], 0) / ours.length;
+    return {
+      reference: Float32Array.from(ref_logps),
+      kl: items === rated ? Math.max(0, apart) : 0,
+      seen: { sum: 0, count: 0 },
+    };
+  };
+  const [found, norms]: number[][] = [[], []];
+  for (const rate of run.lrs) {
+    found.push(trainer.run(items, indices, context()).loss);
+    norms.push(optimizer.step(rate));
+  }
+  found.push(scorer.values(items, context()).loss);
+  const after = Object.fromEntries(
+    Object.entries(policy.parameters.values).map(([name, { data }]) => [name, data.slice()]),
+  );
+  for (const one of [optimizer, trainer, scorer, policy]) one.release();
+  return { losses: found, norms, after };
+}
+
+const near = (got: number, wanted: number, tolerance: number) =>
+  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
+
+it.each(fixture.runs as Reference[])('$algo learns as in PyTorch, with $optimizer', async (run) => {
+  const { losses, norms, after } = await learn(run, { length: run.optimizer === 'sgd' ? 24 : 64 });
+  for (const [i, wanted] of run.losses_before_each_step_and_after.entries()) near(losses[i], wanted, 1e-5);
+  for (const [i, wanted] of run.grad_norms_before_clip.entries()) near(norms[i], wanted, 1e-4);
+  for (const [name, norm] of Object.entries(run.param_norms_after)) near(Math.hypot(...after[name]), norm, 1e-5);
+  for (const [name, first] of Object.entries(run.param_first4_after)) {
+    for (const [k, value] of first.entries()) near(after[name][k], value, 1e-4);
+  }
+});
+
+it.each(['dpo_sigmoid', 'orpo_beta0.1', 'kto_beta0.1'])(
+  '%s is the same in parts, and with layers computed again',
+  async (algo) => {
+    const run = (fixture.runs as Reference[]).find((one) => one.algo === algo)!;
+    const [whole, ...others] = [
+      await learn(run),
+      await learn(run, { part: 2 }),
+      await learn(run, { part: 1, length: 24, checkpointLayers: true }),
+    ];
+    for (const { losses, norms } of others) {
+      for (const [i, loss] of losses.entries()) near(loss, whole.losses[i], 1e-5);
+      for (const [i, norm] of norms.entries()) near(norm, whole.norms[i], 1e-4);
+    }
+  },
+);
+
+it('adapters learn beside weights that stay as they are', async () => {
+  const run = (fixture.runs as Reference[]).find((one) => one.algo === 'dpo_sigmoid')!;
+  const { losses, after } = await learn(run, { rank: 4 });
+  near(losses[0], run.losses_before_each_step_and_after[0], 1e-5);
+  expect(losses.at(-1)).toBeLessThan(0.8 * losses[0]);
+  expect(Object.keys(after).every((name) => name.includes('.lora_'))).toBe(true);
+});
+
+it.each<[string, DpoLossOptions, number]>([
+  ['several losses', { ...dpo, losses: ['sigmoid', 'sft'], weights: [1, 0.5], weighting: false }, 1],
+  ['weighting', { ...dpo, losses: ['sigmoid'], weighting: true }, 1],
+  ['length', { ...dpo, losses: ['ipo'], weighting: false }, 0.5],
+  ['sorting', { ...dpo, losses: ['aot_unpaired'], weighting: false }, 1],
+])(
+  'tells the same loss, rewards and log-probabilities with gradients and without: %s',
+  async (_, options, tailWeight) => {
+    const policy = createPolicy(await loadModel(at('models/tiny-llama')), { lora: { rank: 0 }, seed: 0 });
+    const layout: ItemLayout = { length: 48, padding: 3, wholeTexts: false, tailWeight };
+    const loss = dpoLoss(options);
+    const trainer = createPreferenceTrainer(policy, loss, layout, { sides: 2, part: 4, checkpointLayers: false });
+    const scorer = createPreferenceScorer(policy, loss, layout, 4);
+    const context = { reference: Float32Array.from(ref_logps as number[]), kl: 0, seen: { sum: 0, count: 0 } };
+    const learnt = trainer.run(paired, [0, 1, 2, 3], context);
+    const told = scorer.values(paired, context);
+    near(told.loss, learnt.loss, 1e-5);
+    for (const name of ['rewards', 'logP'] as const) {
+      for (const [i, value] of learnt[name].entries()) near(told[name][i], value, 1e-5);
+    }
+    for (const one of [trainer, scorer, policy]) one.release();
+  },
+);

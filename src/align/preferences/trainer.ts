@@ -1,0 +1,214 @@
+/** A loss of preferences for a policy: its gradients on batches, and its value on items that are not learnt from. */
+import {
+  concat,
+  input,
+  linear,
+  logSoftmax,
+  logSumExp,
+  mul,
+  slice,
+  split,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+} from '../../engine/index.ts';
+import { createPackedScorer, createPackedTrainer, type PackedLoss, type Reading } from '../../lm/packed-program.ts';
+import { type Arena, type DecoderConfig, headName } from '../../nn/index.ts';
+import type { Policy } from '../policies/policy.ts';
+import { answerLogProbs, byAnswer, countOf, type ItemLayout, type Items, itemBatch, sumByAnswer } from './batch.ts';
+import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
+
+/** What a loss is told besides the policy's log-probabilities. */
+export interface PreferenceContext {
+  /** Σ w log π_ref of each answer, those of the first side first. */
+  reference: Float32Array;
+  /** Of the policy from the reference, in nats an answer. */
+  kl: number;
+  /** Of the rewards of earlier batches. */
+  seen: { sum: number; count: number };
+}
+
+/** What a loss came to: its mean over items, and of each answer, those of the first side first, */
+export interface PreferenceValues {
+  loss: number;
+  /** the reward by the policy itself, */
+  rewards: Float32Array;
+  /** and Σ w log π. */
+  logP: Float32Array;
+}
+
+/** What a loss reads of some items, but for the policy's log-probabilities. */
+function givenNumbers(
+  items: Items,
+  indices: readonly number[],
+  answerTokens: Float32Array,
+  perToken: number,
+  { reference, kl, seen }: PreferenceContext,
+): LossNumbers {
+  const fill = (value: number) => new Float32Array(answerTokens.length).fill(value);
+  const { sides, desirable } = items;
+  return {
+    reference,
+    tokens: answerTokens,
+    perToken: fill(perToken),
+    desirable: sides.flatMap((_, side) => indices.map((i) => Number(desirable ? desirable[i] : side === 0))),
+    kl: fill(kl),
+    seenSum: fill(seen.sum),
+    seenCount: fill(seen.count),
+  };
+}
+
+export interface PreferenceTrainer {
+  readonly gradients: Arena;
+  /** Computes a batch, `part` items at a time, of which its size is a multiple. */
+  run(items: Items, indices: readonly number[], context: PreferenceContext): PreferenceValues & { tokens: number };
+  release(): void;
+}
+
+export interface PreferenceTrainerOptions {
+  /** Answers of an item. */
+  sides: number;
+  /** Items computed at once. */
+  part: number;
+  checkpointLayers: boolean;
+}
+
+export function createPreferenceTrainer(
+  policy: Policy,
+  loss: PreferenceLoss,
+  layout: ItemLayout,
+  { sides, part, checkpointLayers }: PreferenceTrainerOptions,
+): PreferenceTrainer {
+  const reads = readsOf(loss);
+  const trainer = createPackedTrainer(policy.model.config, policy.parameters, packedLoss(policy, loss, part), {
+    frozen: policy.frozen,
+    linear: policy.linear,
+    checkpointLayers,
+    sequences: sides * part,
+  });
+  return {
+    gradients: trainer.gradients,
+    run(items, indices, context) {
+      const count = indices.length;
+      const parts = Array.from({ length: count / part }, (_, i) => indices.slice(i * part, (i + 1) * part));
+      const batches = parts.map((some) => itemBatch(items, some, layout));
+      const likely = batches.reduce((total, batch) => total + batch.likely, 0);
+      const values = { loss: 0, rewards: new Float32Array(sides * count), logP: new Float32Array(sides * count) };
+      const places = (at: number, side: number) => side * count + at * part;
+      trainer.reset();
+      for (const [at, { batch, weight, tokens }] of batches.entries()) {
+        const reference = new Float32Array(sides * part);
+        for (let side = 0; side < sides; side++) {
+          const start = places(at, side);
+          reference.set(context.reference.subarray(start, start + part), side * part);
+        }
+        const given = givenNumbers(items, parts[at], tokens, count / likely, { ...context, reference });
+        const read = Object.entries({ ...given, confidence: tokens.map((n) => 1 / n) });
+        const outputs = trainer.run(
+          batch,
+          { weight },
+          {
+            ...Object.fromEntries(read.filter(([name]) => reads.has(name))),
+            share: new Float32Array(part).fill(1 / count),
+          },
+        );
+        values.loss += outputs.loss.data[0] as number;
+        for (const name of ['rewards', 'logP'] as const) {
+          const data = outputs[name].data as Float32Array;
+          for (let side = 0; side < sides; side++) {
+            values[name].set(data.subarray(side * part, (side + 1) * part), places(at, side));
+          }
+        }
+      }
+      return { ...values, tokens: batches.reduce((total, { batch }) => total + batch.tokens, 0) };
+    },
+    release: trainer.release,
+  };
+}
+
+/** The loss of a batch of `items` as its share of the mean over a step's; the answers' rewards and log-probabilities beside it. */
+const packedLoss =
+  ({ model: { config } }: Policy, loss: PreferenceLoss, items: number): PackedLoss =>
+  (reading) => {
+    const { logP, perLabel, perSequence, sums } = reading;
+    const answerSums = (x: Tensor) => sums(mul(x, perLabel('weight')));
+    const answers = answersOf(
+      {
+        logP: () => answerSums(logP),
+        likely: () => sums(logP),
+        // given is what a sum takes to be a mean
+        confidence: () => mul(answerSums(sureness(logP, reading, config)), perSequence('confidence')),
+      },
+      perSequence,
+    );
+    const { loss: each, rewards } = loss(answers);
+    return { loss: sum(mul(each, slice(perSequence('share'), 0, 0, items))), rewards, logP: answers.logP };
+  };
+
+/** log π(label) − log Σ π(token)² over the vocabulary, [labels], through which no gradient flows. */
+function sureness(logP: Tensor, { states }: Reading, config: DecoderConfig): Tensor {
+  const [labels, hidden] = states.shape.map(Number);
+  const { vocabularySize } = config;
+  const head = input(states.graph, headName(config), [vocabularySize, hidden]);
+  const parts = Math.ceil((labels * vocabularySize) / LOGITS_AT_ONCE);
+  const size = Math.ceil(labels / parts);
+  const sizes = Array.from({ length: Math.ceil(labels / size) }, (_, i) => Math.min(size, labels - i * size));
+  const squares = split(states, sizes, 0).map((some) =>
+    logSumExp(mul(logSoftmax(linear(some, head)), 2), { axes: [1] }),
+  );
+  return stopGradient(sub(logP, concat(squares, 0)));
+}
+const LOGITS_AT_ONCE = 1 << 23; // as many as stay in the last cache
+
+export interface PreferenceScorer {
+  /** Σ w log π of each answer of some items, those of the first side first. */
+  logP(items: Items, indices: ArrayLike<number>): Float32Array;
+  /** The loss of all items. */
+  values(items: Items, context: PreferenceContext): PreferenceValues;
+  release(): void;
+}
+
+/** The policy's numbers without gradients. Its weights may change between runs. */
+export function createPreferenceScorer(
+  { model: { config }, weights, linear }: Policy,
+  loss: PreferenceLoss,
+  layout: ItemLayout,
+  part: number,
+): PreferenceScorer {
+  const scorer = createPackedScorer(config, weights, { linear });
+  const surenessOf = createPackedScorer(config, weights, {
+    linear,
+    read: (reading) => sureness(reading.logP, reading, config),
+  });
+  return {
+    logP: (items, indices) => answerLogProbs(scorer, items, indices, layout, part),
+    values(items, context) {
+      const count = countOf(items);
+      const indices = Array.from({ length: count }, (_, i) => i);
+      const program = createLossProgram(loss, items.sides.length * count);
+      const logP = answerLogProbs(scorer, items, indices, layout, part);
+      let labels = 0;
+      const answerTokens = byAnswer(items, indices, layout, part, ({ tokens, likely }) => {
+        labels += likely;
+        return tokens;
+      });
+      const numbers = givenNumbers(items, indices, answerTokens, count / labels, context);
+      if (program.reads.has('likely')) {
+        numbers.likely = byAnswer(items, indices, layout, part, (some) => sumByAnswer(some, scorer.run(some.batch)));
+      }
+      if (program.reads.has('confidence')) {
+        numbers.confidence = byAnswer(items, indices, layout, part, (some) => {
+          const sums = sumByAnswer(some, surenessOf.run(some.batch), some.weight);
+          return sums.map((sum, i) => sum / some.tokens[i]);
+        });
+      }
+      const { loss: each, rewards } = program.run({ ...numbers, logP });
+      program.release();
+      return { loss: each.reduce((a, b) => a + b, 0) / count, rewards, logP };
+    },
+    release() {
+      for (const one of [scorer, surenessOf]) one.release();
+    },
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * A reward model: a language model with a scalar head in place of its output layer, read on the token that ends an answer
+ * (Ziegler et al. 2019, §2.1; Ouyang et al. 2022, §3.5). As a folder it is Hugging Face's classifier of one label, with
+ * what makes rewards of its scores in reward.json beside it.
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Value } from '../../engine/index.ts';
+import { HeedError } from '../../error.ts';
+import { fileError, writeFileAtomic } from '../../files.ts';
+import type { SaveOptions } from '../../lm/checkpoint.ts';
+import type { PullOptions } from '../../lm/hub.ts';
+import { SCORE } from '../../lm/layout.ts';
+import { loadModel, type Model, saveModel } from '../../lm/model.ts';
+import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
+import type { Example } from '../../lm/packing.ts';
+import { createArena, decoderParameters, initialise, type Linear } from '../../nn/index.ts';
+import { random } from '../../random.ts';
+import { answersBatch } from './loss.ts';
+
+const CALIBRATION = 'reward.json';
+
+const calibrationSchema = z.object({
+  /** Reward = score + shift: 0 on average over answers of the reference. */
+  shift: z.number(),
+  /** P(i is chosen over j) = σ(scale · (rewardᵢ − rewardⱼ)), since rewards deviate by 1 and the scores of training did not. */
+  scale: z.number().positive(),
+});
+export type Calibration = z.output<typeof calibrationSchema>;
+
+export const plainCalibration: Calibration = { shift: 0, scale: 1 };
+
+export interface RewardModel extends Model {
+  calibration: Calibration;
+}
+
+/**
+ * A reward model that begins as a language model, with a head drawn from N(0, 1/(hidden + 1)) (Huang et al. 2024, "The
+ * N+ Implementation Details of RLHF with PPO"), or that goes on from one. The model given is used up.
+ *
+ * @throws HeedError where it is a classifier of several labels.
+ */
+export function createRewardModel(model: Model, seed: number): RewardModel {
+  if (model.parameters.values[SCORE]) {
+    checkRewardModel(model);
+    return { ...model, calibration: plainCalibration };
+  }
+  const config = { ...model.config, tied: true };
+  const head = initialise.normal(1 / Math.sqrt(config.hiddenSize + 1));
+  const specs = [...decoderParameters(config), { name: SCORE, shape: [1, config.hiddenSize], initialise: head }];
+  const parameters = createArena(specs);
+  for (const [name, { data }] of Object.entries(model.parameters.values)) parameters.values[name]?.data.set(data);
+  const { data, shape } = parameters.values[SCORE];
+  head(data, shape, random(seed, 'reward head'));
+  model.parameters.release();
+  return { ...model, config, parameters, calibration: plainCalibration };
+}
+
+function checkRewardModel({ parameters, folder }: Model): void {
+  const labels = parameters.values[SCORE]?.shape[0];
+  if (labels === 1) return;
+  const what = labels === undefined ? 'a language model' : `a classifier of ${labels} labels`;
+  throw new HeedError(`"${folder}" is ${what}, not a reward model.`, {
+    hint: 'Train one with: heed reward --model MODEL --data comparisons.jsonl',
+  });
+}
+
+/** Loads a reward model from a folder or the Hub. @throws HeedError where it is none. */
+export async function loadRewardModel(nameOrFolder: string, options: PullOptions = {}): Promise<RewardModel> {
+  const model = await loadModel(nameOrFolder, options);
+  try {
+    checkRewardModel(model);
+    return { ...model, calibration: readCalibration(model.folder!) };
+  } catch (error) {
+    model.parameters.release();
+    throw error;
+  }
+}
+
+function readCalibration(folder: string): Calibration {
+  const path = join(folder, CALIBRATION);
+  if (!existsSync(path)) return plainCalibration;
+  try {
+    return calibrationSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (cause) {
+    throw new HeedError(`"${path}" is damaged: expected {"shift": number, "scale": number}.`, {
+      hint: 'Train the model again, or delete the file: rewards are the plain scores then.',
+      cause,
+    });
+  }
+}
+
+/** Writes a folder that `loadRewardModel` and Transformers load. */
+export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', folder);
+  }
+  // before config.json: a folder that has one is whole
+  writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(model.calibration, null, 2)}\n`);
+  saveModel(folder, model, options);
+}
+
+/** What makes rewards of scores: the head is multiplied by `gain`. */
+export interface Calibrated {
+  gain: number;
+  calibration: Calibration;
+}
+
+/**
+ * What makes rewards of the scores of some answers 0 on average, deviating by 1. Where they do not differ, only
+ * their mean is taken off.
+ */
+export function calibrate(scores: ArrayLike<number>): Calibrated {
+  const values = Array.from(scores);
+  const mean = values.reduce((sum, score) => sum + score, 0) / values.length;
+  const deviation = Math.sqrt(values.reduce((sum, score) => sum + (score - mean) ** 2, 0) / values.length);
+  const scale = deviation > 1e-6 ? deviation : 1;
+  return { gain: 1 / scale, calibration: { shift: -mean / scale, scale } };
+}
+
+/** Runs `use` while the head is multiplied by `gain` and the model calibrated so; then all is as it was, to the bit. */
+export function whileCalibrated<T>(
+  model: RewardModel,
+  { gain, calibration }: Calibrated,
+  use: (calibrated: RewardModel) => T,
+): T {
+  const { data } = model.parameters.values[SCORE];
+  const plain = data.slice();
+  for (let i = 0; i < data.length; i++) data[i] *= gain;
+  try {
+    return use({ ...model, calibration });
+  } finally {
+    data.set(plain);
+  }
+}
+
+/**
+ * An answer with its prompt, ready to be scored: on the last token of the answer that ends one, which is put behind it where there
+ * is none. What a chat template writes after that (a line break) is not seen.
+ */
+export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<Model, 'ends' | 'tokenizer'>): Example {
+  for (let i = ids.length - 1; i >= 0 && (!learn || learn[i]); i--) {
+    if (ends.includes(ids[i])) return { ids, learn, at: [i] };
+  }
+  const end = tokenizer.eos ?? ends[0];
+  if (end === undefined) {
+    throw new HeedError('No token ends an answer, so there is none to score it on.', {
+      hint: 'Name one as eos_token in tokenizer_config.json.',
+    });
+  }
+  return { ids: [...Array.from(ids), end], learn: learn && [...Array.from(learn), 1], at: [ids.length] };
+}
+
+export interface RewardScorer {
+  /** A reward for each of some answers made by `scoredAnswer`; those that are not finite come as they are. */
+  run(answers: readonly Example[]): Float32Array;
+  release(): void;
+}
+
+/** Tokens of a batch, about. */
+const AT_ONCE = 4096;
+
+/** `weights`, the model's own where absent, are read at each run; the calibration is the model's when this is made. */
+export function createRewardScorer(
+  { config, parameters, tokenizer, calibration }: RewardModel,
+  { weights = parameters.values, linear }: { weights?: Readonly<Record<string, Value>>; linear?: Linear } = {},
+): RewardScorer {
+  const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
+  return {
+    run(answers) {
+      const rewards = new Float32Array(answers.length);
+      // those of like length together, so that few tokens of a batch are padding
+      const order = Array.from(answers.keys()).sort((a, b) => answers[b].ids.length - answers[a].ids.length || a - b);
+      for (let i = 0, next = 0; i < order.length; i = next) {
+        let tokens = 0;
+        while (next < order.length && (next === i || tokens + answers[order[next]].ids.length <= AT_ONCE)) {
+          tokens += answers[order[next++]].ids.length;
+        }
+        const some = order.slice(i, next);
+        const batch = answersBatch(
+          some.map((index) => answers[index]),
+          tokenizer.pad ?? 0,
+        );
+        const scores = scorer.run(batch);
+        for (const [label, sequence] of batch.sequences.entries()) {
+          rewards[some[sequence]] = scores[label] + calibration.shift;
+        }
+      }
+      return rewards;
+    },
+    release: scorer.release,
+  };
+}

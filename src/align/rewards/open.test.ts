@@ -1,0 +1,225 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { SCORE } from '../../lm/layout.ts';
+import { functionReward } from './call.ts';
+import { createRewardScorer, loadRewardModel, saveRewardModel, scoredAnswer } from './model.ts';
+import { ensembleReward, openReward } from './open.ts';
+import type { Answer } from './source.ts';
+
+const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/models/${path}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const answer = (text: string, given: Partial<Answer> = {}): Answer => ({
+  prompt: [1],
+  response: [2],
+  ended: true,
+  promptText: 'What is 2+2? ',
+  text,
+  ...given,
+});
+const answers = ['Four.', 'The answer is five, I think.', 'No'].map((text) => answer(text));
+const lengths = answers.map(({ text }) => text.length);
+const quick = { timeout: 5, retries: 2, pause: 0 };
+
+const fileOf = (name: string, source: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, source);
+  return path;
+};
+const score = async (text: string, given: readonly Answer[] = answers, settings = {}) => {
+  const reward = await openReward(text, {}, { ...quick, ...settings });
+  try {
+    return Array.from(await reward.score(given));
+  } finally {
+    reward.release();
+  }
+};
+
+const open: Server[] = [];
+afterEach(() => {
+  for (const server of open.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+interface Asked {
+  answers: { prompt: string; response: string; ended: boolean; row?: object }[];
+}
+async function serve(handle: (asked: Asked, response: ServerResponse, call: number) => void): Promise<string> {
+  let calls = 0;
+  const server = createServer(async (request: IncomingMessage, response) => {
+    const call = calls++;
+    handle(JSON.parse(await readAll(request)), response, call);
+  });
+  open.push(server);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/score`;
+}
+const lengthsOf = ({ answers }: Asked) => answers.map(({ response }) => response.length);
+
+describe('a function in a file', () => {
+  it('gives a number for each answer, at once or later', async () => {
+    const now = fileOf('now.mjs', 'export default (answers) => answers.map(({ text }) => text.length);');
+    const later = fileOf('later.mjs', 'export const reward = async (a) => Float32Array.from(a, (x) => x.text.length);');
+    expect(await score(now)).toEqual(lengths);
+    expect(await score(later)).toEqual(lengths);
+  });
+
+  it.each([
+    ['NaN', '() => [1, NaN, 2]', /gave NaN for an answer: "The answer is five/],
+    ['too few', '() => [1]', /gave 1 numbers: expected 3/],
+    ['nothing', '() => undefined', /gave undefined: expected 3 numbers/],
+    ['text', '() => ["good", 1, 2]', /gave "good" for an answer/],
+    ['an error', '() => { throw new Error("no idea") }', /failed: no idea/],
+  ])('that gives %s is refused', async (name, source, message) => {
+    await expect(score(fileOf(`${name.replace(' ', '')}.mjs`, `export default ${source};`))).rejects.toThrow(message);
+  });
+
+  it('that takes too long is stopped', async () => {
+    const path = fileOf('slow.mjs', 'export default () => new Promise(() => {});');
+    await expect(score(path, answers, { timeout: 0.01 })).rejects.toThrow(/took more than 0.01 s/);
+  });
+
+  it('that is none is refused', async () => {
+    await expect(score(fileOf('none.mjs', 'export const other = 1;'))).rejects.toThrow(/exports no function/);
+    await expect(score(join(folder, 'missing.mjs'))).rejects.toThrow(/cannot be loaded/);
+  });
+
+  it('stops when it is told to', async () => {
+    const controller = new AbortController();
+    const endless = functionReward('endless', () => new Promise(() => {}), quick);
+    const scoring = endless.score(answers, controller.signal);
+    controller.abort(new Error('enough'));
+    await expect(scoring).rejects.toThrow('enough');
+  });
+});
+
+describe('an endpoint', () => {
+  it('gets texts and rows, in parts, and gives numbers in their order', async () => {
+    const sizes: number[] = [];
+    let first: Asked['answers'][number] | undefined;
+    const url = await serve((asked, response) => {
+      sizes.push(asked.answers.length);
+      first ??= asked.answers[0];
+      response.end(JSON.stringify({ rewards: lengthsOf(asked) }));
+    });
+    const many = Array.from({ length: 70 }, (_, i) => answer('x'.repeat(i + 1), { row: { id: i } }));
+    expect(await score(url, many)).toEqual(many.map(({ text }) => text.length));
+    expect(sizes.sort()).toEqual([32, 32, 6]);
+    expect(first).toMatchObject({ prompt: 'What is 2+2? ', ended: true, row: { id: expect.any(Number) } });
+  });
+
+  it('is asked again for what failed, and for that alone', async () => {
+    const sizes: number[] = [];
+    const bad = ['<html>', '{"rewards": [1]}', '{"rewards": null}', '[null]'];
+    const url = await serve((asked, response, call) => {
+      sizes.push(asked.answers.length);
+      if (asked.answers.length === 6 && call < 6) {
+        if (call % 2) response.statusCode = 503;
+        response.end(bad[call % bad.length]);
+      } else response.end(JSON.stringify(lengthsOf(asked)));
+    });
+    const many = Array.from({ length: 70 }, (_, i) => answer('x'.repeat(i + 1)));
+    expect(await score(url, many, { retries: 9 })).toEqual(many.map(({ text }) => text.length));
+    expect(sizes.filter((size) => size === 32)).toHaveLength(2);
+    expect(sizes.filter((size) => size === 6).length).toBeGreaterThan(2);
+  });
+
+  it('that stays wrong, silent or away is an error that says so', async () => {
+    let calls = 0;
+    const never = await serve(() => {});
+    await expect(score(never, answers, { timeout: 0.05 })).rejects.toThrow(/took more than 0.05 s/);
+    const refuses = await serve((_, response) => {
+      calls++;
+      response.statusCode = 401;
+      response.end('who are you?');
+    });
+    await expect(score(refuses)).rejects.toThrow(/answered 401: who are you/);
+    expect(calls).toBe(1);
+    const nonsense = await serve((_, response) => void response.end('[1, 2, "a"]'));
+    await expect(score(nonsense)).rejects.toThrow(/gave "a" for an answer: "No"/);
+    await expect(score('http://127.0.0.1:9/')).rejects.toThrow(/cannot be reached/);
+  });
+});
+
+it('adds rewards by their weights', async () => {
+  const path = fileOf('length.mjs', 'export default (answers) => answers.map(({ text }) => text.length);');
+  expect(await score(`0.5*${path} + -2*${path} + ${path}`)).toEqual(lengths.map((n) => -0.5 * n));
+  await expect(openReward('a + ')).rejects.toThrow();
+});
+
+it('an ensemble gives the mean, less what its members disagree by', async () => {
+  const members = [
+    [1, 2, 3],
+    [3, 2, 7],
+  ].map((rewards, i) => functionReward(String(i), () => rewards, quick));
+  expect(await ensembleReward(members).score(answers)).toEqual([2, 2, 5]);
+  const cautious = ensembleReward(members, 0.5);
+  expect(await cautious.score(answers)).toEqual([1.5, 2, 4]);
+  expect(await cautious.judge(answers)).toContainEqual({ mean: 5, deviation: 2 });
+});
+
+describe('a reward model', () => {
+  it('scores as in training, by its own tokenizer, and whatever the others are', async () => {
+    const model = await loadRewardModel(at('tiny-llama-rm'));
+    const scorer = createRewardScorer(model);
+    const ids = answers.map(({ text }) => model.tokenizer.encode(`What is 2+2? ${text}`));
+    const wanted = scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
+    scorer.release();
+    model.parameters.release();
+    const got = await score(at('tiny-llama-rm'));
+    for (const [i, value] of got.entries()) expect(value).toBeCloseTo(wanted[i], 5);
+    const alone = await score(at('tiny-llama-rm'), [answers[1]]);
+    expect(alone[0]).toBeCloseTo(got[1], 5);
+    const [asked] = await score(at('tiny-llama-rm'), [
+      answer('Four.', { row: { prompt: [{ role: 'user', content: 'What is 2+2?' }] } }),
+    ]);
+    expect(asked).not.toBeCloseTo(got[0], 3);
+  });
+
+  it('is shifted and scaled as its folder says, and an ensemble where there are several', async () => {
+    const model = await loadRewardModel(at('tiny-llama-rm'));
+    for (const [i, shift] of [1, 3].entries()) {
+      saveRewardModel(join(folder, 'both', `member-${i}`), { ...model, calibration: { shift, scale: 2 } });
+    }
+    model.parameters.release();
+    const [plain, both] = [await score(at('tiny-llama-rm')), await score(join(folder, 'both'))];
+    for (const [i, value] of both.entries()) expect(value).toBeCloseTo(plain[i] + 2, 5);
+    const cautious = await score(`${join(folder, 'both', 'member-0')},${join(folder, 'both', 'member-1')}`, answers, {
+      pessimism: 1,
+    });
+    for (const [i, value] of cautious.entries()) expect(value).toBeCloseTo(plain[i] + 1, 5);
+  });
+
+  it('that is a language model, is damaged or gives no number is refused', async () => {
+    await expect(score(at('tiny-llama'))).rejects.toThrow(/is a language model, not a reward model/);
+    const damaged = join(folder, 'damaged');
+    cpSync(at('tiny-llama-rm'), damaged, { recursive: true });
+    writeFileSync(join(damaged, 'reward.json'), '{"shift": 0}');
+    await expect(score(damaged)).rejects.toThrow(/reward.json" is damaged/);
+    const model = await loadRewardModel(at('tiny-llama-rm'));
+    model.parameters.values[SCORE].data.fill(Number.NaN);
+    saveRewardModel(damaged, model);
+    model.parameters.release();
+    await expect(score(damaged)).rejects.toThrow(/gave NaN for an answer: "Four/);
+  });
+});
+
+it('knows the true reward of the embedded world', async () => {
+  const promptText = 'please write a short review of the castle .';
+  const good =
+    'my cousin and i visited the castle last sunday . i liked the superb snacks . we praised the cosy path .';
+  const [better, worse] = await score('reviews', [
+    answer(good, { promptText }),
+    answer('castle castle', { promptText }),
+  ]);
+  expect(better).toBeGreaterThan(worse);
+  await expect(score('reviews')).rejects.toThrow(/knows no such prompt: "What is 2\+2/);
+});

@@ -1,0 +1,173 @@
+/**
+ * Rewards by their text, as commands take them:
+ *
+ * - a folder or a name on the Hub: a reward model; a folder of `member-…` folders, or several with commas between: an ensemble;
+ * - a `.js`, `.mjs`, `.ts` or `.mts` file: the function that it exports;
+ * - an `http://` or `https://` address: an endpoint;
+ * - `reviews`: the true reward of the embedded world;
+ * - `0.7*A + 0.3*B`: the weighted sum of any of these.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { trueReward } from '../../data/reviews/index.ts';
+import { HeedError } from '../../error.ts';
+import type { Message } from '../../lm/chat-template.ts';
+import type { PullOptions } from '../../lm/hub.ts';
+import { encodeAnswer } from '../preferences/pairs.ts';
+import { checkedRewards, endpointReward, fileReward } from './call.ts';
+import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from './model.ts';
+import type { Answer, Reward } from './source.ts';
+import { reviewPromptIn } from './world.ts';
+
+export const rewardCallSchema = z.object({
+  timeout: z.number().positive().default(60).describe('seconds that a function or an endpoint has for its answer'),
+  retries: z.number().int().min(0).default(3).describe('times that an endpoint is asked again'),
+  pause: z.number().min(0).default(0.5).describe('seconds before it is asked again, doubled each time'),
+  pessimism: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("of an ensemble: so many deviations of its members' rewards are taken off their mean"),
+});
+export type RewardSettings = z.output<typeof rewardCallSchema>;
+
+/** Opens a reward. @throws HeedError where it is not there, or is none. */
+export async function openReward(
+  text: string,
+  pull: PullOptions = {},
+  given: z.input<typeof rewardCallSchema> = {},
+): Promise<Reward> {
+  const settings = rewardCallSchema.parse(given);
+  const parts = text.split(/\s+\+\s+/).map((part) => part.trim());
+  if (parts.includes('')) throw new HeedError(`"${text}" names no reward.`, { hint: 'Write 0.7*A + 0.3*B.' });
+  const weighted = parts.map((part) => {
+    const [, weight, of] = part.match(/^([+-]?(?:\d+\.?\d*|\.\d+))\s*\*\s*(.+)$/) ?? [];
+    return { weight: weight === undefined ? 1 : Number(weight), text: of ?? part };
+  });
+  const sources = await openAll(
+    weighted.map((part) => part.text),
+    (part) => openOne(part, pull, settings),
+  );
+  if (weighted.length === 1 && weighted[0].weight === 1) return sources[0];
+  return mixedReward(sources.map((reward, i) => ({ reward, weight: weighted[i].weight })));
+}
+
+async function openOne(text: string, pull: PullOptions, settings: RewardSettings): Promise<Reward> {
+  if (/^https?:\/\//.test(text)) return endpointReward(text, settings);
+  if (/\.m?[jt]s$/.test(text)) return fileReward(text, settings);
+  if (text === 'reviews' && !existsSync(text)) return reviewReward();
+  const folders = text.split(',').flatMap((name) => membersOf(name.trim()));
+  const members = await openAll(folders, async (folder) => modelReward(await loadRewardModel(folder, pull)));
+  return members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism);
+}
+
+/** All of them, or none: where one cannot be opened, the others are released. */
+async function openAll(texts: readonly string[], open: (text: string) => Promise<Reward>): Promise<Reward[]> {
+  const opened: Reward[] = [];
+  try {
+    for (const text of texts) opened.push(await open(text));
+    return opened;
+  } catch (error) {
+    for (const reward of opened) reward.release();
+    throw error;
+  }
+}
+
+/** The folders of an ensemble's members, where a folder is one; else the folder or name itself. */
+export function membersOf(name: string): string[] {
+  if (!existsSync(name) || existsSync(join(name, 'config.json'))) return [name];
+  const members = readdirSync(name).filter((entry) => /^member-\d+$/.test(entry));
+  if (members.length === 0) return [name];
+  return members.sort((a, b) => Number(a.slice(7)) - Number(b.slice(7))).map((entry) => join(name, entry));
+}
+
+/**
+ * Rewards by a model, which reads prompts and answers as its own tokenizer and chat template write them; of what is longer than the
+ * model knows, the beginning is not read. The model is released with the reward.
+ */
+export function modelReward(model: RewardModel): Reward {
+  const scorer = createRewardScorer(model);
+  const name = model.folder ?? 'reward model';
+  return {
+    name,
+    async score(answers, signal) {
+      signal?.throwIfAborted();
+      return checkedRewards(name, scorer.run(answers.map((answer) => encodedFor(model, answer))), answers);
+    },
+    release() {
+      scorer.release();
+      model.parameters.release();
+    },
+  };
+}
+
+function encodedFor(model: RewardModel, { promptText, text, row }: Answer) {
+  const prompt = (row?.prompt ?? promptText) as string | Message[];
+  const completion = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
+  const { ids, at } = scoredAnswer(encodeAnswer(prompt, completion, model.tokenizer), model);
+  const excess = Math.max(0, ids.length - model.config.maxPositions);
+  return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
+}
+
+/** Σ weight · reward. */
+export function mixedReward(parts: readonly { weight: number; reward: Reward }[]): Reward {
+  return {
+    name: parts.map(({ weight, reward }) => (weight === 1 ? reward.name : `${weight}*${reward.name}`)).join(' + '),
+    async score(answers, signal) {
+      const all = await Promise.all(parts.map(({ reward }) => reward.score(answers, signal)));
+      return answers.map((_, i) => parts.reduce((sum, { weight }, k) => sum + weight * all[k][i], 0));
+    },
+    release() {
+      for (const { reward } of parts) reward.release();
+    },
+  };
+}
+
+/** What members say of answers, one after another. */
+export interface EnsembleReward extends Reward {
+  /** Of each answer, the mean of the members' rewards and their deviation: how far they disagree. */
+  judge(answers: readonly Answer[], signal?: AbortSignal): Promise<{ mean: number; deviation: number }[]>;
+}
+
+/** The mean of the members' rewards, less `pessimism` deviations of them (Coste et al. 2023, §3). */
+export function ensembleReward(members: readonly Reward[], pessimism = 0): EnsembleReward {
+  const judge: EnsembleReward['judge'] = async (answers, signal) => {
+    const all: ArrayLike<number>[] = [];
+    for (const member of members) all.push(await member.score(answers, signal));
+    return answers.map((_, i) => {
+      const mean = all.reduce((sum, rewards) => sum + rewards[i], 0) / all.length;
+      return {
+        mean,
+        deviation: Math.sqrt(all.reduce((sum, rewards) => sum + (rewards[i] - mean) ** 2, 0) / all.length),
+      };
+    });
+  };
+  return {
+    name: members.map(({ name }) => name).join(', '),
+    judge,
+    async score(answers, signal) {
+      return (await judge(answers, signal)).map(({ mean, deviation }) => mean - pessimism * deviation);
+    },
+    release() {
+      for (const member of members) member.release();
+    },
+  };
+}
+
+/** The true reward of the embedded world. */
+export function reviewReward(): Reward {
+  return {
+    name: 'reviews',
+    async score(answers) {
+      return answers.map(({ promptText, text, ended }) => {
+        const prompt = reviewPromptIn(promptText);
+        if (prompt) return trueReward(prompt, text.split(/\s+/).filter(Boolean), ended).total;
+        throw new HeedError(`The reward "reviews" knows no such prompt: "${promptText.slice(0, 80)}".`, {
+          hint: 'It rewards answers to the prompts of the embedded world; give another reward for others.',
+        });
+      });
+    },
+    release() {},
+  };
+}

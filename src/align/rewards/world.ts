@@ -1,0 +1,94 @@
+/** Comparisons in the embedded world of reviews: a model's own answers, compared by a teacher who knows the true reward. */
+import type { Row } from '../../data/index.ts';
+import { type ReviewPrompt, reviewPrompts, trueReward } from '../../data/reviews/index.ts';
+import { HeedError } from '../../error.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import type { Model } from '../../lm/model.ts';
+import { parseTeacher } from '../../preference/index.ts';
+import { random, seedFor } from '../../random.ts';
+
+/** Tokens of an answer: more than any review of the world has. */
+const MOST_TOKENS = 72;
+/** Rounds in which nothing came of the answers, before that is an error. */
+const PATIENCE = 5;
+
+export interface WorldComparisons {
+  comparisons: number;
+  /** As `parseTeacher` reads it. */
+  teacher: string;
+  seed: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Preference rows: of two answers of the model to a drawn prompt, the one that the teacher chose. Answers that are equal or empty
+ * are drawn again. Throws a HeedError where the model gives no others.
+ */
+export async function reviewComparisons(
+  { config, parameters, tokenizer, ends }: Model,
+  { comparisons, teacher: named, seed, signal }: WorldComparisons,
+): Promise<Row[]> {
+  const teacher = parseTeacher(named, seed);
+  const draws = random(seed, 'comparisons');
+  const generator = createGenerator(config, parameters.values);
+  const rows: Row[] = [];
+  try {
+    for (let round = 0, fruitless = 0; rows.length < comparisons; round++) {
+      const prompts = Array.from(
+        { length: comparisons - rows.length },
+        () => reviewPrompts[draws.integer(reviewPrompts.length)],
+      );
+      const ids = prompts.flatMap((prompt) => {
+        const encoded = encodeChat(tokenizer, asked(prompt), { addGenerationPrompt: true }).ids;
+        return [encoded, encoded];
+      });
+      const options = { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'comparisons', round) };
+      const answers = await generator.complete(ids, { ...options, ends, tokenizer, signal });
+      const before = rows.length;
+      for (const [i, prompt] of prompts.entries()) {
+        const pair = [answers[2 * i], answers[2 * i + 1]];
+        const texts = pair.map(({ text }) => text!.trim());
+        if (texts[0] === texts[1] || texts.includes('')) continue;
+        const rewards = pair.map(({ finish }, k) => trueReward(prompt, texts[k].split(/\s+/), finish === 'eos').total);
+        const row = await compared(prompt, texts, rewards, teacher, `${round}.${i}`);
+        if (row) rows.push(row);
+      }
+      fruitless = rows.length > before ? 0 : fruitless + 1;
+      if (fruitless === PATIENCE) {
+        throw new HeedError(
+          'The model gives the same answer to a prompt again and again, or none: nothing to compare.',
+          {
+            hint: 'Fine-tune it first, with heed sft, or give comparisons with --data.',
+          },
+        );
+      }
+    }
+  } finally {
+    generator.release();
+  }
+  return rows;
+}
+
+const asked = ({ text }: ReviewPrompt) => [{ role: 'user', content: text }];
+
+async function compared(
+  prompt: ReviewPrompt,
+  texts: readonly string[],
+  rewards: readonly number[],
+  teacher: ReturnType<typeof parseTeacher>,
+  id: string,
+): Promise<Row | undefined> {
+  const [first, second] = rewards.map((reward) => ({ rewards: [reward] }));
+  for await (const { choice } of teacher.answer([{ id, options: [first, second] }])) {
+    if (choice === 'skip' || choice === 'incomparable') return undefined;
+    const better = choice[0] >= choice[1] ? 0 : 1;
+    const [chosen, rejected] = [better, 1 - better].map((i) => [{ role: 'assistant', content: texts[i] }]);
+    return { prompt: asked(prompt), chosen, rejected, ...(choice[0] === choice[1] && { tie: true }) };
+  }
+  return undefined;
+}
+
+/** The prompt of the world that a text holds, if any. */
+export const reviewPromptIn = (text: string): ReviewPrompt | undefined =>
+  reviewPrompts.find((prompt) => text.includes(prompt.text));
