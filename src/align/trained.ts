@@ -10,6 +10,7 @@ import {
   createArena,
   createParameters,
   type Linear,
+  type LoraOptions,
   loraLinear,
   loraParameters,
   mergeLora,
@@ -23,7 +24,24 @@ export const loraSchema = z.object({
   targets: z.string().optional().describe('linear layers with adapters, such as q_proj,v_proj (default: all of them)'),
   rankStabilised: z.boolean().default(false).describe('scale by alpha / √rank (rsLoRA)'),
 });
-export type LoraSettings = z.output<typeof loraSchema>;
+export type LoraSettings = z.input<typeof loraSchema>;
+
+/** The adapters that settings ask for, if any. */
+export function loraOptions({
+  rank = 0,
+  alpha = 2 * rank,
+  targets,
+  rankStabilised,
+}: LoraSettings): LoraOptions | undefined {
+  if (rank === 0) return undefined;
+  return { rank, alpha, rankStabilised, targets: targets?.split(',').map((name) => name.trim()) };
+}
+
+export function copyOf(arena: Arena): Arena {
+  const copy = createArena(arena.specs);
+  copy.flat.set(arena.flat);
+  return copy;
+}
 
 export interface Trained {
   /** What is trained. */
@@ -41,9 +59,10 @@ export interface Trained {
 }
 
 /** @throws HeedError for a target that the model does not have. */
-export function trainedPart(model: Model, lora: LoraSettings | undefined, seed: number): Trained {
+export function trainedPart(model: Model, lora: LoraSettings, seed: number): Trained {
   const { config, parameters, architecture, folder: base } = model;
-  if (!lora?.rank) {
+  const options = loraOptions(lora);
+  if (!options) {
     return {
       parameters,
       weights: parameters.values,
@@ -53,8 +72,6 @@ export function trainedPart(model: Model, lora: LoraSettings | undefined, seed: 
       release: parameters.release,
     };
   }
-  const { rank, alpha = 2 * rank, rankStabilised } = lora;
-  const options = { rank, alpha, rankStabilised, targets: lora.targets?.split(',').map((name) => name.trim()) };
   const adapters = createParameters(loraParameters(config, options), random(seed, 'adapters'));
   return {
     parameters: adapters,
@@ -62,8 +79,7 @@ export function trainedPart(model: Model, lora: LoraSettings | undefined, seed: 
     frozen: parameters.values,
     linear: loraLinear(config, options, weightedLinear(config)),
     save(folder, saving) {
-      const merged = createArena(parameters.specs);
-      merged.flat.set(parameters.flat);
+      const merged = copyOf(parameters);
       mergeLora(merged, adapters, options);
       saveModel(folder, { ...model, parameters: merged }, saving);
       merged.release();

@@ -100,7 +100,7 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
   const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint } = parts;
   const { config, tokenizer, ends } = model;
-  const trained = trainedPart(model, parts.lora, options.seed);
+  const trained = trainedPart(model, parts.lora ?? {}, options.seed);
   const { parameters, weights, frozen, linear } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
   const likelihood = createLikelihood(config, parameters, shape, {

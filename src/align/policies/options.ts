@@ -1,8 +1,8 @@
 /** Settings that every training has in which a policy answers prompts and learns from what its answers are worth. */
 import { z } from 'zod';
 import { rewardCallSchema } from '../rewards/open.ts';
+import { loraSchema } from '../trained.ts';
 import { languageTrainingSchema } from '../training-options.ts';
-import { loraSchema } from './policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

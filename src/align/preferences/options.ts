@@ -1,6 +1,6 @@
 /** Settings that every training on preferences has. */
 import { z } from 'zod';
-import { loraSchema } from '../policies/policy.ts';
+import { loraSchema } from '../trained.ts';
 import { languageTrainingSchema } from '../training-options.ts';
 import { pairTruncations } from './pairs.ts';
 

@@ -1,8 +1,8 @@
 /** Settings of the training of a reward model, and of what it is read from. */
 import { z } from 'zod';
 import { embeddedModel } from '../../lm/model.ts';
-import { loraSchema } from '../policies/policy.ts';
 import { pairTruncations } from '../preferences/pairs.ts';
+import { loraSchema } from '../trained.ts';
 import { languageTrainingSchema } from '../training-options.ts';
 import { worlds } from '../world.ts';
 import { rankingLosses } from './loss.ts';

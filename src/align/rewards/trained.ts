@@ -1,19 +1,18 @@
 /** What of a reward model is trained: all of its weights, or adapters beside them and the head. */
-import type { z } from 'zod';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import {
   type Arena,
   createParameters,
   type Linear,
-  type LoraOptions,
   loraLinear,
   loraParameters,
   mergeLora,
   weightedLinear,
 } from '../../nn/index.ts';
 import { random } from '../../random.ts';
-import { copyOf, type loraSchema, type Weights } from '../policies/policy.ts';
+import type { Weights } from '../policies/policy.ts';
+import { copyOf, type LoraSettings, loraOptions } from '../trained.ts';
 import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated } from './model.ts';
 
 export interface TrainedReward {
@@ -30,9 +29,10 @@ export interface TrainedReward {
   release(): void;
 }
 
-export function trainedReward(model: RewardModel, lora: z.output<typeof loraSchema>, seed: number): TrainedReward {
+export function trainedReward(model: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
   const { config, parameters } = model;
-  if (lora.rank === 0) {
+  const options = loraOptions(lora);
+  if (!options) {
     return {
       model,
       parameters,
@@ -44,7 +44,6 @@ export function trainedReward(model: RewardModel, lora: z.output<typeof loraSche
       release: parameters.release,
     };
   }
-  const options: LoraOptions = { rank: lora.rank, alpha: lora.alpha ?? 2 * lora.rank };
   const head = parameters.values[SCORE];
   const begin = (data: Float32Array) => data.set(head.data);
   const adapters = createParameters(
