@@ -5,7 +5,7 @@ import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { encodeRow, type Loss } from './encode.ts';
 import { gatherExamples } from './examples.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 const tokenizerOf = (name: string) => loadTokenizer(at(`models/${name}`));
 
 interface Case {

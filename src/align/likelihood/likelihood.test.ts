@@ -7,7 +7,7 @@ import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
 import { listOf } from './examples.ts';
 import { createHeldOutLoss, createLikelihood } from './likelihood.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 
 interface Reference {
   optimizer: 'adamw' | 'sgd';

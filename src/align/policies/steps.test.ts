@@ -9,7 +9,7 @@ import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
 import { reinforceLoss } from '../reinforce.ts';
 import { grpoLoss, tokenWeights } from './grpo-loss.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 
 interface Reference {
   algo: 'grpo_beta0.04' | 'grpo_dapo_beta0' | 'reinforce_sum';

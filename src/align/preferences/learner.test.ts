@@ -12,7 +12,7 @@ import type { Reward } from '../rewards/source.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
 import type { PreferenceParts } from './setup.ts';
 
-const models = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
+const models = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-dpo-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

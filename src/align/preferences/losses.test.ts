@@ -8,7 +8,7 @@ import { orpoLoss } from '../orpo.ts';
 import { type Answers, answersOf, type PreferenceLoss } from './loss.ts';
 
 const fixture = (name: string) =>
-  JSON.parse(readFileSync(new URL(`../../test/fixtures/losses/${name}.json`, import.meta.url).pathname, 'utf8'));
+  JSON.parse(readFileSync(new URL(`../../../test/fixtures/losses/${name}.json`, import.meta.url).pathname, 'utf8'));
 
 /** Losses and rewards of answers, and the gradient of the mean loss for their log-probabilities. */
 function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Answers, number[]>>) {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { encodePair, gatherPairs, type PairOptions } from './pairs.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 const tokenizers = Object.fromEntries(
   ['tiny-llama', 'tiny-qwen2'].map((name) => [name, loadTokenizer(at(`models/${name}`))]),
 );

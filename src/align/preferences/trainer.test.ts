@@ -14,7 +14,7 @@ import { type DpoLossOptions, dpoLoss } from './dpo-loss.ts';
 import type { PreferenceLoss } from './loss.ts';
 import { createPreferenceScorer, createPreferenceTrainer } from './trainer.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 
 interface Reference {
   algo: string;

@@ -16,7 +16,7 @@ import {
   roomFor,
 } from './loss.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 const plain: RankingLossOptions = { loss: 'bradley-terry', centring: 0, labelSmoothing: 0 };
 const near = (got: number, wanted: number, tolerance: number) =>
   expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));

@@ -12,7 +12,7 @@ import { createRewardScorer, loadRewardModel, saveRewardModel, scoredAnswer } fr
 import { ensembleReward, openReward } from './open.ts';
 import type { Answer } from './source.ts';
 
-const at = (path: string) => fileURLToPath(new URL(`../../test/fixtures/models/${path}`, import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${path}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
