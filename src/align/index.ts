@@ -53,7 +53,6 @@ export {
   type PolicyLearner,
   type PolicyLearnerParts,
   type PolicyStep,
-  policyOptimizer,
 } from './policies/learner.ts';
 export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
 export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './policies/policy.ts';
@@ -148,3 +147,4 @@ export type { Answer, Reward } from './rewards/source.ts';
 export { type RewardResult, trainReward } from './rewards/train.ts';
 export { reviewComparisons } from './rewards/world.ts';
 export { createSft, type SftInput, type SftLearner, type SftOptions, type SftParts, sft, sftSchema } from './sft.ts';
+export { adamw, evaluationIsDue, itemsOfStep, rates } from './steps.ts';

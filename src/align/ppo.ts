@@ -30,13 +30,14 @@ import { random } from '../random.ts';
 import { type CriticNetwork, createCritic } from './policies/critic.ts';
 import { guard } from './policies/guards.ts';
 import { nextBeta } from './policies/kl-controller.ts';
-import { type PolicyAlgorithm, policyOptimizer } from './policies/learner.ts';
+import type { PolicyAlgorithm } from './policies/learner.ts';
 import type { Policy } from './policies/policy.ts';
 import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './policies/ppo-advantages.ts';
 import type { PpoOptions } from './policies/ppo-options.ts';
 import type { Pretraining } from './policies/ppo-ptx.ts';
 import { createScoreScale, type ScoreScaleState } from './policies/ppo-scores.ts';
 import { type AnswerLayout, answerBatches, answerKl, inOrder, type Rollout } from './policies/rollouts.ts';
+import { adamw } from './steps.ts';
 
 /**
  * The policy's loss as a packed program makes it. By label: `old` (log π_old), `advantage` and `weight`. Besides the loss it gives
@@ -95,7 +96,7 @@ export function createPpoAlgorithm({
     frozen: policy.frozen,
     checkpointLayers: options.checkpointLayers,
   });
-  const optimizer = policyOptimizer(policy.parameters, trainer.gradients, options);
+  const optimizer = adamw(policy.parameters, trainer.gradients, options);
   const critic = createCritic(network, { layout, ...options.critic, training: options });
   const scale = createScoreScale(score);
   let beta = kl.beta;

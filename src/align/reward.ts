@@ -13,17 +13,9 @@
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
 import { basename, join } from 'node:path';
-import { epochOrder } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { loadModel, type Model } from '../lm/model.ts';
-import {
-  createOptimizer,
-  exportOptimizer,
-  exportParameters,
-  importOptimizer,
-  importParameters,
-  learningRate,
-} from '../nn/index.ts';
+import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../nn/index.ts';
 import { seedFor } from '../random.ts';
 import { stepsOf } from './likelihood/train.ts';
 import { rankingsFingerprint } from './rewards/data.ts';
@@ -39,6 +31,7 @@ import {
 } from './rewards/model.ts';
 import { type RewardInput, type RewardOptions, rewardSchema } from './rewards/options.ts';
 import { trainedReward } from './rewards/trained.ts';
+import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from './steps.ts';
 
 /** Rewards of so many answers are what the others are normalised by. */
 const MOST_REFERENCES = 1000;
@@ -133,49 +126,22 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       frozen,
       linear,
     });
-    const optimizer = createOptimizer(parameters, trainer.gradients, {
-      kind: 'adamw',
-      betas: [0.9, options.beta2],
-      weightDecay: options.weightDecay,
-      decay: ({ shape }) => shape.length > 1,
-      maxGradientNorm: options.maxGradientNorm,
-    });
+    const optimizer = adamw(parameters, trainer.gradients, options);
     return { trained, trainer, optimizer, scorer: createRewardScorer(model, trained), prefix: `member${index}.` };
   });
-  const size = members[0].trained.parameters.specs.reduce(
-    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
-    0,
-  );
-  const schedule = {
-    rate: options.learningRate ?? 0.5 / Math.sqrt(size),
-    warmup: Math.floor(options.warmup * steps),
-    total: steps,
-    minimum: options.minimumRate,
-  };
+  const usual = 0.5 / Math.sqrt(sizeOf(members[0].trained.parameters));
+  const rateOf = rates(options.learningRate ?? usual, steps, options);
   const fingerprint = rankingsFingerprint(rankings, lists);
   let state: RewardState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };
 
-  /** What a member sees in a step; each epoch in an order of its own. */
-  const batchOf = (member: number, step: number) => {
-    const order = (epoch: number) => epochOrder(lists.length, seedFor(seed, 'order', member), epoch);
-    let known: { epoch: number; order: Uint32Array } | undefined;
-    return Array.from({ length: batch }, (_, i) => {
-      const at = step * batch + i;
-      const epoch = Math.floor(at / lists.length);
-      if (known?.epoch !== epoch) known = { epoch, order: order(epoch) };
-      return rankings.ranking(lists[known.order[at % lists.length]]);
-    });
-  };
+  /** What a member sees in a step; each in an order of its own. */
+  const batchOf = (member: number, step: number) =>
+    itemsOfStep(step, batch, lists.length, seedFor(seed, 'order', member)).map((i) => rankings.ranking(lists[i]));
 
   const { rankings: referred } = heldOut ?? train;
   const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const calibrationBy = (scores: ArrayLike<number>) =>
     options.normalise ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
-
-  const isDue = (step: number) => {
-    const share = options.evaluations / steps;
-    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
-  };
 
   /** Of the model as it stands; it counts for no best. Undefined where nothing is held out. */
   function evaluate(): RewardStepEvaluation | undefined {
@@ -214,7 +180,7 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     },
     /** One optimiser step of each member, and an evaluation where one is due. */
     async next(): Promise<RewardStep> {
-      const rate = learningRate(options.schedule, state.step, schedule);
+      const rate = rateOf(state.step);
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
       for (const [index, { trainer, optimizer }] of members.entries()) {
         const seen = batchOf(index, state.step);
@@ -225,7 +191,7 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
         tokens = done.tokens;
       }
       state = { ...state, step: state.step + 1, tokens: state.tokens + tokens };
-      const evaluation = isDue(state.step) ? evaluate() : undefined;
+      const evaluation = evaluationIsDue(state.step, steps, options) ? evaluate() : undefined;
       if (evaluation) {
         evaluation.best = evaluation.loss < state.best;
         if (evaluation.best) state.best = evaluation.loss;

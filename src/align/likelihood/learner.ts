@@ -2,15 +2,9 @@
 import { HeedError } from '../../error.ts';
 import { type Completion, createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
-import {
-  createOptimizer,
-  exportOptimizer,
-  exportParameters,
-  importOptimizer,
-  importParameters,
-  learningRate,
-} from '../../nn/index.ts';
+import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
+import { adamw, evaluationIsDue, rates, sizeOf } from '../steps.ts';
 import { type LoraSettings, trainedPart } from '../trained.ts';
 import type { LanguageTrainingOptions } from '../training-options.ts';
 import type { Examples } from './examples.ts';
@@ -108,22 +102,10 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     frozen,
     checkpointLayers: options.checkpointLayers,
   });
-  const optimizer = createOptimizer(parameters, likelihood.gradients, {
-    kind: 'adamw',
-    betas: [0.9, options.beta2],
-    weightDecay: options.weightDecay,
-    decay: ({ shape }) => shape.length > 1,
-    maxGradientNorm: options.maxGradientNorm,
-  });
+  const optimizer = adamw(parameters, likelihood.gradients, options);
   const evaluator = heldOut && createHeldOutLoss(config, weights, heldOut, shape, part, linear);
   const generator = prompts.length > 0 ? createGenerator(config, weights, { linear }) : undefined;
-  const size = parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const schedule = {
-    rate: options.learningRate ?? 1 / Math.sqrt(size),
-    warmup: Math.floor(options.warmup * steps),
-    total: steps,
-    minimum: options.minimumRate,
-  };
+  const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(sizeOf(parameters)), steps, options);
   let state: LanguageState = {
     step: 0,
     rows: rows.save(),
@@ -150,11 +132,6 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     return { samples, measures: parts.measure?.(completions) ?? {} };
   }
 
-  const isDue = (step: number) => {
-    const share = options.evaluations / steps;
-    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
-  };
-
   /** Of the model as it stands; it counts for no best. */
   async function evaluate(): Promise<LanguageEvaluation> {
     return { ...evaluator?.run(), ...(await answers()), best: false };
@@ -171,7 +148,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     async next(): Promise<LanguageStep> {
       const began = performance.now();
       const batch = Array.from({ length: part * options.accumulate }, rows.next);
-      const rate = learningRate(options.schedule, state.step, schedule);
+      const rate = rateOf(state.step);
       const { loss, tokens } = likelihood.run(batch, part);
       const gradientNorm = optimizer.step(rate);
       const recent = { loss: state.recent.loss + loss, steps: state.recent.steps + 1 };
@@ -185,7 +162,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
         recent,
       };
       let evaluation: LanguageEvaluation | undefined;
-      if (isDue(state.step)) {
+      if (evaluationIsDue(state.step, steps, options)) {
         evaluation = await evaluate();
         evaluation.best = evaluation.loss !== undefined && evaluation.loss < state.best;
         state.recent = { loss: 0, steps: 0 };

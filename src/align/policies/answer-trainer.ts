@@ -3,7 +3,8 @@ import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import type { Answer } from '../rewards/source.ts';
-import { policyOptimizer, type Tensors } from './learner.ts';
+import { adamw } from '../steps.ts';
+import type { Tensors } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { Policy } from './policy.ts';
 import { type AnswerLayout, answerBatches, inOrder } from './rollouts.ts';
@@ -44,7 +45,7 @@ export function createAnswerTrainer(
     checkpointLayers: options.checkpointLayers,
     sequences: most,
   });
-  const optimizer = policyOptimizer(policy.parameters, trainer.gradients, options);
+  const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {
     step(answers, { perLabel = {}, perSequence = {} }, rate) {
       trainer.reset();

@@ -19,7 +19,7 @@ import {
   type ParameterSpec,
 } from '../../nn/index.ts';
 import type { Answer } from '../rewards/source.ts';
-import { policyOptimizer } from './learner.ts';
+import { adamw } from '../steps.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { checkSameTokens, type Policy, type Weights } from './policy.ts';
 import { type AnswerLayout, answerBatches, createAnswerScorer, inOrder } from './rollouts.ts';
@@ -141,7 +141,7 @@ export function createCritic(network: CriticNetwork, { layout, clip, coefficient
     frozen,
     checkpointLayers: training.checkpointLayers,
   });
-  const optimizer = policyOptimizer(parameters, trainer.gradients, training);
+  const optimizer = adamw(parameters, trainer.gradients, training);
   return {
     parameters,
     optimizer,

@@ -2,22 +2,15 @@
  * What trainings share in which a policy learns from what its own answers are worth: in each step prompts are taken in
  * a drawn order, answered and scored; an algorithm learns from that; now and then the policy is evaluated on other prompts.
  */
-import { epochOrder } from '../../data/index.ts';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
-import {
-  type Arena,
-  createOptimizer,
-  exportParameters,
-  importParameters,
-  learningRate,
-  type Optimizer,
-} from '../../nn/index.ts';
+import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
+import { evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import type { Policy } from './policy.ts';
+import { type Policy, usualRate } from './policy.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
 import { type AnswerLayout, answerKl, createRollouts, type Prompt, type Rollout } from './rollouts.ts';
@@ -110,12 +103,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     temperature: options.temperature,
     batch: options.generate.batch,
   });
-  const schedule = {
-    rate: options.learningRate ?? usualRate(policy),
-    warmup: Math.floor(options.warmup * steps),
-    total: steps,
-    minimum: options.minimumRate,
-  };
+  const rateOf = rates(options.learningRate ?? usualRate(policy), steps, options);
   const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
   let state: State = {
     step: 0,
@@ -124,23 +112,6 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     best: Number.NEGATIVE_INFINITY,
     alerting: [],
     fingerprint,
-  };
-
-  /** Every prompt once before any comes again. */
-  const promptsOf = (step: number): Prompt[] => {
-    const orders = new Map<number, Uint32Array>();
-    return Array.from({ length: batch }, (_, i) => {
-      const place = step * batch + i;
-      const epoch = Math.floor(place / prompts.length);
-      const order = orders.get(epoch) ?? epochOrder(prompts.length, seed, epoch);
-      orders.set(epoch, order);
-      return prompts[order[place % prompts.length]];
-    });
-  };
-
-  const isDue = (step: number) => {
-    const share = options.evaluations / steps;
-    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
   };
 
   async function probed(): Promise<Record<string, number>> {
@@ -178,8 +149,9 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     /** Prompts answered, an update, and an evaluation where one is due. */
     async next(): Promise<PolicyStep> {
       const began = performance.now();
-      const rate = learningRate(options.schedule, state.step, schedule);
-      const rollout = await rollouts.run(promptsOf(state.step), seedFor(seed, 'rollout', state.step), answersPerPrompt);
+      const rate = rateOf(state.step);
+      const asked = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
+      const rollout = await rollouts.run(asked, seedFor(seed, 'rollout', state.step), answersPerPrompt);
       const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
       const metrics = {
         ...metricsOf(rollout),
@@ -199,7 +171,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
         alerting: alerts.map(({ metric }) => metric),
       };
       let evaluation: PolicyEvaluation | undefined;
-      if (isDue(state.step)) {
+      if (evaluationIsDue(state.step, steps, options)) {
         evaluation = await evaluate();
         evaluation.best = evaluation.reward > state.best;
         if (evaluation.best) state.best = evaluation.reward;
@@ -255,27 +227,3 @@ function metricsOf(rollout: Rollout): Record<string, number> {
     'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
   };
 }
-
-/**
- * 0.2/√parameters of the model: 2e-4 for the embedded one, 6e-6 for a billion parameters. Adapters begin at 0 and
- * take ten times that.
- */
-function usualRate({ model, parameters }: Policy): number {
-  const size = model.parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(size);
-}
-
-/** AdamW as a policy's options have it. */
-export const policyOptimizer = (
-  parameters: Arena,
-  gradients: Arena,
-  { beta2, epsilon, weightDecay, maxGradientNorm }: PolicyTrainingOptions,
-): Optimizer =>
-  createOptimizer(parameters, gradients, {
-    kind: 'adamw',
-    betas: [0.9, beta2],
-    epsilon,
-    weightDecay,
-    decay: ({ shape }) => shape.length > 1,
-    maxGradientNorm,
-  });

@@ -3,6 +3,7 @@ import type { Value } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
+import { sizeOf } from '../steps.ts';
 import { copyOf, type LoraSettings, loraOptions, type Trained, trainedPart } from '../trained.ts';
 
 /** Weights as programs read them, by the names of their inputs. */
@@ -56,4 +57,12 @@ export function checkSameTokens(policy: Model, other: Model, what: string, hint:
     `${what} has another vocabulary than the policy: token ${id} is ${named(other)}, expected ${named(policy)}.`,
     { hint },
   );
+}
+
+/**
+ * 0.2/√parameters of the model: 2e-4 for the embedded one, 6e-6 for a billion parameters. Adapters begin at 0 and
+ * take ten times that.
+ */
+export function usualRate({ model, parameters }: Policy): number {
+  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(sizeOf(model.parameters));
 }

@@ -3,18 +3,11 @@
  * policy's own log-probabilities, and by those of the reference where the loss has one; now and then the policy is evaluated on
  * held-out preferences and by its answers.
  */
-import { epochOrder } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import {
-  createOptimizer,
-  exportOptimizer,
-  exportParameters,
-  importOptimizer,
-  importParameters,
-  learningRate,
-} from '../../nn/index.ts';
-import type { Policy } from '../policies/policy.ts';
+import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { type Policy, usualRate } from '../policies/policy.ts';
 import type { Reward } from '../rewards/source.ts';
+import { adamw, evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
 import { countOf, type ItemLayout, type Items } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
 import { createPreferenceAnswers, mean, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
@@ -95,19 +88,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const scorer = createPreferenceScorer(policy, loss, layout, part);
   const references = createReferences(policy, layout, part, options.precompute ?? true);
   const answers = createPreferenceAnswers(policy, data.prompts, options, parts.reward);
-  const optimizer = createOptimizer(policy.parameters, trainer.gradients, {
-    kind: 'adamw',
-    betas: [0.9, options.beta2],
-    weightDecay: options.weightDecay,
-    decay: ({ shape }) => shape.length > 1,
-    maxGradientNorm: options.maxGradientNorm,
-  });
-  const schedule = {
-    rate: options.learningRate ?? usualRate(policy),
-    warmup: Math.floor(options.warmup * steps),
-    total: steps,
-    minimum: options.minimumRate,
-  };
+  const optimizer = adamw(policy.parameters, trainer.gradients, options);
+  const rateOf = rates(options.learningRate ?? usualRate(policy), steps, options);
   const fingerprint = preferenceFingerprint(train);
   let state: State = {
     step: 0,
@@ -118,17 +100,6 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     worse: 0,
     seen: { sum: 0, count: 0 },
     fingerprint,
-  };
-
-  /** Every item once before any comes again. */
-  const itemsOf = (step: number): number[] => {
-    let known: { epoch: number; order: Uint32Array } | undefined;
-    return Array.from({ length: batch }, (_, i) => {
-      const place = step * batch + i;
-      const epoch = Math.floor(place / count);
-      if (known?.epoch !== epoch) known = { epoch, order: epochOrder(count, options.seed, epoch) };
-      return known.order[place % count];
-    });
   };
 
   const contextOf = (items: Items, indices: readonly number[]): PreferenceContext => ({
@@ -145,11 +116,6 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     const theirs = references.partners(partners, indices);
     const ours = scorer.logP({ sides: [partners] }, indices);
     return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
-  };
-
-  const isDue = (step: number) => {
-    const share = options.evaluations / steps;
-    return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
   };
 
   /** Of the policy as it stands; it counts for no best. */
@@ -175,8 +141,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     /** One optimiser step, and an evaluation where one is due. */
     async next(): Promise<PreferenceStep> {
       const began = performance.now();
-      const rate = learningRate(options.schedule, state.step, schedule);
-      const indices = itemsOf(state.step);
+      const rate = rateOf(state.step);
+      const indices = itemsOfStep(state.step, batch, count, options.seed);
       const values = trainer.run(train, indices, contextOf(train, indices));
       const norm = optimizer.step(rate);
       const recent = { loss: state.recent.loss + values.loss, steps: state.recent.steps + 1 };
@@ -194,7 +160,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
         },
       };
       let evaluation: PreferenceEvaluation | undefined;
-      if (isDue(state.step)) {
+      if (evaluationIsDue(state.step, steps, options)) {
         evaluation = await evaluate();
         evaluation.best = evaluation.loss !== undefined && evaluation.loss < state.best;
         state.recent = { loss: 0, steps: 0 };
@@ -252,10 +218,4 @@ function layoutOf<O extends PreferenceOptions>({ policy, data, algorithm }: Pref
   const { wholeTexts = false, tailWeight = 1 } = algorithm;
   const length = Math.max(longest, Math.min(ROW, config.maxPositions));
   return { length, padding: tokenizer.pad ?? 0, wholeTexts, tailWeight };
-}
-
-/** 0.2/√parameters of the model, as of policies that learn from their own answers. */
-function usualRate({ model, parameters }: Policy): number {
-  const size = model.parameters.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(size);
 }
