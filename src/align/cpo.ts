@@ -13,7 +13,7 @@
  */
 import { z } from 'zod';
 import { div, exp, mul, relu, square, sub, type Tensor } from '../engine/index.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
 import { type PreferenceLoss, pairs, smoothed } from './preferences/loss.ts';
 import { referenceFreeSchema } from './preferences/options.ts';

@@ -11,7 +11,7 @@
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
 import { z } from 'zod';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import { divergences, dpoLoss, dpoLosses } from './preferences/dpo-loss.ts';
 import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
 import { preferenceSchema } from './preferences/options.ts';

@@ -16,7 +16,7 @@
  */
 import { z } from 'zod';
 import type { Reading } from '../lm/packed-program.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import { groupAdvantages, scales } from './policies/advantages.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';

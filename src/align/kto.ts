@@ -12,7 +12,7 @@
  */
 import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../engine/index.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
 import { logRatios, type PreferenceLoss } from './preferences/loss.ts';
 import { preferenceSchema } from './preferences/options.ts';

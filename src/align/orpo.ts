@@ -10,7 +10,7 @@
  */
 import { z } from 'zod';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../engine/index.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import type { PreferenceLearner, PreferenceStep } from './preferences/learner.ts';
 import { type PreferenceLoss, pairs } from './preferences/loss.ts';
 import { referenceFreeSchema } from './preferences/options.ts';

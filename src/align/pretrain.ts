@@ -17,6 +17,7 @@ import { type PullOptions, resolveDataset, resolveModel } from '../lm/hub.ts';
 import { createModel } from '../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../lm/tokenizer.ts';
 import type { DecoderConfig } from '../nn/index.ts';
+import { stepsOf } from '../run/index.ts';
 import { encodeRow } from './likelihood/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from './likelihood/examples.ts';
 import {
@@ -27,7 +28,6 @@ import {
 } from './likelihood/learner.ts';
 import { createRows, datasetRows, packExamples } from './likelihood/rows.ts';
 import { readPrompts, samplePrompts } from './likelihood/sample-prompts.ts';
-import { stepsOf } from './likelihood/train.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from './world.ts';
 

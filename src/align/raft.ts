@@ -12,7 +12,7 @@
 import { z } from 'zod';
 import { mul, neg, sum } from '../engine/index.ts';
 import type { PackedLoss } from '../lm/packed-program.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import { type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';

@@ -15,7 +15,7 @@
 import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub, sum } from '../engine/index.ts';
 import type { PackedLoss } from '../lm/packed-program.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import { leaveOneOut, mean, standardise } from './policies/advantages.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';

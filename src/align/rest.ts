@@ -12,7 +12,7 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import { createAnswerTrainer } from './policies/answer-trainer.ts';

@@ -17,7 +17,7 @@ import { HeedError } from '../error.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../nn/index.ts';
 import { seedFor } from '../random.ts';
-import { stepsOf } from './likelihood/train.ts';
+import { stepsOf } from '../run/index.ts';
 import { rankingsFingerprint } from './rewards/data.ts';
 import { evaluateReward, judgedPairs, type RewardEvaluation } from './rewards/evaluation.ts';
 import { type Chosen, type ReadingParts, type RewardData, readRewardData } from './rewards/input.ts';

@@ -16,6 +16,7 @@ import { type BadRow, readDataset, tellBadRow } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import { embeddedModel, loadModel, type Model } from '../lm/model.ts';
+import { stepsOf } from '../run/index.ts';
 import { losses } from './likelihood/encode.ts';
 import {
   type Examples,
@@ -34,7 +35,6 @@ import {
 } from './likelihood/learner.ts';
 import { datasetRows } from './likelihood/rows.ts';
 import { readPrompts, samplePrompts } from './likelihood/sample-prompts.ts';
-import { stepsOf } from './likelihood/train.ts';
 import { loraSchema } from './trained.ts';
 import { languageTrainingSchema } from './training-options.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from './world.ts';

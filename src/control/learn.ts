@@ -15,6 +15,7 @@ import { labelSchedule, parseTeacher, type Round, type Teacher } from '../prefer
 import { random } from '../random.ts';
 import { createEvaluator, createPpo, type Evaluation, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import type { SavedStatistics } from '../rl/normalise.ts';
+import { stepsOf } from '../run/index.ts';
 import { packComparisons, type SavedComparison, unpackComparisons } from './comparisons.ts';
 import { type LearnInput, type LearnOptions, learnOptions } from './options.ts';
 import { type Asked, askRound, drawSegment, type Questioning } from './queries.ts';
@@ -238,16 +239,7 @@ export async function* learnFromPreferences(
   given: LearnInput,
   parts: Parameters<typeof createLearner>[1] & { signal?: AbortSignal } = {},
 ): AsyncGenerator<LearnStep, void, undefined> {
-  const learner = createLearner(given, parts);
-  try {
-    for (let done = false; !done && !parts.signal?.aborted; ) {
-      const step = await learner.next(parts.signal);
-      ({ done } = step);
-      yield step;
-    }
-  } finally {
-    learner.release();
-  }
+  yield* stepsOf(createLearner(given, parts), parts.signal);
 }
 
 const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { createVectorEnvironment, type Environment, makeEnvironment, type VectorState } from '../env/index.ts';
-import { driveRun, type TrainParts } from '../run/index.ts';
+import { driveRun, stepsOf, type TrainParts } from '../run/index.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { createPpo, type PpoMetrics, type PpoState } from './ppo.ts';
 import { ppoSchema } from './ppo-options.ts';
@@ -96,16 +96,7 @@ export async function* ppo(
   given: RlInput,
   parts: { makeEnvironment?: () => Environment; signal?: AbortSignal } = {},
 ): AsyncGenerator<PpoStep, void, undefined> {
-  const learner = createPpoLearner(given, parts);
-  try {
-    for (let done = false; !done && !parts.signal?.aborted; ) {
-      const step = await learner.next();
-      ({ done } = step);
-      yield step;
-    }
-  } finally {
-    learner.release();
-  }
+  yield* stepsOf(createPpoLearner(given, parts), parts.signal);
 }
 
 /** What a training of PPO comes to. */

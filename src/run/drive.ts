@@ -23,6 +23,22 @@ export interface Drivable<Step> {
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
 }
 
+/** The steps of a learner until it is done or the signal aborts; releases it. */
+export async function* stepsOf<Step extends { done: boolean }>(
+  learner: { next(signal?: AbortSignal): Promise<Step>; release(): void },
+  signal?: AbortSignal,
+): AsyncGenerator<Step, void, undefined> {
+  try {
+    for (let done = false; !done && !signal?.aborted; ) {
+      const step = await learner.next(signal);
+      ({ done } = step);
+      yield step;
+    }
+  } finally {
+    learner.release();
+  }
+}
+
 interface DrivenState<Result> {
   learner: unknown;
   seconds: number;

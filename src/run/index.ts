@@ -1,5 +1,5 @@
 export { type Checkpoint, readCheckpoint } from './checkpoint.ts';
-export { type Drivable, driveRun, type TrainParts } from './drive.ts';
+export { type Drivable, driveRun, stepsOf, type TrainParts } from './drive.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
 export type { Clips, ComparedClips } from './report/clips.ts';
 export type { LineChart, Series } from './report/line-chart.ts';

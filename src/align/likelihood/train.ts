@@ -83,19 +83,3 @@ export async function trainLanguageModel<O extends LanguageTrainingOptions>(
   if (!result) save('model');
   return result && { ...result, model: join(run.folder, 'model') };
 }
-
-/** The steps of a learner until it is done or the signal aborts; releases it. */
-export async function* stepsOf<Step extends { done: boolean }>(
-  learner: { next(): Promise<Step>; release(): void },
-  signal?: AbortSignal,
-): AsyncGenerator<Step, void, undefined> {
-  try {
-    for (let done = false; !done && !signal?.aborted; ) {
-      const step = await learner.next();
-      ({ done } = step);
-      yield step;
-    }
-  } finally {
-    learner.release();
-  }
-}

@@ -4,7 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
-import { stepsOf } from '../likelihood/train.ts';
+import { stepsOf } from '../../run/index.ts';
 import { createPpoAlgorithm } from '../ppo.ts';
 import { membersOf } from '../rewards/open.ts';
 import { criticNetwork } from './critic.ts';
