@@ -13,6 +13,15 @@ export {
 export { type CpoInput, type CpoLossOptions, type CpoOptions, cpo, cpoLoss, cpoSchema, createCpo } from './cpo.ts';
 export { createDpo, type DpoInput, type DpoOptions, dpo, dpoSchema } from './dpo.ts';
 export { createGrpo, createGrpoAlgorithm, type GrpoInput, type GrpoOptions, grpo, grpoSchema } from './grpo.ts';
+export {
+  type Chat,
+  type ChatSettings,
+  type CompleteOptions,
+  type Conversation,
+  chatCallSchema,
+  modelChat,
+  openChat,
+} from './judges/chat.ts';
 export { createKto, type KtoInput, type KtoLossOptions, type KtoOptions, kto, ktoLoss, ktoSchema } from './kto.ts';
 export { encodeRow, type Loss, losses } from './likelihood/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './likelihood/examples.ts';
@@ -119,9 +128,10 @@ export {
   rloo,
   rlooSchema,
 } from './reinforce.ts';
+export type { CallSettings } from './requests.ts';
 export { createRest, createRestAlgorithm, type RestInput, type RestOptions, rest, restSchema } from './rest.ts';
 export { createReward, type RewardLearner, type RewardParts, type RewardStep, reward } from './reward.ts';
-export type { CallSettings, RewardFunction } from './rewards/call.ts';
+export type { RewardFunction } from './rewards/call.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './rewards/data.ts';
 export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation, wilson } from './rewards/evaluation.ts';
 export { type Judgement, type JudgementRow, judgementSchema, judgeReward } from './rewards/judgement.ts';

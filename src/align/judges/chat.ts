@@ -1,0 +1,116 @@
+/**
+ * What goes on with conversations, by its text as commands take it:
+ *
+ * - a folder or a name on the Hub: a language model, which reads them as its chat template writes them;
+ * - `https://api.example.com/v1#MODEL`: a model behind an endpoint such as OpenAI's, as most servers of language models have.
+ */
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import type { PullOptions } from '../../lm/hub.ts';
+import { loadModel, type Model } from '../../lm/model.ts';
+import { answerLayout, createAnswerScorer } from '../policies/rollouts.ts';
+import { rewardCallSchema } from '../rewards/open.ts';
+import type { Answer } from '../rewards/source.ts';
+import { endpointChat } from './endpoint-chat.ts';
+
+export type Conversation = readonly Message[];
+
+export interface CompleteOptions {
+  /** Tokens of an answer at most: 512 unless told. */
+  maxTokens?: number;
+  /** Of the draws, 1 unless told; 0 takes the likeliest token. */
+  temperature?: number;
+  /** Of the draws; each conversation has its own. An endpoint may not heed it. */
+  seed?: number;
+  signal?: AbortSignal;
+}
+
+export interface Chat {
+  readonly name: string;
+  /**
+   * What the assistant says next in each conversation, in their order. Empty where it says nothing.
+   *
+   * @throws HeedError where an endpoint does not answer, or not sense, however often it is asked; where a model cannot read a
+   * conversation. The signal's reason where it aborts.
+   */
+  complete(conversations: readonly Conversation[], options?: CompleteOptions): Promise<string[]>;
+  /**
+   * log p that the assistant's turn begins with each of some texts: [conversation][text]. An endpoint has no such method.
+   *
+   * @throws HeedError where the model's tokens do not tell the texts apart.
+   */
+  logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
+  release(): void;
+}
+
+export const chatCallSchema = rewardCallSchema.omit({ pessimism: true }).extend({
+  timeout: z.number().positive().default(120).describe('seconds that an endpoint has for an answer'),
+  retries: z.number().int().min(0).default(5).describe('times that it is asked again where it fails or is busy'),
+  pause: z.number().min(0).default(1).describe('seconds before it is asked again, doubled each time'),
+  atOnce: z.number().int().min(1).default(8).describe('requests under way at a time'),
+  key: z.string().default('OPENAI_API_KEY').describe('environment variable that holds its key, if it wants one'),
+});
+export type ChatSettings = z.output<typeof chatCallSchema>;
+
+/** Opens what goes on with conversations. @throws HeedError where it is not there, or is named wrongly. */
+export async function openChat(
+  text: string,
+  pull: PullOptions = {},
+  settings: z.input<typeof chatCallSchema> = {},
+): Promise<Chat> {
+  const parsed = chatCallSchema.parse(settings);
+  return /^https?:\/\//.test(text) ? endpointChat(text, parsed) : modelChat(await loadModel(text, pull));
+}
+
+/** Conversations answered side by side, and rows of tokens read at once. */
+const BATCH = 32;
+const ROWS = 8;
+
+/** A language model, released with what this gives. */
+export function modelChat(model: Model): Chat {
+  const { config, parameters, tokenizer, ends } = model;
+  const generator = createGenerator(config, parameters.values);
+  const prompts = (conversations: readonly Conversation[]) =>
+    conversations.map((messages) => encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids);
+  return {
+    name: model.folder ?? 'model',
+    async complete(conversations, { maxTokens = 512, temperature = 1, seed = 0, signal } = {}) {
+      const options = { maxTokens, temperature, seed, signal, batch: BATCH, ends, tokenizer };
+      const answers = await generator.complete(prompts(conversations), options);
+      return answers.map(({ text }) => text!.trim());
+    },
+    logProbs(conversations, texts) {
+      const labels = texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
+      checkLabels(texts, labels);
+      const asked = prompts(conversations).map((ids) => ({ ids, text: '' }));
+      const layout = answerLayout(model, asked, {
+        rows: ROWS,
+        maxTokens: Math.max(...labels.map((ids) => ids.length)),
+      });
+      const scorer = createAnswerScorer(config, parameters.values, layout);
+      const answers = asked.flatMap(({ ids: prompt, text: promptText }) =>
+        labels.map((response, i): Answer => ({ prompt, response, ended: true, promptText, text: texts[i] })),
+      );
+      try {
+        const sums = scorer.run(answers).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
+        return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
+      } finally {
+        scorer.release();
+      }
+    },
+    release() {
+      generator.release();
+      parameters.release();
+    },
+  };
+}
+
+function checkLabels(texts: readonly string[], labels: readonly (readonly number[])[]): void {
+  const different = new Set(labels.map((ids) => ids.join()));
+  if (different.size === texts.length && !different.has('')) return;
+  throw new HeedError(`The model's tokens do not tell ${texts.map((text) => `"${text}"`).join(' from ')}.`, {
+    hint: 'Take a model that knows them: one that was trained on texts of every kind.',
+  });
+}
