@@ -150,10 +150,11 @@ export {
   saveRewardModel,
   scoredAnswer,
 } from './rewards/model.ts';
-export { ensembleReward, mixedReward, modelReward, openReward, reviewReward } from './rewards/open.ts';
+export { ensembleReward, mixedReward, modelReward, openReward } from './rewards/open.ts';
 export { type RewardInput, type RewardOptions, rewardSchema } from './rewards/options.ts';
 export { evaluationReport, rewardReport } from './rewards/report.ts';
-export type { Answer, Reward } from './rewards/source.ts';
+export { reviewReward } from './rewards/reviews.ts';
+export type { Answer, Reward, RewardPart, Scores, StepReward } from './rewards/source.ts';
 export { type RewardResult, trainReward } from './rewards/train.ts';
 export { reviewComparisons } from './rewards/world.ts';
 export { createSft, type SftInput, type SftLearner, type SftOptions, type SftParts, sft, sftSchema } from './sft.ts';

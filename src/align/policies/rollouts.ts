@@ -5,11 +5,13 @@
 import type { Row } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
+import { decodeAnswer } from '../../lm/answer-text.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/packed-program.ts';
 import { type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
-import type { Answer, Reward } from '../rewards/source.ts';
+import { type Answer, explained, type Reward, type RewardPart, type StepReward } from '../rewards/source.ts';
 import type { Policy, Weights } from './policy.ts';
 
 export interface Prompt {
@@ -28,6 +30,16 @@ export interface Rollout {
   referenceLogProbs: readonly Float32Array[];
   /** What each answer is worth. */
   scores: Float64Array;
+  /** Of each answer, what its steps add to that, each at the token that ends it. */
+  steps?: readonly (readonly TokenReward[])[];
+  /** What scores are the sum of. */
+  parts?: readonly RewardPart[];
+}
+
+export interface TokenReward {
+  /** Which token of the answer. */
+  at: number;
+  reward: number;
 }
 
 /** How answers are laid out for programs. */
@@ -184,17 +196,37 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
         const { ids: prompt, text: promptText, row } = asked[i];
         return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
       });
+      const { scores, steps, parts } = await explained(reward, answers);
       return {
         answers,
         logProbs: own?.run(answers) ?? completions.map(({ logprobs }) => Float32Array.from(logprobs)),
         referenceLogProbs: others.run(answers),
-        scores: Float64Array.from(await reward.score(answers)),
+        scores: Float64Array.from(scores),
+        ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
+        ...(parts && { parts }),
       };
     },
     release() {
       for (const part of [generator, own, others]) part?.release();
     },
   };
+}
+
+/** Steps of a text as steps of its tokens: each ends with the first token behind which all of its text is there. */
+export function stepTokens(
+  { prompt, response }: Answer,
+  steps: readonly StepReward[],
+  tokenizer: Pick<Tokenizer, 'decode'>,
+): TokenReward[] {
+  return steps.map(({ end, reward }) => {
+    let [low, high] = [0, response.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (decodeAnswer(tokenizer, prompt, response.slice(0, middle + 1)).length >= end) high = middle;
+      else low = middle + 1;
+    }
+    return { at: low, reward };
+  });
 }
 
 /** Σ log π − log π_ref over each answer: estimates of KL(π ‖ π_ref) in nats an answer. */

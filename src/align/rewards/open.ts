@@ -4,21 +4,20 @@
  * - a folder or a name on the Hub: a reward model; a folder of `member-…` folders, or several with commas between: an ensemble;
  * - a `.js`, `.mjs`, `.ts` or `.mts` file: the function that it exports;
  * - an `http://` or `https://` address: an endpoint;
- * - `reviews`: the true reward of the embedded world;
+ * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or its good sentences;
  * - `0.7*A + 0.3*B`: the weighted sum of any of these.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { trueReward } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { encodeAnswer } from '../preferences/pairs.ts';
 import { checkedRewards, endpointReward, fileReward } from './call.ts';
 import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from './model.ts';
-import type { Answer, Reward } from './source.ts';
-import { reviewPromptIn } from './world.ts';
+import { reviewReward, reviewRewards } from './reviews.ts';
+import { type Answer, explained, type Reward, type Scores } from './source.ts';
 
 export const rewardCallSchema = z.object({
   timeout: z.number().positive().default(60).describe('seconds that a function or an endpoint has for its answer'),
@@ -56,7 +55,7 @@ export async function openReward(
 async function openOne(text: string, pull: PullOptions, settings: RewardSettings): Promise<Reward> {
   if (/^https?:\/\//.test(text)) return endpointReward(text, settings);
   if (/\.m?[jt]s$/.test(text)) return fileReward(text, settings);
-  if (text === 'reviews' && !existsSync(text)) return reviewReward();
+  if (reviewRewards.includes(text) && !existsSync(text)) return reviewReward(text);
   const folders = text.split(',').flatMap((name) => membersOf(name.trim()));
   const members = await openAll(folders, async (folder) => modelReward(await loadRewardModel(folder, pull)));
   return members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism);
@@ -112,12 +111,25 @@ function encodedFor(model: RewardModel, { promptText, text, row }: Answer) {
 
 /** Σ weight · reward. */
 export function mixedReward(parts: readonly { weight: number; reward: Reward }[]): Reward {
+  const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
+    const all = await Promise.all(parts.map(({ reward }) => explained(reward, answers, signal)));
+    const weighted = <T>(of: (own: Scores, weight: number) => T): T[] => all.map((own, k) => of(own, parts[k].weight));
+    return {
+      scores: answers.map((_, i) => weighted(({ scores }, weight) => weight * scores[i]).reduce((a, b) => a + b, 0)),
+      ...(all.some(({ steps }) => steps) && {
+        steps: answers.map((_, i) =>
+          weighted(({ steps = [] }, weight) =>
+            (steps[i] ?? []).map(({ end, reward }) => ({ end, reward: weight * reward })),
+          ).flat(),
+        ),
+      }),
+      parts: all.map(({ scores }, k) => ({ name: parts[k].reward.name, weight: parts[k].weight, scores })),
+    };
+  };
   return {
     name: parts.map(({ weight, reward }) => (weight === 1 ? reward.name : `${weight}*${reward.name}`)).join(' + '),
-    async score(answers, signal) {
-      const all = await Promise.all(parts.map(({ reward }) => reward.score(answers, signal)));
-      return answers.map((_, i) => parts.reduce((sum, { weight }, k) => sum + weight * all[k][i], 0));
-    },
+    explain,
+    score: async (answers, signal) => (await explain(answers, signal)).scores,
     release() {
       for (const { reward } of parts) reward.release();
     },
@@ -152,22 +164,5 @@ export function ensembleReward(members: readonly Reward[], pessimism = 0): Ensem
     release() {
       for (const member of members) member.release();
     },
-  };
-}
-
-/** The true reward of the embedded world. */
-export function reviewReward(): Reward {
-  return {
-    name: 'reviews',
-    async score(answers) {
-      return answers.map(({ promptText, text, ended }) => {
-        const prompt = reviewPromptIn(promptText);
-        if (prompt) return trueReward(prompt, text.split(/\s+/).filter(Boolean), ended).total;
-        throw new HeedError(`The reward "reviews" knows no such prompt: "${promptText.slice(0, 80)}".`, {
-          hint: 'It rewards answers to the prompts of the embedded world; give another reward for others.',
-        });
-      });
-    },
-    release() {},
   };
 }

@@ -1,4 +1,4 @@
-/** What a reward is: answers in, a number for each out. */
+/** What a reward is: answers in, a number for each out, and what that is made of where a reward can tell. */
 import type { Row } from '../../data/index.ts';
 
 /** An answer of a policy, as a reward sees it. */
@@ -15,6 +15,31 @@ export interface Answer {
   readonly row?: Row;
 }
 
+/** What a step of an answer adds to its reward. */
+export interface StepReward {
+  /** Characters of the answer's text up to where the step ends. */
+  end: number;
+  reward: number;
+}
+
+/** One of several rewards of the same answers. */
+export interface RewardPart {
+  name: string;
+  /** What it counts for in the sum. */
+  weight: number;
+  /** Of each answer. */
+  scores: ArrayLike<number>;
+}
+
+export interface Scores {
+  /** A finite number for each answer, in their order. */
+  scores: ArrayLike<number>;
+  /** Of each answer, its steps in their order. What they leave of its score is the whole answer's. */
+  steps?: readonly (readonly StepReward[])[];
+  /** What the scores are the sum of. */
+  parts?: readonly RewardPart[];
+}
+
 export interface Reward {
   readonly name: string;
   /**
@@ -23,5 +48,10 @@ export interface Reward {
    * @throws HeedError where a reward cannot be had, or is no number; the signal's reason where it aborts.
    */
   score(answers: readonly Answer[], signal?: AbortSignal): Promise<ArrayLike<number>>;
+  /** The same, and what the numbers are made of. Absent where a reward cannot tell. */
+  explain?(answers: readonly Answer[], signal?: AbortSignal): Promise<Scores>;
   release(): void;
 }
+
+export const explained = async (reward: Reward, answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> =>
+  reward.explain ? reward.explain(answers, signal) : { scores: await reward.score(answers, signal) };

@@ -6,5 +6,6 @@ export { type Review, review } from './generate.ts';
 export type { Tone } from './grammar.ts';
 export * from './recognise.ts';
 export * from './reward.ts';
+export * from './sentences.ts';
 export * from './tokenizer.ts';
 export { type Place, places } from './words.ts';

@@ -1,0 +1,24 @@
+/** Which sentences of a response are good, one by one: what supervision of a process learns from here. */
+import type { ReviewPrompt } from './demonstrations.ts';
+import { recogniseSentence, sentencesOf } from './recognise.ts';
+import { isPlace, itemOf, polarityOf } from './words.ts';
+
+/**
+ * Of each sentence, whether it is well formed, keeps to the place asked for, finds no fault, and has not been said before in
+ * the response.
+ */
+export function goodSentences({ place }: Pick<ReviewPrompt, 'place'>, words: readonly string[]): boolean[] {
+  const said = new Set<string>();
+  return sentencesOf(words).map((sentence) => {
+    const text = sentence.join(' ');
+    const again = said.has(text);
+    said.add(text);
+    const sound = sentence.every(
+      (word) =>
+        polarityOf.get(word) !== 'blame' &&
+        (word === place || !isPlace(word)) &&
+        [undefined, place].includes(itemOf.get(word)?.place),
+    );
+    return sound && !again && recogniseSentence(sentence).accepted;
+  });
+}
