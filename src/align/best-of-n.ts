@@ -13,11 +13,11 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { epochOrder, type Row } from '../data/index.ts';
-import { HeedError } from '../error.ts';
 import { createGenerator, type Generator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { seedFor } from '../random.ts';
+import { checkSameData } from './course.ts';
 import { policyTrainingSchema } from './policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from './policies/prompts.ts';
 import { answerLayout, type Prompt } from './policies/rollouts.ts';
@@ -179,11 +179,7 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
     save: () => ({ state, tensors: {} }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as State;
-      if (saved.fingerprint !== fingerprint) {
-        throw new HeedError('the prompts are not what they were when this began', {
-          hint: 'put the old files back, or start a new run',
-        });
-      }
+      checkSameData(saved, state, 'prompts');
       state = saved;
     },
   };

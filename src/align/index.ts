@@ -1,3 +1,4 @@
+export type { AnswerRow, SampleAnswer } from './answers.ts';
 export { type BcoInput, type BcoOptions, bco, bcoLoss, bcoSchema, createBco } from './bco.ts';
 export {
   type BestOf,
@@ -36,7 +37,15 @@ export {
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './likelihood/likelihood.ts';
 export { languageReport } from './likelihood/report.ts';
 export { createRows, datasetRows, packExamples, type Rows } from './likelihood/rows.ts';
-export { type LanguageResult, type SampleRow, trainLanguageModel } from './likelihood/train.ts';
+export { type LanguageResult, trainLanguageModel } from './likelihood/train.ts';
+export {
+  createOnlineDpo,
+  createOnlineDpoAlgorithm,
+  type OnlineDpoInput,
+  type OnlineDpoOptions,
+  onlineDpo,
+  onlineDpoSchema,
+} from './online-dpo.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './orpo.ts';
 export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
 export type { Role } from './plan/roles.ts';
@@ -80,7 +89,7 @@ export {
   type Rollouts,
 } from './policies/rollouts.ts';
 export { type PolicyParts, type PolicySetup, setUpPolicy } from './policies/setup.ts';
-export { type PolicyResult, type PolicySampleRow, trainPolicy } from './policies/train.ts';
+export { type PolicyResult, trainPolicy } from './policies/train.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo.ts';
 export type { Items } from './preferences/batch.ts';
 export { type PreferenceData, type PreferenceItems, readPreferences } from './preferences/data.ts';
@@ -105,7 +114,7 @@ export { type PreferenceOptions, preferenceSchema } from './preferences/options.
 export { encodePair, gatherPairs, type PairOptions, type Pairs } from './preferences/pairs.ts';
 export { offlinePreferenceReport } from './preferences/report.ts';
 export { createPreferences, type PreferenceParts } from './preferences/setup.ts';
-export { type PreferenceResult, type PreferenceSampleRow, trainPreferences } from './preferences/train.ts';
+export { type PreferenceResult, trainPreferences } from './preferences/train.ts';
 export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
 export {
   createPretrain,
@@ -159,3 +168,4 @@ export { type RewardResult, trainReward } from './rewards/train.ts';
 export { reviewComparisons } from './rewards/world.ts';
 export { createSft, type SftInput, type SftLearner, type SftOptions, type SftParts, sft, sftSchema } from './sft.ts';
 export { adamw, evaluationIsDue, itemsOfStep, rates } from './steps.ts';
+export type { TrainedModel } from './train-model.ts';

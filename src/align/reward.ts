@@ -13,11 +13,11 @@
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
 import { basename, join } from 'node:path';
-import { HeedError } from '../error.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../nn/index.ts';
 import { seedFor } from '../random.ts';
 import { stepsOf } from '../run/index.ts';
+import { checkSameData } from './course.ts';
 import { rankingsFingerprint } from './rewards/data.ts';
 import { evaluateReward, judgedPairs, type RewardEvaluation } from './rewards/evaluation.ts';
 import { type Chosen, type ReadingParts, type RewardData, readRewardData } from './rewards/input.ts';
@@ -217,11 +217,7 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     },
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as RewardState;
-      if (saved.fingerprint !== fingerprint) {
-        throw new HeedError('the comparisons are not what they were when the training began', {
-          hint: 'put the old files, or the old model that answers, back; or start a new run',
-        });
-      }
+      checkSameData(saved, state, 'comparisons');
       const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
       for (const { trained, optimizer, prefix } of members) {
         const own = Object.entries(tensors).filter(([name]) => name.startsWith(prefix));

@@ -99,7 +99,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   const other = await createSft({ ...settings, seed: 1 });
   expect(plain(await take(other, 3))).not.toEqual(plain(before));
   const changed = await createSft({ ...settings, data: dataOf([{ text: 'red sun' }, { text: 'blue moon' }]) });
-  expect(() => changed.restore(checkpoint)).toThrow(/data is not what it was/);
+  expect(() => changed.restore(checkpoint)).toThrow(/data are not what they were/);
   for (const learner of [whole, resumed, again, other, changed]) learner.release();
 });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { duration } from './progress.ts';
-import type { LineChart } from './report/line-chart.ts';
+import type { LineChart, Series } from './report/line-chart.ts';
 import type { MetricsRow, RunInfo } from './run.ts';
 
 /** A run's settings, checked. Throws a HeedError where they are of another kind of run. */
@@ -22,6 +22,35 @@ export const subtitle = (started: string, how: string, seed: number) =>
 export const elapsed = (rows: readonly MetricsRow[]) =>
   rows.length > 1 ? duration(rows[rows.length - 1].time - rows[0].time) : '–';
 
+/** Lines of a chart, each by its name and its metric. */
+export type Lines = readonly (readonly [name: string, metric: string])[];
+
+/** The lines of which rows tell a finite number, over steps unless `x` tells otherwise: one number for each of a chart's `xLabels`. */
+export const seriesOf = (
+  rows: readonly MetricsRow[],
+  lines: Lines,
+  x: (row: MetricsRow) => readonly number[] = ({ step }) => [step],
+): Series[] =>
+  lines.flatMap(([name, metric]) => {
+    const seen = rows.filter((row) => Number.isFinite(row[metric]));
+    if (seen.length === 0) return [];
+    const at = seen.map(x);
+    return [{ name, x: at[0].map((_, i) => at.map((values) => values[i])), y: seen.map((row) => row[metric]) }];
+  });
+
+/** A chart of lines over steps; none where no row tells of any. */
+export function linesOver(
+  rows: readonly MetricsRow[],
+  title: string,
+  yLabel: string,
+  caption: string,
+  lines: Lines,
+  xLabels: readonly string[],
+): LineChart[] {
+  const series = seriesOf(rows, lines);
+  return series.length > 0 ? [{ kind: 'lines', title, caption, xLabels, yLabel, series }] : [];
+}
+
 /** One metric over steps. */
 export function chart(
   rows: readonly MetricsRow[],
@@ -30,11 +59,10 @@ export function chart(
   yLabel: string,
   caption: string,
   xLabels: readonly string[] = ['environment steps'],
-  x: (row: MetricsRow) => number[] = (row) => [row.step],
+  x?: (row: MetricsRow) => readonly number[],
 ): LineChart {
-  const seen = rows.filter((row) => name in row);
-  const series = [
-    { name: title, x: xLabels.map((_, i) => seen.map((row) => x(row)[i])), y: seen.map((row) => row[name]) },
-  ];
-  return { kind: 'lines', title, caption, xLabels, yLabel, series };
+  const series = seriesOf(rows, [[title, name]], x);
+  // a chart may be of what no row tells yet
+  const none = { name: title, x: xLabels.map(() => []), y: [] };
+  return { kind: 'lines', title, caption, xLabels, yLabel, series: series.length > 0 ? series : [none] };
 }

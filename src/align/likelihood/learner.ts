@@ -1,9 +1,9 @@
 /** A training of a language model by maximum likelihood, one optimiser step at a time: what fine-tuning and pretraining share. */
-import { HeedError } from '../../error.ts';
 import { type Completion, createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
+import { type Course, checkSameData, evaluated, newCourse, stepped } from '../course.ts';
 import { adamw, evaluationIsDue, rates, sizeOf } from '../steps.ts';
 import { type LoraSettings, trainedPart } from '../trained.ts';
 import type { LanguageTrainingOptions } from '../training-options.ts';
@@ -80,10 +80,7 @@ interface LanguageState {
   rows: RowPosition;
   tokens: number;
   seconds: number;
-  recent: { loss: number; steps: number };
-  best: number;
-  /** Evaluations since the best. */
-  worse: number;
+  course: Course;
   fingerprint: string;
 }
 
@@ -111,9 +108,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     rows: rows.save(),
     tokens: 0,
     seconds: 0,
-    recent: { loss: 0, steps: 0 },
-    best: Number.POSITIVE_INFINITY,
-    worse: 0,
+    course: newCourse(),
     fingerprint,
   };
 
@@ -151,25 +146,21 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       const rate = rateOf(state.step);
       const { loss, tokens } = likelihood.run(batch, part);
       const gradientNorm = optimizer.step(rate);
-      const recent = { loss: state.recent.loss + loss, steps: state.recent.steps + 1 };
-      const recentLoss = recent.loss / recent.steps;
+      const [course, recentLoss] = stepped(state.course, loss);
       state = {
         ...state,
         step: state.step + 1,
         rows: rows.save(),
         tokens: state.tokens + tokens,
         seconds: state.seconds + (performance.now() - began) / 1000,
-        recent,
+        course,
       };
       let evaluation: LanguageEvaluation | undefined;
       if (evaluationIsDue(state.step, steps, options)) {
         evaluation = await evaluate();
-        evaluation.best = evaluation.loss !== undefined && evaluation.loss < state.best;
-        state.recent = { loss: 0, steps: 0 };
-        state.worse = evaluation.best ? 0 : state.worse + 1;
-        if (evaluation.best) state.best = evaluation.loss!;
+        state.course = evaluated(state.course, evaluation);
       }
-      const stopped = evaluator !== undefined && options.patience > 0 && state.worse >= options.patience;
+      const stopped = evaluator !== undefined && options.patience > 0 && state.course.worse >= options.patience;
       return {
         step: state.step,
         loss,
@@ -185,11 +176,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as LanguageState;
-      if (saved.fingerprint !== fingerprint) {
-        throw new HeedError('the data is not what it was when the training began', {
-          hint: 'put the old files back, or start a new run',
-        });
-      }
+      checkSameData(saved, state, 'data');
       const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
       importParameters(parameters, tensors);
       importOptimizer(optimizer, tensors);

@@ -3,9 +3,9 @@
  * a drawn order, answered and scored; an algorithm learns from that; now and then the policy is evaluated on other prompts.
  */
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
-import { HeedError } from '../../error.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
+import { checkSameData } from '../course.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
@@ -194,11 +194,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     },
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const { algorithm: own, ...saved } = checkpoint.state as State & { algorithm: unknown };
-      if (saved.fingerprint !== fingerprint) {
-        throw new HeedError('the prompts are not what they were when the training began', {
-          hint: 'put the old files back, or start a new run',
-        });
-      }
+      checkSameData(saved, state, 'prompts');
       const tensors = checkpoint.tensors as Tensors;
       importParameters(policy.parameters, tensors);
       algorithm.restore({ state: own, tensors });

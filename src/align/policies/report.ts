@@ -9,8 +9,9 @@ import {
   type Section,
 } from '../../run/index.ts';
 import { count, figure } from '../../run/progress.ts';
-import { chart, elapsed, subtitle } from '../../run/report-parts.ts';
-import type { PolicySampleRow } from './train.ts';
+import { elapsed, linesOver, seriesOf, subtitle } from '../../run/report-parts.ts';
+import { answersTable } from '../answers.ts';
+import type { AlertRow } from './train.ts';
 
 const STEPS = ['steps'];
 
@@ -46,7 +47,7 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
 export function policyReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
-  const samples = readSamples(folder) as unknown as PolicySampleRow[];
+  const samples = readSamples(folder) as { kind: string }[];
   const evaluated = rows.filter((row) => 'eval/reward' in row);
   const [first, last] = [evaluated[0], evaluated.at(-1)];
   return {
@@ -65,11 +66,11 @@ export function policyReport(folder: string): Report {
     sections: [
       rewardChart(rows),
       ...frontier(evaluated),
-      ...answers(samples),
+      ...answersTable(samples),
       ...alerts(samples),
-      ...charts
-        .filter(([metric]) => rows.some((row) => metric in row))
-        .map(([metric, title, unit, caption]) => chart(rows, metric, title, unit, caption, STEPS)),
+      ...charts.flatMap(([metric, title, unit, caption]) =>
+        linesOver(rows, title, unit, caption, [[title, metric]], STEPS),
+      ),
     ],
     config: config as Record<string, unknown>,
   };
@@ -82,36 +83,22 @@ function speed(rows: readonly MetricsRow[]): string {
   return seconds > 0 ? `of answers, ${count((last!.tokens ?? 0) / seconds)} a second` : 'of answers';
 }
 
-function rewardChart(rows: readonly MetricsRow[]): LineChart {
-  const series = [
+const rewardChart = (rows: readonly MetricsRow[]): LineChart => ({
+  kind: 'lines',
+  wide: true,
+  title: 'Reward',
+  caption: 'What the answers are worth on average, before it is normalised.',
+  xLabels: STEPS,
+  yLabel: 'reward',
+  series: seriesOf(rows, [
     ['answers learnt from', 'reward/mean'],
     ['evaluation', 'eval/reward'],
-  ].map(([name, metric]) => {
-    const seen = rows.filter((row) => metric in row);
-    return { name, x: [seen.map(({ step }) => step)], y: seen.map((row) => row[metric]) };
-  });
-  return {
-    kind: 'lines',
-    wide: true,
-    title: 'Reward',
-    caption: 'What the answers are worth on average, before it is normalised.',
-    xLabels: STEPS,
-    yLabel: 'reward',
-    series: series.filter(({ y }) => y.length > 0),
-  };
-}
+  ]),
+});
 
 /** Reward against the square root of the KL, as Gao et al. (2022) draw it. */
 function frontier(evaluated: readonly MetricsRow[]): LineChart[] {
   if (evaluated.length < 2) return [];
-  const line = (name: string, metric: string) => {
-    const seen = evaluated.filter((row) => metric in row);
-    return {
-      name,
-      x: [seen.map((row) => Math.sqrt(Math.max(0, row['eval/kl'])))],
-      y: seen.map((row) => row[metric]),
-    };
-  };
   return [
     {
       kind: 'lines',
@@ -119,36 +106,20 @@ function frontier(evaluated: readonly MetricsRow[]): LineChart[] {
       caption: 'A reward that is not the true one goes on rising where the true one turns.',
       xLabels: ['√KL'],
       yLabel: 'reward',
-      series: [line('reward', 'eval/reward'), line('true reward', 'reward/true')].filter(({ y }) => y.length > 0),
+      series: seriesOf(
+        evaluated,
+        [
+          ['reward', 'eval/reward'],
+          ['true reward', 'reward/true'],
+        ],
+        (row) => [Math.sqrt(Math.max(0, row['eval/kl']))],
+      ),
     },
   ];
 }
 
-/** What was answered first and last to the same prompts, by the same draws. */
-function answers(samples: readonly PolicySampleRow[]): Section[] {
-  const all = samples.filter((sample) => sample.kind === 'answer');
-  const steps = [...new Set(all.map(({ step }) => step))];
-  if (steps.length === 0) return [];
-  const [before, after] = [steps[0], steps.at(-1)].map((step) => all.filter((sample) => sample.step === step));
-  return [
-    {
-      kind: 'table',
-      title: 'Answers before and after',
-      caption: `The same draws, at step ${steps[0]} and at step ${steps.at(-1)}; samples.jsonl has those of every evaluation.`,
-      columns: ['prompt', 'before', 'reward', 'after', 'reward'],
-      rows: before.map(({ prompt, text, reward }, i) => [
-        prompt,
-        text,
-        figure(reward),
-        after[i]?.text ?? '',
-        after[i] ? figure(after[i].reward) : '',
-      ]),
-    },
-  ];
-}
-
-function alerts(samples: readonly PolicySampleRow[]): Section[] {
-  const told = samples.filter((sample) => sample.kind === 'alert');
+function alerts(samples: readonly { kind: string }[]): Section[] {
+  const told = samples.filter((sample): sample is AlertRow => sample.kind === 'alert');
   if (told.length === 0) return [];
   return [
     {

@@ -3,8 +3,8 @@
  * policy's own log-probabilities, and by those of the reference where the loss has one; now and then the policy is evaluated on
  * held-out preferences and by its answers.
  */
-import { HeedError } from '../../error.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { type Course, checkSameData, evaluated, newCourse, stepped } from '../course.ts';
 import { type Policy, usualRate } from '../policies/policy.ts';
 import type { Reward } from '../rewards/source.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
@@ -55,10 +55,7 @@ interface State {
   step: number;
   tokens: number;
   seconds: number;
-  recent: { loss: number; steps: number };
-  best: number;
-  /** Evaluations since the best. */
-  worse: number;
+  course: Course;
   /** Rewards of all batches so far. */
   seen: PreferenceContext['seen'];
   /** Of the policy as it started. */
@@ -95,9 +92,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     step: 0,
     tokens: 0,
     seconds: 0,
-    recent: { loss: 0, steps: 0 },
-    best: Number.POSITIVE_INFINITY,
-    worse: 0,
+    course: newCourse(),
     seen: { sum: 0, count: 0 },
     fingerprint,
   };
@@ -145,15 +140,14 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       const indices = itemsOfStep(state.step, batch, count, options.seed);
       const values = trainer.run(train, indices, contextOf(train, indices));
       const norm = optimizer.step(rate);
-      const recent = { loss: state.recent.loss + values.loss, steps: state.recent.steps + 1 };
-      const recentLoss = recent.loss / recent.steps;
+      const [course, recentLoss] = stepped(state.course, values.loss);
       const { seen } = state;
       state = {
         ...state,
         step: state.step + 1,
         tokens: state.tokens + values.tokens,
         seconds: state.seconds + (performance.now() - began) / 1000,
-        recent,
+        course,
         seen: {
           sum: seen.sum + values.rewards.reduce((a, b) => a + b, 0),
           count: seen.count + values.rewards.length,
@@ -162,12 +156,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       let evaluation: PreferenceEvaluation | undefined;
       if (evaluationIsDue(state.step, steps, options)) {
         evaluation = await evaluate();
-        evaluation.best = evaluation.loss !== undefined && evaluation.loss < state.best;
-        state.recent = { loss: 0, steps: 0 };
-        state.worse = evaluation.best ? 0 : state.worse + 1;
-        if (evaluation.best) state.best = evaluation.loss!;
+        state.course = evaluated(state.course, evaluation);
       }
-      const stopped = heldOut !== undefined && options.patience > 0 && state.worse >= options.patience;
+      const stopped = heldOut !== undefined && options.patience > 0 && state.course.worse >= options.patience;
       return {
         step: state.step,
         loss: values.loss,
@@ -186,11 +177,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     save: () => ({ state, tensors: { ...exportParameters(policy.parameters), ...exportOptimizer(optimizer) } }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as State;
-      if (saved.fingerprint !== fingerprint) {
-        throw new HeedError('the data is not what it was when the training began', {
-          hint: 'put the old files back, or start a new run',
-        });
-      }
+      checkSameData(saved, state, 'data');
       const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
       importParameters(policy.parameters, tensors);
       importOptimizer(optimizer, tensors);

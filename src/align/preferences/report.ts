@@ -1,20 +1,10 @@
 /** The report of a training on preferences, from what its folder holds. */
-import {
-  type LineChart,
-  type MetricsRow,
-  type Report,
-  readInfo,
-  readMetrics,
-  readSamples,
-  type Section,
-} from '../../run/index.ts';
+import { type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
 import { count, figure } from '../../run/progress.ts';
-import { elapsed, subtitle } from '../../run/report-parts.ts';
-import type { PreferenceSampleRow } from './train.ts';
+import { elapsed, type Lines, linesOver, subtitle } from '../../run/report-parts.ts';
+import { answersTable } from '../answers.ts';
 
 const STEPS = ['optimiser steps'];
-
-type Lines = [name: string, metric: string][];
 
 /** Charts of what a training may tell, in this order: title, unit, caption, lines. */
 const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
@@ -83,47 +73,9 @@ export function offlinePreferenceReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      ...charts.flatMap(([title, unit, caption, lines]) => chartOf(rows, title, unit, caption, lines)),
-      ...answers(readSamples(folder) as unknown as PreferenceSampleRow[]),
+      ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
+      ...answersTable(readSamples(folder) as { kind: string }[]),
     ],
     config: config as Record<string, unknown>,
   };
-}
-
-function chartOf(
-  rows: readonly MetricsRow[],
-  title: string,
-  yLabel: string,
-  caption: string,
-  lines: Lines,
-): LineChart[] {
-  const series = lines.flatMap(([name, metric]) => {
-    const seen = rows.filter((row) => metric in row);
-    return seen.length > 0 ? [{ name, x: [seen.map(({ step }) => step)], y: seen.map((row) => row[metric]) }] : [];
-  });
-  return series.length > 0 ? [{ kind: 'lines', title, caption, xLabels: STEPS, yLabel, series }] : [];
-}
-
-/** What was answered first and last to the same prompts, by the same draws. */
-function answers(samples: readonly PreferenceSampleRow[]): Section[] {
-  const steps = [...new Set(samples.map(({ step }) => step))];
-  if (steps.length === 0) return [];
-  const [before, after] = [steps[0], steps.at(-1)].map((step) => samples.filter((sample) => sample.step === step));
-  const worth = (sample: PreferenceSampleRow | undefined) =>
-    sample?.reward === undefined ? '' : figure(sample.reward);
-  return [
-    {
-      kind: 'table',
-      title: 'Answers before and after',
-      caption: `The same draws, at step ${steps[0]} and at step ${steps.at(-1)}; samples.jsonl has those of every evaluation.`,
-      columns: ['prompt', 'before', 'reward', 'after', 'reward'],
-      rows: before.map((sample, i) => [
-        sample.prompt,
-        sample.text,
-        worth(sample),
-        after[i]?.text ?? '',
-        worth(after[i]),
-      ]),
-    },
-  ];
 }

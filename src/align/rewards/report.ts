@@ -1,15 +1,7 @@
 /** Reports of reward models: of a training, from what its folder holds, and of an evaluation. */
-import {
-  type LineChart,
-  type MetricsRow,
-  type Report,
-  readInfo,
-  readMetrics,
-  readSamples,
-  type Section,
-} from '../../run/index.ts';
+import { type Report, readInfo, readMetrics, readSamples, type Section } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
-import { chart, elapsed, subtitle } from '../../run/report-parts.ts';
+import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
 import type { Drift, RewardEvaluation, Share } from './evaluation.ts';
 import type { JudgementRow } from './judgement.ts';
 import type { RewardEvaluationRow } from './train.ts';
@@ -21,17 +13,15 @@ export function rewardReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
   const last = (readSamples(folder) as unknown as RewardEvaluationRow[]).at(-1)?.evaluation;
-  const both = (title: string, metric: string, yLabel: string, caption: string): LineChart => ({
-    kind: 'lines',
-    title,
-    caption,
-    xLabels: STEPS,
-    yLabel,
-    series: [
+  const both = (title: string, metric: string, yLabel: string, caption: string) => {
+    const lines = [
       ['training', `${metric}/train`],
       ['held out', `${metric}/eval`],
-    ].flatMap(([label, of]) => seriesOf(rows, label, of)),
-  });
+    ] as const;
+    return linesOver(rows, title, yLabel, caption, lines, STEPS);
+  };
+  const one = (metric: string, title: string, yLabel: string, caption: string) =>
+    linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
   const tokens = rows.findLast((row) => 'tokens' in row)?.tokens ?? 0;
   return {
     title: name,
@@ -42,37 +32,19 @@ export function rewardReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen answer has the higher reward.'),
-      both('Loss', 'loss', 'nats', 'In training, all of the loss; held out, the mean −log P of what was chosen.'),
+      ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen answer has the higher reward.'),
+      ...both('Loss', 'loss', 'nats', 'In training, all of the loss; held out, the mean −log P of what was chosen.'),
       ...(last ? evaluationSections(last) : []),
-      ...(rows.some((row) => 'disagreement' in row)
-        ? [
-            chart(
-              rows,
-              'disagreement',
-              'Disagreement',
-              'deviation',
-              "Deviation of the members' rewards of a held-out answer, on average.",
-              STEPS,
-            ),
-          ]
-        : []),
-      chart(
-        rows,
-        'gradient/norm',
-        'Norm of the gradient',
-        'norm',
-        'Before clipping, of all parameters together.',
-        STEPS,
+      ...one(
+        'disagreement',
+        'Disagreement',
+        'deviation',
+        "Deviation of the members' rewards of a held-out answer, on average.",
       ),
+      ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
     ],
     config: config as Record<string, unknown>,
   };
-}
-
-function seriesOf(rows: readonly MetricsRow[], name: string, metric: string) {
-  const seen = rows.filter((row) => Number.isFinite(row[metric]));
-  return seen.length === 0 ? [] : [{ name, x: [seen.map(({ step }) => step)], y: seen.map((row) => row[metric]) }];
 }
 
 /** The report of `heed eval reward`. Throws a HeedError where the folder is not of one. */

@@ -1,0 +1,58 @@
+/** A model's training in a run's folder, whatever it learns from: metrics, the last and the best model. */
+import { join } from 'node:path';
+import { type Drivable, driveRun, type TrainParts } from '../run/index.ts';
+
+/** What every training of a model comes to. */
+export interface TrainedModel {
+  /** The run's folder. */
+  run: string;
+  /** Folder of the last model; the best, where one is kept, is `best` beside it. */
+  model: string;
+  /** Wall time of the training, that of earlier processes of the run included. */
+  seconds: number;
+}
+
+export interface ModelTraining<Evaluation, Step, Result> {
+  keepBest: boolean;
+  save(folder: string): void;
+  /** Writes samples where a step has any, and gives its metrics, but for its evaluation's. */
+  record(step: Step): Record<string, number>;
+  /** Likewise of an evaluation. */
+  recordEvaluation(step: number, evaluation: Evaluation): Record<string, number>;
+  result(last: Step): Omit<Result, keyof TrainedModel>;
+}
+
+/**
+ * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then
+ * a checkpoint was written, and the model as it stands.
+ */
+export async function trainModel<
+  Evaluation extends { best: boolean },
+  Step extends { step: number; done: boolean; evaluation?: Evaluation },
+  Result extends TrainedModel,
+>(
+  learner: Drivable<Step> & { evaluate(): Evaluation | undefined | Promise<Evaluation | undefined> },
+  parts: TrainParts<Step>,
+  training: ModelTraining<Evaluation, Step, Result>,
+): Promise<Result | undefined> {
+  const { run } = parts;
+  const save = (name: string): string => {
+    const folder = join(run.folder, name);
+    training.save(folder);
+    return folder;
+  };
+  const evaluated = (step: number, evaluation: Evaluation | undefined) =>
+    evaluation ? training.recordEvaluation(step, evaluation) : {};
+  const result = await driveRun<Step, TrainedModel>(learner, {
+    ...parts,
+    before: async () => evaluated(0, await learner.evaluate()),
+    record(step) {
+      if (step.evaluation?.best && training.keepBest) save('best');
+      return { ...training.record(step), ...evaluated(step.step, step.evaluation) };
+    },
+    result: (last, seconds) => ({ run: run.folder, model: save('model'), ...training.result(last), seconds }),
+  });
+  if (!result) save('model');
+  // a run that is over may have been moved since
+  return result && ({ ...result, model: join(run.folder, 'model') } as Result);
+}
