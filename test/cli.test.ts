@@ -6,6 +6,7 @@ import { environmentIds } from '../src/env/index.ts';
 import { heed, heedPath, ownFolder, start } from './support/heed.ts';
 
 const folder = ownFolder();
+const commandNames = (await heed(['--help'], folder.path)).stdout.match(/(?<=^ {2})[\w-]+(?= \[options\]|(?= {2}))/gm)!;
 const run = (...args: string[]) => heed(args, folder.path);
 
 describe('bad usage is exit code 2, says what was expected and got, and leaves nothing behind', () => {
@@ -28,6 +29,7 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
     ['rounds that do not fit', ['train', '--steps', '2100'], 'rounds do not fit'],
     ['one member that disagrees', ['train', '--ensemble', '1'], 'one member', '--query.rule'],
     ['a minibatch that does not divide', ['rl', '--ppo.minibatch', '7'], '7', '256'],
+    ['what has no default', ['ppo'], '--model is missing'],
     ['an unknown teacher', ['train', '--teacher', 'nobody'], 'nobody', 'oracle'],
     ['settings beside --resume', ['rl', '--resume', 'x', '--steps', '5'], '--steps'],
     ['a config file that is not there', ['rl', '--config', 'none.json'], 'none.json'],
@@ -54,7 +56,7 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
 });
 
 describe('help', () => {
-  it.each(['train', 'rl', 'pull', 'sft', 'pretrain', 'generate', 'chat', 'logprobs', 'export', 'report', 'doctor'])(
+  it.each(commandNames)(
     'of %s has an example',
     async (name) => {
       const { code, stdout } = await run(name, '--help');

@@ -20,7 +20,7 @@ import { type Plan, plan } from './plan.ts';
 
 const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
 const gpt2 = fileURLToPath(new URL('../../test/fixtures/models/tiny-gpt2', import.meta.url));
-const embedded = fileURLToPath(new URL('../../models/reviews-base', import.meta.url));
+const embedded = 'reviews-base';
 const shapes = JSON.parse(readFileSync(new URL('../../bench/lm-shapes.json', import.meta.url), 'utf8'));
 
 const bytesOf = ({ roles }: Pick<Plan, 'roles'>) => Object.fromEntries(roles.map(({ name, bytes }) => [name, bytes]));

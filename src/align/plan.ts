@@ -12,7 +12,8 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
 import { readConfig } from '../lm/config.ts';
 import { bytesPerFloat } from '../lm/floats.ts';
-import { type PullOptions, resolveModel } from '../lm/hub.ts';
+import type { PullOptions } from '../lm/hub.ts';
+import { modelFolder } from '../lm/model.ts';
 import type { DecoderConfig } from '../nn/index.ts';
 import {
   onPolicy,
@@ -164,7 +165,7 @@ function largestWithin(most: number, options: Planned, parameters: number): numb
 }
 
 async function shapeOfModel(nameOrFolder: string, pull: PullOptions | undefined): Promise<ModelShape> {
-  const folder = await resolveModel(nameOrFolder, { ...pull, include: ['config.json'] });
+  const folder = await modelFolder(nameOrFolder, { ...pull, include: ['config.json'] });
   const path = join(folder, 'config.json');
   if (!existsSync(path)) {
     throw new HeedError(`The folder "${folder}" has no "config.json".`, {

@@ -13,8 +13,8 @@ import { textsOf } from '../data/content.ts';
 import { type DatasetRow, readDataset } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import { trainBpe } from '../lm/bpe-trainer.ts';
-import { type PullOptions, resolveDataset, resolveModel } from '../lm/hub.ts';
-import { createModel } from '../lm/model.ts';
+import { type PullOptions, resolveDataset } from '../lm/hub.ts';
+import { createModel, modelFolder } from '../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../lm/tokenizer.ts';
 import type { DecoderConfig } from '../nn/index.ts';
 import { stepsOf } from '../run/index.ts';
@@ -149,7 +149,7 @@ const WRITTEN = 64;
 
 async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Promise<PretrainLearner> {
   const { seed, length, heldOut, samples, tokenizer: given } = options;
-  const tokenizer = given === undefined ? createReviewTokenizer() : loadTokenizer(await resolveModel(given, pull));
+  const tokenizer = given === undefined ? createReviewTokenizer() : loadTokenizer(await modelFolder(given, pull));
   const { bos } = tokenizer;
   if (bos === undefined) {
     throw new HeedError('The tokenizer has no BOS token for a text to begin with.', { hint: 'Leave --tokenizer out.' });
@@ -182,7 +182,7 @@ async function fromData(options: PretrainOptions, data: string, { pull }: Pretra
   const tokenizer =
     options.tokenizer === undefined
       ? await learnTokenizer(rows(), options.vocabulary)
-      : loadTokenizer(await resolveModel(options.tokenizer, pull));
+      : loadTokenizer(await modelFolder(options.tokenizer, pull));
   const { examples } = await gatherExamples(rows(), tokenizer, data, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
   const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);

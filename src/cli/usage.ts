@@ -18,7 +18,12 @@ export function checking<T>(check: () => T, given?: unknown): T {
 /** What is wrong with which setting, a line each. */
 export function inWords(error: ZodError, given: unknown): string {
   return error.issues
-    .map((issue) => `${flagName(issue.path)}: ${expectation(issue)}, got ${got(given, issue.path)}`)
+    .map((issue) => {
+      const value = valueAt(given, issue.path);
+      if (issue.code === 'invalid_type' && value === undefined) return `${flagName(issue.path)} is missing`;
+      const got = value === undefined ? 'what goes with it' : JSON.stringify(value);
+      return `${flagName(issue.path)}: ${expectation(issue)}, got ${got}`;
+    })
     .join('\n');
 }
 
@@ -32,7 +37,5 @@ const expectation = ({ message }: z.core.$ZodIssue) =>
     .replace(/, received .*$/, '')
     .replace('expected int', 'expected a whole number');
 
-function got(given: unknown, path: readonly PropertyKey[]): string {
-  const value = path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], given);
-  return value === undefined ? 'what goes with it' : JSON.stringify(value);
-}
+const valueAt = (given: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], given);

@@ -36,10 +36,7 @@ const GENERATION = 'generation_config.json';
  * @throws HeedError naming what is missing, damaged or does not fit together.
  */
 export async function loadModel(nameOrFolder: string, options: PullOptions = {}): Promise<Model> {
-  const embedded = nameOrFolder === embeddedModel && !existsSync(nameOrFolder);
-  const folder = embedded
-    ? fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url))
-    : await resolveModel(nameOrFolder, options);
+  const folder = await modelFolder(nameOrFolder, options);
   if (isAdapter(folder)) return loadAdapted(folder, options);
   const tokenizer = loadTokenizer(folder); // before the weights: it is quick to say what is wrong with it
   const checkpoint = loadCheckpoint(folder);
@@ -51,6 +48,12 @@ export async function loadModel(nameOrFolder: string, options: PullOptions = {})
     checkpoint.parameters.release();
     throw error;
   }
+}
+
+/** The folder of a model by such a name. @throws HeedError where there is none. */
+export async function modelFolder(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
+  if (nameOrFolder !== embeddedModel || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
+  return fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url));
 }
 
 const isAdapter = (folder: string) =>
