@@ -11,7 +11,7 @@ import { addExport } from './export.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
 import { addPlan } from './plan.ts';
-import { addGrpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
+import { addGrpo, addOnlineDpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
 import { addPpo } from './ppo.ts';
 import { addBco, addCpo, addDpo, addKto, addOrpo } from './preferences.ts';
 import { addPretrain } from './pretrain.ts';
@@ -181,6 +181,16 @@ Example:
 
 Example:
   heed rest --model runs/sft/model --answers 8 --thresholds 0.5,0.75,0.875`,
+  ],
+  [
+    'online-dpo',
+    'train a language model by DPO on pairs of its own answers, compared as it learns',
+    addOnlineDpo,
+    `Rewards and prompts are those of heed ppo: of two answers to a prompt, the better one is the chosen one.
+
+Examples:
+  heed online-dpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl
+  heed online-dpo --model runs/sft/model --loss ipo --beta 0.05`,
   ],
   [
     'best-of-n',

@@ -1,12 +1,14 @@
-/** heed reinforce, rloo, grpo, raft and rest: a policy learns from what its answers are worth, without a critic. */
+/** heed reinforce, rloo, grpo, raft, rest and online-dpo: a policy learns from what its answers are worth, without a critic. */
 import type { Command } from 'commander';
 import {
   createGrpo,
+  createOnlineDpo,
   createRaft,
   createReinforce,
   createRest,
   createRloo,
   grpoSchema,
+  onlineDpoSchema,
   type PolicyLearner,
   type PolicyParts,
   policyReport,
@@ -46,3 +48,4 @@ export const addRloo = adding('rloo', rlooSchema, createRloo);
 export const addGrpo = adding('grpo', grpoSchema, createGrpo);
 export const addRaft = adding('raft', raftSchema, createRaft);
 export const addRest = adding('rest', restSchema, createRest);
+export const addOnlineDpo = adding('online-dpo', onlineDpoSchema, createOnlineDpo);

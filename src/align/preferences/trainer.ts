@@ -72,19 +72,21 @@ export interface PreferenceTrainerOptions {
   /** Items computed at once. */
   part: number;
   checkpointLayers: boolean;
+  /** Of all log-probabilities: 1 where absent. */
+  temperature?: number;
 }
 
 export function createPreferenceTrainer(
   policy: Policy,
   loss: PreferenceLoss,
   layout: ItemLayout,
-  { sides, part, checkpointLayers }: PreferenceTrainerOptions,
+  { sides, part, ...options }: PreferenceTrainerOptions,
 ): PreferenceTrainer {
   const reads = readsOf(loss);
   const trainer = createPackedTrainer(policy.model.config, policy.parameters, packedLoss(policy, loss, part), {
     frozen: policy.frozen,
     linear: policy.linear,
-    checkpointLayers,
+    ...options,
     sequences: sides * part,
   });
   return {
