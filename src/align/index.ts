@@ -13,6 +13,13 @@ export {
 } from './best-of-n.ts';
 export { type CpoInput, type CpoLossOptions, type CpoOptions, cpo, cpoLoss, cpoSchema, createCpo } from './cpo.ts';
 export { createDpo, type DpoInput, type DpoOptions, dpo, dpoSchema } from './dpo.ts';
+export { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluations/comparison.ts';
+export {
+  type PolicyEvaluationInput,
+  type PolicyEvaluationOptions,
+  policyEvaluationSchema,
+} from './evaluations/options.ts';
+export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluations/win-rate.ts';
 export { createGrpo, createGrpoAlgorithm, type GrpoInput, type GrpoOptions, grpo, grpoSchema } from './grpo.ts';
 export {
   type Chat,
@@ -23,6 +30,7 @@ export {
   modelChat,
   openChat,
 } from './judges/chat.ts';
+export { createJudge, type Judge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
 export { createKto, type KtoInput, type KtoLossOptions, type KtoOptions, kto, ktoLoss, ktoSchema } from './kto.ts';
 export { encodeRow, type Loss, losses } from './likelihood/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './likelihood/examples.ts';
@@ -90,6 +98,13 @@ export {
 } from './policies/rollouts.ts';
 export { type PolicyParts, type PolicySetup, setUpPolicy } from './policies/setup.ts';
 export { type PolicyResult, trainPolicy } from './policies/train.ts';
+export {
+  createPolicyEvaluation,
+  evaluatePolicy,
+  type PolicyEvaluationParts,
+  type PolicyEvaluationStep,
+  type PolicyEvaluator,
+} from './policy-evaluation.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo.ts';
 export type { Items } from './preferences/batch.ts';
 export { type PreferenceData, type PreferenceItems, readPreferences } from './preferences/data.ts';

@@ -1,0 +1,156 @@
+/**
+ * A model that says which of two answers is better (Zheng et al. 2023, "Judging LLM-as-a-Judge"). Such models lean to what they are
+ * shown first, so each pair is shown in both orders; where the two verdicts are not for the same answer, the pair is a tie.
+ */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import { fileError } from '../../files.ts';
+import type { PullOptions } from '../../lm/hub.ts';
+import { type Chat, type Conversation, chatCallSchema, openChat } from './chat.ts';
+
+export const judgeCallSchema = chatCallSchema.extend({
+  template: z
+    .string()
+    .optional()
+    .describe(
+      'a text file with what a judge is asked, with {{prompt}}, {{a}} and {{b}} in it (default: which is better)',
+    ),
+  maxTokens: z.number().int().min(1).default(512).describe('tokens of what an endpoint says at most'),
+});
+
+/** Which of two answers a verdict is for, by the order in which they were shown. */
+export type Shown = 'first' | 'second' | 'tie';
+
+export interface Verdict {
+  /** 1: the first of the pair is better; 0: the second is; ½: neither, or the two orders disagree. */
+  preference: number;
+  /** What was said of the pair as it is, and with its answers swapped; undefined where that is no verdict. */
+  shown: readonly [Shown | undefined, Shown | undefined];
+}
+
+export interface AnswerPair {
+  prompt: string | Conversation;
+  answers: readonly [string, string];
+}
+
+export interface Judge {
+  readonly name: string;
+  /** A verdict on each pair, in their order. Throws as a chat does. */
+  compare(pairs: readonly AnswerPair[], signal?: AbortSignal): Promise<Verdict[]>;
+  release(): void;
+}
+
+const TEMPLATE = `Two answers to the same prompt follow. Decide which of them serves the one who asked better: it does what the prompt asks for, is right, and is well written. The order of the answers says nothing, and neither does their length by itself.
+
+Prompt:
+{{prompt}}
+
+Answer A:
+{{a}}
+
+Answer B:
+{{b}}
+
+Which answer is better? Write one letter and nothing else: A, B, or C where neither is better.`;
+
+/** Opens a judge: as `openChat` reads its name. @throws HeedError where it is not there, or its template is none. */
+export async function openJudge(
+  text: string,
+  pull: PullOptions = {},
+  given: z.input<typeof judgeCallSchema> = {},
+): Promise<Judge> {
+  const { template: path, maxTokens, ...call } = judgeCallSchema.parse(given);
+  const template = path === undefined ? undefined : readTemplate(path);
+  return createJudge(await openChat(text, pull, call), { template, maxTokens });
+}
+
+/**
+ * A judge that asks a chat, which is released with it. Of a local model the likelier of the answers "A" and "B" is the verdict; an endpoint's
+ * is read in what it says.
+ */
+export function createJudge(
+  chat: Chat,
+  { template = TEMPLATE, maxTokens = 512 }: { template?: string; maxTokens?: number } = {},
+): Judge {
+  return {
+    name: chat.name,
+    async compare(pairs, signal) {
+      signal?.throwIfAborted();
+      const asked = pairs.flatMap(({ prompt, answers: [one, other] }): Conversation[] =>
+        [
+          [one, other],
+          [other, one],
+        ].map(([a, b]) => [{ role: 'user', content: filled(template, { prompt: inWords(prompt), a, b }) }]),
+      );
+      const said = chat.logProbs
+        ? chat.logProbs(asked, ['A', 'B']).map(([a, b]): Shown => (a > b ? 'first' : a < b ? 'second' : 'tie'))
+        : (await chat.complete(asked, { maxTokens, temperature: 0, signal })).map(verdictIn);
+      return pairs.map((_, i) => verdictOf(said[2 * i], said[2 * i + 1]));
+    },
+    release: chat.release,
+  };
+}
+
+function verdictOf(plain: Shown | undefined, swapped: Shown | undefined): Verdict {
+  const shown = [plain, swapped] as const;
+  if (plain === 'first' && swapped === 'second') return { preference: 1, shown };
+  if (plain === 'second' && swapped === 'first') return { preference: 0, shown };
+  return { preference: 0.5, shown };
+}
+
+/** The verdict in what a judge says: the last [[A]], [[B]] or [[C]], else the letter that is all of the last line. */
+export function verdictIn(text: string): Shown | undefined {
+  const marked = [...text.matchAll(/\[\[\s*([ABC])\s*\]\]/g)].at(-1)?.[1];
+  const last = text.trim().split('\n').at(-1)!;
+  const letter = marked ?? last.match(/^\W*(?:(?:[Ff]inal |[Bb]etter )?(?:[Aa]nswer|[Vv]erdict)\W*)?([ABC])\W*$/)?.[1];
+  return letter === undefined ? undefined : ({ A: 'first', B: 'second', C: 'tie' } as const)[letter as 'A' | 'B' | 'C'];
+}
+
+/** In one pass: what stands in an answer is never filled in. */
+const filled = (template: string, parts: Readonly<Record<string, string>>): string =>
+  template.replace(/\{\{\s*(prompt|a|b)\s*\}\}/g, (_, name: string) => parts[name]);
+
+function inWords(prompt: string | Conversation): string {
+  if (typeof prompt === 'string') return prompt;
+  const contents = prompt.map(({ role, content }) => ({ role, text: typeof content === 'string' ? content : '' }));
+  return contents.length === 1 ? contents[0].text : contents.map(({ role, text }) => `${role}: ${text}`).join('\n\n');
+}
+
+function readTemplate(path: string): string {
+  let template: string;
+  try {
+    template = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+  const missing = ['prompt', 'a', 'b'].filter((name) => !new RegExp(`\\{\\{\\s*${name}\\s*\\}\\}`).test(template));
+  if (missing.length === 0) return template;
+  throw new HeedError(`"${path}" has no ${missing.map((name) => `{{${name}}}`).join(' and no ')}.`, {
+    hint: 'A judge is shown the prompt and both answers: put {{prompt}}, {{a}} and {{b}} where they go.',
+  });
+}
+
+/** How far a judge's verdicts can be trusted. */
+export interface JudgeCheck {
+  /** Share of the pairs on which both orders gave the same verdict. */
+  agreement: number;
+  /** Share of the decided verdicts that are for what was shown first: ½ without a bias of position. */
+  first: number;
+  /** Of the two verdicts on each pair, how many could not be read. */
+  unreadable: number;
+  pairs: number;
+}
+
+export function checkVerdicts(verdicts: readonly Verdict[]): JudgeCheck {
+  const all = verdicts.flatMap(({ shown }) => shown);
+  const decided = all.filter((shown) => shown === 'first' || shown === 'second');
+  const share = (part: number, whole: number) => (whole === 0 ? Number.NaN : part / whole);
+  const agreeing = verdicts.filter(({ preference, shown }) => preference !== 0.5 || shown.every((of) => of === 'tie'));
+  return {
+    agreement: share(agreeing.length, verdicts.length),
+    first: share(decided.filter((shown) => shown === 'first').length, decided.length),
+    unreadable: all.filter((shown) => shown === undefined).length,
+    pairs: verdicts.length,
+  };
+}
