@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, fixtureModel, ownData, plain, take } from '../../test/support/training.ts';
 import { loadModel } from '../lm/model.ts';
 import type { PolicyStep } from './policies/learner.ts';
 import { createPpo, type PpoLearner, type PpoParts, ppo } from './policies/ppo-learner.ts';
@@ -10,18 +8,10 @@ import type { PpoInput } from './policies/ppo-options.ts';
 import { createRewardModel, saveRewardModel } from './rewards/model.ts';
 import type { Answer, Reward } from './rewards/source.ts';
 
-const models = new URL('../../test/fixtures/models/', import.meta.url);
-const llama = fileURLToPath(new URL('tiny-llama', models));
-const judge = fileURLToPath(new URL('tiny-llama-rm', models));
-const folder = mkdtempSync(join(tmpdir(), 'heed-ppo-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const llama = fixtureModel('tiny-llama');
+const judge = fixtureModel('tiny-llama-rm');
+const { folder, dataOf } = ownData();
 
-let files = 0;
-function dataOf(rows: readonly object[]): string {
-  const path = join(folder, `${files++}.jsonl`);
-  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  return path;
-}
 const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
 
 const of = (score: (answer: Answer) => number): Reward => ({
@@ -46,13 +36,6 @@ const settings: PpoInput = {
 const learner = (given: PpoInput = {} as PpoInput, parts: PpoParts = { reward: low() }) =>
   createPpo({ ...settings, ...given }, parts);
 
-async function take(from: PpoLearner, steps: number): Promise<PolicyStep[]> {
-  const taken: PolicyStep[] = [];
-  while (taken.length < steps) taken.push(await from.next());
-  return taken;
-}
-/** What no clock touches. */
-const plain = (steps: PolicyStep[]) => steps.map(({ tokensPerSecond, ...step }) => step);
 const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
 
 it.each<[string, Partial<PpoInput>]>([
@@ -89,11 +72,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   const whole = await learner(given as PpoInput);
   await whole.evaluate();
   const before = await take(whole, 2);
-  const { state, tensors } = whole.save();
-  const checkpoint = {
-    state: structuredClone(state),
-    tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, { ...t, data: t.data.slice() }])),
-  };
+  const checkpoint = checkpointOf(whole);
   const after = await take(whole, 2);
   expect(after[0].metrics['loss/pretraining']).toBeGreaterThan(0);
   const resumed = await learner(given as PpoInput);
@@ -152,7 +131,7 @@ it('its critic begins as the reward model, where there is one', async () => {
 
 it('takes a reward model of another vocabulary, and begins its critic as the policy', async () => {
   const path = join(folder, 'alien');
-  const alien = createRewardModel(await loadModel(fileURLToPath(new URL('tiny-qwen2', models))), 0);
+  const alien = createRewardModel(await loadModel(fixtureModel('tiny-qwen2')), 0);
   saveRewardModel(path, alien);
   alien.parameters.release();
   const one = await learner({ reward: path } as PpoInput, {});
@@ -210,12 +189,12 @@ describe('says what is wrong with', () => {
     ['no data', { data: dataOf([]) }, /has no prompts/],
     [
       'a reference of another vocabulary',
-      { reference: fileURLToPath(new URL('tiny-qwen2', models)) },
+      { reference: fixtureModel('tiny-qwen2') },
       /reference has another vocabulary/,
     ],
     [
       'a critic of another vocabulary',
-      { critic: { model: fileURLToPath(new URL('tiny-qwen2', models)) } },
+      { critic: { model: fixtureModel('tiny-qwen2') } },
       /critic has another vocabulary/,
     ],
     ['a model that is not there', { model: join(folder, 'nothing') }, /There is no folder/],

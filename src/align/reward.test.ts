@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, fixtureModel, ownData, take } from '../../test/support/training.ts';
 import { SCORE } from '../lm/layout.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
@@ -12,16 +10,7 @@ import { calibrate, createRewardModel, createRewardScorer } from './rewards/mode
 import type { RewardInput } from './rewards/options.ts';
 import { reviewComparisons } from './rewards/world.ts';
 
-const at = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-let files = 0;
-function dataOf(rows: readonly object[]): string {
-  const path = join(folder, `${files++}.jsonl`);
-  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  return path;
-}
+const { folder, dataOf } = ownData();
 
 /** Somebody likes cats. */
 const draws = random(0, 'data');
@@ -35,7 +24,7 @@ const comparisons = Array.from({ length: 40 }, (_, i) => {
 const pairs = dataOf(comparisons);
 
 const settings: RewardInput = {
-  model: at('tiny-llama'),
+  model: fixtureModel('tiny-llama'),
   data: pairs,
   batch: 4,
   epochs: 1,
@@ -44,11 +33,6 @@ const settings: RewardInput = {
   evaluation: { share: 0.3 },
 };
 
-async function take(learner: RewardLearner, steps: number): Promise<RewardStep[]> {
-  const taken: RewardStep[] = [];
-  while (taken.length < steps) taken.push(await learner.next());
-  return taken;
-}
 const weights = ({ members }: RewardLearner) => members.map(({ parameters }) => Array.from(parameters.flat));
 
 it('learns what is liked, and what it saves is 0 on average, deviating by 1', async () => {
@@ -91,11 +75,7 @@ it('goes on from any step as if it had never stopped, bit for bit, an ensemble t
   const both = { ...settings, members: 2 };
   const whole = await createReward(both);
   const before = await take(whole, 3);
-  const { state, tensors } = whole.save();
-  const checkpoint = {
-    state: structuredClone(state),
-    tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, { ...t, data: t.data.slice() }])),
-  };
+  const checkpoint = checkpointOf(whole);
   const after = await take(whole, 4);
   expect(after.at(-1)!.done).toBe(true);
   expect(after.at(-1)!.evaluation!.disagreement).toBeGreaterThan(0);
@@ -140,14 +120,14 @@ it('learns from rankings by their order', async () => {
 });
 
 it('begins as the model with a head of its own, or goes on from a reward model', async () => {
-  const model = createRewardModel(await loadModel(at('tiny-llama')), 0);
+  const model = createRewardModel(await loadModel(fixtureModel('tiny-llama')), 0);
   const { data, shape } = model.parameters.values[SCORE];
   expect(shape).toEqual([1, 64]);
   expect(Math.hypot(...data) ** 2).toBeGreaterThan(0.5);
   expect(Math.hypot(...data) ** 2).toBeLessThan(1.6);
   model.parameters.release();
-  const learner = await createReward({ ...settings, model: at('tiny-llama-rm') });
-  const old = await loadModel(at('tiny-llama-rm'));
+  const learner = await createReward({ ...settings, model: fixtureModel('tiny-llama-rm') });
+  const old = await loadModel(fixtureModel('tiny-llama-rm'));
   expect(weights(learner)[0]).toEqual(Array.from(old.parameters.flat));
   old.parameters.release();
   learner.release();
@@ -185,7 +165,11 @@ describe('says before the training what is wrong', () => {
     ['an empty answer', { data: dataOf([{ prompt: 'a', chosen: '', rejected: 'b' }]) }, /line 1: "chosen" is empty/],
     ['an empty dataset', { data: dataOf([]) }, /no comparison to learn from/],
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /is of no known format/],
-    ['answers longer than the model', { model: at('tiny-gpt2'), length: 4096 }, /longer than the \d+ positions/],
+    [
+      'answers longer than the model',
+      { model: fixtureModel('tiny-gpt2'), length: 4096 },
+      /longer than the \d+ positions/,
+    ],
     ['everything too long', { length: 4 }, /40 are longer than 4 tokens/],
     ['a teacher nobody knows', { data: undefined, model: embeddedModel, teacher: 'me' }, /no teacher 'me'/],
   ])('%s', async (_, given, message) => {

@@ -1,23 +1,14 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, fixtureModel, ownData, plain, take } from '../../test/support/training.ts';
 import { loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
 import type { LanguageStep } from './likelihood/learner.ts';
 import { createSft, type SftInput, type SftLearner, sft } from './sft.ts';
 
-const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'heed-sft-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-let files = 0;
-function dataOf(rows: readonly object[]): string {
-  const path = join(folder, `${files++}.jsonl`);
-  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  return path;
-}
+const llama = fixtureModel('tiny-llama');
+const { folder, dataOf } = ownData();
 
 const draws = random(0, 'data');
 const letters = ['red', 'blue', 'sun', 'moon', 'cat', 'dog'];
@@ -34,13 +25,6 @@ const settings: SftInput = {
   samples: { count: 2, maxTokens: 4 },
 };
 
-async function take(learner: SftLearner, steps: number): Promise<LanguageStep[]> {
-  const taken: LanguageStep[] = [];
-  while (taken.length < steps) taken.push(await learner.next());
-  return taken;
-}
-/** What no clock touches. */
-const plain = (steps: LanguageStep[]) => steps.map(({ tokensPerSecond, ...step }) => step);
 const weights = ({ model }: SftLearner) => Array.from(model.parameters.flat);
 
 it('lowers the loss on texts it has not seen, evaluates when due, and shows what it writes', async () => {
@@ -84,11 +68,7 @@ it('trains adapters beside weights that stay as they are, and writes them merged
 it('goes on from any step as if it had never stopped, bit for bit', async () => {
   const whole = await createSft(settings);
   const before = await take(whole, 3);
-  const { state, tensors } = whole.save();
-  const checkpoint = {
-    state: structuredClone(state),
-    tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, { ...t, data: t.data.slice() }])),
-  };
+  const checkpoint = checkpointOf(whole);
   const after = await take(whole, 5);
   const resumed = await createSft(settings);
   resumed.restore(checkpoint);

@@ -1,6 +1,6 @@
 /** REINFORCE, RLOO, GRPO and its kin, RAFT and ReST: each learns what it is rewarded for, and goes on as if it had never stopped. */
-import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../grpo.ts';
 import { bestOfEach, createRaftAlgorithm, raftSchema } from '../raft.ts';
@@ -12,7 +12,7 @@ import type { PolicyTrainingOptions } from './options.ts';
 import { createPolicy, type Policy } from './policy.ts';
 import { type AnswerLayout, answerLayout } from './rollouts.ts';
 
-const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const llama = fixtureModel('tiny-llama');
 
 /** The share of tokens with an even id: half of them at first. */
 const evenness = ({ response }: Answer) => response.filter((id) => id % 2 === 0).length / response.length;
@@ -70,7 +70,6 @@ async function learnerOf(make: Make, options: Options) {
 }
 
 /** What no clock touches. */
-const plain = ({ tokensPerSecond, ...step }: PolicyStep) => step;
 
 it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bit', async (_, make, options) => {
   const whole = await learnerOf(make, options);
@@ -81,11 +80,7 @@ it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bi
   while (steps.length < options.steps) {
     steps.push(await whole.next());
     if (steps.length !== half) continue;
-    const { state, tensors } = whole.save();
-    checkpoint = {
-      state: structuredClone(state),
-      tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, { ...t, data: t.data.slice() }])),
-    } as typeof checkpoint;
+    checkpoint = checkpointOf(whole);
   }
   const after = steps.at(-1)!.evaluation!;
   expect(after.reward).toBeGreaterThan(before.reward + 0.1);
@@ -93,7 +88,7 @@ it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bi
 
   const resumed = await learnerOf(make, options);
   resumed.restore(checkpoint!);
-  for (const step of steps.slice(half)) expect(plain(await resumed.next())).toEqual(plain(step));
+  expect(plain(await take(resumed, options.steps - half))).toEqual(plain(steps.slice(half)));
   for (const learner of [whole, resumed]) learner.release();
 });
 

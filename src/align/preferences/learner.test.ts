@@ -1,8 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
 import { random } from '../../random.ts';
 import { createBco } from '../bco.ts';
 import { createDpo, type DpoInput, dpo } from '../dpo.ts';
@@ -12,16 +9,7 @@ import type { Reward } from '../rewards/source.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
 import type { PreferenceParts } from './setup.ts';
 
-const models = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'heed-dpo-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-let files = 0;
-function dataOf(rows: readonly object[]): string {
-  const path = join(folder, `${files++}.jsonl`);
-  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  return path;
-}
+const { dataOf } = ownData();
 
 const draws = random(0, 'data');
 const words = ['red', 'blue', 'sun', 'moon', 'cat', 'dog'];
@@ -36,7 +24,7 @@ const pairs = dataOf(
 );
 
 const settings = {
-  model: models('tiny-llama'),
+  model: fixtureModel('tiny-llama'),
   data: pairs,
   batch: 6,
   part: 3,
@@ -45,13 +33,6 @@ const settings = {
   evaluation: { share: 0.25, prompts: 2, samples: 1, maxTokens: 4 },
 };
 
-async function take(learner: PreferenceLearner, steps: number): Promise<PreferenceStep[]> {
-  const taken: PreferenceStep[] = [];
-  while (taken.length < steps) taken.push(await learner.next());
-  return taken;
-}
-/** What no clock touches. */
-const plain = (steps: PreferenceStep[]) => steps.map(({ tokensPerSecond, ...step }) => step);
 const weights = ({ policy }: PreferenceLearner) => Array.from(policy.parameters.flat);
 
 it('learns which answers are preferred, those it has not seen too, and goes away from the reference as it does', async () => {
@@ -90,11 +71,7 @@ it.each(Object.keys(algorithms).filter((name) => name !== 'dpo'))(
     const create = algorithms[name];
     const whole = await create();
     await take(whole, 2);
-    const { state, tensors } = whole.save();
-    const checkpoint = {
-      state: structuredClone(state),
-      tensors: Object.fromEntries(Object.entries(tensors).map(([key, t]) => [key, { ...t, data: t.data.slice() }])),
-    };
+    const checkpoint = checkpointOf(whole);
     const after = await take(whole, 2);
     const resumed = await create();
     resumed.restore(checkpoint);
@@ -113,11 +90,11 @@ it.each(['dpo', 'kto'])('%s is the same with the reference computed at each step
 });
 
 it('holds the policy to another reference, of the same tokens only', async () => {
-  const learner = await algorithms.dpo({ reference: models('tiny-llama-rm') });
+  const learner = await algorithms.dpo({ reference: fixtureModel('tiny-llama-rm') });
   const [{ metrics }] = await take(learner, 1);
   expect(Math.abs(metrics['rewards/chosen'])).toBeGreaterThan(0.1);
   learner.release();
-  await expect(algorithms.dpo({ reference: models('tiny-qwen2') })).rejects.toThrow(/another vocabulary/);
+  await expect(algorithms.dpo({ reference: fixtureModel('tiny-qwen2') })).rejects.toThrow(/another vocabulary/);
 });
 
 it('tells what the answers are worth', async () => {
