@@ -12,7 +12,8 @@ const arrows = {
   align: ['engine', 'nn', 'preference', 'data', 'run', 'lm'],
   rl: ['engine', 'nn', 'env', 'run'],
   control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
-  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align'],
+  pipeline: ['env', 'rl', 'run', 'control', 'lm', 'align'],
+  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align', 'pipeline'],
 };
 const leaves = '^src/(error|random|files)\\.ts$';
 

@@ -45,13 +45,16 @@ export function addTraining<L extends Learner, S extends { step: number }, R ext
   recipe: Recipe<L, S, R>,
 ): void {
   addFlags(command, recipe.schema, recipe.shortcuts);
+  addRunOptions(command).action(() => training(command, recipe));
+}
+
+/** Where the run is, and how it is kept. */
+export const addRunOptions = (command: Command): Command =>
   command
     .optionsGroup('The run:')
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
     .option('--resume <run>', 'go on with a run that was stopped, with its settings')
-    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds)
-    .action(() => training(command, recipe));
-}
+    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds);
 
 function seconds(given: string): number {
   const value = Number(given);

@@ -4,7 +4,7 @@ export { createProgress, type Progress, type ProgressOptions } from './progress.
 export type { Clips, ComparedClips } from './report/clips.ts';
 export type { LineChart, Series } from './report/line-chart.ts';
 export type { Scatter } from './report/scatter.ts';
-export { type Report, renderReport, type Section, type Table, type Text, writeReport } from './report.ts';
+export { type Link, type Report, renderReport, type Section, type Table, type Text, writeReport } from './report.ts';
 export {
   createRun,
   isRun,

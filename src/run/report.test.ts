@@ -58,7 +58,7 @@ const withText = (text: string): Report => ({
       points: { x: [1, 2], y: [3, 5] },
       fit: true,
     },
-    { kind: 'table', title: text, caption: text, columns: [text, 'n'], rows: [[text, -1.5]] },
+    { kind: 'table', title: text, caption: text, columns: [text, 'n'], rows: [[{ text, path: text }, -1.5]] },
     {
       kind: 'clips',
       title: text,
@@ -96,8 +96,21 @@ describe('renderReport', () => {
   });
 
   it('loads nothing from outside and has no inline styles or handlers, which its policy forbids', () => {
-    expect(harmless).not.toMatch(/(src|href|action|srcset)=|@import|url\(|https?:\/\/(?!www\.w3\.org\/2000\/svg)/);
+    expect(harmless.replaceAll('<a href="./', '')).not.toMatch(
+      /(src|href|action|srcset)=|@import|url\(|https?:\/\/(?!www\.w3\.org\/2000\/svg)/,
+    );
     expect(harmless).not.toMatch(/<[^>]*\sstyle=/);
+  });
+
+  it('leads nowhere but to files beside it or below', () => {
+    const table = (path: string) =>
+      renderReport({
+        title: '',
+        summary: [],
+        sections: [{ kind: 'table', title: '', columns: [''], rows: [[{ text: 'there', path }]] }],
+      });
+    expect(table('stage/report.html')).toContain('<td><a href="./stage/report.html">there</a></td>');
+    expect(table('javascript:alert(1)')).toContain('href="./javascript%3Aalert(1)"');
   });
 
   it('has a policy that allows exactly its own style and script', () => {

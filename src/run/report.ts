@@ -26,7 +26,14 @@ export interface Table {
   title: string;
   caption?: string;
   columns: readonly string[];
-  rows: readonly (readonly (string | number)[])[];
+  rows: readonly (readonly (string | number | Link)[])[];
+}
+
+/** To a file beside the report or below. */
+export interface Link {
+  text: string;
+  /** From the report's folder, such as "sft/report.html". */
+  path: string;
 }
 
 export type Section = Text | LineChart | Scatter | Table | Clips;
@@ -134,10 +141,16 @@ function table({ title, caption: below, columns, rows }: Table): string {
   const kind = columns.map((_, i) => (rows.some((row) => typeof row[i] === 'number') ? ' class="number"' : ''));
   const head = columns.map((column, i) => `<th scope="col"${kind[i]}>${escaped(column)}</th>`).join('');
   const body = rows
-    .map((row) => `<tr>${row.map((cell, i) => `<td${kind[i]}>${escaped(readable(cell))}</td>`).join('')}</tr>`)
+    .map((row) => `<tr>${row.map((cell, i) => `<td${kind[i]}>${inCell(cell)}</td>`).join('')}</tr>`)
     .join('');
   const region = `role="region" tabindex="0" aria-label="${escaped(title)}"`;
   return `<section class="wide"><h2>${escaped(title)}</h2><div class="scroll" ${region}><table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>${caption('p class="caption"', below)}</section>`;
+}
+
+function inCell(cell: string | number | Link): string {
+  if (typeof cell !== 'object') return escaped(readable(cell));
+  const href = cell.path.split(/[\\/]/).map(encodeURIComponent).join('/');
+  return `<a href="./${escaped(href)}">${escaped(cell.text)}</a>`; // ./: whatever the path begins with is no protocol
 }
 
 function clips({ title, caption: below, comparisons }: Clips, data: PageData): string {

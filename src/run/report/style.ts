@@ -86,6 +86,7 @@ th, td { text-align: left; padding: 8px 18px 8px 0; border-bottom: 1px solid var
 th { font-weight: 500; color: var(--quiet); font-size: 13.5px; border-bottom-color: var(--axis); }
 .number { text-align: right; }
 :is(th, td):last-child { padding-right: 0; }
+td a { color: inherit; text-decoration-color: var(--axis); text-underline-offset: 3px; } td a:hover { text-decoration-color: currentColor; }
 details { grid-column: 1 / -1; border-top: 1px solid var(--rule); padding-top: 16px; }
 summary { cursor: pointer; color: var(--quiet); }
 details table { margin-top: 12px; font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 13px; }

@@ -1,0 +1,99 @@
+/** The same prompts answered by every language model of a pipeline, by the same draws: what each stage changed, to be read. */
+
+import type { Answer } from '../align/index.ts';
+import { reviewReward } from '../align/index.ts';
+import { drawAnswers } from '../align/policies/draw.ts';
+import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
+import { measureReviews } from '../align/policies/setup.ts';
+import { createGenerator } from '../lm/generate.ts';
+import type { PullOptions } from '../lm/hub.ts';
+import { embeddedModel, loadModel } from '../lm/model.ts';
+import { type Recipe, resolved } from './recipe.ts';
+import { trainings } from './trainings.ts';
+
+/** A row of the pipeline's samples. */
+export interface AnswersRow {
+  kind: 'answers';
+  /** Those that are shown. */
+  prompts: string[];
+  models: ModelAnswers[];
+}
+
+export interface ModelAnswers {
+  /** Of the stage that made it; `base` is what the first began with. */
+  name: string;
+  texts: string[];
+  /** Of the embedded world: what each is worth, */
+  rewards?: number[];
+  /** and what an answer to each of all its prompts is worth, on average. */
+  reward?: { mean: number; interval: [low: number, high: number]; n: number };
+  measures?: Record<string, number>;
+}
+
+/** Undefined where there is no language model, or nothing to ask it. */
+export async function answersOf(
+  { stages, answers: settings, seed = 0 }: Recipe,
+  folderOf: (stage: string) => string,
+  { pull, signal }: { pull?: PullOptions; signal?: AbortSignal },
+): Promise<AnswersRow | undefined> {
+  const makers = stages.filter(({ command }) => trainings[command].product === 'a language model');
+  if (makers.length === 0 || settings.count === 0) return undefined;
+  const of = (name: string, { settings }: Recipe['stages'][number]) => {
+    const value = resolved(settings, folderOf, stages)[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const [first, last] = [makers[0], makers.at(-1)!];
+  const base = first.command === 'pretrain' ? [] : [{ name: 'base', model: of('model', first) ?? embeddedModel }];
+  const models = [...base, ...makers.map(({ name }) => ({ name, model: resolved(`@${name}`, folderOf, stages) }))];
+  const data = settings.data ?? of('data', last);
+  const row: AnswersRow = { kind: 'answers', prompts: [], models: [] };
+  for (const { name, model } of models) {
+    const answers = await answered(model, data, { ...settings, seed, pull, signal });
+    const shown = answers.slice(0, settings.count);
+    row.prompts = shown.map(({ promptText }) => promptText);
+    const texts = shown.map(({ text }) => text.trim());
+    row.models.push({ name, texts, ...(data === undefined && (await worth(answers, settings.count))) });
+  }
+  return row;
+}
+
+interface Asking {
+  count: number;
+  maxTokens: number;
+  temperature: number;
+  seed: number;
+  pull?: PullOptions;
+  signal?: AbortSignal;
+}
+
+async function answered(folder: string, data: string | undefined, asking: Asking): Promise<Answer[]> {
+  const { pull, maxTokens, temperature, seed, signal } = asking;
+  const model = await loadModel(folder, pull);
+  const { config, parameters, tokenizer } = model;
+  const generator = createGenerator(config, parameters.values);
+  try {
+    const prompts =
+      data === undefined
+        ? worldPrompts(tokenizer)
+        : (await readPrompts(data, tokenizer, { onBadRow: 'skip', pull })).slice(0, asking.count);
+    const options = { maxTokens, temperature, seed, batch: 64, signal };
+    return await drawAnswers(generator, model, prompts, options);
+  } finally {
+    generator.release();
+    parameters.release();
+  }
+}
+
+/** By the true reward of the embedded world; the interval is that of 95 %. */
+async function worth(answers: readonly Answer[], shown: number): Promise<Partial<ModelAnswers>> {
+  const rewards = Array.from(await reviewReward().score(answers));
+  const n = rewards.length;
+  const mean = rewards.reduce((sum, value) => sum + value, 0) / n;
+  const error = Math.sqrt(rewards.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n * (n - 1)));
+  const { 'reward/true': _, ...measures } = measureReviews(answers);
+  return {
+    rewards: rewards.slice(0, shown),
+    reward: { mean, interval: [mean - 1.96 * error, mean + 1.96 * error], n },
+    measures,
+  };
+}

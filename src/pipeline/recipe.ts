@@ -1,0 +1,195 @@
+/**
+ * A recipe: stages in order, each one of heed's commands with that command's settings, of which `@name` is what an
+ * earlier stage made. All of it is checked before anything trains.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HeedError } from '../error.ts';
+import { hubName } from '../lm/hub.ts';
+import { embeddedModel } from '../lm/model.ts';
+import { type Training, trainings } from './trainings.ts';
+
+const stageSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\p{L}\p{N}_-]+$/u, 'expected letters, digits, - and _')
+    .optional()
+    .describe('of its folder, and what later stages call it (default: the command)'),
+  command: z.string().describe('a command that trains or evaluates, such as sft'),
+  settings: z.record(z.string(), z.unknown()).default({}).describe("the command's, as in its --config"),
+});
+
+export const recipeSchema = z.strictObject({
+  name: z.string().min(1).default('pipeline').describe('what it is called in the report'),
+  seed: z.number().int().min(0).optional().describe('seed of every stage that has none of its own'),
+  stages: z.array(stageSchema).min(1).describe('what is done, in this order'),
+  answers: z
+    .strictObject({
+      data: z.string().optional().describe('prompts (default: those of the last language model made)'),
+      count: z.number().int().min(0).default(4).describe('prompts whose answers are shown; 0 for none'),
+      maxTokens: z.number().int().min(1).default(96).describe('tokens of an answer at most'),
+      temperature: z.number().min(0).default(1).describe('of the draws; 0 takes the likeliest token'),
+    })
+    .prefault({})
+    .describe('the same prompts answered by every language model of the pipeline, at its end'),
+});
+export type RecipeInput = z.input<typeof recipeSchema>;
+type Parsed = z.output<typeof recipeSchema>;
+export type Stage = Parsed['stages'][number] & { name: string };
+export interface Recipe extends Parsed {
+  stages: Stage[];
+}
+
+/** `@name` or `@name/path`, where a word begins: a Hub name's `@revision` is none. */
+const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
+
+/**
+ * A recipe with names and defaults filled in.
+ *
+ * @throws HeedError with a line for everything that is wrong.
+ */
+export function checkRecipe(given: unknown): Recipe {
+  const { success, data, error } = recipeSchema.safeParse(given);
+  if (!success) throw wrong(inWords(error));
+  const stages = data.stages.map((stage) => ({ ...stage, name: stage.name ?? stage.command.replaceAll(' ', '-') }));
+  const problems = stages.flatMap((stage, i) =>
+    problemsOf(stage, stages, i).map((what) => `stage "${stage.name}": ${what}`),
+  );
+  if (problems.length > 0) throw wrong(problems);
+  return { ...data, stages: stages.map((stage) => ({ ...stage, settings: seeded(stage, data.seed) })) };
+}
+
+const wrong = (problems: readonly string[]) =>
+  new HeedError(`The recipe is wrong.\n${problems.map((problem) => `  ${problem}`).join('\n')}`, {
+    hint: 'Nothing has been trained. docs/pipeline.md has what a recipe may hold; heed COMMAND --help lists settings.',
+  });
+
+function inWords({ issues }: z.ZodError, within: readonly string[] = []): string[] {
+  return issues.map(({ path, message }) => {
+    const place = [...within, ...path].map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
+    return `${place.join('').replace(/^\./, '') || 'recipe'}: ${message}`;
+  });
+}
+
+function problemsOf({ name, command, settings }: Stage, stages: readonly Stage[], index: number): string[] {
+  const earlier = stages.slice(0, index);
+  const twice = earlier.some((other) => other.name === name)
+    ? ['this name is taken by an earlier stage; give it another']
+    : [];
+  if (!Object.hasOwn(trainings, command)) {
+    return [...twice, `there is no stage "${command}": expected one of ${Object.keys(trainings).join(', ')}`];
+  }
+  const training = trainings[command];
+  const unknown = unknownIn(z.toJSONSchema(training.schema, { io: 'input' }), settings).map(
+    (field) => `settings.${field}: heed ${command} has no such setting`,
+  );
+  const references = leavesOf(settings).flatMap(([field, text]) =>
+    wrongReferences(field, text, { command, name }, stages, index).map((what) => `settings.${field}: ${what}`),
+  );
+  return [...twice, ...unknown, ...references, ...checked(training, settings), ...missing(settings)];
+}
+
+interface JsonSchema {
+  properties?: Record<string, JsonSchema>;
+}
+
+/** Fields that a schema does not have, such as kl.targett. A dot in a key is no way into an object. */
+function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
+  const { properties } = schema as JsonSchema;
+  if (!properties || !isPlain(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    Object.hasOwn(properties, key)
+      ? unknownIn(properties[key], inner, `${within}${key}.`)
+      : [within + (key.includes('.') ? JSON.stringify(key) : key)],
+  );
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** All texts in settings, with the fields that hold them. */
+const leavesOf = (value: unknown, field = ''): [field: string, text: string][] =>
+  typeof value === 'string'
+    ? [[field, value]]
+    : isPlain(value)
+      ? Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, field ? `${field}.${key}` : key))
+      : [];
+
+function wrongReferences(
+  field: string,
+  text: string,
+  of: { command: string; name: string },
+  stages: readonly Stage[],
+  index: number,
+): string[] {
+  return [...text.matchAll(REFERENCE)].flatMap(([whole, name, path]) => {
+    const at = stages.findIndex((stage) => stage.name === name);
+    if (at < 0) {
+      const known = stages.slice(0, index).map((stage) => `@${stage.name}`);
+      return [
+        `there is no stage "${name}": expected ${known.length > 0 ? `one of ${known.join(', ')}` : 'none, since this is the first'}`,
+      ];
+    }
+    if (at === index) return [`${whole} is the stage itself`];
+    if (at > index) return [`${whole} comes later: a stage can take only what was made before it`];
+    const { product } = trainings[stages[at].command] ?? {};
+    if (path) return [];
+    if (!product) return [`heed ${stages[at].command} makes nothing that another stage could take`];
+    const wanted = wantedFor(field, of.command);
+    return wanted && !wanted.includes(product) ? [`${whole} is ${product}, not ${wanted.join(' or ')}`] : [];
+  });
+}
+
+/** What a setting can be made of; undefined where anybody's guess is as good. */
+function wantedFor(field: string, command: string) {
+  if (field === 'reward' || field === 'gold' || (field === 'model' && command === 'eval reward'))
+    return ['a reward model'];
+  if (field === 'model' && command === 'reward') return ['a language model', 'a reward model'];
+  if (field === 'model') return ['a language model'];
+  return field === 'data' ? ['a dataset'] : undefined;
+}
+
+/** What the command itself says of its settings. */
+function checked({ check }: Training, settings: Record<string, unknown>): string[] {
+  try {
+    check(settings);
+    return [];
+  } catch (error) {
+    if (error instanceof z.ZodError) return inWords(error, ['settings']);
+    if (error instanceof HeedError) return [error.message];
+    throw error;
+  }
+}
+
+/** Models and data that are not there and cannot be on the Hub either. */
+function missing(settings: Record<string, unknown>): string[] {
+  return leavesOf(settings).flatMap(([field, text]) => {
+    const named = /(^|\.)(model|reference|data)$/.test(field) && !/[@*,]/.test(text) && text !== embeddedModel;
+    if (!named || existsSync(text)) return [];
+    try {
+      hubName(text);
+      return [];
+    } catch {
+      return [`settings.${field}: there is no "${text}", and that is not a Hub name OWNER/NAME either`];
+    }
+  });
+}
+
+function seeded({ command, settings }: Stage, seed: number | undefined): Record<string, unknown> {
+  const { properties } = z.toJSONSchema(trainings[command].schema, { io: 'input' }) as JsonSchema;
+  return seed === undefined || !properties?.seed ? settings : { seed, ...settings };
+}
+
+/** Settings in which every reference is the path it stands for. */
+export function resolved<T>(settings: T, folderOf: (stage: string) => string, stages: readonly Stage[]): T {
+  const pathOf = (_: string, name: string, path?: string) => {
+    const { command } = stages.find((stage) => stage.name === name)!;
+    return join(folderOf(name), path ?? trainings[command].path ?? '');
+  };
+  const walk = (value: unknown): unknown => {
+    if (typeof value === 'string') return value.replaceAll(REFERENCE, pathOf);
+    return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner)])) : value;
+  };
+  return walk(settings) as T;
+}

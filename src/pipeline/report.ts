@@ -1,0 +1,208 @@
+/** The report of a pipeline, from what its folder holds: what each stage changed, answers side by side, each stage's picture. */
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import {
+  isRun,
+  type LineChart,
+  type Link,
+  type MetricsRow,
+  type Report,
+  readInfo,
+  readMetrics,
+  type Section,
+  type Table,
+} from '../run/index.ts';
+import { duration } from '../run/progress.ts';
+import { subtitle } from '../run/report-parts.ts';
+import type { AnswersRow, ModelAnswers } from './answers.ts';
+import { progressOf, type StageResult } from './state.ts';
+import { trainings } from './trainings.ts';
+
+/** A stage that has begun. */
+interface Told {
+  name: string;
+  command: string;
+  folder: string;
+  rows: MetricsRow[];
+  result?: StageResult;
+}
+
+/** What a stage may change, the metrics that tell it, and how it is written. */
+const measures: [label: string, metrics: string[], told: (value: number) => string][] = [
+  ['return', ['return/mean'], (value) => fixed(value, 1)],
+  ['true reward', ['reward/true'], fixed],
+  ['reward', ['eval/reward'], fixed],
+  ['loss', ['loss/eval'], (value) => fixed(value, 3)],
+  ['accuracy', ['accuracy/eval', 'eval/rewards/accuracies', 'reward/accuracy'], percent],
+  ['KL', ['eval/kl'], fixed],
+];
+
+function fixed(value: number, digits = 2): string {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Throws a HeedError where the folder is not a pipeline's. */
+export function pipelineReport(run: string): Report {
+  const { started } = readInfo(run);
+  const { recipe, stages, answers } = progressOf(run);
+  const told = recipe.stages.flatMap(({ name, command }): Told[] => {
+    const { folder, result } = stages.get(name) ?? {};
+    return folder && isRun(folder) ? [{ name, command, folder, result, rows: rowsOf(folder) }] : [];
+  });
+  const drawn = told.flatMap(pictures);
+  const finished = told.filter(({ result }) => result).length;
+  return {
+    title: recipe.name,
+    subtitle: subtitle(started, `${finished} of ${recipe.stages.length} stages`, recipe.seed ?? 0),
+    summary: [
+      ...told.flatMap(cards),
+      { label: 'Time', value: duration(told.reduce((sum, stage) => sum + secondsOf(stage), 0)) },
+    ],
+    sections: [
+      stagesTable(run, told),
+      ...overStages(told, 'reward/true', {
+        wide: true,
+        title: 'True reward, stage by stage',
+        caption:
+          'Of answers to the world’s prompts. No stage learns from it, unless it is the reward that it is given.',
+        yLabel: 'true reward',
+      }),
+      ...(answers ? answerTables(answers) : []),
+      ...drawn.filter(({ kind }) => kind !== 'clips'),
+      ...overStages(told, 'kl/mean', {
+        title: 'KL from the reference',
+        caption: 'Mean log π − log π_ref of the answers learnt from.',
+        yLabel: 'nats an answer',
+      }),
+      ...drawn.filter(({ kind }) => kind === 'clips'),
+    ],
+    config: { ...recipe },
+  };
+}
+
+/** What learns from preferences has the true reward under the name of the reward that it is evaluated by. */
+function rowsOf(folder: string): MetricsRow[] {
+  const { reward, data } = readInfo(folder).config as { reward?: string; data?: string };
+  const isTrue = data === undefined && (reward ?? 'reviews') === 'reviews';
+  return readMetrics(folder).map((row) =>
+    isTrue && 'eval/reward' in row ? { 'reward/true': row['eval/reward'], ...row } : row,
+  );
+}
+
+/** Of a metric in a run, the first and the last. */
+function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[] {
+  const metric = metrics.find((name) => rows.some((row) => Number.isFinite(row[name])));
+  if (metric === undefined) return [];
+  const seen = rows.filter((row) => Number.isFinite(row[metric]));
+  return seen.length > 1 ? [seen[0][metric], seen.at(-1)![metric]] : [seen[0][metric]];
+}
+
+/** Of training; of a stage that is not finished, what its rows tell. */
+const secondsOf = ({ result, rows }: Told): number =>
+  result?.seconds ?? (rows.length > 1 ? rows.at(-1)!.time - rows[0].time : 0);
+
+/** The number that a stage is about. */
+function cards({ name, command, rows }: Told): Report['summary'] {
+  const { product } = trainings[command];
+  const of = (labels: readonly string[]) => measures.filter(([label]) => labels.includes(label));
+  const [found] = of(product === 'a reward model' ? ['accuracy'] : ['return', 'true reward', 'reward', 'loss']).filter(
+    ([, metrics]) => ends(rows, metrics).length > 0,
+  );
+  if (!found) return [];
+  const [label, metrics, tell] = found;
+  const values = ends(rows, metrics);
+  const from = values.length > 1 ? `, from ${tell(values[0])}` : '';
+  return [{ label: `${label[0].toUpperCase()}${label.slice(1)}`, value: tell(values.at(-1)!), note: name + from }];
+}
+
+function stagesTable(run: string, told: readonly Told[]): Table {
+  const shown = measures.filter(([, metrics]) => told.some(({ rows }) => ends(rows, metrics).length > 0));
+  const rows = told.map((stage) => {
+    const { name, command, folder, rows } = stage;
+    const path = join(relative(run, folder), 'report.html');
+    const link: Link | string = existsSync(join(run, path)) ? { text: name, path } : name;
+    const changed = shown.map(([, metrics, tell]) =>
+      ends(rows, metrics)
+        .map((value) => tell(value))
+        .join(' → '),
+    );
+    return [
+      link,
+      `heed ${command}`,
+      ...changed,
+      `${duration(secondsOf(stage))}${stage.result ? '' : ', not finished'}`,
+    ];
+  });
+  return {
+    kind: 'table',
+    title: 'What each stage changed',
+    caption:
+      'Before the stage → after it, in its own evaluations. Accuracy is that of held-out comparisons, KL in nats an answer from the stage’s reference. Each name leads to the stage’s report.',
+    columns: ['stage', 'command', ...shown.map(([label]) => label), 'time'],
+    rows,
+  };
+}
+
+/** A metric as the stages go on, one after another; nothing where none tells it. */
+function overStages(
+  told: readonly Told[],
+  metric: string,
+  chart: Omit<LineChart, 'kind' | 'xLabels' | 'series'>,
+): LineChart[] {
+  let before = 0;
+  const series = told.flatMap((stage) => {
+    const began = before;
+    before += secondsOf(stage) / 60;
+    const seen = stage.rows.filter((row) => metric in row);
+    const x = seen.map(({ time }) => began + (time - stage.rows[0].time) / 60);
+    return seen.length > 0 ? [{ name: stage.name, x: [x], y: seen.map((row) => row[metric]) }] : [];
+  });
+  return series.length > 0 ? [{ kind: 'lines', xLabels: ['minutes of the pipeline'], series, ...chart }] : [];
+}
+
+function answerTables({ prompts, models }: AnswersRow): Section[] {
+  const text = ({ texts, rewards }: ModelAnswers, i: number) =>
+    rewards ? `${texts[i]} (${fixed(rewards[i], 1)})` : texts[i];
+  const judged = models.filter(({ reward }) => reward);
+  return [
+    {
+      kind: 'table',
+      title: 'The same prompts, model by model',
+      caption: `By the same draws.${judged.length > 0 ? ' In brackets, what the answer is truly worth.' : ''}`,
+      columns: ['prompt', ...models.map(({ name }) => name)],
+      rows: prompts.map((prompt, i) => [prompt, ...models.map((model) => text(model, i))]),
+    },
+    ...(judged.length > 0 ? [worthTable(judged)] : []),
+  ];
+}
+
+function worthTable(models: readonly ModelAnswers[]): Table {
+  const interval = ([low, high]: readonly number[]) => `${fixed(low)} to ${fixed(high)}`;
+  return {
+    kind: 'table',
+    title: 'What the models’ answers are worth',
+    caption: `By the true reward of the world, of an answer to each of its ${models[0].reward!.n} prompts.`,
+    columns: ['model', 'true reward', '95 % interval', 'well-formed sentences'],
+    rows: models.map(({ name, reward, measures }) => [
+      name,
+      fixed(reward!.mean),
+      interval(reward!.interval),
+      percent(measures!['text/accepted']),
+    ]),
+  };
+}
+
+/** Of each stage's own report the first picture, which is what it is about, and what was compared. */
+function pictures({ name, command, folder }: Told): Section[] {
+  const { sections } = trainings[command].report(folder);
+  return sections
+    .filter(
+      (section, i) => section.kind !== 'text' && (i === 0 || section.kind === 'clips' || section.kind === 'scatter'),
+    )
+    .map((section) => ({ ...section, title: `${name}: ${section.title}`, wide: false }));
+}

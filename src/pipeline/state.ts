@@ -1,0 +1,97 @@
+/** How far a pipeline is: rows of its samples.jsonl, each of which a kill leaves whole or away. Nothing of a stage is ever undone. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { HeedError } from '../error.ts';
+import { type Run, readInfo, readSamples } from '../run/index.ts';
+import type { AnswersRow } from './answers.ts';
+import { checkRecipe, type Recipe } from './recipe.ts';
+
+/** What came of a stage: what its command gives with --json. */
+export type StageResult = { run: string; seconds?: number } & Record<string, unknown>;
+
+export type PipelineRow =
+  /** A stage begins, in this folder of the pipeline's. */
+  | { kind: 'begun'; stage: string; folder: string }
+  | { kind: 'finished'; stage: string; result: StageResult }
+  /** From here on the recipe is this, and these stages are done again, in folders of their own. */
+  | { kind: 'course'; recipe: Recipe; again: string[] }
+  | AnswersRow;
+
+export interface Progress {
+  recipe: Recipe;
+  /** Stages that have begun, by their names. */
+  stages: Map<string, { folder: string; result?: StageResult }>;
+  answers?: AnswersRow;
+}
+
+/** @throws HeedError where the folder is not a pipeline's. */
+export function progressOf(run: string): Progress {
+  const { command, config } = readInfo(run);
+  if (command !== 'pipeline') {
+    throw new HeedError(`"${run}" is a run of "heed ${command}", not of "heed pipeline".`, {
+      hint: `Go on with it by: heed ${command} --resume ${run}`,
+    });
+  }
+  const progress: Progress = { recipe: config as Recipe, stages: new Map() };
+  for (const row of readSamples(run) as unknown as PipelineRow[]) {
+    switch (row.kind) {
+      case 'begun':
+        progress.stages.set(row.stage, { folder: join(run, row.folder) });
+        break;
+      case 'finished': {
+        const { folder } = progress.stages.get(row.stage)!;
+        progress.stages.set(row.stage, { folder, result: moved(row.result, folder) });
+        break;
+      }
+      case 'course':
+        progress.recipe = row.recipe;
+        for (const name of row.again) progress.stages.delete(name);
+        progress.answers = undefined;
+        break;
+      case 'answers':
+        progress.answers = row;
+    }
+  }
+  return progress;
+}
+
+/** A result whose paths are in the folder that the run has now. */
+function moved(result: StageResult, folder: string): StageResult {
+  const path = (value: unknown) =>
+    typeof value === 'string' && value.startsWith(result.run) ? folder + value.slice(result.run.length) : value;
+  return Object.fromEntries(Object.entries(result).map(([name, value]) => [name, path(value)])) as StageResult;
+}
+
+/** A folder that no earlier attempt at the stage has; no stage's name has a dot. */
+export function newFolder(run: string, stage: string): string {
+  for (let n = 1; ; n++) {
+    const folder = n === 1 ? stage : `${stage}.${n}`;
+    if (!existsSync(join(run, folder))) return folder;
+  }
+}
+
+/**
+ * Has a run do a stage and all later ones again, or takes another recipe for what has not been done yet.
+ *
+ * @throws HeedError where there is no such stage, or the recipe differs in what was done.
+ */
+export function changeCourse(run: Run, { from, recipe: given }: { from?: string; recipe?: unknown }): void {
+  const { recipe: old, stages } = progressOf(run.folder);
+  const recipe = given === undefined ? old : checkRecipe(given);
+  const names = recipe.stages.map(({ name }) => name);
+  const first = from === undefined ? names.length : names.indexOf(from);
+  if (first < 0) throw new HeedError(`There is no stage "${from}": expected one of ${names.join(', ')}.`);
+  const begun = [...old.stages.entries()].filter(([, { name }]) => stages.has(name));
+  const changed = begun.find(([i, stage]) => i < first && !isDeepStrictEqual(stage, recipe.stages[i]));
+  if (changed) {
+    const [i, { name }] = changed;
+    throw new HeedError(`The recipe is another from stage "${names[i] ?? name}" on, which the run has begun.`, {
+      hint: names[i]
+        ? `Do it and all later ones again with --from ${names[i]}, or start a new run.`
+        : 'Start a new run.',
+    });
+  }
+  const again = begun.filter(([i]) => i >= first).map(([, { name }]) => name);
+  run.sample({ kind: 'course', recipe, again } satisfies PipelineRow);
+}

@@ -1,0 +1,237 @@
+/** Every command that a stage of a pipeline can run, by its name: what it is made of, whatever it trains or evaluates. */
+import { basename } from 'node:path';
+import type { z } from 'zod';
+import {
+  type BestOfNStep,
+  bcoSchema,
+  bestOfNReport,
+  bestOfNSchema,
+  cpoSchema,
+  createBco,
+  createBestOfN,
+  createCpo,
+  createDpo,
+  createGrpo,
+  createKto,
+  createOrpo,
+  createPpo,
+  createPretrain,
+  createRaft,
+  createReinforce,
+  createRest,
+  createReward,
+  createRloo,
+  createSft,
+  dpoSchema,
+  evaluationReport,
+  grpoSchema,
+  type JudgementRow,
+  judgementSchema,
+  judgeReward,
+  ktoSchema,
+  type LanguageStep,
+  languageReport,
+  offlinePreferenceReport,
+  orpoSchema,
+  type PolicyStep,
+  type PreferenceStep,
+  policyReport,
+  ppoSchema,
+  pretrainSchema,
+  type RewardStep,
+  raftSchema,
+  reinforceSchema,
+  restSchema,
+  rewardReport,
+  rewardSchema,
+  rlooSchema,
+  sftSchema,
+  trainBestOfN,
+  trainLanguageModel,
+  trainPolicy,
+  trainPreferences,
+  trainReward,
+} from '../align/index.ts';
+import type { JudgementOptions } from '../align/rewards/judgement.ts';
+import { type Learner as ControlLearner, createLearner, type LearnStep } from '../control/index.ts';
+import { preferenceReport } from '../control/report.ts';
+import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
+import { makeEnvironment } from '../env/index.ts';
+import type { PullOptions } from '../lm/hub.ts';
+import { ppoReport } from '../rl/report.ts';
+import { createPpoLearner, type PpoLearner, type PpoStep, rlOptions, rlSchema, trainPpo } from '../rl/train.ts';
+import type { Report, TrainParts } from '../run/index.ts';
+
+export interface Learner {
+  options: { seed: number };
+  release(): void;
+}
+
+export interface LearnerParts {
+  /** How models and data are got from the Hub. */
+  pull?: PullOptions;
+  /** Told what a person should know of the data. */
+  tell?: (text: string) => void;
+}
+
+/** What a run leaves that a later stage can take by the stage's name. */
+export type Product = 'a language model' | 'a reward model' | 'a dataset';
+
+export interface Training<
+  L extends Learner = Learner,
+  S extends { step: number } = { step: number },
+  R extends { run: string } = { run: string },
+> {
+  schema: z.ZodType;
+  /** Throws where settings are wrong; nothing is loaded. */
+  check(settings: Record<string, unknown>): void;
+  /** Makes the learner; throws at once, before it awaits anything, where settings are wrong. */
+  create(settings: Record<string, unknown>, parts: LearnerParts): L | Promise<L>;
+  /** What the run is of, and its steps in all. */
+  about(learner: L): { name: string; steps: number };
+  train(learner: L, parts: TrainParts<S>): Promise<R | undefined>;
+  report(folder: string): Report;
+  /** For the progress line; what a step does not tell stays as it was. */
+  live(step: S): Record<string, number>;
+  product?: Product;
+  /** Where in the run's folder the product is. */
+  path?: string;
+}
+
+/** What learners of language models have alike. */
+const named = {
+  about: ({ name, steps }: Learner & { name: string; steps: number }) => ({ name, steps }),
+  product: 'a language model',
+  path: 'model',
+} as const;
+
+const checkedBy = (schema: z.ZodType) => ({
+  schema,
+  check: (settings: Record<string, unknown>) => void schema.parse(settings),
+});
+
+const language = {
+  ...named,
+  train: trainLanguageModel,
+  report: languageReport,
+  live: ({ loss, evaluation }: LanguageStep): Record<string, number> => ({
+    loss,
+    ...(evaluation?.loss !== undefined && { eval: evaluation.loss }),
+  }),
+};
+
+const preferences = {
+  ...named,
+  train: trainPreferences,
+  report: offlinePreferenceReport,
+  live: ({ loss, metrics, evaluation }: PreferenceStep): Record<string, number> => ({
+    loss,
+    margin: metrics['rewards/margins'] ?? 0,
+    ...(evaluation?.loss !== undefined && { eval: evaluation.loss }),
+    ...(evaluation?.reward !== undefined && { reward: evaluation.reward }),
+  }),
+};
+
+const policies = {
+  ...named,
+  train: trainPolicy,
+  report: policyReport,
+  live: ({ metrics, evaluation, tokensPerSecond }: PolicyStep): Record<string, number> => ({
+    reward: metrics['reward/mean'],
+    kl: metrics['kl/mean'],
+    'tokens/s': tokensPerSecond,
+    ...(evaluation && { eval: evaluation.reward }),
+  }),
+};
+
+/** The latest return, for the progress line. */
+const seenReturn = (evaluation: { mean: number } | undefined): Record<string, number> =>
+  evaluation ? { return: evaluation.mean } : {};
+
+interface Judge extends Learner, LearnerParts {
+  options: JudgementOptions & { seed: number };
+}
+
+/** An evaluation has nothing to go on with: it is made in one step, and again where it was killed. */
+const judging = {
+  ...checkedBy(judgementSchema),
+  create: (settings: Record<string, unknown>, { pull, tell }: LearnerParts) => ({
+    options: { ...judgementSchema.parse(settings), seed: 0 },
+    pull,
+    tell,
+    release() {},
+  }),
+  about: ({ options }: Judge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
+  async train({ options, ...parts }: Judge, { run }: TrainParts<never>) {
+    const judgement = await judgeReward(options, parts);
+    run.sample({ kind: 'judgement', judgement } satisfies JudgementRow);
+    const { accuracy, interval, n, ece, longerWins, bySource } = judgement.evaluation;
+    return { run: run.folder, accuracy, interval, n, ece, longerWins, bySource };
+  },
+  report: evaluationReport,
+  live: () => ({}),
+};
+
+export const trainings: Readonly<Record<string, Training>> = {
+  train: {
+    schema: trainSchema,
+    check: (settings) => makeEnvironment(trainOptions(settings).env),
+    create: (settings) => createLearner(trainOptions(settings)),
+    about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
+    train: trainFromPreferences,
+    report: preferenceReport,
+    live: ({ evaluation, labels, accuracy }: LearnStep) => ({
+      ...seenReturn(evaluation),
+      labels,
+      ...(Number.isFinite(accuracy) && { accuracy }),
+    }),
+  },
+  rl: {
+    schema: rlSchema,
+    check: (settings) => makeEnvironment(rlOptions(settings).env),
+    create: (settings) => createPpoLearner(settings),
+    about: ({ options }: PpoLearner) => ({ name: options.env, steps: options.steps }),
+    train: trainPpo,
+    report: ppoReport,
+    live: ({ evaluation }: PpoStep) => seenReturn(evaluation),
+  },
+  pretrain: { ...checkedBy(pretrainSchema), create: createPretrain, ...language },
+  sft: { ...checkedBy(sftSchema), create: createSft, ...language },
+  reward: {
+    ...checkedBy(rewardSchema),
+    create: createReward,
+    ...named,
+    train: trainReward,
+    report: rewardReport,
+    live: ({ loss, accuracy, evaluation }: RewardStep) => ({
+      loss,
+      accuracy,
+      ...(evaluation && { eval: evaluation.accuracy }),
+    }),
+    product: 'a reward model',
+  },
+  ppo: { ...checkedBy(ppoSchema), create: createPpo, ...policies },
+  reinforce: { ...checkedBy(reinforceSchema), create: createReinforce, ...policies },
+  rloo: { ...checkedBy(rlooSchema), create: createRloo, ...policies },
+  grpo: { ...checkedBy(grpoSchema), create: createGrpo, ...policies },
+  raft: { ...checkedBy(raftSchema), create: createRaft, ...policies },
+  rest: { ...checkedBy(restSchema), create: createRest, ...policies },
+  'best-of-n': {
+    ...checkedBy(bestOfNSchema),
+    create: createBestOfN,
+    ...named,
+    train: trainBestOfN,
+    report: bestOfNReport,
+    live: ({ drawn }: BestOfNStep) => ({
+      best: drawn.reduce((sum, { rewards }) => sum + Math.max(...rewards), 0) / drawn.length,
+    }),
+    product: 'a dataset',
+    path: 'best.jsonl',
+  },
+  dpo: { ...checkedBy(dpoSchema), create: createDpo, ...preferences },
+  orpo: { ...checkedBy(orpoSchema), create: createOrpo, ...preferences },
+  cpo: { ...checkedBy(cpoSchema), create: createCpo, ...preferences },
+  kto: { ...checkedBy(ktoSchema), create: createKto, ...preferences },
+  bco: { ...checkedBy(bcoSchema), create: createBco, ...preferences },
+  'eval reward': judging,
+};
