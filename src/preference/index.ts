@@ -1,8 +1,10 @@
 /** The middle of both halves: comparisons, the choice model, teachers, which pairs to ask and when. */
 
+export * from './agreement.ts';
 export { choiceLosses } from './choice-loss.ts';
 export * from './choice-model.ts';
 export * from './comparison.ts';
+export * from './consensus.ts';
 export * from './schedule.ts';
 export * from './selection.ts';
 export * from './synthetic-teacher.ts';

@@ -1,0 +1,136 @@
+/**
+ * How far people agree beyond chance. Answers are categories counted from 0; an item may lack anybody's.
+ *
+ * κ and α are 1 for perfect agreement, 0 for that of chance, and may be below. They are NaN where chance alone would agree
+ * always (everybody gave one category), or nothing was answered twice.
+ */
+import { random } from '../random.ts';
+
+/** One rating of an item, by anybody. */
+export interface Rating {
+  item: number;
+  /** Of who gave it; nobody rates an item twice. */
+  annotator: number;
+  category: number;
+}
+
+/** Cohen's κ (1960) of two people's answers to the same items: (p_o − p_e) / (1 − p_e). */
+export function cohenKappa(first: ArrayLike<number>, second: ArrayLike<number>): number {
+  const n = first.length;
+  const shares = [new Map<number, number>(), new Map<number, number>()];
+  let equal = 0;
+  for (let i = 0; i < n; i++) {
+    equal += Number(first[i] === second[i]) / n;
+    for (const [map, category] of [[shares[0], first[i]] as const, [shares[1], second[i]] as const]) {
+      map.set(category, (map.get(category) ?? 0) + 1 / n);
+    }
+  }
+  let chance = 0;
+  for (const [category, share] of shares[0]) chance += share * (shares[1].get(category) ?? 0);
+  return beyondChance(equal, chance);
+}
+
+/** Fleiss' κ (1971): items with equally many ratings each. `counts[item][category]` says how many gave it. */
+export function fleissKappa(counts: readonly ArrayLike<number>[]): number {
+  const raters = sum(counts[0]);
+  const categories = counts[0].length;
+  let equal = 0;
+  const shares = new Float64Array(categories);
+  for (const own of counts) {
+    let pairs = 0;
+    for (let c = 0; c < categories; c++) {
+      pairs += own[c] * (own[c] - 1);
+      shares[c] += own[c] / (raters * counts.length);
+    }
+    equal += pairs / (raters * (raters - 1)) / counts.length;
+  }
+  const chance = shares.reduce((total, share) => total + share * share, 0);
+  return beyondChance(equal, chance);
+}
+
+/** How far two categories are apart: all alike, by their ranks' frequencies, or by their difference. */
+export const levels = ['nominal', 'ordinal', 'interval'] as const;
+export type Level = (typeof levels)[number];
+
+/**
+ * Krippendorff's α (2011, "Computing Krippendorff's alpha-reliability"): any number of ratings an item, those with one
+ * left out. α = 1 − D_o / D_e, of disagreements weighed by the level's squared distance.
+ */
+export function krippendorffAlpha(ratings: readonly Rating[], level: Level = 'nominal'): number {
+  return alphaOf([...byItem(ratings).values()], level);
+}
+
+export interface Reliability {
+  alpha: number;
+  /** Of 95 %, by resampling items; NaN where α is. */
+  interval: [low: number, high: number];
+  /** Items that at least two people rated. */
+  items: number;
+}
+
+/** α with a percentile bootstrap over items (Efron 1979). The same seed gives the same interval. */
+export function reliability(
+  ratings: readonly Rating[],
+  { level = 'nominal', resamples = 1000, seed = 0 }: { level?: Level; resamples?: number; seed?: number } = {},
+): Reliability {
+  const items = [...byItem(ratings).values()].filter(({ length }) => length > 1);
+  const alpha = alphaOf(items, level);
+  if (Number.isNaN(alpha)) return { alpha, interval: [Number.NaN, Number.NaN], items: items.length };
+  const draws = random(seed, 'bootstrap');
+  const drawn = Array.from({ length: resamples }, () =>
+    alphaOf(
+      items.map(() => items[draws.integer(items.length)]),
+      level,
+    ),
+  )
+    .filter((value) => !Number.isNaN(value))
+    .sort((a, b) => a - b);
+  const at = (share: number) => drawn[Math.min(drawn.length - 1, Math.floor(share * drawn.length))] ?? Number.NaN;
+  return { alpha, interval: [at(0.025), at(0.975)], items: items.length };
+}
+
+/** Categories by item. */
+function byItem(ratings: readonly Rating[]): Map<number, number[]> {
+  const items = new Map<number, number[]>();
+  for (const { item, category } of ratings) items.set(item, [...(items.get(item) ?? []), category]);
+  return items;
+}
+
+function alphaOf(items: readonly (readonly number[])[], level: Level): number {
+  const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b), most), -1);
+  // coincidences of two categories in an item, each pair weighed by 1 / (ratings − 1)
+  const pairs = new Float64Array(size * size);
+  for (const own of items) {
+    if (own.length < 2) continue;
+    for (const [i, a] of own.entries()) {
+      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += 1 / (own.length - 1);
+    }
+  }
+  const totals = Float64Array.from({ length: size }, (_, a) => sum(pairs.subarray(a * size, (a + 1) * size)));
+  const all = sum(totals);
+  let [observed, expected] = [0, 0];
+  for (let a = 0; a < size; a++) {
+    for (let b = a + 1; b < size; b++) {
+      const squared = distance(a, b, totals, level) ** 2;
+      observed += pairs[a * size + b] * squared;
+      expected += (totals[a] * totals[b] * squared) / (all - 1);
+    }
+  }
+  return expected === 0 ? Number.NaN : 1 - observed / expected;
+}
+
+function distance(a: number, b: number, totals: Float64Array, level: Level): number {
+  if (level === 'nominal') return 1;
+  if (level === 'interval') return b - a;
+  return sum(totals.subarray(a, b + 1)) - (totals[a] + totals[b]) / 2;
+}
+
+const beyondChance = (equal: number, chance: number): number =>
+  // 1 − p_e is never exactly 0 in floating point
+  1 - chance < 1e-12 ? Number.NaN : (equal - chance) / (1 - chance);
+
+function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
+}
