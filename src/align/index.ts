@@ -139,6 +139,21 @@ export {
   pretrain,
   pretrainSchema,
 } from './pretrain.ts';
+export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
+export { processReward } from './process/model.ts';
+export { type ProcessInput, type ProcessOptions, processSchema } from './process/options.ts';
+export { processReport } from './process/report.ts';
+export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
+export { type ProcessResult, trainProcess } from './process/train.ts';
+export {
+  createProcess,
+  type ProcessLearner,
+  type ProcessParts,
+  type ProcessStep,
+  processSupervision,
+  stepLoss,
+  supervised,
+} from './process.ts';
 export { createRaft, createRaftAlgorithm, type RaftInput, type RaftOptions, raft, raftSchema } from './raft.ts';
 export {
   createReinforce,

@@ -8,8 +8,8 @@
  *
  * over minibatches of answers, a few epochs each; the critic (critic.ts) learns the returns beside it. Where it departs from the
  * papers: policy and critic are clipped and stepped apart; scores are shifted and scaled by those of the first step;
- * an answer that was cut pays for it. TRL's departures (temperature, the score a step after the EOS) are
- * settings. docs/ppo-language.md has them all, with results.
+ * an answer that was cut pays for it. TRL's departures (temperature, the score a step after the EOS) and rewards of an answer's
+ * steps where they end (Uesato et al. 2022) are settings. docs/ppo-language.md has them all, with results.
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
  */
@@ -32,7 +32,7 @@ import { guard } from './policies/guards.ts';
 import { nextBeta } from './policies/kl-controller.ts';
 import type { PolicyAlgorithm } from './policies/learner.ts';
 import type { Policy } from './policies/policy.ts';
-import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './policies/ppo-advantages.ts';
+import { answerAdvantages, explainedVariance, noSteps, tokenRewards, whiten } from './policies/ppo-advantages.ts';
 import type { PpoOptions } from './policies/ppo-options.ts';
 import type { Pretraining } from './policies/ppo-ptx.ts';
 import { createScoreScale, type ScoreScaleState } from './policies/ppo-scores.ts';
@@ -103,14 +103,18 @@ export function createPpoAlgorithm({
   let usualLength: number | undefined;
 
   /** What the tokens of a rollout's answers were worth, and what the critic had expected. */
-  function assess({ answers, logProbs, referenceLogProbs, scores }: Rollout) {
+  function assess({ answers, logProbs, referenceLogProbs, scores, steps }: Rollout) {
     usualLength ??= answers.reduce((sum, { response }) => sum + response.length, 0) / answers.length;
     const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
     const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
+    const bySteps = score.place === 'steps';
+    if (bySteps && !steps) throw noSteps();
     const rewards = answers.map(({ ended, response }, i) => {
       // TRL has a place for it behind the EOS only where the longest answer would have one
       const after = score.place === 'after' && ended && response.length < maxTokens;
-      const tokens = { logProbs: logProbs[i], referenceLogProbs: referenceLogProbs[i], score: worth[i], after };
+      const earlier = bySteps ? steps![i].map(({ at, reward }) => ({ at, reward: reward * scale.factor() })) : [];
+      const [own, reference] = [logProbs[i], referenceLogProbs[i]];
+      const tokens = { logProbs: own, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
       return tokenRewards(tokens, beta, kl.estimator);
     });
     const values = critic.values(answers).map((own, i) => own.subarray(0, rewards[i].length));

@@ -15,6 +15,7 @@ import { addGrpo, addOnlineDpo, addRaft, addReinforce, addRest, addRloo } from '
 import { addPpo } from './ppo.ts';
 import { addBco, addCpo, addDpo, addKto, addOrpo } from './preferences.ts';
 import { addPretrain } from './pretrain.ts';
+import { addProcess } from './process.ts';
 import { addPull } from './pull.ts';
 import { addReport } from './report.ts';
 import { addReward } from './reward.ts';
@@ -111,6 +112,18 @@ Examples:
   heed reward --model runs/sft/model --data comparisons.jsonl --out runs/reward
   heed reward --model runs/sft/model --data ranked.jsonl --loss plackett-luce --members 3
   heed reward --resume runs/20260102-030405-model-reward`,
+  ],
+  [
+    'process',
+    'train a reward model of the steps of answers, each labelled right or wrong (process supervision)',
+    addProcess,
+    `Without --data, the model's own answers in the embedded world are labelled sentence by sentence. The run's folder gets the last
+model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
+
+Examples:
+  heed process --model runs/sft/model --data steps.jsonl --out runs/process
+  heed process --model runs/sft/model --data steps.jsonl --supervision first-error
+  heed process --resume runs/20260102-030405-model-process`,
   ],
   [
     'eval',

@@ -6,6 +6,7 @@ import {
   languageReport,
   offlinePreferenceReport,
   policyReport,
+  processReport,
   rewardReport,
 } from '../align/index.ts';
 import { preferenceReport } from '../control/report.ts';
@@ -32,6 +33,7 @@ const reports: Record<string, (folder: string) => Report> = {
   rest: policyReport,
   'best-of-n': bestOfNReport,
   reward: rewardReport,
+  process: processReport,
   'eval reward': evaluationReport,
 };
 

@@ -25,7 +25,11 @@ export function addReward(command: Command): void {
   });
 }
 
-export function toldShare({ accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number }) {
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  return `${percent(accuracy)} (${interval.map(percent).join(' to ')}) of ${n} held-out pairs`;
+export function toldShare(
+  { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
+  what = 'pairs',
+) {
+  return `${percent(accuracy)} (${interval.map(percent).join(' to ')}) of ${n} held-out ${what}`;
 }
+
+export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -1,6 +1,8 @@
 /** From answers' scores to the advantages of their tokens: PPO on language as a sequence of actions, a token each. */
+import { HeedError } from '../../error.ts';
 import { advantages as estimate } from '../../nn/index.ts';
 import { type KlOptions, klOfToken } from './kl-controller.ts';
+import type { TokenReward } from './rollouts.ts';
 
 /** Of each token of an answer; `after` adds the place behind the last. */
 export interface AnswerTokens {
@@ -10,19 +12,34 @@ export interface AnswerTokens {
   score: number;
   /** The score comes one step after the last token, not on it. */
   after: boolean;
+  /** What of the score comes earlier. */
+  steps?: readonly TokenReward[];
 }
 
-/** r_t = −β·KL_t, and the score where the answer ends (Ziegler et al. 2019, equation 2). */
+/**
+ * r_t = −β·KL_t, and the score where the answer ends (Ziegler et al. 2019, equation 2), less what its steps are worth, which comes
+ * where they end: the sum is the same (Uesato et al. 2022, §2.5).
+ */
 export function tokenRewards(
-  { logProbs, referenceLogProbs, score, after }: AnswerTokens,
+  { logProbs, referenceLogProbs, score, after, steps = [] }: AnswerTokens,
   beta: number,
   estimator: KlOptions['estimator'],
 ): Float32Array {
   const rewards = new Float32Array(logProbs.length + (after ? 1 : 0));
   for (const [t, logP] of logProbs.entries()) rewards[t] = -beta * klOfToken(logP, referenceLogProbs[t], estimator);
-  rewards[rewards.length - 1] += score;
+  let left = score;
+  for (const { at, reward } of steps) {
+    rewards[at] += reward;
+    left -= reward;
+  }
+  rewards[rewards.length - 1] += left;
   return rewards;
 }
+
+export const noSteps = (): HeedError =>
+  new HeedError('the reward tells nothing of the steps of an answer, by which the score is to come', {
+    hint: 'Give a reward that does, such as one by heed process, or leave out --score.place steps.',
+  });
 
 /** Generalised advantages and returns of each answer: nothing follows its last reward. */
 export function answerAdvantages(

@@ -10,6 +10,7 @@ import { membersOf } from '../rewards/open.ts';
 import { criticNetwork } from './critic.ts';
 import { createPolicyLearner, type PolicyLearner, type PolicyStep } from './learner.ts';
 import { firstOtherToken } from './policy.ts';
+import { noSteps } from './ppo-advantages.ts';
 import { type PpoInput, type PpoOptions, ppoSchema } from './ppo-options.ts';
 import { createPretraining } from './ppo-ptx.ts';
 import { type PolicyParts, type PolicySetup, setUpPolicy } from './setup.ts';
@@ -32,6 +33,7 @@ export function createPpo(given: PpoInput, parts: PpoParts = {}): Promise<PpoLea
 async function create(options: PpoOptions, parts: PpoParts): Promise<PpoLearner> {
   const setup = await setUpPolicy(options, parts);
   try {
+    if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();
     return createPolicyLearner({
       ...setup,
       options,

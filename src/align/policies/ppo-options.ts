@@ -20,9 +20,11 @@ export const ppoSchema = policyTrainingSchema.extend({
       clip: z.number().positive().optional().describe('then kept within ± this'),
       missingEos: z.number().min(0).default(1).describe('taken from the score of an answer that did not end'),
       place: z
-        .enum(['last', 'after'])
+        .enum(['last', 'after', 'steps'])
         .default('last')
-        .describe('where the score comes: on the last token, or a step after the EOS, as in TRL'),
+        .describe(
+          'where the score comes: on the last token; a step after the EOS, as in TRL; or by the steps of an answer',
+        ),
     })
     .prefault({}),
   guards: guardsSchema.prefault({}),

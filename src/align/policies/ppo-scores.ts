@@ -12,17 +12,21 @@ export interface ScoreScaleState {
 
 export interface ScoreScale {
   (scores: ArrayLike<number>, answers: readonly Answer[]): Float64Array;
+  /** What the last scores were multiplied by. */
+  factor(): number;
   save(): ScoreScaleState;
   restore(state: ScoreScaleState): void;
 }
 
 export function createScoreScale({ normalise, scale, clip, missingEos }: PpoOptions['score']): ScoreScale {
   let state: ScoreScaleState = { count: 0, mean: 0, squares: 0 };
+  const factor = () => {
+    const deviation = Math.sqrt(state.squares / Math.max(1, state.count - 1)) || 1;
+    return normalise === 'none' ? scale : scale / deviation;
+  };
   const scaled = (scores: ArrayLike<number>, answers: readonly Answer[]) => {
     if (normalise === 'running' || (normalise === 'first' && state.count === 0)) state = withMore(state, scores);
-    const { count, mean, squares } = state;
-    const deviation = Math.sqrt(squares / Math.max(1, count - 1)) || 1;
-    const [shift, by] = normalise === 'none' ? [0, scale] : [mean, scale / deviation];
+    const [shift, by] = [normalise === 'none' ? 0 : state.mean, factor()];
     const most = clip ?? Number.POSITIVE_INFINITY;
     return Float64Array.from(answers, ({ ended }, i) => {
       const score = Math.max(-most, Math.min(most, (scores[i] - shift) * by));
@@ -30,6 +34,7 @@ export function createScoreScale({ normalise, scale, clip, missingEos }: PpoOpti
     });
   };
   return Object.assign(scaled, {
+    factor,
     save: () => state,
     restore: (saved: ScoreScaleState) => {
       state = saved;

@@ -122,11 +122,11 @@ it('holds out whole prompts', async () => {
     rejected: `no ${i}`,
   }));
   const rankings = await gather(rows);
-  const { kept, held } = holdOutPrompts(rankings, 0.3, 0);
+  const { kept, held } = holdOutPrompts(rankings.lists, 0.3, 0);
   expect([kept.length, held.length]).toEqual([28, 12]);
   const prompts = (lists: readonly number[]) => new Set(lists.map((list) => rankings.lists[list].prompt));
   expect([...prompts(held)].some((prompt) => prompts(kept).has(prompt))).toBe(false);
-  expect(holdOutPrompts(rankings, 0, 0).held).toEqual([]);
+  expect(holdOutPrompts(rankings.lists, 0, 0).held).toEqual([]);
   const print = rankingsFingerprint(rankings, kept);
   expect(rankingsFingerprint(await gather(rows), kept)).toBe(print);
   expect(rankingsFingerprint(rankings, held)).not.toBe(print);

@@ -214,7 +214,11 @@ function fit({ ids, learn, at }: Example, { length, truncate }: RankingOptions):
 }
 
 /** Takes a share out by prompt, so that no prompt is in both parts: the lists that are kept, and those held out. */
-export function holdOutPrompts({ lists }: Rankings, share: number, seed: number): { kept: number[]; held: number[] } {
+export function holdOutPrompts(
+  lists: readonly { prompt: string }[],
+  share: number,
+  seed: number,
+): { kept: number[]; held: number[] } {
   const prompts = [...new Set(lists.map(({ prompt }) => prompt))];
   if (prompts.length < 2) return { kept: [...lists.keys()], held: [] };
   const held = new Set(holdOut(prompts.length, share, seed).held.map((i) => prompts[i]));

@@ -140,7 +140,7 @@ const lengthGroups: [label: string, from: number, to: number][] = [
 /** 1 where the chosen answer has the higher reward, ½ where both have the same. */
 const hit = ({ better, worse }: Judged): number => (better > worse ? 1 : better === worse ? 0.5 : 0);
 
-function shareOf(hits: readonly number[]): Share {
+export function shareOf(hits: readonly number[]): Share {
   const accuracy = mean(hits);
   return { accuracy, interval: wilson(accuracy, hits.length), n: hits.length };
 }

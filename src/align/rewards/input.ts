@@ -57,7 +57,7 @@ export async function readRewardData(options: RewardOptions, model: Model, parts
     const others = await readRankings(evaluation.data, options, model, parts);
     return { train: { rankings, lists: all(rankings) }, heldOut: { rankings: others, lists: all(others) } };
   }
-  const { kept, held } = holdOutPrompts(rankings, evaluation.share, seed);
+  const { kept, held } = holdOutPrompts(rankings.lists, evaluation.share, seed);
   return {
     train: { rankings, lists: kept },
     heldOut: held.length > 0 ? { rankings, lists: held } : undefined,

@@ -160,36 +160,57 @@ export interface RewardScorer {
   release(): void;
 }
 
+export interface ScorerOptions {
+  /** The model's own where absent; read at each run. */
+  weights?: Readonly<Record<string, Value>>;
+  linear?: Linear;
+}
+
+/** The calibration is the model's when this is made. */
+export function createRewardScorer(model: RewardModel, options?: ScorerOptions): RewardScorer {
+  const scorer = createStateScorer(model, options);
+  const { shift } = model.calibration;
+  return {
+    run: (answers) => Float32Array.from(scorer.run(answers), ([score]) => score + shift),
+    release: scorer.release,
+  };
+}
+
+export interface StateScorer {
+  /** What the head makes of the states that are read of each example: a number for each of its `at`. */
+  run(examples: readonly Example[]): Float32Array[];
+  release(): void;
+}
+
 /** Tokens of a batch, about. */
 const AT_ONCE = 4096;
 
-/** `weights`, the model's own where absent, are read at each run; the calibration is the model's when this is made. */
-export function createRewardScorer(
-  { config, parameters, tokenizer, calibration }: RewardModel,
-  { weights = parameters.values, linear }: { weights?: Readonly<Record<string, Value>>; linear?: Linear } = {},
-): RewardScorer {
+export function createStateScorer(
+  { config, parameters, tokenizer }: Model,
+  { weights = parameters.values, linear }: ScorerOptions = {},
+): StateScorer {
   const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
   return {
-    run(answers) {
-      const rewards = new Float32Array(answers.length);
+    run(examples) {
+      const all: number[][] = examples.map(() => []);
       // those of like length together, so that few tokens of a batch are padding
-      const order = Array.from(answers.keys()).sort((a, b) => answers[b].ids.length - answers[a].ids.length || a - b);
+      const order = Array.from(examples.keys()).sort(
+        (a, b) => examples[b].ids.length - examples[a].ids.length || a - b,
+      );
       for (let i = 0, next = 0; i < order.length; i = next) {
         let tokens = 0;
-        while (next < order.length && (next === i || tokens + answers[order[next]].ids.length <= AT_ONCE)) {
-          tokens += answers[order[next++]].ids.length;
+        while (next < order.length && (next === i || tokens + examples[order[next]].ids.length <= AT_ONCE)) {
+          tokens += examples[order[next++]].ids.length;
         }
         const some = order.slice(i, next);
         const batch = answersBatch(
-          some.map((index) => answers[index]),
+          some.map((index) => examples[index]),
           tokenizer.pad ?? 0,
         );
         const scores = scorer.run(batch);
-        for (const [label, sequence] of batch.sequences.entries()) {
-          rewards[some[sequence]] = scores[label] + calibration.shift;
-        }
+        for (const [label, sequence] of batch.sequences.entries()) all[some[sequence]].push(scores[label]);
       }
-      return rewards;
+      return all.map((scores) => Float32Array.from(scores));
     },
     release: scorer.release,
   };

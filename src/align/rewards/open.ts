@@ -1,7 +1,7 @@
 /**
  * Rewards by their text, as commands take them:
  *
- * - a folder or a name on the Hub: a reward model; a folder of `member-…` folders, or several with commas between: an ensemble;
+ * - a folder or a name on the Hub: a reward model, or one of steps (heed process); a folder of `member-…` folders, or several with commas between: an ensemble;
  * - a `.js`, `.mjs`, `.ts` or `.mts` file: the function that it exports;
  * - an `http://` or `https://` address: an endpoint;
  * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or its good sentences;
@@ -14,6 +14,7 @@ import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { encodeAnswer } from '../preferences/pairs.ts';
+import { processReward, readStepReading } from '../process/model.ts';
 import { checkedRewards, endpointReward, fileReward } from './call.ts';
 import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from './model.ts';
 import { reviewReward, reviewRewards } from './reviews.ts';
@@ -57,8 +58,19 @@ async function openOne(text: string, pull: PullOptions, settings: RewardSettings
   if (/\.m?[jt]s$/.test(text)) return fileReward(text, settings);
   if (reviewRewards.includes(text) && !existsSync(text)) return reviewReward(text);
   const folders = text.split(',').flatMap((name) => membersOf(name.trim()));
-  const members = await openAll(folders, async (folder) => modelReward(await loadRewardModel(folder, pull)));
+  const members = await openAll(folders, (folder) => openModel(folder, pull));
   return members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism);
+}
+
+async function openModel(folder: string, pull: PullOptions): Promise<Reward> {
+  const model = await loadRewardModel(folder, pull);
+  try {
+    const reading = readStepReading(model.folder!);
+    return reading ? processReward(model, reading) : modelReward(model);
+  } catch (error) {
+    model.parameters.release();
+    throw error;
+  }
 }
 
 /** All of them, or none: where one cannot be opened, the others are released. */

@@ -1,0 +1,134 @@
+/** Answers in steps, each labelled right or wrong: from datasets, or made in the embedded world. */
+import { createHash } from 'node:crypto';
+import { type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { resolveDataset } from '../../lm/hub.ts';
+import type { Model } from '../../lm/model.ts';
+import type { Example } from '../../lm/packing.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { seedFor } from '../../random.ts';
+import { encodedRows } from '../preferences/pairs.ts';
+import { holdOutPrompts } from '../rewards/data.ts';
+import { longestAnswer, type ReadingParts } from '../rewards/input.ts';
+import type { ProcessOptions } from './options.ts';
+import { reviewSteps, SENTENCE } from './world.ts';
+
+/** An answer in steps; `at` holds the token that ends each. */
+export interface SteppedAnswer extends Example {
+  at: readonly number[];
+  /** Whether each step is right. */
+  right: readonly boolean[];
+  /** The same of answers to one prompt. */
+  prompt: string;
+}
+
+export interface ProcessData {
+  train: readonly SteppedAnswer[];
+  heldOut: readonly SteppedAnswer[];
+}
+
+/**
+ * The tokens of a prompt (text or messages) and of steps, each followed by the separator, on whose last token it is read: what TRL's
+ * PRMTrainer makes of them.
+ */
+export function encodeSteps(
+  prompt: string | readonly Message[],
+  steps: readonly string[],
+  tokenizer: Tokenizer,
+  separator: string,
+): Example & { at: number[] } {
+  const plain = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+  const ids =
+    typeof prompt === 'string'
+      ? tokenizer.encode(prompt)
+      : encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids.slice();
+  const between = plain(separator);
+  const at = steps.map((step) => ids.push(...plain(step), ...between) - 1);
+  return { ids, at };
+}
+
+/** An answer of at most so many tokens: steps that end behind them are left out. */
+export function within<T extends Example & { at: readonly number[] }>(answer: T, length: number): T {
+  const at = answer.at.filter((token) => token < length);
+  return { ...answer, ids: Array.from(answer.ids).slice(0, (at.at(-1) ?? -1) + 1), at };
+}
+
+/** What ends a step: TRL's unless told; in the embedded world, what ends a sentence. */
+export const separatorOf = ({ separator, data }: Pick<ProcessOptions, 'separator' | 'data'>): string =>
+  separator ?? (data === undefined ? SENTENCE : '\n');
+
+/** What a training learns from, and what is held out: by prompt, so that none is in both. */
+export async function readProcessData(
+  options: ProcessOptions,
+  model: Model,
+  parts: ReadingParts,
+): Promise<ProcessData> {
+  const { data, evaluation, seed } = options;
+  if (data === undefined) {
+    const drawn = async (answers: number, from: number) =>
+      gather(
+        (await reviewSteps(model, answers, from)).map((value) => ({ value })),
+        options,
+        model,
+        'reviews',
+        parts,
+      );
+    return {
+      train: await drawn(options.answers, seed),
+      heldOut: await drawn(evaluation.answers, seedFor(seed, 'held-out answers')),
+    };
+  }
+  const read = async (from: string) => {
+    const rows = readDataset(await resolveDataset(from, parts.pull), {
+      onBadRow: options.onBadRow,
+      accept: ['stepwise'],
+      tell: (row) => parts.tell?.(`left out ${tellBadRow(row)}`),
+    });
+    return gather(rows, options, model, from, parts);
+  };
+  const all = await read(data);
+  if (evaluation.data !== undefined) return { train: all, heldOut: await read(evaluation.data) };
+  const { kept, held } = holdOutPrompts(all, evaluation.share, seed);
+  return { train: kept.map((i) => all[i]), heldOut: held.map((i) => all[i]) };
+}
+
+async function gather(
+  rows: Parameters<typeof encodedRows>[0],
+  options: ProcessOptions,
+  model: Model,
+  source: string,
+  { tell }: ReadingParts,
+): Promise<SteppedAnswer[]> {
+  const { onBadRow, truncate } = options;
+  const separator = separatorOf(options);
+  const length = longestAnswer(options.length, model);
+  const encode = ({ prompt, completions }: Row) => [
+    encodeSteps(prompt as string | Message[], completions as string[], model.tokenizer, separator),
+  ];
+  const all: SteppedAnswer[] = [];
+  let long = 0;
+  for await (const { row, answers } of encodedRows(rows, source, { onBadRow, tell, length, truncate }, encode)) {
+    const answer = answers[0] as ReturnType<typeof encodeSteps>;
+    if (answer.ids.length > length) long++;
+    if (answer.ids.length > length && truncate === 'drop') continue;
+    const { ids, at } = within(answer, length);
+    if (at.length === 0) continue;
+    const right = (row.labels as boolean[]).slice(0, at.length);
+    all.push({ ids: Int32Array.from(ids), at, right, prompt: JSON.stringify(row.prompt) });
+  }
+  if (long > 0) tell?.(`"${source}": ${long} answers are longer than ${length} tokens`);
+  if (all.length > 0) return all;
+  throw new HeedError(`"${source}" has no answer in steps to learn from.`, {
+    hint: 'Rows are {"prompt": …, "completions": ["step", …], "labels": [true, …]}. Are they longer than --length?',
+  });
+}
+
+/** A checksum of answers, by which a resumed training knows that its data is the same. */
+export function stepsFingerprint(answers: readonly SteppedAnswer[]): string {
+  const hash = createHash('sha256');
+  for (const { ids, at, right } of answers) {
+    hash.update(Int32Array.from([...Array.from(ids), -1, ...at, ...right.map(Number), -2]));
+  }
+  return hash.digest('hex');
+}

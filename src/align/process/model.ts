@@ -1,0 +1,83 @@
+/**
+ * A process reward model: a reward model whose head is read where each step of an answer ends, and tells the log-odds that the step
+ * is right. As a folder it is a reward model's, with process.json beside it.
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import { fileError, writeFileAtomic } from '../../files.ts';
+import type { Message } from '../../lm/chat-template.ts';
+import { checkedRewards } from '../rewards/call.ts';
+import { createStateScorer, type RewardModel } from '../rewards/model.ts';
+import type { Answer, Reward, Scores } from '../rewards/source.ts';
+import { encodeSteps, within } from './data.ts';
+import { probability } from './evaluation.ts';
+import { aggregates, stepRewards, stepsIn, worthOf } from './steps.ts';
+
+const PROCESS = 'process.json';
+
+const readingSchema = z.object({
+  /** What ends a step. */
+  separator: z.string().min(1),
+  /** What steps make an answer worth. */
+  aggregate: z.enum(aggregates),
+});
+export type StepReading = z.output<typeof readingSchema>;
+
+/** Written before the model: a folder that has a config.json is whole. */
+export function saveStepReading(folder: string, reading: StepReading): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', folder);
+  }
+  writeFileAtomic(join(folder, PROCESS), `${JSON.stringify(reading, null, 2)}\n`);
+}
+
+/** How a folder's model reads steps; undefined where it is not a process reward model's. */
+export function readStepReading(folder: string): StepReading | undefined {
+  const path = join(folder, PROCESS);
+  if (!existsSync(path)) return undefined;
+  try {
+    return readingSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (cause) {
+    throw new HeedError(`"${path}" is damaged: expected {"separator": text, "aggregate": ${aggregates.join(' | ')}}.`, {
+      hint: 'Correct it, or train the model again with heed process.',
+      cause,
+    });
+  }
+}
+
+/**
+ * Rewards of answers by their steps, as the model's own tokenizer and chat template write them; steps behind what the model can read
+ * are not seen. The model is released with the reward.
+ */
+export function processReward(model: RewardModel, { separator, aggregate }: StepReading): Reward {
+  const scorer = createStateScorer(model);
+  const name = model.folder ?? 'process reward model';
+  const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
+    signal?.throwIfAborted();
+    const steps = answers.map(({ text }) => stepsIn(text, separator));
+    const examples = answers.map(({ row, promptText }, i) => {
+      const prompt = (row?.prompt ?? promptText) as string | Message[];
+      const texts = steps[i].map(({ text }) => text);
+      return within(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
+    });
+    const probabilities = scorer.run(examples).map((scores) => Array.from(scores, probability));
+    const scores = probabilities.map((own) => worthOf(own, aggregate));
+    return {
+      scores: checkedRewards(name, scores, answers),
+      steps: probabilities.map((own, i) => stepRewards(steps[i].slice(0, own.length), own, aggregate)),
+    };
+  };
+  return {
+    name,
+    explain,
+    score: async (answers, signal) => (await explain(answers, signal)).scores,
+    release() {
+      scorer.release();
+      model.parameters.release();
+    },
+  };
+}

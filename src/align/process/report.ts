@@ -1,0 +1,90 @@
+/** The report of a process reward model's training, from what its folder holds. */
+import { type Report, readInfo, readMetrics, readSamples, type Table } from '../../run/index.ts';
+import { count } from '../../run/progress.ts';
+import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { between, percent } from '../rewards/report.ts';
+import type { StepEvaluation } from './evaluation.ts';
+import type { ProcessEvaluationRow } from './train.ts';
+
+const STEPS = ['optimiser steps'];
+
+/** Throws a HeedError where the folder is not a run. */
+export function processReport(folder: string): Report {
+  const { name, config, seed, started } = readInfo(folder);
+  const rows = readMetrics(folder);
+  const last = (readSamples(folder) as unknown as ProcessEvaluationRow[]).at(-1)?.evaluation;
+  const both = (title: string, metric: string, yLabel: string, caption: string) => {
+    const lines = [
+      ['training', `${metric}/train`],
+      ['held out', `${metric}/eval`],
+    ] as const;
+    return linesOver(rows, title, yLabel, caption, lines, STEPS);
+  };
+  return {
+    title: name,
+    subtitle: subtitle(started, 'process reward model', seed),
+    summary: [
+      ...(last
+        ? [
+            {
+              label: 'Held-out accuracy',
+              value: percent(last.accuracy),
+              note: `${between(last.interval)}, ${last.n} steps, of which ${percent(last.right)} are right`,
+            },
+            {
+              label: 'By answer',
+              value: percent(last.answers.product.accuracy),
+              note: `by the product of its steps; ${percent(last.allRight)} are right as a whole`,
+            },
+          ]
+        : []),
+      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
+      { label: 'Time', value: elapsed(rows) },
+    ],
+    sections: [
+      ...both('Accuracy by step', 'accuracy', 'share', 'Share of the steps that it tells right from wrong.'),
+      ...both('Loss', 'loss', 'nats a step', 'Mean −log P of what the steps are; in training, of those learnt from.'),
+      ...linesOver(
+        rows,
+        'Accuracy by answer',
+        'share',
+        'Whether all steps are right, by what their probabilities are together.',
+        [
+          ['product', 'accuracy/product'],
+          ['lowest', 'accuracy/min'],
+          ['last', 'accuracy/last'],
+        ],
+        STEPS,
+      ),
+      ...(last ? [numbers(last)] : []),
+      ...linesOver(
+        rows,
+        'Norm of the gradient',
+        'norm',
+        'Before clipping, of all parameters together.',
+        [['norm', 'gradient/norm']],
+        STEPS,
+      ),
+    ],
+    config: config as Record<string, unknown>,
+  };
+}
+
+const numbers = ({ auc, ofRight, ofWrong, right, answers, allRight }: StepEvaluation): Table => ({
+  kind: 'table',
+  title: 'In numbers',
+  caption: 'On held-out answers. Who always says "right" is correct as often as steps, or answers, are right.',
+  columns: ['what', 'share', '95 % interval'],
+  rows: [
+    ['steps that are right', percent(right), ''],
+    ['… of them told so', percent(ofRight), ''],
+    ['steps that are wrong, told so', percent(ofWrong), ''],
+    ['right step scored above a wrong one', Number.isFinite(auc) ? percent(auc) : '–', ''],
+    ['answers right as a whole', percent(allRight), ''],
+    ...Object.entries(answers).map(([by, { accuracy, interval }]) => [
+      `answers told right or wrong, by their steps' ${by}`,
+      percent(accuracy),
+      between(interval),
+    ]),
+  ],
+});

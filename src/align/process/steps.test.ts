@@ -1,0 +1,38 @@
+import { expect, it } from 'vitest';
+import { aggregates, stepRewards, stepsIn, worthOf } from './steps.ts';
+
+it('ends a step with each separator, and the last with the text', () => {
+  expect(stepsIn('a\nb\n\nc', '\n')).toEqual([
+    { text: 'a', end: 2 },
+    { text: 'b', end: 4 },
+    { text: 'c', end: 6 },
+  ]);
+  expect(stepsIn(' it was . so it was .', ' .')).toEqual([
+    { text: ' it was', end: 9 },
+    { text: ' so it was', end: 21 },
+  ]);
+  expect(stepsIn(' \n', '\n')).toEqual([]);
+});
+
+it('makes of probabilities what an answer is worth, and of that what each step adds', () => {
+  const probabilities = [0.5, 0.8, 0.25];
+  expect(aggregates.map((by) => worthOf(probabilities, by))).toEqual([0.1, 0.25, expect.closeTo(0.5167, 4), 0.25]);
+  expect(aggregates.map((by) => worthOf([], by))).toEqual([0, 0, 0, 0]);
+  const steps = probabilities.map((_, i) => ({ text: '', end: i + 1 }));
+  const added = Object.fromEntries(
+    aggregates.map((by) => [by, stepRewards(steps, probabilities, by).map(({ reward }) => reward)]),
+  );
+  for (const [by, expected] of Object.entries({
+    product: [-0.5, -0.1, -0.3],
+    min: [-0.5, 0, -0.25],
+    mean: [0.5 / 3, 0.8 / 3, 0.25 / 3],
+    last: [0.5, 0.3, -0.55],
+  })) {
+    for (const [i, value] of expected.entries()) expect(added[by][i]).toBeCloseTo(value, 12);
+  }
+  // but for where it begins, what steps add is what the answer is worth
+  for (const by of aggregates) {
+    const sum = added[by].reduce((a, b) => a + b, 0);
+    expect(sum + (by === 'product' || by === 'min' ? 1 : 0)).toBeCloseTo(worthOf(probabilities, by), 12);
+  }
+});
