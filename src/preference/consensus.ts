@@ -40,14 +40,14 @@ export function dawidSkene(
   for (const rating of ratings) byItem.set(rating.item, [...(byItem.get(rating.item) ?? []), rating]);
   const people = new Set(ratings.map(({ annotator }) => annotator));
   // begin with shares of votes
-  const items = new Map(
+  const items = new Map<number, Float64Array>(
     [...byItem].map(([item, own]) => {
       const votes = new Float64Array(categories);
       for (const { category } of own) votes[category] += 1 / own.length;
       return [item, votes];
     }),
   );
-  let consensus = { shares: new Float64Array(), annotators: new Map<number, Float64Array[]>() };
+  let consensus: Pick<Consensus, 'shares' | 'annotators'> = { shares: new Float64Array(), annotators: new Map() };
   let done = 0;
   for (let moved = Number.POSITIVE_INFINITY; moved > tolerance && done < iterations; done++) {
     consensus = maximise(ratings, items, people, { categories, prior, trust });
