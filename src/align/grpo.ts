@@ -6,7 +6,8 @@
  *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL
  *
  * Dr. GRPO: --loss dr_grpo --scale none. GSPO: --level sequence --clip.low 3e-4 --clip.high 4e-4.
- * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true.
+ * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true. GDPO, of several rewards: --reward "A + B"
+ * --aggregation normalize_then_sum.
  *
  * Where it departs from the papers: log-probabilities of the policy that answered are those the generator gave; the outer
  * loop of DeepSeekMath, which renews reference and reward model, is the caller's; DAPO draws new prompts for groups that are left out,
@@ -15,9 +16,10 @@
  * Run it: heed grpo --model runs/sft/model
  */
 import { z } from 'zod';
+import { HeedError } from '../error.ts';
 import type { Reading } from '../lm/packed-program.ts';
 import { stepsOf } from '../run/index.ts';
-import { groupAdvantages, scales } from './policies/advantages.ts';
+import { groupAdvantages, normaliseThenSum, scales } from './policies/advantages.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import { createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
@@ -26,7 +28,7 @@ import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policies/lear
 import { policyTrainingSchema } from './policies/options.ts';
 import type { Policy } from './policies/policy.ts';
 import type { ScoreScaleState } from './policies/ppo-scores.ts';
-import { type AnswerLayout, createAnswerScorer } from './policies/rollouts.ts';
+import { type AnswerLayout, createAnswerScorer, type Rollout } from './policies/rollouts.ts';
 import type { PolicyParts } from './policies/setup.ts';
 import { mostUndecided, tokenEntropy } from './policies/token-entropy.ts';
 
@@ -39,6 +41,10 @@ export const grpoSchema = policyTrainingSchema
     loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/grpo.md'),
     level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
     scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
+    aggregation: z
+      .enum(['sum_then_normalize', 'normalize_then_sum'])
+      .default('sum_then_normalize')
+      .describe('of a weighted reward: add its parts up first, or bring each to one scale first (GDPO)'),
     score: scoreSchema,
     beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss'),
     clip: z
@@ -61,6 +67,10 @@ export const grpoSchema = policyTrainingSchema
     overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
     maskTruncated: z.boolean().default(false).describe('learn nothing from answers that were cut'),
     dropEqual: z.boolean().default(false).describe('leave out groups whose answers are all worth the same (DAPO)'),
+  })
+  .refine(({ aggregation, scale }) => aggregation === 'sum_then_normalize' || scale === 'group', {
+    path: ['scale'],
+    message: 'expected group with --aggregation normalize_then_sum, which scales by groups',
   })
   .refine(({ loss, level }) => level === 'token' || !['cispo', 'sapo', 'vespo'].includes(loss), {
     path: ['level'],
@@ -96,10 +106,12 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
     update(rollout, rate, step) {
       const { answers, scores, logProbs, referenceLogProbs } = rollout;
       const lengths = answers.map(({ response }) => response.length);
-      const rewards = scale(scores, answers).map(
-        (score, i) => score - overlongPenalty(lengths[i], maxTokens, options.overlong),
-      );
-      const advantages = groupAdvantages(rewards, size, options.scale);
+      const overlong = lengths.map((length) => overlongPenalty(length, maxTokens, options.overlong));
+      const rewards = scale(scores, answers).map((score, i) => score - overlong[i]);
+      const advantages =
+        options.aggregation === 'normalize_then_sum'
+          ? normaliseThenSum(...partsOf(rollout, overlong, options.score.missingEos), size)
+          : groupAdvantages(rewards, size, options.scale);
       const equal = (i: number) => {
         const group = rewards.slice(i - (i % size), i - (i % size) + size);
         return group.every((reward) => reward === group[0]);
@@ -152,6 +164,24 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
       for (const part of [trainer, undecided]) part?.release();
     },
   };
+}
+
+/** The parts of a rollout's rewards and their weights, what is taken for the form of answers among them. */
+function partsOf(
+  { parts, answers }: Rollout,
+  overlong: readonly number[],
+  missingEos: number,
+): [scores: ArrayLike<number>[], weights: number[]] {
+  if (!parts) {
+    throw new HeedError('the reward has no parts, which are to be brought to one scale', {
+      hint: 'Give a weighted sum, such as --reward "0.7*A + 0.3*B", or leave out --aggregation.',
+    });
+  }
+  const form = overlong.map((penalty, i) => -penalty - (answers[i].ended ? 0 : missingEos));
+  return [
+    [...parts.map(({ scores }) => scores), form],
+    [...parts.map(({ weight }) => weight), 1],
+  ];
 }
 
 function metricsOf(

@@ -138,7 +138,7 @@ it('reads each step on the last token of what ends it, as TRL does', async () =>
   expect(ids).toEqual([...prompt, ...first, ...end, ...second, ...end]);
   expect(at).toEqual([prompt.length + first.length + end.length - 1, ids.length - 1]);
   const cut = within({ ids, at }, ids.length - 1);
-  expect(cut).toEqual({ ids: ids.slice(0, at[0] + 1), at: [at[0]] });
+  expect(cut).toEqual({ ids: Array.from(ids).slice(0, at[0] + 1), at: [at[0]] });
   parameters.release();
 });
 

@@ -11,7 +11,7 @@ import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/p
 import { type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
-import { type Answer, explained, type Reward, type RewardPart, type StepReward } from '../rewards/source.ts';
+import { type Answer, explained, type NamedScores, type Reward, type RewardPart, type StepReward } from '../rewards/source.ts';
 import type { Policy, Weights } from './policy.ts';
 
 export interface Prompt {
@@ -34,6 +34,8 @@ export interface Rollout {
   steps?: readonly (readonly TokenReward[])[];
   /** What scores are the sum of. */
   parts?: readonly RewardPart[];
+  /** Rewards that are no part of them, but are asked for. */
+  others?: readonly NamedScores[];
 }
 
 export interface TokenReward {
@@ -196,7 +198,7 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
         const { ids: prompt, text: promptText, row } = asked[i];
         return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
       });
-      const { scores, steps, parts } = await explained(reward, answers);
+      const { scores, steps, parts, others: beside } = await explained(reward, answers);
       return {
         answers,
         logProbs: own?.run(answers) ?? completions.map(({ logprobs }) => Float32Array.from(logprobs)),
@@ -204,6 +206,7 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
         scores: Float64Array.from(scores),
         ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
         ...(parts && { parts }),
+        ...(beside && { others: beside }),
       };
     },
     release() {

@@ -23,12 +23,15 @@ export interface StepReward {
 }
 
 /** One of several rewards of the same answers. */
-export interface RewardPart {
+export interface NamedScores {
   name: string;
-  /** What it counts for in the sum. */
-  weight: number;
   /** Of each answer. */
   scores: ArrayLike<number>;
+}
+
+export interface RewardPart extends NamedScores {
+  /** What it counts for in the sum. */
+  weight: number;
 }
 
 export interface Scores {
@@ -38,6 +41,8 @@ export interface Scores {
   steps?: readonly (readonly StepReward[])[];
   /** What the scores are the sum of. */
   parts?: readonly RewardPart[];
+  /** Rewards that are no part of the scores, but are asked for. */
+  others?: readonly NamedScores[];
 }
 
 export interface Reward {
