@@ -10,6 +10,7 @@ import { addEval } from './eval.ts';
 import { addExport } from './export.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
+import { addPipeline } from './pipeline.ts';
 import { addPlan } from './plan.ts';
 import { addGrpo, addOnlineDpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
 import { addPpo } from './ppo.ts';
@@ -258,6 +259,19 @@ Example:
 
 Example:
   heed bco --model runs/sft/model --data rated.jsonl`,
+  ],
+  [
+    'pipeline',
+    'several trainings and evaluations, one after another, with one report',
+    addPipeline,
+    `A recipe names stages in order, each a command with its settings, in which "@sft" is what the stage "sft" made. Without one, an agent
+learns CartPole from preferences, and a language model learns to write what is preferred: fine-tuning, a reward model, PPO.
+
+Examples:
+  heed pipeline
+  heed pipeline recipe.json --out runs/mine
+  heed pipeline --resume runs/mine
+  heed pipeline changed.json --resume runs/mine --from ppo`,
   ],
   [
     'plan',

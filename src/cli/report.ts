@@ -11,6 +11,7 @@ import {
 } from '../align/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { HeedError } from '../error.ts';
+import { pipelineReport } from '../pipeline/index.ts';
 import { ppoReport } from '../rl/report.ts';
 import { type Report, readInfo, writeReport } from '../run/index.ts';
 import { address, createOutput } from './output.ts';
@@ -35,6 +36,7 @@ const reports: Record<string, (folder: string) => Report> = {
   reward: rewardReport,
   process: processReport,
   'eval reward': evaluationReport,
+  pipeline: pipelineReport,
 };
 
 export function addReport(command: Command): void {
