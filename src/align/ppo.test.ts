@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../test/support/training.ts';
-import { loadModel } from '../lm/model.ts';
+import { embeddedModel, loadModel } from '../lm/model.ts';
 import type { PolicyStep } from './policies/learner.ts';
 import { createPpo, type PpoLearner, type PpoParts, ppo } from './policies/ppo-learner.ts';
 import type { PpoInput } from './policies/ppo-options.ts';
@@ -160,6 +160,24 @@ it('tells how often probes lead it astray', async () => {
   expect(after['probe/failed']).toBeGreaterThan(before['probe/failed']);
   expect(after['probe/reward']).toBeGreaterThan(before['probe/reward']);
   one.release();
+});
+
+it('gives steps what they are worth where they end: the same in all', async () => {
+  const given: Partial<PpoInput> = {
+    model: embeddedModel,
+    data: undefined,
+    reward: 'reviews:sentences',
+    maxTokens: 40,
+  };
+  const evaluation = { count: 2 };
+  const [end, steps] = await Promise.all(
+    (['last', 'steps'] as const).map((place) => learner({ ...given, score: { place }, evaluation } as PpoInput, {})),
+  );
+  const [first, second] = [(await take(end, 1))[0].metrics, (await take(steps, 1))[0].metrics];
+  for (const name of ['reward/mean', 'kl/mean', 'reward/objective']) expect(second[name]).toBe(first[name]);
+  expect(second['loss/value']).not.toBe(first['loss/value']);
+  for (const one of [end, steps]) one.release();
+  await expect(learner({ score: { place: 'steps' } } as PpoInput)).rejects.toThrow(/tells nothing of the steps/);
 });
 
 it('stops where it is told to', async () => {

@@ -95,3 +95,14 @@ describe('β', () => {
     expect(nextBeta({ ...options, controller }, 0.1, kl, 64)).toBeCloseTo(expected, 12);
   });
 });
+
+it('puts what steps are worth where they end, and what is left of the score at the end', () => {
+  const tokens = { logProbs: Float32Array.of(-1, -2, -1), referenceLogProbs: Float32Array.of(-2, -2, -1), score: 3 };
+  const steps = [
+    { at: 0, reward: 2 },
+    { at: 1, reward: -0.5 },
+    { at: 2, reward: 0.25 },
+  ];
+  expect([...tokenRewards({ ...tokens, after: false, steps }, 0.5, 'k1')]).toEqual([1.5, -0.5, 1.5]);
+  expect([...tokenRewards({ ...tokens, after: false, steps: [] }, 0, 'k1')].map((x) => x + 0)).toEqual([0, 0, 3]);
+});

@@ -223,3 +223,51 @@ it('knows the true reward of the embedded world', async () => {
   expect(better).toBeGreaterThan(worse);
   await expect(score('reviews')).rejects.toThrow(/knows no such prompt: "What is 2\+2/);
 });
+
+it('knows the parts of it, and which sentences are good', async () => {
+  const promptText = 'please write a short review of the castle .';
+  const texts = [' for the second time i tried the castle . i favoured their pier . castle', ''];
+  const told = texts.map((text) => answer(text, { promptText }));
+  const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'];
+  const each = await Promise.all(parts.map((part) => score(`reviews:${part}`, told)));
+  const whole = await score('reviews', told);
+  for (const i of [0, 1]) expect(each.reduce((sum, of) => sum + of[i], 0)).toBeCloseTo(whole[i], 12);
+
+  const reward = await openReward('2*reviews:sentences + reviews:end');
+  const { scores, steps, parts: of } = await reward.explain!(told);
+  expect(Array.from(scores)).toEqual([2 / 3, 0]);
+  expect(steps).toEqual([
+    [
+      { end: 41, reward: 2 / 3 },
+      { end: 65, reward: 0 },
+      { end: 72, reward: 0 },
+    ],
+    [],
+  ]);
+  expect(texts[0].slice(0, 41)).toBe(' for the second time i tried the castle .');
+  expect(of).toMatchObject([
+    { name: 'reviews:sentences', weight: 2 },
+    { name: 'reviews:end', weight: 1, scores: [0, 0] },
+  ]);
+  reward.release();
+});
+
+it('takes steps from a function', async () => {
+  const steps = [
+    [
+      { end: 2, reward: 1 },
+      { end: 5, reward: 0.5 },
+    ],
+    3,
+    [],
+  ] as const;
+  const reward = functionReward('steps', () => steps, { ...quick });
+  expect(await reward.explain!(answers)).toEqual({ scores: [1.5, 3, 0], steps: [steps[0], [], []] });
+  expect(await reward.score(answers)).toEqual([1.5, 3, 0]);
+  for (const wrong of [{ end: 6, reward: 1 }, { end: 0, reward: 1 }, { reward: 1 }]) {
+    const bad = functionReward('steps', () => [[wrong as never], 1, 2], { ...quick });
+    await expect(bad.score(answers)).rejects.toThrow(/gave the step/);
+  }
+  const none = functionReward('steps', () => [[{ end: 1, reward: Number.NaN }], 1, 2], { ...quick });
+  await expect(none.score(answers)).rejects.toThrow(/gave NaN for an answer/);
+});
