@@ -78,6 +78,20 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   for (const one of [whole, half, resumed, other]) one.release();
 });
 
+it('gives a reward the time that it is told, and stops waiting for it where it is to stop', async () => {
+  const slow = join(folder, 'slow.js');
+  writeFileSync(slow, 'export default () => new Promise(() => {});\n');
+  const waiting = (timeout: number) => createBestOfN({ ...settings, reward: slow, rewardCall: { timeout } });
+  const [late, patient] = [await waiting(0.05), await waiting(60)];
+  await expect(late.next()).rejects.toThrow(/took more than 0.05 s/);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const stopped = patient.next(controller.signal);
+  setTimeout(() => controller.abort(reason), 50);
+  await expect(stopped).rejects.toBe(reason);
+  for (const one of [late, patient]) one.release();
+});
+
 it.each<[string, object, RegExp]>([
   ['a model that is not there', { model: join(folder, 'none') }, /There is no folder/],
   ['prompts that are not there', { data: join(folder, 'none.jsonl') }, /none\.jsonl/],

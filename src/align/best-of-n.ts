@@ -27,7 +27,10 @@ import type { Answer, Reward } from './rewards/source.ts';
 const whole = (least: number) => z.number().int().min(least);
 
 export const bestOfNSchema = policyTrainingSchema
-  .pick({ seed: true, reward: true, data: true, onBadRow: true, maxTokens: true, temperature: true, generate: true })
+  .pick({
+    ...{ seed: true, reward: true, rewardCall: true, data: true, onBadRow: true },
+    ...{ maxTokens: true, temperature: true, generate: true },
+  })
   .extend({
     model: z.string().describe('folder of the model that answers, or its name on the Hub'),
     gold: z
@@ -112,7 +115,7 @@ async function create(options: BestOfNOptions, parts: BestOfNParts) {
     const drawn = Array.from(epochOrder(all.length, options.seed, 0).subarray(0, options.prompts), (i) => all[i]);
     const prompts = options.prompts === undefined ? all : drawn;
     answerLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
-    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull)));
+    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall)));
     const gold = options.gold === undefined ? parts.gold : await openReward(options.gold, parts.pull);
     if (gold) keep(gold);
     const generator = keep(createGenerator(model.config, model.parameters.values));
@@ -143,14 +146,14 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
     steps: Math.ceil(prompts.length / batch),
     /** What has been drawn so far. */
     drawn: (): readonly Drawn[] => state.drawn,
-    /** Answers a few prompts. */
+    /** Answers a few prompts. Rejects with the signal's reason where it aborts. */
     async next(signal?: AbortSignal): Promise<BestOfNStep> {
       const some = prompts.slice(state.step * batch, (state.step + 1) * batch);
       const asked = some.flatMap((prompt) => new Array<Prompt>(count).fill(prompt));
       const completions = await generator.complete(
         asked.map(({ ids }) => ids),
         {
-          ...{ maxTokens, temperature, suppress, ends, tokenizer },
+          ...{ maxTokens, temperature, suppress, ends, tokenizer, signal },
           batch: options.generate.batch,
           seed: seedFor(seed, 'rollout', state.step),
         },

@@ -18,6 +18,7 @@ export interface TrainParts<Step> {
 
 /** What `driveRun` needs of a trainer. */
 export interface Drivable<Step> {
+  /** Rejects with the signal's reason where it aborts what the learner waits for; what it saves then goes on from there. */
   next(signal?: AbortSignal): Promise<Step>;
   save(): { state: unknown; tensors: Parameters<Run['saveCheckpoint']>[1]['tensors'] };
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
@@ -85,19 +86,28 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
   } else {
     save();
   }
-  if (step === 0) run.log(0, await parts.before());
+  const stopped = (error: unknown) => signal?.aborted && error === signal.reason;
+  const stop = () => {
+    // the first row of metrics is written again when the run goes on from its start
+    if (step > 0) save();
+    return undefined;
+  };
+  try {
+    if (step === 0) run.log(0, await parts.before());
+  } catch (error) {
+    if (stopped(error)) return stop();
+    throw error;
+  }
 
   for (;;) {
     await breathe(); // signals are heard between iterations
-    if (signal?.aborted) {
-      save();
-      return undefined;
-    }
+    if (signal?.aborted) return stop();
     const from = step;
     let latest: Step;
     try {
       latest = await learner.next(signal);
     } catch (error) {
+      if (stopped(error)) return stop();
       throw stoppedBy(error, from, run.folder);
     }
     step = latest.step;
