@@ -11,6 +11,18 @@ export {
   createBestOfN,
   type Drawn,
 } from './best-of-n.ts';
+export { defaultConstitution, type Principle, readConstitution } from './constitution/principles.ts';
+export { constitutionReport } from './constitution/report.ts';
+export { type ConstitutionResult, constitutionMetrics, trainConstitution } from './constitution/train.ts';
+export {
+  type Constitution,
+  type ConstitutionInput,
+  type ConstitutionOptions,
+  type ConstitutionStep,
+  constitution,
+  constitutionSchema,
+  createConstitution,
+} from './constitution.ts';
 export { type CpoInput, type CpoLossOptions, type CpoOptions, cpo, cpoLoss, cpoSchema, createCpo } from './cpo.ts';
 export { createDpo, type DpoInput, type DpoOptions, dpo, dpoSchema } from './dpo.ts';
 export { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluations/comparison.ts';

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
 import { addBestOfN } from './best-of-n.ts';
 import { addChat } from './chat.ts';
+import { addConstitution } from './constitution.ts';
 import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
 import { addEval } from './eval.ts';
@@ -272,6 +273,18 @@ Examples:
   heed pipeline recipe.json --out runs/mine
   heed pipeline --resume runs/mine
   heed pipeline changed.json --resume runs/mine --from ppo`,
+  ],
+  [
+    'constitution',
+    'have answers criticised, revised and compared by principles that people wrote (Constitutional AI)',
+    addConstitution,
+    `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
+What was made is kept whatever happens: --resume goes on after the last step.
+
+Examples:
+  heed constitution --model HuggingFaceTB/SmolLM2-1.7B-Instruct --data prompts.jsonl
+  heed constitution --model runs/sft/model --critic http://localhost:8000/v1#llama-3.1-8b --constitution principles.md --data prompts.jsonl
+  heed constitution --model runs/sft/model --critic https://api.openai.com/v1#gpt-4o --part comparisons --prompts 500`,
   ],
   [
     'plan',

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import {
   bestOfNReport,
+  constitutionReport,
   evaluationReport,
   languageReport,
   offlinePreferenceReport,
@@ -32,7 +33,9 @@ const reports: Record<string, (folder: string) => Report> = {
   grpo: policyReport,
   raft: policyReport,
   rest: policyReport,
+  'online-dpo': policyReport,
   'best-of-n': bestOfNReport,
+  constitution: constitutionReport,
   reward: rewardReport,
   process: processReport,
   'eval reward': evaluationReport,

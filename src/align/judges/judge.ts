@@ -27,11 +27,15 @@ export interface Verdict {
   preference: number;
   /** What was said of the pair as it is, and with its answers swapped; undefined where that is no verdict. */
   shown: readonly [Shown | undefined, Shown | undefined];
+  /** By a local model, how likely the first of the pair is the better one: the mean of both orders. */
+  probability?: number;
 }
 
 export interface AnswerPair {
   prompt: string | Conversation;
   answers: readonly [string, string];
+  /** What the judge is asked of this pair, in place of its template. */
+  template?: string;
 }
 
 export interface Judge {
@@ -77,20 +81,28 @@ export function createJudge(
     name: chat.name,
     async compare(pairs, signal) {
       signal?.throwIfAborted();
-      const asked = pairs.flatMap(({ prompt, answers: [one, other] }): Conversation[] =>
+      const asked = pairs.flatMap(({ prompt, answers: [one, other], template: own = template }): Conversation[] =>
         [
           [one, other],
           [other, one],
-        ].map(([a, b]) => [{ role: 'user', content: filled(template, { prompt: inWords(prompt), a, b }) }]),
+        ].map(([a, b]) => [{ role: 'user', content: filled(own, { prompt: inWords(prompt), a, b }) }]),
       );
-      const said = chat.logProbs
-        ? chat.logProbs(asked, ['A', 'B']).map(([a, b]): Shown => (a > b ? 'first' : a < b ? 'second' : 'tie'))
-        : (await chat.complete(asked, { maxTokens, temperature: 0, signal })).map(verdictIn);
-      return pairs.map((_, i) => verdictOf(said[2 * i], said[2 * i + 1]));
+      if (!chat.logProbs) {
+        const said = (await chat.complete(asked, { maxTokens, temperature: 0, signal })).map(verdictIn);
+        return pairs.map((_, i) => verdictOf(said[2 * i], said[2 * i + 1]));
+      }
+      const odds = chat.logProbs(asked, ['A', 'B']).map(([a, b]) => a - b);
+      const said = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
+      return pairs.map((_, i) => ({
+        ...verdictOf(said[2 * i], said[2 * i + 1]),
+        probability: (sigmoid(odds[2 * i]) + sigmoid(-odds[2 * i + 1])) / 2,
+      }));
     },
     release: chat.release,
   };
 }
+
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 function verdictOf(plain: Shown | undefined, swapped: Shown | undefined): Verdict {
   const shown = [plain, swapped] as const;

@@ -1,6 +1,14 @@
 /** Prompts for a policy to answer: of a dataset, or of the embedded world. */
 import { createHash } from 'node:crypto';
-import { type BadRow, type Format, type Place, type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import {
+  type BadRow,
+  type DatasetRow,
+  type Format,
+  type Place,
+  type Row,
+  readDataset,
+  tellBadRow,
+} from '../../data/index.ts';
 import { reviewPrompts } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
@@ -19,27 +27,35 @@ export interface PromptOptions {
 }
 
 /**
+ * The rows of a dataset that have a prompt.
+ *
+ * @throws HeedError for a row without one, or where there are none.
+ */
+export async function readPromptRows(data: string, { onBadRow, pull, tell }: PromptOptions): Promise<DatasetRow[]> {
+  const bad: BadRow[] = [];
+  const all = readDataset(await resolveDataset(data, pull), {
+    onBadRow,
+    accept: withPrompt,
+    tell: (row) => bad.push(row),
+  });
+  const rows: DatasetRow[] = [];
+  for await (const row of all) rows.push(row);
+  if (bad.length > 0) {
+    const rows = bad.length === 1 ? 'row' : 'rows';
+    tell?.(`"${data}": left out ${bad.length} ${rows} as wrong, the first: ${tellBadRow(bad[0])}`);
+  }
+  if (rows.length > 0) return rows;
+  throw new HeedError(`"${data}" has no prompts.`, { hint: 'Give data with at least one row.' });
+}
+
+/**
  * The prompts of a dataset, one for each row. A text is begun as the tokenizer begins one; a conversation ends where the
  * assistant's turn begins, and its text is that of its last message.
  *
  * @throws HeedError for a row without a prompt, one that cannot be tokenised, or where there are none.
  */
-export async function readPrompts(data: string, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> {
-  const bad: BadRow[] = [];
-  const prompts: Prompt[] = [];
-  const rows = readDataset(await resolveDataset(data, options.pull), {
-    onBadRow: options.onBadRow,
-    accept: withPrompt,
-    tell: (row) => bad.push(row),
-  });
-  for await (const { value, file, line } of rows) prompts.push(promptOf(value, tokenizer, { file, line }));
-  if (bad.length > 0) {
-    const rows = bad.length === 1 ? 'row' : 'rows';
-    options.tell?.(`"${data}": left out ${bad.length} ${rows} as wrong, the first: ${tellBadRow(bad[0])}`);
-  }
-  if (prompts.length > 0) return prompts;
-  throw new HeedError(`"${data}" has no prompts.`, { hint: 'Give data with at least one row.' });
-}
+export const readPrompts = async (data: string, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> =>
+  (await readPromptRows(data, options)).map(({ value, file, line }) => promptOf(value, tokenizer, { file, line }));
 
 function promptOf(row: Row, tokenizer: Tokenizer, { file, line }: Pick<Place, 'file' | 'line'>): Prompt {
   const prompt = row.prompt as string | Message[];

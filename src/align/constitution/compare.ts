@@ -1,0 +1,51 @@
+/** Of two answers to a prompt, which keeps better to a principle (Bai et al. 2022, §4.1). */
+import type { Message } from '../../data/index.ts';
+import type { Judge } from '../judges/judge.ts';
+import type { Principle } from './principles.ts';
+
+export interface Compared {
+  prompt: Message[];
+  answers: [string, string];
+  principle: string;
+  /** For the first answer: how likely a local model thinks it is better; 1, 0 or ½ by what an endpoint says. */
+  preference?: number;
+  /** Why nothing is learnt from it. */
+  leftOut?: 'equal answers' | 'no answer' | 'no verdict';
+}
+
+/** Answers that are equal or empty are not asked about. */
+export async function compareAnswers(
+  judge: Judge,
+  pairs: readonly { prompt: Message[]; answers: [string, string] }[],
+  draw: (item: number) => Principle,
+): Promise<Compared[]> {
+  const all = pairs.map((pair, i): Compared => {
+    const [one, other] = pair.answers;
+    const leftOut = one === '' || other === '' ? 'no answer' : one === other ? 'equal answers' : undefined;
+    return { ...pair, principle: draw(i).text, ...(leftOut && { leftOut }) };
+  });
+  const asked = all.filter(({ leftOut }) => !leftOut);
+  const verdicts = await judge.compare(
+    asked.map(({ prompt, answers, principle }) => ({ prompt, answers, template: questionOf(principle) })),
+  );
+  for (const [i, { preference, probability = preference, shown }] of verdicts.entries()) {
+    if (shown.includes(undefined)) asked[i].leftOut = 'no verdict';
+    else asked[i].preference = probability;
+  }
+  return all;
+}
+
+const questionOf = (principle: string): string =>
+  `Two answers to the same prompt follow. Decide which of them keeps better to this principle: ${principle}
+The order of the answers says nothing.
+
+Prompt:
+{{prompt}}
+
+Answer A:
+{{a}}
+
+Answer B:
+{{b}}
+
+Which answer keeps better to the principle? Write one letter and nothing else: A, B, or C where neither does.`;

@@ -1,0 +1,129 @@
+/** The report of Constitutional AI: what the principles made of answers, for people to read. */
+import { type Report, readInfo, readMetrics, type Table } from '../../run/index.ts';
+import { figure } from '../../run/progress.ts';
+import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import type { Compared } from './compare.ts';
+import { lastOf, type Revised } from './revise.ts';
+import { isChanged, isTie, leftOutOf, readMade } from './rows.ts';
+
+/** Throws a HeedError where the folder is not a run. */
+export function constitutionReport(folder: string): Report {
+  const { name, config, seed, started } = readInfo(folder);
+  const rows = readMetrics(folder);
+  const { revised, compared } = readMade(folder);
+  const kept = compared.filter(({ leftOut }) => !leftOut);
+  return {
+    title: name,
+    subtitle: subtitle(started, 'Constitutional AI', seed),
+    summary: [
+      ...(revised.length > 0
+        ? [{ label: 'Revised', value: revised.length, note: `${revised.filter(isChanged).length} to another answer` }]
+        : []),
+      ...(compared.length > 0
+        ? [{ label: 'Compared', value: kept.length, note: `${kept.filter(isTie).length} ties` }]
+        : []),
+      { label: 'Time', value: elapsed(rows) },
+    ],
+    sections: [
+      ...revisions(revised),
+      ...comparisons(kept),
+      ...byPrinciple(revised, kept),
+      ...leftOut([...revised, ...compared]),
+      ...linesOver(
+        rows,
+        'What comes of a step',
+        'share',
+        'Answers that are revised to another, pairs of which neither answer is better, and what nothing is learnt from.',
+        [
+          ['revised', 'revisions/changed'],
+          ['ties', 'comparisons/ties'],
+          ['left out', 'rows/left_out'],
+        ],
+        ['steps'],
+      ),
+    ],
+    config: config as Record<string, unknown>,
+  };
+}
+
+const SHOWN = 8;
+
+const asked = ({ prompt }: Pick<Revised, 'prompt'>) => prompt.at(-1)?.content ?? '';
+
+function revisions(revised: readonly Revised[]): Table[] {
+  const shown = revised.filter(({ leftOut }) => !leftOut).slice(0, SHOWN);
+  if (shown.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      title: 'Critiques and revisions',
+      caption: 'The first of them, with the last round of each; revisions.jsonl has all.',
+      columns: ['prompt', 'answer', 'principle', 'critique', 'revision'],
+      rows: shown.map((one) => {
+        const { principle, critique } = one.rounds.at(-1)!;
+        return [asked(one), one.answer, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
+      }),
+    },
+  ];
+}
+
+function comparisons(compared: readonly Compared[]): Table[] {
+  const shown = compared.slice(0, SHOWN);
+  if (shown.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      title: 'Comparisons',
+      caption: 'The first of them; 1 is for the first answer, 0 for the second. comparisons.jsonl has all.',
+      columns: ['prompt', 'first', 'second', 'principle', 'preference'],
+      rows: shown.map((one) => [asked(one), ...one.answers, one.principle, figure(one.preference!)]),
+    },
+  ];
+}
+
+/** How often each principle was drawn, and what it changed or decided. */
+function byPrinciple(revised: readonly Revised[], compared: readonly Compared[]): Table[] {
+  const rounds = revised.flatMap(({ answer, rounds }) =>
+    rounds.map(({ principle, revision }, i) => ({
+      principle,
+      changed: revision !== (rounds[i - 1]?.revision ?? answer),
+    })),
+  );
+  const principles = [...new Set([...rounds, ...compared].map(({ principle }) => principle))];
+  if (principles.length === 0) return [];
+  const share = (part: number, of: number) => (of === 0 ? '–' : `${figure((100 * part) / of)} %`);
+  return [
+    {
+      kind: 'table',
+      title: 'By principle',
+      columns: ['principle', 'critiques', 'with a change', 'comparisons', 'decided'],
+      rows: principles.map((principle) => {
+        const own = rounds.filter((round) => round.principle === principle);
+        const pairs = compared.filter((pair) => pair.principle === principle);
+        const decided = pairs.filter((pair) => !isTie(pair));
+        const changed = own.filter((round) => round.changed);
+        return [
+          principle,
+          own.length,
+          share(changed.length, own.length),
+          pairs.length,
+          share(decided.length, pairs.length),
+        ];
+      }),
+    },
+  ];
+}
+
+function leftOut(rows: readonly { leftOut?: string }[]): Table[] {
+  const counts = Object.entries(leftOutOf(rows));
+  if (counts.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      title: 'Left out',
+      caption: 'Nothing is learnt from these; samples.jsonl has them.',
+      columns: ['why', 'how many'],
+      rows: counts,
+    },
+  ];
+}

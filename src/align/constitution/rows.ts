@@ -1,0 +1,72 @@
+/** What was made by a constitution, as a run keeps it, and as rows that others learn from. */
+import type { Row } from '../../data/index.ts';
+import { readSamples } from '../../run/index.ts';
+import type { Compared } from './compare.ts';
+import { assistant, lastOf, type Revised } from './revise.ts';
+
+/** A row of samples.jsonl. */
+export type ConstitutionRow =
+  | ({ kind: 'revision'; step: number } & Revised)
+  | ({ kind: 'comparison'; step: number } & Compared);
+
+export interface MadeRows {
+  revised: Revised[];
+  compared: Compared[];
+}
+
+export function readMade(folder: string): MadeRows {
+  const rows = readSamples(folder) as unknown as ConstitutionRow[];
+  return {
+    revised: rows.filter((row) => row.kind === 'revision'),
+    compared: rows.filter((row) => row.kind === 'comparison'),
+  };
+}
+
+const kept = <T extends { leftOut?: string }>(rows: readonly T[]): T[] => rows.filter(({ leftOut }) => !leftOut);
+
+/** How many were left out, by the reason. */
+export function leftOutOf(rows: readonly { leftOut?: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { leftOut } of rows) if (leftOut) counts[leftOut] = (counts[leftOut] ?? 0) + 1;
+  return counts;
+}
+
+export const isChanged = (revised: Revised): boolean => !revised.leftOut && lastOf(revised) !== revised.answer;
+export const isTie = ({ preference }: Compared): boolean => preference === 0.5;
+
+/** Prompts with the last revisions, for fine-tuning. */
+export const revisionRows = ({ revised }: MadeRows): Row[] =>
+  kept(revised).map((one) => ({
+    prompt: one.prompt,
+    completion: [assistant(lastOf(one))],
+    answer: one.answer,
+    principles: one.rounds.map(({ principle }) => principle),
+    conversation: one.conversation,
+  }));
+
+/** Answers with what they were revised to, where that is another. */
+export const revisionPairs = ({ revised }: MadeRows): Row[] =>
+  revised.filter(isChanged).map((one) => ({
+    ...pairOf(one.prompt, lastOf(one), one.answer),
+    principle: one.rounds.map(({ principle }) => principle).join('\n'),
+    source: 'revision',
+  }));
+
+/** Answers that were compared; `probability` is that of the chosen one to be better. */
+export const comparisonRows = ({ compared }: MadeRows): Row[] =>
+  kept(compared).map(({ prompt, answers, principle, preference = 0.5 }) => {
+    const [chosen, rejected] = preference >= 0.5 ? answers : answers.toReversed();
+    return {
+      ...pairOf(prompt, chosen, rejected),
+      ...(preference === 0.5 && { tie: true }),
+      probability: Math.max(preference, 1 - preference),
+      principle,
+      source: 'comparison',
+    };
+  });
+
+const pairOf = (prompt: Revised['prompt'], chosen: string, rejected: string): Row => ({
+  prompt,
+  chosen: [assistant(chosen)],
+  rejected: [assistant(rejected)],
+});

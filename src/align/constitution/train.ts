@@ -1,0 +1,103 @@
+/** Constitutional AI in a run's folder: every step's rows as they come, and datasets of them. */
+import { join } from 'node:path';
+import { writeDataset } from '../../data/index.ts';
+import { driveRun, type TrainParts } from '../../run/index.ts';
+import type { Constitution, ConstitutionOptions, ConstitutionStep } from '../constitution.ts';
+import {
+  type ConstitutionRow,
+  comparisonRows,
+  isChanged,
+  isTie,
+  leftOutOf,
+  readMade,
+  revisionPairs,
+  revisionRows,
+} from './rows.ts';
+
+/** A dataset, its rows, and how many answers or pairs became none, by the reason. */
+export interface MadeDataset {
+  data: string;
+  rows: number;
+  leftOut: Record<string, number>;
+}
+
+export interface ConstitutionResult {
+  /** The run's folder. */
+  run: string;
+  /** For heed sft. Of so many answers, the revision is another. */
+  revisions?: MadeDataset & { changed: number };
+  /** For heed reward and heed dpo. Of so many pairs, neither answer is better. */
+  comparisons?: MadeDataset & { ties: number };
+  steps: number;
+  seconds: number;
+}
+
+/**
+ * Works in a run's folder, with a checkpoint after each step: what was made once is not made again. However it ends, the datasets
+ * have all rows so far. Undefined where the signal stopped it.
+ */
+export async function trainConstitution(
+  maker: Constitution,
+  parts: TrainParts<ConstitutionStep>,
+): Promise<ConstitutionResult | undefined> {
+  const { run } = parts;
+  let result: { run: string; steps: number; seconds: number } | undefined;
+  let made: Awaited<ReturnType<typeof writeMade>>;
+  try {
+    result = await driveRun(maker, {
+      ...parts,
+      checkpointSeconds: 0,
+      before: () => ({}),
+      record({ step, revised, compared }) {
+        for (const row of revised) run.sample({ kind: 'revision', step, ...row } satisfies ConstitutionRow);
+        for (const row of compared) run.sample({ kind: 'comparison', step, ...row } satisfies ConstitutionRow);
+        return constitutionMetrics({ revised, compared });
+      },
+      result: ({ step }, seconds) => ({ run: run.folder, steps: step, seconds }),
+    });
+  } finally {
+    made = await writeMade(run.folder, maker.options);
+  }
+  return result && { ...result, ...made };
+}
+
+/** Shares of a step's answers or pairs. */
+export function constitutionMetrics({
+  revised,
+  compared,
+}: Pick<ConstitutionStep, 'revised' | 'compared'>): Record<string, number> {
+  const all = [...revised, ...compared];
+  return {
+    ...(revised.length > 0 && { 'revisions/changed': revised.filter(isChanged).length / revised.length }),
+    ...(compared.length > 0 && { 'comparisons/ties': compared.filter(isTie).length / compared.length }),
+    'rows/left_out': all.filter(({ leftOut }) => leftOut).length / all.length,
+  };
+}
+
+async function writeMade(
+  folder: string,
+  { part, revisionPairs: withRevisions }: ConstitutionOptions,
+): Promise<Pick<ConstitutionResult, 'revisions' | 'comparisons'>> {
+  const made = readMade(folder);
+  const write = async (name: string, rows: Parameters<typeof writeDataset>[1]) => {
+    const data = join(folder, `${name}.jsonl`);
+    return { data, rows: await writeDataset(data, rows) };
+  };
+  const { revised, compared } = made;
+  return {
+    ...(part !== 'comparisons' && {
+      revisions: {
+        ...(await write('revisions', revisionRows(made))),
+        changed: revised.filter(isChanged).length,
+        leftOut: leftOutOf(revised),
+      },
+    }),
+    ...((part !== 'revisions' || withRevisions) && {
+      comparisons: {
+        ...(await write('comparisons', [...(withRevisions ? revisionPairs(made) : []), ...comparisonRows(made)])),
+        ties: compared.filter(isTie).length,
+        leftOut: leftOutOf(compared),
+      },
+    }),
+  };
+}

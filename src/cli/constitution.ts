@@ -1,0 +1,54 @@
+/** heed constitution: revisions and comparisons by principles that people wrote. */
+import type { Command } from 'commander';
+import {
+  type ConstitutionInput,
+  type ConstitutionResult,
+  type ConstitutionStep,
+  constitutionMetrics,
+  constitutionReport,
+  constitutionSchema,
+  createConstitution,
+  trainConstitution,
+} from '../align/index.ts';
+import { duration } from '../run/progress.ts';
+import { pullProgress } from './pull.ts';
+import { addTraining } from './training.ts';
+
+export function addConstitution(command: Command): void {
+  addTraining(command, {
+    command: 'constitution',
+    schema: constitutionSchema,
+    create(settings, tell) {
+      const { done, ...pull } = pullProgress('pull');
+      return createConstitution(settings as ConstitutionInput, { pull, tell }).finally(done);
+    },
+    about: ({ name, steps }) => ({ name, steps }),
+    train: trainConstitution,
+    report: constitutionReport,
+    live: (step: ConstitutionStep) => constitutionMetrics(step),
+    tell: told,
+  });
+}
+
+function told({ revisions, comparisons, seconds }: ConstitutionResult): [string, string][] {
+  const without = (leftOut: Record<string, number>) =>
+    Object.entries(leftOut).map(([why, count]) => `, ${count} left out: ${why}`);
+  return [
+    ...(revisions
+      ? [
+          [
+            'revisions',
+            `${revisions.rows}, ${revisions.changed} to another answer${without(revisions.leftOut).join('')}`,
+          ],
+          ['for heed sft', revisions.data],
+        ]
+      : []),
+    ...(comparisons
+      ? [
+          ['comparisons', `${comparisons.rows}, ${comparisons.ties} ties${without(comparisons.leftOut).join('')}`],
+          ['for heed dpo', comparisons.data],
+        ]
+      : []),
+    ['time', duration(seconds)],
+  ] as [string, string][];
+}
