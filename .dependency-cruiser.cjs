@@ -12,8 +12,9 @@ const arrows = {
   align: ['engine', 'nn', 'preference', 'data', 'run', 'lm'],
   rl: ['engine', 'nn', 'env', 'run'],
   control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
+  feedback: ['env', 'preference', 'data', 'run'],
   pipeline: ['env', 'rl', 'run', 'control', 'lm', 'align'],
-  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align', 'pipeline'],
+  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align', 'feedback', 'pipeline'],
 };
 const leaves = '^src/(error|random|files)\\.ts$';
 

@@ -1,0 +1,198 @@
+/**
+ * Who is asked what: items are held for a person by leases that expire, so that an item gets as many answers as the
+ * project wants and no more people at work on it than are still needed; nobody gets an item twice.
+ */
+import { sql } from 'kysely';
+import { random } from '../random.ts';
+import type { Database, Query } from './database.ts';
+import { type Item, itemColumns, itemOf } from './items.ts';
+import type { Project } from './project.ts';
+
+export interface Assignment {
+  item: Item;
+  /** In which order to show the options, as indices. */
+  shown: number[];
+  /** Until when it is held. */
+  expires: number;
+}
+
+export interface NextOptions {
+  /** Items to hold: those held already count. */
+  count?: number;
+  now?: number;
+}
+
+/**
+ * Items for a person: first those that they hold already, then practice, then new ones, of which some have a known answer. Fewer than `count`
+ * where there are no more, or the project has all the answers that it wants.
+ */
+export async function nextItems(
+  { query, kind }: Database,
+  { id: project, settings }: Project,
+  person: string,
+  { count = 1, now = Date.now() }: NextOptions = {},
+): Promise<Assignment[]> {
+  return query.transaction().execute(async (query) => {
+    // one after another: who gets the last place of an item is decided once
+    if (kind === 'postgres') await sql`select pg_advisory_xact_lock(hashtext(${project}))`.execute(query);
+    await reclaim(query, project, now);
+    const held = await query
+      .selectFrom('leases')
+      .innerJoin('items', 'items.id', 'leases.item')
+      .select(itemColumns.map((column) => `items.${column}` as const))
+      .where('leases.project', '=', project)
+      .where('leases.person', '=', person)
+      .orderBy('leases.expires')
+      .orderBy('items.seq')
+      .execute();
+    const items = held.map(itemOf);
+    const missing = count - items.length;
+    if (missing > 0) {
+      const { answered } = await query
+        .selectFrom('answers')
+        .select((select) => select.fn.countAll<number>().as('answered'))
+        .where('project', '=', project)
+        .where('person', '=', person)
+        .executeTakeFirstOrThrow();
+      const enough = settings.labels !== undefined && (await labelsOf(query, project)) >= settings.labels;
+      for (let i = 0; i < missing && !enough; i++) {
+        const place = Number(answered) + items.length;
+        const item =
+          (place < settings.practice ? await goldFor(query, project, person, items, true) : undefined) ??
+          (isGold(project, person, place, settings.goldShare)
+            ? await goldFor(query, project, person, items, false)
+            : undefined) ??
+          (await openFor(query, project, person, settings.overlap));
+        if (!item) break;
+        await query
+          .insertInto('leases')
+          .values({ item: item.id, person, project, expires: now + 1000 * settings.leaseSeconds })
+          .execute();
+        await query
+          .updateTable('items')
+          .set((set) => ({ taken: set('taken', '+', 1) }))
+          .where('id', '=', item.id)
+          .execute();
+        items.push(item);
+      }
+    }
+    const expires = now + 1000 * settings.leaseSeconds;
+    const mine = items.slice(0, count);
+    if (mine.length > 0) {
+      await query
+        .updateTable('leases')
+        .set({ expires })
+        .where('person', '=', person)
+        .where(
+          'item',
+          'in',
+          mine.map(({ id }) => id),
+        )
+        .execute();
+    }
+    return mine.map((item) => ({ item, shown: orderFor(item, person), expires }));
+  });
+}
+
+/** Answers that count, of all people, to items whose answer was not known. */
+async function labelsOf(query: Query, project: string): Promise<number> {
+  const { labels } = await query
+    .selectFrom('answers')
+    .innerJoin('items', 'items.id', 'answers.item')
+    .select((select) => select.fn.countAll<number>().as('labels'))
+    .where('answers.project', '=', project)
+    .where('answers.kind', '=', 'answer')
+    .where('items.goldJson', 'is', null)
+    .executeTakeFirstOrThrow();
+  return Number(labels);
+}
+
+/** Gives back what was held too long. */
+async function reclaim(query: Query, project: string, now: number): Promise<void> {
+  const late = await query
+    .deleteFrom('leases')
+    .where('project', '=', project)
+    .where('expires', '<=', now)
+    .returning('item')
+    .execute();
+  for (const { item } of late) await give(query, item);
+}
+
+/** One fewer holds an item. */
+export const give = (query: Query, item: string): Promise<unknown> =>
+  query
+    .updateTable('items')
+    .set((set) => ({ taken: set('taken', '-', 1) }))
+    .where('id', '=', item)
+    .execute();
+
+/** Known answers come at places nobody can foresee, the same each time. */
+const isGold = (project: string, person: string, place: number, share: number): boolean =>
+  random(place, 'gold', project, person).uniform() < share;
+
+/** Left and right are drawn for each person and item, the same each time they see it. */
+function orderFor({ id, content }: Item, person: string): number[] {
+  const order = Array.from(content.options, (_, i) => i);
+  return random(0, 'order', id, person).shuffle(order);
+}
+
+async function goldFor(
+  query: Query,
+  project: string,
+  person: string,
+  held: readonly Item[],
+  practice: boolean,
+): Promise<Item | undefined> {
+  const row = await query
+    .selectFrom('items')
+    .select(itemColumns)
+    .where('project', '=', project)
+    .where('goldJson', 'is not', null)
+    .where('practice', '=', Number(practice))
+    .where('closed', '=', 0)
+    .where(unseenBy(person))
+    .$if(held.length > 0, (select) =>
+      select.where(
+        'id',
+        'not in',
+        held.map(({ id }) => id),
+      ),
+    )
+    .orderBy('seq')
+    .limit(1)
+    .executeTakeFirst();
+  return row && itemOf(row);
+}
+
+async function openFor(query: Query, project: string, person: string, overlap: number): Promise<Item | undefined> {
+  const row = await query
+    .selectFrom('items')
+    .select(itemColumns)
+    .where('project', '=', project)
+    .where('goldJson', 'is', null)
+    .where('closed', '=', 0)
+    .where('taken', '<', overlap)
+    .where(unseenBy(person))
+    .orderBy('priority', 'desc')
+    .orderBy('seq')
+    .limit(1)
+    .executeTakeFirst();
+  return row && itemOf(row);
+}
+
+const unseenBy =
+  (person: string) =>
+  // biome-ignore lint/suspicious/noExplicitAny: the builder's own type names every table
+  (where: any) => {
+    const of = (table: 'answers' | 'leases') =>
+      where.not(
+        where.exists(
+          where
+            .selectFrom(table)
+            .select(`${table}.item`)
+            .whereRef(`${table}.item`, '=', 'items.id')
+            .where(`${table}.person`, '=', person),
+        ),
+      );
+    return where.and([of('answers'), of('leases')]);
+  };

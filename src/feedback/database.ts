@@ -1,0 +1,127 @@
+/**
+ * The store's database: SQLite in a file (Node's own driver where it has one, else the same interface from a package), or
+ * PostgreSQL by a connection string. One schema and one set of queries serve both.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import {
+  Kysely,
+  PostgresDialect,
+  type SqliteDatabase,
+  SqliteDialect,
+  type SqliteStatement,
+  type Transaction,
+} from 'kysely';
+import pg from 'pg';
+import { HeedError, messageOf } from '../error.ts';
+import { migrate } from './migrations.ts';
+import type { Tables } from './schema.ts';
+
+export type Query = Kysely<Tables> | Transaction<Tables>;
+
+export interface Database {
+  readonly query: Kysely<Tables>;
+  readonly kind: 'sqlite' | 'postgres';
+  /** For a person; without the password. */
+  readonly name: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the database at a path, or at a `postgres://…` address, with its tables made or brought up to date.
+ *
+ * @throws HeedError where it cannot be reached, or was made by a newer version of heed.
+ */
+export async function openDatabase(at: string): Promise<Database> {
+  const kind = /^postgres(ql)?:\/\//.test(at) ? 'postgres' : 'sqlite';
+  const name = kind === 'postgres' ? withoutPassword(at) : at;
+  try {
+    const query = new Kysely<Tables>({ dialect: kind === 'postgres' ? postgres(at) : await sqlite(at) });
+    try {
+      await migrate(query, kind);
+    } catch (error) {
+      await query.destroy();
+      throw error;
+    }
+    return { query, kind, name, close: () => query.destroy() };
+  } catch (cause) {
+    if (cause instanceof HeedError) throw cause;
+    throw new HeedError(`The database "${name}" cannot be opened: ${messageOf(cause)}`, {
+      hint:
+        kind === 'postgres'
+          ? 'Does the server run there, and does the database exist? The address is postgres://USER:PASSWORD@HOST:PORT/DATABASE.'
+          : 'Give a path in a folder that can be written to, or a postgres:// address.',
+      cause,
+    });
+  }
+}
+
+function withoutPassword(address: string): string {
+  try {
+    const url = new URL(address);
+    if (url.password) url.password = '…';
+    return decodeURI(url.href);
+  } catch {
+    return 'postgres://…';
+  }
+}
+
+function postgres(connectionString: string): PostgresDialect {
+  // whole numbers of 8 bytes are counts here, and far from 2⁵³
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(pg.types.builtins.INT8, Number);
+  return new PostgresDialect({ pool: new pg.Pool({ connectionString, max: 10, types }) });
+}
+
+/** What both drivers offer. */
+interface Driver {
+  exec(sql: string): void;
+  prepare(sql: string): {
+    all(...values: unknown[]): unknown[];
+    run(...values: unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint };
+    iterate(...values: unknown[]): IterableIterator<unknown>;
+  };
+  close(): void;
+}
+
+async function sqlite(path: string): Promise<SqliteDialect> {
+  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
+  const driver = await openSqlite(path);
+  // a commit is on the disk before anybody is told of it
+  for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', 'busy_timeout = 10000', 'foreign_keys = ON']) {
+    driver.exec(`pragma ${pragma}`);
+  }
+  return new SqliteDialect({ database: adapted(driver) });
+}
+
+async function openSqlite(path: string): Promise<Driver> {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const builtIn = major > 22 || (major === 22 && minor >= 13);
+  const name = builtIn ? 'node:sqlite' : '@photostructure/sqlite';
+  const { DatabaseSync } = (await import(name)) as { DatabaseSync: new (path: string) => Driver };
+  return new DatabaseSync(path);
+}
+
+/** The interface that Kysely knows, with statements kept: preparing one takes longer than running it. */
+function adapted(driver: Driver): SqliteDatabase {
+  const statements = new Map<string, SqliteStatement>();
+  return {
+    close: () => driver.close(),
+    prepare(text) {
+      // two processes that have both begun to read could not both go on to write
+      const sql = text === 'begin' ? 'begin immediate' : text;
+      const known = statements.get(sql);
+      if (known) return known;
+      const prepared = driver.prepare(sql);
+      const statement: SqliteStatement = {
+        reader: /^\s*(select|with|pragma)\b|\breturning\b/i.test(sql),
+        all: (values) => prepared.all(...values),
+        run: (values) => prepared.run(...values),
+        iterate: (values) => prepared.iterate(...values),
+      };
+      // of tables that are being made there is no second use
+      if (/^\s*(select|with|insert|update|delete)\b/i.test(sql)) statements.set(sql, statement);
+      return statement;
+    },
+  };
+}

@@ -1,0 +1,8 @@
+/** The store of what people say: projects, items, votes and who gave them, in SQLite or PostgreSQL. */
+export * from './answer.ts';
+export { type Assignment, type NextOptions, nextItems } from './assignment.ts';
+export { type Database, openDatabase } from './database.ts';
+export { addItems, type Item, type NewItem, setPriorities } from './items.ts';
+export * from './people.ts';
+export * from './project.ts';
+export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './votes.ts';

@@ -1,0 +1,279 @@
+/** Votes: an append-only record of what people said, and of it what counts. */
+import { HeedError } from '../error.ts';
+import { type Answer, type Vote, voteSchema } from './answer.ts';
+import { give } from './assignment.ts';
+import type { Database, Query } from './database.ts';
+import { checkAnswer, type Item, itemColumns, itemOf } from './items.ts';
+import { guidelinesOf, type Project } from './project.ts';
+
+export interface NewVote {
+  /** Given by the sender: the same vote sent again is one vote. */
+  id: string;
+  item: string;
+  vote: Vote;
+  /** In which order the options were shown. */
+  shown?: readonly number[];
+  /** Milliseconds from the item's appearance to the answer. */
+  duration?: number;
+}
+
+export interface Recorded {
+  /** Position in the record. */
+  seq: number;
+  /** Answers the item has now. */
+  answered: number;
+  /** Of practice: what is right. */
+  gold?: Answer;
+}
+
+/** Of what failed because of what the caller sent, not of us. */
+export class VoteError extends HeedError {}
+
+/**
+ * Records a vote; once this resolves it is on the disk. A later vote of the same person on the same item changes their answer; the record keeps both. A
+ * vote whose lease has expired counts all the same: nobody's work is lost.
+ *
+ * @throws VoteError for an item of another project, or an answer that does not fit it.
+ */
+export async function recordVote(
+  { query }: Database,
+  { id: project, settings }: Project,
+  person: string,
+  { id, item, vote: given, shown, duration }: NewVote,
+  now = Date.now(),
+): Promise<Recorded> {
+  const { success, data: vote } = voteSchema.safeParse(given);
+  return query.transaction().execute(async (query) => {
+    const known = await query
+      .selectFrom('votes')
+      .select(['seq', 'person', 'item'])
+      .where('id', '=', id)
+      .executeTakeFirst();
+    if (known && (known.person !== person || known.item !== item)) {
+      throw new VoteError('Another vote has this id.', { hint: 'Draw a new id for each vote.' });
+    }
+    const row = await query
+      .selectFrom('items')
+      .select([...itemColumns, 'answered'])
+      .where('id', '=', item)
+      .where('project', '=', project)
+      .executeTakeFirst();
+    if (!row) throw new VoteError('There is no such item in this project.', { hint: 'Fetch the next item.' });
+    const asked = itemOf(row);
+    const told = asked.practice && asked.gold ? { gold: asked.gold } : {};
+    if (known) return { seq: known.seq, answered: row.answered, ...told };
+    const skipped = success && vote.kind === 'skip';
+    const answer = skipped ? vote : checkedVote(given, settings, asked);
+    if (shown && !isOrder(shown, asked.content.options.length)) {
+      throw new VoteError('"shown" is not an order of the options.');
+    }
+    const { version } = await guidelinesOf({ query }, project);
+    const { seq } = await query
+      .insertInto('votes')
+      .values({
+        id,
+        project,
+        item,
+        person,
+        kind: skipped ? 'skip' : 'answer',
+        answerJson: JSON.stringify(answer),
+        shownJson: shown ? JSON.stringify(shown) : null,
+        duration: duration ?? null,
+        guidelines: version,
+        created: now,
+      })
+      .returning('seq')
+      .executeTakeFirstOrThrow();
+    const before = await currentOf(query, item, person);
+    await query
+      .insertInto('answers')
+      .values({
+        item,
+        person,
+        project,
+        vote: seq,
+        kind: skipped ? 'skip' : 'answer',
+        answerJson: JSON.stringify(answer),
+        created: now,
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['item', 'person']).doUpdateSet((set) => ({
+          vote: set.ref('excluded.vote'),
+          kind: set.ref('excluded.kind'),
+          answerJson: set.ref('excluded.answerJson'),
+          created: set.ref('excluded.created'),
+        })),
+      )
+      .execute();
+    const answered = await settle(query, item, person, {
+      before: before?.kind === 'answer',
+      after: !skipped,
+    });
+    return { seq, answered, ...told };
+  });
+}
+
+/**
+ * Takes a person's latest vote on an item back; the one before it, if any, counts again. The item is held for them once more.
+ *
+ * @throws VoteError where they have said nothing of it.
+ */
+export async function undoVote(
+  { query }: Database,
+  { id: project, settings }: Project,
+  person: string,
+  { id, item }: { id: string; item: string },
+  now = Date.now(),
+): Promise<Recorded> {
+  return query.transaction().execute(async (query) => {
+    const known = await query.selectFrom('votes').select(['seq']).where('id', '=', id).executeTakeFirst();
+    const { answered } = await query
+      .selectFrom('items')
+      .select('answered')
+      .where('id', '=', item)
+      .where('project', '=', project)
+      .executeTakeFirstOrThrow(() => new VoteError('There is no such item in this project.'));
+    if (known) return { seq: known.seq, answered };
+    const before = await currentOf(query, item, person);
+    if (!before) throw new VoteError('There is nothing to take back: no answer of yours counts for this item.');
+    const { version } = await guidelinesOf({ query }, project);
+    const { seq } = await query
+      .insertInto('votes')
+      .values({
+        id,
+        project,
+        item,
+        person,
+        kind: 'undo',
+        answerJson: JSON.stringify({ vote: before.vote }),
+        shownJson: null,
+        duration: null,
+        guidelines: version,
+        created: now,
+      })
+      .returning('seq')
+      .executeTakeFirstOrThrow();
+    const earlier = (await standingVotes(query, item, person)).at(-1);
+    if (earlier) {
+      await query
+        .updateTable('answers')
+        .set({ vote: earlier.seq, kind: earlier.kind, answerJson: earlier.answerJson, created: earlier.created })
+        .where('item', '=', item)
+        .where('person', '=', person)
+        .execute();
+    } else {
+      await query.deleteFrom('answers').where('item', '=', item).where('person', '=', person).execute();
+      await query
+        .insertInto('leases')
+        .values({ item, person, project, expires: now + 1000 * settings.leaseSeconds })
+        .onConflict((conflict) => conflict.columns(['item', 'person']).doNothing())
+        .execute();
+    }
+    await recount(query, item);
+    const row = await query.selectFrom('items').select('answered').where('id', '=', item).executeTakeFirstOrThrow();
+    return { seq, answered: row.answered };
+  });
+}
+
+const currentOf = (query: Query, item: string, person: string) =>
+  query
+    .selectFrom('answers')
+    .select(['vote', 'kind'])
+    .where('item', '=', item)
+    .where('person', '=', person)
+    .executeTakeFirst();
+
+/** A person's votes on an item that were not taken back, in order. */
+async function standingVotes(query: Query, item: string, person: string) {
+  const all = await query
+    .selectFrom('votes')
+    .select(['seq', 'kind', 'answerJson', 'created'])
+    .where('item', '=', item)
+    .where('person', '=', person)
+    .orderBy('seq')
+    .execute();
+  const standing: typeof all = [];
+  for (const vote of all) {
+    if (vote.kind === 'undo') standing.pop();
+    else standing.push(vote);
+  }
+  return standing;
+}
+
+/** After a vote: the lease is over, and the item's counts are right. Returns its answers. */
+async function settle(
+  query: Query,
+  item: string,
+  person: string,
+  { before, after }: { before: boolean; after: boolean },
+): Promise<number> {
+  const leases = await query
+    .deleteFrom('leases')
+    .where('item', '=', item)
+    .where('person', '=', person)
+    .returning('item')
+    .execute();
+  // a lease becomes an answer; a skip gives the place to somebody else
+  for (const _ of leases) await give(query, item);
+  const change = Number(after) - Number(before);
+  const { answered } = await query
+    .updateTable('items')
+    .set((set) => ({ taken: set('taken', '+', change), answered: set('answered', '+', change) }))
+    .where('id', '=', item)
+    .returning('answered')
+    .executeTakeFirstOrThrow();
+  return answered;
+}
+
+async function recount(query: Query, item: string): Promise<void> {
+  const count = async (table: 'answers' | 'leases') => {
+    const { n } = await query
+      .selectFrom(table)
+      .select((select) => select.fn.countAll<number>().as('n'))
+      .where('item', '=', item)
+      .$if(table === 'answers', (select) => select.where('kind' as never, '=', 'answer' as never))
+      .executeTakeFirstOrThrow();
+    return Number(n);
+  };
+  const answered = await count('answers');
+  await query
+    .updateTable('items')
+    .set({ answered, taken: answered + (await count('leases')) })
+    .where('id', '=', item)
+    .execute();
+}
+
+/** @throws VoteError where the project does not offer such an answer. */
+function checkedVote(given: unknown, settings: Project['settings'], { content }: Item): Answer {
+  let answer: Answer;
+  try {
+    answer = checkAnswer(given, settings.kind, content);
+  } catch (error) {
+    throw error instanceof HeedError ? new VoteError(error.message, { hint: error.hint, cause: error }) : error;
+  }
+  const offered = { tie: settings.tie, 'both-bad': settings.bothBad, unknown: settings.unknown };
+  if (answer.kind === 'pair' && answer.choice in offered && !offered[answer.choice as keyof typeof offered]) {
+    throw new VoteError(`This project does not offer the choice "${answer.choice}".`);
+  }
+  if (settings.reason === 'required' && !answer.reason?.trim()) {
+    throw new VoteError('This project asks for a reason with each answer.', { hint: 'Say why in a few words.' });
+  }
+  const rated = answer.kind === 'rating' ? answer.ratings : answer.aspects;
+  for (const [name, value] of Object.entries(rated ?? {})) {
+    const aspect = settings.aspects.find((one) => one.name === name);
+    if (!aspect || value > aspect.scale) {
+      const most = aspect ? `expected 1 to ${aspect.scale}, got ${value}` : 'the project has no such aspect';
+      throw new VoteError(`"${name}": ${most}.`);
+    }
+  }
+  if (answer.kind === 'rating') {
+    const missing = settings.aspects.find(({ name }) => !(name in answer.ratings));
+    if (missing) throw new VoteError(`"${missing.name}" is not rated.`);
+  }
+  return answer;
+}
+
+const isOrder = (shown: readonly number[], count: number): boolean =>
+  shown.length === count &&
+  new Set(shown).size === count &&
+  shown.every((i) => Number.isInteger(i) && i >= 0 && i < count);

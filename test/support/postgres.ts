@@ -1,0 +1,108 @@
+/** A PostgreSQL server of the machine's own packages, for a file's tests; undefined where there is none. */
+import { spawn, spawnSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+export interface PostgresServer {
+  /** Address of a new, empty database. */
+  database(): Promise<string>;
+  /** As a power cut would. */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startPostgres(): Promise<PostgresServer | undefined> {
+  const programs = findPrograms();
+  if (!programs) return undefined;
+  const user = ownUser();
+  if (user === 'none') return undefined;
+  const folder = mkdtempSync(join(tmpdir(), 'heed-postgres-'));
+  if (user) chownSync(folder, user.uid, user.gid);
+  const data = join(folder, 'data');
+  const made = spawnSync(
+    join(programs, 'initdb'),
+    ['-D', data, '-U', 'heed', '-A', 'trust', '-E', 'UTF8', '--no-locale'],
+    {
+      ...user,
+      cwd: folder,
+      encoding: 'utf8',
+    },
+  );
+  if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
+  const port = await freePort();
+  const settings = [
+    '-D',
+    data,
+    '-p',
+    `${port}`,
+    '-k',
+    folder,
+    '-c',
+    'listen_addresses=127.0.0.1',
+    '-c',
+    'max_connections=50',
+  ];
+  const server = spawn(join(programs, 'postgres'), settings, {
+    ...user,
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    let said = '';
+    server.stderr.on('data', (text) => {
+      said += text;
+      if (said.includes('ready to accept connections')) resolve();
+    });
+    server.once('exit', () => reject(new Error(`postgres: ${said}`)));
+  });
+  const end = async (signal: NodeJS.Signals) => {
+    server.kill(signal);
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  let databases = 0;
+  return {
+    async database() {
+      const { default: pg } = await import('pg');
+      const client = new pg.Client(`postgres://heed@127.0.0.1:${port}/postgres`);
+      await client.connect();
+      const name = `heed${databases++}`;
+      await client.query(`create database ${name}`);
+      await client.end();
+      return `postgres://heed@127.0.0.1:${port}/${name}`;
+    },
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGINT'),
+  };
+}
+
+/** The folder of the server's programs: Debian keeps them off the path. */
+function findPrograms(): string | undefined {
+  const packaged = '/usr/lib/postgresql';
+  const versions = existsSync(packaged) ? readdirSync(packaged).sort((a, b) => Number(b) - Number(a)) : [];
+  const folders = [...(process.env.PATH ?? '').split(delimiter), ...versions.map((v) => join(packaged, v, 'bin'))];
+  return folders.find((folder) => ['initdb', 'postgres'].every((name) => existsSync(join(folder, name))));
+}
+
+/** The server refuses to run as root: then it runs as the user that its package made. */
+function ownUser(): { uid: number; gid: number } | 'none' | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const [uid, gid] = ['-u', '-g'].map((flag) =>
+    Number(spawnSync('id', [flag, 'postgres'], { encoding: 'utf8' }).stdout),
+  );
+  return uid > 0 ? { uid, gid } : 'none';
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
