@@ -150,6 +150,21 @@ describe('renderReport', () => {
     expect(harmless).toMatch(/class="line s0" d="M[\d. ]+h0M[\d. ]+h0"/);
   });
 
+  it('draws lines of one colour, whole and dashed, and says so in the legend', () => {
+    const line = { x: [[0, 1]], y: [0, 1], colour: 2 };
+    const series = [
+      { name: 'a', ...line },
+      { name: 'b', ...line, dashed: true },
+    ];
+    const page = renderReport({
+      title: '',
+      summary: [],
+      sections: [{ kind: 'lines', title: 't', xLabels: ['step'], yLabel: 'y', series }],
+    });
+    expect(page.match(/class="line s2" d="[^"]*"/g)).toHaveLength(3);
+    expect(page.match(/class="line s2 dashed" d="[^"]*"/g)).toHaveLength(3);
+  });
+
   it('stands empty input, constant values and values that are no numbers', () => {
     const lines = (y: number[]): LineChart => ({
       kind: 'lines',

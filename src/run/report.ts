@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../files.ts';
 import { type Clips, drawComparison, type PackedComparison, packComparison } from './report/clips.ts';
 import { escaped, jsonBlock, readable } from './report/html.ts';
-import { COLOURS, drawLines, type LineChart, type Series, thinned } from './report/line-chart.ts';
+import { drawLines, type LineChart, lineClass, type Series, thinned } from './report/line-chart.ts';
 import { drawScatter, type Scatter } from './report/scatter.ts';
 import { script } from './report/script.ts';
 import { style } from './report/style.ts';
@@ -175,9 +175,9 @@ function lines(chart: LineChart, data: PageData): string {
   const index = data.charts.push({ xLabels, series }) - 1;
   const sizes = wide ? [PHONE, HALF, WIDE] : [PHONE, HALF];
   const plots = xLabels.flatMap((_, x) => sizes.map(({ width, height }) => drawLines(chart, series, x, width, height)));
-  const swatch = (i: number) =>
-    `<svg viewBox="0 0 18 8" aria-hidden="true"><path class="line s${i % COLOURS}" d="M1 4H17"/></svg>`;
-  const names = series.map(({ name }, i) => `<li>${swatch(i)}${escaped(name)}</li>`).join('');
+  const swatch = (one: Series, i: number) =>
+    `<svg viewBox="0 0 18 8" aria-hidden="true"><path class="${lineClass(one, i)}" d="M1 4H17"/></svg>`;
+  const names = series.map((one, i) => `<li>${swatch(one, i)}${escaped(one.name)}</li>`).join('');
   const id = (x: number) => `chart${index}-x${x}`;
   // before everything they switch, so that the style sheet needs no script for it
   const inputs = xLabels.map(

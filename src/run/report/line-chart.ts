@@ -12,6 +12,9 @@ export interface Series {
   y: ArrayLike<number>;
   /** Drawn behind the line, such as the spread over seeds. */
   band?: { low: ArrayLike<number>; high: ArrayLike<number> };
+  /** Of the style sheet's: its place among the series unless told. */
+  colour?: number;
+  dashed?: boolean;
 }
 
 export interface LineChart {
@@ -34,7 +37,7 @@ const MOST_POINTS = 800;
 /** The chart's series with at most MOST_POINTS points each and six digits a number: what is drawn and what the page's script shows.
  * Throws a HeedError if the lengths differ. */
 export function thinned({ title, xLabels, series }: LineChart): Series[] {
-  return series.map(({ name, x, y, band }) => {
+  return series.map(({ name, x, y, band, ...look }) => {
     const lengths = [...x, ...(band ? [band.low, band.high] : [])].map((values) => values.length);
     if (x.length !== xLabels.length || lengths.some((length) => length !== y.length)) {
       throw new HeedError(
@@ -43,7 +46,7 @@ export function thinned({ title, xLabels, series }: LineChart): Series[] {
     }
     const kept = keptPoints(y);
     const pick = (values: ArrayLike<number>) => kept.map((i) => Number(values[i].toPrecision(6)));
-    return { name, x: x.map(pick), y: pick(y), band: band && { low: pick(band.low), high: pick(band.high) } };
+    return { name, x: x.map(pick), y: pick(y), band: band && { low: pick(band.low), high: pick(band.high) }, ...look };
   });
 }
 
@@ -67,7 +70,13 @@ function keptPoints(y: ArrayLike<number>): number[] {
 }
 
 /** How many colours the style sheet has for series; more begin again. */
-export const COLOURS = 6;
+const COLOURS = 6;
+
+/** Classes of a series' line, by its place among the series. */
+export const lineClass = ({ colour, dashed }: Series, index: number): string =>
+  `line ${colourClass(colour ?? index)}${dashed ? ' dashed' : ''}`;
+
+const colourClass = (colour: number): string => `s${colour % COLOURS}`;
 
 /** One drawing of a chart: for one choice of x at one size. */
 export function drawLines(chart: LineChart, series: Series[], choice: number, width: number, height: number): string {
@@ -86,13 +95,14 @@ export function drawLines(chart: LineChart, series: Series[], choice: number, wi
     ({ y: at, label }) =>
       `<path class="level" d="M${px(left)} ${px(on.y(at))}H${px(right)}"/><text class="level-name" x="${px(left + 6)}" y="${px(on.y(at) - 6)}">${escaped(label)}</text>`,
   );
-  const bands = series.map(({ band, x: xs }, i) => (band ? drawBand(on, xs[choice], band, i) : ''));
-  const lines = series.map(({ x: xs, y: ys }, i) => drawLine(on, xs[choice], ys, i));
+  const bands = series.map(({ band, x: xs, colour }, i) => (band ? drawBand(on, xs[choice], band, colour ?? i) : ''));
+  const lines = series.map((one, i) => drawLine(on, one.x[choice], one, i));
   const label = `${chart.title}: ${chart.yLabel} by ${chart.xLabels[choice]}. ${series.map(inWords).join(' ')}`;
   return `<svg class="plot w${width} x${choice}" viewBox="0 0 ${width} ${height}" role="img" tabindex="0" ${on.attributes} data-choice="${choice}" aria-label="${escaped(label)}">${on.grid}${bands.join('')}${lines.join('')}${levels.join('')}</svg>`;
 }
 
-function drawLine(on: Plane, x: ArrayLike<number>, y: ArrayLike<number>, index: number): string {
+function drawLine(on: Plane, x: ArrayLike<number>, series: Series, index: number): string {
+  const { y, colour = index } = series;
   let d = '';
   let pen = false;
   let last = '';
@@ -107,11 +117,11 @@ function drawLine(on: Plane, x: ArrayLike<number>, y: ArrayLike<number>, index: 
     pen = shown;
   }
   const [cx, cy] = last.split(' ');
-  const end = last && `<circle class="dot s${index % COLOURS}" cx="${cx}" cy="${cy}" r="3.5"/>`;
-  return `<path class="line s${index % COLOURS}" d="${d}"/>${end}`;
+  const end = last && `<circle class="dot ${colourClass(colour)}" cx="${cx}" cy="${cy}" r="3.5"/>`;
+  return `<path class="${lineClass(series, index)}" d="${d}"/>${end}`;
 }
 
-function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Series['band']>, index: number): string {
+function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Series['band']>, colour: number): string {
   const upper: string[] = [];
   const lower: string[] = [];
   for (let i = 0; i < x.length; i++) {
@@ -120,7 +130,7 @@ function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Se
     lower.push(`${px(on.x(x[i]))} ${px(on.y(low[i]))}`);
   }
   if (upper.length < 2) return '';
-  return `<path class="band s${index % COLOURS}" d="M${[...upper, ...lower.reverse()].join('L')}Z"/>`;
+  return `<path class="band ${colourClass(colour)}" d="M${[...upper, ...lower.reverse()].join('L')}Z"/>`;
 }
 
 function inWords({ name, y }: Series): string {

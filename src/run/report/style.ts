@@ -51,6 +51,7 @@ figcaption, .caption { color: var(--quiet); font-size: 14px; line-height: 1.5; m
 .plot .level-name { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 .rule { stroke: var(--rule); fill: none; } .axis { stroke: var(--axis); fill: none; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.dashed { stroke-dasharray: 5 4; stroke-linecap: butt; }
 .band { opacity: .15; stroke: none; }
 .level, .fit { fill: none; stroke: var(--ink); stroke-dasharray: 2 4; stroke-linecap: round; opacity: .55; }
 .fit { stroke-width: 1.5; opacity: .8; }
