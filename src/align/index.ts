@@ -31,6 +31,8 @@ export {
   type PolicyEvaluationOptions,
   policyEvaluationSchema,
 } from './evaluations/options.ts';
+export { policyEvaluationReport } from './evaluations/report.ts';
+export { type PolicyEvaluationResult, runPolicyEvaluation } from './evaluations/run.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluations/win-rate.ts';
 export { createGrpo, createGrpoAlgorithm, type GrpoInput, type GrpoOptions, grpo, grpoSchema } from './grpo.ts';
 export {

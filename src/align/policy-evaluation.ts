@@ -62,7 +62,7 @@ export function createPolicyEvaluation(
   return create(policyEvaluationSchema.parse(given), parts);
 }
 
-/** All of an evaluation at once. Throws as `createPolicyEvaluation` does, and the signal's reason where it aborts. */
+/** All of an evaluation at once. Rejects with what `createPolicyEvaluation` throws, and with the signal's reason where it aborts. */
 export async function evaluatePolicy(
   settings: PolicyEvaluationInput,
   { signal, ...parts }: PolicyEvaluationParts & { signal?: AbortSignal } = {},
@@ -93,7 +93,8 @@ async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationP
         data === undefined
           ? worldPrompts(model.tokenizer)
           : await readPrompts(data, model.tokenizer, { onBadRow, pull, tell: told });
-      const prompts = Array.from(epochOrder(all.length, options.seed, 0).subarray(0, options.prompts), (i) => all[i]);
+      const drawn = epochOrder(all.length, options.seed, 0).subarray(0, options.prompts);
+      const prompts = options.prompts === undefined ? all : Array.from(drawn, (i) => all[i]);
       answerLayout(model, prompts, { rows: 1, maxTokens }); // whether they fit
       return { model, prompts, generator: keep(createGenerator(model.config, model.parameters.values)) };
     };

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { evaluationReport, type JudgementRow, judgementSchema, judgeReward } from '../align/index.ts';
 import { createRun, writeReport } from '../run/index.ts';
+import { addEvalPolicy } from './eval-policy.ts';
 import { addFlags, settingsFrom } from './flags.ts';
 import { address, createOutput, table } from './output.ts';
 import { pullProgress } from './pull.ts';
@@ -17,6 +18,7 @@ export function addEval(command: Command): void {
   reward
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
+  addEvalPolicy(command.command('policy').description("how good a model's answers are beside another's"));
 }
 
 async function evaluatingReward(command: Command): Promise<void> {

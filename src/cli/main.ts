@@ -133,7 +133,9 @@ Examples:
     addEval,
     `Examples:
   heed eval reward --model runs/reward/model --data held-out.jsonl
-  heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json`,
+  heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json
+  heed eval policy --model runs/ppo/model --baseline runs/sft/model
+  heed eval policy --model runs/ppo/model --baseline answers.jsonl --judge https://api.openai.com/v1#gpt-4o-mini`,
   ],
   [
     'ppo',

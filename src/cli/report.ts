@@ -6,6 +6,7 @@ import {
   evaluationReport,
   languageReport,
   offlinePreferenceReport,
+  policyEvaluationReport,
   policyReport,
   processReport,
   rewardReport,
@@ -39,6 +40,7 @@ const reports: Record<string, (folder: string) => Report> = {
   reward: rewardReport,
   process: processReport,
   'eval reward': evaluationReport,
+  'eval policy': policyEvaluationReport,
   pipeline: pipelineReport,
 };
 

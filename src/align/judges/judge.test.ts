@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Message } from '../../lm/chat-template.ts';
+import { type Chat, openChat } from './chat.ts';
+import { type AnswerPair, checkVerdicts, createJudge, openJudge, verdictIn } from './judge.ts';
+
+const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A chat that answers by a rule, as an endpoint would. */
+const chatOf = (answer: (asked: string) => string): Chat => ({
+  name: 'rule',
+  complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
+  release() {},
+});
+const template = '{{prompt}}|{{a}}|{{b}}';
+const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
+  createJudge(
+    chatOf((asked) => {
+      const [prompt, a, b] = asked.split('|');
+      return answer(prompt, a, b);
+    }),
+    { template },
+  );
+const pairs: AnswerPair[] = [
+  { prompt: 'p', answers: ['long answer', 'short'] },
+  { prompt: 'p', answers: ['s', 'longer'] },
+  { prompt: 'p', answers: ['same', 'size'] },
+];
+
+describe('what a judge says', () => {
+  it.each([
+    ['A', 'first'],
+    [' B.', 'second'],
+    ['**C**', 'tie'],
+    ['Answer: A', 'first'],
+    ['Both are kind, but A is wrong.\n\nFinal answer: B', 'second'],
+    ['[[A]] would be one view, yet [[B]] it is, I think', 'second'],
+    ['A is better than B', undefined],
+    ['Answer A is as good as answer B', undefined],
+    ['I cannot tell.', undefined],
+    ['', undefined],
+  ])('"%s" is read as %s', (text, verdict) => {
+    expect(verdictIn(text)).toBe(verdict);
+  });
+});
+
+describe('a judge', () => {
+  it('is asked in both orders, and a disagreement is a tie', async () => {
+    const byLength = judgeOf((_, a, b) => (a.length === b.length ? 'C' : a.length > b.length ? 'A' : 'B'));
+    const verdicts = await byLength.compare(pairs);
+    expect(verdicts.map(({ preference }) => preference)).toEqual([1, 0, 0.5]);
+    expect(checkVerdicts(verdicts)).toEqual({ agreement: 1, first: 0.5, unreadable: 0, pairs: 3 });
+
+    const always = await judgeOf(() => 'A').compare(pairs);
+    expect(always.map(({ preference }) => preference)).toEqual([0.5, 0.5, 0.5]);
+    expect(checkVerdicts(always)).toEqual({ agreement: 0, first: 1, unreadable: 0, pairs: 3 });
+  });
+
+  it('that says what is no verdict is told of', async () => {
+    const silent = await judgeOf((_, a) => (a === 's' ? 'hm' : 'A')).compare(pairs);
+    expect(silent[1]).toEqual({ preference: 0.5, shown: [undefined, 'first'] });
+    expect(checkVerdicts(silent)).toMatchObject({ unreadable: 1 });
+    const none = checkVerdicts(await judgeOf(() => '?').compare(pairs));
+    expect(none).toEqual({ agreement: 0, first: Number.NaN, unreadable: 6, pairs: 3 });
+  });
+
+  it('sees a conversation turn by turn, and answers as they are', async () => {
+    const seen: string[] = [];
+    const prompt: Message[] = [
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: 'Hi' },
+      { role: 'user', content: 'Say {{a}}' },
+    ];
+    await judgeOf((asked, a, b) => {
+      seen.push(asked, a, b);
+      return 'A';
+    }).compare([{ prompt, answers: ['{{b}} $& $1', 'yes'] }]);
+    expect(seen.slice(0, 3)).toEqual(['user: Hello\n\nassistant: Hi\n\nuser: Say {{a}}', '{{b}} $& $1', 'yes']);
+    expect(seen.slice(3)).toEqual([seen[0], 'yes', '{{b}} $& $1']);
+  });
+
+  it('that is a local model takes the likelier label', async () => {
+    const chat = await openChat(llama);
+    const asked = [pairs[0].answers, [...pairs[0].answers].reverse()].map(([a, b]) => [
+      { role: 'user', content: `p|${a}|${b}` },
+    ]);
+    const [plain, swapped] = chat.logProbs!(asked, ['A', 'B']);
+    const judge = createJudge(chat, { template });
+    const [{ shown }] = await judge.compare(pairs.slice(0, 1));
+    expect(shown).toEqual([plain, swapped].map(([a, b]) => (a > b ? 'first' : 'second')));
+    judge.release();
+  });
+
+  it('asks what a file says, which has to show both answers', async () => {
+    const [good, bad] = ['good.txt', 'bad.txt'].map((name) => join(folder, name));
+    writeFileSync(good, 'Of {{ prompt }}: {{a}} or {{b}}?');
+    writeFileSync(bad, 'Is {{a}} good?');
+    const judge = await openJudge(llama, {}, { template: good });
+    expect(await judge.compare(pairs)).toHaveLength(3);
+    judge.release();
+    await expect(openJudge(llama, {}, { template: bad })).rejects.toThrow(/has no {{prompt}} and no {{b}}/);
+    await expect(openJudge(llama, {}, { template: 'none.txt' })).rejects.toThrow(/"none.txt"/);
+  });
+});
