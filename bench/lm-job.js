@@ -8,7 +8,6 @@
  */
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { mul, neg, sum } from '../dist/engine/index.js';
 import { loadCheckpoint, saveCheckpoint } from '../dist/lm/checkpoint.js';
 import { readConfig } from '../dist/lm/config.js';
@@ -26,8 +25,7 @@ import {
 } from '../dist/nn/index.js';
 import { random } from '../dist/random.js';
 import { median } from './figures.js';
-
-const shapes = JSON.parse(readFileSync(new URL('./lm-shapes.json', import.meta.url), 'utf8'));
+import { peakRssMb, runJob, shapeOf, shapes } from './job.js';
 
 const jobs = {
   /** --shape S --out FOLDER → bytes of the weights: a checkpoint for `load`. */
@@ -191,11 +189,6 @@ const jobs = {
 
 const difference = (got, wanted) => Math.max(...wanted.map((value, i) => Math.abs(got[i] - value)));
 
-function shapeOf(name) {
-  const { config, ...rest } = shapes[name];
-  return { config: readConfig(config, 'lm-shapes.json'), ...rest };
-}
-
 /** In the order of the lengths, `size` rows to a batch, each as long as its longest. */
 const paddedBatches = (lengths, size, example) =>
   Array.from({ length: Math.ceil(lengths.length / size) }, (_, i) => {
@@ -221,29 +214,7 @@ const weightFiles = (folder) =>
     .filter((name) => name.endsWith('.safetensors'))
     .map((name) => join(folder, name));
 
-const peakRssMb = () => (process.resourceUsage().maxRSS * 1024) / 1e6;
-
-const whole = ['batch', 'bits', 'lora', 'new', 'prompt', 'steps'];
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: Object.fromEntries(
-    ['shape', 'model', 'out', 'packed', 'padded', ...whole].map((name) => [name, { type: 'string' }]),
-  ),
+await runJob(jobs, {
+  texts: ['shape', 'model', 'out', 'packed', 'padded'],
+  wholes: ['batch', 'bits', 'lora', 'new', 'prompt', 'steps'],
 });
-const [name] = positionals;
-if (!Object.hasOwn(jobs, name ?? '')) fail(`no job "${name ?? ''}": ${Object.keys(jobs).join(', ')}`);
-if (values.shape && !Object.hasOwn(shapes, values.shape))
-  fail(`no shape "${values.shape}": ${Object.keys(shapes).join(', ')}`);
-for (const option of whole) {
-  if (values[option] === undefined) continue;
-  const number = Number(values[option]);
-  if (!Number.isInteger(number) || number < 1) fail(`--${option} wants a whole number from 1 up`);
-  values[option] = number;
-}
-const figures = await jobs[name](values);
-console.log(JSON.stringify({ ...figures, peakRssMb: Math.round(peakRssMb()) }));
-
-function fail(message) {
-  console.error(message);
-  process.exit(2);
-}

@@ -1,26 +1,12 @@
 /** The language half: parity, fine-tuning, packing, LoRA, generation and loading, against PyTorch and llama.cpp. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { random } from '../dist/random.js';
-import { median, rate } from './figures.js';
+import { rate } from './figures.js';
+import { alternate, inTemporaryFolder, jobsOf, lastLine, middle, node, path, times } from './sides.js';
 
 const shapes = JSON.parse(readFileSync(new URL('./lm-shapes.json', import.meta.url), 'utf8'));
-const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
-
-function node(script, args) {
-  return spawnSync(process.execPath, [path(script), ...args.map(String)], { encoding: 'utf8', maxBuffer: 1 << 26 });
-}
-const lastLine = (text) => text.trim().split('\n').at(-1);
-
-/** A job of ours in a process of its own, so that its peak memory is its own; lm-job.js tells the fields. */
-function ours(...args) {
-  const run = node('./lm-job.js', args);
-  if (run.status !== 0) throw new Error(`lm-job.js ${args.join(' ')} failed:\n${run.error?.message ?? run.stderr}`);
-  return JSON.parse(lastLine(run.stdout));
-}
+const ours = jobsOf('./lm-job.js');
 
 /** node-llama-cpp's figures, or undefined (with a line on stderr) where it is not installed or fails. */
 function llamaCpp(...args) {
@@ -30,41 +16,12 @@ function llamaCpp(...args) {
   return undefined;
 }
 
-/**
- * Asks every side in turn, `pairs` times, so that all meet the same noise. A side that gives nothing is not asked again.
- * Returns for each side its figures, in the order asked, or undefined.
- */
-function alternate(pairs, sides) {
-  const figures = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
-  for (let pair = 0; pair < pairs; pair++) {
-    for (const [name, ask] of Object.entries(sides)) {
-      const figure = figures[name] && ask();
-      if (figure) figures[name].push(figure);
-      else figures[name] = undefined;
-    }
-  }
-  return figures;
-}
-
-const middle = (figures, field) => median(figures.map((figure) => figure[field]));
-/** How many times faster: the median over neighbours in time. */
-const times = (mine, theirs, field = 'tokensPerSecond') => median(mine.map((m, i) => m[field] / theirs[i][field]));
-
 /** "PyTorch fp32 190: 2.1×" */
 const against = (name, mine, theirs) =>
   theirs
     ? `${name} ${rate(middle(theirs, 'tokensPerSecond'))}: ${times(mine, theirs).toFixed(2)}×`
     : `${name} not measured`;
 const megabytes = (figures) => `${middle(figures, 'peakRssMb').toFixed(0)} MB`;
-
-function* inTemporaryFolder(body) {
-  const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
-  try {
-    yield* body(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 /** Against the numbers that Transformers gave for the tests' models; errors are the largest met. */
 function* parity() {
