@@ -116,12 +116,15 @@ export function expectClose(
   what = '',
 ): void {
   expect(actual.length, `${what}: length`).toBe(expected.length);
+  let worst = { i: 0, error: 0 };
   for (let i = 0; i < expected.length; i++) {
     if (Object.is(actual[i], expected[i]) || actual[i] === expected[i]) continue;
     const error = Math.abs(actual[i] - expected[i]) / Math.max(1, Math.abs(expected[i]));
-    if (!(error <= tolerance))
-      expect.fail(`${what}[${i}]: got ${actual[i]}, expected ${expected[i]} (off by ${error})`);
+    if (!(error <= worst.error)) worst = { i, error };
+    if (Number.isNaN(error)) break;
   }
+  const { i, error } = worst;
+  expect(error, `${what}[${i}]: got ${actual[i]}, expected ${expected[i]}`).toBeLessThanOrEqual(tolerance);
 }
 
 export interface CheckOptions {
