@@ -5,4 +5,14 @@ export { type Database, openDatabase } from './database.ts';
 export { addItems, type Item, type NewItem, setPriorities } from './items.ts';
 export * from './people.ts';
 export * from './project.ts';
+export {
+  type Balance,
+  balanceOf,
+  categoryNames,
+  type Given,
+  givenAnswers,
+  type PersonQuality,
+  type Quality,
+  qualityOf,
+} from './quality.ts';
 export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './votes.ts';
