@@ -29,6 +29,7 @@ const commands: Record<string, string[]> = {
   rloo: ['--steps', '10'],
   grpo: ['--steps', '10', '--loss', 'dapo', '--beta', '0.01'],
   raft: ['--steps', '6'],
+  'online-dpo': ['--steps', '10', '--batch', '16'],
   rest: ['--steps', '4', '--minibatches', '2', '--thresholds', '0.5,0.75'],
 };
 
@@ -67,7 +68,7 @@ it.each(Object.entries(commands))(
   },
 );
 
-it.each(['rloo', 'grpo'])(
+it.each(['rloo', 'grpo', 'online-dpo'])(
   'heed %s, killed at any moment and resumed, equals an uninterrupted run bit for bit',
   async (name) => {
     const killed = `killed-${name}`;

@@ -14,6 +14,8 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { exportOptimizer, importOptimizer } from '../nn/index.ts';
 import { stepsOf } from '../run/index.ts';
+import { type Judge, judgeCallSchema, openJudge } from './judges/judge.ts';
+import { judgedReward } from './judges/judged-reward.ts';
 import { listOf } from './likelihood/examples.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import { createPolicyLearner, type PolicyAlgorithm, type PolicyLearner, type PolicyStep } from './policies/learner.ts';
@@ -21,10 +23,11 @@ import { policyTrainingSchema } from './policies/options.ts';
 import type { Policy } from './policies/policy.ts';
 import type { ScoreScaleState } from './policies/ppo-scores.ts';
 import type { AnswerLayout, Rollout } from './policies/rollouts.ts';
-import { type PolicyParts, setUpPolicy } from './policies/setup.ts';
+import { type PolicyParts, type PolicySetup, setUpPolicy } from './policies/setup.ts';
 import { type DpoLoss, dpoLoss, dpoLosses } from './preferences/dpo-loss.ts';
 import { mean, metricsOf } from './preferences/evaluation.ts';
 import { createPreferenceTrainer } from './preferences/trainer.ts';
+import type { Reward } from './rewards/source.ts';
 import { adamw } from './steps.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -32,6 +35,11 @@ const whole = (least: number) => z.number().int().min(least);
 export const onlineDpoSchema = policyTrainingSchema
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(32).describe('prompts answered in a step, twice each'),
+    judge: z
+      .string()
+      .optional()
+      .describe('who compares in place of --reward: a chat model, or one at an address, https://…/v1#MODEL'),
+    judgeCall: judgeCallSchema.prefault({}),
     part: whole(1).default(16).describe('pairs computed at once: fewer take less memory'),
     score: scoreSchema,
     loss: z
@@ -54,7 +62,7 @@ const ANSWERS = 2;
 /** Learns from rollouts with two answers to each prompt. */
 export function createOnlineDpoAlgorithm(
   policy: Policy,
-  { length, padding }: AnswerLayout,
+  { lengths, padding }: AnswerLayout,
   options: OnlineDpoOptions,
 ): PolicyAlgorithm {
   const { loss: name, beta, labelSmoothing } = options;
@@ -66,7 +74,7 @@ export function createOnlineDpoAlgorithm(
   const trainer = createPreferenceTrainer(
     policy,
     loss,
-    { length, padding, wholeTexts: false, tailWeight: 1 },
+    { lengths, padding, wholeTexts: false, tailWeight: 1 },
     { sides: ANSWERS, part, checkpointLayers: options.checkpointLayers, temperature: options.temperature },
   );
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
@@ -117,37 +125,54 @@ function exampleOf({ answers }: Rollout, i: number) {
   return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
 }
 
+export interface OnlineDpoParts extends PolicyParts {
+  /** In place of opening `judge`; released with the learner. */
+  judge?: Judge;
+}
+
 /**
- * A learner by online DPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * A learner by online DPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward, judge or
  * prompts cannot be used.
  */
 export function createOnlineDpo(
   given: OnlineDpoInput,
-  parts: PolicyParts = {},
+  parts: OnlineDpoParts = {},
 ): Promise<PolicyLearner<OnlineDpoOptions>> {
   return create(onlineDpoSchema.parse(given), parts);
 }
 
-async function create(options: OnlineDpoOptions, parts: PolicyParts): Promise<PolicyLearner<OnlineDpoOptions>> {
-  const setup = await setUpPolicy(options, parts);
+async function create(options: OnlineDpoOptions, parts: OnlineDpoParts): Promise<PolicyLearner<OnlineDpoOptions>> {
+  const { judge: name, judgeCall } = options;
+  const judge = parts.judge ?? (name === undefined ? undefined : await openJudge(name, parts.pull, judgeCall));
+  const asked = { ...options, answers: ANSWERS };
+  let setup: PolicySetup | undefined;
   try {
+    setup = await setUpPolicy(asked, judge ? { ...parts, reward: unasked } : parts);
     return createPolicyLearner({
       ...setup,
+      ...(judge && { reward: judgedReward(judge, setup.policy, options) }),
       options,
       name: `${basename(options.model)}-online-dpo`,
       answersPerPrompt: ANSWERS,
       algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
     });
   } catch (error) {
-    for (const part of [setup.policy, setup.reward]) part.release();
+    for (const part of [judge, setup?.policy, setup?.reward]) part?.release();
     throw error;
   }
 }
 
+/** Where a judge compares. */
+const unasked: Reward = {
+  name: 'none',
+  score: async (answers) => new Float64Array(answers.length),
+  release() {},
+};
+
 /** Learns by online DPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* onlineDpo(
   given: OnlineDpoInput,
-  parts: PolicyParts & { signal?: AbortSignal } = {},
+  parts: OnlineDpoParts & { signal?: AbortSignal } = {},
 ): AsyncGenerator<PolicyStep, void, undefined> {
   yield* stepsOf(await createOnlineDpo(given, parts), parts.signal);
 }

@@ -1,8 +1,9 @@
-/** REINFORCE, RLOO, GRPO and its kin, RAFT and ReST: each learns what it is rewarded for, and goes on as if it had never stopped. */
+/** REINFORCE, RLOO, GRPO and its kin, RAFT, ReST and online DPO: each learns what it is rewarded for, and goes on as if it had never stopped. */
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../grpo.ts';
+import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../online-dpo.ts';
 import { bestOfEach, createRaftAlgorithm, raftSchema } from '../raft.ts';
 import { createReinforceAlgorithm, reinforceSchema, rlooSchema } from '../reinforce.ts';
 import { bestShare, createRestAlgorithm, restSchema } from '../rest.ts';
@@ -23,6 +24,10 @@ type Make = (policy: Policy, layout: AnswerLayout, options: never) => PolicyAlgo
 
 const settings = { model: llama, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
 const grpo = (given: object) => grpoSchema.parse({ ...settings, steps: 12, ...given });
+const onlineDpo = (given: object) => ({
+  ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...given }),
+  answers: 2,
+});
 const cases: [name: string, make: Make, options: Options][] = [
   ['REINFORCE', createReinforceAlgorithm, reinforceSchema.parse({ ...settings, batch: 16, steps: 12 })],
   ['RLOO', createReinforceAlgorithm, rlooSchema.parse({ ...settings, steps: 12 })],
@@ -46,6 +51,8 @@ const cases: [name: string, make: Make, options: Options][] = [
   ['LUSPO', createGrpoAlgorithm, grpo({ loss: 'luspo', level: 'sequence', maskTruncated: false })],
   ['RAFT', createRaftAlgorithm, raftSchema.parse({ ...settings, steps: 6 })],
   ['ReST', createRestAlgorithm, restSchema.parse({ ...settings, steps: 4, minibatches: 2 })],
+  ['online DPO', createOnlineDpoAlgorithm, onlineDpo({})],
+  ['online IPO with adapters', createOnlineDpoAlgorithm, onlineDpo({ loss: 'ipo', steps: 24, lora: { rank: 16 } })],
 ];
 
 async function learnerOf(make: Make, options: Options) {

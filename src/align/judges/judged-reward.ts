@@ -1,0 +1,69 @@
+/** What a judge says of a policy's answers, as a reward. */
+
+import type { Message } from '../../lm/chat-template.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import { seedFor } from '../../random.ts';
+import { drawAnswers } from '../policies/draw.ts';
+import type { PolicyTrainingOptions } from '../policies/options.ts';
+import type { Policy } from '../policies/policy.ts';
+import type { Answer, Reward } from '../rewards/source.ts';
+import type { Judge } from './judge.ts';
+
+/**
+ * Of two answers to one prompt, side by side, each is worth the preference for it to the other; an answer alone, the preference for it
+ * to the reference's: its mean is a win rate. The judge is released with the reward, the policy is not.
+ */
+export function judgedReward(judge: Judge, policy: Policy, options: PolicyTrainingOptions): Reward {
+  const others = referenceAnswers(policy, options);
+  return {
+    name: judge.name,
+    async score(answers, signal) {
+      const paired = answers[0]?.prompt === answers[1]?.prompt;
+      const compared = answers.filter((_, i) => !paired || i % 2 === 0);
+      const texts = paired
+        ? answers.filter((_, i) => i % 2 === 1).map(({ text }) => text)
+        : await others.to(answers, signal);
+      const asked = [...compared.keys()].filter((i) => compared[i].text !== texts[i]);
+      const verdicts = await judge.compare(
+        asked.map((i) => {
+          const { row, promptText, text } = compared[i];
+          return { prompt: (row?.prompt ?? promptText) as string | Message[], answers: [text, texts[i]] };
+        }),
+        signal,
+      );
+      const preferences = new Array<number>(compared.length).fill(0.5);
+      for (const [at, i] of asked.entries()) preferences[i] = verdicts[at].preference;
+      return paired ? preferences.flatMap((preference) => [preference, 1 - preference]) : preferences;
+    },
+    release() {
+      others.release();
+      judge.release();
+    },
+  };
+}
+
+/** The reference's answer to each prompt, always the same. */
+function referenceAnswers(
+  { model, reference }: Policy,
+  { seed, maxTokens, temperature, generate }: PolicyTrainingOptions,
+) {
+  const generator = createGenerator(reference.config, reference.weights);
+  const known = new Map<Answer['prompt'], string>();
+  return {
+    async to(answers: readonly Answer[], signal?: AbortSignal): Promise<string[]> {
+      const prompts = answers
+        .filter(({ prompt }) => !known.has(prompt))
+        .map(({ prompt: ids, promptText: text, row }) => ({ ids, text, row }));
+      const settings = {
+        maxTokens,
+        temperature,
+        batch: generate.batch,
+        seed: seedFor(seed, 'reference answers'),
+        signal,
+      };
+      for (const { prompt, text } of await drawAnswers(generator, model, prompts, settings)) known.set(prompt, text);
+      return answers.map(({ prompt }) => known.get(prompt)!);
+    },
+    release: generator.release,
+  };
+}
