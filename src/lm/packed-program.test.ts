@@ -124,6 +124,68 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
   trainer.release();
 });
 
+/** Three answers to one prompt, two to another, and one to a third. */
+const families = [
+  ['1 2 3 4 5 6', ['7 8 9', '10', '11 12 13 14']],
+  ['20 21 22', ['23 24', '25 26 27']],
+  ['30 31', ['32 33']],
+].flatMap(([prompt, answers]) =>
+  (answers as string[]).map((answer): Example => {
+    const [before, after] = [prompt as string, answer].map((text) => text.split(' ').map(Number));
+    const ids = [...before, ...after];
+    return { ids, learn: ids.map((_, i) => Number(i >= before.length)), prefix: before.length - 1 };
+  }),
+);
+
+it.each([
+  ['tiny-llama', {}],
+  ['tiny-llama', { slidingWindow: 4 }],
+  ['tiny-gpt2', {}],
+  ['tiny-qwen2', {}],
+])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', (name, changed) => {
+  const { config, parameters } = loadCheckpoint(folder(name));
+  const learnt = (examples: readonly Example[], rows: number, time: number) => {
+    const numbered = examples.map((example, sequence) => ({ ...example, sequence }));
+    const batch = packedBatch(rows === 1 ? [numbered] : [numbered.slice(0, 3), numbered.slice(3)], time);
+    const trainer = createPackedTrainer(
+      { ...config, ...changed },
+      parameters,
+      (reading) => {
+        const logP = reading.sums(reading.logP);
+        return { loss: neg(sum(mul(logP, reading.perSequence('weight')))), logP };
+      },
+      { sequences: examples.length },
+    );
+    const { loss, logP } = trainer.run(batch, {}, { weight: examples.map((_, i) => i + 1) });
+    const result = {
+      loss: loss.data[0],
+      logP: [...(logP.data as Float32Array)],
+      gradients: trainer.gradients.flat.slice(),
+      batch,
+    };
+    trainer.release();
+    return result;
+  };
+  const apart = learnt(
+    families.map(({ prefix: _, ...example }) => example),
+    2,
+    32,
+  );
+  for (const [rows, time] of [
+    [1, 32],
+    [2, 20],
+    [2, 16],
+  ]) {
+    const shared = learnt(families, rows, time);
+    expect(shared.batch.labels.length).toBe(15);
+    closeTo(shared.logP, apart.logP, 1e-5);
+    const largest = apart.gradients.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    const worst = apart.gradients.reduce((most, x, i) => Math.max(most, Math.abs(x - shared.gradients[i])), 0);
+    expect(worst / largest).toBeLessThan(1e-5);
+  }
+  parameters.release();
+});
+
 it('packs the longest first, each where it fits best', () => {
   expect(packSequences([3, 5, 2, 8, 4], 8)).toEqual([[3], [1, 0], [4, 2]]);
   expect(packSequences([], 4)).toEqual([]);

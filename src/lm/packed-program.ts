@@ -37,6 +37,8 @@ export interface PackedSize {
   time: number;
   /** Labels there is room for; those above a batch's own weigh nothing. */
   labels: number;
+  /** Whether sequences share prefixes. */
+  shared: boolean;
 }
 
 export interface PackedOptions extends LabelOptions {
@@ -64,11 +66,12 @@ const NUMBERS = 'sequence of label';
 
 /** Reads a batch, whose tensors are inputs of the graph. */
 function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, options: ReadingOptions): Reading {
-  const { rows, time, labels } = size;
+  const { rows, time, labels, shared } = size;
   const { linear: map, checkpointLayers, sequences } = options;
   const named = (name: string) => input(graph, name, [rows, time], 'int32');
   const [ids, segments, positions] = ['ids', 'segments', 'positions'].map(named);
-  const attend = packedAttention(config, { segments, positions, length: time });
+  const prefixes = shared ? named('prefixes') : undefined;
+  const attend = packedAttention(config, { segments, prefixes, positions, length: time });
   const hidden = decoder(config, { ids, positions, attend, linear: map, checkpointLayers });
   const flat = reshape(hidden, [rows * time, config.hiddenSize]);
   const states = labels === rows * time ? flat : takeRows(flat, input(graph, 'at', [labels], 'int32'));
@@ -109,9 +112,10 @@ export function scoresOf({ states }: Reading): Tensor {
  * Room for a batch's labels: a quarter of its tokens, half, three quarters or all. Few sizes, so few programs, and none
  * that makes many logits for nothing.
  */
-export function sizeOf({ rows, time, at }: PackedBatch): PackedSize {
+export function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
   const quarter = Math.ceil((rows * time) / 4);
-  return { rows, time, labels: Math.min(rows * time, Math.max(1, Math.ceil(at.length / quarter)) * quarter) };
+  const labels = Math.min(rows * time, Math.max(1, Math.ceil(at.length / quarter)) * quarter);
+  return { rows, time, labels, shared: prefixes !== undefined };
 }
 
 /**
@@ -127,6 +131,7 @@ export function loadBatch(inputs: Readonly<Record<string, Value>>, batch: Packed
   const into = (name: string) => inputs[name].data as Int32Array;
   into('ids').set(batch.ids);
   into('segments').set(batch.segments);
+  if (batch.prefixes) into('prefixes').set(batch.prefixes);
   // what a program does not read is no input of it
   if (inputs.positions) into('positions').set(batch.positions);
   const dense = size.labels === size.rows * size.time;

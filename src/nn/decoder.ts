@@ -18,6 +18,7 @@ import {
   less,
   linear,
   logicalAnd,
+  logicalOr,
   mul,
   range,
   reshape,
@@ -115,8 +116,10 @@ export function weightedLinear(config: DecoderConfig): Linear {
 }
 
 export interface Packing {
-  /** [rows, time]: which sequence of its row a token is of; tokens see those of the same number before them. */
+  /** [rows, time]: which segment of its row a token is of; tokens see those of the same number before them. */
   segments: Tensor;
+  /** [rows, time]: the segment that comes before a token's own, which it sees as well, or its own. */
+  prefixes?: Tensor;
   /** [rows, time] */
   positions: Tensor;
   /** Positions are below this. */
@@ -127,14 +130,19 @@ export interface Packing {
  * Causal attention within each of the sequences that are packed into a row, one after another (Krell et al. 2021), so that
  * nothing is spent on padding.
  */
-export function packedAttention(config: DecoderConfig, { segments, positions, length }: Packing): Attend {
+export function packedAttention(config: DecoderConfig, packing: Packing): Attend {
+  const { segments, prefixes, positions, length } = packing;
   const { graph } = segments;
   const time = range(graph, segments.shape[1]);
   const [query, key] = [unsqueeze(time, 1), unsqueeze(time, 0)];
-  let seen = greaterOrEqual(query, key);
-  if (config.slidingWindow !== undefined) seen = logicalAnd(seen, less(sub(query, key), config.slidingWindow));
-  const sameSequence = equal(unsqueeze(segments, 2), unsqueeze(segments, 1));
-  const mask = unsqueeze(where(logicalAnd(seen, sameSequence), constant(graph, [0], []), -1e30), 1);
+  const of = (x: Tensor) => equal(unsqueeze(x, 2), unsqueeze(segments, 1));
+  let seen = logicalAnd(greaterOrEqual(query, key), prefixes ? logicalOr(of(segments), of(prefixes)) : of(segments));
+  if (config.slidingWindow !== undefined) {
+    // behind a prefix that others share, places in the row are not places in the sequence
+    const distance = prefixes ? sub(unsqueeze(positions, 2), unsqueeze(positions, 1)) : sub(query, key);
+    seen = logicalAnd(seen, less(distance, config.slidingWindow));
+  }
+  const mask = unsqueeze(where(seen, constant(graph, [0], []), -1e30), 1);
   const { heads, keyValueHeads } = config;
   const turn = rotation(graph, config, positions, length);
   return (q, k, v) => attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true });

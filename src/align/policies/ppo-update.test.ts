@@ -26,7 +26,7 @@ it("makes TRL's two updates", async () => {
   const [model, judge] = await Promise.all([loadModel(folder('tiny-llama')), loadModel(folder('tiny-llama-rm'))]);
   const reference = { ...model, ...loadCheckpoint(folder('tiny-llama-ref')) };
   const policy = createPolicy(model, { lora: { rank: 0 }, reference, seed: 0 });
-  const layout = { length: 16, rows: 2, padding: pad };
+  const layout = { lengths: [16, 24], tokens: 32, padding: pad };
   const answers = expected.queries.map((query: number[], i: number): Answer => {
     const whole: number[] = expected.responses[i];
     const end = whole.indexOf(eos);

@@ -57,12 +57,12 @@ it('packs answers into batches whose labels are their tokens, or states', () => 
     promptText: '',
     text: '',
   }));
-  const narrow = { length: 10, rows: 2, padding: 0 };
+  const narrow = { lengths: [10, 14], tokens: 28, padding: 0 };
   const parts = answerBatches(answers, narrow);
   expect(parts.flatMap(({ members }) => members).sort()).toEqual([0, 1, 2, 3, 4]);
   const own = answers.map(({ response }) => Float32Array.from(response));
   for (const { batch, members } of parts) {
-    expect(batch.rows).toBeLessThanOrEqual(2);
+    expect(batch.ids.length).toBeLessThanOrEqual(28);
     expect([...batch.labels]).toEqual([...inOrder(own, members)]);
   }
   for (const [states, more] of [

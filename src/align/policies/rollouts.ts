@@ -8,10 +8,17 @@ import { HeedError } from '../../error.ts';
 import { decodeAnswer } from '../../lm/answer-text.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/packed-program.ts';
-import { type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
+import { type Example, type PackedPart, type PackingOptions, packedBatches, rowLengths } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
-import { type Answer, explained, type NamedScores, type Reward, type RewardPart, type StepReward } from '../rewards/source.ts';
+import {
+  type Answer,
+  explained,
+  type NamedScores,
+  type Reward,
+  type RewardPart,
+  type StepReward,
+} from '../rewards/source.ts';
 import type { Policy, Weights } from './policy.ts';
 
 export interface Prompt {
@@ -45,23 +52,16 @@ export interface TokenReward {
 }
 
 /** How answers are laid out for programs. */
-export interface AnswerLayout {
-  /** Tokens of a row; no answer with its prompt is longer. */
-  length: number;
-  /** Rows computed at once. */
-  rows: number;
-  /** The token that padding is made of. */
-  padding: number;
-}
+export type AnswerLayout = PackingOptions;
 
-/** Rows hold several answers where they are shorter than this. */
+/** Tokens of a row that settings count, but where an answer with its prompt has more. */
 const ROW = 256;
 
-/** @throws HeedError where a prompt leaves an answer no room. */
+/** For so many answers to each prompt. @throws HeedError where a prompt leaves an answer no room. */
 export function answerLayout(
   { config, tokenizer }: Policy['model'],
   prompts: readonly Prompt[],
-  { rows, maxTokens }: { rows: number; maxTokens: number },
+  { rows, maxTokens, answers = 1 }: { rows: number; maxTokens: number; answers?: number },
 ): AnswerLayout {
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   if (longest + maxTokens > config.maxPositions) {
@@ -70,48 +70,31 @@ export function answerLayout(
       { hint: 'Leave long prompts out, or give a lower --maxTokens.' },
     );
   }
-  const length = Math.max(longest + maxTokens, Math.min(ROW, config.maxPositions));
-  return { length, rows, padding: tokenizer.pad ?? 0 };
-}
-
-/** A part of some answers as a packed batch, and which they are: its labels and sequences come in their order. */
-export interface AnswerBatch {
-  batch: PackedBatch;
-  members: number[];
+  const lengths = rowLengths(longest + maxTokens, longest - 1 + answers * (maxTokens + 1));
+  return { lengths, tokens: rows * Math.max(ROW, longest + maxTokens), padding: tokenizer.pad ?? 0 };
 }
 
 /**
- * Answers packed into batches of no more rows than the layout has, with the answers' tokens as labels. With `states`, states are read in
- * their place: those that each token is told from and, where `states` is "last too", that behind the last token.
+ * Answers packed into batches, their prompts once for all answers to one, with the answers' tokens as labels. With `states`, states
+ * are read in their place: those that each token is told from and, where `states` is "last too", that behind the last token.
  */
 export function answerBatches(
   answers: readonly Answer[],
   layout: AnswerLayout,
   states?: 'before' | 'last too',
-): AnswerBatch[] {
-  const { length, rows: most, padding } = layout;
-  const packed = packSequences(
-    answers.map(({ prompt, response }) => prompt.length + response.length),
-    length,
+): PackedPart[] {
+  return packedBatches(
+    answers.map((answer) => exampleOf(answer, states)),
+    layout,
   );
-  const parts = Math.ceil(packed.length / most);
-  return Array.from({ length: parts }, (_, part) => {
-    const [start, end] = [part, part + 1].map((at) => Math.round((at * packed.length) / parts));
-    const rows = packed.slice(start, end);
-    const batch = packedBatch(
-      rows.map((row) => row.map((i) => exampleOf(answers[i], states))),
-      length,
-      padding,
-    );
-    return { batch, members: rows.flat() };
-  });
 }
 
-function exampleOf({ prompt, response }: Answer, states?: 'before' | 'last too') {
+function exampleOf({ prompt, response }: Answer, states?: 'before' | 'last too'): Example {
   const ids = [...prompt, ...response];
-  if (!states) return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
+  const prefix = prompt.length - 1;
+  if (!states) return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length), prefix };
   const count = response.length + (states === 'last too' ? 1 : 0);
-  return { ids, at: Array.from({ length: count }, (_, i) => prompt.length - 1 + i) };
+  return { ids, prefix, at: Array.from({ length: count }, (_, i) => prompt.length - 1 + i) };
 }
 
 /** Numbers of the members, one after another: as a batch's labels take them. */

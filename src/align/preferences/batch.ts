@@ -1,6 +1,6 @@
 /** Answers that are compared, as batches of tokens, and sums of their log-probabilities. */
 import type { PackedScorer } from '../../lm/packed-program.ts';
-import { type Example, type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
+import { type Example, type PackedBatch, type PackingOptions, packedBatches } from '../../lm/packing.ts';
 import { type Examples, learntTokens } from '../likelihood/examples.ts';
 
 /** What is learnt from, item by item: pairs, or answers that are rated each on its own. */
@@ -15,18 +15,14 @@ export interface Items {
 
 export const countOf = ({ sides }: Items): number => sides[0].lengths.length;
 
-export interface ItemLayout {
-  /** Tokens of a row; no answer with its prompt is longer. */
-  length: number;
-  /** The token that padding is made of. */
-  padding: number;
+export interface ItemLayout extends Pick<PackingOptions, 'lengths' | 'padding'> {
   /** Prompts are to be likely too, of all answers but the rejected. */
   wholeTexts: boolean;
   /** What tokens weigh by which an answer is longer than the other one of its pair. */
   tailWeight: number;
 }
 
-/** Some items' answers, those of the first side before those of the second, packed. */
+/** Some items' answers, those of the first side before those of the second, packed: a prompt once for all answers to it. */
 export interface ItemBatch {
   batch: PackedBatch;
   /** w of each label in an answer's Σ w log π. */
@@ -42,18 +38,14 @@ export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: 
   const answers = sides.flatMap((side) => Array.from(indices, (i) => side.at(i)));
   const tokens = Float32Array.from(answers, learntTokens);
   const told = answers.map((answer, sequence): Example => {
-    const whole = layout.wholeTexts && sequence < count;
-    return { ids: answer.ids, learn: whole ? undefined : answer.learn, sequence };
+    const { ids, learn } = answer;
+    if (layout.wholeTexts) return { ids, learn: sequence < count ? undefined : learn, sequence };
+    return { ids, learn, sequence, prefix: Math.max(0, Array.prototype.indexOf.call(learn ?? [], 1) - 1) };
   });
-  const packed = packSequences(
-    told.map(({ ids }) => ids.length),
-    layout.length,
-  );
-  const rows: Example[][] = packed.map((row) => row.map((i) => told[i]));
-  while (rows.length % rowStep(packed.length) > 0) rows.push([]);
+  const [{ batch, members }] = packedBatches(told, { ...layout, tokens: Number.POSITIVE_INFINITY });
   const weight: number[] = [];
   let likely = 0;
-  for (const i of packed.flat()) {
+  for (const i of members) {
     const { ids, learn } = answers[i];
     const shared = sides.length === 1 ? tokens[i] : Math.min(tokens[i], tokens[(i + count) % answers.length]);
     let seen = 0;
@@ -65,11 +57,8 @@ export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: 
       if (i < count) likely++;
     }
   }
-  return { batch: packedBatch(rows, layout.length, layout.padding), weight: Float32Array.from(weight), tokens, likely };
+  return { batch, weight: Float32Array.from(weight), tokens, likely };
 }
-
-/** Rows come in multiples of this, so that few sizes of programs are compiled: an eighth of them at most is padding. */
-const rowStep = (rows: number): number => 2 ** Math.max(0, Math.floor(Math.log2(rows / 8)));
 
 /** A number for each label, summed over each answer's. */
 export function sumByAnswer(

@@ -3,8 +3,11 @@
  * policy's own log-probabilities, and by those of the reference where the loss has one; now and then the policy is evaluated on
  * held-out preferences and by its answers.
  */
+
+import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../course.ts';
+import { learntTokens } from '../likelihood/examples.ts';
 import { type Policy, usualRate } from '../policies/policy.ts';
 import type { Reward } from '../rewards/source.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
@@ -195,14 +198,18 @@ const largestDivisor = (of: number, most: number): number => {
   return divisor;
 };
 
-/** Rows hold several answers where they are shorter than this. */
-const ROW = 256;
-
 function layoutOf<O extends PreferenceOptions>({ policy, data, algorithm }: PreferenceLearnerParts<O>): ItemLayout {
-  const { config, tokenizer } = policy.model;
-  const all = [data.train, data.heldOut].flatMap((items) => [...(items?.sides ?? []), items?.partners]);
-  const longest = all.reduce((most, side) => side?.lengths.reduce((a, b) => Math.max(a, b), most) ?? most, 0);
   const { wholeTexts = false, tailWeight = 1 } = algorithm;
-  const length = Math.max(longest, Math.min(ROW, config.maxPositions));
-  return { length, padding: tokenizer.pad ?? 0, wholeTexts, tailWeight };
+  const all = [data.train, data.heldOut].flatMap((items) => [...(items?.sides ?? []), items?.partners]);
+  const longest = most(all.flatMap((side) => side?.lengths ?? []));
+  const [chosen, rejected] = data.train.sides;
+  const pairs = most(rejected?.lengths.map((length, i) => length + learntTokens(chosen.at(i)) + 1) ?? []);
+  return {
+    lengths: rowLengths(longest, wholeTexts ? longest : pairs),
+    padding: policy.model.tokenizer.pad ?? 0,
+    wholeTexts,
+    tailWeight,
+  };
 }
+
+const most = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.max(a, b), 0);

@@ -47,11 +47,11 @@ const losses: Record<string, PreferenceLoss> = {
   'kto_beta0.1': ktoLoss({ loss: 'kto', beta: 0.1, desirableWeight: 1, undesirableWeight: 1 }),
 };
 
-async function learn(run: Reference, { length = 64, part = 8, checkpointLayers = false, rank = 0 } = {}) {
+async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointLayers = false, rank = 0 } = {}) {
   const model = await loadModel(at('models/tiny-llama'));
   const policy = createPolicy(model, { lora: { rank }, seed: 0 });
   const loss = losses[run.algo];
-  const layout: ItemLayout = { length, padding: 3, wholeTexts: run.algo.startsWith('orpo'), tailWeight: 1 };
+  const layout: ItemLayout = { lengths, padding: 3, wholeTexts: run.algo.startsWith('orpo'), tailWeight: 1 };
   const items = run.algo.startsWith('kto') ? rated : paired;
   const indices = items.sides[0].lengths.map((_, i) => i);
   const options = { sides: items.sides.length, part: Math.min(part, indices.length), checkpointLayers };
@@ -85,7 +85,7 @@ const near = (got: number, wanted: number, tolerance: number) =>
   expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
 
 it.each(fixture.runs as Reference[])('$algo learns as in PyTorch, with $optimizer', async (run) => {
-  const { losses, norms, after } = await learn(run, { length: run.optimizer === 'sgd' ? 24 : 64 });
+  const { losses, norms, after } = await learn(run, { lengths: [run.optimizer === 'sgd' ? 32 : 64] });
   for (const [i, wanted] of run.losses_before_each_step_and_after.entries()) near(losses[i], wanted, 1e-5);
   for (const [i, wanted] of run.grad_norms_before_clip.entries()) near(norms[i], wanted, 1e-4);
   for (const [name, norm] of Object.entries(run.param_norms_after)) near(Math.hypot(...after[name]), norm, 1e-5);
@@ -101,7 +101,7 @@ it.each(['dpo_sigmoid', 'orpo_beta0.1', 'kto_beta0.1'])(
     const [whole, ...others] = [
       await learn(run),
       await learn(run, { part: 2 }),
-      await learn(run, { part: 1, length: 24, checkpointLayers: true }),
+      await learn(run, { part: 1, lengths: [64], checkpointLayers: true }),
     ];
     for (const { losses, norms } of others) {
       for (const [i, loss] of losses.entries()) near(loss, whole.losses[i], 1e-5);
@@ -127,7 +127,7 @@ it.each<[string, DpoLossOptions, number]>([
   'tells the same loss, rewards and log-probabilities with gradients and without: %s',
   async (_, options, tailWeight) => {
     const policy = createPolicy(await loadModel(at('models/tiny-llama')), { lora: { rank: 0 }, seed: 0 });
-    const layout: ItemLayout = { length: 48, padding: 3, wholeTexts: false, tailWeight };
+    const layout: ItemLayout = { lengths: [24, 48], padding: 3, wholeTexts: false, tailWeight };
     const loss = dpoLoss(options);
     const trainer = createPreferenceTrainer(policy, loss, layout, { sides: 2, part: 4, checkpointLayers: false });
     const scorer = createPreferenceScorer(policy, loss, layout, 4);
