@@ -62,7 +62,7 @@ export const grpoSchema = policyTrainingSchema
       .describe('leave out bad answers whose mean log π_old − log π is above this (default: none)'),
     entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; it needs all logits at once'),
     topEntropy: z.number().gt(0).max(1).default(1).describe('learn only this share of tokens, the most undecided'),
-    epochs: whole(1).default(2).describe("times that a step's answers are learnt from"),
+    epochs: whole(1).default(1).describe("times that a step's answers are learnt from"),
     minibatches: whole(1).default(1).describe('optimiser steps an epoch'),
     overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
     maskTruncated: z.boolean().default(false).describe('learn nothing from answers that were cut'),

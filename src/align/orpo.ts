@@ -36,7 +36,7 @@ function logOdds(logP: Tensor): Tensor {
 }
 
 export const orpoSchema = referenceFreeSchema.extend({
-  beta: z.number().positive().default(0.1).describe('weight of the odds beside the likelihood of chosen answers (λ)'),
+  beta: z.number().positive().default(1).describe('weight of the odds beside the likelihood of chosen answers (λ)'),
 });
 export type OrpoOptions = z.output<typeof orpoSchema>;
 export type OrpoInput = z.input<typeof orpoSchema>;
