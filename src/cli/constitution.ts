@@ -1,34 +1,11 @@
 /** heed constitution: revisions and comparisons by principles that people wrote. */
 import type { Command } from 'commander';
-import {
-  type ConstitutionInput,
-  type ConstitutionResult,
-  type ConstitutionStep,
-  constitutionMetrics,
-  constitutionReport,
-  constitutionSchema,
-  createConstitution,
-  trainConstitution,
-} from '../align/index.ts';
+import type { ConstitutionResult } from '../align/index.ts';
 import { duration } from '../run/progress.ts';
-import { pullProgress } from './pull.ts';
-import { addTraining } from './training.ts';
+import { addTraining, commandOf } from './training.ts';
 
-export function addConstitution(command: Command): void {
-  addTraining(command, {
-    command: 'constitution',
-    schema: constitutionSchema,
-    create(settings, tell) {
-      const { done, ...pull } = pullProgress('pull');
-      return createConstitution(settings as ConstitutionInput, { pull, tell }).finally(done);
-    },
-    about: ({ name, steps }) => ({ name, steps }),
-    train: trainConstitution,
-    report: constitutionReport,
-    live: (step: ConstitutionStep) => constitutionMetrics(step),
-    tell: told,
-  });
-}
+export const addConstitution = (command: Command): void =>
+  addTraining(command, commandOf('constitution', { tell: told }));
 
 function told({ revisions, comparisons, seconds }: ConstitutionResult): [string, string][] {
   const without = (leftOut: Record<string, number>) =>

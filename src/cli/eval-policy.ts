@@ -1,34 +1,12 @@
 /** heed eval policy: how good a model's answers are beside another's. */
 import type { Command } from 'commander';
 import { judgeWarnings } from '../align/evaluations/report.ts';
-import {
-  createPolicyEvaluation,
-  type PolicyEvaluationInput,
-  type PolicyEvaluationResult,
-  policyEvaluationReport,
-  policyEvaluationSchema,
-  runPolicyEvaluation,
-} from '../align/index.ts';
+import type { PolicyEvaluationResult } from '../align/index.ts';
 import { percent } from '../align/rewards/report.ts';
 import { duration, figure } from '../run/progress.ts';
-import { pullProgress } from './pull.ts';
-import { addTraining } from './training.ts';
+import { addTraining, commandOf } from './training.ts';
 
-export function addEvalPolicy(command: Command): void {
-  addTraining(command, {
-    command: 'eval policy',
-    schema: policyEvaluationSchema,
-    create(settings, tell) {
-      const { done, ...pull } = pullProgress('pull');
-      return createPolicyEvaluation(settings as PolicyEvaluationInput, { pull, tell }).finally(done);
-    },
-    about: ({ name, steps }) => ({ name, steps }),
-    train: runPolicyEvaluation,
-    report: policyEvaluationReport,
-    live: ({ pairs }) => ({ wins: pairs.reduce((sum, { preference }) => sum + preference, 0) / pairs.length }),
-    tell,
-  });
-}
+export const addEvalPolicy = (command: Command): void => addTraining(command, commandOf('eval policy', { tell }));
 
 const span = (interval: readonly number[], told: (value: number) => string) => interval.map(told).join(' to ');
 

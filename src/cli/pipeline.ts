@@ -7,13 +7,14 @@ import { fileError } from '../files.ts';
 import {
   changeCourse,
   checkRecipe,
+  createPipeline,
   defaultRecipe,
   type PipelineResult,
   pipelineReport,
   progressOf,
   runPipeline,
 } from '../pipeline/index.ts';
-import { createProgress, createRun, openRun, type Run, writeReport } from '../run/index.ts';
+import { createProgress, openRun, type Run, writeReport } from '../run/index.ts';
 import { duration, figure } from '../run/progress.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
@@ -103,7 +104,7 @@ function begin(path: string | undefined, { seed, out, from }: Flags): Run {
   if (from !== undefined) throw new UsageError('--from goes on with a run: give it with --resume');
   const given = path === undefined ? { ...defaultRecipe } : readRecipe(path);
   const recipe = checking(() => checkRecipe(seed === undefined ? given : { ...(given as object), seed: number(seed) }));
-  return createRun(out, { name: recipe.name, command: 'pipeline', config: recipe, seed: recipe.seed ?? 0 });
+  return createPipeline(recipe, out);
 }
 
 function resume(folder: string, path: string | undefined, { seed, out, from }: Flags): Run {
@@ -142,13 +143,16 @@ function readRecipe(path: string): unknown {
   }
 }
 
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
 /** The figures of a stage's result that a line has room for. */
 function figuresOf(result: Record<string, unknown>): string[] {
   const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
   const part = (name: string, key: string) => number((result[name] as Record<string, unknown> | undefined)?.[key]);
   const told: [label: string, value: number | undefined, tell?: (value: number) => string][] = [
     ['return', part('return', 'mean')],
-    ['accuracy', number(result.accuracy), (value) => `${(100 * value).toFixed(1)} %`],
+    ['accuracy', number(result.accuracy), percent],
+    ['win rate', number(result.winRate), percent],
     ['loss', part('loss', 'eval')],
     ['reward', part('reward', 'after')],
     ['true reward', part('measures', 'reward/true')],

@@ -1,46 +1,12 @@
 /** heed report: (re)write a run's report.html. */
 import type { Command } from 'commander';
-import {
-  bestOfNReport,
-  constitutionReport,
-  evaluationReport,
-  languageReport,
-  offlinePreferenceReport,
-  policyEvaluationReport,
-  policyReport,
-  processReport,
-  rewardReport,
-} from '../align/index.ts';
-import { preferenceReport } from '../control/report.ts';
 import { HeedError } from '../error.ts';
-import { pipelineReport } from '../pipeline/index.ts';
-import { ppoReport } from '../rl/report.ts';
+import { pipelineReport, trainings } from '../pipeline/index.ts';
 import { type Report, readInfo, writeReport } from '../run/index.ts';
 import { address, createOutput } from './output.ts';
 
 const reports: Record<string, (folder: string) => Report> = {
-  train: preferenceReport,
-  rl: ppoReport,
-  sft: languageReport,
-  pretrain: languageReport,
-  dpo: offlinePreferenceReport,
-  orpo: offlinePreferenceReport,
-  cpo: offlinePreferenceReport,
-  kto: offlinePreferenceReport,
-  bco: offlinePreferenceReport,
-  ppo: policyReport,
-  reinforce: policyReport,
-  rloo: policyReport,
-  grpo: policyReport,
-  raft: policyReport,
-  rest: policyReport,
-  'online-dpo': policyReport,
-  'best-of-n': bestOfNReport,
-  constitution: constitutionReport,
-  reward: rewardReport,
-  process: processReport,
-  'eval reward': evaluationReport,
-  'eval policy': policyEvaluationReport,
+  ...Object.fromEntries(Object.entries(trainings).map(([command, { report }]) => [command, report])),
   pipeline: pipelineReport,
 };
 

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { ZodError, type z } from 'zod';
 import { runtime } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
+import { type Learner, type Training, trainings } from '../pipeline/index.ts';
 import {
   createProgress,
   createRun,
@@ -16,12 +17,8 @@ import {
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
+import { pullProgress } from './pull.ts';
 import { checking, inWords, UsageError } from './usage.ts';
-
-interface Learner {
-  options: { seed: number };
-  release(): void;
-}
 
 export interface Recipe<L extends Learner, S extends { step: number }, R extends { run: string }> {
   command: string;
@@ -37,6 +34,25 @@ export interface Recipe<L extends Learner, S extends { step: number }, R extends
   live(step: S): Record<string, number>;
   /** The result for a person. */
   tell(result: R): [name: string, value: string][];
+}
+
+/** A command that a pipeline knows too, with what a person is told of its result. */
+export function commandOf<R extends { run: string }>(
+  command: string,
+  { shortcuts, tell }: Pick<Recipe<Learner, { step: number }, R>, 'shortcuts' | 'tell'>,
+): Recipe<Learner, { step: number }, R> {
+  const { create, ...training } = trainings[command] as Training<Learner, { step: number }, R>;
+  return {
+    ...training,
+    command,
+    shortcuts,
+    tell,
+    create(settings, tell) {
+      const { done, ...pull } = pullProgress('pull');
+      const made = create(settings, { pull, tell });
+      return 'then' in made ? made.finally(done) : made;
+    },
+  };
 }
 
 /** Adds what every command that trains takes, and its action. */

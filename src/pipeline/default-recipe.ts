@@ -13,5 +13,10 @@ export const defaultRecipe: RecipeInput = {
       command: 'ppo',
       settings: { model: '@sft', reward: '@reward', steps: 45, maxTokens: 72, kl: { target: 8 }, evaluations: 5 },
     },
+    {
+      name: 'judged',
+      command: 'eval policy',
+      settings: { model: '@ppo', baseline: '@sft', reward: 'reviews', maxTokens: 72 },
+    },
   ],
 };

@@ -1,6 +1,6 @@
 export type { AnswersRow, ModelAnswers } from './answers.ts';
 export { defaultRecipe } from './default-recipe.ts';
-export { type PipelineParts, type PipelineResult, runPipeline, type StageBegun } from './pipeline.ts';
+export { createPipeline, type PipelineParts, type PipelineResult, runPipeline, type StageBegun } from './pipeline.ts';
 export { checkRecipe, type Recipe, type RecipeInput, recipeSchema, type Stage } from './recipe.ts';
 export { pipelineReport } from './report.ts';
 export { changeCourse, type Progress, progressOf, type StageResult } from './state.ts';

@@ -45,6 +45,10 @@ export interface PipelineResult {
   seconds: number;
 }
 
+/** A run for a recipe that was checked; throws a HeedError where the folder is in use. */
+export const createPipeline = (recipe: Recipe, folder?: string): Run =>
+  createRun(folder, { name: recipe.name, command: 'pipeline', config: recipe, seed: recipe.seed ?? 0 });
+
 /**
  * Runs the stages that are not finished. Undefined where the signal stopped it: then the stage under way has a checkpoint.
  *

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
 import { defaultRecipe } from './default-recipe.ts';
 import { checkRecipe, type RecipeInput, resolved } from './recipe.ts';
+import { trainings } from './trainings.ts';
 
 type Stages = RecipeInput['stages'];
 const sft = { command: 'sft' };
@@ -33,8 +35,11 @@ describe('checkRecipe', () => {
     });
   });
 
-  it('takes what comes with heed', () => {
+  it('takes what comes with heed, which the page on pipelines shows as it is', () => {
     expect(checkRecipe(defaultRecipe).stages.length).toBeGreaterThan(3);
+    const page = readFileSync(new URL('../../docs/pipeline.md', import.meta.url), 'utf8');
+    expect(JSON.parse(page.match(/```json\n(.*?)```/s)![1])).toEqual(defaultRecipe);
+    for (const command of Object.keys(trainings)) expect(page).toContain(`\`${command}\``);
   });
 
   it.each<[what: string, stages: unknown, message: RegExp]>([

@@ -1,6 +1,7 @@
 /** The report of a pipeline, from what its folder holds: what each stage changed, answers side by side, each stage's picture. */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import type { PolicyEvaluationResult } from '../align/index.ts';
 import {
   isRun,
   type LineChart,
@@ -15,6 +16,7 @@ import {
 import { duration } from '../run/progress.ts';
 import { subtitle } from '../run/report-parts.ts';
 import type { AnswersRow, ModelAnswers } from './answers.ts';
+import type { Recipe } from './recipe.ts';
 import { progressOf, type StageResult } from './state.ts';
 import { trainings } from './trainings.ts';
 
@@ -73,6 +75,7 @@ export function pipelineReport(run: string): Report {
         yLabel: 'true reward',
       }),
       ...(answers ? answerTables(answers) : []),
+      ...winRates(recipe, told),
       ...drawn.filter(({ kind }) => kind !== 'clips'),
       ...overStages(told, 'kl/mean', {
         title: 'KL from the reference',
@@ -89,9 +92,11 @@ export function pipelineReport(run: string): Report {
 function rowsOf(folder: string): MetricsRow[] {
   const { reward, data } = readInfo(folder).config as { reward?: string; data?: string };
   const isTrue = data === undefined && (reward ?? 'reviews') === 'reviews';
-  return readMetrics(folder).map((row) =>
-    isTrue && 'eval/reward' in row ? { 'reward/true': row['eval/reward'], ...row } : row,
-  );
+  return readMetrics(folder).map((row) => {
+    if (!isTrue || !('eval/reward' in row)) return row;
+    const { 'eval/reward': truth, ...others } = row;
+    return { ...others, 'reward/true': truth } as MetricsRow;
+  });
 }
 
 /** Of a metric in a run, the first and the last. */
@@ -107,7 +112,8 @@ const secondsOf = ({ result, rows }: Told): number =>
   result?.seconds ?? (rows.length > 1 ? rows.at(-1)!.time - rows[0].time : 0);
 
 /** The number that a stage is about. */
-function cards({ name, command, rows }: Told): Report['summary'] {
+function cards({ name, command, rows, result }: Told): Report['summary'] {
+  if (typeof result?.winRate === 'number') return [{ label: 'Win rate', value: percent(result.winRate), note: name }];
   const { product } = trainings[command];
   const of = (labels: readonly string[]) => measures.filter(([label]) => labels.includes(label));
   const [found] = of(product === 'a reward model' ? ['accuracy'] : ['return', 'true reward', 'reward', 'loss']).filter(
@@ -195,6 +201,36 @@ function worthTable(models: readonly ModelAnswers[]): Table {
       percent(measures!['text/accepted']),
     ]),
   };
+}
+
+/** What `heed eval policy` says, in the recipe's words. */
+function winRates({ stages }: Recipe, told: readonly Told[]): Table[] {
+  const rows = told.flatMap(({ name, command, result }) => {
+    if (command !== 'eval policy' || !result) return [];
+    const { winRate, interval, n, ties, reward, kl } = result as StageResult & Omit<PolicyEvaluationResult, 'run'>;
+    const { model, baseline } = stages.find((stage) => stage.name === name)!.settings;
+    return [
+      [
+        `${model} against ${baseline}`,
+        percent(winRate),
+        interval.map(percent).join(' to '),
+        `${n}, ${ties} of them ties`,
+        reward ? `${fixed(reward.difference)} (${reward.interval.map((end) => fixed(end)).join(' to ')})` : '',
+        kl === undefined ? '' : fixed(kl),
+      ],
+    ];
+  });
+  if (rows.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      title: 'Win rates',
+      caption:
+        'Answers to the same prompts, compared two by two. Intervals are of 95 %; KL in nats an answer from the baseline.',
+      columns: ['who', 'win rate', '95 % interval', 'prompts', 'more reward', 'KL'],
+      rows,
+    },
+  ];
 }
 
 /** Of each stage's own report the first picture, which is what it is about, and what was compared. */
