@@ -86,6 +86,7 @@ export {
   grpoLosses,
   tokenWeights,
 } from './policies/grpo-loss.ts';
+export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export {
   createPolicyLearner,
   type PolicyAlgorithm,

@@ -9,6 +9,7 @@ import { checkSameData } from '../course.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
+import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { type Policy, usualRate } from './policy.ts';
 import { failedProbes } from './probes.ts';
@@ -41,7 +42,7 @@ export interface PolicyEvaluation {
   /** What else is told of the answers, by the name of the metric. */
   measures: Record<string, number>;
   samples: PolicySample[];
-  /** Of all evaluations after a step, this one has the highest reward. */
+  /** Of all evaluations after a step in which the constraints held, this one has the highest reward. */
   best: boolean;
 }
 
@@ -74,6 +75,8 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   answersPerPrompt?: number;
   measure?: (answers: readonly Answer[]) => Record<string, number>;
   algorithm: PolicyAlgorithm;
+  /** What is to hold of the rewards that the reward tells as others. */
+  constraints?: readonly Constraint[];
 }
 
 interface State {
@@ -95,7 +98,9 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, reward, options, prompts, evaluationPrompts, probes = [], layout } = parts;
-  const { answersPerPrompt = 1, algorithm } = parts;
+  const { answersPerPrompt = 1, constraints = [] } = parts;
+  const algorithm =
+    constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
   const { steps, seed, batch } = options;
   const rollouts = createRollouts(policy, reward, {
     layout,
@@ -128,7 +133,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const evaluation = {
       reward: mean(scores),
       kl: mean(answerKl(rollout)),
-      measures: { ...parts.measure?.(answers), ...(await probed()) },
+      measures: { ...parts.measure?.(answers), ...(await probed()), ...meansOf(rollout) },
       samples: answers
         .slice(0, options.evaluation.samples)
         .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i] })),
@@ -173,7 +178,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       let evaluation: PolicyEvaluation | undefined;
       if (evaluationIsDue(state.step, steps, options)) {
         evaluation = await evaluate();
-        evaluation.best = evaluation.reward > state.best;
+        evaluation.best = evaluation.reward > state.best && keepsTo(constraints, evaluation.measures);
         if (evaluation.best) state.best = evaluation.reward;
       }
       return {
@@ -207,6 +212,10 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
 }
 
 const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
+
+/** Of what scores are the sum of, and of what is asked for besides. */
+const meansOf = ({ parts = [], others = [] }: Rollout): Record<string, number> =>
+  Object.fromEntries([...parts, ...others].map(({ name, scores }) => [`eval/${name}`, mean(scores)]));
 
 /** What is told of every rollout. */
 function metricsOf(rollout: Rollout): Record<string, number> {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { rewardCallSchema } from '../rewards/open.ts';
 import { loraSchema } from '../trained.ts';
 import { languageTrainingSchema } from '../training-options.ts';
+import { lagrangeSchema } from './constraints.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -14,6 +15,12 @@ export const policyTrainingSchema = z
       .string()
       .default('reviews')
       .describe('what answers are worth: a reward model, a .js or .ts file, an address, or "reviews", the true one'),
+    subjectTo: z
+      .string()
+      .optional()
+      .describe(
+        'what is to hold of other rewards meanwhile, such as "B >= 0.5 and C <= 2": see docs/multi-objective.md',
+      ),
     data: z
       .string()
       .optional()
@@ -33,6 +40,7 @@ export const policyTrainingSchema = z
   )
   .extend({
     rewardCall: rewardCallSchema.prefault({}),
+    lagrange: lagrangeSchema.prefault({}),
     steps: whole(1).default(50).describe('times that prompts are answered and learnt from'),
     batch: whole(1).default(64).describe('prompts answered in a step'),
     maxTokens: whole(1).default(96).describe('tokens of an answer at most'),

@@ -11,6 +11,8 @@ import {
 import { count, figure } from '../../run/progress.ts';
 import { elapsed, linesOver, seriesOf, subtitle } from '../../run/report-parts.ts';
 import { answersTable } from '../answers.ts';
+import { parseConstraints } from './constraints.ts';
+import type { PolicyTrainingOptions } from './options.ts';
 import type { AlertRow } from './train.ts';
 
 const STEPS = ['steps'];
@@ -25,6 +27,7 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
     'Of the evaluations’ answers; nothing was learnt from it unless it is the reward.',
   ],
   ['text/accepted', 'Well-formed sentences', 'share', 'Share of the answers’ sentences that the grammar knows.'],
+  ['text/good', 'Good sentences', 'share', 'Well formed, about the place asked for, finding no fault, and not said before.'],
   ['policy/entropy', 'Entropy', 'nats a token', 'How undecided the policy is: low where it writes the same each time.'],
   ['response/length', 'Length', 'tokens', 'Mean of the answers learnt from.'],
   ['response/eos_rate', 'Answers that end', 'share', 'The others were cut.'],
@@ -66,6 +69,7 @@ export function policyReport(folder: string): Report {
     sections: [
       rewardChart(rows),
       ...frontier(evaluated),
+      ...constraintCharts(rows, (config as Partial<PolicyTrainingOptions>).subjectTo),
       ...answersTable(samples),
       ...alerts(samples),
       ...charts.flatMap(([metric, title, unit, caption]) =>
@@ -115,6 +119,31 @@ function frontier(evaluated: readonly MetricsRow[]): LineChart[] {
         (row) => [Math.sqrt(Math.max(0, row['eval/kl']))],
       ),
     },
+  ];
+}
+
+/** What is to hold, a chart each, and the multipliers that see to it. */
+function constraintCharts(rows: readonly MetricsRow[], subjectTo: string | undefined): LineChart[] {
+  if (subjectTo === undefined) return [];
+  const constraints = parseConstraints(subjectTo);
+  return [
+    ...constraints.flatMap(({ name, sign, threshold }) => {
+      const lines = [
+        ['answers learnt from', `constraint/${name}`],
+        ['evaluation', `eval/${name}`],
+      ] as const;
+      const levels = [{ y: threshold, label: `${sign > 0 ? 'at least' : 'at most'} ${threshold}` }];
+      const caption = 'The mean over answers is what is to keep to the line.';
+      return linesOver(rows, `Subject to ${name}`, 'reward', caption, lines, STEPS).map((of) => ({ ...of, levels }));
+    }),
+    ...linesOver(
+      rows,
+      'Multipliers',
+      'λ',
+      'What a deviation of a constrained reward counts for, beside one of the reward: it rises as long as a threshold is missed.',
+      constraints.map(({ name }) => [name, `lambda/${name}`] as const),
+      STEPS,
+    ),
   ];
 }
 

@@ -1,11 +1,12 @@
 /** What a policy's training begins with, as its settings name it: models, reward and prompts. */
-import { describeTexts, trueReward } from '../../data/reviews/index.ts';
+import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { holdOut } from '../likelihood/examples.ts';
 import { openReward } from '../rewards/open.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { reviewPromptIn } from '../rewards/world.ts';
+import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { createPolicy, type Policy } from './policy.ts';
 import { readProbes } from './probes.ts';
@@ -26,6 +27,8 @@ export interface PolicyParts {
 export interface PolicySetup {
   policy: Policy;
   reward: Reward;
+  /** What is to hold of the rewards that `reward` tells as others. */
+  constraints: readonly Constraint[];
   prompts: readonly Prompt[];
   evaluationPrompts: readonly Prompt[];
   /** Prompts that try to lead astray. */
@@ -36,6 +39,7 @@ export interface PolicySetup {
 
 /** Rejects with a HeedError where models, reward or prompts cannot be used, or do not fit together. */
 export async function setUpPolicy(options: PolicyTrainingOptions, parts: PolicyParts): Promise<PolicySetup> {
+  const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const opened: { release(): void }[] = [];
   const keep = <T extends { release(): void }>(part: T): T => {
     opened.push(part);
@@ -47,12 +51,16 @@ export async function setUpPolicy(options: PolicyTrainingOptions, parts: PolicyP
     const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
     const probes = await probesOf(options, model, parts);
     const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
-    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall)));
+    const open = async (text: string) => keep(await openReward(text, parts.pull, options.rewardCall));
+    const objective = parts.reward ? keep(parts.reward) : await open(options.reward);
+    const constrained: Reward[] = [];
+    for (const { name } of constraints) constrained.push(await open(name));
+    const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
     if (reference) keep(reference.parameters);
     const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
     const measure = options.data === undefined ? measureReviews : undefined;
-    return { policy, reward, prompts, evaluationPrompts, probes, layout, measure };
+    return { policy, reward, constraints, prompts, evaluationPrompts, probes, layout, measure };
   } catch (error) {
     for (const part of opened) part.release();
     throw error;
@@ -74,13 +82,17 @@ async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, {
 const probesOf = async ({ evaluation, onBadRow }: PolicyTrainingOptions, model: Model, parts: PolicyParts) =>
   evaluation.probes === undefined ? [] : readProbes(evaluation.probes, model.tokenizer, { onBadRow, ...parts });
 
-/** What answers to the world's prompts are worth by the true reward, and how well formed they are. */
+/** What answers to the world's prompts are worth by the true reward, and how good and how well formed their sentences are. */
 export function measureReviews(answers: readonly Answer[]): Record<string, number> {
+  const asked = answers.map(({ promptText }) => reviewPromptIn(promptText)!);
   const words = answers.map(({ text }) => text.split(/\s+/).filter(Boolean));
-  const total = answers.reduce(
-    (sum, { promptText, ended }, i) => sum + trueReward(reviewPromptIn(promptText)!, words[i], ended).total,
-    0,
-  );
+  const total = answers.reduce((sum, { ended }, i) => sum + trueReward(asked[i], words[i], ended).total, 0);
+  const good = asked.flatMap((prompt, i) => goodSentences(prompt, words[i]));
   const { accepted, distinct2 } = describeTexts(words);
-  return { 'reward/true': total / answers.length, 'text/accepted': accepted, 'text/distinct2': distinct2 };
+  return {
+    'reward/true': total / answers.length,
+    'text/accepted': accepted,
+    'text/good': good.filter(Boolean).length / Math.max(1, good.length),
+    'text/distinct2': distinct2,
+  };
 }
