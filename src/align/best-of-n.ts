@@ -18,11 +18,12 @@ import type { PullOptions } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { seedFor } from '../random.ts';
 import { checkSameData } from './course.ts';
+import { drawAnswers } from './policies/draw.ts';
 import { policyTrainingSchema } from './policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from './policies/prompts.ts';
 import { answerLayout, type Prompt } from './policies/rollouts.ts';
 import { openReward } from './rewards/open.ts';
-import type { Answer, Reward } from './rewards/source.ts';
+import type { Reward } from './rewards/source.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -136,8 +137,6 @@ interface Tools {
 
 function learner(options: BestOfNOptions, { model, prompts, reward, gold, generator }: Tools) {
   const { batch, answers: count, seed, temperature, maxTokens } = options;
-  const { tokenizer, ends } = model;
-  const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
   const fingerprint = promptFingerprint(prompts);
   let state: State = { step: 0, drawn: [], fingerprint };
   return {
@@ -150,17 +149,9 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
     async next(signal?: AbortSignal): Promise<BestOfNStep> {
       const some = prompts.slice(state.step * batch, (state.step + 1) * batch);
       const asked = some.flatMap((prompt) => new Array<Prompt>(count).fill(prompt));
-      const completions = await generator.complete(
-        asked.map(({ ids }) => ids),
-        {
-          ...{ maxTokens, temperature, suppress, ends, tokenizer, signal },
-          batch: options.generate.batch,
-          seed: seedFor(seed, 'rollout', state.step),
-        },
-      );
-      const answers = completions.map(({ ids: response, finish, text }, i): Answer => {
-        const { ids: prompt, text: promptText, row } = asked[i];
-        return { prompt, response, ended: finish === 'eos', promptText, text: text!, row };
+      const answers = await drawAnswers(generator, model, asked, {
+        ...{ maxTokens, temperature, batch: options.generate.batch, signal },
+        seed: seedFor(seed, 'rollout', state.step),
       });
       const [rewards, golds] = await Promise.all([reward.score(answers, signal), gold?.score(answers, signal)]);
       const drawn = some.map(({ text, row }, i): Drawn => {

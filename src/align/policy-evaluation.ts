@@ -18,6 +18,7 @@ import { type PullOptions, resolveDataset } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { seedFor } from '../random.ts';
 import { stepsOf } from '../run/index.ts';
+import { checkSameData } from './course.ts';
 import { checkAnswers, givenAnswer, isAnswersFile, readAnswers } from './evaluations/answers-file.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluations/comparison.ts';
 import {
@@ -109,7 +110,7 @@ async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationP
         prompts.slice(from, to).map((prompt) => givenAnswer(answers, prompt, policy.model.tokenizer));
     } else {
       const baseline = await contestant(options.baseline, parts.baseline);
-      answerOf = async (from, to, signal) => answered(baseline, options, from, to, signal);
+      answerOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
       if (same && options.temperature > 0) ratios = keep(createLogRatios(policy, baseline.model, options));
       if (!same) tell?.('The two models read different tokens: there is no KL between them.');
@@ -141,7 +142,7 @@ const answered = (
   from: number,
   to: number,
   signal?: AbortSignal,
-) =>
+): Promise<Answer[]> =>
   drawAnswers(generator, model, prompts.slice(from, to), {
     ...{ maxTokens, temperature, batch: generate.batch, signal },
     seed: seedFor(seed, 'answers', from),
@@ -261,11 +262,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
     save: () => ({ state, tensors: {} }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as State;
-      if (saved.fingerprint !== fingerprint) {
-        throw new HeedError('the prompts are not what they were when this began', {
-          hint: 'put the old files back, or start a new run',
-        });
-      }
+      checkSameData(saved, state, 'prompts');
       state = saved;
     },
   };

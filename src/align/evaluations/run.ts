@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Row, writeDataset } from '../../data/index.ts';
 import { driveRun, readSamples, type TrainParts } from '../../run/index.ts';
 import type { PolicyEvaluationStep, PolicyEvaluator } from '../policy-evaluation.ts';
+import { mean } from '../preferences/evaluation.ts';
 import type { ComparedPair, PolicyComparison } from './comparison.ts';
 
 export interface PolicyEvaluationResult extends Omit<PolicyComparison, 'pairs'> {
@@ -25,23 +26,26 @@ export async function runPolicyEvaluation(
   parts: TrainParts<PolicyEvaluationStep>,
 ): Promise<PolicyEvaluationResult | undefined> {
   const { run } = parts;
-  const told = () => {
-    const { pairs, ...comparison } = evaluator.comparison();
-    return comparison;
-  };
   const result = await driveRun(evaluator, {
     ...parts,
     before: () => ({}),
     record({ step, pairs }) {
       for (const pair of pairs) run.sample({ kind: 'pair', step, ...pair } satisfies PairRow);
-      const { winRate, reward, kl } = told();
+      const rewards = pairs.flatMap(({ rewards }) => rewards ?? []);
+      const ratios = pairs.flatMap(({ logRatio }) => logRatio ?? []);
       return {
-        'win/rate': winRate,
-        ...(reward && { 'reward/policy': reward.policy, 'reward/baseline': reward.baseline }),
-        ...(kl !== undefined && { 'kl/mean': kl }),
+        'win/rate': mean(pairs.map(({ preference }) => preference)),
+        ...(rewards.length > 0 && {
+          'reward/policy': mean(rewards.map(({ policy }) => policy)),
+          'reward/baseline': mean(rewards.map(({ baseline }) => baseline)),
+        }),
+        ...(ratios.length > 0 && { 'kl/mean': mean(ratios) }),
       };
     },
-    result: (_, seconds): PolicyEvaluationResult => ({ run: run.folder, comparisons: '', seconds, ...told() }),
+    result(_, seconds): PolicyEvaluationResult {
+      const { pairs, ...comparison } = evaluator.comparison();
+      return { run: run.folder, comparisons: '', seconds, ...comparison };
+    },
   });
   const comparisons = join(run.folder, 'comparisons.jsonl');
   if (result) await writeDataset(comparisons, comparedPairs(run.folder).flatMap(preferenceRow));
