@@ -17,6 +17,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import type { Message } from '../data/index.ts';
 import { reviewPrompts } from '../data/reviews/index.ts';
+import { HeedError } from '../error.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { random, seedFor } from '../random.ts';
 import { stepsOf } from '../run/index.ts';
@@ -88,9 +89,17 @@ export function createConstitution(given: ConstitutionInput, parts: Constitution
 
 async function create(options: ConstitutionOptions, parts: ConstitutionParts) {
   const principles = options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
-  const prompts = await promptsOf(options, parts);
+  const all = await promptsOf(options, parts);
   const model = parts.model ?? (await openChat(options.model, parts.pull, options.call));
   try {
+    const prompts = all.filter((prompt) => model.fits?.(prompt) ?? true);
+    const long = all.length - prompts.length;
+    if (long > 0) parts.tell?.(`left out ${long} of ${all.length} prompts: too long for "${model.name}"`);
+    if (prompts.length === 0) {
+      throw new HeedError('No prompt leaves the model room for an answer.', {
+        hint: 'Give shorter prompts, or a model that reads more.',
+      });
+    }
     const critic =
       parts.critic ?? (options.critic === undefined ? model : await openChat(options.critic, parts.pull, options.call));
     return maker(options, { model, critic, principles, prompts });
@@ -152,7 +161,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
           prompt,
           answers: [answers[2 * i], answers[2 * i + 1]] as [string, string],
         }));
-        compared = await compareAnswers(judge, pairs, (item) => draw(item, 0));
+        compared = await compareAnswers(critic, judge, pairs, (item) => draw(item, 0));
       } else {
         const answers = await answered(asked);
         const items = asked.map((prompt, i) => ({ prompt, answer: answers[i] }));

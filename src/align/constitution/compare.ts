@@ -1,5 +1,6 @@
 /** Of two answers to a prompt, which keeps better to a principle (Bai et al. 2022, §4.1). */
 import type { Message } from '../../data/index.ts';
+import type { Chat } from '../judges/chat.ts';
 import type { Judge } from '../judges/judge.ts';
 import type { Principle } from './principles.ts';
 
@@ -10,19 +11,24 @@ export interface Compared {
   /** For the first answer: how likely a local model thinks it is better; 1, 0 or ½ by what an endpoint says. */
   preference?: number;
   /** Why nothing is learnt from it. */
-  leftOut?: 'equal answers' | 'no answer' | 'no verdict';
+  leftOut?: 'equal answers' | 'no answer' | 'no verdict' | 'too long';
 }
 
-/** Answers that are equal or empty are not asked about. */
+/** Answers that are equal, empty, or too long for the critic are not asked about. */
 export async function compareAnswers(
+  critic: Chat,
   judge: Judge,
   pairs: readonly { prompt: Message[]; answers: [string, string] }[],
   draw: (item: number) => Principle,
 ): Promise<Compared[]> {
   const all = pairs.map((pair, i): Compared => {
     const [one, other] = pair.answers;
-    const leftOut = one === '' || other === '' ? 'no answer' : one === other ? 'equal answers' : undefined;
-    return { ...pair, principle: draw(i).text, ...(leftOut && { leftOut }) };
+    const { text: principle } = draw(i);
+    const told = [questionOf(principle), ...pair.prompt.map(({ content }) => content), one, other].join('\n');
+    const fits = critic.fits?.([{ role: 'user', content: told }]) ?? true;
+    const leftOut =
+      one === '' || other === '' ? 'no answer' : one === other ? 'equal answers' : fits ? undefined : 'too long';
+    return { ...pair, principle, ...(leftOut && { leftOut }) };
   });
   const asked = all.filter(({ leftOut }) => !leftOut);
   const verdicts = await judge.compare(

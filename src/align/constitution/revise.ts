@@ -17,13 +17,19 @@ export interface Revised {
   /** The prompt, the answer, and all that was said of it. */
   conversation: Message[];
   /** Why nothing is learnt from it. */
-  leftOut?: 'no answer' | 'no revision';
+  leftOut?: 'no answer' | 'no revision' | 'too long';
 }
 
 export const lastOf = ({ answer, rounds }: Revised): string => rounds.at(-1)?.revision ?? answer;
 
 export const assistant = (content: string): Message => ({ role: 'assistant', content });
 const user = (content: string): Message => ({ role: 'user', content });
+
+interface Begun {
+  item: Revised;
+  principle: Principle;
+  messages: Message[];
+}
 
 /**
  * Of each answer, so many revisions by principles that `draw` gives. In each round the critic reads the prompt and the answer as it
@@ -45,20 +51,31 @@ export async function reviseAnswers(
       ...(answer === '' && { leftOut: 'no answer' }),
     }),
   );
-  const say = (conversations: readonly Message[][], ...purpose: (string | number)[]) =>
-    critic.complete(conversations, { ...options, seed: seedFor(seed, ...purpose) });
+  /** What the critic says of those that it has room for; the others are left out. */
+  const say = async (begun: readonly Begun[], ...purpose: (string | number)[]): Promise<Begun[]> => {
+    const heard = begun.filter(({ messages }) => critic.fits?.(messages) ?? true);
+    for (const { item } of begun.filter((one) => !heard.includes(one))) item.leftOut = 'too long';
+    const conversations = heard.map(({ messages }) => messages);
+    const said = await critic.complete(conversations, { ...options, seed: seedFor(seed, ...purpose) });
+    return heard.map((one, i) => ({ ...one, messages: [...one.messages, assistant(said[i])] }));
+  };
   for (let round = 0; round < rounds; round++) {
-    const items = [...all.keys()].filter((i) => !all[i].leftOut);
-    const principles = items.map((i) => draw(i, round));
-    const begun = items.map((i, at) => [...all[i].prompt, assistant(lastOf(all[i])), user(principles[at].critique)]);
-    const critiques = await say(begun, 'critique', round);
-    const heard = begun.map((messages, at) => [...messages, assistant(critiques[at]), user(principles[at].revision)]);
-    const revisions = await say(heard, 'revision', round);
-    for (const [at, i] of items.entries()) {
-      const [critique, revision] = [critiques[at], revisions[at]];
-      all[i].conversation.push(...heard[at].slice(-3), assistant(revision));
-      if (revision === '') all[i].leftOut = 'no revision';
-      else all[i].rounds.push({ principle: principles[at].text, critique, revision });
+    const begun = all.flatMap((item, i): Begun[] => {
+      if (item.leftOut) return [];
+      const principle = draw(i, round);
+      const messages = [...item.prompt, assistant(lastOf(item)), user(principle.critique)];
+      return [{ item, principle, messages }];
+    });
+    const criticised = (await say(begun, 'critique', round)).map((one) => ({
+      ...one,
+      messages: [...one.messages, user(one.principle.revision)],
+    }));
+    for (const { item, principle, messages } of await say(criticised, 'revision', round)) {
+      const last = messages.slice(-4);
+      item.conversation.push(...last);
+      const [, { content: critique }, , { content: revision }] = last;
+      if (revision === '') item.leftOut = 'no revision';
+      else item.rounds.push({ principle: principle.text, critique, revision });
     }
   }
   return all;

@@ -42,6 +42,8 @@ export interface Chat {
    * @throws HeedError where the model's tokens do not tell the texts apart.
    */
   logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
+  /** Whether the model has room for a conversation and the beginning of a turn. An endpoint has no such method. */
+  fits?(conversation: Conversation): boolean;
   release(): void;
 }
 
@@ -100,6 +102,7 @@ export function modelChat(model: Model): Chat {
         scorer.release();
       }
     },
+    fits: (conversation) => prompts([conversation])[0].length < config.maxPositions,
     release() {
       generator.release();
       parameters.release();
