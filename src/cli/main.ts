@@ -9,8 +9,10 @@ import { addData } from './data.ts';
 import { addDoctor } from './doctor.ts';
 import { addEval } from './eval.ts';
 import { addExport } from './export.ts';
+import { addFeedback } from './feedback.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
+import { addPareto } from './pareto.ts';
 import { addPipeline } from './pipeline.ts';
 import { addPlan } from './plan.ts';
 import { addGrpo, addOnlineDpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
@@ -220,6 +222,17 @@ Examples:
   heed best-of-n --model runs/sft/model --reward runs/reward/model --gold reviews --answers 64`,
   ],
   [
+    'pareto',
+    'train a policy for each of several weightings of two rewards, and draw their front',
+    addPareto,
+    `By RLOO, whose settings apply to each policy. Rewards and prompts are those of heed ppo.
+
+Examples:
+  heed pareto --model runs/sft/model --reward reviews:tone --against reviews:length --steps 15
+  heed pareto --model runs/sft/model --reward runs/helpful/model --against runs/harmless/model --weights 0.2,0.5,0.8
+  heed pareto --resume runs/20260102-030405-model-pareto`,
+  ],
+  [
     'dpo',
     'learn from pairs of answers by direct preference optimisation, or a loss of its kin',
     addDpo,
@@ -323,6 +336,19 @@ Examples:
   heed data check test.parquet --against train.parquet
   heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
   heed data split reviews.csv --test 0.1 --by prompt --out reviews`,
+  ],
+  [
+    'feedback',
+    'what people are asked and what they said: import, export, agreement, who may answer',
+    addFeedback,
+    `The store is feedback.db here, or --store PATH, or --store postgres://…
+
+Examples:
+  heed feedback import pairs.jsonl --project haiku --overlap 2
+  heed feedback import known.jsonl --project haiku --gold
+  heed feedback stats --project haiku
+  heed feedback export preferences.jsonl --project haiku --merge consensus
+  heed feedback users add ada --role reviewer`,
   ],
   [
     'export',

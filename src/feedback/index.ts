@@ -2,6 +2,8 @@
 export * from './answer.ts';
 export { type Assignment, type NextOptions, nextItems } from './assignment.ts';
 export { type Database, openDatabase } from './database.ts';
+export { type ExportFormat, type ExportOptions, exportFormats, exportRows, type Merge, merges } from './export.ts';
+export { type Imported, type ImportOptions, importItems } from './import.ts';
 export { addItems, type Item, type NewItem, setPriorities } from './items.ts';
 export * from './people.ts';
 export * from './project.ts';

@@ -110,7 +110,7 @@ const wrong = (index: number | undefined, what: string) =>
   new HeedError(index === undefined ? `${what[0].toUpperCase()}${what.slice(1)}.` : `Item ${index + 1}: ${what}.`);
 
 /** By what is shown alone, in whatever order the options come. */
-function keyOf({ prompt, options }: Content): string {
+export function keyOf({ prompt, options }: Content): string {
   const own = options.map((option) => JSON.stringify(option)).sort();
   return createHash('sha256')
     .update(JSON.stringify([prompt ?? null, own]))

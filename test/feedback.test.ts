@@ -1,0 +1,159 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { addPerson, findProject, nextItems, openDatabase, recordVote } from '../src/feedback/index.ts';
+import { heed, ownFolder } from './support/heed.ts';
+
+const folder = ownFolder();
+const run = (...args: string[]) => heed(['feedback', ...args], folder.path);
+const rowsIn = (name: string) =>
+  readFileSync(join(folder.path, name), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const write = (name: string, rows: readonly object[]) =>
+  writeFileSync(join(folder.path, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+
+const pairs = Array.from({ length: 30 }, (_, i) => ({
+  prompt: `Question ${i}?`,
+  chosen: `Good answer ${i}.`,
+  rejected: `Bad answer ${i}.`,
+  source: i % 2 === 0 ? 'web' : 'book',
+}));
+
+describe('a project of pairs', () => {
+  it('is imported once, answered, told about, exported and brought into another store', async () => {
+    write('pairs.jsonl', pairs);
+    write(
+      'known.jsonl',
+      pairs.slice(0, 4).map((row) => ({ ...row, prompt: `Known: ${row.prompt}` })),
+    );
+    const first = await run('import', 'pairs.jsonl', '--project', 'p', '--overlap', '2', '--json');
+    expect(JSON.parse(first.stdout)).toEqual({ project: 'p', added: 30, known: 0, votes: 0, bad: 0 });
+    const again = await run('import', 'pairs.jsonl', '--project', 'p', '--json');
+    expect(JSON.parse(again.stdout)).toMatchObject({ added: 0, known: 30 });
+    expect(JSON.parse((await run('import', 'known.jsonl', '--project', 'p', '--gold', '--json')).stdout)).toMatchObject(
+      { added: 4 },
+    );
+
+    const database = await openDatabase(join(folder.path, 'feedback.db'));
+    const project = await findProject(database, 'p');
+    const { content } = (await nextItems(database, project, (await addPerson(database, 'peek')).person.id))[0].item;
+    expect(content.options).toHaveLength(2);
+    const sides = new Set<string>();
+    for (const name of ['ada', 'ben']) {
+      const { person } = await addPerson(database, name);
+      for (let i = 0; ; i++) {
+        const [next] = await nextItems(database, project, person.id);
+        if (!next) break;
+        const good = next.item.content.options.findIndex(
+          (option) => option.kind === 'text' && option.text.startsWith('Good'),
+        );
+        sides.add(`${good}`);
+        const choice = name === 'ben' && i % 5 === 0 ? 'tie' : good === 0 ? 'first' : 'second';
+        const vote = { kind: 'pair' as const, choice: choice as 'first', reason: `because ${i}` };
+        await recordVote(database, project, person.id, {
+          id: `${name}-${i}`,
+          item: next.item.id,
+          vote,
+          shown: next.shown,
+          duration: 1500,
+        });
+      }
+    }
+    await database.close();
+    expect(sides.size).toBe(2); // the chosen is not always the first
+
+    const stats = JSON.parse((await run('stats', '--project', 'p', '--json')).stdout);
+    expect(stats.people.map(({ person }: { person: string }) => person).sort()).toEqual(['ada', 'ben']);
+    expect(stats.disagreements.length).toBeGreaterThan(3);
+    const told = (await run('stats', '--project', 'p')).stdout;
+    for (const text of ['α', 'ada', 'known answers', 'reliable']) expect(told).toContain(text);
+
+    expect((await run('export', 'out.jsonl', '--project', 'p', '--merge', 'each', '--json')).code).toBe(0);
+    const rows = rowsIn('out.jsonl');
+    expect(rows.length).toBeGreaterThan(40);
+    for (const { prompt, chosen, rejected, annotators, source } of rows) {
+      expect(prompt).toMatch(/^Question/);
+      expect(chosen).toMatch(/^Good/);
+      expect(rejected).toMatch(/^Bad/);
+      expect(['web', 'book']).toContain(source);
+      expect(annotators).toHaveLength(1);
+    }
+    await run('export', 'agreed.jsonl', '--project', 'p');
+    expect(rowsIn('agreed.jsonl').length).toBeLessThan(30);
+    await run(
+      'export',
+      'unpaired.parquet',
+      '--project',
+      'p',
+      '--format',
+      'unpaired-preference',
+      '--merge',
+      'consensus',
+    );
+    const checked = await heed(['data', 'check', 'unpaired.parquet', '--json'], folder.path);
+    expect(JSON.parse(checked.stdout)).toMatchObject({
+      bad: [],
+      formats: { 'unpaired-preference': expect.any(Number) },
+    });
+
+    expect((await run('export', 'votes.jsonl', '--project', 'p', '--format', 'votes')).code).toBe(0);
+    for (const _ of [1, 2]) {
+      expect((await run('import', 'votes.jsonl', '--project', 'p', '--overlap', '2', '--store', 'other.db')).code).toBe(
+        0,
+      );
+    }
+    const moved = JSON.parse((await run('stats', '--project', 'p', '--store', 'other.db', '--json')).stdout);
+    expect(moved.alpha.alpha).toBeCloseTo(stats.alpha.alpha, 12);
+    expect(moved.answers).toBe(stats.answers);
+  });
+
+  it('says what is wrong, and changes nothing', async () => {
+    write('bad.jsonl', [pairs[0], { prompt: 'no answers' }]);
+    const bad = await run('import', 'bad.jsonl', '--project', 'q', '--store', 'bad.db');
+    expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining('"bad.jsonl", line 2') });
+    const skipped = await run(
+      'import',
+      'bad.jsonl',
+      '--project',
+      'q',
+      '--store',
+      'bad.db',
+      '--on-bad-row',
+      'skip',
+      '--json',
+    );
+    expect(JSON.parse(skipped.stdout)).toMatchObject({ added: 1, bad: 1 });
+    const cases: [string[], number, string][] = [
+      [['stats', '--project', 'none', '--store', 'bad.db'], 1, 'There are: q.'],
+      [['import', 'bad.jsonl', '--project', 'q', '--store', 'bad.db', '--overlap', '3'], 1, 'has overlap 1, not 3'],
+      [['import', 'bad.jsonl', '--project', 'q', '--overlap', '0'], 2, '--overlap'],
+      [['export', 'x.jsonl', '--project', 'q', '--store', 'bad.db', '--format', 'ranking'], 1, 'Expected preference'],
+      [['import', 'gone.jsonl', '--project', 'q'], 1, 'gone.jsonl'],
+      [['users', 'add', '--store', 'bad.db'], 1, 'Whom to add?'],
+      [
+        ['stats', '--project', 'q', '--store', 'postgres://me:secret@127.0.0.1:1/x'],
+        1,
+        'postgres://me:…@127.0.0.1:1/x',
+      ],
+    ];
+    for (const [args, code, text] of cases) {
+      const result = await run(...args);
+      expect({ args, code: result.code }).toEqual({ args, code });
+      expect(result.stderr).toContain(text);
+      expect(result.stderr).not.toContain('secret');
+    }
+  });
+});
+
+it('people are added with a token that is told once, and shut out', async () => {
+  const { token } = JSON.parse(
+    (await run('users', 'add', 'ada', '--role', 'owner', '--store', 'users.db', '--json')).stdout,
+  );
+  expect(token.length).toBeGreaterThan(40);
+  expect((await run('users', 'list', '--store', 'users.db')).stdout).toMatch(/ada +owner/);
+  expect((await run('users', 'remove', 'ada', '--store', 'users.db')).code).toBe(0);
+  expect((await run('users', 'list', '--store', 'users.db')).stdout).toContain('shut out');
+  expect((await run('users', 'list', '--store', 'users.db')).stdout).not.toContain(token);
+});
