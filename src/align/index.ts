@@ -69,6 +69,17 @@ export {
   onlineDpoSchema,
 } from './online-dpo.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './orpo.ts';
+export {
+  createPareto,
+  dominated,
+  hypervolume,
+  type ParetoInput,
+  type ParetoLearner,
+  type ParetoOptions,
+  type ParetoPoint,
+  type ParetoStep,
+  paretoSchema,
+} from './pareto.ts';
 export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
 export type { Role } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
@@ -78,6 +89,7 @@ export type { Alert } from './policies/alerts.ts';
 export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
 export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
 export { type BestOfNResult, bestOfNReport, trainBestOfN } from './policies/best-of-n-train.ts';
+export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export {
   type GrpoLoss,
   type GrpoLossOptions,
@@ -86,7 +98,6 @@ export {
   grpoLosses,
   tokenWeights,
 } from './policies/grpo-loss.ts';
-export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export {
   createPolicyLearner,
   type PolicyAlgorithm,
@@ -96,6 +107,7 @@ export {
   type PolicyStep,
 } from './policies/learner.ts';
 export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
+export { type ParetoPolicy, type ParetoResult, paretoReport, trainPareto } from './policies/pareto-train.ts';
 export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './policies/policy.ts';
 export { createPpo, type PpoLearner, type PpoParts, ppo } from './policies/ppo-learner.ts';
 export { type PpoInput, type PpoOptions, ppoSchema } from './policies/ppo-options.ts';

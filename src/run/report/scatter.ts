@@ -10,6 +10,10 @@ export interface Scatter {
   xLabel: string;
   yLabel: string;
   points: { x: ArrayLike<number>; y: ArrayLike<number> };
+  /** Stands beside each point: of few. */
+  names?: readonly string[];
+  /** Which points are drawn as rings. */
+  hollow?: readonly boolean[];
   /** Draws the least-squares line through the points. */
   fit?: boolean;
 }
@@ -17,12 +21,14 @@ export interface Scatter {
 /** More would lie on one another. */
 const MOST_POINTS = 2000;
 
-export function drawScatter({ title, xLabel, yLabel, points, fit }: Scatter, width: number, height: number): string {
+export function drawScatter(scatter: Scatter, width: number, height: number): string {
+  const { title, xLabel, yLabel, points, fit, names, hollow } = scatter;
   const every = Math.max(1, points.x.length / MOST_POINTS);
-  const shown: [x: number, y: number][] = [];
+  const shown: [x: number, y: number, index: number][] = [];
   for (let i = 0; i < points.x.length; i += every) {
-    const [x, y] = [points.x[Math.floor(i)], points.y[Math.floor(i)]];
-    if (Number.isFinite(x) && Number.isFinite(y)) shown.push([x, y]);
+    const index = Math.floor(i);
+    const [x, y] = [points.x[index], points.y[index]];
+    if (Number.isFinite(x) && Number.isFinite(y)) shown.push([x, y, index]);
   }
   const xs = domainOf(
     shown.map(([x]) => x),
@@ -34,17 +40,28 @@ export function drawScatter({ title, xLabel, yLabel, points, fit }: Scatter, wid
   );
   if (!xs || !ys) return '';
   const on = plane(width, height, xs, ys, { x: xLabel, y: yLabel });
-  const dots = shown.map(([x, y]) => `<circle cx="${px(on.x(x))}" cy="${px(on.y(y))}" r="2.6"/>`).join('');
+  const radius = names ? 4.5 : 2.6;
+  const dots = shown.map(
+    ([x, y, i]) =>
+      `<circle${hollow?.[i] ? ' class="hollow"' : ''} cx="${px(on.x(x))}" cy="${px(on.y(y))}" r="${radius}"/>`,
+  );
+  const right = (x: number) => on.x(x) > width * 0.8;
+  const labels = (names ? shown : []).map(
+    ([x, y, i]) =>
+      `<text class="level-name" x="${px(on.x(x) + (right(x) ? -9 : 9))}" y="${px(on.y(y) - 7)}"${right(x) ? ' text-anchor="end"' : ''}>${escaped(names![i])}</text>`,
+  );
   const label = `${title}: ${shown.length} points, ${yLabel} by ${xLabel}.`;
   const line = fit ? leastSquares(shown) : undefined;
   const ends = line && [Math.min(...shown.map(([x]) => x)), Math.max(...shown.map(([x]) => x))];
   const fitted = ends
     ? `<path class="fit" d="M${ends.map((x) => `${px(on.x(x))} ${px(on.y(line(x)))}`).join('L')}"/>`
     : '';
-  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}<g class="points">${dots}</g>${fitted}</svg>`;
+  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}<g class="points">${dots.join('')}</g>${labels.join('')}${fitted}</svg>`;
 }
 
-function leastSquares(points: [number, number][]): ((x: number) => number) | undefined {
+function leastSquares(
+  points: readonly [x: number, y: number, ...rest: number[]][],
+): ((x: number) => number) | undefined {
   const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
   const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
   const spread = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);

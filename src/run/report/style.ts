@@ -56,6 +56,7 @@ figcaption, .caption { color: var(--quiet); font-size: 14px; line-height: 1.5; m
 .level, .fit { fill: none; stroke: var(--ink); stroke-dasharray: 2 4; stroke-linecap: round; opacity: .55; }
 .fit { stroke-width: 1.5; opacity: .8; }
 .points { fill: var(--s0); fill-opacity: .42; }
+.points .hollow { fill: none; stroke: var(--s0); stroke-width: 1.5; }
 .cursor { stroke: var(--axis); }
 .tip { position: absolute; top: 0; left: 0; z-index: 1; pointer-events: none; background: var(--raised); border: 1px solid var(--rule); border-radius: 8px; box-shadow: 0 4px 18px rgb(0 0 0 / .1); padding: 7px 11px; font-size: 13px; line-height: 1.5; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .tip[hidden] { display: none; }
