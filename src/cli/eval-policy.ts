@@ -21,7 +21,7 @@ function tell(result: PolicyEvaluationResult): [name: string, value: string][] {
       ? [
           row(
             'reward',
-            `${figure(reward.policy)}, the baseline's ${figure(reward.baseline)}: ${figure(reward.difference)} more (${span(reward.interval, figure)})`,
+            `${figure(reward.policy)}, the baseline's ${figure(reward.baseline)}: difference ${figure(reward.difference)} (${span(reward.interval, figure)})`,
           ),
         ]
       : []),

@@ -48,10 +48,9 @@ export const outcomeOf = ({ preference, policy, baseline }: ComparedPair): Outco
   lengths: [policy.length, baseline.length],
 });
 
-/** The seed is that of the draws by which intervals are found. */
 export function comparisonOf(
   pairs: readonly ComparedPair[],
-  { model, baseline, seed }: { model: string; baseline: string; seed: number },
+  { model, baseline }: { model: string; baseline: string },
 ): PolicyComparison {
   const outcomes = pairs.map(outcomeOf);
   const count = (preference: number) => pairs.filter((pair) => pair.preference === preference).length;
@@ -68,7 +67,7 @@ export function comparisonOf(
     losses: count(0),
     ties: count(0.5),
     ...(outcomes.some(({ lengths: [ours, theirs] }) => ours !== theirs) && {
-      lengthControlled: lengthControlled(outcomes, seed),
+      lengthControlled: lengthControlled(outcomes),
     }),
     ...(rewards.length > 0 && {
       reward: {

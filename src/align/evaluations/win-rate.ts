@@ -1,5 +1,4 @@
 /** Win rates of one policy over another, from which of two answers is better. */
-import { random } from '../../random.ts';
 import { mean } from '../preferences/evaluation.ts';
 import { wilson } from '../rewards/evaluation.ts';
 
@@ -34,49 +33,43 @@ export interface LengthControlled extends WinRate {
   fit: LengthFit;
 }
 
-const RESAMPLES = 500;
-
 /**
  * The win rate that would be if both answers were as long (Dubois et al. 2024, "Length-Controlled AlpacaEval", §3, without the
- * term of how hard a prompt is): a logistic regression of the preferences on the difference of lengths, read at 0. The interval is that of
- * 95 % of so many draws of as many prompts.
+ * term of how hard a prompt is): a logistic regression of the preferences on the difference of lengths, read at 0. The interval is by
+ * the intercept's standard error, on the scale of log-odds.
  */
-export function lengthControlled(outcomes: readonly Outcome[], seed: number): LengthControlled {
+export function lengthControlled(outcomes: readonly Outcome[]): LengthControlled {
   const differences = outcomes.map(({ lengths: [ours, theirs] }) => ours - theirs);
   const middle = mean(differences);
   const scale = Math.sqrt(mean(differences.map((value) => (value - middle) ** 2))) || 1;
   const x = differences.map((value) => Math.tanh(value / scale));
-  const y = outcomes.map(({ preference }) => preference);
-  const [intercept, slope] = logisticFit(x, y);
-  const draws = random(seed, 'resamples');
-  const drawn = Array.from({ length: RESAMPLES }, () => {
-    const chosen = x.map(() => draws.integer(x.length));
-    return sigmoid(
-      logisticFit(
-        chosen.map((i) => x[i]),
-        chosen.map((i) => y[i]),
-      )[0],
-    );
-  }).sort((a, b) => a - b);
-  const at = (share: number) => drawn[Math.round(share * (RESAMPLES - 1))];
-  return { winRate: sigmoid(intercept), interval: [at(0.025), at(0.975)], fit: { intercept, slope, scale } };
+  const { intercept, slope, error } = logisticFit(
+    x,
+    outcomes.map(({ preference }) => preference),
+  );
+  const [low, high] = [-1, 1].map((side) => sigmoid(intercept + side * 1.959964 * error));
+  return { winRate: sigmoid(intercept), interval: [low, high], fit: { intercept, slope, scale } };
 }
 
 /** The chance of a win that a fit gives for a difference of lengths. */
 export const chanceAt = ({ intercept, slope, scale }: LengthFit, difference: number): number =>
   sigmoid(intercept + slope * Math.tanh(difference / scale));
 
-/** Keep coefficients finite where one side always wins, or the longer answer does. */
-const RIDGE = [0.01, 0.1];
+/** Keeps the slope finite where the longer answer always wins. */
+const RIDGE = 0.1;
 const LARGEST_STEP = 2;
 
-/** The maximum of the likelihood by Newton's method; its steps are bounded, as they overshoot where outcomes can be separated. */
-function logisticFit(x: readonly number[], y: readonly number[]): [intercept: number, slope: number] {
-  let [a, b] = [0, 0];
+/**
+ * The maximum of the likelihood by Newton's method; its steps are bounded, as they overshoot where outcomes can be separated. A tie of
+ * answers as long is added, which keeps the intercept and its error finite where one side always wins (Jeffreys' prior, but for a slope).
+ */
+function logisticFit(x: readonly number[], y: readonly number[]) {
+  let [intercept, slope, error] = [0, 0, 0];
   for (let iteration = 0; iteration < 50; iteration++) {
-    let [ga, gb, haa, hab, hbb] = [RIDGE[0] * a, RIDGE[1] * b, RIDGE[0], 0, RIDGE[1]];
+    const tie = sigmoid(intercept);
+    let [ga, gb, haa, hab, hbb] = [tie - 0.5, RIDGE * slope, tie * (1 - tie), 0, RIDGE];
     for (let i = 0; i < x.length; i++) {
-      const p = sigmoid(a + b * x[i]);
+      const p = sigmoid(intercept + slope * x[i]);
       const w = p * (1 - p);
       ga += p - y[i];
       gb += (p - y[i]) * x[i];
@@ -85,13 +78,14 @@ function logisticFit(x: readonly number[], y: readonly number[]): [intercept: nu
       hbb += w * x[i] * x[i];
     }
     const determinant = haa * hbb - hab * hab;
+    error = Math.sqrt(hbb / determinant);
     const [da, db] = [(hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant];
     const shrink = Math.min(1, LARGEST_STEP / Math.max(Math.abs(da), Math.abs(db), 1e-12));
-    a -= shrink * da;
-    b -= shrink * db;
+    intercept -= shrink * da;
+    slope -= shrink * db;
     if (Math.abs(da) + Math.abs(db) < 1e-9) break;
   }
-  return [a, b];
+  return { intercept, slope, error };
 }
 
 /** The mean of differences, with an interval of 95 % by their deviation. */
