@@ -86,6 +86,7 @@ export { type ModelShape, typicalShape } from './plan/shapes.ts';
 export { type Change, type Plan, plan } from './plan.ts';
 export { groupAdvantages, leaveOneOut, normaliseThenSum, type Scale, standardise } from './policies/advantages.ts';
 export type { Alert } from './policies/alerts.ts';
+export type { PolicyAlgorithm } from './policies/algorithm.ts';
 export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
 export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
 export { type BestOfNResult, bestOfNReport, trainBestOfN } from './policies/best-of-n-train.ts';
@@ -100,7 +101,6 @@ export {
 } from './policies/grpo-loss.ts';
 export {
   createPolicyLearner,
-  type PolicyAlgorithm,
   type PolicyEvaluation,
   type PolicyLearner,
   type PolicyLearnerParts,

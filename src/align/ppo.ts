@@ -27,10 +27,10 @@ import {
   importParameters,
 } from '../nn/index.ts';
 import { random } from '../random.ts';
+import type { PolicyAlgorithm } from './policies/algorithm.ts';
 import { type CriticNetwork, createCritic } from './policies/critic.ts';
 import { guard } from './policies/guards.ts';
 import { nextBeta } from './policies/kl-controller.ts';
-import type { PolicyAlgorithm } from './policies/learner.ts';
 import type { Policy } from './policies/policy.ts';
 import { answerAdvantages, explainedVariance, noSteps, tokenRewards, whiten } from './policies/ppo-advantages.ts';
 import type { PpoOptions } from './policies/ppo-options.ts';

@@ -13,10 +13,11 @@
  */
 import { z } from 'zod';
 import { stepsOf } from '../run/index.ts';
+import type { PolicyAlgorithm } from './policies/algorithm.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import { createAnswerTrainer } from './policies/answer-trainer.ts';
-import type { PolicyAlgorithm, PolicyLearner, PolicyStep } from './policies/learner.ts';
+import type { PolicyLearner, PolicyStep } from './policies/learner.ts';
 import { policyTrainingSchema } from './policies/options.ts';
 import type { Policy } from './policies/policy.ts';
 import type { ScoreScaleState } from './policies/ppo-scores.ts';

@@ -4,7 +4,7 @@ import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import type { Answer } from '../rewards/source.ts';
 import { adamw } from '../steps.ts';
-import type { Tensors } from './learner.ts';
+import type { Tensors } from './algorithm.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { Policy } from './policy.ts';
 import { type AnswerLayout, answerBatches, inOrder } from './rollouts.ts';

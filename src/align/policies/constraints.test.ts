@@ -6,8 +6,8 @@ import { createGrpo } from '../grpo.ts';
 import { createRloo } from '../reinforce.ts';
 import { mixedReward } from '../rewards/open.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
+import type { PolicyAlgorithm } from './algorithm.ts';
 import { type Constraint, constrain, keepsTo, parseConstraints, withConstraints } from './constraints.ts';
-import type { PolicyAlgorithm } from './learner.ts';
 import type { Rollout } from './rollouts.ts';
 
 const llama = fixtureModel('tiny-llama');

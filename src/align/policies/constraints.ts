@@ -15,7 +15,7 @@ import { HeedError } from '../../error.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { explained } from '../rewards/source.ts';
 import { deviation, mean } from './advantages.ts';
-import type { PolicyAlgorithm } from './learner.ts';
+import type { PolicyAlgorithm } from './algorithm.ts';
 import type { Rollout } from './rollouts.ts';
 
 export const lagrangeSchema = z.object({

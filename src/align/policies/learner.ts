@@ -2,31 +2,19 @@
  * What trainings share in which a policy learns from what its own answers are worth: in each step prompts are taken in
  * a drawn order, answered and scored; an algorithm learns from that; now and then the policy is evaluated on other prompts.
  */
-import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import { checkSameData } from '../course.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
+import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { type Policy, usualRate } from './policy.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
 import { type AnswerLayout, answerKl, createRollouts, type Prompt, type Rollout } from './rollouts.ts';
-
-export type Tensors = Record<string, SafetensorsTensor>;
-
-/** What learns from rollouts. It holds the optimisers and whatever else it needs. */
-export interface PolicyAlgorithm {
-  /** One step's learning at a learning rate, `step` counted from 0. Gives metrics by their names. */
-  update(rollout: Rollout, rate: number, step: number): Record<string, number>;
-  /** All but the policy's own parameters. */
-  save(): { state: unknown; tensors: Tensors };
-  restore(checkpoint: { state: unknown; tensors: Tensors }): void;
-  release(): void;
-}
 
 export interface PolicySample {
   prompt: string;

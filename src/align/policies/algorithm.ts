@@ -1,0 +1,15 @@
+/** What learns from rollouts, by whatever algorithm. */
+import type { SafetensorsTensor } from '../../engine/safetensors.ts';
+import type { Rollout } from './rollouts.ts';
+
+export type Tensors = Record<string, SafetensorsTensor>;
+
+/** It holds the optimisers and whatever else it needs. */
+export interface PolicyAlgorithm {
+  /** One step's learning at a learning rate, `step` counted from 0. Gives metrics by their names. */
+  update(rollout: Rollout, rate: number, step: number): Record<string, number>;
+  /** All but the policy's own parameters. */
+  save(): { state: unknown; tensors: Tensors };
+  restore(checkpoint: { state: unknown; tensors: Tensors }): void;
+  release(): void;
+}
