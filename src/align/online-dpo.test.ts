@@ -77,4 +77,5 @@ it('asks a judge which answer is better, and whether they are better than the re
 it('refuses settings that do not fit one another', () => {
   expect(() => onlineDpoSchema.parse({ ...settings, loss: 'exo_pair' })).toThrow(/more than 0/);
   expect(() => onlineDpoSchema.parse({ ...settings, loss: 'dpo' })).toThrow(/loss/);
+  expect(() => onlineDpoSchema.parse({ ...settings, judge: 'a', subjectTo: 'B >= 1' })).toThrow(/none with --judge/);
 });

@@ -17,8 +17,8 @@ import { stepsOf } from '../run/index.ts';
 import { type Judge, judgeCallSchema, openJudge } from './judges/judge.ts';
 import { judgedReward } from './judges/judged-reward.ts';
 import { listOf } from './likelihood/examples.ts';
-import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import type { PolicyAlgorithm } from './policies/algorithm.ts';
+import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
 import { createPolicyLearner, type PolicyLearner, type PolicyStep } from './policies/learner.ts';
 import { policyTrainingSchema } from './policies/options.ts';
 import type { Policy } from './policies/policy.ts';
@@ -53,6 +53,10 @@ export const onlineDpoSchema = policyTrainingSchema
   .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || loss !== 'exo_pair', {
     path: ['labelSmoothing'],
     message: 'expected more than 0 with exo_pair',
+  })
+  .refine(({ judge, subjectTo }) => judge === undefined || subjectTo === undefined, {
+    path: ['subjectTo'],
+    message: 'expected none with --judge, which tells of no other rewards',
   });
 export type OnlineDpoOptions = z.output<typeof onlineDpoSchema>;
 export type OnlineDpoInput = z.input<typeof onlineDpoSchema>;
@@ -158,7 +162,7 @@ async function create(options: OnlineDpoOptions, parts: OnlineDpoParts): Promise
       algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
     });
   } catch (error) {
-    for (const part of [judge, setup?.policy, setup?.reward]) part?.release();
+    for (const part of [judge, setup?.policy, setup?.reward, setup?.gold]) part?.release();
     throw error;
   }
 }

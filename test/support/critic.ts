@@ -24,7 +24,7 @@ export const sentencesOf = (answer: string): string[] => answer.match(/[^.]+\./g
 export async function startCritic(word: string, { mumbles = false } = {}): Promise<Critic> {
   let answered = 0;
   let left = Number.POSITIVE_INFINITY;
-  const names = (sentence: string) => sentence.split(/\W+/).includes(word);
+  const names = (sentence: string) => sentence.includes(word);
   const faults = (answer: string) => sentencesOf(answer).filter(names);
   const answerTo = ({ messages, seed = 0 }: Asked): string => {
     const { content } = messages.at(-1)!;
