@@ -1,0 +1,209 @@
+/**
+ * A section of the suite `align`: every algorithm on the embedded world, from one start, with one budget, against one reward
+ * model, judged by the true reward that none of them saw.
+ *
+ * It takes long: with HEED_BENCH_FOLDER, models and results are kept there, and a bench that was stopped goes on.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  answerKl,
+  answerLayout,
+  bestOf,
+  createBco,
+  createBestOfN,
+  createCpo,
+  createDpo,
+  createGrpo,
+  createKto,
+  createOnlineDpo,
+  createOrpo,
+  createPolicy,
+  createPpo,
+  createRaft,
+  createReinforce,
+  createRest,
+  createReward,
+  createRloo,
+  createRollouts,
+  createSft,
+  openReward,
+  reviewComparisons,
+  reviewReward,
+} from '../dist/align/index.js';
+import { reviewPrompts } from '../dist/data/reviews/index.js';
+import { embeddedModel, encodeChat, loadModel } from '../dist/lm/index.js';
+import { seedFor } from '../dist/random.js';
+import { keptResults, learnAll, mean, timed } from './kept.js';
+
+const SEEDS = 5;
+const MAX_TOKENS = 72;
+/** Answers to each prompt of the world in the evaluation. */
+const ANSWERS = 2;
+
+const deviation = (values) => {
+  const middle = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
+};
+
+/**
+ * What draws its own answers draws 1,280 of them for the reward model to judge; what learns from comparisons learns, twice, the
+ * 1,000 that the reward model learnt. `learnt` is how many answers gradients were taken of, one that was learnt twice counted twice.
+ */
+const online = { steps: 20, evaluations: 0, evaluation: { count: 1 }, maxTokens: MAX_TOKENS };
+const offline = { evaluations: 0, evaluation: { share: 0, prompts: 0 } };
+const algorithms = [
+  { name: 'ppo', create: createPpo, settings: online, learnt: 2560 },
+  { name: 'reinforce', create: createReinforce, settings: online, learnt: 1280 },
+  { name: 'rloo', create: createRloo, settings: online, learnt: 1280 },
+  { name: 'grpo', create: createGrpo, settings: online, learnt: 1280 },
+  { name: 'raft', create: createRaft, settings: { ...online, steps: 5, batch: 32 }, learnt: 320 },
+  { name: 'rest', create: createRest, settings: { ...online, steps: 2, batch: 80 }, learnt: 1120 },
+  { name: 'online-dpo', create: createOnlineDpo, settings: online, learnt: 1280 },
+  { name: 'best-of-16', create: createBestOfN, settings: { answers: 16, maxTokens: MAX_TOKENS }, learnt: 0 },
+  { name: 'dpo', create: createDpo, settings: offline, learnt: 4000 },
+  { name: 'simpo', create: createCpo, settings: offline, learnt: 4000 },
+  { name: 'orpo', create: createOrpo, settings: offline, learnt: 4000 },
+  { name: 'kto', create: createKto, settings: offline, learnt: 4000 },
+  { name: 'bco', create: createBco, settings: offline, learnt: 4000 },
+];
+
+async function* world({ seeds }) {
+  const kept = keptResults('world.jsonl');
+  try {
+    const results = [];
+    for (let seed = 0; seed < Math.min(seeds, SEEDS); seed++) {
+      const start = await startOf(kept, seed);
+      results.push(start.quality, await kept.result({ name: 'sft', seed }, () => judgedModel(start, seed)));
+      for (const { name, create, settings } of algorithms) {
+        const measure = name === 'best-of-16' ? bestOfMany : trained;
+        results.push(await kept.result({ name, seed, settings }, () => measure(create, settings, start, seed)));
+      }
+    }
+    yield* worldRows(results);
+  } finally {
+    kept.release();
+  }
+}
+
+function* worldRows(results) {
+  const of = (name, field) => results.filter((result) => result.name === name).map((result) => result[field]);
+  const told = (values, digits = 2) =>
+    `${mean(values).toFixed(digits)}${values.length > 1 ? ` ± ${deviation(values).toFixed(digits)}` : ''}`;
+  const accuracies = of('reward model', 'accuracy');
+  yield {
+    name: `reward model, ${accuracies.length} seeds, accuracy on 400 held-out comparisons, %`,
+    value: told(
+      accuracies.map((share) => 100 * share),
+      1,
+    ),
+    target: '≥ 79',
+    accuracies,
+  };
+  for (const name of ['sft', ...algorithms.map((algorithm) => algorithm.name)]) {
+    const [gold, proxy, kl, seconds] = ['gold', 'proxy', 'kl', 'seconds'].map((field) => of(name, field));
+    yield {
+      name: `${name}, true reward`,
+      value: told(gold),
+      target: name === 'sft' ? '' : 'above SFT',
+      note: `reward model ${told(proxy)}, KL ${told(kl, 1)}, ${mean(seconds).toFixed(0)} s a seed`,
+      gold,
+      proxy,
+      kl,
+      seconds,
+    };
+  }
+}
+
+/** Of a seed: the fine-tuned model, comparisons of its answers, a reward model that learnt them. */
+async function startOf(kept, seed) {
+  const folder = join(kept.folder, `seed-${seed}`);
+  const [sft, reward] = ['sft', 'reward'].map((name) => join(folder, name));
+  const [data, heldOut] = ['comparisons.jsonl', 'held-out.jsonl'].map((name) => join(folder, name));
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(join(sft, 'config.json'))) {
+    const learner = await createSft({ model: embeddedModel, seed, evaluations: 0, samples: { count: 0 } });
+    await learnAll(learner);
+    learner.saveModel(sft);
+    learner.release();
+  }
+  if (!existsSync(heldOut)) {
+    const model = await loadModel(sft);
+    const compare = async (path, comparisons, teacher, from) => {
+      const rows = await reviewComparisons(model, { comparisons, teacher, seed: from });
+      writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    };
+    await compare(data, 1000, 'mistake:0.1', seed);
+    await compare(heldOut, 400, 'oracle', seedFor(seed, 'held-out comparisons'));
+    model.parameters.release();
+  }
+  const quality = await kept.result({ name: 'reward model', seed }, async () => {
+    const settings = { model: sft, data, seed, evaluations: 0, evaluation: { data: heldOut } };
+    const learner = await createReward(settings);
+    const { evaluation } = await learnAll(learner);
+    learner.saveModels(reward);
+    learner.release();
+    const { accuracy, interval, n } = evaluation;
+    return { accuracy, interval, n };
+  });
+  return { sft, reward, data, quality };
+}
+
+async function trained(create, settings, { sft, reward, data }, seed) {
+  const given = { ...settings, seed, model: sft, ...(settings === offline ? { data } : { reward }) };
+  const learner = await create(given);
+  try {
+    const { seconds } = await timed(() => learnAll(learner));
+    return { ...(await judged(learner.policy, reward, seed)), seconds };
+  } finally {
+    learner.release();
+  }
+}
+
+async function judgedModel({ sft, reward }, seed) {
+  const policy = createPolicy(await loadModel(sft), { lora: {}, seed });
+  try {
+    return { ...(await judged(policy, reward, seed)), seconds: 0 };
+  } finally {
+    policy.release();
+  }
+}
+
+/** What a policy's answers to all prompts of the world are worth, by the true reward and by the reward model. */
+async function judged(policy, reward, seed) {
+  const { tokenizer } = policy.model;
+  const prompts = reviewPrompts.map(({ text }) => {
+    const prompt = [{ role: 'user', content: text }];
+    return { ids: encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids, text, row: { prompt } };
+  });
+  const proxy = await openReward(reward);
+  const gold = reviewReward();
+  const layout = answerLayout(policy.model, prompts, { rows: 8, maxTokens: MAX_TOKENS, answers: ANSWERS });
+  const rollouts = createRollouts(policy, proxy, { layout, maxTokens: MAX_TOKENS, temperature: 1, batch: 64 });
+  try {
+    const rollout = await rollouts.run(prompts, seedFor(seed, 'judged'), ANSWERS);
+    return {
+      gold: mean(await gold.score(rollout.answers)),
+      proxy: mean(rollout.scores),
+      kl: mean(answerKl(rollout)),
+      tokens: mean(rollout.answers.map(({ response }) => response.length)),
+    };
+  } finally {
+    rollouts.release();
+    proxy.release();
+  }
+}
+
+async function bestOfMany(create, settings, { sft, reward }, seed) {
+  const learner = await create({ ...settings, seed, model: sft, reward, gold: 'reviews' });
+  try {
+    const { seconds } = await timed(() => learnAll(learner));
+    const { reward: proxy, gold, kl } = bestOf(learner.drawn()).at(-1);
+    const words = learner.drawn().map(({ best }) => best.trim().split(/\s+/).length + 1);
+    return { gold, proxy, kl, tokens: mean(words), seconds };
+  } finally {
+    learner.release();
+  }
+}
+
+export { world };
