@@ -1,5 +1,7 @@
 /** Alignment: parity with PyTorch's and TRL's numbers, and the time of a step of PPO, DPO and GRPO against TRL's trainers. */
+import { alpaca } from './align-alpaca.js';
 import { parity } from './align-parity.js';
+import { world } from './align-world.js';
 import { rate } from './figures.js';
 import { alternate, inTemporaryFolder, jobsOf, middle, times } from './sides.js';
 
@@ -86,4 +88,4 @@ function* grpo({ peer, pairs }) {
   });
 }
 
-export const align = { sections: { parity, ppo, dpo, grpo } };
+export const align = { sections: { parity, ppo, dpo, grpo, world, alpaca } };
