@@ -130,6 +130,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
   const { seed, batch, part, maxTokens, temperature } = options;
   const count = options.prompts ?? prompts.length;
   const stepsOfPart = Math.ceil(count / batch);
+  const steps = (part === 'both' ? 2 : 1) * stepsOfPart;
   const judge = createJudge(critic, { maxTokens });
   const fingerprint = createHash('sha256')
     .update(JSON.stringify([principles, prompts]))
@@ -140,7 +141,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
     options,
     principles,
     name: `${basename(options.model.split('#').at(-1)!)}-constitution`,
-    steps: (part === 'both' ? 2 : 1) * stepsOfPart,
+    steps,
     /** Answers of a batch of prompts, and what the critic makes of them. */
     async next(): Promise<ConstitutionStep> {
       const { step } = state;
@@ -168,7 +169,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
         revised = await reviseAnswers(critic, items, options.rounds, draw, settings);
       }
       state = { step: step + 1, fingerprint };
-      return { step: state.step, revised, compared, done: state.step === this.steps };
+      return { step: state.step, revised, compared, done: state.step === steps };
     },
     save: () => ({ state, tensors: {} }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {

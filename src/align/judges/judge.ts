@@ -81,6 +81,7 @@ export function createJudge(
     name: chat.name,
     async compare(pairs, signal) {
       signal?.throwIfAborted();
+      if (pairs.length === 0) return [];
       const asked = pairs.flatMap(({ prompt, answers: [one, other], template: own = template }): Conversation[] =>
         [
           [one, other],
