@@ -31,7 +31,7 @@ export async function trainModel<
   Step extends { step: number; done: boolean; evaluation?: Evaluation },
   Result extends TrainedModel,
 >(
-  learner: Drivable<Step> & { evaluate(): Evaluation | undefined | Promise<Evaluation | undefined> },
+  learner: Drivable<Step> & { evaluate(signal?: AbortSignal): Evaluation | undefined | Promise<Evaluation | undefined> },
   parts: TrainParts<Step>,
   training: ModelTraining<Evaluation, Step, Result>,
 ): Promise<Result | undefined> {
@@ -45,7 +45,7 @@ export async function trainModel<
     evaluation ? training.recordEvaluation(step, evaluation) : {};
   const result = await driveRun<Step, TrainedModel>(learner, {
     ...parts,
-    before: async () => evaluated(0, await learner.evaluate()),
+    before: async () => evaluated(0, await learner.evaluate(parts.signal)),
     record(step) {
       if (step.evaluation?.best && training.keepBest) save('best');
       return { ...training.record(step), ...evaluated(step.step, step.evaluation) };

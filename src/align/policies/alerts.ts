@@ -8,7 +8,7 @@ export interface Alert {
 
 interface Rule {
   metric: string;
-  /** Whether it has left its range, by the first step's value too. `step` is counted from 0. */
+  /** Whether it has left its range, by the value at the start too. `step` is counted from 0. */
   out(value: number, first: number, step: number): boolean;
   means: string;
   try: string;
@@ -19,7 +19,7 @@ const PATIENCE = 10; // steps that a critic has to learn
 const rules: readonly Rule[] = [
   {
     metric: 'kl/mean',
-    out: (kl) => kl > 25,
+    out: (kl) => kl > 15,
     means: 'the policy is far from the reference, where the reward was never taught: it is likely to be exploited',
     try: 'a higher β or a KL target, a lower learning rate, fewer steps',
   },
@@ -70,6 +70,12 @@ const rules: readonly Rule[] = [
     out: (length, first) => length > 2 * first || length < first / 2,
     means: 'length alone may be what is rewarded',
     try: 'answers of an evaluation side by side; a reward that does not grow with length',
+  },
+  {
+    metric: 'probe/failed',
+    out: (share, first) => share > first + 0.2,
+    means: 'the policy says more often what it is led to say: it has learnt to please',
+    try: 'comparisons in which what pleases loses, a higher β, an earlier model',
   },
   {
     metric: 'gradient/norm',

@@ -47,9 +47,11 @@ export interface PolicyStep {
 }
 
 export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
-  /** Released with the learner, and so is the reward. */
+  /** Released with the learner, and so are the rewards. */
   policy: Policy;
   reward: Reward;
+  /** What evaluations tell of besides. */
+  gold?: Reward;
   options: O;
   /** Of the run. */
   name: string;
@@ -73,10 +75,12 @@ interface State {
   seconds: number;
   best: number;
   /** Of the policy as it started. */
-  before?: { reward: number; kl: number };
+  before?: Pick<PolicyEvaluation, 'reward' | 'kl' | 'measures'>;
   /** The first step's metrics, and those that are out of their range. */
   first?: Record<string, number>;
   alerting: string[];
+  /** Metrics of a step that was stopped before its evaluation. */
+  pending?: Record<string, number>;
   fingerprint: string;
 }
 
@@ -85,7 +89,7 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 >;
 
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
-  const { policy, reward, options, prompts, evaluationPrompts, probes = [], layout } = parts;
+  const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
   const { answersPerPrompt = 1, constraints = [] } = parts;
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
@@ -107,28 +111,61 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     fingerprint,
   };
 
-  async function probed(): Promise<Record<string, number>> {
+  async function probed(signal?: AbortSignal): Promise<Record<string, number>> {
     if (probes.length === 0) return {};
-    const { answers, scores } = await rollouts.run(probes, seedFor(seed, 'probes'));
+    const { answers, scores } = await rollouts.run(probes, seedFor(seed, 'probes'), 1, signal);
     return { 'probe/failed': failedProbes(answers), 'probe/reward': mean(scores) };
   }
 
-  /** Of the policy as it stands; it counts for no best. */
-  async function evaluate(): Promise<PolicyEvaluation> {
+  /** Of the policy as it stands; it counts for no best. Rejects with the signal's reason where it aborts. */
+  async function evaluate(signal?: AbortSignal): Promise<PolicyEvaluation> {
     // the same draws each time, so that what differs is the policy
-    const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
+    const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
     const { answers, scores } = rollout;
     const evaluation = {
       reward: mean(scores),
       kl: mean(answerKl(rollout)),
-      measures: { ...parts.measure?.(answers), ...(await probed()), ...meansOf(rollout) },
+      measures: {
+        ...(gold && { 'reward/gold': mean(await gold.score(answers, signal)) }),
+        ...parts.measure?.(answers),
+        ...(await probed(signal)),
+        ...meansOf(rollout),
+      },
       samples: answers
         .slice(0, options.evaluation.samples)
         .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i] })),
       best: false,
     };
-    if (state.step === 0) state.before = { reward: evaluation.reward, kl: evaluation.kl };
+    const { reward, kl, measures } = evaluation;
+    if (state.step === 0) state.before = { reward, kl, measures };
     return evaluation;
+  }
+
+  /** Answers prompts and learns from that. Gives the step's metrics, which stay pending. */
+  async function learn(signal?: AbortSignal): Promise<Record<string, number>> {
+    const began = performance.now();
+    const rate = rateOf(state.step);
+    const asked = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
+    const rollout = await rollouts.run(asked, seedFor(seed, 'rollout', state.step), answersPerPrompt, signal);
+    const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
+    const metrics = {
+      ...metricsOf(rollout),
+      ...algorithm.update(rollout, rate, state.step),
+      learning_rate: rate,
+      tokens,
+    };
+    const seconds = state.seconds + (performance.now() - began) / 1000;
+    state = { ...state, step: state.step + 1, tokens, seconds, first: state.first ?? metrics, pending: metrics };
+    return metrics;
+  }
+
+  /** Alerts that begin with what the latest step tells. */
+  function alertsAt(told: Record<string, number>): Alert[] {
+    const alerts = alertsOf(told, { ...state.first, ...state.before?.measures }, state.step - 1);
+    const begun = alerts.filter(({ metric }) => !state.alerting.includes(metric));
+    const untold = state.alerting.filter((metric) => !(metric in told));
+    state = { ...state, alerting: [...untold, ...alerts.map(({ metric }) => metric)] };
+    return begun;
   }
 
   return {
@@ -139,44 +176,22 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     evaluate,
     /** What the policy was worth as it started, once that was evaluated. */
     before: () => state.before,
-    /** Prompts answered, an update, and an evaluation where one is due. */
-    async next(): Promise<PolicyStep> {
-      const began = performance.now();
-      const rate = rateOf(state.step);
-      const asked = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
-      const rollout = await rollouts.run(asked, seedFor(seed, 'rollout', state.step), answersPerPrompt);
-      const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
-      const metrics = {
-        ...metricsOf(rollout),
-        ...algorithm.update(rollout, rate, state.step),
-        learning_rate: rate,
-        tokens,
-      };
-      const first = state.first ?? metrics;
-      const alerts = alertsOf(metrics, first, state.step);
-      const begun = alerts.filter(({ metric }) => !state.alerting.includes(metric));
-      state = {
-        ...state,
-        step: state.step + 1,
-        tokens,
-        seconds: state.seconds + (performance.now() - began) / 1000,
-        first,
-        alerting: alerts.map(({ metric }) => metric),
-      };
+    /**
+     * Prompts answered, an update, and an evaluation where one is due. Rejects with the signal's reason where it aborts a reward;
+     * what is saved then goes on from there.
+     */
+    async next(signal?: AbortSignal): Promise<PolicyStep> {
+      const metrics = state.pending ?? (await learn(signal));
       let evaluation: PolicyEvaluation | undefined;
       if (evaluationIsDue(state.step, steps, options)) {
-        evaluation = await evaluate();
+        evaluation = await evaluate(signal);
         evaluation.best = evaluation.reward > state.best && keepsTo(constraints, evaluation.measures);
         if (evaluation.best) state.best = evaluation.reward;
       }
-      return {
-        step: state.step,
-        metrics,
-        alerts: begun,
-        tokensPerSecond: tokens / state.seconds,
-        evaluation,
-        done: state.step >= steps,
-      };
+      const alerts = alertsAt({ ...metrics, ...evaluation?.measures });
+      state = { ...state, pending: undefined };
+      const tokensPerSecond = state.tokens / state.seconds;
+      return { step: state.step, metrics, alerts, tokensPerSecond, evaluation, done: state.step >= steps };
     },
     save() {
       const { state: own, tensors } = algorithm.save();
@@ -194,7 +209,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       state = saved;
     },
     release(): void {
-      for (const part of [rollouts, algorithm, policy, reward]) part.release();
+      for (const part of [rollouts, algorithm, policy, reward, gold]) part?.release();
     },
   };
 }
@@ -213,6 +228,7 @@ function metricsOf(rollout: Rollout): Record<string, number> {
   return {
     'reward/mean': middle,
     'reward/std': Math.sqrt(mean(scores.map((score) => (score - middle) ** 2))),
+    ...(rollout.deviations && { 'reward/disagreement': mean(rollout.deviations) }),
     'kl/mean': mean(answerKl(rollout)),
     // −log π of a token drawn from π: unbiased, and nothing more to compute
     'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,

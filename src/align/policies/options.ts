@@ -21,6 +21,10 @@ export const policyTrainingSchema = z
       .describe(
         'what is to hold of other rewards meanwhile, such as "B >= 0.5 and C <= 2": see docs/multi-objective.md',
       ),
+    gold: z
+      .string()
+      .optional()
+      .describe('a second reward, which evaluations tell of and nothing is learnt from: as --reward'),
     data: z
       .string()
       .optional()

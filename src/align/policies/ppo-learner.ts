@@ -41,7 +41,7 @@ async function create(options: PpoOptions, parts: PpoParts): Promise<PpoLearner>
       algorithm: await algorithmOf(options, setup, parts),
     });
   } catch (error) {
-    for (const part of [setup.policy, setup.reward]) part.release();
+    for (const part of [setup.policy, setup.reward, setup.gold]) part?.release();
     throw error;
   }
 }

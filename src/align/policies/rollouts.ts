@@ -41,6 +41,8 @@ export interface Rollout {
   steps?: readonly (readonly TokenReward[])[];
   /** What scores are the sum of. */
   parts?: readonly RewardPart[];
+  /** How far an ensemble's members disagree on each answer. */
+  deviations?: ArrayLike<number>;
   /** Rewards that are no part of them, but are asked for. */
   others?: readonly NamedScores[];
 }
@@ -155,8 +157,8 @@ export interface RolloutOptions {
 }
 
 export interface Rollouts {
-  /** `count` answers to each prompt, drawn from the seed. */
-  run(prompts: readonly Prompt[], seed: number, count?: number): Promise<Rollout>;
+  /** `count` answers to each prompt, drawn from the seed. Rejects with the signal's reason where it aborts. */
+  run(prompts: readonly Prompt[], seed: number, count?: number, signal?: AbortSignal): Promise<Rollout>;
   release(): void;
 }
 
@@ -171,17 +173,17 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
   const others = createAnswerScorer(reference.config, reference.weights, layout, { temperature });
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
   return {
-    async run(prompts, seed, count = 1) {
+    async run(prompts, seed, count = 1, signal) {
       const asked = prompts.flatMap((prompt) => new Array<Prompt>(count).fill(prompt));
       const completions = await generator.complete(
         asked.map(({ ids }) => ids),
-        { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer },
+        { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer, signal },
       );
       const answers = completions.map(({ ids, finish, text }, i): Answer => {
         const { ids: prompt, text: promptText, row } = asked[i];
         return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
       });
-      const { scores, steps, parts, others: beside } = await explained(reward, answers);
+      const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
       return {
         answers,
         logProbs: own?.run(answers) ?? completions.map(({ logprobs }) => Float32Array.from(logprobs)),
@@ -190,6 +192,7 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
         ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
         ...(parts && { parts }),
         ...(beside && { others: beside }),
+        ...(deviations && { deviations }),
       };
     },
     release() {

@@ -18,6 +18,8 @@ export interface PolicyParts {
   model?: Model;
   /** In place of opening `reward`; released with the learner. */
   reward?: Reward;
+  /** In place of opening `gold`; released with the learner. */
+  gold?: Reward;
   /** How models and data are got from the Hub. */
   pull?: PullOptions;
   /** Told what a person should know of the data: rows left out. */
@@ -27,6 +29,7 @@ export interface PolicyParts {
 export interface PolicySetup {
   policy: Policy;
   reward: Reward;
+  gold?: Reward;
   /** What is to hold of the rewards that `reward` tells as others. */
   constraints: readonly Constraint[];
   prompts: readonly Prompt[];
@@ -56,11 +59,13 @@ export async function setUpPolicy(options: PolicyTrainingOptions, parts: PolicyP
     const constrained: Reward[] = [];
     for (const { name } of constraints) constrained.push(await open(name));
     const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
+    const gold = parts.gold ?? (options.gold === undefined ? undefined : await openReward(options.gold, parts.pull));
+    if (gold) keep(gold);
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
     if (reference) keep(reference.parameters);
     const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
     const measure = options.data === undefined ? measureReviews : undefined;
-    return { policy, reward, constraints, prompts, evaluationPrompts, probes, layout, measure };
+    return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure };
   } catch (error) {
     for (const part of opened) part.release();
     throw error;

@@ -163,7 +163,7 @@ it('an ensemble gives the mean, less what its members disagree by', async () => 
   expect(await ensembleReward(members).score(answers)).toEqual([2, 2, 5]);
   const cautious = ensembleReward(members, 0.5);
   expect(await cautious.score(answers)).toEqual([1.5, 2, 4]);
-  expect(await cautious.judge(answers)).toContainEqual({ mean: 5, deviation: 2 });
+  expect((await cautious.explain(answers)).deviations).toEqual([1, 0, 2]);
 });
 
 describe('a reward model', () => {

@@ -148,31 +148,21 @@ export function mixedReward(parts: readonly { weight: number; reward: Reward }[]
   };
 }
 
-/** What members say of answers, one after another. */
-export interface EnsembleReward extends Reward {
-  /** Of each answer, the mean of the members' rewards and their deviation: how far they disagree. */
-  judge(answers: readonly Answer[], signal?: AbortSignal): Promise<{ mean: number; deviation: number }[]>;
-}
-
-/** The mean of the members' rewards, less `pessimism` deviations of them (Coste et al. 2023, §3). */
-export function ensembleReward(members: readonly Reward[], pessimism = 0): EnsembleReward {
-  const judge: EnsembleReward['judge'] = async (answers, signal) => {
+/** The mean of the members' rewards, less `pessimism` deviations of them (Coste et al. 2023, §3). They are asked one after another. */
+export function ensembleReward(members: readonly Reward[], pessimism = 0): Reward & Required<Pick<Reward, 'explain'>> {
+  const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
     const all: ArrayLike<number>[] = [];
     for (const member of members) all.push(await member.score(answers, signal));
-    return answers.map((_, i) => {
-      const mean = all.reduce((sum, rewards) => sum + rewards[i], 0) / all.length;
-      return {
-        mean,
-        deviation: Math.sqrt(all.reduce((sum, rewards) => sum + (rewards[i] - mean) ** 2, 0) / all.length),
-      };
-    });
+    const means = answers.map((_, i) => all.reduce((sum, rewards) => sum + rewards[i], 0) / all.length);
+    const deviations = means.map((mean, i) =>
+      Math.sqrt(all.reduce((sum, rewards) => sum + (rewards[i] - mean) ** 2, 0) / all.length),
+    );
+    return { scores: means.map((mean, i) => mean - pessimism * deviations[i]), deviations };
   };
   return {
     name: members.map(({ name }) => name).join(', '),
-    judge,
-    async score(answers, signal) {
-      return (await judge(answers, signal)).map(({ mean, deviation }) => mean - pessimism * deviation);
-    },
+    explain,
+    score: async (answers, signal) => (await explain(answers, signal)).scores,
     release() {
       for (const member of members) member.release();
     },

@@ -41,6 +41,8 @@ export interface Scores {
   steps?: readonly (readonly StepReward[])[];
   /** What the scores are the sum of. */
   parts?: readonly RewardPart[];
+  /** Of each answer, the deviation of an ensemble's members: how far they disagree. */
+  deviations?: ArrayLike<number>;
   /** Rewards that are no part of the scores, but are asked for. */
   others?: readonly NamedScores[];
 }
