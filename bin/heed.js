@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 if (!existsSync(`${root}dist/cli/main.js`)) await build();
 const { main } = await import('../dist/cli/main.js');
 process.exitCode = await main(process.argv.slice(2));
+if (process.exitCode > 128) process.exit(); // what a stopped command still waited for would keep the process
 
 /** A clone whose install ran no scripts has not been compiled. */
 async function build() {
