@@ -31,7 +31,9 @@ export async function trainModel<
   Step extends { step: number; done: boolean; evaluation?: Evaluation },
   Result extends TrainedModel,
 >(
-  learner: Drivable<Step> & { evaluate(signal?: AbortSignal): Evaluation | undefined | Promise<Evaluation | undefined> },
+  learner: Drivable<Step> & {
+    evaluate(signal?: AbortSignal): Evaluation | undefined | Promise<Evaluation | undefined>;
+  },
   parts: TrainParts<Step>,
   training: ModelTraining<Evaluation, Step, Result>,
 ): Promise<Result | undefined> {
