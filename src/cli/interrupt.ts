@@ -7,14 +7,17 @@ export interface Interruption {
   dispose(): void;
 }
 
-export function listenForInterrupt(tell: (text: string) => void): Interruption {
+export function listenForInterrupt(
+  tell: (text: string) => void,
+  said = 'Stopping after this iteration, with a checkpoint. Again to stop at once.',
+): Interruption {
   const controller = new AbortController();
   let exitCode = 130;
   const stop = (code: number) => () => {
     exitCode = code;
     if (controller.signal.aborted) process.exit(code);
     controller.abort();
-    tell('Stopping after this iteration, with a checkpoint. Again to stop at once.');
+    tell(said);
   };
   const handlers = [
     ['SIGINT', stop(130)],

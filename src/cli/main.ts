@@ -25,6 +25,7 @@ import { addReport } from './report.ts';
 import { addReward } from './reward.ts';
 import { addRl } from './rl.ts';
 import { addSft } from './sft.ts';
+import { addStudio } from './studio.ts';
 import { addTrain } from './train.ts';
 import { UsageError } from './usage.ts';
 
@@ -336,6 +337,16 @@ Examples:
   heed data check test.parquet --against train.parquet
   heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
   heed data split reviews.csv --test 0.1 --by prompt --out reviews`,
+  ],
+  [
+    'studio',
+    'the page where people compare answers and clips',
+    addStudio,
+    `The store is feedback.db here, or --store PATH, or --store postgres://…  Only this machine can open the page unless --host says otherwise.
+
+Examples:
+  heed studio
+  heed studio --store postgres://heed@localhost/heed --host 0.0.0.0 --hosts label.example.org`,
   ],
   [
     'feedback',

@@ -61,7 +61,8 @@ export async function* exportRows(
   const given = await givenAnswers(database, project.id);
   const probable = merge === 'consensus' ? qualityOf(given).consensus : undefined;
   const byItem = new Map<string, { person: string; answer: Answer }[]>();
-  for (const { item, person, answer } of given) {
+  for (const { item, person, answer, decidedBy } of given) {
+    if (decidedBy !== null && decidedBy !== person && merge !== 'each') continue;
     byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, answer }]);
   }
   const items = await query

@@ -1,4 +1,5 @@
 /** The store of what people say: projects, items, votes and who gave them, in SQLite or PostgreSQL. */
+export { adjudicate, type Disagreement, disagreements } from './adjudication.ts';
 export * from './answer.ts';
 export { type Assignment, type NextOptions, nextItems } from './assignment.ts';
 export { type Database, openDatabase } from './database.ts';

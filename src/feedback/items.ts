@@ -53,7 +53,7 @@ export async function addItems(
       priority: item.priority ?? 0,
       taken: 0,
       answered: 0,
-      adjudicated: 0,
+      decidedBy: null,
       closed: 0,
       created,
     };

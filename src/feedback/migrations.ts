@@ -68,7 +68,7 @@ async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
     .addColumn('priority', time, (column) => column.notNull())
     .addColumn('taken', 'integer', (column) => column.notNull())
     .addColumn('answered', 'integer', (column) => column.notNull())
-    .addColumn('adjudicated', 'integer', (column) => column.notNull())
+    .addColumn('decidedBy', 'text', (column) => column.references('people.id'))
     .addColumn('closed', 'integer', (column) => column.notNull())
     .addColumn('created', time, (column) => column.notNull())
     .addUniqueConstraint('items_project_key', ['project', 'key'])

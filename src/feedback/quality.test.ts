@@ -23,6 +23,7 @@ function answersOf(person: string, right: (item: number) => number, leans = 0): 
       guidelines: item < 60 ? 1 : 2,
       gold: item % 4 === 0 ? { kind: 'pair', choice: answer } : undefined,
       practice: false,
+      decidedBy: null,
     };
   });
 }

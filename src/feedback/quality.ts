@@ -25,6 +25,8 @@ export interface Given {
   guidelines: number;
   gold: Answer | undefined;
   practice: boolean;
+  /** Who decided where people disagreed, if anybody did. */
+  decidedBy: string | null;
 }
 
 /** Every answer that counts, in the order of the votes; skips are left out. */
@@ -43,6 +45,7 @@ export async function givenAnswers({ query }: Database, project: string): Promis
       'votes.guidelines',
       'items.goldJson',
       'items.practice',
+      'items.decidedBy',
     ])
     .where('answers.project', '=', project)
     .where('answers.kind', '=', 'answer')
@@ -184,7 +187,7 @@ function disagreementsOf(
   truth: Quality['consensus'] | undefined,
 ): Quality['disagreements'] {
   return [...byItem]
-    .filter(([, own]) => own.some(({ category }) => category !== own[0].category))
+    .filter(([, own]) => !own[0].decidedBy && own.some(({ category }) => category !== own[0].category))
     .map(([item]) => ({ item, confidence: truth!.get(item)!.confidence }))
     .sort((a, b) => a.confidence - b.confidence);
 }

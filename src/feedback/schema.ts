@@ -37,8 +37,8 @@ export interface Tables {
     taken: number;
     /** Answers there are. */
     answered: number;
-    /** 1 once somebody decided where the others disagreed. */
-    adjudicated: number;
+    /** Who decided where the others disagreed: their answer is the item's. */
+    decidedBy: string | null;
     /** 1 where nobody is to be asked any more. */
     closed: number;
     created: number;

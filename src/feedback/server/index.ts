@@ -1,0 +1,152 @@
+/** The studio's server: the store and the runs over HTTP, and the page that shows them. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { serve } from '@hono/node-server';
+import { getConnInfo } from '@hono/node-server/conninfo';
+import { Hono } from 'hono';
+import { ZodError } from 'zod';
+import { HeedError, messageOf } from '../../error.ts';
+import type { Database } from '../database.ts';
+import { ensurePerson, newSecret, type Person } from '../people.ts';
+import { type Env, HttpError } from './context.ts';
+import { peopleRoutes } from './people.ts';
+import { projectRoutes } from './projects.ts';
+import { checkHost, identify, limitBody, limitRate, securityHeaders } from './security.ts';
+import { sessionRoutes } from './session.ts';
+
+export interface StudioOptions {
+  database: Database;
+  /** Of the runs that are shown. */
+  runs?: string;
+  /** 127.0.0.1 unless told. */
+  host?: string;
+  /** 0, the default, takes a free one. */
+  port?: number;
+  /** Names that the studio may be asked by, besides its address. */
+  hosts?: readonly string[];
+  /** Who the printed link signs in. */
+  owner?: string;
+  /** Told of what went wrong here; never of tokens. */
+  onError?: (text: string) => void;
+}
+
+export interface Studio {
+  url: string;
+  /** Signs its reader in, once. */
+  link: string;
+  close(): Promise<void>;
+}
+
+const page = fileURLToPath(new URL('../../studio', import.meta.url));
+const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
+
+/** How long a printed link works. */
+const LINK_SECONDS = 3600;
+
+/** @throws HeedError where the address is taken. */
+export async function startStudio(options: StudioOptions): Promise<Studio> {
+  const { database, host = '127.0.0.1', port = 0, owner = 'me' } = options;
+  const person = await ensurePerson(database, owner, 'owner');
+  const token = newSecret();
+  const until = Date.now() + 1000 * LINK_SECONDS;
+  let used = false;
+  const once = (given: string): Person | undefined => {
+    if (used || given !== token || Date.now() > until) return undefined;
+    used = true;
+    return person;
+  };
+  const app = createApp(options, once);
+  const server = await listen(app, host, port);
+  const { port: actual } = server.address() as { port: number };
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+  return {
+    url,
+    link: `${url}/#token=${token}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+        // what is still under way gets a moment
+        setTimeout(() => server.closeAllConnections(), 2000).unref();
+      }),
+  };
+}
+
+/** All routes. `once` knows the printed link's token. */
+export function createApp(options: StudioOptions, once: (token: string) => Person | undefined): Hono<Env> {
+  const { database, host = '127.0.0.1', hosts = [], onError = () => {} } = options;
+  const names =
+    LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
+  const address = (context: Parameters<typeof getConnInfo>[0]) => getConnInfo(context).remote.address ?? '';
+  const api = new Hono<Env>()
+    .use(limitBody())
+    .use(
+      limitRate(
+        1200,
+        60,
+        (context) => context.req.header('authorization') ?? context.req.header('cookie') ?? address(context),
+      ),
+    )
+    .use('/session', limitRate(60, 60, address))
+    .use(identify(database))
+    .route('/session', sessionRoutes(database, once))
+    .route('/projects', projectRoutes(database))
+    .route('/people', peopleRoutes(database))
+    .all('*', () => {
+      throw new HttpError(404, 'There is no such thing here.');
+    });
+  const app = new Hono<Env>().use(securityHeaders).use(checkHost(names)).route('/api', api).get('*', pageFile);
+  app.onError((error, context) => {
+    if (error instanceof HttpError)
+      return context.json({ error: { message: error.message, hint: error.hint } }, error.status);
+    if (error instanceof ZodError) {
+      const { path, message } = error.issues[0];
+      return context.json({ error: { message: `${path.join('.') || 'The body'}: ${message}` } }, 400);
+    }
+    if (error instanceof HeedError) return context.json({ error: { message: error.message, hint: error.hint } }, 400);
+    onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
+    return context.json(
+      { error: { message: 'This is a fault of heed.', hint: 'The studio’s terminal says more.' } },
+      500,
+    );
+  });
+  return app;
+}
+
+const types: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+};
+
+/** A built file by its name, which changes with it; any other path is the page's own. */
+async function pageFile({ req }: { req: { path: string } }): Promise<Response> {
+  if (!existsSync(join(page, 'index.html'))) {
+    const body = 'The page was not built. In a clone of heed: npm run build';
+    return new Response(body, { status: 503, headers: { 'content-type': 'text/plain; charset=utf-8' } });
+  }
+  const path = join(page, normalize(`/${decodeURIComponent(req.path)}`));
+  const isFile = extname(path) !== '' && path.startsWith(page) && existsSync(path);
+  const name = isFile ? path : join(page, 'index.html');
+  const caching =
+    isFile && name.includes(`${join(page, 'assets')}`) ? 'public, max-age=31536000, immutable' : 'no-cache';
+  const type = types[extname(name)] ?? 'application/octet-stream';
+  return new Response(await readFile(name), { headers: { 'content-type': type, 'cache-control': caching } });
+}
+
+function listen(app: Hono<Env>, hostname: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch: app.fetch, hostname, port }, () => resolve(server as Server));
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const hint = cause.code === 'EADDRINUSE' ? 'Take another with --port.' : undefined;
+      reject(new HeedError(`The studio cannot listen on ${hostname}:${port}: ${messageOf(cause)}`, { hint, cause }));
+    });
+  });
+}

@@ -1,0 +1,194 @@
+/** Projects: what there is, what is asked next, what was said, and what that is worth. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { adjudicate, disagreements } from '../adjudication.ts';
+import { answerSchema, contentSchema, voteSchema } from '../answer.ts';
+import { nextItems } from '../assignment.ts';
+import type { Database } from '../database.ts';
+import { addItems } from '../items.ts';
+import {
+  changeSettings,
+  createProject,
+  guidelinesOf,
+  listProjects,
+  type Project,
+  settingsSchema,
+  writeGuidelines,
+} from '../project.ts';
+import { balanceOf, givenAnswers, qualityOf } from '../quality.ts';
+import { recordVote, undoVote } from '../votes.ts';
+import { bodyOf, type Env, personOf, projectOf } from './context.ts';
+
+const text = z.string().max(200_000);
+const newProjectSchema = z.object({
+  name: z.string().max(100),
+  settings: settingsSchema.partial().default({}),
+  guidelines: text.default(''),
+});
+const itemsSchema = z.object({
+  items: z
+    .array(
+      z.object({
+        content: contentSchema,
+        source: z.string().max(1000).optional(),
+        topic: z.string().max(1000).optional(),
+        metadata: z.record(z.string(), z.unknown()).optional(),
+        gold: answerSchema.optional(),
+        practice: z.boolean().optional(),
+        priority: z.number().optional(),
+      }),
+    )
+    .max(10_000),
+});
+const nextSchema = z.object({ count: z.number().int().min(1).max(50).default(1) });
+const id = z.string().min(1).max(200);
+const newVoteSchema = z.object({
+  id,
+  item: id,
+  vote: voteSchema,
+  shown: z.array(z.number().int()).max(26).optional(),
+  duration: z.number().min(0).max(1e9).optional(),
+});
+const undoSchema = z.object({ id, item: id });
+
+export function projectRoutes(database: Database): Hono<Env> {
+  return new Hono<Env>()
+    .get('/', async (context) => {
+      personOf(context);
+      const projects = await listProjects(database);
+      return context.json(await Promise.all(projects.map((project) => summaryOf(database, project))));
+    })
+    .post('/', async (context) => {
+      const person = personOf(context, 'owner');
+      const { name, settings, guidelines } = await bodyOf(context, newProjectSchema);
+      const project = await createProject(database, name, settings, { guidelines, person: person.id });
+      return context.json(await summaryOf(database, project), 201);
+    })
+    .get('/:project', async (context) => {
+      const person = personOf(context);
+      const project = await projectOf(context, database);
+      const { version, text } = await guidelinesOf(database, project.id);
+      const progress = {
+        ...(await summaryOf(database, project)),
+        mine: await answersOf(database, project.id, person.id),
+      };
+      return context.json({ ...project, guidelines: { version, text }, progress });
+    })
+    .patch('/:project', async (context) => {
+      const person = personOf(context, 'owner');
+      const project = await projectOf(context, database);
+      const changes = await bodyOf(context, settingsSchema.partial());
+      return context.json(await changeSettings(database, project, changes, person.id));
+    })
+    .put('/:project/guidelines', async (context) => {
+      const person = personOf(context, 'owner');
+      const { id } = await projectOf(context, database);
+      const { text: written } = await bodyOf(context, z.object({ text }));
+      return context.json(await writeGuidelines(database, id, written, person.id));
+    })
+    .post('/:project/items', async (context) => {
+      const person = personOf(context, 'owner');
+      const project = await projectOf(context, database);
+      const { items } = await bodyOf(context, itemsSchema);
+      return context.json(await addItems(database, project, items, person.id));
+    })
+    .post('/:project/next', async (context) => {
+      const person = personOf(context);
+      const project = await projectOf(context, database);
+      const { count } = await bodyOf(context, nextSchema);
+      const assignments = await nextItems(database, project, person.id, { count });
+      return context.json({
+        // what an item's answer is, and where it is from, would tell too much
+        assignments: assignments.map(({ item: { id, content, practice }, shown, expires }) => ({
+          item: { id, content, practice },
+          shown,
+          expires,
+        })),
+      });
+    })
+    .post('/:project/votes', async (context) => {
+      const person = personOf(context);
+      const project = await projectOf(context, database);
+      const vote = await bodyOf(context, newVoteSchema);
+      const recorded = await recordVote(database, project, person.id, vote);
+      const others = project.settings.seeOthers ? await othersOn(database, vote.item, person.id) : [];
+      return context.json({ ...recorded, ...(others.length > 0 && { others }) });
+    })
+    .post('/:project/undo', async (context) => {
+      const person = personOf(context);
+      const project = await projectOf(context, database);
+      return context.json(await undoVote(database, project, person.id, await bodyOf(context, undoSchema)));
+    })
+    .get('/:project/quality', async (context) => {
+      personOf(context, 'reviewer');
+      const project = await projectOf(context, database);
+      const { consensus, ...quality } = qualityOf(await givenAnswers(database, project.id));
+      const names = new Map(
+        (await database.query.selectFrom('people').select(['id', 'name']).execute()).map((one) => [one.id, one.name]),
+      );
+      const people = quality.people.map((one) => ({ ...one, name: names.get(one.person) }));
+      return context.json({ ...quality, people, judged: consensus.size, balance: await balanceOf(database, project) });
+    })
+    .get('/:project/disagreements', async (context) => {
+      personOf(context, 'reviewer');
+      return context.json(await disagreements(database, await projectOf(context, database)));
+    })
+    .post('/:project/adjudicate', async (context) => {
+      const person = personOf(context, 'reviewer');
+      const project = await projectOf(context, database);
+      return context.json(await adjudicate(database, project, person.id, await bodyOf(context, newVoteSchema)));
+    });
+}
+
+/** What others said, for who has said it themselves. */
+async function othersOn({ query }: Database, item: string, person: string) {
+  const rows = await query
+    .selectFrom('answers')
+    .innerJoin('people', 'people.id', 'answers.person')
+    .select(['people.name', 'answers.answerJson'])
+    .where('answers.item', '=', item)
+    .where('answers.person', '!=', person)
+    .where('answers.kind', '=', 'answer')
+    .execute();
+  return rows.map(({ name, answerJson }) => ({ person: name, vote: JSON.parse(answerJson) }));
+}
+
+async function summaryOf({ query }: Database, { id, name, settings, created }: Project) {
+  const items = await query
+    .selectFrom('items')
+    .select((select) => [
+      select.fn.countAll<number>().as('items'),
+      select.fn.sum<number>('answered').as('labels'),
+      select.fn.count<number>('id').filterWhere('answered', '>=', settings.overlap).as('answered'),
+    ])
+    .where('project', '=', id)
+    .where('goldJson', 'is', null)
+    .executeTakeFirstOrThrow();
+  const { people } = await query
+    .selectFrom('answers')
+    .select((select) => select.fn.count<number>('person').distinct().as('people'))
+    .where('project', '=', id)
+    .executeTakeFirstOrThrow();
+  return {
+    id,
+    name,
+    kind: settings.kind,
+    created,
+    items: Number(items.items),
+    /** Items with all the answers that are wanted. */
+    answered: Number(items.answered),
+    labels: Number(items.labels ?? 0),
+    budget: settings.labels,
+    people: Number(people),
+  };
+}
+
+async function answersOf({ query }: Database, project: string, person: string): Promise<number> {
+  const { mine } = await query
+    .selectFrom('answers')
+    .select((select) => select.fn.countAll<number>().as('mine'))
+    .where('project', '=', project)
+    .where('person', '=', person)
+    .executeTakeFirstOrThrow();
+  return Number(mine);
+}

@@ -1,0 +1,116 @@
+/** Who may ask what from where: sessions, tokens, origins, sizes and rates. */
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { getCookie } from 'hono/cookie';
+import type { Database } from '../database.ts';
+import { personByToken, sessionOf } from '../people.ts';
+import { type Env, HttpError } from './context.ts';
+
+export const COOKIE = 'heed_session';
+
+/** Of a request's body: items of clips are large. */
+const LARGEST = 64 * 2 ** 20;
+
+export const limitBody = (): MiddlewareHandler<Env> =>
+  bodyLimit({
+    maxSize: LARGEST,
+    onError: () => {
+      throw new HttpError(413, `The body is larger than ${LARGEST / 2 ** 20} MiB.`, 'Send it in parts.');
+    },
+  });
+
+/** Nothing is loaded from elsewhere, nothing is shown in a frame, and no text becomes a script. */
+export const securityHeaders: MiddlewareHandler<Env> = async (context, next) => {
+  await next();
+  const { headers } = context.res;
+  headers.set(
+    'content-security-policy',
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+  );
+  headers.set('x-content-type-options', 'nosniff');
+  headers.set('x-frame-options', 'DENY');
+  headers.set('referrer-policy', 'no-referrer');
+  headers.set('cross-origin-opener-policy', 'same-origin');
+  headers.set('cross-origin-resource-policy', 'same-origin');
+  headers.set('permissions-policy', 'camera=(), microphone=(), geolocation=()');
+  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
+};
+
+/**
+ * Requests have to name the studio by a host that it has: a page elsewhere whose name was pointed here (DNS rebinding) does not.
+ * Where the studio is bound to all addresses, its owner says which names it has.
+ */
+export function checkHost(hosts: ReadonlySet<string>): MiddlewareHandler<Env> {
+  return async (context, next) => {
+    const host = context.req.header('host') ?? '';
+    const name = host.replace(/:\d+$/, '').toLowerCase();
+    if (hosts.size > 0 && !hosts.has(name)) {
+      throw new HttpError(
+        403,
+        'The studio does not go by that name.',
+        'Open it by the printed link, or name the host with --hosts.',
+      );
+    }
+    const origin = context.req.header('origin');
+    if (origin !== undefined && changes(context) && !isSame(origin, host)) {
+      throw new HttpError(403, 'A page of another origin may not ask this.');
+    }
+    await next();
+  };
+}
+
+function isSame(origin: string, host: string): boolean {
+  try {
+    return new URL(origin).host === host;
+  } catch {
+    return false;
+  }
+}
+
+const changes = ({ req }: Context<Env>) => !['GET', 'HEAD', 'OPTIONS'].includes(req.method);
+
+/** Finds out who asks: by a session's cookie, which for changes needs the session's word along, or by a token. */
+export function identify(database: Database): MiddlewareHandler<Env> {
+  return async (context, next) => {
+    const bearer = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '')?.[1];
+    if (bearer !== undefined) {
+      context.set('person', await personByToken(database, bearer));
+      await next();
+      return;
+    }
+    const secret = getCookie(context, COOKIE);
+    const session = secret === undefined ? undefined : await sessionOf(database, secret);
+    if (session) {
+      if (changes(context) && context.req.header('x-heed-csrf') !== session.csrf) {
+        throw new HttpError(403, 'The request lacks the word of its session.', 'Load the page again.');
+      }
+      context.set('person', session.person);
+      context.set('csrf', session.csrf);
+    }
+    await next();
+  };
+}
+
+/** So many requests in a window of seconds by who asks: a bucket that fills again steadily. */
+export function limitRate(
+  most: number,
+  seconds: number,
+  keyOf: (context: Context<Env>) => string,
+): MiddlewareHandler<Env> {
+  const buckets = new Map<string, { left: number; at: number }>();
+  return async (context, next) => {
+    const now = Date.now();
+    const key = keyOf(context);
+    const { left, at } = buckets.get(key) ?? { left: most, at: now };
+    const filled = Math.min(most, left + ((now - at) / 1000) * (most / seconds));
+    if (filled < 1) {
+      context.header('retry-after', String(Math.ceil(((1 - filled) * seconds) / most)));
+      throw new HttpError(429, 'Too many requests.', 'Wait a moment.');
+    }
+    // who comes no more is forgotten: a full bucket is as good as none
+    if (buckets.size > 10_000)
+      for (const [other, one] of buckets) if (now - one.at > 1000 * seconds) buckets.delete(other);
+    buckets.set(key, { left: filled - 1, at: now });
+    await next();
+  };
+}
