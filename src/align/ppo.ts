@@ -112,7 +112,7 @@ export function createPpoAlgorithm({
     const rewards = answers.map(({ ended, response }, i) => {
       // TRL has a place for it behind the EOS only where the longest answer would have one
       const after = score.place === 'after' && ended && response.length < maxTokens;
-      const earlier = bySteps ? steps![i].map(({ at, reward }) => ({ at, reward: reward * scale.factor() })) : [];
+      const earlier = bySteps ? scale.steps(steps![i]) : [];
       const [own, reference] = [logProbs[i], referenceLogProbs[i]];
       const tokens = { logProbs: own, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
       return tokenRewards(tokens, beta, kl.estimator);

@@ -2,6 +2,7 @@
 
 import type { Answer } from '../rewards/source.ts';
 import type { PpoOptions } from './ppo-options.ts';
+import type { TokenReward } from './rollouts.ts';
 
 /** Of the scores so far that normalise the next: how many, their mean and the sum of squared distances from it. */
 export interface ScoreScaleState {
@@ -12,21 +13,21 @@ export interface ScoreScaleState {
 
 export interface ScoreScale {
   (scores: ArrayLike<number>, answers: readonly Answer[]): Float64Array;
-  /** What the last scores were multiplied by. */
-  factor(): number;
+  /** Steps of an answer on the scale of the last scores, whose shift they share. */
+  steps(own: readonly TokenReward[]): TokenReward[];
   save(): ScoreScaleState;
   restore(state: ScoreScaleState): void;
 }
 
 export function createScoreScale({ normalise, scale, clip, missingEos }: PpoOptions['score']): ScoreScale {
   let state: ScoreScaleState = { count: 0, mean: 0, squares: 0 };
-  const factor = () => {
+  const current = () => {
     const deviation = Math.sqrt(state.squares / Math.max(1, state.count - 1)) || 1;
-    return normalise === 'none' ? scale : scale / deviation;
+    return normalise === 'none' ? { shift: 0, by: scale } : { shift: state.mean, by: scale / deviation };
   };
   const scaled = (scores: ArrayLike<number>, answers: readonly Answer[]) => {
     if (normalise === 'running' || (normalise === 'first' && state.count === 0)) state = withMore(state, scores);
-    const [shift, by] = [normalise === 'none' ? 0 : state.mean, factor()];
+    const { shift, by } = current();
     const most = clip ?? Number.POSITIVE_INFINITY;
     return Float64Array.from(answers, ({ ended }, i) => {
       const score = Math.max(-most, Math.min(most, (scores[i] - shift) * by));
@@ -34,7 +35,10 @@ export function createScoreScale({ normalise, scale, clip, missingEos }: PpoOpti
     });
   };
   return Object.assign(scaled, {
-    factor,
+    steps(own: readonly TokenReward[]) {
+      const { shift, by } = current();
+      return own.map(({ at, reward }) => ({ at, reward: (reward - shift / own.length) * by }));
+    },
     save: () => state,
     restore: (saved: ScoreScaleState) => {
       state = saved;

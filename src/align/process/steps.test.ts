@@ -23,16 +23,15 @@ it('makes of probabilities what an answer is worth, and of that what each step a
     aggregates.map((by) => [by, stepRewards(steps, probabilities, by).map(({ reward }) => reward)]),
   );
   for (const [by, expected] of Object.entries({
-    product: [-0.5, -0.1, -0.3],
-    min: [-0.5, 0, -0.25],
+    product: [-0.5 + 1 / 3, -0.1 + 1 / 3, -0.3 + 1 / 3],
+    min: [-0.5 + 1 / 3, 1 / 3, -0.25 + 1 / 3],
     mean: [0.5 / 3, 0.8 / 3, 0.25 / 3],
-    last: [0.5, 0.3, -0.55],
+    last: [0.5 / 3, 0.3 + 0.5 / 3, -0.55 + 0.5 / 3],
   })) {
     for (const [i, value] of expected.entries()) expect(added[by][i]).toBeCloseTo(value, 12);
   }
-  // but for where it begins, what steps add is what the answer is worth
   for (const by of aggregates) {
     const sum = added[by].reduce((a, b) => a + b, 0);
-    expect(sum + (by === 'product' || by === 'min' ? 1 : 0)).toBeCloseTo(worthOf(probabilities, by), 12);
+    expect(sum).toBeCloseTo(worthOf(probabilities, by), 12);
   }
 });

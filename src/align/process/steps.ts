@@ -43,14 +43,15 @@ export function worthOf(probabilities: readonly number[], aggregate: Aggregate):
 
 /**
  * What each step adds to that, in the order they come: of a mean, its share; else by how much the answer so far is worth more
- * with it than without. So what a policy is rewarded for in all is the same as if it came at the end.
+ * with it than without, and a share of what an answer is worth before its first step. They add up to what the answer is worth.
  */
 export function stepRewards(steps: readonly Step[], probabilities: readonly number[], by: Aggregate): StepReward[] {
-  let before = by === 'last' ? 0 : 1;
+  const nothing = by === 'last' ? 0.5 : 1; // known of no step
+  let before = nothing;
   return steps.map(({ end }, i) => {
     if (by === 'mean') return { end, reward: probabilities[i] / steps.length };
     const worth = worthOf(probabilities.slice(0, i + 1), by);
-    const reward = worth - before;
+    const reward = worth - before + nothing / steps.length;
     before = worth;
     return { end, reward };
   });
