@@ -43,7 +43,7 @@ const rewarded = ['--data', 'prompts.jsonl', '--reward', 'length.js'];
 
 describe('heed eval policy', () => {
   it('tells how often a judge prefers the policy, by the judge and by a reward', async () => {
-    verdict = (a, b) => (a.length > b.length ? 'A' : a.length < b.length ? 'B' : 'C');
+    verdict = (a, b) => (a.length > b.length ? 'A' : a.length < b.length ? 'B' : 'Who knows?');
     const { code, stdout } = await heed(
       [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--reward', 'length.js', '--out', 'run', '--json'],
       folder.path,
@@ -53,7 +53,7 @@ describe('heed eval policy', () => {
     const { winRate, interval, wins, losses, ties, ...told } = lastLine(stdout);
     expect(told).toMatchObject({
       ...{ baseline: 'answers.jsonl', n: 12, run: 'run', comparisons: join('run', 'comparisons.jsonl') },
-      judge: { agreement: 1, first: 0.5, unreadable: 0 },
+      judge: { agreement: (12 - ties) / 12, first: 0.5, unreadable: 2 * ties },
       reward: { baseline: 5, policy: expect.any(Number), interval: [expect.any(Number), expect.any(Number)] },
       lengthControlled: { winRate: expect.any(Number) },
       length: { baseline: 4 },

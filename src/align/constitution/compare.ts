@@ -35,7 +35,7 @@ export async function compareAnswers(
     asked.map(({ prompt, answers, principle }) => ({ prompt, answers, template: questionOf(principle) })),
   );
   for (const [i, { preference, probability = preference, shown }] of verdicts.entries()) {
-    if (shown.includes(undefined)) asked[i].leftOut = 'no verdict';
+    if (shown.includes('unreadable')) asked[i].leftOut = 'no verdict';
     else asked[i].preference = probability;
   }
   return all;

@@ -40,10 +40,10 @@ describe('what a judge says', () => {
     ['Answer: A', 'first'],
     ['Both are kind, but A is wrong.\n\nFinal answer: B', 'second'],
     ['[[A]] would be one view, yet [[B]] it is, I think', 'second'],
-    ['A is better than B', undefined],
-    ['Answer A is as good as answer B', undefined],
-    ['I cannot tell.', undefined],
-    ['', undefined],
+    ['A is better than B', 'unreadable'],
+    ['Answer A is as good as answer B', 'unreadable'],
+    ['I cannot tell.', 'unreadable'],
+    ['', 'unreadable'],
   ])('"%s" is read as %s', (text, verdict) => {
     expect(verdictIn(text)).toBe(verdict);
   });
@@ -63,7 +63,7 @@ describe('a judge', () => {
 
   it('that says what is no verdict is told of', async () => {
     const silent = await judgeOf((_, a) => (a === 's' ? 'hm' : 'A')).compare(pairs);
-    expect(silent[1]).toEqual({ preference: 0.5, shown: [undefined, 'first'] });
+    expect(silent[1]).toEqual({ preference: 0.5, shown: ['unreadable', 'first'] });
     expect(checkVerdicts(silent)).toMatchObject({ unreadable: 1 });
     const none = checkVerdicts(await judgeOf(() => '?').compare(pairs));
     expect(none).toEqual({ agreement: 0, first: Number.NaN, unreadable: 6, pairs: 3 });

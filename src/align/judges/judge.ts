@@ -20,13 +20,13 @@ export const judgeCallSchema = chatCallSchema.extend({
 });
 
 /** Which of two answers a verdict is for, by the order in which they were shown. */
-export type Shown = 'first' | 'second' | 'tie';
+export type Shown = 'first' | 'second' | 'tie' | 'unreadable';
 
 export interface Verdict {
   /** 1: the first of the pair is better; 0: the second is; ½: neither, or the two orders disagree. */
   preference: number;
-  /** What was said of the pair as it is, and with its answers swapped; undefined where that is no verdict. */
-  shown: readonly [Shown | undefined, Shown | undefined];
+  /** What was said of the pair as it is, and with its answers swapped. */
+  shown: readonly [Shown, Shown];
   /** By a local model, how likely the first of the pair is the better one: the mean of both orders. */
   probability?: number;
 }
@@ -105,7 +105,7 @@ export function createJudge(
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
-function verdictOf(plain: Shown | undefined, swapped: Shown | undefined): Verdict {
+function verdictOf(plain: Shown, swapped: Shown): Verdict {
   const shown = [plain, swapped] as const;
   if (plain === 'first' && swapped === 'second') return { preference: 1, shown };
   if (plain === 'second' && swapped === 'first') return { preference: 0, shown };
@@ -113,11 +113,13 @@ function verdictOf(plain: Shown | undefined, swapped: Shown | undefined): Verdic
 }
 
 /** The verdict in what a judge says: the last [[A]], [[B]] or [[C]], else the letter that is all of the last line. */
-export function verdictIn(text: string): Shown | undefined {
+export function verdictIn(text: string): Shown {
   const marked = [...text.matchAll(/\[\[\s*([ABC])\s*\]\]/g)].at(-1)?.[1];
   const last = text.trim().split('\n').at(-1)!;
   const letter = marked ?? last.match(/^\W*(?:(?:[Ff]inal |[Bb]etter )?(?:[Aa]nswer|[Vv]erdict)\W*)?([ABC])\W*$/)?.[1];
-  return letter === undefined ? undefined : ({ A: 'first', B: 'second', C: 'tie' } as const)[letter as 'A' | 'B' | 'C'];
+  return letter === undefined
+    ? 'unreadable'
+    : ({ A: 'first', B: 'second', C: 'tie' } as const)[letter as 'A' | 'B' | 'C'];
 }
 
 /** In one pass: what stands in an answer is never filled in. */
@@ -163,7 +165,7 @@ export function checkVerdicts(verdicts: readonly Verdict[]): JudgeCheck {
   return {
     agreement: share(agreeing.length, verdicts.length),
     first: share(decided.filter((shown) => shown === 'first').length, decided.length),
-    unreadable: all.filter((shown) => shown === undefined).length,
+    unreadable: all.filter((shown) => shown === 'unreadable').length,
     pairs: verdicts.length,
   };
 }
