@@ -69,6 +69,20 @@ export {
   onlineDpoSchema,
 } from './online-dpo.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './orpo.ts';
+export type { Curve, Point } from './overoptimization/curves.ts';
+export { fitScalingLaw, gainAt, type ScalingLaw } from './overoptimization/fit.ts';
+export { overoptimizationReport } from './overoptimization/report.ts';
+export {
+  type OveroptimizationResult,
+  type OveroptimizationStep,
+  trainOveroptimization,
+} from './overoptimization/train.ts';
+export {
+  createOveroptimization,
+  type OveroptimizationInput,
+  type OveroptimizationOptions,
+  overoptimizationSchema,
+} from './overoptimization.ts';
 export {
   createPareto,
   dominated,

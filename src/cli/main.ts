@@ -12,6 +12,7 @@ import { addExport } from './export.ts';
 import { addFeedback } from './feedback.ts';
 import { addGenerate } from './generate.ts';
 import { addLogprobs } from './logprobs.ts';
+import { addOveroptimization } from './overoptimization.ts';
 import { addPareto } from './pareto.ts';
 import { addPipeline } from './pipeline.ts';
 import { addPlan } from './plan.ts';
@@ -232,6 +233,18 @@ Examples:
   heed pareto --model runs/sft/model --reward reviews:tone --against reviews:length --steps 15
   heed pareto --model runs/sft/model --reward runs/helpful/model --against runs/harmless/model --weights 0.2,0.5,0.8
   heed pareto --resume runs/20260102-030405-model-pareto`,
+  ],
+  [
+    'overoptimization',
+    'how a reward and what it stands for part as a policy goes after the reward, and what guards do',
+    addOveroptimization,
+    `Best of n, PPO with nothing that holds it back, and PPO with each of --guards, each a run in the run's folder. A guard is
+one of these, or several with + between, with how strong it is: kl:0.05 (a fixed β), target:6 (of the KL), length:1,
+repetition:2, sameness:2, pessimism:1 (of an ensemble; of best of n too).
+
+Examples:
+  heed overoptimization --model runs/sft/model --reward runs/reward/model
+  heed overoptimization --model runs/sft/model --reward runs/ensemble/model --guards pessimism:1,kl:0.1+repetition:2`,
   ],
   [
     'dpo',

@@ -1,0 +1,38 @@
+/** The forms that Gao et al. (2022, §3) found for what a reward gains, with d = √KL from the policy at the start. */
+
+/** Best of n: R(d) = d(α − βd). RL: R(d) = d(α − β log d). */
+export type Method = 'best-of-n' | 'rl';
+
+export interface ScalingLaw {
+  alpha: number;
+  beta: number;
+  /** d of the highest gain; none where it goes on rising. */
+  peak?: number;
+}
+
+const bent: Record<Method, (d: number) => number> = {
+  'best-of-n': (d) => d * d,
+  rl: (d) => (d > 0 ? d * Math.log(d) : 0),
+};
+
+/** Least squares over points with d > 0, which is linear in α and β. Undefined where there are too few of them. */
+export function fitScalingLaw(method: Method, points: readonly { d: number; gain: number }[]): ScalingLaw | undefined {
+  let [dd, db, bb, dg, bg] = [0, 0, 0, 0, 0];
+  for (const { d, gain } of points.filter(({ d }) => d > 0)) {
+    const b = bent[method](d);
+    dd += d * d;
+    db += d * b;
+    bb += b * b;
+    dg += d * gain;
+    bg += b * gain;
+  }
+  const determinant = dd * bb - db * db;
+  if (determinant <= 1e-9 * dd * bb) return undefined;
+  const alpha = (dg * bb - bg * db) / determinant;
+  const beta = (dg * db - bg * dd) / determinant;
+  if (alpha <= 0 || beta <= 0) return { alpha, beta };
+  return { alpha, beta, peak: method === 'rl' ? Math.exp(alpha / beta - 1) : alpha / (2 * beta) };
+}
+
+export const gainAt = (method: Method, { alpha, beta }: ScalingLaw, d: number): number =>
+  alpha * d - beta * bent[method](d);

@@ -1,0 +1,47 @@
+/** What PPO may be guarded by, as a command names it. */
+import { z } from 'zod';
+import type { PpoInput } from '../policies/ppo-options.ts';
+
+export type GuardedSettings = Pick<PpoInput, 'kl' | 'guards' | 'rewardCall'>;
+
+const kinds: Record<string, { usual: number; settings(strength: number): GuardedSettings }> = {
+  kl: { usual: 0.05, settings: (beta) => ({ kl: { beta, controller: 'fixed' } }) },
+  target: { usual: 6, settings: (target) => ({ kl: { beta: 0.1, controller: 'proportional', target } }) },
+  length: { usual: 1, settings: (length) => ({ guards: { length } }) },
+  repetition: { usual: 2, settings: (repetition) => ({ guards: { repetition } }) },
+  sameness: { usual: 2, settings: (sameness) => ({ guards: { sameness } }) },
+  pessimism: { usual: 1, settings: (pessimism) => ({ rewardCall: { pessimism } }) },
+};
+
+export interface Guard {
+  /** As it was written, such as "kl:0.05". */
+  name: string;
+  settings: GuardedSettings;
+}
+
+/**
+ * Reads "kl:0.05,target,repetition:2+sameness:1": guards with commas between, each of one or several kinds with how strong they are.
+ * Undefined where one of them is none.
+ */
+export function readGuards(text: string): Guard[] | undefined {
+  const names = text.split(',').map((name) => name.trim());
+  const guards: Guard[] = [];
+  for (const name of names.filter(Boolean)) {
+    let settings: GuardedSettings = {};
+    for (const part of name.split('+')) {
+      const [kind, strength] = part.trim().split(':');
+      const known = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+      const value = strength === undefined ? known?.usual : Number(strength || Number.NaN);
+      if (!known || !(value! >= 0)) return undefined;
+      const more = known.settings(value!);
+      const both = settings.guards && more.guards && { guards: { ...settings.guards, ...more.guards } };
+      settings = { ...settings, ...more, ...both };
+    }
+    guards.push({ name, settings });
+  }
+  return guards;
+}
+
+export const guardsSchema = z.string().refine((text) => readGuards(text) !== undefined, {
+  error: `expected ${Object.keys(kinds).join(', ')}, each with a number from 0 up, as in kl:0.05,repetition:2+sameness:1`,
+});

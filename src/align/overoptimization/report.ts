@@ -1,0 +1,147 @@
+/** The report of over-optimisation, from what its folder and those in it hold. */
+import { join } from 'node:path';
+import {
+  type LineChart,
+  type Report,
+  readInfo,
+  readMetrics,
+  readSamples,
+  type Series,
+  type Table,
+} from '../../run/index.ts';
+import { figure } from '../../run/progress.ts';
+import { elapsed, settingsOf, subtitle } from '../../run/report-parts.ts';
+import { overoptimizationSchema, waysOf } from '../overoptimization.ts';
+import { type Curve, distance, type Point, readCurves, spreadAtStart } from './curves.ts';
+import { gainAt, type Method } from './fit.ts';
+
+/** Throws a HeedError where the folder is not a run. */
+export function overoptimizationReport(folder: string): Report {
+  const info = readInfo(folder);
+  const ways = waysOf(settingsOf(overoptimizationSchema, info, folder));
+  const curves = readCurves(folder, ways);
+  const spread = spreadAtStart(folder, ways) ?? { proxy: 1, gold: 1 };
+  const of = (method: Method) => curves.filter((curve) => curve.method === method);
+  const [free] = of('rl');
+  return {
+    title: info.name,
+    subtitle: subtitle(info.started, 'over-optimisation', info.seed),
+    summary: [
+      ...(free
+        ? [
+            { label: 'Gold at its peak', value: figure(free.peak.gold), note: `from ${figure(free.points[0].gold)}` },
+            { label: 'KL there', value: figure(free.peak.kl), note: 'nats an answer, PPO without a guard' },
+            { label: 'Gold at the end', value: figure(free.last.gold), note: `at a KL of ${figure(free.last.kl)}` },
+          ]
+        : []),
+      { label: 'Time', value: elapsed(readMetrics(folder)) },
+    ],
+    sections: [
+      ...chart('Best of n', of('best-of-n'), spread),
+      ...chart('PPO', of('rl'), spread),
+      ...fitted(of('best-of-n').slice(0, 1).concat(of('rl').slice(0, 1))),
+      ...(curves.length > 0 ? [numbers(curves)] : []),
+      ...(free ? answers(join(folder, ways.find(({ method }) => method === 'rl')!.folder), free) : []),
+    ],
+    config: info.config as Record<string, unknown>,
+  };
+}
+
+function chart(title: string, curves: readonly Curve[], spread: { proxy: number; gold: number }): LineChart[] {
+  if (curves.length === 0) return [];
+  const [{ method }] = curves;
+  const series = curves.flatMap(({ name, points }, colour) =>
+    (['proxy', 'gold'] as const).map((of): Series => {
+      const x = [points.map(distance), points.map(({ at }) => at)];
+      const y = points.map((point) => (point[of] - points[0][of]) / spread[of]);
+      return { name: `${name}, ${of}`, x, y, colour, dashed: of === 'gold' };
+    }),
+  );
+  return [
+    {
+      kind: 'lines',
+      wide: true,
+      title: `${title}: proxy and gold`,
+      caption:
+        'What is gained, in deviations of answers at the start. The proxy (solid) is what is learnt from or chosen by, gold (dashed) what it stands for.',
+      xLabels: ['√KL from the start', method === 'rl' ? 'steps' : 'n'],
+      yLabel: 'gain',
+      series,
+    },
+  ];
+}
+
+const farthest = (points: readonly Point[]) => Math.max(...points.map(distance));
+
+/** Gold of what has no guard beside the form of Gao et al. */
+function fitted(curves: readonly Curve[]): LineChart[] {
+  return curves.flatMap(({ name, method, points, fits: { gold } }): LineChart[] => {
+    if (!gold) return [];
+    const x = Array.from({ length: 101 }, (_, i) => (farthest(points) * i) / 100);
+    return [
+      {
+        kind: 'lines',
+        title: `${name}: gold and its fit`,
+        caption: `Gained gold, and d (α − β ${method === 'rl' ? 'log d' : 'd'}) with d = √KL, α = ${figure(gold.alpha)}, β = ${figure(gold.beta)}.`,
+        xLabels: ['√KL from the start'],
+        yLabel: 'gold gained',
+        series: [
+          {
+            name: 'measured',
+            x: [points.map(distance)],
+            y: points.map((point) => point.gold - points[0].gold),
+            dashed: true,
+          },
+          { name: 'fit', x: [x], y: x.map((d) => gainAt(method, gold, d)), colour: 5 },
+        ],
+      },
+    ];
+  });
+}
+
+const numbers = (curves: readonly Curve[]): Table => ({
+  kind: 'table',
+  title: 'Where gold turns',
+  caption:
+    'The law’s α and β are those of gold; an alert is of the training’s own metrics, which know nothing of gold.',
+  columns: [
+    '',
+    'gold at its peak',
+    'KL',
+    'proxy',
+    'gold at the end',
+    'KL',
+    'proxy',
+    'α',
+    'β',
+    'peak of the fit, KL',
+    'alerts',
+  ],
+  rows: curves.map(({ name, points, peak, last, fits: { gold }, alerts }) => [
+    name,
+    ...[peak, last].flatMap(({ gold, kl, proxy }) => [figure(gold), figure(kl), figure(proxy)]),
+    ...(gold ? [figure(gold.alpha), figure(gold.beta)] : ['', '']),
+    gold?.peak === undefined || gold.peak > farthest(points) ? 'not reached' : figure(gold.peak ** 2),
+    alerts.map(({ metric, step, kl }) => `${metric} at step ${step} (KL ${figure(kl)})`).join(', '),
+  ]),
+});
+
+const SHOWN = 3;
+
+/** Answers to the same prompts by the same draws: at the start, where gold is highest, and at the end. */
+function answers(folder: string, { points, peak }: Curve): Table[] {
+  const given = (readSamples(folder) as { kind: string; step: number; prompt: string; text: string }[]).filter(
+    ({ kind }) => kind === 'answer',
+  );
+  const steps = [...new Set(given.map(({ step }) => step))];
+  if (steps.length < 2) return [];
+  const shown = [0, points.indexOf(peak), steps.length - 1].map((i) => given.filter(({ step }) => step === steps[i]));
+  return [
+    {
+      kind: 'table',
+      title: 'Answers of PPO without a guard',
+      columns: ['prompt', 'at the start', 'where gold is highest', 'at the end'],
+      rows: shown[0].slice(0, SHOWN).map(({ prompt }, i) => [prompt, ...shown.map((all) => all[i]?.text ?? '')]),
+    },
+  ];
+}
