@@ -172,7 +172,7 @@ function told({ stages, answers, seconds, run }: PipelineResult, report: string)
     table(
       answers!.models.map(({ name, texts, rewards }) => [
         name,
-        rewards ? `(${rewards[i].toFixed(1)}) ${texts[i]}` : texts[i],
+        rewards ? `(${figure(Number(rewards[i].toFixed(1)))}) ${texts[i]}` : texts[i],
       ]),
     ),
   ]);

@@ -75,6 +75,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
     stages.set(stage.name, { folder, result });
   }
   const row = answers ?? (await askAll(recipe, folderOf, parts));
+  if (!row && signal?.aborted) return undefined;
   if (row && !answers) note(row);
   const results = recipe.stages.map(({ name, command }) => ({ name, command, ...stages.get(name)!.result! }));
   return {
@@ -90,6 +91,7 @@ async function askAll(recipe: Recipe, folderOf: (stage: string) => string, parts
   try {
     return await answersOf(recipe, folderOf, parts);
   } catch (error) {
+    if (parts.signal?.aborted) return undefined;
     if (!(error instanceof HeedError)) throw error;
     parts.onWarning?.(`The models have not been asked the same prompts: ${error.message}`);
     return undefined;

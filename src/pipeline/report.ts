@@ -99,12 +99,17 @@ function rowsOf(folder: string): MetricsRow[] {
   });
 }
 
+/** Of these only the last says something: one is a mean so far, one has nothing to tell apart before the first step. */
+const lastOnly = ['reward/accuracy', 'eval/rewards/accuracies'];
+
 /** Of a metric in a run, the first and the last. */
 function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[] {
-  const metric = metrics.find((name) => rows.some((row) => Number.isFinite(row[name])));
-  if (metric === undefined) return [];
-  const seen = rows.filter((row) => Number.isFinite(row[metric]));
-  return seen.length > 1 ? [seen[0][metric], seen.at(-1)![metric]] : [seen[0][metric]];
+  for (const metric of metrics) {
+    const seen = rows.filter((row) => Number.isFinite(row[metric])).map((row) => row[metric]);
+    if (seen.length > 0)
+      return seen.length === 1 || lastOnly.includes(metric) ? [seen.at(-1)!] : [seen[0], seen.at(-1)!];
+  }
+  return [];
 }
 
 /** Of training; of a stage that is not finished, what its rows tell. */
@@ -234,7 +239,8 @@ function winRates({ stages }: Recipe, told: readonly Told[]): Table[] {
 }
 
 /** Of each stage's own report the first picture, which is what it is about, and what was compared. */
-function pictures({ name, command, folder }: Told): Section[] {
+function pictures({ name, command, folder, rows, result }: Told): Section[] {
+  if (!result && rows.length === 0) return []; // there is nothing to report yet
   const { sections } = trainings[command].report(folder);
   return sections
     .filter(
