@@ -11,7 +11,7 @@ import {
   oneHot,
   reshape,
   type Tensor,
-  takeRows,
+  tokensOf,
   trace,
   Value,
 } from '../engine/index.ts';
@@ -72,9 +72,8 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
   const [ids, segments, positions] = ['ids', 'segments', 'positions'].map(named);
   const prefixes = shared ? named('prefixes') : undefined;
   const attend = packedAttention(config, { segments, prefixes, positions, length: time });
-  const hidden = decoder(config, { ids, positions, attend, linear: map, checkpointLayers });
-  const flat = reshape(hidden, [rows * time, config.hiddenSize]);
-  const states = labels === rows * time ? flat : takeRows(flat, input(graph, 'at', [labels], 'int32'));
+  const read = labels === rows * time ? undefined : input(graph, 'at', [labels], 'int32');
+  const states = tokensOf(decoder(config, { ids, positions, attend, linear: map, checkpointLayers, read }));
   const counted = () => {
     if (sequences !== undefined) return sequences;
     throw new HeedError('numbers by sequence are asked for, but not how many sequences a batch has', {
@@ -109,12 +108,13 @@ export function scoresOf({ states }: Reading): Tensor {
 }
 
 /**
- * Room for a batch's labels: a quarter of its tokens, half, three quarters or all. Few sizes, so few programs, and none
- * that makes many logits for nothing.
+ * Room for a batch's labels: a quarter of its tokens, half, three quarters or all, or a power of two where they are less. Few
+ * sizes, so few programs, and none that computes much for nothing.
  */
 export function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
   const quarter = Math.ceil((rows * time) / 4);
-  const labels = Math.min(rows * time, Math.max(1, Math.ceil(at.length / quarter)) * quarter);
+  const few = 2 ** Math.ceil(Math.log2(Math.max(1, at.length)));
+  const labels = Math.min(rows * time, few < quarter ? few : Math.ceil(at.length / quarter) * quarter);
   return { rows, time, labels, shared: prefixes !== undefined };
 }
 

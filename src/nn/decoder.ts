@@ -27,6 +27,8 @@ import {
   silu,
   sub,
   type Tensor,
+  takeRows,
+  tokensOf,
   unsqueeze,
   where,
 } from '../engine/index.ts';
@@ -54,15 +56,20 @@ export interface DecoderInputs {
   attend: Attend;
   /** How the linear layers map: by their weights where absent. */
   linear?: Linear;
+  /** Tokens whose states are wanted, all different: their places among all [tokens]. The last layer then ends with these. */
+  read?: Tensor;
   /** Keep only what enters each layer, and compute the layer again for its gradient (Chen et al. 2016). */
   checkpointLayers?: boolean;
 }
 
 const activations = { silu, gelu, geluTanh };
 
-/** ids → hidden states behind the last norm, [rows, time, hidden]. Parameters are inputs, by their names. */
+/**
+ * ids → hidden states behind the last norm, [rows, time, hidden], or [1, tokens, hidden] of those that are read. Parameters are
+ * inputs, by their names.
+ */
 export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
-  const { ids, positions, attend, linear: map = weightedLinear(config) } = inputs;
+  const { ids, positions, attend, linear: map = weightedLinear(config), read } = inputs;
   const { graph } = ids;
   const { hiddenSize, vocabularySize, headSize } = config;
   const activation = activations[config.activation];
@@ -87,7 +94,8 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
     const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
     const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
-    const attended = add(x, map(attend(q, k, project('v'), layer), `${at}.self_attn.o_proj`));
+    const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
+    const attended = add(pick(x), map(pick(attend(q, k, project('v'), layer)), `${at}.self_attn.o_proj`));
     const between = norm(attended, `${at}.post_attention_layernorm`);
     const up = map(between, `${at}.mlp.up_proj`);
     const gate = config.gated && map(between, `${at}.mlp.gate_proj`);
