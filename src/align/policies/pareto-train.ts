@@ -102,7 +102,7 @@ export function paretoReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      ...(told.length > 0 ? [front(told[0].names, points, worse), numbers(told[0].names, points, worse)] : []),
+      ...(told.length > 0 ? [front(told[0].names, points, worse)] : []),
       ...linesOver(
         rows,
         'Reward in training',
@@ -111,6 +111,7 @@ export function paretoReport(folder: string): Report {
         [['reward', 'reward/mean']],
         ['steps'],
       ),
+      ...(told.length > 0 ? [numbers(told[0].names, points, worse)] : []),
       ...answers(told),
     ],
     config: config as Record<string, unknown>,

@@ -45,18 +45,39 @@ export function drawScatter(scatter: Scatter, width: number, height: number): st
     ([x, y, i]) =>
       `<circle${hollow?.[i] ? ' class="hollow"' : ''} cx="${px(on.x(x))}" cy="${px(on.y(y))}" r="${radius}"/>`,
   );
-  const right = (x: number) => on.x(x) > width * 0.8;
-  const labels = (names ? shown : []).map(
-    ([x, y, i]) =>
-      `<text class="level-name" x="${px(on.x(x) + (right(x) ? -9 : 9))}" y="${px(on.y(y) - 7)}"${right(x) ? ' text-anchor="end"' : ''}>${escaped(names![i])}</text>`,
-  );
   const label = `${title}: ${shown.length} points, ${yLabel} by ${xLabel}.`;
   const line = fit ? leastSquares(shown) : undefined;
   const ends = line && [Math.min(...shown.map(([x]) => x)), Math.max(...shown.map(([x]) => x))];
   const fitted = ends
     ? `<path class="fit" d="M${ends.map((x) => `${px(on.x(x))} ${px(on.y(line(x)))}`).join('L')}"/>`
     : '';
-  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}<g class="points">${dots.join('')}</g>${labels.join('')}${fitted}</svg>`;
+  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}<g class="points">${dots.join('')}</g>${
+    names
+      ? labels(
+          shown.map(([x, y, i]) => [on.x(x), on.y(y), names[i]]),
+          width,
+        )
+      : ''
+  }${fitted}</svg>`;
+}
+
+/** Points as near as this, in pixels, have their names side by side. */
+const NEAR = 14;
+
+function labels(points: readonly (readonly [x: number, y: number, name: string])[], width: number): string {
+  const groups: { x: number; y: number; names: string[] }[] = [];
+  for (const [x, y, name] of points) {
+    const near = groups.find((group) => Math.hypot(group.x - x, group.y - y) < NEAR);
+    if (near) near.names.push(name);
+    else groups.push({ x, y, names: [name] });
+  }
+  return groups
+    .map(({ x, y, names }) => {
+      const before = x > width * 0.7;
+      const at = `x="${px(x + (before ? -9 : 9))}" y="${px(y - 7)}"${before ? ' text-anchor="end"' : ''}`;
+      return `<text class="level-name" ${at}>${escaped(names.join(', '))}</text>`;
+    })
+    .join('');
 }
 
 function leastSquares(
