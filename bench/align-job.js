@@ -29,7 +29,7 @@ const jobs = {
    * (both answers as long as the shape's rows, a quarter of them the prompt).
    */
   models({ shape, out }) {
-    const { config, length } = shapeOf(shape);
+    const { config, batch, length } = shapeOf(shape);
     const tokenizer = wordTokenizer(config.vocabularySize);
     saveModel(join(out, 'model'), createModel(config, tokenizer, 0));
     saveRewardModel(join(out, 'reward'), createRewardModel(createModel(config, tokenizer, 1), 1));
@@ -41,7 +41,7 @@ const jobs = {
     write('prompts.jsonl', 512, () => ({ prompt: words(16) }));
     const prompt = length / 4;
     const answer = () => ` ${words(length - prompt - 1)}`; // and the EOS
-    write('pairs.jsonl', 512, () => ({ prompt: words(prompt), chosen: answer(), rejected: answer() }));
+    write('pairs.jsonl', 4 * batch, () => ({ prompt: words(prompt), chosen: answer(), rejected: answer() }));
     return {};
   },
 
