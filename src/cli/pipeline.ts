@@ -19,6 +19,7 @@ import { duration, figure } from '../run/progress.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
 import { pullProgress } from './pull.ts';
+import { percent } from './reward.ts';
 import { addRunOptions } from './training.ts';
 import { checking, UsageError } from './usage.ts';
 
@@ -57,6 +58,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
     say(`${run.info.name} in ${run.folder}`);
     const { done, ...pull } = pullProgress('pull');
     let result: PipelineResult | undefined;
+    let report = '';
     let total = 0;
     let label = '';
     try {
@@ -84,14 +86,13 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
       endLine();
       done();
       // what earlier stages made is told whatever became of a later one
-      writeReport(run, pipelineReport(run.folder));
+      report = writeReport(run, pipelineReport(run.folder));
     }
     if (!result) {
       say(`Stopped, with a checkpoint. Go on with: heed pipeline --resume ${run.folder}`);
       process.exitCode = interrupted.exitCode;
       return;
     }
-    const report = writeReport(run, pipelineReport(run.folder));
     output.say(told(result, address(report)));
     output.result({ ...result, report });
   } finally {
@@ -142,8 +143,6 @@ function readRecipe(path: string): unknown {
     throw new UsageError(message, { hint, cause: error });
   }
 }
-
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 /** The figures of a stage's result that a line has room for. */
 function figuresOf(result: Record<string, unknown>): string[] {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/index.ts';
+import { percent } from '../align/rewards/report.ts';
 import {
   isRun,
   type LineChart,
@@ -44,10 +45,6 @@ function fixed(value: number, digits = 2): string {
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
 /** Throws a HeedError where the folder is not a pipeline's. */
 export function pipelineReport(run: string): Report {
   const { started } = readInfo(run);
@@ -84,7 +81,10 @@ export function pipelineReport(run: string): Report {
       }),
       ...drawn.filter(({ kind }) => kind === 'clips'),
     ],
-    config: { ...recipe },
+    config: {
+      ...Object.fromEntries(recipe.stages.map(({ name, command, settings }) => [name, { command, ...settings }])),
+      answers: recipe.answers,
+    },
   };
 }
 
