@@ -98,6 +98,15 @@ it('holds out prompts with all of their pairs', async () => {
   expect(told(again.train)).toEqual(told(train));
 });
 
+it('leaves ties out', async () => {
+  const notes: string[] = [];
+  const rows = [{ ...pair('D', ' x', ' y'), tie: true }, ...four, { ...pair('E', ' x', ' y'), tie: false }];
+  const { train, prompts } = await read(rows, true, {}, (text) => notes.push(text));
+  expect(countOf(train)).toBe(5);
+  expect(prompts.map(({ text }) => text)).toEqual(['A', 'B', 'C', 'E']);
+  expect(notes).toEqual([expect.stringMatching(/left out 1 of which neither answer is better/)]);
+});
+
 it('leaves out, cuts or refuses what is too long', async () => {
   const rows = [...four, pair('D', ' short', ' very'.repeat(40))];
   const notes: string[] = [];

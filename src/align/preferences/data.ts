@@ -66,7 +66,7 @@ export async function readPreferences(
     const drawn = async (count: number, by: string, from: number) => {
       const rows = await reviewComparisons(model, { comparisons: count, teacher: by, seed: from });
       return gather(
-        rows.filter(({ tie }) => tie !== true).map((value) => ({ value })),
+        rows.map((value) => ({ value })),
         'comparisons of the world',
       );
     };
@@ -90,7 +90,10 @@ function lengthOf(given: number | undefined, { config }: Model): number {
   });
 }
 
-/** Items of rows: pairs as they are or as two answers each, all chosen ones first, or answers that are rated each on its own. */
+/**
+ * Items of rows: pairs as they are or as two answers each, all chosen ones first, or answers that are rated each on its own. Ties are left
+ * out.
+ */
 export async function gatherItems(
   rows: Dataset,
   { tokenizer }: Pick<Model, 'tokenizer'>,
@@ -100,7 +103,7 @@ export async function gatherItems(
   const [first, second] = [createExamples(), createExamples()];
   const [prompts, secondPrompts]: Prompt[][] = [[], []];
   const wanted: boolean[] = [];
-  let long = 0;
+  let [long, ties] = [0, 0];
   const encode = (row: Row): Example[] => {
     if (row.chosen === undefined) {
       checkAnswer(row.completion, 'completion');
@@ -110,6 +113,10 @@ export async function gatherItems(
     return [chosen, rejected];
   };
   for await (const { row, answers } of encodedRows(rows, source, options, encode)) {
+    if (row.tie === true) {
+      ties++;
+      continue;
+    }
     if (answers.some(({ ids }) => ids.length > options.length)) long++;
     const fitted = fitAll(answers, options);
     if (!fitted) continue;
@@ -127,6 +134,7 @@ export async function gatherItems(
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
     options.tell?.(`"${source}": ${what} ${long} longer than ${options.length} tokens`);
   }
+  if (ties > 0) options.tell?.(`"${source}": left out ${ties} of which neither answer is better`);
   if (options.paired) return { sides: [first, second], prompts };
   // chosen answers before all rejected ones, so that the next with another prompt is mostly of the same kind
   for (const i of second.lengths.keys()) first.add(second.at(i));
