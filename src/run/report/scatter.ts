@@ -45,20 +45,19 @@ export function drawScatter(scatter: Scatter, width: number, height: number): st
     ([x, y, i]) =>
       `<circle${hollow?.[i] ? ' class="hollow"' : ''} cx="${px(on.x(x))}" cy="${px(on.y(y))}" r="${radius}"/>`,
   );
+  const named = names
+    ? labels(
+        shown.map(([x, y, i]) => [on.x(x), on.y(y), names[i]]),
+        width,
+      )
+    : '';
   const label = `${title}: ${shown.length} points, ${yLabel} by ${xLabel}.`;
   const line = fit ? leastSquares(shown) : undefined;
   const ends = line && [Math.min(...shown.map(([x]) => x)), Math.max(...shown.map(([x]) => x))];
   const fitted = ends
     ? `<path class="fit" d="M${ends.map((x) => `${px(on.x(x))} ${px(on.y(line(x)))}`).join('L')}"/>`
     : '';
-  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}<g class="points">${dots.join('')}</g>${
-    names
-      ? labels(
-          shown.map(([x, y, i]) => [on.x(x), on.y(y), names[i]]),
-          width,
-        )
-      : ''
-  }${fitted}</svg>`;
+  return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}${named}<g class="points">${dots.join('')}</g>${fitted}</svg>`;
 }
 
 /** Points as near as this, in pixels, have their names side by side. */
