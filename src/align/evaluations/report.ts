@@ -18,7 +18,7 @@ export function policyEvaluationReport(folder: string): Report {
   const comparison = pairs.length > 0 ? comparisonOf(pairs, options) : undefined;
   return {
     title: info.name,
-    subtitle: `${options.model} beside ${options.baseline}, ${subtitle(info.started, 'evaluation of a policy', info.seed)}`,
+    subtitle: `${options.model} beside ${options.baseline}, by ${options.judge ?? options.reward ?? 'the true reward'}, ${subtitle(info.started, 'evaluation of a policy', info.seed)}`,
     summary: comparison ? summaryOf(comparison) : [],
     sections: comparison ? sectionsOf(comparison) : [],
     config: info.config as Record<string, unknown>,

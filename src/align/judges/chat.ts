@@ -74,23 +74,31 @@ const ROWS = 8;
 export function modelChat(model: Model): Chat {
   const { config, parameters, tokenizer, ends } = model;
   const generator = createGenerator(config, parameters.values);
-  const prompts = (conversations: readonly Conversation[]) =>
-    conversations.map((messages) => encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids);
+  const name = model.folder ?? 'model';
+  const encoded = (conversation: Conversation) =>
+    encodeChat(tokenizer, conversation, { addGenerationPrompt: true }).ids;
+  const fits = (conversation: Conversation) => encoded(conversation).length < config.maxPositions;
+  const prompts = (conversations: readonly Conversation[], room = 1) => {
+    const all = conversations.map(encoded);
+    const longest = all.reduce((most, { length }) => Math.max(most, length), 0);
+    if (longest + room <= config.maxPositions) return all;
+    throw new HeedError(
+      `"${name}" knows ${config.maxPositions} positions, and a conversation it was asked about has ${longest} tokens.`,
+      { hint: 'Take a model that reads more, or ask about shorter texts.' },
+    );
+  };
   return {
-    name: model.folder ?? 'model',
+    name,
     async complete(conversations, { maxTokens = 512, temperature = 1, seed = 0, signal } = {}) {
       const options = { maxTokens, temperature, seed, signal, batch: BATCH, ends, tokenizer };
       const answers = await generator.complete(prompts(conversations), options);
       return answers.map(({ text }) => text!.trim());
     },
     logProbs(conversations, texts) {
-      const labels = texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
-      checkLabels(texts, labels);
-      const asked = prompts(conversations).map((ids) => ({ ids, text: '' }));
-      const layout = answerLayout(model, asked, {
-        rows: ROWS,
-        maxTokens: Math.max(...labels.map((ids) => ids.length)),
-      });
+      const labels = encodedLabels(texts, model);
+      const maxTokens = Math.max(...labels.map(({ length }) => length));
+      const asked = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
+      const layout = answerLayout(model, asked, { rows: ROWS, maxTokens, answers: labels.length });
       const scorer = createAnswerScorer(config, parameters.values, layout);
       const answers = asked.flatMap(({ ids: prompt, text: promptText }) =>
         labels.map((response, i): Answer => ({ prompt, response, ended: true, promptText, text: texts[i] })),
@@ -102,7 +110,7 @@ export function modelChat(model: Model): Chat {
         scorer.release();
       }
     },
-    fits: (conversation) => prompts([conversation])[0].length < config.maxPositions,
+    fits,
     release() {
       generator.release();
       parameters.release();
@@ -110,9 +118,11 @@ export function modelChat(model: Model): Chat {
   };
 }
 
-function checkLabels(texts: readonly string[], labels: readonly (readonly number[])[]): void {
-  const different = new Set(labels.map((ids) => ids.join()));
-  if (different.size === texts.length && !different.has('')) return;
+/** The tokens of texts. @throws HeedError where a model does not know them, or takes one for another. */
+function encodedLabels(texts: readonly string[], { tokenizer }: Model): number[][] {
+  const labels = texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
+  const known = labels.every((ids, i) => tokenizer.decode(ids).trim().toLowerCase() === texts[i].toLowerCase());
+  if (known && new Set(labels.map((ids) => ids.join())).size === texts.length) return labels;
   throw new HeedError(`The model's tokens do not tell ${texts.map((text) => `"${text}"`).join(' from ')}.`, {
     hint: 'Take a model that knows them: one that was trained on texts of every kind.',
   });
