@@ -10,9 +10,10 @@ const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 
+const judge = fixtureModel('tiny-llama-rm');
 const small = [
   ...['overoptimization', '--model', fixtureModel('tiny-llama'), '--data', 'prompts.jsonl'],
-  ...['--reward', 'proxy.js', '--gold', 'gold.js', '--evaluation.data', 'prompts.jsonl'],
+  ...['--reward', `${judge},${judge}`, '--gold', 'gold.js', '--evaluation.data', 'prompts.jsonl'],
   ...['--maxTokens', '6', '--batch', '8', '--ppo.minibatch', '4', '--learningRate', '0.01', '--steps', '6'],
   ...['--evaluations', '3', '--bestOf.answers', '8', '--bestOf.prompts', '8', '--bestOf.batch', '4'],
   ...['--guards', 'kl:1,pessimism'],
@@ -21,13 +22,7 @@ const small = [
 beforeAll(() => {
   const prompts = Array.from({ length: 8 }, (_, i) => `${JSON.stringify({ prompt: `the number ${i} is` })}\n`);
   writeFileSync(at('prompts.jsonl'), prompts.join(''));
-  const even = '({ response }) => response.filter((id) => id % 2 === 0).length';
-  writeFileSync(at('proxy.js'), `export default (answers) => answers.map(${even});\n`);
-  // the proxy is right about the first few only
-  writeFileSync(
-    at('gold.js'),
-    `const even = ${even};\nexport default (all) => all.map((a) => -((even(a) - 3.5) ** 2));\n`,
-  );
+  writeFileSync(at('gold.js'), 'export default (answers) => answers.map(({ text }) => new Set(text).size);\n');
 });
 
 it('goes every way, and leaves curves, their laws and a report', async () => {
@@ -84,7 +79,8 @@ it('stopped or killed at any moment and gone on with, equals an uninterrupted ru
 
 it.each<[string, string[], RegExp]>([
   ['a guard that there is not', ['--guards', 'luck:1'], /--guards: expected kl, target.*got "luck:1"/],
-  ['a proxy that is not there', ['--reward', 'none.js'], /none\.js/],
+  ['pessimism without an ensemble', ['--reward', judge], /Only an ensemble can be pessimistic/],
+  ['a proxy that is not there', ['--reward', 'none.js', '--guards', 'kl'], /none\.js/],
 ])('says what is wrong with %s, before anything is computed', async (_, args, message) => {
   const { code, stderr } = await heed([...small, ...args, '--out', 'bad'], folder.path);
   expect(code).not.toBe(0);

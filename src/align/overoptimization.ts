@@ -13,11 +13,13 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { HeedError } from '../error.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from './best-of-n.ts';
 import { type Guard, guardsSchema, readGuards } from './overoptimization/guards.ts';
 import { createPpo, type PpoLearner } from './policies/ppo-learner.ts';
 import { type PpoInput, ppoSchema } from './policies/ppo-options.ts';
 import type { PolicyParts } from './policies/setup.ts';
+import { hasEnsemble } from './rewards/open.ts';
 
 const bestOf = bestOfNSchema.shape;
 
@@ -103,6 +105,11 @@ async function create(
   };
   const ways = waysOf(options);
   const [first] = ways;
+  if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {
+    throw new HeedError(`Only an ensemble can be pessimistic, and "${options.reward}" is none.`, {
+      hint: 'Train one with heed reward --members 3, or give several folders with commas between; or leave the guard out.',
+    });
+  }
   // what is wrong with model, rewards or prompts is told before anything is computed
   if (first.method === 'best-of-n') (await open['best-of-n'](first.settings)).release();
   return {

@@ -39,12 +39,7 @@ export async function openReward(
   given: z.input<typeof rewardCallSchema> = {},
 ): Promise<Reward> {
   const settings = rewardCallSchema.parse(given);
-  const parts = text.split(/\s+\+\s+/).map((part) => part.trim());
-  if (parts.includes('')) throw new HeedError(`"${text}" names no reward.`, { hint: 'Write 0.7*A + 0.3*B.' });
-  const weighted = parts.map((part) => {
-    const [, weight, of] = part.match(/^([+-]?(?:\d+\.?\d*|\.\d+))\s*\*\s*(.+)$/) ?? [];
-    return { weight: weight === undefined ? 1 : Number(weight), text: of ?? part };
-  });
+  const weighted = weightedIn(text);
   const sources = await openAll(
     weighted.map((part) => part.text),
     (part) => openOne(part, pull, settings),
@@ -53,12 +48,30 @@ export async function openReward(
   return mixedReward(sources.map((reward, i) => ({ reward, weight: weighted[i].weight })));
 }
 
+/** What a reward's text is the sum of. */
+function weightedIn(text: string): { weight: number; text: string }[] {
+  const parts = text.split(/\s+\+\s+/).map((part) => part.trim());
+  if (parts.includes('')) throw new HeedError(`"${text}" names no reward.`, { hint: 'Write 0.7*A + 0.3*B.' });
+  return parts.map((part) => {
+    const [, weight, of] = part.match(/^([+-]?(?:\d+\.?\d*|\.\d+))\s*\*\s*(.+)$/) ?? [];
+    return { weight: weight === undefined ? 1 : Number(weight), text: of ?? part };
+  });
+}
+
+/** What is no model: an address, or a file with a function. */
+const outside = /^https?:\/\/|\.m?[jt]s$/;
+
+const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => membersOf(name.trim()));
+
+/** Whether a reward's text names an ensemble, by itself or in a sum. */
+export const hasEnsemble = (text: string): boolean =>
+  weightedIn(text).some((part) => !outside.test(part.text) && foldersIn(part.text).length > 1);
+
 async function openOne(text: string, pull: PullOptions, settings: RewardSettings): Promise<Reward> {
   if (/^https?:\/\//.test(text)) return endpointReward(text, settings);
   if (/\.m?[jt]s$/.test(text)) return fileReward(text, settings);
   if (reviewRewards.includes(text) && !existsSync(text)) return reviewReward(text);
-  const folders = text.split(',').flatMap((name) => membersOf(name.trim()));
-  const members = await openAll(folders, (folder) => openModel(folder, pull));
+  const members = await openAll(foldersIn(text), (folder) => openModel(folder, pull));
   return members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism);
 }
 
