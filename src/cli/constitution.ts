@@ -2,10 +2,9 @@
 import type { Command } from 'commander';
 import type { ConstitutionResult } from '../align/index.ts';
 import { duration } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addConstitution = (command: Command): void =>
-  addTraining(command, commandOf('constitution', { tell: told }));
+export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { tell: told });
 
 function told({ revisions, comparisons, seconds }: ConstitutionResult): [string, string][] {
   const without = (leftOut: Record<string, number>) =>

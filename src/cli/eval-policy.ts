@@ -4,9 +4,9 @@ import { judgeWarnings } from '../align/evaluations/report.ts';
 import type { PolicyEvaluationResult } from '../align/index.ts';
 import { percent } from '../align/rewards/report.ts';
 import { duration, figure } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addEvalPolicy = (command: Command): void => addTraining(command, commandOf('eval policy', { tell }));
+export const addEvalPolicy = (command: Command): void => addTraining(command, 'eval policy', { tell });
 
 const span = (interval: readonly number[], told: (value: number) => string) => interval.map(told).join(' to ');
 

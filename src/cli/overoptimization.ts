@@ -2,10 +2,9 @@
 import type { Command } from 'commander';
 import type { OveroptimizationResult, Point } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addOveroptimization = (command: Command): void =>
-  addTraining(command, commandOf('overoptimization', { tell }));
+export const addOveroptimization = (command: Command): void => addTraining(command, 'overoptimization', { tell });
 
 const tell = ({ curves, seconds }: OveroptimizationResult): [string, string][] => [
   ...curves.map(({ name, method, peak, last }): [string, string] => [

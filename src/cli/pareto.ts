@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import type { ParetoResult } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addPareto = (command: Command): void => addTraining(command, commandOf('pareto', { tell }));
+export const addPareto = (command: Command): void => addTraining(command, 'pareto', { tell });
 
 const tell = ({ points, rewards, hypervolume, seconds }: ParetoResult): [string, string][] => [
   ['weight', rewards.join(', ')],

@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import type { PolicyResult } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addPpo = (command: Command): void => addTraining(command, commandOf('ppo', { tell: toldReward }));
+export const addPpo = (command: Command): void => addTraining(command, 'ppo', { tell: toldReward });
 
 export const toldReward = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [
   ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],

@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import type { PreferenceResult } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-const adding = (name: string) => (command: Command) => addTraining(command, commandOf(name, { tell: toldPreferences }));
+const adding = (name: string) => (command: Command) => addTraining(command, name, { tell: toldPreferences });
 
 export const addDpo = adding('dpo');
 export const addOrpo = adding('orpo');

@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import type { ProcessResult } from '../align/index.ts';
 import { duration } from '../run/progress.ts';
 import { percent, toldShare } from './reward.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addProcess = (command: Command): void => addTraining(command, commandOf('process', { tell }));
+export const addProcess = (command: Command): void => addTraining(command, 'process', { tell });
 
 const tell = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessResult): [string, string][] => [
   [

@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import type { RewardResult } from '../align/index.ts';
 import { duration } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addReward = (command: Command): void => addTraining(command, commandOf('reward', { tell }));
+export const addReward = (command: Command): void => addTraining(command, 'reward', { tell });
 
 const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardResult): [string, string][] => [
   ['accuracy', n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n })}: ${verdict}`],

@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import type { PpoResult } from '../rl/train.ts';
 import { count, duration } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addRl = (command: Command): void => addTraining(command, commandOf('rl', { tell }));
+export const addRl = (command: Command): void => addTraining(command, 'rl', { tell });
 
 const tell = ({ return: evaluated, steps, seconds, stepsPerSecond }: PpoResult): [string, string][] => [
   ['return', returned(evaluated)],

@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import type { LanguageResult } from '../align/index.ts';
 import { count, duration } from '../run/progress.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
-export const addSft = (command: Command): void => addTraining(command, commandOf('sft', { tell: toldLoss }));
+export const addSft = (command: Command): void => addTraining(command, 'sft', { tell: toldLoss });
 
 export const toldLoss = ({ model, loss, perplexity, tokensPerSecond, seconds }: LanguageResult): [string, string][] => [
   [

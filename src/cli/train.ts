@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import type { TrainResult } from '../control/index.ts';
 import { duration } from '../run/progress.ts';
 import { returned } from './rl.ts';
-import { addTraining, commandOf } from './training.ts';
+import { addTraining } from './training.ts';
 
 export const addTrain = (command: Command): void =>
-  addTraining(command, commandOf('train', { shortcuts: { ensemble: 'reward.members', query: 'query.rule' }, tell }));
+  addTraining(command, 'train', { shortcuts: { ensemble: 'reward.members', query: 'query.rule' }, tell });
 
 const tell = ({
   return: evaluated,

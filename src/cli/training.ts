@@ -1,67 +1,32 @@
 /** What the commands that train share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { ZodError, type z } from 'zod';
+import { ZodError } from 'zod';
 import { runtime } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { type Learner, type Training, trainings } from '../pipeline/index.ts';
-import {
-  createProgress,
-  createRun,
-  openRun,
-  type Report,
-  type Run,
-  type TrainParts,
-  writeReport,
-} from '../run/index.ts';
+import { createProgress, createRun, openRun, type Run, writeReport } from '../run/index.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
 import { pullProgress } from './pull.ts';
 import { checking, inWords, UsageError } from './usage.ts';
 
-export interface Recipe<L extends Learner, S extends { step: number }, R extends { run: string }> {
-  command: string;
-  schema: z.ZodType;
+export interface Telling<R extends { run: string }> {
   shortcuts?: Shortcuts;
-  /** Makes the learner; throws at once, before it awaits anything, where the settings are wrong. */
-  create(settings: Record<string, unknown>, tell: (text: string) => void): L | Promise<L>;
-  /** What the run is of, and its steps in all. */
-  about(learner: L): { name: string; steps: number };
-  train(learner: L, parts: TrainParts<S>): Promise<R | undefined>;
-  report(folder: string): Report;
-  /** For the progress line; what a step does not tell stays as it was. */
-  live(step: S): Record<string, number>;
   /** The result for a person. */
   tell(result: R): [name: string, value: string][];
 }
 
-/** A command that a pipeline knows too, with what a person is told of its result. */
-export function commandOf<R extends { run: string }>(
-  command: string,
-  { shortcuts, tell }: Pick<Recipe<Learner, { step: number }, R>, 'shortcuts' | 'tell'>,
-): Recipe<Learner, { step: number }, R> {
-  const { create, ...training } = trainings[command] as Training<Learner, { step: number }, R>;
-  return {
-    ...training,
-    command,
-    shortcuts,
-    tell,
-    create(settings, tell) {
-      const { done, ...pull } = pullProgress('pull');
-      const made = create(settings, { pull, tell });
-      return 'then' in made ? made.finally(done) : made;
-    },
-  };
+interface TrainingCommand extends Training, Telling<{ run: string }> {
+  command: string;
 }
 
-/** Adds what every command that trains takes, and its action. */
-export function addTraining<L extends Learner, S extends { step: number }, R extends { run: string }>(
-  command: Command,
-  recipe: Recipe<L, S, R>,
-): void {
-  addFlags(command, recipe.schema, recipe.shortcuts);
-  addRunOptions(command).action(() => training(command, recipe));
+/** Adds what every command that trains takes, and its action. What it trains, pipelines know by the same name. */
+export function addTraining<R extends { run: string }>(command: Command, name: string, telling: Telling<R>): void {
+  const known: TrainingCommand = { ...trainings[name], ...telling, command: name };
+  addFlags(command, known.schema, known.shortcuts);
+  addRunOptions(command).action(() => training(command, known));
 }
 
 /** Where the run is, and how it is kept. */
@@ -86,29 +51,26 @@ interface Flags {
   json?: boolean;
 }
 
-async function training<L extends Learner, S extends { step: number }, R extends { run: string }>(
-  command: Command,
-  recipe: Recipe<L, S, R>,
-): Promise<void> {
+async function training(command: Command, known: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
   runtime(); // where the engine does not start, that is the first thing to know
-  const old = flags.resume === undefined ? undefined : open(flags.resume, command, recipe);
-  let learner: L | undefined;
+  const old = flags.resume === undefined ? undefined : open(flags.resume, command, known);
+  let learner: Learner | undefined;
   let run = old;
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let progress = createProgress();
   try {
-    learner = await (old ? oldLearner(old, recipe) : checkedLearner(command, recipe));
-    const { name, steps } = recipe.about(learner);
+    learner = await (old ? oldLearner(old, known) : checkedLearner(command, known));
+    const { name, steps } = known.about(learner);
     const { options } = learner;
-    run ??= createRun(flags.out, { name, command: recipe.command, config: options, seed: options.seed });
+    run ??= createRun(flags.out, { name, command: known.command, config: options, seed: options.seed });
     process.stderr.write(`${name} in ${run.folder}\n`);
     let seen: Record<string, number> = {};
-    let result: R | undefined;
+    let result: { run: string } | undefined;
     let started = false;
     try {
-      result = await recipe.train(learner, {
+      result = await known.train(learner, {
         run,
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
@@ -116,20 +78,20 @@ async function training<L extends Learner, S extends { step: number }, R extends
         onStep(step) {
           if (!started) progress = createProgress({ total: steps, from: step.step });
           started = true;
-          seen = { ...seen, ...recipe.live(step) };
+          seen = { ...seen, ...known.live(step) };
           progress.update(step.step, seen);
         },
       });
     } finally {
       if (started) progress.done();
     }
-    const path = writeReport(run, recipe.report(run.folder));
+    const path = writeReport(run, known.report(run.folder));
     if (!result) {
-      process.stderr.write(`Stopped, with a checkpoint. Go on with: heed ${recipe.command} --resume ${run.folder}\n`);
+      process.stderr.write(`Stopped, with a checkpoint. Go on with: heed ${known.command} --resume ${run.folder}\n`);
       process.exitCode = interrupted.exitCode;
       return;
     }
-    output.say(table([...recipe.tell(result), ['run', run.folder], ['report', address(path)]]));
+    output.say(table([...known.tell(result), ['run', run.folder], ['report', address(path)]]));
     output.result(result);
   } finally {
     interrupted.dispose();
@@ -138,14 +100,16 @@ async function training<L extends Learner, S extends { step: number }, R extends
   }
 }
 
-const say = (text: string) => void process.stderr.write(`${text}\n`);
+/** Makes a learner, and shows what is pulled for it. Throws at once where settings are wrong. */
+function create({ create }: TrainingCommand, settings: Record<string, unknown>): Learner | Promise<Learner> {
+  const { done, ...pull } = pullProgress('pull');
+  const learner = create(settings, { pull, tell: (text) => void process.stderr.write(`${text}\n`) });
+  return learner instanceof Promise ? learner.finally(done) : learner;
+}
 
-function oldLearner<L extends Learner, S extends { step: number }, R extends { run: string }>(
-  { folder, info }: Run,
-  { create }: Recipe<L, S, R>,
-): L | Promise<L> {
+function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Promise<Learner> {
   try {
-    return create(info.config as Record<string, unknown>, say);
+    return create(known, info.config as Record<string, unknown>);
   } catch (cause) {
     if (!(cause instanceof ZodError)) throw cause;
     throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(cause, info.config)}`, {
@@ -155,19 +119,12 @@ function oldLearner<L extends Learner, S extends { step: number }, R extends { r
   }
 }
 
-function checkedLearner<L extends Learner, S extends { step: number }, R extends { run: string }>(
-  command: Command,
-  { schema, shortcuts, create }: Recipe<L, S, R>,
-): L | Promise<L> {
-  const settings = settingsFrom(command, schema, shortcuts);
-  return checking(() => create(settings, say), settings);
+function checkedLearner(command: Command, known: TrainingCommand): Learner | Promise<Learner> {
+  const settings = settingsFrom(command, known.schema, known.shortcuts);
+  return checking(() => create(known, settings), settings);
 }
 
-function open<L extends Learner, S extends { step: number }, R extends { run: string }>(
-  folder: string,
-  command: Command,
-  { command: name, schema, shortcuts }: Recipe<L, S, R>,
-): Run {
+function open(folder: string, command: Command, { command: name, schema, shortcuts }: TrainingCommand): Run {
   const extra = givenFlags(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
