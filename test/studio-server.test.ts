@@ -258,8 +258,10 @@ it('a vote that was acknowledged is there after kill -9', async () => {
   const url = /http:\/\/[\d.:]+/.exec(await untilTold(() => said))![0];
   const acknowledged: string[] = [];
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const post = async (what: string, body: object): Promise<any> =>
-    (await fetch(`${url}/api/projects/p/${what}`, { method: 'POST', headers, body: JSON.stringify(body) })).json();
+  const post = async (what: string, body: object): Promise<{ assignments: { item: { id: string } }[]; seq?: number }> =>
+    (await (
+      await fetch(`${url}/api/projects/p/${what}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    ).json()) as never;
   const voting = (async () => {
     for (let i = 0; ; i++) {
       const { assignments } = await post('next', {});

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
 import type { TestProject } from 'vitest/node';
 
 declare module 'vitest' {
@@ -17,7 +18,7 @@ declare module 'vitest' {
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const shipped = ['package.json', 'bin', 'models', 'README.md', 'LICENSE', 'CHANGELOG.md'];
 
-/** `folder`: package.json, bin, dist and node_modules. */
+/** `folder`: package.json, bin, dist without the studio's page, and node_modules. */
 export function compilePackage(): { folder: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'heed-compiled-'));
   for (const name of shipped) cpSync(join(root, name), join(folder, name), { recursive: true });
@@ -29,8 +30,13 @@ export function compilePackage(): { folder: string; remove(): void } {
 }
 
 /** Once for all tests of the whole. */
-export default function setup(project: TestProject): () => void {
+export default async function setup(project: TestProject): Promise<() => void> {
   const { folder, remove } = compilePackage();
+  await build({
+    root: join(root, 'src', 'studio'),
+    logLevel: 'warn',
+    build: { outDir: join(folder, 'dist', 'studio') },
+  });
   project.provide('compiled', folder);
   return remove;
 }

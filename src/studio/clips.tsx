@@ -1,0 +1,129 @@
+/** Clips side by side, looping in step, with speed, scrubbing and single frames. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Option } from './api.ts';
+
+type Clip = Extract<Option, { kind: 'clip' }>;
+type Frame = Clip['frames'][number];
+
+/** Seconds that the last frame stays before the loop begins again. */
+const PAUSE = 0.5;
+const SPEEDS = [0.25, 0.5, 1, 2, 4];
+
+export function Clips({ clips }: { clips: readonly Clip[] }) {
+  const canvases = useRef<(HTMLCanvasElement | null)[]>([]);
+  const length = Math.max(...clips.map(({ frames }) => frames.length));
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const [playing, setPlaying] = useState(!still);
+  const [speed, setSpeed] = useState(1);
+  const [at, setAt] = useState(0);
+  const position = useRef(0);
+
+  const show = (frame: number) => {
+    position.current = frame;
+    for (const [i, { frames }] of clips.entries()) {
+      const canvas = canvases.current[i];
+      if (canvas) draw(canvas, frames[Math.min(Math.floor(frame), frames.length - 1)]);
+    }
+    setAt(Math.min(Math.floor(frame), length - 1));
+  };
+  useEffect(() => show(position.current), [clips]);
+  useEffect(() => {
+    if (!playing) return undefined;
+    let last = performance.now();
+    let request = requestAnimationFrame(function tick(now) {
+      const moved = ((now - last) / 1000) * clips[0].framesPerSecond * speed;
+      last = now;
+      const end = length + PAUSE * clips[0].framesPerSecond * speed;
+      show((position.current + moved) % end);
+      request = requestAnimationFrame(tick);
+    });
+    return () => cancelAnimationFrame(request);
+  }, [playing, speed, clips]);
+
+  const step = (by: number) => {
+    setPlaying(false);
+    show((Math.floor(Math.min(position.current, length - 1)) + by + length) % length);
+  };
+  return (
+    <div class="clips">
+      <div class="options">
+        {clips.map((clip, i) => (
+          <section class="option" aria-label={i === 0 ? 'Left clip' : 'Right clip'}>
+            <canvas
+              ref={(canvas) => {
+                canvases.current[i] = canvas;
+              }}
+              width={640}
+              height={Math.round((640 * clip.frames[0].height) / clip.frames[0].width)}
+              role="img"
+              aria-label={`${i === 0 ? 'Left' : 'Right'} clip of ${clip.frames.length} frames`}
+            />
+          </section>
+        ))}
+      </div>
+      <fieldset class="player" aria-label="Player">
+        <button type="button" onClick={() => setPlaying(!playing)}>
+          {playing ? 'Pause' : 'Play'}
+        </button>
+        <button type="button" onClick={() => step(-1)} aria-label="One frame back">
+          ‹
+        </button>
+        <input
+          type="range"
+          min={0}
+          max={length - 1}
+          value={at}
+          aria-label="Frame"
+          onInput={(event) => {
+            setPlaying(false);
+            show(Number(event.currentTarget.value));
+          }}
+        />
+        <button type="button" onClick={() => step(1)} aria-label="One frame on">
+          ›
+        </button>
+        <label>
+          Speed{' '}
+          <select value={speed} onChange={(event) => setSpeed(Number(event.currentTarget.value))}>
+            {SPEEDS.map((one) => (
+              <option value={one}>{one}×</option>
+            ))}
+          </select>
+        </label>
+      </fieldset>
+    </div>
+  );
+}
+
+interface Shape {
+  kind: string;
+  points?: number[];
+  x?: number;
+  y?: number;
+  radius?: number;
+  width?: number;
+  fill?: string;
+  stroke?: string;
+}
+
+function draw(canvas: HTMLCanvasElement, { width, shapes }: Frame): void {
+  const context = canvas.getContext('2d')!;
+  const scale = canvas.width / width;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  for (const { kind, points = [], x = 0, y = 0, radius = 0, ...style } of shapes as Shape[]) {
+    context.beginPath();
+    if (kind === 'circle') context.arc(x, y, radius, 0, 2 * Math.PI);
+    else for (let i = 0; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
+    if (kind === 'line') {
+      context.strokeStyle = style.stroke ?? '#000';
+      context.lineWidth = style.width ?? 1;
+      context.stroke();
+    } else {
+      if (kind === 'polygon') context.closePath();
+      context.fillStyle = style.fill ?? '#000';
+      context.fill();
+    }
+  }
+}

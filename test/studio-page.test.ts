@@ -1,0 +1,178 @@
+/** The studio's page in a real browser, used by keyboard. */
+import { join } from 'node:path';
+import axe, { type AxeResults } from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { addItems, addPerson, createProject, type Database, openDatabase } from '../src/feedback/index.ts';
+import { startBrowser } from './support/browser.ts';
+import { ownFolder, start } from './support/heed.ts';
+
+const folder = ownFolder();
+const browser: Browser | undefined = await startBrowser();
+let database: Database;
+let url: string;
+let link: string;
+let stop: () => Promise<unknown>;
+const tokens: string[] = [];
+
+const SCRIPT = '<img src=x onerror="document.title=\'hacked\'">';
+
+beforeAll(async () => {
+  if (!browser) return;
+  const path = join(folder.path, 'feedback.db');
+  database = await openDatabase(path);
+  const project = await createProject(
+    database,
+    'haiku',
+    { goldShare: 0, overlap: 2 },
+    { guidelines: `Be kind. ${SCRIPT}` },
+  );
+  const items = Array.from({ length: 12 }, (_, n) => ({
+    content: {
+      prompt: `Write a haiku about ${n}. ${SCRIPT}`,
+      options: [
+        { kind: 'text' as const, text: `good ${n} ${SCRIPT}` },
+        { kind: 'text' as const, text: `bad ${n}` },
+      ],
+    },
+  }));
+  await addItems(database, project, items);
+  for (const name of ['ada', 'ben']) tokens.push((await addPerson(database, name)).token);
+  const { child, says, end } = start(['studio', '--store', path, '--port', '0', '--json'], folder.path);
+  let said = '';
+  child.stdout!.on('data', (data) => {
+    said += data;
+  });
+  await says('is open');
+  while (!said.includes('\n')) await new Promise((resolve) => setTimeout(resolve, 20));
+  ({ url, link } = JSON.parse(said));
+  stop = () => {
+    child.kill('SIGTERM');
+    return end;
+  };
+});
+beforeEach((context) => {
+  if (!browser) context.skip();
+});
+afterAll(async () => {
+  await browser?.close();
+  await stop?.();
+  await database?.close();
+});
+
+async function open(address: string): Promise<Page> {
+  const page = await (await browser!.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
+  await page.goto(address);
+  return page;
+}
+
+const votes = (person: string) =>
+  database.query
+    .selectFrom('votes')
+    .innerJoin('people', 'people.id', 'votes.person')
+    .select(['votes.item', 'votes.kind', 'votes.answerJson', 'votes.shownJson', 'votes.duration'])
+    .where('people.name', '=', person)
+    .orderBy('votes.seq')
+    .execute();
+
+async function until<T>(look: () => Promise<T>, right: (value: T) => boolean): Promise<T> {
+  for (let i = 0; ; i++) {
+    const value = await look();
+    if (right(value) || i > 200) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+describe('labelling', () => {
+  it('by keyboard: choose, say why, take back, skip; what is shown is text', async () => {
+    const page = await open(link);
+    await page.getByRole('link', { name: /haiku/ }).click();
+    await page.getByRole('region', { name: 'Left' }).waitFor();
+    expect(page.url()).not.toContain('token');
+    expect(await page.getByRole('region', { name: 'Prompt' }).innerText()).toContain(SCRIPT);
+    const leftIsGood = async () => (await page.getByRole('region', { name: 'Left' }).innerText()).startsWith('good');
+    const chosen: boolean[] = [];
+    for (let i = 0; i < 5; i++) {
+      const before = await page.getByRole('region', { name: 'Prompt' }).innerText();
+      const good = await leftIsGood();
+      await page.keyboard.press(good ? '1' : '2');
+      chosen.push(good);
+      await until(
+        () => page.getByRole('region', { name: 'Prompt' }).innerText(),
+        (text) => text !== before,
+      );
+    }
+    const prompt = await page.getByRole('region', { name: 'Prompt' }).innerText();
+    await page.keyboard.press('w');
+    await page.keyboard.type('1 of them rhymes');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('3');
+    await until(
+      () => page.getByRole('region', { name: 'Prompt' }).innerText(),
+      (text) => text !== prompt,
+    );
+    await page.keyboard.press('z');
+    expect(
+      await until(
+        () => page.getByRole('region', { name: 'Prompt' }).innerText(),
+        (text) => text === prompt,
+      ),
+    ).toBe(prompt);
+    await page.keyboard.press('s');
+    const told = await until(
+      () => votes('me'),
+      ({ length }) => length === 8,
+    );
+    expect(told.map(({ kind }) => kind)).toEqual([...new Array(6).fill('answer'), 'undo', 'skip']);
+    expect(told.slice(0, 5).every(({ answerJson }) => JSON.parse(answerJson).choice === 'first')).toBe(true);
+    expect(told.slice(0, 5).map(({ shownJson }) => shownJson === '[0,1]')).toEqual(chosen);
+    expect(JSON.parse(told[5].answerJson)).toEqual({ kind: 'pair', choice: 'tie', reason: '1 of them rhymes' });
+    expect(told[0].duration).toBeGreaterThan(0);
+    expect(await page.title()).toBe('heed');
+    await page.context().close();
+  });
+
+  it('offline, answers wait in the page and arrive when the network is back', async () => {
+    const page = await open(`${url}/#token=${tokens[1]}`);
+    await page.getByRole('link', { name: /haiku/ }).click();
+    await page.getByRole('region', { name: 'Left' }).waitFor();
+    await page.context().setOffline(true);
+    await page.keyboard.press('1');
+    await page.keyboard.press('2');
+    await page.getByText('cannot be reached').waitFor();
+    expect(await votes('ben')).toEqual([]);
+    await page.context().setOffline(false);
+    await page.reload(); // even the page may be gone meanwhile
+    const told = await until(
+      () => votes('ben'),
+      ({ length }) => length === 2,
+    );
+    expect(told).toHaveLength(2);
+    await page.context().close();
+  });
+
+  it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a phone', async () => {
+    for (const [colorScheme, width] of [
+      ['light', 1200],
+      ['dark', 380],
+    ] as const) {
+      const context = await browser!.newContext({ colorScheme, viewport: { width, height: 800 } });
+      const page = await context.newPage();
+      await page.goto(`${url}/#token=${tokens[1]}`);
+      for (const go of [async () => {}, () => page.getByRole('link', { name: /haiku/ }).click()]) {
+        await go();
+        await page.getByRole('heading', { level: 1 }).waitFor();
+        await page.waitForTimeout(300);
+        await page.evaluate(axe.source);
+        const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+        const { violations } = (await page.evaluate(`axe.run({ runOnly: ${JSON.stringify(tags)} })`)) as Pick<
+          AxeResults,
+          'violations'
+        >;
+        expect(violations.map(({ id, nodes }) => [id, nodes[0].html])).toEqual([]);
+        expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+      }
+      await context.close();
+    }
+  });
+});

@@ -1,0 +1,12 @@
+/** A real Chromium of the machine's packages, driven as a person would; undefined where there is none. */
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+
+export async function startBrowser(): Promise<Browser | undefined> {
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const path = folders.flatMap((folder) => names.map((name) => join(folder, name))).find(existsSync);
+  if (path === undefined) return undefined;
+  return chromium.launch({ executablePath: path, args: ['--no-sandbox'] });
+}
