@@ -41,6 +41,7 @@ const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
 it.each<[string, Partial<PpoInput>]>([
   ['all weights', { learningRate: 1e-2 }],
   ['adapters, of the critic too', { learningRate: 2e-2, lora: { rank: 4 } }],
+  ['a critic that shares its states', { learningRate: 1e-2, critic: { kind: 'shared', rate: 5, detached: false } }],
 ])('raises the reward that it is given, training %s', async (_, given) => {
   const steps: PolicyStep[] = [];
   const options = { ...settings, steps: 8, batch: 16, evaluations: 1, kl: { beta: 0.02 }, ...given };
@@ -63,11 +64,15 @@ it.each<[string, Partial<PpoInput>]>([
   expect(evaluation!.best).toBe(true);
 });
 
-it('goes on from any step as if it had never stopped, bit for bit', async () => {
+it.each<[string, Partial<PpoInput>]>([
+  ['with a critic of its own', {}],
+  ['with a shared one', { critic: { kind: 'shared', detached: false, warmup: 1 }, lora: { rank: 2 } }],
+])('goes on from any step as if it had never stopped, bit for bit: %s', async (_, more) => {
   const given: Partial<PpoInput> = {
     score: { normalise: 'running' },
     ptx: { data: dataOf(Array.from({ length: 9 }, (_, i) => ({ text: `text number ${i}` }))), rows: 2 },
     ppo: { minibatch: 3, entropy: 0.01 },
+    ...more,
   };
   const whole = await learner(given as PpoInput);
   await whole.evaluate();
@@ -95,6 +100,24 @@ it('a minibatch in parts is the minibatch, but for rounding', async () => {
   expect(parts[1].metrics['loss/value']).toBeCloseTo(whole[1].metrics['loss/value'], 4);
   expect(parts[1].metrics['gradient/norm']).toBeCloseTo(whole[1].metrics['gradient/norm'], 3);
   for (const one of pair) one.release();
+});
+
+it('learns the same beside a shared critic that is detached, and nothing while the critic warms up', async () => {
+  const critics = [{ kind: 'own', model: llama }, { kind: 'shared' }, { kind: 'shared', detached: false }] as const;
+  const all = await Promise.all(
+    [...critics, { kind: 'shared', warmup: 1 } as const].map((critic) => learner({ critic } as PpoInput)),
+  );
+  const before = weights(all[0]);
+  for (const one of all) await take(one, 1);
+  const moved = (from: number[], to: number[]) => Math.sqrt(from.reduce((total, x, i) => total + (x - to[i]) ** 2, 0));
+  const [own, detached, joint, warming] = all.map(weights);
+  expect(moved(before, own)).toBeGreaterThan(0.01);
+  expect(moved(own, detached)).toBeLessThan(1e-3 * moved(before, own));
+  expect(moved(own, joint)).toBeGreaterThan(0.1 * moved(before, own));
+  expect(moved(before, warming)).toBe(0);
+  const [{ metrics }] = await take(all[3], 1);
+  expect(metrics['value/gradient_norm']).toBeGreaterThan(0);
+  for (const one of all) one.release();
 });
 
 it('ends a step where the policy has gone far enough', async () => {
@@ -209,6 +232,13 @@ describe('says what is wrong with', () => {
       'a reference of another vocabulary',
       { reference: fixtureModel('tiny-qwen2') },
       /reference has another vocabulary/,
+    ],
+    ['a critic of adapters beside none', { critic: { kind: 'adapters' } }, /policy has none/],
+    ['a shared critic that is a model', { critic: { kind: 'shared', model: llama } }, /begins as the policy/],
+    [
+      'a shared critic that is to see the end',
+      { critic: { kind: 'shared' }, score: { place: 'after' } },
+      /behind the last/,
     ],
     [
       'a critic of another vocabulary',

@@ -25,6 +25,7 @@ import {
   headName,
   importOptimizer,
   importParameters,
+  partOf,
 } from '../nn/index.ts';
 import { random } from '../random.ts';
 import type { PolicyAlgorithm } from './policies/algorithm.ts';
@@ -37,6 +38,7 @@ import type { PpoOptions } from './policies/ppo-options.ts';
 import type { Pretraining } from './policies/ppo-ptx.ts';
 import { createScoreScale, type ScoreScaleState } from './policies/ppo-scores.ts';
 import { type AnswerLayout, answerBatches, answerKl, inOrder, type Rollout } from './policies/rollouts.ts';
+import { createSharedCritic } from './policies/shared-critic.ts';
 import { adamw } from './steps.ts';
 
 /**
@@ -73,7 +75,8 @@ interface PpoState {
 
 export interface PpoAlgorithmParts {
   policy: Policy;
-  critic: CriticNetwork;
+  /** A head on the policy where absent. */
+  critic?: CriticNetwork;
   options: PpoOptions;
   layout: AnswerLayout;
   /** Texts that go on being learnt. */
@@ -90,14 +93,18 @@ export function createPpoAlgorithm({
 }: PpoAlgorithmParts): PolicyAlgorithm {
   const { kl, score, ppo, temperature, seed, maxTokens } = options;
   const { config } = policy.model;
-  const trainer = createPackedTrainer(config, policy.parameters, ppoLoss(config, { ...ppo, temperature }), {
+  const learning = { layout, ...options.critic, training: options };
+  const shared = network ? undefined : createSharedCritic(policy, learning);
+  const loss = ppoLoss(config, { ...ppo, temperature });
+  const trainer = createPackedTrainer(config, shared?.parameters ?? policy.parameters, shared?.beside(loss) ?? loss, {
     temperature,
     linear: policy.linear,
     frozen: policy.frozen,
     checkpointLayers: options.checkpointLayers,
   });
-  const optimizer = adamw(policy.parameters, trainer.gradients, options);
-  const critic = createCritic(network, { layout, ...options.critic, training: options });
+  const own = partOf(trainer.gradients, 0, policy.parameters.specs.length);
+  const optimizer = adamw(policy.parameters, own, options);
+  const critic = shared?.critic(trainer) ?? createCritic(network!, learning);
   const scale = createScoreScale(score);
   let beta = kl.beta;
   let usualLength: number | undefined;
@@ -145,10 +152,13 @@ export function createPpoAlgorithm({
         for (let start = 0; start < order.length; start += ppo.minibatch) {
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
           const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
-          const told = gradients(of(answers), of(logProbs), of(advantages));
+          const told = gradients(of(answers), {
+            ...{ old: of(logProbs), advantage: of(advantages) },
+            ...(shared && { return: of(returns), 'old value': of(values) }),
+          });
           if (ppo.targetKl !== undefined && told['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
-          const learnt = pretraining?.add(trainer.gradients);
-          const norm = optimizer.step(rate);
+          const learnt = pretraining?.add(own);
+          const norm = step < options.critic.warmup ? 0 : optimizer.step(rate);
           const valued = critic.update(of(answers), of(returns), of(values), rate * options.critic.rate);
           count({
             ...told,
@@ -195,20 +205,21 @@ export function createPpoAlgorithm({
     },
   };
 
-  /** The policy's gradients for a minibatch, in parts. */
-  function gradients(answers: Rollout['answers'], old: Float32Array[], advantage: Float32Array[]) {
-    const tokens = old.reduce((sum, { length }) => sum + length, 0);
+  /** The policy's gradients for a minibatch, in parts, and those of a critic that shares its program. */
+  function gradients(answers: Rollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
+    const tokens = answers.reduce((sum, { response }) => sum + response.length, 0);
     const told = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();
     for (const { batch, members } of answerBatches(answers, layout)) {
+      const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
       const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
-      const numbers = { old: inOrder(old, members), advantage: inOrder(advantage, members), weight };
-      const outputs = trainer.run(batch, numbers);
+      const outputs = trainer.run(batch, { ...Object.fromEntries(numbers), weight });
       const number = (name: string) => outputs[name].data[0] as number;
-      told['loss/policy'] += number('loss');
+      told['loss/policy'] += number(shared ? 'policy' : 'loss');
       told['policy/ratio'] += number('ratio');
       told['policy/clip_fraction'] += number('clipped');
       told['policy/approx_kl'] += number('kl');
+      shared?.count(outputs);
     }
     return told;
   }

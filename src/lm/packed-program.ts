@@ -185,7 +185,7 @@ export interface PackedTrainerOptions extends ReadingOptions {
 /** A training step over batches of any size, for the loss that `build` makes of the labels' log-probabilities. */
 export function createPackedTrainer(
   config: DecoderConfig,
-  parameters: Arena,
+  parameters: Pick<Arena, 'specs' | 'values'>,
   build: PackedLoss,
   options: PackedTrainerOptions = {},
 ): PackedTrainer {

@@ -45,6 +45,7 @@ export {
   importParameters,
   loadParameters,
   type ParameterSpec,
+  partOf,
   saveParameters,
 } from './parameters.ts';
 export {

@@ -51,6 +51,19 @@ export function createArena(specs: readonly ParameterSpec[]): Arena {
   };
 }
 
+/** Some of an arena's tensors, those from `start` to before `end`, as an arena over the same memory. */
+export function partOf({ specs, flat, ranges, values, release }: Arena, start: number, end = specs.length): Arena {
+  const own = specs.slice(start, end);
+  const from = ranges[start].start;
+  return {
+    specs: own,
+    flat: flat.subarray(from, ranges[end]?.start ?? flat.length),
+    ranges: ranges.slice(start, end).map((range) => ({ start: range.start - from, end: range.end - from })),
+    values: Object.fromEntries(own.map(({ name }) => [name, values[name]])),
+    release,
+  };
+}
+
 /** Parameters with their initial values; each is drawn in the order given. */
 export function createParameters(specs: readonly ParameterSpec[], random: Random): Arena {
   const arena = createArena(specs);

@@ -49,7 +49,7 @@ export interface TrainStepOptions extends CompileOptions {
  * Whatever else `build` returns (metrics, predictions) is an output beside the loss.
  */
 export function createTrainStep(
-  parameters: Arena,
+  parameters: Pick<Arena, 'specs' | 'values'>,
   build: (graph: Graph) => { loss: Tensor } & Record<string, Tensor>,
   options: TrainStepOptions,
 ): TrainStep {
@@ -156,7 +156,7 @@ function addRows(table: Float32Array, indices: Data, rows: Float32Array): void {
 }
 
 /** Names what went in that was not finite, where something was. */
-function nonFinite(loss: number, inputs: TrainStep['inputs'], parameters: Arena): HeedError {
+function nonFinite(loss: number, inputs: TrainStep['inputs'], parameters: Pick<Arena, 'values'>): HeedError {
   const finite = ({ data, dtype }: Value) => dtype !== 'float32' || (data as Float32Array).every(Number.isFinite);
   const badInput = Object.keys(inputs).find((name) => !finite(inputs[name]));
   if (badInput !== undefined) {

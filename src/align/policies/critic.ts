@@ -1,14 +1,15 @@
 /**
  * The critic: what is still to come from each token of an answer on. It is a network of its own that begins as a reward model
- * or as the policy with a new head; or, beside a policy that is adapters, further adapters over the same weights.
+ * or as the policy with a new head; or, beside a policy that is adapters, further adapters over the same weights; or a head on
+ * the policy's own states, that learns in the policy's own program (shared-critic.ts).
  *
  *   L = ½ E[max((V − R)², (clip(V, V_old ± ε) − R)²)]        over the tokens of a minibatch
  */
-import { mul, sum } from '../../engine/index.ts';
+import { mul, sum, type Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import type { Model } from '../../lm/model.ts';
-import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
+import { createPackedTrainer, type PackedLoss, type Reading, scoresOf } from '../../lm/packed-program.ts';
 import {
   type Arena,
   clippedSquare,
@@ -34,18 +35,18 @@ export interface CriticNetwork {
 }
 
 /**
- * A critic for a policy: `model` where one is given, a copy of the policy's weights, or adapters beside them. A new head
+ * A critic for a policy: `model` where one is given, a copy of the policy's weights, or further adapters beside them. A new head
  * begins at 0.
  *
  * @throws HeedError where the model reads other tokens than the policy.
  */
-export function criticNetwork(policy: Policy, model?: Model): CriticNetwork {
+export function criticNetwork(policy: Policy, model?: Model, kind?: 'own' | 'adapters'): CriticNetwork {
   if (model) {
     checkCritic(policy.model, model);
     return ofItsOwn(model.config, withHead(model.config, model.parameters));
   }
   const { config, parameters } = policy.model;
-  if (policy.parameters === parameters) return ofItsOwn(config, withHead(config, parameters));
+  if (policy.parameters === parameters || kind === 'own') return ofItsOwn(config, withHead(config, parameters));
   const adapters = createArena([...policy.parameters.specs, headSpec(config)]);
   for (const { name } of policy.parameters.specs) adapters.values[name].data.set(policy.parameters.values[name].data);
   return {
@@ -65,7 +66,7 @@ const ofItsOwn = (config: DecoderConfig, parameters: Arena): CriticNetwork => ({
   linear: undefined,
 });
 
-const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
+export const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
   name: SCORE,
   shape: [1, hiddenSize],
   initialise: (data) => void data.fill(0),
@@ -88,20 +89,17 @@ function checkCritic(policy: Model, critic: Model): void {
   });
 }
 
-/** The loss as a packed program makes it. By label: `return`, `old` (V_old) and `weight`. */
-const valueObjective =
-  (clip: number, coefficient: number): PackedLoss =>
-  (reading) => {
-    const weight = reading.perLabel('weight');
-    const terms = {
-      values: scoresOf(reading),
-      returns: reading.perLabel('return'),
-      oldValues: reading.perLabel('old'),
-    };
-    const { square, clipped } = clippedSquare(terms, clip);
-    const value = mul(sum(mul(square, weight)), 0.5);
-    return { loss: mul(value, coefficient), value, clipped: sum(mul(clipped, weight)) };
-  };
+/** The loss of values [labels] in a packed program. By label: `return`, `old value` and `weight`. */
+export function valueLoss(
+  { perLabel }: Reading,
+  values: Tensor,
+  clip: number,
+): { value: Tensor; valuesClipped: Tensor } {
+  const weight = perLabel('weight');
+  const terms = { values, returns: perLabel('return'), oldValues: perLabel('old value') };
+  const { square, clipped } = clippedSquare(terms, clip);
+  return { value: mul(sum(mul(square, weight)), 0.5), valuesClipped: sum(mul(clipped, weight)) };
+}
 
 export interface CriticUpdate {
   loss: number;
@@ -136,7 +134,11 @@ export function createCritic(network: CriticNetwork, { layout, clip, coefficient
   const { config, parameters, weights, frozen, linear } = network;
   const states = 'last too';
   const scorer = createAnswerScorer(config, weights, layout, { linear, read: scoresOf, states });
-  const trainer = createPackedTrainer(config, parameters, valueObjective(clip, coefficient), {
+  const objective: PackedLoss = (reading) => {
+    const told = valueLoss(reading, scoresOf(reading), clip);
+    return { loss: mul(told.value, coefficient), ...told };
+  };
+  const trainer = createPackedTrainer(config, parameters, objective, {
     linear,
     frozen,
     checkpointLayers: training.checkpointLayers,
@@ -157,16 +159,16 @@ export function createCritic(network: CriticNetwork, { layout, clip, coefficient
         });
       const perLabel = {
         return: full(returns),
-        old: full(old),
+        'old value': full(old),
         weight: full(returns.map((own) => own.map(() => 1 / count))),
       };
       const totals = { loss: 0, clipFraction: 0 };
       trainer.reset();
       for (const { batch, members } of answerBatches(answers, layout, states)) {
         const numbers = Object.entries(perLabel).map(([name, own]) => [name, inOrder(own, members)]);
-        const { value, clipped } = trainer.run(batch, Object.fromEntries(numbers));
+        const { value, valuesClipped } = trainer.run(batch, Object.fromEntries(numbers));
         totals.loss += value.data[0] as number;
-        totals.clipFraction += clipped.data[0] as number;
+        totals.clipFraction += valuesClipped.data[0] as number;
       }
       return { ...totals, gradientNorm: optimizer.step(rate) };
     },

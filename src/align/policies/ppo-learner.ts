@@ -2,6 +2,7 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { stepsOf } from '../../run/index.ts';
@@ -11,7 +12,7 @@ import { criticNetwork } from './critic.ts';
 import { createPolicyLearner, type PolicyLearner, type PolicyStep } from './learner.ts';
 import { firstOtherToken } from './policy.ts';
 import { noSteps } from './ppo-advantages.ts';
-import { type PpoInput, type PpoOptions, ppoSchema } from './ppo-options.ts';
+import { type criticKinds, type PpoInput, type PpoOptions, ppoSchema } from './ppo-options.ts';
 import { createPretraining } from './ppo-ptx.ts';
 import { type PolicyParts, type PolicySetup, setUpPolicy } from './setup.ts';
 
@@ -52,9 +53,11 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
     data === undefined
       ? undefined
       : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
-  const model = parts.critic ?? (await criticModel(options, policy.model, parts.pull));
+  const kind = kindOf(options, parts.critic !== undefined);
+  const model = kind === 'own' ? (parts.critic ?? (await criticModel(options, policy.model, parts.pull))) : undefined;
   try {
-    return createPpoAlgorithm({ policy, critic: criticNetwork(policy, model), options, layout, pretraining });
+    const critic = kind === 'shared' ? undefined : criticNetwork(policy, model, kind);
+    return createPpoAlgorithm({ policy, critic, options, layout, pretraining });
   } catch (error) {
     pretraining?.release();
     throw error;
@@ -63,11 +66,32 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
   }
 }
 
+/** Which network the critic is. @throws HeedError where it does not go with other settings. */
+function kindOf({ critic, lora, score }: PpoOptions, given: boolean): (typeof criticKinds)[number] {
+  const { model } = critic;
+  const { kind = lora.rank > 0 && model === undefined && !given ? 'adapters' : 'own' } = critic;
+  if (kind === 'adapters' && lora.rank === 0) {
+    throw new HeedError('The critic cannot be adapters: the policy has none.', {
+      hint: 'Give --lora.rank too, or another --critic.kind.',
+    });
+  }
+  if (kind !== 'own' && model !== undefined) {
+    throw new HeedError(`A critic that is ${kind} begins as the policy, not as "${model}".`, {
+      hint: 'Leave out --critic.model, or give --critic.kind own.',
+    });
+  }
+  if (kind === 'shared' && score.place === 'after') {
+    throw new HeedError('A shared critic knows no state behind the last token, where the score is to come.', {
+      hint: 'Leave out --score.place after, or give another --critic.kind.',
+    });
+  }
+  return kind;
+}
+
 /** What the critic begins as, where that is not the policy: the model that is named, or the reward model if it reads the same tokens. */
 async function criticModel(options: PpoOptions, policy: Model, pull?: PullOptions): Promise<Model | undefined> {
   if (options.critic.model !== undefined) return loadModel(options.critic.model, pull);
-  // beside a policy of adapters, a critic of adapters takes no memory of its own
-  const folder = options.lora.rank > 0 ? undefined : rewardModelIn(options.reward);
+  const folder = rewardModelIn(options.reward);
   if (folder === undefined) return undefined;
   const judge = await loadModel(folder, pull);
   if (firstOtherToken(policy, judge) === undefined) return judge;

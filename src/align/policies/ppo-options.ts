@@ -6,6 +6,9 @@ import { policyTrainingSchema } from './options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Networks that a critic may be, see critic.ts. */
+export const criticKinds = ['own', 'shared', 'adapters'] as const;
+
 export const normalisations = ['none', 'first', 'running'] as const;
 
 export const ppoSchema = policyTrainingSchema.extend({
@@ -52,14 +55,26 @@ export const ppoSchema = policyTrainingSchema.extend({
     .prefault({}),
   critic: z
     .object({
+      kind: z
+        .enum(criticKinds)
+        .optional()
+        .describe(
+          'a network of its own, a head on the policy, or adapters beside those of the policy (default: own, or adapters with LoRA)',
+        ),
       model: z
         .string()
         .optional()
-        .describe(
-          'folder that it begins as (default: the reward model, else the policy; with LoRA, adapters beside it)',
-        ),
+        .describe('folder that one of its own begins as (default: the reward model, else the policy)'),
       rate: z.number().positive().default(1.5).describe("its learning rate, in those of the policy's"),
-      coefficient: z.number().positive().default(0.5).describe('weight of its loss, which matters to clipping only'),
+      coefficient: z
+        .number()
+        .positive()
+        .default(0.5)
+        .describe(
+          'weight of its loss: against that of the policy where it is shared, else it matters to clipping only',
+        ),
+      detached: z.boolean().default(true).describe('the policy does not learn from the loss of a shared critic'),
+      warmup: whole(0).default(0).describe('steps at the beginning in which only the critic learns'),
       clip: z.number().positive().default(0.2).describe('values trusted: those of before the step ± this'),
     })
     .prefault({}),
