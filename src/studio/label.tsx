@@ -148,7 +148,7 @@ function Prompt({ prompt }: Pick<Content, 'prompt'>) {
   return (
     <section class="prompt" aria-label="Prompt">
       {turns.map(({ role, content }) => (
-        <div class={`turn ${role}`}>
+        <div class={`turn from-${role}`}>
           <span class="role">{role}</span>
           <p class="text">{content}</p>
         </div>
