@@ -67,6 +67,9 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
     'In numbers',
     'The first answer and the best',
   ]);
+  const again = await learner();
+  await trainBestOfN(again, { run });
+  expect(readFileSync(result.data, 'utf8').trim().split('\n')).toHaveLength(5);
   run.close();
 
   const [half, resumed] = [await learner(), await learner()];
@@ -75,7 +78,7 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   expect(await resumed.next()).toEqual(steps[1]);
   const other = await learner({ prompts: 3 });
   expect(() => other.restore(half.save())).toThrow(/prompts are not what they were/);
-  for (const one of [whole, half, resumed, other]) one.release();
+  for (const one of [whole, again, half, resumed, other]) one.release();
 });
 
 it('gives a reward the time that it is told, and stops waiting for it where it is to stop', async () => {

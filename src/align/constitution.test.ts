@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { ownData } from '../../test/support/training.ts';
 import { comparisonRows, revisionPairs, revisionRows } from './constitution/rows.ts';
 import { type ConstitutionInput, type ConstitutionStep, constitution, createConstitution } from './constitution.ts';
-import type { Chat, Conversation } from './judges/chat.ts';
+import type { Chat, Conversation } from './judges/source.ts';
 
 const { folder, dataOf } = ownData();
 const data = dataOf(['one', 'two', 'three', 'four', 'five'].map((prompt) => ({ prompt })));

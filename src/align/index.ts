@@ -35,16 +35,10 @@ export { policyEvaluationReport } from './evaluations/report.ts';
 export { type PolicyEvaluationResult, runPolicyEvaluation } from './evaluations/run.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluations/win-rate.ts';
 export { createGrpo, createGrpoAlgorithm, type GrpoInput, type GrpoOptions, grpo, grpoSchema } from './grpo.ts';
-export {
-  type Chat,
-  type ChatSettings,
-  type CompleteOptions,
-  type Conversation,
-  chatCallSchema,
-  modelChat,
-  openChat,
-} from './judges/chat.ts';
+export { modelChat, openChat } from './judges/chat.ts';
+export { type ChatSettings, chatCallSchema } from './judges/endpoint-chat.ts';
 export { createJudge, type Judge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
+export type { Chat, CompleteOptions, Conversation } from './judges/source.ts';
 export { createKto, type KtoInput, type KtoLossOptions, type KtoOptions, kto, ktoLoss, ktoSchema } from './kto.ts';
 export { encodeRow, type Loss, losses } from './likelihood/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './likelihood/examples.ts';

@@ -1,7 +1,7 @@
 /** Of two answers to a prompt, which keeps better to a principle (Bai et al. 2022, §4.1). */
 import type { Message } from '../../data/index.ts';
-import type { Chat } from '../judges/chat.ts';
 import type { Judge } from '../judges/judge.ts';
+import type { Chat } from '../judges/source.ts';
 import type { Principle } from './principles.ts';
 
 export interface Compared {

@@ -1,7 +1,7 @@
 /** An answer is criticised by a principle and written again, as often as there are rounds (Bai et al. 2022, §3.1). */
 import type { Message } from '../../data/index.ts';
 import { seedFor } from '../../random.ts';
-import type { Chat, CompleteOptions } from '../judges/chat.ts';
+import type { Chat, CompleteOptions } from '../judges/source.ts';
 import type { Principle } from './principles.ts';
 
 export interface Round {

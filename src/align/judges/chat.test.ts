@@ -6,7 +6,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { loadModel } from '../../lm/model.ts';
 import { scoreTokens } from '../../lm/token-scores.ts';
-import { type Conversation, openChat } from './chat.ts';
+import { openChat } from './chat.ts';
+import type { Conversation } from './source.ts';
 
 const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 const quick = { timeout: 5, retries: 3, pause: 0 };

@@ -4,57 +4,16 @@
  * - a folder or a name on the Hub: a language model, which reads them as its chat template writes them;
  * - `https://api.example.com/v1#MODEL`: a model behind an endpoint such as OpenAI's, as most servers of language models have.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { answerLayout, createAnswerScorer } from '../policies/rollouts.ts';
-import { rewardCallSchema } from '../rewards/open.ts';
 import type { Answer } from '../rewards/source.ts';
-import { endpointChat } from './endpoint-chat.ts';
-
-export type Conversation = readonly Message[];
-
-export interface CompleteOptions {
-  /** Tokens of an answer at most: 512 unless told. */
-  maxTokens?: number;
-  /** Of the draws, 1 unless told; 0 takes the likeliest token. */
-  temperature?: number;
-  /** Of the draws; each conversation has its own. An endpoint may not heed it. */
-  seed?: number;
-  signal?: AbortSignal;
-}
-
-export interface Chat {
-  readonly name: string;
-  /**
-   * What the assistant says next in each conversation, in their order. Empty where it says nothing.
-   *
-   * @throws HeedError where an endpoint does not answer, or not sense, however often it is asked; where a model cannot read a
-   * conversation. The signal's reason where it aborts.
-   */
-  complete(conversations: readonly Conversation[], options?: CompleteOptions): Promise<string[]>;
-  /**
-   * log p that the assistant's turn begins with each of some texts: [conversation][text]. An endpoint has no such method.
-   *
-   * @throws HeedError where the model's tokens do not tell the texts apart.
-   */
-  logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
-  /** Whether the model has room for a conversation and the beginning of a turn. An endpoint has no such method. */
-  fits?(conversation: Conversation): boolean;
-  release(): void;
-}
-
-export const chatCallSchema = rewardCallSchema.omit({ pessimism: true }).extend({
-  timeout: z.number().positive().default(120).describe('seconds that an endpoint has for an answer'),
-  retries: z.number().int().min(0).default(5).describe('times that it is asked again where it fails or is busy'),
-  pause: z.number().min(0).default(1).describe('seconds before it is asked again, doubled each time'),
-  atOnce: z.number().int().min(1).default(8).describe('requests under way at a time'),
-  key: z.string().default('OPENAI_API_KEY').describe('environment variable that holds its key, if it wants one'),
-});
-export type ChatSettings = z.output<typeof chatCallSchema>;
+import { chatCallSchema, endpointChat } from './endpoint-chat.ts';
+import type { Chat, Conversation } from './source.ts';
 
 /** Opens what goes on with conversations. @throws HeedError where it is not there, or is named wrongly. */
 export async function openChat(

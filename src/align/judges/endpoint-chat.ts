@@ -3,7 +3,17 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { seedFor } from '../../random.ts';
 import { post, Refused, severally } from '../requests.ts';
-import type { Chat, ChatSettings, CompleteOptions, Conversation } from './chat.ts';
+import { rewardCallSchema } from '../rewards/open.ts';
+import type { Chat, CompleteOptions, Conversation } from './source.ts';
+
+export const chatCallSchema = rewardCallSchema.omit({ pessimism: true }).extend({
+  timeout: z.number().positive().default(120).describe('seconds that an endpoint has for an answer'),
+  retries: z.number().int().min(0).default(5).describe('times that it is asked again where it fails or is busy'),
+  pause: z.number().min(0).default(1).describe('seconds before it is asked again, doubled each time'),
+  atOnce: z.number().int().min(1).default(8).describe('requests under way at a time'),
+  key: z.string().default('OPENAI_API_KEY').describe('environment variable that holds its key, if it wants one'),
+});
+export type ChatSettings = z.output<typeof chatCallSchema>;
 
 const answerSchema = z.object({
   choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }) })).min(1),

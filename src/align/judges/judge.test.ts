@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Message } from '../../lm/chat-template.ts';
-import { type Chat, openChat } from './chat.ts';
+import { openChat } from './chat.ts';
 import { type AnswerPair, checkVerdicts, createJudge, openJudge, verdictIn } from './judge.ts';
+import type { Chat } from './source.ts';
 
 const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));

@@ -7,7 +7,9 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import type { PullOptions } from '../../lm/hub.ts';
-import { type Chat, type Conversation, chatCallSchema, openChat } from './chat.ts';
+import { openChat } from './chat.ts';
+import { chatCallSchema } from './endpoint-chat.ts';
+import type { Chat, Conversation } from './source.ts';
 
 export const judgeCallSchema = chatCallSchema.extend({
   template: z

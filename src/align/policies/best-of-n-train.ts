@@ -69,7 +69,8 @@ export async function trainBestOfN(
       };
     },
   });
-  if (result) await writeDataset(data, learner.drawn().map(rowToLearn));
+  // of a run that was over already, the learner has drawn nothing
+  if (result) await writeDataset(data, (readSamples(run.folder) as unknown as DrawnRow[]).map(rowToLearn));
   return result && { ...result, data };
 }
 
