@@ -61,6 +61,17 @@ describe('generation', () => {
     logprobs: logprobs.map((p) => Number(p.toFixed(3))),
   });
 
+  it('reads a prompt once for all answers to it that begin together', async () => {
+    const [one, other] = [prompts[3], prompts[7]];
+    const asked = [one, other, one, one, [...one, 5], other];
+    const together = await generator.complete(asked, { ...options, batch: 5 });
+    const alone = await generator.complete(asked, { ...options, batch: 1 });
+    expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
+    const logprobs = (all: readonly Completion[]) => all.flatMap(({ logprobs }) => logprobs);
+    for (const [i, logP] of logprobs(together).entries()) expect(logP).toBeCloseTo(logprobs(alone)[i], 4);
+    expect(new Set(together.map(({ ids }) => ids.join())).size).toBe(asked.length);
+  });
+
   it('gives a sequence the same text alone, beside others, and in a row that another has left', async () => {
     const alone = await generator.complete(prompts, { ...options, batch: 1 });
     expect(new Set(alone.map(({ ids }) => ids.length)).size).toBeGreaterThan(5);

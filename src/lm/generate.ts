@@ -176,9 +176,14 @@ async function* generate(
     };
   };
 
-  /** Chooses each sequence's next token. */
-  const answer = ({ logits, logSumExp }: CachedStep, sequences: readonly Sequence[]) =>
-    sequences.map((sequence, row): GeneratedToken => {
+  /** Chooses each sequence's next token, from the step's row for it. */
+  const answer = (
+    { logits, logSumExp }: CachedStep,
+    sequences: readonly Sequence[],
+    rowOf = (sequence: number) => sequence,
+  ) =>
+    sequences.map((sequence, i): GeneratedToken => {
+      const row = rowOf(i);
       const { vocabularySize } = config;
       const { tokens, length, prompt, completion } = sequence;
       const mine = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
@@ -203,16 +208,30 @@ async function* generate(
       return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
     });
 
+  /** Reads prompts, each once: what is cached of it is copied for its other answers. */
   const admit = async (sequences: readonly Sequence[]): Promise<GeneratedToken[]> => {
     const time = Math.max(...sequences.map(({ length }) => length));
     rows.reserve(time, most, working.map(cached));
-    const step = rows.step(working.length, sequences.length, time);
-    sequences.forEach(({ tokens, length }, row) => {
+    const rowOf = new Map<string, number>();
+    const [read, copied]: Sequence[][] = [[], []];
+    const sources: number[] = [];
+    for (const sequence of sequences) {
+      const key = sequence.tokens.subarray(0, sequence.length).join();
+      const row = rowOf.get(key);
+      if (row === undefined) rowOf.set(key, read.push(sequence) - 1);
+      else sources[copied.push(sequence) - 1] = row;
+    }
+    const first = working.length;
+    const step = rows.step(first, read.length, time);
+    read.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(0, length), 0);
     });
-    await run(step, sequences.length * time);
-    working.push(...sequences);
-    return answer(step, sequences);
+    await run(step, read.length * time);
+    copied.forEach(({ length }, i) => {
+      rows.move(first + sources[i], length, first + read.length + i);
+    });
+    working.push(...read, ...copied);
+    return answer(step, [...read, ...copied], (i) => (i < read.length ? i : sources[i - read.length]));
   };
 
   const goOn = async (): Promise<GeneratedToken[]> => {
