@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../test/support/training.ts';
+import { decodeAnswer } from '../lm/answer-text.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
 import type { PolicyStep } from './policies/learner.ts';
 import { createPpo, type PpoLearner, type PpoParts, ppo } from './policies/ppo-learner.ts';
@@ -201,6 +202,44 @@ it('gives steps what they are worth where they end: the same in all', async () =
   expect(second['loss/value']).not.toBe(first['loss/value']);
   for (const one of [end, steps]) one.release();
   await expect(learner({ score: { place: 'steps' } } as PpoInput)).rejects.toThrow(/tells nothing of the steps/);
+});
+
+it('learns sooner from what steps are worth than from their sum at the end', async () => {
+  const { tokenizer, parameters } = await loadModel(llama);
+  parameters.release();
+  /** Each token is a step, an even id is worth something. */
+  const explain: Reward['explain'] = async (answers) => {
+    const steps = answers.map(({ prompt, response }) =>
+      response.map((id, i) => ({
+        end: decodeAnswer(tokenizer, prompt, response.slice(0, i + 1)).length,
+        reward: Number(id % 2 === 0) / response.length,
+      })),
+    );
+    return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
+  };
+  const even: Reward = {
+    name: 'even',
+    explain,
+    score: async (answers) => (await explain(answers)).scores,
+    release() {},
+  };
+  const given: Partial<PpoInput> = { learningRate: 5e-3, batch: 16, maxTokens: 24, kl: { beta: 0.02 }, evaluations: 0 };
+  const [atEnd, bySteps] = await Promise.all(
+    (
+      [
+        ['last', 0.95],
+        ['steps', 0.5],
+      ] as const
+    ).map(async ([place, lambda]) => {
+      const one = await learner({ ...given, steps: 6, score: { place }, ppo: { minibatch: 8, lambda } } as PpoInput, {
+        reward: { ...even },
+      });
+      const taken = await take(one, 6);
+      one.release();
+      return taken.at(-1)!.metrics['reward/mean'];
+    }),
+  );
+  expect(bySteps).toBeGreaterThan(atEnd + 0.05);
 });
 
 it('stops where it is told to', async () => {
