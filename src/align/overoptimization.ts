@@ -21,7 +21,7 @@ import { type PpoInput, ppoSchema } from './policies/ppo-options.ts';
 import type { PolicyParts } from './policies/setup.ts';
 import { hasEnsemble } from './rewards/open.ts';
 
-const bestOf = bestOfNSchema.shape;
+const drawing = bestOfNSchema.shape;
 
 export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true }).extend({
   reward: z.string().describe('the proxy that answers are chosen by and learnt from: as in heed ppo'),
@@ -33,9 +33,9 @@ export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true 
     .describe('what PPO is guarded by, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),
   bestOf: z
     .object({
-      answers: bestOf.answers.unwrap().default(64).describe('n at most'),
+      answers: drawing.answers.unwrap().default(64).describe('n at most'),
       prompts: z.number().int().min(1).default(48).describe('prompts answered so often, drawn by the seed'),
-      batch: bestOf.batch,
+      batch: drawing.batch,
     })
     .prefault({}),
 });
@@ -104,12 +104,12 @@ async function create(
     rl: (settings) => createPpo(settings, parts),
   };
   const ways = waysOf(options);
-  const [first] = ways;
   if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {
     throw new HeedError(`Only an ensemble can be pessimistic, and "${options.reward}" is none.`, {
       hint: 'Train one with heed reward --members 3, or give several folders with commas between; or leave the guard out.',
     });
   }
+  const [first] = ways;
   // what is wrong with model, rewards or prompts is told before anything is computed
   if (first.method === 'best-of-n') (await open['best-of-n'](first.settings)).release();
   return {
