@@ -105,22 +105,19 @@ export interface LearnerParts {
 /** What a run leaves that a later stage can take by the stage's name. */
 export type Product = 'a language model' | 'a reward model' | 'a dataset';
 
-export interface Training<
-  L extends Learner = Learner,
-  S extends { step: number } = { step: number },
-  R extends { run: string } = { run: string },
-> {
+/** Its methods take what `create` makes and what `train` steps by, which differ from command to command. */
+export interface Training {
   schema: z.ZodType;
   /** Throws where settings are wrong; nothing is loaded. */
   check(settings: Record<string, unknown>): void;
   /** Makes the learner; throws at once, before it awaits anything, where settings are wrong. */
-  create(settings: Record<string, unknown>, parts: LearnerParts): L | Promise<L>;
+  create(settings: Record<string, unknown>, parts: LearnerParts): Learner | Promise<Learner>;
   /** What the run is of, and its steps in all. */
-  about(learner: L): { name: string; steps: number };
-  train(learner: L, parts: TrainParts<S>): Promise<R | undefined>;
+  about(learner: Learner): { name: string; steps: number };
+  train(learner: Learner, parts: TrainParts<{ step: number }>): Promise<{ run: string } | undefined>;
   report(folder: string): Report;
   /** For the progress line; what a step does not tell stays as it was. */
-  live(step: S): Record<string, number>;
+  live(step: { step: number }): Record<string, number>;
   product?: Product;
   /** Where in the run's folder the product is. */
   path?: string;
