@@ -102,6 +102,9 @@ describe('checkRecipe', () => {
         /Nothing has been trained/,
       ),
     );
+    expect(() => checkRecipe({ stages: [sft], answers: { data: 'nowhere.jsonl' } })).toThrow(
+      heedError(/answers\.data: there is no "nowhere\.jsonl"/),
+    );
     expect(() => checkRecipe('sft')).toThrow(heedError(/recipe: .*expected object/));
   });
 });

@@ -56,6 +56,7 @@ export function checkRecipe(given: unknown): Recipe {
   const problems = stages.flatMap((stage, i) =>
     problemsOf(stage, stages, i).map((what) => `stage "${stage.name}": ${what}`),
   );
+  problems.push(...missing(data.answers, 'answers'));
   if (problems.length > 0) throw wrong(problems);
   return { ...data, stages: stages.map((stage) => ({ ...stage, settings: seeded(stage, data.seed) })) };
 }
@@ -163,7 +164,7 @@ function checked({ check }: Training, settings: Record<string, unknown>): string
 }
 
 /** Models and data that are not there and cannot be on the Hub either. */
-function missing(settings: Record<string, unknown>): string[] {
+function missing(settings: Record<string, unknown>, within = 'settings'): string[] {
   return leavesOf(settings).flatMap(([field, text]) => {
     const named = /(^|\.)(model|reference|data)$/.test(field) && !/[@*,]/.test(text) && text !== embeddedModel;
     if (!named || existsSync(text)) return [];
@@ -171,7 +172,7 @@ function missing(settings: Record<string, unknown>): string[] {
       hubName(text);
       return [];
     } catch {
-      return [`settings.${field}: there is no "${text}", and that is not a Hub name OWNER/NAME either`];
+      return [`${within}.${field}: there is no "${text}", and that is not a Hub name OWNER/NAME either`];
     }
   });
 }
