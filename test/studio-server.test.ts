@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addItems, addPerson, createProject, type Database, findProject, openDatabase } from '../src/feedback/index.ts';
 import { type Studio, startStudio } from '../src/feedback/server/index.ts';
+import { createRun, openRun } from '../src/run/index.ts';
 import { ownFolder, start } from './support/heed.ts';
 
 const folder = ownFolder();
 let database: Database;
 let studio: Studio;
+let runs: string;
 const tokens: Record<string, string> = {};
 const errors: string[] = [];
 
@@ -35,7 +37,8 @@ beforeAll(async () => {
     project,
     Array.from({ length: 20 }, (_, n) => ({ ...pair(n), source: 'secret source' })),
   );
-  studio = await startStudio({ database, onError: (text) => errors.push(text) });
+  runs = join(folder.path, 'runs');
+  studio = await startStudio({ database, runs, onError: (text) => errors.push(text) });
 });
 afterAll(async () => {
   await studio?.close();
@@ -283,3 +286,71 @@ async function untilTold(said: () => string): Promise<string> {
   while (!said().includes('\n')) await new Promise((resolve) => setTimeout(resolve, 20));
   return said();
 }
+
+describe('runs', () => {
+  const token = () => tokens.annotator;
+  const rows = 5000;
+  beforeAll(() => {
+    for (let n = 0; n < 3; n++) {
+      const run = createRun(join(runs, `run ${n}`), {
+        name: `run ${n}`,
+        command: n === 2 ? 'ppo' : 'sft',
+        config: { n },
+        seed: n,
+      });
+      for (let step = 0; step < (n === 0 ? rows : 3); step++)
+        run.log(step, { loss: 1 / (step + 1), ...(step % 10 === 0 && { eval: step }) });
+      for (let step = 0; step < 8; step++)
+        run.sample({ kind: step % 2 === 0 ? 'answer' : 'alert', step, text: SCRIPT });
+      run.close();
+    }
+  });
+
+  it('are listed, the newest first, and searched', async () => {
+    const { json } = await ask('/runs?limit=2', { token: token() });
+    expect(json).toMatchObject({ total: 3, runs: [{ id: 'run 2', command: 'ppo', running: false }, { id: 'run 1' }] });
+    expect((await ask('/runs?search=ppo', { token: token() })).json).toMatchObject({ total: 1 });
+    expect((await ask('/runs?limit=0', { token: token() })).status).toBe(400);
+    expect((await ask('/runs')).status).toBe(401);
+  });
+
+  it('tell their metrics in buckets, and their samples by kind and page', async () => {
+    const { json } = await ask('/runs/run%200', { token: token() });
+    expect(json).toMatchObject({
+      rows,
+      metrics: ['loss', 'eval'],
+      samples: { answer: 4, alert: 4 },
+      info: { config: { n: 0 } },
+    });
+    const {
+      loss,
+      eval: evaluated,
+      none,
+    } = (await ask('/runs/run%200/metrics?names=loss,eval,none&buckets=50&smooth=0.9', { token: token() })).json;
+    expect(loss).toMatchObject({ points: rows });
+    expect(loss.step).toHaveLength(50);
+    expect(loss.max[0]).toBe(1);
+    expect(evaluated.points).toBe(500);
+    expect(none).toBeNull();
+    const samples = (await ask('/runs/run%200/samples?kind=answer&limit=2&offset=1', { token: token() })).json;
+    expect(samples).toMatchObject({ total: 4, samples: [{ step: 2, text: SCRIPT }, { step: 4 }] });
+  });
+
+  it.each(['..', '%2e%2e', '..%2f..', 'run%200%2f..', 'run%200~..', 'none'])('%s is no run', async (id) => {
+    expect((await ask(`/runs/${id}/metrics?names=loss`, { token: token() })).status).toBe(404);
+  });
+
+  it('are followed as they grow, and again from where somebody stopped', async () => {
+    const run = openRun(join(runs, 'run 1'));
+    const response = await fetch(`${studio.url}/api/runs/run%201/stream`, {
+      headers: { authorization: `Bearer ${token()}` },
+    });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const read = async () => /id: (\d+)/.exec((await reader.read()).value ?? '')?.[1];
+    expect(await read()).toBe('3');
+    run.log(3, { loss: 0.5 });
+    expect(await read()).toBe('4');
+    await reader.cancel();
+    run.close();
+  });
+});

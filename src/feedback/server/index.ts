@@ -14,6 +14,7 @@ import { ensurePerson, newSecret, type Person } from '../people.ts';
 import { type Env, HttpError } from './context.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
+import { runRoutes } from './runs.ts';
 import { checkHost, identify, limitBody, limitRate, securityHeaders } from './security.ts';
 import { sessionRoutes } from './session.ts';
 
@@ -77,7 +78,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
 
 /** All routes. `once` knows the printed link's token. */
 export function createApp(options: StudioOptions, once: (token: string) => Person | undefined): Hono<Env> {
-  const { database, host = '127.0.0.1', hosts = [], onError = () => {} } = options;
+  const { database, runs = 'runs', host = '127.0.0.1', hosts = [], onError = () => {} } = options;
   const names =
     LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
   const address = (context: Parameters<typeof getConnInfo>[0]) => getConnInfo(context).remote.address ?? '';
@@ -95,6 +96,7 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .route('/session', sessionRoutes(database, once))
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
+    .route('/runs', runRoutes(runs))
     .all('*', () => {
       throw new HttpError(404, 'There is no such thing here.');
     });
