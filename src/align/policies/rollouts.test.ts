@@ -1,10 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { decodeAnswer } from '../../lm/answer-text.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { Reward } from '../rewards/source.ts';
 import { createPolicy } from './policy.ts';
 import { promptFingerprint } from './prompts.ts';
-import { answerBatches, answerKl, answerLayout, createAnswerScorer, createRollouts, inOrder } from './rollouts.ts';
+import {
+  answerBatches,
+  answerKl,
+  answerLayout,
+  createAnswerScorer,
+  createRollouts,
+  inOrder,
+  stepTokens,
+} from './rollouts.ts';
 
 const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 const lengths: Reward = {
@@ -87,4 +96,26 @@ it('refuses prompts that leave an answer no room, and a reference of another voc
 it('knows prompts by a checksum', () => {
   expect(promptFingerprint(prompts)).toBe(promptFingerprint([...prompts]));
   expect(promptFingerprint(prompts)).not.toBe(promptFingerprint(prompts.slice(1)));
+});
+
+it('finds the tokens at which steps of a text end', () => {
+  const { tokenizer } = model;
+  const [prompt, response] = [
+    tokenizer.encode('the moon is'),
+    tokenizer.encode(' red and blue too', { addSpecialTokens: false }),
+  ];
+  const text = decodeAnswer(tokenizer, prompt, response);
+  const answer = { prompt, response, ended: false, promptText: 'the moon is', text };
+  const lengths = response.map((_, i) => decodeAnswer(tokenizer, prompt, response.slice(0, i + 1)).length);
+  const steps = [text.indexOf('red') + 3, text.indexOf('blue') + 4, text.length].map((end, reward) => ({
+    end,
+    reward,
+  }));
+  const told = stepTokens(answer, steps, tokenizer);
+  expect(told.map(({ reward }) => reward)).toEqual([0, 1, 2]);
+  for (const [i, { at }] of told.entries()) {
+    expect(lengths[at]).toBeGreaterThanOrEqual(steps[i].end);
+    expect(at === 0 || lengths[at - 1] < steps[i].end).toBe(true);
+  }
+  expect(told[2].at).toBe(response.length - 1);
 });
