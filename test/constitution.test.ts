@@ -117,6 +117,20 @@ it('makes no rows of verdicts that say nothing, and no pairs of revisions that c
   expect(comparisons.leftOut['no verdict'] + (comparisons.leftOut['equal answers'] ?? 0)).toBe(40);
 });
 
+it('does not wait at Ctrl-C for somebody who does not answer', async () => {
+  const silent = await startCritic('garden');
+  silent.failAfter(0, 'silence');
+  const args = [...common.slice(0, 1), '--model', silent.url, '--data', 'prompts.jsonl', '--out', 'silent'];
+  const asked = silent.asked();
+  const { child, end } = start(args, folder.path);
+  await asked;
+  child.kill('SIGINT');
+  expect((await end).code).toBe(130);
+  silent.failAfter();
+  expect((await heed(['constitution', '--resume', 'silent'], folder.path)).code).toBe(0);
+  silent.close();
+});
+
 describe('with a local model', () => {
   beforeAll(() => {
     // critiques want more room than the fixture has

@@ -145,7 +145,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
     name: `${basename(options.model.split('#').at(-1)!)}-constitution`,
     steps,
     /** Answers of a batch of prompts, and what the critic makes of them. */
-    async next(): Promise<ConstitutionStep> {
+    async next(signal?: AbortSignal): Promise<ConstitutionStep> {
       const { step } = state;
       const compares = part === 'comparisons' || step >= stepsOfPart;
       const first = (step % stepsOfPart) * batch;
@@ -155,7 +155,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
       const asked = places.map((place) => prompts[itemsOfStep(from + place, 1, prompts.length, seed)[0]]);
       const draw = (item: number, round: number) =>
         principles[random(seed, 'principle', from + places[item], round).integer(principles.length)];
-      const settings = { maxTokens, temperature, seed: seedFor(seed, 'constitution', step) };
+      const settings = { maxTokens, temperature, seed: seedFor(seed, 'constitution', step), signal };
       const answered = (all: readonly Message[][]) => model.complete(all, settings);
       let [revised, compared]: [Revised[], Compared[]] = [[], []];
       if (compares) {
@@ -164,7 +164,7 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
           prompt,
           answers: [answers[2 * i], answers[2 * i + 1]] as [string, string],
         }));
-        compared = await compareAnswers(critic, judge, pairs, (item) => draw(item, 0));
+        compared = await compareAnswers(critic, judge, pairs, (item) => draw(item, 0), signal);
       } else {
         const answers = await answered(asked);
         const items = asked.map((prompt, i) => ({ prompt, answer: answers[i] }));

@@ -1,4 +1,5 @@
 /** Somebody behind an endpoint such as OpenAI's who knows one rule: no sentence names a word. Writes, criticises, revises and judges. */
+import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -13,8 +14,10 @@ export interface Critic {
   readonly url: string;
   /** Requests answered so far. */
   readonly answered: number;
-  /** Answers so many more, then refuses all; or, without a number, answers again. */
-  failAfter(requests?: number): void;
+  /** Answers so many more, then refuses all, or says nothing at all; without a number, answers again. */
+  failAfter(requests?: number, how?: 'refusal' | 'silence'): void;
+  /** Settles with the next request that is not answered. */
+  asked(): Promise<unknown>;
   close(): void;
 }
 
@@ -24,6 +27,8 @@ export const sentencesOf = (answer: string): string[] => answer.match(/[^.]+\./g
 export async function startCritic(word: string, { mumbles = false } = {}): Promise<Critic> {
   let answered = 0;
   let left = Number.POSITIVE_INFINITY;
+  let failing: 'refusal' | 'silence' = 'refusal';
+  const unanswered = new EventEmitter();
   const names = (sentence: string) => sentence.includes(word);
   const faults = (answer: string) => sentencesOf(answer).filter(names);
   const answerTo = ({ messages, seed = 0 }: Asked): string => {
@@ -50,6 +55,8 @@ export async function startCritic(word: string, { mumbles = false } = {}): Promi
   const server = createServer(async (request, response) => {
     const asked = JSON.parse(await text(request)) as Asked;
     if (left-- <= 0) {
+      unanswered.emit('asked');
+      if (failing === 'silence') return;
       response.statusCode = 500;
       response.end('out of order');
       return;
@@ -63,9 +70,11 @@ export async function startCritic(word: string, { mumbles = false } = {}): Promi
     get answered() {
       return answered;
     },
-    failAfter(requests = Number.POSITIVE_INFINITY) {
+    failAfter(requests = Number.POSITIVE_INFINITY, how = 'refusal') {
       left = requests;
+      failing = how;
     },
+    asked: () => once(unanswered, 'asked'),
     close() {
       server.closeAllConnections();
       server.close();

@@ -20,6 +20,7 @@ export async function compareAnswers(
   judge: Judge,
   pairs: readonly { prompt: Message[]; answers: [string, string] }[],
   draw: (item: number) => Principle,
+  signal?: AbortSignal,
 ): Promise<Compared[]> {
   const all = pairs.map((pair, i): Compared => {
     const [one, other] = pair.answers;
@@ -33,6 +34,7 @@ export async function compareAnswers(
   const asked = all.filter(({ leftOut }) => !leftOut);
   const verdicts = await judge.compare(
     asked.map(({ prompt, answers, principle }) => ({ prompt, answers, template: questionOf(principle) })),
+    signal,
   );
   for (const [i, { preference, probability = preference, shown }] of verdicts.entries()) {
     if (shown.includes('unreadable')) asked[i].leftOut = 'no verdict';
