@@ -104,6 +104,7 @@ export function createPpoAlgorithm({
   });
   const own = partOf(trainer.gradients, 0, policy.parameters.specs.length);
   const optimizer = adamw(policy.parameters, own, options);
+  const criticRate = options.critic.rate ?? (shared ? 50 : 1.5);
   const critic = shared?.critic(trainer) ?? createCritic(network!, learning);
   const scale = createScoreScale(score);
   let beta = kl.beta;
@@ -159,7 +160,7 @@ export function createPpoAlgorithm({
           if (ppo.targetKl !== undefined && told['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
           const learnt = pretraining?.add(own);
           const norm = step < options.critic.warmup ? 0 : optimizer.step(rate);
-          const valued = critic.update(of(answers), of(returns), of(values), rate * options.critic.rate);
+          const valued = critic.update(of(answers), of(returns), of(values), rate * criticRate);
           count({
             ...told,
             ...(learnt !== undefined && { 'loss/pretraining': learnt }),

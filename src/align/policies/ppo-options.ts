@@ -65,7 +65,11 @@ export const ppoSchema = policyTrainingSchema.extend({
         .string()
         .optional()
         .describe('folder that one of its own begins as (default: the reward model, else the policy)'),
-      rate: z.number().positive().default(1.5).describe("its learning rate, in those of the policy's"),
+      rate: z
+        .number()
+        .positive()
+        .optional()
+        .describe("its learning rate, in those of the policy's (default: 1.5; of a shared one, a mere head, 50)"),
       coefficient: z
         .number()
         .positive()
