@@ -37,6 +37,13 @@ export function lock(folder: string): () => void {
   return release;
 }
 
+/** Whether a living process writes a run; one that was killed leaves its lock. */
+export function isWritten(folder: string): boolean {
+  const path = join(resolve(folder), LOCK);
+  const text = read(path);
+  return text !== undefined && isAlive(path, parse(text));
+}
+
 function create(path: string, text: string): boolean {
   try {
     const file = openSync(path, 'wx');

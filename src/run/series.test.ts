@@ -77,3 +77,28 @@ it('NaN and infinity are read as they were written; what is no row is passed ove
   expect(series.buckets('x')).toMatchObject({ step: [1, 2], max: [Number.POSITIVE_INFINITY, 3] });
   expect(createRunSeries(join(folder, 'gone')).refresh()).toBe(false);
 });
+
+it('takes a stretch along time or along a count, which stays where no row tells it', () => {
+  const rows = [
+    { step: 0, time: 1000, loss: 9 },
+    { step: 5, time: 1010, loss: 8, labels: 20 },
+    { step: 10, time: 1015, loss: 7 },
+    { step: 15, time: 1040, loss: 6, labels: 40 },
+  ];
+  const series = createRunSeries(fileOf(rows));
+  series.refresh();
+  expect(series.buckets('loss', { by: 'labels' })).toMatchObject({ at: [0, 20, 20, 40], step: [0, 5, 10, 15] });
+  expect(series.buckets('loss', { by: 'labels', from: 20, to: 30 })).toMatchObject({ mean: [8, 7] });
+  expect(series.buckets('loss', { by: 'time', from: 10, to: 15 })).toMatchObject({ time: [10, 15], mean: [8, 7] });
+});
+
+it('reads a large file part by part where it is told to, and comes to the same', () => {
+  const path = fileOf(rowsOf(120_000));
+  const [slowly, atOnce] = [createRunSeries(path), createRunSeries(path)];
+  atOnce.refresh();
+  expect(slowly.refresh(1)).toBe(true);
+  expect(slowly.complete).toBe(false);
+  expect(slowly.rows).toBeLessThan(120_000);
+  while (!slowly.complete) slowly.refresh(1);
+  expect(slowly.buckets('loss', { smooth: 0.9 })).toEqual(atOnce.buckets('loss', { smooth: 0.9 }));
+});

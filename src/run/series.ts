@@ -6,7 +6,9 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { fileError } from '../files.ts';
 
 export interface SeriesOptions {
-  /** The stretch, by steps. */
+  /** What the points lie along: `step` unless told, `time` in seconds since the first row, or a metric that counts, such as labels. */
+  by?: string;
+  /** The stretch, along that. */
   from?: number;
   to?: number;
   /** At most so many points: 800 unless told. */
@@ -20,6 +22,8 @@ export interface Buckets {
   /** Of each bucket's last point: its step, and seconds since the run's first row. */
   step: number[];
   time: number[];
+  /** Where it lies along a metric, where that was asked for. */
+  at?: number[];
   min: number[];
   max: number[];
   mean: number[];
@@ -30,8 +34,10 @@ export interface Buckets {
 }
 
 export interface RunSeries {
-  /** Reads what has come since. True where there was something, or the file is another. */
-  refresh(): boolean;
+  /** Reads what has come since, at most so many parts of 4 MiB. True where there was something, or the file is another. */
+  refresh(parts?: number): boolean;
+  /** Whether the last refresh read to the file's end. */
+  readonly complete: boolean;
   readonly rows: number;
   /** Names, in the order in which they first came. */
   names(): string[];
@@ -69,6 +75,7 @@ export function createRunSeries(path: string): RunSeries {
   let tail: Buffer = Buffer.alloc(0);
   let rest = '';
   let rows = 0;
+  let complete = true;
   let steps = column('step');
   let times = column('step');
   let metrics = new Map<string, ReturnType<typeof column>>();
@@ -99,10 +106,11 @@ export function createRunSeries(path: string): RunSeries {
     rows++;
   }
 
-  function refresh(): boolean {
+  function refresh(parts = Number.POSITIVE_INFINITY): boolean {
     if (!existsSync(path)) {
       const had = rows > 0;
       forget();
+      complete = true;
       return had;
     }
     let file: number;
@@ -120,7 +128,8 @@ export function createRunSeries(path: string): RunSeries {
         changed = true;
       }
       const part = Buffer.alloc(Math.min(PART, Math.max(1, size - offset)));
-      while (offset < size) {
+      let left = parts;
+      for (; offset < size && left > 0; left--) {
         const count = readSync(file, part, 0, Math.min(part.length, size - offset), offset);
         if (count === 0) break;
         const end = part.subarray(0, count).lastIndexOf(NEWLINE);
@@ -136,6 +145,7 @@ export function createRunSeries(path: string): RunSeries {
         offset += end + 1;
         for (const line of text.split('\n')) if (line !== '') add(line);
       }
+      complete = left > 0;
       tail = Buffer.alloc(Math.min(TAIL, offset));
       readSync(file, tail, 0, tail.length, offset - tail.length);
       return changed || rows > before;
@@ -155,6 +165,9 @@ export function createRunSeries(path: string): RunSeries {
     get rows() {
       return rows;
     },
+    get complete() {
+      return complete;
+    },
     names: () => [...metrics.keys()],
     latest() {
       const found: Record<string, number> = rows > 0 ? { step: steps.get(rows - 1) } : {};
@@ -167,48 +180,58 @@ export function createRunSeries(path: string): RunSeries {
       }
       return found;
     },
-    buckets(name, { from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY, buckets = 800, smooth } = {}) {
+    buckets(name, { by = 'step', from = -Infinity, to = Infinity, buckets = 800, smooth } = {}) {
       const own = metrics.get(name);
       if (!own) return undefined;
-      const places: number[] = [];
-      const smoothed: number[] = [];
+      const along = metrics.get(by);
+      // twice over the rows rather than once with a list of millions of places
+      const walk = (visit: (i: number, value: number, at: number) => void) => {
+        let counted = 0;
+        for (let i = 0; i < rows; i++) {
+          if (along) counted = Number.isNaN(along.get(i)) ? counted : along.get(i);
+          const value = own.get(i);
+          if (Number.isNaN(value)) continue;
+          visit(i, value, by === 'step' ? steps.get(i) : by === 'time' ? times.get(i) - times.get(0) : counted);
+        }
+      };
+      const isInside = (at: number) => at >= from && at <= to;
+      let points = 0;
+      walk((_, __, at) => {
+        if (isInside(at)) points++;
+      });
+      const count = Math.min(buckets, points);
+      const out: Buckets = { step: [], time: [], min: [], max: [], mean: [], points };
+      if (smooth !== undefined) out.smooth = [];
+      if (along) out.at = [];
       let [mean, weight] = [0, 0];
-      let constant = true;
       let first = Number.NaN;
-      for (let i = 0; i < rows; i++) {
-        const value = own.get(i);
-        if (Number.isNaN(value)) continue;
+      let constant = true;
+      let [seen, begin] = [0, 0];
+      let [min, max, sum] = [Infinity, -Infinity, 0];
+      walk((i, value, at) => {
         if (Number.isNaN(first)) first = value;
         constant &&= value === first;
         if (smooth !== undefined) {
           mean = smooth * mean + (1 - smooth) * value;
           weight = smooth * weight + (1 - smooth);
         }
-        const step = steps.get(i);
-        if (step < from || step > to) continue;
-        places.push(i);
-        // rounding must not make waves of what does not change
-        if (smooth !== undefined) smoothed.push(constant ? value : mean / weight);
-      }
-      const count = Math.min(buckets, places.length);
-      const out: Buckets = { step: [], time: [], min: [], max: [], mean: [], points: places.length };
-      if (smooth !== undefined) out.smooth = [];
-      for (let b = 0; b < count; b++) {
-        const [begin, end] = [b, b + 1].map((at) => Math.floor((at * places.length) / count));
-        let [min, max, sum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
-        for (let k = begin; k < end; k++) {
-          const value = own.get(places[k]);
-          min = Math.min(min, value);
-          max = Math.max(max, value);
-          sum += value;
-        }
-        out.step.push(steps.get(places[end - 1]));
-        out.time.push(times.get(places[end - 1]) - times.get(0));
+        if (!isInside(at)) return;
+        seen++;
+        min = Math.min(min, value);
+        max = Math.max(max, value);
+        sum += value;
+        if (seen < Math.floor(((out.step.length + 1) * points) / count)) return;
+        out.step.push(steps.get(i));
+        out.time.push(times.get(i) - times.get(0));
+        out.at?.push(at);
         out.min.push(min);
         out.max.push(max);
-        out.mean.push(sum / (end - begin));
-        out.smooth?.push(smoothed[end - 1]);
-      }
+        out.mean.push(sum / (seen - begin));
+        // rounding must not make waves of what does not change
+        out.smooth?.push(constant ? value : mean / weight);
+        begin = seen;
+        [min, max, sum] = [Infinity, -Infinity, 0];
+      });
       return out;
     },
   };
