@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
+ * npm run bench -- control|lm|align|feedback [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -10,9 +10,10 @@ import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { align } from './align.js';
 import { control } from './control.js';
+import { feedback } from './feedback.js';
 import { lm } from './lm.js';
 
-const suites = { control, lm, align };
+const suites = { control, lm, align, feedback };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

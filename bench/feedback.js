@@ -1,0 +1,224 @@
+/** The feedback store under load, over HTTP: many people at once, and a server that is killed in the middle. */
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { addItems, addPerson, createProject, openDatabase } from '../dist/feedback/index.js';
+
+const PEOPLE = 200;
+const ITEMS = 100_000;
+/** Milliseconds that somebody looks before they answer: at most; half of it on average. */
+const THINKING = 4000;
+const SECONDS = 60;
+
+const pair = (n) => ({
+  content: {
+    prompt: `Prompt ${n}`,
+    options: ['a', 'b'].map((which) => ({ kind: 'text', text: `${which} ${n} ${'word '.repeat(60)}` })),
+  },
+});
+
+async function fill(at, items = ITEMS) {
+  const database = await openDatabase(at);
+  const project = await createProject(database, `load ${randomUUID().slice(0, 8)}`, { overlap: 2, goldShare: 0 });
+  for (let from = 0; from < items; from += 5000) {
+    await addItems(
+      database,
+      project,
+      Array.from({ length: Math.min(5000, items - from) }, (_, i) => pair(from + i)),
+    );
+  }
+  const tokens = [];
+  for (let i = 0; i < PEOPLE; i++)
+    tokens.push((await addPerson(database, `annotator ${randomUUID().slice(0, 13)}`)).token);
+  return { database, project, tokens };
+}
+
+/** A studio in a process of its own, as people run it. */
+async function serve(at) {
+  const args = [
+    fileURLToPath(new URL('../bin/heed.js', import.meta.url)),
+    'studio',
+    '--store',
+    at,
+    '--port',
+    '0',
+    '--json',
+  ];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const said = await new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (data) => {
+      text += data;
+      if (text.includes('\n')) resolve(text);
+    });
+    child.once('exit', () => reject(new Error('the studio did not start')));
+  });
+  const { url } = JSON.parse(said);
+  return { url, child, ended: new Promise((resolve) => child.once('exit', resolve)) };
+}
+
+/** A POST on a connection that is kept, since that is what a browser does; the answer and how long it took. */
+function post(agent, url, token, body) {
+  return new Promise((resolve, reject) => {
+    const began = performance.now();
+    const text = JSON.stringify(body);
+    const headers = {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+    };
+    const sent = request(url, { method: 'POST', agent, headers }, (response) => {
+      let said = '';
+      response.on('data', (data) => {
+        said += data;
+      });
+      response.on('end', () => {
+        const ms = performance.now() - began;
+        if (response.statusCode === 200) resolve({ ms, value: JSON.parse(said) });
+        else reject(new Error(`${response.statusCode} ${said}`));
+      });
+    });
+    sent.on('error', reject);
+    sent.end(text);
+  });
+}
+
+/** People who look and answer for some seconds; each keeps to one server. */
+async function load({ project, tokens, database }, urls, seconds) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
+  const [next, vote] = [[], []];
+  const acknowledged = new Map();
+  const until = performance.now() + 1000 * seconds;
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  await Promise.all(
+    tokens.map(async (token, i) => {
+      const path = `${urls[i % urls.length]}/api/projects/${encodeURIComponent(project.name)}`;
+      await pause(Math.random() * THINKING);
+      while (performance.now() < until) {
+        const { ms, value } = await post(agent, `${path}/next`, token, { count: 1 });
+        next.push(ms);
+        const [{ item, shown }] = value.assignments;
+        await pause(Math.random() * THINKING);
+        const id = randomUUID();
+        const voted = await post(agent, `${path}/votes`, token, {
+          id,
+          item: item.id,
+          vote: { kind: 'pair', choice: 'first' },
+          shown,
+          duration: 1000,
+        });
+        vote.push(voted.ms);
+        acknowledged.set(id, item.id);
+      }
+    }),
+  );
+  agent.destroy();
+  const { query } = database;
+  const kept = new Set(
+    (await query.selectFrom('votes').select('id').where('project', '=', project.id).execute()).map(({ id }) => id),
+  );
+  const over = await query
+    .selectFrom('items')
+    .select((select) => select.fn.countAll().as('n'))
+    .where('project', '=', project.id)
+    .where('answered', '>', 2)
+    .executeTakeFirstOrThrow();
+  const lost = [...acknowledged.keys()].filter((id) => !kept.has(id)).length;
+  return { next, vote, lost, over: Number(over.n) };
+}
+
+const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))];
+const told = (name, values) => `${name} ${quantile(values, 0.5).toFixed(1)} / ${quantile(values, 0.99).toFixed(1)} ms`;
+
+async function measured(at, servers) {
+  const store = await fill(at);
+  const studios = await Promise.all(Array.from({ length: servers }, () => serve(at)));
+  try {
+    const { next, vote, lost, over } = await load(
+      store,
+      studios.map(({ url }) => url),
+      SECONDS,
+    );
+    return {
+      value: `${told('next', next)}, ${told('vote', vote)}`,
+      target: 'p99 ≤ 50 ms, nothing lost or given twice',
+      note: `p50 / p99; ${vote.length} votes of ${PEOPLE} people in ${SECONDS} s, ${ITEMS} items; ${lost} lost, ${over} items answered by too many`,
+      p99: { next: quantile(next, 0.99), vote: quantile(vote, 0.99) },
+      lost,
+      over,
+    };
+  } finally {
+    for (const { child, ended } of studios) {
+      child.kill('SIGTERM');
+      await ended;
+    }
+    await store.database.close();
+  }
+}
+
+async function* inTemporaryFolder(body) {
+  const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
+  try {
+    yield* body(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function* sqlite() {
+  yield* inTemporaryFolder(async function* (folder) {
+    yield { name: 'SQLite, one server', ...(await measured(join(folder, 'feedback.db'), 1)) };
+  });
+}
+
+async function* postgres() {
+  const address = process.env.HEED_POSTGRES;
+  if (!address) {
+    yield { name: 'PostgreSQL, two servers', value: 'not measured', note: 'HEED_POSTGRES names no empty database' };
+    return;
+  }
+  yield { name: 'PostgreSQL, two servers', ...(await measured(address, 2)) };
+}
+
+/** A server killed again and again while people vote: what it had acknowledged is there. */
+async function* killed() {
+  yield* inTemporaryFolder(async function* (folder) {
+    const at = join(folder, 'feedback.db');
+    const { database, project, tokens } = await fill(at, 5000);
+    const acknowledged = new Set();
+    const rounds = 20;
+    for (let round = 0; round < rounds; round++) {
+      const { url, child, ended } = await serve(at);
+      const agent = new Agent({ keepAlive: true });
+      const path = `${url}/api/projects/${encodeURIComponent(project.name)}`;
+      const people = tokens.slice(0, 20).map(async (token) => {
+        for (;;) {
+          const { value } = await post(agent, `${path}/next`, token, { count: 1 });
+          const id = randomUUID();
+          const { item } = value.assignments[0];
+          await post(agent, `${path}/votes`, token, { id, item: item.id, vote: { kind: 'pair', choice: 'tie' } });
+          acknowledged.add(id);
+        }
+      });
+      setTimeout(() => child.kill('SIGKILL'), 300 + Math.random() * 700);
+      await Promise.allSettled(people);
+      await ended;
+      agent.destroy();
+    }
+    const kept = new Set((await database.query.selectFrom('votes').select('id').execute()).map(({ id }) => id));
+    const lost = [...acknowledged].filter((id) => !kept.has(id)).length;
+    await database.close();
+    yield {
+      name: `acknowledged votes lost, ${rounds} times kill -9`,
+      value: `${lost} of ${acknowledged.size}`,
+      target: '0',
+      lost,
+    };
+  });
+}
+
+export const feedback = { sections: { sqlite, postgres, killed } };
