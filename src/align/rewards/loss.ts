@@ -29,7 +29,7 @@ import {
   where,
 } from '../../engine/index.ts';
 import { createPackedTrainer, type PackedLoss, type PackedTrainerOptions, scoresOf } from '../../lm/packed-program.ts';
-import { type Example, type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
+import { type Example, type PackedBatch, packedBatches, rowLengths } from '../../lm/packing.ts';
 import type { Arena, DecoderConfig } from '../../nn/index.ts';
 import { choiceLosses, choiceModelSchema } from '../../preference/index.ts';
 
@@ -99,13 +99,15 @@ export function numbersOf(rankings: readonly Ranking[], total: number): Record<s
   };
 }
 
-/** Answers packed into rows of one length, numbered in their order. */
+/** Answers packed into rows, numbered in their order; a prompt, whose tokens are not to be learnt, once for all answers to it. */
 export function answersBatch(answers: readonly Example[], padding: number, length?: number): PackedBatch {
-  const lengths = answers.map(({ ids }) => ids.length);
-  const time = length ?? roomFor(Math.max(...lengths));
-  const rows = packSequences(lengths, time).map((row) => row.map((i) => ({ ...answers[i], sequence: i })));
-  const missing = Array.from({ length: roomFor(rows.length) - rows.length }, () => []);
-  return packedBatch([...rows, ...missing], time, padding);
+  const longest = length ?? roomFor(Math.max(...answers.map(({ ids }) => ids.length)));
+  const examples = answers.map((answer, sequence) => {
+    return { ...answer, sequence, prefix: Math.max(0, Array.prototype.indexOf.call(answer.learn ?? [], 1) - 1) };
+  });
+  const layout = { lengths: rowLengths(longest), tokens: Number.POSITIVE_INFINITY, padding };
+  const [{ batch }] = packedBatches(examples, layout);
+  return batch;
 }
 
 /** Four sizes from one power of two to the next: few programs, and little room left empty. */
