@@ -1,4 +1,6 @@
 /** The studio's server, asked over HTTP as a page, a script and somebody hostile would. */
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -352,5 +354,29 @@ describe('runs', () => {
     expect(await read()).toBe('4');
     await reader.cancel();
     run.close();
+  });
+
+  it('are followed together: who writes none of them any more, and what came meanwhile', async () => {
+    const headers = { authorization: `Bearer ${token()}`, 'last-event-id': '5000,1' };
+    const response = await fetch(`${studio.url}/api/runs/run%200/stream?with=run%202`, { headers });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let said = '';
+    while (said.match(/\n\n/g)?.length !== 2) said += (await reader.read()).value;
+    await reader.cancel();
+    expect(said).toContain('id: 5000,1\n');
+    expect(said).toContain('id: 5000,3\n');
+    expect(said).toContain('"run":"run 2","rows":3,"running":false');
+    expect((await ask('/runs/run%200/stream?with=none', { token: token() })).status).toBe(404);
+  });
+
+  it('show their report, which may run its own script and reach nothing', async () => {
+    expect((await ask('/runs/run%200/report.html', { token: token() })).status).toBe(404);
+    writeFileSync(join(runs, 'run 0', 'report.html'), '<h1>done</h1><script>document.title = 1</script>');
+    const { text, headers } = await ask('/runs/run%200/report.html', { token: token() });
+    expect(text).toContain('<h1>done</h1>');
+    const policy = headers.get('content-security-policy')!;
+    const hash = createHash('sha256').update('document.title = 1').digest('base64');
+    expect(policy).toContain(`sandbox allow-scripts; default-src 'none'; script-src 'sha256-${hash}';`);
+    expect((await ask('/runs/run%200/report.html')).status).toBe(401);
   });
 });

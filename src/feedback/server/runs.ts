@@ -1,17 +1,22 @@
 /** Runs: what trains or trained here, its metrics and what it wrote for people to read. */
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as breathe, setTimeout as pause } from 'node:timers/promises';
 import { type Context, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { isRun, type RunInfo, readInfo } from '../../run/index.ts';
-import { decode } from '../../run/json.ts';
+import { isWritten } from '../../run/lock.ts';
+import { createSampleIndex, type SampleIndex } from '../../run/samples.ts';
 import { createRunSeries, type RunSeries } from '../../run/series.ts';
 import { type Env, HttpError, parsed, personOf } from './context.ts';
 
-/** Metrics of so many runs are kept in memory. */
+/** Metrics and places of samples of so many runs are kept in memory. */
 const KEPT = 16;
+/** Runs that one stream follows: browsers keep few connections. */
+const FOLLOWED = 20;
 /** Milliseconds between looks at a file that grows. */
 const LOOK = 500;
 
@@ -36,10 +41,12 @@ const pageSchema = z.object({
 const metricsSchema = z.object({
   names: z.string().max(10_000),
   buckets: number.int().min(1).max(5000).default(800),
+  by: z.string().max(200).optional(),
   from: number.optional(),
   to: number.optional(),
   smooth: number.min(0).lt(1).optional(),
 });
+const streamSchema = z.object({ with: z.string().max(5000).default('') });
 const samplesSchema = z.object({
   kind: z.string().max(100).optional(),
   step: number.optional(),
@@ -50,7 +57,7 @@ const samplesSchema = z.object({
 /** `folder` holds the runs, each a folder with a name without slashes, or stages of a pipeline in one of those. */
 export function runRoutes(folder: string): Hono<Env> {
   const infos = new Map<string, { changed: number; info: RunInfo }>();
-  const series = new Map<string, RunSeries>();
+  const kept = new Map<string, { series: RunSeries; samples: SampleIndex }>();
 
   /** Folders of runs, as ids: `name` or `name~stage`. A config.json is read once. */
   function list(): Listed[] {
@@ -66,7 +73,7 @@ export function runRoutes(folder: string): Hono<Env> {
       }
       const { name, command, started, seed } = known.info;
       const rows = statSync(join(path, 'metrics.jsonl'), { throwIfNoEntry: false });
-      const running = existsSync(join(path, 'lock'));
+      const running = isWritten(path);
       found.push({ id, name, command, started, seed, changed: rows?.mtimeMs ?? config.mtimeMs, running });
       return true;
     };
@@ -79,24 +86,37 @@ export function runRoutes(folder: string): Hono<Env> {
   }
 
   /** @throws HttpError 404 for what is not in the listing, wherever its path would lead. */
-  function pathOf(context: Context<Env>): { id: string; path: string } {
-    personOf(context);
-    const id = context.req.param('run')!;
+  function pathOf(id: string): string {
     const parts = id.split('~');
     const sound = parts.length <= 2 && parts.every((part) => part !== '' && !/[/\\]|^\.\.?$/.test(part));
     const path = join(folder, ...parts);
     if (!sound || !isRun(path)) throw new HttpError(404, `There is no run "${id}".`);
-    return { id, path };
+    return path;
+  }
+  const asked = (context: Context<Env>): { id: string; path: string } => {
+    personOf(context);
+    const id = context.req.param('run')!;
+    return { id, path: pathOf(id) };
+  };
+
+  function keptOf(id: string): { series: RunSeries; samples: SampleIndex } {
+    const path = pathOf(id);
+    const known = kept.get(id) ?? {
+      series: createRunSeries(join(path, 'metrics.jsonl')),
+      samples: createSampleIndex(join(path, 'samples.jsonl')),
+    };
+    // the last one used is the last to be forgotten
+    kept.delete(id);
+    kept.set(id, known);
+    for (const [first] of kept) if (kept.size > KEPT) kept.delete(first);
+    return known;
   }
 
-  function seriesOf(id: string, path: string): RunSeries {
-    const known = series.get(id) ?? createRunSeries(join(path, 'metrics.jsonl'));
-    // the last one used is the last to be forgotten
-    series.delete(id);
-    series.set(id, known);
-    for (const [first] of series) if (series.size > KEPT) series.delete(first);
-    known.refresh();
-    return known;
+  /** A run of millions of rows takes seconds to read at first; whoever labels meanwhile does not wait for it. */
+  async function seriesOf(id: string): Promise<RunSeries> {
+    const { series } = keptOf(id);
+    for (series.refresh(1); !series.complete; series.refresh(1)) await breathe();
+    return series;
   }
 
   return new Hono<Env>()
@@ -109,61 +129,86 @@ export function runRoutes(folder: string): Hono<Env> {
       );
       return context.json({ total: all.length, runs: all.slice(offset, offset + limit) });
     })
-    .get('/:run', (context) => {
-      const { id, path } = pathOf(context);
-      const own = seriesOf(id, path);
-      const samples = countSamples(join(path, 'samples.jsonl'));
+    .get('/:run', async (context) => {
+      const { id, path } = asked(context);
+      const own = await seriesOf(id);
+      const { samples } = keptOf(id);
+      samples.refresh();
       return context.json({
         id,
         info: readInfo(path),
-        running: existsSync(join(path, 'lock')),
+        running: isWritten(path),
         rows: own.rows,
         metrics: own.names(),
         latest: finite(own.latest()),
-        samples,
-        report: existsSync(join(path, 'report.html')),
+        samples: samples.counts(),
+        report: existsSync(join(path, REPORT)),
+        checkpoints: foldersIn(join(path, 'checkpoints')).filter((name) => /^\d+$/.test(name)),
       });
     })
-    .get('/:run/metrics', (context) => {
-      const { id, path } = pathOf(context);
+    .get('/:run/metrics', async (context) => {
+      const { id } = asked(context);
       const { names, ...options } = parsed(metricsSchema, context.req.query());
-      const own = seriesOf(id, path);
+      const own = await seriesOf(id);
       return context.json(
         Object.fromEntries(names.split(',').map((name) => [name, own.buckets(name, options) ?? null])),
       );
     })
     .get('/:run/samples', (context) => {
-      const { path } = pathOf(context);
-      const { kind, step, limit, offset } = parsed(samplesSchema, context.req.query());
-      const rows: unknown[] = [];
-      let total = 0;
-      for (const line of linesOf(join(path, 'samples.jsonl'))) {
-        // most rows are passed over: they are not parsed for that
-        if (kind !== undefined && !line.includes(`"kind":${JSON.stringify(kind)}`)) continue;
-        if (step !== undefined && !new RegExp(`"step":${step}\\b`).test(line)) continue;
-        if (total >= offset && rows.length < limit) rows.push(decode(JSON.parse(line)));
-        total++;
-      }
-      return context.json({ total, samples: rows });
+      const { id } = asked(context);
+      const what = parsed(samplesSchema, context.req.query());
+      const { samples } = keptOf(id);
+      samples.refresh();
+      return context.json({ ...samples.read(what), steps: samples.steps(what.kind) });
+    })
+    .get('/:run/report.html', async (context) => {
+      const { path } = asked(context);
+      const file = join(path, REPORT);
+      if (!existsSync(file)) throw new HttpError(404, 'This run has no report yet.');
+      const text = await readFile(file, 'utf8');
+      return context.body(text, 200, {
+        'content-type': 'text/html; charset=utf-8',
+        'content-security-policy': reportPolicy(text),
+        // browsers refuse what is both sandboxed and isolated
+        'cross-origin-opener-policy': 'unsafe-none',
+      });
     })
     .get('/:run/stream', (context) => {
-      const { id, path } = pathOf(context);
+      const { id } = asked(context);
+      const others = parsed(streamSchema, context.req.query()).with.split(',').filter(Boolean);
+      const ids = [id, ...others].slice(0, FOLLOWED);
+      const paths = ids.map(pathOf);
       return streamSSE(context, async (stream) => {
-        let rows = Number(context.req.header('last-event-id') ?? -1);
+        const told = (context.req.header('last-event-id') ?? '').split(',').map((text) => Number(text || -1));
+        const states = ids.map((_, i) => `${told[i] ?? -1}`);
+        let wasRunning = ids.map(() => true);
         while (!stream.aborted) {
-          const own = seriesOf(id, path);
-          if (own.rows !== rows) {
-            rows = own.rows;
+          for (const [i, run] of ids.entries()) {
+            const own = await seriesOf(run);
+            const running = isWritten(paths[i]);
+            if (states[i] === String(own.rows) && running === wasRunning[i]) continue;
+            states[i] = String(own.rows);
+            wasRunning = wasRunning.with(i, running);
             await stream.writeSSE({
               event: 'rows',
-              id: String(rows),
-              data: JSON.stringify({ rows, latest: finite(own.latest()) }),
+              id: states.join(','),
+              data: JSON.stringify({ run, rows: own.rows, running, latest: finite(own.latest()) }),
             });
           }
           await pause(LOOK);
         }
       });
     });
+}
+
+const REPORT = 'report.html';
+
+/** A report is a page of its own that may run the scripts which it came with, and ask for nothing. */
+export function reportPolicy(text: string): string {
+  const scripts = [...text.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
+    ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
+  );
+  return `sandbox allow-scripts; default-src 'none'; script-src ${scripts.join(' ') || "'none'"}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
 
 const foldersIn = (path: string): string[] => {
@@ -179,33 +224,3 @@ const foldersIn = (path: string): string[] => {
 /** JSON has no NaN. */
 const finite = (values: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
-
-function countSamples(path: string): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const line of linesOf(path)) {
-    const kind = /"kind":"([^"]*)"/.exec(line)?.[1] ?? 'other';
-    counts[kind] = (counts[kind] ?? 0) + 1;
-  }
-  return counts;
-}
-
-/** Whole lines of a file, a part of it in memory at a time. */
-function* linesOf(path: string): Generator<string> {
-  if (!existsSync(path)) return;
-  const file = openSync(path, 'r');
-  try {
-    const part = Buffer.alloc(1 << 20);
-    let rest = Buffer.alloc(0);
-    for (let count = readSync(file, part); count > 0; count = readSync(file, part)) {
-      const bytes = Buffer.concat([rest, part.subarray(0, count)]);
-      let begin = 0;
-      for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, begin)) {
-        if (end > begin) yield bytes.toString('utf8', begin, end);
-        begin = end + 1;
-      }
-      rest = bytes.subarray(begin);
-    }
-  } finally {
-    closeSync(file);
-  }
-}

@@ -23,17 +23,18 @@ export const limitBody = (): MiddlewareHandler<Env> =>
 export const securityHeaders: MiddlewareHandler<Env> = async (context, next) => {
   await next();
   const { headers } = context.res;
-  headers.set(
+  const unlessTold = (name: string, value: string) => headers.has(name) || headers.set(name, value);
+  unlessTold(
     'content-security-policy',
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   );
   headers.set('x-content-type-options', 'nosniff');
   headers.set('x-frame-options', 'DENY');
   headers.set('referrer-policy', 'no-referrer');
-  headers.set('cross-origin-opener-policy', 'same-origin');
+  unlessTold('cross-origin-opener-policy', 'same-origin');
   headers.set('cross-origin-resource-policy', 'same-origin');
   headers.set('permissions-policy', 'camera=(), microphone=(), geolocation=()');
-  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
+  unlessTold('cache-control', 'no-store');
 };
 
 /**
