@@ -7,6 +7,9 @@ import { type ApiError, type Assignment, api, pathOf, type Recorded, type Vote }
 /** Items held at once: the one that is seen and those that come next. */
 const AHEAD = 4;
 
+/** Between looks for more where there is nothing to answer. */
+const EMPTY_MILLISECONDS = 1500;
+
 interface Sending {
   what: 'votes' | 'undo';
   body: { id: string; item: string; vote?: Vote; shown?: number[]; duration?: number };
@@ -44,6 +47,8 @@ export function createQueue(project: string, changed: () => void): Queue {
   let [empty, fetching, busy] = [false, false, false];
   let since = performance.now();
   let error: ApiError | undefined;
+  let again: number | undefined;
+  const page = location.hash;
 
   const keep = () => localStorage.setItem(kept, JSON.stringify(sending));
 
@@ -92,6 +97,9 @@ export function createQueue(project: string, changed: () => void): Queue {
     } finally {
       fetching = false;
       changed();
+      clearTimeout(again);
+      // an agent that learns asks again; a page that was left does not
+      if (items.length === 0) again = setTimeout(() => location.hash === page && fetchMore(), EMPTY_MILLISECONDS);
     }
   }
 
