@@ -47,7 +47,7 @@ export function createQueue(project: string, changed: () => void): Queue {
   let [empty, fetching, busy] = [false, false, false];
   let since = performance.now();
   let error: ApiError | undefined;
-  let again: number | undefined;
+  let again: ReturnType<typeof setTimeout> | undefined;
   const page = location.hash;
 
   const keep = () => localStorage.setItem(kept, JSON.stringify(sending));
