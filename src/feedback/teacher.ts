@@ -1,0 +1,120 @@
+/** People as a teacher: questions become items of a project, and what is said of them comes back as it is said. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Choice, Question, Answer as Said, Teacher } from '../preference/index.ts';
+import { type Content, choiceOf, contentSchema, voteSchema } from './answer.ts';
+import type { Database } from './database.ts';
+import { addItems, keyOf } from './items.ts';
+import type { Project } from './project.ts';
+
+export interface PeopleOptions<Option> {
+  /** What is shown of a question, its two options in their order. */
+  toContent(question: Question<Option>): Content;
+  /** Of the items: who asks. */
+  source?: string;
+  /** Milliseconds between looks at the store. */
+  every?: number;
+  /** Milliseconds that an answer has to stand before it counts: until then it can be taken back. */
+  settle?: number;
+}
+
+export interface PeopleTeacher<Option> extends Teacher<Option> {
+  /** Takes back what nobody has answered: it is asked no more. */
+  withdraw(): Promise<void>;
+}
+
+/**
+ * Items that are there already stay as they are, so that questions may be put again after a resumption; what was said of them meanwhile
+ * comes at once. A question is answered when as many people as the project wants have, by the mean of their choices,
+ * or when a reviewer has decided. Whoever skips it skips it for all.
+ */
+export function createPeopleTeacher<Option>(
+  database: Database,
+  project: Project,
+  { toContent, source, every = 250, settle = 2000 }: PeopleOptions<Option>,
+): PeopleTeacher<Option> {
+  const { query } = database;
+  const unanswered = new Set<string>();
+
+  /** Adds the questions, and finds the item of each; `turned` where the item has the options the other way round. */
+  async function put(questions: readonly Question<Option>[]) {
+    const contents = questions.map((question) => contentSchema.parse(toContent(question)));
+    await addItems(
+      database,
+      project,
+      contents.map((content, i) => ({ content, source, metadata: { question: questions[i].id } })),
+    );
+    const asked = new Map<string, { id: string; turned: boolean }[]>();
+    for (const [i, content] of contents.entries()) {
+      const { id: item, contentJson } = await query
+        .selectFrom('items')
+        .select(['id', 'contentJson'])
+        .where('project', '=', project.id)
+        .where('key', '=', keyOf(content))
+        .executeTakeFirstOrThrow();
+      const [first] = (JSON.parse(contentJson) as Content).options;
+      const turned = JSON.stringify(first) !== JSON.stringify(content.options[0]);
+      asked.set(item, [...(asked.get(item) ?? []), { id: questions[i].id, turned }]);
+    }
+    return asked;
+  }
+
+  /** What is said of items, of those on which enough was said. */
+  async function said(items: readonly string[]): Promise<Map<string, Choice | 'skip'>> {
+    const rows = await query
+      .selectFrom('answers')
+      .innerJoin('items', 'items.id', 'answers.item')
+      .select(['answers.item', 'answers.person', 'answers.answerJson', 'items.decidedBy'])
+      .where('answers.item', 'in', items)
+      .where('answers.created', '<=', Date.now() - settle)
+      .execute();
+    const found = new Map<string, Choice | 'skip'>();
+    for (const item of new Set(rows.map(({ item }) => item))) {
+      const given = rows.filter((row) => row.item === item);
+      const decided = given.filter(({ person, decidedBy }) => person === decidedBy);
+      const votes = (decided.length > 0 ? decided : given).map(({ answerJson }) =>
+        voteSchema.parse(JSON.parse(answerJson)),
+      );
+      if (votes.some(({ kind }) => kind === 'skip')) found.set(item, 'skip');
+      else if (decided.length > 0 || given.length >= project.settings.overlap)
+        found.set(item, meanOf(votes.map((vote) => choiceOf(vote as Extract<typeof vote, { kind: 'pair' }>))));
+    }
+    return found;
+  }
+
+  /** Nobody is asked about these any more. */
+  async function close(items: readonly string[]): Promise<void> {
+    if (items.length > 0) await query.updateTable('items').set({ closed: 1 }).where('id', 'in', items).execute();
+  }
+
+  return {
+    name: 'human',
+    later: true,
+    async *answer(questions, signal): AsyncGenerator<Said> {
+      const asked = await put(questions);
+      for (const item of asked.keys()) unanswered.add(item);
+      while (asked.size > 0 && !signal?.aborted) {
+        for (const [item, choice] of await said([...asked.keys()])) {
+          if (choice === 'skip') await close([item]);
+          unanswered.delete(item);
+          for (const { id, turned } of asked.get(item)!)
+            yield { id, choice: turned ? turn(choice) : choice, time: Date.now() };
+          asked.delete(item);
+        }
+        // whoever stops listening wants no error
+        if (asked.size > 0) await pause(every, undefined, { signal }).catch(() => {});
+      }
+    },
+    withdraw: () => close([...unanswered]),
+  };
+}
+
+/** Of what says which is better; incomparable where nothing does. */
+function meanOf(given: readonly Choice[]): Choice {
+  const telling = given.filter((choice) => choice !== 'incomparable');
+  if (telling.length === 0) return 'incomparable';
+  const first = telling.reduce((sum, [p]) => sum + p, 0) / telling.length;
+  return [first, 1 - first];
+}
+
+const turn = (choice: Choice | 'skip'): Choice | 'skip' =>
+  typeof choice === 'string' ? choice : [choice[1], choice[0]];
