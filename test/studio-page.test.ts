@@ -1,11 +1,11 @@
 /** The studio's page in a real browser, used by keyboard. */
 import { join } from 'node:path';
-import axe, { type AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addItems, addPerson, createProject, type Database, openDatabase } from '../src/feedback/index.ts';
 import { startBrowser } from './support/browser.ts';
-import { ownFolder, start } from './support/heed.ts';
+import { ownFolder } from './support/heed.ts';
+import { barriers, startStudio, until } from './support/studio.ts';
 
 const folder = ownFolder();
 const browser: Browser | undefined = await startBrowser();
@@ -38,18 +38,7 @@ beforeAll(async () => {
   }));
   await addItems(database, project, items);
   for (const name of ['ada', 'ben']) tokens.push((await addPerson(database, name)).token);
-  const { child, says, end } = start(['studio', '--store', path, '--port', '0', '--json'], folder.path);
-  let said = '';
-  child.stdout!.on('data', (data) => {
-    said += data;
-  });
-  await says('is open');
-  while (!said.includes('\n')) await new Promise((resolve) => setTimeout(resolve, 20));
-  ({ url, link } = JSON.parse(said));
-  stop = () => {
-    child.kill('SIGTERM');
-    return end;
-  };
+  ({ url, link, stop } = await startStudio(folder.path));
 });
 beforeEach((context) => {
   if (!browser) context.skip();
@@ -74,14 +63,6 @@ const votes = (person: string) =>
     .where('people.name', '=', person)
     .orderBy('votes.seq')
     .execute();
-
-async function until<T>(look: () => Promise<T>, right: (value: T) => boolean): Promise<T> {
-  for (let i = 0; ; i++) {
-    const value = await look();
-    if (right(value) || i > 200) return value;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 describe('labelling', () => {
   it('by keyboard: choose, say why, take back, skip; what is shown is text', async () => {
@@ -119,6 +100,8 @@ describe('labelling', () => {
       ),
     ).toBe(prompt);
     await page.keyboard.press('s');
+    await page.getByRole('button', { name: /Just skip/ }).waitFor();
+    await page.keyboard.press('1');
     const told = await until(
       () => votes('me'),
       ({ length }) => length === 8,
@@ -127,6 +110,7 @@ describe('labelling', () => {
     expect(told.slice(0, 5).every(({ answerJson }) => JSON.parse(answerJson).choice === 'first')).toBe(true);
     expect(told.slice(0, 5).map(({ shownJson }) => shownJson === '[0,1]')).toEqual(chosen);
     expect(JSON.parse(told[5].answerJson)).toEqual({ kind: 'pair', choice: 'tie', reason: '1 of them rhymes' });
+    expect(JSON.parse(told[7].answerJson)).toEqual({ kind: 'skip', reason: 'I do not understand it' });
     expect(told[0].duration).toBeGreaterThan(0);
     expect(await page.title()).toBe('heed');
     await page.context().close();
@@ -163,14 +147,7 @@ describe('labelling', () => {
         await go();
         await page.getByRole('heading', { level: 1 }).waitFor();
         await page.waitForTimeout(300);
-        await page.evaluate(axe.source);
-        const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-        const { violations } = (await page.evaluate(`axe.run({ runOnly: ${JSON.stringify(tags)} })`)) as Pick<
-          AxeResults,
-          'violations'
-        >;
-        expect(violations.map(({ id, nodes }) => [id, nodes[0].html])).toEqual([]);
-        expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+        expect(await barriers(page)).toEqual([]);
       }
       await context.close();
     }

@@ -1,0 +1,249 @@
+/** Every kind of item answered in a real browser, by keyboard, by mouse and by two people at once. */
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  addItems,
+  addPerson,
+  createProject,
+  type Database,
+  openDatabase,
+  type ProjectInput,
+} from '../src/feedback/index.ts';
+import { startBrowser } from './support/browser.ts';
+import { ownFolder } from './support/heed.ts';
+import { barriers, startStudio, until } from './support/studio.ts';
+
+const folder = ownFolder();
+const browser: Browser | undefined = await startBrowser();
+let database: Database;
+let url: string;
+let stop: () => Promise<unknown>;
+let token: string;
+const tokens: string[] = [];
+
+const SCRIPT = '<script>document.title="hacked"</script><img src=x onerror="document.title=1">';
+const aspects = [{ name: 'helpful' }, { name: 'honest', scale: 3 }];
+const projects: [name: string, settings: ProjectInput, options: number][] = [
+  ['rank', { kind: 'ranking' }, 3],
+  ['rate', { kind: 'rating', aspects }, 1],
+  ['binary', { kind: 'binary', reason: 'required' }, 1],
+  ['correct', { kind: 'correction' }, 1],
+  ['write', { kind: 'demonstration' }, 0],
+  ['strength', { strength: true, better: true, aspects: aspects.slice(0, 1) }, 2],
+  ['together', { overlap: 1 }, 2],
+];
+
+beforeAll(async () => {
+  if (!browser) return;
+  database = await openDatabase(join(folder.path, 'feedback.db'));
+  for (const [name, settings, count] of projects) {
+    const project = await createProject(database, name, { goldShare: 0, ...settings });
+    const items = Array.from({ length: name === 'together' ? 20 : 3 }, (_, n) => ({
+      content: {
+        prompt: `**${name}** ${n} ${SCRIPT}`,
+        options: Array.from({ length: count }, (_, i) => ({
+          kind: 'text' as const,
+          text: `option${i} of ${n}\n\n- one\n- \`two\`\n\n${SCRIPT}`,
+        })),
+      },
+    }));
+    await addItems(database, project, items);
+  }
+  const practised = await createProject(database, 'practice', { goldShare: 0, practice: 1, overlap: 2 });
+  const pair = (prompt: string) => ({
+    prompt,
+    options: [
+      { kind: 'text' as const, text: 'good' },
+      { kind: 'text' as const, text: 'bad' },
+    ],
+  });
+  await addItems(database, practised, [
+    { content: pair('known'), practice: true, gold: { kind: 'pair', choice: 'first', reason: 'it is good' } },
+    { content: pair('unknown') },
+  ]);
+  ({ token } = await addPerson(database, 'ada'));
+  for (const name of ['ben', 'chi']) tokens.push((await addPerson(database, name)).token);
+  ({ url, stop } = await startStudio(folder.path));
+});
+beforeEach((context) => {
+  if (!browser) context.skip();
+});
+afterAll(async () => {
+  await browser?.close();
+  await stop?.();
+  await database?.close();
+});
+
+async function openAt(project: string, as = token, options = {}): Promise<Page> {
+  const page = await (await browser!.newContext(options)).newPage();
+  await page.goto(`${url}/#token=${as}`);
+  await page.getByRole('heading', { name: 'Projects' }).waitFor();
+  await page.goto(`${url}/#/label/${project}`);
+  await prompt(page);
+  return page;
+}
+
+const prompt = (page: Page) => page.getByRole('region', { name: 'Prompt' }).innerText();
+
+const answersTo = async (project: string, count: number) => {
+  const look = () =>
+    database.query
+      .selectFrom('votes')
+      .innerJoin('projects', 'projects.id', 'votes.project')
+      .select(['votes.answerJson', 'votes.shownJson', 'votes.item', 'votes.person'])
+      .where('projects.name', '=', project)
+      .orderBy('votes.seq')
+      .execute();
+  const rows = await until(look, ({ length }) => length >= count);
+  return rows.map(({ answerJson, shownJson, ...row }) => ({
+    ...row,
+    answer: JSON.parse(answerJson),
+    shown: JSON.parse(shownJson!) as number[],
+  }));
+};
+
+/** Until another item is shown. */
+async function moved(page: Page, from: string): Promise<void> {
+  await until(
+    () => prompt(page),
+    (now) => now !== from,
+  );
+}
+
+describe('every kind of item', () => {
+  it('ranks by number keys with ties, and by dragging', async () => {
+    const page = await openAt('rank');
+    const first = await prompt(page);
+    for (const key of ['2', '1', 't', '3', 'Enter']) await page.keyboard.press(key);
+    await moved(page, first);
+    await page.getByRole('button', { name: 'Answer 3 comes next' }).click();
+    await page.getByRole('button', { name: 'Answer 1 comes next' }).click();
+    const chip = page.getByRole('button', { name: 'Answer 2 comes next' });
+    await chip.dragTo(page.getByRole('list', { name: 'Best first' }).locator('.gap').first());
+    expect(await page.getByRole('list', { name: 'Best first' }).innerText()).toMatch(/2\s+3\s+1/);
+    await page.getByRole('button', { name: /Send/ }).click();
+    const [tied, dragged] = await answersTo('rank', 2);
+    const byPlace = ({ answer, shown }: typeof tied) => shown.map((option) => answer.ranks[option]);
+    expect(byPlace(tied)).toEqual([2, 1, 2]);
+    expect(byPlace(dragged)).toEqual([3, 1, 2]);
+    await page.context().close();
+  });
+
+  it('rates aspects by digits, one after another', async () => {
+    const page = await openAt('rate');
+    for (const key of ['4', '2', 'Enter']) await page.keyboard.press(key);
+    const [{ answer }] = await answersTo('rate', 1);
+    expect(answer).toEqual({ kind: 'rating', ratings: { helpful: 4, honest: 2 } });
+    await page.context().close();
+  });
+
+  it('calls an answer good or bad, and asks for the reason that the project wants', async () => {
+    const page = await openAt('binary');
+    await page.keyboard.press('2');
+    await page.getByText('Say why in a few words').waitFor();
+    await page.keyboard.type('it is wrong');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('2');
+    const [{ answer }] = await answersTo('binary', 1);
+    expect(answer).toEqual({ kind: 'binary', good: false, reason: 'it is wrong' });
+    await page.context().close();
+  });
+
+  it('corrects what is there and writes what is not', async () => {
+    const page = await openAt('correct');
+    await page.keyboard.press('Control+Home');
+    await page.keyboard.type('Better: ');
+    await page.keyboard.press('Control+Enter');
+    const [corrected] = await answersTo('correct', 1);
+    expect(corrected.answer.text).toMatch(/^Better: option0 of 0/);
+    await page.goto(`${url}/#/label/write`);
+    await page.getByLabel(/Your answer/).fill(`a haiku ${SCRIPT}`);
+    await page.getByRole('button', { name: /Send/ }).click();
+    const [written] = await answersTo('write', 1);
+    expect(written.answer).toEqual({ kind: 'demonstration', text: `a haiku ${SCRIPT}` });
+    await page.context().close();
+  });
+
+  it('says how much better, by which aspects, and writes a better one; sides are those that were seen', async () => {
+    const page = await openAt('strength');
+    for (let i = 0; i < 3; i++) {
+      await page.getByLabel(/A better answer than both/).fill('best');
+      await page.getByRole('radio', { name: '1' }).check();
+      await page.getByRole('button', { name: /Left is better/ }).click();
+      await page.keyboard.press('3');
+      await answersTo('strength', i + 1);
+    }
+    for (const { answer, shown } of await answersTo('strength', 3)) {
+      const left = shown[0] === 0;
+      expect(answer).toEqual({
+        kind: 'pair',
+        choice: left ? 'first' : 'second',
+        strength: 3,
+        better: 'best',
+        aspects: { helpful: left ? 1 : 5 },
+      });
+    }
+    await page.context().close();
+  });
+
+  it('tells after practice what is right, and after an answer what others said', async () => {
+    const page = await openAt('practice');
+    const left = (await page.getByRole('region', { name: 'Left' }).innerText()) === 'good';
+    await page.keyboard.press(left ? '2' : '1');
+    await page.getByText(`It should have been: ${left ? 'left' : 'right'} is better (it is good)`).waitFor();
+    await page.keyboard.press('4');
+    await answersTo('practice', 2);
+    const other = await openAt('practice', tokens[0]);
+    await other.keyboard.press('1');
+    await other.keyboard.press('1');
+    await other.getByText('ada: both bad').waitFor();
+    await page.context().close();
+    await other.context().close();
+  });
+
+  it('never gives two people at once the same last place', async () => {
+    const pages = await Promise.all(tokens.map((one) => openAt('together', one)));
+    const answerAll = async (page: Page) => {
+      while (!(await page.getByText('There is nothing more').isVisible())) {
+        await page.keyboard.press('1');
+        await page.waitForTimeout(20);
+      }
+    };
+    await Promise.all(pages.map(answerAll));
+    const given = await answersTo('together', 20);
+    expect(given).toHaveLength(20);
+    expect(new Set(given.map(({ item }) => item)).size).toBe(20);
+    expect(new Set(given.map(({ person }) => person)).size).toBe(2);
+    for (const page of pages) await page.context().close();
+  });
+
+  it('changes keys in a dialog', async () => {
+    const page = await openAt('rank');
+    await page.keyboard.press('?');
+    await page.getByRole('button', { name: /change the key of skip/ }).click();
+    await page.keyboard.press('q');
+    expect(await barriers(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('q');
+    await page.getByRole('button', { name: /Just skip/ }).waitFor();
+    await page.context().close();
+  });
+
+  it('shows formatted text that stays text, and is usable by everybody on a phone in the dark', async () => {
+    const page = await openAt('rank', token, { colorScheme: 'dark', viewport: { width: 380, height: 800 } });
+    const option = page.getByRole('region', { name: 'Answer 1' });
+    expect(await option.getByRole('listitem').allInnerTexts()).toEqual(['one', 'two']);
+    expect(await option.innerText()).toContain(SCRIPT);
+    await page.keyboard.press('r');
+    expect(await option.innerText()).toContain('- `two`');
+    for (const [project] of projects.slice(0, 6)) {
+      await page.goto(`${url}/#/label/${project}`);
+      await page.getByRole('heading', { name: project }).waitFor();
+      await page.waitForTimeout(200);
+      expect(await barriers(page)).toEqual([]);
+    }
+    expect(await page.title()).toBe('heed');
+    await page.context().close();
+  });
+});

@@ -1,0 +1,42 @@
+/** `heed studio` as a process of its own, and its pages as tests look at them. */
+import axe, { type AxeResults } from 'axe-core';
+import type { Page } from 'playwright-core';
+import { start } from './heed.ts';
+
+/** Of the store feedback.db in the folder. */
+export async function startStudio(
+  folder: string,
+  flags: readonly string[] = [],
+): Promise<{ url: string; link: string; stop(): Promise<unknown> }> {
+  const { child, says, end } = start(['studio', '--store', 'feedback.db', '--port', '0', '--json', ...flags], folder);
+  let said = '';
+  child.stdout!.on('data', (data) => {
+    said += data;
+  });
+  await says('is open');
+  while (!said.includes('\n')) await new Promise((resolve) => setTimeout(resolve, 20));
+  const stop = () => {
+    child.kill('SIGTERM');
+    return end;
+  };
+  return { ...(JSON.parse(said) as { url: string; link: string }), stop };
+}
+
+export async function until<T>(look: () => Promise<T>, right: (value: T) => boolean): Promise<T> {
+  for (let i = 0; ; i++) {
+    const value = await look();
+    if (right(value) || i > 200) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** What keeps people from using a page by WCAG 2.2 AA, and whether it is wider than the window. */
+export async function barriers(page: Page): Promise<[string, string][]> {
+  await page.evaluate(axe.source);
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+  const run = `axe.run({ runOnly: ${JSON.stringify(tags)} })`;
+  const { violations } = (await page.evaluate(run)) as Pick<AxeResults, 'violations'>;
+  const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+  const found = violations.map(({ id, nodes }): [string, string] => [id, nodes[0].html]);
+  return wide ? [...found, ['wider than the window', page.url()]] : found;
+}
