@@ -2,6 +2,15 @@
 export { adjudicate, type Disagreement, disagreements } from './adjudication.ts';
 export * from './answer.ts';
 export { type Assignment, type NextOptions, nextItems } from './assignment.ts';
+export {
+  type Asked,
+  type Client,
+  ClientError,
+  createClient,
+  type ProjectSummary,
+  type QualityReport,
+  type StudioEvent,
+} from './client.ts';
 export { type Database, openDatabase } from './database.ts';
 export { type ExportFormat, type ExportOptions, exportFormats, exportRows, type Merge, merges } from './export.ts';
 export { type Imported, type ImportOptions, importItems } from './import.ts';
@@ -18,4 +27,5 @@ export {
   type Quality,
   qualityOf,
 } from './quality.ts';
+export { createPeopleTeacher, type PeopleOptions, type PeopleTeacher } from './teacher.ts';
 export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './votes.ts';
