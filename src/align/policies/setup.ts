@@ -40,8 +40,14 @@ export interface PolicySetup {
   measure?: (answers: readonly Answer[]) => Record<string, number>;
 }
 
-/** Rejects with a HeedError where models, reward or prompts cannot be used, or do not fit together. */
-export async function setUpPolicy(options: PolicyTrainingOptions, parts: PolicyParts): Promise<PolicySetup> {
+/**
+ * For so many `answers` to each prompt, one where absent. Rejects with a HeedError where models, reward or prompts cannot be
+ * used, or do not fit together.
+ */
+export async function setUpPolicy(
+  options: PolicyTrainingOptions & { answers?: number },
+  parts: PolicyParts,
+): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const opened: { release(): void }[] = [];
   const keep = <T extends { release(): void }>(part: T): T => {
