@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Option } from './api.ts';
 
-type Clip = Extract<Option, { kind: 'clip' }>;
+export type Clip = Extract<Option, { kind: 'clip' }>;
 type Frame = Clip['frames'][number];
 
 /** Seconds that the last frame stays before the loop begins again. */

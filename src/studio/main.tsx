@@ -5,6 +5,7 @@ import { type Person, signIn, signOut, whoIsThere } from './api.ts';
 import { Failure } from './failure.tsx';
 import { Label } from './label.tsx';
 import { Projects } from './projects.tsx';
+import { Runs } from './runs.tsx';
 import './style.css';
 
 const TOKEN = /^#token=([\w-]+)$/;
@@ -47,12 +48,15 @@ function Studio() {
     <>
       <nav aria-label="Studio">
         <a href="#/">heed</a>
+        <a href="#/runs">Runs</a>
         <span class="who">{person.name}</span>
         <button type="button" onClick={() => void signOut().then(() => setPerson(null))}>
           Sign out
         </button>
       </nav>
-      {part === 'label' ? <Label key={name} project={decodeURIComponent(name)} /> : <Projects />}
+      {part === 'label' && <Label key={name} project={decodeURIComponent(name)} />}
+      {path.startsWith('#/runs') && <Runs />}
+      {part !== 'label' && !path.startsWith('#/runs') && <Projects />}
     </>
   );
 }

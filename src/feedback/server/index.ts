@@ -12,6 +12,7 @@ import { HeedError, messageOf } from '../../error.ts';
 import type { Database } from '../database.ts';
 import { ensurePerson, newSecret, type Person } from '../people.ts';
 import { type Env, HttpError } from './context.ts';
+import { machineRoutes } from './machine.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
 import { runRoutes } from './runs.ts';
@@ -97,6 +98,7 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
     .route('/runs', runRoutes(runs))
+    .route('/machine', machineRoutes())
     .all('*', () => {
       throw new HttpError(404, 'There is no such thing here.');
     });

@@ -1,0 +1,63 @@
+/** How values are spread: the groups over one another, in the same bins. */
+import { colourOf, figure } from './chart.tsx';
+
+const BINS = 20;
+const [WIDTH, HEIGHT] = [400, 120];
+
+export function Histogram({
+  title,
+  groups,
+}: {
+  title: string;
+  groups: readonly { name: string; values: readonly number[] }[];
+}) {
+  const all = groups.flatMap(({ values }) => values);
+  if (all.length === 0) return null;
+  const [least, greatest] = [Math.min(...all), Math.max(...all)];
+  const width = (greatest - least) / BINS || 1;
+  const shares = groups.map(({ values }) => {
+    const counts = new Array<number>(BINS).fill(0);
+    for (const value of values) counts[Math.min(BINS - 1, Math.floor((value - least) / width))] += 1 / values.length;
+    return counts;
+  });
+  const most = Math.max(...shares.flat());
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const told = groups.map(
+    ({ name, values }) => `${name}: ${values.length > 0 ? `mean ${figure(mean(values))}` : 'none'}`,
+  );
+  return (
+    <figure class="chart">
+      <figcaption>{title}</figcaption>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        role="img"
+        aria-label={`${title}, from ${figure(least)} to ${figure(greatest)}. ${told.join('; ')}`}
+      >
+        {shares.map((counts, group) =>
+          counts.map((share, bin) => (
+            <rect
+              x={(bin * WIDTH) / BINS + 1}
+              width={WIDTH / BINS - 2}
+              y={HEIGHT * (1 - share / most)}
+              height={(HEIGHT * share) / most}
+              fill={colourOf(group)}
+              fill-opacity={0.55}
+            />
+          )),
+        )}
+      </svg>
+      <p class="ends quiet">
+        <span>{figure(least)}</span>
+        <span>{figure(greatest)}</span>
+      </p>
+      <p class="reading">
+        {told.map((text, group) => (
+          <span key={text}>
+            <i style={{ background: colourOf(group) }} />
+            {text}
+          </span>
+        ))}
+      </p>
+    </figure>
+  );
+}
