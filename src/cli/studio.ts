@@ -28,7 +28,7 @@ interface Flags {
   json?: boolean;
 }
 
-function portOf(text: string): number {
+export function portOf(text: string): number {
   const port = Number(text);
   if (text.trim() === '' || !Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new UsageError(`--port: expected a whole number from 0 to 65535, got "${text}"`);

@@ -2,11 +2,19 @@
 import type { Command } from 'commander';
 import type { TrainResult } from '../control/index.ts';
 import { duration } from '../run/progress.ts';
+import { withPeople } from './human.ts';
 import { returned } from './rl.ts';
+import { portOf } from './studio.ts';
 import { addTraining } from './training.ts';
 
-export const addTrain = (command: Command): void =>
-  addTraining(command, 'train', { shortcuts: { ensemble: 'reward.members', query: 'query.rule' }, tell });
+export function addTrain(command: Command): void {
+  addTraining(command, 'train', {
+    shortcuts: { ensemble: 'reward.members', query: 'query.rule', store: 'people.store', project: 'people.project' },
+    tell,
+    around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
+  });
+  command.option('--port <n>', 'port of the studio where people answer; 0 takes a free one', portOf, 0);
+}
 
 const tell = ({
   return: evaluated,

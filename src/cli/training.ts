@@ -14,6 +14,8 @@ import { checking, inWords, UsageError } from './usage.ts';
 
 export interface Telling<R extends { run: string }> {
   shortcuts?: Shortcuts;
+  /** What the command does besides what a pipeline does. */
+  around?: (training: Training) => Training;
   /** The result for a person. */
   tell(result: R): [name: string, value: string][];
 }
@@ -24,7 +26,8 @@ interface TrainingCommand extends Training, Telling<{ run: string }> {
 
 /** Adds what every command that trains takes, and its action. What it trains, pipelines know by the same name. */
 export function addTraining<R extends { run: string }>(command: Command, name: string, telling: Telling<R>): void {
-  const known: TrainingCommand = { ...trainings[name], ...telling, command: name };
+  const { around = (training) => training, ...rest } = telling;
+  const known: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
   addFlags(command, known.schema, known.shortcuts);
   addRunOptions(command).action(() => training(command, known));
 }

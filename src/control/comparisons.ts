@@ -1,18 +1,79 @@
-/** The comparisons that were learnt from, packed for a checkpoint: a few long tensors, and what cuts them up again. */
+/** Comparisons and questions that wait, packed for a checkpoint: a few long tensors, and what cuts them up again. */
 import type { Distribution } from '../preference/index.ts';
+import type { Pending } from './queries.ts';
 import type { Labelled } from './reward-fit.ts';
+import type { Segment } from './segments.ts';
 
-/** A comparison without the arrays of its segments. */
-export interface SavedComparison {
-  choice: Distribution;
+/** Two segments without their arrays. */
+interface SavedPair {
   lengths: [number, number];
   terminated: [boolean, boolean];
+}
+
+/** A comparison without the arrays of its segments. */
+export interface SavedComparison extends SavedPair {
+  choice: Distribution;
+}
+
+/** A question that waits, without the arrays of its segments, and what their clips are replayed from. */
+export interface SavedPending extends SavedPair {
+  id: string;
+  step: number;
+  predicted: number;
+  clips: { seed: number; actions: number[]; length: number; from: number }[];
+}
+
+type Tensors = Readonly<Record<string, { data: Float32Array }>>;
+interface Sizes {
+  observationSize: number;
+  actionSize: number;
 }
 
 const arrays = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
 export function packComparisons(comparisons: readonly Labelled[]) {
-  const all = comparisons.flatMap(({ segments }) => segments);
+  const { state, tensors } = packPairs(
+    'comparisons',
+    comparisons.map(({ segments }) => segments),
+  );
+  return { state: state.map((pair, i): SavedComparison => ({ choice: comparisons[i].choice, ...pair })), tensors };
+}
+
+export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Labelled[] {
+  const pairs = unpackPairs('comparisons', saved, tensors, sizes);
+  return saved.map(({ choice }, i) => ({ choice, segments: pairs[i] }));
+}
+
+export function packPending(pending: readonly Pending[], { actionSize }: Pick<Sizes, 'actionSize'>) {
+  const { state, tensors } = packPairs(
+    'waiting',
+    pending.map(({ segments }) => segments),
+  );
+  const saved = pending.map(({ id, step, predicted, segments }, i): SavedPending => {
+    const clips = segments.map(({ episode, from, length }) => ({
+      seed: episode!.seed,
+      actions: Array.from(episode!.actions.subarray(0, (from! + length) * actionSize)),
+      length: from! + length,
+      from: from!,
+    }));
+    return { id, step, predicted, clips, ...state[i] };
+  });
+  return { state: saved, tensors };
+}
+
+export function unpackPending(saved: readonly SavedPending[], tensors: Tensors, sizes: Sizes): Pending[] {
+  const pairs = unpackPairs('waiting', saved, tensors, sizes);
+  return saved.map(({ id, step, predicted, clips }, i) => {
+    const segments = pairs[i].map((segment, side) => {
+      const { from, ...episode } = clips[side];
+      return { ...segment, from, episode: { ...episode, actions: Float32Array.from(episode.actions) } };
+    });
+    return { id, step, predicted, segments: segments as never };
+  });
+}
+
+function packPairs(name: string, pairs: readonly (readonly [Segment, Segment])[]) {
+  const all = pairs.flat();
   const packed = (key: (typeof arrays)[number]) => {
     const data = new Float32Array(all.reduce((n, s) => n + s[key].length, 0));
     let at = 0;
@@ -23,36 +84,33 @@ export function packComparisons(comparisons: readonly Labelled[]) {
     return { dtype: 'F32' as const, shape: [data.length], data };
   };
   return {
-    state: comparisons.map(
-      ({ choice, segments: [a, b] }): SavedComparison => ({
-        choice,
-        lengths: [a.length, b.length],
-        terminated: [a.terminated, b.terminated],
-      }),
+    state: pairs.map(
+      ([a, b]): SavedPair => ({ lengths: [a.length, b.length], terminated: [a.terminated, b.terminated] }),
     ),
-    tensors: Object.fromEntries(arrays.map((key) => [`comparisons.${key}`, packed(key)])),
+    tensors: Object.fromEntries(arrays.map((key) => [`${name}.${key}`, packed(key)])),
   };
 }
 
-export function unpackComparisons(
-  saved: readonly SavedComparison[],
-  tensors: Readonly<Record<string, { data: Float32Array }>>,
-  { observationSize, actionSize }: { observationSize: number; actionSize: number },
-): Labelled[] {
+function unpackPairs(
+  name: string,
+  saved: readonly SavedPair[],
+  tensors: Tensors,
+  { observationSize, actionSize }: Sizes,
+): [Segment, Segment][] {
   const at = { observations: 0, actions: 0, nextObservations: 0, rewards: 0 };
   const take = (key: keyof typeof at, n: number) => {
     at[key] += n;
-    return tensors[`comparisons.${key}`].data.slice(at[key] - n, at[key]);
+    return tensors[`${name}.${key}`].data.slice(at[key] - n, at[key]);
   };
-  return saved.map(({ choice, lengths, terminated }) => {
-    const segments = lengths.map((length, side) => ({
-      length,
-      observations: take('observations', length * observationSize),
-      actions: take('actions', length * actionSize),
-      nextObservations: take('nextObservations', length * observationSize),
-      rewards: take('rewards', length),
-      terminated: terminated[side],
-    }));
-    return { choice, segments: segments as never };
-  });
+  return saved.map(
+    ({ lengths, terminated }) =>
+      lengths.map((length, side) => ({
+        length,
+        observations: take('observations', length * observationSize),
+        actions: take('actions', length * actionSize),
+        nextObservations: take('nextObservations', length * observationSize),
+        rewards: take('rewards', length),
+        terminated: terminated[side],
+      })) as [Segment, Segment],
+  );
 }

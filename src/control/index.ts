@@ -1,3 +1,4 @@
+export { clipsOf } from './clips.ts';
 export { createLearner, type Learner, type LearnStep, learnFromPreferences } from './learn.ts';
 export { type LearnInput, type LearnOptions, learnOptions, learnPresets, learnSchema } from './options.ts';
 export type { Asked } from './queries.ts';

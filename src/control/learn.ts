@@ -16,9 +16,17 @@ import { random } from '../random.ts';
 import { createEvaluator, createPpo, type Evaluation, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import type { SavedStatistics } from '../rl/normalise.ts';
 import { stepsOf } from '../run/index.ts';
-import { packComparisons, type SavedComparison, unpackComparisons } from './comparisons.ts';
+import {
+  packComparisons,
+  packPending,
+  type SavedComparison,
+  type SavedPending,
+  unpackComparisons,
+  unpackPending,
+} from './comparisons.ts';
+import { createLateAnswers } from './late-answers.ts';
 import { type LearnInput, type LearnOptions, learnOptions } from './options.ts';
-import { type Asked, askRound, drawSegment, type Questioning } from './queries.ts';
+import { type Asked, askRound, drawQuestions, drawSegment, type Questioning } from './queries.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Fit, Labelled } from './reward-fit.ts';
 import { createInputStatistics } from './reward-inputs.ts';
@@ -31,13 +39,15 @@ export interface LearnStep {
   labels: number;
   ppo?: PpoMetrics;
   fit?: Fit;
-  asked: Asked[];
+  asked: readonly Asked[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
   /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
   accuracy: number;
   /** Mean variance over members of the probability of the first, of what was asked last. */
   disagreement: number;
+  /** Questions without an answer; only where the teacher answers later. */
+  waiting?: number;
   done: boolean;
 }
 
@@ -47,6 +57,7 @@ export interface LearnerState extends Questioning {
   labels: number;
   predictions: { right: number; decided: number };
   comparisons: SavedComparison[];
+  waiting?: SavedPending[];
   /** Of observations and of what steps changed, one after the other. */
   statistics: SavedStatistics;
   environment: VectorState;
@@ -76,7 +87,7 @@ export function createLearner(
   const options = learnOptions(given);
   const { seed, steps, labels, ppo: ppoOptions, segment: cutting, choice: choiceModel } = options;
   const make = parts.makeEnvironment ?? (() => makeEnvironment(options.env));
-  const teacher = (parts.teacher ?? parseTeacher(options.teacher, seed)) as Teacher<Segment>;
+  const teacher = parts.teacher ?? (parseTeacher(options.teacher, seed) as Teacher<Segment>);
   const environment = createVectorEnvironment(make, ppoOptions.environments, seed);
   checkSettings(options, environment.maxEpisodeSteps);
   const { observationSize, actionSpace } = environment;
@@ -97,6 +108,8 @@ export function createLearner(
     seed,
     prepare: agent.prepare,
   });
+  const source = { options, experience, ensemble };
+  let late = teacher.later ? createLateAnswers(teacher, source) : undefined;
   let comparisons: Labelled[] = [];
   const learned = new Float32Array(batch);
   const progress = {
@@ -139,6 +152,7 @@ export function createLearner(
   }
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
+    const heard = late ? await late.hear(progress, signal) : [];
     const exploring = progress.step < options.randomSteps;
     const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
     const before = progress.step;
@@ -147,12 +161,12 @@ export function createLearner(
     statistics.add(rollout);
 
     const wanted = labelsWanted();
-    const asked =
-      wanted > 0 ? await askRound({ options, experience, ensemble, teacher }, progress, wanted, signal) : [];
+    if (late && wanted > 0) late.ask(drawQuestions(source, progress, wanted));
+    const asked = !late && wanted > 0 ? await askRound({ ...source, teacher }, progress, wanted, signal) : heard;
     const fit = asked.length > 0 ? learn(asked) : undefined;
     const renormaliseDue = !exploring && progress.updates % options.renormalise === 0;
     if (renormaliseDue && !progress.fitted) ensemble.setScale(statistics.scale());
-    if (wanted > 0 || renormaliseDue) ensemble.normalise(experience, ppoOptions.discount);
+    if (fit || wanted > 0 || renormaliseDue) ensemble.normalise(experience, ppoOptions.discount);
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
       ensemble.reward(rollout, learned);
@@ -172,6 +186,7 @@ export function createLearner(
       evaluation: evaluate ? evaluator.run() : undefined,
       accuracy: right / decided,
       disagreement: progress.disagreement,
+      ...(late && { waiting: late.waiting }),
       done,
     };
   }
@@ -194,12 +209,14 @@ export function createLearner(
         ensemble: ensemble.save(),
         experience: experience.save(),
         comparisons: packComparisons(comparisons),
+        waiting: late && packPending(late.open, environment),
       };
       return {
         state: {
           ...progress,
           predictions: { ...progress.predictions },
           comparisons: saved.comparisons.state,
+          waiting: saved.waiting?.state,
           statistics: statistics.save(),
           environment: environment.save(),
           experience: saved.experience.state,
@@ -211,13 +228,15 @@ export function createLearner(
           ...(saved.ensemble.tensors as Tensors),
           ...saved.experience.tensors,
           ...saved.comparisons.tensors,
+          ...saved.waiting?.tensors,
         },
       };
     },
     restore(checkpoint) {
       const state = checkpoint.state as LearnerState;
       const tensors = checkpoint.tensors as Tensors;
-      const { comparisons: saved, statistics: seen, environment: world, experience: e, ppo, reward, ...rest } = state;
+      const { comparisons: saved, waiting, statistics: seen, environment: world, ...other } = state;
+      const { experience: e, ppo, reward, ...rest } = other;
       agent.restore(ppo, tensors);
       ensemble.restore(reward, tensors);
       experience.restore(e, tensors);
@@ -225,8 +244,13 @@ export function createLearner(
       statistics.restore(seen);
       Object.assign(progress, rest);
       comparisons = unpackComparisons(saved, tensors, environment);
+      if (!late) return;
+      late.stop();
+      late = createLateAnswers(teacher, source);
+      late.ask(unpackPending(waiting ?? [], tensors, environment));
     },
     release() {
+      late?.stop();
       evaluator.release();
       ensemble.release();
       agent.release();

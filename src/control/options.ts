@@ -24,12 +24,40 @@ export const segmentSchema = z.object({
   differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
 });
 
+export const peopleSchema = z.object({
+  patience: z
+    .number()
+    .min(0)
+    .default(300)
+    .describe('seconds without any answer after which training waits no longer for those that are due'),
+  ahead: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.05)
+    .describe('share of the steps that training goes on while a question waits, before it waits for the answer'),
+  store: z
+    .string()
+    .optional()
+    .describe("file of the store, or a postgres:// address (default: feedback.db in the run's folder)"),
+  project: z.string().optional().describe("name of the questions' project (default: the environment's)"),
+  guidelines: z
+    .string()
+    .default(
+      'Choose the clip that is more like what the agent is to learn. Where one stops before the other, its attempt ended there.',
+    )
+    .describe('what people are told to go by'),
+});
+
 export const learnSchema = z.object({
   env: z.string().default('CartPole-v1').describe('environment'),
   steps: z.number().int().min(1).default(60_000).describe('environment steps in all, the random phase included'),
   labels: z.number().int().min(0).default(10).describe('comparisons the teacher answers'),
   seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
-  teacher: z.string().default('oracle').describe('who answers, such as oracle, mistake:0.1, stochastic:1'),
+  teacher: z
+    .string()
+    .default('oracle')
+    .describe('who answers, such as oracle, mistake:0.1, stochastic:1; human for people'),
   randomSteps: z.number().int().min(0).default(2000).describe('steps of uniformly random actions at first'),
   evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
   episodes: z.number().int().min(1).default(100).describe('episodes of an evaluation'),
@@ -39,6 +67,7 @@ export const learnSchema = z.object({
   query: selectionSchema.prefault({}),
   choice: choiceModelSchema.prefault({}),
   reward: rewardSchema.prefault({}),
+  people: peopleSchema.prefault({}),
   ppo: ppoSchema.prefault({}),
 });
 export type LearnOptions = z.infer<typeof learnSchema>;

@@ -30,53 +30,62 @@ export interface Questioning {
   disagreement: number;
 }
 
+/** A question that was put and has no answer yet. */
+export type Pending = Omit<Asked, 'choice'>;
+
+/** What questions come from. */
+export interface Source {
+  options: LearnOptions;
+  experience: Experience;
+  ensemble: RewardEnsemble;
+}
+
 /** Asks until `wanted` labels are given, or the teacher has skipped three times as many. */
 export async function askRound(
-  {
-    options,
-    experience,
-    ensemble,
-    teacher,
-  }: {
-    options: LearnOptions;
-    experience: Experience;
-    ensemble: RewardEnsemble;
-    teacher: Teacher<Segment>;
-  },
+  { teacher, ...source }: Source & { teacher: Teacher<Segment> },
   progress: Questioning,
   wanted: number,
   signal: AbortSignal | undefined,
 ): Promise<Asked[]> {
   const asked: Asked[] = [];
   for (let attempt = 0; attempt < 4 && asked.length < wanted; attempt++) {
-    const missing = wanted - asked.length;
-    const rng = random(options.seed, 'queries', progress.questions);
-    const pairs = drawPairs(experience, options.segment, missing, rng);
-    const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
-    const predictions = { first, second };
-    const chosen = selectQueries(options.query, predictions, options.choice, missing, rng);
-    const typicalReturn = typical(experience, options.segment.window);
-    const questions: Question<Segment & { typicalReturn: number }>[] = chosen.map((i) => ({
-      id: `q${progress.questions++}`,
-      options: [0, 1].map((side) => ({ ...pairs[i][side], typicalReturn })) as never,
-    }));
-    const probability = new Map(
-      questions.map(({ id }, at) => [id, probabilities(predictions, chosen[at], options.choice.scale)]),
-    );
-    const variances = [...probability.values()].map((p) => variance(p));
-    progress.disagreement = variances.reduce((a, b) => a + b, 0) / Math.max(1, variances.length);
-    const answers = new Map<string, Asked>();
-    for await (const { id, options: segments, choice } of ask<Segment>(teacher, questions, signal)) {
-      const p = probability.get(id)!;
-      const predicted = progress.fitted ? p.reduce((a, b) => a + b, 0) / p.length : Number.NaN;
-      answers.set(id, { id, step: progress.step, segments, choice, predicted });
-    }
+    const questions = drawQuestions(source, progress, wanted - asked.length);
+    const answers = new Map<string, Choice>();
+    for await (const { id, choice } of ask<Segment>(teacher, questions.map(questionOf), signal))
+      answers.set(id, choice);
     // in the order asked, whatever the order of the answers: a person's pace must not change what is learnt
-    for (const { id } of questions) if (answers.has(id)) asked.push(answers.get(id)!);
+    for (const question of questions) {
+      const choice = answers.get(question.id);
+      if (choice) asked.push({ ...question, choice });
+    }
   }
   progress.owed = wanted - asked.length;
   return asked;
 }
+
+/** The questions whose answers should teach most, the best first. */
+export function drawQuestions(
+  { options, experience, ensemble }: Source,
+  progress: Questioning,
+  wanted: number,
+): Pending[] {
+  const rng = random(options.seed, 'queries', progress.questions);
+  const pairs = drawPairs(experience, options.segment, wanted, rng);
+  const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
+  const predictions = { first, second };
+  const chosen = selectQueries(options.query, predictions, options.choice, wanted, rng);
+  const typicalReturn = typical(experience, options.segment.window);
+  const probability = chosen.map((i) => probabilities(predictions, i, options.choice.scale));
+  progress.disagreement = probability.reduce((sum, p) => sum + variance(p), 0) / Math.max(1, chosen.length);
+  return chosen.map((i, at) => ({
+    id: `q${progress.questions++}`,
+    step: progress.step,
+    segments: [0, 1].map((side) => ({ ...pairs[i][side], typicalReturn })) as never,
+    predicted: progress.fitted ? probability[at].reduce((a, b) => a + b, 0) / probability[at].length : Number.NaN,
+  }));
+}
+
+export const questionOf = ({ id, segments }: Pending): Question<Segment> => ({ id, options: segments });
 
 function drawPairs(
   experience: Experience,

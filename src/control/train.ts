@@ -4,18 +4,12 @@
  *
  * Run it: heed train --env CartPole-v1
  */
-import {
-  createVectorEnvironment,
-  type Environment,
-  type Frame,
-  makeEnvironment,
-  replay,
-  type Shape,
-} from '../env/index.ts';
+import { createVectorEnvironment, type Environment, makeEnvironment } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createPpo } from '../rl/index.ts';
 import { returnMetrics, returnOf } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
+import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
 import type { Learner, LearnStep } from './learn.ts';
 import { type LearnInput, type LearnOptions, learnOptions, learnSchema } from './options.ts';
@@ -65,7 +59,6 @@ export interface Followed {
 
 const WINDOWS = 200;
 const SHOWN_COMPARISONS = 24;
-const SHOWN_FRAMES = 50;
 
 /**
  * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then a
@@ -108,9 +101,10 @@ export async function trainFromPreferences(
 }
 
 function metricsOf(step: LearnStep, followed: Followed | undefined): Record<string, number> {
-  const { labels, ppo, fit, evaluation, accuracy, disagreement, asked } = step;
+  const { labels, ppo, fit, evaluation, accuracy, disagreement, asked, waiting } = step;
   return {
     labels,
+    ...(waiting !== undefined && { waiting }),
     ...ppo,
     ...(fit && { 'reward/loss': fit.loss, 'reward/train_accuracy': fit.trainAccuracy }),
     ...(fit && Number.isFinite(fit.validationLoss) && { 'reward/validation_loss': fit.validationLoss }),
@@ -183,13 +177,6 @@ export interface ComparisonSample extends ComparedClips {
 
 function comparisonSample(asked: Asked, label: number, environment: Environment): Record<string, unknown> {
   const { id, step, segments, choice, predicted } = asked;
-  // long clips are thinned alike, so that they still play in step
-  const every = Math.ceil(Math.max(...segments.map(({ length }) => length)) / SHOWN_FRAMES);
-  const [first, second] = segments.map((segment) => {
-    const from = segment.from ?? 0;
-    const frames = segment.episode ? replay(environment, segment.episode, from, from + segment.length) : [];
-    return frames.filter((_, i) => i % every === 0 || i === frames.length - 1).map(rounded);
-  });
   const sample: ComparisonSample = {
     kind: 'comparison',
     id,
@@ -199,16 +186,7 @@ function comparisonSample(asked: Asked, label: number, environment: Environment)
     predicted,
     returns: segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)) as [number, number],
     lengths: segments.map(({ length }) => length) as [number, number],
-    framesPerSecond: environment.framesPerSecond / every,
-    first,
-    second,
+    ...clipsOf(segments, environment),
   };
   return { ...sample };
-}
-
-/** Coordinates to a thousandth of the picture: nobody sees more, and rows stay short. */
-function rounded({ width, height, shapes }: Frame): Frame {
-  const digits = Math.max(0, Math.ceil(3 - Math.log10(Math.max(width, height))));
-  const round = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(digits)) : value);
-  return { width, height, shapes: JSON.parse(JSON.stringify(shapes, round)) as Shape[] };
 }

@@ -205,9 +205,10 @@ export const trainings: Readonly<Record<string, Training>> = {
     about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
-    live: ({ evaluation, labels, accuracy }: LearnStep) => ({
+    live: ({ evaluation, labels, accuracy, waiting }: LearnStep) => ({
       ...seenReturn(evaluation),
       labels,
+      ...(waiting !== undefined && { waiting }),
       ...(Number.isFinite(accuracy) && { accuracy }),
     }),
   },

@@ -31,6 +31,8 @@ export interface Answer {
 export interface Teacher<Option> {
   /** Recorded with every comparison. */
   readonly name: string;
+  /** Answers take their time, as a person's do: a loop goes on meanwhile. Without it, a loop waits for all of them. */
+  readonly later?: boolean;
   /**
    * Answers each of these questions at most once, as answers come, and ends when it has no more to say about them or
    * `signal` aborts. It keeps nothing between calls that a resumed run would miss: the answer depends on the question,

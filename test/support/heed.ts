@@ -16,6 +16,8 @@ export interface Running {
   child: ChildProcess;
   /** Settles once the command has written this to stderr. */
   says(text: string): Promise<void>;
+  /** What it has written to stderr so far. */
+  stderr(): string;
   end: Promise<Outcome>;
 }
 
@@ -53,6 +55,7 @@ export function start(args: readonly string[], folder: string, env: Record<strin
         await Promise.race([once(child.stderr, 'data'), end]);
       }
     },
+    stderr: () => said.stderr,
     end,
   };
 }
