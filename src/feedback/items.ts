@@ -146,15 +146,25 @@ export const itemOf = ({ contentJson, source, topic, metadataJson, goldJson, pra
   practice: practice === 1,
 });
 
-/** What a model says is most informative comes first. Items that are not there are passed over. */
+/** What a model says is most informative comes first. Items that are not there are passed over; returns how many are. */
 export async function setPriorities(
   { query }: Database,
   project: string,
   priorities: ReadonlyMap<string, number>,
-): Promise<void> {
-  await query.transaction().execute(async (query) => {
+  person: string | null = null,
+): Promise<number> {
+  return query.transaction().execute(async (query) => {
+    let items = 0;
     for (const [id, priority] of priorities) {
-      await query.updateTable('items').set({ priority }).where('id', '=', id).where('project', '=', project).execute();
+      const { numUpdatedRows } = await query
+        .updateTable('items')
+        .set({ priority })
+        .where('id', '=', id)
+        .where('project', '=', project)
+        .executeTakeFirstOrThrow();
+      items += Number(numUpdatedRows);
     }
+    await note(query, { project, person, kind: 'priorities set', detail: { items } });
+    return items;
   });
 }

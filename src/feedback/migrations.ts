@@ -133,4 +133,5 @@ async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
     .addColumn('detailJson', 'text', (column) => column.notNull())
     .addColumn('created', time, (column) => column.notNull())
     .execute();
+  await schema.createIndex('events_project').on('events').columns(['project', 'seq']).execute();
 }

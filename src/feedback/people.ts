@@ -76,15 +76,20 @@ export async function findPerson({ query }: Database, name: string): Promise<Per
   throw new HeedError(`There is nobody called "${name}".`, { hint: 'See who there is: heed feedback users list.' });
 }
 
-/** Undefined before they sign in for the first time. */
+/** Who goes by that name; where there is nobody, a new person who has no token yet that anybody knows. */
 export async function ensurePerson(database: Database, name: string, role: Role): Promise<Person> {
-  const { query } = database;
-  const row = await query
-    .selectFrom('people')
-    .select(['id', 'name', 'role'])
-    .where('name', '=', name)
-    .executeTakeFirst();
-  return (row as Person | undefined) ?? (await addPerson(database, name, role)).person;
+  const find = () =>
+    database.query.selectFrom('people').select(['id', 'name', 'role']).where('name', '=', name).executeTakeFirst();
+  const known = await find();
+  if (known) return known as Person;
+  try {
+    return (await addPerson(database, name, role)).person;
+  } catch (error) {
+    // another process may have been quicker
+    const other = await find();
+    if (other) return other as Person;
+    throw error;
+  }
 }
 
 export async function listPeople({ query }: Database): Promise<(Person & { active: boolean; created: number })[]> {
@@ -118,6 +123,20 @@ export async function changeToken(
     });
   });
   return token;
+}
+
+/** What they may do from now on; sessions that are open go by it at once. */
+export async function changeRole(
+  { query }: Database,
+  { id, name }: Person,
+  role: Role,
+  by: string | null = null,
+): Promise<Person> {
+  await query.transaction().execute(async (query) => {
+    await query.updateTable('people').set({ role }).where('id', '=', id).execute();
+    await note(query, { person: by, kind: 'role changed', detail: { name, role } });
+  });
+  return { id, name, role };
 }
 
 export interface Session {

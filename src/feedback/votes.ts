@@ -267,7 +267,7 @@ function checkedVote(given: unknown, settings: Project['settings'], { content }:
     }
   }
   if (answer.kind === 'rating') {
-    const missing = settings.aspects.find(({ name }) => !(name in answer.ratings));
+    const missing = settings.aspects.find(({ name }) => !Object.hasOwn(answer.ratings, name));
     if (missing) throw new VoteError(`"${missing.name}" is not rated.`);
   }
   return answer;

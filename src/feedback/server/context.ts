@@ -56,9 +56,8 @@ export function parsed<S extends z.ZodType>(schema: S, value: unknown): z.output
   throw new HttpError(400, `${path.join('.') || 'The body'}: ${message}`);
 }
 
-/** The project that the path names. @throws HttpError 404 */
-export async function projectOf(context: Context<Env>, database: Database): Promise<Project> {
-  const name = context.req.param('project')!;
+/** The project of that name. @throws HttpError 404 */
+export async function projectOf(database: Database, name: string): Promise<Project> {
   try {
     return await findProject(database, name);
   } catch (error) {

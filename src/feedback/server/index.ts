@@ -1,7 +1,7 @@
 /** The studio's server: the store and the runs over HTTP, and the page that shows them. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serve } from '@hono/node-server';
@@ -12,7 +12,9 @@ import { HeedError, messageOf } from '../../error.ts';
 import type { Database } from '../database.ts';
 import { ensurePerson, newSecret, type Person } from '../people.ts';
 import { type Env, HttpError } from './context.ts';
+import { eventRoutes } from './events.ts';
 import { machineRoutes } from './machine.ts';
+import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
 import { runRoutes } from './runs.ts';
@@ -42,6 +44,10 @@ export interface Studio {
   close(): Promise<void>;
 }
 
+/** What never ends by itself. */
+const isStream = (response: ServerResponse): boolean =>
+  `${response.getHeader('content-type') ?? ''}`.startsWith('text/event-stream');
+
 const page = fileURLToPath(new URL('../../studio', import.meta.url));
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
 
@@ -62,6 +68,11 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
   };
   const app = createApp(options, once);
   const server = await listen(app, host, port);
+  const open = new Set<ServerResponse>();
+  server.on('request', (_, response: ServerResponse) => {
+    open.add(response);
+    response.once('close', () => open.delete(response));
+  });
   const { port: actual } = server.address() as { port: number };
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
   return {
@@ -71,6 +82,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
+        for (const response of open) if (isStream(response)) response.destroy();
         // what is still under way gets a moment
         setTimeout(() => server.closeAllConnections(), 2000).unref();
       }),
@@ -97,7 +109,9 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .route('/session', sessionRoutes(database, once))
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
+    .route('/events', eventRoutes(database))
     .route('/runs', runRoutes(runs))
+    .get('/openapi.json', (context) => context.json(openApi()))
     .route('/machine', machineRoutes())
     .all('*', () => {
       throw new HttpError(404, 'There is no such thing here.');

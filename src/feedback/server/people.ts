@@ -2,10 +2,12 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Database } from '../database.ts';
-import { addPerson, changeToken, findPerson, listPeople, roles } from '../people.ts';
+import { addPerson, changeRole, changeToken, findPerson, listPeople, roles } from '../people.ts';
 import { bodyOf, type Env, HttpError, personOf } from './context.ts';
 
-const newPersonSchema = z.object({ name: z.string().max(100), role: z.enum(roles).default('annotator') });
+export const newPersonSchema = z.object({ name: z.string().max(100), role: z.enum(roles).default('annotator') });
+
+export const roleSchema = z.object({ role: z.enum(roles) });
 
 export function peopleRoutes(database: Database): Hono<Env> {
   return new Hono<Env>()
@@ -17,6 +19,13 @@ export function peopleRoutes(database: Database): Hono<Env> {
       const by = personOf(context, 'owner');
       const { name, role } = await bodyOf(context, newPersonSchema);
       return context.json(await addPerson(database, name, role, by.id), 201);
+    })
+    .patch('/:name', async (context) => {
+      const by = personOf(context, 'owner');
+      const person = await findPerson(database, context.req.param('name'));
+      const { role } = await bodyOf(context, roleSchema);
+      if (person.id === by.id && role !== 'owner') throw new HttpError(409, 'Nobody can take their own role away.');
+      return context.json(await changeRole(database, person, role, by.id));
     })
     .post('/:name/token', async (context) => {
       const by = personOf(context, 'owner');

@@ -1,17 +1,18 @@
 /** Projects: what there is, what is asked next, what was said, and what that is worth. */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { adjudicate, disagreements } from '../adjudication.ts';
 import { answerSchema, contentSchema, voteSchema } from '../answer.ts';
 import { nextItems } from '../assignment.ts';
 import type { Database } from '../database.ts';
-import { addItems } from '../items.ts';
+import { addItems, setPriorities } from '../items.ts';
 import {
   changeSettings,
   createProject,
   guidelinesOf,
   listProjects,
   type Project,
+  type ProjectInput,
   settingsSchema,
   writeGuidelines,
 } from '../project.ts';
@@ -19,19 +20,25 @@ import { balanceOf, givenAnswers, qualityOf } from '../quality.ts';
 import { recordVote, undoVote } from '../votes.ts';
 import { bodyOf, type Env, personOf, projectOf } from './context.ts';
 
-const text = z.string().max(200_000);
-const newProjectSchema = z.object({
+/** PostgreSQL keeps no NUL. */
+const string = (longest: number) =>
+  z
+    .string()
+    .max(longest)
+    .regex(/^[^\0]*$/, 'text has no NUL in it');
+const text = string(200_000);
+export const newProjectSchema = z.object({
   name: z.string().max(100),
-  settings: settingsSchema.partial().default({}),
+  settings: settingsSchema.prefault({}),
   guidelines: text.default(''),
 });
-const itemsSchema = z.object({
+export const itemsSchema = z.object({
   items: z
     .array(
       z.object({
         content: contentSchema,
-        source: z.string().max(1000).optional(),
-        topic: z.string().max(1000).optional(),
+        source: string(1000).optional(),
+        topic: string(1000).optional(),
         metadata: z.record(z.string(), z.unknown()).optional(),
         gold: answerSchema.optional(),
         practice: z.boolean().optional(),
@@ -40,18 +47,31 @@ const itemsSchema = z.object({
     )
     .max(10_000),
 });
-const nextSchema = z.object({ count: z.number().int().min(1).max(50).default(1) });
-const id = z.string().min(1).max(200);
-const newVoteSchema = z.object({
+export const nextSchema = z.object({ count: z.number().int().min(1).max(50).default(1) });
+const id = string(200).min(1);
+export const newVoteSchema = z.object({
   id,
   item: id,
   vote: voteSchema,
   shown: z.array(z.number().int()).max(26).optional(),
   duration: z.number().min(0).max(1e9).optional(),
 });
-const undoSchema = z.object({ id, item: id });
+export const undoSchema = z.object({ id, item: id });
+
+/** What is left out stays as it is: it has no default. */
+export const changesSchema = z.strictObject(
+  Object.fromEntries(
+    Object.entries(settingsSchema.shape).map(([name, schema]) => {
+      const plain = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType).optional() : schema;
+      return [name, plain.describe(schema.description ?? name)];
+    }),
+  ),
+) as z.ZodType<Partial<ProjectInput>>;
+export const guidelinesSchema = z.object({ text });
+export const prioritiesSchema = z.object({ priorities: z.record(id, z.number()) });
 
 export function projectRoutes(database: Database): Hono<Env> {
+  const asked = (context: Context<Env>) => projectOf(database, context.req.param('project')!);
   return new Hono<Env>()
     .get('/', async (context) => {
       personOf(context);
@@ -66,7 +86,7 @@ export function projectRoutes(database: Database): Hono<Env> {
     })
     .get('/:project', async (context) => {
       const person = personOf(context);
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       const { version, text } = await guidelinesOf(database, project.id);
       const progress = {
         ...(await summaryOf(database, project)),
@@ -76,25 +96,31 @@ export function projectRoutes(database: Database): Hono<Env> {
     })
     .patch('/:project', async (context) => {
       const person = personOf(context, 'owner');
-      const project = await projectOf(context, database);
-      const changes = await bodyOf(context, settingsSchema.partial());
+      const project = await asked(context);
+      const changes = await bodyOf(context, changesSchema);
       return context.json(await changeSettings(database, project, changes, person.id));
     })
     .put('/:project/guidelines', async (context) => {
       const person = personOf(context, 'owner');
-      const { id } = await projectOf(context, database);
-      const { text: written } = await bodyOf(context, z.object({ text }));
+      const { id } = await asked(context);
+      const { text: written } = await bodyOf(context, guidelinesSchema);
       return context.json(await writeGuidelines(database, id, written, person.id));
     })
     .post('/:project/items', async (context) => {
       const person = personOf(context, 'owner');
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       const { items } = await bodyOf(context, itemsSchema);
       return context.json(await addItems(database, project, items, person.id));
     })
+    .post('/:project/priorities', async (context) => {
+      const person = personOf(context, 'owner');
+      const { id } = await asked(context);
+      const { priorities } = await bodyOf(context, prioritiesSchema);
+      return context.json({ items: await setPriorities(database, id, new Map(Object.entries(priorities)), person.id) });
+    })
     .post('/:project/next', async (context) => {
       const person = personOf(context);
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       const { count } = await bodyOf(context, nextSchema);
       const assignments = await nextItems(database, project, person.id, { count });
       return context.json({
@@ -108,7 +134,7 @@ export function projectRoutes(database: Database): Hono<Env> {
     })
     .post('/:project/votes', async (context) => {
       const person = personOf(context);
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       const vote = await bodyOf(context, newVoteSchema);
       const recorded = await recordVote(database, project, person.id, vote);
       const others = project.settings.seeOthers ? await othersOn(database, vote.item, person.id) : [];
@@ -116,12 +142,12 @@ export function projectRoutes(database: Database): Hono<Env> {
     })
     .post('/:project/undo', async (context) => {
       const person = personOf(context);
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       return context.json(await undoVote(database, project, person.id, await bodyOf(context, undoSchema)));
     })
     .get('/:project/quality', async (context) => {
       personOf(context, 'reviewer');
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       const { consensus, ...quality } = qualityOf(await givenAnswers(database, project.id));
       const names = new Map(
         (await database.query.selectFrom('people').select(['id', 'name']).execute()).map((one) => [one.id, one.name]),
@@ -131,11 +157,11 @@ export function projectRoutes(database: Database): Hono<Env> {
     })
     .get('/:project/disagreements', async (context) => {
       personOf(context, 'reviewer');
-      return context.json(await disagreements(database, await projectOf(context, database)));
+      return context.json(await disagreements(database, await asked(context)));
     })
     .post('/:project/adjudicate', async (context) => {
       const person = personOf(context, 'reviewer');
-      const project = await projectOf(context, database);
+      const project = await asked(context);
       return context.json(await adjudicate(database, project, person.id, await bodyOf(context, newVoteSchema)));
     });
 }

@@ -33,12 +33,12 @@ interface Listed {
 }
 
 const number = z.coerce.number();
-const pageSchema = z.object({
+export const pageSchema = z.object({
   limit: number.int().min(1).max(1000).default(100),
   offset: number.int().min(0).default(0),
   search: z.string().max(200).default(''),
 });
-const metricsSchema = z.object({
+export const metricsSchema = z.object({
   names: z.string().max(10_000),
   buckets: number.int().min(1).max(5000).default(800),
   by: z.string().max(200).optional(),
@@ -46,8 +46,8 @@ const metricsSchema = z.object({
   to: number.optional(),
   smooth: number.min(0).lt(1).optional(),
 });
-const streamSchema = z.object({ with: z.string().max(5000).default('') });
-const samplesSchema = z.object({
+export const streamSchema = z.object({ with: z.string().max(5000).default('') });
+export const samplesSchema = z.object({
   kind: z.string().max(100).optional(),
   step: number.optional(),
   limit: number.int().min(1).max(500).default(50),

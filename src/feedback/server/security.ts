@@ -4,7 +4,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { getCookie } from 'hono/cookie';
 import type { Database } from '../database.ts';
 import { personByToken, sessionOf } from '../people.ts';
-import { type Env, HttpError } from './context.ts';
+import { type Env, HttpError, type Variables } from './context.ts';
 
 export const COOKIE = 'heed_session';
 
@@ -70,24 +70,23 @@ function isSame(origin: string, host: string): boolean {
 
 const changes = ({ req }: Context<Env>) => !['GET', 'HEAD', 'OPTIONS'].includes(req.method);
 
-/** Finds out who asks: by a session's cookie, which for changes needs the session's word along, or by a token. */
+/** Who asks, by a token or by a session's cookie; nobody where neither is known. */
+export async function whoAsks(database: Database, context: Context<Env>): Promise<Variables> {
+  const bearer = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '')?.[1];
+  if (bearer !== undefined) return { person: await personByToken(database, bearer) };
+  const secret = getCookie(context, COOKIE);
+  return (secret !== undefined && (await sessionOf(database, secret))) || {};
+}
+
+/** Finds out who asks; of a session, a change needs the session's word along. */
 export function identify(database: Database): MiddlewareHandler<Env> {
   return async (context, next) => {
-    const bearer = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '')?.[1];
-    if (bearer !== undefined) {
-      context.set('person', await personByToken(database, bearer));
-      await next();
-      return;
+    const { person, csrf } = await whoAsks(database, context);
+    if (csrf !== undefined && changes(context) && context.req.header('x-heed-csrf') !== csrf) {
+      throw new HttpError(403, 'The request lacks the word of its session.', 'Load the page again.');
     }
-    const secret = getCookie(context, COOKIE);
-    const session = secret === undefined ? undefined : await sessionOf(database, secret);
-    if (session) {
-      if (changes(context) && context.req.header('x-heed-csrf') !== session.csrf) {
-        throw new HttpError(403, 'The request lacks the word of its session.', 'Load the page again.');
-      }
-      context.set('person', session.person);
-      context.set('csrf', session.csrf);
-    }
+    context.set('person', person);
+    context.set('csrf', csrf);
     await next();
   };
 }

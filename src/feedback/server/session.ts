@@ -7,7 +7,7 @@ import { closeSession, openSession, type Person, personByToken } from '../people
 import { bodyOf, type Env, HttpError, personOf } from './context.ts';
 import { COOKIE } from './security.ts';
 
-const signInSchema = z.object({ token: z.string().min(1).max(200) });
+export const signInSchema = z.object({ token: z.string().min(1).max(200) });
 
 /** `once` tells who has a link's token, which signs in a single time. */
 export function sessionRoutes(database: Database, once: (token: string) => Person | undefined): Hono<Env> {

@@ -1,0 +1,248 @@
+/** The studio's interface as an OpenAPI 3.1 document, of the same schemas by which requests are checked. */
+import { z } from 'zod';
+import { answerSchema, contentSchema, kinds, voteSchema } from '../answer.ts';
+import { type Role, roles } from '../people.ts';
+import { settingsSchema } from '../project.ts';
+import { eventsSchema } from './events.ts';
+import { newPersonSchema, roleSchema } from './people.ts';
+import {
+  changesSchema,
+  guidelinesSchema,
+  itemsSchema,
+  newProjectSchema,
+  newVoteSchema,
+  nextSchema,
+  prioritiesSchema,
+  undoSchema,
+} from './projects.ts';
+import { metricsSchema, pageSchema, samplesSchema, streamSchema } from './runs.ts';
+import { signInSchema } from './session.ts';
+
+interface Operation {
+  summary: string;
+  /** Who may; anybody where none is named. */
+  role?: Role;
+  body?: z.ZodType;
+  query?: z.ZodObject;
+  /** What is answered; JSON of any shape where none is given. */
+  answer?: z.ZodType;
+  type?: string;
+  status?: 201;
+}
+
+const person = z.object({ id: z.string(), name: z.string(), role: z.enum(roles) });
+const signedIn = z.object({ person, csrf: z.string().optional() });
+const whole = z.number().int();
+const summary = z.object({
+  id: z.string(),
+  name: z.string(),
+  kind: z.enum(kinds),
+  created: z.number(),
+  items: whole,
+  answered: whole.describe('items with all the answers that are wanted'),
+  labels: whole.describe('answers'),
+  budget: whole.optional().describe('answers after which nobody is asked any more'),
+  people: whole.describe('people who answered'),
+});
+const project = z.object({ id: z.string(), name: z.string(), settings: settingsSchema, created: z.number() });
+const recorded = z.object({
+  seq: whole.describe('position in the record'),
+  answered: whole.describe('answers the item has now'),
+  gold: answerSchema.optional().describe('of practice: what is right'),
+  others: z.array(z.object({ person: z.string(), vote: voteSchema })).optional(),
+});
+const token = z.object({ person, token: z.string().describe('told this once') });
+const empty = z.object({});
+
+/** By method and path. */
+export const operations: Readonly<Record<string, Operation>> = {
+  'GET /session': { summary: 'Who is signed in', role: 'annotator', answer: signedIn },
+  'POST /session': { summary: 'Sign in: sets the cookie of a session', body: signInSchema, answer: signedIn },
+  'DELETE /session': { summary: 'Sign out', answer: empty },
+  'GET /projects': { summary: 'All projects and how far they are', role: 'annotator', answer: z.array(summary) },
+  'POST /projects': {
+    summary: 'Make a project',
+    role: 'owner',
+    body: newProjectSchema,
+    answer: summary,
+    status: 201,
+  },
+  'GET /projects/{project}': {
+    summary: 'A project with its settings, guidelines and progress',
+    role: 'annotator',
+    answer: project.extend({
+      guidelines: z.object({ version: whole, text: z.string() }),
+      progress: summary.extend({ mine: whole.describe('items that who asks has answered or skipped') }),
+    }),
+  },
+  'PATCH /projects/{project}': {
+    summary: 'Change settings; those that are left out stay',
+    role: 'owner',
+    body: changesSchema,
+    answer: project,
+  },
+  'PUT /projects/{project}/guidelines': {
+    summary: 'Write the guidelines: a new version, where the text is new',
+    role: 'owner',
+    body: guidelinesSchema,
+    answer: z.object({ version: whole, text: z.string(), created: z.number() }),
+  },
+  'POST /projects/{project}/items': {
+    summary: 'Add items; those that are there already stay as they are',
+    role: 'owner',
+    body: itemsSchema,
+    answer: z.object({ added: whole, known: whole }),
+  },
+  'POST /projects/{project}/priorities': {
+    summary: 'Say which items come first: those with the highest number',
+    role: 'owner',
+    body: prioritiesSchema,
+    answer: z.object({ items: whole }),
+  },
+  'POST /projects/{project}/next': {
+    summary: 'Items to answer, held for who asks until they expire; fewer where there are no more',
+    role: 'annotator',
+    body: nextSchema,
+    answer: z.object({
+      assignments: z.array(
+        z.object({
+          item: z.object({ id: z.string(), content: contentSchema, practice: z.boolean() }),
+          shown: z.array(whole).describe('in which order to show the options'),
+          expires: z.number().describe('milliseconds since 1970'),
+        }),
+      ),
+    }),
+  },
+  'POST /projects/{project}/votes': {
+    summary: 'Give or change an answer; the same id sent again is one vote',
+    role: 'annotator',
+    body: newVoteSchema,
+    answer: recorded,
+  },
+  'POST /projects/{project}/undo': {
+    summary: 'Take one’s last answer to an item back',
+    role: 'annotator',
+    body: undoSchema,
+    answer: recorded,
+  },
+  'GET /projects/{project}/quality': { summary: 'What the answers are worth', role: 'reviewer' },
+  'GET /projects/{project}/disagreements': {
+    summary: 'Items on which people disagree, the least clear first',
+    role: 'reviewer',
+  },
+  'POST /projects/{project}/adjudicate': {
+    summary: 'Decide an item: this answer counts, and nobody else is asked',
+    role: 'reviewer',
+    body: newVoteSchema,
+    answer: recorded,
+  },
+  'GET /people': { summary: 'Who there is', role: 'reviewer' },
+  'POST /people': { summary: 'Add somebody', role: 'owner', body: newPersonSchema, answer: token, status: 201 },
+  'PATCH /people/{name}': { summary: 'Change a role', role: 'owner', body: roleSchema, answer: person },
+  'POST /people/{name}/token': {
+    summary: 'A new token in place of the old; sessions end',
+    role: 'owner',
+    answer: token,
+  },
+  'DELETE /people/{name}': {
+    summary: 'Shut somebody out; what they answered stays',
+    role: 'owner',
+    answer: empty,
+  },
+  'GET /events': {
+    summary: 'What happens in a project, as it happens; Last-Event-ID resumes',
+    role: 'annotator',
+    query: eventsSchema,
+    type: 'text/event-stream',
+  },
+  'GET /runs': { summary: 'Runs, the newest first', role: 'annotator', query: pageSchema },
+  'GET /runs/{run}': { summary: 'A run, its settings and latest metrics', role: 'annotator' },
+  'GET /runs/{run}/metrics': {
+    summary: 'Metrics in buckets that keep least and greatest values',
+    role: 'annotator',
+    query: metricsSchema,
+  },
+  'GET /runs/{run}/samples': { summary: 'What a run wrote for people', role: 'annotator', query: samplesSchema },
+  'GET /runs/{run}/report.html': { summary: 'A run’s report', role: 'annotator', type: 'text/html' },
+  'GET /runs/{run}/stream': {
+    summary: 'Rows as they come; Last-Event-ID resumes',
+    role: 'annotator',
+    query: streamSchema,
+    type: 'text/event-stream',
+  },
+  'GET /machine': { summary: 'How busy the studio’s machine is', role: 'annotator' },
+  'GET /openapi.json': { summary: 'This document' },
+};
+
+const schemaOf = (schema: z.ZodType, io: 'input' | 'output') => {
+  const { $schema: _, ...own } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  return own;
+};
+
+/** The whole document; it names no person, project or run. */
+export function openApi(): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const [route, { summary, role, body, query, answer, type, status }] of Object.entries(operations)) {
+    const [method, path] = route.split(' ');
+    const { properties = {}, required = [] } = query ? schemaOf(query, 'input') : {};
+    const parameters = [
+      ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+        name,
+        in: 'path',
+        required: true,
+        schema: { type: 'string' },
+      })),
+      ...Object.entries(properties).map(([name, schema]) => ({
+        name,
+        in: 'query',
+        required: required.includes(name),
+        schema,
+      })),
+    ];
+    paths[`/api${path}`] ??= {};
+    paths[`/api${path}`][method.toLowerCase()] = {
+      summary,
+      ...(role && { description: `Takes a person signed in: ${role}${role === 'owner' ? '' : ' or above'}.` }),
+      security: role ? [{ token: [] }, { session: [], csrf: [] }] : [],
+      ...(parameters.length > 0 && { parameters }),
+      ...(body && {
+        requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } },
+      }),
+      responses: {
+        [status ?? 200]: {
+          description: 'Done.',
+          content: { [type ?? 'application/json']: { schema: answer ? schemaOf(answer, 'output') : {} } },
+        },
+        default: { $ref: '#/components/responses/error' },
+      },
+    };
+  }
+  const error = z.object({ error: z.object({ message: z.string(), hint: z.string().optional() }) });
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'heed studio',
+      version: '1',
+      description: 'Projects, items, votes and people of a store, and the runs of a folder.',
+    },
+    paths,
+    components: {
+      responses: {
+        error: {
+          description: 'What is wrong.',
+          content: { 'application/json': { schema: schemaOf(error, 'output') } },
+        },
+      },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'A person’s token, as scripts send it.' },
+        session: { type: 'apiKey', in: 'cookie', name: 'heed_session' },
+        csrf: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'x-heed-csrf',
+          description: 'The word of the session, with requests that change something.',
+        },
+      },
+    },
+  };
+}
