@@ -3,8 +3,7 @@ import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { type Person, signIn, signOut, whoIsThere } from './api.ts';
 import { Failure } from './failure.tsx';
-import { Label } from './label.tsx';
-import { Projects } from './projects.tsx';
+import { Page } from './pages.tsx';
 import { Runs } from './runs.tsx';
 import './style.css';
 
@@ -43,20 +42,18 @@ function Studio() {
   }, []);
   if (person === undefined) return <p class="quiet">Loading…</p>;
   if (person === null) return <SignIn failed={failed} done={setPerson} />;
-  const [, part, name] = /^#\/(\w+)\/(.+)$/.exec(path) ?? [];
   return (
     <>
       <nav aria-label="Studio">
         <a href="#/">heed</a>
         <a href="#/runs">Runs</a>
+        {person.role !== 'annotator' && <a href="#/people">People</a>}
         <span class="who">{person.name}</span>
         <button type="button" onClick={() => void signOut().then(() => setPerson(null))}>
           Sign out
         </button>
       </nav>
-      {part === 'label' && <Label key={name} project={decodeURIComponent(name)} />}
-      {path.startsWith('#/runs') && <Runs />}
-      {part !== 'label' && !path.startsWith('#/runs') && <Projects />}
+      {path.startsWith('#/runs') ? <Runs /> : <Page path={path} person={person} />}
     </>
   );
 }

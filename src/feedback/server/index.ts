@@ -20,6 +20,7 @@ import { projectRoutes } from './projects.ts';
 import { runRoutes } from './runs.ts';
 import { checkHost, identify, limitBody, limitRate, securityHeaders } from './security.ts';
 import { sessionRoutes } from './session.ts';
+import { transferRoutes } from './transfer.ts';
 
 export interface StudioOptions {
   database: Database;
@@ -109,6 +110,7 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .route('/session', sessionRoutes(database, once))
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
+    .route('/', transferRoutes(database))
     .route('/events', eventRoutes(database))
     .route('/runs', runRoutes(runs))
     .get('/openapi.json', (context) => context.json(openApi()))

@@ -1,0 +1,151 @@
+/** Projects made, filled, watched and decided in a real browser, and people let in and shut out. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startBrowser } from './support/browser.ts';
+import { ownFolder } from './support/heed.ts';
+import { barriers, startStudio } from './support/studio.ts';
+
+const folder = ownFolder();
+const browser: Browser | undefined = await startBrowser();
+let url: string;
+let stop: () => Promise<unknown>;
+let page: Page;
+const links: string[] = [];
+
+const SCRIPT = '<img src=x onerror="document.title=1">';
+
+beforeAll(async () => {
+  if (!browser) return;
+  const started = await startStudio(folder.path);
+  ({ url, stop } = started);
+  page = await (await browser.newContext({ acceptDownloads: true })).newPage();
+  page.setDefaultTimeout(15_000);
+  await page.goto(started.link);
+});
+beforeEach((context) => {
+  if (!browser) context.skip();
+});
+afterAll(async () => {
+  await browser?.close();
+  await stop?.();
+});
+
+describe('an owner', () => {
+  it('makes a project by a form of its settings', async () => {
+    await page.getByRole('link', { name: 'New project' }).click();
+    await page.getByLabel('Name', { exact: true }).fill('haiku');
+    await page.getByLabel(/Guidelines/).fill(`Be **kind**. ${SCRIPT}`);
+    await page.getByLabel('People who answer an item').fill('2');
+    await page.getByLabel(/Share of what is shown/).fill('0');
+    await page.getByLabel(/Whether a better answer/).check();
+    await page.getByRole('button', { name: 'Add an aspect' }).click();
+    await page
+      .getByRole('group', { name: /Aspects/ })
+      .getByLabel('Name')
+      .fill('rhythm');
+    expect(await barriers(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Make it' }).click();
+    await page.getByText('0 of 0').waitFor();
+    await page.getByText('2 answers wanted for each item').waitFor();
+  });
+
+  it('adds items by a file, and is told which row is wrong', async () => {
+    const path = join(folder.path, 'pairs.csv');
+    const rows = Array.from({ length: 6 }, (_, n) => `"haiku ${n}, ${SCRIPT.replaceAll('"', '""')}",good,bad`);
+    writeFileSync(path, ['prompt,chosen,rejected', ...rows].join('\n'));
+    await page.getByLabel(/A file/).setInputFiles(path);
+    await page.getByRole('button', { name: 'Add them' }).click();
+    await page.getByText('6 items were added').waitFor();
+    await page.getByText('0 of 6').waitFor();
+    await page.getByLabel('Written in').selectOption('jsonl');
+    await page.getByLabel('or paste rows').fill('{"prompt": "p", "chosen": 1, "rejected": "b"}');
+    await page.getByRole('button', { name: 'Add them' }).click();
+    const alert = await page.getByRole('alert').innerText();
+    expect(alert).toContain('line 1');
+    expect(alert).not.toContain(folder.path);
+  });
+
+  it('adds people, whose links sign them in', async () => {
+    await page.getByRole('link', { name: 'People' }).click();
+    for (const name of ['ada', 'ben', 'chi']) {
+      await page.getByLabel('Name').fill(name);
+      await page.getByRole('button', { name: 'Add', exact: true }).click();
+      const told = page.getByRole('region', { name: 'New token' });
+      await told.getByText(`signs ${name} in`).waitFor();
+      links.push(await told.getByText(url).innerText());
+    }
+    expect(await barriers(page)).toEqual([]);
+    page.once('dialog', (dialog) => void dialog.accept());
+    await page.getByRole('button', { name: 'Shut out chi' }).click();
+    await page.getByText('annotator, shut out').waitFor();
+    const theirs = await (await browser!.newContext()).newPage();
+    await theirs.goto(links[2]);
+    await theirs.getByRole('alert').waitFor();
+    await theirs.context().close();
+  });
+
+  it('sees how far people agree, decides between them, and downloads what came out', async () => {
+    for (const [who, link] of links.slice(0, 2).entries()) {
+      const theirs = await (await browser!.newContext()).newPage();
+      await theirs.goto(link);
+      await theirs.getByRole('link', { name: /haiku/ }).click();
+      expect(await theirs.getByRole('link', { name: /Manage|People/ }).count()).toBe(0);
+      for (let i = 0; i < 6; i++) {
+        const prompt = theirs.getByRole('region', { name: 'Prompt' });
+        const text = await prompt.innerText();
+        const goodIsLeft = (await theirs.getByRole('region', { name: 'Left' }).innerText()) === 'good';
+        const good = who === 0 || !text.includes('haiku 2');
+        await theirs.keyboard.press(goodIsLeft === good ? '1' : '2');
+        await theirs.keyboard.press('Enter');
+      }
+      await theirs.getByText('There is nothing more').waitFor();
+      await theirs.waitForFunction(() => !document.body.innerText.includes('on the way'));
+      await theirs.context().close();
+    }
+    await page.goto(`${url}/#/quality/haiku`);
+    await page.getByRole('row', { name: /ada 6/ }).waitFor();
+    await page.getByRole('row', { name: /Krippendorff/ }).waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await page.getByRole('link', { name: /Decide/ }).click();
+    await page.getByText('1 to decide').waitFor();
+    const said = await page.getByRole('list', { name: 'What people said' }).innerText();
+    expect(said).toMatch(/ada (left|right) is better/);
+    expect(said).toContain('ben');
+    expect(await barriers(page)).toEqual([]);
+    const goodIsLeft = (await page.getByRole('region', { name: 'Left' }).innerText()) === 'good';
+    await page.keyboard.press(goodIsLeft ? '1' : '2');
+    await page.keyboard.press('Enter');
+    await page.getByText('All are decided').waitFor();
+    await page.goto(`${url}/#/project/haiku`);
+    await page.getByText('6 of 6').waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'jsonl' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('haiku.jsonl');
+    const lines = readFileSync(await download.path(), 'utf8')
+      .trim()
+      .split('\n');
+    const rows = lines.map((line) => JSON.parse(line));
+    expect(rows).toHaveLength(6);
+    expect(rows.every(({ chosen, rejected }) => chosen === 'good' && rejected === 'bad')).toBe(true);
+  });
+
+  it('changes settings and guidelines; answers remember which they followed', async () => {
+    await page.getByLabel('What makes an answer good').fill('Be kinder.');
+    await page.getByRole('button', { name: 'Write a new version' }).click();
+    await page.getByText('This is version 2.').waitFor();
+    await page.getByText('Settings', { exact: true }).click();
+    await page.getByLabel('People who answer an item').fill('3');
+    await page.getByRole('button', { name: 'Change them' }).click();
+    await page.getByText('What is asked from now on').waitFor();
+    await page.reload();
+    await page.getByText('3 answers wanted for each item').waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await page.setViewportSize({ width: 380, height: 800 });
+    expect(await barriers(page)).toEqual([]);
+    expect(await page.title()).toBe('heed');
+  });
+});
