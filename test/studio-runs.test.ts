@@ -1,0 +1,229 @@
+/** Runs in the studio's page, in a real browser, while they are written. */
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import axe, { type AxeResults } from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { createRun, type Run } from '../src/run/index.ts';
+import { startBrowser } from './support/browser.ts';
+import { ownFolder, start } from './support/heed.ts';
+
+const folder = ownFolder();
+const browser: Browser | undefined = await startBrowser();
+const SCRIPT = '<img src=x onerror="document.title=\'hacked\'">';
+let url: string;
+let page: Page;
+let live: Run;
+let stop: () => Promise<unknown>;
+
+const frame = (x: number) => ({
+  width: 100,
+  height: 50,
+  shapes: [{ kind: 'circle', x, y: 25, radius: 5, fill: '#333' }],
+});
+const newRun = (name: string, config: object) =>
+  createRun(join(folder.path, 'runs', name), { name, command: 'ppo', config, seed: 1 });
+const logSteps = (run: Run, from: number, to: number) => {
+  for (let step = from; step < to; step++) {
+    run.log(step, { 'loss/policy': Math.sin(step / 9) + 2, 'reward/mean': step / 100, labels: Math.floor(step / 50) });
+  }
+};
+
+beforeAll(async () => {
+  if (!browser) return;
+  live = newRun('live', { learningRate: 0.001, model: { layers: 2 }, same: true });
+  logSteps(live, 0, 200);
+  for (const step of [0, 100]) {
+    for (const index of [0, 1]) {
+      const text = `answer ${index} at ${step} ${SCRIPT}`;
+      live.sample({ kind: 'answer', step, index, prompt: `prompt ${index}`, text, reward: step + index, kl: index });
+    }
+  }
+  live.sample({ kind: 'alert', step: 90, metric: 'kl', value: 9, text: `kl is high ${SCRIPT}` });
+  const clips = { first: [frame(10), frame(20)], second: [frame(90), frame(80)], framesPerSecond: 10 };
+  live.sample({ kind: 'comparison', id: 'q1', step: 50, choice: [1, 0], predicted: 0.7, returns: [3, 1], ...clips });
+  const other = newRun('other', { learningRate: 0.01, model: { layers: 2 }, same: true });
+  logSteps(other, 0, 300);
+  other.close();
+  writeFileSync(
+    join(other.folder, 'report.html'),
+    '<title>of a run</title><p id="said"></p><script>said.textContent = "ran"; try { said.textContent += localStorage.length } catch { said.textContent += " alone" }</script>',
+  );
+  for (let i = 0; i < 60; i++) newRun(`many ${String(i).padStart(2, '0')}`, {}).close();
+  const { child, says, end } = start(['studio', '--store', 'feedback.db', '--port', '0', '--json'], folder.path);
+  let said = '';
+  child.stdout!.on('data', (data) => {
+    said += data;
+  });
+  await says('is open');
+  while (!said.includes('\n')) await new Promise((resolve) => setTimeout(resolve, 20));
+  const { link } = JSON.parse(said);
+  ({ url } = JSON.parse(said));
+  stop = () => {
+    child.kill('SIGTERM');
+    return end;
+  };
+  page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
+  await page.goto(link);
+  await page.getByRole('link', { name: 'Runs' }).click();
+});
+beforeEach((context) => {
+  if (!browser) context.skip();
+});
+afterAll(async () => {
+  await browser?.close();
+  await stop?.();
+  live?.close();
+});
+
+const chart = (name: string) => page.locator(`[data-metric="${name}"]`);
+const reading = (name: string) => chart(name).locator('.reading');
+
+/** Pixels of a chart that something was drawn on. */
+const inked = (name: string) =>
+  page.evaluate<number>(`(() => {
+    const canvas = document.querySelector('[data-metric="${name}"] canvas');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((_, i) => i % 4 === 3 && data[i] > 0).length;
+  })()`);
+
+it('lists runs, the newest first, in pages; searches; marks those that run', async () => {
+  await page.getByText('62 runs').waitFor();
+  const rows = page.locator('tbody tr');
+  expect(await rows.count()).toBe(50);
+  expect(await rows.first().innerText()).toContain('many 59');
+  await page.getByRole('button', { name: 'Older' }).click();
+  await page.getByText('Page 2 of 2').waitFor();
+  await page.getByRole('link', { name: 'live' }).waitFor();
+  await page.getByRole('searchbox', { name: 'Search' }).fill('live');
+  await page.getByText('1 run', { exact: true }).waitFor();
+  expect(await rows.innerText()).toContain('running');
+  await page.reload();
+  await page.getByText('1 run', { exact: true }).waitFor();
+});
+
+it('draws curves that grow while the run is written; smoothing, axes and zoom outlive a reload', async () => {
+  await page.getByRole('link', { name: 'live' }).click();
+  await reading('reward/mean').getByText('1.99').waitFor();
+  expect(await inked('loss/policy')).toBeGreaterThan(500);
+  logSteps(live, 200, 401);
+  await reading('reward/mean').getByText('4 at 400').waitFor();
+  await page.getByLabel('Along').selectOption('Labels');
+  await reading('reward/mean').getByText('at 8').waitFor();
+  await page.getByLabel('Along').selectOption('Steps');
+  await page.getByLabel('Log scale').check();
+  await page.getByLabel('From').fill('100');
+  await page.getByLabel('From').press('Enter');
+  await page.getByLabel('to', { exact: true }).fill('200');
+  await page.getByLabel('to', { exact: true }).press('Enter');
+  await reading('reward/mean').getByText('2 at 200').waitFor();
+  await page.getByLabel('Metrics').fill('reward');
+  await chart('loss/policy').waitFor({ state: 'detached' });
+  await page.reload();
+  await reading('reward/mean').getByText('2 at 200').waitFor();
+  expect(await page.getByLabel('Log scale').isChecked()).toBe(true);
+  // drawn with the mouse, and back
+  const box = (await chart('reward/mean').locator('.u-over').boundingBox())!;
+  await page.mouse.move(box.x + box.width / 4, box.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + 50, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForFunction('/from=12[45]/.test(location.hash) && /to=1(49|50)/.test(location.hash)');
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await page.getByLabel('Metrics').fill('');
+  await reading('reward/mean').getByText('4 at 400').waitFor();
+});
+
+it('goes on by itself after the network was gone', async () => {
+  await page.context().setOffline(true);
+  logSteps(live, 401, 451);
+  await page.context().setOffline(false);
+  logSteps(live, 451, 501);
+  await reading('reward/mean').getByText('5 at 500').waitFor({ timeout: 20_000 });
+});
+
+it('shows alerts, and answers at two steps side by side: as text', async () => {
+  await page.getByText(`Step 90: kl is high ${SCRIPT}`).waitFor();
+  await page.getByRole('link', { name: 'Samples' }).click();
+  await page.getByText(`answer 1 at 100 ${SCRIPT}`).waitFor();
+  const row = page.getByRole('row', { name: /prompt 1/ });
+  expect((await row.innerText()).split('\t')).toEqual([
+    'prompt 1',
+    `answer 1 at 0 ${SCRIPT}`,
+    '1',
+    '1',
+    `answer 1 at 100 ${SCRIPT}`,
+    '101',
+    '1',
+  ]);
+  await page.getByRole('img', { name: /reward of sampled answers, from 0 to 101/ }).waitFor();
+  await page.getByLabel('beside step').selectOption('0');
+  await page.getByText('answer 1 at 100').waitFor({ state: 'detached' });
+  await page.getByLabel('Kind').selectOption('comparison');
+  await page.getByText('The left one was preferred. The reward model gave the left one 70 %.').waitFor();
+  expect(await page.getByRole('img', { name: 'Left clip of 2 frames' }).isVisible()).toBe(true);
+  expect(await page.title()).toBe('heed');
+});
+
+it('lays runs over one another, with what differs in their settings', async () => {
+  await page.goto(`${url}/#/runs?search=e`);
+  await page.getByRole('searchbox', { name: 'Search' }).fill('ppo');
+  await page.getByRole('button', { name: 'Older' }).click();
+  for (const name of ['live', 'other']) await page.getByRole('checkbox', { name: `Pick ${name}` }).check();
+  await page.getByRole('link', { name: 'Lay 2 over one another' }).click();
+  await reading('loss/policy').locator('i').nth(1).waitFor();
+  const table = page.getByRole('region', { name: 'Settings' });
+  expect((await table.locator('tbody').innerText()).trim().split(/\s+/)).toEqual(['learningRate', '0.001', '0.01']);
+  await page.getByRole('link', { name: 'Without live' }).click();
+  await page.getByRole('heading', { name: 'other', exact: true }).waitFor();
+});
+
+it('opens the report, which may run its script and reach nothing', async () => {
+  const opened = page.context().waitForEvent('page');
+  await page.getByRole('link', { name: 'Report' }).click();
+  const report = await opened;
+  await report.waitForLoadState();
+  expect(await report.locator('#said').innerText()).toBe('ran alone');
+  await report.close();
+});
+
+it('takes rows that are no rows for none', async () => {
+  appendFileSync(
+    join(folder.path, 'runs', 'other', 'metrics.jsonl'),
+    'not a row\n{"step":999,"reward/mean":"NaN"}\n{"st',
+  );
+  await page.goto(`${url}/#/runs/other`);
+  await reading('reward/mean').getByText('2.99 at 299').waitFor();
+});
+
+it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a phone', async () => {
+  const state = await page.context().storageState();
+  for (const [colorScheme, width] of [
+    ['light', 1200],
+    ['dark', 380],
+  ] as const) {
+    const context = await browser!.newContext({ colorScheme, viewport: { width, height: 800 }, storageState: state });
+    const own = await context.newPage();
+    for (const part of [
+      '',
+      '/live',
+      '/live,other',
+      '/live?part=samples',
+      '/live?part=samples&kind=comparison',
+      '/live?part=settings',
+    ]) {
+      await own.goto(`${url}/#/runs${part}`);
+      await own.getByRole('heading', { level: 1 }).waitFor();
+      await own.waitForTimeout(500);
+      await own.evaluate(axe.source);
+      const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+      const { violations } = (await own.evaluate(`axe.run({ runOnly: ${JSON.stringify(tags)} })`)) as Pick<
+        AxeResults,
+        'violations'
+      >;
+      expect([part, ...violations.map(({ id, nodes }) => [id, nodes[0].html])]).toEqual([part]);
+      expect(await own.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    }
+    await context.close();
+  }
+});
