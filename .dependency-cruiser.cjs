@@ -13,7 +13,7 @@ const arrows = {
   rl: ['engine', 'nn', 'env', 'run'],
   control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
   feedback: ['env', 'preference', 'data', 'run'],
-  studio: ['feedback'],
+  studio: ['feedback', 'run'],
   pipeline: ['env', 'rl', 'run', 'control', 'lm', 'align'],
   cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align', 'feedback', 'pipeline'],
 };
