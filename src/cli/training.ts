@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ZodError } from 'zod';
 import { runtime } from '../engine/index.ts';
-import { HeedError } from '../error.ts';
+import { HeedError, messageOf } from '../error.ts';
 import { type Learner, type Training, trainings } from '../pipeline/index.ts';
 import { createProgress, createRun, openRun, type Run, writeReport } from '../run/index.ts';
+import { type Ending, type LoggerChoice, readLoggers, tellOf } from '../run/loggers/index.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
@@ -29,7 +30,9 @@ export function addTraining<R extends { run: string }>(command: Command, name: s
   const { around = (training) => training, ...rest } = telling;
   const known: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
   addFlags(command, known.schema, known.shortcuts);
-  addRunOptions(command).action(() => training(command, known));
+  addRunOptions(command)
+    .option('--log <where>', 'tell of it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts', loggers)
+    .action(() => training(command, known));
 }
 
 /** Where the run is, and how it is kept. */
@@ -47,10 +50,19 @@ function seconds(given: string): number {
   return value;
 }
 
+function loggers(given: string): LoggerChoice[] {
+  try {
+    return readLoggers(given);
+  } catch (error) {
+    throw new UsageError(`--log: ${messageOf(error)}`);
+  }
+}
+
 interface Flags {
   out?: string;
   resume?: string;
   checkpointSeconds?: number;
+  log?: LoggerChoice[];
   json?: boolean;
 }
 
@@ -63,12 +75,15 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
   let run = old;
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let progress = createProgress();
+  let telling: ReturnType<typeof tellOf> | undefined;
+  let ending: Ending = 'failed';
   try {
     learner = await (old ? oldLearner(old, known) : checkedLearner(command, known));
     const { name, steps } = known.about(learner);
     const { options } = learner;
     run ??= createRun(flags.out, { name, command: known.command, config: options, seed: options.seed });
     process.stderr.write(`${name} in ${run.folder}\n`);
+    telling = tellOf(run, flags.log ?? [], (text) => progress.note(text));
     let seen: Record<string, number> = {};
     let result: { run: string } | undefined;
     let started = false;
@@ -88,6 +103,7 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
     } finally {
       if (started) progress.done();
     }
+    ending = result ? 'finished' : 'stopped';
     const path = writeReport(run, known.report(run.folder));
     if (!result) {
       process.stderr.write(`Stopped, with a checkpoint. Go on with: heed ${known.command} --resume ${run.folder}\n`);
@@ -97,6 +113,7 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
     output.say(table([...known.tell(result), ['run', run.folder], ['report', address(path)]]));
     output.result(result);
   } finally {
+    await telling?.close(ending);
     interrupted.dispose();
     run?.close();
     learner?.release();

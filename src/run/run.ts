@@ -47,6 +47,12 @@ export interface MetricsRow {
   [metric: string]: number;
 }
 
+/** Is told of what a run writes. */
+export interface RunObserver {
+  metrics(row: MetricsRow): void;
+  sample(sample: Readonly<Record<string, unknown>>): void;
+}
+
 /** Options of `createRun`; see RunInfo. */
 export type NewRun = Pick<RunInfo, 'name' | 'command' | 'config' | 'seed'>;
 
@@ -101,6 +107,7 @@ export class Run {
   readonly #metrics: RowFile;
   readonly #samples: RowFile;
   readonly #release: () => void;
+  readonly #observers: RunObserver[] = [];
 
   constructor(folder: string, info: RunInfo, release: () => void) {
     this.folder = folder;
@@ -112,7 +119,8 @@ export class Run {
 
   /** Appends a row to metrics.jsonl. NaN and ±Infinity are kept (as the strings "NaN", "Infinity", "-Infinity"). */
   log(step: number, metrics: Readonly<Record<string, number>>): void {
-    const row: Record<string, number | string> = { step, time: Date.now() / 1000 };
+    const time = Date.now() / 1000;
+    const row: Record<string, number | string> = { step, time };
     for (const [name, value] of Object.entries(metrics)) {
       if (name === 'step' || name === 'time') throw new HeedError(`A metric may not be called "${name}".`);
       if (typeof value !== 'number')
@@ -120,11 +128,18 @@ export class Run {
       row[name] = Number.isFinite(value) ? value : String(value);
     }
     this.#metrics.append(JSON.stringify(row));
+    for (const observer of this.#observers) observer.metrics({ ...metrics, step, time });
   }
 
   /** Appends a row of plain data to samples.jsonl. */
   sample(record: Readonly<Record<string, unknown>>): void {
     this.#samples.append(toJson(record, 'sample'));
+    for (const observer of this.#observers) observer.sample(record);
+  }
+
+  /** Tells an observer of every row from here on. It may not throw. */
+  observe(observer: RunObserver): void {
+    this.#observers.push(observer);
   }
 
   /**

@@ -1,0 +1,275 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createRun, openRun, type Run, readMetrics } from '../run.ts';
+import { readLoggers, tellOf } from './index.ts';
+import { crc32c, masked } from './tensorboard.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'heed-loggers-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let runs = 0;
+const newRun = () =>
+  createRun(join(folder, `run ${runs++}`), {
+    name: 'a run',
+    command: 'ppo',
+    config: { lr: 0.1, model: { layers: 2 } },
+    seed: 3,
+  });
+const warnings: string[] = [];
+const warn = (text: string) => void warnings.push(text);
+
+/** A server that keeps what it is asked. */
+const asked: { method: string; path: string; body: Record<string, unknown>; token?: string }[] = [];
+let answer: (path: string) => [status: number, body: unknown] = () => [200, {}];
+let server: Server;
+let url: string;
+beforeEach(async () => {
+  warnings.length = 0;
+  asked.length = 0;
+  server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (data) => {
+      text += data;
+    });
+    request.on('end', () => {
+      const { method = '', url: path = '', headers } = request;
+      asked.push({ method, path, body: text ? JSON.parse(text) : {}, token: headers.authorization });
+      const [status, body] = answer(path);
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+});
+afterEach(() => new Promise((resolve) => server.close(resolve)));
+
+it('reads what is chosen, and says what is wrong with it', () => {
+  expect(readLoggers('tensorboard, mlflow:http://a:5000,webhook:https://b/c?d')).toEqual([
+    { kind: 'tensorboard' },
+    { kind: 'mlflow', to: 'http://a:5000' },
+    { kind: 'webhook', to: 'https://b/c?d' },
+  ]);
+  expect(readLoggers('tensorboard:logs/x')).toEqual([{ kind: 'tensorboard', to: 'logs/x' }]);
+  for (const wrong of ['', 'wandb', 'mlflow', 'webhook:nowhere', 'mlflow:file:///tmp'])
+    expect(() => readLoggers(wrong)).toThrow('expected tensorboard');
+});
+
+describe('TensorBoard', () => {
+  it('has the checksums of the standard', () => {
+    // RFC 3720, B.4
+    expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa);
+    expect(crc32c(new Uint8Array(32).fill(0xff))).toBe(0x62a8ab43);
+    expect(crc32c(Uint8Array.from({ length: 32 }, (_, i) => i))).toBe(0x46dd794e);
+    expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
+  });
+
+  it('gets a file of records that hold as written', async () => {
+    const run = newRun();
+    const telling = tellOf(run, [{ kind: 'tensorboard' }], warn);
+    run.log(0, { 'loss/policy': 0.5, odd: Number.NaN });
+    run.sample({ kind: 'answer', step: 7, index: 1, prompt: 'why?\nso', text: 'because é' });
+    run.log(7, { 'loss/policy': 0.25 });
+    await telling.close('finished');
+    const events = eventsOf(run);
+    expect(events.map(({ step }) => step)).toEqual([0, 0, 0, 7, 7]);
+    expect(events[0].version).toBe('brain.Event:2');
+    expect(events[1].started).toBe(true);
+    expect(events[2].values).toEqual([
+      { tag: 'loss/policy', value: 0.5 },
+      { tag: 'odd', value: Number.NaN },
+    ]);
+    expect(events[3].values).toEqual([{ tag: 'answer/1', plugin: 'text', text: '> why?\n> so\n\nbecause é' }]);
+    expect(events[4].values).toEqual([{ tag: 'loss/policy', value: 0.25 }]);
+    expect(Math.abs(events[4].time - readMetrics(run.folder)[1].time)).toBe(0);
+    run.close();
+  });
+});
+
+describe('MLflow', () => {
+  const mlflow = (path: string): [number, unknown] => {
+    if (path.includes('get-by-name')) return [404, { error_code: 'RESOURCE_DOES_NOT_EXIST' }];
+    if (path.includes('experiments/create')) return [200, { experiment_id: '5' }];
+    return [200, path.includes('runs/create') ? { run: { info: { run_id: 'r1' } } } : {}];
+  };
+
+  it('gets an experiment, a run with its settings, metrics and the end; a run that is resumed goes on there', async () => {
+    answer = mlflow;
+    const run = newRun();
+    let telling = tellOf(run, readLoggers(`mlflow:${url}/`), warn);
+    run.log(0, { 'loss/policy': 0.5, 'a(b)': 1, odd: Number.NaN });
+    run.log(1, { 'loss/policy': 0.25 });
+    await telling.close('stopped');
+    run.close();
+    expect(asked.map(({ method, path }) => `${method} ${path.replace('/api/2.0/mlflow/', '')}`)).toEqual([
+      'GET experiments/get-by-name?experiment_name=heed',
+      'POST experiments/create',
+      'POST runs/create',
+      'POST runs/log-batch',
+      'POST runs/log-batch',
+      'POST runs/update',
+    ]);
+    expect(asked[2].body).toMatchObject({ experiment_id: '5', run_name: 'a run' });
+    expect(asked[3].body).toEqual({
+      run_id: 'r1',
+      params: [
+        { key: 'lr', value: '0.1' },
+        { key: 'model.layers', value: '2' },
+      ],
+    });
+    expect(asked[4].body).toMatchObject({
+      run_id: 'r1',
+      metrics: [
+        { key: 'loss/policy', value: 0.5, step: 0 },
+        { key: 'a_b_', value: 1 },
+        { key: 'loss/policy', value: 0.25, step: 1 },
+      ],
+    });
+    expect(asked[5].body).toMatchObject({ run_id: 'r1', status: 'KILLED' });
+    asked.length = 0;
+    const again = openRun(run.folder);
+    telling = tellOf(again, readLoggers(`mlflow:${url}/`), warn);
+    again.log(2, { 'loss/policy': 0.1 });
+    await telling.close('finished');
+    again.close();
+    expect(asked.map(({ body }) => [body.run_id, body.status])).toEqual([
+      ['r1', 'RUNNING'],
+      ['r1', undefined],
+      ['r1', 'FINISHED'],
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
+  it('that is gone, or refuses, warns once and stops nothing', async () => {
+    const run = newRun();
+    const choices = [...readLoggers('mlflow:http://127.0.0.1:9'), ...readLoggers(`mlflow:${url}`)];
+    answer = () => [403, { message: 'no' }];
+    const telling = tellOf(run, choices, warn);
+    for (let step = 0; step < 3000; step++) run.log(step, { loss: step });
+    await telling.close('finished');
+    run.close();
+    expect(readMetrics(run.folder)).toHaveLength(3000);
+    expect(warnings.filter((text) => text.includes('127.0.0.1:9 '))).toEqual([
+      expect.stringContaining('cannot be told'),
+      expect.stringContaining('last 3000'),
+    ]);
+    expect(warnings.filter((text) => !text.includes('127.0.0.1:9 '))).toEqual([expect.stringContaining('403')]);
+    expect(existsSync(join(run.folder, 'mlflow.json'))).toBe(false);
+  });
+});
+
+it('a webhook hears of alerts and of the end, in their order', async () => {
+  answer = () => [200, {}];
+  const run = newRun();
+  const telling = tellOf(run, readLoggers(`webhook:${url}/hook`), warn);
+  run.sample({ kind: 'answer', step: 1, text: 'no alert' });
+  run.sample({ kind: 'alert', step: 2, metric: 'kl', value: 9, text: 'kl is 9' });
+  run.sample({ kind: 'alert', step: 3, metric: 'kl', value: 10, text: 'kl is 10' });
+  await telling.close('failed');
+  run.close();
+  expect(asked.map(({ body }) => body)).toEqual([
+    {
+      run: run.folder,
+      name: 'a run',
+      command: 'ppo',
+      kind: 'alert',
+      step: 2,
+      metric: 'kl',
+      value: 9,
+      text: 'a run, step 2: kl is 9',
+    },
+    expect.objectContaining({ step: 3 }),
+    { run: run.folder, name: 'a run', command: 'ppo', kind: 'end', status: 'failed', text: 'a run has failed.' },
+  ]);
+  expect(warnings).toEqual([]);
+});
+
+interface Value {
+  tag?: string;
+  value?: number;
+  plugin?: string;
+  text?: string;
+}
+interface EventRead {
+  time: number;
+  step: number;
+  version?: string;
+  started?: boolean;
+  values: Value[];
+}
+
+/** Reads the one file of events, with its checksums. */
+function eventsOf(run: Run): EventRead[] {
+  const [name, ...more] = readdirSync(join(run.folder, 'tensorboard'));
+  expect(more).toEqual([]);
+  expect(name).toMatch(/^events\.out\.tfevents\.\d{10}\./);
+  const bytes = readFileSync(join(run.folder, 'tensorboard', name));
+  const events: EventRead[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = Number(bytes.readBigUInt64LE(at));
+    expect(bytes.readUInt32LE(at + 8)).toBe(masked(crc32c(bytes.subarray(at, at + 8))));
+    const data = bytes.subarray(at + 12, at + 12 + length);
+    expect(bytes.readUInt32LE(at + 12 + length)).toBe(masked(crc32c(data)));
+    at += 12 + length + 4;
+    const event: EventRead = { time: Number.NaN, step: 0, values: [] };
+    fields(data, {
+      1: (reader) => {
+        event.time = reader.double();
+      },
+      2: (reader) => {
+        event.step = Number(reader.int64());
+      },
+      3: (reader) => {
+        event.version = reader.string();
+      },
+      5: (reader) => fields(reader.bytes(), { 1: (inner) => event.values.push(valueIn(inner.bytes())) }),
+      7: (reader) =>
+        fields(reader.bytes(), {
+          1: (inner) => {
+            event.started = inner.int32() === 1;
+          },
+        }),
+    });
+    events.push(event);
+  }
+  return events;
+}
+
+function valueIn(data: Uint8Array): Value {
+  const value: Value = {};
+  fields(data, {
+    1: (reader) => {
+      value.tag = reader.string();
+    },
+    2: (reader) => {
+      value.value = reader.float();
+    },
+    8: (reader) =>
+      fields(reader.bytes(), {
+        8: (tensor) => {
+          value.text = tensor.string();
+        },
+      }),
+    9: (reader) =>
+      fields(reader.bytes(), {
+        1: (plugin) =>
+          fields(plugin.bytes(), {
+            1: (name) => {
+              value.plugin = name.string();
+            },
+          }),
+      }),
+  });
+  return value;
+}
+
+function fields(data: Uint8Array, known: Record<number, (reader: BinaryReader) => void>): void {
+  const reader = new BinaryReader(data);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (known[field]) known[field](reader);
+    else reader.skip(type);
+  }
+}

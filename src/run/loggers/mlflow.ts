@@ -1,0 +1,120 @@
+/**
+ * Metrics and settings of a run in an MLflow server, by its REST API 2.0 (runs/create, runs/log-batch, runs/update). A run that is
+ * resumed goes on in the same run there: mlflow.json in its folder says which.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../files.ts';
+import type { RunInfo } from '../run.ts';
+import type { RunLogger } from './logger.ts';
+import { ask, createOutbox, Refusal } from './outbox.ts';
+
+interface Metric {
+  key: string;
+  value: number;
+  timestamp: number;
+  step: number;
+}
+
+/** What one log-batch may hold. */
+const METRICS = 1000;
+const PARAMS = 100;
+/** Older servers take no longer values. */
+const LONGEST = 500;
+const STATUS = { finished: 'FINISHED', stopped: 'KILLED', failed: 'FAILED' } as const;
+
+/** The experiment is MLFLOW_EXPERIMENT_NAME's, or `heed`; MLFLOW_TRACKING_TOKEN is sent along. */
+export function createMlflow(
+  url: string,
+  { folder, info }: { folder: string; info: RunInfo },
+  onWarning: (text: string) => void,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): RunLogger {
+  const kept = join(folder, 'mlflow.json');
+  const token = env.MLFLOW_TRACKING_TOKEN;
+  const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+  const call = <T>(what: string, body: object, method = 'POST') => {
+    const address = `${url.replace(/\/+$/, '')}/api/2.0/mlflow/${what}`;
+    const query = method === 'GET' ? `?${new URLSearchParams(body as Record<string, string>)}` : '';
+    return ask(address + query, { method, headers, body: method === 'GET' ? undefined : body }) as Promise<T>;
+  };
+
+  async function experiment(): Promise<string> {
+    const name = env.MLFLOW_EXPERIMENT_NAME ?? 'heed';
+    try {
+      const found = await call<Found>('experiments/get-by-name', { experiment_name: name }, 'GET');
+      return found.experiment.experiment_id;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return (await call<{ experiment_id: string }>('experiments/create', { name })).experiment_id;
+    }
+  }
+
+  async function begin(): Promise<string> {
+    if (existsSync(kept)) {
+      const { url: known, run_id } = JSON.parse(readFileSync(kept, 'utf8'));
+      if (known === url) {
+        await call('runs/update', { run_id, status: 'RUNNING' });
+        return run_id;
+      }
+    }
+    const tags = [
+      { key: 'heed.command', value: info.command },
+      { key: 'heed.version', value: info.versions.heed },
+      { key: 'heed.folder', value: folder },
+    ];
+    const start_time = Date.parse(info.started);
+    const created = await call<{ run: { info: { run_id: string } } }>('runs/create', {
+      experiment_id: await experiment(),
+      run_name: info.name,
+      start_time,
+      tags,
+    });
+    const { run_id } = created.run.info;
+    const params = flat(info.config, '').map(([key, value]) => ({ key: keyOf(key), value: value.slice(0, LONGEST) }));
+    for (let i = 0; i < params.length; i += PARAMS) {
+      await call('runs/log-batch', { run_id, params: params.slice(i, i + PARAMS) });
+    }
+    writeFileAtomic(kept, `${JSON.stringify({ url, run_id })}\n`);
+    return run_id;
+  }
+
+  let run: string | undefined;
+  const outbox = createOutbox<Metric>({
+    name: `MLflow at ${new URL(url).host}`,
+    send: async (metrics) => {
+      run ??= await begin();
+      await call('runs/log-batch', { run_id: run, metrics });
+    },
+    most: METRICS,
+    wait: 1000,
+    onWarning,
+  });
+  return {
+    metrics({ step, time, ...values }) {
+      for (const [name, value] of Object.entries(values)) {
+        // its JSON has no others
+        if (Number.isFinite(value)) outbox.add({ key: keyOf(name), value, timestamp: Math.round(1000 * time), step });
+      }
+    },
+    sample() {},
+    async close(status) {
+      await outbox.close();
+      if (run === undefined) return;
+      await call('runs/update', { run_id: run, status: STATUS[status], end_time: Date.now() }).catch(() => {});
+    },
+  };
+}
+
+interface Found {
+  experiment: { experiment_id: string };
+}
+
+const keyOf = (name: string) => name.replaceAll(/[^\w\-. :/]/g, '_').slice(0, 250);
+
+function flat(value: unknown, name: string): [name: string, value: string][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return [[name, typeof value === 'string' ? value : (JSON.stringify(value) ?? '')]];
+  }
+  return Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key));
+}

@@ -1,0 +1,113 @@
+/** Sends what a run tells to a server of somebody else's, in the background: a server that is slow or gone holds up no training. */
+import { HeedError, messageOf } from '../../error.ts';
+
+export interface Outbox<T> {
+  add(item: T): void;
+  /** Sends what is left, as far as that goes in ten seconds. */
+  close(): Promise<void>;
+}
+
+export interface OutboxOptions<T> {
+  /** In warnings, such as `MLflow at http://…`. */
+  name: string;
+  /** Rejects where they did not arrive; with a Refusal where they never will. */
+  send(items: readonly T[]): Promise<void>;
+  /** Most in one sending. */
+  most: number;
+  /** Milliseconds that items wait for others to go along. */
+  wait: number;
+  onWarning(text: string): void;
+}
+
+/** A server that says that what it got is wrong: sending it again helps nobody. */
+export class Refusal extends HeedError {}
+
+/** Kept while a server is gone; then the oldest are given up. */
+const KEPT = 100_000;
+const TIMEOUT = 10_000;
+
+export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOptions<T>): Outbox<T> {
+  let items: T[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let sending: Promise<boolean> | undefined;
+  let warned = false;
+  let pause = wait;
+
+  /** False where they have to be sent again. */
+  async function sendSome(): Promise<boolean> {
+    const some = items.splice(0, most);
+    try {
+      await send(some);
+      pause = wait;
+      return true;
+    } catch (error) {
+      if (!warned) onWarning(`${name} cannot be told: ${messageOf(error)}. The training goes on.`);
+      warned = true;
+      if (error instanceof Refusal) return true;
+      items = [...some, ...items].slice(-KEPT);
+      pause = Math.min(60_000, Math.max(1000, 2 * pause));
+      return false;
+    }
+  }
+  async function run(): Promise<void> {
+    timer = undefined;
+    sending = sendSome();
+    await sending;
+    sending = undefined;
+    if (items.length > 0) schedule();
+  }
+  function schedule(): void {
+    timer ??= setTimeout(run, pause);
+    timer.unref();
+  }
+
+  return {
+    add(item) {
+      items.push(item);
+      if (items.length > KEPT) items.shift();
+      if (!sending) schedule();
+    },
+    async close() {
+      const end = Date.now() + TIMEOUT;
+      let arrived = (await sending) ?? true;
+      clearTimeout(timer);
+      // whoever was sending may have set another
+      timer = setTimeout(() => {}, 0);
+      while (arrived && items.length > 0 && Date.now() < end) arrived = await sendSome();
+      if (items.length > 0) onWarning(`${name} was not told of the last ${items.length} of what there was to tell.`);
+    },
+  };
+}
+
+export interface Asking {
+  method?: string;
+  body?: unknown;
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** Asks a server, and gives its JSON where that is what it says. @throws Refusal, or a HeedError where it may go better later. */
+export async function ask(url: string, { method = 'POST', body, headers }: Asking): Promise<unknown> {
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: { 'content-type': 'application/json', ...headers },
+      redirect: 'error', // what is told may not be sent elsewhere
+      signal: AbortSignal.timeout(TIMEOUT),
+    });
+  } catch (error) {
+    const { cause } = error as Error;
+    throw new HeedError(cause instanceof Error && cause.message ? cause.message : messageOf(error), { cause: error });
+  }
+  const text = await response.text();
+  if (!response.ok) {
+    const passing = response.status >= 500 || response.status === 429 || response.status === 408;
+    throw new (passing ? HeedError : Refusal)(`it says ${response.status} ${text.slice(0, 200)}`.trim());
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
