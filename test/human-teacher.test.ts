@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { addPerson, findProject, openDatabase, recordVote } from '../src/feedback/index.ts';
 import { startBrowser } from './support/browser.ts';
-import { ownFolder, type Running, start } from './support/heed.ts';
+import { ownFolder, type Running, rowsOf, start } from './support/heed.ts';
 
 const folder = ownFolder();
 const browser: Browser | undefined = await startBrowser();
@@ -18,7 +19,7 @@ async function sitDown({ says, stderr }: Running): Promise<Page> {
   const link = /http:\S+#token=\S+/.exec(stderr())![0];
   const page = await (await browser!.newContext()).newPage();
   await page.goto(link);
-  await page.getByRole('link', { name: /CartPole/ }).click();
+  await page.getByRole('link', { name: /^CartPole/ }).click();
   return page;
 }
 
@@ -52,8 +53,48 @@ describe('heed train --teacher human', () => {
     const { code, stdout, stderr } = await training.end;
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const result = JSON.parse(stdout);
-    console.log(said, result);
-    expect(result.labels).toBeLessThanOrEqual(30);
+    expect(result.labels).toBeLessThanOrEqual(said);
+    expect(said).toBeLessThanOrEqual(30);
     expect(result.return.mean).toBeGreaterThanOrEqual(475);
+  }, 300_000);
+  it('stops by Ctrl-C while a question waits, and goes on with what was said in between', async () => {
+    const run = join(folder.path, 'stopped');
+    const flags = ['--teacher', 'human', '--labels', '8', '--steps', '4000', '--randomSteps', '512', '--episodes', '2'];
+    const first = start(['train', ...flags, '--out', run], folder.path);
+    const page = await sitDown(first);
+    expect(await compare(page, first.end, 1)).toBe(1);
+    await page.getByText('1 answered by you').waitFor();
+    first.child.kill('SIGINT');
+    const stopped = await first.end;
+    expect({ code: stopped.code, stderr: stopped.stderr }).toMatchObject({
+      code: 130,
+      stderr: expect.stringContaining(`heed train --resume ${run}`),
+    });
+    await page.context().close();
+
+    // somebody else answers while nothing trains
+    const database = await openDatabase(join(run, 'feedback.db'));
+    const project = await findProject(database, 'CartPole-v1');
+    const { person } = await addPerson(database, 'ada');
+    const held = await database.query.selectFrom('items').select('id').where('answered', '=', 0).execute();
+    expect(held).toHaveLength(1);
+    await recordVote(database, project, person.id, {
+      id: 'between',
+      item: held[0].id,
+      vote: { kind: 'pair', choice: 'first' },
+    });
+    await database.close();
+
+    const second = start(['train', '--resume', run, '--json'], folder.path);
+    const again = await sitDown(second);
+    const said = await compare(again, second.end);
+    const { code, stdout, stderr } = await second.end;
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const { labels } = JSON.parse(stdout);
+    expect(labels).toBeGreaterThanOrEqual(3);
+    expect(labels).toBeLessThanOrEqual(2 + said);
+    const rows = rowsOf(run);
+    // both answers are there before anything more is said
+    expect(rows.find((row) => row.labels > 0)).toMatchObject({ labels: 2 });
   });
 });
