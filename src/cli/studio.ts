@@ -14,6 +14,7 @@ export function addStudio(command: Command): void {
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', portOf, 7331)
     .option('--hosts <names>', 'names that the studio is opened by, with commas between, besides its address')
+    .option('--trust-proxy', 'believe X-Forwarded-For and -Proto, which a proxy in front has to set')
     .option('--owner <name>', 'whom the printed link signs in', 'me')
     .action((flags: Flags) => studio(flags));
 }
@@ -24,6 +25,7 @@ interface Flags {
   host: string;
   port: number;
   hosts?: string;
+  trustProxy?: boolean;
   owner: string;
   json?: boolean;
 }
@@ -42,9 +44,9 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   const interrupted = listenForInterrupt(say, 'Closing the studio.');
   const database = await openDatabase(store);
   try {
-    const { runs, host, port, owner } = flags;
+    const { runs, host, port, owner, trustProxy } = flags;
     const names = hosts?.split(',').map((name) => name.trim().toLowerCase());
-    const started = await startStudio({ database, runs, host, port, owner, hosts: names, onError: say });
+    const started = await startStudio({ database, runs, host, port, owner, hosts: names, trustProxy, onError: say });
     output.say(`The studio of ${database.name} is open: ${started.link}`);
     output.say('The link signs you in once. Ctrl-C closes the studio; nothing that was answered is lost.');
     output.result({ url: started.url, link: started.link });

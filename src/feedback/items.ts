@@ -87,6 +87,7 @@ function checkedItem(item: NewItem, kind: Kind, index: number): NewItem {
     throw wrong(index, `a ${kind} has ${expected} options, got ${data.options.length}`);
   }
   if (least === 0 && data.prompt === undefined) throw wrong(index, `a ${kind} needs a prompt`);
+  if (`${item.source}${item.topic}`.includes('\0')) throw wrong(index, 'source and topic have no NUL in them');
   if (item.practice && !item.gold) throw wrong(index, 'practice needs the right answer');
   if (item.gold) checkAnswer(item.gold, kind, data, index);
   return { ...item, content: data };

@@ -1,12 +1,12 @@
 /** The studio's server: the store and the runs over HTTP, and the page that shows them. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Server, ServerResponse } from 'node:http';
+import type { Server, ServerOptions, ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { serve } from '@hono/node-server';
+import { type Http2Bindings, type HttpBindings, serve } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { ZodError } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import type { Database } from '../database.ts';
@@ -18,7 +18,7 @@ import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
 import { runRoutes } from './runs.ts';
-import { checkHost, identify, limitBody, limitRate, securityHeaders } from './security.ts';
+import { checkHost, checkPath, createBuckets, identify, limitBody, securityHeaders } from './security.ts';
 import { sessionRoutes } from './session.ts';
 import { transferRoutes } from './transfer.ts';
 
@@ -32,6 +32,11 @@ export interface StudioOptions {
   port?: number;
   /** Names that the studio may be asked by, besides its address. */
   hosts?: readonly string[];
+  /** Whether a proxy in front says by X-Forwarded-For and -Proto who asks and how; without one, anybody could. */
+  trustProxy?: boolean;
+  /** Milliseconds that a client has, other than usual. */
+  timeouts?: Partial<typeof TIMEOUTS>;
+  /** Whom people can talk to. */
   /** Who the printed link signs in. */
   owner?: string;
   /** Told of what went wrong here; never of tokens. */
@@ -45,12 +50,18 @@ export interface Studio {
   close(): Promise<void>;
 }
 
-/** What never ends by itself. */
-const isStream = (response: ServerResponse): boolean =>
-  `${response.getHeader('content-type') ?? ''}`.startsWith('text/event-stream');
-
 const page = fileURLToPath(new URL('../../studio', import.meta.url));
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
+
+/** What a slow client may take: for the headers, for all of a request, and between requests; and how often this is looked at. */
+const TIMEOUTS = {
+  headersTimeout: 15_000,
+  requestTimeout: 300_000,
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 5000,
+};
+
+type FetchCallback = (request: Request, env: HttpBindings | Http2Bindings) => Promise<Response>;
 
 /** How long a printed link works. */
 const LINK_SECONDS = 3600;
@@ -68,12 +79,17 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     return person;
   };
   const app = createApp(options, once);
-  const server = await listen(app, host, port);
-  const open = new Set<ServerResponse>();
-  server.on('request', (_, response: ServerResponse) => {
-    open.add(response);
-    response.once('close', () => open.delete(response));
-  });
+  const streams = new Set<ServerResponse>();
+  const fetch: FetchCallback = async (request, env) => {
+    const response = await app.fetch(request, env);
+    if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
+      const outgoing = env.outgoing as ServerResponse;
+      streams.add(outgoing);
+      outgoing.once('close', () => streams.delete(outgoing));
+    }
+    return response;
+  };
+  const server = await listen(fetch, host, port, { ...TIMEOUTS, ...options.timeouts });
   const { port: actual } = server.address() as { port: number };
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
   return {
@@ -83,7 +99,8 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
-        for (const response of open) if (isStream(response)) response.destroy();
+        // they never end by themselves
+        for (const stream of streams) stream.destroy();
         // what is still under way gets a moment
         setTimeout(() => server.closeAllConnections(), 2000).unref();
       }),
@@ -92,22 +109,22 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
 
 /** All routes. `once` knows the printed link's token. */
 export function createApp(options: StudioOptions, once: (token: string) => Person | undefined): Hono<Env> {
-  const { database, runs = 'runs', host = '127.0.0.1', hosts = [], onError = () => {} } = options;
+  const { database, runs = 'runs', host = '127.0.0.1', hosts = [], trustProxy = false, onError = () => {} } = options;
   const names =
     LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
-  const address = (context: Parameters<typeof getConnInfo>[0]) => getConnInfo(context).remote.address ?? '';
+  const address = (context: Context<Env>) =>
+    // the last is what the proxy itself saw; those before it anybody may have written
+    (trustProxy && context.req.header('x-forwarded-for')?.split(',').at(-1)?.trim()) ||
+    (getConnInfo(context).remote.address ?? '');
+  const [rate, failures] = [createBuckets(1200, 60), createBuckets(30, 60)];
   const api = new Hono<Env>()
     .use(limitBody())
-    .use(
-      limitRate(
-        1200,
-        60,
-        (context) => context.req.header('authorization') ?? context.req.header('cookie') ?? address(context),
-      ),
-    )
-    .use('/session', limitRate(60, 60, address))
-    .use(identify(database))
-    .route('/session', sessionRoutes(database, once))
+    .use(identify(database, failures, address))
+    .use(async (context, next) => {
+      rate.take(context.get('person')?.id ?? address(context));
+      await next();
+    })
+    .route('/session', sessionRoutes(database, once, { failures, address, trustProxy }))
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
     .route('/', transferRoutes(database))
@@ -118,7 +135,12 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .all('*', () => {
       throw new HttpError(404, 'There is no such thing here.');
     });
-  const app = new Hono<Env>().use(securityHeaders).use(checkHost(names)).route('/api', api).get('*', pageFile);
+  const app = new Hono<Env>()
+    .use(securityHeaders)
+    .use(checkPath)
+    .use(checkHost(names))
+    .route('/api', api)
+    .get('*', pageFile);
   app.onError((error, context) => {
     if (error instanceof HttpError)
       return context.json({ error: { message: error.message, hint: error.hint } }, error.status);
@@ -127,6 +149,9 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
       return context.json({ error: { message: `${path.join('.') || 'The body'}: ${message}` } }, 400);
     }
     if (error instanceof HeedError) return context.json({ error: { message: error.message, hint: error.hint } }, 400);
+    // what is nested a hundred thousand times over
+    if (error instanceof RangeError && /call stack/.test(error.message))
+      return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
     onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
     return context.json(
       { error: { message: 'This is a fault of heed.', hint: 'The studio’s terminal says more.' } },
@@ -161,9 +186,9 @@ async function pageFile({ req }: { req: { path: string } }): Promise<Response> {
   return new Response(await readFile(name), { headers: { 'content-type': type, 'cache-control': caching } });
 }
 
-function listen(app: Hono<Env>, hostname: string, port: number): Promise<Server> {
+function listen(fetch: FetchCallback, hostname: string, port: number, serverOptions: ServerOptions): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname, port }, () => resolve(server as Server));
+    const server = serve({ fetch, hostname, port, serverOptions }, () => resolve(server as Server));
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const hint = cause.code === 'EADDRINUSE' ? 'Take another with --port.' : undefined;
       reject(new HeedError(`The studio cannot listen on ${hostname}:${port}: ${messageOf(cause)}`, { hint, cause }));

@@ -39,7 +39,10 @@ export const itemsSchema = z.object({
         content: contentSchema,
         source: string(1000).optional(),
         topic: string(1000).optional(),
-        metadata: z.record(z.string(), z.unknown()).optional(),
+        metadata: z
+          .record(z.string(), z.unknown())
+          .refine((value) => JSON.stringify(value).length <= 100_000, 'expected at most 100,000 characters of JSON')
+          .optional(),
         gold: answerSchema.optional(),
         practice: z.boolean().optional(),
         priority: z.number().optional(),

@@ -78,10 +78,18 @@ export async function whoAsks(database: Database, context: Context<Env>): Promis
   return (secret !== undefined && (await sessionOf(database, secret))) || {};
 }
 
-/** Finds out who asks; of a session, a change needs the session's word along. */
-export function identify(database: Database): MiddlewareHandler<Env> {
+/**
+ * Finds out who asks; of a session, a change needs the session's word along. Tokens and cookies that nobody has count as failures of
+ * the address that they come from.
+ */
+export function identify(
+  database: Database,
+  failures: Buckets,
+  addressOf: (context: Context<Env>) => string,
+): MiddlewareHandler<Env> {
   return async (context, next) => {
     const { person, csrf } = await whoAsks(database, context);
+    if (!person && context.req.header('authorization') !== undefined) failures.take(addressOf(context));
     if (csrf !== undefined && changes(context) && context.req.header('x-heed-csrf') !== csrf) {
       throw new HttpError(403, 'The request lacks the word of its session.', 'Load the page again.');
     }
@@ -91,26 +99,47 @@ export function identify(database: Database): MiddlewareHandler<Env> {
   };
 }
 
-/** So many requests in a window of seconds by who asks: a bucket that fills again steadily. */
-export function limitRate(
-  most: number,
-  seconds: number,
-  keyOf: (context: Context<Env>) => string,
-): MiddlewareHandler<Env> {
+export interface Buckets {
+  /** @throws HttpError 429 where the key's bucket is empty. */
+  take(key: string): void;
+  /** Likewise, and takes nothing. */
+  check(key: string): void;
+}
+
+/** So many of something in so many seconds by a key: buckets that fill again steadily. */
+export function createBuckets(most: number, seconds: number): Buckets {
   const buckets = new Map<string, { left: number; at: number }>();
-  return async (context, next) => {
-    const now = Date.now();
-    const key = keyOf(context);
+  function leftIn(key: string, now: number): number {
     const { left, at } = buckets.get(key) ?? { left: most, at: now };
     const filled = Math.min(most, left + ((now - at) / 1000) * (most / seconds));
-    if (filled < 1) {
-      context.header('retry-after', String(Math.ceil(((1 - filled) * seconds) / most)));
-      throw new HttpError(429, 'Too many requests.', 'Wait a moment.');
-    }
-    // who comes no more is forgotten: a full bucket is as good as none
-    if (buckets.size > 10_000)
-      for (const [other, one] of buckets) if (now - one.at > 1000 * seconds) buckets.delete(other);
-    buckets.set(key, { left: filled - 1, at: now });
-    await next();
+    if (filled < 1) throw new HttpError(429, 'Too many requests.', 'Wait a moment.');
+    return filled;
+  }
+  return {
+    check: (key) => void leftIn(key, Date.now()),
+    take(key) {
+      const now = Date.now();
+      const left = leftIn(key, now) - 1;
+      // who comes no more is forgotten: a full bucket is as good as none
+      if (buckets.size > 10_000)
+        for (const [other, one] of buckets) if (now - one.at > 1000 * seconds) buckets.delete(other);
+      buckets.set(key, { left, at: now });
+    },
   };
+}
+
+/** Paths and queries that databases and file systems choke on lead nowhere. */
+export const checkPath: MiddlewareHandler<Env> = async (context, next) => {
+  const { url } = context.req;
+  if (/%00/.test(url) || !isDecodable(context.req.path)) throw new HttpError(400, 'The address is malformed.');
+  await next();
+};
+
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
