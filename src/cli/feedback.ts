@@ -37,6 +37,9 @@ export const DEFAULT_STORE = 'feedback.db';
 export const storeOption = () =>
   new Option('--store <path>', 'file of the store, or a postgres:// address').default(DEFAULT_STORE);
 
+export const mergeOption = () =>
+  new Option('--merge <how>', 'how several answers to an item become one').choices([...merges]).default('majority');
+
 export function addFeedback(command: Command): void {
   addImport(
     command.command('import').description('items to ask about, from datasets; makes the project where there is none'),
@@ -140,9 +143,7 @@ function addExport(command: Command): void {
         ...exportFormats,
       ]),
     )
-    .addOption(
-      new Option('--merge <how>', 'how several answers to an item become one').choices([...merges]).default('majority'),
-    )
+    .addOption(mergeOption())
     .option('--with-gold', 'items whose answer was known, too')
     .action(async (file: string, flags: Common & { format?: ExportFormat; merge: Merge; withGold?: boolean }) => {
       const output = createOutput(flags);

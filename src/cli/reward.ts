@@ -2,9 +2,21 @@
 import type { Command } from 'commander';
 import type { RewardResult } from '../align/index.ts';
 import { duration } from '../run/progress.ts';
+import { mergeOption, storeOption } from './feedback.ts';
+import { learningFromProject, type ProjectFlags } from './from-project.ts';
 import { addTraining } from './training.ts';
 
-export const addReward = (command: Command): void => addTraining(command, 'reward', { tell });
+export function addReward(command: Command): void {
+  addTraining(command, 'reward', {
+    tell,
+    around: (training) => learningFromProject(training, () => command.opts<ProjectFlags>()),
+  });
+  command
+    .optionsGroup('Answers of people:')
+    .option('--from-project <name>', 'learn from what people said in a project of heed studio, in place of --data')
+    .addOption(storeOption())
+    .addOption(mergeOption());
+}
 
 const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardResult): [string, string][] => [
   ['accuracy', n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n })}: ${verdict}`],

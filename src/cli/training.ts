@@ -121,15 +121,19 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
 }
 
 /** Makes a learner, and shows what is pulled for it. Throws at once where settings are wrong. */
-function create({ create }: TrainingCommand, settings: Record<string, unknown>): Learner | Promise<Learner> {
+function create(
+  { create }: TrainingCommand,
+  settings: Record<string, unknown>,
+  folder?: string,
+): Learner | Promise<Learner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = create(settings, { pull, tell: (text) => void process.stderr.write(`${text}\n`) });
+  const learner = create(settings, { folder, pull, tell: (text) => void process.stderr.write(`${text}\n`) });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
 function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Promise<Learner> {
   try {
-    return create(known, info.config as Record<string, unknown>);
+    return create(known, info.config as Record<string, unknown>, folder);
   } catch (cause) {
     if (!(cause instanceof ZodError)) throw cause;
     throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(cause, info.config)}`, {

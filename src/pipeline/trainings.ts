@@ -96,6 +96,8 @@ export interface Learner {
 }
 
 export interface LearnerParts {
+  /** Of a run that is gone on with. */
+  folder?: string;
   /** How models and data are got from the Hub. */
   pull?: PullOptions;
   /** Told what a person should know of the data. */
