@@ -101,7 +101,7 @@ describe('an owner', () => {
         await theirs.keyboard.press('Enter');
       }
       await theirs.getByText('There is nothing more').waitFor();
-      await theirs.waitForFunction(() => !document.body.innerText.includes('on the way'));
+      await theirs.waitForFunction("!document.body.innerText.includes('on the way')");
       await theirs.context().close();
     }
     await page.goto(`${url}/#/quality/haiku`);

@@ -5,6 +5,7 @@ import { startStudio } from '../feedback/server/index.ts';
 import { storeOption } from './feedback.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { createOutput } from './output.ts';
+import { openChat } from './studio-model.ts';
 import { UsageError } from './usage.ts';
 
 export function addStudio(command: Command): void {
@@ -15,6 +16,8 @@ export function addStudio(command: Command): void {
     .option('--port <n>', 'port to listen on; 0 takes a free one', portOf, 7331)
     .option('--hosts <names>', 'names that the studio is opened by, with commas between, besides its address')
     .option('--trust-proxy', 'believe X-Forwarded-For and -Proto, which a proxy in front has to set')
+    .option('--model <name>', 'folder of a model to talk to, or OWNER/NAME on the Hub')
+    .option('--max-tokens <n>', 'tokens of an answer of the model at most', tokensOf, 256)
     .option('--owner <name>', 'whom the printed link signs in', 'me')
     .action((flags: Flags) => studio(flags));
 }
@@ -26,6 +29,8 @@ interface Flags {
   port: number;
   hosts?: string;
   trustProxy?: boolean;
+  model?: string;
+  maxTokens: number;
   owner: string;
   json?: boolean;
 }
@@ -38,15 +43,24 @@ export function portOf(text: string): number {
   return port;
 }
 
+function tokensOf(text: string): number {
+  const tokens = Number(text);
+  if (!Number.isInteger(tokens) || tokens < 1) {
+    throw new UsageError(`--max-tokens: expected a whole number from 1 on, got "${text}"`);
+  }
+  return tokens;
+}
+
 async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   const output = createOutput(flags);
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   const interrupted = listenForInterrupt(say, 'Closing the studio.');
+  const chat = flags.model === undefined ? undefined : await openChat(flags.model, flags);
   const database = await openDatabase(store);
   try {
     const { runs, host, port, owner, trustProxy } = flags;
     const names = hosts?.split(',').map((name) => name.trim().toLowerCase());
-    const started = await startStudio({ database, runs, host, port, owner, hosts: names, trustProxy, onError: say });
+    const started = await startStudio({ database, runs, host, port, owner, chat, hosts: names, trustProxy, onError: say });
     output.say(`The studio of ${database.name} is open: ${started.link}`);
     output.say('The link signs you in once. Ctrl-C closes the studio; nothing that was answered is lost.');
     output.result({ url: started.url, link: started.link });
@@ -56,5 +70,6 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   } finally {
     interrupted.dispose();
     await database.close();
+    chat?.release();
   }
 }

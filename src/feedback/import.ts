@@ -237,7 +237,8 @@ async function addVotes(
   return added;
 }
 
-async function itemIdOf({ query }: Database, { id: project }: Project, { content }: NewItem): Promise<string> {
+/** Of an item that is there. */
+export async function itemIdOf({ query }: Database, { id: project }: Project, { content }: NewItem): Promise<string> {
   const { id } = await query
     .selectFrom('items')
     .select('id')

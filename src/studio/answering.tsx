@@ -1,21 +1,11 @@
 /** How an item is answered: by its kind, with aspects, a reason, or a word on why not. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { Answer, Content, PairChoice, ProjectSettings, Vote } from './api.ts';
+import type { Answer, PairChoice, Vote } from './api.ts';
 import { type Action, bindings, useKeys } from './keys.ts';
+import type { KindProps } from './kind.ts';
 import { Ranking } from './ranking.tsx';
 import { focusScales, Scales } from './scales.tsx';
 import { strengths } from './words.ts';
-
-export interface KindProps {
-  settings: ProjectSettings;
-  content: Content;
-  /** In which order the options are seen. */
-  shown: readonly number[];
-  /** Says so, unless something is missing. */
-  give(answer: Answer): void;
-  /** Keys mean something else now. */
-  paused: boolean;
-}
 
 const KINDS = {
   pair: Pair,

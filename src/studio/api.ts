@@ -53,13 +53,36 @@ export class ApiError extends Error {
 
 let csrf = '';
 
-export async function api<T>(path: string, { method, body }: { method?: string; body?: unknown } = {}): Promise<T> {
+interface Asked {
+  method?: string;
+  body?: unknown;
+  signal?: AbortSignal;
+}
+
+export async function api<T>(path: string, asked: Asked = {}): Promise<T> {
+  return (await answered(path, asked)).json();
+}
+
+/** Values as they come, one in each line. */
+export async function* streamed<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
+  const { body: bytes } = await answered(path, { body, signal });
+  const reader = bytes!.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    const lines = (rest + read.value).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+async function answered(path: string, { method, body, signal }: Asked): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(`/api${path}`, {
       method: method ?? (body === undefined ? 'GET' : 'POST'),
       headers: { 'content-type': 'application/json', 'x-heed-csrf': csrf },
       body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
     });
   } catch {
     throw new ApiError(
@@ -68,8 +91,8 @@ export async function api<T>(path: string, { method, body }: { method?: string; 
       'Is it still running? What you answer is kept here until it is back.',
     );
   }
+  if (response.ok) return response;
   const value = await response.json().catch(() => undefined);
-  if (response.ok) return value as T;
   throw new ApiError(
     response.status,
     value?.error?.message ?? `The studio says ${response.status}.`,

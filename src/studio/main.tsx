@@ -47,6 +47,7 @@ function Studio() {
       <nav aria-label="Studio">
         <a href="#/">heed</a>
         <a href="#/runs">Runs</a>
+        <a href="#/chat">Chat</a>
         {person.role !== 'annotator' && <a href="#/people">People</a>}
         <span class="who">{person.name}</span>
         <button type="button" onClick={() => void signOut().then(() => setPerson(null))}>

@@ -1,5 +1,6 @@
 /** Which page an address shows. */
 import type { Person } from './api.ts';
+import { Chat } from './chat.tsx';
 import { Decide } from './decide.tsx';
 import { Label } from './label.tsx';
 import { People } from './people.tsx';
@@ -15,6 +16,7 @@ export function Page({ path, person }: { path: string; person: Person }) {
     const Shown = ofProject[part as keyof typeof ofProject];
     return <Shown key={path} project={decodeURIComponent(name)} person={person} />;
   }
+  if (part === 'chat') return <Chat person={person} />;
   if (part === 'new') return <NewProject />;
   if (part === 'people') return <People person={person} />;
   return <Projects person={person} />;

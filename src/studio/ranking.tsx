@@ -1,7 +1,7 @@
 /** Several options put in order, best first: by number keys, buttons, or by dragging. */
 import { useState } from 'preact/hooks';
-import type { KindProps } from './answering.tsx';
 import { bindings, useKeys } from './keys.ts';
+import type { KindProps } from './kind.ts';
 
 export function Ranking({ shown, give, paused }: KindProps) {
   /** Places on the page, best first; those together are equally good. */

@@ -11,6 +11,7 @@ import { ZodError } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import type { Database } from '../database.ts';
 import { ensurePerson, newSecret, type Person } from '../people.ts';
+import { type ChatModel, chatRoutes } from './chat.ts';
 import { type Env, HttpError } from './context.ts';
 import { eventRoutes } from './events.ts';
 import { machineRoutes } from './machine.ts';
@@ -37,6 +38,8 @@ export interface StudioOptions {
   /** Milliseconds that a client has, other than usual. */
   timeouts?: Partial<typeof TIMEOUTS>;
   /** Whom people can talk to. */
+  /** Whom people can talk to. */
+  chat?: ChatModel;
   /** Who the printed link signs in. */
   owner?: string;
   /** Told of what went wrong here; never of tokens. */
@@ -128,6 +131,7 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
     .route('/', transferRoutes(database))
+    .route('/', chatRoutes(database, options.chat))
     .route('/events', eventRoutes(database))
     .route('/runs', runRoutes(runs))
     .get('/openapi.json', (context) => context.json(openApi()))

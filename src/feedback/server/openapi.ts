@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { answerSchema, contentSchema, kinds, voteSchema } from '../answer.ts';
 import { type Role, roles } from '../people.ts';
 import { settingsSchema } from '../project.ts';
+import { chosenSchema, drawSchema } from './chat.ts';
 import { eventsSchema } from './events.ts';
 import { newPersonSchema, roleSchema } from './people.ts';
 import {
@@ -17,6 +18,7 @@ import {
 } from './projects.ts';
 import { metricsSchema, pageSchema, samplesSchema, streamSchema } from './runs.ts';
 import { signInSchema } from './session.ts';
+import { exportSchema, importSchema } from './transfer.ts';
 
 interface Operation {
   summary: string;
@@ -136,6 +138,32 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: newVoteSchema,
     answer: recorded,
   },
+  'POST /projects/{project}/import': {
+    summary: 'Add items from the text of a file, and tell which rows do not fit',
+    role: 'owner',
+    body: importSchema,
+    answer: z.object({ added: whole, known: whole, votes: whole, bad: whole, told: z.array(z.string()) }),
+  },
+  'GET /projects/{project}/export': {
+    summary: 'Answers as a dataset, in a file',
+    role: 'reviewer',
+    query: exportSchema,
+    type: 'application/octet-stream',
+  },
+  'POST /projects/{project}/chat': {
+    summary: 'Choose between the two answers of a turn: an item with a vote',
+    role: 'annotator',
+    body: chosenSchema,
+    answer: recorded,
+  },
+  'GET /chat': { summary: 'Which model can be talked to, if any', role: 'annotator' },
+  'POST /chat': {
+    summary: 'Two answers of the model to a conversation, in lines of JSON as they come; the last names the turn',
+    role: 'annotator',
+    body: drawSchema,
+    type: 'application/x-ndjson',
+  },
+  'GET /settings-schema': { summary: 'JSON Schema of a project’s settings', role: 'annotator' },
   'GET /people': { summary: 'Who there is', role: 'reviewer' },
   'POST /people': { summary: 'Add somebody', role: 'owner', body: newPersonSchema, answer: token, status: 201 },
   'PATCH /people/{name}': { summary: 'Change a role', role: 'owner', body: roleSchema, answer: person },

@@ -9,12 +9,12 @@ import { HeedError } from '../../error.ts';
 import type { Database } from '../database.ts';
 import { exportFormats, exportRows, formatsOf, merges } from '../export.ts';
 import { importItems } from '../import.ts';
-import { findProject, settingsSchema } from '../project.ts';
-import { bodyOf, type Env, parsed, personOf } from './context.ts';
+import { settingsSchema } from '../project.ts';
+import { bodyOf, type Env, parsed, personOf, projectOf } from './context.ts';
 
 const MOST = 60 * 2 ** 20;
 
-const importSchema = z.object({
+export const importSchema = z.object({
   text: z.string().min(1).max(MOST),
   type: z.enum(['jsonl', 'json', 'csv', 'tsv']).default('jsonl'),
   /** What the file's own answers are: nothing, or right, which tells who is reliable, or right and told after practice. */
@@ -23,7 +23,7 @@ const importSchema = z.object({
 });
 
 const types = { jsonl: 'application/jsonl', csv: 'text/csv', parquet: 'application/vnd.apache.parquet' };
-const exportSchema = z.object({
+export const exportSchema = z.object({
   as: z.enum(['jsonl', 'csv', 'parquet']).default('jsonl'),
   format: z.enum(exportFormats).optional(),
   merge: z.enum(merges).default('majority'),
@@ -38,7 +38,7 @@ export function transferRoutes(database: Database): Hono<Env> {
     })
     .post('/projects/:project/import', async (context) => {
       personOf(context, 'owner');
-      const project = await findProject(database, context.req.param('project'));
+      const project = await projectOf(database, context.req.param('project'));
       const { text, type, answers, onBadRow } = await bodyOf(context, importSchema);
       return inFolder(async (folder) => {
         const path = join(folder, `items.${type}`);
@@ -60,7 +60,7 @@ export function transferRoutes(database: Database): Hono<Env> {
     })
     .get('/projects/:project/export', async (context) => {
       personOf(context, 'reviewer');
-      const project = await findProject(database, context.req.param('project'));
+      const project = await projectOf(database, context.req.param('project'));
       const { as, format, merge } = parsed(exportSchema, context.req.query());
       return inFolder(async (folder) => {
         const path = join(folder, `rows.${as}`);

@@ -1,0 +1,68 @@
+/** A conversation with a model in a real browser: what is chosen and written becomes a dataset. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { exportRows, findProject, openDatabase } from '../src/feedback/index.ts';
+import { startBrowser } from './support/browser.ts';
+import { ownFolder } from './support/heed.ts';
+import { barriers, startStudio } from './support/studio.ts';
+
+const folder = ownFolder();
+const browser: Browser | undefined = await startBrowser();
+let stop: () => Promise<unknown>;
+let page: Page;
+
+beforeAll(async () => {
+  if (!browser) return;
+  const model = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
+  const started = await startStudio(folder.path, ['--model', model, '--max-tokens', '12']);
+  stop = started.stop;
+  page = await browser.newPage();
+  page.setDefaultTimeout(15_000);
+  await page.goto(started.link);
+});
+beforeEach((context) => {
+  if (!browser) context.skip();
+});
+afterAll(async () => {
+  await browser?.close();
+  await stop?.();
+});
+
+it('draws two answers a turn, keeps the choice and what was written, and goes on from it', async () => {
+  await page.getByRole('link', { name: 'Chat' }).click();
+  await page.getByRole('button', { name: 'Begin' }).click();
+  await page.getByLabel(/Your first message/).fill('How are <b>you</b>?');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: /Left is better/ }).waitFor();
+  const left = await page.getByRole('region', { name: 'Left' }).innerText();
+  expect(await barriers(page)).toEqual([]);
+  await page.keyboard.press('1');
+  await page.getByText('1 kept').waitFor();
+  await page.getByLabel(/Go on/).fill('And now?');
+  await page.getByRole('button', { name: /Send/ }).click();
+  await page.getByLabel(/A better answer than both/).fill('Well, thank you.');
+  await page.getByRole('button', { name: /Right is better/ }).click();
+  await page.getByText('2 kept').waitFor();
+  const conversation = await page.getByRole('region', { name: 'Prompt' }).innerText();
+  expect(conversation).toContain('How are <b>you</b>?');
+  expect(conversation).toContain(left.trim().split('\n')[0]);
+  expect(conversation).toContain('Well, thank you.');
+
+  const database = await openDatabase(join(folder.path, 'feedback.db'));
+  try {
+    const project = await findProject(database, 'chat');
+    const compared = [];
+    for await (const row of exportRows(database, project)) compared.push(row);
+    expect(compared).toHaveLength(2);
+    expect(compared[0].prompt).toEqual([{ role: 'user', content: 'How are <b>you</b>?' }]);
+    expect(compared[0].source).toContain('tiny-llama');
+    expect((compared[1].prompt as unknown[]).length).toBe(3);
+    const written = [];
+    for await (const row of exportRows(database, project, { format: 'prompt-completion' })) written.push(row);
+    expect(written.map(({ completion }) => completion)).toEqual([[{ role: 'assistant', content: 'Well, thank you.' }]]);
+  } finally {
+    await database.close();
+  }
+});
