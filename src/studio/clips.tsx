@@ -31,7 +31,8 @@ export function Clips({ clips }: { clips: readonly Clip[] }) {
     if (!playing) return undefined;
     let last = performance.now();
     let request = requestAnimationFrame(function tick(now) {
-      const moved = ((now - last) / 1000) * clips[0].framesPerSecond * speed;
+      // a frame may be dated before the call that asked for it
+      const moved = (Math.max(0, now - last) / 1000) * clips[0].framesPerSecond * speed;
       last = now;
       const end = length + PAUSE * clips[0].framesPerSecond * speed;
       show((position.current + moved) % end);
