@@ -116,8 +116,9 @@ async function create(options: BestOfNOptions, parts: BestOfNParts) {
     const drawn = Array.from(epochOrder(all.length, options.seed, 0).subarray(0, options.prompts), (i) => all[i]);
     const prompts = options.prompts === undefined ? all : drawn;
     answerLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
-    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall)));
-    const gold = options.gold === undefined ? parts.gold : await openReward(options.gold, parts.pull);
+    const over = parts.model ? undefined : model;
+    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall, over)));
+    const gold = options.gold === undefined ? parts.gold : await openReward(options.gold, parts.pull, {}, over);
     if (gold) keep(gold);
     const generator = keep(createGenerator(model.config, model.parameters.values));
     return { ...learner(options, { model, prompts, reward, gold, generator }), release };

@@ -35,6 +35,7 @@ import { answersBatch, roomFor } from './rewards/loss.ts';
 import { createRewardModel, createStateScorer, plainCalibration, type RewardModel } from './rewards/model.ts';
 import { trainedReward } from './rewards/trained.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from './steps.ts';
+import { adapterBeside } from './trained.ts';
 
 export interface ProcessParts extends ReadingParts {
   /** The model, in place of loading `model`; it is used up. */
@@ -166,8 +167,13 @@ function createProcessLearner(options: ProcessOptions, model: RewardModel, { tra
     evaluate,
     /** Writes a folder that `openReward` opens. */
     saveModel(folder: string): void {
-      saveStepReading(folder, { separator: separatorOf(options), aggregate: options.aggregate });
-      trained.save(folder, { gain: 1, calibration: plainCalibration }, { dtype: options.dtype });
+      const reading = { separator: separatorOf(options), aggregate: options.aggregate };
+      const plain = { gain: 1, calibration: plainCalibration };
+      saveStepReading(folder, reading);
+      trained.save(folder, plain, { dtype: options.dtype });
+      if (!trained.saveAdapter) return;
+      saveStepReading(adapterBeside(folder), reading);
+      trained.saveAdapter(adapterBeside(folder), plain);
     },
     /** One optimiser step, and an evaluation where one is due. */
     async next(): Promise<ProcessStep> {

@@ -32,6 +32,7 @@ import {
 import { type RewardInput, type RewardOptions, rewardSchema } from './rewards/options.ts';
 import { trainedReward } from './rewards/trained.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from './steps.ts';
+import { adapterBeside } from './trained.ts';
 
 /** Rewards of so many answers are what the others are normalised by. */
 const MOST_REFERENCES = 1000;
@@ -170,12 +171,13 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     members: members.map(({ trained }) => trained),
     steps,
     evaluate,
-    /** Writes the model, or each member into a folder of its own, with what makes rewards of its scores. */
+    /** Writes the model, or each member into a folder of its own, with what makes rewards of its scores; adapters in `adapter` beside too. */
     saveModels(folder: string): void {
       for (const [i, { trained, scorer }] of members.entries()) {
         const calibrated = calibrationBy(scorer.run(references.map(referred.answer)));
-        const into = members.length === 1 ? folder : join(folder, `member-${i}`);
-        trained.save(into, calibrated, { dtype: options.dtype });
+        const own = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
+        trained.save(own(folder), calibrated, { dtype: options.dtype });
+        trained.saveAdapter?.(own(adapterBeside(folder)), calibrated);
       }
     },
     /** One optimiser step of each member, and an evaluation where one is due. */

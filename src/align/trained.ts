@@ -43,6 +43,9 @@ export function copyOf(arena: Arena): Arena {
   return copy;
 }
 
+/** Where the adapters of a model go that is saved in a folder with them merged. */
+export const adapterBeside = (folder: string): string => join(folder, '..', 'adapter');
+
 export interface Trained {
   /** What is trained. */
   readonly parameters: Arena;
@@ -85,7 +88,7 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       merged.release();
       // Transformers fuses GPT-2's q, k and v, so PEFT has no adapters like these for it
       if (config.positions.kind === 'rotary') {
-        saveAdapter(join(folder, '..', 'adapter'), config, { options, parameters: adapters, base }, architecture);
+        saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
       }
     },
     release() {

@@ -4,10 +4,9 @@ import { type Command, Option } from 'commander';
 import { fileError } from '../files.ts';
 import { exportOnnx } from '../lm/export.ts';
 import { FLOAT_DTYPES, type FloatDtype } from '../lm/floats.ts';
-import { loadAdapter } from '../lm/lora.ts';
+import { loadAdapter, mergeAdapter } from '../lm/lora.ts';
 import { loadModel, saveModel } from '../lm/model.ts';
 import { saveTokenizer } from '../lm/tokenizer.ts';
-import { mergeLora } from '../nn/index.ts';
 import { createOutput, table } from './output.ts';
 import { pullProgress } from './pull.ts';
 import { UsageError } from './usage.ts';
@@ -36,18 +35,15 @@ async function exporting(flags: Flags): Promise<void> {
   if (dtype && format === 'onnx') throw new UsageError('--dtype is for --format safetensors: ONNX graphs are in F32');
   const output = createOutput(flags);
   const { done, ...tell } = pullProgress(model);
-  const loaded = await loadModel(model, tell).finally(done);
-  const { config, parameters, tokenizer } = loaded;
-  if (adapter !== undefined) {
-    const lora = loadAdapter(adapter, config);
-    mergeLora(parameters, lora.parameters, lora.options);
-  }
+  const base = await loadModel(model, tell).finally(done);
+  const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config));
+  const { config, parameters, tokenizer } = whole;
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
     throw fileError(error, 'create', out);
   }
-  if (format === 'safetensors') saveModel(out, loaded, { dtype });
+  if (format === 'safetensors') saveModel(out, whole, { dtype });
   else {
     exportOnnx(out, config, parameters.values);
     saveTokenizer(out, tokenizer);

@@ -111,6 +111,16 @@ describe('writeAdapter', () => {
     });
   });
 
+  it('keeps the head of a classifier', () => {
+    const read = { ...readAdapter(fixture), score: { shape: [1, 64], data: new Float32Array(64).fill(0.5) } };
+    writeAdapter(folder, read, 'LlamaForCausalLM');
+    expect(readAdapter(folder)).toEqual(read);
+    expect(JSON.parse(readFileSync(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({
+      task_type: 'SEQ_CLS',
+      modules_to_save: ['score'],
+    });
+  });
+
   it('refuses GPT-2 and what is no adapter of a linear map', () => {
     const read = readAdapter(fixture);
     expect(fails(() => writeAdapter(folder, read, 'GPT2LMHeadModel'))).toContain('one linear map');

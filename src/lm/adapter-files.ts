@@ -1,6 +1,6 @@
 /**
  * LoRA adapters as PEFT keeps them (Hu et al. 2021): a folder with `adapter_config.json` and `adapter_model.safetensors`. Only plain
- * LoRA, of one rank, on a decoder's linear maps; whatever else would change the model's output is refused.
+ * LoRA, of one rank, on a decoder's linear maps, and a classifier's head; whatever else would change the model's output is refused.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { openSafetensors, type SafetensorsFile, safetensorsParts } from '../engi
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
 import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
+import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
 
 /** What is added to a linear map: scale · B·A, where scale is alpha / rank, or alpha / √rank if stabilised (Kalajdzievski 2023). */
@@ -20,6 +21,8 @@ export interface Adapter {
   targets: string[];
   /** By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major. */
   tensors: Record<string, { a: Float32Array; b: Float32Array }>;
+  /** Of a classifier, the weight of its head, [labels, hidden], in place of what the base model has. */
+  score?: { shape: readonly number[]; data: Float32Array };
   /** The base model, a folder or a name on the Hub. */
   base?: string;
 }
@@ -27,6 +30,9 @@ export interface Adapter {
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
 const TENSOR = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+const SCORE_TENSOR = `base_model.model.${SCORE}`;
+/** What PEFT calls a classifier's head: it names both, whichever there is. */
+const heads: unknown[] = ['score', 'classifier'];
 const LINEAR = /^model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)$/;
 const HINT = 'Train the adapter as plain LoRA, or merge it in PEFT.';
 
@@ -37,7 +43,6 @@ const unsupported = [
   'use_bdlora',
   'lora_bias',
   'fan_in_fan_out',
-  'modules_to_save',
   'rank_pattern',
   'alpha_pattern',
   'layer_replication',
@@ -59,6 +64,7 @@ const configSchema = z.looseObject({
   bias: z.string().default('none'),
   base_model_name_or_path: z.string().nullish(),
   init_lora_weights: z.unknown().optional(),
+  modules_to_save: z.array(z.string()).nullish(),
 });
 
 /**
@@ -74,6 +80,7 @@ export function readAdapter(folder: string): Adapter {
   const file = openSafetensors(path);
   const linears = new Map<string, { A?: string; B?: string }>();
   for (const name of file.tensors.keys()) {
+    if (name === SCORE_TENSOR) continue;
     const [, linear, side] = TENSOR.exec(name) ?? [];
     if (!LINEAR.test(linear)) {
       const fused = /\.(c_attn|c_proj|c_fc)\./.test(name);
@@ -96,6 +103,7 @@ export function readAdapter(folder: string): Adapter {
     rankStabilised: config.use_rslora,
     targets: targetsOf(tensors),
     tensors,
+    ...(file.tensors.has(SCORE_TENSOR) && { score: readScore(path, file) }),
     ...(config.base_model_name_or_path ? { base: config.base_model_name_or_path } : {}),
   };
 }
@@ -107,7 +115,7 @@ export function readAdapter(folder: string): Adapter {
  * @throws HeedError for what is no adapter of a linear map, and for GPT-2.
  */
 export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, architecture: string): void {
-  const { rank, alpha, rankStabilised, base, tensors } = adapter;
+  const { rank, alpha, rankStabilised, base, tensors, score } = adapter;
   if (architecture.startsWith('GPT2')) {
     throw new HeedError(
       `Adapters of ${architecture} cannot be written: in Transformers its q, k and v are one linear map.`,
@@ -129,18 +137,20 @@ export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, 
   });
   const config = {
     peft_type: 'LORA',
-    task_type: architecture.endsWith('ForSequenceClassification') ? 'SEQ_CLS' : 'CAUSAL_LM',
+    task_type: score || architecture.endsWith('ForSequenceClassification') ? 'SEQ_CLS' : 'CAUSAL_LM',
     base_model_name_or_path: base ?? null,
     r: rank,
     lora_alpha: alpha,
     use_rslora: rankStabilised,
     target_modules: targetsOf(tensors),
+    modules_to_save: score ? ['score'] : null,
     bias: 'none',
     lora_dropout: 0,
     fan_in_fan_out: false,
     inference_mode: true,
   };
-  const parts = safetensorsParts(join(folder, WEIGHTS), Object.fromEntries(stored), { format: 'pt' });
+  const head = score ? [[SCORE_TENSOR, { dtype: 'F32', shape: score.shape, data: score.data }] as const] : [];
+  const parts = safetensorsParts(join(folder, WEIGHTS), Object.fromEntries([...stored, ...head]), { format: 'pt' });
   replaceFiles(
     folder,
     [
@@ -165,6 +175,7 @@ function readConfig(source: string): z.infer<typeof configSchema> {
     ...(data.peft_type === 'LORA' ? [] : ['peft_type']),
     ...(data.bias === 'none' ? [] : ['bias']),
     ...(initialisations.includes(data.init_lora_weights) ? [] : ['init_lora_weights']),
+    ...((data.modules_to_save?.every((name) => heads.includes(name)) ?? true) ? [] : ['modules_to_save']),
     ...unsupported.filter((name) => !isOff(data[name])),
   ];
   if (wrong.length > 0) {
@@ -188,6 +199,19 @@ function readMatrix(path: string, file: SafetensorsFile, name: string, rankAxis:
   const matrix = new Float32Array(shape[0] * shape[1]);
   readFloats(file, name, matrix);
   return matrix;
+}
+
+function readScore(path: string, file: SafetensorsFile): NonNullable<Adapter['score']> {
+  const { dtype, shape } = file.tensors.get(SCORE_TENSOR)!;
+  if (!isFloatDtype(dtype) || shape.length !== 2) {
+    throw new HeedError(
+      `Tensor "${SCORE_TENSOR}" of "${path}" is ${dtype} [${shape}], expected ${FLOAT_DTYPES.join(', ')} [labels, hidden].`,
+      { hint: HINT },
+    );
+  }
+  const data = new Float32Array(shape[0] * shape[1]);
+  readFloats(file, SCORE_TENSOR, data);
+  return { shape, data };
 }
 
 const targetsOf = (tensors: Adapter['tensors']) =>

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
+import { HEAD } from '../nn/decoder-config.ts';
 import {
   type Arena,
   createArena,
@@ -230,7 +231,17 @@ const LAYER = /^((model|transformer)\.)?(layers|h)\.\d+\./;
 /** What old versions of Transformers stored though it follows from the config. */
 const BUFFER = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
 
-const scoreSpec = ({ hiddenSize, initialDeviation }: DecoderConfig, labels: number): ParameterSpec => ({
+/** A copy without the output layer, which a classifier has no use for, with the head of the same shape, or else one of zeros. */
+export function classifierParameters({ specs, values }: Arena, head: ParameterSpec): Arena {
+  const copy = createArena([...specs.filter(({ name }) => name !== SCORE && name !== HEAD), head]);
+  for (const { name, shape } of copy.specs) {
+    if (values[name]?.shape.join() === shape.join()) copy.values[name].data.set(values[name].data);
+  }
+  return copy;
+}
+
+/** The head of a classifier of so many labels. */
+export const scoreSpec = ({ hiddenSize, initialDeviation }: DecoderConfig, labels: number): ParameterSpec => ({
   name: SCORE,
   shape: [labels, hiddenSize],
   initialise: initialise.normal(initialDeviation),

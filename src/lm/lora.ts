@@ -8,11 +8,15 @@ import {
   loraNames,
   loraParameters,
   loraTargets,
+  mergeLora,
 } from '../nn/index.ts';
 import { readAdapter, writeAdapter } from './adapter-files.ts';
+import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
+import { SCORE } from './layout.ts';
 
 export interface LoadedAdapter {
   options: LoraOptions;
+  /** Adapters; of a classifier's also "score.weight" [labels, hidden], in place of the base model's. */
   parameters: Arena;
   /** The base model's folder or name on the Hub, as the adapter names it. */
   base?: string;
@@ -20,9 +24,9 @@ export interface LoadedAdapter {
 
 /** Reads a PEFT adapter for a model of this config. @throws HeedError where it is of another model. */
 export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapter {
-  const { rank, alpha, rankStabilised, targets, tensors, base } = readAdapter(folder);
+  const { rank, alpha, rankStabilised, targets, tensors, score, base } = readAdapter(folder);
   const options: LoraOptions = { rank, alpha, rankStabilised, targets };
-  const parameters = createArena(loraParameters(config, options));
+  const head = score ? [scoreSpec(config, score.shape[0])] : [];
   const wanted = loraTargets(config, options);
   const extra = Object.keys(tensors).find((name) => !wanted.some((target) => target.name === name));
   const misfit = (what: string) =>
@@ -30,6 +34,9 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
       hint: base === undefined ? 'Load it on the model it was trained on.' : `It was trained on "${base}".`,
     });
   if (extra !== undefined) throw misfit(`the model has no "${extra}"`);
+  if (score && score.shape[1] !== config.hiddenSize) throw misfit(`its head is for ${score.shape[1]} inputs`);
+  const parameters = createArena([...loraParameters(config, options), ...head]);
+  if (score) parameters.values[SCORE].data.set(score.data);
   for (const { name, inner, out } of wanted) {
     const tensor = tensors[name];
     if (!tensor) throw misfit(`it has nothing for "${name}"`);
@@ -40,6 +47,21 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
     parameters.values[loraNames(name).b].data.set(tensor.b);
   }
   return { options, parameters, base };
+}
+
+/** A model with an adapter merged in, and its head. The model given is used up. */
+export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>>(
+  model: M,
+  { parameters: adapters, options }: LoadedAdapter,
+): M {
+  mergeLora(model.parameters, adapters, options);
+  const head = adapters.values[SCORE];
+  if (!head) return model;
+  const { config } = model;
+  const parameters = classifierParameters(model.parameters, scoreSpec(config, head.shape[0]));
+  parameters.values[SCORE].data.set(head.data);
+  model.parameters.release();
+  return { ...model, config: { ...config, tied: true }, parameters };
 }
 
 /** Writes an adapter as PEFT reads it. `architecture` is the base model's, such as "LlamaForCausalLM". */
@@ -57,5 +79,6 @@ export function saveAdapter(
       return [name, { a: parameters.values[a].data, b: parameters.values[b].data }];
     }),
   );
-  writeAdapter(folder, { rank, alpha, rankStabilised, tensors, base }, architecture);
+  const { [SCORE]: score } = parameters.values;
+  writeAdapter(folder, { rank, alpha, rankStabilised, tensors, score, base }, architecture);
 }

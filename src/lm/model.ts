@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
-import { createParameters, type DecoderConfig, decoderParameters, mergeLora } from '../nn/index.ts';
+import { createParameters, type DecoderConfig, decoderParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type PullOptions, resolveModel } from './hub.ts';
-import { loadAdapter } from './lora.ts';
+import { loadAdapter, mergeAdapter } from './lora.ts';
 import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
@@ -37,7 +37,8 @@ const GENERATION = 'generation_config.json';
  */
 export async function loadModel(nameOrFolder: string, options: PullOptions = {}): Promise<Model> {
   const folder = await modelFolder(nameOrFolder, options);
-  if (isAdapter(folder)) return loadAdapted(folder, options);
+  const base = await baseFolder(folder, options);
+  if (base !== undefined) return loadAdapted(folder, base, options);
   const tokenizer = loadTokenizer(folder); // before the weights: it is quick to say what is wrong with it
   const checkpoint = loadCheckpoint(folder);
   try {
@@ -59,7 +60,9 @@ export async function modelFolder(nameOrFolder: string, options: PullOptions = {
 const isAdapter = (folder: string) =>
   existsSync(join(folder, 'adapter_config.json')) && !existsSync(join(folder, 'config.json'));
 
-async function loadAdapted(folder: string, options: PullOptions): Promise<Model> {
+/** The folder of the model that an adapter is of; undefined where a folder holds no adapter. @throws HeedError where it is not there. */
+export async function baseFolder(folder: string, options: PullOptions = {}): Promise<string | undefined> {
+  if (!isAdapter(folder)) return undefined;
   const { base } = readAdapter(folder);
   if (base === undefined) {
     throw new HeedError(`The adapter in "${folder}" does not name its base model.`, {
@@ -67,12 +70,16 @@ async function loadAdapted(folder: string, options: PullOptions): Promise<Model>
     });
   }
   const beside = join(folder, base);
-  const model = await loadModel(!existsSync(base) && existsSync(beside) ? beside : base, options);
+  return modelFolder(!existsSync(base) && existsSync(beside) ? beside : base, options);
+}
+
+async function loadAdapted(folder: string, base: string, options: PullOptions): Promise<Model> {
+  const model = await loadModel(base, options);
   try {
-    const { parameters, options: lora } = loadAdapter(folder, model.config);
-    mergeLora(model.parameters, parameters, lora);
-    parameters.release();
-    return { ...model, folder };
+    const adapter = loadAdapter(folder, model.config);
+    const merged = mergeAdapter(model, adapter);
+    adapter.parameters.release();
+    return { ...merged, folder };
   } catch (error) {
     model.parameters.release();
     throw error;

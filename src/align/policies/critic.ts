@@ -7,6 +7,7 @@
  */
 import { mul, sum, type Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
+import { classifierParameters } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import type { Model } from '../../lm/model.ts';
 import { createPackedTrainer, type PackedLoss, type Reading, scoresOf } from '../../lm/packed-program.ts';
@@ -43,10 +44,10 @@ export interface CriticNetwork {
 export function criticNetwork(policy: Policy, model?: Model, kind?: 'own' | 'adapters'): CriticNetwork {
   if (model) {
     checkCritic(policy.model, model);
-    return ofItsOwn(model.config, withHead(model.config, model.parameters));
+    return ofItsOwn(model.config, model.parameters);
   }
   const { config, parameters } = policy.model;
-  if (policy.parameters === parameters || kind === 'own') return ofItsOwn(config, withHead(config, parameters));
+  if (policy.parameters === parameters || kind === 'own') return ofItsOwn(config, parameters);
   const adapters = createArena([...policy.parameters.specs, headSpec(config)]);
   for (const { name } of policy.parameters.specs) adapters.values[name].data.set(policy.parameters.values[name].data);
   return {
@@ -58,27 +59,16 @@ export function criticNetwork(policy: Policy, model?: Model, kind?: 'own' | 'ada
   };
 }
 
-const ofItsOwn = (config: DecoderConfig, parameters: Arena): CriticNetwork => ({
-  config,
-  parameters,
-  weights: parameters.values,
-  frozen: {},
-  linear: undefined,
-});
+function ofItsOwn(config: DecoderConfig, from: Arena): CriticNetwork {
+  const parameters = classifierParameters(from, headSpec(config));
+  return { config, parameters, weights: parameters.values, frozen: {}, linear: undefined };
+}
 
 export const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
   name: SCORE,
   shape: [1, hiddenSize],
   initialise: (data) => void data.fill(0),
 });
-
-/** A copy, without the output layer, which a critic has no use for. */
-function withHead(config: DecoderConfig, from: Arena): Arena {
-  const specs = from.specs.filter(({ name }) => name !== SCORE && (config.tied || name !== 'lm_head.weight'));
-  const copy = createArena([...specs, headSpec(config)]);
-  for (const { name } of copy.specs) if (from.values[name]) copy.values[name].data.set(from.values[name].data);
-  return copy;
-}
 
 function checkCritic(policy: Model, critic: Model): void {
   checkSameTokens(policy, critic, 'The critic', 'Let it begin as the policy, or as a model with the same tokenizer.');

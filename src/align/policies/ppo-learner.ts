@@ -102,7 +102,8 @@ async function criticModel(options: PpoOptions, policy: Model, pull?: PullOption
 /** The folder of the reward model, or of the first of an ensemble, that a reward's name is of. */
 function rewardModelIn(name: string): string | undefined {
   if (!statSync(name, { throwIfNoEntry: false })?.isDirectory()) return undefined;
-  return membersOf(name).find((folder) => existsSync(join(folder, 'config.json')));
+  const models = ['config.json', 'adapter_config.json'];
+  return membersOf(name).find((folder) => models.some((config) => existsSync(join(folder, config))));
 }
 
 /** Learns by PPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */

@@ -60,12 +60,15 @@ export async function setUpPolicy(
     const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
     const probes = await probesOf(options, model, parts);
     const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
-    const open = async (text: string) => keep(await openReward(text, parts.pull, options.rewardCall));
+    // beside adapters, weights stay as they were loaded
+    const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
+    const open = async (text: string) => keep(await openReward(text, parts.pull, options.rewardCall, over));
     const objective = parts.reward ? keep(parts.reward) : await open(options.reward);
     const constrained: Reward[] = [];
     for (const { name } of constraints) constrained.push(await open(name));
     const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
-    const gold = parts.gold ?? (options.gold === undefined ? undefined : await openReward(options.gold, parts.pull));
+    const gold =
+      parts.gold ?? (options.gold === undefined ? undefined : await openReward(options.gold, parts.pull, {}, over));
     if (gold) keep(gold);
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
     if (reference) keep(reference.parameters);

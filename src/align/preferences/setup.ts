@@ -38,7 +38,9 @@ export async function createPreferences<O extends PreferenceOptions>(
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
     keep(model.parameters);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
-    const reward = parts.reward ?? (spec === undefined ? undefined : await openReward(spec, parts.pull));
+    // beside adapters, weights stay as they were loaded
+    const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
+    const reward = parts.reward ?? (spec === undefined ? undefined : await openReward(spec, parts.pull, {}, over));
     if (reward) keep(reward);
     const data = await readPreferences(options, model, { paired: algorithm.paired, ...parts });
     if (readsOf(algorithm.loss).has('kl') && !data.train.partners) {

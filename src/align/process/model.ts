@@ -9,7 +9,7 @@ import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import { checkedRewards } from '../rewards/call.ts';
-import { createStateScorer, type RewardModel } from '../rewards/model.ts';
+import { createStateScorer, type RewardModel, type ScorerOptions } from '../rewards/model.ts';
 import type { Answer, Reward, Scores } from '../rewards/source.ts';
 import { encodeSteps, within } from './data.ts';
 import { probability } from './evaluation.ts';
@@ -53,8 +53,12 @@ export function readStepReading(folder: string): StepReading | undefined {
  * Rewards of answers by their steps, as the model's own tokenizer and chat template write them; steps behind what the model can read
  * are not seen. The model is released with the reward.
  */
-export function processReward(model: RewardModel, { separator, aggregate }: StepReading): Reward {
-  const scorer = createStateScorer(model);
+export function processReward(
+  model: RewardModel,
+  { separator, aggregate }: StepReading,
+  reading?: ScorerOptions,
+): Reward {
+  const scorer = createStateScorer(model, reading);
   const name = model.folder ?? 'process reward model';
   const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
     signal?.throwIfAborted();

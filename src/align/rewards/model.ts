@@ -9,13 +9,13 @@ import { z } from 'zod';
 import type { Value } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
-import type { SaveOptions } from '../../lm/checkpoint.ts';
+import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { loadModel, type Model, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
-import { createArena, decoderParameters, initialise, type Linear } from '../../nn/index.ts';
+import { initialise, type Linear } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import { answersBatch } from './loss.ts';
 
@@ -46,18 +46,15 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
     checkRewardModel(model);
     return { ...model, calibration: plainCalibration };
   }
-  const config = { ...model.config, tied: true };
-  const head = initialise.normal(1 / Math.sqrt(config.hiddenSize + 1));
-  const specs = [...decoderParameters(config), { name: SCORE, shape: [1, config.hiddenSize], initialise: head }];
-  const parameters = createArena(specs);
-  for (const [name, { data }] of Object.entries(model.parameters.values)) parameters.values[name]?.data.set(data);
+  const { config } = model;
+  const parameters = classifierParameters(model.parameters, scoreSpec(config, 1));
   const { data, shape } = parameters.values[SCORE];
-  head(data, shape, random(seed, 'reward head'));
+  initialise.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
   model.parameters.release();
-  return { ...model, config, parameters, calibration: plainCalibration };
+  return { ...model, config: { ...config, tied: true }, parameters, calibration: plainCalibration };
 }
 
-function checkRewardModel({ parameters, folder }: Model): void {
+export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters' | 'folder'>): void {
   const labels = parameters.values[SCORE]?.shape[0];
   if (labels === 1) return;
   const what = labels === undefined ? 'a language model' : `a classifier of ${labels} labels`;
@@ -78,7 +75,7 @@ export async function loadRewardModel(nameOrFolder: string, options: PullOptions
   }
 }
 
-function readCalibration(folder: string): Calibration {
+export function readCalibration(folder: string): Calibration {
   const path = join(folder, CALIBRATION);
   if (!existsSync(path)) return plainCalibration;
   try {
@@ -93,14 +90,19 @@ function readCalibration(folder: string): Calibration {
 
 /** Writes a folder that `loadRewardModel` and Transformers load. */
 export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
+  // before config.json: a folder that has one is whole
+  writeCalibration(folder, model.calibration);
+  saveModel(folder, model, options);
+}
+
+/** Makes the folder where there is none. */
+export function writeCalibration(folder: string, calibration: Calibration): void {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
     throw fileError(error, 'create', folder);
   }
-  // before config.json: a folder that has one is whole
-  writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(model.calibration, null, 2)}\n`);
-  saveModel(folder, model, options);
+  writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(calibration, null, 2)}\n`);
 }
 
 /** What makes rewards of scores: the head is multiplied by `gain`. */

@@ -1,7 +1,7 @@
 /**
  * Rewards by their text, as commands take them:
  *
- * - a folder or a name on the Hub: a reward model, or one of steps (heed process); a folder of `member-…` folders, or several with commas between: an ensemble;
+ * - a folder or a name on the Hub: a reward model, or one of steps (heed process), whole or as adapters (PEFT); a folder of `member-…` folders, or several with commas between: an ensemble;
  * - a `.js`, `.mjs`, `.ts` or `.mts` file: the function that it exports;
  * - an `http://` or `https://` address: an endpoint;
  * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or its good sentences;
@@ -13,10 +13,12 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { PullOptions } from '../../lm/hub.ts';
+import type { Model } from '../../lm/model.ts';
 import { encodeAnswer } from '../preferences/pairs.ts';
 import { processReward, readStepReading } from '../process/model.ts';
+import { rewardModelOver } from './adapted.ts';
 import { checkedRewards, endpointReward, fileReward } from './call.ts';
-import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from './model.ts';
+import { createRewardScorer, loadRewardModel, type RewardModel, type ScorerOptions, scoredAnswer } from './model.ts';
 import { reviewReward, reviewRewards } from './reviews.ts';
 import { type Answer, explained, type Reward, type Scores } from './source.ts';
 
@@ -32,17 +34,23 @@ export const rewardCallSchema = z.object({
 });
 export type RewardSettings = z.output<typeof rewardCallSchema>;
 
-/** Opens a reward. @throws HeedError where it is not there, or is none. */
+/**
+ * Opens a reward. Reward models that are adapters of the model `over` take its weights in place of loading them again: these have to
+ * stay as they were loaded, and outlive the reward.
+ *
+ * @throws HeedError where it is not there, or is none.
+ */
 export async function openReward(
   text: string,
   pull: PullOptions = {},
   given: z.input<typeof rewardCallSchema> = {},
+  over?: Model,
 ): Promise<Reward> {
   const settings = rewardCallSchema.parse(given);
   const weighted = weightedIn(text);
   const sources = await openAll(
     weighted.map((part) => part.text),
-    (part) => openOne(part, pull, settings),
+    (part) => openOne(part, pull, settings, over),
   );
   if (weighted.length === 1 && weighted[0].weight === 1) return sources[0];
   return mixedReward(sources.map((reward, i) => ({ reward, weight: weighted[i].weight })));
@@ -67,19 +75,25 @@ const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => 
 export const hasEnsemble = (text: string): boolean =>
   weightedIn(text).some((part) => !outside.test(part.text) && foldersIn(part.text).length > 1);
 
-async function openOne(text: string, pull: PullOptions, settings: RewardSettings): Promise<Reward> {
+async function openOne(
+  text: string,
+  pull: PullOptions,
+  settings: RewardSettings,
+  over: Model | undefined,
+): Promise<Reward> {
   if (/^https?:\/\//.test(text)) return endpointReward(text, settings);
   if (/\.m?[jt]s$/.test(text)) return fileReward(text, settings);
   if (reviewRewards.includes(text) && !existsSync(text)) return reviewReward(text);
-  const members = await openAll(foldersIn(text), (folder) => openModel(folder, pull));
+  const members = await openAll(foldersIn(text), (folder) => openModel(folder, pull, over));
   return members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism);
 }
 
-async function openModel(folder: string, pull: PullOptions): Promise<Reward> {
-  const model = await loadRewardModel(folder, pull);
+async function openModel(folder: string, pull: PullOptions, over: Model | undefined): Promise<Reward> {
+  const adapted = over && (await rewardModelOver(over, folder, pull));
+  const model = adapted?.model ?? (await loadRewardModel(folder, pull));
   try {
-    const reading = readStepReading(model.folder!);
-    return reading ? processReward(model, reading) : modelReward(model);
+    const steps = readStepReading(model.folder!);
+    return steps ? processReward(model, steps, adapted) : modelReward(model, adapted);
   } catch (error) {
     model.parameters.release();
     throw error;
@@ -110,8 +124,8 @@ export function membersOf(name: string): string[] {
  * Rewards by a model, which reads prompts and answers as its own tokenizer and chat template write them; of what is longer than the
  * model knows, the beginning is not read. The model is released with the reward.
  */
-export function modelReward(model: RewardModel): Reward {
-  const scorer = createRewardScorer(model);
+export function modelReward(model: RewardModel, reading?: ScorerOptions): Reward {
+  const scorer = createRewardScorer(model, reading);
   const name = model.folder ?? 'reward model';
   return {
     name,

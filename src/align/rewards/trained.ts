@@ -1,6 +1,7 @@
 /** What of a reward model is trained: all of its weights, or adapters beside them and the head. */
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
+import { saveAdapter } from '../../lm/lora.ts';
 import {
   type Arena,
   createParameters,
@@ -13,7 +14,7 @@ import {
 import { random } from '../../random.ts';
 import type { Weights } from '../policies/policy.ts';
 import { copyOf, type LoraSettings, loraOptions } from '../trained.ts';
-import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated } from './model.ts';
+import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated, writeCalibration } from './model.ts';
 
 export interface TrainedReward {
   model: RewardModel;
@@ -26,6 +27,11 @@ export interface TrainedReward {
   linear: Linear | undefined;
   /** Writes it as a whole model: adapters are merged into a copy of the weights. */
   save(folder: string, calibrated: Calibrated, options?: SaveOptions): void;
+  /**
+   * Writes the adapters with the head alone, as PEFT reads them, for `openReward` over the model that they are of. Absent without
+   * adapters, and of GPT-2, for which PEFT has none like these.
+   */
+  saveAdapter?(folder: string, calibrated: Calibrated): void;
   release(): void;
 }
 
@@ -64,6 +70,19 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       whileCalibrated({ ...model, parameters: merged }, calibrated, (whole) => saveRewardModel(folder, whole, saving));
       merged.release();
     },
+    ...(config.positions.kind === 'rotary' && {
+      saveAdapter(folder: string, calibrated: Calibrated) {
+        whileCalibrated(
+          { ...model, parameters: adapters },
+          calibrated,
+          ({ calibration, architecture, folder: base }) => {
+            // before adapter_config.json: a folder that has one is whole
+            writeCalibration(folder, calibration);
+            saveAdapter(folder, config, { options, parameters: adapters, base }, architecture);
+          },
+        );
+      },
+    }),
     release() {
       for (const arena of [adapters, parameters]) arena.release();
     },
