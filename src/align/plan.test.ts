@@ -98,6 +98,20 @@ describe('roles', () => {
     expect(lora.reward).toBe(full.reward);
   });
 
+  it('of a critic and a reward over the policy’s weights are a head, and adapters', async () => {
+    const settings: PlanInput = { params: '7B', algorithm: 'ppo', method: 'lora', reward: 'adapters' };
+    const [beside, shared, own] = [
+      await plan(settings),
+      await plan({ ...settings, critic: { kind: 'shared' } }),
+      await plan({ ...settings, critic: { kind: 'own' } }),
+    ].map(bytesOf);
+    expect(shared.critic).toBe(4 * 4096);
+    expect(own.critic).toBeGreaterThan(0.9 * own.actor);
+    expect(shared.reward).toBe(beside.critic);
+    expect(shared.gradients).toBe(beside.gradients - beside.critic + shared.critic);
+    expect(() => plan({ ...settings, method: 'full' })).toThrow(/expected adapters with --method lora/);
+  });
+
   it('of a reward that is a function are none', async () => {
     const settings: PlanInput = { params: '1M', algorithm: 'grpo' };
     expect(bytesOf(await plan(settings))).toHaveProperty('reward');

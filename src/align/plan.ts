@@ -140,6 +140,12 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
       shorter < length,
       { length: shorter },
     ],
+    ['--critic.kind shared', algorithm === 'ppo' && options.critic.kind !== 'shared', { critic: { kind: 'shared' } }],
+    [
+      '--reward with adapters of the same model (heed reward --lora.rank)',
+      writesAnswers(algorithm) && options.reward === 'model' && (method === 'lora' || !trains),
+      { reward: 'adapters' },
+    ],
     [
       '--reward with a function or an address, not a model',
       writesAnswers(algorithm) && options.reward === 'model',

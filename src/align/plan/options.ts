@@ -1,6 +1,7 @@
 /** Settings of heed plan. */
 import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
+import { criticKinds } from '../policies/ppo-options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -32,15 +33,33 @@ export const planSchema = z
     maxTokens: whole(1).optional().describe('of these, tokens of an answer (default: a quarter)'),
     generate: z.object({ batch: whole(1).default(64).describe('answers generated side by side') }).prefault({}),
     checkpointLayers: z.boolean().default(false).describe('compute layers again for gradients: less memory, more time'),
+    critic: z
+      .object({
+        kind: z
+          .enum(criticKinds)
+          .optional()
+          .describe('of ppo, as there (default: own, or adapters with --method lora)'),
+      })
+      .prefault({}),
     reward: z
-      .enum(['model', 'function'])
+      .enum(['model', 'adapters', 'function'])
       .default('model')
-      .describe('what answers are worth: by a reward model of the same shape, or by a function or an address'),
+      .describe(
+        'what answers are worth: by a reward model of the same shape, by adapters beside those of the policy, or by a function or an address',
+      ),
     device: z
       .string()
       .refine((text) => text.split(',').every((part) => parseBytes(part) !== undefined), 'expected sizes such as 24GiB')
       .optional()
       .describe("memory to fit in, such as 24GiB or 24GiB,80GB (default: this machine's)"),
+  })
+  .refine(({ critic, method }) => critic.kind !== 'adapters' || method === 'lora', {
+    path: ['critic', 'kind'],
+    message: 'expected adapters with --method lora',
+  })
+  .refine(({ reward, method, algorithm }) => reward !== 'adapters' || method === 'lora' || algorithm === 'best-of-n', {
+    path: ['reward'],
+    message: 'expected adapters with --method lora: other weights do not stay what they are adapters of',
   })
   .refine(({ model, params }) => (model === undefined) !== (params === undefined), {
     path: ['params'],

@@ -48,15 +48,16 @@ export function rolesOf(config: DecoderConfig, options: Planned): Role[] {
   const head = FLOAT * config.hiddenSize;
   // a scalar head takes the place of an output layer of its own
   const scoring = whole + head - (config.tied ? 0 : FLOAT * config.vocabularySize * config.hiddenSize);
-  const adapters = rank === 0 ? 0 : FLOAT * sizeOf(loraParameters(config, { rank, alpha: rank }));
+  const adaptersOf = (rank: number) => FLOAT * sizeOf(loraParameters(config, { rank, alpha: rank }));
+  const adapters = rank === 0 ? 0 : adaptersOf(rank);
   const main = is('reward') ? scoring : whole;
-  const ownCritic = rank > 0 ? adapters + head : scoring;
-  const critic = is('ppo') ? ownCritic : 0;
+  const { kind = rank > 0 ? 'adapters' : 'own' } = options.critic;
+  const critic = is('ppo') ? { own: scoring, adapters: adapters + head, shared: head }[kind] : 0;
   const trained = trains ? (rank > 0 ? adapters : main) + critic : 0;
 
   const batch = { rows: rowsOf(options), time: length, labels: labelsOf(options, maxTokens) };
   const step = trains ? trainingBytes(config, { ...batch, rank, checkpointLayers }) : { activations: 0, logits: 0 };
-  const rewarded = writesAnswers(algorithm) && options.reward === 'model';
+  const rewarded = writesAnswers(algorithm) && options.reward !== 'function';
   const scored = rewarded ? scoringBytes(config, { rows: Math.ceil(SCORED / length), time: length, labels: 0 }) : 0;
   const written = is('sft', 'pretrain') ? SAMPLES : options.generate.batch;
   const answers = is('reward')
@@ -68,7 +69,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): Role[] {
     // beside adapters, the weights that they are beside
     reference: is(...onPolicy, ...paired, ...rated) && rank === 0 ? whole : 0,
     critic,
-    ...(rewarded && { reward: scoring }),
+    ...(rewarded && { reward: options.reward === 'model' ? scoring : adaptersOf(options.lora.rank) + head }),
     gradients: trained,
     optimiser: 2 * trained,
     // the programs of a training share one pool: the widest counts
