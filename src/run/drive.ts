@@ -108,7 +108,7 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
       latest = await learner.next(signal);
     } catch (error) {
       if (stopped(error)) return stop();
-      throw stoppedBy(error, from, run.folder);
+      throw stoppedBy(error, from, run);
     }
     step = latest.step;
     run.log(step, parts.record(latest));
@@ -156,10 +156,11 @@ function restore(
   }
 }
 
-function stoppedBy(cause: unknown, step: number, folder: string): unknown {
+function stoppedBy(cause: unknown, step: number, { folder, info }: Run): unknown {
   if (!(cause instanceof HeedError)) return cause;
-  return new HeedError(`Training stopped in the batch after step ${step}: ${cause.message}`, {
-    hint: `${cause.hint ? `${cause.hint}. ` : ''}The last good checkpoint is kept in "${folder}".`,
+  const advice = cause.hint ? `${cause.hint.replace(/\.$/, '')}. ` : '';
+  return new HeedError(`The run stopped in the batch after step ${step}: ${cause.message}`, {
+    hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} goes on from there.`,
     cause,
   });
 }
