@@ -40,6 +40,7 @@ const commands: [name: string, description: string, add: (command: Command) => v
 Examples:
   heed train --env CartPole-v1
   heed train --env LunarLander-v3 --labels 500 --teacher mistake:0.1 --query random --seed 1
+  heed train --env CartPole-v1 --teacher human --labels 30
   heed train --resume runs/20260102-030405-CartPole-v1`,
   ],
   [
@@ -117,6 +118,7 @@ The run's folder gets the last model in model/ and the best in best/, as Hugging
 Examples:
   heed reward --model runs/sft/model --data comparisons.jsonl --out runs/reward
   heed reward --model runs/sft/model --data ranked.jsonl --loss plackett-luce --members 3
+  heed reward --model runs/sft/model --from-project haiku --merge consensus
   heed reward --resume runs/20260102-030405-model-reward`,
   ],
   [
