@@ -2,11 +2,12 @@
  * Who is asked what: items are held for a person by leases that expire, so that an item gets as many answers as the
  * project wants and no more people at work on it than are still needed; nobody gets an item twice.
  */
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { random } from '../random.ts';
 import type { Database, Query } from './database.ts';
 import { type Item, itemColumns, itemOf } from './items.ts';
 import type { Project } from './project.ts';
+import type { Tables } from './schema.ts';
 
 export interface Assignment {
   item: Item;
@@ -27,12 +28,12 @@ export interface NextOptions {
  * where there are no more, or the project has all the answers that it wants.
  */
 export async function nextItems(
-  { query, kind }: Database,
+  { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
   { count = 1, now = Date.now() }: NextOptions = {},
 ): Promise<Assignment[]> {
-  return query.transaction().execute(async (query) => {
+  return root.transaction().execute(async (query) => {
     // one after another: who gets the last place of an item is decided once
     if (kind === 'postgres') await sql`select pg_advisory_xact_lock(hashtext(${project}))`.execute(query);
     await reclaim(query, project, now);
@@ -54,7 +55,7 @@ export async function nextItems(
         .where('project', '=', project)
         .where('person', '=', person)
         .executeTakeFirstOrThrow();
-      const enough = settings.labels !== undefined && (await labelsOf(query, project)) >= settings.labels;
+      const enough = settings.labels !== undefined && (await hasEnough(root, query, project, settings.labels));
       for (let i = 0; i < missing && !enough; i++) {
         const place = Number(answered) + items.length;
         const item =
@@ -94,17 +95,33 @@ export async function nextItems(
   });
 }
 
+/** How many labels there were at which vote, by project. */
+const counted = new WeakMap<Kysely<Tables>, Map<string, { labels: number; at: number }>>();
+
+/** Whether a project has its labels. A vote adds at most one: they are counted again when there may be enough, not each time. */
+async function hasEnough(root: Kysely<Tables>, query: Query, project: string, wanted: number): Promise<boolean> {
+  const known = counted.get(root) ?? new Map();
+  counted.set(root, known);
+  const { last } = await query
+    .selectFrom('votes')
+    .select((select) => select.fn.max('seq').as('last'))
+    .executeTakeFirstOrThrow();
+  const before = known.get(project);
+  if (before && (last ?? 0) - before.at < Math.max(1, wanted - before.labels)) return before.labels >= wanted;
+  const labels = await labelsOf(query, project);
+  known.set(project, { labels, at: last ?? 0 });
+  return labels >= wanted;
+}
+
 /** Answers that count, of all people, to items whose answer was not known. */
 async function labelsOf(query: Query, project: string): Promise<number> {
   const { labels } = await query
-    .selectFrom('answers')
-    .innerJoin('items', 'items.id', 'answers.item')
-    .select((select) => select.fn.countAll<number>().as('labels'))
-    .where('answers.project', '=', project)
-    .where('answers.kind', '=', 'answer')
-    .where('items.goldJson', 'is', null)
+    .selectFrom('items')
+    .select((select) => select.fn.sum<number | null>('answered').as('labels'))
+    .where('project', '=', project)
+    .where('goldJson', 'is', null)
     .executeTakeFirstOrThrow();
-  return Number(labels);
+  return Number(labels ?? 0);
 }
 
 /** Gives back what was held too long. */

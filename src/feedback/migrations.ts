@@ -77,6 +77,10 @@ async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
   await sql`create index items_queue on items (project, priority desc, seq) where closed = 0 and "goldJson" is null`.execute(
     query,
   );
+  // progress, without reading what the items say: SQLite needs the condition's column in it too
+  await sql`create index items_progress on items (project, answered, "goldJson") where "goldJson" is null`.execute(
+    query,
+  );
   await sql`create index items_gold on items (project, practice desc, seq) where "goldJson" is not null`.execute(query);
   await schema
     .createTable('sessions')

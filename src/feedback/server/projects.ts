@@ -74,6 +74,7 @@ export const guidelinesSchema = z.object({ text });
 export const prioritiesSchema = z.object({ priorities: z.record(id, z.number()) });
 
 export function projectRoutes(database: Database): Hono<Env> {
+  const reports = createReports(database);
   const asked = (context: Context<Env>) => projectOf(database, context.req.param('project')!);
   return new Hono<Env>()
     .get('/', async (context) => {
@@ -151,22 +152,50 @@ export function projectRoutes(database: Database): Hono<Env> {
     .get('/:project/quality', async (context) => {
       personOf(context, 'reviewer');
       const project = await asked(context);
-      const { consensus, ...quality } = qualityOf(await givenAnswers(database, project.id));
-      const names = new Map(
-        (await database.query.selectFrom('people').select(['id', 'name']).execute()).map((one) => [one.id, one.name]),
-      );
-      const people = quality.people.map((one) => ({ ...one, name: names.get(one.person) }));
-      return context.json({ ...quality, people, judged: consensus.size, balance: await balanceOf(database, project) });
+      return context.json(await reports.of(`quality ${project.id}`, project.id, () => reportOf(database, project)));
     })
     .get('/:project/disagreements', async (context) => {
       personOf(context, 'reviewer');
-      return context.json(await disagreements(database, await asked(context)));
+      const project = await asked(context);
+      const found = () => disagreements(database, project);
+      return context.json(await reports.of(`disagreements ${project.id}`, project.id, found));
     })
     .post('/:project/adjudicate', async (context) => {
       const person = personOf(context, 'reviewer');
       const project = await asked(context);
       return context.json(await adjudicate(database, project, person.id, await bodyOf(context, newVoteSchema)));
     });
+}
+
+async function reportOf(database: Database, project: Project) {
+  const { consensus, ...quality } = qualityOf(await givenAnswers(database, project.id));
+  const names = new Map(
+    (await database.query.selectFrom('people').select(['id', 'name']).execute()).map((one) => [one.id, one.name]),
+  );
+  const people = quality.people.map((one) => ({ ...one, name: names.get(one.person) }));
+  return { ...quality, people, judged: consensus.size, balance: await balanceOf(database, project) };
+}
+
+/** What takes long to find out is found out once for all who ask, until something is said or done in the project. */
+function createReports({ query }: Database) {
+  const known = new Map<string, { at: string; report: Promise<unknown> }>();
+  return {
+    async of<T extends object>(name: string, project: string, find: () => Promise<T>): Promise<T> {
+      const last = (table: 'votes' | 'events') =>
+        query
+          .selectFrom(table)
+          .select((select) => select.fn.max('seq').as('seq'))
+          .where('project', '=', project)
+          .executeTakeFirstOrThrow();
+      const at = `${(await last('votes')).seq} ${(await last('events')).seq}`;
+      const before = known.get(name);
+      if (before?.at === at) return before.report as Promise<T>;
+      const report = find();
+      known.set(name, { at, report });
+      report.catch(() => known.delete(name));
+      return report;
+    },
+  };
 }
 
 /** What others said, for who has said it themselves. */
@@ -188,15 +217,23 @@ async function summaryOf({ query }: Database, { id, name, settings, created }: P
     .select((select) => [
       select.fn.countAll<number>().as('items'),
       select.fn.sum<number>('answered').as('labels'),
-      select.fn.count<number>('id').filterWhere('answered', '>=', settings.overlap).as('answered'),
+      select.fn.countAll<number>().filterWhere('answered', '>=', settings.overlap).as('answered'),
     ])
     .where('project', '=', id)
     .where('goldJson', 'is', null)
     .executeTakeFirstOrThrow();
   const { people } = await query
-    .selectFrom('answers')
-    .select((select) => select.fn.count<number>('person').distinct().as('people'))
-    .where('project', '=', id)
+    .selectFrom('people')
+    .select((select) => select.fn.countAll<number>().as('people'))
+    .where((where) =>
+      where.exists(
+        where
+          .selectFrom('answers')
+          .select('answers.item')
+          .where('answers.project', '=', id)
+          .whereRef('answers.person', '=', 'people.id'),
+      ),
+    )
     .executeTakeFirstOrThrow();
   return {
     id,
