@@ -224,7 +224,7 @@ export {
   saveRewardModel,
   scoredAnswer,
 } from './rewards/model.ts';
-export { ensembleReward, mixedReward, modelReward, openReward } from './rewards/open.ts';
+export { ensembleReward, membersOf, mixedReward, modelReward, openReward } from './rewards/open.ts';
 export { type RewardInput, type RewardOptions, rewardSchema } from './rewards/options.ts';
 export { evaluationReport, rewardReport } from './rewards/report.ts';
 export { reviewReward } from './rewards/reviews.ts';

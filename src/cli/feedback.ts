@@ -1,5 +1,6 @@
 /** heed feedback: what people are asked and what they said, in a store. */
 import { type Command, Option } from 'commander';
+import { membersOf } from '../align/index.ts';
 import { writeDataset } from '../data/index.ts';
 import { HeedError } from '../error.ts';
 import {
@@ -29,6 +30,7 @@ import {
 } from '../feedback/index.ts';
 import { addFlags, settingsFrom } from './flags.ts';
 import { createOutput, type Output, table } from './output.ts';
+import { openMembers, prioritise } from './prioritise.ts';
 import { checking } from './usage.ts';
 
 /** Where the store is unless told. */
@@ -48,6 +50,7 @@ export function addFeedback(command: Command): void {
     command.command('export').description('answers as a dataset: preferences, rated answers, rankings, or all votes'),
   );
   addStats(command.command('stats').description('how far people agree, how reliable each is, and what is left'));
+  addPrioritise(command.command('prioritise').description('ask first about what a reward model knows least of'));
   addUsers(command.command('users').description('who may answer: list, add, token, remove'));
   for (const one of command.commands) one.addOption(storeOption());
 }
@@ -230,6 +233,29 @@ function tellStats(
 }
 
 const share = (value: number) => `${(100 * value).toFixed(0)} %`;
+
+function addPrioritise(command: Command): void {
+  command
+    .addOption(projectOption())
+    .requiredOption(
+      '--model <reward>',
+      'folder of a reward model or an ensemble, several with commas, or any other reward',
+    )
+    .action(async (flags: Common & { model: string }) => {
+      const output = createOutput(flags);
+      const members = await openMembers(flags.model.split(',').flatMap((name) => membersOf(name.trim())));
+      try {
+        const { items } = await withStore(flags.store, async (database) =>
+          prioritise(database, await findProject(database, flags.project), members),
+        );
+        const how = members.length === 1 ? 'closest differences' : `widest disagreements of ${members.length}`;
+        output.say(`${items} items, the ${how} first`);
+        output.result({ project: flags.project, items, members: members.length });
+      } finally {
+        for (const member of members) member.release();
+      }
+    });
+}
 
 function addUsers(command: Command): void {
   command
