@@ -20,6 +20,12 @@ const FOLLOWED = 20;
 /** Milliseconds between looks at a file that grows. */
 const LOOK = 500;
 
+interface Found {
+  id: string;
+  path: string;
+  info: RunInfo;
+}
+
 interface Listed {
   id: string;
   name: string;
@@ -60,29 +66,26 @@ export function runRoutes(folder: string): Hono<Env> {
   const kept = new Map<string, { series: RunSeries; samples: SampleIndex }>();
 
   /** Folders of runs, as ids: `name` or `name~stage`. A config.json is read once. */
-  function list(): Listed[] {
-    const found: Listed[] = [];
+  function list(): Found[] {
+    const found: Found[] = [];
     const look = (id: string, path: string) => {
       const config = statSync(join(path, 'config.json'), { throwIfNoEntry: false });
-      if (!config) return false;
+      if (!config) return undefined;
       let known = infos.get(id);
       if (known?.changed !== config.mtimeMs) {
-        if (!isRun(path)) return false;
+        if (!isRun(path)) return undefined;
         known = { changed: config.mtimeMs, info: readInfo(path) };
         infos.set(id, known);
       }
-      const { name, command, started, seed } = known.info;
-      const rows = statSync(join(path, 'metrics.jsonl'), { throwIfNoEntry: false });
-      const running = isWritten(path);
-      found.push({ id, name, command, started, seed, changed: rows?.mtimeMs ?? config.mtimeMs, running });
-      return true;
+      found.push({ id, path, info: known.info });
+      return known.info;
     };
     for (const name of foldersIn(folder)) {
       const path = join(folder, name);
-      if (!look(name, path) || infos.get(name)!.info.command !== 'pipeline') continue;
+      if (look(name, path)?.command !== 'pipeline') continue;
       for (const stage of foldersIn(path)) look(`${name}~${stage}`, join(path, stage));
     }
-    return found.sort((a, b) => b.started.localeCompare(a.started));
+    return found.sort((a, b) => (a.info.started < b.info.started ? 1 : -1));
   }
 
   /** @throws HttpError 404 for what is not in the listing, wherever its path would lead. */
@@ -124,10 +127,10 @@ export function runRoutes(folder: string): Hono<Env> {
       personOf(context);
       const { limit, offset, search } = parsed(pageSchema, context.req.query());
       const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-      const all = list().filter(({ id, name, command }) =>
+      const all = list().filter(({ id, info: { name, command } }) =>
         words.every((word) => `${id} ${name} ${command}`.toLowerCase().includes(word)),
       );
-      return context.json({ total: all.length, runs: all.slice(offset, offset + limit) });
+      return context.json({ total: all.length, runs: all.slice(offset, offset + limit).map(listed) });
     })
     .get('/:run', async (context) => {
       const { id, path } = asked(context);
@@ -199,6 +202,11 @@ export function runRoutes(folder: string): Hono<Env> {
         }
       });
     });
+}
+
+function listed({ id, path, info: { name, command, started, seed } }: Found): Listed {
+  const rows = statSync(join(path, 'metrics.jsonl'), { throwIfNoEntry: false });
+  return { id, name, command, started, seed, changed: rows?.mtimeMs ?? Date.parse(started), running: isWritten(path) };
 }
 
 const REPORT = 'report.html';
