@@ -55,6 +55,22 @@ describe('the estimate is within 15 % of', () => {
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
   });
 
+  it.each([
+    ['adapters', 481],
+    ['model', 612],
+  ] as const)('a step of PPO at 34M, with a shared critic and the reward a %s', (reward, peak) => {
+    const given = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
+    const sizes = { rows: 2, length: 128, maxTokens: 72, generate: { batch: 4 } };
+    const { config, parameters } = loadCheckpoint(fileURLToPath(new URL('../../models/reviews-base', import.meta.url)));
+    parameters.release();
+    const heads = { heads: 8, keyValueHeads: 8, headSize: 64 };
+    const large = { ...config, ...heads, hiddenSize: 512, layers: 10, feedForwardSize: 1536 };
+    const options = { ...planSchema.parse({ params: '34M', ...given, ...sizes }), length: 128 };
+    const roles = rolesOf(large, options).filter(({ name }) => name !== 'saving');
+    const total = roles.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
+  });
+
   it.each(commands)('heed %s, %o', async (algorithm, settings, peak) => {
     const { total } = await plan({ model: embedded, algorithm, reward: 'function', ...settings });
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
