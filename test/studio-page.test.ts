@@ -67,7 +67,7 @@ const votes = (person: string) =>
 describe('labelling', () => {
   it('by keyboard: choose, say why, take back, skip; what is shown is text', async () => {
     const page = await open(link);
-    await page.getByRole('link', { name: /haiku/ }).click();
+    await page.getByRole('link', { name: /^haiku/ }).click();
     await page.getByRole('region', { name: 'Left' }).waitFor();
     expect(page.url()).not.toContain('token');
     expect(await page.getByRole('region', { name: 'Prompt' }).innerText()).toContain(SCRIPT);
@@ -118,7 +118,7 @@ describe('labelling', () => {
 
   it('offline, answers wait in the page and arrive when the network is back', async () => {
     const page = await open(`${url}/#token=${tokens[1]}`);
-    await page.getByRole('link', { name: /haiku/ }).click();
+    await page.getByRole('link', { name: /^haiku/ }).click();
     await page.getByRole('region', { name: 'Left' }).waitFor();
     await page.context().setOffline(true);
     await page.keyboard.press('1');
@@ -143,7 +143,7 @@ describe('labelling', () => {
       const context = await browser!.newContext({ colorScheme, viewport: { width, height: 800 } });
       const page = await context.newPage();
       await page.goto(`${url}/#token=${tokens[1]}`);
-      for (const go of [async () => {}, () => page.getByRole('link', { name: /haiku/ }).click()]) {
+      for (const go of [async () => {}, () => page.getByRole('link', { name: /^haiku/ }).click()]) {
         await go();
         await page.getByRole('heading', { level: 1 }).waitFor();
         await page.waitForTimeout(300);

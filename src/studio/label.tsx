@@ -76,7 +76,7 @@ function Labelling({ project }: { project: ProjectView }) {
           {mine} answered by you{waiting > 0 && `, ${waiting} on the way`}
         </span>
         <span class="quiet">
-          {budget === undefined ? `${answered} of ${items} items` : `${labels} of ${budget} answers`} are there
+          {budget === undefined ? `${answered} of ${items} items` : `${labels} of ${budget} answers`} done in all
         </span>
         <span class="tools">
           <button type="button" aria-pressed={raw} onClick={() => act('raw')}>

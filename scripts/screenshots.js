@@ -1,0 +1,149 @@
+/**
+ * Pictures of the studio's pages for docs/images: npm run build, then node scripts/screenshots.js [FOLDER] [--all]
+ * With --all each page dark and as a phone shows it as well, to be looked at.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { addItems, addPerson, createProject, nextItems, openDatabase, recordVote } from '../dist/feedback/index.js';
+import { startStudio } from '../dist/feedback/server/index.js';
+
+const all = process.argv.includes('--all');
+const into = process.argv.slice(2).find((given) => given !== '--all') ?? 'docs/images';
+const text = (text) => ({ kind: 'text', text });
+/** Prompts with three answers each. */
+const asked = [
+  [
+    'How do I keep basil alive on a windowsill?',
+    '**Light first.** Six hours of sun, then:\n\n1. Water when the top centimetre is dry\n2. Pinch the tops so that it grows wide\n3. Turn the pot each day',
+    'Put it in the sun and water it a lot.',
+    'It likes warmth, light, and well-drained soil. *Never* let it stand in water.',
+  ],
+  [
+    'Explain to a child of eight why the sky is blue.',
+    'Sunlight has all colours in it. Air throws the blue ones about the most, so blue comes from everywhere.',
+    'Because of Rayleigh scattering, whose strength goes with the inverse fourth power of the wavelength.',
+    'It mirrors the sea.',
+  ],
+  [
+    'How do I reverse a list in Python?',
+    '`list.reverse()` turns it around in place; `items[::-1]` gives a new one.',
+    'Write a loop:\n\n```\nout = []\nfor x in items:\n    out.insert(0, x)\n```',
+    'Use `sorted(items)`.',
+  ],
+  [
+    'Why does bread rise?',
+    'Yeast eats sugar and breathes out gas, which the dough holds.',
+    'Because it is hot.',
+    'Magic.',
+  ],
+  [
+    'How far away is the moon?',
+    'About 384,400 km on average; it comes as near as 357,000 km.',
+    'Very far.',
+    'About 150 million km.',
+  ],
+  [
+    'What can I cook with rice and two eggs?',
+    'Fried rice: yesterday’s rice, eggs stirred in at the end, soy sauce.',
+    'An omelette.',
+    'Order a pizza.',
+  ],
+];
+
+/** A store as it looks after some days of work. */
+async function fill(database) {
+  const aspects = [
+    { name: 'helpful', description: 'does it do what was asked?' },
+    { name: 'honest', description: 'is it true, and does it say what it does not know?' },
+  ];
+  const guidelines =
+    '# What makes an answer good\n\n- It **answers** what was asked\n- It is true\n- It is as short as it can be';
+  const make = async (name, settings, count, topic) => {
+    const project = await createProject(database, name, { goldShare: 0, ...settings }, { guidelines });
+    const items = asked.map(([prompt, ...answers], i) => ({
+      content: { prompt, options: answers.slice(0, count).map(text) },
+      topic: topic?.[i % topic.length],
+      source: i % 3 === 0 ? 'forum' : 'written for this',
+    }));
+    await addItems(database, project, items);
+    return project;
+  };
+  const pairs = await make('helpful answers', { overlap: 3, strength: true, better: true }, 2, [
+    'garden',
+    'code',
+    'home',
+  ]);
+  await make('order of three', { kind: 'ranking' }, 3);
+  await make('how good is it', { kind: 'rating', aspects }, 1);
+  await make('fit to show', { kind: 'binary' }, 1);
+  await make('set it right', { kind: 'correction' }, 1);
+  await make('how would you say it', { kind: 'demonstration' }, 0);
+  for (const [n, name] of ['ada', 'ben', 'chi'].entries()) {
+    const { person } = await addPerson(database, name, n === 0 ? 'reviewer' : 'annotator');
+    for (let i = 0; i < 5; i++) {
+      const [{ item, shown }] = await nextItems(database, pairs, person.id);
+      const choice = i % 3 === 0 && n === 2 ? 'second' : 'first';
+      const vote = { kind: 'pair', choice, strength: 2, ...(choice === 'second' && { reason: 'It is shorter.' }) };
+      await recordVote(database, pairs, person.id, {
+        id: `${name} ${i}`,
+        item: item.id,
+        vote,
+        shown,
+        duration: 4000 + 900 * i * (n + 1),
+      });
+    }
+  }
+}
+
+const pages = [
+  ['projects', ''],
+  ['label', 'label/helpful answers'],
+  ['rank', 'label/order of three'],
+  ['rate', 'label/how good is it'],
+  ['good-bad', 'label/fit to show'],
+  ['correct', 'label/set it right'],
+  ['write', 'label/how would you say it'],
+  ['project', 'project/helpful answers'],
+  ['new-project', 'new'],
+  ['agreement', 'quality/helpful answers'],
+  ['decide', 'decide/helpful answers'],
+  ['people', 'people'],
+];
+const looks = [
+  ['light', { viewport: { width: 1200, height: 800 } }],
+  ['dark', { viewport: { width: 1200, height: 800 }, colorScheme: 'dark' }],
+  ['phone', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'heed-screenshots-'));
+const database = await openDatabase(join(folder, 'feedback.db'));
+await fill(database);
+const { token } = await addPerson(database, 'you', 'owner');
+const studio = await startStudio({ database });
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+mkdirSync(into, { recursive: true });
+try {
+  for (const [look, options] of looks) {
+    const page = await (await browser.newContext(options)).newPage();
+    await page.goto(`${studio.url}/#token=${token}`);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    for (const [name, path] of pages.filter(([name]) => all || look === 'light' || name === 'label')) {
+      await page.goto(`${studio.url}/#/${path}`);
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      await page.waitForTimeout(400);
+      await page.screenshot({
+        fullPage: true,
+        path: join(into, `studio-${name}${look === 'light' ? '' : `-${look}`}.png`),
+      });
+    }
+    await page.context().close();
+  }
+} finally {
+  await browser.close();
+  await studio.close();
+  await database.close();
+  rmSync(folder, { recursive: true, force: true });
+}
