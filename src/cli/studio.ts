@@ -15,9 +15,9 @@ export function addStudio(command: Command): void {
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', portOf, 7331)
     .option('--hosts <names>', 'names that the studio is opened by, with commas between, besides its address')
-    .option('--trust-proxy', 'believe X-Forwarded-For and -Proto, which a proxy in front has to set')
     .option('--model <name>', 'folder of a model to talk to, or OWNER/NAME on the Hub')
     .option('--max-tokens <n>', 'tokens of an answer of the model at most', tokensOf, 256)
+    .option('--trust-proxy', 'believe X-Forwarded-For and -Proto, which a proxy in front has to set')
     .option('--owner <name>', 'whom the printed link signs in', 'me')
     .action((flags: Flags) => studio(flags));
 }

@@ -38,7 +38,6 @@ export interface StudioOptions {
   /** Milliseconds that a client has, other than usual. */
   timeouts?: Partial<typeof TIMEOUTS>;
   /** Whom people can talk to. */
-  /** Whom people can talk to. */
   chat?: ChatModel;
   /** Who the printed link signs in. */
   owner?: string;
