@@ -56,14 +56,11 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
 });
 
 describe('help', () => {
-  it.each(commandNames)(
-    'of %s has an example',
-    async (name) => {
-      const { code, stdout } = await run(name, '--help');
-      expect(code).toBe(0);
-      expect(stdout).toMatch(new RegExp(`Examples?:\\n +heed ${name}`));
-    },
-  );
+  it.each(commandNames)('of %s has an example', async (name) => {
+    const { code, stdout } = await run(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n +heed ${name}`));
+  });
 
   it('has every setting with its default', async () => {
     const { stdout } = await run('train', '--help');

@@ -60,7 +60,17 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   try {
     const { runs, host, port, owner, trustProxy } = flags;
     const names = hosts?.split(',').map((name) => name.trim().toLowerCase());
-    const started = await startStudio({ database, runs, host, port, owner, chat, hosts: names, trustProxy, onError: say });
+    const started = await startStudio({
+      database,
+      runs,
+      host,
+      port,
+      owner,
+      chat,
+      hosts: names,
+      trustProxy,
+      onError: say,
+    });
     output.say(`The studio of ${database.name} is open: ${started.link}`);
     output.say('The link signs you in once. Ctrl-C closes the studio; nothing that was answered is lost.');
     output.result({ url: started.url, link: started.link });
