@@ -94,12 +94,24 @@ async function sqlite(path: string): Promise<SqliteDialect> {
   return new SqliteDialect({ database: adapted(driver) });
 }
 
+type Sqlite = { DatabaseSync: new (path: string) => Driver };
+
 async function openSqlite(path: string): Promise<Driver> {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const builtIn = major > 22 || (major === 22 && minor >= 13);
-  const name = builtIn ? 'node:sqlite' : '@photostructure/sqlite';
-  const { DatabaseSync } = (await import(name)) as { DatabaseSync: new (path: string) => Driver };
+  const { DatabaseSync } = builtIn ? builtInSqlite() : ((await import('@photostructure/sqlite')) as unknown as Sqlite);
   return new DatabaseSync(path);
+}
+
+/** Node calls it experimental each time, which nobody who labels can do anything about. */
+function builtInSqlite(): Sqlite {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return process.getBuiltinModule('node:sqlite' as 'fs') as unknown as Sqlite;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** The interface that Kysely knows, with statements kept: preparing one takes longer than running it. */
