@@ -1,42 +1,19 @@
-/** What the `heed` command has: the name, what it is for, what adds its flags and action, and how it is used. */
+/**
+ * What the `heed` command has: the name, what it is for, what adds its flags and action, and how it is used. What a command is made of
+ * is loaded when it is asked for.
+ */
 import type { Command } from 'commander';
-import { addBestOfN } from './best-of-n.ts';
-import { addChat } from './chat.ts';
-import { addConstitution } from './constitution.ts';
-import { addData } from './data.ts';
-import { addDoctor } from './doctor.ts';
-import { addEval } from './eval.ts';
-import { addExport } from './export.ts';
-import { addFeedback } from './feedback.ts';
-import { addGenerate } from './generate.ts';
-import { addLogprobs } from './logprobs.ts';
-import { addOveroptimization } from './overoptimization.ts';
-import { addPareto } from './pareto.ts';
-import { addPipeline } from './pipeline.ts';
-import { addPlan } from './plan.ts';
-import { addGrpo, addOnlineDpo, addRaft, addReinforce, addRest, addRloo } from './policies.ts';
-import { addPpo } from './ppo.ts';
-import { addBco, addCpo, addDpo, addKto, addOrpo } from './preferences.ts';
-import { addPretrain } from './pretrain.ts';
-import { addProcess } from './process.ts';
-import { addPull } from './pull.ts';
-import { addReport } from './report.ts';
-import { addReward } from './reward.ts';
-import { addRl } from './rl.ts';
-import { addSft } from './sft.ts';
-import { addStudio } from './studio.ts';
-import { addTrain } from './train.ts';
 
 export const commands: readonly [
   name: string,
   description: string,
-  add: (command: Command) => void,
+  add: (command: Command) => Promise<void>,
   example: string,
 ][] = [
   [
     'train',
     "learn from preferences: a teacher compares clips, and the agent never sees the environment's reward",
-    addTrain,
+    async (command) => (await import('./train.ts')).addTrain(command),
     `Settings known to work for an environment apply under what you give.
 
 Examples:
@@ -48,7 +25,7 @@ Examples:
   [
     'rl',
     "PPO on the environment's own reward",
-    addRl,
+    async (command) => (await import('./rl.ts')).addRl(command),
     `Settings known to work for an environment apply under what you give.
 
 Examples:
@@ -58,7 +35,7 @@ Examples:
   [
     'generate',
     'answer prompts with a language model',
-    addGenerate,
+    async (command) => (await import('./generate.ts')).addGenerate(command),
     `One answer is written as it comes; several when all are done.
 
 Examples:
@@ -69,7 +46,7 @@ Examples:
   [
     'chat',
     'talk with a language model',
-    addChat,
+    async (command) => (await import('./chat.ts')).addChat(command),
     `/help in the conversation says what there is besides talking.
 
 Examples:
@@ -79,7 +56,7 @@ Examples:
   [
     'logprobs',
     'what a language model thinks of a text, token by token',
-    addLogprobs,
+    async (command) => (await import('./logprobs.ts')).addLogprobs(command),
     `The log-probability of a token is given for those before it, so the first has none: with --json, logprobs[i] is that of
 ids[i + 1], and logits[i] are those behind ids[i].
 
@@ -90,7 +67,7 @@ Examples:
   [
     'sft',
     'fine-tune a language model on texts, conversations, or prompts with completions',
-    addSft,
+    async (command) => (await import('./sft.ts')).addSft(command),
     `Without --model and --data, the tiny model that comes with heed learns to answer from demonstrations of its own world.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
@@ -102,7 +79,7 @@ Examples:
   [
     'pretrain',
     'train a new language model from text',
-    addPretrain,
+    async (command) => (await import('./pretrain.ts')).addPretrain(command),
     `Without --data, it learns the embedded world's reviews of places, whose entropy is known: the model that comes with heed.
 
 Examples:
@@ -113,7 +90,7 @@ Examples:
   [
     'reward',
     'train a reward model from comparisons, rankings or ratings of answers',
-    addReward,
+    async (command) => (await import('./reward.ts')).addReward(command),
     `Without --data, the model's own answers in the embedded world are compared by a teacher who knows the true reward, and errs.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders of a classifier with one label.
 
@@ -126,7 +103,7 @@ Examples:
   [
     'process',
     'train a reward model of the steps of answers, each labelled right or wrong (process supervision)',
-    addProcess,
+    async (command) => (await import('./process.ts')).addProcess(command),
     `Without --data, the model's own answers in the embedded world are labelled sentence by sentence. The run's folder gets the last
 model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
 
@@ -138,7 +115,7 @@ Examples:
   [
     'eval',
     'how good what was trained is',
-    addEval,
+    async (command) => (await import('./eval.ts')).addEval(command),
     `Examples:
   heed eval reward --model runs/reward/model --data held-out.jsonl
   heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json
@@ -148,7 +125,7 @@ Examples:
   [
     'ppo',
     'train a language model by PPO on what its answers are worth',
-    addPpo,
+    async (command) => (await import('./ppo.ts')).addPpo(command),
     `The reward is a reward model (heed reward), a .js or .ts file with a function, or an address that answers; without --reward
 and --data, the true reward of the embedded world and its prompts.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
@@ -161,7 +138,7 @@ Examples:
   [
     'grpo',
     'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or another of that kin: no critic',
-    addGrpo,
+    async (command) => (await import('./policies.ts')).addGrpo(command),
     `Rewards and prompts are those of heed ppo. --loss and --level say which of the kin.
 
 Examples:
@@ -173,7 +150,7 @@ Examples:
   [
     'rloo',
     'train a language model by RLOO: answers to a prompt are one another’s baseline',
-    addRloo,
+    async (command) => (await import('./policies.ts')).addRloo(command),
     `Rewards and prompts are those of heed ppo.
 
 Examples:
@@ -183,7 +160,7 @@ Examples:
   [
     'reinforce',
     'train a language model by REINFORCE with a baseline',
-    addReinforce,
+    async (command) => (await import('./policies.ts')).addReinforce(command),
     `Rewards and prompts are those of heed ppo.
 
 Example:
@@ -192,7 +169,7 @@ Example:
   [
     'raft',
     'train a language model on the best of its own answers to each prompt',
-    addRaft,
+    async (command) => (await import('./policies.ts')).addRaft(command),
     `Rewards and prompts are those of heed ppo.
 
 Example:
@@ -201,7 +178,7 @@ Example:
   [
     'rest',
     'train a language model on ever better shares of its own answers (ReST)',
-    addRest,
+    async (command) => (await import('./policies.ts')).addRest(command),
     `Rewards and prompts are those of heed ppo.
 
 Example:
@@ -210,7 +187,7 @@ Example:
   [
     'online-dpo',
     'train a language model by DPO on pairs of its own answers, compared as it learns',
-    addOnlineDpo,
+    async (command) => (await import('./policies.ts')).addOnlineDpo(command),
     `Rewards and prompts are those of heed ppo: of two answers to a prompt, the better one is the chosen one.
 
 Examples:
@@ -220,7 +197,7 @@ Examples:
   [
     'best-of-n',
     'take the best of several answers to each prompt, and tell what more of them would bring',
-    addBestOfN,
+    async (command) => (await import('./best-of-n.ts')).addBestOfN(command),
     `Nothing is trained. Rewards and prompts are those of heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
 
 Examples:
@@ -230,7 +207,7 @@ Examples:
   [
     'pareto',
     'train a policy for each of several weightings of two rewards, and draw their front',
-    addPareto,
+    async (command) => (await import('./pareto.ts')).addPareto(command),
     `By RLOO, whose settings apply to each policy. Rewards and prompts are those of heed ppo.
 
 Examples:
@@ -241,7 +218,7 @@ Examples:
   [
     'overoptimization',
     'how a reward and what it stands for part as a policy goes after the reward, and what guards do',
-    addOveroptimization,
+    async (command) => (await import('./overoptimization.ts')).addOveroptimization(command),
     `Best of n, PPO with nothing that holds it back, and PPO with each of --guards, each a run in the run's folder. A guard is
 one of these, or several with + between, with how strong it is: kl:0.05 (a fixed β), target:6 (of the KL), length:1,
 repetition:2, sameness:2, pessimism:1 (of an ensemble; of best of n too).
@@ -253,7 +230,7 @@ Examples:
   [
     'dpo',
     'learn from pairs of answers by direct preference optimisation, or a loss of its kin',
-    addDpo,
+    async (command) => (await import('./preferences.ts')).addDpo(command),
     `Without --data, the model answers the prompts of the embedded world, and pairs of its answers are compared by --teacher.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
@@ -265,13 +242,13 @@ Examples:
   [
     'orpo',
     'learn from pairs by ORPO: fine-tuning and comparing at once, without a reference',
-    addOrpo,
+    async (command) => (await import('./preferences.ts')).addOrpo(command),
     'Example:\n  heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl',
   ],
   [
     'cpo',
     'learn from pairs by SimPO, or with --loss by CPO, without a reference',
-    addCpo,
+    async (command) => (await import('./preferences.ts')).addCpo(command),
     `Examples:
   heed cpo --model runs/sft/model --data comparisons.jsonl
   heed cpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid --beta 0.1 --likelihood 1`,
@@ -279,7 +256,7 @@ Examples:
   [
     'kto',
     'learn from answers that are rated good or bad, each on its own, by KTO',
-    addKto,
+    async (command) => (await import('./preferences.ts')).addKto(command),
     `Pairs are taken for a good and a bad answer.
 
 Example:
@@ -288,7 +265,7 @@ Example:
   [
     'bco',
     'learn from answers that are rated good or bad by BCO, a classifier of them',
-    addBco,
+    async (command) => (await import('./preferences.ts')).addBco(command),
     `Pairs are taken for a good and a bad answer.
 
 Example:
@@ -297,7 +274,7 @@ Example:
   [
     'pipeline',
     'several trainings and evaluations, one after another, with one report',
-    addPipeline,
+    async (command) => (await import('./pipeline.ts')).addPipeline(command),
     `A recipe names stages in order, each a command with its settings, in which "@sft" is what the stage "sft" made. Without one, an agent
 learns CartPole from preferences, and a language model learns to write what is preferred: fine-tuning, a reward model, PPO.
 
@@ -310,7 +287,7 @@ Examples:
   [
     'constitution',
     'have answers criticised, revised and compared by principles that people wrote (Constitutional AI)',
-    addConstitution,
+    async (command) => (await import('./constitution.ts')).addConstitution(command),
     `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
 What was made is kept whatever happens: --resume goes on after the last step.
 
@@ -322,7 +299,7 @@ Examples:
   [
     'plan',
     'what memory a training would take, and what to change where it does not fit',
-    addPlan,
+    async (command) => (await import('./plan.ts')).addPlan(command),
     `Nothing is trained, and of a model only config.json is read. Without --device, the memory is this machine's.
 
 Examples:
@@ -333,7 +310,7 @@ Examples:
   [
     'pull',
     'get a model or dataset from the Hub',
-    addPull,
+    async (command) => (await import('./pull.ts')).addPull(command),
     `What heed does not read (other formats of the weights, say) is left out, unless --include asks for it. What is there already
 is kept, and what was cut goes on where it stopped. The cache is that of Python's huggingface_hub.
 HF_HOME or HF_HUB_CACHE says where, HF_ENDPOINT which Hub, HF_TOKEN who asks; HF_HUB_OFFLINE=1 asks nobody.
@@ -346,7 +323,7 @@ Examples:
   [
     'data',
     'look at, check, convert and split datasets',
-    addData,
+    async (command) => (await import('./data.ts')).addData(command),
     `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern; several are one dataset.
 
 Examples:
@@ -358,7 +335,7 @@ Examples:
   [
     'studio',
     'the page where people compare answers and clips',
-    addStudio,
+    async (command) => (await import('./studio.ts')).addStudio(command),
     `The store is feedback.db here, or --store PATH, or --store postgres://…  Only this machine can open the page unless --host says otherwise.
 
 Examples:
@@ -368,7 +345,7 @@ Examples:
   [
     'feedback',
     'what people are asked and what they said: import, export, agreement, who may answer',
-    addFeedback,
+    async (command) => (await import('./feedback.ts')).addFeedback(command),
     `The store is feedback.db here, or --store PATH, or --store postgres://…
 
 Examples:
@@ -381,7 +358,7 @@ Examples:
   [
     'export',
     'write a model as an ONNX graph, or as a Hugging Face folder with an adapter merged in',
-    addExport,
+    async (command) => (await import('./export.ts')).addExport(command),
     `model.onnx takes input_ids and attention_mask [batch, time] and gives logits; ONNX Runtime runs it in any language.
 
 Examples:
@@ -391,8 +368,8 @@ Examples:
   [
     'report',
     "write a run's report.html again and print its address",
-    addReport,
+    async (command) => (await import('./report.ts')).addReport(command),
     'Example:\n  heed report runs/20260102-030405-CartPole-v1',
   ],
-  ['doctor', 'check Node, the engine, its speed, memory and disk', addDoctor, 'Example:\n  heed doctor'],
+  ['doctor', 'check Node, the engine, its speed, memory and disk', async (command) => (await import('./doctor.ts')).addDoctor(command), 'Example:\n  heed doctor'],
 ];

@@ -16,7 +16,9 @@ export async function main(args: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help shows what there is)');
   for (const [name, description, add, example] of commands) {
     const command = program.command(name).description(description).allowExcessArguments(false);
-    add(command);
+    // the others are listed, no more; "heed help train" names its command second
+    if (!args.slice(0, 2).includes(name)) continue;
+    await add(command);
     command.addHelpText('after', `\n${example}`);
     for (const runs of command.commands.length > 0 ? command.commands : [command]) {
       runs

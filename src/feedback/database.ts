@@ -12,7 +12,6 @@ import {
   type SqliteStatement,
   type Transaction,
 } from 'kysely';
-import pg from 'pg';
 import { HeedError, messageOf } from '../error.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -36,7 +35,7 @@ export async function openDatabase(at: string): Promise<Database> {
   const kind = /^postgres(ql)?:\/\//.test(at) ? 'postgres' : 'sqlite';
   const name = kind === 'postgres' ? withoutPassword(at) : at;
   try {
-    const query = new Kysely<Tables>({ dialect: kind === 'postgres' ? postgres(at) : await sqlite(at) });
+    const query = new Kysely<Tables>({ dialect: kind === 'postgres' ? await postgres(at) : await sqlite(at) });
     try {
       await migrate(query, kind);
     } catch (error) {
@@ -66,7 +65,8 @@ function withoutPassword(address: string): string {
   }
 }
 
-function postgres(connectionString: string): PostgresDialect {
+async function postgres(connectionString: string): Promise<PostgresDialect> {
+  const { default: pg } = await import('pg');
   // whole numbers of 8 bytes are counts here, and far from 2⁵³
   const types = new pg.TypeOverrides();
   types.setTypeParser(pg.types.builtins.INT8, Number);
