@@ -371,5 +371,10 @@ Examples:
     async (command) => (await import('./report.ts')).addReport(command),
     'Example:\n  heed report runs/20260102-030405-CartPole-v1',
   ],
-  ['doctor', 'check Node, the engine, its speed, memory and disk', async (command) => (await import('./doctor.ts')).addDoctor(command), 'Example:\n  heed doctor'],
+  [
+    'doctor',
+    'check Node, the engine, its speed, memory and disk',
+    async (command) => (await import('./doctor.ts')).addDoctor(command),
+    'Example:\n  heed doctor',
+  ],
 ];
