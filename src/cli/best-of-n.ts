@@ -4,7 +4,7 @@ import type { BestOfNResult } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';
 import { addTraining } from './training.ts';
 
-export const addBestOfN = (command: Command): void => addTraining(command.alias('bestofn'), 'best-of-n', { tell });
+export const addBestOfN = (command: Command): void => addTraining(command, 'best-of-n', { tell });
 
 const tell = ({ curve, data, seconds }: BestOfNResult): [string, string][] => [
   ...curve.map(({ n, kl, reward, gold }): [string, string] => [

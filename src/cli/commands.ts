@@ -9,6 +9,7 @@ export const commands: readonly [
   description: string,
   add: (command: Command) => Promise<void>,
   example: string,
+  alias?: string,
 ][] = [
   [
     'train',
@@ -203,6 +204,7 @@ Examples:
 Examples:
   heed best-of-n --model runs/sft/model --answers 64
   heed best-of-n --model runs/sft/model --reward runs/reward/model --gold reviews --answers 64`,
+    'bestofn',
   ],
   [
     'pareto',

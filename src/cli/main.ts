@@ -14,10 +14,11 @@ export async function main(args: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(--help shows what there is)');
-  for (const [name, description, add, example] of commands) {
+  for (const [name, description, add, example, alias = name] of commands) {
     const command = program.command(name).description(description).allowExcessArguments(false);
+    if (alias !== name) command.alias(alias);
     // the others are listed, no more; "heed help train" names its command second
-    if (!args.slice(0, 2).includes(name)) continue;
+    if (![name, alias].some((one) => args.slice(0, 2).includes(one))) continue;
     await add(command);
     command.addHelpText('after', `\n${example}`);
     for (const runs of command.commands.length > 0 ? command.commands : [command]) {
