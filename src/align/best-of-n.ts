@@ -18,6 +18,7 @@ import type { PullOptions } from '../lm/hub.ts';
 import { loadModel, type Model } from '../lm/model.ts';
 import { seedFor } from '../random.ts';
 import { checkSameData } from './course.ts';
+import { opening } from './opened.ts';
 import { drawAnswers } from './policies/draw.ts';
 import { policyTrainingSchema } from './policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from './policies/prompts.ts';
@@ -98,15 +99,7 @@ export function createBestOfN(given: BestOfNInput, parts: BestOfNParts = {}) {
 }
 
 async function create(options: BestOfNOptions, parts: BestOfNParts) {
-  const opened: { release(): void }[] = [];
-  const keep = <T extends { release(): void }>(part: T): T => {
-    opened.push(part);
-    return part;
-  };
-  const release = () => {
-    for (const part of opened.reverse()) part.release();
-  };
-  try {
+  return opening(async ({ keep, release }) => {
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
     keep(model.parameters);
     const { data, onBadRow } = options;
@@ -122,10 +115,7 @@ async function create(options: BestOfNOptions, parts: BestOfNParts) {
     if (gold) keep(gold);
     const generator = keep(createGenerator(model.config, model.parameters.values));
     return { ...learner(options, { model, prompts, reward, gold, generator }), release };
-  } catch (error) {
-    release();
-    throw error;
-  }
+  });
 }
 
 interface Tools {

@@ -27,6 +27,7 @@ import {
   policyEvaluationSchema,
 } from './evaluations/options.ts';
 import { type Judge, openJudge } from './judges/judge.ts';
+import { opening } from './opened.ts';
 import { drawAnswers } from './policies/draw.ts';
 import { firstOtherToken } from './policies/policy.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from './policies/prompts.ts';
@@ -74,17 +75,9 @@ export async function evaluatePolicy(
 }
 
 async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationParts) {
-  const opened: { release(): void }[] = [];
-  const keep = <T extends { release(): void }>(part: T): T => {
-    opened.push(part);
-    return part;
-  };
-  const release = () => {
-    for (const part of opened.reverse()) part.release();
-  };
   const { onBadRow, maxTokens } = options;
   const { pull, tell } = parts;
-  try {
+  return opening(async ({ keep, release }) => {
     const file = parts.baseline === undefined && isAnswersFile(options.baseline);
     const data = options.data ?? (file ? options.baseline : undefined);
     const contestant = async (name: string, given: Model | undefined, told?: typeof tell): Promise<Contestant> => {
@@ -119,10 +112,7 @@ async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationP
     if (reward) keep(reward);
     if (judge) keep(judge);
     return { ...evaluator(options, { policy, answerOf, ratios, reward, judge }), release };
-  } catch (error) {
-    release();
-    throw error;
-  }
+  });
 }
 
 /** A model, and the prompts as it reads them. */

@@ -3,6 +3,7 @@ import { describeTexts, goodSentences, trueReward } from '../../data/reviews/ind
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { holdOut } from '../likelihood/examples.ts';
+import { opening } from '../opened.ts';
 import { openReward } from '../rewards/open.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { reviewPromptIn } from '../rewards/world.ts';
@@ -49,12 +50,7 @@ export async function setUpPolicy(
   parts: PolicyParts,
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
-  const opened: { release(): void }[] = [];
-  const keep = <T extends { release(): void }>(part: T): T => {
-    opened.push(part);
-    return part;
-  };
-  try {
+  return opening(async ({ keep }) => {
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
     keep(model.parameters);
     const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
@@ -75,10 +71,7 @@ export async function setUpPolicy(
     const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
     const measure = options.data === undefined ? measureReviews : undefined;
     return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure };
-  } catch (error) {
-    for (const part of opened) part.release();
-    throw error;
-  }
+  });
 }
 
 async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, { pull, tell }: PolicyParts) {

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
+import { opening } from '../opened.ts';
 import { createPolicy } from '../policies/policy.ts';
 import { openReward } from '../rewards/open.ts';
 import type { Reward } from '../rewards/source.ts';
@@ -29,12 +30,7 @@ export async function createPreferences<O extends PreferenceOptions>(
   parts: PreferenceParts,
   algorithm: PreferenceAlgorithm & { paired: boolean },
 ): Promise<PreferenceLearner<O>> {
-  const opened: { release(): void }[] = [];
-  const keep = <T extends { release(): void }>(part: T): T => {
-    opened.push(part);
-    return part;
-  };
-  try {
+  return opening(async ({ keep }) => {
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
     keep(model.parameters);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
@@ -58,8 +54,5 @@ export async function createPreferences<O extends PreferenceOptions>(
       data,
       reward,
     });
-  } catch (error) {
-    for (const part of opened) part.release();
-    throw error;
-  }
+  });
 }
