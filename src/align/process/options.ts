@@ -1,8 +1,6 @@
 /** Settings of heed process. */
 import { z } from 'zod';
-import { embeddedModel } from '../../lm/model.ts';
-import { loraSchema } from '../trained.ts';
-import { languageTrainingSchema } from '../training-options.ts';
+import { rankingDataSchema, rewardLearning, rewardTrainingSchema } from '../rewards/options.ts';
 import { aggregates } from './steps.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -10,54 +8,34 @@ const whole = (least: number) => z.number().int().min(least);
 /** Every step; those up to the first wrong one (Lightman et al. 2023, §2.4); the last, right where all are (outcome supervision). */
 export const supervisions = ['steps', 'first-error', 'outcome'] as const;
 
-export const processSchema = languageTrainingSchema
-  .pick({
-    seed: true,
-    schedule: true,
-    minimumRate: true,
-    warmup: true,
-    beta2: true,
-    maxGradientNorm: true,
-    evaluations: true,
-    keepBest: true,
-    checkpointLayers: true,
-    dtype: true,
-  })
-  .extend({
-    model: z.string().default(embeddedModel).describe('folder of a fine-tuned model, or its name on the Hub'),
-    data: z
-      .string()
-      .optional()
-      .describe(
-        "file, folder, pattern or name on the Hub of answers in steps (default: the model's own in the embedded world)",
-      ),
-    answers: whole(2).default(500).describe('without --data: how many answers, of which each sentence is labelled'),
-    onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
-    length: whole(2).optional().describe('tokens of an answer with its prompt (default: as the data, at most 1024)'),
-    truncate: z
-      .enum(['start', 'drop', 'error'])
-      .default('start')
-      .describe('of a longer answer: keep the steps that fit, leave it out, or stop'),
-    separator: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('what ends a step (default: a line break, or the end of a sentence)'),
-    supervision: z.enum(supervisions).default('steps').describe('which steps are learnt from, see docs/process.md'),
-    aggregate: z.enum(aggregates).default('product').describe('what steps make an answer worth, where it is a reward'),
-    lora: loraSchema.prefault({}),
-    batch: whole(1).default(32).describe('answers computed at once'),
-    accumulate: whole(1).default(1).describe('times so many answers make one step'),
-    epochs: z.number().positive().default(2).describe('times every answer is seen'),
-    learningRate: z.number().positive().optional().describe('the highest (default: 0.5/√parameters that are trained)'),
-    weightDecay: z.number().min(0).default(0.01).describe('of matrices, decoupled (AdamW)'),
-    evaluation: z
-      .object({
-        data: z.string().optional().describe('held-out answers in steps (default: a share of those learnt from)'),
-        share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
-        answers: whole(1).default(200).describe('without --data: held-out answers'),
-      })
-      .prefault({}),
-  });
+export const processSchema = rewardTrainingSchema.extend({
+  data: z
+    .string()
+    .optional()
+    .describe(
+      "file, folder, pattern or name on the Hub of answers in steps (default: the model's own in the embedded world)",
+    ),
+  answers: whole(2).default(500).describe('without --data: how many answers, of which each sentence is labelled'),
+  ...rankingDataSchema.pick({ onBadRow: true, length: true }).shape,
+  truncate: z
+    .enum(['start', 'drop', 'error'])
+    .default('start')
+    .describe('of a longer answer: keep the steps that fit, leave it out, or stop'),
+  separator: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('what ends a step (default: a line break, or the end of a sentence)'),
+  supervision: z.enum(supervisions).default('steps').describe('which steps are learnt from, see docs/process.md'),
+  aggregate: z.enum(aggregates).default('product').describe('what steps make an answer worth, where it is a reward'),
+  ...rewardLearning('answer'),
+  evaluation: z
+    .object({
+      data: z.string().optional().describe('held-out answers in steps (default: a share of those learnt from)'),
+      share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
+      answers: whole(1).default(200).describe('without --data: held-out answers'),
+    })
+    .prefault({}),
+});
 export type ProcessOptions = z.output<typeof processSchema>;
 export type ProcessInput = z.input<typeof processSchema>;

@@ -22,7 +22,8 @@ export const rankingDataSchema = z.object({
   source: z.string().default('source').describe('column that names where a comparison is from, for the evaluation'),
 });
 
-export const rewardSchema = languageTrainingSchema
+/** What the training of any reward model has. */
+export const rewardTrainingSchema = languageTrainingSchema
   .pick({
     seed: true,
     schedule: true,
@@ -37,6 +38,20 @@ export const rewardSchema = languageTrainingSchema
   })
   .extend({
     model: z.string().default(embeddedModel).describe('folder of a fine-tuned model, or its name on the Hub'),
+  });
+
+/** How a reward model learns from items of this name. */
+export const rewardLearning = (item: 'ranking' | 'answer') => ({
+  lora: loraSchema.prefault({}),
+  batch: whole(1).default(32).describe(`${item}s computed at once`),
+  accumulate: whole(1).default(1).describe(`times so many ${item}s make one step`),
+  epochs: z.number().positive().default(2).describe(`times every ${item} is seen`),
+  learningRate: z.number().positive().optional().describe('the highest (default: 0.5/√parameters that are trained)'),
+  weightDecay: z.number().min(0).default(0.01).describe('of matrices, decoupled (AdamW)'),
+});
+
+export const rewardSchema = rewardTrainingSchema
+  .extend({
     data: z.string().optional().describe('file, folder, pattern or name on the Hub of the comparisons'),
     world: z
       .enum(worlds)
@@ -54,12 +69,7 @@ export const rewardSchema = languageTrainingSchema
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
     members: whole(1).default(1).describe('models of an ensemble, each with a head and an order of its own'),
     normalise: z.boolean().default(true).describe('make rewards 0 on average over held-out answers, deviating by 1'),
-    lora: loraSchema.prefault({}),
-    batch: whole(1).default(32).describe('rankings computed at once'),
-    accumulate: whole(1).default(1).describe('times so many rankings make one step'),
-    epochs: z.number().positive().default(2).describe('times every ranking is seen'),
-    learningRate: z.number().positive().optional().describe('the highest (default: 0.5/√parameters that are trained)'),
-    weightDecay: z.number().min(0).default(0.01).describe('of matrices, decoupled (AdamW)'),
+    ...rewardLearning('ranking'),
     evaluation: z
       .object({
         data: z.string().optional().describe('held-out comparisons (default: a share of those learnt from)'),
