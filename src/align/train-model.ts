@@ -22,6 +22,21 @@ export interface ModelTraining<Evaluation, Step, Result> {
   result(last: Step): Omit<Result, keyof TrainedModel>;
 }
 
+/** Metrics of a step on labelled data; `accuracy` where the loss is of choices. */
+export const stepMetrics = (step: {
+  loss: number;
+  accuracy?: number;
+  gradientNorm: number;
+  learningRate: number;
+  tokens: number;
+}): Record<string, number> => ({
+  'loss/train': step.loss,
+  ...(step.accuracy !== undefined && { 'accuracy/train': step.accuracy }),
+  'gradient/norm': step.gradientNorm,
+  learning_rate: step.learningRate,
+  tokens: step.tokens,
+});
+
 /**
  * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then
  * a checkpoint was written, and the model as it stands.

@@ -1,7 +1,7 @@
 /** A training of a language model by maximum likelihood in a run's folder. */
 import type { TrainParts } from '../../run/index.ts';
 import { recordAnswers } from '../answers.ts';
-import { type TrainedModel, trainModel } from '../train-model.ts';
+import { stepMetrics, type TrainedModel, trainModel } from '../train-model.ts';
 import type { LanguageTrainingOptions } from '../training-options.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
 
@@ -26,12 +26,7 @@ export function trainLanguageModel<O extends LanguageTrainingOptions>(
   return trainModel<LanguageEvaluation, LanguageStep, LanguageResult>(learner, parts, {
     keepBest,
     save: (folder) => learner.saveModel(folder, { dtype }),
-    record: ({ loss, gradientNorm, learningRate, tokens }) => ({
-      'loss/train': loss,
-      'gradient/norm': gradientNorm,
-      learning_rate: learningRate,
-      tokens,
-    }),
+    record: stepMetrics,
     recordEvaluation(step, { loss, perplexity, measures, samples }) {
       recordAnswers(parts.run, step, samples);
       return { ...(loss !== undefined && { 'loss/eval': loss, perplexity: perplexity! }), ...measures };

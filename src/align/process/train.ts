@@ -2,7 +2,7 @@
 import type { TrainParts } from '../../run/index.ts';
 import type { ProcessEvaluation, ProcessLearner, ProcessStep } from '../process.ts';
 import type { Share } from '../rewards/evaluation.ts';
-import { type TrainedModel, trainModel } from '../train-model.ts';
+import { stepMetrics, type TrainedModel, trainModel } from '../train-model.ts';
 import type { StepEvaluation } from './evaluation.ts';
 
 /** What the training comes to. Without held-out answers, accuracy is NaN. */
@@ -28,13 +28,7 @@ export function trainProcess(
   return trainModel<ProcessEvaluation, ProcessStep, ProcessResult>(learner, parts, {
     keepBest: learner.options.keepBest,
     save: learner.saveModel,
-    record: ({ loss, accuracy, gradientNorm, learningRate, tokens }) => ({
-      'loss/train': loss,
-      'accuracy/train': accuracy,
-      'gradient/norm': gradientNorm,
-      learning_rate: learningRate,
-      tokens,
-    }),
+    record: stepMetrics,
     recordEvaluation(step, evaluation) {
       parts.run.sample({ kind: 'evaluation', step, evaluation } satisfies ProcessEvaluationRow);
       const { loss, accuracy, auc, answers } = evaluation;

@@ -1,7 +1,7 @@
 /** The training of a reward model in a run's folder. */
 import type { TrainParts } from '../../run/index.ts';
 import type { RewardLearner, RewardStep, RewardStepEvaluation } from '../reward.ts';
-import { type TrainedModel, trainModel } from '../train-model.ts';
+import { stepMetrics, type TrainedModel, trainModel } from '../train-model.ts';
 
 /** What the training of a reward model comes to: `model` has `member-…` folders of an ensemble. Without held-out comparisons, accuracy is NaN. */
 export interface RewardResult extends TrainedModel {
@@ -26,13 +26,7 @@ export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep
   return trainModel<RewardStepEvaluation, RewardStep, RewardResult>(learner, parts, {
     keepBest: learner.options.keepBest,
     save: learner.saveModels,
-    record: ({ loss, accuracy, gradientNorm, learningRate, tokens }) => ({
-      'loss/train': loss,
-      'accuracy/train': accuracy,
-      'gradient/norm': gradientNorm,
-      learning_rate: learningRate,
-      tokens,
-    }),
+    record: stepMetrics,
     recordEvaluation(step, evaluation) {
       parts.run.sample({ kind: 'evaluation', step, evaluation } satisfies RewardEvaluationRow);
       const { accuracy, loss, ece, margin, longerWins, disagreement } = evaluation;
