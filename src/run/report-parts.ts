@@ -25,6 +25,12 @@ export const elapsed = (rows: readonly MetricsRow[]) =>
 /** Lines of a chart, each by its name and its metric. */
 export type Lines = readonly (readonly [name: string, metric: string])[];
 
+/** Of a metric that is told of both. */
+export const trainingAndHeldOut = (metric: string): Lines => [
+  ['training', `${metric}/train`],
+  ['held out', `${metric}/eval`],
+];
+
 /** The lines of which rows tell a finite number, over steps unless `x` tells otherwise: one number for each of a chart's `xLabels`. */
 export const seriesOf = (
   rows: readonly MetricsRow[],

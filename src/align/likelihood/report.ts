@@ -1,7 +1,7 @@
 /** The report of a training of a language model, from what its folder holds. */
 import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
-import { elapsed, linesOver, seriesOf, subtitle } from '../../run/report-parts.ts';
+import { elapsed, linesOver, seriesOf, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { answersTable } from '../answers.ts';
 
 const STEPS = ['optimiser steps'];
@@ -65,10 +65,7 @@ function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined): L
     caption: `Mean −log p of a learnt token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
     xLabels: STEPS,
     yLabel: 'nats a token',
-    series: seriesOf(rows, [
-      ['training', 'loss/train'],
-      ['held out', 'loss/eval'],
-    ]),
+    series: seriesOf(rows, trainingAndHeldOut('loss')),
     levels: entropy === undefined ? [] : [{ y: entropy, label: 'entropy of the text' }],
   };
 }

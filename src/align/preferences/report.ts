@@ -1,22 +1,14 @@
 /** The report of a training on preferences, from what its folder holds. */
 import { type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
 import { count, figure } from '../../run/progress.ts';
-import { elapsed, type Lines, linesOver, subtitle } from '../../run/report-parts.ts';
+import { elapsed, type Lines, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { answersTable } from '../answers.ts';
 
 const STEPS = ['optimiser steps'];
 
 /** Charts of what a training may tell, in this order: title, unit, caption, lines. */
 const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
-  [
-    'Loss',
-    'loss',
-    'A mean of pairs or answers.',
-    [
-      ['training', 'loss/train'],
-      ['held out', 'loss/eval'],
-    ],
-  ],
+  ['Loss', 'loss', 'A mean of pairs or answers.', trainingAndHeldOut('loss')],
   ['Reward of answers', 'reward', 'Mean worth of the answers to held-out prompts.', [['reward', 'eval/reward']]],
   ['KL from the reference', 'nats an answer', 'Mean log π − log π_ref of the same answers.', [['KL', 'eval/kl']]],
   [

@@ -1,7 +1,7 @@
 /** The report of a process reward model's training, from what its folder holds. */
 import { type Report, readInfo, readMetrics, readSamples, type Table } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
-import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { between, percent } from '../rewards/report.ts';
 import type { StepEvaluation } from './evaluation.ts';
 import type { ProcessEvaluationRow } from './train.ts';
@@ -13,13 +13,8 @@ export function processReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
   const last = (readSamples(folder) as unknown as ProcessEvaluationRow[]).at(-1)?.evaluation;
-  const both = (title: string, metric: string, yLabel: string, caption: string) => {
-    const lines = [
-      ['training', `${metric}/train`],
-      ['held out', `${metric}/eval`],
-    ] as const;
-    return linesOver(rows, title, yLabel, caption, lines, STEPS);
-  };
+  const both = (title: string, metric: string, yLabel: string, caption: string) =>
+    linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
   return {
     title: name,
     subtitle: subtitle(started, 'process reward model', seed),

@@ -1,7 +1,7 @@
 /** Reports of reward models: of a training, from what its folder holds, and of an evaluation. */
 import { type Report, readInfo, readMetrics, readSamples, type Section } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
-import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import type { Drift, RewardEvaluation, Share } from './evaluation.ts';
 import type { JudgementRow } from './judgement.ts';
 import type { RewardEvaluationRow } from './train.ts';
@@ -13,13 +13,8 @@ export function rewardReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
   const last = (readSamples(folder) as unknown as RewardEvaluationRow[]).at(-1)?.evaluation;
-  const both = (title: string, metric: string, yLabel: string, caption: string) => {
-    const lines = [
-      ['training', `${metric}/train`],
-      ['held out', `${metric}/eval`],
-    ] as const;
-    return linesOver(rows, title, yLabel, caption, lines, STEPS);
-  };
+  const both = (title: string, metric: string, yLabel: string, caption: string) =>
+    linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
   const one = (metric: string, title: string, yLabel: string, caption: string) =>
     linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
   const tokens = rows.findLast((row) => 'tokens' in row)?.tokens ?? 0;
