@@ -47,16 +47,19 @@ export interface Judge {
   release(): void;
 }
 
-const TEMPLATE = `Two answers to the same prompt follow. Decide which of them serves the one who asked better: it does what the prompt asks for, is right, and is well written. The order of the answers says nothing, and neither does their length by itself.
-
-Prompt:
+/** Where a template shows the prompt and its answers. */
+export const SHOWN_PAIR = `Prompt:
 {{prompt}}
 
 Answer A:
 {{a}}
 
 Answer B:
-{{b}}
+{{b}}`;
+
+const TEMPLATE = `Two answers to the same prompt follow. Decide which of them serves the one who asked better: it does what the prompt asks for, is right, and is well written. The order of the answers says nothing, and neither does their length by itself.
+
+${SHOWN_PAIR}
 
 Which answer is better? Write one letter and nothing else: A, B, or C where neither is better.`;
 
