@@ -2,7 +2,7 @@
  * Who is asked what: items are held for a person by leases that expire, so that an item gets as many answers as the
  * project wants and no more people at work on it than are still needed; nobody gets an item twice.
  */
-import { type Kysely, sql } from 'kysely';
+import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import { random } from '../random.ts';
 import type { Database, Query } from './database.ts';
 import { type Item, itemColumns, itemOf } from './items.ts';
@@ -36,7 +36,7 @@ export async function nextItems(
   return root.transaction().execute(async (query) => {
     // one after another: who gets the last place of an item is decided once
     if (kind === 'postgres') await sql`select pg_advisory_xact_lock(hashtext(${project}))`.execute(query);
-    await reclaim(query, project, now);
+    await reclaim(query, kind, project, now);
     const held = await query
       .selectFrom('leases')
       .innerJoin('items', 'items.id', 'leases.item')
@@ -125,23 +125,36 @@ async function labelsOf(query: Query, project: string): Promise<number> {
 }
 
 /** Gives back what was held too long. */
-async function reclaim(query: Query, project: string, now: number): Promise<void> {
+async function reclaim(query: Query, kind: Database['kind'], project: string, now: number): Promise<void> {
   const late = await query
-    .deleteFrom('leases')
+    .selectFrom('leases')
+    .select('item')
+    .distinct()
     .where('project', '=', project)
     .where('expires', '<=', now)
-    .returning('item')
     .execute();
-  for (const { item } of late) await give(query, item);
+  if (late.length === 0) return;
+  const items = late.map(({ item }) => item);
+  // items before their leases, as votes do, so that neither waits for the other
+  if (kind === 'postgres') {
+    await query.selectFrom('items').select('id').where('id', 'in', items).orderBy('id').forNoKeyUpdate().execute();
+  }
+  await query.deleteFrom('leases').where('item', 'in', items).where('expires', '<=', now).execute();
+  await recount(query, items);
 }
 
-/** One fewer holds an item. */
-export const give = (query: Query, item: string): Promise<unknown> =>
-  query
+/** Brings items' counts up to date with their answers and leases; returns the answers of the first. */
+export async function recount(query: Query, items: readonly string[]): Promise<number> {
+  const count = (table: 'answers' | 'leases') =>
+    sql<number>`(select count(*) from ${sql.table(table)} as held where held.item = items.id${table === 'answers' ? sql` and held.kind = 'answer'` : sql``})`;
+  const [{ answered }] = await query
     .updateTable('items')
-    .set((set) => ({ taken: set('taken', '-', 1) }))
-    .where('id', '=', item)
+    .set({ answered: count('answers'), taken: sql`${count('answers')} + ${count('leases')}` })
+    .where('id', 'in', items)
+    .returning('answered')
     .execute();
+  return answered;
+}
 
 /** Known answers come at places nobody can foresee, the same each time. */
 const isGold = (project: string, person: string, place: number, share: number): boolean =>
@@ -197,19 +210,12 @@ async function openFor(query: Query, project: string, person: string, overlap: n
   return row && itemOf(row);
 }
 
-const unseenBy =
-  (person: string) =>
-  // biome-ignore lint/suspicious/noExplicitAny: the builder's own type names every table
-  (where: any) => {
-    const of = (table: 'answers' | 'leases') =>
-      where.not(
-        where.exists(
-          where
-            .selectFrom(table)
-            .select(`${table}.item`)
-            .whereRef(`${table}.item`, '=', 'items.id')
-            .where(`${table}.person`, '=', person),
-        ),
-      );
-    return where.and([of('answers'), of('leases')]);
-  };
+const unseenBy = (person: string) => (where: ExpressionBuilder<Tables, 'items'>) => {
+  const of = (table: 'answers' | 'leases') =>
+    where.not(
+      where.exists(
+        where.selectFrom(table).select('item').whereRef('item', '=', 'items.id').where('person', '=', person),
+      ),
+    );
+  return where.and([of('answers'), of('leases')]);
+};

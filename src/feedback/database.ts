@@ -70,7 +70,11 @@ async function postgres(connectionString: string): Promise<PostgresDialect> {
   // whole numbers of 8 bytes are counts here, and far from 2⁵³
   const types = new pg.TypeOverrides();
   types.setTypeParser(pg.types.builtins.INT8, Number);
-  return new PostgresDialect({ pool: new pg.Pool({ connectionString, max: 10, types }) });
+  const pool = new pg.Pool({ connectionString, max: 10, types });
+  // a server that is started anew ends connections nobody is using: others take their place, and a query under way fails by itself
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return new PostgresDialect({ pool });
 }
 
 /** What both drivers offer. */

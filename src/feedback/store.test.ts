@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startPostgres } from '../../test/support/postgres.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type Database,
   findProject,
   guidelinesOf,
+  listProjects,
   type NewItem,
   nextItems,
   openDatabase,
@@ -169,6 +171,22 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await ids(project, ben)).toEqual([item]);
   });
 
+  it('counts right what is said of an item at once, sent twice, changed and taken back', async () => {
+    const project = await projectOf(pairs(1), { overlap: 3 });
+    const [item] = await ids(project, people[0]);
+    const vote = (person: Person, id: string) =>
+      recordVote(database, project, person.id, { id, item, vote: first }).then(({ seq }) => seq);
+    const seqs = await Promise.all(
+      people.flatMap((person) => ['one', 'one', 'two'].map((id) => vote(person, `${person.name} ${id}`))),
+    );
+    expect(new Set(seqs).size).toBe(6);
+    const counts = () => database.query.selectFrom('items').select(['answered', 'taken']).executeTakeFirstOrThrow();
+    expect(await counts()).toEqual({ answered: 3, taken: 3 });
+    const undo = (person: Person, id: string) => undoVote(database, project, person.id, { id, item });
+    await Promise.all([undo(people[0], 'a'), undo(people[0], 'b'), undo(people[1], 'c'), vote(people[2], 'again')]);
+    expect(await counts()).toEqual({ answered: 2, taken: 3 });
+  });
+
   it('a skip makes place for somebody else, and comes to its person no more', async () => {
     const project = await projectOf(pairs(1));
     const [ada, ben] = people;
@@ -312,4 +330,15 @@ it('is there again after it was closed; says what is wrong with an address', asy
   await expect(openDatabase('postgres://me:secret@127.0.0.1:1/x')).rejects.toThrow(
     /postgres:\/\/me:…@127.0.0.1:1\/x" cannot/,
   );
+});
+
+it.skipIf(!postgres)('goes on when PostgreSQL has ended its connections', async () => {
+  const database = await openDatabase(await postgres!.database());
+  const look = () => listProjects(database);
+  await Promise.all([look(), look(), look()]);
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()`.execute(database.query);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(await look()).toEqual([]);
+  await database.close();
 });

@@ -1,10 +1,12 @@
 /** Votes: an append-only record of what people said, and of it what counts. */
+import type { Insertable } from 'kysely';
 import { HeedError } from '../error.ts';
 import { type Answer, type Vote, voteSchema } from './answer.ts';
-import { give } from './assignment.ts';
+import { recount } from './assignment.ts';
 import type { Database, Query } from './database.ts';
 import { checkAnswer, type Item, itemColumns, itemOf } from './items.ts';
 import { guidelinesOf, type Project } from './project.ts';
+import type { Tables } from './schema.ts';
 
 export interface NewVote {
   /** Given by the sender: the same vote sent again is one vote. */
@@ -36,80 +38,42 @@ export class VoteError extends HeedError {}
  * @throws VoteError for an item of another project, or an answer that does not fit it.
  */
 export async function recordVote(
-  { query }: Database,
+  { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
   { id, item, vote: given, shown, duration }: NewVote,
   now = Date.now(),
 ): Promise<Recorded> {
   const { success, data: vote } = voteSchema.safeParse(given);
-  return query.transaction().execute(async (query) => {
-    const known = await query
-      .selectFrom('votes')
-      .select(['seq', 'person', 'item'])
-      .where('id', '=', id)
-      .executeTakeFirst();
-    if (known && (known.person !== person || known.item !== item)) {
-      throw new VoteError('Another vote has this id.', { hint: 'Draw a new id for each vote.' });
-    }
-    const row = await query
-      .selectFrom('items')
-      .select([...itemColumns, 'answered'])
-      .where('id', '=', item)
-      .where('project', '=', project)
-      .executeTakeFirst();
-    if (!row) throw new VoteError('There is no such item in this project.', { hint: 'Fetch the next item.' });
+  return root.transaction().execute(async (query) => {
+    const row = await itemFor(query, kind, project, item);
     const asked = itemOf(row);
     const told = asked.practice && asked.gold ? { gold: asked.gold } : {};
-    if (known) return { seq: known.seq, answered: row.answered, ...told };
+    const known = await seqOf(query, person, id, item);
+    if (known !== undefined) return { seq: known, answered: row.answered, ...told };
     const skipped = success && vote.kind === 'skip';
     const answer = skipped ? vote : checkedVote(given, settings, asked);
     if (shown && !isOrder(shown, asked.content.options.length)) {
       throw new VoteError('"shown" is not an order of the options.');
     }
-    const { version } = await guidelinesOf({ query }, project);
-    const { seq } = await query
-      .insertInto('votes')
-      .values({
-        id,
-        project,
-        item,
-        person,
-        kind: skipped ? 'skip' : 'answer',
-        answerJson: JSON.stringify(answer),
-        shownJson: shown ? JSON.stringify(shown) : null,
-        duration: duration ?? null,
-        guidelines: version,
-        created: now,
-      })
-      .returning('seq')
-      .executeTakeFirstOrThrow();
-    const before = await currentOf(query, item, person);
+    const said = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(answer), created: now };
+    const seq = await append(query, {
+      ...said,
+      id,
+      project,
+      item,
+      person,
+      shownJson: shown ? JSON.stringify(shown) : null,
+      duration: duration ?? null,
+    });
     await query
       .insertInto('answers')
-      .values({
-        item,
-        person,
-        project,
-        vote: seq,
-        kind: skipped ? 'skip' : 'answer',
-        answerJson: JSON.stringify(answer),
-        created: now,
-      })
-      .onConflict((conflict) =>
-        conflict.columns(['item', 'person']).doUpdateSet((set) => ({
-          vote: set.ref('excluded.vote'),
-          kind: set.ref('excluded.kind'),
-          answerJson: set.ref('excluded.answerJson'),
-          created: set.ref('excluded.created'),
-        })),
-      )
+      .values({ ...said, item, person, project, vote: seq })
+      .onConflict((conflict) => conflict.columns(['item', 'person']).doUpdateSet({ ...said, vote: seq }))
       .execute();
-    const answered = await settle(query, item, person, {
-      before: before?.kind === 'answer',
-      after: !skipped,
-    });
-    return { seq, answered, ...told };
+    // a lease becomes an answer; a skip gives the place to somebody else
+    await query.deleteFrom('leases').where('item', '=', item).where('person', '=', person).execute();
+    return { seq, answered: await recount(query, [item]), ...told };
   });
 }
 
@@ -119,41 +83,33 @@ export async function recordVote(
  * @throws VoteError where they have said nothing of it.
  */
 export async function undoVote(
-  { query }: Database,
+  { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
   { id, item }: { id: string; item: string },
   now = Date.now(),
 ): Promise<Recorded> {
-  return query.transaction().execute(async (query) => {
-    const known = await query.selectFrom('votes').select(['seq']).where('id', '=', id).executeTakeFirst();
-    const { answered } = await query
-      .selectFrom('items')
-      .select('answered')
-      .where('id', '=', item)
-      .where('project', '=', project)
-      .executeTakeFirstOrThrow(() => new VoteError('There is no such item in this project.'));
-    if (known) return { seq: known.seq, answered };
-    const before = await currentOf(query, item, person);
-    if (!before) throw new VoteError('There is nothing to take back: no answer of yours counts for this item.');
-    const { version } = await guidelinesOf({ query }, project);
-    const { seq } = await query
-      .insertInto('votes')
-      .values({
-        id,
-        project,
-        item,
-        person,
-        kind: 'undo',
-        answerJson: JSON.stringify({ vote: before.vote }),
-        shownJson: null,
-        duration: null,
-        guidelines: version,
-        created: now,
-      })
-      .returning('seq')
-      .executeTakeFirstOrThrow();
-    const earlier = (await standingVotes(query, item, person)).at(-1);
+  return root.transaction().execute(async (query) => {
+    const { answered } = await itemFor(query, kind, project, item);
+    const known = await seqOf(query, person, id, item);
+    if (known !== undefined) return { seq: known, answered };
+    const standing = await standingVotes(query, item, person);
+    const latest = standing.pop();
+    if (!latest) throw new VoteError('There is nothing to take back: no answer of yours counts for this item.');
+    const answerJson = JSON.stringify({ vote: latest.seq });
+    const undone = {
+      id,
+      project,
+      item,
+      person,
+      kind: 'undo',
+      answerJson,
+      shownJson: null,
+      duration: null,
+      created: now,
+    };
+    const seq = await append(query, undone);
+    const earlier = standing.at(-1);
     if (earlier) {
       await query
         .updateTable('answers')
@@ -169,19 +125,45 @@ export async function undoVote(
         .onConflict((conflict) => conflict.columns(['item', 'person']).doNothing())
         .execute();
     }
-    await recount(query, item);
-    const row = await query.selectFrom('items').select('answered').where('id', '=', item).executeTakeFirstOrThrow();
-    return { seq, answered: row.answered };
+    return { seq, answered: await recount(query, [item]) };
   });
 }
 
-const currentOf = (query: Query, item: string, person: string) =>
+/** The item, for this transaction alone: who else votes on it waits. @throws VoteError where the project has no such item. */
+const itemFor = (query: Query, kind: Database['kind'], project: string, item: string) =>
   query
-    .selectFrom('answers')
-    .select(['vote', 'kind'])
-    .where('item', '=', item)
-    .where('person', '=', person)
+    .selectFrom('items')
+    .select([...itemColumns, 'answered'])
+    .where('id', '=', item)
+    .where('project', '=', project)
+    .$if(kind === 'postgres', (select) => select.forNoKeyUpdate())
+    .executeTakeFirstOrThrow(
+      () => new VoteError('There is no such item in this project.', { hint: 'Fetch the next item.' }),
+    );
+
+/** Of a vote that is in the record already. @throws VoteError where it is another person's, or of another item. */
+async function seqOf(query: Query, person: string, id: string, item: string): Promise<number | undefined> {
+  const known = await query
+    .selectFrom('votes')
+    .select(['seq', 'person', 'item'])
+    .where('id', '=', id)
     .executeTakeFirst();
+  if (known && (known.person !== person || known.item !== item)) {
+    throw new VoteError('Another vote has this id.', { hint: 'Draw a new id for each vote.' });
+  }
+  return known?.seq;
+}
+
+/** Adds to the record, under the guidelines of now. */
+async function append(query: Query, vote: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>): Promise<number> {
+  const { version } = await guidelinesOf({ query }, vote.project);
+  const { seq } = await query
+    .insertInto('votes')
+    .values({ ...vote, guidelines: version })
+    .returning('seq')
+    .executeTakeFirstOrThrow();
+  return seq;
+}
 
 /** A person's votes on an item that were not taken back, in order. */
 async function standingVotes(query: Query, item: string, person: string) {
@@ -198,49 +180,6 @@ async function standingVotes(query: Query, item: string, person: string) {
     else standing.push(vote);
   }
   return standing;
-}
-
-/** After a vote: the lease is over, and the item's counts are right. Returns its answers. */
-async function settle(
-  query: Query,
-  item: string,
-  person: string,
-  { before, after }: { before: boolean; after: boolean },
-): Promise<number> {
-  const leases = await query
-    .deleteFrom('leases')
-    .where('item', '=', item)
-    .where('person', '=', person)
-    .returning('item')
-    .execute();
-  // a lease becomes an answer; a skip gives the place to somebody else
-  for (const _ of leases) await give(query, item);
-  const change = Number(after) - Number(before);
-  const { answered } = await query
-    .updateTable('items')
-    .set((set) => ({ taken: set('taken', '+', change), answered: set('answered', '+', change) }))
-    .where('id', '=', item)
-    .returning('answered')
-    .executeTakeFirstOrThrow();
-  return answered;
-}
-
-async function recount(query: Query, item: string): Promise<void> {
-  const count = async (table: 'answers' | 'leases') => {
-    const { n } = await query
-      .selectFrom(table)
-      .select((select) => select.fn.countAll<number>().as('n'))
-      .where('item', '=', item)
-      .$if(table === 'answers', (select) => select.where('kind' as never, '=', 'answer' as never))
-      .executeTakeFirstOrThrow();
-    return Number(n);
-  };
-  const answered = await count('answers');
-  await query
-    .updateTable('items')
-    .set({ answered, taken: answered + (await count('leases')) })
-    .where('id', '=', item)
-    .execute();
 }
 
 /** @throws VoteError where the project does not offer such an answer. */
