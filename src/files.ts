@@ -1,4 +1,4 @@
-/** Writing files so that a crash, a kill or a full disk leaves either the old file or the new one, whole. */
+/** Files: what a crash, a kill or a full disk leaves whole, and errors that name the path. */
 
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
@@ -41,6 +41,21 @@ export function writeFileAtomic(path: string, data: Uint8Array | string | Iterab
 export function writeAll(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(file, bytes, done, Math.min(bytes.length - done, LONGEST_WRITE));
+  }
+}
+
+/** Opens a file to read for as long as `use` takes. Throws a HeedError that names the path when the system refuses to open it. */
+export function withFile<T>(path: string, use: (file: number) => T): T {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+  try {
+    return use(file);
+  } finally {
+    closeSync(file);
   }
 }
 

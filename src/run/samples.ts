@@ -1,6 +1,6 @@
 /** Where each sample of a run lies in its file, read on as that grows: what is asked for is then read alone. */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { fileError } from '../files.ts';
+import { existsSync, fstatSync, readSync } from 'node:fs';
+import { withFile } from '../files.ts';
 import { decode } from './json.ts';
 
 export interface SampleIndex {
@@ -35,26 +35,12 @@ export function createSampleIndex(path: string): SampleIndex {
       (place) => (kind === undefined || place.kind === kind) && (step === undefined || place.step === step),
     );
 
-  const opened = <T>(use: (file: number) => T): T => {
-    let file: number;
-    try {
-      file = openSync(path, 'r');
-    } catch (error) {
-      throw fileError(error, 'read', path);
-    }
-    try {
-      return use(file);
-    } finally {
-      closeSync(file);
-    }
-  };
-
   function refresh(): void {
     if (!existsSync(path)) {
       [places, offset] = [[], 0];
       return;
     }
-    opened((file) => {
+    withFile(path, (file) => {
       const { size } = fstatSync(file);
       // a run that was resumed is cut back to its checkpoint
       const last = Buffer.from([NEWLINE]);
@@ -92,7 +78,7 @@ export function createSampleIndex(path: string): SampleIndex {
       const found = matching(kind, step);
       const wanted = found.slice(first, first + limit);
       if (wanted.length === 0) return { total: found.length, samples: [] };
-      const samples = opened((file) =>
+      const samples = withFile(path, (file) =>
         wanted.map(({ begin, end }) => {
           const bytes = Buffer.alloc(end - begin);
           readSync(file, bytes, 0, bytes.length, begin);

@@ -1,40 +1,19 @@
 /**
- * A run's metrics as columns, read on as the file grows: what a page draws. A file of millions of rows is read once; what is
- * asked for is a stretch in a few hundred buckets, with the extremes of each, so that no spike is lost.
+ * A run's metrics as columns, read on as the file grows: what a page draws. What is asked for is a stretch in a few hundred
+ * buckets, with the extremes of each, so that no spike is lost. The rows of a long run are read once: they are then kept as columns
+ * in a file beside them (series-cache.ts), and sums of them in memory (series-column.ts).
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { fileError } from '../files.ts';
+import { existsSync, fstatSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { withFile } from '../files.ts';
+import { type Buckets, bucketsOf, type Metric, type SeriesOptions } from './series-buckets.ts';
+import { createSeriesCache } from './series-cache.ts';
+import { type Column, createColumn } from './series-column.ts';
 
-export interface SeriesOptions {
-  /** What the points lie along: `step` unless told, `time` in seconds since the first row, or a metric that counts, such as labels. */
-  by?: string;
-  /** The stretch, along that. */
-  from?: number;
-  to?: number;
-  /** At most so many points: 800 unless told. */
-  buckets?: number;
-  /** 0 to 1: the share that the mean so far keeps at each point (an exponential mean without its start's bias). */
-  smooth?: number;
-}
-
-/** A stretch of a metric; each array as long as the others. */
-export interface Buckets {
-  /** Of each bucket's last point: its step, and seconds since the run's first row. */
-  step: number[];
-  time: number[];
-  /** Where it lies along a metric, where that was asked for. */
-  at?: number[];
-  min: number[];
-  max: number[];
-  mean: number[];
-  /** After smoothing, where that was asked for; of all points before it, not of buckets. */
-  smooth?: number[];
-  /** Points in the stretch. */
-  points: number;
-}
+export type { Buckets, SeriesOptions } from './series-buckets.ts';
 
 export interface RunSeries {
-  /** Reads what has come since, at most so many parts of 4 MiB. True where there was something, or the file is another. */
+  /** Reads what has come since, at most so many parts of a MiB. True where there was something, or the file is another. */
   refresh(parts?: number): boolean;
   /** Whether the last refresh read to the file's end. */
   readonly complete: boolean;
@@ -46,43 +25,42 @@ export interface RunSeries {
   buckets(name: string, options?: SeriesOptions): Buckets | undefined;
 }
 
-const PART = 1 << 22;
+const PART = 1 << 20;
 const NEWLINE = 0x0a;
 /** Bytes before the place read to, which tell a file that was cut and written anew. */
 const TAIL = 64;
+/** Numbers that are held in memory before they become a chunk of the cache. Other chunks need another magic there. */
+const CHUNK = 1 << 19;
 
-/** Columns that grow. */
-function column(kind: 'step' | 'value') {
-  const make = (length: number) =>
-    kind === 'step' ? new Float64Array(length) : new Float32Array(length).fill(Number.NaN);
-  let values = make(1024);
-  return {
-    set(i: number, value: number) {
-      if (i >= values.length) {
-        const larger = make(Math.max(2 * values.length, i + 1));
-        larger.set(values);
-        values = larger;
-      }
-      values[i] = value;
-    },
-    get: (i: number): number => (i < values.length ? values[i] : Number.NaN),
-  };
-}
-
-/** The metrics at a path, which need not be there yet. */
-export function createRunSeries(path: string): RunSeries {
-  let offset = 0;
-  let tail: Buffer = Buffer.alloc(0);
-  let rest = '';
-  let rows = 0;
+/** The metrics of the run in a folder, which need not be there yet. `chunk` is for tests. */
+export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: number } = {}): RunSeries {
+  const path = join(folder, 'metrics.jsonl');
+  const cache = createSeriesCache(join(folder, 'metrics.columns'));
+  const column = () => createColumn(cache.numbers);
+  let offset: number;
+  let tail: Buffer;
+  let rest: Buffer;
+  let steps: Column;
+  let times: Column;
+  let metrics: Map<string, Metric>;
+  let last: Record<string, number>;
   let complete = true;
-  let steps = column('step');
-  let times = column('step');
-  let metrics = new Map<string, ReturnType<typeof column>>();
+  /** Where the cache ends, as far as it is of this file; and whether more of it may be. */
+  let cached: { end: number; isRead: boolean; isWritable: boolean };
+  /** Numbers that are in memory alone. */
+  let held: number;
 
-  const forget = () => {
-    [offset, rows, rest, tail] = [0, 0, '', Buffer.alloc(0)];
-    [steps, times, metrics] = [column('step'), column('step'), new Map()];
+  function forget(): void {
+    [offset, held, tail, rest] = [0, 0, Buffer.alloc(0), Buffer.alloc(0)];
+    [steps, times, metrics, last] = [column(), column(), new Map(), {}];
+    cached = { end: 0, isRead: false, isWritable: true };
+  }
+  forget();
+
+  const metricOf = (name: string): Metric => {
+    const known = metrics.get(name) ?? { values: column(), rows: column() };
+    metrics.set(name, known);
+    return known;
   };
 
   function add(line: string): void {
@@ -92,147 +70,184 @@ export function createRunSeries(path: string): RunSeries {
     } catch {
       return; // somebody edited the file; what else is in it is worth showing
     }
-    steps.set(rows, Number(row.step));
-    times.set(rows, Number(row.time));
-    for (const name of Object.keys(row)) {
+    if (typeof row !== 'object' || row === null) return;
+    last.step = Number(row.step);
+    steps.push(last.step);
+    times.push(Number(row.time));
+    held += 2;
+    for (const name in row) {
       if (name === 'step' || name === 'time') continue;
-      let own = metrics.get(name);
-      if (!own) {
-        own = column('value');
-        metrics.set(name, own);
-      }
-      own.set(rows, Number(row[name]));
+      const value = Number(row[name]);
+      const { values, rows } = metricOf(name);
+      if (Number.isNaN(value)) continue;
+      values.push(value);
+      rows.push(steps.length - 1);
+      last[name] = value;
+      held += 2;
     }
-    rows++;
+  }
+
+  /** Makes what is held a chunk of the cache. */
+  function store(file: number): void {
+    const rows = steps.rest().length;
+    const first = steps.length - rows;
+    const stored = [...metrics].map(([name, metric]) => {
+      const points = metric.values.rest().length;
+      return { name, points, isInEveryRow: points === rows, metric };
+    });
+    const columns = [
+      steps,
+      times,
+      ...stored.flatMap(({ isInEveryRow, metric: { values, rows } }) => (isInEveryRow ? [values] : [values, rows])),
+    ];
+    const head = {
+      first,
+      rows,
+      offset,
+      tail: tailAt(file, offset).toString('base64'),
+      metrics: stored.map(({ metric, ...told }) => told),
+    };
+    const place = cache.append(
+      cached.end,
+      head,
+      columns.map((one) => one.rest()),
+    );
+    if (!place) {
+      cached.isWritable = false;
+      return;
+    }
+    cached.end = place.end;
+    settle(place.at, first, stored);
+  }
+
+  /** Frees what lies in the cache from a byte on. */
+  function settle(at: number, first: number, stored: readonly { isInEveryRow: boolean; metric: Metric }[]): void {
+    let place = at;
+    const moved = (column: Column) => {
+      const length = 8 * column.rest().length;
+      column.moved({ at: place });
+      place += length;
+    };
+    moved(steps);
+    moved(times);
+    for (const {
+      isInEveryRow,
+      metric: { values, rows },
+    } of stored) {
+      moved(values);
+      if (isInEveryRow) rows.moved({ first });
+      else moved(rows);
+    }
+    held = 0;
+  }
+
+  /** Takes a chunk of the cache for the rows that it was made of. False where it is not of this file. */
+  function restore(file: number): boolean {
+    const found = cache.chunk(cached.end);
+    if (
+      !found ||
+      found.head.first !== steps.length ||
+      !tailAt(file, found.head.offset).equals(Buffer.from(found.head.tail, 'base64'))
+    )
+      return false;
+    const { head, numbers } = found;
+    let place = 0;
+    const take = (count: number) => {
+      place += count;
+      return numbers.subarray(place - count, place);
+    };
+    const fill = (column: Column, values: Iterable<number>) => {
+      for (const value of values) column.push(value);
+    };
+    fill(steps, take(head.rows));
+    fill(times, take(head.rows));
+    last.step = numbers[head.rows - 1];
+    const stored = head.metrics.map(({ name, points, isInEveryRow }) => {
+      const metric = metricOf(name);
+      fill(metric.values, take(points));
+      fill(metric.rows, isInEveryRow ? Array.from({ length: points }, (_, i) => head.first + i) : take(points));
+      if (points > 0) last[name] = metric.values.at(metric.values.length - 1);
+      return { isInEveryRow, metric };
+    });
+    settle(found.at, head.first, stored);
+    cached.end = found.end;
+    offset = head.offset;
+    return true;
   }
 
   function refresh(parts = Number.POSITIVE_INFINITY): boolean {
     if (!existsSync(path)) {
-      const had = rows > 0;
+      const had = steps.length > 0;
       forget();
       complete = true;
       return had;
     }
-    let file: number;
-    try {
-      file = openSync(path, 'r');
-    } catch (error) {
-      throw fileError(error, 'read', path);
-    }
-    try {
+    return withFile(path, (file) => {
       const { size } = fstatSync(file);
-      const before = rows;
       let changed = false;
-      if (size < offset || !isSameTail(file)) {
+      if (size < offset || !tailAt(file, offset).equals(tail)) {
         forget();
         changed = true;
       }
-      const part = Buffer.alloc(Math.min(PART, Math.max(1, size - offset)));
+      const isSame =
+        size >= offset + rest.length && tailAt(file, offset + rest.length, rest.length).equals(rest.subarray(-TAIL));
+      if (!isSame) rest = Buffer.alloc(0);
+      const before = steps.length;
       let left = parts;
-      for (; offset < size && left > 0; left--) {
-        const count = readSync(file, part, 0, Math.min(part.length, size - offset), offset);
-        if (count === 0) break;
-        const end = part.subarray(0, count).lastIndexOf(NEWLINE);
-        // a row that is being written is read the next time; one longer than a part is joined
-        const text = rest + part.toString('utf8', 0, end < 0 ? count : end + 1);
-        if (end < 0) {
-          if (offset + count >= size) break;
-          rest = text;
-          offset += count;
-          continue;
-        }
-        rest = '';
-        offset += end + 1;
-        for (const line of text.split('\n')) if (line !== '') add(line);
+      while (!cached.isRead && left > 0) {
+        cached.isRead = !restore(file);
+        if (!cached.isRead) left--;
       }
-      complete = left > 0;
-      tail = Buffer.alloc(Math.min(TAIL, offset));
-      readSync(file, tail, 0, tail.length, offset - tail.length);
-      return changed || rows > before;
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  function isSameTail(file: number): boolean {
-    const now = Buffer.alloc(tail.length);
-    readSync(file, now, 0, now.length, offset - now.length);
-    return now.equals(tail);
+      const part = Buffer.alloc(Math.min(PART, Math.max(1, size - offset)));
+      // a row that is being written is read the next time; one longer than a part is joined
+      for (let at = offset + rest.length; at < size && left > 0; left--) {
+        const count = readSync(file, part, 0, Math.min(part.length, size - at), at);
+        if (count === 0) break;
+        at += count;
+        const bytes = Buffer.concat([rest, part.subarray(0, count)]);
+        let begin = 0;
+        for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, begin)) {
+          if (end > begin) add(bytes.toString('utf8', begin, end));
+          offset += end + 1 - begin;
+          begin = end + 1;
+          if (held >= chunk && cached.isWritable) store(file);
+        }
+        rest = bytes.subarray(begin);
+      }
+      complete = cached.isRead && left > 0;
+      rest = Buffer.from(rest);
+      tail = tailAt(file, offset);
+      return changed || steps.length > before;
+    });
   }
 
   return {
     refresh,
     get rows() {
-      return rows;
+      return steps.length;
     },
     get complete() {
       return complete;
     },
     names: () => [...metrics.keys()],
-    latest() {
-      const found: Record<string, number> = rows > 0 ? { step: steps.get(rows - 1) } : {};
-      for (const [name, own] of metrics) {
-        for (let i = rows - 1; i >= 0 && i > rows - 10_000; i--) {
-          if (Number.isNaN(own.get(i))) continue;
-          found[name] = own.get(i);
-          break;
-        }
+    latest: () => ({ ...last }),
+    buckets(name, options = {}) {
+      const metric = metrics.get(name);
+      try {
+        return (
+          metric && cache.during(() => bucketsOf({ steps, times }, metric, metrics.get(options.by ?? ''), options))
+        );
+      } catch (error) {
+        forget(); // the cache is not what was written
+        throw error;
       }
-      return found;
-    },
-    buckets(name, { by = 'step', from = -Infinity, to = Infinity, buckets = 800, smooth } = {}) {
-      const own = metrics.get(name);
-      if (!own) return undefined;
-      const along = metrics.get(by);
-      // twice over the rows rather than once with a list of millions of places
-      const walk = (visit: (i: number, value: number, at: number) => void) => {
-        let counted = 0;
-        for (let i = 0; i < rows; i++) {
-          if (along) counted = Number.isNaN(along.get(i)) ? counted : along.get(i);
-          const value = own.get(i);
-          if (Number.isNaN(value)) continue;
-          visit(i, value, by === 'step' ? steps.get(i) : by === 'time' ? times.get(i) - times.get(0) : counted);
-        }
-      };
-      const isInside = (at: number) => at >= from && at <= to;
-      let points = 0;
-      walk((_, __, at) => {
-        if (isInside(at)) points++;
-      });
-      const count = Math.min(buckets, points);
-      const out: Buckets = { step: [], time: [], min: [], max: [], mean: [], points };
-      if (smooth !== undefined) out.smooth = [];
-      if (along) out.at = [];
-      let [mean, weight] = [0, 0];
-      let first = Number.NaN;
-      let constant = true;
-      let [seen, begin] = [0, 0];
-      let [min, max, sum] = [Infinity, -Infinity, 0];
-      walk((i, value, at) => {
-        if (Number.isNaN(first)) first = value;
-        constant &&= value === first;
-        if (smooth !== undefined) {
-          mean = smooth * mean + (1 - smooth) * value;
-          weight = smooth * weight + (1 - smooth);
-        }
-        if (!isInside(at)) return;
-        seen++;
-        min = Math.min(min, value);
-        max = Math.max(max, value);
-        sum += value;
-        if (seen < Math.floor(((out.step.length + 1) * points) / count)) return;
-        out.step.push(steps.get(i));
-        out.time.push(times.get(i) - times.get(0));
-        out.at?.push(at);
-        out.min.push(min);
-        out.max.push(max);
-        out.mean.push(sum / (seen - begin));
-        // rounding must not make waves of what does not change
-        out.smooth?.push(constant ? value : mean / weight);
-        begin = seen;
-        [min, max, sum] = [Infinity, -Infinity, 0];
-      });
-      return out;
     },
   };
+}
+
+/** The bytes of a file before a place. */
+function tailAt(file: number, offset: number, most = offset): Buffer {
+  const tail = Buffer.alloc(Math.min(TAIL, most));
+  readSync(file, tail, 0, tail.length, offset - tail.length);
+  return tail;
 }

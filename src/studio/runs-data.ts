@@ -1,20 +1,10 @@
 /** Runs as the server tells of them: metrics asked together, and told when rows come. */
+import type { ListedRun } from '../feedback/server/runs.ts';
 import type { RunInfo } from '../run/index.ts';
 import type { Buckets } from '../run/series.ts';
 import { api } from './api.ts';
 
-export type { Buckets } from '../run/series.ts';
-
-export interface ListedRun {
-  id: string;
-  name: string;
-  command: string;
-  started: string;
-  seed: number;
-  /** When a row was last written, in milliseconds since 1970. */
-  changed: number;
-  running: boolean;
-}
+export type { Buckets, ListedRun };
 
 export interface RunDetails {
   id: string;

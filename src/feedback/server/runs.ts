@@ -26,7 +26,8 @@ interface Found {
   info: RunInfo;
 }
 
-interface Listed {
+/** A run as the list tells of it. */
+export interface ListedRun {
   id: string;
   name: string;
   command: string;
@@ -73,8 +74,11 @@ export function runRoutes(folder: string): Hono<Env> {
       if (!config) return undefined;
       let known = infos.get(id);
       if (known?.changed !== config.mtimeMs) {
-        if (!isRun(path)) return undefined;
-        known = { changed: config.mtimeMs, info: readInfo(path) };
+        try {
+          known = { changed: config.mtimeMs, info: readInfo(path) };
+        } catch {
+          return undefined; // the folder of something else
+        }
         infos.set(id, known);
       }
       found.push({ id, path, info: known.info });
@@ -105,7 +109,7 @@ export function runRoutes(folder: string): Hono<Env> {
   function keptOf(id: string): { series: RunSeries; samples: SampleIndex } {
     const path = pathOf(id);
     const known = kept.get(id) ?? {
-      series: createRunSeries(join(path, 'metrics.jsonl')),
+      series: createRunSeries(path),
       samples: createSampleIndex(join(path, 'samples.jsonl')),
     };
     // the last one used is the last to be forgotten
@@ -204,7 +208,7 @@ export function runRoutes(folder: string): Hono<Env> {
     });
 }
 
-function listed({ id, path, info: { name, command, started, seed } }: Found): Listed {
+function listed({ id, path, info: { name, command, started, seed } }: Found): ListedRun {
   const rows = statSync(join(path, 'metrics.jsonl'), { throwIfNoEntry: false });
   return { id, name, command, started, seed, changed: rows?.mtimeMs ?? Date.parse(started), running: isWritten(path) };
 }
