@@ -1,0 +1,92 @@
+/** An environment from a task in MuJoCo. */
+
+import type { MainModule, MjData, MjModel } from '@mujoco/mujoco';
+import { random } from '../../random.ts';
+import { withTimeLimit } from '../dynamics.ts';
+import type { Box, Environment } from '../environment.ts';
+import { picture } from './picture.ts';
+import { compile, type MujocoTask, World } from './world.ts';
+
+/** `world` is open to be read and, after a `reset`, set by `setState`. */
+export type MujocoEnvironment = Environment & { readonly world: World; release(): void };
+
+/** A task and what MuJoCo made of its model. */
+export interface CompiledTask {
+  readonly mujoco: MainModule;
+  readonly model: MjModel;
+  readonly task: MujocoTask;
+}
+
+// what nobody holds any more is freed, also where nobody called `release`
+const abandoned = new FinalizationRegistry<MjModel | MjData>((held) => held.isDeleted() || held.delete());
+
+/** Compiles a task. The model is freed when neither this nor any environment made of it is held any more. */
+export function compileTask(mujoco: MainModule, task: MujocoTask): CompiledTask {
+  const compiled = { mujoco, model: compile(mujoco, task), task };
+  abandoned.register(compiled, compiled.model);
+  return compiled;
+}
+
+/** A copy of the task's environment: a simulation of its own of the one model. */
+export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
+  const { mujoco, model, task } = compiled;
+  const { id, maxEpisodeSteps = 1000, rewardThreshold } = task;
+  const world = new World(mujoco, model, task);
+  const observationSize = task.observationSize ?? model.nq + model.nv;
+  const actionSpace = controls(model);
+  const { low, high } = actionSpace;
+
+  const environment = withTimeLimit({
+    id,
+    observationSpace: box(observationSize),
+    actionSpace,
+    maxEpisodeSteps,
+    rewardThreshold,
+    framesPerSecond: Math.round(1 / world.dt),
+    start(seed) {
+      world.clear();
+      task.reset?.(world, random(seed, id));
+      world.forward();
+    },
+    advance(action, outcome) {
+      world.renew();
+      for (let i = 0; i < low.length; i++) world.ctrl[i] = Math.min(Math.max(action[i], low[i]), high[i]);
+      world.step();
+      outcome.reward = task.reward(world);
+      outcome.terminated = task.terminated?.(world) ?? false;
+    },
+    observe(observation) {
+      if (task.observe) return task.observe(world, observation);
+      observation.set(world.qpos);
+      observation.set(world.qvel, world.qpos.length);
+    },
+    frame: () => picture(world, task.camera),
+  });
+  const whole = {
+    ...environment,
+    world,
+    compiled, // held so that the model stays
+    release: () => void (world.data.isDeleted() || world.data.delete()),
+  };
+  abandoned.register(whole, world.data);
+  return whole;
+}
+
+/** Unbounded numbers. */
+const box = (size: number): Box => ({
+  kind: 'box',
+  low: new Float32Array(size).fill(-Infinity),
+  high: new Float32Array(size).fill(Infinity),
+});
+
+/** [nu]: the control range of each actuator, unbounded where it has none. */
+function controls(model: MjModel): Box {
+  const space = box(model.nu);
+  const range = model.actuator_ctrlrange as Float64Array;
+  for (let i = 0; i < model.nu; i++) {
+    if (range[2 * i] === 0 && range[2 * i + 1] === 0) continue;
+    space.low[i] = range[2 * i];
+    space.high[i] = range[2 * i + 1];
+  }
+  return space;
+}

@@ -1,0 +1,49 @@
+/** MuJoCo's environments, in this process. */
+
+import type { MainModule } from '@mujoco/mujoco';
+import { HeedError } from '../../error.ts';
+import { ant } from './ant.ts';
+import { compileTask, type MujocoEnvironment, mujocoEnvironment } from './environment.ts';
+import { halfCheetah } from './half-cheetah.ts';
+import { hopper } from './hopper.ts';
+import { invertedDoublePendulum } from './inverted-double-pendulum.ts';
+import { invertedPendulum } from './inverted-pendulum.ts';
+import { reacher } from './reacher.ts';
+import { swimmer } from './swimmer.ts';
+import { walker2d } from './walker2d.ts';
+import type { MujocoTask } from './world.ts';
+
+export type { MujocoEnvironment } from './environment.ts';
+export type { Camera, MujocoTask, World } from './world.ts';
+
+export const mujocoTasks: readonly MujocoTask[] = [
+  hopper,
+  halfCheetah,
+  walker2d,
+  swimmer,
+  reacher,
+  ant,
+  invertedPendulum,
+  invertedDoublePendulum,
+];
+
+export const mujocoIds: readonly string[] = mujocoTasks.map(({ id }) => id);
+
+// MuJoCo, loaded when first asked for: it takes a fifth of a second
+let loading: Promise<MainModule> | undefined;
+
+/**
+ * Makes environments of a task: one of `mujocoIds`, or one's own. They share its compiled model. HeedError when there is
+ * no task of that name, or when MuJoCo cannot compile its model.
+ */
+export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => MujocoEnvironment> {
+  const task = typeof idOrTask === 'string' ? mujocoTasks.find(({ id }) => id === idOrTask) : idOrTask;
+  if (!task) {
+    throw new HeedError(`unknown MuJoCo task: expected one of ${mujocoIds.join(', ')}, got "${idOrTask}"`, {
+      hint: 'name one of them, or give a task of your own: see docs/environments.md',
+    });
+  }
+  loading ??= import('@mujoco/mujoco').then((module) => module.default());
+  const compiled = compileTask(await loading, task);
+  return () => mujocoEnvironment(compiled);
+}

@@ -1,0 +1,33 @@
+/** Rewards and starts that several tasks have in common. */
+
+import type { Random } from '../../random.ts';
+import type { World } from './world.ts';
+
+/** Velocity along x over the step just made, m/s, of a world whose first coordinate is x. */
+export const forwardVelocity = ({ qpos, before, dt }: World): number => (qpos[0] - before.qpos[0]) / dt;
+
+/** The sum of the squared actions. */
+export function effort({ ctrl }: World): number {
+  let sum = 0;
+  for (let i = 0; i < ctrl.length; i++) sum += ctrl[i] * ctrl[i];
+  return sum;
+}
+
+/** Adds noise to every coordinate: uniform within ±scale, or normal with that deviation. */
+export function addNoise(values: Float64Array, scale: number, { uniform, normal }: Random, kind: 'uniform' | 'normal') {
+  for (let i = 0; i < values.length; i++) values[i] += scale * (kind === 'normal' ? normal() : 2 * uniform() - 1);
+}
+
+export const clip = (x: number, limit: number): number => Math.min(Math.max(x, -limit), limit);
+
+/** Writes qpos from its `skip`-th number on, then qvel within ±limit. */
+export function observeState(
+  { qpos, qvel }: World,
+  observation: Float32Array | Float64Array,
+  skip: number,
+  limit = Infinity,
+): void {
+  let at = 0;
+  for (let i = skip; i < qpos.length; i++) observation[at++] = qpos[i];
+  for (let i = 0; i < qvel.length; i++) observation[at++] = clip(qvel[i], limit);
+}
