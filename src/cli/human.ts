@@ -8,7 +8,7 @@ import {
   trainFromPreferences,
   trainOptions,
 } from '../control/index.ts';
-import { makeEnvironment } from '../env/index.ts';
+import { withEnvironment } from '../env/index.ts';
 import {
   createPeopleTeacher,
   createProject,
@@ -37,14 +37,17 @@ export function withPeople(training: Training, portOf: () => number): Training {
     create(settings, parts) {
       const options = trainOptions(settings);
       if (options.teacher !== 'human') return training.create(settings, parts);
-      const learner: PeoplesLearner = createLearner(options, {
-        teacher: {
-          name: 'human',
-          later: true,
-          answer: (questions, signal) => learner.teacher!.answer(questions, signal),
-        },
+      return withEnvironment(options, (environment) => {
+        const learner: PeoplesLearner = createLearner(options, {
+          environment,
+          teacher: {
+            name: 'human',
+            later: true,
+            answer: (questions, signal) => learner.teacher!.answer(questions, signal),
+          },
+        });
+        return learner;
       });
-      return learner;
     },
     train(learner, parts) {
       const { options } = learner as Learner;
@@ -61,7 +64,7 @@ async function trainByPeople(learner: PeoplesLearner, parts: Parameters<typeof t
   const database = await openDatabase(people.store ?? join(run.folder, DEFAULT_STORE));
   try {
     const project = await projectFor(database, people.project ?? env, people.guidelines);
-    const environment = makeEnvironment(env);
+    const environment = learner.environment.make();
     const teacher = createPeopleTeacher<Segment>(database, project, {
       source: run.folder,
       toContent({ options }) {

@@ -4,7 +4,7 @@ import type { PpoResult } from '../rl/train.ts';
 import { count, duration } from '../run/progress.ts';
 import { addTraining } from './training.ts';
 
-export const addRl = (command: Command): void => addTraining(command, 'rl', { tell });
+export const addRl = (command: Command): void => addTraining(command, 'rl', { tell, checkedLate: true });
 
 const tell = ({ return: evaluated, steps, seconds, stepsPerSecond }: PpoResult): [string, string][] => [
   ['return', returned(evaluated)],

@@ -11,6 +11,7 @@ export function addTrain(command: Command): void {
   addTraining(command, 'train', {
     shortcuts: { ensemble: 'reward.members', query: 'query.rule', store: 'people.store', project: 'people.project' },
     tell,
+    checkedLate: true,
     around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
   });
   command.option('--port <n>', 'port of the studio where people answer; 0 takes a free one', portOf, 0);

@@ -17,6 +17,8 @@ export interface Telling<R extends { run: string }> {
   shortcuts?: Shortcuts;
   /** What the command does besides what a pipeline does. */
   around?: (training: Training) => Training;
+  /** Whether settings can only be checked against what is opened for them. */
+  checkedLate?: boolean;
   /** The result for a person. */
   tell(result: R): [name: string, value: string][];
 }
@@ -145,7 +147,13 @@ function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Pr
 
 function checkedLearner(command: Command, known: TrainingCommand): Learner | Promise<Learner> {
   const settings = settingsFrom(command, known.schema, known.shortcuts);
-  return checking(() => create(known, settings), settings);
+  const learner = checking(() => create(known, settings), settings);
+  if (!known.checkedLate || !(learner instanceof Promise)) return learner;
+  return learner.catch((error: unknown) => {
+    throw checking(() => {
+      throw error;
+    }, settings);
+  });
 }
 
 function open(folder: string, command: Command, { command: name, schema, shortcuts }: TrainingCommand): Run {

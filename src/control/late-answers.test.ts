@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { cartPole, sourceOf } from '../env/index.ts';
 import { choices, type Question, type Answer as Said, type Teacher } from '../preference/index.ts';
 import { createLearner, type Learner, type LearnStep } from './learn.ts';
 import type { LearnInput } from './options.ts';
@@ -45,7 +46,7 @@ function somebody(answer: (question: Question<Segment>, n: number) => Said['choi
 }
 
 function start(given: LearnInput, teacher: Teacher<Segment>): Learner {
-  const learner = createLearner(given, { teacher });
+  const learner = createLearner(given, { environment: sourceOf(cartPole), teacher });
   made.push(learner);
   return learner;
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeEnvironment } from '../env/index.ts';
+import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
 import { createLearner, type Learner, type LearnStep, learnFromPreferences } from './learn.ts';
@@ -36,7 +36,8 @@ const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
 });
 
 function start(given: LearnInput, teacher?: Teacher<Segment>): Learner {
-  const learner = createLearner(given, { teacher });
+  const environment = sourceOf(() => makeEnvironment(given.env ?? 'CartPole-v1'));
+  const learner = createLearner(given, { environment, teacher });
   made.push(learner);
   return learner;
 }
@@ -167,13 +168,13 @@ describe('a learner', () => {
     const seeing = start(given, blind);
     const paid = createLearner(given, {
       teacher: blind,
-      makeEnvironment() {
-        const environment = makeEnvironment('CartPole-v1');
+      environment: sourceOf(() => {
+        const environment = cartPole();
         return {
           ...environment,
           step: (action, observation) => ({ ...environment.step(action, observation), reward: action[0] * 100 - 7 }),
         };
-      },
+      }),
     });
     made.push(paid);
     await finish(seeing);

@@ -9,7 +9,7 @@
  *
  * Run it: heed train --env CartPole-v1
  */
-import { createVectorEnvironment, type Environment, makeEnvironment, type VectorState } from '../env/index.ts';
+import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { labelSchedule, parseTeacher, type Round, type Teacher } from '../preference/index.ts';
 import { random } from '../random.ts';
@@ -69,6 +69,8 @@ type Tensors = Parameters<ReturnType<typeof createPpo>['restore']>[1];
 
 export interface Learner {
   readonly options: LearnOptions;
+  /** What it acts in; not its to release. */
+  readonly environment: EnvironmentSource;
   /** One rollout, whatever rounds of questions are due, and one PPO update. */
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
@@ -82,14 +84,13 @@ export interface Learner {
 
 export function createLearner(
   given: LearnInput,
-  parts: { teacher?: Teacher<Segment>; makeEnvironment?: () => Environment } = {},
+  parts: { environment: EnvironmentSource; teacher?: Teacher<Segment> },
 ): Learner {
   const options = learnOptions(given);
   const { seed, steps, labels, ppo: ppoOptions, segment: cutting, choice: choiceModel } = options;
-  const make = parts.makeEnvironment ?? (() => makeEnvironment(options.env));
   const teacher = parts.teacher ?? (parseTeacher(options.teacher, seed) as Teacher<Segment>);
-  const environment = createVectorEnvironment(make, ppoOptions.environments, seed);
-  checkSettings(options, environment.maxEpisodeSteps);
+  checkSettings(options, parts.environment.maxEpisodeSteps);
+  const environment = createVectorEnvironment(parts.environment.batch(ppoOptions.environments), seed);
   const { observationSize, actionSpace } = environment;
   const batch = environment.count * ppoOptions.horizon;
   const rounds: Round[] = labelSchedule(options.schedule, { labels, steps, randomSteps: options.randomSteps });
@@ -103,11 +104,8 @@ export function createLearner(
   });
   const experience = createExperience(environment, ppoOptions.horizon, cutting.memory);
   const statistics = createInputStatistics(observationSize);
-  const evaluator = createEvaluator(make, agent.policy, agent.parameters, {
-    episodes: options.episodes,
-    seed,
-    prepare: agent.prepare,
-  });
+  const { policy, parameters, prepare } = agent;
+  const evaluator = createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
   const source = { options, experience, ensemble };
   let late = teacher.later ? createLateAnswers(teacher, source) : undefined;
   let comparisons: Labelled[] = [];
@@ -193,6 +191,7 @@ export function createLearner(
 
   return {
     options,
+    environment: parts.environment,
     next,
     evaluate: evaluator.run,
     compareRewards(wanted = 200) {
@@ -254,16 +253,22 @@ export function createLearner(
       evaluator.release();
       ensemble.release();
       agent.release();
+      environment.release();
     },
   };
 }
 
-/** Learns from preferences, one PPO update a step, until the steps are done or `signal` aborts. */
+/**
+ * Learns from preferences, one PPO update a step, until the steps are done or `signal` aborts. Acts in `environment` where it is
+ * given, and not in the one that the settings name.
+ */
 export async function* learnFromPreferences(
   given: LearnInput,
-  parts: Parameters<typeof createLearner>[1] & { signal?: AbortSignal } = {},
+  parts: { environment?: EnvironmentSource; teacher?: Teacher<Segment>; signal?: AbortSignal } = {},
 ): AsyncGenerator<LearnStep, void, undefined> {
-  yield* stepsOf(createLearner(given, parts), parts.signal);
+  const { environment, teacher, signal } = parts;
+  const create = (source: EnvironmentSource) => createLearner(given, { environment: source, teacher });
+  yield* stepsOf(environment ? create(environment) : await withEnvironment(learnOptions(given), create), signal);
 }
 
 const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createVectorEnvironment, type Environment, makeEnvironment } from '../env/index.ts';
+import { createVectorEnvironment, type Environment, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
 import type { Rollout } from '../rl/index.ts';
@@ -34,7 +34,7 @@ const counter =
 
 /** Experience of `steps` steps in each of `count` environments under random actions, and what it was made of. */
 function live(make: () => Environment, { count = 2, memory = 64, steps = 64, seed = 0, horizon = HORIZON } = {}) {
-  const environment = createVectorEnvironment(make, count, seed);
+  const environment = createVectorEnvironment(sourceOf(make).batch(count), seed);
   environment.reset();
   const experience = createExperience(environment, horizon, memory);
   const rng = random(seed, 'actions');

@@ -4,7 +4,7 @@
  *
  * Run it: heed train --env CartPole-v1
  */
-import { createVectorEnvironment, type Environment, makeEnvironment } from '../env/index.ts';
+import { createVectorEnvironment, type Environment } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createPpo } from '../rl/index.ts';
 import { returnMetrics, returnOf } from '../rl/train.ts';
@@ -62,15 +62,15 @@ const SHOWN_COMPARISONS = 24;
 
 /**
  * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then a
- * checkpoint was written. `makeEnvironment` is the learner's, where that was given one.
+ * checkpoint was written.
  */
 export async function trainFromPreferences(
   learner: Learner,
-  parts: TrainParts<LearnStep> & { makeEnvironment?: () => Environment },
+  parts: TrainParts<LearnStep>,
 ): Promise<TrainResult | undefined> {
   const { run } = parts;
-  const make = parts.makeEnvironment ?? (() => makeEnvironment(learner.options.env));
-  const probe = createProbe(learner, make);
+  const shown = learner.environment.make();
+  const probe = createProbe(learner);
   let followed: Followed | undefined;
   try {
     return await driveRun(learner, {
@@ -79,7 +79,7 @@ export async function trainFromPreferences(
       record(step) {
         const before = step.labels - step.asked.length;
         step.asked.forEach((asked, i) => {
-          if (isShown(before + i, learner.options.labels)) run.sample(comparisonSample(asked, before + i + 1, make()));
+          if (isShown(before + i, learner.options.labels)) run.sample(comparisonSample(asked, before + i + 1, shown));
         });
         followed = step.evaluation && step.labels > 0 ? probe.follow() : undefined;
         if (step.done && followed) run.sample({ kind: 'rewards', step: step.step, ...followed });
@@ -97,6 +97,7 @@ export async function trainFromPreferences(
     });
   } finally {
     probe.release();
+    shown.release?.();
   }
 }
 
@@ -119,16 +120,17 @@ function metricsOf(step: LearnStep, followed: Followed | undefined): Record<stri
 }
 
 /** Windows of random play, drawn once from the run's seed, and the learned reward of the moment on them. */
-function createProbe(learner: Learner, make: () => Environment) {
+function createProbe(learner: Learner) {
   const { options } = learner;
   const seed = seedFor(options.seed, 'probe');
   const { environments, horizon } = options.ppo;
-  const environment = createVectorEnvironment(make, environments, seed);
+  const environment = createVectorEnvironment(learner.environment.batch(environments), seed);
   environment.reset();
   const experience = createExperience(environment, horizon, options.segment.memory);
   const agent = createPpo(environment, options.ppo, seed);
   while (experience.held < experience.capacity) experience.add(agent.collect('uniform'));
   agent.release();
+  environment.release();
   const draw = random(seed, 'windows');
   const { window } = options.segment;
   const windows: Segment[] = [];

@@ -46,6 +46,8 @@ export interface Environment {
   step(action: ArrayLike<number>, observation: Float32Array): Outcome;
   /** A picture of the present state. */
   frame(): Frame;
+  /** Frees what it holds outside of JavaScript's memory, where it holds any. */
+  release?(): void;
 }
 
 /** How many numbers an element of a space has: a discrete action is one number. */

@@ -22,7 +22,13 @@ export const environmentIds: string[] = Object.keys(environments);
 
 /** The environment of that name; HeedError with the nearest names when there is none. */
 export function makeEnvironment(id: string): Environment {
-  if (Object.hasOwn(environments, id)) return environments[id]();
+  checkEnvironment(id);
+  return environments[id]();
+}
+
+/** HeedError with the nearest names when there is no environment of that name. Nothing is loaded or started. */
+export function checkEnvironment(id: string): void {
+  if (Object.hasOwn(environments, id)) return;
   const distances = new Map(
     environmentIds.map((known) => [known, editDistance(id.toLowerCase(), known.toLowerCase())]),
   );

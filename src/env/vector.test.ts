@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { HeedError } from '../error.ts';
 import { random, seedFor } from '../random.ts';
+import { createBatch } from './batch.ts';
 import { cartPole } from './cartpole.ts';
 import { sizeOf } from './environment.ts';
 import { makeEnvironment } from './make.ts';
@@ -27,7 +28,7 @@ function live(vector: VectorEnvironment, seed: number, steps: number) {
 }
 
 test('a copy whose episode ends starts the next one at once, and the ended one stays whole', () => {
-  const vector = createVectorEnvironment(cartPole, 3, 7);
+  const vector = createVectorEnvironment(createBatch(cartPole, 3), 7);
   vector.reset();
   const first = vector.episodes[1];
   const lived = live(vector, 1, 150);
@@ -50,7 +51,10 @@ test('a copy whose episode ends starts the next one at once, and the ended one s
 });
 
 test('the time limit truncates and is not a termination', () => {
-  const vector = createVectorEnvironment(() => makeEnvironment('Pendulum-v1'), 2, 0);
+  const vector = createVectorEnvironment(
+    createBatch(() => makeEnvironment('Pendulum-v1'), 2),
+    0,
+  );
   vector.reset();
   const lived = live(vector, 2, 401);
   for (const [t, { terminated, truncated }] of lived.entries()) {
@@ -66,7 +70,11 @@ test('the time limit truncates and is not a termination', () => {
 test.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])(
   '%s saved and restored goes on as if it had not stopped',
   (id) => {
-    const make = () => createVectorEnvironment(() => makeEnvironment(id), 4, 11);
+    const make = () =>
+      createVectorEnvironment(
+        createBatch(() => makeEnvironment(id), 4),
+        11,
+      );
     const uninterrupted = make();
     uninterrupted.reset();
     live(uninterrupted, 3, 230);
@@ -89,15 +97,15 @@ test.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])(
 );
 
 test('a state saved before the first reset restores to that', () => {
-  const vector = createVectorEnvironment(cartPole, 2, 5);
-  vector.restore(createVectorEnvironment(cartPole, 2, 5).save());
+  const vector = createVectorEnvironment(createBatch(cartPole, 2), 5);
+  vector.restore(createVectorEnvironment(createBatch(cartPole, 2), 5).save());
   expect(() => vector.step(new Float32Array(2))).toThrow(HeedError);
   vector.reset();
   expect(vector.episodes[0].index).toBe(0);
 });
 
 test('replay gives the pictures of the asked steps, each after its step', () => {
-  const vector = createVectorEnvironment(cartPole, 1, 5);
+  const vector = createVectorEnvironment(createBatch(cartPole, 1), 5);
   vector.reset();
   const episode = vector.episodes[0];
   live(vector, 5, 200);
@@ -110,8 +118,8 @@ test('replay gives the pictures of the asked steps, each after its step', () => 
 });
 
 test('wrong counts, sizes, states and orders are refused', () => {
-  expect(() => createVectorEnvironment(cartPole, 0, 0)).toThrow(HeedError);
-  const vector = createVectorEnvironment(cartPole, 2, 0);
+  expect(() => createVectorEnvironment(createBatch(cartPole, 0), 0)).toThrow(HeedError);
+  const vector = createVectorEnvironment(createBatch(cartPole, 2), 0);
   expect(() => vector.step(new Float32Array(2))).toThrow(/reset/);
   vector.reset();
   expect(() => vector.step(new Float32Array(3))).toThrow(HeedError);

@@ -1,11 +1,12 @@
 /**
- * Several copies of an environment stepped together, each started anew as soon as its episode ends. Every episode is
- * kept as its seed and its actions, which is all that a checkpoint or a clip needs.
+ * A batch of environments that goes on for ever: each copy is started anew as soon as its episode ends, from the seed that is due.
+ * Every episode is kept as its seed and its actions, which is all that a checkpoint or a clip needs.
  */
 
 import { HeedError } from '../error.ts';
 import { seedFor } from '../random.ts';
-import { type Box, type Environment, type Frame, type Space, sizeOf } from './environment.ts';
+import type { EnvironmentBatch } from './batch.ts';
+import { type Environment, type Frame, sizeOf } from './environment.ts';
 
 /** One episode, as what it takes to live it again. Whoever keeps a reference to an ended one keeps it whole. */
 export interface Episode {
@@ -27,22 +28,9 @@ export interface VectorState {
   episodes: { index: number; actions: number[] }[];
 }
 
-export interface VectorEnvironment {
-  readonly id: string;
-  readonly count: number;
-  readonly observationSpace: Box;
-  readonly actionSpace: Space;
+export interface VectorEnvironment extends Omit<EnvironmentBatch, 'reset' | 'step' | 'replay'> {
   readonly observationSize: number;
   readonly actionSize: number;
-  readonly maxEpisodeSteps: number;
-  /** [count, observationSize]: the present observations; of an episode's start where one has just ended. */
-  readonly observations: Float32Array;
-  /** [count, observationSize]: the observation the episode ended in; valid where this step terminated or truncated. */
-  readonly finalObservations: Float32Array;
-  /** [count] each, of the last step. */
-  readonly rewards: Float32Array;
-  readonly terminated: Uint8Array;
-  readonly truncated: Uint8Array;
   /** [count]: the episode under way in each copy; replaced by a new object when it ends. */
   readonly episodes: Episode[];
   /** Starts the next episode in every copy. */
@@ -54,61 +42,37 @@ export interface VectorEnvironment {
   restore(state: VectorState): void;
 }
 
-/** Episode `index` of copy `env` starts from seedFor(seed, 'episode', env, index). */
-export function createVectorEnvironment(make: () => Environment, count: number, seed: number): VectorEnvironment {
-  if (!Number.isInteger(count) || count < 1) {
-    throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use for example 8' });
-  }
-  const environments = Array.from({ length: count }, make);
-  const { id, observationSpace, actionSpace, maxEpisodeSteps } = environments[0];
+/** Takes over the batch. Episode `index` of copy `env` starts from seedFor(seed, 'episode', env, index). */
+export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): VectorEnvironment {
+  const { id, count, observationSpace, actionSpace, maxEpisodeSteps } = batch;
+  const { observations, finalObservations, rewards, terminated, truncated } = batch;
   const observationSize = sizeOf(observationSpace);
   const actionSize = sizeOf(actionSpace);
-  const observations = new Float32Array(count * observationSize);
-  const finalObservations = new Float32Array(count * observationSize);
-  const rewards = new Float32Array(count);
-  const terminated = new Uint8Array(count);
-  const truncated = new Uint8Array(count);
-  const views = environments.map((_, i) => observations.subarray(i * observationSize, (i + 1) * observationSize));
-  const action = new Float32Array(actionSize);
-  const episodes: Episode[] = environments.map((_, env) => newEpisode(env, -1));
+  const seedOf = (env: number, index: number) => seedFor(seed, 'episode', env, index);
+  const episodes: Episode[] = [];
+  // of the episode after the present one
+  const next = new Float64Array(count);
   let started = false;
 
-  function newEpisode(env: number, index: number): Episode {
-    const steps = Math.min(maxEpisodeSteps, 64);
-    return {
-      env,
-      index,
-      seed: seedFor(seed, 'episode', env, index),
-      length: 0,
-      actions: new Float32Array(steps * actionSize),
-    };
-  }
-
+  /** Notes that a copy is at the start of an episode. */
   const begin = (env: number, index: number) => {
-    const episode = newEpisode(env, index);
-    episodes[env] = episode;
-    environments[env].reset(episode.seed, views[env]);
+    const steps = Math.min(maxEpisodeSteps, 64);
+    const actions = new Float32Array(steps * actionSize);
+    episodes[env] = { env, index, seed: seedOf(env, index), length: 0, actions };
+    next[env] = seedOf(env, index + 1);
   };
+  for (let env = 0; env < count; env++) begin(env, -1);
 
-  // acts in one copy with `action`, and keeps the action
-  const act = (env: number) => {
-    const outcome = environments[env].step(action, views[env]);
-    const episode = episodes[env];
+  /** Keeps the action that is at `at`. */
+  const keep = (episode: Episode, actions: Float32Array, at: number) => {
     const end = episode.length * actionSize;
     if (end === episode.actions.length) {
       const larger = new Float32Array(Math.min(end * 2, maxEpisodeSteps * actionSize));
       larger.set(episode.actions);
       episode.actions = larger;
     }
-    for (let i = 0; i < actionSize; i++) episode.actions[end + i] = action[i];
+    for (let i = 0; i < actionSize; i++) episode.actions[end + i] = actions[at + i];
     episode.length++;
-    return outcome;
-  };
-
-  const clearOutcomes = () => {
-    rewards.fill(0);
-    terminated.fill(0);
-    truncated.fill(0);
   };
 
   return {
@@ -127,7 +91,7 @@ export function createVectorEnvironment(make: () => Environment, count: number, 
     episodes,
     reset() {
       for (let env = 0; env < count; env++) begin(env, episodes[env].index + 1);
-      clearOutcomes();
+      batch.reset(episodes.map((episode) => episode.seed));
       started = true;
     },
     step(actions) {
@@ -139,16 +103,10 @@ export function createVectorEnvironment(make: () => Environment, count: number, 
           { hint: 'call reset() once, then step with a Float32Array of count × actionSize' },
         );
       }
+      batch.step(actions, next);
       for (let env = 0; env < count; env++) {
-        for (let i = 0; i < actionSize; i++) action[i] = actions[env * actionSize + i];
-        const outcome = act(env);
-        rewards[env] = outcome.reward;
-        terminated[env] = outcome.terminated ? 1 : 0;
-        truncated[env] = outcome.truncated ? 1 : 0;
-        if (outcome.terminated || outcome.truncated) {
-          finalObservations.set(views[env], env * observationSize);
-          begin(env, episodes[env].index + 1);
-        }
+        keep(episodes[env], actions, env * actionSize);
+        if (terminated[env] || truncated[env]) begin(env, episodes[env].index + 1);
       }
     },
     save: () => ({
@@ -167,19 +125,15 @@ export function createVectorEnvironment(make: () => Environment, count: number, 
       }
       started = false;
       for (const [env, { index, actions }] of state.episodes.entries()) {
-        if (index < 0) {
-          episodes[env] = newEpisode(env, index);
-          continue;
-        }
         begin(env, index);
+        if (index < 0) continue;
+        const lived = Float32Array.from(actions);
+        batch.replay(env, episodes[env].seed, lived);
+        for (let at = 0; at < lived.length; at += actionSize) keep(episodes[env], lived, at);
         started = true;
-        for (let at = 0; at < actions.length; at += actionSize) {
-          for (let i = 0; i < actionSize; i++) action[i] = actions[at + i];
-          act(env);
-        }
       }
-      clearOutcomes();
     },
+    release: batch.release,
   };
 }
 

@@ -84,7 +84,7 @@ import type { JudgementOptions } from '../align/rewards/judgement.ts';
 import { type Learner as ControlLearner, createLearner, type LearnStep } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
-import { makeEnvironment } from '../env/index.ts';
+import { checkEnvironment, withEnvironment } from '../env/index.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { ppoReport } from '../rl/report.ts';
 import { createPpoLearner, type PpoLearner, type PpoStep, rlOptions, rlSchema, trainPpo } from '../rl/train.ts';
@@ -202,8 +202,12 @@ const judging = {
 export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
-    check: (settings) => makeEnvironment(trainOptions(settings).env),
-    create: (settings) => createLearner(trainOptions(settings)),
+    check: (settings) => checkEnvironment(trainOptions(settings).env),
+    create(settings) {
+      const options = trainOptions(settings);
+      checkEnvironment(options.env);
+      return withEnvironment(options, (environment) => createLearner(options, { environment }));
+    },
     about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
@@ -216,8 +220,12 @@ export const trainings: Readonly<Record<string, Training>> = {
   },
   rl: {
     schema: rlSchema,
-    check: (settings) => makeEnvironment(rlOptions(settings).env),
-    create: (settings) => createPpoLearner(settings),
+    check: (settings) => checkEnvironment(rlOptions(settings).env),
+    create(settings) {
+      const options = rlOptions(settings);
+      checkEnvironment(options.env);
+      return withEnvironment(options, (environment) => createPpoLearner(options, { environment }));
+    },
     about: ({ options }: PpoLearner) => ({ name: options.env, steps: options.steps }),
     train: trainPpo,
     report: ppoReport,

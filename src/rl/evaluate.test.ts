@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Environment, makeEnvironment } from '../env/index.ts';
+import { type Environment, makeEnvironment, sourceOf } from '../env/index.ts';
 import { createParameters } from '../nn/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createEvaluator, meanAndDeviation } from './evaluate.ts';
@@ -31,11 +31,15 @@ const choosing =
     };
   };
 
-function evaluator(make: () => Environment, options: Partial<Parameters<typeof createEvaluator>[3]> = {}) {
+interface Options extends Partial<Parameters<typeof createEvaluator>[3]> {
+  episodes: number;
+}
+
+function evaluator(make: () => Environment, { episodes, ...options }: Options) {
   const { observationSpace, actionSpace } = make();
   const policy = createPolicy(observationSpace.low.length, actionSpace, { hidden: [], activation: 'tanh', gain: 1 });
   const parameters = createParameters(policy.parameters, random(0));
-  const made = createEvaluator(make, policy, parameters, { seed: 3, ...options });
+  const made = createEvaluator(sourceOf(make).batch(episodes), policy, parameters, { seed: 3, ...options });
   const release = () => {
     made.release();
     parameters.release();

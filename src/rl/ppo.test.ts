@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createVectorEnvironment, type Environment, makeEnvironment, type Outcome } from '../env/index.ts';
+import { createVectorEnvironment, type Environment, makeEnvironment, type Outcome, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { createEvaluator } from './evaluate.ts';
 import { createCritic } from './forward.ts';
@@ -23,7 +23,7 @@ function start(make: string | (() => Environment), options: Partial<PpoOptions> 
     ...options,
   });
   const factory = typeof make === 'string' ? () => makeEnvironment(make) : make;
-  const environment = createVectorEnvironment(factory, settings.environments, seed);
+  const environment = createVectorEnvironment(sourceOf(factory).batch(settings.environments), seed);
   environment.reset();
   const agent = createPpo(environment, settings, seed);
   made.push(agent);
@@ -98,11 +98,9 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
   it('shows evaluations what the networks learnt from, and is not moved by them', () => {
     const [watched, alone] = [start(id, normalised), start(id, normalised)];
     const { agent } = watched;
-    const evaluator = createEvaluator(() => makeEnvironment(id), agent.policy, agent.parameters, {
-      episodes: 3,
-      seed: 0,
-      prepare: agent.prepare,
-    });
+    const { policy, parameters, prepare } = agent;
+    const batch = sourceOf(() => makeEnvironment(id)).batch(3);
+    const evaluator = createEvaluator(batch, policy, parameters, { seed: 0, prepare });
     made.push(evaluator);
     for (let i = 0; i < 3; i++) {
       watched.train(1);
@@ -121,10 +119,8 @@ it('improves on CartPole within 8,000 steps', () => {
     epochs: 20,
     hidden: [64, 64],
   });
-  const evaluator = createEvaluator(() => makeEnvironment('CartPole-v1'), agent.policy, agent.parameters, {
-    episodes: 20,
-    seed: 0,
-  });
+  const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
+  const evaluator = createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 });
   made.push(evaluator);
   const before = evaluator.run().mean;
   train(30);

@@ -4,7 +4,7 @@
  * Run it: heed rl --env CartPole-v1
  */
 import { z } from 'zod';
-import { createVectorEnvironment, type Environment, makeEnvironment, type VectorState } from '../env/index.ts';
+import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
 import { driveRun, stepsOf, type TrainParts } from '../run/index.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { createPpo, type PpoMetrics, type PpoState } from './ppo.ts';
@@ -48,14 +48,13 @@ interface PpoLearnerState {
 export type PpoLearner = ReturnType<typeof createPpoLearner>;
 
 /** PPO on the environment's own reward, one update at a time. Throws where settings are wrong, before anything is run. */
-export function createPpoLearner(given: RlInput, parts: { makeEnvironment?: () => Environment } = {}) {
+export function createPpoLearner(given: RlInput, { environment: source }: { environment: EnvironmentSource }) {
   const options = rlOptions(given);
   const { seed, steps } = options;
-  const make = parts.makeEnvironment ?? (() => makeEnvironment(options.env));
-  const environment = createVectorEnvironment(make, options.ppo.environments, seed);
+  const environment = createVectorEnvironment(source.batch(options.ppo.environments), seed);
   const agent = createPpo(environment, options.ppo, seed);
-  const { episodes } = options;
-  const evaluator = createEvaluator(make, agent.policy, agent.parameters, { episodes, seed, prepare: agent.prepare });
+  const { policy, parameters, prepare } = agent;
+  const evaluator = createEvaluator(source.batch(options.episodes), policy, parameters, { seed, prepare });
   const batch = options.ppo.environments * options.ppo.horizon;
   let step = 0;
   environment.reset();
@@ -87,16 +86,21 @@ export function createPpoLearner(given: RlInput, parts: { makeEnvironment?: () =
     release(): void {
       evaluator.release();
       agent.release();
+      environment.release();
     },
   };
 }
 
-/** PPO on the environment's own reward, one update a step, until the steps are done or `signal` aborts. */
+/**
+ * PPO on the environment's own reward, one update a step, until the steps are done or `signal` aborts. Acts in `environment`
+ * where it is given, and not in the one that the settings name.
+ */
 export async function* ppo(
   given: RlInput,
-  parts: { makeEnvironment?: () => Environment; signal?: AbortSignal } = {},
+  { environment, signal }: { environment?: EnvironmentSource; signal?: AbortSignal } = {},
 ): AsyncGenerator<PpoStep, void, undefined> {
-  yield* stepsOf(createPpoLearner(given, parts), parts.signal);
+  const create = (source: EnvironmentSource) => createPpoLearner(given, { environment: source });
+  yield* stepsOf(environment ? create(environment) : await withEnvironment(rlOptions(given), create), signal);
 }
 
 /** What a training of PPO comes to. */
