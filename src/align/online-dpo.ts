@@ -57,6 +57,10 @@ export const onlineDpoSchema = policyTrainingSchema
   .refine(({ judge, subjectTo }) => judge === undefined || subjectTo === undefined, {
     path: ['subjectTo'],
     message: 'expected none with --judge, which tells of no other rewards',
+  })
+  .refine(({ judge, askPeople }) => judge === undefined || !askPeople, {
+    path: ['askPeople'],
+    message: 'expected a reward model to teach, not a judge',
   });
 export type OnlineDpoOptions = z.output<typeof onlineDpoSchema>;
 export type OnlineDpoInput = z.input<typeof onlineDpoSchema>;

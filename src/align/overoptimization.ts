@@ -16,6 +16,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from './best-of-n.ts';
 import { type Guard, guardsSchema, readGuards } from './overoptimization/guards.ts';
+import { asksNobody } from './policies/options.ts';
 import { createPpo, type PpoLearner } from './policies/ppo-learner.ts';
 import { type PpoInput, ppoSchema } from './policies/ppo-options.ts';
 import type { PolicyParts } from './policies/setup.ts';
@@ -23,7 +24,7 @@ import { hasEnsemble } from './rewards/open.ts';
 
 const drawing = bestOfNSchema.shape;
 
-export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true }).extend({
+export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true, ...asksNobody }).extend({
   reward: z.string().describe('the proxy that answers are chosen by and learnt from: as in heed ppo'),
   gold: z.string().default('reviews').describe('the reward that the proxy stands for; nothing learns from it'),
   steps: ppoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),

@@ -16,13 +16,14 @@ import { checkSameData } from './course.ts';
 import { deviation, mean } from './policies/advantages.ts';
 import type { Tensors } from './policies/algorithm.ts';
 import type { PolicyLearner, PolicySample, PolicyStep } from './policies/learner.ts';
+import { asksNobody } from './policies/options.ts';
 import { createRollouts } from './policies/rollouts.ts';
 import { type PolicyParts, setUpPolicy } from './policies/setup.ts';
 import { createRloo, type ReinforceOptions, rlooSchema } from './reinforce.ts';
 import { mixedReward, openReward } from './rewards/open.ts';
 import type { Reward } from './rewards/source.ts';
 
-export const paretoSchema = rlooSchema.omit({ keepBest: true }).extend({
+export const paretoSchema = rlooSchema.omit({ keepBest: true, ...asksNobody }).extend({
   reward: z.string().describe('the first reward, as in heed ppo'),
   against: z.string().describe('the second reward'),
   weights: z

@@ -39,7 +39,15 @@ export interface Teacher<Option> {
    * not on how many were asked before it or beside it.
    */
   answer(questions: readonly Question<Option>[], signal?: AbortSignal): Iterable<Answer> | AsyncIterable<Answer>;
+  /**
+   * Of answers that were learnt, by their questions' ids, those that are others now. Absent where an answer, once given,
+   * stays.
+   */
+  changed?(learnt: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
 }
+
+/** What counts of a question that was answered: the choice, or that it was taken back. */
+export type Standing = Choice | 'taken back';
 
 /**
  * Asks a teacher, and yields a comparison for each answer that is not a skip, as it comes.

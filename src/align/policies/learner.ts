@@ -4,6 +4,7 @@
  */
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
+import type { Asking, ComparedAnswers } from '../ask-people.ts';
 import { checkSameData } from '../course.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
@@ -20,6 +21,8 @@ export interface PolicySample {
   prompt: string;
   text: string;
   reward: number;
+  /** log π − log π_ref in nats. */
+  kl: number;
 }
 
 export interface PolicyEvaluation {
@@ -29,6 +32,8 @@ export interface PolicyEvaluation {
   kl: number;
   /** What else is told of the answers, by the name of the metric. */
   measures: Record<string, number>;
+  /** Of every answer; its length in tokens. */
+  spread: Record<'reward' | 'kl' | 'length', number[]>;
   samples: PolicySample[];
   /** Of all evaluations after a step in which the constraints held, this one has the highest reward. */
   best: boolean;
@@ -43,6 +48,8 @@ export interface PolicyStep {
   /** Tokens of answers a second, evaluations left out. */
   tokensPerSecond: number;
   evaluation?: PolicyEvaluation;
+  /** What people said since the last step, or say otherwise now. */
+  compared?: readonly ComparedAnswers[];
   done: boolean;
 }
 
@@ -67,6 +74,8 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   algorithm: PolicyAlgorithm;
   /** What is to hold of the rewards that the reward tells as others. */
   constraints?: readonly Constraint[];
+  /** Somebody who compares the policy's answers; released with the learner. */
+  asking?: Asking;
 }
 
 interface State {
@@ -90,7 +99,7 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
-  const { answersPerPrompt = 1, constraints = [] } = parts;
+  const { answersPerPrompt = 1, constraints = [], asking } = parts;
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
   const { steps, seed, batch } = options;
@@ -122,18 +131,20 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     // the same draws each time, so that what differs is the policy
     const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
     const { answers, scores } = rollout;
+    const kls = answerKl(rollout);
     const evaluation = {
       reward: mean(scores),
-      kl: mean(answerKl(rollout)),
+      kl: mean(kls),
       measures: {
         ...(gold && { 'reward/gold': mean(await gold.score(answers, signal)) }),
         ...parts.measure?.(answers),
         ...(await probed(signal)),
         ...meansOf(rollout),
       },
+      spread: { reward: scores, kl: kls, length: answers.map(({ response }) => response.length) },
       samples: answers
         .slice(0, options.evaluation.samples)
-        .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i] })),
+        .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i], kl: kls[i] })),
       best: false,
     };
     const { reward, kl, measures } = evaluation;
@@ -143,6 +154,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
 
   /** Answers prompts and learns from that. Gives the step's metrics, which stay pending. */
   async function learn(signal?: AbortSignal): Promise<Record<string, number>> {
+    await asking?.next(state.step, (prompts, drawn) => rollouts.run(prompts, drawn, 2, signal), signal);
     const began = performance.now();
     const rate = rateOf(state.step);
     const asked = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
@@ -174,6 +186,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     policy,
     steps,
     evaluate,
+    asking,
     /** What the policy was worth as it started, once that was evaluated. */
     before: () => state.before,
     /**
@@ -191,25 +204,34 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const alerts = alertsAt({ ...metrics, ...evaluation?.measures });
       state = { ...state, pending: undefined };
       const tokensPerSecond = state.tokens / state.seconds;
-      return { step: state.step, metrics, alerts, tokensPerSecond, evaluation, done: state.step >= steps };
+      const step = { step: state.step, metrics, alerts, tokensPerSecond, evaluation, done: state.step >= steps };
+      if (!asking) return step;
+      const { metrics: asked, compared } = asking.told();
+      return { ...step, metrics: { ...metrics, ...asked }, compared };
     },
     save() {
       const { state: own, tensors } = algorithm.save();
+      const asked = asking?.save();
       return {
-        state: { ...state, algorithm: own },
-        tensors: { ...exportParameters(policy.parameters), ...tensors },
+        state: { ...state, algorithm: own, asking: asked?.state },
+        tensors: { ...exportParameters(policy.parameters), ...tensors, ...asked?.tensors },
       };
     },
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const { algorithm: own, ...saved } = checkpoint.state as State & { algorithm: unknown };
+      const {
+        algorithm: own,
+        asking: asked,
+        ...saved
+      } = checkpoint.state as State & Record<'algorithm' | 'asking', unknown>;
       checkSameData(saved, state, 'prompts');
       const tensors = checkpoint.tensors as Tensors;
       importParameters(policy.parameters, tensors);
       algorithm.restore({ state: own, tensors });
+      asking?.restore({ state: asked, tensors });
       state = saved;
     },
     release(): void {
-      for (const part of [rollouts, algorithm, policy, reward, gold]) part?.release();
+      for (const part of [asking, rollouts, algorithm, policy, reward, gold]) part?.release();
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Settings that every training has in which a policy answers prompts and learns from what its answers are worth. */
 import { z } from 'zod';
+import { askingSchema } from '../ask-people.ts';
 import { rewardCallSchema } from '../rewards/open.ts';
 import { loraSchema } from '../trained.ts';
 import { languageTrainingSchema } from '../training-options.ts';
@@ -80,5 +81,16 @@ export const policyTrainingSchema = z
       })
       .prefault({}),
     lora: loraSchema.prefault({}),
+    askPeople: z
+      .boolean()
+      .default(false)
+      .describe('open a studio where people compare the answers of the policy; the reward model learns from that'),
+    people: askingSchema.prefault({}),
   });
-export type PolicyTrainingOptions = z.output<typeof policyTrainingSchema>;
+type Settings = z.output<typeof policyTrainingSchema>;
+/** Trainings of several policies ask nobody. */
+export type PolicyTrainingOptions = Omit<Settings, 'askPeople' | 'people'> &
+  Partial<Pick<Settings, 'askPeople' | 'people'>>;
+
+/** What those leave out of the settings. */
+export const asksNobody = { askPeople: true, people: true } as const;

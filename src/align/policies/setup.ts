@@ -2,8 +2,11 @@
 import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
+import type { Teacher } from '../../preference/index.ts';
+import { type Asking, createAsking } from '../ask-people.ts';
 import { holdOut } from '../likelihood/examples.ts';
 import { opening } from '../opened.ts';
+import { openLearningReward } from '../rewards/learning.ts';
 import { openReward } from '../rewards/open.ts';
 import type { Answer, Reward } from '../rewards/source.ts';
 import { reviewPromptIn } from '../rewards/world.ts';
@@ -21,6 +24,8 @@ export interface PolicyParts {
   reward?: Reward;
   /** In place of opening `gold`; released with the learner. */
   gold?: Reward;
+  /** Who compares the policy's answers, where `askPeople` is set. */
+  teacher?: Teacher<Answer>;
   /** How models and data are got from the Hub. */
   pull?: PullOptions;
   /** Told what a person should know of the data: rows left out. */
@@ -39,6 +44,8 @@ export interface PolicySetup {
   probes: readonly Prompt[];
   layout: AnswerLayout;
   measure?: (answers: readonly Answer[]) => Record<string, number>;
+  /** Where somebody compares the policy's answers. */
+  asking?: Asking;
 }
 
 /**
@@ -59,7 +66,17 @@ export async function setUpPolicy(
     // beside adapters, weights stay as they were loaded
     const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
     const open = async (text: string) => keep(await openReward(text, parts.pull, options.rewardCall, over));
-    const objective = parts.reward ? keep(parts.reward) : await open(options.reward);
+    const learning = options.askPeople && options.people ? keep(await learningReward(options, parts)) : undefined;
+    const objective = learning ?? (parts.reward ? keep(parts.reward) : await open(options.reward));
+    const asking =
+      learning &&
+      createAsking({
+        options: { ...options, people: options.people! },
+        reward: learning,
+        prompts,
+        teacher: parts.teacher,
+      });
+    if (asking) keep(asking);
     const constrained: Reward[] = [];
     for (const { name } of constraints) constrained.push(await open(name));
     const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
@@ -70,9 +87,14 @@ export async function setUpPolicy(
     if (reference) keep(reference.parameters);
     const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
     const measure = options.data === undefined ? measureReviews : undefined;
-    return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure };
+    return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };
   });
 }
+
+const learningReward = (
+  { reward, people, rewardCall: call, onBadRow, seed }: PolicyTrainingOptions,
+  { pull, tell }: PolicyParts,
+) => openLearningReward(reward, { pull, tell, call, learning: people!, onBadRow, seed });
 
 async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, { pull, tell }: PolicyParts) {
   const { data, evaluation, onBadRow, seed } = options;

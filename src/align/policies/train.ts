@@ -1,6 +1,8 @@
 /** A policy's training in a run's folder; alerts too. */
+import { join } from 'node:path';
 import type { TrainParts } from '../../run/index.ts';
-import { recordAnswers } from '../answers.ts';
+import { recordAnswers, type SpreadRow } from '../answers.ts';
+import type { ComparedAnswers } from '../ask-people.ts';
 import { type TrainedModel, trainModel } from '../train-model.ts';
 import type { PolicyEvaluation, PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -25,6 +27,15 @@ export interface AlertRow {
   text: string;
 }
 
+/** What somebody said of two answers of the policy; once more where it was said otherwise later. */
+export interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predicted'> {
+  kind: 'comparison';
+  step: number;
+  prompt: string;
+  first: string;
+  second: string;
+}
+
 /** As `trainModel` does. */
 export function trainPolicy<O extends PolicyTrainingOptions>(
   learner: PolicyLearner<O>,
@@ -34,16 +45,25 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
   const { keepBest, dtype } = learner.options;
   return trainModel<PolicyEvaluation, PolicyStep, PolicyResult>(learner, parts, {
     keepBest,
-    save: (folder) => learner.policy.save(folder, { dtype }),
-    record({ step, metrics, alerts }) {
+    save(folder) {
+      learner.policy.save(folder, { dtype });
+      learner.asking?.saveModels(join(run.folder, 'reward'));
+    },
+    record({ step, metrics, alerts, compared = [] }) {
+      for (const { id, choice, predicted, options } of compared) {
+        const [first, second] = options.map(({ text }) => text);
+        const { promptText: prompt } = options[0];
+        run.sample({ kind: 'comparison', step, id, prompt, first, second, choice, predicted } satisfies ComparisonRow);
+      }
       for (const alert of alerts) {
         run.sample({ kind: 'alert', step, ...alert } satisfies AlertRow);
         onWarning(`step ${step}: ${alert.text}`);
       }
       return metrics;
     },
-    recordEvaluation(step, { reward, kl, measures, samples }) {
+    recordEvaluation(step, { reward, kl, measures, spread, samples }) {
       recordAnswers(run, step, samples);
+      run.sample({ kind: 'spread', step, of: spread } satisfies SpreadRow);
       return { 'eval/reward': reward, 'eval/kl': kl, ...measures };
     },
     result({ step, evaluation }) {

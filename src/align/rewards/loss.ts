@@ -51,6 +51,8 @@ export interface Ranking {
   levels: ArrayLike<number>;
   /** A number for each: the margin of one over another is the difference of theirs. */
   merits: ArrayLike<number>;
+  /** What it counts for: 1 where absent. */
+  weight?: number;
 }
 
 const bradleyTerry = choiceModelSchema.parse({});
@@ -94,8 +96,8 @@ export function numbersOf(rankings: readonly Ranking[], total: number): Record<s
     list: each((_, __, list) => list + 1), // places that have no answer are in list 0, and weigh nothing
     level: each(({ levels }, i) => levels[i]),
     merit: each(({ merits }, i) => merits[i]),
-    weight: each(({ answers: { length } }) => 2 / (total * length * (length - 1))),
-    'rank weight': each(({ answers: { length } }) => 1 / (total * (length - 1))),
+    weight: each(({ answers: { length }, weight = 1 }) => (2 * weight) / (total * length * (length - 1))),
+    'rank weight': each(({ answers: { length }, weight = 1 }) => weight / (total * (length - 1))),
   };
 }
 

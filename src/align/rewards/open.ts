@@ -75,6 +75,27 @@ const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => 
 export const hasEnsemble = (text: string): boolean =>
   weightedIn(text).some((part) => !outside.test(part.text) && foldersIn(part.text).length > 1);
 
+/**
+ * The folders, or names on the Hub, of the reward model or the ensemble that a text names.
+ *
+ * @throws HeedError where it names anything else.
+ */
+export function modelFolders(text: string): string[] {
+  const weighted = weightedIn(text);
+  const what =
+    weighted.length > 1 || weighted[0].weight !== 1
+      ? 'a sum'
+      : outside.test(text)
+        ? 'a function or an address'
+        : reviewRewards.includes(text) && !existsSync(text)
+          ? 'the true reward of the embedded world'
+          : undefined;
+  if (what === undefined) return foldersIn(text);
+  throw new HeedError(`"${text}" is ${what}, not a reward model, which alone can learn from what people say.`, {
+    hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
+  });
+}
+
 async function openOne(
   text: string,
   pull: PullOptions,
@@ -140,7 +161,8 @@ export function modelReward(model: RewardModel, reading?: ScorerOptions): Reward
   };
 }
 
-function encodedFor(model: RewardModel, { promptText, text, row }: Answer) {
+/** An answer with its prompt as the model reads it, ready to be scored. */
+export function encodedFor(model: RewardModel, { promptText, text, row }: Answer) {
   const prompt = (row?.prompt ?? promptText) as string | Message[];
   const completion = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
   const { ids, at } = scoredAnswer(encodeAnswer(prompt, completion, model.tokenizer), model);

@@ -1,0 +1,293 @@
+/**
+ * A reward model, or an ensemble of them, that goes on learning from comparisons while a policy is trained on it (Ziegler et al. 2019,
+ * §2.3, "Online data collection"). Each fit begins with the weights as they were opened and learns all comparisons there are:
+ * none is seen more often than another, and what was taken back leaves nothing.
+ */
+import { setImmediate as breathe } from 'node:timers/promises';
+import { z } from 'zod';
+import type { SafetensorsTensor } from '../../engine/safetensors.ts';
+import { HeedError } from '../../error.ts';
+import type { PullOptions } from '../../lm/hub.ts';
+import { SCORE } from '../../lm/layout.ts';
+import { exportParameters, importParameters } from '../../nn/index.ts';
+import type { Distribution } from '../../preference/index.ts';
+import { random, seedFor } from '../../random.ts';
+import { opening } from '../opened.ts';
+import { checkSameTokens } from '../policies/policy.ts';
+import { readStepReading } from '../process/model.ts';
+import { adamw, itemsOfStep, rates, sizeOf } from '../steps.ts';
+import { copyOf } from '../trained.ts';
+import { checkedRewards } from './call.ts';
+import { readRankings } from './input.ts';
+import { createRankingTrainer, type Ranking, roomFor } from './loss.ts';
+import {
+  type Calibrated,
+  calibrate,
+  createStateScorer,
+  loadRewardModel,
+  type RewardModel,
+  saveRewardModel,
+  whileCalibrated,
+} from './model.ts';
+import { encodedFor, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
+import { rankingDataSchema, rewardSchema } from './options.ts';
+import type { Answer, Reward } from './source.ts';
+
+const whole = (least: number) => z.number().int().min(least);
+
+/** How it learns. */
+export const learningSchema = z.object({
+  comparisons: z
+    .string()
+    .optional()
+    .describe('earlier comparisons, which the reward goes on learning beside: as --data of heed reward'),
+  replay: z.number().min(0).default(1).describe('of them, so many are learnt to each answer'),
+  epochs: z.number().positive().default(2).describe('times that every comparison is seen in a fit'),
+  batch: whole(1).default(16).describe('comparisons of an optimiser step'),
+  learningRate: z.number().positive().optional().describe("the reward's highest (default: 0.5/√parameters)"),
+});
+export type LearningOptions = z.output<typeof learningSchema>;
+
+/** Two answers to a prompt, and how much each of them was preferred. */
+export interface Compared {
+  options: readonly [Answer, Answer];
+  choice: Distribution;
+}
+
+export interface RewardFit {
+  /** Mean over the last epoch and the members. */
+  loss: number;
+  /** Share of the comparisons given that somebody decided, and that it now decides alike; NaN where there are none. */
+  accuracy: number;
+}
+
+export interface LearningReward extends Reward {
+  readonly members: number;
+  /** Of each member, scores of answers: the difference of two is the log odds that the one is chosen. */
+  scores(answers: readonly Answer[]): Float32Array[];
+  /** Rewards of these keep their mean and deviation from here on, whatever is learnt (Ziegler et al. 2019, §2.1). */
+  refer(answers: readonly Answer[]): void;
+  /** Learns these comparisons, and of what it learnt before only those that are among them. */
+  fit(comparisons: readonly Compared[]): Promise<RewardFit>;
+  /** Writes it as it stands, as `heed reward` does. */
+  saveModels(folder: string): void;
+  save(): { state: unknown; tensors: Record<string, SafetensorsTensor> };
+  restore(checkpoint: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> }): void;
+}
+
+export interface LearningParts {
+  pull?: PullOptions;
+  tell?: (text: string) => void;
+  call: RewardSettings;
+  learning: LearningOptions;
+  onBadRow: 'error' | 'skip';
+  seed: number;
+}
+
+interface Member {
+  model: RewardModel;
+  /** What makes rewards of its scores now. */
+  calibrated: Calibrated;
+  /** Mean and deviation of the references' rewards. */
+  standard?: { mean: number; deviation: number };
+  scores(answers: readonly Answer[]): Float32Array;
+  fit(rankings: readonly Ranking[], seed: number): Promise<number>;
+  release(): void;
+}
+
+interface State {
+  references: readonly Answer[];
+  members: Pick<Member, 'calibrated' | 'standard'>[];
+  fitted: boolean;
+}
+
+/** @throws HeedError where the text names no reward model of `heed reward`, or the comparisons cannot be read. */
+export async function openLearningReward(
+  text: string,
+  { pull, tell, call, learning, onBadRow, seed }: LearningParts,
+): Promise<LearningReward> {
+  const folders = modelFolders(text);
+  return opening(async ({ keep, release }) => {
+    const members: Member[] = [];
+    for (const folder of folders) {
+      const model = await loadRewardModel(folder, pull);
+      keep(model.parameters);
+      if (readStepReading(model.folder!)) {
+        throw new HeedError(`"${folder}" is a reward model of steps, which cannot learn from comparisons.`, {
+          hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
+        });
+      }
+      members.push(keep(memberOf(model, learning)));
+    }
+    const [{ model }, ...others] = members;
+    const hint = 'The members of an ensemble that learns are to read the same tokens.';
+    for (const other of others) checkSameTokens(model, other.model, other.model.folder!, hint);
+    const earlier =
+      learning.comparisons === undefined
+        ? undefined
+        : await readRankings(learning.comparisons, rankingDataSchema.parse({ onBadRow }), model, { pull, tell });
+    const rewards = members.map((member) => rewardOf(member));
+    const reward = rewards.length === 1 ? rewards[0] : ensembleReward(rewards, call.pessimism);
+    const scores = (answers: readonly Answer[]) => members.map((member) => member.scores(answers));
+    let references: readonly Answer[] = [];
+    let fitted = false;
+
+    /** So many earlier comparisons, drawn anew for as many answers as there are. */
+    function replayed(count: number): Ranking[] {
+      if (!earlier) return [];
+      const draws = random(seed, 'replay', count);
+      const order = draws.shuffle(Array.from(earlier.lists.keys()));
+      return order.slice(0, Math.round(count * learning.replay)).map(earlier.ranking);
+    }
+
+    return {
+      ...reward,
+      members: members.length,
+      scores,
+      refer(answers) {
+        references = answers;
+        for (const member of members) {
+          const { gain, calibration } = member.calibrated;
+          member.standard = spread(member.scores(answers).map((score) => score * gain + calibration.shift));
+        }
+      },
+      async fit(comparisons) {
+        const rankings = [
+          ...comparisons.flatMap((compared) => rankingsOf(compared, model)),
+          ...replayed(comparisons.length),
+        ];
+        let loss = 0;
+        for (const [i, member] of members.entries()) {
+          loss += (await member.fit(rankings, seedFor(seed, 'fit', i))) / members.length;
+          if (member.standard) member.calibrated = keepingTo(member.standard, member.scores(references));
+        }
+        fitted = true;
+        return { loss, accuracy: accuracyOf(comparisons, scores) };
+      },
+      saveModels(folder) {
+        for (const [i, { model, calibrated }] of members.entries()) {
+          const own = members.length === 1 ? folder : `${folder}/member-${i}`;
+          whileCalibrated(model, calibrated, (whole) => saveRewardModel(own, whole));
+        }
+      },
+      save() {
+        const state: State = {
+          references,
+          members: members.map(({ calibrated, standard }) => ({ calibrated, standard })),
+          fitted,
+        };
+        // until it has learnt something, it is what lies in its folder
+        const tensors = fitted ? members.map(({ model }, i) => exportParameters(model.parameters, prefix(i))) : [];
+        return { state, tensors: Object.assign({}, ...tensors) };
+      },
+      restore({ state, tensors }) {
+        const saved = state as State;
+        for (const [i, member] of members.entries()) {
+          if (saved.fitted) importParameters(member.model.parameters, tensors, prefix(i));
+          Object.assign(member, saved.members[i]);
+        }
+        ({ references, fitted } = saved);
+      },
+      release,
+    };
+  });
+}
+
+const prefix = (member: number) => `reward.member${member}.`;
+
+/** Rewards of a member as it stands. */
+function rewardOf(member: Member): Reward {
+  const name = member.model.folder!;
+  return {
+    name,
+    async score(answers, signal) {
+      signal?.throwIfAborted();
+      const { gain, calibration } = member.calibrated;
+      return checkedRewards(
+        name,
+        member.scores(answers).map((score) => score * gain + calibration.shift),
+        answers,
+      );
+    },
+    release() {},
+  };
+}
+
+/** The model stays the caller's to release. */
+function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningOptions): Member {
+  const { shift, scale } = model.calibration;
+  const head = model.parameters.values[SCORE].data;
+  // what was saved makes rewards; choices were made of scores
+  for (let i = 0; i < head.length; i++) head[i] *= scale;
+  const begun = copyOf(model.parameters);
+  const scorer = createStateScorer(model);
+  const usual = rewardSchema.parse({});
+  return {
+    model,
+    calibrated: { gain: 1 / scale, calibration: { shift, scale } },
+    scores: (answers) =>
+      Float32Array.from(scorer.run(answers.map((answer) => encodedFor(model, answer))), ([score]) => score),
+    async fit(rankings, seed) {
+      const { parameters } = model;
+      parameters.flat.set(begun.flat);
+      if (rankings.length === 0) return Number.NaN;
+      const size = Math.min(batch, rankings.length);
+      const steps = Math.max(1, Math.round((rankings.length * epochs) / size));
+      const most = Math.max(...rankings.map(({ answers }) => answers.length));
+      const longest = Math.max(...rankings.flatMap(({ answers }) => answers.map(({ ids }) => ids.length)));
+      const shape = { length: roomFor(longest), answers: size * most, padding: model.tokenizer.pad ?? 0 };
+      const trainer = createRankingTrainer(model.config, parameters, shape, usual);
+      const optimizer = adamw(parameters, trainer.gradients, usual);
+      const rateOf = rates(learningRate ?? 0.5 / Math.sqrt(sizeOf(parameters)), steps, usual);
+      const last = Math.min(steps, Math.ceil(rankings.length / size));
+      let loss = 0;
+      try {
+        for (let step = 0; step < steps; step++) {
+          await breathe(); // whoever else the process serves
+          const seen = itemsOfStep(step, size, rankings.length, seed).map((i) => rankings[i]);
+          const done = trainer.run(seen, size);
+          optimizer.step(rateOf(step));
+          if (step >= steps - last) loss += done.loss / last;
+        }
+        return loss;
+      } finally {
+        for (const part of [optimizer, trainer]) part.release();
+      }
+    },
+    release() {
+      for (const part of [scorer, begun]) part.release();
+    },
+  };
+}
+
+/** A comparison as it is learnt: what is preferred by three to one, as three and one that are certain. */
+function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[] {
+  const answers = options.map((answer) => encodedFor(model, answer));
+  const ranking = (levels: number[], weight: number): Ranking => ({ answers, levels, merits: [0, 0], weight });
+  if (choice[0] === choice[1]) return [ranking([0, 0], 1)];
+  return [ranking([1, 0], choice[0]), ranking([0, 1], choice[1])].filter(({ weight }) => weight! > 0);
+}
+
+function accuracyOf(comparisons: readonly Compared[], scores: (answers: readonly Answer[]) => Float32Array[]): number {
+  const decided = comparisons.filter(({ choice }) => choice[0] !== choice[1]);
+  const [first, second] = [0, 1].map((side) => scores(decided.map(({ options }) => options[side])));
+  const right = decided.filter(({ choice }, i) => {
+    const difference = first.reduce((sum, own, member) => sum + own[i] - second[member][i], 0);
+    return difference !== 0 && difference > 0 === choice[0] > choice[1];
+  });
+  return right.length / decided.length;
+}
+
+function spread(values: ArrayLike<number>): { mean: number; deviation: number } {
+  const { calibration } = calibrate(values);
+  return { mean: -calibration.shift * calibration.scale, deviation: calibration.scale };
+}
+
+/** What gives rewards of these scores that mean and deviation. */
+function keepingTo({ mean, deviation }: { mean: number; deviation: number }, scores: ArrayLike<number>): Calibrated {
+  const { gain, calibration } = calibrate(scores);
+  return {
+    gain: gain * deviation,
+    calibration: { shift: calibration.shift * deviation + mean, scale: calibration.scale / deviation },
+  };
+}
