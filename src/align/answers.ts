@@ -8,6 +8,7 @@ export interface SampleAnswer {
   /** What the data says, where it says something. */
   reference?: string;
   reward?: number;
+  kl?: number;
 }
 
 /** A row of samples.jsonl. */
@@ -16,6 +17,13 @@ export interface AnswerRow extends SampleAnswer {
   step: number;
   /** Which of the prompts it answers. */
   index: number;
+}
+
+/** A row of samples.jsonl: numbers of all answers of an evaluation, by their names, for histograms. */
+export interface SpreadRow {
+  kind: 'spread';
+  step: number;
+  of: Record<string, number[]>;
 }
 
 export function recordAnswers(run: Run, step: number, answers: readonly SampleAnswer[]): void {

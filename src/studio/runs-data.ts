@@ -1,10 +1,11 @@
 /** Runs as the server tells of them: metrics asked together, and told when rows come. */
 import type { ListedRun } from '../feedback/server/runs.ts';
+import type { Spread } from '../feedback/server/runs-spread.ts';
 import type { RunInfo } from '../run/index.ts';
 import type { Buckets } from '../run/series.ts';
 import { api } from './api.ts';
 
-export type { Buckets, ListedRun };
+export type { Buckets, ListedRun, Spread };
 
 export interface RunDetails {
   id: string;

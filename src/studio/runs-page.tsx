@@ -7,6 +7,7 @@ import { Curves } from './runs-curves.tsx';
 import { followRuns, type RunDetails, runPath, type Sample, samplesOf } from './runs-data.ts';
 import { RunSamples } from './runs-samples.tsx';
 import { Settings } from './runs-settings.tsx';
+import { Spreads } from './runs-spread.tsx';
 import { type Change, hashOf, linkTo, PARTS, type RunsView, viewOf } from './runs-view.ts';
 
 /** Milliseconds between drawings of what comes. */
@@ -66,7 +67,7 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
       <nav class="parts" aria-label="Parts of the run">
         {PARTS.map((part) => (
           <a key={part} href={hashOf({ ...view, part })} aria-current={view.part === part ? 'page' : undefined}>
-            {{ curves: 'Curves', samples: 'Samples', settings: 'Settings' }[part]}
+            {{ curves: 'Curves', histograms: 'Histograms', samples: 'Samples', settings: 'Settings' }[part]}
           </a>
         ))}
       </nav>
@@ -85,6 +86,7 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
           <Curves runs={runs} view={view} change={change} version={version} />
         </>
       )}
+      {view.part === 'histograms' && <Spreads runs={runs} version={version} />}
       {view.part === 'samples' && <RunSamples runs={runs} view={view} change={change} version={version} />}
       {view.part === 'settings' && <Settings runs={runs} />}
     </main>

@@ -141,7 +141,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
         ...(await probed(signal)),
         ...meansOf(rollout),
       },
-      spread: { reward: scores, kl: kls, length: answers.map(({ response }) => response.length) },
+      spread: { reward: [...scores], kl: kls, length: answers.map(({ response }) => response.length) },
       samples: answers
         .slice(0, options.evaluation.samples)
         .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i], kl: kls[i] })),

@@ -191,6 +191,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     query: metricsSchema,
   },
   'GET /runs/{run}/samples': { summary: 'What a run wrote for people', role: 'annotator', query: samplesSchema },
+  'GET /runs/{run}/spread': { summary: 'How rewards, KL and lengths of a run’s answers are spread', role: 'annotator' },
   'GET /runs/{run}/report.html': { summary: 'A run’s report', role: 'annotator', type: 'text/html' },
   'GET /runs/{run}/stream': {
     summary: 'Rows as they come; Last-Event-ID resumes',

@@ -12,6 +12,7 @@ import { isWritten } from '../../run/lock.ts';
 import { createSampleIndex, type SampleIndex } from '../../run/samples.ts';
 import { createRunSeries, type RunSeries } from '../../run/series.ts';
 import { type Env, HttpError, parsed, personOf } from './context.ts';
+import { spreadOf } from './runs-spread.ts';
 
 /** Metrics and places of samples of so many runs are kept in memory. */
 const KEPT = 16;
@@ -167,6 +168,11 @@ export function runRoutes(folder: string): Hono<Env> {
       const { samples } = keptOf(id);
       samples.refresh();
       return context.json({ ...samples.read(what), steps: samples.steps(what.kind) });
+    })
+    .get('/:run/spread', (context) => {
+      const { samples } = keptOf(asked(context).id);
+      samples.refresh();
+      return context.json(spreadOf(samples));
     })
     .get('/:run/report.html', async (context) => {
       const { path } = asked(context);
