@@ -27,6 +27,12 @@ export const xavier =
     for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
   };
 
+/** Uniform in ±1/√in, as PyTorch's linear layers start. */
+export const fanIn: Initialise = (data, shape, random) => {
+  const bound = Math.sqrt(shape[0] / data.length);
+  for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
+};
+
 function dot(a: Float64Array, b: Float64Array): number {
   let total = 0;
   for (let i = 0; i < a.length; i++) total += a[i] * b[i];

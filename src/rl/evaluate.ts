@@ -3,7 +3,7 @@ import type { EnvironmentBatch } from '../env/index.ts';
 import type { Arena } from '../nn/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createForward } from './forward.ts';
-import { greedyActions, LOG_DEVIATION, type Policy, sampleActions } from './policy.ts';
+import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from './policy.ts';
 
 export interface Evaluation {
   mean: number;
@@ -23,7 +23,7 @@ export interface Evaluator {
 /** Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees (normalisation). */
 export function createEvaluator(
   batch: EnvironmentBatch,
-  policy: Policy,
+  policy: ActingPolicy,
   parameters: Arena,
   options: { seed: number; greedy?: boolean; prepare?: (rows: Float32Array) => Float32Array },
 ): Evaluator {

@@ -1,7 +1,7 @@
 /** Compiled forward passes of a policy, bound once to rows that are filled before each run. */
 import { input, type Program, trace, Value } from '../engine/index.ts';
 import type { Arena } from '../nn/index.ts';
-import type { Policy } from './policy.ts';
+import type { ActingPolicy, Policy } from './policy.ts';
 
 /**
  * Whether a pass over so many rows is best left to one thread. Measured on a machine with other work: two gained 6 % at best
@@ -10,7 +10,7 @@ import type { Policy } from './policy.ts';
 export const isSmall = ({ flat }: Arena, rows: number): boolean => flat.length * rows < 2 ** 25;
 
 /** A policy's distributions for a fixed number of rows. */
-export function createForward(policy: Policy, parameters: Arena, rows: number) {
+export function createForward(policy: ActingPolicy, parameters: Arena, rows: number) {
   const program = trace(
     (g) => {
       const x = input(g, 'observations', ['n', policy.actor.parameters[0].shape[1]]);

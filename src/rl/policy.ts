@@ -44,6 +44,9 @@ export interface Policy {
   entropy(distribution: Tensor): Tensor;
 }
 
+/** What it takes to act. */
+export type ActingPolicy = Pick<Policy, 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'>;
+
 const LOG_2PI = Math.log(2 * Math.PI);
 export const LOG_DEVIATION = 'actor.logDeviation';
 
@@ -93,7 +96,7 @@ export function createPolicy(observationSize: number, actionSpace: Space, option
 
 /** Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given. */
 export function sampleActions(
-  policy: Policy,
+  policy: ActingPolicy,
   distribution: Float32Array,
   logDeviation: Float32Array | undefined,
   random: Random,
@@ -133,7 +136,7 @@ export function encodeAction(policy: Policy, actions: Float32Array, from: number
 }
 
 /** The likeliest action of each row. */
-export function greedyActions(policy: Policy, distribution: Float32Array, actions: Float32Array): void {
+export function greedyActions(policy: ActingPolicy, distribution: Float32Array, actions: Float32Array): void {
   const { outputSize } = policy;
   if (policy.actionSpace.kind === 'box') {
     actions.set(distribution);

@@ -36,7 +36,7 @@ import {
 } from './normalise.ts';
 import { createPolicy, encodeAction, type Policy } from './policy.ts';
 import type { PpoOptions } from './ppo-options.ts';
-import { createCollector, type Rollout } from './rollout.ts';
+import { createActor, createCollector, type Rollout } from './rollout.ts';
 
 /** Means over an update's minibatches. */
 export interface PpoMetrics {
@@ -92,7 +92,8 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
   const evaluateFew = createCritic(policy, parameters, count);
   const learner = createLearner(policy, parameters, options, observationSize);
   const statistics = options.normaliseObservations ? createStatistics(observationSize) : undefined;
-  const collector = createCollector(environment, policy, parameters, { horizon, random: rng.actions, statistics });
+  const actor = createActor(policy, parameters, count);
+  const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
   const rewardScale = options.normaliseRewards ? createRewardScale(count) : undefined;
 
   const prepare = (rows: Float32Array) => {

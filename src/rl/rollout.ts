@@ -31,17 +31,37 @@ export interface Collector {
   release(): void;
 }
 
-/** With `statistics`, they take in each observation, which is then normalised by them for the policy. */
+/** Draws actions for the environments' observations. */
+export interface Actor {
+  /** [count, o]: what it is to act on; written before each `act`. */
+  observations: Float32Array;
+  /** Draws actions [count, actionSize], and their log-probabilities [count] where the algorithm asks for them. */
+  act(random: Random, actions: Float32Array, logProbs: Float32Array): void;
+  release(): void;
+}
+
+/** A policy as an actor on so many environments. */
+export function createActor(policy: Policy, parameters: Arena, count: number): Actor {
+  const { observations, distribution, run, release } = createForward(policy, parameters, count);
+  return {
+    observations,
+    act(random, actions, logProbs) {
+      run();
+      sampleActions(policy, distribution, parameters.values[LOG_DEVIATION]?.data, random, actions, logProbs);
+    },
+    release,
+  };
+}
+
+/** With `statistics`, they take in each observation, which is then normalised by them for the actor. Releases the actor. */
 export function createCollector(
   environment: VectorEnvironment,
-  policy: Policy,
-  parameters: Arena,
+  actor: Actor,
   settings: { horizon: number; random: Random; statistics?: RunningStatistics },
 ): Collector {
   const { horizon, random, statistics } = settings;
   const { count, observationSize, actionSpace, actionSize } = environment;
   const batch = count * horizon;
-  const act = createForward(policy, parameters, count);
   const rollout: Rollout = {
     observations: new Float32Array(batch * observationSize),
     actions: new Float32Array(batch * actionSize),
@@ -59,20 +79,18 @@ export function createCollector(
 
   function collect(explore?: 'uniform'): Rollout {
     const { observations, finalObservations, rewards, terminated, truncated } = environment;
-    const logDeviation = parameters.values[LOG_DEVIATION]?.data;
     for (let t = 0; t < horizon; t++) {
       const start = t * count;
       rollout.observations.set(observations, start * observationSize);
       if (statistics) {
         updateStatistics(statistics, observations);
-        normaliseRows(statistics, observations, act.observations);
-        prepared.set(act.observations, start * observationSize);
+        normaliseRows(statistics, observations, actor.observations);
+        prepared.set(actor.observations, start * observationSize);
       } else {
-        act.observations.set(observations);
+        actor.observations.set(observations);
       }
-      act.run();
       if (explore) uniformActions(actionSpace, random, stepActions);
-      else sampleActions(policy, act.distribution, logDeviation, random, stepActions, stepLogProbs);
+      else actor.act(random, stepActions, stepLogProbs);
       for (let n = 0; n < count; n++) {
         rollout.episodes[start + n] = environment.episodes[n];
         rollout.episodeSteps[start + n] = environment.episodes[n].length;
@@ -93,5 +111,5 @@ export function createCollector(
     return rollout;
   }
 
-  return { collect, prepared, release: act.release };
+  return { collect, prepared, release: actor.release };
 }

@@ -1,0 +1,323 @@
+/**
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/sac.md lists each detail
+ * with its source.
+ *
+ *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)
+ *   actor         E[α log π(a|s) − min Qᵢ(s,a)],  a ~ π(·|s)
+ *   temperature   −log α · (E[log π(a|s)] + target entropy)
+ *
+ * each minimised by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
+ */
+import { add, concat, input, mean, minimum, mul, neg, sub, type Tensor, trace, Value } from '../engine/index.ts';
+import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import type { VectorEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import {
+  type Arena,
+  createArena,
+  createOptimizer,
+  createParameters,
+  createTrainStep,
+  exportOptimizer,
+  exportParameters,
+  importOptimizer,
+  importParameters,
+  mlp,
+  valueLoss,
+} from '../nn/index.ts';
+import { fanIn, fill } from '../nn/initialise.ts';
+import { lifetime } from '../nn/lifetime.ts';
+import { type Random, type RandomState, random } from '../random.ts';
+import { isSmall } from './forward.ts';
+import { createReplayBuffer, type ReplayBuffer, type ReplayState } from './replay-buffer.ts';
+import { type Actor, createCollector, type Rollout } from './rollout.ts';
+import type { SacOptions } from './sac-options.ts';
+import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
+
+/** Means over an update's gradients. */
+export interface SacMetrics {
+  'loss/critic': number;
+  'loss/policy': number;
+  'policy/entropy': number;
+  temperature: number;
+  /** Of the smaller of the critics on the policy's own actions. */
+  'value/mean': number;
+  'gradient/norm': number;
+}
+
+export interface SacState {
+  random: { actions: RandomState; learning: RandomState };
+  gradients: number;
+  replay: ReplayState;
+}
+type Tensors = Record<string, SafetensorsTensor>;
+
+/** The learner. `collect` and `update` may be called by hand, as those of the on-policy algorithms. */
+export interface Sac {
+  readonly policy: SquashedPolicy;
+  readonly parameters: Arena;
+  readonly buffer: ReplayBuffer;
+  /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
+  collect(explore?: 'uniform'): Rollout;
+  /** Puts a rollout into the buffer, and learns nothing yet. */
+  remember(rollout: Rollout): void;
+  /** Puts a rollout into the buffer and takes `gradientSteps` gradients. */
+  update(rollout: Rollout): SacMetrics;
+  /** Starts critics, targets and their optimiser anew: where the rewards in the buffer have become others. */
+  resetCritics(): void;
+  save(): { state: SacState; tensors: Tensors };
+  restore(state: SacState, tensors: Tensors): void;
+  release(): void;
+}
+
+export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
+  const { minibatch, gradientSteps, learningRate, tau, targetInterval } = options;
+  const { count, observationSize, actionSize, actionSpace } = environment;
+  const { own, release } = lifetime();
+  const policy = createSquashedPolicy(observationSize, actionSpace, options);
+  const network = (name: string) =>
+    mlp(name, {
+      sizes: [observationSize + actionSize, ...options.hidden, 1],
+      activation: options.activation,
+      hidden: fanIn,
+      last: fanIn,
+    });
+  const critics = [network('critic.0'), network('critic.1')];
+  const targets = [network('target.0'), network('target.1')];
+  const specsOf = (networks: typeof critics) => networks.flatMap(({ parameters }) => parameters);
+
+  const drawn = (purpose: string) => random(seed, 'sac', purpose);
+  const parameters = own(createParameters(policy.actor.parameters, drawn('actor')));
+  const criticParameters = own(createParameters(specsOf(critics), drawn('critics')));
+  const targetParameters = own(createArena(specsOf(targets)));
+  const logTemperature = {
+    name: 'logTemperature',
+    shape: [1],
+    initialise: fill(Math.log(options.temperature ?? options.initialTemperature)),
+  };
+  const temperatureParameters = own(createParameters([logTemperature], drawn('temperature')));
+  targetParameters.flat.set(criticParameters.flat);
+  const rng = { actions: drawn('actions'), learning: drawn('learning') };
+  const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
+  const collector = own(
+    createCollector(environment, createActor(policy, parameters, count), {
+      horizon: options.horizon,
+      random: rng.actions,
+    }),
+  );
+
+  const floats = (...shape: number[]) => own(new Value('float32', shape));
+  const batch = {
+    observations: floats(minibatch, observationSize),
+    actions: floats(minibatch, actionSize),
+    rewards: floats(minibatch, 1),
+    nextObservations: floats(minibatch, observationSize),
+    terminated: floats(minibatch, 1),
+    noise: floats(minibatch, actionSize),
+    nextNoise: floats(minibatch, actionSize),
+    temperature: floats(),
+  };
+  const compiling = { dims: {}, singleThread: isSmall(criticParameters, minibatch) };
+  const criticStep = own(
+    createTrainStep(criticParameters, (g) => criticLoss((name) => input(g, name, batch[name].shape)), {
+      ...compiling,
+      frozen: { ...parameters.values, ...targetParameters.values, ...batch },
+    }),
+  );
+  const actorStep = own(
+    createTrainStep(parameters, (g) => actorLoss((name) => input(g, name, batch[name].shape)), {
+      ...compiling,
+      frozen: { ...criticParameters.values, ...batch },
+    }),
+  );
+  function smaller(of: typeof critics, observations: Tensor, action: Tensor): Tensor {
+    const both = concat([observations, action], 1);
+    return minimum(of[0].apply(both), of[1].apply(both));
+  }
+
+  type Column = (name: keyof typeof batch) => Tensor;
+  function criticLoss(column: Column) {
+    const next = policy.sample(column('nextObservations'), column('nextNoise'));
+    const soft = sub(
+      smaller(targets, column('nextObservations'), next.action),
+      mul(next.logProbability, column('temperature')),
+    );
+    const returns = add(column('rewards'), mul(mul(soft, options.discount), sub(1, column('terminated'))));
+    const both = concat([column('observations'), column('actions')], 1);
+    const [first, second] = critics.map((critic) => valueLoss({ values: critic.apply(both), returns }).loss);
+    return { loss: add(first, second) };
+  }
+
+  function actorLoss(column: Column) {
+    const { action, logProbability } = policy.sample(column('observations'), column('noise'));
+    const value = smaller(critics, column('observations'), action);
+    const entropy = neg(mean(logProbability));
+    const meanValue = mean(value);
+    return { loss: neg(add(mul(entropy, column('temperature')), meanValue)), entropy, value: meanValue };
+  }
+
+  const temperatureGradient = own(createArena([logTemperature]));
+  const optimizers = {
+    critics: own(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
+    actor: own(createOptimizer(parameters, actorStep.gradients, { kind: 'adam' })),
+    temperature: own(createOptimizer(temperatureParameters, temperatureGradient, { kind: 'adam' })),
+  };
+  const follow = own(createFollowing(targetParameters, criticParameters, tau));
+  const targetEntropy = options.targetEntropy ?? -actionSize;
+  let gradients = 0;
+
+  /** Fills the minibatch with transitions drawn from the buffer, and with noise. */
+  function draw(): void {
+    const { observations, actions, rewards, nextObservations, terminated, noise, nextNoise } = batch;
+    for (let i = 0; i < minibatch; i++) {
+      const row = rng.learning.integer(buffer.length);
+      rewards.data[i] = buffer.rewards[row];
+      terminated.data[i] = buffer.terminated[row];
+      for (let j = 0; j < observationSize; j++) {
+        observations.data[i * observationSize + j] = buffer.observations[row * observationSize + j];
+        nextObservations.data[i * observationSize + j] = buffer.nextObservations[row * observationSize + j];
+      }
+      for (let j = 0; j < actionSize; j++) {
+        // the critics see actions as the policy makes them, within ±1
+        const action = buffer.actions[row * actionSize + j];
+        actions.data[i * actionSize + j] = (action - policy.center[j]) / policy.half[j];
+      }
+    }
+    fillNormal(noise.data, rng.learning);
+    fillNormal(nextNoise.data, rng.learning);
+    batch.temperature.data[0] = Math.exp(temperatureParameters.flat[0]);
+  }
+
+  function remember(rollout: Rollout): void {
+    const bad = rollout.rewards.findIndex((r) => !Number.isFinite(r));
+    if (bad >= 0) {
+      throw new HeedError(`the reward in environment ${bad % count} is ${rollout.rewards[bad]}`, {
+        hint: 'look at what gave this reward: the environment, or the reward model; nothing was learnt from it',
+      });
+    }
+    buffer.add(rollout);
+  }
+
+  return {
+    policy,
+    parameters,
+    buffer,
+    collect: collector.collect,
+    remember,
+    update(rollout) {
+      remember(rollout);
+      const totals = { critic: 0, policy: 0, entropy: 0, temperature: 0, value: 0, norm: 0 };
+      for (let i = 0; i < gradientSteps; i++) {
+        draw();
+        totals.temperature += batch.temperature.data[0];
+        totals.critic += criticStep.run().loss.data[0] as number;
+        totals.norm += optimizers.critics.step(learningRate);
+        const { loss, entropy, value } = actorStep.run();
+        optimizers.actor.step(learningRate);
+        totals.policy += loss.data[0] as number;
+        totals.entropy += entropy.data[0] as number;
+        totals.value += value.data[0] as number;
+        if (options.temperature === undefined) {
+          temperatureGradient.flat[0] = (entropy.data[0] as number) - targetEntropy;
+          optimizers.temperature.step(learningRate);
+        }
+        if (++gradients % targetInterval === 0) follow.run();
+      }
+      return {
+        'loss/critic': totals.critic / gradientSteps,
+        'loss/policy': totals.policy / gradientSteps,
+        'policy/entropy': totals.entropy / gradientSteps,
+        temperature: totals.temperature / gradientSteps,
+        'value/mean': totals.value / gradientSteps,
+        'gradient/norm': totals.norm / gradientSteps,
+      };
+    },
+    resetCritics() {
+      const fresh = createParameters(specsOf(critics), random(seed, 'sac', 'critics', gradients));
+      for (const arena of [criticParameters, targetParameters]) arena.flat.set(fresh.flat);
+      fresh.release();
+      for (const moment of Object.values(optimizers.critics.state.moments)) moment.fill(0);
+      optimizers.critics.state.steps = 0;
+    },
+    save() {
+      const replay = buffer.save();
+      return {
+        state: {
+          random: { actions: rng.actions.save(), learning: rng.learning.save() },
+          gradients,
+          replay: replay.state,
+        },
+        tensors: {
+          ...exportParameters(parameters),
+          ...exportParameters(criticParameters),
+          ...exportParameters(targetParameters),
+          ...exportParameters(temperatureParameters),
+          ...exportOptimizer(optimizers.actor, 'optimizer.actor.'),
+          ...exportOptimizer(optimizers.critics, 'optimizer.critics.'),
+          ...exportOptimizer(optimizers.temperature, 'optimizer.temperature.'),
+          ...replay.tensors,
+        },
+      };
+    },
+    restore(state, tensors) {
+      for (const arena of [parameters, criticParameters, targetParameters, temperatureParameters])
+        importParameters(arena, tensors);
+      for (const [name, optimizer] of Object.entries(optimizers))
+        importOptimizer(optimizer, tensors, `optimizer.${name}.`);
+      buffer.restore(state.replay, tensors);
+      rng.actions.restore(state.random.actions);
+      rng.learning.restore(state.random.learning);
+      ({ gradients } = state);
+    },
+    release,
+  };
+}
+
+function fillNormal(out: Float32Array, random: Random): void {
+  for (let i = 0; i < out.length; i++) out[i] = random.normal();
+}
+
+/** The policy's draws as an actor: one program from observations and noise to actions. */
+function createActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
+  const { own, release } = lifetime();
+  const observations = own(new Value('float32', [count, policy.actor.parameters[0].shape[1]]));
+  const noise = own(new Value('float32', [count, policy.actionSize]));
+  const action = own(new Value('float32', noise.shape));
+  const program = own(
+    trace(
+      (g) => ({
+        action: policy.scaled(
+          policy.sample(input(g, 'observations', observations.shape), input(g, 'noise', noise.shape)).action,
+        ),
+      }),
+      { singleThread: true },
+    ),
+  );
+  const binding = own(program.bind({ ...parameters.values, observations, noise }, { action }));
+  return {
+    observations: observations.data,
+    act(random, actions) {
+      fillNormal(noise.data, random);
+      binding.run();
+      actions.set(action.data);
+    },
+    release,
+  };
+}
+
+/** Moves `arena` towards `other` by a share at each run (Polyak averaging). */
+function createFollowing(arena: Arena, other: Arena, share: number) {
+  const { own, release } = lifetime();
+  const values = [arena, other].map(({ flat }) => own(new Value('float32', [flat.length], flat)));
+  const program = own(
+    trace(
+      (g) => {
+        const [from, to] = ['from', 'to'].map((name) => input(g, name, ['n']));
+        return { moved: add(from, mul(sub(to, from), share)) };
+      },
+      { singleThread: true },
+    ),
+  );
+  const binding = own(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
+  return { run: binding.run, release };
+}

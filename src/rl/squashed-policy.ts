@@ -1,0 +1,82 @@
+/** SAC's policy: a Gaussian whose deviation depends on the state, squashed into the bounds of the action space. */
+import {
+  add,
+  clip,
+  constant,
+  exp,
+  mul,
+  softplus,
+  split,
+  square,
+  sub,
+  sum,
+  type Tensor,
+  tanh,
+} from '../engine/index.ts';
+import { type Space, sizeOf } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { mlp } from '../nn/index.ts';
+import { fanIn } from '../nn/initialise.ts';
+import type { ActingPolicy } from './policy.ts';
+
+/** Its `distribution` is the likeliest action before squashing, squashed: as the environment takes it, [n, a]. */
+export interface SquashedPolicy extends ActingPolicy {
+  /** Middle of each element's bounds, and half of what lies between them. */
+  center: Float32Array;
+  half: Float32Array;
+  /** Draws with `noise` [n, a], standard normal: the action within ±1, [n, a], and log π of it, [n, 1]. */
+  sample(observations: Tensor, noise: Tensor): { action: Tensor; logProbability: Tensor };
+  /** From ±1 to the bounds of the environment. */
+  scaled(action: Tensor): Tensor;
+}
+
+const LOG_2PI = Math.log(2 * Math.PI);
+const [LOWEST, HIGHEST] = [-20, 2]; // of log σ, as the authors' implementation clips it
+
+/**
+ * One network gives means and log deviations, [n, 2a].
+ *
+ * @throws HeedError where actions are not numbers within bounds.
+ */
+export function createSquashedPolicy(
+  observationSize: number,
+  actionSpace: Space,
+  options: { hidden: readonly number[]; activation: 'tanh' | 'relu' },
+): SquashedPolicy {
+  if (actionSpace.kind !== 'box' || ![...actionSpace.low, ...actionSpace.high].every(Number.isFinite)) {
+    const got = actionSpace.kind === 'box' ? 'without bounds' : `a choice of ${actionSpace.n}`;
+    throw new HeedError(`SAC needs actions that are numbers within bounds, and here an action is ${got}`, {
+      hint: 'use PPO, A2C or TRPO there',
+    });
+  }
+  const { low, high } = actionSpace;
+  const actionSize = sizeOf(actionSpace);
+  const center = low.map((l, j) => (high[j] + l) / 2);
+  const half = low.map((l, j) => (high[j] - l) / 2);
+  const sizes = [observationSize, ...options.hidden, 2 * actionSize];
+  const actor = mlp('actor', { sizes, activation: options.activation, hidden: fanIn, last: fanIn });
+  const parts = (observations: Tensor) => split(actor.apply(observations), [actionSize, actionSize], 1);
+  const scaled = (action: Tensor) => {
+    const row = (values: Float32Array) => constant(action.graph, values, [1, actionSize]);
+    return add(mul(action, row(half)), row(center));
+  };
+  return {
+    actionSpace,
+    actionSize,
+    outputSize: actionSize,
+    actor,
+    center,
+    half,
+    scaled,
+    distribution: (observations) => scaled(tanh(parts(observations)[0])),
+    sample(observations, noise) {
+      const [mean, raw] = parts(observations);
+      const logDeviation = clip(raw, LOWEST, HIGHEST);
+      const u = add(mean, mul(exp(logDeviation), noise));
+      // log N(u) − log(1 − tanh² u), the latter as 2(log 2 − u − softplus(−2u)), which does not run out of digits
+      const gaussian = mul(add(add(square(noise), mul(logDeviation, 2)), LOG_2PI), -0.5);
+      const squashing = mul(sub(sub(Math.LN2, u), softplus(mul(u, -2))), 2);
+      return { action: tanh(u), logProbability: sum(sub(gaussian, squashing), { axes: [1], keepDims: true }) };
+    },
+  };
+}
