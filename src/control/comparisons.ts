@@ -1,7 +1,6 @@
 /** Comparisons and questions that wait, packed for a checkpoint: a few long tensors, and what cuts them up again. */
-import type { Distribution } from '../preference/index.ts';
+import type { Standing } from '../preference/index.ts';
 import type { Pending } from './queries.ts';
-import type { Labelled } from './reward-fit.ts';
 import type { Segment } from './segments.ts';
 
 /** Two segments without their arrays. */
@@ -10,10 +9,16 @@ interface SavedPair {
   terminated: [boolean, boolean];
 }
 
-/** A comparison without the arrays of its segments. */
-export interface SavedComparison extends SavedPair {
-  choice: Distribution;
+/** A comparison that was answered. */
+export interface Learnt {
+  /** Of the question. */
+  id: string;
+  segments: readonly [Segment, Segment];
+  choice: Standing;
 }
+
+/** The same without the arrays of its segments. */
+export interface SavedComparison extends SavedPair, Pick<Learnt, 'id' | 'choice'> {}
 
 /** A question that waits, without the arrays of its segments, and what their clips are replayed from. */
 export interface SavedPending extends SavedPair {
@@ -31,17 +36,21 @@ interface Sizes {
 
 const arrays = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
-export function packComparisons(comparisons: readonly Labelled[]) {
+export function packComparisons(comparisons: readonly Learnt[]) {
   const { state, tensors } = packPairs(
     'comparisons',
     comparisons.map(({ segments }) => segments),
   );
-  return { state: state.map((pair, i): SavedComparison => ({ choice: comparisons[i].choice, ...pair })), tensors };
+  const saved = state.map((pair, i): SavedComparison => {
+    const { id, choice } = comparisons[i];
+    return { id, choice, ...pair };
+  });
+  return { state: saved, tensors };
 }
 
-export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Labelled[] {
+export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Learnt[] {
   const pairs = unpackPairs('comparisons', saved, tensors, sizes);
-  return saved.map(({ choice }, i) => ({ choice, segments: pairs[i] }));
+  return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
 }
 
 export function packPending(pending: readonly Pending[], { actionSize }: Pick<Sizes, 'actionSize'>) {

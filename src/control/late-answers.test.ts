@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { cartPole, sourceOf } from '../env/index.ts';
-import { choices, type Question, type Answer as Said, type Teacher } from '../preference/index.ts';
+import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../preference/index.ts';
 import { createLearner, type Learner, type LearnStep } from './learn.ts';
 import type { LearnInput } from './options.ts';
 import type { Segment } from './segments.ts';
@@ -126,6 +126,46 @@ describe('a teacher who answers later', () => {
         })),
       );
     expect(shown(after.asked)).toEqual(shown(before.asked));
+  });
+
+  it.each(['taken back', [0, 1]] as const)('may say otherwise what was learnt: %s', async (now) => {
+    const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
+    let told = false;
+    const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
+      ...teacher,
+      changed: async () => new Map(told ? [] : [['q1', now]]),
+    });
+    await learner.next();
+    await learner.next();
+    told = true;
+    const { fit: first } = await learner.next();
+    told = false;
+    const { fit, labels } = await learner.next();
+    told = true;
+    expect(first).toBeDefined();
+    expect(labels).toBe(now === 'taken back' ? 2 : 3);
+    // as many steps as the first of all: it has begun anew
+    expect(fit!.steps).toBe(first!.steps);
+    expect(learner.save().state.comparisons.map(({ choice }) => choice)).toEqual([choices.first, now, choices.first]);
+    expect((await learner.next()).fit).toBeUndefined();
+  });
+
+  it('may take back all that they said, and say something again', async () => {
+    const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
+    let standing: Standing | undefined;
+    const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
+      ...teacher,
+      changed: async (learnt) =>
+        new Map([...learnt].flatMap(([id]) => (standing === undefined ? [] : [[id, standing] as const]))),
+    });
+    for (let i = 0; i < 3; i++) await learner.next();
+    standing = 'taken back';
+    const { labels, fit } = await learner.next();
+    expect({ labels, fit }).toEqual({ labels: 0, fit: undefined });
+    standing = choices.second;
+    const again = await learner.next();
+    expect(again.labels).toBe(3);
+    expect(again.fit).toBeDefined();
   });
 
   it('who finds nothing better than anything stops the training', async () => {

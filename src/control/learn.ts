@@ -11,12 +11,20 @@
  */
 import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
-import { labelSchedule, parseTeacher, type Round, type Teacher } from '../preference/index.ts';
+import {
+  createLateAnswers,
+  labelSchedule,
+  parseTeacher,
+  type Round,
+  type Standing,
+  type Teacher,
+} from '../preference/index.ts';
 import { random } from '../random.ts';
 import { createEvaluator, createPpo, type Evaluation, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import type { SavedStatistics } from '../rl/normalise.ts';
 import { stepsOf } from '../run/index.ts';
 import {
+  type Learnt,
   packComparisons,
   packPending,
   type SavedComparison,
@@ -24,9 +32,8 @@ import {
   unpackComparisons,
   unpackPending,
 } from './comparisons.ts';
-import { createLateAnswers } from './late-answers.ts';
 import { type LearnInput, type LearnOptions, learnOptions } from './options.ts';
-import { type Asked, askRound, drawQuestions, drawSegment, type Questioning } from './queries.ts';
+import { type Asked, askRound, drawQuestions, drawSegment, type Pending, type Questioning } from './queries.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Fit, Labelled } from './reward-fit.ts';
 import { createInputStatistics } from './reward-inputs.ts';
@@ -52,6 +59,7 @@ export interface LearnStep {
 }
 
 export interface LearnerState extends Questioning {
+  anew: boolean;
   updates: number;
   nextRound: number;
   labels: number;
@@ -107,8 +115,15 @@ export function createLearner(
   const { policy, parameters, prepare } = agent;
   const evaluator = createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
   const source = { options, experience, ensemble };
-  let late = teacher.later ? createLateAnswers(teacher, source) : undefined;
-  let comparisons: Labelled[] = [];
+  const listen = () =>
+    createLateAnswers<Pending, Segment>(teacher, {
+      ...{ labels, steps, people: options.people },
+      optionsOf: ({ segments }) => segments,
+      others: (count) => drawQuestions(source, progress, count),
+    });
+  let late = teacher.later ? listen() : undefined;
+  const untaught = late && structuredClone(ensemble.save());
+  let comparisons: Learnt[] = [];
   const learned = new Float32Array(batch);
   const progress = {
     step: 0,
@@ -119,6 +134,8 @@ export function createLearner(
     labels: 0,
     predictions: { right: 0, decided: 0 },
     fitted: false,
+    /** An answer was taken back or changed since the last fit. */
+    anew: false,
     disagreement: 0,
   };
 
@@ -133,24 +150,32 @@ export function createLearner(
     return due > 0 || again ? due + progress.owed : 0;
   }
 
-  function learn(asked: readonly Asked[]): Fit | undefined {
-    for (const { segments, choice, predicted } of asked) {
-      progress.labels++;
-      if (choice === 'incomparable') continue;
-      comparisons.push({ segments: segments.map(withoutEpisode) as never, choice });
-      if (choice[0] === choice[1] || Number.isNaN(predicted)) continue;
+  function learn(asked: readonly Asked[], changed: ReadonlyMap<string, Standing>): Fit | undefined {
+    for (const { id, segments, choice, predicted } of asked) {
+      comparisons.push({ id, segments: segments.map(withoutEpisode) as never, choice });
+      if (choice === 'incomparable' || choice[0] === choice[1] || Number.isNaN(predicted)) continue;
       progress.predictions.decided++;
       if (predicted !== 0.5 && predicted > 0.5 === choice[0] > choice[1]) progress.predictions.right++;
     }
-    if (comparisons.length === 0) return undefined;
+    if (changed.size > 0) {
+      comparisons = comparisons.map((one) => ({ ...one, choice: changed.get(one.id) ?? one.choice }));
+      progress.anew = true;
+    }
+    progress.labels = comparisons.filter(({ choice }) => choice !== 'taken back').length;
+    const decided = comparisons.filter((one): one is Learnt & Labelled => typeof one.choice !== 'string');
+    if (decided.length === 0) return undefined;
+    // what was learnt of an answer is in all weights
+    if (progress.anew) ensemble.restore(untaught!.state, untaught!.tensors);
     ensemble.setScale(statistics.scale());
-    const fit = ensemble.fit(comparisons, { first: !progress.fitted });
+    const fit = ensemble.fit(decided, { first: !progress.fitted || progress.anew });
+    progress.anew = false;
     progress.fitted = true;
     return fit;
   }
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
-    const heard = late ? await late.hear(progress, signal) : [];
+    const learnt = new Map(comparisons.map(({ id, choice }) => [id, choice]));
+    const { answered, changed } = (await late?.hear(progress, learnt, signal)) ?? nothing;
     const exploring = progress.step < options.randomSteps;
     const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
     const before = progress.step;
@@ -160,8 +185,8 @@ export function createLearner(
 
     const wanted = labelsWanted();
     if (late && wanted > 0) late.ask(drawQuestions(source, progress, wanted));
-    const asked = !late && wanted > 0 ? await askRound({ ...source, teacher }, progress, wanted, signal) : heard;
-    const fit = asked.length > 0 ? learn(asked) : undefined;
+    const asked = !late && wanted > 0 ? await askRound({ ...source, teacher }, progress, wanted, signal) : answered;
+    const fit = asked.length + changed.size > 0 ? learn(asked, changed) : undefined;
     const renormaliseDue = !exploring && progress.updates % options.renormalise === 0;
     if (renormaliseDue && !progress.fitted) ensemble.setScale(statistics.scale());
     if (fit || wanted > 0 || renormaliseDue) ensemble.normalise(experience, ppoOptions.discount);
@@ -245,7 +270,7 @@ export function createLearner(
       comparisons = unpackComparisons(saved, tensors, environment);
       if (!late) return;
       late.stop();
-      late = createLateAnswers(teacher, source);
+      late = listen();
       late.ask(unpackPending(waiting ?? [], tensors, environment));
     },
     release() {
@@ -270,6 +295,8 @@ export async function* learnFromPreferences(
   const create = (source: EnvironmentSource) => createLearner(given, { environment: source, teacher });
   yield* stepsOf(environment ? create(environment) : await withEnvironment(learnOptions(given), create), signal);
 }
+
+const nothing = { answered: [], changed: new Map<string, Standing>() };
 
 const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;
 

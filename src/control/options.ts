@@ -1,7 +1,8 @@
 /** The settings of learning from preferences: one schema, from which flags, files, forms and docs are made. */
 import { z } from 'zod';
-import { choiceModelSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
+import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
 import { ppoPresets, ppoSchema } from '../rl/index.ts';
+import { worldShape } from '../rl/world-options.ts';
 import { rewardSchema } from './reward-options.ts';
 
 export const segmentSchema = z.object({
@@ -24,33 +25,8 @@ export const segmentSchema = z.object({
   differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
 });
 
-export const peopleSchema = z.object({
-  patience: z
-    .number()
-    .min(0)
-    .default(300)
-    .describe('seconds without any answer after which training waits no longer for those that are due'),
-  ahead: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.05)
-    .describe('share of the steps that training goes on while a question waits, before it waits for the answer'),
-  store: z
-    .string()
-    .optional()
-    .describe("file of the store, or a postgres:// address (default: feedback.db in the run's folder)"),
-  project: z.string().optional().describe("name of the questions' project (default: the environment's)"),
-  guidelines: z
-    .string()
-    .default(
-      'Choose the clip that is more like what the agent is to learn. Where one stops before the other, its attempt ended there.',
-    )
-    .describe('what people are told to go by'),
-});
-
 export const learnSchema = z.object({
-  env: z.string().default('CartPole-v1').describe('environment'),
+  ...worldShape,
   steps: z.number().int().min(1).default(60_000).describe('environment steps in all, the random phase included'),
   labels: z.number().int().min(0).default(10).describe('comparisons the teacher answers'),
   seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
@@ -67,7 +43,13 @@ export const learnSchema = z.object({
   query: selectionSchema.prefault({}),
   choice: choiceModelSchema.prefault({}),
   reward: rewardSchema.prefault({}),
-  people: peopleSchema.prefault({}),
+  people: peopleSchema
+    .extend({
+      guidelines: peopleSchema.shape.guidelines.default(
+        'Choose the clip that is more like what the agent is to learn. Where one stops before the other, its attempt ended there.',
+      ),
+    })
+    .prefault({}),
   ppo: ppoSchema.prefault({}),
 });
 export type LearnOptions = z.infer<typeof learnSchema>;

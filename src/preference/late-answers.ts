@@ -30,14 +30,14 @@ export const peopleSchema = z.object({
 });
 
 /** A question that was put. */
-export interface LateQuestion {
+interface LateQuestion {
   readonly id: string;
   /** The training's, when it was put. */
   readonly step: number;
 }
 
 /** How far a training is. */
-export interface LateProgress {
+interface LateProgress {
   step: number;
   /** Answers learnt so far. */
   labels: number;
@@ -45,14 +45,14 @@ export interface LateProgress {
   fitted: boolean;
 }
 
-export interface Heard<Q> {
+interface Heard<Q> {
   /** What was said since the last call, in the order of the questions. */
   answered: readonly (Q & { choice: Choice })[];
   /** What of what was learnt earlier is said otherwise now, by the questions' ids. */
   changed: ReadonlyMap<string, Standing>;
 }
 
-export interface LateAnswers<Q extends LateQuestion> {
+interface LateAnswers<Q extends LateQuestion> {
   /** How many questions have no answer. */
   readonly waiting: number;
   /** Questions of which nothing was learnt yet, answered or not: what is asked again after a resumption. */
@@ -70,7 +70,7 @@ export interface LateAnswers<Q extends LateQuestion> {
   stop(): void;
 }
 
-export interface LateOptions<Q, Option> {
+interface LateOptions<Q, Option> {
   /** Answers in all. */
   labels: number;
   /** Of the training. */
