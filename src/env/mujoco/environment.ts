@@ -1,6 +1,7 @@
 /** An environment from a task in MuJoCo. */
 
 import type { MainModule, MjData, MjModel } from '@mujoco/mujoco';
+import { HeedError } from '../../error.ts';
 import { random } from '../../random.ts';
 import { withTimeLimit } from '../dynamics.ts';
 import type { Box, Environment } from '../environment.ts';
@@ -53,6 +54,11 @@ export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
       for (let i = 0; i < low.length; i++) world.ctrl[i] = Math.min(Math.max(action[i], low[i]), high[i]);
       world.step();
       outcome.reward = task.reward(world);
+      if (!Number.isFinite(outcome.reward)) {
+        throw new HeedError(`${id}: expected a finite number as reward, got ${outcome.reward}`, {
+          hint: 'let reward(world) return a number for every state',
+        });
+      }
       outcome.terminated = task.terminated?.(world) ?? false;
     },
     observe(observation) {
@@ -66,7 +72,7 @@ export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
     ...environment,
     world,
     compiled, // held so that the model stays
-    release: () => void (world.data.isDeleted() || world.data.delete()),
+    release: () => world.delete(),
   };
   abandoned.register(whole, world.data);
   return whole;

@@ -14,6 +14,7 @@ import { walker2d } from './walker2d.ts';
 import type { MujocoTask } from './world.ts';
 
 export type { MujocoEnvironment } from './environment.ts';
+export { readMujocoTask } from './read-task.ts';
 export type { Camera, MujocoTask, World } from './world.ts';
 
 export const mujocoTasks: readonly MujocoTask[] = [

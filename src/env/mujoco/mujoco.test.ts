@@ -81,4 +81,50 @@ describe.each(mujocoTasks.map((task) => [task.id, task] as const))('%s', (id, ta
     live(beside, 9, 15);
     expect(live(beside, 7, 40)).toEqual(lived);
   });
+
+  test('draws itself within its frame, which changes nothing', async () => {
+    const make = await loadMujoco(id);
+    const [watched, unwatched] = [make(), make()];
+    const observations = [watched, unwatched].map(
+      (environment) => new Float32Array(sizeOf(environment.observationSpace)),
+    );
+    const action = new Float32Array(sizeOf(watched.actionSpace)).fill(0.3);
+    for (const [i, environment] of [watched, unwatched].entries()) environment.reset(3, observations[i]);
+    for (let t = 0; t < 3; t++) {
+      const { width, height, shapes } = watched.frame();
+      expect(shapes.length).toBeGreaterThan(2);
+      for (const shape of shapes) {
+        if (shape.kind !== 'polygon') continue;
+        for (const [i, value] of shape.points.entries()) {
+          expect(value).toBeGreaterThanOrEqual(0);
+          expect(value).toBeLessThanOrEqual(i % 2 === 0 ? width : height);
+        }
+      }
+      const { reward } = watched.step(action, observations[0]);
+      expect(unwatched.step(action, observations[1]).reward).toBe(reward);
+      expect(observations[0]).toEqual(observations[1]);
+      expect(watched.frame().shapes).not.toEqual(shapes);
+    }
+  });
+});
+
+test('worlds stay valid when others make the memory grow', async () => {
+  const make = await loadMujoco('Swimmer-v5');
+  const first = make();
+  const lived = live(first, 1, 5);
+  first.reset(1, new Float32Array(8));
+  const { buffer } = first.world.qpos;
+  const others = [];
+  while (buffer.byteLength > 0) others.push(make());
+  expect(live(first, 1, 5)).toEqual(lived);
+  for (const other of others) other.release();
+});
+
+test('a released world refuses to go on', async () => {
+  const environment = (await loadMujoco('Swimmer-v5'))();
+  const observation = new Float32Array(8);
+  environment.reset(0, observation);
+  environment.release();
+  environment.release();
+  expect(() => environment.step([0, 0], observation)).toThrow();
 });

@@ -8,7 +8,7 @@ import type { Camera, World } from './world.ts';
 const [plane, , sphere, capsule, ellipsoid, cylinder, box] = [0, 1, 2, 3, 4, 5, 6];
 
 /** Corners of a round outline. */
-const corners = 24;
+const corners = 16;
 const grid = '#dfe3e8';
 
 export function picture(world: World, camera: Camera = { from: 'side' }): Frame {
@@ -22,14 +22,14 @@ export function picture(world: World, camera: Camera = { from: 'side' }): Frame 
   const middleY = body < 0 || !above ? centre[1] : world.xpos[body * 3 + 1];
   const x = (metres: number) => width / 2 + (metres - middleX) * scale;
   const y = (metres: number) => height / 2 - (metres - middleY) * scale;
-  // across the picture, up it, and towards the eye
-  const [right, up, near, sign] = above ? [0, 1, 2, 1] : [0, 2, 1, -1];
+  // the axes across the picture and up it
+  const [right, up] = above ? [0, 1] : [0, 2];
 
   const shapes: Shape[] = [];
   const drawn: { depth: number; shape: Shape }[] = [];
   const positions = data.geom_xpos as Float64Array;
   const rotations = data.geom_xmat as Float64Array;
-  const { geom_type: types, geom_size: sizes, geom_rgba: colours } = model;
+  const { geom_type: types, geom_size: sizes, geom_rgba: colours, geom_rbound: bounds } = model;
   for (let geom = 0; geom < model.ngeom; geom++) {
     const position = positions.subarray(geom * 3, geom * 3 + 3);
     const size = (sizes as Float64Array).subarray(geom * 3, geom * 3 + 3);
@@ -39,23 +39,24 @@ export function picture(world: World, camera: Camera = { from: 'side' }): Frame 
       shapes.push(...ground(above));
       continue;
     }
+    const rotation = rotations.subarray(geom * 9, geom * 9 + 9);
+    const reach = (direction: readonly number[]) => farthest(types[geom], size, bounds[geom], rotation, direction);
     let shape: Shape;
     if (types[geom] === sphere) {
       shape = circle(fill, x(position[right]), y(position[up]), size[0] * scale);
     } else {
-      const rotation = rotations.subarray(geom * 9, geom * 9 + 9);
-      const radius = (model.geom_rbound as Float64Array)[geom];
       const points: number[] = [];
       const direction = [0, 0, 0];
       for (let i = 0; i < corners; i++) {
         direction[right] = Math.cos((2 * Math.PI * (i + 0.5)) / corners);
         direction[up] = Math.sin((2 * Math.PI * (i + 0.5)) / corners);
-        const point = farthest(types[geom], size, radius, rotation, direction);
+        const point = reach(direction);
         points.push(x(position[right] + point[right]), y(position[up] + point[up]));
       }
       shape = polygon(fill, points);
     }
-    drawn.push({ depth: sign * position[near], shape });
+    // from the side all that moves in one plane is drawn in the model's order, from above by its top
+    drawn.push({ depth: above ? position[2] + reach([0, 0, 1])[2] : -position[1], shape });
   }
   drawn.sort((a, b) => a.depth - b.depth);
   for (const { shape } of drawn) shapes.push(shape);
@@ -100,6 +101,8 @@ function farthest(
     point = [(size[0] * local[0]) / across, (size[0] * local[1]) / across, size[1] * Math.sign(local[2])];
   } else if (type === box) {
     point = local.map((value, i) => size[i] * Math.sign(value));
+  } else if (type === sphere) {
+    point = local.map((value) => size[0] * value);
   } else if (type === ellipsoid) {
     const length = Math.hypot(...local.map((value, i) => size[i] * value)) || 1;
     point = local.map((value, i) => (size[i] ** 2 * value) / length);

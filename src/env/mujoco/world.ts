@@ -53,7 +53,7 @@ const objects = { body: 1, joint: 3, geom: 5, site: 6 } as const;
 
 const none = new Float64Array(0);
 
-/** One simulation. `data` is memory outside JavaScript's heap; whoever makes a world frees it. */
+/** One simulation, in memory outside JavaScript's heap. */
 export class World {
   readonly mujoco: MainModule;
   readonly model: MjModel;
@@ -138,6 +138,12 @@ export class World {
     for (let i = 0; i < this.frameSkip; i++) mujoco.mj_step(model, data);
     if (this.contactForces) mujoco.mj_rnePostConstraint(model, data);
     this.renew();
+  }
+
+  /** Frees the simulation; what is done with the world after that throws. */
+  delete(): void {
+    if (!this.data.isDeleted()) this.data.delete();
+    this.qpos = none;
   }
 
   /** Takes new views where the module's memory has moved; call it before a step, since another world may have made it grow. */
