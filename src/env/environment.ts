@@ -11,6 +11,8 @@ export interface Box {
   /** Bounds of each element; ±Infinity where there is none. `low.length` is the number of elements. */
   readonly low: Float32Array;
   readonly high: Float32Array;
+  /** Where the numbers are an image of 0 … 255: [channels, height, width]. */
+  readonly shape?: readonly number[];
 }
 
 export interface Discrete {
@@ -66,4 +68,6 @@ export interface Frame {
 export type Shape =
   | { kind: 'polygon'; points: number[]; fill: string }
   | { kind: 'line'; points: number[]; stroke: string; width: number }
-  | { kind: 'circle'; x: number; y: number; radius: number; fill: string };
+  | { kind: 'circle'; x: number; y: number; radius: number; fill: string }
+  /** A picture at its left top corner; \`href\` is a data: URL. */
+  | { kind: 'image'; x: number; y: number; width: number; height: number; href: string };

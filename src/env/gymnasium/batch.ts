@@ -1,0 +1,251 @@
+/** Copies of an environment in Python processes: each process steps its share at the same time as the others. */
+
+import { batchArrays, checkCount, type EnvironmentBatch } from '../batch.ts';
+import { type Box, type Space, sizeOf } from '../environment.ts';
+import type { PythonProcess } from './process.ts';
+
+/** A Python process, and which of its places for environments are taken. */
+export interface Worker {
+  process: PythonProcess;
+  taken: Set<number>;
+}
+
+/** What worker.py says of the environment. */
+export interface Described {
+  id: string;
+  observationSpace: Box;
+  actionSpace: Space;
+  maxEpisodeSteps: number;
+  /** Bytes of an element of an observation: 1 for whole numbers of 0 … 255, 4 for float32. */
+  bytes: number;
+}
+
+export interface GymnasiumBatch extends EnvironmentBatch {
+  /** The present picture of a copy: height u32, width u32, RGB u8[height, width, 3]; valid until the next request. */
+  picture(copy: number): DataView;
+}
+
+/** What a copy has lived of its episode; all that a new process needs to go on. */
+interface Life {
+  seed: number;
+  actions: Float32Array;
+  length: number;
+}
+
+export function createGymnasiumBatch(workers: readonly Worker[], described: Described, count: number): GymnasiumBatch {
+  checkCount(count);
+  const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
+  const size = sizeOf(observationSpace);
+  const actionSize = sizeOf(actionSpace);
+  const memory = batchArrays(count, size);
+  const { observations, finalObservations, rewards, terminated, truncated } = memory;
+  const lives = new Array<Life | undefined>(count);
+  /** Of the last step, and not started anew. */
+  const ended = new Uint8Array(count);
+  let warned = false;
+  /** The memory of answers, as observations have it. */
+  let heard: Float32Array | Uint8Array | undefined;
+
+  const shares = workers
+    .map((worker, w) =>
+      share(worker, range(Math.ceil((w * count) / workers.length), Math.ceil(((w + 1) * count) / workers.length))),
+    )
+    .filter(({ copies }) => copies.length > 0);
+  const shareOf = (copy: number) => shares.find(({ copies }) => copies.includes(copy))!;
+
+  /** Copies an observation out of an answer; gives where the next begins. */
+  function read(answer: DataView, at: number, into: Float32Array, copy: number): number {
+    if (heard?.buffer !== answer.buffer) {
+      heard = described.bytes === 1 ? new Uint8Array(answer.buffer) : new Float32Array(answer.buffer);
+    }
+    const from = (answer.byteOffset + at) / described.bytes;
+    if (size < 64) for (let i = 0; i < size; i++) into[copy * size + i] = heard[from + i];
+    else into.set(heard.subarray(from, from + size), copy * size);
+    return at + size * described.bytes;
+  }
+
+  function begin(copy: number, seed: number): void {
+    lives[copy] = { seed, actions: new Float32Array(Math.min(64, maxEpisodeSteps) * actionSize), length: 0 };
+  }
+
+  function keep(life: Life, actions: Float32Array, at: number): void {
+    const end = life.length * actionSize;
+    if (end === life.actions.length) {
+      const larger = new Float32Array(2 * end);
+      larger.set(life.actions);
+      life.actions = larger;
+    }
+    for (let i = 0; i < actionSize; i++) life.actions[end + i] = actions[at + i];
+    life.length++;
+  }
+
+  /** The copies that one process steps. */
+  function share(worker: Worker, copies: number[]) {
+    const { process, taken } = worker;
+    const slots = copies.map(() => {
+      let slot = 0;
+      while (taken.has(slot)) slot++;
+      taken.add(slot);
+      return slot;
+    });
+    const slotOf = (copy: number) => slots[copy - copies[0]];
+    /** The copies that the last step acted in, and the memory of a request about so many. */
+    let live: number[] = [];
+    let request = requestOf([]);
+
+    function requestOf(called: readonly number[]) {
+      const n = called.length;
+      const body = new ArrayBuffer(n * (12 + 4 * actionSize));
+      new Uint32Array(body, 8 * n, n).set(called.map(slotOf));
+      const [seeds, chosen] = [new Float64Array(body, 0, n), new Float32Array(body, 12 * n)];
+      return { seeds, chosen, body: new Uint8Array(body) };
+    }
+
+    /** How many copies have not ended; finds out which where it is not those of the last step. */
+    function countLive(): number {
+      let n = 0;
+      let same = true;
+      for (const copy of copies) {
+        if (ended[copy]) continue;
+        if (live[n] !== copy) same = false;
+        n++;
+      }
+      if (!same || n !== live.length) {
+        live = copies.filter((copy) => !ended[copy]);
+        request = requestOf(live);
+      }
+      return n;
+    }
+
+    const replay = (copy: number, { seed, actions, length }: Life): DataView => {
+      const used = length * actionSize;
+      const body = new ArrayBuffer(12 + 4 * used);
+      new Float64Array(body, 0, 1)[0] = seed;
+      new Uint32Array(body, 8, 1)[0] = slotOf(copy);
+      new Float32Array(body, 12).set(actions.subarray(0, used));
+      process.send('replay', new Uint8Array(body));
+      return process.receive();
+    };
+    const forget = process.onRestart(() => {
+      for (const copy of copies) {
+        const life = lives[copy];
+        if (!life || ended[copy]) continue;
+        const held = observations.slice(copy * size, (copy + 1) * size);
+        read(replay(copy, life), 0, observations, copy);
+        if (held.every((x, i) => x === observations[copy * size + i])) continue;
+        warnOfChance();
+      }
+    });
+
+    return {
+      copies,
+      process,
+      slotOf,
+      replay,
+      sendReset(seeds: ArrayLike<number>) {
+        const n = copies.length;
+        const body = new ArrayBuffer(12 * n);
+        new Float64Array(body, 0, n).set(copies.map((copy) => seeds[copy]));
+        new Uint32Array(body, 8 * n, n).set(slots);
+        process.send('reset', new Uint8Array(body));
+      },
+      receiveReset() {
+        const answer = process.receive();
+        let at = 0;
+        for (const copy of copies) at = read(answer, at, observations, copy);
+      },
+      sendStep(actions: Float32Array, next: ArrayLike<number>) {
+        const n = countLive();
+        if (n === 0) return;
+        const { seeds, chosen, body } = request;
+        for (let i = 0; i < n; i++) {
+          const copy = live[i];
+          seeds[i] = next[copy];
+          for (let j = 0; j < actionSize; j++) chosen[i * actionSize + j] = actions[copy * actionSize + j];
+        }
+        process.send('step', body);
+      },
+      receiveStep(actions: Float32Array, next: ArrayLike<number>) {
+        const n = live.length;
+        if (n === 0) return;
+        const answer = process.receive();
+        let at = Math.ceil((10 * n) / 4) * 4;
+        for (let i = 0; i < n; i++) {
+          const copy = live[i];
+          rewards[copy] = answer.getFloat64(8 * i, true);
+          terminated[copy] = answer.getUint8(8 * n + i);
+          truncated[copy] = answer.getUint8(9 * n + i);
+          at = read(answer, at, observations, copy);
+          keep(lives[copy]!, actions, copy * actionSize);
+        }
+        for (const copy of live) {
+          if (!terminated[copy] && !truncated[copy]) continue;
+          if (next[copy] >= 0) {
+            at = read(answer, at, finalObservations, copy);
+            begin(copy, next[copy]);
+          } else {
+            finalObservations.set(observations.subarray(copy * size, (copy + 1) * size), copy * size);
+            ended[copy] = 1;
+          }
+        }
+      },
+      release() {
+        forget();
+        if (process.released) return;
+        process.send('close', new Uint8Array(Uint32Array.from(slots).buffer));
+        process.receive();
+        for (const slot of slots) taken.delete(slot);
+      },
+    };
+  }
+
+  function warnOfChance(): void {
+    if (warned) return;
+    warned = true;
+    process.emitWarning(
+      `${id} does not live the same again from the same seed and actions: after a restart of Python it went on from another state, and clips and resumed runs will differ`,
+    );
+  }
+
+  return {
+    id,
+    count,
+    observationSpace,
+    actionSpace,
+    maxEpisodeSteps,
+    ...memory,
+    reset(seeds) {
+      lives.fill(undefined);
+      for (const one of shares) one.sendReset(seeds);
+      for (const one of shares) one.receiveReset();
+      for (let copy = 0; copy < count; copy++) begin(copy, seeds[copy]);
+      for (const flags of [rewards, terminated, truncated, ended]) flags.fill(0);
+    },
+    step(actions, next) {
+      for (let copy = 0; copy < count; copy++) if (ended[copy]) rewards[copy] = 0;
+      for (const one of shares) one.sendStep(actions, next);
+      for (const one of shares) one.receiveStep(actions, next);
+    },
+    replay(copy, seed, actions) {
+      lives[copy] = undefined;
+      const life = { seed, actions: actions.slice(), length: actions.length / actionSize };
+      read(shareOf(copy).replay(copy, life), 0, observations, copy);
+      lives[copy] = life.length > 0 ? life : undefined;
+      if (life.length === 0) begin(copy, seed);
+      rewards[copy] = 0;
+      terminated[copy] = 0;
+      truncated[copy] = 0;
+      ended[copy] = 0;
+    },
+    picture(copy) {
+      const { process, slotOf } = shareOf(copy);
+      process.send('frame', new Uint8Array(Uint32Array.of(slotOf(copy)).buffer));
+      return process.receive();
+    },
+    release() {
+      for (const one of shares) one.release();
+    },
+  };
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);

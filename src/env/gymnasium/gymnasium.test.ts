@@ -1,0 +1,250 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HeedError } from '../../error.ts';
+import { createVectorEnvironment, replay } from '../vector.ts';
+import { type GymnasiumSource, openGymnasium } from './index.ts';
+import { isGymnasiumName, parseName } from './names.ts';
+
+const python = process.env.HEED_PYTHON;
+const has = (module: string) => {
+  try {
+    execFileSync(python!, ['-c', `import ${module}`], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const open: GymnasiumSource[] = [];
+afterEach(() => {
+  for (const source of open.splice(0)) source.release();
+});
+async function opened(name: string, workers = 1): Promise<GymnasiumSource> {
+  const source = await openGymnasium(name, { workers });
+  open.push(source);
+  return source;
+}
+
+const refusal = async (name: string, given?: string): Promise<HeedError> => {
+  const error = await openGymnasium(name, { python: given }).then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  expect(error).toBeInstanceOf(HeedError);
+  return error as HeedError;
+};
+
+describe('names', () => {
+  test('arguments follow a ?, as JSON where they are that', () => {
+    expect(parseName('gym:CarRacing-v3?continuous=false&lap_complete_percent=0.9&x=some')).toEqual({
+      id: 'CarRacing-v3',
+      arguments: { continuous: false, lap_complete_percent: 0.9, x: 'some' },
+      atari: null,
+    });
+  });
+
+  test('a game is prepared where it is not named by gym:', () => {
+    expect(parseName('gym:ALE/Pong-v5').atari).toBeNull();
+    const { id, arguments: rest, atari } = parseName('ALE/Pong-v5?sticky=0&score=hidden&mode=1&hidden=0,190,160,210');
+    expect([id, rest, atari?.sticky, atari?.frame_skip]).toEqual(['ALE/Pong-v5', { mode: 1 }, 0, 4]);
+    expect(atari?.hidden).toEqual([
+      [0, 190, 160, 210],
+      [0, 0, 160, 24],
+    ]);
+  });
+
+  test('wrong arguments are refused', () => {
+    expect(() => parseName('ALE/Pong-v5?sticky=2')).toThrow('expected a probability as sticky, got 2');
+    expect(() => parseName('ALE/Pong-v5?hidden=1,2,3')).toThrow('expected rectangles left,top,right,bottom');
+    expect(() => parseName('ALE/Tennis-v5?score=hidden')).toThrow('where Tennis shows its score is not known');
+    expect(isGymnasiumName('CartPole-v1')).toBe(false);
+  });
+});
+
+describe('what is missing', () => {
+  test('Python', async () => {
+    const error = await refusal('gym:CartPole-v1', 'no-such-python');
+    expect(error.message).toContain('cannot start Python by "no-such-python"');
+    expect(error.hint).toContain('--python PATH, or HEED_PYTHON');
+  });
+
+  test('a program that is no Python', async () => {
+    const { message } = await refusal('gym:CartPole-v1', process.execPath);
+    expect(message).toMatch(/ended before it was ready; it last said:[\s\S]*ERR_UNKNOWN_FILE_EXTENSION/);
+  });
+
+  test.skipIf(!has3())('the package', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
+    const bare = join(folder, 'python');
+    writeFileSync(bare, '#!/bin/sh\nexec python3 -S "$@"\n'); // without the packages that are installed
+    chmodSync(bare, 0o755);
+    const error = await refusal('gym:CartPole-v1', bare);
+    rmSync(folder, { recursive: true });
+    expect(error.message).toContain('has no package gymnasium');
+    expect(error.hint).toMatch(/python[\d.]* -m pip install gymnasium$/);
+  });
+});
+
+function has3(): boolean {
+  try {
+    execFileSync('python3', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
+  /** All that so many steps of random play bring about; `between` is called before each. */
+  function lived(source: GymnasiumSource, count: number, steps: number, between: (step: number) => void = () => {}) {
+    const environment = createVectorEnvironment(source.batch(count), 3);
+    environment.reset();
+    const { actionSpace: space, actionSize } = environment;
+    const story: unknown[] = [];
+    for (let t = 0; t < steps; t++) {
+      between(t);
+      const actions = Float32Array.from({ length: count * actionSize }, (_, i) =>
+        space.kind === 'discrete' ? (t * 7 + i * 3) % space.n : Math.sin(t + i),
+      );
+      environment.step(actions);
+      const { observations, rewards, terminated, truncated } = environment;
+      story.push([...observations], [...rewards], [...terminated], [...truncated]);
+      for (let i = 0; i < count; i++) {
+        if (!terminated[i] && !truncated[i]) continue;
+        const size = environment.observationSize;
+        story.push([...environment.finalObservations.subarray(i * size, (i + 1) * size)]);
+      }
+    }
+    return { story, environment };
+  }
+
+  test('the spaces are as Gymnasium has them', async () => {
+    const { observationSpace, actionSpace, ...cartPole } = await opened('gym:CartPole-v1');
+    expect(observationSpace.low[0]).toBeCloseTo(-4.8, 5);
+    expect(observationSpace.high[1]).toBe(Number.POSITIVE_INFINITY);
+    expect(actionSpace).toEqual({ kind: 'discrete', n: 2 });
+    expect([cartPole.maxEpisodeSteps, cartPole.rewardThreshold, cartPole.framesPerSecond]).toEqual([500, 475, 50]);
+  });
+
+  test.each([
+    ['gym:FrozenLake-v1', 16, { kind: 'discrete', n: 4 }],
+    ['gym:Blackjack-v1', 45, { kind: 'discrete', n: 2 }],
+    ['gym:Pendulum-v1', 3, { kind: 'box', low: Float32Array.of(-2), high: Float32Array.of(2) }],
+  ])('%s has flat observations', async (name, size, actions) => {
+    const source = await opened(name);
+    expect(source.observationSpace.low.length).toBe(size);
+    expect(source.actionSpace).toEqual(actions);
+    const { story } = lived(source, 2, 30);
+    expect(story.flat(2).every(Number.isFinite)).toBe(true);
+  });
+
+  test('what the environment is asked for reaches it', async () => {
+    expect((await opened('gym:FrozenLake-v1?map_name=8x8')).observationSpace.low.length).toBe(64);
+    const { message, hint } = await refusal('gym:FrozenLake-v1?mup_name=8x8');
+    expect(message).toContain("unexpected keyword argument 'mup_name'");
+    expect(hint).toContain('arguments that follow the ?');
+  });
+
+  test('an unknown environment is told by name', async () => {
+    expect((await refusal('gym:CartPool-v1')).message).toContain('Did you mean: `CartPole`');
+  });
+
+  test('two processes bring about what one does', async () => {
+    const [one, two] = [await opened('gym:CartPole-v1'), await opened('gym:CartPole-v1', 2)];
+    expect(lived(two, 5, 60).story).toEqual(lived(one, 5, 60).story);
+  });
+
+  test('a process that is killed costs nothing that was lived', async () => {
+    const source = await opened('gym:CartPole-v1', 2);
+    const { story } = lived(source, 3, 120);
+    const killed = lived(source, 3, 120, (step) => {
+      if (step === 31 || step === 77) process.kill(source.processes()[step % 2].pid, 'SIGKILL');
+    });
+    expect(killed.story).toEqual(story);
+    expect(source.processes().map(({ restarts }) => restarts)).toEqual([0, 2]);
+  });
+
+  test('an environment that kills its process again and again is told', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
+    writeFileSync(
+      join(folder, 'deadly.py'),
+      'import gymnasium, os\nfrom gymnasium.envs.classic_control import CartPoleEnv\n' +
+        'class Deadly(CartPoleEnv):\n  def step(self, action):\n    print("farewell")\n    os._exit(1)\n' +
+        'gymnasium.register("Deadly-v0", Deadly)\n',
+    );
+    const before = process.env.PYTHONPATH;
+    process.env.PYTHONPATH = folder;
+    try {
+      const source = await opened('gym:deadly:Deadly-v0');
+      expect(() => lived(source, 1, 1)).toThrow(/died 3 times over the same step[\s\S]*farewell/);
+    } finally {
+      process.env.PYTHONPATH = before;
+      if (before === undefined) delete process.env.PYTHONPATH;
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('a saved state is lived again, and episodes are replayed with pictures', async () => {
+    const source = await opened('gym:CartPole-v1');
+    const { environment } = lived(source, 2, 40);
+    const other = createVectorEnvironment(source.batch(2), 3);
+    other.restore(environment.save());
+    expect(other.observations).toEqual(environment.observations);
+    for (const one of [environment, other]) one.step(Float32Array.of(1, 0));
+    expect(other.observations).toEqual(environment.observations);
+    const single = source.make();
+    const frames = replay(single, environment.episodes[0], 0, 3);
+    expect(frames).toHaveLength(3);
+    if (!has('pygame')) return;
+    expect(frames[0]).toMatchObject({ width: 300, height: 200, shapes: [{ kind: 'image', x: 0, y: 0 }] });
+  });
+
+  describe.skipIf(!python || !has('ale_py'))('games', () => {
+    test('observations are four pictures of 84 × 84, and the same from the same seed and actions', async () => {
+      const source = await opened('ALE/Pong-v5');
+      expect(source.observationSpace.shape).toEqual([4, 84, 84]);
+      const first = lived(source, 2, 12);
+      const again = lived(source, 2, 12, (step) => {
+        if (step === 6) process.kill(source.processes()[0].pid, 'SIGKILL');
+      });
+      expect(again.story).toEqual(first.story);
+      const { observations } = first.environment;
+      expect(Math.max(...observations)).toBeGreaterThan(100);
+      expect(Math.max(...observations)).toBeLessThanOrEqual(255);
+    });
+
+    test('a hidden score is black, and the rest as it was', async () => {
+      const [shown, hidden] = [await opened('ALE/Pong-v5'), await opened('ALE/Pong-v5?score=hidden')];
+      const [a, b] = [lived(shown, 1, 20), lived(hidden, 1, 20)].map(({ environment }) => environment.observations);
+      const top = a.filter((_, i) => Math.floor((i % 7056) / 84) < 9);
+      expect(Math.max(...top)).toBeGreaterThan(0);
+      expect(
+        b.every((x, i) => x === (Math.floor((i % 7056) / 84) < 9 ? 0 : a[i]) || Math.floor((i % 7056) / 84) === 9),
+      ).toBe(true);
+    });
+
+    test('an episode whose end is hidden goes on into the next game', async () => {
+      const steps = 1200; // a game of doing nothing is lost by then
+      const play = async (name: string) => {
+        const source = await opened(name);
+        const environment = source.make();
+        const observation = new Float32Array(environment.observationSpace.low.length);
+        environment.reset(0, observation);
+        for (let t = 1; t <= steps; t++) {
+          const { terminated, truncated } = environment.step([0], observation);
+          if (terminated || truncated) return { t, terminated, truncated };
+        }
+        return undefined;
+      };
+      expect(await play('ALE/Pong-v5')).toMatchObject({ terminated: true, truncated: false });
+      expect(await play(`ALE/Pong-v5?ends=hidden&max_episode_steps=${steps}`)).toEqual({
+        t: steps,
+        terminated: false,
+        truncated: true,
+      });
+    });
+  });
+});

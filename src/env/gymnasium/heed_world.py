@@ -1,0 +1,124 @@
+"""An environment of Gymnasium as heed sees one: flat observations, and one number or a row of them for an action."""
+
+import sys
+
+import gymnasium as gym
+import numpy as np
+
+MOST_JOINT_ACTIONS = 4096
+WRAP = "wrap it in Python, register the wrapped environment and name that"
+
+
+class Refused(Exception):
+    """What the user can do something about: a message, and what to do."""
+
+    def __init__(self, message, hint=None):
+        super().__init__(message)
+        self.hint = hint
+
+
+class World:
+    """An environment of Gymnasium with flat observations."""
+
+    def __init__(self, id, arguments, limit):
+        env = make(id, arguments)
+        self.max_steps = env.spec.max_episode_steps or limit
+        self.env = env = env if env.spec.max_episode_steps else gym.wrappers.TimeLimit(env, limit)
+        self.threshold = env.spec.reward_threshold
+        self.fps = env.metadata.get("render_fps", 30)
+        seen = env.observation_space
+        self.flatten = None
+        if not isinstance(seen, gym.spaces.Box):
+            if not seen.is_np_flattenable:
+                raise Refused(f"observations of {seen} have no fixed size", "wrap it so that they are a Box")
+            self.flatten, seen = env.observation_space, gym.spaces.flatten_space(seen)
+        # height, width, colours as Gymnasium has them; convolutions want the colours first
+        self.turned = seen.dtype == np.uint8 and len(seen.shape) == 3 and seen.shape[2] in (1, 3, 4)
+        low, high = (np.moveaxis(x, 2, 0) if self.turned else x for x in (seen.low, seen.high))
+        self.low, self.high = low.ravel(), high.ravel()
+        image = seen.dtype == np.uint8 and len(low.shape) == 3
+        self.shape = list(low.shape) if image else None
+        self.plain = self.flatten is None and len(seen.shape) == 1
+        self.dtype = np.uint8 if seen.dtype == np.uint8 else np.float32
+        self.describe_actions(env.action_space)
+
+    def describe_actions(self, space):
+        spaces = gym.spaces
+        if isinstance(space, spaces.Discrete):
+            self.actions = {"n": int(space.n)}
+            start = int(space.start)
+            self.actions_of = lambda rows: (rows.ravel().astype(np.int64) + start).tolist()
+        elif isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)):
+            sizes = space.nvec.ravel() if isinstance(space, spaces.MultiDiscrete) else np.full(np.prod(space.shape), 2)
+            n = int(np.prod(sizes, dtype=np.float64))
+            if n > MOST_JOINT_ACTIONS:
+                raise Refused(f"{space} has {n} joint actions, more than {MOST_JOINT_ACTIONS}", WRAP)
+            starts = getattr(space, "start", 0)
+            self.actions = {"n": n}
+            each = lambda action: np.reshape(np.unravel_index(action, sizes), space.shape) + starts
+            self.actions_of = lambda rows: [each(int(action)).astype(space.dtype) for action in rows.ravel()]
+        elif isinstance(space, spaces.Box):
+            low, high = space.low, space.high
+            if not (np.isfinite(low).all() and np.isfinite(high).all()):
+                raise Refused(f"the actions {space} have no bounds", WRAP)
+            self.actions = {"low": low.ravel(), "high": high.ravel()}
+            self.actions_of = lambda rows: list(
+                np.minimum(np.maximum(rows.reshape(-1, *space.shape), low), high).astype(space.dtype, copy=False)
+            )
+        else:
+            raise Refused(f"actions of {space} are not supported", WRAP)
+
+    def write(self, observation, row):
+        if self.flatten is not None:
+            observation = gym.spaces.flatten(self.flatten, observation)
+        elif self.turned:
+            observation = np.moveaxis(observation, 2, 0)
+        row[:] = observation if observation.ndim == 1 else observation.ravel()
+
+    def reset(self, seed, row):
+        self.write(self.env.reset(seed=seed)[0], row)
+
+    def step(self, action, row):
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        if self.plain:
+            row[:] = observation
+        else:
+            self.write(observation, row)
+        return reward, terminated, truncated
+
+    def picture(self):
+        return self.env.render()
+
+    def close(self):
+        self.env.close()
+
+
+def make(id, arguments):
+    if id.startswith("ALE/"):
+        try:
+            import ale_py
+        except ImportError as error:
+            raise Refused(f"{id} needs the package ale-py, which this Python has not", install("ale-py")) from error
+        gym.register_envs(ale_py)
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    mode = "rgb_array"
+    try:
+        # a module may be named that registers the environment: "mine:Maze-v0"
+        spec = gym.spec(id) if ":" not in id else None
+        return gym.make(id, **{"render_mode": mode, "disable_env_checker": True, **arguments})
+    except gym.error.DependencyNotInstalled as error:
+        raise Refused(f"{id}: {error}", install(f'"gymnasium[{extra_of(spec)}]"')) from error
+    except (gym.error.UnregisteredEnv, gym.error.NamespaceNotFound, ModuleNotFoundError) as error:
+        raise Refused(f"{id}: {error}", "a module that registers it can be named first, as in gym:module:ID") from error
+    except (gym.error.Error, TypeError, AssertionError) as error:
+        raise Refused(f"{id}: {error}", "look at the arguments that follow the ? of the name") from error
+
+
+def extra_of(spec):
+    entry = str(spec.entry_point) if spec else ""
+    extras = {"mujoco": "mujoco", "box2d": "box2d", "toy_text": "toy-text", "classic_control": "classic-control"}
+    return next((extra for part, extra in extras.items() if part in entry), "all")
+
+
+def install(what):
+    return f"{sys.executable} -m pip install {what}"

@@ -1,0 +1,149 @@
+/**
+ * Environments of Gymnasium, in the user's own Python: `gym:CartPole-v1`, and games of the Arcade Learning Environment,
+ * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/environments.md has what the names may say.
+ *
+ * An episode is its seed and its actions here too: a Python process that dies is replaced by another, in which the
+ * episodes under way are lived again, and training goes on as if nothing had been.
+ */
+
+import { HeedError } from '../../error.ts';
+import type { Box, Environment, Frame, Outcome, Space } from '../environment.ts';
+import { encodePng } from '../png.ts';
+import type { EnvironmentSource } from '../source.ts';
+import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
+import { parseName } from './names.ts';
+import { startPython } from './process.ts';
+
+export { type AtariOptions, isGymnasiumName, scoreAreas } from './names.ts';
+
+export interface GymnasiumOptions {
+  /** The Python that Gymnasium is in. */
+  python?: string;
+  /** Processes that step copies side by side. */
+  workers?: number;
+}
+
+/** Bounds are one number where all are the same, and null for none. */
+type Bounds = (number | null)[];
+interface Description {
+  size: number;
+  low: Bounds;
+  high: Bounds;
+  shape: number[] | null;
+  bytes: number;
+  actions: { n: number } | { n?: undefined; size: number; low: Bounds; high: Bounds };
+  maxEpisodeSteps: number | null;
+  rewardThreshold: number | null;
+  framesPerSecond: number;
+}
+
+export interface GymnasiumSource extends EnvironmentSource {
+  /** Of each process, its present id and how often it was replaced. */
+  processes(): { pid: number; restarts: number }[];
+}
+
+const UNLIMITED = 27_000; // steps of an episode whose environment sets no limit, as in Atari games
+
+/** The environments of that name; HeedError where Python, the package or the environment is missing. */
+export async function openGymnasium(name: string, options: GymnasiumOptions = {}): Promise<GymnasiumSource> {
+  const python = options.python ?? process.env.HEED_PYTHON ?? 'python3';
+  const order = parseName(name);
+  const workers: Worker[] = [];
+  const release = () => {
+    for (const { process } of workers.splice(0)) process.release();
+  };
+  try {
+    for (let w = 0; w < Math.max(1, options.workers ?? 1); w++) {
+      workers.push({ process: startPython(python, { ...order, limit: UNLIMITED }), taken: new Set() });
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  const told = workers[0].process.description as Description;
+  const described: Described = {
+    id: name,
+    observationSpace: boxOf(told.size, told.low, told.high, told.shape),
+    actionSpace: spaceOf(told.actions),
+    maxEpisodeSteps: told.maxEpisodeSteps ?? UNLIMITED,
+    bytes: told.bytes,
+  };
+  const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
+  const rewardThreshold = told.rewardThreshold ?? undefined;
+  const framesPerSecond = told.framesPerSecond;
+  return {
+    id,
+    observationSpace,
+    actionSpace,
+    maxEpisodeSteps,
+    rewardThreshold,
+    framesPerSecond,
+    make: () => environmentOf(createGymnasiumBatch(workers, described, 1), { rewardThreshold, framesPerSecond }),
+    batch: (count) => createGymnasiumBatch(workers, described, count),
+    processes: () => workers.map(({ process: { pid, restarts } }) => ({ pid, restarts })),
+    release,
+  };
+}
+
+/** A batch of one as an environment. */
+function environmentOf(
+  batch: GymnasiumBatch,
+  rest: Pick<Environment, 'rewardThreshold' | 'framesPerSecond'>,
+): Environment {
+  const { id, observationSpace, actionSpace, maxEpisodeSteps, rewards, terminated, truncated } = batch;
+  const outcome: Outcome = { reward: 0, terminated: false, truncated: false };
+  const once = [-1];
+  return {
+    id,
+    observationSpace,
+    actionSpace,
+    maxEpisodeSteps,
+    ...rest,
+    reset(seed, observation) {
+      batch.reset([seed]);
+      observation.set(batch.observations);
+    },
+    step(action, observation) {
+      batch.step(Float32Array.from(action), once);
+      observation.set(batch.observations);
+      outcome.reward = rewards[0];
+      outcome.terminated = terminated[0] === 1;
+      outcome.truncated = truncated[0] === 1;
+      return outcome;
+    },
+    frame() {
+      try {
+        return frameOf(batch.picture(0));
+      } catch (error) {
+        // a training with another teacher than a person need not end for want of a picture
+        if (!(error instanceof HeedError)) throw error;
+        process.emitWarning(`${id} cannot be drawn, its clips stay empty: ${error.message}`, {
+          code: 'HEED_NO_PICTURE',
+        });
+        return { width: 4, height: 3, shapes: [] };
+      }
+    },
+    release: batch.release,
+  };
+}
+
+function frameOf(picture: DataView): Frame {
+  const [height, width] = [picture.getUint32(0, true), picture.getUint32(4, true)];
+  const rgb = new Uint8Array(picture.buffer, picture.byteOffset + 8, 3 * height * width);
+  const href = `data:image/png;base64,${encodePng(rgb, width, height).toString('base64')}`;
+  return { width, height, shapes: [{ kind: 'image', x: 0, y: 0, width, height, href }] };
+}
+
+function boxOf(size: number, low: Bounds, high: Bounds, shape: readonly number[] | null): Box {
+  const bound = (values: Bounds, none: number) =>
+    Float32Array.from({ length: size }, (_, i) => values[values.length === 1 ? 0 : i] ?? none);
+  return {
+    kind: 'box',
+    low: bound(low, Number.NEGATIVE_INFINITY),
+    high: bound(high, Number.POSITIVE_INFINITY),
+    ...(shape && { shape }),
+  };
+}
+
+const spaceOf = (actions: Description['actions']): Space =>
+  actions.n === undefined ? boxOf(actions.size, actions.low, actions.high, null) : { kind: 'discrete', n: actions.n };

@@ -1,0 +1,188 @@
+/**
+ * A Python process that steps environments (worker.py has the other half of the protocol), spoken to over two FIFOs. Node
+ * waits for an answer in a blocking read, so that a step is one round trip and needs no event loop. Where the process
+ * dies, the read ends; another is then started, what lived in the old one is lived again, and the request repeated.
+ */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { HeedError, messageOf } from '../../error.ts';
+
+export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
+
+/** Deaths over one request after which it is not repeated any more. */
+const MOST_DEATHS = 3;
+
+export interface PythonProcess {
+  /** What worker.py said of the environment when it started. */
+  readonly description: unknown;
+  /** The present process; another after a restart. */
+  readonly pid: number;
+  /** Processes that died and were replaced. */
+  readonly restarts: number;
+  readonly released: boolean;
+  /** Sends a request; its answer has to be received before the next. */
+  send(operation: keyof typeof operations, body: Uint8Array): void;
+  /** Waits for the answer: its body, valid until the next. HeedError with what Python said where it failed. */
+  receive(): DataView;
+  /** Calls `live` after a restart, to have it live again what was in the process. Gives what takes it off again. */
+  onRestart(live: () => void): () => void;
+  release(): void;
+}
+
+/** Starts Python on worker.py. `order` is its argument. */
+export function startPython(python: string, order: unknown): PythonProcess {
+  if (process.platform === 'win32') {
+    throw new HeedError('Gymnasium environments need FIFOs, which Windows has not', { hint: 'run heed in WSL' });
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'heed-python-'));
+  const log = join(folder, 'log');
+  const living = new Set<() => void>();
+  let running: Running | undefined;
+  let memory = new Uint8Array(1 << 16);
+  let last = new Uint8Array(8);
+  let header = new DataView(last.buffer);
+  let restarts = 0;
+
+  const start = () => {
+    running = startWorker(python, order, folder, log);
+    const answer = receiveOnce();
+    if (!answer) throw death('ended before it was ready');
+    return JSON.parse(new TextDecoder().decode(answer)) as unknown;
+  };
+
+  const send: PythonProcess['send'] = (operation, body) => {
+    if (last.length !== 8 + body.length) {
+      last = new Uint8Array(8 + body.length);
+      header = new DataView(last.buffer);
+    }
+    header.setUint32(0, operations[operation], true);
+    header.setUint32(4, body.length, true);
+    last.set(body, 8);
+    write();
+  };
+
+  function write(): void {
+    try {
+      for (let sent = 0; sent < last.length; ) sent += writeSync(running!.requests, last, sent);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error; // dead: the read will tell
+    }
+  }
+
+  function receive(): DataView {
+    for (let deaths = 1; ; deaths++) {
+      const answer = receiveOnce();
+      if (answer) return answer;
+      if (deaths === MOST_DEATHS) throw death(`died ${MOST_DEATHS} times over the same step`);
+      restarts++;
+      running?.stop();
+      start();
+      const request = last.slice();
+      for (const live of living) live();
+      [last, header] = [request, new DataView(request.buffer)];
+      write();
+    }
+  }
+
+  /** An answer's body; undefined where the process is dead. */
+  function receiveOnce(): DataView | undefined {
+    let got = 0;
+    let length = 8;
+    while (got < length) {
+      const more = readSync(running!.answers, memory, got, memory.length - got, null);
+      if (more === 0) return undefined;
+      got += more;
+      if (got < 8) continue;
+      length = 8 + (memory[4] | (memory[5] << 8) | (memory[6] << 16)) + memory[7] * 2 ** 24;
+      if (length <= memory.length) continue;
+      const larger = new Uint8Array(length);
+      larger.set(memory.subarray(0, got));
+      memory = larger;
+    }
+    const body = new DataView(memory.buffer, 8, length - 8);
+    if (memory[0] === 0) return body;
+    const { message, hint } = JSON.parse(new TextDecoder().decode(body)) as { message: string; hint: string | null };
+    throw new HeedError(message, { hint: hint ?? undefined });
+  }
+
+  const death = (what: string) => {
+    const said = readFileSync(log, 'utf8').trim().split('\n').slice(-5).join('\n');
+    return new HeedError(`the Python process of the environment ${what}${said ? `; it last said:\n${said}` : ''}`, {
+      hint: 'run the environment in Python alone, to see why',
+    });
+  };
+
+  const release = () => {
+    running?.stop();
+    running = undefined;
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  try {
+    const description = start();
+    return {
+      description,
+      get pid() {
+        return running!.child.pid!;
+      },
+      get restarts() {
+        return restarts;
+      },
+      get released() {
+        return running === undefined;
+      },
+      send,
+      receive,
+      onRestart(live) {
+        living.add(live);
+        return () => living.delete(live);
+      },
+      release,
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+interface Running {
+  child: ChildProcess;
+  /** Descriptors of our ends. */
+  requests: number;
+  answers: number;
+  stop(): void;
+}
+
+function startWorker(python: string, order: unknown, folder: string, log: string): Running {
+  const paths = [join(folder, 'requests'), join(folder, 'answers')];
+  for (const path of paths) rmSync(path, { force: true });
+  execFileSync('mkfifo', paths);
+  // opening one end of a FIFO waits for the other, unless it is held open for both
+  const both = paths.map((path) => openSync(path, 'r+'));
+  const [requests, answers] = [openSync(paths[0], 'w'), openSync(paths[1], constants.O_RDONLY)];
+  const theirs = [openSync(paths[0], constants.O_RDONLY), openSync(paths[1], 'w'), openSync(log, 'w')];
+  const script = fileURLToPath(new URL('./worker.py', import.meta.url));
+  const child = spawn(python, [script, JSON.stringify(order)], { stdio: [theirs[0], theirs[2], theirs[2], theirs[1]] });
+  // from here on only the process holds the other ends, so that its death is the end of what we read
+  for (const descriptor of [...both, ...theirs]) closeSync(descriptor);
+  const stop = () => {
+    for (const descriptor of [requests, answers]) closeSync(descriptor);
+    if (child.pid !== undefined) child.kill(); // of one that never started, this would end our own process group
+  };
+  let failed: unknown;
+  child.on('error', (error) => {
+    failed = error;
+  });
+  child.unref();
+  if (child.pid === undefined) {
+    stop();
+    throw new HeedError(`cannot start Python by "${python}"${failed ? `: ${messageOf(failed)}` : ''}`, {
+      hint: 'install Python 3.10 or later and "pip install gymnasium", or name a Python that has it: --python PATH, or HEED_PYTHON',
+    });
+  }
+  return { child, requests, answers, stop };
+}

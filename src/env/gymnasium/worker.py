@@ -1,0 +1,241 @@
+"""Steps Gymnasium environments for heed, many for one message.
+
+    python worker.py '{"id": "CartPole-v1", "arguments": {}, "atari": null}' < requests 3> answers
+
+process.ts starts it and has the other half of the protocol. A request is [op u32, length of body u32, body], an answer
+[0 for well or 1 for an error u32, length of body u32, body], little-endian. The first answer comes unasked: JSON that
+describes the spaces. Environments are called by number ("slot") and made when first reset. Bodies, arrays one after
+another, n slots, a row of observations as `dtype` has it:
+
+    RESET   seeds f64[n], slots u32[n]                         -> observations [n]
+    STEP    next f64[n], slots u32[n], actions f32[n, a]       -> rewards f64[n], terminated u8[n], truncated u8[n],
+            (next: the seed to start anew from, or -1)            padding to 4, observations [n], final ones [ended, anew]
+    REPLAY  seed f64, slot u32, actions f32[steps, a]          -> observation [1]
+    FRAME   slot u32                                           -> height u32, width u32, RGB u8[height, width, 3]
+    CLOSE   slots u32[n]                                       -> nothing
+"""
+
+import json
+import os
+import signal
+import struct
+import sys
+import traceback
+
+# heed stops it by closing its input: an interrupt is for heed, which first saves what it has
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
+
+ANSWERS = 3
+RESET, STEP, REPLAY, FRAME, CLOSE = range(5)
+PIPE_BYTES = 1 << 20
+WIDEST_FRAME = 320
+
+# where the user's own environments are
+sys.path.append(os.getcwd())
+try:
+    import gymnasium  # noqa: F401 (first, so that it is what is named where it is missing)
+    import numpy as np
+    from heed_world import Refused, World
+except ImportError as error:
+    missing = error
+else:
+    missing = None
+
+
+def bounds(values):
+    """Bounds as JSON has them: one number where all are the same, null for none."""
+    values = [float(x) if np.isfinite(x) else None for x in values]
+    return values[:1] if len(set(values)) == 1 else values
+
+
+def describe(world):
+    actions = {key: x if key == "n" else bounds(x) for key, x in world.actions.items()}
+    if "n" not in actions:
+        actions["size"] = world.actions["low"].size
+    return {
+        "size": world.low.size,
+        "low": bounds(world.low),
+        "high": bounds(world.high),
+        "shape": world.shape,
+        "bytes": np.dtype(world.dtype).itemsize,
+        "actions": actions,
+        "maxEpisodeSteps": world.max_steps,
+        "rewardThreshold": world.threshold,
+        "framesPerSecond": world.fps,
+    }
+
+
+class Server:
+    """Answers requests, with one memory for all answers."""
+
+    def __init__(self, order):
+        id, arguments, atari, limit = (order[key] for key in ("id", "arguments", "atari", "limit"))
+        if atari:
+            from heed_atari import Atari
+
+            self.make = lambda: Atari(id, arguments, atari)
+        else:
+            self.make = lambda: World(id, arguments, limit)
+        self.worlds = {}
+        # of the last step: it is mostly the same that are called
+        self.slots, self.called = b"", []
+        self.spare = [self.make()]
+        self.example = self.spare[0]
+        self.size = self.example.low.size
+        self.item = np.dtype(self.example.dtype).itemsize
+        self.width = 1 if "n" in self.example.actions else self.example.actions["low"].size
+        self.memory = bytearray(8)
+        self.views = {}
+
+    def world(self, slot):
+        if slot not in self.worlds:
+            self.worlds[slot] = self.spare.pop() if self.spare else self.make()
+        return self.worlds[slot]
+
+    def answer(self, n, outcomes):
+        """Views of the answer's memory for n slots: rewards, flags, observations and final ones, and where the latter start."""
+        key = n, outcomes
+        if key not in self.views:
+            start = 8 + (-(-10 * n // 4) * 4 if outcomes else 0)
+            row = self.size * self.item
+            needed = start + 2 * n * row
+            if needed > len(self.memory):
+                self.memory = bytearray(needed)
+                self.views.clear()
+            view = lambda dtype, count, at: np.frombuffer(self.memory, dtype, count, at)
+            rows = view(self.example.dtype, 2 * n * self.size, start).reshape(2 * n, self.size)
+            flags = (view(np.float64, n, 8), view(np.uint8, n, 8 + 8 * n), view(np.uint8, n, 8 + 9 * n)) if outcomes else ()
+            self.views[key] = (*flags, list(rows), start)
+        return self.views[key]
+
+    def send(self, length, failed=0):
+        struct.pack_into("<II", self.memory, 0, failed, length - 8)
+        view = memoryview(self.memory)
+        sent = 0
+        while sent < length:
+            sent += os.write(ANSWERS, view[sent:length])
+
+    def send_body(self, body, failed=0):
+        if 8 + len(body) > len(self.memory):
+            self.memory = bytearray(8 + len(body))
+            self.views.clear()
+        self.memory[8 : 8 + len(body)] = body
+        self.send(8 + len(body), failed)
+
+    def reset(self, body):
+        n = len(body) // 12
+        seeds, slots = np.frombuffer(body, np.float64, n).tolist(), np.frombuffer(body, np.uint32, n, 8 * n).tolist()
+        rows, start = self.answer(n, False)
+        for row, slot, seed in zip(rows, slots, seeds):
+            self.world(slot).reset(int(seed), row)
+        self.send(start + n * self.size * self.item)
+
+    def step(self, body):
+        n = len(body) // (12 + 4 * self.width)
+        slots = body[8 * n : 12 * n]
+        if slots != self.slots:
+            self.slots = slots
+            self.called = [self.worlds[slot] for slot in np.frombuffer(slots, np.uint32).tolist()]
+        actions = self.example.actions_of(np.frombuffer(body, np.float32, n * self.width, 12 * n))
+        rewards, terminated, truncated, rows, start = self.answer(n, True)
+        finals = n
+        for i, world in enumerate(self.called):
+            row = rows[i]
+            rewards[i], ended, cut = world.step(actions[i], row)
+            terminated[i] = ended
+            truncated[i] = cut
+            if ended or cut:
+                (seed,) = struct.unpack_from("<d", body, 8 * i)
+                if seed >= 0:
+                    rows[finals][:] = row
+                    finals += 1
+                    world.reset(int(seed), row)
+        self.send(start + finals * self.size * self.item)
+
+    def replay(self, body):
+        seed, slot = np.frombuffer(body, np.float64, 1)[0], int(np.frombuffer(body, np.uint32, 1, 8)[0])
+        rows, start = self.answer(1, False)
+        world = self.world(slot)
+        world.reset(int(seed), rows[0])
+        for action in self.example.actions_of(np.frombuffer(body, np.float32, offset=12)):
+            world.step(action, rows[0])
+        self.send(start + self.size * self.item)
+
+    def frame(self, body):
+        picture = self.worlds[int(np.frombuffer(body, np.uint32, 1)[0])].picture()
+        if picture is None:
+            raise Refused("it draws no pictures (no render mode rgb_array)")
+        every = -(-max(picture.shape[:2]) // WIDEST_FRAME)
+        small = np.ascontiguousarray(picture[::every, ::every, :3], np.uint8)
+        self.send_body(np.array(small.shape[:2], np.uint32).tobytes() + small.tobytes())
+
+    def close(self, body):
+        self.slots, self.called = b"", []
+        for slot in np.frombuffer(body, np.uint32).tolist():
+            if slot in self.worlds:
+                self.worlds.pop(slot).close()
+        self.send(8)
+
+    def serve(self):
+        handlers = {RESET: self.reset, STEP: self.step, REPLAY: self.replay, FRAME: self.frame, CLOSE: self.close}
+        requests = open(0, "rb", buffering=0, closefd=False)
+        memory = bytearray(1 << 16)
+        while True:
+            got = requests.readinto(memory)
+            if not got:
+                return
+            length = 8 + int.from_bytes(memory[4:8], "little")
+            if length > len(memory):
+                memory += bytes(length - len(memory))
+            while got < length:
+                more = requests.readinto(memoryview(memory)[got:length])
+                if not more:
+                    return
+                got += more
+            # a copy: an environment may keep its action
+            body = bytes(memory[8:length])
+            try:
+                handlers[memory[0]](body)
+            except Exception as error:
+                self.send_body(failure(error), failed=1)
+
+
+def failure(error):
+    if error is missing:
+        message, hint = f"{sys.executable} has no package {error.name}", f"{sys.executable} -m pip install gymnasium"
+    elif isinstance(error, Refused):
+        message, hint = str(error), error.hint
+    else:
+        message, hint = traceback.format_exc(limit=-4).strip(), None
+    return json.dumps({"message": message, "hint": hint}).encode()
+
+
+def answer_first(body, failed):
+    os.write(ANSWERS, failed.to_bytes(4, "little") + len(body).to_bytes(4, "little"))
+    while body:
+        body = body[os.write(ANSWERS, body) :]
+
+
+def main():
+    try:
+        import fcntl
+
+        for pipe in (0, ANSWERS):
+            fcntl.fcntl(pipe, getattr(fcntl, "F_SETPIPE_SZ", 1031), PIPE_BYTES)
+    except (ImportError, OSError):
+        pass  # small pipes are only slower
+    try:
+        if missing:
+            raise missing
+        server = Server(json.loads(sys.argv[1]))
+        description = json.dumps(describe(server.example)).encode()
+    except Exception as error:
+        answer_first(failure(error), failed=1)
+        return
+    answer_first(description, failed=0)
+    server.serve()
+
+
+main()
