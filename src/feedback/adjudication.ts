@@ -3,7 +3,7 @@ import type { Answer } from './answer.ts';
 import type { Database } from './database.ts';
 import { type Item, itemColumns, itemOf } from './items.ts';
 import type { Project } from './project.ts';
-import { givenAnswers, qualityOf } from './quality.ts';
+import type { Quality } from './quality.ts';
 import { note } from './records.ts';
 import { type NewVote, type Recorded, recordVote } from './votes.ts';
 
@@ -14,24 +14,26 @@ export interface Disagreement {
   confidence: number;
 }
 
-/** Items on which people disagree, those that are the least clear first. */
-export async function disagreements(database: Database, { id: project }: Project, limit = 50): Promise<Disagreement[]> {
-  const { query } = database;
-  const given = await givenAnswers(database, project);
-  const found = qualityOf(given).disagreements.slice(0, limit);
+/** Items on which people disagree, with who said what: of those that `qualityOf` found. */
+export async function disagreements({ query }: Database, found: Quality['disagreements']): Promise<Disagreement[]> {
   if (found.length === 0) return [];
   const ids = found.map(({ item }) => item);
   const rows = await query.selectFrom('items').select(itemColumns).where('id', 'in', ids).execute();
   const items = new Map(rows.map((row) => [row.id, itemOf(row)]));
-  const people = new Map(
-    (await query.selectFrom('people').select(['id', 'name']).execute()).map((one) => [one.id, one.name]),
-  );
+  const given = await query
+    .selectFrom('answers')
+    .innerJoin('people', 'people.id', 'answers.person')
+    .select(['answers.item', 'answers.person', 'people.name', 'answers.answerJson'])
+    .where('answers.item', 'in', ids)
+    .where('answers.kind', '=', 'answer')
+    .orderBy('answers.vote')
+    .execute();
   return found.map(({ item, confidence }) => ({
     item: items.get(item)!,
     confidence,
     answers: given
       .filter((one) => one.item === item)
-      .map(({ person, answer }) => ({ person, name: people.get(person)!, answer })),
+      .map(({ person, name, answerJson }) => ({ person, name, answer: JSON.parse(answerJson) })),
   }));
 }
 

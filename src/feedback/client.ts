@@ -5,7 +5,7 @@ import type { Content } from './answer.ts';
 import type { NewItem } from './items.ts';
 import type { Person, Role } from './people.ts';
 import type { Guidelines, Project, ProjectInput } from './project.ts';
-import type { Balance, PersonQuality, Quality } from './quality.ts';
+import type { QualityReport } from './report.ts';
 import type { NewVote, Recorded } from './votes.ts';
 
 /** How far a project is. */
@@ -28,14 +28,6 @@ export interface Asked {
   shown: number[];
   /** Until when it is held, in milliseconds since 1970. */
   expires: number;
-}
-
-/** As JSON has it: a number that is none is null. */
-export interface QualityReport extends Omit<Quality, 'consensus' | 'people'> {
-  people: (PersonQuality & { name: string })[];
-  /** Items with a consensus. */
-  judged: number;
-  balance: Balance[];
 }
 
 /** Something that happened in a project. What else it tells depends on its kind and on the listener's role. */

@@ -21,6 +21,8 @@ export type Query = Kysely<Tables> | Transaction<Tables>;
 export interface Database {
   readonly query: Kysely<Tables>;
   readonly kind: 'sqlite' | 'postgres';
+  /** By which it was opened, and others open it: not for a person, as it may hold a password. */
+  readonly address: string;
   /** For a person; without the password. */
   readonly name: string;
   close(): Promise<void>;
@@ -42,7 +44,7 @@ export async function openDatabase(at: string): Promise<Database> {
       await query.destroy();
       throw error;
     }
-    return { query, kind, name, close: () => query.destroy() };
+    return { query, kind, address: at, name, close: () => query.destroy() };
   } catch (cause) {
     if (cause instanceof HeedError) throw cause;
     throw new HeedError(`The database "${name}" cannot be opened: ${messageOf(cause)}`, {
@@ -130,7 +132,7 @@ function adapted(driver: Driver): SqliteDatabase {
       if (known) return known;
       const prepared = driver.prepare(sql);
       const statement: SqliteStatement = {
-        reader: /^\s*(select|with|pragma)\b|\breturning\b/i.test(sql),
+        reader: /^\s*(select|with|pragma|explain)\b|\breturning\b/i.test(sql),
         all: (values) => prepared.all(...values),
         run: (values) => prepared.run(...values),
         iterate: (values) => prepared.iterate(...values),

@@ -8,7 +8,6 @@ export {
   ClientError,
   createClient,
   type ProjectSummary,
-  type QualityReport,
   type StudioEvent,
 } from './client.ts';
 export { type Database, openDatabase } from './database.ts';
@@ -27,5 +26,6 @@ export {
   type Quality,
   qualityOf,
 } from './quality.ts';
+export type { QualityReport } from './report.ts';
 export { createPeopleTeacher, type PeopleOptions, type PeopleTeacher } from './teacher.ts';
 export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './votes.ts';

@@ -114,13 +114,18 @@ export function qualityOf(given: readonly Given[], { seed = 0 }: { seed?: number
   const found = ratings.length > 0 ? dawidSkene(ratings, { categories }) : undefined;
   const truth = found && truthOf(found, itemIds);
   const byItem = grouped(judged, ({ item }) => item);
+  const byPerson = grouped(judged, ({ person }) => person);
   return {
     answers: given.length,
     items: itemIds.size,
     alpha: reliability(ratings, { seed }),
-    cohen: meanCohen(grouped(judged, ({ person }) => person)),
+    cohen: meanCohen(byPerson),
     fleiss: fleissOf([...byItem.values()], categories),
-    people: [...people.keys()].map((person) => personQuality(person, judged, byItem, found, truth, people, given)),
+    people: [...grouped(given, ({ person }) => person)].map(([person, all]) => {
+      const own = byPerson.get(person) ?? [];
+      const reliability = found && own.length > 0 ? accuracyOf(found, people.get(person)!) : Number.NaN;
+      return { ...personQuality(person, all, own, byItem, truth), reliability };
+    }),
     disagreements: disagreementsOf(byItem, truth),
     consensus: truth ?? new Map(),
     guidelines: versionsOf(given),
@@ -131,14 +136,11 @@ type Judged = Given & { category: number };
 
 function personQuality(
   person: string,
-  judged: readonly Judged[],
+  all: readonly Given[],
+  own: readonly Judged[],
   byItem: ReadonlyMap<string, readonly Judged[]>,
-  found: Consensus | undefined,
   truth: Quality['consensus'] | undefined,
-  people: ReadonlyMap<string, number>,
-  given: readonly Given[],
-): PersonQuality {
-  const own = judged.filter((one) => one.person === person);
+): Omit<PersonQuality, 'reliability'> {
   const known = own.filter(({ gold, practice }) => gold && !practice);
   const right = known.filter(({ gold, category }) => categoryOf(gold!) === category).length;
   let [equal, met] = [0, 0];
@@ -149,7 +151,6 @@ function personQuality(
       equal += Number(other.category === category);
     }
   }
-  const all = given.filter((one) => one.person === person);
   const durations = all.flatMap(({ duration }) => duration ?? []);
   const decided = own.flatMap(({ answer, shown }) =>
     answer.kind === 'pair' && shown && (answer.choice === 'first' || answer.choice === 'second')
@@ -164,7 +165,6 @@ function personQuality(
     answers: all.length,
     gold: { right: known.length === 0 ? Number.NaN : right / known.length, n: known.length },
     agreement: { share: met === 0 ? Number.NaN : equal / met, n: met },
-    reliability: found && own.length > 0 ? accuracyOf(found, people.get(person)!) : Number.NaN,
     seconds: median(durations) / 1000,
     left: { share: left, z: (left - 0.5) * 2 * Math.sqrt(decided.length), n: decided.length },
     fatigue: third < FEW ? Number.NaN : mean(probable.slice(0, third)) - mean(probable.slice(-third)),

@@ -76,13 +76,20 @@ export function reliability(
   const items = [...byItem(ratings).values()].filter(({ length }) => length > 1);
   const alpha = alphaOf(items, level);
   if (Number.isNaN(alpha)) return { alpha, interval: [Number.NaN, Number.NaN], items: items.length };
+  // of many items few differ in how they were rated: a resample is how often it has each of these
+  const places = new Map<string, number>();
+  const different: (readonly number[])[] = [];
+  const placeOf = Uint32Array.from(items, (own) => {
+    const key = own.toSorted((a, b) => a - b).join();
+    if (!places.has(key)) places.set(key, different.push(own) - 1);
+    return places.get(key)!;
+  });
   const draws = random(seed, 'bootstrap');
-  const drawn = Array.from({ length: resamples }, () =>
-    alphaOf(
-      items.map(() => items[draws.integer(items.length)]),
-      level,
-    ),
-  )
+  const drawn = Array.from({ length: resamples }, () => {
+    const times = new Float64Array(different.length);
+    for (let i = 0; i < items.length; i++) times[placeOf[draws.integer(items.length)]]++;
+    return alphaOf(different, level, times);
+  })
     .filter((value) => !Number.isNaN(value))
     .sort((a, b) => a - b);
   const at = (share: number) => drawn[Math.min(drawn.length - 1, Math.floor(share * drawn.length))] ?? Number.NaN;
@@ -92,18 +99,24 @@ export function reliability(
 /** Categories by item. */
 function byItem(ratings: readonly Rating[]): Map<number, number[]> {
   const items = new Map<number, number[]>();
-  for (const { item, category } of ratings) items.set(item, [...(items.get(item) ?? []), category]);
+  for (const { item, category } of ratings) {
+    const own = items.get(item);
+    if (own) own.push(category);
+    else items.set(item, [category]);
+  }
   return items;
 }
 
-function alphaOf(items: readonly (readonly number[])[], level: Level): number {
+/** `times`: how often each item is there; once where none is given. */
+function alphaOf(items: readonly (readonly number[])[], level: Level, times?: ArrayLike<number>): number {
   const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b), most), -1);
   // coincidences of two categories in an item, each pair weighed by 1 / (ratings − 1)
   const pairs = new Float64Array(size * size);
-  for (const own of items) {
+  for (const [item, own] of items.entries()) {
     if (own.length < 2) continue;
+    const weight = (times?.[item] ?? 1) / (own.length - 1);
     for (const [i, a] of own.entries()) {
-      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += 1 / (own.length - 1);
+      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += weight;
     }
   }
   const totals = Float64Array.from({ length: size }, (_, a) => sum(pairs.subarray(a * size, (a + 1) * size)));

@@ -34,80 +34,78 @@ export interface Consensus {
 /** Plain votes would count everybody alike; this counts them by what they turn out to be worth. */
 export function dawidSkene(
   ratings: readonly Rating[],
-  { categories, prior = 2, trust = 0.7, iterations = 100, tolerance = 1e-6 }: ConsensusOptions,
+  { categories: size, prior = 2, trust = 0.7, iterations = 100, tolerance = 1e-6 }: ConsensusOptions,
 ): Consensus {
-  const byItem = new Map<number, Rating[]>();
-  for (const rating of ratings) byItem.set(rating.item, [...(byItem.get(rating.item) ?? []), rating]);
-  const people = new Set(ratings.map(({ annotator }) => annotator));
-  // begin with shares of votes
-  const items = new Map<number, Float64Array>(
-    [...byItem].map(([item, own]) => {
-      const votes = new Float64Array(categories);
-      for (const { category } of own) votes[category] += 1 / own.length;
-      return [item, votes];
-    }),
-  );
-  let consensus: Pick<Consensus, 'shares' | 'annotators'> = { shares: new Float64Array(), annotators: new Map() };
+  const [items, people] = [ratings.map(({ item }) => item), ratings.map(({ annotator }) => annotator)].map(indexOf);
+  const [item, person] = [
+    Uint32Array.from(ratings, (rating) => items.get(rating.item)!),
+    Uint32Array.from(ratings, ({ annotator }) => people.get(annotator)!),
+  ];
+  // P(category) of item i lies from i·size on; begin with shares of votes
+  const truth = new Float64Array(items.size * size);
+  for (const [r, { category }] of ratings.entries()) truth[item[r] * size + category]++;
+  eachRow(truth, size, normalise);
+  // π of person j: from (j·size + true)·size on, by what is given
+  const confusion = new Float64Array(people.size * size * size);
+  const shares = new Float64Array(size);
+  const told = new Float64Array(truth.length);
+  const off = size > 1 ? (1 - trust) / (size - 1) : 0;
   let done = 0;
   for (let moved = Number.POSITIVE_INFINITY; moved > tolerance && done < iterations; done++) {
-    consensus = maximise(ratings, items, people, { categories, prior, trust });
-    moved = 0;
-    for (const [item, own] of byItem) {
-      const told = expect(own, consensus, categories);
-      for (const [k, p] of items.get(item)!.entries()) moved = Math.max(moved, Math.abs(p - told[k]));
-      items.set(item, told);
+    // maximise
+    for (let c = 0; c < confusion.length; c++) {
+      const right = Math.floor(c / size) % size === c % size;
+      confusion[c] = prior * (right ? trust : off);
     }
+    for (const [r, { category }] of ratings.entries()) {
+      for (let k = 0; k < size; k++) confusion[(person[r] * size + k) * size + category] += truth[item[r] * size + k];
+    }
+    eachRow(confusion, size, normalise);
+    shares.fill(1);
+    for (let i = 0; i < truth.length; i++) shares[i % size] += truth[i];
+    normalise(shares);
+    // expect; by logarithms, as many ratings multiply to less than a number can hold
+    const [logs, logShares] = [confusion.map(Math.log), shares.map(Math.log)];
+    for (let i = 0; i < told.length; i++) told[i] = logShares[i % size];
+    for (const [r, { category }] of ratings.entries()) {
+      for (let k = 0; k < size; k++) told[item[r] * size + k] += logs[(person[r] * size + k) * size + category];
+    }
+    eachRow(told, size, softmax);
+    moved = 0;
+    for (let i = 0; i < truth.length; i++) moved = Math.max(moved, Math.abs(truth[i] - told[i]));
+    truth.set(told);
   }
-  return { items, ...consensus, iterations: done };
+  const row = (values: Float64Array, at: number) => values.slice(at * size, (at + 1) * size);
+  return {
+    items: new Map([...items].map(([id, i]) => [id, row(truth, i)])),
+    annotators: new Map(
+      [...people].map(([id, j]) => [id, Array.from({ length: size }, (_, k) => row(confusion, j * size + k))]),
+    ),
+    shares,
+    iterations: done,
+  };
 }
 
 /** How probably a person's answer is right, over the true categories. */
 export const accuracyOf = ({ annotators, shares }: Pick<Consensus, 'annotators' | 'shares'>, person: number): number =>
   annotators.get(person)!.reduce((sum, row, k) => sum + shares[k] * row[k], 0);
 
-function maximise(
-  ratings: readonly Rating[],
-  items: ReadonlyMap<number, Float64Array>,
-  people: ReadonlySet<number>,
-  { categories, prior, trust }: { categories: number; prior: number; trust: number },
-) {
-  const off = categories > 1 ? (1 - trust) / (categories - 1) : 0;
-  const annotators = new Map(
-    [...people].map((person) => [
-      person,
-      Array.from({ length: categories }, (_, k) =>
-        Float64Array.from({ length: categories }, (_, l) => prior * (k === l ? trust : off)),
-      ),
-    ]),
-  );
-  for (const { item, annotator, category } of ratings) {
-    const rows = annotators.get(annotator)!;
-    for (const [k, p] of items.get(item)!.entries()) rows[k][category] += p;
-  }
-  for (const rows of annotators.values()) for (const row of rows) normalise(row);
-  const shares = new Float64Array(categories).fill(1);
-  for (const own of items.values()) for (const [k, p] of own.entries()) shares[k] += p;
-  return { annotators, shares: normalise(shares) };
+const indexOf = (values: readonly number[]): Map<number, number> =>
+  new Map([...new Set(values)].map((value, i) => [value, i]));
+
+function eachRow(values: Float64Array, size: number, change: (row: Float64Array) => void): void {
+  for (let from = 0; from < values.length; from += size) change(values.subarray(from, from + size));
 }
 
-function expect(
-  own: readonly Rating[],
-  { shares, annotators }: Pick<Consensus, 'shares' | 'annotators'>,
-  categories: number,
-): Float64Array {
-  // logarithms: many ratings multiply to less than a number can hold
-  const logs = Float64Array.from({ length: categories }, (_, k) =>
-    own.reduce(
-      (sum, { annotator, category }) => sum + Math.log(annotators.get(annotator)![k][category]),
-      Math.log(shares[k]),
-    ),
-  );
-  const most = Math.max(...logs);
-  return normalise(logs.map((log) => Math.exp(log - most)));
+function softmax(logs: Float64Array): void {
+  let most = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logs.length; i++) most = Math.max(most, logs[i]);
+  for (let i = 0; i < logs.length; i++) logs[i] = Math.exp(logs[i] - most);
+  normalise(logs);
 }
 
-function normalise(values: Float64Array): Float64Array {
-  const total = values.reduce((a, b) => a + b, 0);
+function normalise(values: Float64Array): void {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
   for (let i = 0; i < values.length; i++) values[i] /= total;
-  return values;
 }

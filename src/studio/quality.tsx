@@ -1,14 +1,11 @@
 /** What a project's answers are worth, in tables and plain words. */
-import type { Balance, Quality as Found, PersonQuality } from '../feedback/quality.ts';
+import type { QualityReport } from '../feedback/report.ts';
 import { pathOf } from './api.ts';
 import { Once, useLoaded } from './load.tsx';
 
 /** What is not a number there is null here. */
 type Told<T> = T extends number ? number | null : T extends object ? { [K in keyof T]: Told<T[K]> } : T;
-type Quality = Omit<Told<Found>, 'consensus' | 'people'> & {
-  people: (Told<PersonQuality> & { name: string })[];
-  balance: Balance[];
-};
+type Quality = Told<Omit<QualityReport, 'balance'>> & Pick<QualityReport, 'balance'>;
 
 const share = (value: number | null): string => (value === null ? '–' : `${Math.round(100 * value)} %`);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
@@ -36,7 +33,7 @@ export function Quality({ project }: { project: string }) {
   );
 }
 
-function Agreement({ answers, items, alpha, cohen, fleiss, disagreements, guidelines }: Quality) {
+function Agreement({ answers, items, alpha, cohen, fleiss, undecided, guidelines }: Quality) {
   const rows: [string, string, string][] = [
     ['Answers', `${answers} to ${items} items`, ''],
     [
@@ -48,7 +45,7 @@ function Agreement({ answers, items, alpha, cohen, fleiss, disagreements, guidel
     ],
     ['Cohen’s κ', number(cohen), 'mean of every two people with five items in common'],
     ['Fleiss’ κ', number(fleiss), 'where all items have equally many answers'],
-    ['Disagreements', String(disagreements.length), 'which nobody has decided yet'],
+    ['Disagreements', String(undecided), 'which nobody has decided yet'],
   ];
   return (
     <section aria-labelledby="agreement-title">

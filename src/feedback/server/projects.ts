@@ -16,7 +16,7 @@ import {
   settingsSchema,
   writeGuidelines,
 } from '../project.ts';
-import { balanceOf, givenAnswers, qualityOf } from '../quality.ts';
+import { createReports } from '../report.ts';
 import { recordVote, undoVote } from '../votes.ts';
 import { bodyOf, type Env, personOf, projectOf } from './context.ts';
 
@@ -72,6 +72,9 @@ export const changesSchema = z.strictObject(
 ) as z.ZodType<Partial<ProjectInput>>;
 export const guidelinesSchema = z.object({ text });
 export const prioritiesSchema = z.object({ priorities: z.record(id, z.number()) });
+
+/** Disagreements to decide that are told at once. */
+const SHOWN = 50;
 
 export function projectRoutes(database: Database): Hono<Env> {
   const reports = createReports(database);
@@ -152,50 +155,19 @@ export function projectRoutes(database: Database): Hono<Env> {
     .get('/:project/quality', async (context) => {
       personOf(context, 'reviewer');
       const project = await asked(context);
-      return context.json(await reports.of(`quality ${project.id}`, project.id, () => reportOf(database, project)));
+      return context.json(await reports.of(project.id));
     })
     .get('/:project/disagreements', async (context) => {
       personOf(context, 'reviewer');
       const project = await asked(context);
-      const found = () => disagreements(database, project);
-      return context.json(await reports.of(`disagreements ${project.id}`, project.id, found));
+      const report = await reports.of(project.id);
+      return context.json(await disagreements(database, report.disagreements.slice(0, SHOWN)));
     })
     .post('/:project/adjudicate', async (context) => {
       const person = personOf(context, 'reviewer');
       const project = await asked(context);
       return context.json(await adjudicate(database, project, person.id, await bodyOf(context, newVoteSchema)));
     });
-}
-
-async function reportOf(database: Database, project: Project) {
-  const { consensus, ...quality } = qualityOf(await givenAnswers(database, project.id));
-  const names = new Map(
-    (await database.query.selectFrom('people').select(['id', 'name']).execute()).map((one) => [one.id, one.name]),
-  );
-  const people = quality.people.map((one) => ({ ...one, name: names.get(one.person) }));
-  return { ...quality, people, judged: consensus.size, balance: await balanceOf(database, project) };
-}
-
-/** What takes long to find out is found out once for all who ask, until something is said or done in the project. */
-function createReports({ query }: Database) {
-  const known = new Map<string, { at: string; report: Promise<unknown> }>();
-  return {
-    async of<T extends object>(name: string, project: string, find: () => Promise<T>): Promise<T> {
-      const last = (table: 'votes' | 'events') =>
-        query
-          .selectFrom(table)
-          .select((select) => select.fn.max('seq').as('seq'))
-          .where('project', '=', project)
-          .executeTakeFirstOrThrow();
-      const at = `${(await last('votes')).seq} ${(await last('events')).seq}`;
-      const before = known.get(name);
-      if (before?.at === at) return before.report as Promise<T>;
-      const report = find();
-      known.set(name, { at, report });
-      report.catch(() => known.delete(name));
-      return report;
-    },
-  };
 }
 
 /** What others said, for who has said it themselves. */

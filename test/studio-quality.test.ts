@@ -1,0 +1,77 @@
+/** What takes the studio long does not keep people waiting. */
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { addItems, addPerson, createClient, createProject, openDatabase } from '../src/feedback/index.ts';
+import { ownFolder } from './support/heed.ts';
+import { startStudio } from './support/studio.ts';
+
+const folder = ownFolder();
+const ITEMS = 4000;
+
+/** A project with two answers to each item but the last hundred, as votes would leave them. */
+async function fill(path: string): Promise<string> {
+  const database = await openDatabase(path);
+  const { token, person } = await addPerson(database, 'ada', 'owner');
+  const others = [];
+  for (const name of ['ben', 'cy', 'di']) others.push((await addPerson(database, name)).person.id);
+  const project = await createProject(database, 'p', { overlap: 2, goldShare: 0 });
+  const options = ['one', 'two'].map((text) => ({ kind: 'text' as const, text }));
+  await addItems(
+    database,
+    project,
+    Array.from({ length: ITEMS }, (_, n) => ({ content: { prompt: `${n}`, options } })),
+  );
+  const items = await database.query.selectFrom('items').select('id').orderBy('seq').execute();
+  await database.query.transaction().execute(async (query) => {
+    for (const [n, { id: item }] of items.slice(0, -100).entries()) {
+      const own = [person.id, others[n % 3]].map((person, i) => {
+        const answerJson = JSON.stringify({ kind: 'pair', choice: (n + i) % 7 === 0 ? 'second' : 'first' });
+        return { item, person, project: project.id, kind: 'answer', answerJson, created: n };
+      });
+      const seqs = await query
+        .insertInto('votes')
+        .values(own.map((one, i) => ({ ...one, id: `${n} ${i}`, guidelines: 1 })))
+        .returning('seq')
+        .execute();
+      await query
+        .insertInto('answers')
+        .values(own.map((one, i) => ({ ...one, vote: seqs[i].seq })))
+        .execute();
+      await query.updateTable('items').set({ answered: 2, taken: 2 }).where('id', '=', item).execute();
+    }
+  });
+  await database.close();
+  return token;
+}
+
+it('goes on answering while it finds out how far people agree', async () => {
+  const token = await fill(join(folder.path, 'feedback.db'));
+  const { url, stop } = await startStudio(folder.path);
+  try {
+    const studio = createClient({ url, token });
+    await studio.next('p');
+    let found = false;
+    const quality = studio.quality('p').finally(() => {
+      found = true;
+    });
+    const same = studio.disagreements('p');
+    let answered = 0;
+    for (; !found; answered++) {
+      const [{ item }] = await studio.next('p');
+      await studio.vote('p', { id: `mine ${answered}`, item: item.id, vote: { kind: 'pair', choice: 'first' } });
+    }
+    expect(answered).toBeGreaterThan(10);
+    const { answers, undecided, disagreements, people, judged } = await quality;
+    // those that it found, and of the new ones some
+    const more = answers - 2 * (ITEMS - 100);
+    expect(more).toBeGreaterThanOrEqual(0);
+    expect({ undecided, judged }).toEqual({ undecided: 1115, judged: ITEMS - 100 + more });
+    expect(disagreements).toHaveLength(1000);
+    expect(people.map(({ name }) => name).sort()).toEqual(['ada', 'ben', 'cy', 'di']);
+    expect((await same).map(({ item }) => item.id)).toEqual(disagreements.slice(0, 50).map(({ item }) => item));
+    // of what was said meanwhile the next report knows
+    expect((await studio.quality('p')).answers).toBe(2 * (ITEMS - 100) + answered);
+  } finally {
+    await stop();
+  }
+});
