@@ -59,10 +59,10 @@ export const askingSchema = z.object({
     ),
   }).shape,
 });
-export type AskingOptions = z.output<typeof askingSchema>;
+type AskingOptions = z.output<typeof askingSchema>;
 
 /** A question: two answers of the policy to a prompt. */
-export interface AnswerQuestion {
+interface AnswerQuestion {
   id: string;
   /** Of the policy. */
   step: number;
@@ -77,13 +77,13 @@ export interface ComparedAnswers extends AnswerQuestion {
 }
 
 /** What came of people's answers since the last step. */
-export interface Told {
+interface Told {
   metrics: Record<string, number>;
   compared: ComparedAnswers[];
 }
 
 /** Answers prompts, twice each, as the policy stands. */
-export type Draw = (prompts: readonly Prompt[], seed: number) => Promise<Pick<Rollout, 'answers'>>;
+type Draw = (prompts: readonly Prompt[], seed: number) => Promise<Pick<Rollout, 'answers'>>;
 
 export interface Asking {
   /**
@@ -114,7 +114,7 @@ interface State {
   fit?: RewardFit;
 }
 
-export interface AskingParts {
+interface AskingParts {
   /** The training's. */
   options: { people: AskingOptions; steps: number; seed: number };
   /** Stays the caller's to release. */

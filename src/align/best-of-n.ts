@@ -75,7 +75,7 @@ export interface BestOfNStep {
   done: boolean;
 }
 
-export interface BestOfNParts {
+interface BestOfNParts {
   model?: Model;
   reward?: Reward;
   gold?: Reward;

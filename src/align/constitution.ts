@@ -35,7 +35,7 @@ import { itemsOfStep } from './steps.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-export const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
+const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
 export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: true, onBadRow: true }).extend({
   model: z
@@ -60,7 +60,7 @@ export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: 
 export type ConstitutionOptions = z.output<typeof constitutionSchema>;
 export type ConstitutionInput = z.input<typeof constitutionSchema>;
 
-export interface ConstitutionParts {
+interface ConstitutionParts {
   /** In place of opening `model` and `critic`; released with the learner. */
   model?: Chat;
   critic?: Chat;

@@ -19,7 +19,7 @@ import { type PreferenceLoss, pairs, smoothed } from './preferences/loss.ts';
 import { referenceFreeSchema } from './preferences/options.ts';
 import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
-export const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
+const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
 
 export interface CpoLossOptions {
   loss: (typeof cpoLosses)[number];

@@ -18,7 +18,7 @@ import { logRatios, type PreferenceLoss } from './preferences/loss.ts';
 import { preferenceSchema } from './preferences/options.ts';
 import { createPreferences, type PreferenceParts } from './preferences/setup.ts';
 
-export const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
+const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
 
 export interface KtoLossOptions {
   loss: (typeof ktoLosses)[number];

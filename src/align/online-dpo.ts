@@ -134,7 +134,7 @@ function exampleOf({ answers }: Rollout, i: number) {
   return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
 }
 
-export interface OnlineDpoParts extends PolicyParts {
+interface OnlineDpoParts extends PolicyParts {
   /** In place of opening `judge`; released with the learner. */
   judge?: Judge;
 }

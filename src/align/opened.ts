@@ -1,10 +1,10 @@
 /** Things opened one after another, of which later ones may fail. */
 
-export interface Releasable {
+interface Releasable {
   release(): void;
 }
 
-export interface Opened {
+interface Opened {
   /** Notes what was opened, and gives it back. */
   keep<T extends Releasable>(part: T): T;
   /** Releases all, the last one first. */

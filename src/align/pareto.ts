@@ -58,7 +58,7 @@ export interface ParetoStep {
   done: boolean;
 }
 
-export type ParetoParts = Omit<PolicyParts, 'model' | 'reward'>;
+type ParetoParts = Omit<PolicyParts, 'model' | 'reward'>;
 
 interface State {
   points: ParetoPoint[];

@@ -73,7 +73,7 @@ interface PpoState {
   pretraining?: unknown;
 }
 
-export interface PpoAlgorithmParts {
+interface PpoAlgorithmParts {
   policy: Policy;
   /** A head on the policy where absent. */
   critic?: CriticNetwork;

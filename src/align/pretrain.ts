@@ -78,7 +78,7 @@ export type PretrainOptions = z.output<typeof pretrainSchema>;
 export type PretrainInput = z.input<typeof pretrainSchema>;
 export type PretrainLearner = LanguageLearner<PretrainOptions>;
 
-export interface PretrainParts {
+interface PretrainParts {
   /** How a tokenizer and data are got from the Hub. */
   pull?: PullOptions;
 }

@@ -28,7 +28,7 @@ import type { ScoreScaleState } from './policies/ppo-scores.ts';
 import { type AnswerLayout, answerKl } from './policies/rollouts.ts';
 import type { PolicyParts } from './policies/setup.ts';
 
-export const baselines = ['mean', 'leave-one-out'] as const;
+const baselines = ['mean', 'leave-one-out'] as const;
 
 const whole = (least: number) => z.number().int().min(least);
 

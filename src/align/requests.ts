@@ -11,7 +11,7 @@ export interface CallSettings {
   pause: number;
 }
 
-export interface Post<T> {
+interface Post<T> {
   url: string;
   headers?: Readonly<Record<string, string>>;
   body: unknown;

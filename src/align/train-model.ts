@@ -12,7 +12,7 @@ export interface TrainedModel {
   seconds: number;
 }
 
-export interface ModelTraining<Evaluation, Step, Result> {
+interface ModelTraining<Evaluation, Step, Result> {
   keepBest: boolean;
   save(folder: string): void;
   /** Writes samples where a step has any, and gives its metrics, but for its evaluation's. */

@@ -5,7 +5,7 @@ import { scheduleNames } from '../nn/index.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-export const samplesSchema = z.object({
+const samplesSchema = z.object({
   count: whole(0).default(4).describe('prompts answered at each evaluation, for people to read'),
   data: z.string().optional().describe('prompts to answer (default: the beginnings of held-out examples)'),
   maxTokens: whole(1).default(96).describe('tokens of an answer at most'),

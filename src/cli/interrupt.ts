@@ -1,6 +1,6 @@
 /** Ctrl-C: once to stop after the iteration under way with a checkpoint, twice to stop at once. */
 
-export interface Interruption {
+interface Interruption {
   signal: AbortSignal;
   /** The exit code of the signal that came: 130 for Ctrl-C, 143 for SIGTERM. */
   readonly exitCode: number;

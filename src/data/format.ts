@@ -27,7 +27,7 @@ export interface Message {
 }
 export type TextOrMessages = string | Message[];
 
-export const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
 
 /** In the order in which a row with the fields of several is told. */
 const layouts: [format: Format | ForeignFormat, fields: string[], also?: (row: Row) => boolean][] = [

@@ -80,7 +80,6 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
   return format(quotient);
 }
 
-export const canonical = (dim: Dim): Dim => (typeof dim === 'number' ? dim : format(parse(dim)));
 export const product = (dims: Shape): Dim => dims.reduce(multiplyDims, 1);
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`;

@@ -19,7 +19,7 @@ export interface Tensor {
  * The gradient of one node: given the cotangents of its outputs (undefined where nothing depends on one), the
  * cotangents of its inputs (undefined where there is none).
  */
-export type Vjp = (cotangents: (Tensor | undefined)[]) => (Tensor | undefined)[];
+type Vjp = (cotangents: (Tensor | undefined)[]) => (Tensor | undefined)[];
 
 export interface TracedNode extends GraphNode {
   /** What the gradient goes to. */
@@ -128,7 +128,7 @@ export function checkDtypes(op: string, kind: keyof typeof KINDS, ...tensors: (T
   }
 }
 
-export interface Emission {
+interface Emission {
   attributes?: Record<string, Attribute>;
   domain?: string;
   dtype?: DType;

@@ -32,7 +32,7 @@ export interface GraphNode {
   attributes: Record<string, Attribute>;
 }
 
-export interface GraphValue {
+interface GraphValue {
   name: string;
   dtype: DType;
   /** A string names a dimension whose size is known when the graph runs. */

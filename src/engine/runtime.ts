@@ -7,7 +7,7 @@ import { misfit } from './dtype.ts';
 import { type Library, loadLibrary, type Pointer } from './library.ts';
 import type { DType } from './onnx.ts';
 
-export interface Runtime extends Library {
+interface Runtime extends Library {
   env: Pointer;
   memory: Pointer;
   runOptions: Pointer;
@@ -77,7 +77,7 @@ const types = {
 } as const;
 
 export type Data = InstanceType<(typeof types)[DType][1]>;
-export type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
+type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
 
 /**
  * Zeros that ONNX Runtime may hold on to. A typed array of 64 bytes or less made directly would lie on V8's heap and

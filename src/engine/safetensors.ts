@@ -25,10 +25,10 @@ const TYPES = {
   BOOL: Uint8Array,
 } as const;
 
-export type SafetensorsDtype = keyof typeof TYPES;
+type SafetensorsDtype = keyof typeof TYPES;
 export const SAFETENSORS_DTYPES = Object.keys(TYPES) as SafetensorsDtype[]; // in the order files hold them
 
-export type SafetensorsData =
+type SafetensorsData =
   | Float64Array
   | Float32Array
   | Uint32Array

@@ -9,7 +9,7 @@ import { BYTE_OF_CHARACTER, openPreTokenizer } from './tokenizer/library.ts';
 /** What a tokenizer.json holds; JSON.stringify makes the file of it. */
 export type TokenizerJson = Record<string, unknown>;
 
-export interface SpecialTokens {
+interface SpecialTokens {
   /** Tokens found in texts as they are written and left out of decoded ones. They take the first ids, in this order. */
   specialTokens?: readonly string[];
   /** The special token put in front of every text. */

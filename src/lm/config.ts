@@ -9,7 +9,7 @@ import type { DecoderConfig, RotaryPositions } from '../nn/index.ts';
 
 export type Family = 'llama' | 'mistral' | 'qwen2' | 'qwen3' | 'gpt2';
 
-export interface Architecture {
+interface Architecture {
   /** As in config.json's `architectures`, such as "LlamaForCausalLM". */
   name: string;
   family: Family;

@@ -32,7 +32,7 @@ import {
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
 
-export interface PackedSize {
+interface PackedSize {
   rows: number;
   time: number;
   /** Labels there is room for; those above a batch's own weigh nothing. */
@@ -111,7 +111,7 @@ export function scoresOf({ states }: Reading): Tensor {
  * Room for a batch's labels: a quarter of its tokens, half, three quarters or all, or a power of two where they are less. Few
  * sizes, so few programs, and none that computes much for nothing.
  */
-export function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
+function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
   const quarter = Math.ceil((rows * time) / 4);
   const few = 2 ** Math.ceil(Math.log2(Math.max(1, at.length)));
   const labels = Math.min(rows * time, few < quarter ? few : Math.ceil(at.length / quarter) * quarter);
@@ -122,7 +122,7 @@ export function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
  * Writes a batch into a program's inputs. Gives where each label lies among the program's: with room for every token, at
  * its own token; else in the order they come, the spare places on tokens that have none.
  */
-export function loadBatch(inputs: Readonly<Record<string, Value>>, batch: PackedBatch, size: PackedSize): Int32Array {
+function loadBatch(inputs: Readonly<Record<string, Value>>, batch: PackedBatch, size: PackedSize): Int32Array {
   if (batch.rows !== size.rows || batch.time !== size.time || batch.at.length > size.labels) {
     throw new HeedError(
       `a batch of ${batch.rows} × ${batch.time} with ${batch.at.length} labels does not fit ${size.rows} × ${size.time} with ${size.labels}`,

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
 
-export type FileContent = Parameters<typeof writeFileAtomic>[1];
+type FileContent = Parameters<typeof writeFileAtomic>[1];
 
 /**
  * Puts files into a folder, which is made where there is none. They are written aside first, so that a full disk leaves the old ones

@@ -40,7 +40,7 @@ export interface Context {
   ends: readonly number[];
 }
 
-export interface Choice {
+interface Choice {
   token: number;
   /** Its log-probability under the model: temperature 1, nothing processed. */
   logprob: number;

@@ -17,7 +17,7 @@ const SPECIAL = 'special_tokens_map.json';
 const TEMPLATE = 'chat_template.jinja';
 
 /** The text of a tokenizer's files by name; only tokenizer.json has to be there. */
-export type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
+type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
   Partial<Record<typeof CONFIG | typeof SPECIAL | typeof TEMPLATE, string>>
 >;
 

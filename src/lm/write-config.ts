@@ -7,7 +7,7 @@ import type { FloatDtype } from './floats.ts';
 
 const dtypeNames: Record<FloatDtype, string> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
-export interface WriteConfigOptions {
+interface WriteConfigOptions {
   /** What the weights are stored as. */
   dtype?: FloatDtype;
   /** Of a classifier: how many scores it gives. Otherwise the model is a causal language model. */

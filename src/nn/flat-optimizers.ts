@@ -58,7 +58,7 @@ export interface Run {
 }
 
 // floats: enough that ONNX Runtime shares the work among threads (from some 200,000), few enough that what is made in between stays in the last cache
-export const CHUNK = 1 << 18;
+const CHUNK = 1 << 18;
 const SMALL = 1 << 16; // with its moments it fits a second-level cache
 
 /** Whether a sweep over an arena is done before other threads could join in. */

@@ -58,7 +58,7 @@ export const teacherSchema = z.object({
     .describe('Control for experiments: inverted gives the other answer, shuffled a coin that ignores the options.'),
 });
 
-export type TeacherSettings = z.output<typeof teacherSchema>;
+type TeacherSettings = z.output<typeof teacherSchema>;
 
 /** A teacher that knows the true reward. `name` is what its comparisons are recorded under. */
 export function syntheticTeacher(name: string, settings: TeacherSettings, seed: number): Teacher<RewardedOption> {

@@ -31,7 +31,7 @@ export interface Checkpoint {
 }
 
 /** Lengths of the run's row files in bytes at the moment of a checkpoint. */
-export interface RowLengths {
+interface RowLengths {
   metrics: number;
   samples: number;
 }

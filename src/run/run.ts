@@ -48,7 +48,7 @@ export interface MetricsRow {
 }
 
 /** Is told of what a run writes. */
-export interface RunObserver {
+interface RunObserver {
   metrics(row: MetricsRow): void;
   sample(sample: Readonly<Record<string, unknown>>): void;
 }

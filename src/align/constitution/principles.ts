@@ -41,7 +41,7 @@ export function readConstitution(path: string): Principle[] {
 type Given = Partial<Principle>;
 
 /** A principle with all that it is used for. Throws a HeedError for one without text. */
-export function complete({ text, critique, revision }: Given): Principle {
+function complete({ text, critique, revision }: Given): Principle {
   const given = [text, critique, revision].map((part) => part?.trim());
   const said = given[0] || (given[1] && given[2] ? given[1] : undefined);
   if (!said) throw new HeedError('has no text', { hint: HINT });

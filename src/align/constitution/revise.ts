@@ -4,7 +4,7 @@ import { seedFor } from '../../random.ts';
 import type { Chat, CompleteOptions } from '../judges/source.ts';
 import type { Principle } from './principles.ts';
 
-export interface Round {
+interface Round {
   principle: string;
   critique: string;
   revision: string;

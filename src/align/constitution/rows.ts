@@ -9,7 +9,7 @@ export type ConstitutionRow =
   | ({ kind: 'revision'; step: number } & Revised)
   | ({ kind: 'comparison'; step: number } & Compared);
 
-export interface MadeRows {
+interface MadeRows {
   revised: Revised[];
   compared: Compared[];
 }

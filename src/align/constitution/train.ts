@@ -15,7 +15,7 @@ import {
 } from './rows.ts';
 
 /** A dataset, its rows, and how many answers or pairs became none, by the reason. */
-export interface MadeDataset {
+interface MadeDataset {
   data: string;
   rows: number;
   leftOut: Record<string, number>;

@@ -22,7 +22,7 @@ export const judgeCallSchema = chatCallSchema.extend({
 });
 
 /** Which of two answers a verdict is for, by the order in which they were shown. */
-export type Shown = 'first' | 'second' | 'tie' | 'unreadable';
+type Shown = 'first' | 'second' | 'tie' | 'unreadable';
 
 export interface Verdict {
   /** 1: the first of the pair is better; 0: the second is; ½: neither, or the two orders disagree. */

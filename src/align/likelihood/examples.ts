@@ -12,7 +12,7 @@ export interface Examples {
   at(i: number): Example;
 }
 
-export interface ExampleList extends Examples {
+interface ExampleList extends Examples {
   add(example: Example): void;
 }
 
@@ -56,9 +56,9 @@ function grown<T extends Int32Array | Uint8Array>(array: T, atLeast: number): T 
 
 /** Its end is cut off, it becomes several examples, it is left out, or the reading stops. */
 export const truncations = ['cut', 'split', 'drop', 'error'] as const;
-export type Truncate = (typeof truncations)[number];
+type Truncate = (typeof truncations)[number];
 
-export interface GatherOptions {
+interface GatherOptions {
   /** The most tokens of an example. */
   length: number;
   loss?: Loss;

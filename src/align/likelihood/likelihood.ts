@@ -31,7 +31,7 @@ export interface Likelihood {
   release(): void;
 }
 
-export interface BatchShape {
+interface BatchShape {
   /** Tokens of a row. */
   length: number;
   /** Rows are as long as the longest of a part needs, in eighths of `length`; else all of `length`. */

@@ -38,7 +38,7 @@ export function createRows(round: (number: number) => Example[][]): Rows {
   };
 }
 
-export interface RowOptions {
+interface RowOptions {
   /** Tokens of a row. */
   length: number;
   /** Several examples to a row, else each has its own. */

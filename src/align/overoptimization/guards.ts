@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { PpoInput } from '../policies/ppo-options.ts';
 
-export type GuardedSettings = Pick<PpoInput, 'kl' | 'guards' | 'rewardCall'>;
+type GuardedSettings = Pick<PpoInput, 'kl' | 'guards' | 'rewardCall'>;
 
 const kinds: Record<string, { usual: number; settings(strength: number): GuardedSettings }> = {
   kl: { usual: 0.05, settings: (beta) => ({ kl: { beta, controller: 'fixed' } }) },

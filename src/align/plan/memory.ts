@@ -13,7 +13,7 @@ const BLOCK = 128;
 /** Logits made at once (src/nn/label-log-probabilities.ts). */
 const LOGITS_AT_ONCE = 1 << 23;
 
-export interface BatchShape {
+interface BatchShape {
   rows: number;
   /** Tokens of a row. */
   time: number;
@@ -21,7 +21,7 @@ export interface BatchShape {
   labels: number;
 }
 
-export interface TrainingShape extends BatchShape {
+interface TrainingShape extends BatchShape {
   /** Of adapters; 0 where all weights are trained. */
   rank: number;
   checkpointLayers: boolean;
@@ -84,7 +84,7 @@ export function scoringBytes(config: DecoderConfig, { rows, time, labels }: Batc
 const PROMPT_TOKENS = 1 << 14;
 const FIRST_ROOM = 256;
 
-export interface GenerationShape {
+interface GenerationShape {
   /** Sequences side by side. */
   batch: number;
   /** Tokens of a prompt, and of an answer. */

@@ -4,7 +4,7 @@ import type { Model } from '../../lm/model.ts';
 import type { Answer } from '../rewards/source.ts';
 import type { Prompt } from './rollouts.ts';
 
-export interface DrawOptions {
+interface DrawOptions {
   /** Tokens of an answer at most. */
   maxTokens: number;
   temperature: number;

@@ -13,9 +13,9 @@ export const guardsSchema = z.object({
   sameness: weight("taken times the share of an answer's n-grams that an average other answer of the step has too"),
   ngram: z.number().int().min(1).default(3).describe('tokens of the n-grams'),
 });
-export type GuardOptions = z.output<typeof guardsSchema>;
+type GuardOptions = z.output<typeof guardsSchema>;
 
-export interface Guarded {
+interface Guarded {
   /** What is taken from each answer's score. */
   penalties: Float64Array;
   metrics: Record<'guard/length' | 'guard/repetition' | 'guard/sameness', number>;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type KlEstimator, klEstimators } from '../../nn/index.ts';
 
-export const klControllers = ['fixed', 'adaptive', 'proportional'] as const;
+const klControllers = ['fixed', 'adaptive', 'proportional'] as const;
 
 export const klSchema = z.object({
   beta: z.number().min(0).default(0.1).describe('β: what a nat of KL costs, at the start'),

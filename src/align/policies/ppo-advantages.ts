@@ -5,7 +5,7 @@ import { type KlOptions, klOfToken } from './kl-controller.ts';
 import type { TokenReward } from './rollouts.ts';
 
 /** Of each token of an answer; `after` adds the place behind the last. */
-export interface AnswerTokens {
+interface AnswerTokens {
   logProbs: Float32Array;
   referenceLogProbs: Float32Array;
   /** What the answer is worth. */

@@ -9,7 +9,7 @@ const whole = (least: number) => z.number().int().min(least);
 /** Networks that a critic may be, see critic.ts. */
 export const criticKinds = ['own', 'shared', 'adapters'] as const;
 
-export const normalisations = ['none', 'first', 'running'] as const;
+const normalisations = ['none', 'first', 'running'] as const;
 
 export const ppoSchema = policyTrainingSchema.extend({
   kl: klSchema.prefault({}),

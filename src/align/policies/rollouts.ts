@@ -110,7 +110,7 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
   return out;
 }
 
-export interface AnswerScorer {
+interface AnswerScorer {
   /** Numbers for each answer's tokens: their log-probabilities, or what `read` makes of the states. */
   run(answers: readonly Answer[]): Float32Array[];
   release(): void;
@@ -146,7 +146,7 @@ export function createAnswerScorer(
   };
 }
 
-export interface RolloutOptions {
+interface RolloutOptions {
   layout: AnswerLayout;
   /** Tokens of an answer at most. */
   maxTokens: number;

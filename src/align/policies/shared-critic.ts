@@ -8,7 +8,7 @@ import { type Critic, type CriticOptions, type CriticUpdate, headSpec, valueLoss
 import type { Policy } from './policy.ts';
 import { createAnswerScorer } from './rollouts.ts';
 
-export interface SharedCritic {
+interface SharedCritic {
   /** The policy's parameters, and the head behind them. */
   readonly parameters: Pick<Arena, 'specs' | 'values'>;
   /** The policy's loss with that of the values. By label it reads `return` and `old value` as well. */
@@ -19,7 +19,7 @@ export interface SharedCritic {
   count(outputs: Readonly<Record<string, Value>>): void;
 }
 
-export interface SharedCriticOptions extends CriticOptions {
+interface SharedCriticOptions extends CriticOptions {
   /** Only the head learns from the values, not the policy. */
   detached: boolean;
 }

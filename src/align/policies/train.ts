@@ -28,7 +28,7 @@ export interface AlertRow {
 }
 
 /** What somebody said of two answers of the policy; once more where it was said otherwise later. */
-export interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predicted'> {
+interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predicted'> {
   kind: 'comparison';
   step: number;
   prompt: string;

@@ -23,7 +23,7 @@ export interface ItemLayout extends Pick<PackingOptions, 'lengths' | 'padding'> 
 }
 
 /** Some items' answers, those of the first side before those of the second, packed: a prompt once for all answers to it. */
-export interface ItemBatch {
+interface ItemBatch {
   batch: PackedBatch;
   /** w of each label in an answer's Σ w log π. */
   weight: Float32Array;

@@ -94,7 +94,7 @@ function lengthOf(given: number | undefined, { config }: Model): number {
  * Items of rows: pairs as they are or as two answers each, all chosen ones first, or answers that are rated each on its own. Ties are left
  * out.
  */
-export async function gatherItems(
+async function gatherItems(
   rows: Dataset,
   { tokenizer }: Pick<Model, 'tokenizer'>,
   source: string,

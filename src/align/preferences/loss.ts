@@ -69,8 +69,8 @@ export function meanReward({ seenSum, seenCount }: Answers, rewards: Tensor): Te
 /** Names of the numbers that a loss may be given; what it does not read is no input of its program. */
 const given = ['reference', 'tokens', 'perToken', 'desirable', 'kl', 'seenSum', 'seenCount'] as const;
 const computed = ['logP', 'likely', 'confidence'] as const;
-export type Given = (typeof given)[number];
-export type Computed = (typeof computed)[number];
+type Given = (typeof given)[number];
+type Computed = (typeof computed)[number];
 
 /** Answers whose numbers are made when they are asked for. */
 export function answersOf(make: Record<Computed, () => Tensor>, read: (name: Given) => Tensor): Answers {
@@ -82,7 +82,7 @@ export function answersOf(make: Record<Computed, () => Tensor>, read: (name: Giv
 
 export type LossNumbers = Partial<Record<Computed | Given, ArrayLike<number>>>;
 
-export interface LossProgram {
+interface LossProgram {
   /** Which numbers the loss reads. */
   readonly reads: ReadonlySet<string>;
   run(numbers: LossNumbers): { loss: Float32Array; rewards: Float32Array };

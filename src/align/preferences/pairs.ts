@@ -9,7 +9,7 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { encodeRow } from '../likelihood/encode.ts';
 import { createExamples, type Examples } from '../likelihood/examples.ts';
 
-export interface EncodedPair {
+interface EncodedPair {
   chosen: Example;
   rejected: Example;
 }
@@ -54,7 +54,7 @@ export function checkAnswer(answer: unknown, name: string): void {
 
 /** What becomes of a pair with an answer longer than the model is to read; "start" and "end" say what is kept of each. */
 export const pairTruncations = ['drop', 'start', 'end', 'error'] as const;
-export type PairTruncation = (typeof pairTruncations)[number];
+type PairTruncation = (typeof pairTruncations)[number];
 
 export interface PairOptions {
   /** The most tokens of prompt and answer. */

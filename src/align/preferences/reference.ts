@@ -4,7 +4,7 @@ import type { Examples } from '../likelihood/examples.ts';
 import type { Policy } from '../policies/policy.ts';
 import { answerLogProbs, countOf, type ItemLayout, type Items } from './batch.ts';
 
-export interface References {
+interface References {
   /** Σ w log π_ref of each answer of some items, those of the first side first. */
   logP(items: Items, indices: readonly number[]): Float32Array;
   /** The same of the partners of some answers. */

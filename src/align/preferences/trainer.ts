@@ -59,14 +59,14 @@ function givenNumbers(
   };
 }
 
-export interface PreferenceTrainer {
+interface PreferenceTrainer {
   readonly gradients: Arena;
   /** Computes a batch, `part` items at a time, of which its size is a multiple. */
   run(items: Items, indices: readonly number[], context: PreferenceContext): PreferenceValues & { tokens: number };
   release(): void;
 }
 
-export interface PreferenceTrainerOptions {
+interface PreferenceTrainerOptions {
   /** Answers of an item. */
   sides: number;
   /** Items computed at once. */
@@ -163,7 +163,7 @@ function sureness(logP: Tensor, { states }: Reading, config: DecoderConfig): Ten
 }
 const LOGITS_AT_ONCE = 1 << 23; // as many as stay in the last cache
 
-export interface PreferenceScorer {
+interface PreferenceScorer {
   /** Σ w log π of each answer of some items, those of the first side first. */
   logP(items: Items, indices: ArrayLike<number>): Float32Array;
   /** The loss of all items. */

@@ -60,4 +60,4 @@ function areaUnderCurve(steps: readonly { is: boolean; score: number }[]): numbe
 const mean = (values: readonly number[]): number =>
   values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length;
 export const probability = (score: number): number => 1 / (1 + Math.exp(-score));
-export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));

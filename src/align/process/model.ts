@@ -23,7 +23,7 @@ const readingSchema = z.object({
   /** What steps make an answer worth. */
   aggregate: z.enum(aggregates),
 });
-export type StepReading = z.output<typeof readingSchema>;
+type StepReading = z.output<typeof readingSchema>;
 
 /** Written before the model: a folder that has a config.json is whole. */
 export function saveStepReading(folder: string, reading: StepReading): void {

@@ -6,7 +6,7 @@ import { aggregates } from './steps.ts';
 const whole = (least: number) => z.number().int().min(least);
 
 /** Every step; those up to the first wrong one (Lightman et al. 2023, §2.4); the last, right where all are (outcome supervision). */
-export const supervisions = ['steps', 'first-error', 'outcome'] as const;
+const supervisions = ['steps', 'first-error', 'outcome'] as const;
 
 export const processSchema = rewardTrainingSchema.extend({
   data: z

@@ -1,7 +1,7 @@
 /** Steps of an answer: where they end, and what those of an answer are worth together. */
 import type { StepReward } from '../rewards/source.ts';
 
-export interface Step {
+interface Step {
   text: string;
   /** Characters of the answer's text up to the end of the step, its separator included. */
   end: number;

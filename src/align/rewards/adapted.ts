@@ -6,7 +6,7 @@ import { baseFolder, type Model, modelFolder } from '../../lm/model.ts';
 import { loraLinear, weightedLinear } from '../../nn/index.ts';
 import { checkRewardModel, type RewardModel, readCalibration, type ScorerOptions } from './model.ts';
 
-export interface AdaptedReward extends ScorerOptions {
+interface AdaptedReward extends ScorerOptions {
   /** Its parameters are the adapters and the head alone. */
   model: RewardModel;
 }

@@ -46,10 +46,10 @@ export const learningSchema = z.object({
   batch: whole(1).default(16).describe('comparisons of an optimiser step'),
   learningRate: z.number().positive().optional().describe("the reward's highest (default: 0.5/√parameters)"),
 });
-export type LearningOptions = z.output<typeof learningSchema>;
+type LearningOptions = z.output<typeof learningSchema>;
 
 /** Two answers to a prompt, and how much each of them was preferred. */
-export interface Compared {
+interface Compared {
   options: readonly [Answer, Answer];
   choice: Distribution;
 }
@@ -75,7 +75,7 @@ export interface LearningReward extends Reward {
   restore(checkpoint: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> }): void;
 }
 
-export interface LearningParts {
+interface LearningParts {
   pull?: PullOptions;
   tell?: (text: string) => void;
   call: RewardSettings;

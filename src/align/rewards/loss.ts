@@ -125,7 +125,7 @@ export interface RankingTrainer {
   release(): void;
 }
 
-export interface RankingShape {
+interface RankingShape {
   /** Tokens of a row. */
   length: number;
   /** Answers of as many rankings as are computed at once. */

@@ -27,7 +27,7 @@ const calibrationSchema = z.object({
   /** P(i is chosen over j) = σ(scale · (rewardᵢ − rewardⱼ)), since rewards deviate by 1 and the scores of training did not. */
   scale: z.number().positive(),
 });
-export type Calibration = z.output<typeof calibrationSchema>;
+type Calibration = z.output<typeof calibrationSchema>;
 
 export const plainCalibration: Calibration = { shift: 0, scale: 1 };
 
@@ -156,7 +156,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
   return { ids: [...Array.from(ids), end], learn: learn && [...Array.from(learn), 1], at: [ids.length] };
 }
 
-export interface RewardScorer {
+interface RewardScorer {
   /** A reward for each of some answers made by `scoredAnswer`; those that are not finite come as they are. */
   run(answers: readonly Example[]): Float32Array;
   release(): void;
@@ -178,7 +178,7 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   };
 }
 
-export interface StateScorer {
+interface StateScorer {
   /** What the head makes of the states that are read of each example: a number for each of its `at`. */
   run(examples: readonly Example[]): Float32Array[];
   release(): void;

@@ -13,7 +13,7 @@ const MOST_TOKENS = 72;
 /** Rounds in which nothing came of the answers, before that is an error. */
 const PATIENCE = 5;
 
-export interface WorldComparisons {
+interface WorldComparisons {
   comparisons: number;
   /** As `parseTeacher` reads it. */
   teacher: string;

@@ -22,7 +22,7 @@ export const reviewPrompts: readonly ReviewPrompt[] = ['please write a', 'we nee
   ),
 );
 
-export interface Demonstration {
+interface Demonstration {
   prompt: ReviewPrompt;
   /** The response's words. */
   words: string[];

@@ -2,7 +2,7 @@
 
 import { recogniseText, sentencesOf } from './recognise.ts';
 
-export interface TextsDescription {
+interface TextsDescription {
   /** Words of a text, on average. */
   meanLength: number;
   /** Share of all sentences that are well formed. */

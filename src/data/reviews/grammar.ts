@@ -17,7 +17,7 @@ export const summing: Readonly<Record<Tone, Polarity>> = { good: 'praise', bad: 
  * - `adjective`: fits the item; `another`: of the same polarity, not the same; `contrast`: of another polarity
  * - `summary`: an adjective that may be said of everything, `article` the a or an before it
  */
-export type Slot =
+type Slot =
   | WordClass
   | 'place'
   | 'item'
@@ -33,8 +33,8 @@ export type Slot =
 /** A word that stands there always, or a slot and which of the sentence's two items it is about. */
 export type Part = { readonly slot: 'fixed'; readonly word: string } | { readonly slot: Slot; readonly of: 0 | 1 };
 
-export type Role = 'opening' | 'body' | 'introduction' | 'followUp' | 'closing';
-export type Sex = 'man' | 'woman';
+type Role = 'opening' | 'body' | 'introduction' | 'followUp' | 'closing';
+type Sex = 'man' | 'woman';
 
 export interface Template {
   readonly role: Role;

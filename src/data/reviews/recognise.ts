@@ -7,7 +7,7 @@ export type SentenceVerdict =
   | { readonly accepted: true; readonly template: Template }
   | { readonly accepted: false; readonly reason: string };
 
-export interface TextVerdict {
+interface TextVerdict {
   readonly sentences: readonly SentenceVerdict[];
   /** Share of sentences accepted; 0 of no words. */
   readonly accepted: number;

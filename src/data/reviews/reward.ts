@@ -27,7 +27,7 @@ export interface RewardParts {
 }
 
 /** Fewest and most words of a response of each length. */
-export const lengthWindows: Readonly<Record<Length, readonly [fewest: number, most: number]>> = {
+const lengthWindows: Readonly<Record<Length, readonly [fewest: number, most: number]>> = {
   short: [14, 26],
   normal: [28, 42],
   long: [44, 60],

@@ -7,7 +7,7 @@ export const polarities = ['praise', 'blame', 'neutral'] as const;
 export type Polarity = (typeof polarities)[number];
 
 /** What an item is, which decides what can be said of it: food may be savoury, a captain may not. */
-export type Kind = 'food' | 'thing' | 'person' | 'animal' | 'show';
+type Kind = 'food' | 'thing' | 'person' | 'animal' | 'show';
 
 export interface Item {
   readonly word: string;

@@ -27,7 +27,7 @@ export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): 
   });
 }
 
-export interface AttentionOptions {
+interface AttentionOptions {
   heads: number;
   keyValueHeads: number;
   /** Scores are multiplied by this: 1/√size where absent. */

@@ -4,7 +4,7 @@ import { broadcastShapes, product } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, type Tensor } from '../graph.ts';
 import { expand, reshape, sumTo, transpose } from './shape.ts';
 
-export interface MatmulOptions {
+interface MatmulOptions {
   /** Take the first operand's last two axes transposed. */
   transposeA?: boolean;
   transposeB?: boolean;

@@ -53,7 +53,7 @@ function keepByteOrderMarks(decoder: Decoder | null): void {
 }
 
 /** The words of GPT-2 (Radford et al. 2019), which a ByteLevel pre-tokenizer splits by. */
-export const GPT2_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const GPT2_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /** The 256 characters that byte-level tokens are written in (Radford et al. 2019), each with its byte. */
 export const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = byteCharacters();

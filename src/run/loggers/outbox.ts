@@ -1,13 +1,13 @@
 /** Sends what a run tells to a server of somebody else's, in the background: a server that is slow or gone holds up no training. */
 import { HeedError, messageOf } from '../../error.ts';
 
-export interface Outbox<T> {
+interface Outbox<T> {
   add(item: T): void;
   /** Sends what is left, as far as that goes in ten seconds. */
   close(): Promise<void>;
 }
 
-export interface OutboxOptions<T> {
+interface OutboxOptions<T> {
   /** In warnings, such as `MLflow at http://…`. */
   name: string;
   /** Rejects where they did not arrive; with a Refusal where they never will. */
@@ -79,7 +79,7 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
   };
 }
 
-export interface Asking {
+interface Asking {
   method?: string;
   body?: unknown;
   headers?: Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@
 
 import { escaped } from './html.ts';
 
-export interface Domain {
+interface Domain {
   low: number;
   high: number;
 }

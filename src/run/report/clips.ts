@@ -20,7 +20,7 @@ export interface Clips {
 }
 
 /** A clip for the page: each shape once (scenery does not move), a frame as a list of them. */
-export interface PackedClip {
+interface PackedClip {
   width: number;
   height: number;
   shapes: Shape[];
