@@ -6,7 +6,9 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     maxWorkers: availableParallelism(), // one fewer unless told, which of two cores is half
+    env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
     pool: 'forks', // the engine holds native memory: a process of its own per file keeps RSS tests honest
+    server: { deps: { external: [/heed-compiled-/] } }, // run what was compiled as Node does
     reporters: ['default', './test/support/counts.ts'],
     projects: [
       { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'] } },

@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { commands } from '../src/cli/commands.ts';
 import { environmentIds } from '../src/env/index.ts';
-import { heed, heedPath, ownFolder, start } from './support/heed.ts';
+import { call, heed, heedPath, ownFolder, start } from './support/heed.ts';
 
 const folder = ownFolder();
-const commandNames = (await heed(['--help'], folder.path)).stdout.match(/(?<=^ {2})[\w-]+(?= \[options\]|(?= {2}))/gm)!;
-const run = (...args: string[]) => heed(args, folder.path);
+const run = (...args: string[]) => call(args, folder.path);
 
 describe('bad usage is exit code 2, says what was expected and got, and leaves nothing behind', () => {
   it.each<[string, string[], ...string[]]>([
@@ -41,6 +41,10 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
+  it('in a process of its own too', async () => {
+    expect(await heed(['tarin'], folder.path)).toEqual(await run('tarin'));
+  });
+
   it('a config file with an unknown setting, or a wrong one', async () => {
     const path = join(folder.path, 'config.json');
     writeFileSync(path, '{"ppo":{"learnngRate":1}}');
@@ -56,10 +60,16 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
 });
 
 describe('help', () => {
-  it.each(commandNames)('of %s has an example', async (name) => {
+  it.each(commands)('of %s has an example', async (name) => {
     const { code, stdout } = await run(name, '--help');
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`Examples?:\\n +heed ${name}`));
+  });
+
+  it('lists every command', async () => {
+    const { code, stdout } = await heed(['--help'], folder.path);
+    expect(code).toBe(0);
+    for (const [name] of commands) expect(stdout).toMatch(new RegExp(`^ {2}${name}[ |]`, 'm'));
   });
 
   it('has every setting with its default', async () => {
@@ -70,7 +80,7 @@ describe('help', () => {
 
   it('--version is that of the package', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-    expect(await run('--version')).toMatchObject({ code: 0, stdout: `${version}\n` });
+    expect(await heed(['--version'], folder.path)).toMatchObject({ code: 0, stdout: `${version}\n` });
   });
 });
 
@@ -113,25 +123,16 @@ describe('a command that fails', () => {
 it('every environment can be trained in, both ways', async () => {
   for (const env of environmentIds) {
     const few = [
-      '--env',
-      env,
-      '--steps',
-      '1',
-      '--episodes',
-      '1',
-      '--ppo.environments',
-      '1',
-      '--ppo.horizon',
-      '64',
-      '--ppo.minibatch',
-      '64',
+      ...['--env', env, '--episodes', '1', '--json'],
+      ...['--ppo.environments', '1', '--ppo.horizon', '64', '--ppo.minibatch', '64', '--ppo.epochs', '1'],
     ];
-    const result = await run('rl', ...few, '--json');
+    const result = await run('rl', ...few, '--steps', '1');
     expect({ env, ...result }).toMatchObject({ code: 0 });
-    const some = few
-      .with(3, '400')
-      .concat('--randomSteps', '128', '--labels', '3', '--schedule.rounds', '2', '--segment.window', '10');
-    const learnt = await run('train', ...some, '--segment.anchored', '0', '--json');
+    const some = [
+      ...['--steps', '400', '--randomSteps', '128', '--labels', '3', '--schedule.rounds', '2'],
+      ...['--segment.window', '10', '--segment.anchored', '0', '--reward.firstSteps', '4', '--reward.steps', '4'],
+    ];
+    const learnt = await run('train', ...few, ...some);
     expect({ env, ...learnt }).toMatchObject({ code: 0 });
   }
 });

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { random } from '../src/random.ts';
 import { type Critic, startCritic } from './support/critic.ts';
-import { heed, ownFolder, start, traceOf } from './support/heed.ts';
+import { call, ownFolder, start, traceOf } from './support/heed.ts';
 import { fixtureModel } from './support/training.ts';
 
 const folder = ownFolder();
@@ -32,7 +32,7 @@ afterAll(() => critic.close());
 
 it('revisions lose what a principle forbids, comparisons follow it, and others learn from both', async () => {
   const args = [...common, '--revisionPairs', '--out', 'run', '--json'];
-  const { code, stdout, stderr } = await heed(args, folder.path);
+  const { code, stdout, stderr } = await call(args, folder.path);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   const result = lastLine(stdout);
   expect(result).toEqual({
@@ -70,7 +70,7 @@ it('revisions lose what a principle forbids, comparisons follow it, and others l
   const report = readFileSync(at('run', 'report.html'), 'utf8');
   expect(report).toContain('Critiques and revisions');
   expect(report).toContain('It names the garden in:');
-  expect((await heed(['report', 'run'], folder.path)).code).toBe(0);
+  expect((await call(['report', 'run'], folder.path)).code).toBe(0);
 
   const learn = ['--model', llama, '--steps', '1', '--evaluations', '1', '--batch', '8'];
   for (const [command, data, more] of [
@@ -78,7 +78,7 @@ it('revisions lose what a principle forbids, comparisons follow it, and others l
     ['dpo', result.comparisons.data, [...learn, '--evaluation.prompts', '0']],
     ['reward', result.comparisons.data, ['--model', llama, '--epochs', '0.2', '--evaluations', '1']],
   ] as const) {
-    const outcome = await heed([command, '--data', data, ...more, '--out', `from-${command}`], folder.path);
+    const outcome = await call([command, '--data', data, ...more, '--out', `from-${command}`], folder.path);
     expect({ command, ...outcome }).toMatchObject({ code: 0 });
   }
 });
@@ -86,10 +86,10 @@ it('revisions lose what a principle forbids, comparisons follow it, and others l
 it('loses nothing where an endpoint fails half-way, and asks for nothing twice', async () => {
   const asked = critic.answered;
   const args = [...common, '--batch', '8', '--call.retries', '0', '--out'];
-  expect((await heed([...args, 'whole'], folder.path)).code).toBe(0);
+  expect((await call([...args, 'whole'], folder.path)).code).toBe(0);
   const needed = critic.answered - asked;
   critic.failAfter(Math.floor(needed / 3));
-  const { code, stderr } = await heed([...args, 'broken'], folder.path);
+  const { code, stderr } = await call([...args, 'broken'], folder.path);
   expect(code).toBe(1);
   expect(stderr).toMatch(/answered 500: out of order/);
   const rows = lines('broken', 'revisions.jsonl').length;
@@ -98,7 +98,7 @@ it('loses nothing where an endpoint fails half-way, and asks for nothing twice',
 
   critic.failAfter();
   const before = critic.answered;
-  expect((await heed(['constitution', '--resume', 'broken'], folder.path)).code).toBe(0);
+  expect((await call(['constitution', '--resume', 'broken'], folder.path)).code).toBe(0);
   expect(critic.answered - before).toBeLessThanOrEqual(needed - 3 * rows);
   for (const name of ['samples', 'revisions', 'comparisons']) {
     expect(lines('broken', `${name}.jsonl`)).toEqual(lines('whole', `${name}.jsonl`));
@@ -108,7 +108,7 @@ it('loses nothing where an endpoint fails half-way, and asks for nothing twice',
 it('makes no rows of verdicts that say nothing, and no pairs of revisions that change nothing', async () => {
   const mumbling = await startCritic('garden', { mumbles: true });
   const args = [...common, '--critic', mumbling.url, '--revisionPairs', '--out', 'mumbled', '--json'];
-  const { code, stdout } = await heed(args, folder.path);
+  const { code, stdout } = await call(args, folder.path);
   mumbling.close();
   expect(code).toBe(0);
   const { revisions, comparisons } = lastLine(stdout);
@@ -127,7 +127,7 @@ it('does not wait at Ctrl-C for somebody who does not answer', async () => {
   child.kill('SIGINT');
   expect((await end).code).toBe(130);
   silent.failAfter();
-  expect((await heed(['constitution', '--resume', 'silent'], folder.path)).code).toBe(0);
+  expect((await call(['constitution', '--resume', 'silent'], folder.path)).code).toBe(0);
   silent.close();
 });
 
@@ -142,7 +142,7 @@ describe('with a local model', () => {
   const args = [...local, '--rounds', '2', '--maxTokens', '6', '--out'];
 
   it('killed at any moment and resumed, a run equals an uninterrupted one', async () => {
-    expect(await heed([...args, 'calm'], folder.path)).toMatchObject({ code: 0 });
+    expect(await call([...args, 'calm'], folder.path)).toMatchObject({ code: 0 });
     const moments = random(3, 'kill');
     let cut = 0;
     let next = [...args, 'killed'];
@@ -155,7 +155,7 @@ describe('with a local model', () => {
       next = ['constitution', '--resume', 'killed'];
     }
     expect(cut).toBeGreaterThan(0);
-    expect((await heed(next, folder.path)).code).toBe(0);
+    expect((await call(next, folder.path)).code).toBe(0);
     expect(traceOf(at('killed'))).toEqual(traceOf(at('calm')));
     for (const name of ['revisions', 'comparisons']) {
       expect(lines('killed', `${name}.jsonl`)).toEqual(lines('calm', `${name}.jsonl`));
@@ -175,7 +175,7 @@ describe('with a local model', () => {
     await says('%');
     child.kill('SIGINT');
     expect((await end).code).toBe(130);
-    expect((await heed(['constitution', '--resume', 'stopped'], folder.path)).code).toBe(0);
+    expect((await call(['constitution', '--resume', 'stopped'], folder.path)).code).toBe(0);
     expect(traceOf(at('stopped'))).toEqual(traceOf(at('calm')));
   });
 
@@ -183,10 +183,10 @@ describe('with a local model', () => {
     writeFileSync(at('changing.md'), '- Answers are kind.\n');
     critic.failAfter(40);
     const args = [...common.slice(0, 3), '--constitution', 'changing.md', '--data', 'prompts.jsonl'];
-    expect((await heed([...args, '--call.retries', '0', '--out', 'changed'], folder.path)).code).toBe(1);
+    expect((await call([...args, '--call.retries', '0', '--out', 'changed'], folder.path)).code).toBe(1);
     critic.failAfter();
     writeFileSync(at('changing.md'), '- Answers are rude.\n');
-    const { code, stderr } = await heed(['constitution', '--resume', 'changed'], folder.path);
+    const { code, stderr } = await call(['constitution', '--resume', 'changed'], folder.path);
     expect(code).toBe(1);
     expect(stderr).toMatch(/prompts and principles are not what they were/);
   });
@@ -207,7 +207,7 @@ it.each<[string, string, string, RegExp]>([
 ])('says what is wrong with %s', async (_, name, text, message) => {
   writeFileSync(at(name), text);
   const args = [...common.slice(0, 3), '--data', 'prompts.jsonl', '--constitution', name, '--out', 'bad'];
-  const { code, stderr } = await heed(args, folder.path);
+  const { code, stderr } = await call(args, folder.path);
   expect(code).toBe(1);
   expect(stderr).toMatch(message);
   expect(readdirSync(folder.path)).not.toContain('bad');

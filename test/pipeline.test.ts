@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { random } from '../src/random.ts';
-import { heed, ownFolder, start, traceOf } from './support/heed.ts';
+import { call, ownFolder, start, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -35,7 +35,7 @@ const recipe = { name: 'Whole', seed: 1, stages, answers: { count: 2, maxTokens:
 const write = (name: string, value: unknown) => writeFileSync(at(name), JSON.stringify(value));
 const lines = (rows: readonly unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
-const pipeline = (...args: string[]) => heed(['pipeline', ...args], folder.path);
+const pipeline = (...args: string[]) => call(['pipeline', ...args], folder.path);
 /** A recipe with one stage changed. */
 const changed = (name: string, settings: object) => ({
   ...recipe,
@@ -118,7 +118,7 @@ describe('heed pipeline', () => {
       expect(report).toContain(title);
     }
     expect(report).not.toContain(markup);
-    expect(lastLine((await heed(['report', 'whole', '--json'], folder.path)).stdout).run).toBe('whole');
+    expect(lastLine((await call(['report', 'whole', '--json'], folder.path)).stdout).run).toBe('whole');
     expect(readFileSync(at('whole', 'report.html'), 'utf8')).toBe(report);
 
     const again = await pipeline('--resume', 'whole', '--json');
@@ -155,7 +155,7 @@ describe('heed pipeline', () => {
     child.kill('SIGINT');
     expect(await end).toMatchObject({ code: 130, stderr: expect.stringContaining('heed pipeline --resume stopped') });
     expect(existsSync(at('stopped', 'report.html'))).toBe(true);
-    expect((await heed(['sft', '--resume', join('stopped', 'sft')], folder.path)).code).toBe(0);
+    expect((await call(['sft', '--resume', join('stopped', 'sft')], folder.path)).code).toBe(0);
     const { code, stdout } = await pipeline('--resume', 'stopped', '--json');
     expect(code).toBe(0);
     expect(lastLine(stdout).stages).toHaveLength(2);

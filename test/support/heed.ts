@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, inject } from 'vitest';
+import { afterAll, beforeAll, inject, vi } from 'vitest';
 
 export interface Outcome {
   code: number | null;
@@ -62,6 +62,31 @@ export function start(args: readonly string[], folder: string, env: Record<strin
 
 export const heed = (args: readonly string[], folder: string, env?: Record<string, string>): Promise<Outcome> =>
   start(args, folder, env).end;
+
+/**
+ * Runs the command in this process, for proofs that are not about a process: a short command spends most of its time on loading what
+ * it is made of. One at a time.
+ */
+export async function call(args: readonly string[], folder: string): Promise<Outcome> {
+  const said = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      said[name] += text;
+      return true;
+    }),
+  );
+  const before = process.cwd();
+  process.chdir(folder);
+  process.stdout.setMaxListeners(0); // each command listens for whoever stops reading
+  try {
+    const { main } = await import(join(inject('compiled'), 'dist', 'cli', 'main.js'));
+    return { code: await main(args), ...said };
+  } finally {
+    process.chdir(before);
+    process.exitCode = undefined;
+    for (const spy of spies) spy.mockRestore();
+  }
+}
 
 /** The metrics of a run, less what a clock says. */
 export const rowsOf = (run: string): Record<string, number>[] =>
