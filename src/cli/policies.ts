@@ -1,9 +1,8 @@
 /** heed reinforce, rloo, grpo, raft, rest and online-dpo: a policy learns from what its answers are worth, without a critic. */
 import type { Command } from 'commander';
-import { toldReward } from './ppo.ts';
-import { addTraining } from './training.ts';
+import { addPolicyTraining } from './ppo.ts';
 
-const adding = (name: string) => (command: Command) => addTraining(command, name, { tell: toldReward });
+const adding = (name: string) => (command: Command) => addPolicyTraining(command, name);
 
 export const addReinforce = adding('reinforce');
 export const addRloo = adding('rloo');

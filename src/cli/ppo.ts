@@ -1,10 +1,25 @@
-/** heed ppo: proximal policy optimisation against a reward. */
+/** heed ppo: proximal policy optimisation against a reward; and what all trainings of a policy by its own answers add. */
 import type { Command } from 'commander';
 import type { PolicyResult } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';
+import { askingPeople } from './ask-people.ts';
+import { portOf } from './studio.ts';
 import { addTraining } from './training.ts';
 
-export const addPpo = (command: Command): void => addTraining(command, 'ppo', { tell: toldReward });
+export const addPpo = (command: Command): void => addPolicyTraining(command, 'ppo');
+
+export function addPolicyTraining(command: Command, name: string): void {
+  addTraining(command, name, {
+    tell: toldReward,
+    around: (training) => askingPeople(training, () => command.opts<{ port: number }>().port),
+  });
+  command.option(
+    '--port <n>',
+    'with --askPeople: port of the studio where people answer; 0 takes a free one',
+    portOf,
+    0,
+  );
+}
 
 export const toldReward = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [
   ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],

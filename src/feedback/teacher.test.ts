@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Answer as Said } from '../preference/index.ts';
+import { ownStores } from '../../test/support/stores.ts';
+import type { Answer as Said, Standing } from '../preference/index.ts';
 import {
   addPerson,
   adjudicate,
@@ -15,18 +16,16 @@ import {
   undoVote,
 } from './index.ts';
 
+const { kinds, skipWhereMissing } = await ownStores();
+
 let database: Database;
 let people: Person[];
-beforeEach(async () => {
-  database = await openDatabase(':memory:');
-  people = [];
-  for (const name of ['ada', 'ben', 'cy']) people.push((await addPerson(database, name)).person);
-});
-afterEach(() => database.close());
+afterEach(() => database?.close());
 
 const questions = (...texts: [string, string][]) => texts.map((options, i) => ({ id: `q${i}`, options }));
-const teacherOf = (project: Project, settle = 0) =>
+const teacherOf = (project: Project, settle = 0, asker = 'one') =>
   createPeopleTeacher<string>(database, project, {
+    asker,
     toContent: ({ options }) => ({ options: options.map((text) => ({ kind: 'text', text })) }),
     every: 2,
     settle,
@@ -51,7 +50,14 @@ async function hear(answers: AsyncIterable<Said>, say: () => Promise<unknown>): 
 const listen = (teacher: ReturnType<typeof teacherOf>, asked: ReturnType<typeof questions>, signal?: AbortSignal) =>
   teacher.answer(asked, signal) as AsyncIterable<Said>;
 
-describe('people as a teacher', () => {
+describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
+  skipWhereMissing(kind);
+  beforeEach(async () => {
+    database = await openDatabase(await address());
+    people = [];
+    for (const name of ['ada', 'ben', 'cy']) people.push((await addPerson(database, name)).person);
+  });
+
   it('answer as they come to it: one better, both alike, neither comparable, skipped', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
     const asked = questions(['a', 'b'], ['c', 'd'], ['e', 'f'], ['g', 'h']);
@@ -81,7 +87,7 @@ describe('people as a teacher', () => {
 
   it('may take back what they said until it counts', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
-    const heard = await hear(listen(teacherOf(project, 200), questions(['a', 'b'])), async () => {
+    const heard = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async () => {
       const item = await vote(project, people[0], 'first');
       await undoVote(database, project, people[0].id, { id: 'undone', item });
       await vote(project, people[0], 'second');
@@ -119,5 +125,41 @@ describe('people as a teacher', () => {
     });
     await teacher.withdraw();
     expect(await nextItems(database, project, people[1].id)).toEqual([]);
+  });
+
+  it('may change or take back what was learnt, and say something again; whoever asks hears of it once it has settled', async () => {
+    const project = await createProject(database, 'clips', { goldShare: 0 });
+    const teacher = teacherOf(project);
+    const [ada, ben] = people;
+    const items: string[] = [];
+    const heard = await hear(listen(teacher, questions(['a', 'b'], ['c', 'd'])), async () => {
+      items.push(await vote(project, ada, 'first'), await vote(project, ada, 'second'));
+    });
+    const learnt = new Map<string, Standing>(heard as [string, Standing][]);
+    const changed = async () => {
+      const now = await teacher.changed!(learnt);
+      for (const [id, standing] of now) learnt.set(id, standing);
+      return Object.fromEntries(now);
+    };
+    expect(await changed()).toEqual({});
+    const say = (person: Person, item: string, choice: PairChoice) =>
+      recordVote(database, project, person.id, { id: `v${votes++}`, item, vote: { kind: 'pair', choice } });
+    await undoVote(database, project, ada.id, { id: `v${votes++}`, item: items[0] });
+    expect(await changed()).toEqual({ q0: 'taken back' });
+    expect(await changed()).toEqual({});
+    await say(ada, items[0], 'tie');
+    await adjudicate(database, project, ben.id, {
+      id: `v${votes++}`,
+      item: items[1],
+      vote: { kind: 'pair', choice: 'first' },
+    });
+    expect(await changed()).toEqual({ q0: [0.5, 0.5], q1: [1, 0] });
+
+    const settling = teacherOf(project, 60_000);
+    await say(ada, items[0], 'second');
+    expect(await settling.changed!(learnt)).toEqual(new Map());
+    // another process of the same run knows its questions by their ids, another run does not
+    expect(await teacherOf(project).changed!(learnt)).toEqual(new Map([['q0', [0, 1]]]));
+    expect(await teacherOf(project, 0, 'other').changed!(learnt)).toEqual(new Map());
   });
 });

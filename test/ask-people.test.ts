@@ -1,0 +1,115 @@
+/** A policy is trained while somebody compares its answers over HTTP, by the true reward of the embedded world. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { reviewPrompts, trueReward } from '../src/data/reviews/index.ts';
+import { createClient } from '../src/feedback/index.ts';
+import { call, heed, ownFolder, type Running, rowsOf, start, traceOf } from './support/heed.ts';
+import { ownStores } from './support/stores.ts';
+
+const folder = ownFolder();
+const { kinds, skipWhereMissing } = await ownStores();
+const model = fileURLToPath(new URL('../models/reviews-base', import.meta.url));
+const small = ['--steps', '3', '--batch', '2', '--maxTokens', '12', '--evaluations', '1', '--evaluation.count', '2'];
+const asking = ['--askPeople', '--people.labels', '4', '--people.candidates', '2', '--people.schedule.until', '0.5'];
+const training = ['--model', model, '--reward', 'reward/model', ...small, ...asking, '--ppo.minibatch', '2'];
+
+beforeAll(async () => {
+  const few = ['--comparisons', '6', '--evaluation.comparisons', '4', '--evaluations', '0', '--epochs', '1'];
+  const { code, stderr } = await call(['reward', ...few, '--out', 'reward'], folder.path);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+}, 120_000);
+
+/** Signs in by the link that the training prints, as the page does, and is given a token for scripts. */
+async function sitDown({ says, stderr }: Running) {
+  await says('#token=');
+  const [url, token] = /http:\S+#token=\S+/.exec(stderr())![0].split('/#token=');
+  const headers = { 'content-type': 'application/json', origin: url };
+  const body = JSON.stringify({ token });
+  const session = await fetch(`${url}/api/session`, { method: 'POST', headers, body });
+  const { csrf } = (await session.json()) as { csrf: string };
+  const cookie = session.headers.getSetCookie()[0].split(';')[0];
+  const made = await fetch(`${url}/api/people`, {
+    method: 'POST',
+    headers: { ...headers, cookie, 'x-heed-csrf': csrf },
+    body: JSON.stringify({ name: `script ${token}`.slice(0, 20), role: 'annotator' }),
+  });
+  const person = (await made.json()) as { token: string };
+  return createClient({ url, token: person.token });
+}
+
+/** Prefers what is worth more, until the training is over or so much is said. */
+async function compare(running: Running, most = Number.POSITIVE_INFINITY): Promise<number> {
+  const studio = await sitDown(running);
+  const [{ name }] = await studio.projects();
+  for (let said = 0; running.child.exitCode === null && said < most; ) {
+    const next = await studio.next(name, 1).catch(() => []);
+    if (next.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const { item } of next) {
+      const asked = JSON.stringify(item.content.prompt);
+      const prompt = reviewPrompts.find(({ text }) => asked.includes(text))!;
+      const [first, second] = item.content.options.map(
+        (option) => trueReward(prompt, (option as { text: string }).text.split(/\s+/).filter(Boolean), true).total,
+      );
+      const choice = first === second ? 'tie' : first > second ? 'first' : 'second';
+      await studio.vote(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
+      if (++said === most) return said;
+    }
+  }
+  return most;
+}
+
+describe.each(kinds)('with a store in %s', (kind, address) => {
+  skipWhereMissing(kind);
+  it('a policy learns from what people say meanwhile', async () => {
+    const run = join(folder.path, kind);
+    const store = ['--people.store', await address(), '--people.ahead', '0', '--people.atOnce', '1'];
+    const running = start(['ppo', ...training, ...store, '--out', run, '--json'], folder.path);
+    await compare(running);
+    const { code, stderr } = await running.end;
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const rows = rowsOf(run);
+    expect(rows.map(({ labels }) => labels)).toEqual([undefined, 0, 2, 4]);
+    expect(rows.at(-1)).toMatchObject({ waiting: 0, 'reward/loss': expect.any(Number) });
+    const said = readFileSync(join(run, 'samples.jsonl'), 'utf8')
+      .split('\n')
+      .filter((row) => row.includes('"comparison"'));
+    expect(said).toHaveLength(4);
+    const [before, after] = [join(folder.path, 'reward', 'model'), join(run, 'reward')].map((model) =>
+      readFileSync(join(model, 'model.safetensors')).toString('base64'),
+    );
+    expect(after === before).toBe(false);
+  }, 300_000);
+});
+
+describe('heed ppo --ask-people', () => {
+  it('stopped by Ctrl-C while questions wait, goes on tomorrow as if it had not been', async () => {
+    const whole = join(folder.path, 'whole');
+    const flags = [...training, '--people.ahead', '0'];
+    const first = start(['ppo', ...flags, '--out', whole], folder.path);
+    await compare(first);
+    expect(await first.end).toMatchObject({ code: 0 });
+
+    const parts = join(folder.path, 'parts');
+    const stopped = start(['ppo', ...flags, '--out', parts, '--checkpointSeconds', '0'], folder.path);
+    expect(await compare(stopped, 3)).toBe(3);
+    stopped.child.kill('SIGINT');
+    const { code, stderr } = await stopped.end;
+    expect({ code, stderr }).toMatchObject({
+      code: 130,
+      stderr: expect.stringContaining(`heed ppo --resume ${parts}`),
+    });
+    const again = start(['ppo', '--resume', parts], folder.path);
+    await compare(again);
+    expect(await again.end).toMatchObject({ code: 0 });
+    expect(traceOf(parts)).toEqual(traceOf(whole));
+  }, 600_000);
+
+  it('says what it needs', async () => {
+    const { code, stderr } = await heed(['ppo', '--model', model, '--askPeople', '--steps', '1'], folder.path);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('heed reward') });
+    const help = await call(['grpo', '--help'], folder.path);
+    expect(help.stdout).toContain('--askPeople');
+  });
+});
