@@ -13,17 +13,17 @@ export const isSmall = ({ flat }: Arena, rows: number): boolean => flat.length *
 export function createForward(policy: ActingPolicy, parameters: Arena, rows: number) {
   const program = trace(
     (g) => {
-      const x = input(g, 'observations', ['n', policy.actor.parameters[0].shape[1]]);
+      const x = input(g, 'observations', ['n', policy.observationSize]);
       return { distribution: policy.distribution(x) };
     },
     { dims: { n: rows }, singleThread: isSmall(parameters, rows) },
   );
-  return bindRows(program, parameters, rows, policy.actor.parameters[0].shape[1], 'distribution', policy.outputSize);
+  return bindRows(program, parameters, rows, policy.observationSize, 'distribution', policy.outputSize);
 }
 
 /** A policy's values for a fixed number of rows. */
 export function createCritic(policy: Policy, parameters: Arena, rows: number) {
-  const inner = policy.critic.parameters[0].shape[1];
+  const inner = policy.observationSize;
   const program = trace((g) => ({ values: policy.critic.apply(input(g, 'observations', ['n', inner])) }), {
     dims: { n: rows },
     singleThread: isSmall(parameters, rows),

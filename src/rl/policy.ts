@@ -8,13 +8,14 @@ import {
   matmul,
   mul,
   neg,
+  reshape,
   square,
   sub,
   sum,
   type Tensor,
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
-import { type MlpOptions, mlp, type Network, type ParameterSpec } from '../nn/index.ts';
+import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } from '../nn/index.ts';
 import { fill, orthogonal } from '../nn/initialise.ts';
 import type { Random } from '../random.ts';
 
@@ -28,6 +29,8 @@ export interface PolicyOptions {
 
 /** A distribution over actions by its numbers: log-probabilities of a discrete action, or the means of a box's. */
 export interface Policy {
+  /** Numbers an observation has. */
+  observationSize: number;
   actionSpace: Space;
   /** Numbers an action has. */
   actionSize: number;
@@ -42,44 +45,63 @@ export interface Policy {
   logProbability(distribution: Tensor, actions: Tensor): Tensor;
   /** Entropy in nats, [n, 1] ([1, 1] where it is the same for every row). */
   entropy(distribution: Tensor): Tensor;
+  /** KL(held ‖ distribution) in nats, [n, 1]. `held` has the log deviations, [1, actionSize], of a box's Gaussian. */
+  divergence(held: { distribution: Tensor; logDeviation?: Tensor }, distribution: Tensor): Tensor;
 }
 
 /** What it takes to act. */
-export type ActingPolicy = Pick<Policy, 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'>;
+export type ActingPolicy = Pick<
+  Policy,
+  'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'
+>;
 
 const LOG_2PI = Math.log(2 * Math.PI);
 export const LOG_DEVIATION = 'actor.logDeviation';
 
-/** Separate perceptrons for actor and critic; a box action is a Gaussian whose deviations do not depend on the state. */
-export function createPolicy(observationSize: number, actionSpace: Space, options: PolicyOptions): Policy {
+/**
+ * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they have the
+ * convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not depend on the state.
+ */
+export function createPolicy(
+  observationSize: number,
+  actionSpace: Space,
+  options: PolicyOptions,
+  shape?: readonly number[],
+): Policy {
   const { hidden, activation, gain } = options;
   const actionSize = sizeOf(actionSpace);
   const outputSize = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
-  const network = (name: string, out: number, last: number) =>
-    mlp(name, {
-      sizes: [observationSize, ...hidden, out],
+  const trunk = shape && createTrunk(shape as [number, number, number]);
+  const network = (name: string, out: number, last: number): Network => {
+    const head = mlp(name, {
+      sizes: [trunk?.width ?? observationSize, ...hidden, out],
       activation,
       hidden: orthogonal(gain),
       last: orthogonal(last),
     });
+    return trunk ? { ...head, apply: (x) => head.apply(trunk.apply(x)) } : head;
+  };
   const actor = network('actor', outputSize, 0.01); // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
   const critic = network('critic', 1, 1);
-  const shared = { actionSpace, actionSize, outputSize, actor, critic };
+  const before = trunk?.parameters ?? [];
+  const shared = { observationSize, actionSpace, actionSize, outputSize, actor, critic };
   if (actionSpace.kind === 'discrete') {
     return {
       ...shared,
-      parameters: [...actor.parameters, ...critic.parameters],
+      parameters: [...before, ...actor.parameters, ...critic.parameters],
       distribution: (x) => logSoftmax(actor.apply(x)),
       logProbability: (logProbs, chosen) =>
         matmul(mul(logProbs, chosen), constant(chosen.graph, new Array(outputSize).fill(1), [outputSize, 1])),
       entropy: (logProbs) => neg(sum(mul(exp(logProbs), logProbs), { axes: [1], keepDims: true })),
+      divergence: ({ distribution: held }, logProbs) =>
+        sum(mul(exp(held), sub(held, logProbs)), { axes: [1], keepDims: true }),
     };
   }
   const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialise: fill(0) };
   const logDeviation = (like: Tensor) => input(like.graph, deviation.name, deviation.shape);
   return {
     ...shared,
-    parameters: [...actor.parameters, deviation, ...critic.parameters],
+    parameters: [...before, ...actor.parameters, deviation, ...critic.parameters],
     distribution: (x) => actor.apply(x),
     logProbability(mean, actions) {
       const log = logDeviation(mean);
@@ -90,6 +112,28 @@ export function createPolicy(observationSize: number, actionSpace: Space, option
       const log = logDeviation(mean);
       const each = add(log, constant(mean.graph, [0.5 * (1 + LOG_2PI)], []));
       return sum(each, { axes: [1], keepDims: true });
+    },
+    divergence({ distribution: held, logDeviation: heldDeviation }, mean) {
+      const log = logDeviation(mean);
+      const wider = sub(heldDeviation!, log);
+      const z = mul(sub(held, mean), exp(neg(log)));
+      const each = sub(mul(add(exp(mul(wider, 2)), square(z)), 0.5), add(wider, 0.5));
+      return sum(each, { axes: [1], keepDims: true });
+    },
+  };
+}
+
+/** Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all that look at the same tensor. */
+function createTrunk(image: readonly [number, number, number]): Network & { width: number } {
+  const { parameters, apply } = natureCnn('trunk', image);
+  const seen = new WeakMap<Tensor, Tensor>();
+  return {
+    parameters,
+    width: parameters.at(-1)!.shape[0],
+    apply(x) {
+      const features = seen.get(x) ?? apply(mul(reshape(x, [x.shape[0], ...image]), 1 / 255));
+      seen.set(x, features);
+      return features;
     },
   };
 }

@@ -4,8 +4,21 @@
  */
 import type { PpoOptions } from './ppo-options.ts';
 
-/** PPO on the true reward, and the steps it needs. */
-export const ppoPresets: Readonly<Record<string, { steps: number; options: Partial<PpoOptions> }>> = {
+export interface PpoPreset {
+  /** Steps the environment needs. */
+  steps: number;
+  /** Evaluations on the way, and episodes of each, where the usual take too long. */
+  evaluations?: number;
+  episodes?: number;
+  options: Partial<PpoOptions>;
+}
+
+/** The preset of an environment; every game of the Arcade Learning Environment has the same. */
+export const presetOf = (env: string): PpoPreset | undefined =>
+  ppoPresets[env] ?? (env.startsWith('ALE/') ? atari : undefined);
+
+/** PPO on the true reward. */
+export const ppoPresets: Readonly<Record<string, PpoPreset>> = {
   'CartPole-v1': { steps: 60_000, options: {} }, // the defaults are CartPole's, as the Zoo tuned them
   'Acrobot-v1': {
     steps: 60_000,
@@ -79,5 +92,25 @@ export const ppoPresets: Readonly<Record<string, { steps: number; options: Parti
       annealClip: false,
       normaliseRewards: true,
     },
+  },
+};
+
+/** Schulman et al. 2017, table 5, with the γ and λ of all its games. */
+const atari: PpoPreset = {
+  steps: 10_000_000,
+  evaluations: 20,
+  episodes: 10,
+  options: {
+    environments: 8,
+    horizon: 128,
+    minibatch: 256,
+    epochs: 4, // the authors' code has 4, their table 3
+    discount: 0.99,
+    lambda: 0.95,
+    learningRate: 2.5e-4,
+    clip: 0.1,
+    valueClip: 0.1,
+    entropyCoefficient: 0.01,
+    hidden: [], // actor and critic are one layer each behind the convolutions
   },
 };

@@ -61,6 +61,7 @@ export function createSquashedPolicy(
     return add(mul(action, row(half)), row(center));
   };
   return {
+    observationSize,
     actionSpace,
     actionSize,
     outputSize: actionSize,

@@ -1,0 +1,80 @@
+import { afterEach, expect, test } from 'vitest';
+import { input, mean, square, trace } from '../engine/index.ts';
+import { createParameters, createTrainStep } from '../nn/index.ts';
+import { random } from '../random.ts';
+import { createCritic, createForward } from './forward.ts';
+import { createPolicy } from './policy.ts';
+
+const made: { release(): void }[] = [];
+afterEach(() => {
+  for (const thing of made.splice(0).reverse()) thing.release();
+});
+const keep = <T extends { release(): void }>(thing: T): T => {
+  made.push(thing);
+  return thing;
+};
+
+const shape = [2, 40, 36];
+const size = 2 * 40 * 36;
+const policy = () => createPolicy(size, { kind: 'discrete', n: 3 }, { hidden: [], activation: 'tanh', gain: 1 }, shape);
+
+test('an image goes through convolutions that actor and critic have in common', () => {
+  const { parameters, observationSize } = policy();
+  expect(observationSize).toBe(size);
+  expect(parameters.map(({ name }) => name)).toEqual([
+    ...[0, 1, 2, 3].flatMap((i) => [`trunk.${i}.weight`, `trunk.${i}.bias`]),
+    'actor.0.weight',
+    'actor.0.bias',
+    'critic.0.weight',
+    'critic.0.bias',
+  ]);
+  const one = policy();
+  const both = keep(
+    trace((g) => {
+      const x = input(g, 'x', ['n', size]);
+      return { distribution: one.distribution(x), value: one.critic.apply(x) };
+    }),
+  );
+  const alone = keep(trace((g) => ({ distribution: one.distribution(input(g, 'x', ['n', size])) })));
+  expect(both.inputs.filter(({ name }) => name.startsWith('trunk')).length).toBe(8);
+  expect(alone.inputs.length).toBe(11);
+});
+
+test('forward passes give distributions and values that depend on the pixels', () => {
+  const one = policy();
+  const parameters = keep(createParameters(one.parameters, random(2)));
+  const [forward, critic] = [keep(createForward(one, parameters, 2)), keep(createCritic(one, parameters, 2))];
+  for (let i = 0; i < 2 * size; i++) {
+    const pixel = i < size ? 0 : (i * 7919) % 256;
+    forward.observations[i] = pixel;
+    critic.observations[i] = pixel;
+  }
+  forward.run();
+  critic.run();
+  for (const row of [0, 1]) {
+    const total = [0, 1, 2].reduce((sum, a) => sum + Math.exp(forward.distribution[3 * row + a]), 0);
+    expect(total).toBeCloseTo(1, 5);
+  }
+  expect(critic.values[0]).toBe(0); // black and no biases
+  expect(Math.abs(critic.values[1])).toBeGreaterThan(0);
+  expect(Math.abs(critic.values[1])).toBeLessThan(10);
+});
+
+test('both losses reach the convolutions', () => {
+  const one = policy();
+  const norm = (of: 'actor' | 'critic') => {
+    const parameters = keep(createParameters([...one.parameters.slice(0, 8), ...one[of].parameters], random(2)));
+    const step = keep(
+      createTrainStep(parameters, (g) => ({ loss: mean(square(one[of].apply(input(g, 'x', ['n', size])))) }), {
+        dims: { n: 2 },
+      }),
+    );
+    (step.inputs.x.data as Float32Array).forEach((_, i, all) => {
+      all[i] = (i * 31) % 256;
+    });
+    step.run();
+    return (step.gradients.values['trunk.0.weight'].data as Float32Array).reduce((sum, d) => sum + d * d, 0);
+  };
+  expect(norm('actor')).toBeGreaterThan(0);
+  expect(norm('critic')).toBeGreaterThan(0);
+});
