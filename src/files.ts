@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { HeedError, messageOf } from './error.ts';
 
 /** One write call carries at most 2 GiB − 4 KiB on Linux; Node refuses more than 2 GiB − 1. */
@@ -41,6 +42,28 @@ export function writeFileAtomic(path: string, data: Uint8Array | string | Iterab
 export function writeAll(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(file, bytes, done, Math.min(bytes.length - done, LONGEST_WRITE));
+  }
+}
+
+/**
+ * What a .js, .mjs, .ts or .mts file of the user's own exports. `what` it is for is named in the HeedError where it cannot be
+ * loaded.
+ */
+export async function importFile(path: string, what: string): Promise<Record<string, unknown>> {
+  try {
+    return await import(pathToFileURL(resolve(path)).href);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const ownName = code === 'ERR_MODULE_NOT_FOUND' && messageOf(cause).includes("'heed'");
+    throw new HeedError(`${what} "${path}" cannot be loaded: ${messageOf(cause)}`, {
+      hint:
+        code === 'ERR_UNKNOWN_FILE_EXTENSION'
+          ? 'Node reads TypeScript from 22.18 on: take such a one, or compile the file to JavaScript.'
+          : ownName
+            ? "Is heed installed in the file's project? npm install heed there."
+            : 'Is the path right, and does node run the file?',
+      cause,
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-/** Environments by name. */
+/** Environments that are made at once: classic control and the lunar lander. */
 
 import { HeedError } from '../error.ts';
 import { acrobot } from './acrobot.ts';
@@ -20,34 +20,10 @@ const environments: Record<string, () => Environment> = {
 
 export const environmentIds: string[] = Object.keys(environments);
 
-/** The environment of that name; HeedError with the nearest names when there is none. */
+/** One of `environmentIds`; HeedError for any other name. */
 export function makeEnvironment(id: string): Environment {
-  checkEnvironment(id);
-  return environments[id]();
-}
-
-/** HeedError with the nearest names when there is no environment of that name. Nothing is loaded or started. */
-export function checkEnvironment(id: string): void {
-  if (Object.hasOwn(environments, id)) return;
-  const distances = new Map(
-    environmentIds.map((known) => [known, editDistance(id.toLowerCase(), known.toLowerCase())]),
-  );
-  const nearest = Math.min(...distances.values());
-  const meant = environmentIds.filter((known) => distances.get(known) === nearest);
-  throw new HeedError(`unknown environment: expected one of ${environmentIds.join(', ')}, got "${id}"`, {
-    hint: `did you mean ${meant.join(' or ')}?`,
+  if (Object.hasOwn(environments, id)) return environments[id]();
+  throw new HeedError(`expected one of ${environmentIds.join(', ')}, got "${id}"`, {
+    hint: 'open any other with openEnvironment, which can wait for what it needs',
   });
-}
-
-/** Levenshtein's: insertions, deletions and replacements between two strings. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

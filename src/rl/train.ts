@@ -10,9 +10,10 @@ import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { createPpo, type PpoMetrics, type PpoState } from './ppo.ts';
 import { ppoSchema } from './ppo-options.ts';
 import { ppoPresets } from './presets.ts';
+import { worldShape } from './world-options.ts';
 
 export const rlSchema = z.object({
-  env: z.string().default('CartPole-v1').describe('environment'),
+  ...worldShape,
   steps: z.number().int().min(1).default(60_000).describe('environment steps in all'),
   seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
   evaluations: z.number().int().min(0).default(20).describe('evaluations on the way, evenly spaced'),

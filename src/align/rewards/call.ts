@@ -1,8 +1,7 @@
 /** Rewards from outside: a function in a file, an HTTP endpoint. Neither is trusted to answer soon, or to answer sense. */
 
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { HeedError, messageOf } from '../../error.ts';
+import { importFile } from '../../files.ts';
 import { type CallSettings, limited, post, severally } from '../requests.ts';
 import type { Answer, Reward, Scores, StepReward } from './source.ts';
 
@@ -14,18 +13,7 @@ export type RewardFunction = (answers: readonly Answer[], signal: AbortSignal) =
 
 /** A reward from a .js, .mjs, .ts or .mts file. @throws HeedError where it cannot be loaded, or exports no function. */
 export async function fileReward(path: string, settings: CallSettings): Promise<Reward> {
-  let exported: Record<string, unknown>;
-  try {
-    exported = await import(pathToFileURL(resolve(path)).href);
-  } catch (cause) {
-    const typed = (cause as NodeJS.ErrnoException).code === 'ERR_UNKNOWN_FILE_EXTENSION';
-    throw new HeedError(`The reward "${path}" cannot be loaded: ${messageOf(cause)}`, {
-      hint: typed
-        ? 'Node reads TypeScript from 22.18 on: take such a one, or compile the file to JavaScript.'
-        : 'Is the path right, and does node run the file?',
-      cause,
-    });
-  }
+  const exported = await importFile(path, 'The reward');
   const call = exported.default ?? exported.reward;
   if (typeof call !== 'function') {
     throw new HeedError(`"${path}" exports no function: expected a default export, or one named "reward".`, {

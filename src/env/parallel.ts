@@ -1,0 +1,245 @@
+/**
+ * Copies of an environment stepped in worker threads. The thread that asks waits for all of them, so that a batch is as
+ * synchronous here as any other, with the same numbers: orders are counters in shared memory that are waited for with
+ * Atomics, and actions and outcomes lie in memory that both sides see.
+ */
+
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { HeedError, messageOf } from '../error.ts';
+import { type BatchArrays, checkCount, type EnvironmentBatch } from './batch.ts';
+import { type Environment, sizeOf } from './environment.ts';
+
+/** What a batch tells of its environments. */
+type Description = Pick<Environment, 'id' | 'observationSpace' | 'actionSpace' | 'maxEpisodeSteps'>;
+
+/** Places in the memory that a thread and its owner share. */
+export const ORDERED = 0; // how many orders were given
+export const DONE = 1; // how many were carried out; −1 when the thread has ended itself
+export const FAILED = 2; // whether the last one threw; then the error is in the port
+export const OPERATION = 3;
+export const BATCH = 4; // which of the thread's batches the order is for
+
+export const operations = { message: 0, reset: 1, step: 2 } as const;
+
+/** What the copies of one thread share with its owner, views of SharedArrayBuffers. */
+export interface SharedArrays extends BatchArrays {
+  /** [count, actionSize] */
+  actions: Float32Array;
+  /** [count]: seeds of a reset, or those of a step. */
+  seeds: Float64Array;
+}
+
+/** Orders that come by the port. */
+export type Order =
+  | { kind: 'create'; batch: number; count: number; arrays: SharedArrays }
+  | { kind: 'replay'; batch: number; copy: number; seed: number; actions: Float32Array }
+  | { kind: 'release'; batch: number };
+
+export interface WorkerSettings {
+  name: string;
+  control: Int32Array;
+  port: MessagePort;
+}
+
+export interface CarriedError {
+  message: string;
+  hint?: string;
+  stack?: string;
+}
+
+interface Thread {
+  worker: Worker;
+  control: Int32Array;
+  port: MessagePort;
+  /** Why it is no more, where it is. */
+  dead?: string;
+}
+
+// Looking a few times before sleeping saves the wake-up where steps are short, and is lost where they are long.
+const LOOKS = 2000;
+/** How often a thread that does not answer is asked whether it lives: one that ran out of memory cannot say so. */
+const SILENCE = 1000; // ms
+
+export interface ThreadPool {
+  /** Copies split over the threads, in order. */
+  batch(described: Description, count: number): EnvironmentBatch;
+  release(): void;
+}
+
+/** Starts threads that each load the environments of that name. HeedError where they cannot. */
+export async function startThreads(name: string, workers: number): Promise<ThreadPool> {
+  const starting = Array.from({ length: workers }, () => startThread(name));
+  const threads: Thread[] = [];
+  const release = () => {
+    for (const thread of threads) {
+      thread.dead ??= 'it was released';
+      void thread.worker.terminate();
+    }
+  };
+  const settled = await Promise.allSettled(starting);
+  for (const one of settled) if (one.status === 'fulfilled') threads.push(one.value);
+  const failed = settled.find((one) => one.status === 'rejected');
+  if (failed) {
+    release();
+    throw failed.reason;
+  }
+  let batches = 0;
+  return { batch: (described, count) => createThreadBatch(threads, batches++, described, count), release };
+}
+
+function startThread(name: string): Promise<Thread> {
+  const control = new Int32Array(new SharedArrayBuffer(5 * Int32Array.BYTES_PER_ELEMENT));
+  const { port1: port, port2: theirs } = new MessageChannel();
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const workerData: WorkerSettings = { name, control, port: theirs };
+  const worker = new Worker(new URL(`./parallel-worker.${extension}`, import.meta.url), {
+    workerData,
+    transferList: [theirs],
+  });
+  const thread: Thread = { worker, control, port };
+  return new Promise((resolve, reject) => {
+    worker.once('message', (failure: CarriedError | undefined) => {
+      if (failure) return reject(revived(failure));
+      isOver(worker); // known of a thread only where it was once asked while it lived
+      worker.unref(); // a program that forgets to release its environments ends all the same
+      resolve(thread);
+    });
+    worker.once('error', (error) => {
+      thread.dead = messageOf(error);
+      reject(ended(thread));
+    });
+    worker.once('exit', (code) => {
+      thread.dead ??= `exit code ${code}`;
+      reject(ended(thread));
+    });
+  });
+}
+
+function createThreadBatch(
+  all: readonly Thread[],
+  batch: number,
+  described: Description,
+  count: number,
+): EnvironmentBatch {
+  checkCount(count);
+  const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
+  const size = sizeOf(observationSpace);
+  const actionSize = sizeOf(actionSpace);
+  const arrays = sharedArrays(count, size, actionSize);
+  const { actions: sharedActions, seeds: sharedSeeds, ...memory } = arrays;
+
+  // copies as evenly as they go
+  const threads = all.slice(0, count);
+  const starts = threads.map((_, t) => Math.floor((t * count) / threads.length));
+  const ends = [...starts.slice(1), count];
+  const together = (operation: number) => {
+    for (const thread of threads) order(thread, operation, batch);
+    waitFor(threads);
+  };
+  const tell = (thread: Thread, message: Order) => {
+    thread.port.postMessage(message);
+    order(thread, operations.message, batch);
+  };
+
+  for (const [t, thread] of threads.entries()) {
+    const part = partOf(arrays, starts[t], ends[t], size, actionSize);
+    tell(thread, { kind: 'create', batch, count: ends[t] - starts[t], arrays: part });
+  }
+  waitFor(threads);
+
+  return {
+    id,
+    count,
+    observationSpace,
+    actionSpace,
+    maxEpisodeSteps,
+    ...memory,
+    reset(seeds) {
+      sharedSeeds.set(seeds);
+      together(operations.reset);
+    },
+    step(actions, next) {
+      sharedActions.set(actions);
+      sharedSeeds.set(next);
+      together(operations.step);
+    },
+    replay(copy, seed, actions) {
+      const t = ends.findIndex((end) => copy < end);
+      tell(threads[t], { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
+      waitFor([threads[t]]);
+    },
+    release() {
+      const living = threads.filter(({ dead }) => dead === undefined);
+      for (const thread of living) tell(thread, { kind: 'release', batch });
+      try {
+        waitFor(living);
+      } catch {
+        // a thread that has ended holds nothing, and one that failed was heard of when it did
+      }
+    },
+  };
+}
+
+function sharedArrays(count: number, size: number, actionSize: number): SharedArrays {
+  const shared = (bytes: number) => new SharedArrayBuffer(Math.max(1, bytes));
+  return {
+    observations: new Float32Array(shared(4 * count * size)),
+    finalObservations: new Float32Array(shared(4 * count * size)),
+    rewards: new Float64Array(shared(8 * count)),
+    terminated: new Uint8Array(shared(count)),
+    truncated: new Uint8Array(shared(count)),
+    actions: new Float32Array(shared(4 * count * actionSize)),
+    seeds: new Float64Array(shared(8 * count)),
+  };
+}
+
+const partOf = (all: SharedArrays, from: number, to: number, size: number, actionSize: number): SharedArrays => ({
+  observations: all.observations.subarray(from * size, to * size),
+  finalObservations: all.finalObservations.subarray(from * size, to * size),
+  rewards: all.rewards.subarray(from, to),
+  terminated: all.terminated.subarray(from, to),
+  truncated: all.truncated.subarray(from, to),
+  actions: all.actions.subarray(from * actionSize, to * actionSize),
+  seeds: all.seeds.subarray(from, to),
+});
+
+function order({ control }: Thread, operation: number, batch: number): void {
+  control[OPERATION] = operation;
+  control[BATCH] = batch;
+  Atomics.add(control, ORDERED, 1);
+  Atomics.notify(control, ORDERED);
+}
+
+/** Waits until all have carried out their orders; throws the first's error where any failed. */
+function waitFor(threads: readonly Thread[]): void {
+  for (const thread of threads) wait(thread);
+  const failures = threads.flatMap(({ control, port }) =>
+    control[FAILED] ? [receiveMessageOnPort(port)!.message as CarriedError] : [],
+  );
+  if (failures.length > 0) throw revived(failures[0]);
+}
+
+function wait(thread: Thread): void {
+  const { control } = thread;
+  const ordered = control[ORDERED];
+  for (let look = 0; look < LOOKS; look++) if (Atomics.load(control, DONE) === ordered) return;
+  for (let done = Atomics.load(control, DONE); done !== ordered; done = Atomics.load(control, DONE)) {
+    if (done === -1) thread.dead ??= 'it called process.exit';
+    if (thread.dead !== undefined) throw ended(thread);
+    const silent = Atomics.wait(control, DONE, done, SILENCE) === 'timed-out';
+    if (silent && isOver(thread.worker)) thread.dead = 'it ran out of memory';
+  }
+}
+
+/** Its event tells only when this thread waits no longer. The idle time of an event loop that is no more is −1. */
+const isOver = (worker: Worker): boolean => worker.performance.eventLoopUtilization().idle < 0;
+
+function revived({ message, hint, stack }: CarriedError): HeedError {
+  const cause = Object.assign(new Error(message), { stack });
+  return new HeedError(message, { hint, cause });
+}
+
+const ended = ({ dead }: Thread) =>
+  new HeedError(`A thread that steps environments ended: ${dead}`, {
+    hint: 'use --workers 0: then what is wrong is told where it happens',
+  });

@@ -1,0 +1,13 @@
+/** The settings of what an agent acts in, the same for every command that trains one. */
+import { z } from 'zod';
+
+export const worldShape = {
+  env: z.string().default('CartPole-v1').describe('environment, by name (heed envs) or a file with one of your own'),
+  workers: z
+    .number()
+    .int()
+    .min(0)
+    .max(64)
+    .default(0)
+    .describe('threads that step environments; pays where a step takes longer than about 10 µs, such as MuJoCo'),
+};
