@@ -1,6 +1,7 @@
 /** How a training on preferences is evaluated: what the policy thinks of held-out ones, and its own answers. */
+
 import { seedFor } from '../../random.ts';
-import type { PolicySample } from '../policies/learner.ts';
+import type { SampleAnswer } from '../answers.ts';
 import type { Policy } from '../policies/policy.ts';
 import { answerKl, answerLayout, createRollouts, type Prompt } from '../policies/rollouts.ts';
 import type { Reward } from '../rewards/source.ts';
@@ -18,7 +19,7 @@ export interface PreferenceEvaluation {
   kl?: number;
   /** and tokens. */
   length?: number;
-  samples: (Omit<PolicySample, 'reward'> & { reward?: number })[];
+  samples: SampleAnswer[];
   /** Of all evaluations after a step, this one has the lowest loss. */
   best: boolean;
 }
@@ -76,13 +77,19 @@ export function createPreferenceAnswers(
       if (!rollouts) return { samples: [] };
       const rollout = await rollouts.run(prompts, seedFor(options.seed, 'evaluation'));
       const { answers, scores } = rollout;
+      const kls = answerKl(rollout);
       return {
         ...(reward && { reward: mean(scores) }),
-        kl: mean(answerKl(rollout)),
+        kl: mean(kls),
         length: mean(answers.map(({ response }) => response.length)),
         samples: answers
           .slice(0, samples)
-          .map(({ promptText: prompt, text }, i) => ({ prompt, text, ...(reward && { reward: scores[i] }) })),
+          .map(({ promptText: prompt, text }, i) => ({
+            prompt,
+            text,
+            ...(reward && { reward: scores[i] }),
+            kl: kls[i],
+          })),
       };
     },
     release: () => rollouts?.release(),
