@@ -75,11 +75,19 @@ beforeAll(() => {
 
 describe('heed pipeline', () => {
   it('runs stages one after another, each a run, and makes one report of all', async () => {
-    const { code, stdout, stderr } = await pipeline('recipe.json', '--out', 'whole', '--json');
+    const { code, stdout, stderr } = await pipeline(
+      'recipe.json',
+      '--out',
+      'whole',
+      '--log',
+      'tensorboard:events',
+      '--json',
+    );
     expect({ code, stderr }).toMatchObject({ code: 0 });
     for (const [i, name] of names.entries()) {
       expect(stderr).toMatch(new RegExp(`stage ${i + 1} of 5: heed .* in whole/${name}`));
     }
+    expect(readdirSync(at('events')).sort()).toEqual([...names].sort());
     expect(stdout.trimEnd().split('\n')).toHaveLength(1);
     const result = lastLine(stdout);
     expect(result).toMatchObject({ run: 'whole', report: join('whole', 'report.html'), seconds: expect.any(Number) });

@@ -34,6 +34,16 @@ Examples:
   heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum`,
   ],
   [
+    'envs',
+    'list the environments that can be used on this machine, and what the others need',
+    async (command) => (await import('./envs.ts')).addEnvs(command),
+    `heed train and heed rl take these names as --env, and files of your own (docs/environments.md).
+
+Examples:
+  heed envs
+  heed envs --python ~/venv/bin/python --json`,
+  ],
+  [
     'generate',
     'answer prompts with a language model',
     async (command) => (await import('./generate.ts')).addGenerate(command),
@@ -134,6 +144,7 @@ The run's folder gets the last model in model/ and the best in best/, as Hugging
 Examples:
   heed ppo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --out runs/ppo
   heed ppo --model runs/sft/model --reward judge.js --data prompts.jsonl --lora.rank 16 --kl.target 8
+  heed ppo --model runs/sft/model --reward runs/reward/model --ask-people --people.labels 64
   heed ppo --resume runs/20260102-030405-model-ppo`,
   ],
   [
@@ -145,6 +156,7 @@ Examples:
 Examples:
   heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8
   heed grpo --model runs/sft/model --loss dr_grpo --scale none
+  heed grpo --model runs/sft/model --reward runs/reward/model --ask-people
   heed grpo --model runs/sft/model --loss dapo --clip.high 0.28 --beta 0 --overlong 16 --dropEqual true
   heed grpo --model runs/sft/model --level sequence --clip.low 3e-4 --clip.high 4e-4 --beta 0`,
   ],

@@ -15,6 +15,7 @@ import {
   runPipeline,
 } from '../pipeline/index.ts';
 import { createProgress, openRun, type Run, writeReport } from '../run/index.ts';
+import type { LoggerChoice } from '../run/loggers/index.ts';
 import { duration, figure } from '../run/progress.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { address, createOutput, table } from './output.ts';
@@ -29,6 +30,7 @@ interface Flags {
   resume?: string;
   from?: string;
   checkpointSeconds?: number;
+  log?: LoggerChoice[];
   json?: boolean;
 }
 
@@ -66,6 +68,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
         run,
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
+        log: flags.log,
         pull,
         tell: say,
         onWarning: (text) => progress.note(text),

@@ -32,9 +32,7 @@ export function addTraining<R extends { run: string }>(command: Command, name: s
   const { around = (training) => training, ...rest } = telling;
   const known: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
   addFlags(command, known.schema, known.shortcuts);
-  addRunOptions(command)
-    .option('--log <where>', 'tell of it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts', loggers)
-    .action(() => training(command, known));
+  addRunOptions(command).action(() => training(command, known));
 }
 
 /** Where the run is, and how it is kept. */
@@ -43,7 +41,12 @@ export const addRunOptions = (command: Command): Command =>
     .optionsGroup('The run:')
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
     .option('--resume <run>', 'go on with a run that was stopped, with its settings')
-    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds);
+    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds)
+    .option(
+      '--log <where>',
+      'tell of it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts',
+      loggers,
+    );
 
 function seconds(given: string): number {
   const value = Number(given);

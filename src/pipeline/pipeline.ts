@@ -5,9 +5,10 @@
  *
  * Run it: heed pipeline recipe.json
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { HeedError } from '../error.ts';
 import { createRun, isRun, openRun, type Run, type TrainParts, writeReport } from '../run/index.ts';
+import { type Ending, type LoggerChoice, tellOf } from '../run/loggers/index.ts';
 import { type AnswersRow, answersOf } from './answers.ts';
 import { type Recipe, resolved, type Stage } from './recipe.ts';
 import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
@@ -29,6 +30,8 @@ export interface PipelineParts
   extends LearnerParts,
     Pick<TrainParts<never>, 'signal' | 'checkpointSeconds' | 'onWarning'> {
   run: Run;
+  /** Where each stage is told of too; a folder given for TensorBoard gets one for each. */
+  log?: readonly LoggerChoice[];
   onStage?: (stage: StageBegun) => void;
   /** After each step of the stage, with what it told. */
   onStep?: (step: number, live: Record<string, number>) => void;
@@ -103,12 +106,14 @@ async function runStage(
   settings: Record<string, unknown>,
   place: Pick<StageBegun, 'index' | 'count' | 'folder'>,
   begin: () => void,
-  { signal, checkpointSeconds, onWarning, onStage, onStep, onFinished, ...parts }: PipelineParts,
+  { signal, checkpointSeconds, onWarning, log = [], onStage, onStep, onFinished, ...parts }: PipelineParts,
 ): Promise<StageResult | undefined> {
   const training = trainings[command];
   const { folder } = place;
   let learner: Awaited<ReturnType<typeof training.create>> | undefined;
   let run: Run | undefined;
+  let telling: ReturnType<typeof tellOf> | undefined;
+  let ending: Ending = 'failed';
   try {
     learner = await training.create(settings, parts);
     const { options } = learner;
@@ -117,6 +122,7 @@ async function runStage(
     run = isRun(folder)
       ? openRun(folder)
       : createRun(folder, { name: about.name, command, config: options, seed: options.seed });
+    telling = tellOf(run, log.map(within(basename(folder))), onWarning ?? process.emitWarning);
     const begun = { name, command, ...place, steps: about.steps };
     onStage?.(begun);
     const result = await training.train(learner, {
@@ -126,6 +132,7 @@ async function runStage(
       onWarning,
       onStep: (step) => onStep?.(step.step, training.live(step)),
     });
+    ending = result ? 'finished' : 'stopped';
     writeReport(run, training.report(folder));
     if (result) onFinished?.(begun, { ...result });
     return result && { ...result };
@@ -136,7 +143,13 @@ async function runStage(
       cause,
     });
   } finally {
+    await telling?.close(ending);
     run?.close();
     learner?.release();
   }
 }
+
+const within =
+  (stage: string) =>
+  ({ kind, to }: LoggerChoice): LoggerChoice =>
+    kind === 'tensorboard' && to !== undefined ? { kind, to: join(to, stage) } : { kind, to };

@@ -86,8 +86,8 @@ import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
 import { checkEnvironment, withEnvironment } from '../env/index.ts';
 import type { PullOptions } from '../lm/hub.ts';
-import { ppoReport } from '../rl/report.ts';
-import { createPpoLearner, type PpoLearner, type PpoStep, rlOptions, rlSchema, trainPpo } from '../rl/train.ts';
+import { rlReport } from '../rl/report.ts';
+import { createRlLearner, type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
 import type { Report, TrainParts } from '../run/index.ts';
 
 export interface Learner {
@@ -167,6 +167,7 @@ const policies = {
     reward: metrics['reward/mean'],
     kl: metrics['kl/mean'],
     'tokens/s': tokensPerSecond,
+    ...(metrics.labels !== undefined && { labels: metrics.labels, waiting: metrics.waiting }),
     ...(evaluation && { eval: evaluation.reward }),
   }),
 };
@@ -224,12 +225,12 @@ export const trainings: Readonly<Record<string, Training>> = {
     create(settings) {
       const options = rlOptions(settings);
       checkEnvironment(options.env);
-      return withEnvironment(options, (environment) => createPpoLearner(options, { environment }));
+      return withEnvironment(options, (environment) => createRlLearner(options, { environment }));
     },
-    about: ({ options }: PpoLearner) => ({ name: options.env, steps: options.steps }),
-    train: trainPpo,
-    report: ppoReport,
-    live: ({ evaluation }: PpoStep) => seenReturn(evaluation),
+    about: ({ options }: RlLearner) => ({ name: options.env, steps: options.steps }),
+    train: trainRl,
+    report: rlReport,
+    live: ({ evaluation }: RlStep) => seenReturn(evaluation),
   },
   pretrain: { ...checkedBy(pretrainSchema), create: createPretrain, ...language },
   sft: { ...checkedBy(sftSchema), create: createSft, ...language },
