@@ -2,7 +2,7 @@
  * Who is asked what: items are held for a person by leases that expire, so that an item gets as many answers as the
  * project wants and no more people at work on it than are still needed; nobody gets an item twice.
  */
-import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import { random } from '../random.ts';
 import type { Database, Query } from './database.ts';
 import { type Item, itemColumns, itemOf } from './items.ts';
@@ -49,21 +49,16 @@ export async function nextItems(
     const items = held.map(itemOf);
     const missing = count - items.length;
     if (missing > 0) {
-      const { answered } = await query
-        .selectFrom('answers')
-        .select((select) => select.fn.countAll<number>().as('answered'))
-        .where('project', '=', project)
-        .where('person', '=', person)
-        .executeTakeFirstOrThrow();
-      const enough = settings.labels !== undefined && (await hasEnough(root, query, project, settings.labels));
+      const { given, labels } = await talliesOf(query, project, person);
+      const enough = settings.labels !== undefined && labels >= settings.labels;
       for (let i = 0; i < missing && !enough; i++) {
-        const place = Number(answered) + items.length;
+        const place = given + items.length;
         const item =
           (place < settings.practice ? await goldFor(query, project, person, items, true) : undefined) ??
           (isGold(project, person, place, settings.goldShare)
             ? await goldFor(query, project, person, items, false)
             : undefined) ??
-          (await openFor(query, project, person, settings.overlap));
+          (await openFor(query, project, person));
         if (!item) break;
         await query
           .insertInto('leases')
@@ -95,33 +90,17 @@ export async function nextItems(
   });
 }
 
-/** How many labels there were at which vote, by project. */
-const counted = new WeakMap<Kysely<Tables>, Map<string, { labels: number; at: number }>>();
-
-/** Whether a project has its labels. A vote adds at most one: they are counted again when there may be enough, not each time. */
-async function hasEnough(root: Kysely<Tables>, query: Query, project: string, wanted: number): Promise<boolean> {
-  const known = counted.get(root) ?? new Map();
-  counted.set(root, known);
-  const { last } = await query
-    .selectFrom('votes')
-    .select((select) => select.fn.max('seq').as('last'))
-    .executeTakeFirstOrThrow();
-  const before = known.get(project);
-  if (before && (last ?? 0) - before.at < Math.max(1, wanted - before.labels)) return before.labels >= wanted;
-  const labels = await labelsOf(query, project);
-  known.set(project, { labels, at: last ?? 0 });
-  return labels >= wanted;
-}
-
-/** Answers that count, of all people, to items whose answer was not known. */
-async function labelsOf(query: Query, project: string): Promise<number> {
-  const { labels } = await query
-    .selectFrom('items')
-    .select((select) => select.fn.sum<number | null>('answered').as('labels'))
+/** Items that a person has answered or skipped, and all people's labels: answers that count, to items whose answer was not known. */
+async function talliesOf(query: Query, project: string, person: string): Promise<{ given: number; labels: number }> {
+  const all = await query
+    .selectFrom('tallies')
+    .select(['person', 'given', 'labels'])
     .where('project', '=', project)
-    .where('goldJson', 'is', null)
-    .executeTakeFirstOrThrow();
-  return Number(labels ?? 0);
+    .execute();
+  return {
+    given: all.find((one) => one.person === person)?.given ?? 0,
+    labels: all.reduce((sum, { labels }) => sum + labels, 0),
+  };
 }
 
 /** Gives back what was held too long. */
@@ -194,14 +173,14 @@ async function goldFor(
   return row && itemOf(row);
 }
 
-async function openFor(query: Query, project: string, person: string, overlap: number): Promise<Item | undefined> {
+async function openFor(query: Query, project: string, person: string): Promise<Item | undefined> {
   const row = await query
     .selectFrom('items')
     .select(itemColumns)
     .where('project', '=', project)
     .where('goldJson', 'is', null)
     .where('closed', '=', 0)
-    .where('taken', '<', overlap)
+    .whereRef('taken', '<', 'wanted')
     .where(unseenBy(person))
     .orderBy('priority', 'desc')
     .orderBy('seq')

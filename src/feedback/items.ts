@@ -53,6 +53,7 @@ export async function addItems(
       priority: item.priority ?? 0,
       taken: 0,
       answered: 0,
+      wanted: settings.overlap,
       decidedBy: null,
       closed: 0,
       created,

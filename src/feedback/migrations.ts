@@ -22,6 +22,7 @@ export async function migrate(query: Kysely<Tables>, kind: Kind): Promise<void> 
 
 const migrationsOf = (kind: Kind) => ({
   '001-begin': { up: (query: Kysely<unknown>) => begin(query, kind) },
+  '002-queue': { up: queue },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -138,4 +139,35 @@ async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
     .addColumn('created', time, (column) => column.notNull())
     .execute();
   await schema.createIndex('events_project').on('events').columns(['project', 'seq']).execute();
+}
+
+/** What is asked next is found without passing what is answered already, nor counting what was. */
+async function queue(query: Kysely<unknown>): Promise<void> {
+  const { schema } = query;
+  await schema
+    .alterTable('items')
+    .addColumn('wanted', 'integer', (column) => column.notNull().defaultTo(1))
+    .execute();
+  const projects = await sql<{ id: string; settingsJson: string }>`select id, "settingsJson" from projects`.execute(
+    query,
+  );
+  for (const { id, settingsJson } of projects.rows) {
+    await sql`update items set wanted = ${JSON.parse(settingsJson).overlap} where project = ${id}`.execute(query);
+  }
+  await schema.dropIndex('items_queue').execute();
+  await sql`create index items_queue on items (project, priority desc, seq)
+    where closed = 0 and "goldJson" is null and taken < wanted`.execute(query);
+  await schema.createIndex('votes_item').on('votes').columns(['item', 'person', 'seq']).execute();
+  await schema
+    .createTable('tallies')
+    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('given', 'integer', (column) => column.notNull())
+    .addColumn('labels', 'integer', (column) => column.notNull())
+    .addPrimaryKeyConstraint('tallies_key', ['project', 'person'])
+    .execute();
+  await sql`insert into tallies (project, person, given, labels)
+    select answers.project, answers.person, count(*),
+      sum(case when answers.kind = 'answer' and items."goldJson" is null then 1 else 0 end)
+    from answers join items on items.id = answers.item group by answers.project, answers.person`.execute(query);
 }

@@ -120,6 +120,9 @@ export async function changeSettings(
       .set({ settingsJson: JSON.stringify(settings) })
       .where('id', '=', project.id)
       .execute();
+    if (settings.overlap !== project.settings.overlap) {
+      await query.updateTable('items').set({ wanted: settings.overlap }).where('project', '=', project.id).execute();
+    }
     await note(query, { project: project.id, person, kind: 'settings changed', detail: { changes } });
   });
   return { ...project, settings };

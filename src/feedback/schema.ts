@@ -37,6 +37,8 @@ export interface Tables {
     taken: number;
     /** Answers there are. */
     answered: number;
+    /** Answers the project wants of an item: what has so many is not in the queue. */
+    wanted: number;
     /** Who decided where the others disagreed: their answer is the item's. */
     decidedBy: string | null;
     /** 1 where nobody is to be asked any more. */
@@ -95,6 +97,15 @@ export interface Tables {
     kind: string;
     answerJson: string;
     created: number;
+  };
+  /** What each person has said in a project, counted as they say it. */
+  tallies: {
+    project: string;
+    person: string;
+    /** Items they answered or skipped. */
+    given: number;
+    /** Answers of theirs that count, to items whose answer was not known. */
+    labels: number;
   };
   /** What was done to the store besides votes, by whom. */
   events: {

@@ -56,6 +56,12 @@ export async function recordVote(
     if (shown && !isOrder(shown, asked.content.options.length)) {
       throw new VoteError('"shown" is not an order of the options.');
     }
+    const before = await query
+      .selectFrom('answers')
+      .select('kind')
+      .where('item', '=', item)
+      .where('person', '=', person)
+      .executeTakeFirst();
     const said = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(answer), created: now };
     const seq = await append(query, {
       ...said,
@@ -73,6 +79,7 @@ export async function recordVote(
       .execute();
     // a lease becomes an answer; a skip gives the place to somebody else
     await query.deleteFrom('leases').where('item', '=', item).where('person', '=', person).execute();
+    await tally(query, { project, person, gold: row.goldJson !== null, before: before?.kind, after: said.kind });
     return { seq, answered: await recount(query, [item]), ...told };
   });
 }
@@ -90,7 +97,7 @@ export async function undoVote(
   now = Date.now(),
 ): Promise<Recorded> {
   return root.transaction().execute(async (query) => {
-    const { answered } = await itemFor(query, kind, project, item);
+    const { answered, goldJson } = await itemFor(query, kind, project, item);
     const known = await seqOf(query, person, id, item);
     if (known !== undefined) return { seq: known, answered };
     const standing = await standingVotes(query, item, person);
@@ -125,6 +132,7 @@ export async function undoVote(
         .onConflict((conflict) => conflict.columns(['item', 'person']).doNothing())
         .execute();
     }
+    await tally(query, { project, person, gold: goldJson !== null, before: latest.kind, after: earlier?.kind });
     return { seq, answered: await recount(query, [item]) };
   });
 }
@@ -163,6 +171,31 @@ async function append(query: Query, vote: Omit<Insertable<Tables['votes']>, 'seq
     .returning('seq')
     .executeTakeFirstOrThrow();
   return seq;
+}
+
+/** Counts on, where somebody's answer to an item is another than before, or is there no more. */
+async function tally(
+  query: Query,
+  {
+    project,
+    person,
+    gold,
+    ...kinds
+  }: { project: string; person: string; gold: boolean; before?: string; after?: string },
+): Promise<void> {
+  const label = (kind?: string) => Number(kind === 'answer' && !gold);
+  const given = Number(kinds.after !== undefined) - Number(kinds.before !== undefined);
+  const labels = label(kinds.after) - label(kinds.before);
+  await query
+    .insertInto('tallies')
+    .values({ project, person, given, labels })
+    .onConflict((conflict) =>
+      conflict.columns(['project', 'person']).doUpdateSet((set) => ({
+        given: set('tallies.given', '+', given),
+        labels: set('tallies.labels', '+', labels),
+      })),
+    )
+    .execute();
 }
 
 /** A person's votes on an item that were not taken back, in order. */

@@ -195,17 +195,10 @@ async function summaryOf({ query }: Database, { id, name, settings, created }: P
     .where('goldJson', 'is', null)
     .executeTakeFirstOrThrow();
   const { people } = await query
-    .selectFrom('people')
+    .selectFrom('tallies')
     .select((select) => select.fn.countAll<number>().as('people'))
-    .where((where) =>
-      where.exists(
-        where
-          .selectFrom('answers')
-          .select('answers.item')
-          .where('answers.project', '=', id)
-          .whereRef('answers.person', '=', 'people.id'),
-      ),
-    )
+    .where('project', '=', id)
+    .where('given', '>', 0)
     .executeTakeFirstOrThrow();
   return {
     id,
@@ -222,11 +215,11 @@ async function summaryOf({ query }: Database, { id, name, settings, created }: P
 }
 
 async function answersOf({ query }: Database, project: string, person: string): Promise<number> {
-  const { mine } = await query
-    .selectFrom('answers')
-    .select((select) => select.fn.countAll<number>().as('mine'))
+  const tally = await query
+    .selectFrom('tallies')
+    .select('given')
     .where('project', '=', project)
     .where('person', '=', person)
-    .executeTakeFirstOrThrow();
-  return Number(mine);
+    .executeTakeFirst();
+  return tally?.given ?? 0;
 }
