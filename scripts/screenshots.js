@@ -6,8 +6,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { openChat } from '../dist/cli/studio-model.js';
 import { addItems, addPerson, createProject, nextItems, openDatabase, recordVote } from '../dist/feedback/index.js';
 import { startStudio } from '../dist/feedback/server/index.js';
+import { fillRuns } from './screenshot-runs.js';
 
 const all = process.argv.includes('--all');
 const into = process.argv.slice(2).find((given) => given !== '--all') ?? 'docs/images';
@@ -110,6 +112,11 @@ const pages = [
   ['agreement', 'quality/helpful answers'],
   ['decide', 'decide/helpful answers'],
   ['people', 'people'],
+  ['runs', 'runs'],
+  ['run', 'runs/ppo-kl-0.05,ppo-kl-0.2?smooth=0.9'],
+  ['histograms', 'runs/ppo-kl-0.05,ppo-kl-0.2?part=histograms'],
+  ['samples', 'runs/ppo-kl-0.05?part=samples'],
+  ['clips', 'runs/cartpole-from-clips?part=samples&sample=20'],
 ];
 const looks = [
   ['light', { viewport: { width: 1200, height: 800 } }],
@@ -117,11 +124,41 @@ const looks = [
   ['phone', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
 ];
 
+const picture = (page, name, look) =>
+  page.screenshot({
+    fullPage: true,
+    path: join(into, `studio-${name}${look === 'light' ? '' : `-${look}`}.png`),
+  });
+
+/** Panels are drawn when they come into view. */
+async function seeAll(page) {
+  for (const panel of await page.locator('.panel').all()) {
+    await panel.scrollIntoViewIfNeeded();
+    await page.waitForTimeout(250);
+  }
+}
+
+/** A conversation of one turn, and the two answers to the next. */
+async function talk(page) {
+  await page.goto(`${studio.url}/#/chat`);
+  await page.getByRole('button', { name: 'Begin' }).click();
+  const better = () => page.getByRole('button', { name: /Left is better/ });
+  await page.getByLabel(/Your first message/).fill('This film is');
+  await page.keyboard.press('Enter');
+  await better().click();
+  await page.getByText('1 kept').waitFor();
+  await page.getByLabel(/Go on/).fill('The actors');
+  await page.keyboard.press('Enter');
+  await better().waitFor();
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'heed-screenshots-'));
 const database = await openDatabase(join(folder, 'feedback.db'));
 await fill(database);
 const { token } = await addPerson(database, 'you', 'owner');
-const studio = await startStudio({ database });
+const running = fillRuns(join(folder, 'runs'));
+const chat = await openChat('models/reviews-base', { maxTokens: 40 });
+const studio = await startStudio({ database, runs: join(folder, 'runs'), chat });
 const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
 mkdirSync(into, { recursive: true });
@@ -134,16 +171,20 @@ try {
       await page.goto(`${studio.url}/#/${path}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
       await page.waitForTimeout(400);
-      await page.screenshot({
-        fullPage: true,
-        path: join(into, `studio-${name}${look === 'light' ? '' : `-${look}`}.png`),
-      });
+      if (name === 'run') await seeAll(page);
+      await picture(page, name, look);
+    }
+    if (all || look === 'light') {
+      await talk(page);
+      await picture(page, 'chat', look);
     }
     await page.context().close();
   }
 } finally {
   await browser.close();
   await studio.close();
+  running.close();
+  chat.release();
   await database.close();
   rmSync(folder, { recursive: true, force: true });
 }

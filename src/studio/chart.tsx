@@ -153,7 +153,7 @@ function options(
   return {
     width: Math.max(100, width),
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
     axes: [

@@ -158,9 +158,11 @@ function Conversation({ model, project }: { model: string; project: ProjectView 
             say={say}
             mustAnswer
           />
-          <button type="button" onClick={() => void draw(messages)}>
-            Two others
-          </button>
+          <p>
+            <button type="button" onClick={() => void draw(messages)}>
+              Two others
+            </button>
+          </p>
         </>
       )}
       {answers && !turn && !failed && <p class="quiet">The model is answering…</p>}

@@ -22,7 +22,7 @@ export function Clips({ clips }: { clips: readonly Clip[] }) {
     position.current = frame;
     for (const [i, { frames }] of clips.entries()) {
       const canvas = canvases.current[i];
-      if (canvas) draw(canvas, frames[Math.min(Math.floor(frame), frames.length - 1)]);
+      if (canvas) drawFrame(canvas, frames[Math.min(Math.floor(frame), frames.length - 1)]);
     }
     setAt(Math.min(Math.floor(frame), length - 1));
   };
@@ -103,17 +103,46 @@ interface Shape {
   y?: number;
   radius?: number;
   width?: number;
+  height?: number;
   fill?: string;
   stroke?: string;
+  href?: string;
 }
 
-function draw(canvas: HTMLCanvasElement, { width, shapes }: Frame): void {
+/** Pictures of pixels, of the shapes that have one. */
+const pictures = new WeakMap<object, HTMLImageElement>();
+/** The frame that each canvas is to show. */
+const shown = new WeakMap<HTMLCanvasElement, Frame>();
+
+function pictureOf(shape: Shape): HTMLImageElement {
+  const picture = pictures.get(shape) ?? Object.assign(new Image(), { src: shape.href });
+  pictures.set(shape, picture);
+  return picture;
+}
+
+export function drawFrame(canvas: HTMLCanvasElement, frame: Frame): void {
+  const { width } = frame;
+  const shapes = frame.shapes as Shape[];
+  shown.set(canvas, frame);
+  const waiting = shapes.find((shape) => shape.kind === 'image' && !pictureOf(shape).complete);
+  if (waiting) {
+    // until then the frame before stays
+    const again = () => shown.get(canvas) === frame && drawFrame(canvas, frame);
+    pictureOf(waiting).addEventListener('load', again, { once: true });
+    return;
+  }
   const context = canvas.getContext('2d')!;
   const scale = canvas.width / width;
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.setTransform(scale, 0, 0, scale, 0, 0);
-  for (const { kind, points = [], x = 0, y = 0, radius = 0, ...style } of shapes as Shape[]) {
+  for (const shape of shapes) {
+    const { kind, points = [], x = 0, y = 0, radius = 0, ...style } = shape;
+    if (kind === 'image') {
+      context.imageSmoothingEnabled = false;
+      context.drawImage(pictureOf(shape), x, y, style.width ?? 0, style.height ?? 0);
+      continue;
+    }
     context.beginPath();
     if (kind === 'circle') context.arc(x, y, radius, 0, 2 * Math.PI);
     else for (let i = 0; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);

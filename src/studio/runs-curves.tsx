@@ -24,16 +24,18 @@ export function Curves({ runs, view, change, version }: Props) {
     <>
       <Bar metrics={all} view={view} change={change} />
       {all.length === 0 && <p class="quiet">No row was written yet.</p>}
-      {[...groups].map(([group, members]) => (
-        <section key={group} aria-label={group}>
-          <h2>{group}</h2>
-          <div class="panels">
-            {members.map((name) => (
-              <Panel key={name} name={name} runs={runs} view={view} change={change} version={version} />
-            ))}
-          </div>
-        </section>
-      ))}
+      <div class="groups">
+        {[...groups].map(([group, members]) => (
+          <section key={group} aria-label={group} class={members.length === 1 ? 'single' : undefined}>
+            <h2>{group}</h2>
+            <div class="panels">
+              {members.map((name) => (
+                <Panel key={name} name={name} runs={runs} view={view} change={change} version={version} />
+              ))}
+            </div>
+          </section>
+        ))}
+      </div>
     </>
   );
 }

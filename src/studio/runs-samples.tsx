@@ -5,6 +5,7 @@ import { type Clip, Clips } from './clips.tsx';
 import { Failure } from './failure.tsx';
 import { Histogram } from './histogram.tsx';
 import { type RunDetails, type Sample, type Samples, samplesOf } from './runs-data.ts';
+import { Gallery } from './runs-gallery.tsx';
 import type { Change, RunsView } from './runs-view.ts';
 
 interface Props {
@@ -16,7 +17,8 @@ interface Props {
 
 export function RunSamples({ runs, view, change, version }: Props) {
   const run = runs.find(({ id }) => id === view.of) ?? runs[0];
-  const kinds = Object.keys(run.samples);
+  // those are drawn as histograms
+  const kinds = Object.keys(run.samples).filter((one) => one !== 'spread');
   const kind = view.kind && kinds.includes(view.kind) ? view.kind : (kinds.find((one) => one === 'answer') ?? kinds[0]);
   const asked = { of: run.id, kind, view, change, version };
   return (
@@ -54,7 +56,7 @@ interface Asked {
   version: number;
 }
 
-function useSamples(of: string, what: Record<string, string | number | undefined>, version: number) {
+export function useSamples(of: string, what: Record<string, string | number | undefined>, version: number) {
   const [found, setFound] = useState<Samples>();
   const [failed, setFailed] = useState<Error>();
   useEffect(() => {
@@ -227,19 +229,22 @@ function OneByOne({ of, kind, view, change, version }: Asked & { kind: string })
         </button>
       </fieldset>
       {sample && (isCompared(sample) ? <Compared sample={sample} /> : <Plain sample={sample} />)}
+      {sample && isCompared(sample) && found.total > 1 && (
+        <Gallery of={of} kind={kind} step={step} chosen={view.sample} choose={(one) => change({ sample: one })} />
+      )}
     </>
   );
 }
 
 /** Two clips that somebody compared; see ComparisonSample in control/train.ts. */
-interface ComparedSample extends Sample {
+export interface ComparedSample extends Sample {
   first: Clip['frames'];
   second: Clip['frames'];
   framesPerSecond: number;
   choice: [number, number] | 'incomparable';
 }
 
-const isCompared = (sample: Sample): sample is ComparedSample =>
+export const isCompared = (sample: Sample): sample is ComparedSample =>
   [sample.first, sample.second].every((frames) => Array.isArray(frames) && frames.length > 0 && frames[0].shapes) &&
   typeof sample.framesPerSecond === 'number';
 

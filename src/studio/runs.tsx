@@ -127,8 +127,8 @@ function RunList({ view, change }: { view: RunsView; change: Change }) {
                     {!id.includes(name) && <div class="quiet">{name}</div>}
                   </td>
                   <td>{command}</td>
-                  <td>{timeOf(started)}</td>
-                  <td>{ago(changed)}</td>
+                  <td class="when">{timeOf(started)}</td>
+                  <td class="when">{ago(changed)}</td>
                   <td>{seed}</td>
                 </tr>
               ))}
