@@ -94,7 +94,7 @@ describe.each([cartPole, acrobot, pendulum, mountainCar, mountainCarContinuous])
     const { width, height, shapes } = environment.frame();
     expect(shapes.length).toBeGreaterThan(1);
     for (const shape of shapes) {
-      const points = shape.kind === 'circle' ? [shape.x, shape.y] : shape.points;
+      const points = 'points' in shape ? shape.points : [shape.x, shape.y];
       for (const [i, value] of points.entries()) {
         expect(value).toBeGreaterThanOrEqual(-1);
         expect(value).toBeLessThanOrEqual((i % 2 === 0 ? width : height) + 1);

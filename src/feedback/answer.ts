@@ -12,7 +12,15 @@ const messages = z
 const frameSchema = z.object({
   width: z.number().positive(),
   height: z.number().positive(),
-  shapes: z.array(z.looseObject({ kind: z.enum(['polygon', 'line', 'circle']) })).max(10_000),
+  shapes: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.looseObject({ kind: z.enum(['polygon', 'line', 'circle']) }),
+        // in itself, so that looking at a clip asks nobody for anything
+        z.looseObject({ kind: z.literal('image'), href: z.string().regex(/^data:image\/png;base64,[\w+/]+=*$/) }),
+      ]),
+    )
+    .max(10_000),
 });
 
 export const optionSchema = z.discriminatedUnion('kind', [

@@ -117,7 +117,7 @@ describe('renderReport', () => {
     const policy = between(harmless, 'Content-Security-Policy" content="', '">');
     const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
     expect(policy).toBe(
-      `default-src 'none'; style-src ${hash(between(harmless, '<style>', '</style>'))}; script-src ${hash(between(harmless, '<script>', '</script>'))}; base-uri 'none'; form-action 'none'`,
+      `default-src 'none'; style-src ${hash(between(harmless, '<style>', '</style>'))}; script-src ${hash(between(harmless, '<script>', '</script>'))}; img-src data:; base-uri 'none'; form-action 'none'`,
     );
     expect(policy).not.toContain('unsafe');
     new Script(between(harmless, '<script>', '</script>')); // parses

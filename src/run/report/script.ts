@@ -88,7 +88,21 @@ for (const figure of document.querySelectorAll('[data-chart]')) {
   }
 }
 
+const pictures = new Map();
+const pictureOf = ({ href }) => {
+  if (!pictures.has(href)) pictures.set(href, Object.assign(new Image(), { src: href }));
+  return pictures.get(href);
+};
+
 const draw = (canvas, clip, index) => {
+  const shapes = (clip.frames[Math.min(index, clip.frames.length - 1)] ?? []).map((number) => clip.shapes[number]);
+  canvas.shown = index;
+  const waiting = shapes.find((shape) => shape.kind === 'image' && !pictureOf(shape).complete);
+  if (waiting) {
+    // until then the frame before stays
+    pictureOf(waiting).addEventListener('load', () => canvas.shown === index && draw(canvas, clip, index), { once: true });
+    return;
+  }
   const scale = window.devicePixelRatio || 1;
   const width = Math.round((canvas.clientWidth || clip.width) * scale);
   const height = Math.round((width * clip.height) / clip.width);
@@ -100,8 +114,12 @@ const draw = (canvas, clip, index) => {
   context.setTransform(width / clip.width, 0, 0, width / clip.width, 0, 0);
   context.clearRect(0, 0, clip.width, clip.height);
   context.lineCap = context.lineJoin = 'round';
-  for (const number of clip.frames[Math.min(index, clip.frames.length - 1)] ?? []) {
-    const shape = clip.shapes[number];
+  for (const shape of shapes) {
+    if (shape.kind === 'image') {
+      context.imageSmoothingEnabled = false;
+      context.drawImage(pictureOf(shape), shape.x, shape.y, shape.width, shape.height);
+      continue;
+    }
     context.beginPath();
     if (shape.kind === 'circle') context.arc(shape.x, shape.y, Math.max(0, shape.radius), 0, 2 * Math.PI);
     else for (let i = 0; i + 1 < shape.points.length; i += 2) context.lineTo(shape.points[i], shape.points[i + 1]);
