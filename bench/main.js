@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|studio [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
+ * npm run bench -- control|lm|align|feedback|people|studio [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -12,9 +12,10 @@ import { align } from './align.js';
 import { control } from './control.js';
 import { feedback } from './feedback.js';
 import { lm } from './lm.js';
+import { people } from './people.js';
 import { studio } from './studio.js';
 
-const suites = { control, lm, align, feedback, studio };
+const suites = { control, lm, align, feedback, people, studio };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,7 +1,7 @@
 /** A studio on a thread of its own: people never wait for a training that computes. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { HeedError } from '../error.ts';
+import { HeedError, messageOf } from '../error.ts';
 import type { Studio, StudioOptions } from '../feedback/server/index.ts';
 
 /** What of a studio's options can be told a thread, and where its store is. */
@@ -20,7 +20,10 @@ export function startStudioThread(options: ThreadedStudio, say: (text: string) =
   });
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   return new Promise((resolve, reject) => {
-    worker.once('error', reject);
+    worker.once('error', (error) => {
+      reject(error);
+      say(`The studio has failed: ${messageOf(error)}`);
+    });
     worker.on('message', (saying: Saying) => {
       if (saying.kind === 'said') say(saying.text);
       if (saying.kind === 'failed') reject(new HeedError(saying.message, { hint: saying.hint }));

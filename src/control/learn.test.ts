@@ -270,7 +270,7 @@ describe('a teacher', () => {
     expect(steps.at(-1)!.labels).toBe(12);
     expect(questionsOf(steps).every(({ choice }) => choice === 'incomparable')).toBe(true);
     expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
-    expect(learner.save().state.comparisons).toEqual([]);
+    expect(learner.save().state.comparisons.every(({ choice }) => choice === 'incomparable')).toBe(true);
   });
 
   it('that finds some incomparable teaches the others', async () => {
@@ -281,7 +281,8 @@ describe('a teacher', () => {
     );
     const steps = await finish(learner);
     expect(steps.at(-1)!.labels).toBe(12);
-    expect(learner.save().state.comparisons).toHaveLength(8);
+    const told = learner.save().state.comparisons.filter(({ choice }) => choice !== 'incomparable');
+    expect(told).toHaveLength(8);
   });
 
   it('that answers what was not asked stops the run', async () => {

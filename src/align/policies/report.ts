@@ -50,6 +50,13 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
     'share',
     'Of the returns, by the critic: 1 foresees them, 0 does no better than their mean.',
   ],
+  ['labels', 'Answers of people', 'answers', 'Comparisons of the policy’s own answers that the reward had learnt.'],
+  [
+    'reward/accuracy',
+    'Foreseen',
+    'share',
+    'Of the answers of people so far, those that the reward expected when it asked.',
+  ],
   ['probe/failed', 'Failed probes', 'share', 'Answers to probes that say what they are to avoid.'],
   ['guard/length', 'Excess length', 'share', 'Of an answer beyond the first step’s, as a share of theirs.'],
   ['guard/repetition', 'Repetition', 'share', 'Of an answer’s n-grams, those that it has had before.'],
