@@ -1,23 +1,28 @@
+export { type A2c, type A2cMetrics, createA2c } from './a2c.ts';
+export { type A2cOptions, a2cSchema } from './a2c-options.ts';
 export { createEvaluator, type Evaluation, type Evaluator, meanAndDeviation } from './evaluate.ts';
 export { isSmall } from './forward.ts';
+export type { OnPolicy } from './on-policy.ts';
 export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export { createPpo, type Ppo, type PpoMetrics } from './ppo.ts';
 export { type PpoOptions, ppoSchema } from './ppo-options.ts';
 export { ppoPresets } from './presets.ts';
-export { ppoReport } from './report.ts';
 export type { ReplayBuffer } from './replay-buffer.ts';
+export { rlReport } from './report.ts';
 export type { Rollout } from './rollout.ts';
 export { createSac, type Sac, type SacMetrics } from './sac.ts';
 export { type SacOptions, sacSchema } from './sac-options.ts';
 export {
-  createPpoLearner,
-  type PpoLearner,
-  type PpoResult,
-  type PpoStep,
-  ppo,
+  createRlLearner,
+  learnFromReward,
   type RlInput,
+  type RlLearner,
   type RlOptions,
+  type RlResult,
+  type RlStep,
   rlOptions,
   rlSchema,
-  trainPpo,
+  trainRl,
 } from './train.ts';
+export { createTrpo, type Trpo, type TrpoMetrics } from './trpo.ts';
+export { type TrpoOptions, trpoSchema } from './trpo-options.ts';

@@ -2,23 +2,35 @@
  * Settings that are known to work, by environment; each can be changed. They began as those that RL Baselines3 Zoo tuned
  * for Stable-Baselines3; docs/ppo.md has what they reach.
  */
+import type { A2cOptions } from './a2c-options.ts';
+import type { Algorithm } from './agent.ts';
 import type { PpoOptions } from './ppo-options.ts';
+import type { SacOptions } from './sac-options.ts';
+import type { TrpoOptions } from './trpo-options.ts';
 
-export interface PpoPreset {
+interface Preset<Options> {
   /** Steps the environment needs. */
   steps: number;
   /** Evaluations on the way, and episodes of each, where the usual take too long. */
   evaluations?: number;
   episodes?: number;
-  options: Partial<PpoOptions>;
+  options: Partial<Options>;
 }
+type Presets<Options> = Readonly<Record<string, Preset<Options>>>;
 
 /** The preset of an environment; every game of the Arcade Learning Environment has the same. */
-export const presetOf = (env: string): PpoPreset | undefined =>
-  ppoPresets[env] ?? (env.startsWith('ALE/') ? atari : undefined);
+export const presetOf = (env: string, algorithm: Algorithm = 'ppo'): Preset<object> | undefined => {
+  const presets: Record<Algorithm, Presets<object>> = {
+    ppo: ppoPresets,
+    a2c: a2cPresets,
+    trpo: trpoPresets,
+    sac: sacPresets,
+  };
+  return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atari : undefined);
+};
 
 /** PPO on the true reward. */
-export const ppoPresets: Readonly<Record<string, PpoPreset>> = {
+export const ppoPresets: Presets<PpoOptions> = {
   'CartPole-v1': { steps: 60_000, options: {} }, // the defaults are CartPole's, as the Zoo tuned them
   'Acrobot-v1': {
     steps: 60_000,
@@ -96,7 +108,7 @@ export const ppoPresets: Readonly<Record<string, PpoPreset>> = {
 };
 
 /** Schulman et al. 2017, table 5, with the γ and λ of all its games. */
-const atari: PpoPreset = {
+const atari: Preset<PpoOptions> = {
   steps: 10_000_000,
   evaluations: 20,
   episodes: 10,
@@ -113,4 +125,72 @@ const atari: PpoPreset = {
     entropyCoefficient: 0.01,
     hidden: [], // actor and critic are one layer each behind the convolutions
   },
+};
+
+/** A2C on the true reward: docs/a2c.md. */
+export const a2cPresets: Presets<A2cOptions> = {
+  'CartPole-v1': { steps: 500_000, options: {} },
+  'Acrobot-v1': {
+    steps: 500_000,
+    options: { environments: 16, normaliseObservations: true, normaliseRewards: true },
+  },
+  'Pendulum-v1': {
+    steps: 1_000_000,
+    options: {
+      horizon: 8,
+      discount: 0.9,
+      lambda: 0.9,
+      finalLearningRate: 0,
+      valueCoefficient: 0.8,
+      normaliseObservations: true,
+      normaliseRewards: true,
+    },
+  },
+};
+
+/** TRPO on the true reward: docs/trpo.md. */
+const mujocoTrpo: Preset<TrpoOptions> = {
+  steps: 1_000_000,
+  options: {
+    environments: 2,
+    horizon: 1024,
+    epochs: 20,
+    conjugateSteps: 25,
+    normaliseObservations: true,
+    normaliseRewards: true,
+  },
+};
+export const trpoPresets: Presets<TrpoOptions> = {
+  'CartPole-v1': {
+    steps: 100_000,
+    options: { environments: 2, horizon: 512, minibatch: 512, lambda: 0.98, damping: 1e-3, epochs: 20 },
+  },
+  'Acrobot-v1': {
+    steps: 100_000,
+    options: { environments: 2, horizon: 1024, normaliseObservations: true, normaliseRewards: true },
+  },
+  'Pendulum-v1': {
+    steps: 100_000,
+    options: { environments: 2, horizon: 1024, discount: 0.9, epochs: 15, normaliseRewards: true },
+  },
+  'HalfCheetah-v5': { ...mujocoTrpo, options: { ...mujocoTrpo.options, targetKl: 0.04 } },
+  'Hopper-v5': mujocoTrpo,
+  'Walker2d-v5': mujocoTrpo,
+  'Ant-v5': mujocoTrpo,
+  'Swimmer-v5': { ...mujocoTrpo, options: { ...mujocoTrpo.options, discount: 0.9999 } },
+};
+
+/** SAC on the true reward: docs/sac.md. */
+const mujocoSac: Preset<SacOptions> = {
+  steps: 1_000_000,
+  episodes: 10,
+  options: { learningStarts: 10_000 },
+};
+export const sacPresets: Presets<SacOptions> = {
+  'Pendulum-v1': { steps: 20_000, options: { learningRate: 1e-3 } },
+  'HalfCheetah-v5': mujocoSac,
+  'Hopper-v5': mujocoSac,
+  'Walker2d-v5': mujocoSac,
+  'Ant-v5': mujocoSac,
+  'Swimmer-v5': { ...mujocoSac, options: { ...mujocoSac.options, discount: 0.9999 } },
 };

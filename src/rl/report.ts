@@ -1,18 +1,44 @@
-/** The report of a run of PPO on the true reward, from what its folder holds. */
+/** The report of a run on the true reward, from what its folder holds. */
 import { makeEnvironment } from '../env/index.ts';
 import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { rlSchema } from './train.ts';
 
+/** Of the metrics that the algorithm has. */
+const CHARTS: [name: string, title: string, yLabel: string, caption: string][] = [
+  ['policy/entropy', 'Entropy of the policy', 'nats', 'How undecided the policy is between actions.'],
+  [
+    'policy/approx_kl',
+    'Change of the policy an update',
+    'KL, nats',
+    'How far an update moves the policy. Large values mean updates that are too bold.',
+  ],
+  ['temperature', 'Temperature', 'reward a nat', 'What a nat of entropy is worth to the policy.'],
+  [
+    'value/explained_variance',
+    'Explained variance of the value',
+    'share',
+    '1: the critic foresees returns. 0: no better than a constant.',
+  ],
+  [
+    'value/mean',
+    'Value of what the policy does',
+    'return',
+    'Mean of the smaller of the critics, over what is learnt from.',
+  ],
+  ['loss/value', 'Value loss', 'loss', 'Half the squared error of the critic.'],
+  ['loss/critic', 'Value loss', 'loss', 'Half the squared error of both critics.'],
+];
+
 /** Throws a HeedError where the folder is not such a run. */
-export function ppoReport(folder: string): Report {
+export function rlReport(folder: string): Report {
   const info = readInfo(folder);
   const options = settingsOf(rlSchema, info, folder);
   const rows = readMetrics(folder);
   const last = rows.findLast((row) => 'return/mean' in row);
   return {
     title: `${options.env}, learned from its own reward`,
-    subtitle: subtitle(info.started, 'PPO', options.seed),
+    subtitle: subtitle(info.started, options.algorithm.toUpperCase(), options.seed),
     summary: [
       ...returnFigure(last, options.episodes),
       {
@@ -24,22 +50,7 @@ export function ppoReport(folder: string): Report {
     ],
     sections: [
       returnChart(rows, options.env, ['environment steps'], (row) => [row.step]),
-      chart(rows, 'policy/entropy', 'Entropy of the policy', 'nats', 'How undecided the policy is between actions.'),
-      chart(
-        rows,
-        'policy/approx_kl',
-        'Change of the policy an update',
-        'KL, nats',
-        'How far an update moves the policy. Large values mean updates that are too bold.',
-      ),
-      chart(
-        rows,
-        'value/explained_variance',
-        'Explained variance of the value',
-        'share',
-        '1: the critic foresees returns. 0: no better than a constant.',
-      ),
-      chart(rows, 'loss/value', 'Value loss', 'loss', 'Half the squared error of the critic.'),
+      ...CHARTS.filter(([name]) => rows.some((row) => name in row)).map((one) => chart(rows, ...one)),
     ],
     config: info.config as Record<string, unknown>,
   };

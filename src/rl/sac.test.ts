@@ -178,7 +178,7 @@ describe('on Pendulum', () => {
     const rollout = agent.collect();
     rollout.rewards[4] = Number.NaN;
     expect(() => agent.update(rollout)).toThrow(HeedError);
-    expect(() => agent.update(rollout)).toThrow('the reward in environment 1 is NaN');
+    expect(() => agent.update(rollout)).toThrow('the reward of step 1 in environment 1 is NaN');
     expect(agent.buffer.length).toBe(0);
   });
 

@@ -11,7 +11,6 @@
 import { add, concat, input, mean, minimum, mul, neg, sub, type Tensor, trace, Value } from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import type { VectorEnvironment } from '../env/index.ts';
-import { HeedError } from '../error.ts';
 import {
   type Arena,
   createArena,
@@ -29,6 +28,7 @@ import { fanIn, fill } from '../nn/initialise.ts';
 import { lifetime } from '../nn/lifetime.ts';
 import { type Random, type RandomState, random } from '../random.ts';
 import { isSmall } from './forward.ts';
+import { checkRewards } from './on-policy.ts';
 import { createReplayBuffer, type ReplayBuffer, type ReplayState } from './replay-buffer.ts';
 import { type Actor, createCollector, type Rollout } from './rollout.ts';
 import type { SacOptions } from './sac-options.ts';
@@ -189,12 +189,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   }
 
   function remember(rollout: Rollout): void {
-    const bad = rollout.rewards.findIndex((r) => !Number.isFinite(r));
-    if (bad >= 0) {
-      throw new HeedError(`the reward in environment ${bad % count} is ${rollout.rewards[bad]}`, {
-        hint: 'look at what gave this reward: the environment, or the reward model; nothing was learnt from it',
-      });
-    }
+    checkRewards(rollout.rewards, count);
     buffer.add(rollout);
   }
 
@@ -280,7 +275,7 @@ function fillNormal(out: Float32Array, random: Random): void {
 /** The policy's draws as an actor: one program from observations and noise to actions. */
 function createActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
   const { own, release } = lifetime();
-  const observations = own(new Value('float32', [count, policy.actor.parameters[0].shape[1]]));
+  const observations = own(new Value('float32', [count, policy.observationSize]));
   const noise = own(new Value('float32', [count, policy.actionSize]));
   const action = own(new Value('float32', noise.shape));
   const program = own(

@@ -1,15 +1,14 @@
 /**
- * PPO on the environment's own reward: a learner, and its training in a run's folder.
+ * Learning from the environment's own reward, by any of the algorithms: a learner, and its training in a run's folder.
  *
  * Run it: heed rl --env CartPole-v1
  */
 import { z } from 'zod';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
 import { driveRun, stepsOf, type TrainParts } from '../run/index.ts';
+import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
-import { createPpo, type PpoMetrics, type PpoState } from './ppo.ts';
-import { ppoSchema } from './ppo-options.ts';
-import { ppoPresets } from './presets.ts';
+import { presetOf } from './presets.ts';
 import { worldShape } from './world-options.ts';
 
 export const rlSchema = z.object({
@@ -18,69 +17,68 @@ export const rlSchema = z.object({
   seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
   evaluations: z.number().int().min(0).default(20).describe('evaluations on the way, evenly spaced'),
   episodes: z.number().int().min(1).default(100).describe('greedy episodes of an evaluation'),
-  ppo: ppoSchema.prefault({}),
+  ...algorithmShape,
 });
 export type RlOptions = z.infer<typeof rlSchema>;
 export type RlInput = z.input<typeof rlSchema>;
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
 export function rlOptions(given: RlInput): RlOptions {
-  const preset = ppoPresets[given.env ?? 'CartPole-v1'];
-  return rlSchema.parse({ steps: preset?.steps, ...given, ppo: { ...preset?.options, ...given.ppo } });
+  checkChoice(given);
+  const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
+  const { options, ...preset } = presetOf(env, algorithm) ?? {};
+  return rlSchema.parse({ ...preset, ...given, [algorithm]: { ...options, ...given[algorithm] } });
 }
 
-/** What a PPO learner yields after every update. */
-export interface PpoStep {
+/** What a learner yields: after every update, or after some where they are small. */
+export interface RlStep {
   /** Environment steps so far. */
   step: number;
-  ppo: PpoMetrics;
+  /** Of the algorithm; means over the updates since the last. Empty while nothing is learnt. */
+  metrics: Record<string, number>;
   /** Greedy episodes; at evaluations and at the end. */
   evaluation?: Evaluation;
   done: boolean;
 }
 
-type Tensors = ReturnType<ReturnType<typeof createPpo>['save']>['tensors'];
-interface PpoLearnerState {
+interface RlState {
   step: number;
-  ppo: PpoState;
+  agent: unknown;
   environment: VectorState;
 }
 
-export type PpoLearner = ReturnType<typeof createPpoLearner>;
+export type RlLearner = ReturnType<typeof createRlLearner>;
 
-/** PPO on the environment's own reward, one update at a time. Throws where settings are wrong, before anything is run. */
-export function createPpoLearner(given: RlInput, { environment: source }: { environment: EnvironmentSource }) {
+/** Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is run. */
+export function createRlLearner(given: RlInput, { environment: source }: { environment: EnvironmentSource }) {
   const options = rlOptions(given);
   const { seed, steps } = options;
-  const environment = createVectorEnvironment(source.batch(options.ppo.environments), seed);
-  const agent = createPpo(environment, options.ppo, seed);
+  const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
+  const agent = createAgent(options, environment);
   const { policy, parameters, prepare } = agent;
   const evaluator = createEvaluator(source.batch(options.episodes), policy, parameters, { seed, prepare });
-  const batch = options.ppo.environments * options.ppo.horizon;
   let step = 0;
   environment.reset();
 
   return {
     options,
-    /** One rollout and one update. */
-    async next(): Promise<PpoStep> {
-      const rollout = agent.collect();
+    async next(): Promise<RlStep> {
       const before = step;
-      step += batch;
-      const ppo = agent.update(rollout, step / steps);
+      const { metrics, ...reached } = agent.advance(step);
+      ({ step } = reached);
       const done = step >= steps;
       const every = options.evaluations > 0 ? steps / options.evaluations : Number.POSITIVE_INFINITY;
       const evaluate = done || Math.floor(step / every) > Math.floor(before / every);
-      return { step, ppo, evaluation: evaluate ? evaluator.run() : undefined, done };
+      return { step, metrics, evaluation: evaluate ? evaluator.run() : undefined, done };
     },
     evaluate: evaluator.run,
-    save(): { state: PpoLearnerState; tensors: Tensors } {
+    save(): { state: RlState; tensors: ReturnType<Agent['save']>['tensors'] } {
       const { state, tensors } = agent.save();
-      return { state: { step, ppo: state, environment: environment.save() }, tensors };
+      return { state: { step, agent: state, environment: environment.save() }, tensors };
     },
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const state = checkpoint.state as PpoLearnerState;
-      agent.restore(state.ppo, checkpoint.tensors as Tensors);
+      const state = checkpoint.state as RlState;
+      agent.restore(state.agent, checkpoint.tensors);
       environment.restore(state.environment);
       step = state.step;
     },
@@ -93,19 +91,19 @@ export function createPpoLearner(given: RlInput, { environment: source }: { envi
 }
 
 /**
- * PPO on the environment's own reward, one update a step, until the steps are done or `signal` aborts. Acts in `environment`
- * where it is given, and not in the one that the settings name.
+ * Learns from the environment's own reward until the steps are done or `signal` aborts. Acts in `environment` where it is
+ * given, and not in the one that the settings name.
  */
-export async function* ppo(
+export async function* learnFromReward(
   given: RlInput,
   { environment, signal }: { environment?: EnvironmentSource; signal?: AbortSignal } = {},
-): AsyncGenerator<PpoStep, void, undefined> {
-  const create = (source: EnvironmentSource) => createPpoLearner(given, { environment: source });
+): AsyncGenerator<RlStep, void, undefined> {
+  const create = (source: EnvironmentSource) => createRlLearner(given, { environment: source });
   yield* stepsOf(environment ? create(environment) : await withEnvironment(rlOptions(given), create), signal);
 }
 
-/** What a training of PPO comes to. */
-export interface PpoResult {
+/** What a training comes to. */
+export interface RlResult {
   /** The run's folder. */
   run: string;
   /** Greedy episodes of the final policy. */
@@ -121,11 +119,11 @@ export interface PpoResult {
  * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it has
  * one. Undefined where the signal stopped it: then a checkpoint was written.
  */
-export async function trainPpo(learner: PpoLearner, parts: TrainParts<PpoStep>): Promise<PpoResult | undefined> {
+export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlResult | undefined> {
   return driveRun(learner, {
     ...parts,
     before: () => returnMetrics(learner.evaluate()),
-    record: ({ ppo, evaluation }) => ({ ...ppo, ...returnMetrics(evaluation) }),
+    record: ({ metrics, evaluation }) => ({ ...metrics, ...returnMetrics(evaluation) }),
     result: ({ step, evaluation }, seconds) => ({
       run: parts.run.folder,
       return: returnOf(evaluation!),

@@ -1,0 +1,27 @@
+/** The settings of A2C, Stable-Baselines3's where none are given; docs/a2c.md says where each comes from. */
+import { z } from 'zod';
+import { ppoSchema } from './ppo-options.ts';
+import { withDefaults } from './redefault.ts';
+
+const { shape } = ppoSchema.omit({
+  epochs: true,
+  minibatch: true,
+  clip: true,
+  annealClip: true,
+  valueClip: true,
+  targetKl: true,
+});
+
+export const a2cSchema = z.object({
+  ...withDefaults(shape, {
+    horizon: 5,
+    discount: 0.99,
+    lambda: 1,
+    finalLearningRate: 1,
+    normaliseAdvantages: false,
+  }),
+  optimizer: z.enum(['rmsprop', 'adam']).default('rmsprop').describe('what applies the gradients'),
+  learningRate: z.number().positive().default(7e-4).describe("the optimiser's rate at the start"),
+  epsilon: z.number().positive().default(1e-5).describe("the optimiser's ε, outside the root"),
+});
+export type A2cOptions = z.infer<typeof a2cSchema>;

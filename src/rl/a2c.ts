@@ -1,0 +1,78 @@
+/**
+ * Advantage actor-critic, the synchronous kind of A3C (Mnih et al. 2016): one gradient from a few steps of every
+ * environment. docs/a2c.md lists each detail with its source.
+ *
+ *   L = E[A log π(a|s)] − c_v·½E[(V − R)²] + c_e·E[H]        maximised, by RMSProp or Adam
+ *
+ * Run it: heed rl --algorithm a2c --env CartPole-v1
+ */
+import { add, input, mean, mul, neg, sub } from '../engine/index.ts';
+import type { VectorEnvironment } from '../env/index.ts';
+import { createOptimizer, createTrainStep, valueLoss } from '../nn/index.ts';
+import type { A2cOptions } from './a2c-options.ts';
+import { isSmall } from './forward.ts';
+import { createOnPolicy, explainedVariance, loadRows, type OnPolicy, remainingOf, standardise } from './on-policy.ts';
+
+export interface A2cMetrics {
+  'loss/policy': number;
+  'loss/value': number;
+  'policy/entropy': number;
+  'value/explained_variance': number;
+  'gradient/norm': number;
+  learning_rate: number;
+}
+export type A2c = OnPolicy<A2cMetrics>;
+
+export function createA2c(environment: VectorEnvironment, options: A2cOptions, seed: number): A2c {
+  const { optimizer: kind, epsilon, maxGradientNorm, valueCoefficient, entropyCoefficient } = options;
+  const batch = environment.count * options.horizon;
+
+  return createOnPolicy('a2c', environment, options, seed, (policy, parameters) => {
+    const train = createTrainStep(
+      parameters,
+      (g) => {
+        const column = (name: string) => input(g, name, ['n', 1]);
+        const observations = input(g, 'observations', ['n', environment.observationSize]);
+        const distribution = policy.distribution(observations);
+        const logProbs = policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize]));
+        const policyLoss = neg(mean(mul(logProbs, column('advantage'))));
+        const value = valueLoss({ values: policy.critic.apply(observations), returns: column('returns') });
+        const entropy = mean(policy.entropy(distribution));
+        const losses = add(policyLoss, mul(value.loss, valueCoefficient));
+        const loss = sub(losses, mul(entropy, input(g, 'entropyCoefficient', [])));
+        return { loss, policyLoss, valueLoss: value.loss, entropy };
+      },
+      { dims: { n: batch }, singleThread: isSmall(parameters, batch) },
+    );
+    const optimizer = createOptimizer(parameters, train.gradients, { kind, epsilon, maxGradientNorm });
+    const { entropyCoefficient: bonus, ...rows } = train.inputs;
+    const every = Int32Array.from({ length: batch }, (_, i) => i);
+
+    return {
+      optimizer,
+      update(experience, progress): A2cMetrics {
+        const remaining = remainingOf(options, progress);
+        const learningRate = options.learningRate * remaining;
+        bonus.data[0] = entropyCoefficient * remaining;
+        loadRows(policy, every, experience, rows);
+        if (options.normaliseAdvantages && batch > 1) {
+          standardise(rows.advantage.data as Float32Array, options.advantageFloor);
+        }
+        const { policyLoss, valueLoss, entropy } = train.run();
+        const norm = optimizer.step(learningRate);
+        return {
+          'loss/policy': policyLoss.data[0] as number,
+          'loss/value': valueLoss.data[0] as number,
+          'policy/entropy': entropy.data[0] as number,
+          'value/explained_variance': explainedVariance(experience),
+          'gradient/norm': norm,
+          learning_rate: learningRate,
+        };
+      },
+      release() {
+        optimizer.release();
+        train.release();
+      },
+    };
+  });
+}

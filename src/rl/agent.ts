@@ -1,0 +1,124 @@
+/** An agent of any algorithm, as a training drives it: some steps and what is learnt from them, again and again. */
+import { z } from 'zod';
+import type { VectorEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import type { Arena } from '../nn/index.ts';
+import type { TrainParts } from '../run/index.ts';
+import { createA2c } from './a2c.ts';
+import { a2cSchema } from './a2c-options.ts';
+import type { OnPolicy } from './on-policy.ts';
+import type { ActingPolicy } from './policy.ts';
+import { createPpo } from './ppo.ts';
+import { ppoSchema } from './ppo-options.ts';
+import { createSac } from './sac.ts';
+import { type SacOptions, sacSchema } from './sac-options.ts';
+import { createTrpo } from './trpo.ts';
+import { trpoSchema } from './trpo-options.ts';
+
+export const algorithms = ['ppo', 'a2c', 'trpo', 'sac'] as const;
+export type Algorithm = (typeof algorithms)[number];
+
+/** Settings of the algorithms; those of the one that is chosen count. */
+export const algorithmShape = {
+  algorithm: z.enum(algorithms).default('ppo').describe('how the agent learns'),
+  ppo: ppoSchema.optional(),
+  a2c: a2cSchema.optional(),
+  trpo: trpoSchema.optional(),
+  sac: sacSchema.optional(),
+};
+export type AlgorithmOptions = z.infer<z.ZodObject<typeof algorithmShape>>;
+
+/** How a training drives an algorithm. */
+export interface Agent {
+  policy: ActingPolicy;
+  parameters: Arena;
+  /** Observations as the networks see them, of rows [n, o]. */
+  prepare?(observations: Float32Array): Float32Array;
+  /** Acts from step `from` on and learns; gives the step it came to and its row of metrics. */
+  advance(from: number): { step: number; metrics: Record<string, number> };
+  save(): { state: unknown; tensors: Tensors };
+  restore(state: unknown, tensors: unknown): void;
+  release(): void;
+}
+type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
+
+/** The settings of the chosen algorithm, which the checked options hold. */
+export const settingsOf = ({ algorithm, ...options }: AlgorithmOptions) => options[algorithm]!;
+
+/** The agent of the chosen algorithm in environments that have been reset. */
+export function createAgent(
+  options: AlgorithmOptions & { steps: number; seed: number },
+  environment: VectorEnvironment,
+): Agent {
+  const { algorithm, seed, steps } = options;
+  if (algorithm === 'sac') return offPolicy(environment, options.sac!, seed, steps);
+  if (algorithm === 'a2c') return onPolicy(createA2c(environment, options.a2c!, seed), options.a2c!, steps);
+  if (algorithm === 'trpo') return onPolicy(createTrpo(environment, options.trpo!, seed), options.trpo!, steps);
+  return onPolicy(createPpo(environment, options.ppo!, seed), options.ppo!, steps);
+}
+
+/** One rollout and one update at a time, save where rollouts are short: then as many as make a row worth telling. */
+function onPolicy<Metrics extends object>(
+  agent: OnPolicy<Metrics>,
+  { environments, horizon }: { environments: number; horizon: number },
+  steps: number,
+): Agent {
+  const batch = environments * horizon;
+  return {
+    ...agent,
+    advance: (from) =>
+      repeat(from, steps, (step) => {
+        const rollout = agent.collect();
+        return { step: step + batch, metrics: agent.update(rollout, (step + batch) / steps) };
+      }),
+    restore: (state, tensors) => agent.restore(state as never, tensors as never),
+  };
+}
+
+function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: number, steps: number): Agent {
+  const agent = createSac(environment, options, seed);
+  const batch = options.environments * options.horizon;
+  return {
+    ...agent,
+    advance: (from) =>
+      repeat(from, steps, (step) => {
+        const exploring = step < options.learningStarts;
+        const rollout = agent.collect(exploring ? 'uniform' : undefined);
+        if (!exploring) return { step: step + batch, metrics: agent.update(rollout) };
+        agent.remember(rollout);
+        return { step: step + batch };
+      }),
+    restore: (state, tensors) => agent.restore(state as never, tensors as never),
+  };
+}
+
+const ROW = 200; // environment steps that a row of metrics tells of at least
+
+/** Goes on until a row is full or the steps are done; means of the metrics of those that have any. */
+function repeat(
+  from: number,
+  steps: number,
+  once: (step: number) => { step: number; metrics?: object },
+): ReturnType<Agent['advance']> {
+  const totals: Record<string, number> = {};
+  let updates = 0;
+  let step = from;
+  do {
+    const next = once(step);
+    step = next.step;
+    if (!next.metrics) continue;
+    updates++;
+    for (const [name, value] of Object.entries(next.metrics)) totals[name] = (totals[name] ?? 0) + value;
+  } while (step < Math.min(from + ROW, steps));
+  return { step, metrics: Object.fromEntries(Object.entries(totals).map(([name, sum]) => [name, sum / updates])) };
+}
+
+/** @throws HeedError where settings are given of an algorithm that is not the chosen one. */
+export function checkChoice(given: { algorithm?: Algorithm } & Partial<Record<Algorithm, unknown>>): void {
+  const { algorithm = 'ppo' } = given;
+  const other = algorithms.find((name) => name !== algorithm && given[name] !== undefined);
+  if (!other) return;
+  throw new HeedError(`settings of ${other} are given, and the algorithm is ${algorithm}`, {
+    hint: `give --algorithm ${other}, or leave out --${other}.…`,
+  });
+}

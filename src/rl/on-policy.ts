@@ -1,0 +1,278 @@
+/**
+ * What the algorithms share that learn from what their policy has just done: the rollout, what it was worth (generalised
+ * advantage estimation), normalisation, and what a checkpoint holds. Each says by itself how it learns from that.
+ */
+import type { VectorEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import {
+  type Arena,
+  advantages,
+  createParameters,
+  exportParameters,
+  importParameters,
+  type Optimizer,
+} from '../nn/index.ts';
+import { type RandomState, random } from '../random.ts';
+import { createCritic } from './forward.ts';
+import {
+  createRewardScale,
+  createStatistics,
+  normaliseRows,
+  restoreStatistics,
+  type SavedStatistics,
+  saveStatistics,
+  scaleRewards,
+} from './normalise.ts';
+import { createPolicy, encodeAction, type Policy, type PolicyOptions } from './policy.ts';
+import { createActor, createCollector, type Rollout } from './rollout.ts';
+
+export interface OnPolicyOptions extends PolicyOptions {
+  horizon: number;
+  discount: number;
+  lambda: number;
+  normaliseObservations: boolean;
+  normaliseRewards: boolean;
+}
+
+/** What there is to learn from, a row a step: all of a rollout. */
+export type Experience = Record<
+  'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values',
+  Float32Array
+>;
+
+/** How an algorithm learns. */
+export interface Learning<Metrics> {
+  /** Its moments are part of a checkpoint. */
+  optimizer: Optimizer;
+  /** `progress` (0 to 1) is how much of the training is done. */
+  update(experience: Experience, progress: number): Metrics;
+  release(): void;
+}
+
+export interface OnPolicyState {
+  random: { actions: RandomState; shuffle: RandomState };
+  optimizerSteps: number;
+  observationStatistics?: SavedStatistics;
+  rewardScale?: SavedStatistics & { returns: number[] };
+}
+type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+
+/** The learner: a policy, its optimiser and its randomness. `collect` and `update` may be called by hand. */
+export interface OnPolicy<Metrics> {
+  readonly policy: Policy;
+  readonly parameters: Arena;
+  /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
+  collect(explore?: 'uniform'): Rollout;
+  /** Learns from a rollout. `progress` (0 to 1) is how much of the training is done. */
+  update(rollout: Rollout, progress: number): Metrics;
+  /** Observations as the networks see them, of rows [n, o]. */
+  prepare(observations: Float32Array): Float32Array;
+  save(): { state: OnPolicyState; tensors: Tensors };
+  restore(state: OnPolicyState, tensors: Tensors): void;
+  release(): void;
+}
+
+/** Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart. */
+export function createOnPolicy<Metrics>(
+  name: string,
+  environment: VectorEnvironment,
+  options: OnPolicyOptions,
+  seed: number,
+  learn: (policy: Policy, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
+): OnPolicy<Metrics> {
+  const { horizon, discount, lambda } = options;
+  const { count, observationSize, actionSpace } = environment;
+  const batch = count * horizon;
+  const policy = createPolicy(observationSize, actionSpace, options, environment.observationSpace.shape);
+  const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
+  const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
+  const order = Int32Array.from({ length: batch }, (_, i) => i);
+  const evaluate = createCritic(policy, parameters, batch + count);
+  const evaluateFew = createCritic(policy, parameters, count);
+  const learning = learn(policy, parameters, () => rng.shuffle.shuffle(order));
+  const statistics = options.normaliseObservations ? createStatistics(observationSize) : undefined;
+  const actor = createActor(policy, parameters, count);
+  const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
+  const rewardScale = options.normaliseRewards ? createRewardScale(count) : undefined;
+
+  const prepare = (rows: Float32Array) => {
+    if (!statistics) return rows;
+    const out = new Float32Array(rows.length);
+    normaliseRows(statistics, rows, out);
+    return out;
+  };
+
+  const advantage = new Float32Array(batch);
+  const returns = new Float32Array(batch);
+  const finalValues = new Float32Array(batch);
+
+  function update(given: Rollout, progress: number): Metrics {
+    const { terminated, truncated } = given;
+    checkRewards(given.rewards, count);
+    const rewards = rewardScale ? given.rewards.slice() : given.rewards;
+    if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
+
+    evaluate.observations.set(collector.prepared);
+    evaluate.observations.set(prepare(environment.observations), batch * observationSize);
+    evaluate.run();
+    const values = evaluate.values;
+    valuesAt(given, truncated, finalValues);
+    advantages(
+      { steps: horizon, count, rewards, values, terminated, truncated, finalValues, discount, lambda },
+      advantage,
+      returns,
+    );
+    const { actions, logProbs } = given;
+    const observations = collector.prepared;
+    return learning.update(
+      { observations, actions, logProbs, advantage, returns, values: values.subarray(0, batch) },
+      progress,
+    );
+  }
+
+  /** Values of the observations that time limits cut episodes at; 0 elsewhere. */
+  function valuesAt(given: Rollout, chosen: Uint8Array, out: Float32Array): void {
+    out.fill(0);
+    const wanted: number[] = [];
+    const flush = () => {
+      wanted.forEach((i, row) => {
+        const from = given.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
+        evaluateFew.observations.set(prepare(from), row * observationSize);
+      });
+      evaluateFew.run();
+      wanted.forEach((i, row) => {
+        out[i] = evaluateFew.values[row];
+      });
+      wanted.length = 0;
+    };
+    for (let i = 0; i < batch; i++) {
+      if (!chosen[i]) continue;
+      wanted.push(i);
+      if (wanted.length === count) flush();
+    }
+    if (wanted.length > 0) flush();
+  }
+
+  return {
+    policy,
+    parameters,
+    collect: collector.collect,
+    update,
+    prepare,
+    save: () => ({
+      state: {
+        random: { actions: rng.actions.save(), shuffle: rng.shuffle.save() },
+        optimizerSteps: learning.optimizer.state.steps,
+        ...(statistics ? { observationStatistics: saveStatistics(statistics) } : {}),
+        ...(rewardScale
+          ? { rewardScale: { ...saveStatistics(rewardScale.statistics), returns: [...rewardScale.returns] } }
+          : {}),
+      },
+      tensors: {
+        ...exportParameters(parameters),
+        ...Object.fromEntries(
+          Object.entries(learning.optimizer.state.moments).map(([moment, data]) => [
+            `optimizer.${moment}`,
+            { dtype: 'F32' as const, shape: [data.length], data },
+          ]),
+        ),
+        'shuffle.order': { dtype: 'F32', shape: [batch], data: Float32Array.from(order) },
+      },
+    }),
+    restore(state, tensors) {
+      importParameters(parameters, tensors);
+      for (const [moment, data] of Object.entries(learning.optimizer.state.moments)) {
+        const saved = tensors[`optimizer.${moment}`];
+        if (saved?.data.length !== data.length)
+          throw new HeedError(`the checkpoint's optimizer.${moment} does not fit this policy`);
+        data.set(saved.data);
+      }
+      learning.optimizer.state.steps = state.optimizerSteps;
+      order.set(tensors['shuffle.order'].data);
+      rng.actions.restore(state.random.actions);
+      rng.shuffle.restore(state.random.shuffle);
+      if (statistics && state.observationStatistics) restoreStatistics(statistics, state.observationStatistics);
+      if (rewardScale && state.rewardScale) {
+        restoreStatistics(rewardScale.statistics, state.rewardScale);
+        rewardScale.returns.set(state.rewardScale.returns);
+      }
+    },
+    release() {
+      for (const part of [collector, evaluate, evaluateFew, learning, parameters]) part.release();
+    },
+  };
+}
+
+/** @throws HeedError naming the first reward [steps, count] that is not finite. */
+export function checkRewards(rewards: Float32Array, count: number): void {
+  const bad = rewards.findIndex((r) => !Number.isFinite(r));
+  if (bad < 0) return;
+  throw new HeedError(
+    `the reward of step ${Math.floor(bad / count)} in environment ${bad % count} is ${rewards[bad]}`,
+    { hint: 'look at what gave this reward: the environment, or the reward model; nothing was learnt from it' },
+  );
+}
+
+/** @throws HeedError where a minibatch does not divide what is collected; `flag` is that of the minibatch. */
+export function checkMinibatch(minibatch: number, count: number, horizon: number, flag: string): void {
+  const batch = count * horizon;
+  if (batch % minibatch === 0) return;
+  let divisor = Math.min(batch, minibatch);
+  while (batch % divisor !== 0) divisor--;
+  throw new HeedError(
+    `a minibatch of ${minibatch} does not divide ${count} environments × ${horizon} steps = ${batch}`,
+    { hint: `use for example --${flag} ${divisor}` },
+  );
+}
+
+/** Copies the chosen rows into the inputs that there are; actions as `logProbability` takes them. */
+export function loadRows(
+  policy: Policy,
+  rows: ArrayLike<number>,
+  from: Experience,
+  into: Partial<Record<keyof Experience, { data: ArrayLike<unknown> }>>,
+): void {
+  const { actionSize, outputSize } = policy;
+  for (const [name, { data }] of Object.entries(into) as [keyof Experience, { data: Float32Array }][]) {
+    const source = from[name];
+    if (name === 'actions') {
+      for (let i = 0; i < rows.length; i++) encodeAction(policy, source, rows[i] * actionSize, data, i * outputSize);
+    } else copyRows(source, rows, data);
+  }
+}
+
+function copyRows(from: Float32Array, rows: ArrayLike<number>, to: Float32Array): void {
+  const width = to.length / rows.length;
+  for (let i = 0; i < rows.length; i++) {
+    for (let j = 0; j < width; j++) to[i * width + j] = from[rows[i] * width + j];
+  }
+}
+
+/** What is left of a rate that falls on a line to a share of itself. */
+export const remainingOf = ({ finalLearningRate }: { finalLearningRate: number }, progress: number): number =>
+  finalLearningRate + (1 - finalLearningRate) * Math.max(0, 1 - progress);
+
+/** To zero mean and unit deviation (n − 1), in place; divided by no less than `floor`. */
+export function standardise(x: Float32Array, floor = 0): void {
+  let mean = 0;
+  for (let i = 0; i < x.length; i++) mean += x[i];
+  mean /= x.length;
+  let squares = 0;
+  for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2;
+  const scale = 1 / (Math.max(Math.sqrt(squares / (x.length - 1)), floor) + 1e-8);
+  for (let i = 0; i < x.length; i++) x[i] = (x[i] - mean) * scale;
+}
+
+/** 1 − Var(returns − values)/Var(returns): 1 is perfect, 0 no better than a constant; NaN-free. */
+export function explainedVariance({ values, returns }: Pick<Experience, 'values' | 'returns'>): number {
+  const variance = (f: (i: number) => number) => {
+    let [sum, squares] = [0, 0];
+    for (let i = 0; i < returns.length; i++) {
+      sum += f(i);
+      squares += f(i) ** 2;
+    }
+    return squares / returns.length - (sum / returns.length) ** 2;
+  };
+  const total = variance((i) => returns[i]);
+  return total <= 1e-12 ? 0 : 1 - variance((i) => returns[i] - values[i]) / total;
+}

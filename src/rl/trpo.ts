@@ -1,0 +1,256 @@
+/**
+ * Trust region policy optimisation (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
+ *
+ *   maximise E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
+ *   as long as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
+ *
+ * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
+ */
+import {
+  add,
+  exp,
+  gradients,
+  input,
+  mean,
+  mul,
+  neg,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  trace,
+  type Value,
+} from '../engine/index.ts';
+import type { VectorEnvironment } from '../env/index.ts';
+import { type Arena, createArena, createOptimizer, createTrainStep, partOf, valueLoss } from '../nn/index.ts';
+import { lifetime } from '../nn/lifetime.ts';
+import { isSmall } from './forward.ts';
+import {
+  checkMinibatch,
+  createOnPolicy,
+  type Experience,
+  explainedVariance,
+  loadRows,
+  type OnPolicy,
+  remainingOf,
+  standardise,
+} from './on-policy.ts';
+import { LOG_DEVIATION, type Policy } from './policy.ts';
+import type { TrpoOptions } from './trpo-options.ts';
+
+export interface TrpoMetrics {
+  'loss/policy': number;
+  'loss/value': number;
+  'policy/entropy': number;
+  'policy/approx_kl': number;
+  /** Of the longest step that the quadratic model allows, the share that was taken; 0 where all were refused. */
+  'policy/step': number;
+  'value/explained_variance': number;
+  'gradient/norm': number;
+  learning_rate: number;
+}
+export type Trpo = OnPolicy<TrpoMetrics>;
+
+export function createTrpo(environment: VectorEnvironment, options: TrpoOptions, seed: number): Trpo {
+  const { horizon, epochs, minibatch, targetKl } = options;
+  const batch = environment.count * horizon;
+  checkMinibatch(minibatch, environment.count, horizon, 'trpo.minibatch');
+
+  return createOnPolicy('trpo', environment, options, seed, (policy, parameters, shuffled) => {
+    const { own, release } = lifetime();
+    const firstOfCritic = policy.parameters.length - policy.critic.parameters.length;
+    const actor = partOf(parameters, 0, firstOfCritic);
+    const critic = partOf(parameters, firstOfCritic);
+    const surrogate = own(createSurrogate(policy, actor, batch));
+    const fisher = own(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
+    const value = own(
+      createTrainStep(
+        critic,
+        (g) => {
+          const observations = input(g, 'observations', ['n', environment.observationSize]);
+          return valueLoss({ values: policy.critic.apply(observations), returns: input(g, 'returns', ['n', 1]) });
+        },
+        // what is before both heads, as the convolutions of images, is the actor's
+        { dims: { n: minibatch }, singleThread: isSmall(critic, minibatch), frozen: actor.values },
+      ),
+    );
+    const optimizer = own(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
+    const every = Int32Array.from({ length: batch }, (_, i) => i);
+
+    /** Moves the policy, or leaves it where no step is good. */
+    function improve(experience: Experience) {
+      const { observations, actions, logProbs, advantage } = surrogate.inputs;
+      loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
+      if (options.normaliseAdvantages) standardise(advantage.data as Float32Array, options.advantageFloor);
+      const before = surrogate.run();
+      const { entropy } = before;
+      surrogate.hold();
+      const gradient = Float64Array.from(surrogate.gradients.flat, (x) => -x);
+      const norm = Math.sqrt(dot(gradient, gradient));
+      const direction = conjugateGradient(fisher.apply, gradient, options.conjugateSteps);
+      const longest = Math.sqrt((2 * targetKl) / dot(direction, fisher.apply(direction)));
+      const from = actor.flat.slice();
+      let share = 1;
+      for (let i = 0; i < options.backtracks && Number.isFinite(longest); i++, share *= options.shrink) {
+        for (let k = 0; k < from.length; k++) actor.flat[k] = from[k] + share * longest * direction[k];
+        const { loss, kl } = surrogate.run();
+        if (kl < targetKl && loss < before.loss) return { loss, kl, entropy, norm, share };
+      }
+      actor.flat.set(from);
+      return { loss: before.loss, kl: 0, entropy, norm, share: 0 };
+    }
+
+    function fitCritic(experience: Experience, learningRate: number): number {
+      let total = 0;
+      for (let epoch = 0; epoch < epochs; epoch++) {
+        const order = shuffled();
+        for (let start = 0; start < batch; start += minibatch) {
+          loadRows(policy, order.subarray(start, start + minibatch), experience, value.inputs);
+          total += value.run().loss.data[0] as number;
+          optimizer.step(learningRate);
+        }
+      }
+      return (total * minibatch) / (epochs * batch);
+    }
+
+    return {
+      optimizer,
+      update(experience, progress): TrpoMetrics {
+        const learningRate = options.learningRate * remainingOf(options, progress);
+        const { loss, kl, entropy, norm, share } = improve(experience);
+        return {
+          'loss/policy': loss,
+          'loss/value': fitCritic(experience, learningRate),
+          'policy/entropy': entropy,
+          'policy/approx_kl': kl,
+          'policy/step': share,
+          'value/explained_variance': explainedVariance(experience),
+          'gradient/norm': norm,
+          learning_rate: learningRate,
+        };
+      },
+      release,
+    };
+  });
+}
+
+/** −E[ρA] with its gradient, and E[KL] from the distributions that are held. */
+function createSurrogate(policy: Policy, actor: Arena, rows: number) {
+  const step = createTrainStep(
+    actor,
+    (g) => {
+      const column = (name: string) => input(g, name, ['n', 1]);
+      const distribution = policy.distribution(input(g, 'observations', ['n', policy.observationSize]));
+      const logProbs = policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize]));
+      const ratio = exp(sub(logProbs, column('logProbs')));
+      const held = {
+        distribution: input(g, 'held', ['n', policy.outputSize]),
+        logDeviation: LOG_DEVIATION in actor.values ? input(g, 'heldDeviation', [1, policy.actionSize]) : undefined,
+      };
+      return {
+        loss: neg(mean(mul(ratio, column('advantage')))),
+        kl: mean(policy.divergence(held, distribution)),
+        entropy: mean(policy.entropy(distribution)),
+        distribution,
+      };
+    },
+    { dims: { n: rows }, singleThread: isSmall(actor, rows) },
+  );
+  const { held, heldDeviation } = step.inputs as Record<string, Value<'float32'>>;
+  let latest: ReturnType<typeof step.run>;
+  return {
+    inputs: step.inputs,
+    gradients: step.gradients,
+    run() {
+      latest = step.run();
+      const [loss, kl, entropy] = ['loss', 'kl', 'entropy'].map((name) => latest[name].data[0] as number);
+      return { loss, kl, entropy };
+    },
+    /** Holds the distributions of the last run, for the KL of those to come. */
+    hold() {
+      held.data.set(latest.distribution.data as Float32Array);
+      heldDeviation?.data.set(actor.values[LOG_DEVIATION].data);
+    },
+    release: step.release,
+  };
+}
+
+/**
+ * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from where it
+ * stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
+ */
+export function createFisher(policy: Policy, actor: Arena, observations: Value, damping: number) {
+  const { own, release } = lifetime();
+  const [vector, result] = [own(createArena(actor.specs)), own(createArena(actor.specs))];
+  const vectorName = (name: string) => `vector of ${name}`;
+  const program = own(
+    trace(
+      (g) => {
+        const distribution = policy.distribution(input(g, 'observations', observations.shape));
+        const parameters = actor.specs.map(({ name, shape }) => input(g, name, shape));
+        const logDeviation = parameters.find(({ name }) => name === LOG_DEVIATION);
+        const held = {
+          distribution: stopGradient(distribution),
+          logDeviation: logDeviation && stopGradient(logDeviation),
+        };
+        const slopes = gradients(mean(policy.divergence(held, distribution)), parameters);
+        const along = slopes
+          .map((slope, i) => sum(mul(slope, input(g, vectorName(actor.specs[i].name), actor.specs[i].shape))))
+          .reduce((a: Tensor, b: Tensor) => add(a, b));
+        const products = gradients(along, parameters);
+        return Object.fromEntries(actor.specs.map(({ name }, i) => [`product ${name}`, products[i]]));
+      },
+      { singleThread: isSmall(actor, observations.shape[0]) },
+    ),
+  );
+  const named = (arena: Arena, name: (of: string) => string) =>
+    Object.fromEntries(actor.specs.map((spec) => [name(spec.name), arena.values[spec.name]]));
+  const binding = own(
+    program.bind(
+      { ...actor.values, ...named(vector, vectorName), observations },
+      named(result, (name) => `product ${name}`),
+    ),
+  );
+  return {
+    /** F·v + damping·v; the result is overwritten by the next. */
+    apply(v: ArrayLike<number>): Float32Array {
+      vector.flat.set(v);
+      binding.run();
+      for (let i = 0; i < result.flat.length; i++) result.flat[i] += damping * vector.flat[i];
+      return result.flat;
+    },
+    release,
+  };
+}
+
+const SMALLEST_RESIDUAL = 1e-10;
+
+/** x with A·x ≈ b for a symmetric positive A, by so many steps at most (Hestenes & Stiefel 1952). */
+export function conjugateGradient(
+  apply: (v: Float64Array) => ArrayLike<number>,
+  b: ArrayLike<number>,
+  steps: number,
+): Float64Array {
+  const x = new Float64Array(b.length);
+  const residual = Float64Array.from(b);
+  const direction = residual.slice();
+  let squares = dot(residual, residual);
+  for (let step = 0; step < steps && squares > SMALLEST_RESIDUAL; step++) {
+    const product = apply(direction);
+    const length = squares / dot(direction, product);
+    for (let i = 0; i < x.length; i++) {
+      x[i] += length * direction[i];
+      residual[i] -= length * product[i];
+    }
+    const next = dot(residual, residual);
+    for (let i = 0; i < x.length; i++) direction[i] = residual[i] + (next / squares) * direction[i];
+    squares = next;
+  }
+  return x;
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
+  return total;
+}
