@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeEnvironment, sourceOf } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { createRun, openRun, type Run, readMetrics } from '../run/index.ts';
+import { type Algorithm, algorithms } from './agent.ts';
+import { rlReport } from './report.ts';
+import { createRlLearner, type RlInput, rlOptions, trainRl } from './train.ts';
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+const newFolder = () => {
+  folders.push(mkdtempSync(join(tmpdir(), 'heed-rl-')));
+  return join(folders.at(-1)!, 'run');
+};
+
+const small: Record<Algorithm, object> = {
+  ppo: { environments: 2, horizon: 128, minibatch: 64, epochs: 2, hidden: [8] },
+  a2c: { environments: 2, hidden: [8] },
+  trpo: { environments: 2, horizon: 128, minibatch: 64, hidden: [8] },
+  sac: { learningStarts: 250, minibatch: 16, bufferSize: 500, hidden: [8] },
+};
+const settings = (algorithm: Algorithm): RlInput => ({
+  algorithm,
+  env: 'Pendulum-v1',
+  steps: 1000,
+  evaluations: 2,
+  episodes: 2,
+  [algorithm]: small[algorithm],
+});
+
+async function train(run: Run, given: RlInput, stopAfter = Number.POSITIVE_INFINITY) {
+  const controller = new AbortController();
+  const learner = createRlLearner(given, { environment: sourceOf(() => makeEnvironment('Pendulum-v1')) });
+  try {
+    return await trainRl(learner, {
+      run,
+      signal: controller.signal,
+      onStep: ({ step }) => step >= stopAfter && controller.abort(),
+    });
+  } finally {
+    learner.release();
+    run.close();
+  }
+}
+
+describe.each(algorithms)('%s', (algorithm) => {
+  it('trained in a folder, stopped and resumed, comes to what it does uninterrupted, and to a report', async () => {
+    const given = settings(algorithm);
+    const about = { name: 'test', command: 'rl', config: rlOptions(given), seed: 0 };
+    const [whole, halved] = [newFolder(), newFolder()];
+    const expected = await train(createRun(whole, about), given);
+    expect(await train(createRun(halved, about), given, 400)).toBeUndefined();
+    const result = await train(openRun(halved), given);
+    expect(result?.return).toEqual(expected?.return);
+    const rows = (folder: string) => readMetrics(folder).map(({ time: _, ...row }) => row);
+    expect(rows(halved)).toEqual(rows(whole));
+    const report = rlReport(halved);
+    expect(report.subtitle).toContain(algorithm.toUpperCase());
+    expect(report.sections.length).toBeGreaterThan(2);
+  });
+});
+
+it('takes the settings that are known to work in the environment, under what is given', () => {
+  const { steps, sac } = rlOptions({ algorithm: 'sac', env: 'Pendulum-v1', sac: { tau: 0.01 } });
+  expect([steps, sac?.learningRate, sac?.tau]).toEqual([20_000, 1e-3, 0.01]);
+  expect(rlOptions({ algorithm: 'trpo', env: 'CartPole-v1' }).trpo?.horizon).toBe(512);
+  expect(rlOptions({}).ppo?.horizon).toBe(32);
+});
+
+it('refuses settings of an algorithm that is not the chosen one', () => {
+  const wrong = () => rlOptions({ env: 'Pendulum-v1', sac: { tau: 0.01 } });
+  expect(wrong).toThrow(HeedError);
+  expect(wrong).toThrow('settings of sac are given, and the algorithm is ppo');
+});
