@@ -122,7 +122,7 @@ function RunList({ view, change }: { view: RunsView; change: Change }) {
                       onChange={(event) => pick(id, event.currentTarget.checked)}
                     />
                   </td>
-                  <td>
+                  <td class="name">
                     <a href={linkTo(id)}>{id.replace('~', ' › ')}</a> {running && <span class="running">running</span>}
                     {!id.includes(name) && <div class="quiet">{name}</div>}
                   </td>
