@@ -1,24 +1,19 @@
 /** A person teaches an agent: clips compared in a real browser, by keyboard, while the agent trains. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
 import { addPerson, findProject, openDatabase, recordVote } from '../src/feedback/index.ts';
-import { startBrowser } from './support/browser.ts';
 import { ownFolder, type Running, rowsOf, start } from './support/heed.ts';
+import { ownBrowser } from './support/studio.ts';
 
 const folder = ownFolder();
-const browser: Browser | undefined = await startBrowser();
-beforeEach((context) => {
-  if (!browser) context.skip();
-});
-afterAll(() => browser?.close());
+const { open } = await ownBrowser();
 
 /** Opens the page that a training tells of, where its questions are. */
 async function sitDown({ says, stderr }: Running): Promise<Page> {
   await says('#token=');
   const link = /http:\S+#token=\S+/.exec(stderr())![0];
-  const page = await (await browser!.newContext()).newPage();
-  await page.goto(link);
+  const page = await open(link);
   await page.getByRole('link', { name: /^CartPole/ }).click();
   return page;
 }

@@ -1,15 +1,14 @@
 /** A conversation with a model in a real browser: what is chosen and written becomes a dataset. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportRows, findProject, openDatabase } from '../src/feedback/index.ts';
-import { startBrowser } from './support/browser.ts';
 import { ownFolder } from './support/heed.ts';
-import { barriers, startStudio } from './support/studio.ts';
+import { barriers, ownBrowser, startStudio } from './support/studio.ts';
 
 const folder = ownFolder();
-const browser: Browser | undefined = await startBrowser();
+const { browser, open } = await ownBrowser();
 let stop: () => Promise<unknown>;
 let page: Page;
 
@@ -18,17 +17,9 @@ beforeAll(async () => {
   const model = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
   const started = await startStudio(folder.path, ['--model', model, '--max-tokens', '12']);
   stop = started.stop;
-  page = await browser.newPage();
-  page.setDefaultTimeout(15_000);
-  await page.goto(started.link);
+  page = await open(started.link);
 });
-beforeEach((context) => {
-  if (!browser) context.skip();
-});
-afterAll(async () => {
-  await browser?.close();
-  await stop?.();
-});
+afterAll(() => stop?.());
 
 it('draws two answers a turn, keeps the choice and what was written, and goes on from it', async () => {
   await page.getByRole('link', { name: 'Chat' }).click();

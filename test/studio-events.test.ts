@@ -1,7 +1,4 @@
 /** What happens in a project, heard over HTTP: on SQLite, and on PostgreSQL from two servers. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   addPerson,
@@ -13,19 +10,9 @@ import {
   type StudioEvent,
 } from '../src/feedback/index.ts';
 import { type Studio, startStudio } from '../src/feedback/server/index.ts';
-import { startPostgres } from './support/postgres.ts';
+import { ownStores } from './support/stores.ts';
 
-const postgres = await startPostgres();
-const folder = mkdtempSync(join(tmpdir(), 'heed-events-'));
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await postgres?.stop();
-});
-let files = 0;
-const kinds = [
-  ['SQLite', async () => join(folder, `${files++}.db`)],
-  ['PostgreSQL', async () => postgres!.database()],
-] as const;
+const { kinds, skipWhereMissing } = await ownStores();
 
 const pairs = (from: number, to: number): NewItem[] =>
   Array.from({ length: to - from }, (_, i) => ({
@@ -41,8 +28,8 @@ describe.each(kinds)('%s', (kind, address) => {
   const closing = new AbortController();
   afterAll(() => closing.abort());
 
-  beforeEach(async (context) => {
-    if (kind === 'PostgreSQL' && !postgres) return context.skip();
+  skipWhereMissing(kind);
+  beforeEach(async () => {
     const at = await address();
     // two servers share a PostgreSQL; a file has one
     databases = [await openDatabase(at), ...(kind === 'PostgreSQL' ? [await openDatabase(at)] : [])];

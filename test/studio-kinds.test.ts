@@ -1,7 +1,7 @@
 /** Every kind of item answered in a real browser, by keyboard, by mouse and by two people at once. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   addItems,
   addPerson,
@@ -10,12 +10,11 @@ import {
   openDatabase,
   type ProjectInput,
 } from '../src/feedback/index.ts';
-import { startBrowser } from './support/browser.ts';
 import { ownFolder } from './support/heed.ts';
-import { barriers, startStudio, until } from './support/studio.ts';
+import { barriers, ownBrowser, startStudio, until } from './support/studio.ts';
 
 const folder = ownFolder();
-const browser: Browser | undefined = await startBrowser();
+const { browser, open } = await ownBrowser();
 let database: Database;
 let url: string;
 let stop: () => Promise<unknown>;
@@ -66,18 +65,13 @@ beforeAll(async () => {
   for (const name of ['ben', 'chi']) tokens.push((await addPerson(database, name)).token);
   ({ url, stop } = await startStudio(folder.path));
 });
-beforeEach((context) => {
-  if (!browser) context.skip();
-});
 afterAll(async () => {
-  await browser?.close();
   await stop?.();
   await database?.close();
 });
 
-async function openAt(project: string, as = token, options = {}): Promise<Page> {
-  const page = await (await browser!.newContext(options)).newPage();
-  await page.goto(`${url}/#token=${as}`);
+async function openAt(project: string, as = token, options?: BrowserContextOptions): Promise<Page> {
+  const page = await open(`${url}/#token=${as}`, options);
   await page.getByRole('heading', { name: 'Projects' }).waitFor();
   await page.goto(`${url}/#/label/${project}`);
   await prompt(page);

@@ -1,14 +1,12 @@
 /** The studio's page in a real browser, used by keyboard. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addItems, addPerson, createProject, type Database, openDatabase } from '../src/feedback/index.ts';
-import { startBrowser } from './support/browser.ts';
 import { ownFolder } from './support/heed.ts';
-import { barriers, startStudio, until } from './support/studio.ts';
+import { barriers, looks, ownBrowser, startStudio, until } from './support/studio.ts';
 
 const folder = ownFolder();
-const browser: Browser | undefined = await startBrowser();
+const { browser, open } = await ownBrowser();
 let database: Database;
 let url: string;
 let link: string;
@@ -40,20 +38,10 @@ beforeAll(async () => {
   for (const name of ['ada', 'ben']) tokens.push((await addPerson(database, name)).token);
   ({ url, link, stop } = await startStudio(folder.path));
 });
-beforeEach((context) => {
-  if (!browser) context.skip();
-});
 afterAll(async () => {
-  await browser?.close();
   await stop?.();
   await database?.close();
 });
-
-async function open(address: string): Promise<Page> {
-  const page = await (await browser!.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
-  await page.goto(address);
-  return page;
-}
 
 const votes = (person: string) =>
   database.query
@@ -136,20 +124,15 @@ describe('labelling', () => {
   });
 
   it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a phone', async () => {
-    for (const [colorScheme, width] of [
-      ['light', 1200],
-      ['dark', 380],
-    ] as const) {
-      const context = await browser!.newContext({ colorScheme, viewport: { width, height: 800 } });
-      const page = await context.newPage();
-      await page.goto(`${url}/#token=${tokens[1]}`);
+    for (const look of looks) {
+      const page = await open(`${url}/#token=${tokens[1]}`, look);
       for (const go of [async () => {}, () => page.getByRole('link', { name: /^haiku/ }).click()]) {
         await go();
         await page.getByRole('heading', { level: 1 }).waitFor();
         await page.waitForTimeout(300);
         expect(await barriers(page)).toEqual([]);
       }
-      await context.close();
+      await page.context().close();
     }
   });
 });

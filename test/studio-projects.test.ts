@@ -1,14 +1,13 @@
 /** Projects made, filled, watched and decided in a real browser, and people let in and shut out. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startBrowser } from './support/browser.ts';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownFolder } from './support/heed.ts';
-import { barriers, startStudio } from './support/studio.ts';
+import { barriers, ownBrowser, startStudio } from './support/studio.ts';
 
 const folder = ownFolder();
-const browser: Browser | undefined = await startBrowser();
+const { browser, open } = await ownBrowser();
 let url: string;
 let stop: () => Promise<unknown>;
 let page: Page;
@@ -20,17 +19,9 @@ beforeAll(async () => {
   if (!browser) return;
   const started = await startStudio(folder.path);
   ({ url, stop } = started);
-  page = await (await browser.newContext({ acceptDownloads: true })).newPage();
-  page.setDefaultTimeout(15_000);
-  await page.goto(started.link);
+  page = await open(started.link, { acceptDownloads: true });
 });
-beforeEach((context) => {
-  if (!browser) context.skip();
-});
-afterAll(async () => {
-  await browser?.close();
-  await stop?.();
-});
+afterAll(() => stop?.());
 
 describe('an owner', () => {
   it('makes a project by a form of its settings', async () => {
@@ -80,16 +71,14 @@ describe('an owner', () => {
     page.once('dialog', (dialog) => void dialog.accept());
     await page.getByRole('button', { name: 'Shut out chi' }).click();
     await page.getByText('annotator, shut out').waitFor();
-    const theirs = await (await browser!.newContext()).newPage();
-    await theirs.goto(links[2]);
+    const theirs = await open(links[2]);
     await theirs.getByRole('alert').waitFor();
     await theirs.context().close();
   });
 
   it('sees how far people agree, decides between them, and downloads what came out', async () => {
     for (const [who, link] of links.slice(0, 2).entries()) {
-      const theirs = await (await browser!.newContext()).newPage();
-      await theirs.goto(link);
+      const theirs = await open(link);
       await theirs.getByRole('link', { name: /haiku/ }).click();
       expect(await theirs.getByRole('link', { name: /Manage|People/ }).count()).toBe(0);
       for (let i = 0; i < 6; i++) {

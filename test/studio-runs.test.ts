@@ -1,15 +1,14 @@
 /** Runs in the studio's page, in a real browser, while they are written. */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import axe, { type AxeResults } from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createRun, type Run } from '../src/run/index.ts';
-import { startBrowser } from './support/browser.ts';
-import { ownFolder, start } from './support/heed.ts';
+import { ownFolder } from './support/heed.ts';
+import { barriers, looks, ownBrowser, startStudio } from './support/studio.ts';
 
 const folder = ownFolder();
-const browser: Browser | undefined = await startBrowser();
+const { browser, open } = await ownBrowser();
 const SCRIPT = '<img src=x onerror="document.title=\'hacked\'">';
 let url: string;
 let page: Page;
@@ -40,8 +39,11 @@ beforeAll(async () => {
     }
   }
   live.sample({ kind: 'alert', step: 90, metric: 'kl', value: 9, text: `kl is high ${SCRIPT}` });
+  for (const [i, step] of [0, 50, 100].entries())
+    live.sample({ kind: 'spread', step, of: { reward: [i, i + 1, i + 2], length: [5, 6, 7 + i] } });
   const clips = { first: [frame(10), frame(20)], second: [frame(90), frame(80)], framesPerSecond: 10 };
   live.sample({ kind: 'comparison', id: 'q1', step: 50, choice: [1, 0], predicted: 0.7, returns: [3, 1], ...clips });
+  live.sample({ kind: 'comparison', id: 'q2', step: 75, choice: [0, 1], predicted: 0.2, returns: [1, 2], ...clips });
   const other = newRun('other', { learningRate: 0.01, model: { layers: 2 }, same: true });
   logSteps(other, 0, 300);
   other.close();
@@ -50,28 +52,12 @@ beforeAll(async () => {
     '<title>of a run</title><p id="said"></p><script>said.textContent = "ran"; try { said.textContent += localStorage.length } catch { said.textContent += " alone" }</script>',
   );
   for (let i = 0; i < 60; i++) newRun(`many ${String(i).padStart(2, '0')}`, {}).close();
-  const { child, says, end } = start(['studio', '--store', 'feedback.db', '--port', '0', '--json'], folder.path);
-  let said = '';
-  child.stdout!.on('data', (data) => {
-    said += data;
-  });
-  await says('is open');
-  while (!said.includes('\n')) await new Promise((resolve) => setTimeout(resolve, 20));
-  const { link } = JSON.parse(said);
-  ({ url } = JSON.parse(said));
-  stop = () => {
-    child.kill('SIGTERM');
-    return end;
-  };
-  page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
-  await page.goto(link);
+  const started = await startStudio(folder.path);
+  ({ url, stop } = started);
+  page = await open(started.link, { viewport: { width: 1200, height: 900 } });
   await page.getByRole('link', { name: 'Runs' }).click();
 });
-beforeEach((context) => {
-  if (!browser) context.skip();
-});
 afterAll(async () => {
-  await browser?.close();
   await stop?.();
   live?.close();
 });
@@ -162,7 +148,33 @@ it('shows alerts, and answers at two steps side by side: as text', async () => {
   await page.getByLabel('Kind').selectOption('comparison');
   await page.getByText('The left one was preferred. The reward model gave the left one 70 %.').waitFor();
   expect(await page.getByRole('img', { name: 'Left clip of 2 frames' }).isVisible()).toBe(true);
+  await page.getByRole('list', { name: 'Clips by step' }).getByRole('button', { name: 'step 75' }).click();
+  await page.getByText('The right one was preferred. The reward model gave the left one 20 %.').waitFor();
   expect(await page.title()).toBe('heed');
+});
+
+it('plays clips in step: pause, frame by frame, scrub, speed', async () => {
+  await page.getByRole('button', { name: 'Pause' }).click();
+  const frame = page.getByRole('slider', { name: 'Frame' });
+  await frame.fill('0');
+  const drawn = () =>
+    page.evaluate<string[]>("Array.from(document.querySelectorAll('.clips canvas'), (canvas) => canvas.toDataURL())");
+  const first = await drawn();
+  await page.getByRole('button', { name: 'One frame on' }).click();
+  expect(await frame.inputValue()).toBe('1');
+  const second = await drawn();
+  for (const side of [0, 1]) expect(second[side]).not.toBe(first[side]);
+  await page.getByRole('button', { name: 'One frame back' }).click();
+  expect(await drawn()).toEqual(first);
+  await page.getByLabel('Speed').selectOption('4×');
+  await page.getByRole('button', { name: 'Play' }).click();
+  await page.waitForFunction("document.querySelector('.clips input').value === '1'");
+});
+
+it('shows how rewards and lengths of the answers are spread at each step', async () => {
+  await page.getByRole('link', { name: 'Histograms' }).click();
+  await page.getByRole('img', { name: 'live, from 0 to 4: mean 1 at step 0, 3 at step 100' }).waitFor();
+  await page.getByRole('img', { name: 'live, from 5 to 9: mean 6 at step 0, 6.67 at step 100' }).waitFor();
 });
 
 it('lays runs over one another, with what differs in their settings', async () => {
@@ -197,33 +209,24 @@ it('takes rows that are no rows for none', async () => {
 });
 
 it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a phone', async () => {
-  const state = await page.context().storageState();
-  for (const [colorScheme, width] of [
-    ['light', 1200],
-    ['dark', 380],
-  ] as const) {
-    const context = await browser!.newContext({ colorScheme, viewport: { width, height: 800 }, storageState: state });
-    const own = await context.newPage();
-    for (const part of [
-      '',
-      '/live',
-      '/live,other',
-      '/live?part=samples',
-      '/live?part=samples&kind=comparison',
-      '/live?part=settings',
-    ]) {
-      await own.goto(`${url}/#/runs${part}`);
+  const storageState = await page.context().storageState();
+  const views = [
+    '',
+    '/live',
+    '/live,other',
+    '/live?part=histograms',
+    '/live?part=samples',
+    '/live?part=samples&kind=comparison',
+    '/live?part=settings',
+  ];
+  for (const look of looks) {
+    const own = await open(url, { ...look, storageState });
+    for (const view of views) {
+      await own.goto(`${url}/#/runs${view}`);
       await own.getByRole('heading', { level: 1 }).waitFor();
       await own.waitForTimeout(500);
-      await own.evaluate(axe.source);
-      const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-      const { violations } = (await own.evaluate(`axe.run({ runOnly: ${JSON.stringify(tags)} })`)) as Pick<
-        AxeResults,
-        'violations'
-      >;
-      expect([part, ...violations.map(({ id, nodes }) => [id, nodes[0].html])]).toEqual([part]);
-      expect(await own.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+      expect([view, ...(await barriers(own))]).toEqual([view]);
     }
-    await context.close();
+    await own.context().close();
   }
-});
+}, 300_000);

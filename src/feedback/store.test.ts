@@ -1,10 +1,8 @@
 /** The store on SQLite and on PostgreSQL: the same tests. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startPostgres } from '../../test/support/postgres.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ownStores } from '../../test/support/stores.ts';
 import {
   addItems,
   addPerson,
@@ -30,18 +28,7 @@ import {
   writeGuidelines,
 } from './index.ts';
 
-const postgres = await startPostgres();
-const folder = mkdtempSync(join(tmpdir(), 'heed-store-'));
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await postgres?.stop();
-});
-
-let files = 0;
-const kinds = [
-  ['SQLite', async () => join(folder, `${files++}.db`)],
-  ['PostgreSQL', async () => postgres!.database()],
-] as const;
+const { folder, postgres, kinds, skipWhereMissing } = await ownStores();
 
 const pairOf = (n: number): NewItem => ({
   content: {
@@ -57,11 +44,10 @@ const first: Vote = { kind: 'pair', choice: 'first' };
 const second: Vote = { kind: 'pair', choice: 'second' };
 
 describe.each(kinds)('%s', (kind, address) => {
-  const skipped = kind === 'PostgreSQL' && !postgres;
+  skipWhereMissing(kind);
   let database: Database;
   let people: Person[];
-  beforeEach(async (context) => {
-    if (skipped) return context.skip();
+  beforeEach(async () => {
     database = await openDatabase(await address());
     people = [];
     for (const name of ['Ada', 'Ben', 'Cy']) people.push((await addPerson(database, name)).person);

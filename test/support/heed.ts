@@ -33,6 +33,15 @@ export function ownFolder(): { readonly path: string } {
   return folder;
 }
 
+/** Commands that go on; a test that failed or took too long leaves none behind. */
+const running = new Set<ChildProcess>();
+const endAll = () => {
+  for (const child of running) child.kill('SIGKILL');
+};
+process.once('exit', endAll);
+process.once('SIGTERM', () => process.exit(143)); // of the tests themselves
+afterAll(endAll);
+
 export function start(args: readonly string[], folder: string, env: Record<string, string> = {}): Running {
   const child = spawn(process.execPath, [heedPath(), ...args], {
     cwd: folder,
@@ -46,7 +55,11 @@ export function start(args: readonly string[], folder: string, env: Record<strin
   child.stderr.on('data', (data) => {
     said.stderr += data;
   });
-  const end = once(child, 'close').then(([code]) => ({ code, ...said }));
+  running.add(child);
+  const end = once(child, 'close').then(([code]) => {
+    running.delete(child);
+    return { code, ...said };
+  });
   return {
     child,
     async says(text) {

@@ -1,13 +1,18 @@
-/** `heed studio` as a process of its own, and its pages as tests look at them. */
+/** `heed studio` as a process of its own, and its pages in a real browser as tests look at them. */
 import axe, { type AxeResults } from 'axe-core';
-import type { Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, beforeEach } from 'vitest';
+import { startBrowser } from './browser.ts';
 import { start } from './heed.ts';
 
+export interface StartedStudio {
+  url: string;
+  link: string;
+  stop(): Promise<unknown>;
+}
+
 /** Of the store feedback.db in the folder. */
-export async function startStudio(
-  folder: string,
-  flags: readonly string[] = [],
-): Promise<{ url: string; link: string; stop(): Promise<unknown> }> {
+export async function startStudio(folder: string, flags: readonly string[] = []): Promise<StartedStudio> {
   const { child, says, end } = start(['studio', '--store', 'feedback.db', '--port', '0', '--json', ...flags], folder);
   let said = '';
   child.stdout!.on('data', (data) => {
@@ -22,6 +27,28 @@ export async function startStudio(
   return { ...(JSON.parse(said) as { url: string; link: string }), stop };
 }
 
+/** A browser for a file's tests, which are passed over where there is none; closed after them. */
+export async function ownBrowser(): Promise<{
+  readonly browser: Browser | undefined;
+  /** A page of somebody else: with cookies of its own. */
+  open(address: string, options?: BrowserContextOptions): Promise<Page>;
+}> {
+  const browser = await startBrowser();
+  beforeEach((context) => {
+    if (!browser) context.skip();
+  });
+  afterAll(() => browser?.close());
+  return {
+    browser,
+    async open(address, options) {
+      const page = await (await browser!.newContext(options)).newPage();
+      page.setDefaultTimeout(20_000);
+      await page.goto(address);
+      return page;
+    },
+  };
+}
+
 export async function until<T>(look: () => Promise<T>, right: (value: T) => boolean): Promise<T> {
   for (let i = 0; ; i++) {
     const value = await look();
@@ -29,6 +56,12 @@ export async function until<T>(look: () => Promise<T>, right: (value: T) => bool
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** Light and wide, dark and as narrow as a phone. */
+export const looks: BrowserContextOptions[] = [
+  { colorScheme: 'light', viewport: { width: 1200, height: 800 } },
+  { colorScheme: 'dark', viewport: { width: 380, height: 800 } },
+];
 
 /** What keeps people from using a page by WCAG 2.2 AA, and whether it is wider than the window. */
 export async function barriers(page: Page): Promise<[string, string][]> {
