@@ -25,13 +25,14 @@ Examples:
   ],
   [
     'rl',
-    "PPO on the environment's own reward",
+    "learn from the environment's own reward: PPO, A2C, TRPO or SAC",
     async (command) => (await import('./rl.ts')).addRl(command),
     `Settings known to work for an environment apply under what you give.
 
 Examples:
   heed rl --env CartPole-v1
-  heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum`,
+  heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum
+  heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
   ],
   [
     'envs',
