@@ -12,7 +12,7 @@ const ITEMS = 4000;
 async function fill(path: string): Promise<string> {
   const database = await openDatabase(path);
   const { token, person } = await addPerson(database, 'ada', 'owner');
-  const others = [];
+  const others: string[] = [];
   for (const name of ['ben', 'cy', 'di']) others.push((await addPerson(database, name)).person.id);
   const project = await createProject(database, 'p', { overlap: 2, goldShare: 0 });
   const options = ['one', 'two'].map((text) => ({ kind: 'text' as const, text }));

@@ -4,7 +4,7 @@ import type { Disagreement } from './adjudication.ts';
 import type { Content } from './answer.ts';
 import type { NewItem } from './items.ts';
 import type { Person, Role } from './people.ts';
-import type { Guidelines, Project, ProjectInput } from './project.ts';
+import type { Guidelines, Project, ProjectInput, SettingsChanges } from './project.ts';
 import type { QualityReport } from './report.ts';
 import type { NewVote, Recorded } from './votes.ts';
 
@@ -97,7 +97,7 @@ export function createClient({ url, token }: { url: string; token: string }) {
       ),
     createProject: (name: string, options: { settings?: ProjectInput; guidelines?: string } = {}) =>
       call<ProjectSummary>('POST', '/projects', { name, ...options }),
-    changeSettings: (project: string, changes: Partial<ProjectInput>) => call<Project>('PATCH', of(project), changes),
+    changeSettings: (project: string, changes: SettingsChanges) => call<Project>('PATCH', of(project), changes),
     writeGuidelines: (project: string, text: string) => call<Guidelines>('PUT', of(project, '/guidelines'), { text }),
     /** At most 10,000 at once. */
     addItems: (project: string, items: readonly NewItem[]) =>

@@ -23,6 +23,7 @@ export async function migrate(query: Kysely<Tables>, kind: Kind): Promise<void> 
 const migrationsOf = (kind: Kind) => ({
   '001-begin': { up: (query: Kysely<unknown>) => begin(query, kind) },
   '002-queue': { up: queue },
+  '003-turns': { up: turns },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -170,4 +171,16 @@ async function queue(query: Kysely<unknown>): Promise<void> {
     select answers.project, answers.person, count(*),
       sum(case when answers.kind = 'answer' and items."goldJson" is null then 1 else 0 end)
     from answers join items on items.id = answers.item group by answers.project, answers.person`.execute(query);
+}
+
+/** Conversations go on after the studio was started anew. */
+async function turns({ schema }: Kysely<unknown>): Promise<void> {
+  await schema
+    .createTable('turns')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('contentJson', 'text', (column) => column.notNull())
+    .addColumn('created', 'double precision', (column) => column.notNull())
+    .execute();
+  await schema.createIndex('turns_created').on('turns').column('created').execute();
 }

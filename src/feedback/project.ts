@@ -101,14 +101,18 @@ export async function listProjects({ query }: Database): Promise<Project[]> {
   return (await query.selectFrom('projects').selectAll().orderBy('created').execute()).map(projectOf);
 }
 
+/** Of settings that are named; null for what is no longer to be set. */
+export type SettingsChanges = { [Name in keyof ProjectInput]?: ProjectInput[Name] | null };
+
 /** Settings that change apply to what is asked from then on. The kind stays. */
 export async function changeSettings(
   { query }: Database,
   project: Project,
-  changes: Partial<ProjectInput>,
+  changes: SettingsChanges,
   person: string | null,
 ): Promise<Project> {
-  const settings = settingsSchema.parse({ ...project.settings, ...changes });
+  const named = Object.entries({ ...project.settings, ...changes }).filter(([, value]) => value !== null);
+  const settings = settingsSchema.parse(Object.fromEntries(named));
   if (settings.kind !== project.settings.kind) {
     throw new HeedError(`"${project.name}" is a project of kind ${project.settings.kind}, which stays.`, {
       hint: 'Make another project for another kind.',

@@ -107,6 +107,13 @@ export interface Tables {
     /** Answers of theirs that count, to items whose answer was not known. */
     labels: number;
   };
+  /** Two answers of a model that somebody was shown, and has not chosen from yet. */
+  turns: {
+    id: string;
+    person: string;
+    contentJson: string;
+    created: number;
+  };
   /** What was done to the store besides votes, by whom. */
   events: {
     seq: Generated<number>;

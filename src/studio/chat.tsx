@@ -1,5 +1,5 @@
 /** Talking to a model: of two answers one is chosen, or a better one written, and the conversation goes on from it. */
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Answering } from './answering.tsx';
 import { ApiError, api, type Person, type ProjectView, pathOf, type Summary, streamed, type Vote } from './api.ts';
 import { Failure } from './failure.tsx';
@@ -11,6 +11,16 @@ type Message = { role: 'user' | 'assistant'; content: string };
 type Line = { pieces?: { index: number; text: string }[]; turn?: string; error?: { message: string; hint?: string } };
 
 const KEPT = 'heed chat project';
+/** What a reload of the page goes on from. */
+interface Talk {
+  messages: readonly Message[];
+  /** What is being answered, or waits for a choice. */
+  answers?: readonly string[];
+  turn?: string;
+  kept: number;
+}
+const talkOf = (person: Person, project: string) => `heed chat ${person.id} ${project}`;
+
 /** Made where there is none to put answers into. */
 const OWN = 'chat';
 
@@ -45,15 +55,19 @@ function Place({ model, person, pairs }: { model: string; person: Person; pairs:
   const [name, setName] = useState(kept !== null && names.includes(kept) ? kept : names.at(-1));
   const [project, setProject] = useState<ProjectView>();
   const [failed, setFailed] = useState<Error>();
+  useEffect(() => {
+    if (name !== undefined && sessionStorage.getItem(talkOf(person, name)) !== null) begin().catch(setFailed);
+  }, []);
   if (name === undefined) return <p>There is no project that compares pairs. Ask an owner to make one.</p>;
-  if (project) return <Conversation model={model} project={project} />;
-  const begin = async () => {
+  if (project) return <Conversation model={model} project={project} keptAs={talkOf(person, project.name)} />;
+  async function begin() {
+    if (name === undefined) return;
     if (!pairs.some((one) => one.name === name)) {
       await api('/projects', { body: { name, settings: { kind: 'pair', better: true, goldShare: 0 } } });
     }
     localStorage.setItem(KEPT, name);
     setProject(await api<ProjectView>(pathOf(name)));
-  };
+  }
   return (
     <form
       class="manage"
@@ -79,12 +93,12 @@ function Place({ model, person, pairs }: { model: string; person: Person; pairs:
   );
 }
 
-function Conversation({ model, project }: { model: string; project: ProjectView }) {
-  const [messages, setMessages] = useState<readonly Message[]>([]);
-  /** What is being answered, or waits for a choice. */
-  const [answers, setAnswers] = useState<readonly string[]>();
-  const [turn, setTurn] = useState<string>();
-  const [kept, setKept] = useState(0);
+function Conversation({ model, project, keptAs }: { model: string; project: ProjectView; keptAs: string }) {
+  const [begun] = useState<Talk>(() => JSON.parse(sessionStorage.getItem(keptAs) ?? '{"messages":[],"kept":0}'));
+  const [messages, setMessages] = useState(begun.messages);
+  const [answers, setAnswers] = useState(begun.answers);
+  const [turn, setTurn] = useState(begun.turn);
+  const [kept, setKept] = useState(begun.kept);
   const [failed, setFailed] = useState<Error>();
   const since = useRef(0);
   const stop = useRef<AbortController>(undefined);
@@ -113,6 +127,16 @@ function Conversation({ model, project }: { model: string; project: ProjectView 
       if (!signal.aborted) setFailed(error as Error);
     }
   };
+  useEffect(() => {
+    // answers that had not come to their end are drawn anew
+    if (messages.at(-1)?.role === 'user' && turn === undefined) void draw(messages);
+    return () => stop.current?.abort();
+  }, []);
+  useEffect(() => {
+    const whole: Talk = { messages, kept, ...(turn !== undefined && { answers, turn }) };
+    if (messages.length > 0) sessionStorage.setItem(keptAs, JSON.stringify(whole));
+    else sessionStorage.removeItem(keptAs);
+  }, [messages, kept, turn]);
   const ask = () => {
     const content = writing.current!.value.trim();
     if (content === '') return;

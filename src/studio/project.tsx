@@ -197,7 +197,8 @@ function Settings({ name, settings: given, schema }: ProjectView & { schema: Set
   const { run, told } = useDone();
   const save = () =>
     run(async () => {
-      await api(pathOf(name), { method: 'PATCH', body: settings });
+      // what is left out stays: that there is no limit any more has to be said
+      await api(pathOf(name), { method: 'PATCH', body: { ...settings, labels: settings.labels ?? null } });
       return 'What is asked from now on follows these.';
     });
   return (

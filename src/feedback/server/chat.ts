@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
+import type { Content } from '../answer.ts';
 import type { Database } from '../database.ts';
 import { itemIdOf } from '../import.ts';
 import { addItems } from '../items.ts';
@@ -26,15 +27,8 @@ export interface Piece {
   text: string;
 }
 
-/** Two answers that somebody was shown and has not chosen from yet. */
-interface Turn {
-  person: string;
-  messages: ChatMessage[];
-  answers: string[];
-}
-
-/** Turns that are remembered; who goes away leaves the oldest. */
-const REMEMBERED = 1000;
+/** How long a turn that nobody has chosen in is kept. */
+const KEPT_MILLISECONDS = 7 * 24 * 3600 * 1000;
 
 const role = z.enum(['system', 'user', 'assistant']);
 const messagesSchema = z
@@ -45,7 +39,7 @@ export const drawSchema = z.object({ messages: messagesSchema });
 export const chosenSchema = newVoteSchema.omit({ item: true }).extend({ turn: z.string().max(200) });
 
 export function chatRoutes(database: Database, model: ChatModel | undefined): Hono<Env> {
-  const turns = new Map<string, Turn>();
+  const { query } = database;
   let seeds = Date.now() % 2 ** 31;
   // one conversation is answered after another: the model has the machine for itself
   let before: Promise<unknown> = Promise.resolve();
@@ -76,8 +70,14 @@ export function chatRoutes(database: Database, model: ChatModel | undefined): Ho
           await mine;
           if (gone.signal.aborted) return;
           const turn = newId();
-          turns.set(turn, { person, messages, answers });
-          if (turns.size > REMEMBERED) turns.delete(turns.keys().next().value!);
+          const options = answers.map((text) => ({ kind: 'text' as const, text }));
+          const contentJson = JSON.stringify({ prompt: messages, options } satisfies Content);
+          const created = Date.now();
+          await query
+            .deleteFrom('turns')
+            .where('created', '<', created - KEPT_MILLISECONDS)
+            .execute();
+          await query.insertInto('turns').values({ id: turn, person, contentJson, created }).execute();
           await line({ turn });
         } catch (error) {
           const hint = error instanceof HeedError ? error.hint : undefined;
@@ -92,14 +92,17 @@ export function chatRoutes(database: Database, model: ChatModel | undefined): Ho
       if (project.settings.kind !== 'pair') {
         throw new HttpError(409, `"${project.name}" compares no pairs.`, 'Choose a project of kind pair.');
       }
-      const turn = turns.get(id);
-      if (turn?.person !== person) {
+      const turn = await query
+        .selectFrom('turns')
+        .select('contentJson')
+        .where('id', '=', id)
+        .where('person', '=', person)
+        .executeTakeFirst();
+      if (!turn) {
         throw new HttpError(404, 'The studio does not remember this turn.', 'Let the model answer once more.');
       }
-      const { messages: prompt, answers } = turn;
-      const options = answers.map((text) => ({ kind: 'text' as const, text }));
-      const content = { prompt, options };
-      await addItems(database, project, [{ content, source: `chat with ${model!.name}` }], person);
+      const content: Content = JSON.parse(turn.contentJson);
+      await addItems(database, project, [{ content, source: `chat with ${model?.name ?? 'a model'}` }], person);
       const item = await itemIdOf(database, project, { content });
       return context.json(await recordVote(database, project, person, { ...vote, item }));
     });

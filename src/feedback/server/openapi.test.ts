@@ -1,5 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
-import { openDatabase } from '../database.ts';
+import { addItems, addPerson, createProject, nextItems, openDatabase, recordVote } from '../index.ts';
 import { createApp } from './index.ts';
 import { openApi, operations } from './openapi.ts';
 
@@ -27,6 +27,27 @@ it('is JSON of OpenAPI 3.1, whose references lead somewhere', () => {
   // what a default is for need not be sent
   const { schema } = document.paths['/api/projects/{project}/next'].post.requestBody.content['application/json'];
   expect(schema.required).toBeUndefined();
+});
+
+it('tells what quality and disagreements are answered with', async () => {
+  const project = await createProject(database, 'P', { overlap: 2, goldShare: 0 });
+  const options = ['a', 'b'].map((text) => ({ kind: 'text' as const, text }));
+  await addItems(database, project, [{ content: { prompt: 'p', options } }]);
+  let token = '';
+  for (const [name, choice] of [['ada', 'first'] as const, ['ben', 'second'] as const]) {
+    const { person, token: own } = await addPerson(database, name, 'reviewer');
+    const [{ item }] = await nextItems(database, project, person.id);
+    await recordVote(database, project, person.id, { id: name, item: item.id, vote: { kind: 'pair', choice } });
+    token = own;
+  }
+  const app = createApp({ database, trustProxy: true }, () => undefined);
+  for (const what of ['quality', 'disagreements']) {
+    const headers = { authorization: `Bearer ${token}`, host: 'localhost', 'x-forwarded-for': '127.0.0.1' };
+    const said = await (await app.request(`http://localhost/api/projects/P/${what}`, { headers })).json();
+    const { data, error } = operations[`GET /projects/{project}/${what}`].answer!.safeParse(said);
+    expect(error).toBeUndefined();
+    expect(data).toEqual(said); // nothing that the document does not name
+  }
 });
 
 it.each([

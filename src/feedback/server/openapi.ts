@@ -55,6 +55,49 @@ const recorded = z.object({
 });
 const token = z.object({ person, token: z.string().describe('told this once') });
 const empty = z.object({});
+const told = z.number().nullable().describe('null where there is nothing to tell it by');
+const quality = z.object({
+  answers: whole.describe('answers that count'),
+  items: whole.describe('items they are to'),
+  alpha: z
+    .object({ alpha: told, interval: z.tuple([told, told]), items: whole })
+    .describe('Krippendorff’s α, its interval of 95 %, and the items that several people answered'),
+  cohen: told.describe('mean of Cohen’s κ of every two people'),
+  fleiss: told.describe('Fleiss’ κ, where all items have equally many answers'),
+  people: z.array(
+    z.object({
+      person: z.string(),
+      name: z.string(),
+      answers: whole,
+      gold: z.object({ right: told, n: whole }).describe('share of known answers that they gave'),
+      agreement: z.object({ share: told, n: whole }).describe('share of others’ answers that are theirs too'),
+      reliability: told.describe('by Dawid and Skene'),
+      seconds: told.describe('median of the time to an answer'),
+      left: z
+        .object({ share: told, z: told, n: whole })
+        .describe('share of choices of the left, in deviations from a half'),
+      fatigue: told.describe('how much less they agree with what is probably true at the end than at the beginning'),
+    }),
+  ),
+  disagreements: z
+    .array(z.object({ item: z.string(), confidence: z.number() }))
+    .describe('the least clear, at most 1000'),
+  undecided: whole.describe('disagreements that nobody has decided'),
+  judged: whole.describe('items with a consensus'),
+  guidelines: z.array(z.object({ version: whole, answers: whole })).describe('several, where they changed meanwhile'),
+  balance: z.array(
+    z.object({
+      by: z.enum(['topic', 'source', 'length']),
+      rows: z.array(z.object({ name: z.string(), items: whole, answered: whole })),
+    }),
+  ),
+});
+const item = itemsSchema.shape.items.element.extend({ id: z.string(), seq: whole });
+const disagreement = z.object({
+  item,
+  confidence: z.number().describe('of the most probable answer'),
+  answers: z.array(z.object({ person: z.string(), name: z.string(), answer: answerSchema })),
+});
 
 /** By method and path. */
 export const operations: Readonly<Record<string, Operation>> = {
@@ -127,10 +170,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: undoSchema,
     answer: recorded,
   },
-  'GET /projects/{project}/quality': { summary: 'What the answers are worth', role: 'reviewer' },
+  'GET /projects/{project}/quality': { summary: 'What the answers are worth', role: 'reviewer', answer: quality },
   'GET /projects/{project}/disagreements': {
     summary: 'Items on which people disagree, the least clear first',
     role: 'reviewer',
+    answer: z.array(disagreement),
   },
   'POST /projects/{project}/adjudicate': {
     summary: 'Decide an item: this answer counts, and nobody else is asked',

@@ -12,7 +12,7 @@ import {
   guidelinesOf,
   listProjects,
   type Project,
-  type ProjectInput,
+  type SettingsChanges,
   settingsSchema,
   writeGuidelines,
 } from '../project.ts';
@@ -61,15 +61,15 @@ export const newVoteSchema = z.object({
 });
 export const undoSchema = z.object({ id, item: id });
 
-/** What is left out stays as it is: it has no default. */
+/** What is left out stays as it is: it has no default. What need not be set is taken away by null. */
 export const changesSchema = z.strictObject(
   Object.fromEntries(
     Object.entries(settingsSchema.shape).map(([name, schema]) => {
-      const plain = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType).optional() : schema;
+      const plain = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType).optional() : schema.nullable();
       return [name, plain.describe(schema.description ?? name)];
     }),
   ),
-) as z.ZodType<Partial<ProjectInput>>;
+) as z.ZodType<SettingsChanges>;
 export const guidelinesSchema = z.object({ text });
 export const prioritiesSchema = z.object({ priorities: z.record(id, z.number()) });
 

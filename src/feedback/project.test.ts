@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { afterAll, expect, it } from 'vitest';
+import {
+  addItems,
+  addPerson,
+  changeSettings,
+  createProject,
+  findProject,
+  nextItems,
+  openDatabase,
+  recordVote,
+} from './index.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'heed-project-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function begin(path: string) {
+  const database = await openDatabase(path);
+  const [ada, ben] = [await addPerson(database, 'ada'), await addPerson(database, 'ben')].map(
+    ({ person }) => person.id,
+  );
+  const project = await createProject(database, 'P', { goldShare: 0, labels: 1 });
+  const options = ['a', 'b'].map((text) => ({ kind: 'text' as const, text }));
+  await addItems(
+    database,
+    project,
+    [0, 1].map((n) => ({ content: { prompt: `${n}`, options } })),
+  );
+  const [{ item }] = await nextItems(database, project, ada);
+  await recordVote(database, project, ada, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
+  return { database, project, ada, ben, item: item.id };
+}
+
+it('asks on once a label budget is taken away, and more people once more answers are wanted', async () => {
+  const { database, project, ben, item } = await begin(':memory:');
+  expect(await nextItems(database, project, ben)).toEqual([]);
+  const free = await changeSettings(database, project, { labels: null }, null);
+  expect(free.settings.labels).toBeUndefined();
+  const idsOf = async (of: typeof project) =>
+    (await nextItems(database, of, ben, { count: 5 })).map((one) => one.item.id);
+  expect(await idsOf(free)).toHaveLength(1);
+  const more = await changeSettings(database, free, { overlap: 2 }, null);
+  expect(await idsOf(more)).toContain(item);
+  await database.close();
+});
+
+it('knows what was answered in a store of before the queue', async () => {
+  const path = join(folder, 'old.db');
+  const { database } = await begin(path);
+  for (const step of [
+    'drop table turns',
+    'drop table tallies',
+    'drop index votes_item',
+    'drop index items_queue',
+    'alter table items drop column wanted',
+    'create index items_queue on items (project, priority desc, seq) where closed = 0 and "goldJson" is null',
+    `delete from kysely_migration where name > '001-begin'`,
+  ])
+    await sql.raw(step).execute(database.query);
+  await database.close();
+  const again = await openDatabase(path);
+  const project = await findProject(again, 'P');
+  const [ben] = await again.query.selectFrom('people').select('id').where('name', '=', 'ben').execute();
+  expect(await nextItems(again, project, ben.id)).toEqual([]); // the budget is spent
+  const free = await changeSettings(again, project, { labels: null }, null);
+  expect(await nextItems(again, free, ben.id, { count: 5 })).toHaveLength(1);
+  await again.close();
+});
