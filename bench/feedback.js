@@ -1,4 +1,7 @@
-/** The feedback store under load, over HTTP: many people at once, and a server that is killed in the middle. */
+/**
+ * The feedback store under load, over HTTP: many people at once, a server that is killed in the middle, and one person in a browser.
+ * HEED_POSTGRES names an empty database; without it a server of the machine's own packages is started where there is one.
+ */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -6,13 +9,18 @@ import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runnerImport } from 'vite';
 import { addItems, addPerson, createProject, openDatabase } from '../dist/feedback/index.js';
 
-const PEOPLE = 200;
-const ITEMS = 100_000;
+/** For a trial: HEED_BENCH_PEOPLE=20 HEED_BENCH_ITEMS=2000 HEED_BENCH_SECONDS=10. */
+const told = (name, usual) => Number(process.env[`HEED_BENCH_${name}`] ?? usual);
+const PEOPLE = told('PEOPLE', 200);
+const ITEMS = told('ITEMS', 100_000);
 /** Milliseconds that somebody looks before they answer: at most; half of it on average. */
 const THINKING = 4000;
-const SECONDS = 60;
+const SECONDS = told('SECONDS', 60);
+/** Answers by keyboard in the browser. */
+const KEYS = 200;
 
 const pair = (n) => ({
   content: {
@@ -21,9 +29,13 @@ const pair = (n) => ({
   },
 });
 
-async function fill(at, items = ITEMS) {
+async function fill(at, items = ITEMS, settings = {}) {
   const database = await openDatabase(at);
-  const project = await createProject(database, `load ${randomUUID().slice(0, 8)}`, { overlap: 2, goldShare: 0 });
+  const project = await createProject(database, `load ${randomUUID().slice(0, 8)}`, {
+    overlap: 2,
+    goldShare: 0,
+    ...settings,
+  });
   for (let from = 0; from < items; from += 5000) {
     await addItems(
       database,
@@ -57,8 +69,8 @@ async function serve(at) {
     });
     child.once('exit', () => reject(new Error('the studio did not start')));
   });
-  const { url } = JSON.parse(said);
-  return { url, child, ended: new Promise((resolve) => child.once('exit', resolve)) };
+  const { url, link } = JSON.parse(said);
+  return { url, link, child, ended: new Promise((resolve) => child.once('exit', resolve)) };
 }
 
 /** A POST on a connection that is kept, since that is what a browser does; the answer and how long it took. */
@@ -92,16 +104,21 @@ async function load({ project, tokens, database }, urls, seconds) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
   const [next, vote] = [[], []];
   const acknowledged = new Map();
+  let again = 0;
   const until = performance.now() + 1000 * seconds;
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   await Promise.all(
     tokens.map(async (token, i) => {
       const path = `${urls[i % urls.length]}/api/projects/${encodeURIComponent(project.name)}`;
+      const mine = new Set();
       await pause(Math.random() * THINKING);
       while (performance.now() < until) {
         const { ms, value } = await post(agent, `${path}/next`, token, { count: 1 });
         next.push(ms);
-        const [{ item, shown }] = value.assignments;
+        const [{ item, shown } = {}] = value.assignments;
+        if (!item) break; // a trial may come to its end
+        again += Number(mine.has(item.id));
+        mine.add(item.id);
         await pause(Math.random() * THINKING);
         const id = randomUUID();
         const voted = await post(agent, `${path}/votes`, token, {
@@ -128,28 +145,29 @@ async function load({ project, tokens, database }, urls, seconds) {
     .where('answered', '>', 2)
     .executeTakeFirstOrThrow();
   const lost = [...acknowledged.keys()].filter((id) => !kept.has(id)).length;
-  return { next, vote, lost, over: Number(over.n) };
+  return { next, vote, lost, over: Number(over.n), again };
 }
 
 const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))];
-const told = (name, values) => `${name} ${quantile(values, 0.5).toFixed(1)} / ${quantile(values, 0.99).toFixed(1)} ms`;
+const times = (name, values) => `${name} ${quantile(values, 0.5).toFixed(1)} / ${quantile(values, 0.99).toFixed(1)} ms`;
 
-async function measured(at, servers) {
-  const store = await fill(at);
+async function measured(at, servers, settings) {
+  const store = await fill(at, ITEMS, settings);
   const studios = await Promise.all(Array.from({ length: servers }, () => serve(at)));
   try {
-    const { next, vote, lost, over } = await load(
+    const { next, vote, lost, over, again } = await load(
       store,
       studios.map(({ url }) => url),
       SECONDS,
     );
     return {
-      value: `${told('next', next)}, ${told('vote', vote)}`,
+      value: `${times('next', next)}, ${times('vote', vote)}`,
       target: 'p99 ≤ 50 ms, nothing lost or given twice',
-      note: `p50 / p99; ${vote.length} votes of ${PEOPLE} people in ${SECONDS} s, ${ITEMS} items; ${lost} lost, ${over} items answered by too many`,
+      note: `p50 / p99; ${vote.length} votes of ${PEOPLE} people in ${SECONDS} s, ${ITEMS} items; ${lost} lost, ${over} items answered by too many, ${again} given to somebody twice`,
       p99: { next: quantile(next, 0.99), vote: quantile(vote, 0.99) },
       lost,
       over,
+      again,
     };
   } finally {
     for (const { child, ended } of studios) {
@@ -172,16 +190,88 @@ async function* inTemporaryFolder(body) {
 async function* sqlite() {
   yield* inTemporaryFolder(async function* (folder) {
     yield { name: 'SQLite, one server', ...(await measured(join(folder, 'feedback.db'), 1)) };
+    const budget = { labels: 2 * ITEMS };
+    yield { name: 'SQLite, with a label budget', ...(await measured(join(folder, 'budget.db'), 1, budget)) };
   });
 }
 
+/** What tests bring along: TypeScript, which Node may not read. */
+const support = async (name) =>
+  (await runnerImport(fileURLToPath(new URL(`../test/support/${name}.ts`, import.meta.url)))).module;
+
 async function* postgres() {
-  const address = process.env.HEED_POSTGRES;
-  if (!address) {
-    yield { name: 'PostgreSQL, two servers', value: 'not measured', note: 'HEED_POSTGRES names no empty database' };
+  const name = 'PostgreSQL, two servers';
+  const given = process.env.HEED_POSTGRES;
+  const server = given ? undefined : await (await support('postgres')).startPostgres();
+  if (!given && !server) {
+    yield { name, value: 'not measured', note: 'no PostgreSQL here, and HEED_POSTGRES names none' };
     return;
   }
-  yield { name: 'PostgreSQL, two servers', ...(await measured(address, 2)) };
+  try {
+    yield { name, ...(await measured(given ?? (await server.database()), 2)) };
+  } finally {
+    await server?.stop();
+  }
+}
+
+/** From a key in a real Chromium to the frame with the next item. */
+async function* keys() {
+  const name = 'key to next item, Chromium';
+  const browser = await (await support('browser')).startBrowser();
+  if (!browser) {
+    yield { name, value: 'not measured', note: 'no Chromium here' };
+    return;
+  }
+  try {
+    yield* inTemporaryFolder(async function* (folder) {
+      const at = join(folder, 'feedback.db');
+      const { database, project } = await fill(at, KEYS + 20);
+      const { url, link, child, ended } = await serve(at);
+      try {
+        const page = await browser.newPage();
+        await page.goto(link);
+        await page.goto(`${url}/#/label/${encodeURIComponent(project.name)}`);
+        await page.getByRole('region', { name: 'Prompt' }).waitFor();
+        await page.evaluate(() => {
+          const shown = () => document.querySelector('[aria-label="Prompt"]')?.textContent;
+          let [pressed, before] = [0, shown()];
+          window.waited = [];
+          addEventListener(
+            'keydown',
+            () => {
+              pressed = performance.now();
+            },
+            { capture: true },
+          );
+          const look = () => {
+            const now = shown();
+            if (!now || now === before) return;
+            before = now;
+            requestAnimationFrame(() => window.waited.push(performance.now() - pressed));
+          };
+          new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+        });
+        for (let i = 0; i < KEYS; i++) {
+          await page.keyboard.press('1');
+          await page.waitForFunction((n) => window.waited.length > n, i);
+        }
+        const waited = await page.evaluate(() => window.waited);
+        yield {
+          name,
+          value: times('', waited).trim(),
+          target: 'p99 ≤ 100 ms',
+          note: `p50 / p99 of ${KEYS} answers`,
+          p99: quantile(waited, 0.99),
+        };
+      } finally {
+        child.kill('SIGTERM');
+        await ended;
+        await database.close();
+      }
+    });
+  } finally {
+    await browser.close();
+  }
 }
 
 /** A server killed again and again while people vote: what it had acknowledged is there. */
@@ -221,4 +311,4 @@ async function* killed() {
   });
 }
 
-export const feedback = { sections: { sqlite, postgres, killed } };
+export const feedback = { sections: { sqlite, postgres, killed, keys } };

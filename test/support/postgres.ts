@@ -4,6 +4,7 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import pg from 'pg';
 
 export interface PostgresServer {
   /** Address of a new, empty database. */
@@ -66,7 +67,6 @@ export async function startPostgres(): Promise<PostgresServer | undefined> {
   let databases = 0;
   return {
     async database() {
-      const { default: pg } = await import('pg');
       const client = new pg.Client(`postgres://heed@127.0.0.1:${port}/postgres`);
       await client.connect();
       const name = `heed${databases++}`;
