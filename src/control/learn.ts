@@ -58,6 +58,9 @@ export interface LearnStep {
   done: boolean;
 }
 
+/** Pairs that nobody was asked about, of each fit. */
+const UNASKED = 200;
+
 export interface LearnerState extends Questioning {
   anew: boolean;
   updates: number;
@@ -97,7 +100,7 @@ export function createLearner(
   const options = learnOptions(given);
   const { seed, steps, labels, ppo: ppoOptions, segment: cutting, choice: choiceModel } = options;
   const teacher = parts.teacher ?? (parseTeacher(options.teacher, seed) as Teacher<Segment>);
-  checkSettings(options, parts.environment.maxEpisodeSteps);
+  checkSettings(options, parts.environment);
   const environment = createVectorEnvironment(parts.environment.batch(ppoOptions.environments), seed);
   const { observationSize, actionSpace } = environment;
   const batch = environment.count * ppoOptions.horizon;
@@ -114,7 +117,8 @@ export function createLearner(
   const statistics = createInputStatistics(observationSize);
   const { policy, parameters, prepare } = agent;
   const evaluator = createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
-  const source = { options, experience, ensemble };
+  const asked = (): Pending['segments'][] => [...comparisons, ...(late?.open ?? [])].map(({ segments }) => segments);
+  const source = { options, experience, ensemble, asked };
   const listen = () =>
     createLateAnswers<Pending, Segment>(teacher, {
       ...{ labels, steps, people: options.people },
@@ -167,10 +171,17 @@ export function createLearner(
     // what was learnt of an answer is in all weights
     if (progress.anew) ensemble.restore(untaught!.state, untaught!.tensors);
     ensemble.setScale(statistics.scale());
-    const fit = ensemble.fit(decided, { first: !progress.fitted || progress.anew });
+    const fit = ensemble.fit(decided, { first: !progress.fitted || progress.anew, unasked: drawUnasked() });
     progress.anew = false;
     progress.fitted = true;
     return fit;
+  }
+
+  /** Pairs for the ensemble to be sure of, where it learns from such. */
+  function drawUnasked(): (readonly [Segment, Segment])[] {
+    const rng = random(seed, 'unasked', progress.step);
+    const draw = () => drawSegment(experience, cutting, rng);
+    return Array.from({ length: options.reward.pseudo > 0 ? UNASKED : 0 }, () => [draw(), draw()] as const);
   }
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
@@ -192,7 +203,7 @@ export function createLearner(
     if (fit || wanted > 0 || renormaliseDue) ensemble.normalise(experience, ppoOptions.discount);
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
-      ensemble.reward(rollout, learned);
+      ensemble.reward(rollout, learned, progress.step);
       ppo = agent.update({ ...rollout, rewards: learned }, progress.step / steps);
       progress.updates++;
     }
@@ -300,7 +311,12 @@ const nothing = { answered: [], changed: new Map<string, Standing>() };
 
 const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;
 
-function checkSettings(options: LearnOptions, maxEpisodeSteps: number): void {
+function checkSettings(options: LearnOptions, { observationSpace, maxEpisodeSteps }: EnvironmentSource): void {
+  if (observationSpace.shape) {
+    throw new HeedError(`the reward of ${options.env} cannot be learnt from preferences: its observations are images`, {
+      hint: 'learn from its own reward with heed rl, or take an environment whose observations are numbers',
+    });
+  }
   const { window } = options.segment;
   if (window > maxEpisodeSteps) {
     throw new HeedError(
