@@ -17,7 +17,7 @@ const training = ['--model', model, '--reward', 'reward/model', ...small, ...ask
 
 beforeAll(async () => {
   const few = ['--comparisons', '6', '--evaluation.comparisons', '4', '--evaluations', '0', '--epochs', '1'];
-  const { code, stderr } = await call(['reward', ...few, '--out', 'reward'], folder.path);
+  const { code, stderr } = await heed(['reward', ...few, '--out', 'reward'], folder.path);
   expect({ code, stderr }).toMatchObject({ code: 0 });
 }, 120_000);
 
@@ -64,7 +64,7 @@ describe.each(kinds)('with a store in %s', (kind, address) => {
   skipWhereMissing(kind);
   it('a policy learns from what people say meanwhile', async () => {
     const run = join(folder.path, kind);
-    const store = ['--people.store', await address(), '--people.ahead', '0', '--people.atOnce', '1'];
+    const store = ['--store', await address(), '--people.ahead', '0', '--people.atOnce', '1'];
     const running = start(['ppo', ...training, ...store, '--out', run, '--json'], folder.path);
     await compare(running);
     const { code, stderr } = await running.end;

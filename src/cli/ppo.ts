@@ -11,6 +11,7 @@ export const addPpo = (command: Command): void => addPolicyTraining(command, 'pp
 export function addPolicyTraining(command: Command, name: string): void {
   addTraining(command, name, {
     tell: toldReward,
+    shortcuts: { store: 'people.store', project: 'people.project' },
     around: (training) => askingPeople(training, () => command.opts<{ port: number }>().port),
   });
   command.option(
