@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HeedError } from '../../error.ts';
+import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
+import { presetOf } from '../../rl/presets.ts';
 import { createVectorEnvironment, replay } from '../vector.ts';
 import { type GymnasiumSource, openGymnasium } from './index.ts';
 import { isGymnasiumName, parseName } from './names.ts';
@@ -167,6 +169,25 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     expect(source.processes().map(({ restarts }) => restarts)).toEqual([0, 2]);
   });
 
+  test('a process that is killed in the middle of training changes nothing that is learnt', async () => {
+    const train = async (kill: boolean) => {
+      const source = await opened('gym:CartPole-v1');
+      const environment = createVectorEnvironment(source.batch(4), 0);
+      environment.reset();
+      const agent = createPpo(environment, ppoSchema.parse({ environments: 4, minibatch: 64, epochs: 2 }), 0);
+      const metrics: PpoMetrics[] = [];
+      for (const progress of [0, 1 / 3, 2 / 3]) {
+        if (kill && progress > 0.5) process.kill(source.processes()[0].pid, 'SIGKILL');
+        metrics.push(agent.update(agent.collect(), progress));
+      }
+      agent.release();
+      return { metrics, restarts: source.processes()[0].restarts };
+    };
+    const [killed, whole] = [await train(true), await train(false)];
+    expect([killed.restarts, whole.restarts]).toEqual([1, 0]);
+    expect(killed.metrics).toEqual(whole.metrics);
+  });
+
   test('an environment that kills its process again and again is told', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
     writeFileSync(
@@ -214,6 +235,18 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
       const { observations } = first.environment;
       expect(Math.max(...observations)).toBeGreaterThan(100);
       expect(Math.max(...observations)).toBeLessThanOrEqual(255);
+    });
+
+    test('a policy learns from pictures', async () => {
+      const source = await opened('ALE/Pong-v5?max_episode_steps=20');
+      const environment = createVectorEnvironment(source.batch(2), 0);
+      environment.reset();
+      const options = { ...presetOf(source.id)!.options, environments: 2, horizon: 8, minibatch: 16, epochs: 1 };
+      const agent = createPpo(environment, ppoSchema.parse(options), 0);
+      const before = agent.parameters.values['trunk.0.weight'].data.slice();
+      expect(agent.update(agent.collect(), 0)['policy/entropy']).toBeCloseTo(Math.log(6), 2);
+      expect(agent.parameters.values['trunk.0.weight'].data).not.toEqual(before);
+      agent.release();
     });
 
     test('a hidden score is black, and the rest as it was', async () => {

@@ -19,7 +19,6 @@ class Atari:
         fixed = {"frameskip": 1, "obs_type": "grayscale", "repeat_action_probability": 0.0}
         self.env = make(id, {**arguments, **fixed})
         game = self.env.unwrapped
-        game.reset(seed=0)
         self.ale = game.ale
         self.start = self.ale.cloneState()
         self.codes = list(game._action_set)
