@@ -70,7 +70,7 @@ describe('what is missing', () => {
   test('Python', async () => {
     const error = await refusal('gym:CartPole-v1', 'no-such-python');
     expect(error.message).toContain('cannot start Python by "no-such-python"');
-    expect(error.hint).toContain('--python PATH, or HEED_PYTHON');
+    expect(error.hint).toContain('set HEED_PYTHON');
   });
 
   test('a program that is no Python', async () => {

@@ -181,7 +181,7 @@ function startWorker(python: string, order: unknown, folder: string, log: string
   if (child.pid === undefined) {
     stop();
     throw new HeedError(`cannot start Python by "${python}"${failed ? `: ${messageOf(failed)}` : ''}`, {
-      hint: 'install Python 3.10 or later and "pip install gymnasium", or name a Python that has it: --python PATH, or HEED_PYTHON',
+      hint: 'install Python 3.10 or later and "pip install gymnasium", or set HEED_PYTHON to a Python that has it',
     });
   }
   return { child, requests, answers, stop };
