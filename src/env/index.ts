@@ -6,6 +6,7 @@ export type { EnvironmentBatch } from './batch.ts';
 export { cartPole } from './cartpole.ts';
 export { type Dynamics, type StateEnvironment, withTimeLimit } from './dynamics.ts';
 export * from './environment.ts';
+export { type EnvironmentGroup, listEnvironments } from './list.ts';
 export { checkEnvironment } from './load.ts';
 export { lunarLander } from './lunar-lander.ts';
 export { environmentIds, makeEnvironment } from './make.ts';
