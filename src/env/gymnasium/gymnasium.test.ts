@@ -99,30 +99,30 @@ function has3(): boolean {
   }
 }
 
-describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
-  /** All that so many steps of random play bring about; `between` is called before each. */
-  function lived(source: GymnasiumSource, count: number, steps: number, between: (step: number) => void = () => {}) {
-    const environment = createVectorEnvironment(source.batch(count), 3);
-    environment.reset();
-    const { actionSpace: space, actionSize } = environment;
-    const story: unknown[] = [];
-    for (let t = 0; t < steps; t++) {
-      between(t);
-      const actions = Float32Array.from({ length: count * actionSize }, (_, i) =>
-        space.kind === 'discrete' ? (t * 7 + i * 3) % space.n : Math.sin(t + i),
-      );
-      environment.step(actions);
-      const { observations, rewards, terminated, truncated } = environment;
-      story.push([...observations], [...rewards], [...terminated], [...truncated]);
-      for (let i = 0; i < count; i++) {
-        if (!terminated[i] && !truncated[i]) continue;
-        const size = environment.observationSize;
-        story.push([...environment.finalObservations.subarray(i * size, (i + 1) * size)]);
-      }
+/** All that so many steps of random play bring about; `between` is called before each. */
+function lived(source: GymnasiumSource, count: number, steps: number, between: (step: number) => void = () => {}) {
+  const environment = createVectorEnvironment(source.batch(count), 3);
+  environment.reset();
+  const { actionSpace: space, actionSize } = environment;
+  const story: unknown[] = [];
+  for (let t = 0; t < steps; t++) {
+    between(t);
+    const actions = Float32Array.from({ length: count * actionSize }, (_, i) =>
+      space.kind === 'discrete' ? (t * 7 + i * 3) % space.n : Math.sin(t + i),
+    );
+    environment.step(actions);
+    const { observations, rewards, terminated, truncated } = environment;
+    story.push([...observations], [...rewards], [...terminated], [...truncated]);
+    for (let i = 0; i < count; i++) {
+      if (!terminated[i] && !truncated[i]) continue;
+      const size = environment.observationSize;
+      story.push([...environment.finalObservations.subarray(i * size, (i + 1) * size)]);
     }
-    return { story, environment };
   }
+  return { story, environment };
+}
 
+describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
   test('the spaces are as Gymnasium has them', async () => {
     const { observationSpace, actionSpace, ...cartPole } = await opened('gym:CartPole-v1');
     expect(observationSpace.low[0]).toBeCloseTo(-4.8, 5);
@@ -222,62 +222,62 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     if (!has('pygame')) return;
     expect(frames[0]).toMatchObject({ width: 300, height: 200, shapes: [{ kind: 'image', x: 0, y: 0 }] });
   });
+});
 
-  describe.skipIf(!python || !has('ale_py'))('games', () => {
-    test('observations are four pictures of 84 × 84, and the same from the same seed and actions', async () => {
-      const source = await opened('ALE/Pong-v5');
-      expect(source.observationSpace.shape).toEqual([4, 84, 84]);
-      const first = lived(source, 2, 12);
-      const again = lived(source, 2, 12, (step) => {
-        if (step === 6) process.kill(source.processes()[0].pid, 'SIGKILL');
-      });
-      expect(again.story).toEqual(first.story);
-      const { observations } = first.environment;
-      expect(Math.max(...observations)).toBeGreaterThan(100);
-      expect(Math.max(...observations)).toBeLessThanOrEqual(255);
+describe.skipIf(!python || !has('ale_py'))('games (HEED_PYTHON with ale-py)', () => {
+  test('observations are four pictures of 84 × 84, and the same from the same seed and actions', async () => {
+    const source = await opened('ALE/Pong-v5');
+    expect(source.observationSpace.shape).toEqual([4, 84, 84]);
+    const first = lived(source, 2, 12);
+    const again = lived(source, 2, 12, (step) => {
+      if (step === 6) process.kill(source.processes()[0].pid, 'SIGKILL');
     });
+    expect(again.story).toEqual(first.story);
+    const { observations } = first.environment;
+    expect(Math.max(...observations)).toBeGreaterThan(100);
+    expect(Math.max(...observations)).toBeLessThanOrEqual(255);
+  });
 
-    test('a policy learns from pictures', async () => {
-      const source = await opened('ALE/Pong-v5?max_episode_steps=20');
-      const environment = createVectorEnvironment(source.batch(2), 0);
-      environment.reset();
-      const options = { ...presetOf(source.id)!.options, environments: 2, horizon: 8, minibatch: 16, epochs: 1 };
-      const agent = createPpo(environment, ppoSchema.parse(options), 0);
-      const before = agent.parameters.values['trunk.0.weight'].data.slice();
-      expect(agent.update(agent.collect(), 0)['policy/entropy']).toBeCloseTo(Math.log(6), 2);
-      expect(agent.parameters.values['trunk.0.weight'].data).not.toEqual(before);
-      agent.release();
-    });
+  test('a policy learns from pictures', async () => {
+    const source = await opened('ALE/Pong-v5?max_episode_steps=20');
+    const environment = createVectorEnvironment(source.batch(2), 0);
+    environment.reset();
+    const options = { ...presetOf(source.id)!.options, environments: 2, horizon: 8, minibatch: 16, epochs: 1 };
+    const agent = createPpo(environment, ppoSchema.parse(options), 0);
+    const before = agent.parameters.values['trunk.0.weight'].data.slice();
+    expect(agent.update(agent.collect(), 0)['policy/entropy']).toBeCloseTo(Math.log(6), 2);
+    expect(agent.parameters.values['trunk.0.weight'].data).not.toEqual(before);
+    agent.release();
+  });
 
-    test('a hidden score is black, and the rest as it was', async () => {
-      const [shown, hidden] = [await opened('ALE/Pong-v5'), await opened('ALE/Pong-v5?score=hidden')];
-      const [a, b] = [lived(shown, 1, 20), lived(hidden, 1, 20)].map(({ environment }) => environment.observations);
-      const top = a.filter((_, i) => Math.floor((i % 7056) / 84) < 9);
-      expect(Math.max(...top)).toBeGreaterThan(0);
-      expect(
-        b.every((x, i) => x === (Math.floor((i % 7056) / 84) < 9 ? 0 : a[i]) || Math.floor((i % 7056) / 84) === 9),
-      ).toBe(true);
-    });
+  test('a hidden score is black, and the rest as it was', async () => {
+    const [shown, hidden] = [await opened('ALE/Pong-v5'), await opened('ALE/Pong-v5?score=hidden')];
+    const [a, b] = [lived(shown, 1, 20), lived(hidden, 1, 20)].map(({ environment }) => environment.observations);
+    const top = a.filter((_, i) => Math.floor((i % 7056) / 84) < 9);
+    expect(Math.max(...top)).toBeGreaterThan(0);
+    expect(
+      b.every((x, i) => x === (Math.floor((i % 7056) / 84) < 9 ? 0 : a[i]) || Math.floor((i % 7056) / 84) === 9),
+    ).toBe(true);
+  });
 
-    test('an episode whose end is hidden goes on into the next game', async () => {
-      const steps = 1200; // a game of doing nothing is lost by then
-      const play = async (name: string) => {
-        const source = await opened(name);
-        const environment = source.make();
-        const observation = new Float32Array(environment.observationSpace.low.length);
-        environment.reset(0, observation);
-        for (let t = 1; t <= steps; t++) {
-          const { terminated, truncated } = environment.step([0], observation);
-          if (terminated || truncated) return { t, terminated, truncated };
-        }
-        return undefined;
-      };
-      expect(await play('ALE/Pong-v5')).toMatchObject({ terminated: true, truncated: false });
-      expect(await play(`ALE/Pong-v5?ends=hidden&max_episode_steps=${steps}`)).toEqual({
-        t: steps,
-        terminated: false,
-        truncated: true,
-      });
+  test('an episode whose end is hidden goes on into the next game', async () => {
+    const steps = 1200; // a game of doing nothing is lost by then
+    const play = async (name: string) => {
+      const source = await opened(name);
+      const environment = source.make();
+      const observation = new Float32Array(environment.observationSpace.low.length);
+      environment.reset(0, observation);
+      for (let t = 1; t <= steps; t++) {
+        const { terminated, truncated } = environment.step([0], observation);
+        if (terminated || truncated) return { t, terminated, truncated };
+      }
+      return undefined;
+    };
+    expect(await play('ALE/Pong-v5')).toMatchObject({ terminated: true, truncated: false });
+    expect(await play(`ALE/Pong-v5?ends=hidden&max_episode_steps=${steps}`)).toEqual({
+      t: steps,
+      terminated: false,
+      truncated: true,
     });
   });
 });
