@@ -9,5 +9,5 @@ export const worldShape = {
     .min(0)
     .max(64)
     .default(0)
-    .describe('threads that step environments; pays where a step takes longer than about 10 µs, such as MuJoCo'),
+    .describe('threads that step environments; pays where a step is long, as with MuJoCo, and cores are free'),
 };
