@@ -3,7 +3,16 @@
  * the ensemble most (Christiano et al. 2017, §2.2.4).
  */
 import { HeedError } from '../error.ts';
-import { ask, type Choice, type Predictions, type Question, selectQueries, type Teacher } from '../preference/index.ts';
+import {
+  ask,
+  type Choice,
+  type Point,
+  type Predictions,
+  type Question,
+  rulesOf,
+  selectQueries,
+  type Teacher,
+} from '../preference/index.ts';
 import { type Random, random } from '../random.ts';
 import type { LearnOptions } from './options.ts';
 import type { RewardEnsemble } from './reward-ensemble.ts';
@@ -38,6 +47,8 @@ export interface Source {
   options: LearnOptions;
   experience: Experience;
   ensemble: RewardEnsemble;
+  /** The pairs asked about before. */
+  asked(): readonly (readonly [Segment, Segment])[];
 }
 
 /** Asks until `wanted` labels are given, or the teacher has skipped three times as many. */
@@ -65,14 +76,15 @@ export async function askRound(
 
 /** The questions whose answers should teach most, the best first. */
 export function drawQuestions(
-  { options, experience, ensemble }: Source,
+  { options, experience, ensemble, asked }: Source,
   progress: Questioning,
   wanted: number,
 ): Pending[] {
   const rng = random(options.seed, 'queries', progress.questions);
   const pairs = drawPairs(experience, options.segment, wanted, rng);
   const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
-  const predictions = { first, second };
+  const covers = rulesOf(options.query).includes('coverage');
+  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, asked().flat()) }) };
   const chosen = selectQueries(options.query, predictions, options.choice, wanted, rng);
   const typicalReturn = typical(experience, options.segment.window);
   const probability = chosen.map((i) => probabilities(predictions, i, options.choice.scale));
@@ -86,6 +98,19 @@ export function drawQuestions(
 }
 
 export const questionOf = ({ id, segments }: Pending): Question<Segment> => ({ id, options: segments });
+
+/** Where candidates and what was asked lie, each number in its deviation over the candidates. */
+function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], asked: readonly Segment[]) {
+  const candidates = pairs.flat().map(ensemble.pointOf);
+  const deviations = Array.from(candidates[0], (_, j) => Math.sqrt(variance(candidates.map((point) => point[j]))));
+  const scaled = (point: Float64Array): Point => point.map((x, j) => x / Math.max(deviations[j], 1e-6));
+  const points = candidates.map(scaled);
+  return {
+    first: points.filter((_, i) => i % 2 === 0),
+    second: points.filter((_, i) => i % 2 === 1),
+    asked: asked.map((segment) => scaled(ensemble.pointOf(segment))),
+  };
+}
 
 function drawPairs(
   experience: Experience,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { expectClose } from '../../test/support/gradients.ts';
 import type { Space } from '../env/index.ts';
-import { type ChoiceModel, choiceModelSchema, choices, type Distribution } from '../preference/index.ts';
+import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Labelled } from './reward-fit.ts';
@@ -50,6 +50,20 @@ function segment({ length = WINDOW, terminated = false, level = 0 } = {}): Segme
     terminated,
   };
 }
+
+/** All stretches of so many steps. */
+const cuts = (whole: Segment, length: number): Segment[] =>
+  Array.from({ length: whole.length - length + 1 }, (_, from) => {
+    const part = (data: Float32Array, width: number) => data.slice(from * width, (from + length) * width);
+    return {
+      length,
+      observations: part(whole.observations, SIZE),
+      actions: part(whole.actions, 1),
+      nextObservations: part(whole.nextObservations, SIZE),
+      rewards: part(whole.rewards, 1),
+      terminated: whole.terminated && from + length === whole.length,
+    };
+  });
 
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
 const better = (a: Segment, b: Segment): Distribution => (returnOf(a) > returnOf(b) ? choices.first : choices.second);
@@ -101,6 +115,7 @@ describe('a fit', () => {
     ['a discount', { discount: 0.5 }, {}],
     ['an error rate', { errorRate: 0.2 }, {}],
     ['a hinge', { kind: 'hinge', scale: 0.5 }, {}],
+    ['units that are rectified', {}, { activation: 'relu' }],
     [
       'a linear output with a terminal head that sees changes',
       {},
@@ -118,6 +133,87 @@ describe('a fit', () => {
       const fit = ensemble.fit([{ segments, choice: [0.75, 0.25] }], { first: false });
       expect(fit.loss).toBeCloseTo(fit.trainLoss, 5);
     }
+  });
+
+  it('drops hidden units out as it trains, and not as it predicts', () => {
+    const data = labelled(1);
+    const once = (dropout: number) =>
+      create({ members: 1, output: 'linear', lastGain: 3, learningRate: 1e-12, steps: 1, dropout }).fit(data, {
+        first: false,
+      });
+    expect(once(0.5).trainLoss).toBeCloseTo(once(0).trainLoss, 6); // of predictions
+    expect(Math.abs(once(0.5).loss - once(0).loss)).toBeGreaterThan(0.01);
+    expect(once(0.5)).toEqual(once(0.5));
+    const ensemble = create({ dropout: 0.3, output: 'linear', weightDecay: 0.1 });
+    expect(ensemble.fit(labelled(200), { first: true }).trainAccuracy).toBeGreaterThan(0.85);
+  });
+
+  it('cuts both clips to the same share of their length, at places of their own, and the end with what is cut', () => {
+    const [first, second] = [segment({ length: 2, terminated: true }), segment({ length: 4, level: 1 })];
+    const choice: Distribution = [0.75, 0.25];
+    const shape: Partial<RewardOptions> = {
+      members: 1,
+      lastGain: 2,
+      output: 'linear',
+      terminalHead: true,
+      constant: 0,
+    };
+    const ensemble = create({ ...shape, crop: 0.5, learningRate: 1e-12, steps: 1, minibatch: 4096 });
+    const fit = ensemble.fit([{ segments: [first, second], choice }], { first: false });
+    const lossOf = (a: Segment, b: Segment) => {
+      const [p, q] = [a, b].map((clip) => ensemble.meanReturns([clip])[0]);
+      return choiceLoss(choiceModelSchema.parse({}), p, q, choice);
+    };
+    const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    // shares are uniform from 1/2 to 1: 1 of 2 steps below 3/4; 2 of 4 below 5/8, then 3, and 4 from 7/8 on
+    const lengths = [
+      [1, 2],
+      [1, 3],
+      [2, 3],
+      [2, 4],
+    ];
+    const expected = mean(
+      lengths.map(([m, n]) => mean(cuts(first, m).flatMap((a) => cuts(second, n).map((b) => lossOf(a, b))))),
+    );
+    expect(fit.loss / expected).toBeCloseTo(1, 1);
+    expect(Math.abs(fit.trainLoss / expected - 1)).toBeGreaterThan(0.2); // of whole clips
+  });
+
+  it('learns from pairs that nobody was asked about where it is sure, as it would choose', () => {
+    const [data, pairs] = [labelled(60), labelled(100).map(({ segments }) => segments)];
+    const itself = segment();
+    const nothing: Labelled = { segments: [itself, itself], choice: choices.tie };
+    const twice = (more: Partial<RewardOptions>) => {
+      const ensemble = create({ output: 'linear', weightDecay: 0, firstSteps: 150, steps: 60, ...more });
+      expect(ensemble.fit(data, { first: true, unasked: pairs }).sure).toBe(0); // it knows nothing yet
+      const returns = () => [0, 1].map((side) => ensemble.meanReturns(pairs.map((pair) => pair[side])));
+      const margins = ([a, b]: Float64Array[]) => a.map((r, i) => Math.abs(r - b[i]));
+      const before = margins(returns());
+      const { sure } = ensemble.fit([nothing], { first: false, unasked: pairs });
+      return { sure, before, after: margins(returns()), parameters: parametersOf(ensemble) };
+    };
+    const plain = twice({});
+    const some = twice({ pseudo: 0.5, confidence: 0.95 });
+    const sure = pairs.flatMap((_, i) => (some.before[i] >= Math.log(19) ? [i] : []));
+    expect(sure.length).toBeGreaterThan(10);
+    expect(sure.length).toBeLessThan(100);
+    expect(some.sure).toBe(sure.length);
+    const surer = sure.reduce((sum, i) => sum + some.after[i] - plain.after[i], 0);
+    expect(surer).toBeGreaterThan(0);
+    const never = twice({ pseudo: 0.5, confidence: 1 - 1e-12 });
+    expect(never.sure).toBe(0);
+    expect(never.parameters).toEqual(plain.parameters);
+  });
+
+  it('lowers its rate to the share it is told by the end of each', () => {
+    const data = labelled(20);
+    const after = (finalLearningRate: number, firstSteps: number) => {
+      const ensemble = create({ finalLearningRate, firstSteps, weightDecay: 0 });
+      ensemble.fit(data, { first: true });
+      return parametersOf(ensemble);
+    };
+    expect(after(0, 1)).toEqual(after(1, 1)); // it begins at the whole rate
+    expect(after(0, 2)).not.toEqual(after(1, 2));
   });
 
   it('stays finite where predictions are far apart', () => {
@@ -312,12 +408,14 @@ describe('what the policy is given', () => {
   const truncated = Uint8Array.from({ length: held * count }, (_, i) => Number(i % 13 === 0));
   const experience = { ...steps, terminated, truncated, count, capacity, held, oldest } as unknown as Experience;
   const DISCOUNT = 0.9;
-  const given = (options: Partial<RewardOptions>) => {
+  let data: Labelled[] | undefined;
+  const given = (options: Partial<RewardOptions>, step = 0) => {
     const ensemble = create(options);
-    ensemble.fit(labelled(20), { first: true });
+    data ??= labelled(20);
+    ensemble.fit(data, { first: true });
     ensemble.normalise(experience, DISCOUNT);
     const out = new Float32Array(held * count);
-    ensemble.reward({ ...steps, terminated }, out);
+    ensemble.reward({ ...steps, terminated }, out, step);
     return { ensemble, out };
   };
   const mean = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0) / x.length;
@@ -366,6 +464,21 @@ describe('what the policy is given', () => {
     );
     expectClose(out, expected, 1e-4);
   });
+
+  it('with a bonus is more by the deviation of members, which falls with the steps', () => {
+    const { ensemble, out: plain } = given({ lastGain: 1 });
+    const members = ensemble.predict({ ...steps, terminated }).map((r) => Array.from(r, (v) => v / rms(r)));
+    const deviation = plain.map((average, i) => rms(members.map((r) => r[i] - average)));
+    for (const [step, share] of [0, 1, 3].map((t) => [t, 0.5 ** t])) {
+      const { out } = given({ lastGain: 1, bonus: 2, bonusDecay: 0.5 }, step);
+      expectClose(
+        out,
+        plain.map((average, i) => average + 2 * share * deviation[i]),
+        1e-4,
+      );
+    }
+    expectClose(given({ members: 1, bonus: 2 }).out, given({ members: 1 }).out, 1e-6);
+  });
 });
 
 it('goes on from a checkpoint as if it had never stopped', () => {
@@ -375,8 +488,14 @@ it('goes on from a checkpoint as if it had never stopped', () => {
     bootstrap: true,
     terminalHead: true,
     change: true,
+    dropout: 0.2,
+    crop: 0.5,
+    pseudo: 0.5,
+    confidence: 0.6,
+    finalLearningRate: 0.1,
   };
   const data = labelled(30);
+  const unasked = labelled(20).map(({ segments }) => segments);
   const whole = create(options);
   whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9], changeVariance: [1, 4, 9] });
   whole.fit(data.slice(0, 20), { first: true });
@@ -385,7 +504,9 @@ it('goes on from a checkpoint as if it had never stopped', () => {
   const resumed = create(options);
   resumed.fit(data, { first: true }); // whatever it knew before is forgotten
   resumed.restore(saved.state, saved.tensors);
-  expect(resumed.fit(data, { first: false })).toEqual(whole.fit(data, { first: false }));
+  const fit = whole.fit(data, { first: false, unasked });
+  expect(fit.sure).toBeGreaterThan(0);
+  expect(resumed.fit(data, { first: false, unasked })).toEqual(fit);
   expect(parametersOf(resumed)).toEqual(parametersOf(whole));
   expect(resumed.save().state).toEqual(whole.save().state);
 });

@@ -16,13 +16,14 @@ import {
   Value,
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
-import { createParameters, exportParameters, importParameters, mlp } from '../nn/index.ts';
-import { orthogonal, zeros } from '../nn/initialise.ts';
+import { createParameters, exportParameters, importParameters } from '../nn/index.ts';
+import { zeros } from '../nn/initialise.ts';
 import type { ChoiceModel } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { isSmall } from '../rl/index.ts';
 import { createRewardFit, type FitState, type FitTensors } from './reward-fit.ts';
 import { createRewardInputs, type InputScale, joinSegments, type Steps } from './reward-inputs.ts';
+import { rewardNetwork } from './reward-network.ts';
 import { normalisation } from './reward-normalisation.ts';
 import type { RewardOptions } from './reward-options.ts';
 import type { Experience, Segment } from './segments.ts';
@@ -42,13 +43,7 @@ export function createRewardEnsemble(
   const { window, rows, seed } = settings;
   const inputs = createRewardInputs(observationSize, actionSpace, change);
   const { width } = inputs;
-  const networks = Array.from({ length: members }, (_, m) =>
-    mlp(`reward.${m}`, {
-      sizes: [width, ...options.hidden, terminalHead ? 2 : 1],
-      hidden: orthogonal(5 / 3),
-      last: orthogonal(options.lastGain),
-    }),
-  );
+  const networks = Array.from({ length: members }, (_, m) => rewardNetwork(m, width, terminalHead ? 2 : 1, options));
   const constant = { name: 'reward.constant', shape: [members, 1, 1], initialise: zeros };
   const parameters = createParameters(
     [...networks.flatMap((network) => network.parameters), ...(options.constant > 0 ? [constant] : [])],
@@ -58,12 +53,12 @@ export function createRewardEnsemble(
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
 
-  /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. */
-  const rewards = (x: Tensor, terminal: Tensor): Tensor => {
+  /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. With `seed`, under dropout. */
+  const rewards = (x: Tensor, terminal: Tensor, seed?: Tensor): Tensor => {
     const n = x.shape[0];
     const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
     const y = concat(
-      networks.map((network) => unsqueeze(network.apply(x), 0)),
+      networks.map((network) => unsqueeze(network.apply(x, seed), 0)),
       0,
     ); // [members, n, 1 or 2]
     const [step, end] = terminalHead ? [0, 1].map((k) => slice(y, 2, k, k + 1)) : [y];
@@ -124,12 +119,23 @@ export function createRewardEnsemble(
     { window, seed },
   );
 
-  /** Rewards of a rollout for the policy: each member normalised, then averaged. */
-  function reward(steps: Steps, out: Float32Array): void {
+  /**
+   * Rewards of a rollout for the policy: each member normalised, then averaged. The bonus for what members differ about is
+   * what it has fallen to at environment step `step`.
+   */
+  function reward(steps: Steps, out: Float32Array, step: number): void {
     const each = predict(steps);
+    const normalised = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
+    const bonus = options.bonus * (1 - options.bonusDecay) ** step;
     out.fill(0);
     for (let m = 0; m < members; m++) {
-      for (let i = 0; i < out.length; i++) out[i] += (each[m][i] - shift[m]) / divisor[m] / members;
+      for (let i = 0; i < out.length; i++) out[i] += normalised(m, i) / members;
+    }
+    if (bonus === 0) return;
+    for (let i = 0; i < out.length; i++) {
+      let squares = 0;
+      for (let m = 0; m < members; m++) squares += (normalised(m, i) - out[i]) ** 2;
+      out[i] += bonus * Math.sqrt(squares / members);
     }
   }
 
@@ -156,6 +162,7 @@ export function createRewardEnsemble(
     reward,
     normalise,
     meanReturns,
+    pointOf: inputs.pointOf,
     setScale(next: InputScale) {
       inputs.scale = next;
     },

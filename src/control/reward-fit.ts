@@ -4,7 +4,7 @@
  */
 import { add, input, mean, mul, reshape, slice, square, sum, type Tensor } from '../engine/index.ts';
 import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../nn/index.ts';
-import { type ChoiceModel, choiceLoss, choiceLosses, type Distribution } from '../preference/index.ts';
+import { type ChoiceModel, choiceLoss, choiceLosses, choices, type Distribution } from '../preference/index.ts';
 import { type RandomState, random } from '../random.ts';
 import { isSmall } from '../rl/index.ts';
 import type { RewardInputs } from './reward-inputs.ts';
@@ -28,14 +28,24 @@ export interface Fit {
   validationLoss: number;
   trainLoss: number;
   l2: number;
+  /** Pairs that nobody was asked about and whose choice the ensemble was sure of. */
+  sure: number;
+}
+
+/** What a fit is told. */
+export interface FitCall {
+  /** Whether nothing was learnt before. */
+  first: boolean;
+  /** Pairs that nobody was asked about, for `reward.pseudo`. */
+  unasked?: readonly (readonly [Segment, Segment])[];
 }
 
 /** The ensemble, as far as fitting it needs it. */
 interface Model {
   parameters: Arena;
   inputs: RewardInputs;
-  /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. */
-  rewards(x: Tensor, terminal: Tensor): Tensor;
+  /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. With `seed`, under dropout. */
+  rewards(x: Tensor, terminal: Tensor, seed?: Tensor): Tensor;
   /** Mean over members of the predicted returns. */
   meanReturns(segments: readonly Segment[]): Float64Array;
   /** The parameter that does not decay. */
@@ -66,7 +76,11 @@ export function createRewardFit(
     (g) => {
       const n = 2 * minibatch * window;
       const perStep = mul(
-        model.rewards(input(g, 'x', [n, width]), input(g, 'terminal', [n, 1])),
+        model.rewards(
+          input(g, 'x', [n, width]),
+          input(g, 'terminal', [n, 1]),
+          options.dropout > 0 ? input(g, 'seed', [], 'int32') : undefined,
+        ),
         input(g, 'weights', [1, n]),
       );
       const returns = sum(reshape(perStep, [members, 2, minibatch, window]), { axes: [3] });
@@ -97,21 +111,37 @@ export function createRewardFit(
   const into = (name: string) => train.inputs[name].data as Float32Array;
   const ends = terminalHead ? into('terminal') : undefined;
 
-  /** Copies a segment's steps, padded to the window with weight 0, into rows from `to`. */
-  function loadSegment(x: Float32Array, to: number): void {
-    into('x').set(x, to * window * width);
-    const length = x.length / width;
+  /** Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows from `to`. */
+  function loadSegment(segment: Segment, x: Float32Array, share: number, to: number): void {
+    const length = Math.max(1, Math.round(segment.length * share));
+    const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;
+    into('x').set(x.subarray(from * width, (from + length) * width), to * window * width);
     const weights = into('weights');
     for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
+    if (ends && segment.terminated && from + length === segment.length) ends[to * window + length - 1] = 1;
   }
 
-  function fit(labelled: readonly Labelled[], { first }: { first: boolean }): Fit {
+  /** Those of the pairs whose choice the mean of the ensemble is sure of, with that choice. */
+  function sureOf(pairs: readonly (readonly [Segment, Segment])[]): Labelled[] {
+    const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
+    const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
+    return pairs.flatMap((segments, i): Labelled[] => {
+      const difference = first[i] - second[i];
+      return Math.abs(difference) < margin
+        ? []
+        : [{ segments, choice: difference > 0 ? choices.first : choices.second }];
+    });
+  }
+
+  function fit(labelled: readonly Labelled[], { first, unasked = [] }: FitCall): Fit {
     // Which comparisons are held out depends on their place alone, so that none is ever trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
     const training = labelled.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = labelled.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
-    const features = labelled.map(({ segments }) => segments.map(inputs.ofSegment));
+    const sure = options.pseudo > 0 && !first ? sureOf(unasked) : [];
+    const asked = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
+    const features = [...labelled, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
     const counts = bootstrapCounts(labelled.length);
     const wanted = first ? options.firstSteps : options.steps;
     let steps = 0;
@@ -120,19 +150,17 @@ export function createRewardFit(
     for (; steps < wanted; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
-        const i = training[draw.integer(training.length)];
-        for (const side of [0, 1]) {
-          const row = side * minibatch + b;
-          loadSegment(features[i][side], row);
-          const { terminated, length } = labelled[i].segments[side];
-          if (ends && terminated) ends[row * window + length - 1] = 1;
-        }
-        into('p')[b] = labelled[i].choice[0];
-        into('q')[b] = labelled[i].choice[1];
-        for (let m = 0; m < members; m++) into('counts')[m * minibatch + b] = counts[m][i];
+        const i = b < asked ? training[draw.integer(training.length)] : labelled.length + draw.integer(sure.length);
+        const { segments, choice } = labelled[i] ?? sure[i - labelled.length];
+        const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
+        for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
+        into('p')[b] = choice[0];
+        into('q')[b] = choice[1];
+        for (let m = 0; m < members; m++) into('counts')[m * minibatch + b] = counts[m][i] ?? 1;
       }
+      if (options.dropout > 0) (train.inputs.seed.data as Int32Array)[0] = draw.uint32() | 0;
       const outputs = train.run();
-      optimizer.step(options.learningRate);
+      optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / wanted)));
       losses.push(outputs.fit.data[0] as number);
       if (
         options.coverage !== undefined &&
@@ -159,6 +187,7 @@ export function createRewardFit(
       validationAccuracy: onValidation.accuracy,
       validationLoss: onValidation.loss,
       l2,
+      sure: sure.length,
     };
   }
 

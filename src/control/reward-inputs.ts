@@ -36,6 +36,8 @@ export interface RewardInputs {
   write(steps: Steps, row: number, out: Float32Array, to: number): void;
   /** A segment's steps as inputs, [length, width]. */
   ofSegment(segment: Segment): Float32Array;
+  /** Where a segment lies: the mean of its steps' inputs, and its length, [width + 1]. */
+  pointOf(segment: Segment): Float64Array;
 }
 
 const LIMIT = 5; // observations rarer than five deviations are clipped
@@ -74,6 +76,14 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       const steps = { ...segment, terminated: endsOf(segment) };
       for (let t = 0; t < segment.length; t++) inputs.write(steps, t, out, t);
       return out;
+    },
+    pointOf(segment) {
+      const point = new Float64Array(width + 1);
+      inputs.ofSegment(segment).forEach((x, i) => {
+        point[i % width] += x / segment.length;
+      });
+      point[width] = segment.length;
+      return point;
     },
   };
   return inputs;

@@ -7,6 +7,7 @@ export const rewardSchema = z.object({
   members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
   output: z.enum(['tanh', 'linear']).default('tanh').describe('last activation; tanh bounds the reward of a step'),
+  activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
   lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer'),
   constant: z
     .number()
@@ -16,6 +17,12 @@ export const rewardSchema = z.object({
   change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
   terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
   learningRate: positive.default(3e-3).describe("AdamW's rate"),
+  finalLearningRate: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('rate at the end of each fit, as a share of that at its start; linear between'),
   weightDecay: z.number().min(0).default(6).describe("AdamW's decoupled weight decay, of all but the constant"),
   minibatch: z.number().int().min(1).default(32).describe('comparisons a gradient, drawn with replacement'),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
@@ -26,6 +33,36 @@ export const rewardSchema = z.object({
     .max(1)
     .optional()
     .describe('stop a fit once this share of the comparisons is predicted as chosen'),
+  dropout: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe(
+      'share of the hidden units left out at each gradient step (Srivastava et al. 2014; the paper: 0.5 in Atari)',
+    ),
+  crop: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe(
+      'both clips of a comparison are cut at each gradient step, at places of their own, to the same share of their length, from this up to 1 (SURF, Park et al. 2022, §4.2)',
+    ),
+  pseudo: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe(
+      'share of a minibatch that are pairs nobody was asked about, with the choice that the ensemble is sure of (SURF, §4.1)',
+    ),
+  confidence: z
+    .number()
+    .min(0.5)
+    .lt(1)
+    .default(0.99)
+    .describe('probability of a choice from which on the ensemble is sure of it'),
   bootstrap: z.boolean().default(false).describe('each member learns from its own resampling of the comparisons'),
   validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out from every fit'),
   l2: z
@@ -44,5 +81,18 @@ export const rewardSchema = z.object({
     .default('rms')
     .describe('what is scaled to the deviation: the rewards themselves, or their discounted return'),
   deviation: positive.default(1).describe('deviation after normalising'),
+  bonus: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      "the policy also earns the members' deviation times this, where they know little (RUNE, Liang et al. 2022)",
+    ),
+  bonusDecay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(1e-5)
+    .describe('share of the bonus that is lost with each environment step'),
 });
 export type RewardOptions = z.infer<typeof rewardSchema>;

@@ -18,10 +18,17 @@ export interface MlpOptions {
   last?: Initialise;
 }
 
+const same = (hidden: Tensor): Tensor => hidden;
 const activations = { tanh, relu };
 
-/** Fully connected layers with an activation between them: [..., in] → [..., out]. */
-export function mlp(name: string, options: MlpOptions): Network {
+/**
+ * Fully connected layers with an activation between them: [..., in] → [..., out]. `between` is applied to what each hidden
+ * layer gives, as dropout is.
+ */
+export function mlp(
+  name: string,
+  options: MlpOptions,
+): Network & { apply(x: Tensor, between?: (hidden: Tensor, layer: number) => Tensor): Tensor } {
   const { sizes, activation = 'tanh', hidden = orthogonal(Math.SQRT2), last = orthogonal() } = options;
   const layers = sizes.slice(1).map((out, i) => ({
     weight: `${name}.${i}.weight`,
@@ -34,10 +41,10 @@ export function mlp(name: string, options: MlpOptions): Network {
       { name: weight, shape, initialise },
       { name: bias, shape: [shape[0]], initialise: zeros },
     ]),
-    apply: (x) =>
+    apply: (x, between = same) =>
       layers.reduce((h, { weight, bias, shape }, i) => {
         const y = linear(h, input(x.graph, weight, shape), input(x.graph, bias, [shape[0]]));
-        return i === layers.length - 1 ? y : activations[activation](y);
+        return i === layers.length - 1 ? y : between(activations[activation](y), i);
       }, x),
   };
 }

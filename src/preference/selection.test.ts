@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
 import { choiceModelSchema } from './choice-model.ts';
-import { type Predictions, queryScores, type Selection, selectionSchema, selectQueries } from './selection.ts';
+import {
+  type Predictions,
+  queryScores,
+  type Selection,
+  selectionRules,
+  selectionSchema,
+  selectQueries,
+} from './selection.ts';
 
 fc.configureGlobal({ seed: 1 });
 
@@ -36,6 +43,10 @@ describe('queryScores', () => {
     [h(0.75), Math.LN2, Math.LN2, h(0.625)].forEach((v, i) => {
       expect(entropy[i]).toBeCloseTo(v, 6);
     });
+    const information = queryScores('information', predictions, model);
+    [0, Math.LN2 - h(0.75), 0, h(0.625) - (h(0.75) + Math.LN2) / 2].forEach((v, i) => {
+      expect(information[i]).toBeCloseTo(v, 6);
+    });
   });
 
   it('stays within its bounds and ignores which option is first', () => {
@@ -45,6 +56,7 @@ describe('queryScores', () => {
         for (const [rule, most] of [
           ['disagreement', 0.25],
           ['entropy', Math.LN2],
+          ['information', Math.LN2],
         ] as const) {
           // biome-ignore format: a table
           const scores = queryScores(rule, p, model);
@@ -71,19 +83,77 @@ describe('selectQueries', () => {
     expect(pick({ rule: 'entropy' }, predictions, 2).sort()).toEqual([1, 2]);
   });
 
+  it('asks by information about what members are sure of and differ in, not about a coin to all', () => {
+    // both are as unsure as can be in the mean; of the second, the choice would tell the members apart
+    const p = { first: [[0, 5], [0, 0]], second: [[0, 0], [0, 5]] }; // biome-ignore format: a table
+    expect(pick({ rule: 'information' }, p, 1)).toEqual([1]);
+    const [coin, split] = queryScores('entropy', p, model);
+    expect(coin).toBeCloseTo(split, 10);
+  });
+
+  describe('by coverage', () => {
+    const flat = (n: number) => [new Float32Array(n)];
+    const at = (first: number[], second: number[], asked: number[] = []): Predictions => ({
+      first: flat(first.length),
+      second: flat(first.length),
+      points: { first: first.map((x) => [x, 0]), second: second.map((x) => [x, 0]), asked: asked.map((x) => [x, 0]) },
+    });
+
+    it('goes furthest from what was asked, then from what it chose', () => {
+      // from 0 they lie 3, 19, 16 and 20 away; once the last is asked about, the second is 1 away and the third still 16
+      const p = at([1, 10, -8, 9.9], [-2, 9, -8, 10.1], [0]);
+      expect(pick({ rule: 'coverage' }, p, 4)).toEqual([3, 2, 0, 1]);
+      expect(pick({ rule: 'coverage' }, at([1, 10, -8, 9.9], [-2, 9, -8, 10.1], [0, 10]), 1)).toEqual([2]);
+    });
+
+    it('begins anywhere where nothing was asked', () => {
+      const begun = Array.from(
+        { length: 40 },
+        (_, seed) => pick({ rule: 'coverage' }, at([1, 2, 3], [1, 2, 3]), 1, seed)[0],
+      );
+      expect(new Set(begun)).toEqual(new Set([0, 1, 2]));
+    });
+
+    it('is as far as k-centre greedy gets on its own: within twice the best radius', () => {
+      const draw = random(3, 'points');
+      const x = Array.from({ length: 30 }, () => 10 * draw.uniform());
+      const chosen = pick({ rule: 'coverage' }, at(x, x), 5);
+      const radius = Math.max(...x.map((v) => Math.min(...chosen.map((i) => Math.abs(v - x[i])))));
+      expect(radius).toBeLessThanOrEqual(2 * (10 / 10)); // five intervals of 2 cover [0, 10]
+    });
+
+    it('takes what another rule has chosen as asked', () => {
+      const p = at([0, 0, 10, 5], [0, 0, 10, 5]);
+      const first = [
+        [3, 0, 0, 0],
+        [-3, 0, 0, 0],
+      ]; // members differ about the first pair alone
+      const second = [new Float32Array(4), new Float32Array(4)];
+      expect(pick({ rule: 'disagreement', share: 0.5, rest: 'coverage' }, { ...p, first, second }, 2)).toEqual([0, 2]);
+    });
+
+    it('is refused where nothing says where options lie', () => {
+      expect(() => pick({ rule: 'coverage' }, predictions, 1)).toThrow('where the options lie');
+      const p = at([1, 2], [1, 2]);
+      expect(() => pick({}, { ...p, points: { ...p.points!, first: [[1]] } }, 1)).toThrow(HeedError);
+    });
+  });
+
   it('returns distinct indices, as many as asked, the same each time', () => {
     fc.assert(
       fc.property(
-        fc.constantFrom('disagreement', 'entropy', 'random'),
+        fc.constantFrom(...selectionRules),
+        fc.constantFrom(...selectionRules),
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.integer({ min: 0, max: 40 }),
         fc.integer(),
-        (rule, share, count, seed) => {
-          const p = randomPredictions(40, 3, seed);
-          const got = pick({ rule: rule as Selection['rule'], share }, p, count, seed);
+        (rule, rest, share, count, seed) => {
+          const [first, second] = [seed, seed + 1].map((s) => randomPredictions(2, 40, s).first);
+          const p = { ...randomPredictions(40, 3, seed), points: { first, second, asked: [] } };
+          const got = pick({ rule, rest, share }, p, count, seed);
           expect(new Set(got).size).toBe(count);
           expect(got.every((i) => Number.isInteger(i) && i >= 0 && i < 40)).toBe(true);
-          expect(pick({ rule: rule as Selection['rule'], share }, p, count, seed)).toEqual(got);
+          expect(pick({ rule, rest, share }, p, count, seed)).toEqual(got);
         },
       ),
     );
@@ -116,9 +186,11 @@ describe('selectQueries', () => {
   });
 
   it('moves the generator alike whatever the rule', () => {
-    const after = (['disagreement', 'entropy', 'random'] as const).map((rule) => {
+    const after = selectionRules.map((rule) => {
       const draw = random(0);
-      selectQueries({ rule, share: 0.5 }, predictions, model, 2, draw);
+      const where = [[1], [2], [3], [4]];
+      const p = { ...predictions, points: { first: where, second: where, asked: [] } };
+      selectQueries({ rule, share: 0.5 }, p, model, 2, draw);
       return draw.uint32();
     });
     expect(new Set(after).size).toBe(1);

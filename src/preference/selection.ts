@@ -1,6 +1,6 @@
 /**
- * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts.
- * Disagreement is Christiano et al. 2017, §2.2.4; both rules are compared in B-Pref (Lee et al. 2021).
+ * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts, or
+ * from where their options lie.
  */
 
 import { z } from 'zod';
@@ -8,36 +8,56 @@ import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
 import { type ChoiceModel, choiceProbability } from './choice-model.ts';
 
+/**
+ * - disagreement: variance over members of the probability that the first is chosen, at most 1/4 (Christiano et al.
+ *   2017, §2.2.4).
+ * - entropy: entropy in nats of the mean of those probabilities, at most log 2 (B-Pref, Lee et al. 2021, §3.3).
+ * - information: mutual information in nats of the choice and the member, the entropy of the mean less the mean of the
+ *   entropies (BALD, Houlsby et al. 2011, equation 2; for comparisons of clips Bıyık et al. 2020).
+ * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-centre greedy
+ *   of Sener & Savarese 2018, algorithm 1; for clips B-Pref, §3.3). Looks at no prediction.
+ * - random: any.
+ */
+export const selectionRules = ['disagreement', 'entropy', 'information', 'coverage', 'random'] as const;
+export type SelectionRule = (typeof selectionRules)[number];
+
 export const selectionSchema = z.object({
   rule: z
-    .enum(['disagreement', 'entropy', 'random'])
+    .enum(selectionRules)
     .default('disagreement')
-    .describe('Which pairs to ask: where members differ most, where their mean is least sure, or any.'),
-  share: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(1)
-    .describe('Share of the queries chosen by the rule; the rest are drawn at random from the other pairs.'),
+    .describe(
+      'Which pairs to ask: where members differ most, where their mean is least sure, whose answer tells most of the members apart, those furthest from what was asked, or any.',
+    ),
+  share: z.number().min(0).max(1).default(1).describe('Share of the queries chosen by the rule; the rest by `rest`.'),
+  rest: z.enum(selectionRules).default('random').describe('The rule for the other queries: a mixture of two rules.'),
 });
 
 export type Selection = z.output<typeof selectionSchema>;
+
+/** Where an option lies: numbers on one scale, [d]. */
+export type Point = ArrayLike<number>;
 
 /** Returns predicted for the two options of each candidate pair: `first[member][pair]` and `second[member][pair]`. */
 export interface Predictions {
   readonly first: readonly ArrayLike<number>[];
   readonly second: readonly ArrayLike<number>[];
+  /** For coverage: where the options of each pair lie, and those that were asked about before. */
+  readonly points?: {
+    readonly first: readonly Point[];
+    readonly second: readonly Point[];
+    readonly asked: readonly Point[];
+  };
 }
 
 /**
- * The indices of `count` distinct pairs: those chosen by the rule, best first, then those drawn at random. Equal scores
- * are ordered at random, so that an untrained ensemble does not favour the pairs that came first. Draws n − 1 numbers
- * whatever the rule.
- * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members it
- * needs, or a prediction is not finite.
+ * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (at random
+ * where it is not given). Equal scores are ordered at random, so that an untrained ensemble does not favour the pairs
+ * that came first. Draws n − 1 numbers whatever the rule.
+ * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members or
+ * points it needs, or a prediction is not finite.
  */
 export function selectQueries(
-  selection: Selection,
+  selection: Pick<Selection, 'rule' | 'share'> & Partial<Pick<Selection, 'rest'>>,
   predictions: Predictions,
   model: ChoiceModel,
   count: number,
@@ -50,31 +70,30 @@ export function selectQueries(
     });
   }
   const order = random.shuffle(Array.from({ length: n }, (_, i) => i));
-  const { rule, share } = selection;
+  const { rule, share, rest = 'random' } = selection;
   const byRule = Math.round(count * share);
-  if (rule === 'random' || byRule === 0) return order.slice(0, count);
+  const chosen = choose(rule, byRule, []);
+  return [...chosen, ...choose(rest, count - byRule, chosen)];
 
-  const scores = queryScores(rule, predictions, model);
-  const best = [...order].sort((i, j) => scores[j] - scores[i]).slice(0, byRule);
-  const chosen = new Set(best);
-  return [...best, ...order.filter((i) => !chosen.has(i)).slice(0, count - byRule)];
+  function choose(by: SelectionRule, wanted: number, taken: readonly number[]): number[] {
+    const free = order.filter((i) => !taken.includes(i));
+    if (by === 'random' || wanted === 0) return free.slice(0, wanted);
+    if (by === 'coverage') return furthest(free, wanted, taken, predictions);
+    const scores = queryScores(by, predictions, model);
+    return free.sort((i, j) => scores[j] - scores[i]).slice(0, wanted);
+  }
 }
 
-/**
- * How much each pair is worth asking about [pairs].
- *
- * - disagreement: variance over members of the probability that the first is chosen (at most 1/4).
- * - entropy: entropy in nats of the mean of those probabilities (at most log 2).
- */
+/** How much each pair is worth asking about [pairs], by the rules that look at each alone; `selectionRules` says what they are. */
 export function queryScores(
-  rule: 'disagreement' | 'entropy',
+  rule: Exclude<SelectionRule, 'coverage' | 'random'>,
   predictions: Predictions,
   model: ChoiceModel,
 ): Float64Array {
   const n = checkShape(predictions);
   const { first, second } = predictions;
   const members = first.length;
-  if (rule === 'disagreement' && members < 2) {
+  if (needsMembers(rule) && members < 2) {
     throw new HeedError('One member cannot disagree with itself.', {
       hint: 'Use an ensemble of at least two members, or select by entropy or at random.',
     });
@@ -92,19 +111,72 @@ export function queryScores(
         hint: 'The reward model has diverged: lower its learning rate, or check its inputs.',
       });
     }
+    if (rule !== 'disagreement') scores[pair] = entropy(mean);
     for (const p of probabilities) {
-      scores[pair] += rule === 'disagreement' ? (p - mean) ** 2 / members : 0;
+      if (rule === 'disagreement') scores[pair] += (p - mean) ** 2 / members;
+      if (rule === 'information') scores[pair] -= entropy(p) / members;
     }
-    if (rule === 'entropy') scores[pair] = entropy(mean) + entropy(1 - mean);
+    scores[pair] = Math.max(0, scores[pair]); // rounding can leave it a little below
   }
   return scores;
 }
 
-const entropy = (p: number): number => (p > 0 ? -p * Math.log(p) : 0);
+/** Whether a rule is about how members differ, so that one member alone is not enough. */
+export const needsMembers = (rule: SelectionRule): boolean => rule === 'disagreement' || rule === 'information';
 
-function checkShape({ first, second }: Predictions): number {
+/** The rules that a selection goes by. */
+export const rulesOf = ({ rule, share, rest }: Selection): SelectionRule[] => [
+  ...(share > 0 ? [rule] : []),
+  ...(share < 1 ? [rest] : []),
+];
+
+/** Entropy in nats of a coin that falls so with probability p. */
+const entropy = (p: number): number => surprise(p) + surprise(1 - p);
+const surprise = (p: number): number => (p > 0 ? -p * Math.log(p) : 0);
+
+/** Of the pairs that are free, one after another that whose options lie furthest from all taken or asked before. */
+function furthest(
+  free: readonly number[],
+  wanted: number,
+  taken: readonly number[],
+  { points }: Predictions,
+): number[] {
+  if (!points) {
+    throw new HeedError('Nothing says where the options lie, so that none can be chosen by coverage.', {
+      hint: 'Select by disagreement, entropy, information or at random.',
+    });
+  }
+  const sides = [points.first, points.second];
+  const gaps = sides.map((side) => new Float64Array(side.length).fill(Number.POSITIVE_INFINITY));
+  const cover = (centre: Point) => {
+    for (const [s, side] of sides.entries()) {
+      for (const i of free) gaps[s][i] = Math.min(gaps[s][i], distance(side[i], centre));
+    }
+  };
+  for (const centre of [...points.asked, ...taken.flatMap((i) => sides.map((side) => side[i]))]) cover(centre);
+  const chosen: number[] = [];
+  while (chosen.length < wanted) {
+    let best = -1;
+    for (const i of free) {
+      if (chosen.includes(i)) continue;
+      if (best < 0 || gaps[0][i] + gaps[1][i] > gaps[0][best] + gaps[1][best]) best = i;
+    }
+    chosen.push(best);
+    for (const side of sides) cover(side[best]);
+  }
+  return chosen;
+}
+
+function distance(a: Point, b: Point): number {
+  let squares = 0;
+  for (let j = 0; j < a.length; j++) squares += (a[j] - b[j]) ** 2;
+  return Math.sqrt(squares);
+}
+
+function checkShape({ first, second, points }: Predictions): number {
   const n = first[0]?.length;
-  if (n === undefined || first.length !== second.length || [...first, ...second].some((m) => m.length !== n)) {
+  const sides = [...first, ...second, ...(points ? [points.first, points.second] : [])];
+  if (n === undefined || first.length !== second.length || sides.some((side) => side.length !== n)) {
     const shape = (side: Predictions['first']) => `[${side.map((member) => member.length).join(', ')}]`;
     throw new HeedError(
       `Predictions need the same members and pairs for both options; got ${shape(first)} and ${shape(second)} pairs.`,

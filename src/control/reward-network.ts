@@ -1,0 +1,27 @@
+/** One member of the reward ensemble, from what a step is described by to its outputs. */
+import { dropout, type Tensor } from '../engine/index.ts';
+import { mlp, type ParameterSpec } from '../nn/index.ts';
+import { orthogonal } from '../nn/initialise.ts';
+import type { RewardOptions } from './reward-options.ts';
+
+export interface RewardNetwork {
+  parameters: ParameterSpec[];
+  /** [n, width] → [n, outputs]. With `seed` (int32, of this gradient step), hidden units are dropped out. */
+  apply(x: Tensor, seed?: Tensor): Tensor;
+}
+
+/** The `member`-th of the ensemble; `width` numbers describe a step. */
+export function rewardNetwork(member: number, width: number, outputs: number, options: RewardOptions): RewardNetwork {
+  const { hidden, activation, lastGain } = options;
+  const network = mlp(`reward.${member}`, {
+    sizes: [width, ...hidden, outputs],
+    activation,
+    hidden: orthogonal(5 / 3),
+    last: orthogonal(lastGain),
+  });
+  return {
+    parameters: network.parameters,
+    apply: (x, seed) =>
+      network.apply(x, (h, layer) => (seed ? dropout(h, options.dropout, seed, member * hidden.length + layer) : h)),
+  };
+}
