@@ -29,6 +29,24 @@ export const presetOf = (env: string, algorithm: Algorithm = 'ppo'): Preset<obje
   return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atari : undefined);
 };
 
+/** As the authors had it for MuJoCo (Schulman et al. 2017, table 3), but for eight environments side by side. */
+const mujoco: Preset<PpoOptions> = {
+  steps: 1_000_000,
+  episodes: 20,
+  options: {
+    environments: 8,
+    horizon: 256,
+    minibatch: 64,
+    epochs: 10,
+    discount: 0.99,
+    lambda: 0.95,
+    learningRate: 3e-4,
+    annealClip: false,
+    normaliseObservations: true,
+    normaliseRewards: true,
+  },
+};
+
 /** PPO on the true reward. */
 export const ppoPresets: Presets<PpoOptions> = {
   'CartPole-v1': { steps: 60_000, options: {} }, // the defaults are CartPole's, as the Zoo tuned them
@@ -105,6 +123,14 @@ export const ppoPresets: Presets<PpoOptions> = {
       normaliseRewards: true,
     },
   },
+  'InvertedPendulum-v5': { ...mujoco, steps: 100_000 },
+  'InvertedDoublePendulum-v5': mujoco,
+  'Reacher-v5': { ...mujoco, steps: 300_000 },
+  'Swimmer-v5': { ...mujoco, options: { ...mujoco.options, discount: 0.999 } }, // a stroke pays off late
+  'HalfCheetah-v5': mujoco,
+  'Hopper-v5': mujoco,
+  'Walker2d-v5': mujoco,
+  'Ant-v5': mujoco,
 };
 
 /** Schulman et al. 2017, table 5, with the γ and λ of all its games. */
