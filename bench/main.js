@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|people|studio [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
+ * npm run bench -- control|lm|align|feedback|people|studio|worlds [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -14,8 +14,9 @@ import { feedback } from './feedback.js';
 import { lm } from './lm.js';
 import { people } from './people.js';
 import { studio } from './studio.js';
+import { worlds } from './worlds.js';
 
-const suites = { control, lm, align, feedback, people, studio };
+const suites = { control, lm, align, feedback, people, studio, worlds };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

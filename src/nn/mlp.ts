@@ -21,14 +21,13 @@ export interface MlpOptions {
 const same = (hidden: Tensor): Tensor => hidden;
 const activations = { tanh, relu };
 
-/**
- * Fully connected layers with an activation between them: [..., in] → [..., out]. `between` is applied to what each hidden
- * layer gives, as dropout is.
- */
-export function mlp(
-  name: string,
-  options: MlpOptions,
-): Network & { apply(x: Tensor, between?: (hidden: Tensor, layer: number) => Tensor): Tensor } {
+export interface Mlp extends Network {
+  /** `between` is applied to what each hidden layer gives, as dropout is. */
+  apply(x: Tensor, between?: (hidden: Tensor, layer: number) => Tensor): Tensor;
+}
+
+/** Fully connected layers with an activation between them: [..., in] → [..., out]. */
+export function mlp(name: string, options: MlpOptions): Mlp {
   const { sizes, activation = 'tanh', hidden = orthogonal(Math.SQRT2), last = orthogonal() } = options;
   const layers = sizes.slice(1).map((out, i) => ({
     weight: `${name}.${i}.weight`,
