@@ -47,7 +47,7 @@ export const rewardSchema = z.object({
     .max(1)
     .default(1)
     .describe(
-      'both clips of a comparison are cut at each gradient step, at places of their own, to the same share of their length, from this up to 1 (SURF, Park et al. 2022, §4.2)',
+      'both clips of a comparison are cut at each gradient step, at places of their own, to the same share of their length, from this up to 1 (SURF, Park et al. 2022)',
     ),
   pseudo: z
     .number()
@@ -55,7 +55,7 @@ export const rewardSchema = z.object({
     .lt(1)
     .default(0)
     .describe(
-      'share of a minibatch that are pairs nobody was asked about, with the choice that the ensemble is sure of (SURF, §4.1)',
+      'share of a minibatch that are pairs nobody was asked about, with the choice that the ensemble is sure of (SURF)',
     ),
   confidence: z
     .number()

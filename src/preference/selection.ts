@@ -11,11 +11,11 @@ import { type ChoiceModel, choiceProbability } from './choice-model.ts';
 /**
  * - disagreement: variance over members of the probability that the first is chosen, at most 1/4 (Christiano et al.
  *   2017, §2.2.4).
- * - entropy: entropy in nats of the mean of those probabilities, at most log 2 (B-Pref, Lee et al. 2021, §3.3).
+ * - entropy: entropy in nats of the mean of those probabilities, at most log 2 (B-Pref, Lee et al. 2021).
  * - information: mutual information in nats of the choice and the member, the entropy of the mean less the mean of the
- *   entropies (BALD, Houlsby et al. 2011, equation 2; for comparisons of clips Bıyık et al. 2020).
+ *   entropies (BALD, Houlsby et al. 2011; for comparisons of clips Bıyık et al. 2019).
  * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-centre greedy
- *   of Sener & Savarese 2018, algorithm 1; for clips B-Pref, §3.3). Looks at no prediction.
+ *   of Sener & Savarese 2018, algorithm 1; for clips B-Pref). Looks at no prediction.
  * - random: any.
  */
 export const selectionRules = ['disagreement', 'entropy', 'information', 'coverage', 'random'] as const;
