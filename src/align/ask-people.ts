@@ -18,7 +18,9 @@ import {
   createLateAnswers,
   type Distribution,
   labelSchedule,
+  needsMembers,
   peopleSchema,
+  rulesOf,
   type Standing,
   scheduleSchema,
   selectionSchema,
@@ -42,12 +44,19 @@ export const askingSchema = z.object({
     .prefault({}),
   query: selectionSchema
     .extend({
+      // texts lie nowhere, so that none is chosen by coverage
       rule: selectionSchema.shape.rule
         .unwrap()
+        .exclude(['coverage'])
         .optional()
         .describe(
-          'which pairs to ask: where members differ most, where their mean is least sure, or any (default: disagreement of an ensemble, else entropy)',
+          'which pairs to ask: where members differ most, where their mean is least sure, whose answer tells most of the members apart, or any (default: disagreement of an ensemble, else entropy)',
         ),
+      rest: selectionSchema.shape.rest
+        .unwrap()
+        .exclude(['coverage'])
+        .default('random')
+        .describe(selectionSchema.shape.rest.description!),
     })
     .prefault({}),
   candidates: whole(1).default(4).describe('prompts answered twice for each question asked'),
@@ -134,8 +143,9 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     });
   }
   const { until, rounds: wished } = people.schedule;
-  const { rule = reward.members > 1 ? 'disagreement' : 'entropy', share } = people.query;
-  if (rule === 'disagreement' && reward.members < 2) {
+  const { rule = reward.members > 1 ? 'disagreement' : 'entropy' } = people.query;
+  const query = { ...people.query, rule };
+  if (reward.members < 2 && rulesOf(query).some(needsMembers)) {
     throw new HeedError('One reward model cannot disagree with itself.', {
       hint: 'Give an ensemble (heed reward --members 3), or --people.query.rule entropy or random.',
     });
@@ -207,7 +217,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
     const [first, second] = [0, 1].map((side) => reward.scores(pairs.map((pair) => pair[side])));
     const count = Math.min(wanted, pairs.length);
-    const chosen = selectQueries({ rule, share }, { first, second }, bradleyTerry, count, rng);
+    const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
     return chosen.map((i, at) => ({
       id: `q${state.questions + at}`,
       step,
