@@ -21,6 +21,7 @@ Examples:
   heed train --env CartPole-v1
   heed train --env LunarLander-v3 --labels 500 --teacher mistake:0.1 --query random --seed 1
   heed train --env CartPole-v1 --teacher human --labels 30
+  heed train --algorithm pebble --env HalfCheetah-v5
   heed train --resume runs/20260102-030405-CartPole-v1`,
   ],
   [

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { cartPole, sourceOf } from '../env/index.ts';
 import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../preference/index.ts';
-import { createLearner, type Learner, type LearnStep } from './learn.ts';
+import { createLearner } from './learn.ts';
 import type { LearnInput } from './options.ts';
 import type { Segment } from './segments.ts';
+import type { Learner, LearnStep } from './teaching.ts';
 
 const made: Learner[] = [];
 afterEach(() => {

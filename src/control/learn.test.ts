@@ -2,9 +2,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
-import { createLearner, type Learner, type LearnStep, learnFromPreferences } from './learn.ts';
+import { createLearner, learnFromPreferences } from './learn.ts';
 import { type LearnInput, learnOptions, learnPresets } from './options.ts';
 import type { Segment } from './segments.ts';
+import type { Learner, LearnStep } from './teaching.ts';
 
 const made: Learner[] = [];
 afterEach(() => {
@@ -80,7 +81,14 @@ const environments: [string, LearnInput][] = [
   ],
   [
     'Pendulum-v1',
-    tiny('Pendulum-v1', { teacher: 'stochastic:0.5', reward: { normalise: 'zero-mean', scaleBy: 'return' } }),
+    tiny('Pendulum-v1', {
+      teacher: 'stochastic:0.5',
+      query: { rule: 'information', share: 0.5, rest: 'coverage' },
+      reward: {
+        ...{ normalise: 'zero-mean', scaleBy: 'return' },
+        ...{ dropout: 0.2, crop: 0.7, pseudo: 0.5, confidence: 0.51, finalLearningRate: 0.1, bonus: 0.1 },
+      },
+    }),
   ],
 ];
 
@@ -315,7 +323,7 @@ describe('settings', () => {
     ['only random steps', { steps: 2000, randomSteps: 2000 }, 'leave none'],
     ['rounds that do not fit', { schedule: { rounds: 30_000 } }, 'rounds do not fit'],
     ['a minibatch that does not divide', { ppo: { minibatch: 100 } }, 'does not divide'],
-    ['an unknown environment', { env: 'CartPole-v9' }, 'unknown environment'],
+    ['an unknown environment', { env: 'CartPole-v9' }, 'got "CartPole-v9"'],
     ['an unknown teacher', { teacher: 'oracel' }, "no teacher 'oracel'"],
     ['one member to choose by disagreement', { reward: { members: 1 } }, 'disagree'],
   ])('%s are refused before anything is run, with a hint', (_, given, message) => {
@@ -337,7 +345,7 @@ describe('settings', () => {
   });
 
   it('are those given, over the environment’s preset, over the defaults', () => {
-    expect(learnOptions({}).ppo.gain).toBe(5 / 3);
+    expect(learnOptions({}).ppo!.gain).toBe(5 / 3);
     expect(learnOptions({ ppo: { gain: 1 } }).ppo).toMatchObject({ gain: 1, environments: 8 });
     const lander = learnOptions({ env: 'LunarLander-v3', segment: { window: 60 } });
     const { anchored } = learnPresets['LunarLander-v3'].segment!;

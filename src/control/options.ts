@@ -1,8 +1,10 @@
 /** The settings of learning from preferences: one schema, from which flags, files, forms and docs are made. */
 import { z } from 'zod';
 import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
+import { checkChoice } from '../rl/agent.ts';
 import { ppoPresets, ppoSchema } from '../rl/index.ts';
 import { worldShape } from '../rl/world-options.ts';
+import { pebbleSchema } from './pebble-options.ts';
 import { rewardSchema } from './reward-options.ts';
 
 export const segmentSchema = z.object({
@@ -25,8 +27,14 @@ export const segmentSchema = z.object({
   differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
 });
 
+const algorithms = ['ppo', 'pebble'] as const;
+
 export const learnSchema = z.object({
   ...worldShape,
+  algorithm: z
+    .enum(algorithms)
+    .default('ppo')
+    .describe('how the agent learns: by PPO, or by PEBBLE, which needs fewer steps where actions are numbers'),
   steps: z.number().int().min(1).default(60_000).describe('environment steps in all, the random phase included'),
   labels: z.number().int().min(0).default(10).describe('comparisons the teacher answers'),
   seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
@@ -50,7 +58,8 @@ export const learnSchema = z.object({
       ),
     })
     .prefault({}),
-  ppo: ppoSchema.prefault({}),
+  ppo: ppoSchema.optional(),
+  pebble: pebbleSchema.optional(),
 });
 export type LearnOptions = z.infer<typeof learnSchema>;
 export type LearnInput = z.input<typeof learnSchema>;
@@ -59,6 +68,20 @@ export type LearnInput = z.input<typeof learnSchema>;
 const common: LearnInput = {
   choice: { errorRate: 0.1 }, // the paper's, right labels or not: it costs nothing where they are right
   ppo: { advantageFloor: 3 }, // the learned reward has a root mean square of 1
+};
+
+/** PEBBLE's, whatever the environment: SAC needs no others (docs/pebble.md has the results). */
+const pebble: LearnInput = {
+  steps: 100_000,
+  labels: 700,
+  randomSteps: 1000,
+  episodes: 10,
+  segment: { window: 50, shortest: 0.5, memory: 20_000 },
+  schedule: { firstShare: 0.15, rounds: 20, until: 0.6 },
+  query: { share: 0.5 },
+  choice: { errorRate: 0.1 },
+  reward: { hidden: [64, 64], change: true, weightDecay: 0.1, firstSteps: 300, steps: 200 },
+  pebble: {},
 };
 
 /** Settings that are known to work, by environment (docs/preferences.md has the results). */
@@ -89,7 +112,10 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
 export function learnOptions(given: LearnInput): LearnOptions {
-  const preset: Record<string, unknown> = learnPresets[given.env ?? 'CartPole-v1'] ?? common;
+  checkChoice(given, algorithms);
+  const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
+  const known = algorithm === 'pebble' ? pebble : (learnPresets[env] ?? common);
+  const preset: Record<string, unknown> = { [algorithm]: {}, ...known };
   const merged: Record<string, unknown> = { ...preset, ...given };
   for (const [key, over] of Object.entries(given)) {
     const under = preset[key];

@@ -1,5 +1,5 @@
 /** The report of learning from preferences, from what the run's folder holds. */
-import { returnChart, returnFigure } from '../rl/report.ts';
+import { algorithmCharts, returnChart, returnFigure } from '../rl/report.ts';
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { learnSchema } from './options.ts';
@@ -22,7 +22,7 @@ export function preferenceReport(folder: string): Report {
     title: `${options.env}, learned from ${labels.toLocaleString('en-US')} comparisons`,
     subtitle: subtitle(
       info.started,
-      `The agent never saw the environment's reward. Teacher ${options.teacher}`,
+      `The agent never saw the environment's reward. ${options.algorithm.toUpperCase()}, teacher ${options.teacher}`,
       options.seed,
     ),
     summary: [
@@ -84,14 +84,7 @@ export function preferenceReport(folder: string): Report {
         both,
       ),
       ...(comparisons.length > 0 ? [asked(comparisons, labels)] : []),
-      chart(rows, 'policy/entropy', 'Entropy of the policy', 'nats', 'How undecided the policy is between actions.'),
-      chart(
-        rows,
-        'value/explained_variance',
-        'Explained variance of the value',
-        'share',
-        '1: the critic foresees learned returns. 0: no better than a constant.',
-      ),
+      ...algorithmCharts(rows),
     ],
     config: info.config as Record<string, unknown>,
   };

@@ -6,16 +6,16 @@
  */
 import { createVectorEnvironment, type Environment } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
-import { createPpo } from '../rl/index.ts';
+import { createRandomPlay } from '../rl/rollout.ts';
 import { returnMetrics, returnOf } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
-import type { Learner, LearnStep } from './learn.ts';
 import { type LearnInput, type LearnOptions, learnOptions, learnSchema } from './options.ts';
 import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
+import type { Learner, LearnStep } from './teaching.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
@@ -102,11 +102,12 @@ export async function trainFromPreferences(
 }
 
 function metricsOf(step: LearnStep, followed: Followed | undefined): Record<string, number> {
-  const { labels, ppo, fit, evaluation, accuracy, disagreement, asked, waiting } = step;
+  const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, asked, waiting } = step;
   return {
     labels,
     ...(waiting !== undefined && { waiting }),
     ...ppo,
+    ...sac,
     ...(fit && { 'reward/loss': fit.loss, 'reward/train_accuracy': fit.trainAccuracy }),
     ...(fit && Number.isFinite(fit.validationLoss) && { 'reward/validation_loss': fit.validationLoss }),
     ...(Number.isFinite(accuracy) && { 'reward/accuracy': accuracy }),
@@ -123,13 +124,12 @@ function metricsOf(step: LearnStep, followed: Followed | undefined): Record<stri
 function createProbe(learner: Learner) {
   const { options } = learner;
   const seed = seedFor(options.seed, 'probe');
-  const { environments, horizon } = options.ppo;
+  const { environments, horizon } = options[options.algorithm]!;
   const environment = createVectorEnvironment(learner.environment.batch(environments), seed);
   environment.reset();
   const experience = createExperience(environment, horizon, options.segment.memory);
-  const agent = createPpo(environment, options.ppo, seed);
-  while (experience.held < experience.capacity) experience.add(agent.collect('uniform'));
-  agent.release();
+  const play = createRandomPlay(environment, { horizon, random: random(seed, 'ppo', 'actions') });
+  while (experience.held < experience.capacity) experience.add(play());
   environment.release();
   const draw = random(seed, 'windows');
   const { window } = options.segment;

@@ -95,7 +95,7 @@ function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: nu
 const ROW = 200; // environment steps that a row of metrics tells of at least
 
 /** Goes on until a row is full or the steps are done; means of the metrics of those that have any. */
-function repeat(
+export function repeat(
   from: number,
   steps: number,
   once: (step: number) => { step: number; metrics?: object },
@@ -113,10 +113,13 @@ function repeat(
   return { step, metrics: Object.fromEntries(Object.entries(totals).map(([name, sum]) => [name, sum / updates])) };
 }
 
-/** @throws HeedError where settings are given of an algorithm that is not the chosen one. */
-export function checkChoice(given: { algorithm?: Algorithm } & Partial<Record<Algorithm, unknown>>): void {
+/** @throws HeedError where settings are given of an algorithm, of those there are, that is not the chosen one. */
+export function checkChoice<Name extends string = Algorithm>(
+  given: { algorithm?: Name } & Partial<Record<Name, unknown>>,
+  names: readonly Name[] = algorithms as readonly string[] as readonly Name[],
+): void {
   const { algorithm = 'ppo' } = given;
-  const other = algorithms.find((name) => name !== algorithm && given[name] !== undefined);
+  const other = names.find((name) => name !== algorithm && given[name] !== undefined);
   if (!other) return;
   throw new HeedError(`settings of ${other} are given, and the algorithm is ${algorithm}`, {
     hint: `give --algorithm ${other}, or leave out --${other}.…`,

@@ -48,13 +48,14 @@ export function rlReport(folder: string): Report {
       },
       { label: 'Time', value: elapsed(rows) },
     ],
-    sections: [
-      returnChart(rows, options.env, ['environment steps'], (row) => [row.step]),
-      ...CHARTS.filter(([name]) => rows.some((row) => name in row)).map((one) => chart(rows, ...one)),
-    ],
+    sections: [returnChart(rows, options.env, ['environment steps'], (row) => [row.step]), ...algorithmCharts(rows)],
     config: info.config as Record<string, unknown>,
   };
 }
+
+/** What the algorithm told of itself. */
+export const algorithmCharts = (rows: readonly MetricsRow[]): LineChart[] =>
+  CHARTS.filter(([name]) => rows.some((row) => name in row)).map((one) => chart(rows, ...one));
 
 export function returnFigure(last: MetricsRow | undefined, episodes: number): Report['summary'] {
   if (!last) return [];

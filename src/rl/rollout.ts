@@ -113,3 +113,13 @@ export function createCollector(
 
   return { collect, prepared, release: actor.release };
 }
+
+/** Rollouts of uniform actions, each into the same memory as the last. */
+export function createRandomPlay(
+  environment: VectorEnvironment,
+  settings: { horizon: number; random: Random },
+): () => Rollout {
+  const nobody = { observations: new Float32Array(environment.observations.length), act() {}, release() {} };
+  const { collect } = createCollector(environment, nobody, settings);
+  return () => collect('uniform');
+}

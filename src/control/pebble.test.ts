@@ -1,0 +1,195 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeEnvironment, sourceOf } from '../env/index.ts';
+import type { HeedError } from '../error.ts';
+import { choices, type Question, type Teacher } from '../preference/index.ts';
+import { createLearner } from './learn.ts';
+import { type LearnInput, learnOptions } from './options.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import type { Segment } from './segments.ts';
+import type { Learner, LearnStep } from './teaching.ts';
+
+const made: { release(): void }[] = [];
+afterEach(() => {
+  for (const part of made.splice(0)) part.release();
+});
+
+/** Seven stretches of 200 steps: one of random play, one for what is new, and five that are taught by twelve labels. */
+const tiny = (more: LearnInput = {}): LearnInput => ({
+  algorithm: 'pebble',
+  env: 'Pendulum-v1',
+  steps: 1400,
+  labels: 12,
+  randomSteps: 200,
+  evaluations: 0,
+  episodes: 2,
+  renormalise: 2,
+  ...more,
+  segment: { window: 10, shortest: 0.5, memory: 600, fewest: 20, candidates: 3 },
+  schedule: { rounds: 3, until: 0.8, firstShare: 0.25 },
+  reward: { hidden: [16], firstSteps: 20, steps: 10, ...more.reward },
+  pebble: { pretrainSteps: 200, hidden: [16], minibatch: 16, bufferSize: 1200, particles: 50, ...more.pebble },
+});
+
+function start(given: LearnInput, teacher?: Teacher<Segment>, environment = () => makeEnvironment('Pendulum-v1')) {
+  const learner = createLearner(given, { environment: sourceOf(environment), teacher });
+  made.push(learner);
+  return learner;
+}
+
+async function finish(learner: Learner): Promise<LearnStep[]> {
+  const steps: LearnStep[] = [];
+  do steps.push(await learner.next());
+  while (!steps.at(-1)!.done);
+  return steps;
+}
+
+const tensorsOf = (learner: Learner) => structuredClone(learner.save().tensors);
+const checkpointOf = (learner: Learner) => {
+  const { state, tensors } = learner.save();
+  return structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors });
+};
+/** All that happened, without the episodes, which a resumed run knows only as far as its checkpoint. */
+const told = (steps: LearnStep[]) =>
+  steps.map((step) => ({
+    ...step,
+    asked: step.asked.map(({ segments, ...asked }) => ({
+      ...asked,
+      segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
+    })),
+  }));
+
+describe('PEBBLE', () => {
+  it('plays at random, then for what is new, then as it is taught', async () => {
+    const steps = await finish(start(tiny()));
+    expect(steps.map(({ step }) => step)).toEqual([200, 400, 600, 800, 1000, 1200, 1400]);
+    expect(steps.map(({ sac }) => sac !== undefined)).toEqual([false, ...new Array(6).fill(true)]);
+    expect(steps.map(({ labels }) => labels)).toEqual([0, 3, 3, 6, 9, 12, 12]);
+    expect(steps.map(({ fit }) => fit?.steps)).toEqual([undefined, 20, undefined, 10, 10, 10, undefined]);
+    expect(steps.map(({ evaluation }) => evaluation?.episodes)).toEqual([...new Array(6).fill(undefined), 2]);
+  });
+
+  it('writes the reward of the moment over all that it remembers, whenever that was fitted', async () => {
+    const learner = start(tiny());
+    for (let step = await learner.next(); !step.done; step = await learner.next()) {
+      if (!step.fit) continue;
+      const { state, tensors } = learner.save();
+      const { reward: options, choice } = learner.options;
+      const spaces = { observationSize: 3, actionSpace: learner.environment.actionSpace };
+      const ensemble = createRewardEnsemble(spaces, options, choice, { window: 10, rows: 64, seed: 9 });
+      made.push(ensemble);
+      ensemble.restore(state.reward, tensors as never);
+      const column = (name: string) => tensors[`replay.${name}`].data as Float32Array;
+      const expected = new Float32Array(column('rewards').length);
+      ensemble.reward(
+        {
+          observations: column('observations'),
+          actions: column('actions'),
+          nextObservations: column('nextObservations'),
+          terminated: column('terminated'),
+        },
+        expected,
+        step.step,
+      );
+      expect(expected).toHaveLength(Math.min(step.step, 1200));
+      for (const [i, reward] of expected.entries()) expect(column('rewards')[i]).toBeCloseTo(reward, 5);
+    }
+  });
+
+  it('is learnt the same from the same seed, and otherwise from another', async () => {
+    const [one, same, other] = [0, 0, 1].map((seed) => start(tiny({ seed })));
+    expect(told(await finish(same))).toEqual(told(await finish(one)));
+    expect(tensorsOf(same)).toEqual(tensorsOf(one));
+    await finish(other);
+    expect(tensorsOf(other)['actor.0.weight']).not.toEqual(tensorsOf(one)['actor.0.weight']);
+  });
+
+  it('goes on from a checkpoint of any stretch as if it had never stopped', async () => {
+    const given = tiny({ pebble: { environments: 2, horizon: 3, gradientSteps: 2 }, reward: { change: true } });
+    const whole = start(given);
+    const checkpoints: ReturnType<typeof checkpointOf>[] = [];
+    const steps: LearnStep[] = [];
+    do {
+      checkpoints.push(checkpointOf(whole));
+      steps.push(await whole.next());
+    } while (!steps.at(-1)!.done);
+    expect(checkpoints).toHaveLength(7);
+    const tensors = tensorsOf(whole);
+    for (const [stretch, checkpoint] of checkpoints.entries()) {
+      const resumed = start(given);
+      if (stretch % 2) await resumed.next(); // whatever it knew before is forgotten
+      resumed.restore(checkpoint);
+      expect(told(await finish(resumed)), `from stretch ${stretch}`).toEqual(told(steps.slice(stretch)));
+      expect(tensorsOf(resumed), `from stretch ${stretch}`).toEqual(tensors);
+      expect(resumed.compareRewards(10)).toEqual(whole.compareRewards(10));
+    }
+  });
+
+  it('never learns from the environment’s reward', async () => {
+    // the same answers, whatever the segments paid: a teacher that looks at where the pole was
+    const blind: Teacher<Segment> = {
+      name: 'blind',
+      answer: (questions: readonly Question<Segment>[]) =>
+        questions.map(({ id, options: [a, b] }) => ({
+          id,
+          choice: a.observations[0] > b.observations[0] ? choices.first : choices.second,
+        })),
+    };
+    const seeing = start(tiny(), blind);
+    const paid = start(tiny(), blind, () => {
+      const environment = makeEnvironment('Pendulum-v1');
+      const step: typeof environment.step = (action, observation) => ({
+        ...environment.step(action, observation),
+        reward: action[0] * 100 - 7,
+      });
+      return { ...environment, step };
+    });
+    await finish(seeing);
+    await finish(paid);
+    const ours = tensorsOf(seeing);
+    for (const [name, tensor] of Object.entries(tensorsOf(paid))) {
+      if (!/^(experience|comparisons)\.rewards$/.test(name)) expect(tensor, name).toEqual(ours[name]);
+    }
+  });
+
+  it('goes on exploring, and learns no reward, until somebody who answers later has answered', async () => {
+    let said = false;
+    const somebody: Teacher<Segment> = {
+      name: 'somebody',
+      later: true,
+      async *answer(questions, signal) {
+        for (const { id } of questions) if (!said) yield { id, choice: choices.first };
+        said = true;
+        if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
+      },
+    };
+    const learner = start(tiny({ people: { ahead: 1, patience: 1e9 } }), somebody);
+    const steps = await finish(learner);
+    expect(steps.map(({ labels }) => labels)).toEqual([0, 0, 3, 3, 3, 3, 3]);
+    expect(steps.map(({ fit }) => fit !== undefined).indexOf(true)).toBe(2);
+    expect(steps.at(-1)).toMatchObject({ waiting: 9, done: true });
+  });
+});
+
+describe('settings of PEBBLE', () => {
+  it.each<[string, LearnInput, string]>([
+    ['actions that are a choice', { ...tiny(), env: 'CartPole-v1' }, 'a choice of 2'],
+    ['pretraining that leaves no step', tiny({ pebble: { pretrainSteps: 1300 } }), 'leave none'],
+    ["PPO's beside them", { ...tiny(), ppo: {} }, 'settings of ppo are given'],
+  ])('%s are refused before anything is run, with a hint', (_, given, message) => {
+    const create = () => start(given, undefined, () => makeEnvironment(given.env!));
+    expect(create).toThrow(message);
+    try {
+      create();
+    } catch (error) {
+      expect((error as HeedError).hint).toBeTruthy();
+    }
+  });
+
+  it('are those given, over its preset, and stay as they are when they are read again', () => {
+    const options = learnOptions({ algorithm: 'pebble', env: 'Pendulum-v1', pebble: { minibatch: 64 } });
+    expect(options.pebble).toMatchObject({ minibatch: 64, neighbours: 5 });
+    expect(options.ppo).toBeUndefined();
+    expect(learnOptions(options)).toEqual(options);
+    expect(() => learnOptions({ pebble: {} })).toThrow('the algorithm is ppo');
+  });
+});

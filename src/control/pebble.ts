@@ -1,0 +1,120 @@
+/**
+ * PEBBLE (Lee et al. 2021): learning from preferences off-policy, so that nothing an agent lived is thrown away. It sees
+ * the world before it is taught, and its past is judged anew whenever the teacher's wishes are understood better.
+ *
+ *   random play → play for what is new (novelty.ts) → ask, fit the reward ensemble, write its rewards over all that is in
+ *   the replay buffer → SAC, asking on the way
+ *
+ * Where it departs from the paper: rewards are the ensemble's normalised ones, as in the PPO loop; critics start anew when
+ * the first reward is learnt, and are not trained ahead then. docs/pebble.md has the details and the figures.
+ *
+ * Run it: heed train --algorithm pebble --env HalfCheetah-v5
+ */
+import { random } from '../random.ts';
+import { repeat } from '../rl/agent.ts';
+import { createSac, type SacMetrics } from '../rl/index.ts';
+import { createNovelty, type NoveltyState } from './novelty.ts';
+import type { LearnOptions } from './options.ts';
+import {
+  createTeaching,
+  type Learner,
+  type LearnParts,
+  type LearnStep,
+  type TeachingState,
+  type Tensors,
+} from './teaching.ts';
+
+const ROWS = 128; // few enough that the reward of a single step costs little beside an update
+
+type State = TeachingState & { sac: ReturnType<ReturnType<typeof createSac>['save']>['state']; novelty: NoveltyState };
+
+/** Some hundred environment steps, each with its updates, and then whatever questions are due. */
+export function createPebble(options: LearnOptions, parts: LearnParts): Learner {
+  const { seed, steps, randomSteps } = options;
+  const { pretrainSteps, ...sacOptions } = options.pebble!;
+  const { environments, horizon, discount } = sacOptions;
+  const teaching = createTeaching(options, parts, {
+    ...{ environments, horizon, begin: randomSteps + pretrainSteps },
+    rows: ROWS,
+  });
+  const { progress, ensemble, experience, statistics, environment } = teaching;
+  const { observationSize, actionSize } = environment;
+  const agent = createSac(environment, { ...sacOptions, learningStarts: randomSteps }, seed);
+  const { buffer } = agent;
+  const evaluator = teaching.evaluator(agent);
+  const novelty = createNovelty(observationSize, sacOptions);
+  const rewards = new Float32Array(environments * horizon);
+
+  /** Acts, and learns from the reward of the moment: of what is new until something was taught. */
+  function live(): SacMetrics | undefined {
+    const exploring = progress.step < randomSteps;
+    const rollout = agent.collect(exploring ? 'uniform' : undefined);
+    teaching.add(rollout);
+    if (progress.fitted) ensemble.reward(rollout, rewards, progress.step);
+    else novelty.reward(rollout.nextObservations, rewards);
+    if (!exploring) return agent.update({ ...rollout, rewards });
+    agent.remember({ ...rollout, rewards });
+    return undefined;
+  }
+
+  /** Writes the rewards of the moment over those of all that is remembered. */
+  function relabel(): void {
+    const all = (column: Float32Array, width = 1) => column.subarray(0, buffer.length * width);
+    const nextObservations = all(buffer.nextObservations, observationSize);
+    if (!progress.fitted) {
+      const { variance } = statistics.scale();
+      novelty.look(nextObservations, variance, all(buffer.rewards), random(seed, 'novelty', progress.step));
+      return;
+    }
+    ensemble.normalise(experience, discount);
+    const observations = all(buffer.observations, observationSize);
+    const actions = all(buffer.actions, actionSize);
+    const terminated = all(buffer.terminated);
+    ensemble.reward({ observations, actions, nextObservations, terminated }, all(buffer.rewards), progress.step);
+  }
+
+  async function next(signal?: AbortSignal): Promise<LearnStep> {
+    const heard = await teaching.hear(signal);
+    const before = progress.step;
+    const { metrics } = repeat(before, steps, () => {
+      const metrics = live();
+      return { step: progress.step, metrics };
+    });
+    const sac = 'temperature' in metrics ? (metrics as unknown as SacMetrics) : undefined;
+    if (sac) progress.updates++;
+
+    const unknown = !progress.fitted;
+    const { asked, fit } = await teaching.teach(heard, signal);
+    if (fit || unknown) relabel();
+    // what they were worth for being new says nothing of what is wanted
+    if (fit && unknown) agent.resetCritics();
+    return { sac, fit, asked, ...teaching.tell(before, evaluator.run) };
+  }
+
+  return {
+    options,
+    environment: parts.environment,
+    next,
+    evaluate: evaluator.run,
+    compareRewards: teaching.compareRewards,
+    save() {
+      const [acting, taught, seeking] = [agent.save(), teaching.save(), novelty.save()];
+      return {
+        state: { ...taught.state, sac: acting.state, novelty: seeking.state } as State,
+        tensors: { ...acting.tensors, ...taught.tensors, ...seeking.tensors },
+      };
+    },
+    restore(checkpoint) {
+      const { sac, novelty: sought, ...taught } = checkpoint.state as State;
+      const tensors = checkpoint.tensors as Tensors;
+      agent.restore(sac, tensors);
+      novelty.restore(sought, tensors);
+      teaching.restore(taught, tensors);
+    },
+    release() {
+      evaluator.release();
+      agent.release();
+      teaching.release();
+    },
+  };
+}

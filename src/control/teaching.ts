@@ -1,0 +1,344 @@
+/**
+ * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked about
+ * it when that is due, the reward ensemble learns from the answers, and the policy is judged on the true reward.
+ */
+import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import type { Arena } from '../nn/index.ts';
+import {
+  createLateAnswers,
+  labelSchedule,
+  parseTeacher,
+  type Round,
+  type Standing,
+  type Teacher,
+} from '../preference/index.ts';
+import { random } from '../random.ts';
+import { createEvaluator, type Evaluation, type PpoMetrics, type Rollout, type SacMetrics } from '../rl/index.ts';
+import type { SavedStatistics } from '../rl/normalise.ts';
+import type { ActingPolicy } from '../rl/policy.ts';
+import type { TrainParts } from '../run/index.ts';
+import {
+  type Learnt,
+  packComparisons,
+  packPending,
+  type SavedComparison,
+  type SavedPending,
+  unpackComparisons,
+  unpackPending,
+} from './comparisons.ts';
+import type { LearnOptions } from './options.ts';
+import { type Asked, askRound, drawQuestions, drawSegment, type Pending, type Questioning } from './queries.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import type { Fit, Labelled } from './reward-fit.ts';
+import { createInputStatistics } from './reward-inputs.ts';
+import { createExperience, type SavedNumbers, type Segment } from './segments.ts';
+
+/** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
+export interface LearnStep {
+  /** Environment steps so far. */
+  step: number;
+  labels: number;
+  /** Of the algorithm that acts, where it learnt. */
+  ppo?: PpoMetrics;
+  sac?: SacMetrics;
+  fit?: Fit;
+  asked: readonly Asked[];
+  /** Greedy episodes on the true reward; at evaluations and at the end. */
+  evaluation?: Evaluation;
+  /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
+  accuracy: number;
+  /** Mean variance over members of the probability of the first, of what was asked last. */
+  disagreement: number;
+  /** Questions without an answer; only where the teacher answers later. */
+  waiting?: number;
+  done: boolean;
+}
+
+export interface TeachingState extends Questioning {
+  anew: boolean;
+  updates: number;
+  nextRound: number;
+  labels: number;
+  predictions: { right: number; decided: number };
+  comparisons: SavedComparison[];
+  waiting?: SavedPending[];
+  /** Of observations and of what steps changed, one after the other. */
+  statistics: SavedStatistics;
+  environment: VectorState;
+  experience: ReturnType<ReturnType<typeof createExperience>['save']>['state'];
+  reward: ReturnType<ReturnType<typeof createRewardEnsemble>['save']>['state'];
+}
+export type Tensors = Record<string, SavedNumbers>;
+
+export interface Learner {
+  readonly options: LearnOptions;
+  /** What it acts in; not its to release. */
+  readonly environment: EnvironmentSource;
+  /** Some steps and what is learnt from them, and whatever rounds of questions are due. */
+  next(signal?: AbortSignal): Promise<LearnStep>;
+  /** Greedy episodes on the true reward. */
+  evaluate(): Evaluation;
+  /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
+  compareRewards(count?: number): { predicted: number[]; true: number[] };
+  save(): { state: TeachingState; tensors: Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'] };
+  restore(checkpoint: { state: unknown; tensors: unknown }): void;
+  release(): void;
+}
+
+/** What a loop acts in, and who is asked. */
+export interface LearnParts {
+  environment: EnvironmentSource;
+  teacher?: Teacher<Segment>;
+}
+
+/** Pairs that nobody was asked about, of each fit. */
+const UNASKED = 200;
+
+export type Teaching = ReturnType<typeof createTeaching>;
+
+/**
+ * The environment is `environments` copies, started. `horizon` is the steps of each in a rollout, `rows` the steps whose reward
+ * is predicted at once, and `begin` the environment step before which nothing is asked.
+ */
+export function createTeaching(
+  options: LearnOptions,
+  parts: LearnParts,
+  settings: { environments: number; horizon: number; rows: number; begin: number },
+) {
+  const { seed, steps, labels, segment: cutting } = options;
+  const { horizon, rows, begin } = settings;
+  const teacher = parts.teacher ?? (parseTeacher(options.teacher, seed) as Teacher<Segment>);
+  checkSettings(options, begin, parts.environment);
+  const environment = createVectorEnvironment(parts.environment.batch(settings.environments), seed);
+  const { observationSize, actionSpace } = environment;
+  const { shape } = environment.observationSpace;
+  const batch = environment.count * horizon;
+  const rounds: Round[] = labelSchedule(options.schedule, { labels, steps, randomSteps: begin });
+  environment.reset();
+  const ensemble = createRewardEnsemble({ observationSize, actionSpace, shape }, options.reward, options.choice, {
+    window: cutting.window,
+    rows,
+    seed,
+  });
+  const experience = createExperience(environment, horizon, cutting.memory);
+  const statistics = createInputStatistics(observationSize, shape);
+  const asked = (): Pending['segments'][] => [...comparisons, ...(late?.open ?? [])].map(({ segments }) => segments);
+  const source = { options, experience, ensemble, asked };
+  const listen = () =>
+    createLateAnswers<Pending, Segment>(teacher, {
+      ...{ labels, steps, people: options.people },
+      optionsOf: ({ segments }) => segments,
+      others: (count) => drawQuestions(source, progress, count),
+    });
+  let late = teacher.later ? listen() : undefined;
+  const untaught = late && structuredClone(ensemble.save());
+  let comparisons: Learnt[] = [];
+  const progress = {
+    step: 0,
+    updates: 0,
+    nextRound: 0,
+    owed: 0,
+    questions: 0,
+    labels: 0,
+    predictions: { right: 0, decided: 0 },
+    fitted: false,
+    /** An answer was taken back or changed since the last fit. */
+    anew: false,
+    disagreement: 0,
+  };
+
+  /** Labels to ask for now: of the rounds that are due, and what the teacher skipped before. */
+  function labelsWanted(): number {
+    if (progress.step < begin) return 0;
+    let due = 0;
+    for (; rounds[progress.nextRound]?.atStep <= progress.step; progress.nextRound++)
+      due += rounds[progress.nextRound].labels;
+    // what was skipped in the last round is asked again each time the reward is renormalised
+    const again = progress.nextRound === rounds.length && progress.updates % options.renormalise === 0;
+    return due > 0 || again ? due + progress.owed : 0;
+  }
+
+  function learn(asked: readonly Asked[], changed: ReadonlyMap<string, Standing>): Fit | undefined {
+    for (const { id, segments, choice, predicted } of asked) {
+      comparisons.push({ id, segments: segments.map(withoutEpisode) as never, choice });
+      if (choice === 'incomparable' || choice[0] === choice[1] || Number.isNaN(predicted)) continue;
+      progress.predictions.decided++;
+      if (predicted !== 0.5 && predicted > 0.5 === choice[0] > choice[1]) progress.predictions.right++;
+    }
+    if (changed.size > 0) {
+      comparisons = comparisons.map((one) => ({ ...one, choice: changed.get(one.id) ?? one.choice }));
+      progress.anew = true;
+    }
+    progress.labels = comparisons.filter(({ choice }) => choice !== 'taken back').length;
+    const decided = comparisons.filter((one): one is Learnt & Labelled => typeof one.choice !== 'string');
+    if (decided.length === 0) return undefined;
+    // what was learnt of an answer is in all weights
+    if (progress.anew) ensemble.restore(untaught!.state, untaught!.tensors);
+    ensemble.setScale(statistics.scale());
+    const fit = ensemble.fit(decided, { first: !progress.fitted || progress.anew, unasked: drawUnasked() });
+    progress.anew = false;
+    progress.fitted = true;
+    return fit;
+  }
+
+  /** Pairs for the ensemble to be sure of, where it learns from such. */
+  function drawUnasked(): (readonly [Segment, Segment])[] {
+    const rng = random(seed, 'unasked', progress.step);
+    const draw = () => drawSegment(experience, cutting, rng);
+    return Array.from({ length: options.reward.pseudo > 0 ? UNASKED : 0 }, () => [draw(), draw()] as const);
+  }
+
+  return {
+    environment,
+    ensemble,
+    experience,
+    statistics,
+    progress,
+    /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
+    async hear(signal: AbortSignal | undefined) {
+      const learnt = new Map(comparisons.map(({ id, choice }) => [id, choice]));
+      return (await late?.hear(progress, learnt, signal)) ?? nothing;
+    },
+    /** Keeps a rollout. */
+    add(rollout: Rollout): void {
+      progress.step += batch;
+      experience.add(rollout);
+      statistics.add(rollout);
+    },
+    /** Asks what is due, and fits the ensemble where something was answered. `wanted`: the labels that were due. */
+    async teach({ answered, changed }: Heard, signal: AbortSignal | undefined) {
+      const wanted = labelsWanted();
+      if (late && wanted > 0) late.ask(drawQuestions(source, progress, wanted));
+      const asked = !late && wanted > 0 ? await askRound({ ...source, teacher }, progress, wanted, signal) : answered;
+      const fit = asked.length + changed.size > 0 ? learn(asked, changed) : undefined;
+      return { wanted, asked, fit };
+    },
+    /** Judges a policy by greedy episodes on the true reward. */
+    evaluator: (agent: { policy: ActingPolicy; parameters: Arena; prepare?: (rows: Float32Array) => Float32Array }) => {
+      const { policy, parameters, prepare } = agent;
+      return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
+    },
+    /** What every step of a learner tells; `before`: the environment step that it began at. */
+    tell(before: number, evaluate: () => Evaluation) {
+      const { step, predictions, disagreement } = progress;
+      const done = step >= steps;
+      const every = options.evaluations > 0 ? steps / options.evaluations : Number.POSITIVE_INFINITY;
+      const due = done || Math.floor(step / every) > Math.floor(before / every);
+      return {
+        step,
+        labels: progress.labels,
+        evaluation: due ? evaluate() : undefined,
+        accuracy: predictions.right / predictions.decided,
+        disagreement,
+        ...(late && { waiting: late.waiting }),
+        done,
+      };
+    },
+    compareRewards(wanted = 200) {
+      const rng = random(seed, 'correlation', progress.step);
+      const segments = Array.from({ length: wanted }, () => drawSegment(experience, cutting, rng));
+      return {
+        predicted: [...ensemble.meanReturns(segments)],
+        true: segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)),
+      };
+    },
+    save(): { state: TeachingState; tensors: Tensors } {
+      const saved = {
+        ensemble: ensemble.save(),
+        experience: experience.save(),
+        comparisons: packComparisons(comparisons),
+        waiting: late && packPending(late.open, environment),
+      };
+      return {
+        state: {
+          ...progress,
+          predictions: { ...progress.predictions },
+          comparisons: saved.comparisons.state,
+          waiting: saved.waiting?.state,
+          statistics: statistics.save(),
+          environment: environment.save(),
+          experience: saved.experience.state,
+          reward: saved.ensemble.state,
+        },
+        tensors: {
+          ...(saved.ensemble.tensors as Tensors),
+          ...saved.experience.tensors,
+          ...saved.comparisons.tensors,
+          ...saved.waiting?.tensors,
+        },
+      };
+    },
+    restore(state: TeachingState, tensors: Tensors): void {
+      const {
+        comparisons: saved,
+        waiting,
+        statistics: seen,
+        environment: world,
+        experience: e,
+        reward,
+        ...rest
+      } = state;
+      ensemble.restore(reward, tensors);
+      experience.restore(e, tensors);
+      environment.restore(world);
+      statistics.restore(seen);
+      Object.assign(progress, rest);
+      comparisons = unpackComparisons(saved, tensors, environment);
+      if (!late) return;
+      late.stop();
+      late = listen();
+      late.ask(unpackPending(waiting ?? [], tensors, environment));
+    },
+    release(): void {
+      late?.stop();
+      ensemble.release();
+      environment.release();
+    },
+  };
+}
+
+interface Heard {
+  answered: readonly Asked[];
+  changed: ReadonlyMap<string, Standing>;
+}
+
+const nothing: Heard = { answered: [], changed: new Map() };
+
+const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;
+
+function checkSettings(
+  options: LearnOptions,
+  begin: number,
+  { observationSpace, maxEpisodeSteps }: EnvironmentSource,
+): void {
+  if (observationSpace.shape) {
+    throw new HeedError(`the reward of ${options.env} cannot be learnt from preferences: its observations are images`, {
+      hint: 'learn from its own reward with heed rl, or take an environment whose observations are numbers',
+    });
+  }
+  const { window } = options.segment;
+  if (window > maxEpisodeSteps) {
+    throw new HeedError(
+      `a segment of ${window} steps is longer than any episode of ${options.env} (${maxEpisodeSteps})`,
+      {
+        hint: `give --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
+      },
+    );
+  }
+  if (
+    options.labels > 0 &&
+    options.reward.members < 2 &&
+    options.query.rule === 'disagreement' &&
+    options.query.share > 0
+  ) {
+    throw new HeedError('one member cannot disagree with itself, so that no query can be chosen by disagreement', {
+      hint: 'give --reward.members 3, or --query.rule entropy or random',
+    });
+  }
+  if (begin >= options.steps) {
+    throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
+      hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
+    });
+  }
+}
