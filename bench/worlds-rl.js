@@ -1,36 +1,15 @@
 /** A2C, TRPO and SAC on the true reward, as `heed rl` trains them, beside Stable-Baselines3. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const heed = fileURLToPath(new URL('../bin/heed.js', import.meta.url));
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-
-/** One training in a process of its own, on one thread; its result. */
-function train(algorithm, env, seed, ...flags) {
-  const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
-  try {
-    const given = ['--algorithm', algorithm, '--env', env, '--seed', seed, ...flags].map(String);
-    const run = spawnSync(process.execPath, [heed, 'rl', ...given, '--json', '--out', join(folder, 'run')], {
-      encoding: 'utf8',
-      env: { ...process.env, HEED_THREADS: '1' },
-    });
-    if (run.status !== 0) throw new Error(`heed rl ${given.join(' ')}: ${run.stderr.trim().split('\n').at(-1)}`);
-    return JSON.parse(run.stdout);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+import { median } from './figures.js';
+import { train } from './worlds-train.js';
 
 /** Environment steps a second with an update at each, ours and the peer's in turn. */
 async function* sac({ pairs, peer }) {
   const steps = 2_000;
   const measured = [];
   for (let seed = 0; seed < pairs; seed++) {
-    const ours = train('sac', 'Pendulum-v1', seed, '--steps', steps, '--evaluations', 0, '--episodes', 1);
-    const theirs = peer('sb3_rl.py', '--algorithm', 'sac', '--env', 'Pendulum-v1', '--seed', seed, '--steps', steps);
+    const flags = ['--algorithm', 'sac', '--env', 'Pendulum-v1', '--seed', seed, '--steps', steps];
+    const ours = await train('rl', [...flags, '--evaluations', 0, '--episodes', 1]);
+    const theirs = peer('sb3_rl.py', ...flags);
     measured.push({ ours: ours.stepsPerSecond, theirs: theirs?.stepsPerSecond });
   }
   const both = measured.filter(({ theirs }) => theirs);
@@ -57,7 +36,8 @@ async function* learned({ seeds, peer }) {
   ]) {
     const [ours, theirs] = [[], []];
     for (let seed = 0; seed < seeds; seed++) {
-      ours.push(train(algorithm, env, seed, '--evaluations', 0).return.mean);
+      const flags = ['--algorithm', algorithm, '--env', env, '--seed', seed, '--evaluations', 0];
+      ours.push((await train('rl', flags)).return.mean);
       const other =
         algorithm === 'trpo' ? undefined : peer('sb3_rl.py', '--algorithm', algorithm, '--env', env, '--seed', seed);
       if (other) theirs.push(other.return.mean);

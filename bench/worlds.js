@@ -1,5 +1,6 @@
-/** The control half in more worlds: other algorithms, and what labels are worth. */
+/** Other worlds, other algorithms, and what queries are worth. */
+import { worldsPreferences } from './worlds-preferences.js';
 import { worldsQueries } from './worlds-queries.js';
 import { worldsRl } from './worlds-rl.js';
 
-export const worlds = { sections: { ...worldsRl, ...worldsQueries } };
+export const worlds = { sections: { ...worldsPreferences, ...worldsRl, ...worldsQueries } };
