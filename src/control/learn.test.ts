@@ -326,6 +326,11 @@ describe('settings', () => {
     ['an unknown environment', { env: 'CartPole-v9' }, 'got "CartPole-v9"'],
     ['an unknown teacher', { teacher: 'oracel' }, "no teacher 'oracel'"],
     ['one member to choose by disagreement', { reward: { members: 1 } }, 'disagree'],
+    [
+      'one member to choose the rest by information',
+      { reward: { members: 1 }, query: { rule: 'random', share: 0.5, rest: 'information' } },
+      'chosen by information',
+    ],
   ])('%s are refused before anything is run, with a hint', (_, given, message) => {
     const create = () => start(given);
     expect(create).toThrow(message);

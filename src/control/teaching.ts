@@ -8,8 +8,10 @@ import type { Arena } from '../nn/index.ts';
 import {
   createLateAnswers,
   labelSchedule,
+  needsMembers,
   parseTeacher,
   type Round,
+  rulesOf,
   type Standing,
   type Teacher,
 } from '../preference/index.ts';
@@ -326,13 +328,9 @@ function checkSettings(
       },
     );
   }
-  if (
-    options.labels > 0 &&
-    options.reward.members < 2 &&
-    options.query.rule === 'disagreement' &&
-    options.query.share > 0
-  ) {
-    throw new HeedError('one member cannot disagree with itself, so that no query can be chosen by disagreement', {
+  const unable = options.reward.members < 2 ? rulesOf(options.query).find(needsMembers) : undefined;
+  if (options.labels > 0 && unable) {
+    throw new HeedError(`one member cannot disagree with itself, so that no query can be chosen by ${unable}`, {
       hint: 'give --reward.members 3, or --query.rule entropy or random',
     });
   }
