@@ -14,7 +14,7 @@ afterAll(async () => {
   await postgres?.stop();
 });
 
-const ITEMS = 100_000;
+const ITEMS = 20_000;
 
 /** Items, all of them answered by a person, and only the last ten still open. */
 async function fill({ query, kind }: Database, project: string, person: string): Promise<void> {

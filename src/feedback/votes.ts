@@ -5,7 +5,7 @@ import { type Answer, type Vote, voteSchema } from './answer.ts';
 import { recount } from './assignment.ts';
 import type { Database, Query } from './database.ts';
 import { checkAnswer, type Item, itemColumns, itemOf } from './items.ts';
-import { guidelinesOf, type Project } from './project.ts';
+import type { Project } from './project.ts';
 import type { Tables } from './schema.ts';
 
 export interface NewVote {
@@ -49,8 +49,6 @@ export async function recordVote(
     const row = await itemFor(query, kind, project, item);
     const asked = itemOf(row);
     const told = asked.practice && asked.gold ? { gold: asked.gold } : {};
-    const known = await seqOf(query, person, id, item);
-    if (known !== undefined) return { seq: known, answered: row.answered, ...told };
     const skipped = success && vote.kind === 'skip';
     const answer = skipped ? vote : checkedVote(given, settings, asked);
     if (shown && !isOrder(shown, asked.content.options.length)) {
@@ -72,6 +70,7 @@ export async function recordVote(
       shownJson: shown ? JSON.stringify(shown) : null,
       duration: duration ?? null,
     });
+    if (seq === undefined) return { seq: (await seqOf(query, person, id, item))!, answered: row.answered, ...told };
     await query
       .insertInto('answers')
       .values({ ...said, item, person, project, vote: seq })
@@ -116,6 +115,7 @@ export async function undoVote(
       created: now,
     };
     const seq = await append(query, undone);
+    if (seq === undefined) return { seq: (await seqOf(query, person, id, item))!, answered };
     const earlier = standing.at(-1);
     if (earlier) {
       await query
@@ -162,15 +162,24 @@ async function seqOf(query: Query, person: string, id: string, item: string): Pr
   return known?.seq;
 }
 
-/** Adds to the record, under the guidelines of now. */
-async function append(query: Query, vote: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>): Promise<number> {
-  const { version } = await guidelinesOf({ query }, vote.project);
-  const { seq } = await query
+/** Adds to the record, under the guidelines of now; undefined where a vote has this id already. */
+async function append(
+  query: Query,
+  vote: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>,
+): Promise<number | undefined> {
+  const added = await query
     .insertInto('votes')
-    .values({ ...vote, guidelines: version })
+    .values((values) => ({
+      ...vote,
+      guidelines: values
+        .selectFrom('guidelines')
+        .select((select) => select.fn.max('version').as('version'))
+        .where('project', '=', vote.project),
+    }))
+    .onConflict((conflict) => conflict.column('id').doNothing())
     .returning('seq')
-    .executeTakeFirstOrThrow();
-  return seq;
+    .executeTakeFirst();
+  return added?.seq;
 }
 
 /** Counts on, where somebody's answer to an item is another than before, or is there no more. */
