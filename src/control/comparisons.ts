@@ -1,7 +1,7 @@
 /** Comparisons and questions that wait, packed for a checkpoint: a few long tensors, and what cuts them up again. */
 import type { Standing } from '../preference/index.ts';
 import type { Pending } from './queries.ts';
-import type { Segment } from './segments.ts';
+import { like, type Numbers, type Segment, tensorOf } from './segments.ts';
 
 /** Two segments without their arrays. */
 interface SavedPair {
@@ -28,7 +28,7 @@ export interface SavedPending extends SavedPair {
   clips: { seed: number; actions: number[]; length: number; from: number }[];
 }
 
-type Tensors = Readonly<Record<string, { data: Float32Array }>>;
+type Tensors = Readonly<Record<string, { data: Numbers }>>;
 interface Sizes {
   observationSize: number;
   actionSize: number;
@@ -84,13 +84,16 @@ export function unpackPending(saved: readonly SavedPending[], tensors: Tensors, 
 function packPairs(name: string, pairs: readonly (readonly [Segment, Segment])[]) {
   const all = pairs.flat();
   const packed = (key: (typeof arrays)[number]) => {
-    const data = new Float32Array(all.reduce((n, s) => n + s[key].length, 0));
+    const data = like<Numbers>(
+      all[0]?.[key],
+      all.reduce((n, s) => n + s[key].length, 0),
+    );
     let at = 0;
     for (const s of all) {
       data.set(s[key], at);
       at += s[key].length;
     }
-    return { dtype: 'F32' as const, shape: [data.length], data };
+    return tensorOf(data, [data.length]);
   };
   return {
     state: pairs.map(

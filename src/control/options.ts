@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
 import { checkChoice } from '../rl/agent.ts';
-import { ppoPresets, ppoSchema } from '../rl/index.ts';
+import { atariPreset, ppoPresets, ppoSchema } from '../rl/index.ts';
 import { worldShape } from '../rl/world-options.ts';
 import { pebbleSchema } from './pebble-options.ts';
 import { rewardSchema } from './reward-options.ts';
@@ -110,11 +110,36 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
   },
 };
 
+/** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */
+const atari: LearnInput = {
+  steps: atariPreset.steps,
+  labels: 1000,
+  randomSteps: 4096,
+  evaluations: atariPreset.evaluations,
+  episodes: atariPreset.episodes,
+  segment: { memory: 8000 },
+  schedule: { firstShare: 0.2, rounds: 50, until: 0.8 },
+  query: { share: 0.5 },
+  choice: { errorRate: 0.1 },
+  reward: {
+    output: 'linear',
+    constant: 0,
+    learningRate: 5e-4,
+    weightDecay: 0.01,
+    dropout: 0.5,
+    minibatch: 8,
+    firstSteps: 400,
+    steps: 100,
+    normalise: 'zero-mean',
+  },
+  ppo: { ...atariPreset.options, advantageFloor: 3 },
+};
+
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
 export function learnOptions(given: LearnInput): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
-  const known = algorithm === 'pebble' ? pebble : (learnPresets[env] ?? common);
+  const known = algorithm === 'pebble' ? pebble : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : common));
   const preset: Record<string, unknown> = { [algorithm]: {}, ...known };
   const merged: Record<string, unknown> = { ...preset, ...given };
   for (const [key, over] of Object.entries(given)) {

@@ -7,7 +7,7 @@ import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Labelled } from './reward-fit.ts';
 import type { Steps } from './reward-inputs.ts';
 import { type RewardOptions, rewardSchema } from './reward-options.ts';
-import type { Experience, Segment } from './segments.ts';
+import type { Experience, Numbers, Segment } from './segments.ts';
 
 const WINDOW = 6;
 const SIZE = 3;
@@ -54,7 +54,7 @@ function segment({ length = WINDOW, terminated = false, level = 0 } = {}): Segme
 /** All stretches of so many steps. */
 const cuts = (whole: Segment, length: number): Segment[] =>
   Array.from({ length: whole.length - length + 1 }, (_, from) => {
-    const part = (data: Float32Array, width: number) => data.slice(from * width, (from + length) * width);
+    const part = <A extends Numbers>(data: A, width: number) => data.slice(from * width, (from + length) * width) as A;
     return {
       length,
       observations: part(whole.observations, SIZE),

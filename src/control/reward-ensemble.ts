@@ -16,34 +16,47 @@ import {
   Value,
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
+import { HeedError } from '../error.ts';
 import { createParameters, exportParameters, importParameters } from '../nn/index.ts';
 import { zeros } from '../nn/initialise.ts';
 import type { ChoiceModel } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { isSmall } from '../rl/index.ts';
 import { createRewardFit, type FitState, type FitTensors } from './reward-fit.ts';
+import { imageInputs, imageRewardNetwork, pixels } from './reward-images.ts';
 import { createRewardInputs, type InputScale, joinSegments, type Steps } from './reward-inputs.ts';
 import { rewardNetwork } from './reward-network.ts';
 import { normalisation } from './reward-normalisation.ts';
 import type { RewardOptions } from './reward-options.ts';
-import type { Experience, Segment } from './segments.ts';
+import type { Experience, Numbers, Segment } from './segments.ts';
 
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
+const IMAGES = 64; // whose reward is predicted at once: their features take a hundred kilobytes each
 const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
 
 export function createRewardEnsemble(
-  spaces: { observationSize: number; actionSpace: Space },
+  spaces: { observationSize: number; actionSpace: Space; shape?: readonly number[] },
   options: RewardOptions,
   choiceModel: ChoiceModel,
   settings: { window: number; rows: number; seed: number },
 ) {
   const { observationSize, actionSpace } = spaces;
+  const image = spaces.shape as [number, number, number] | undefined;
   const { members, change, terminalHead } = options;
-  const { window, rows, seed } = settings;
-  const inputs = createRewardInputs(observationSize, actionSpace, change);
+  if (image && change) {
+    throw new HeedError('reward.change shows what a step changed in numbers, and these observations are images', {
+      hint: 'leave it out: several frames in an observation show what moves',
+    });
+  }
+  const { window, seed } = settings;
+  const rows = image ? Math.min(IMAGES, settings.rows) : settings.rows;
+  const inputs = image ? imageInputs(observationSize) : createRewardInputs(observationSize, actionSpace, change);
   const { width } = inputs;
-  const networks = Array.from({ length: members }, (_, m) => rewardNetwork(m, width, terminalHead ? 2 : 1, options));
+  const outputs = terminalHead ? 2 : 1;
+  const networks = Array.from({ length: members }, (_, m) =>
+    image ? imageRewardNetwork(m, image, outputs, options) : rewardNetwork(m, width, outputs, options),
+  );
   const constant = { name: 'reward.constant', shape: [members, 1, 1], initialise: zeros };
   const parameters = createParameters(
     [...networks.flatMap((network) => network.parameters), ...(options.constant > 0 ? [constant] : [])],
@@ -56,9 +69,10 @@ export function createRewardEnsemble(
   /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. With `seed`, under dropout. */
   const rewards = (x: Tensor, terminal: Tensor, seed?: Tensor): Tensor => {
     const n = x.shape[0];
+    const seen = image ? pixels(x, image) : x;
     const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
     const y = concat(
-      networks.map((network) => unsqueeze(network.apply(x, seed), 0)),
+      networks.map((network) => unsqueeze(network.apply(seen, seed), 0)),
       0,
     ); // [members, n, 1 or 2]
     const [step, end] = terminalHead ? [0, 1].map((k) => slice(y, 2, k, k + 1)) : [y];
@@ -69,10 +83,10 @@ export function createRewardEnsemble(
   };
 
   const predictor = trace(
-    (g) => ({ rewards: rewards(input(g, 'x', [rows, width]), input(g, 'terminal', [rows, 1])) }),
-    { singleThread: isSmall(parameters, rows) },
+    (g) => ({ rewards: rewards(input(g, 'x', [rows, width], inputs.dtype), input(g, 'terminal', [rows, 1])) }),
+    { singleThread: !image && isSmall(parameters, rows) },
   );
-  const predictorInputs = { x: new Value('float32', [rows, width]), terminal: new Value('float32', [rows, 1]) };
+  const predictorInputs = { x: new Value(inputs.dtype, [rows, width]), terminal: new Value('float32', [rows, 1]) };
   const predicted = new Value('float32', [members, rows]);
   const predictorBinding = predictor.bind({ ...parameters.values, ...predictorInputs }, { rewards: predicted });
 
@@ -142,7 +156,7 @@ export function createRewardEnsemble(
   /** Works out each member's normalisation from recent experience. */
   function normalise(experience: Experience, discount: number): void {
     const held = experience.held * experience.count;
-    const part = (from: Float32Array, size: number) => from.subarray(0, held * size);
+    const part = <A extends Numbers>(from: A, size: number) => from.subarray(0, held * size) as A;
     const each = predict({
       observations: part(experience.observations, observationSize),
       actions: part(experience.actions, sizeOf(actionSpace)),

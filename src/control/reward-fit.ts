@@ -9,7 +9,7 @@ import { type RandomState, random } from '../random.ts';
 import { isSmall } from '../rl/index.ts';
 import type { RewardInputs } from './reward-inputs.ts';
 import type { RewardOptions } from './reward-options.ts';
-import type { Segment } from './segments.ts';
+import type { Numbers, Segment } from './segments.ts';
 
 /** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
 export interface Labelled {
@@ -77,7 +77,7 @@ export function createRewardFit(
       const n = 2 * minibatch * window;
       const perStep = mul(
         model.rewards(
-          input(g, 'x', [n, width]),
+          input(g, 'x', [n, width], inputs.dtype),
           input(g, 'terminal', [n, 1]),
           options.dropout > 0 ? input(g, 'seed', [], 'int32') : undefined,
         ),
@@ -101,7 +101,7 @@ export function createRewardFit(
       const loss = options.l2 > 0 ? add(fit, mul(penalty, input(g, 'l2', []))) : fit;
       return { loss, fit };
     },
-    { dims: {}, singleThread: isSmall(parameters, 2 * minibatch * window) },
+    { dims: {}, singleThread: inputs.dtype === 'float32' && isSmall(parameters, 2 * minibatch * window) },
   );
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
@@ -112,7 +112,7 @@ export function createRewardFit(
   const ends = terminalHead ? into('terminal') : undefined;
 
   /** Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows from `to`. */
-  function loadSegment(segment: Segment, x: Float32Array, share: number, to: number): void {
+  function loadSegment(segment: Segment, x: Numbers, share: number, to: number): void {
     const length = Math.max(1, Math.round(segment.length * share));
     const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;
     into('x').set(x.subarray(from * width, (from + length) * width), to * window * width);

@@ -8,13 +8,13 @@ import {
   saveStatistics,
   updateStatistics,
 } from '../rl/normalise.ts';
-import type { Segment } from './segments.ts';
+import { like, type Numbers, type Segment } from './segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */
 export interface Steps {
-  observations: Float32Array;
+  observations: Numbers;
   actions: Float32Array;
-  nextObservations: Float32Array;
+  nextObservations: Numbers;
   /** Whether each step ended the task. */
   terminated: ArrayLike<number>;
 }
@@ -31,11 +31,13 @@ export interface InputScale {
 export interface RewardInputs {
   /** Numbers a step is described by. */
   readonly width: number;
+  /** Images stay bytes until the network reads them. */
+  readonly dtype: 'float32' | 'uint8';
   scale: InputScale;
   /** Writes step `row` of `steps` as row `to` of `out`. */
-  write(steps: Steps, row: number, out: Float32Array, to: number): void;
+  write(steps: Steps, row: number, out: Numbers, to: number): void;
   /** A segment's steps as inputs, [length, width]. */
-  ofSegment(segment: Segment): Float32Array;
+  ofSegment(segment: Segment): Numbers;
   /** Where a segment lies: the mean of its steps' inputs, and its length, [width + 1]. */
   pointOf(segment: Segment): Float64Array;
 }
@@ -49,6 +51,7 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
   const clip = (z: number) => Math.max(-LIMIT, Math.min(LIMIT, z));
   const inputs: RewardInputs = {
     width,
+    dtype: 'float32',
     scale: {
       mean: new Array<number>(observationSize).fill(0),
       variance: new Array<number>(observationSize).fill(1),
@@ -77,24 +80,30 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       for (let t = 0; t < segment.length; t++) inputs.write(steps, t, out, t);
       return out;
     },
-    pointOf(segment) {
-      const point = new Float64Array(width + 1);
-      inputs.ofSegment(segment).forEach((x, i) => {
-        point[i % width] += x / segment.length;
-      });
-      point[width] = segment.length;
-      return point;
-    },
+    pointOf: (segment) => meanOf(inputs, segment),
   };
   return inputs;
 }
 
-/** Gathers, of all experience, what inputs are scaled by. */
-export function createInputStatistics(observationSize: number) {
-  const o = observationSize;
+/** `pointOf` of any inputs. */
+export function meanOf(
+  { width, ofSegment }: Pick<RewardInputs, 'width' | 'ofSegment'>,
+  segment: Segment,
+): Float64Array {
+  const point = new Float64Array(width + 1);
+  const rows = ofSegment(segment);
+  for (let i = 0; i < rows.length; i++) point[i % width] += rows[i] / segment.length;
+  point[width] = segment.length;
+  return point;
+}
+
+/** Gathers, of all experience, what inputs are scaled by; nothing where observations are images (`shape`). */
+export function createInputStatistics(observationSize: number, shape?: readonly number[]) {
+  const o = shape ? 0 : observationSize;
   const statistics = createStatistics(2 * o); // of observations and of what steps changed, one after the other
   return {
     add({ observations, nextObservations }: Pick<Rollout, 'observations' | 'nextObservations'>): void {
+      if (o === 0) return;
       const described = new Float32Array(2 * observations.length);
       for (let i = 0; i * o < observations.length; i++) {
         for (let j = 0; j < o; j++) {
@@ -124,16 +133,16 @@ function endsOf({ length, terminated }: Segment): Uint8Array {
 /** The steps of segments, one after another. */
 export function joinSegments(segments: readonly Segment[]): Steps {
   const total = segments.reduce((n, { length }) => n + length, 0);
-  const width = (key: 'observations' | 'actions') =>
+  const width = (key: 'observations' | 'actions' | 'nextObservations') =>
     segments.length ? segments[0][key].length / segments[0].length : 0;
-  const observations = new Float32Array(total * width('observations'));
-  const nextObservations = new Float32Array(observations.length);
+  const observations = like(segments[0]?.observations, total * width('observations'));
+  const nextObservations = like(segments[0]?.nextObservations, total * width('nextObservations'));
   const actions = new Float32Array(total * width('actions'));
   const terminated = new Uint8Array(total);
   let at = 0;
   for (const segment of segments) {
     observations.set(segment.observations, at * width('observations'));
-    nextObservations.set(segment.nextObservations, at * width('observations'));
+    nextObservations.set(segment.nextObservations, at * width('nextObservations'));
     actions.set(segment.actions, at * width('actions'));
     at += segment.length;
     terminated[at - 1] = Number(segment.terminated);

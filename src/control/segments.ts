@@ -8,15 +8,18 @@ import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
 import type { Rollout } from '../rl/index.ts';
 
+/** Numbers, or the bytes of images. */
+export type Numbers = Float32Array | Uint8Array;
+
 export interface Segment {
   /** Steps; fewer than the window where the episode ended in it. */
   length: number;
   /** [length, o]. */
-  observations: Float32Array;
+  observations: Numbers;
   /** [length, a]; a discrete action is its number. */
   actions: Float32Array;
-  /** [length, o]: where each step led. */
-  nextObservations: Float32Array;
+  /** [length, o]: where each step led; empty of images. */
+  nextObservations: Numbers;
   /** The environment's own rewards [length]: for synthetic teachers and diagnostics, never for learning. */
   rewards: Float32Array;
   /** Whether the last step ended the task. */
@@ -37,17 +40,25 @@ export interface Experience {
   /** The row that the oldest held step is in; later ones follow it, round the end. */
   readonly oldest: number;
   /** Arrays are [capacity, count, ...]; `held` rows are valid. */
-  readonly observations: Float32Array;
+  readonly observations: Numbers;
   readonly actions: Float32Array;
-  readonly nextObservations: Float32Array;
+  /** Empty where observations are images. */
+  readonly nextObservations: Numbers;
   readonly rewards: Float32Array;
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   add(rollout: Rollout): void;
   /** A window that starts at a random place. With `anchor`, one in which the task ends, if there is any. */
   sample(random: Random, window: { steps: number; anchor: boolean }): Segment | undefined;
-  save(): { state: ExperienceState; tensors: Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }> };
+  save(): { state: ExperienceState; tensors: Record<string, SavedNumbers> };
   restore(state: ExperienceState, tensors: Record<string, { data: unknown }>): void;
+}
+
+/** Numbers as a checkpoint has them. */
+export interface SavedNumbers {
+  dtype: 'F32' | 'U8';
+  shape: number[];
+  data: Numbers;
 }
 
 export interface ExperienceState {
@@ -62,10 +73,11 @@ export function createExperience(environment: VectorEnvironment, horizon: number
   const { count, observationSize, actionSize } = environment;
   const capacity = Math.ceil(Math.max(steps / count, horizon) / horizon) * horizon;
   const size = capacity * count;
+  const image = environment.observationSpace.shape !== undefined;
   const arrays = {
-    observations: new Float32Array(size * observationSize),
+    observations: image ? new Uint8Array(size * observationSize) : new Float32Array(size * observationSize),
     actions: new Float32Array(size * actionSize),
-    nextObservations: new Float32Array(size * observationSize),
+    nextObservations: image ? new Uint8Array(0) : new Float32Array(size * observationSize),
     rewards: new Float32Array(size),
   };
   const terminated = new Uint8Array(size);
@@ -75,6 +87,8 @@ export function createExperience(environment: VectorEnvironment, horizon: number
   let written = 0; // time steps ever added
   /** Where the task ended among the held steps, found when first asked for: in a good policy's hands it is rare. */
   let ends: [t: number, n: number][] | undefined;
+
+  const nextSize = image ? 0 : observationSize;
 
   const held = () => Math.min(written, capacity);
   /** Place of the t-th oldest held step of an environment. */
@@ -96,8 +110,8 @@ export function createExperience(environment: VectorEnvironment, horizon: number
       // A time limit is not the task's: nobody saw how it would have gone on.
       if (truncated[i] && length + 1 < steps) return undefined;
     }
-    const copy = (from: Float32Array, width: number) => {
-      const out = new Float32Array(length * width);
+    const copy = <A extends Numbers>(from: A, width: number): A => {
+      const out = like(from, length * width);
       for (let t = 0; t < length; t++) {
         const i = place(start + t, n) * width;
         out.set(from.subarray(i, i + width), t * width);
@@ -109,7 +123,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
       length,
       observations: copy(arrays.observations, observationSize),
       actions: copy(arrays.actions, actionSize),
-      nextObservations: copy(arrays.nextObservations, observationSize),
+      nextObservations: copy(arrays.nextObservations, nextSize),
       rewards: copy(arrays.rewards, 1),
       terminated: ended,
       // the last step's: after a resumption, the first step's may be a copy that ends at the checkpoint
@@ -134,11 +148,11 @@ export function createExperience(environment: VectorEnvironment, horizon: number
       ends = undefined;
       for (let t = 0; t < horizon; t++, written++) {
         const to = (written % capacity) * count;
-        const rows = (from: Float32Array, into: Float32Array, width: number) =>
+        const rows = (from: Float32Array, into: Numbers, width: number) =>
           into.set(from.subarray(t * count * width, (t + 1) * count * width), to * width);
         rows(rollout.observations, arrays.observations, observationSize);
         rows(rollout.actions, arrays.actions, actionSize);
-        rows(rollout.nextObservations, arrays.nextObservations, observationSize);
+        rows(rollout.nextObservations, arrays.nextObservations, nextSize);
         rows(rollout.rewards, arrays.rewards, 1);
         terminated.set(rollout.terminated.subarray(t * count, (t + 1) * count), to);
         truncated.set(rollout.truncated.subarray(t * count, (t + 1) * count), to);
@@ -172,7 +186,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
         if (!known.has(episode)) known.set(episode, known.size);
         places.push([known.get(episode)!, episodeSteps[i]]);
       }
-      const wide = (data: Float32Array, width: number) => ({ dtype: 'F32' as const, shape: [size, width], data });
+      const wide = (data: Numbers, width: number): SavedNumbers => tensorOf(data, [size, width]);
       return {
         state: {
           written,
@@ -185,7 +199,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
         tensors: {
           'experience.observations': wide(arrays.observations, observationSize),
           'experience.actions': wide(arrays.actions, actionSize),
-          'experience.nextObservations': wide(arrays.nextObservations, observationSize),
+          'experience.nextObservations': wide(arrays.nextObservations, nextSize),
           'experience.rewards': wide(arrays.rewards, 1),
           'experience.terminated': wide(Float32Array.from(terminated), 1),
           'experience.truncated': wide(Float32Array.from(truncated), 1),
@@ -195,7 +209,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
     restore(state, tensors) {
       const read = (name: string, into: { set(from: ArrayLike<number>): void; length: number }) => {
         const data = tensors[`experience.${name}`]?.data;
-        if (!(data instanceof Float32Array) || data.length !== into.length) {
+        if (!(data instanceof Float32Array || data instanceof Uint8Array) || data.length !== into.length) {
           throw new HeedError(`the checkpoint's experience.${name} does not fit these settings`, {
             hint: 'resume with the settings the run was started with',
           });
@@ -219,3 +233,13 @@ export function createExperience(environment: VectorEnvironment, horizon: number
     },
   };
 }
+
+/** Memory for so many numbers of the same kind. */
+export const like = <A extends Numbers>(from: A | undefined, length: number): A =>
+  (from instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)) as A;
+
+export const tensorOf = (data: Numbers, shape: number[]): SavedNumbers => ({
+  dtype: data instanceof Uint8Array ? 'U8' : 'F32',
+  shape,
+  data,
+});

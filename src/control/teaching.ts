@@ -71,7 +71,8 @@ export interface TeachingState extends Questioning {
   experience: ReturnType<ReturnType<typeof createExperience>['save']>['state'];
   reward: ReturnType<ReturnType<typeof createRewardEnsemble>['save']>['state'];
 }
-export type Tensors = Record<string, SavedNumbers>;
+/** Of what acts, as a checkpoint has them. */
+export type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
 export interface Learner {
   readonly options: LearnOptions;
@@ -245,7 +246,7 @@ export function createTeaching(
         true: segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)),
       };
     },
-    save(): { state: TeachingState; tensors: Tensors } {
+    save(): { state: TeachingState; tensors: Record<string, SavedNumbers> } {
       const saved = {
         ensemble: ensemble.save(),
         experience: experience.save(),
@@ -271,7 +272,7 @@ export function createTeaching(
         },
       };
     },
-    restore(state: TeachingState, tensors: Tensors): void {
+    restore(state: TeachingState, tensors: Record<string, SavedNumbers>): void {
       const {
         comparisons: saved,
         waiting,
@@ -314,9 +315,9 @@ function checkSettings(
   begin: number,
   { observationSpace, maxEpisodeSteps }: EnvironmentSource,
 ): void {
-  if (observationSpace.shape) {
-    throw new HeedError(`the reward of ${options.env} cannot be learnt from preferences: its observations are images`, {
-      hint: 'learn from its own reward with heed rl, or take an environment whose observations are numbers',
+  if (observationSpace.shape && options.algorithm === 'pebble') {
+    throw new HeedError(`PEBBLE learns from numbers, and the observations of ${options.env} are images`, {
+      hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
     });
   }
   const { window } = options.segment;

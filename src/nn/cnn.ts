@@ -19,11 +19,20 @@ export interface CnnOptions {
   /** Width of the fully connected layer behind the convolutions. */
   dense: number;
   initialise?: Initialise;
+  /** After each layer; ReLU where nothing is given. */
+  activation?: (x: Tensor) => Tensor;
 }
 
-/** Convolutions and one fully connected layer, each followed by ReLU: [n, c, h, w] → [n, dense]. */
-export function cnn(name: string, options: CnnOptions): Network {
-  const { layers, dense, initialise = orthogonal(Math.SQRT2) } = options;
+export interface Cnn extends Network {
+  /** `between` is applied to what each layer gives, as dropout is. */
+  apply(x: Tensor, between?: (features: Tensor, layer: number) => Tensor): Tensor;
+}
+
+const same = (features: Tensor): Tensor => features;
+
+/** Convolutions and one fully connected layer, each with an activation behind it: [n, c, h, w] → [n, dense]. */
+export function cnn(name: string, options: CnnOptions): Cnn {
+  const { layers, dense, initialise = orthogonal(Math.SQRT2), activation = relu } = options;
   let [channels, height, width] = options.input;
   const convolutions = layers.map(({ channels: out, kernel, stride = 1, padding = 0 }, i) => {
     const shape = [out, channels, kernel, kernel];
@@ -50,9 +59,12 @@ export function cnn(name: string, options: CnnOptions): Network {
       { name: weight, shape, initialise },
       { name: bias, shape: [shape[0]], initialise: zeros },
     ]),
-    apply: (x) => {
-      const features = convolutions.reduce((h, layer) => relu(conv2d(h, ...parametersOf(x, layer), layer)), x);
-      return relu(linear(flatten(features), ...parametersOf(x, last)));
+    apply: (x, between = same) => {
+      const features = convolutions.reduce(
+        (h, layer, i) => between(activation(conv2d(h, ...parametersOf(x, layer), layer)), i),
+        x,
+      );
+      return between(activation(linear(flatten(features), ...parametersOf(x, last))), layers.length);
     },
   };
 }

@@ -6,7 +6,7 @@ export type { OnPolicy } from './on-policy.ts';
 export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
 export { createPpo, type Ppo, type PpoMetrics } from './ppo.ts';
 export { type PpoOptions, ppoSchema } from './ppo-options.ts';
-export { ppoPresets } from './presets.ts';
+export { atariPreset, ppoPresets } from './presets.ts';
 export type { ReplayBuffer } from './replay-buffer.ts';
 export { rlReport } from './report.ts';
 export type { Rollout } from './rollout.ts';

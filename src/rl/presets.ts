@@ -26,7 +26,7 @@ export const presetOf = (env: string, algorithm: Algorithm = 'ppo'): Preset<obje
     trpo: trpoPresets,
     sac: sacPresets,
   };
-  return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atari : undefined);
+  return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atariPreset : undefined);
 };
 
 /** As the authors had it for MuJoCo (Schulman et al. 2017, table 3), but for eight environments side by side. */
@@ -134,7 +134,7 @@ export const ppoPresets: Presets<PpoOptions> = {
 };
 
 /** Schulman et al. 2017, table 5, with the γ and λ of all its games. */
-const atari: Preset<PpoOptions> = {
+export const atariPreset: Preset<PpoOptions> = {
   steps: 10_000_000,
   evaluations: 20,
   episodes: 10,

@@ -1,0 +1,220 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { input, mean, square } from '../engine/index.ts';
+import { withTimeLimit } from '../env/dynamics.ts';
+import { type Environment, sourceOf } from '../env/index.ts';
+import { createParameters, createTrainStep } from '../nn/index.ts';
+import { choiceModelSchema, choices } from '../preference/index.ts';
+import { random } from '../random.ts';
+import { createLearner } from './learn.ts';
+import type { LearnInput } from './options.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import type { Labelled } from './reward-fit.ts';
+import { imageRewardNetwork, pixels } from './reward-images.ts';
+import { rewardSchema } from './reward-options.ts';
+import type { Segment } from './segments.ts';
+import type { Learner, LearnStep } from './teaching.ts';
+
+const made: { release(): void }[] = [];
+afterEach(() => {
+  for (const thing of made.splice(0).reverse()) thing.release();
+});
+const keep = <T extends { release(): void }>(thing: T): T => {
+  made.push(thing);
+  return thing;
+};
+
+describe('the network', () => {
+  it("is the paper's for 84 × 84, and has fewer layers for small images", () => {
+    const shapes = (side: number) =>
+      imageRewardNetwork(0, [4, side, side], 1, { lastGain: 1, dropout: 0 }).parameters.flatMap(({ name, shape }) =>
+        name.endsWith('weight') ? [shape] : [],
+      );
+    expect(shapes(84)).toEqual([
+      [16, 4, 7, 7],
+      [16, 16, 5, 5],
+      [16, 16, 3, 3],
+      [16, 16, 3, 3],
+      [64, 16 * 7 * 7],
+      [1, 64],
+    ]);
+    expect(shapes(36)).toEqual([
+      [16, 4, 7, 7],
+      [16, 16, 5, 5],
+      [16, 16, 3, 3],
+      [64, 16],
+      [1, 64],
+    ]);
+    expect(shapes(6)).toEqual([
+      [16, 4, 5, 5],
+      [64, 16],
+      [1, 64],
+    ]);
+  });
+
+  it('learns by its gradient, as differences have it', () => {
+    const image = [2, 13, 14] as const;
+    const size = 2 * 13 * 14;
+    const network = imageRewardNetwork(1, image, 1, { lastGain: 1, dropout: 0 });
+    const parameters = keep(createParameters(network.parameters, random(1)));
+    const step = keep(
+      createTrainStep(
+        parameters,
+        (g) => ({
+          loss: mean(square(network.apply(pixels(input(g, 'x', [3, size], 'uint8'), [...image])))),
+        }),
+        { dims: {} },
+      ),
+    );
+    const rng = random(2);
+    for (let i = 0; i < 3 * size; i++) step.inputs.x.data[i] = rng.integer(256);
+    const loss = () => step.run().loss.data[0] as number;
+    loss();
+    for (const { name } of parameters.specs) {
+      const values = parameters.values[name].data as Float32Array;
+      const gradient = (step.gradients.values[name].data as Float32Array).slice();
+      // along the gradient the loss grows by its squared norm
+      const squares = gradient.reduce((sum, d) => sum + d * d, 0);
+      const before = values.slice();
+      const h = 5e-4 / Math.sqrt(squares);
+      const at = (sign: number) => {
+        values.set(before.map((x, i) => x + sign * h * gradient[i]));
+        return loss();
+      };
+      const slope = (at(1) - at(-1)) / (2 * h);
+      values.set(before);
+      expect(slope / squares, name).toBeCloseTo(1, 1);
+    }
+  });
+});
+
+const SIDE = 12;
+const rng = random(0, 'reward-images.test');
+/** A bright square on noise; how far to the right it is, from 0 to 1, is what is wanted. */
+function draw(
+  place: number,
+  side: number,
+  square: number,
+  out: { fill(x: number, from: number, to: number): unknown },
+) {
+  const left = Math.round(place * (side - square));
+  const top = Math.floor((side - square) / 2);
+  for (let row = top; row < top + square; row++) out.fill(200, row * side + left, row * side + left + square);
+}
+function segment(length = 3): Segment {
+  const observations = Uint8Array.from({ length: length * SIDE * SIDE }, () => rng.integer(40));
+  const rewards = Float32Array.from({ length }, () => rng.uniform());
+  for (let t = 0; t < length; t++) draw(rewards[t], SIDE, 5, observations.subarray(t * SIDE * SIDE));
+  const actions = new Float32Array(length);
+  return { length, observations, actions, nextObservations: new Uint8Array(0), rewards, terminated: false };
+}
+const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
+const labelled = (count: number): Labelled[] =>
+  Array.from({ length: count }, () => {
+    const segments = [segment(), segment()] as const;
+    return { segments, choice: returnOf(segments[0]) > returnOf(segments[1]) ? choices.first : choices.second };
+  });
+const settings = {
+  members: 2,
+  output: 'linear',
+  constant: 0,
+  minibatch: 8,
+  weightDecay: 0.01,
+  learningRate: 2e-3,
+} as const;
+const ensembleOf = (options: object = {}) =>
+  keep(
+    createRewardEnsemble(
+      { observationSize: SIDE * SIDE, actionSpace: { kind: 'discrete', n: 2 }, shape: [1, SIDE, SIDE] },
+      rewardSchema.parse({ ...settings, firstSteps: 80, ...options }),
+      choiceModelSchema.parse({}),
+      { window: 3, rows: 1024, seed: 0 },
+    ),
+  );
+
+describe('an ensemble on images', () => {
+  it.each([0, 0.2])('learns what is wanted from comparisons alone, dropout %d', (dropout) => {
+    const ensemble = ensembleOf({ dropout });
+    expect(ensemble.fit(labelled(60), { first: true }).trainAccuracy).toBeGreaterThan(0.8);
+    const fresh = labelled(60);
+    const [first, second] = [0, 1].map((side) => ensemble.meanReturns(fresh.map(({ segments }) => segments[side])));
+    const right = fresh.filter(({ choice }, i) => first[i] > second[i] === (choice[0] === 1)).length;
+    expect(right / fresh.length).toBeGreaterThan(0.75);
+  });
+
+  it('rewards a rollout of float32 images as it does the bytes that are kept of them', () => {
+    const ensemble = ensembleOf();
+    const { observations, ...rest } = segment(70); // more than are predicted at once
+    const steps = { ...rest, terminated: new Uint8Array(70) };
+    const floats = Float32Array.from(observations);
+    expect(ensemble.predict({ ...steps, observations: floats })).toEqual(ensemble.predict({ ...steps, observations }));
+  });
+
+  it('has no changes to show', () => {
+    expect(() => ensembleOf({ change: true })).toThrow('these observations are images');
+  });
+});
+
+/** A square that goes left and right in a picture of 36 × 36; to be on the right pays. */
+const PLACES = 8;
+function corridor(): Environment {
+  let place = 0;
+  const size = 36 * 36;
+  return withTimeLimit({
+    id: 'corridor',
+    observationSpace: {
+      kind: 'box',
+      low: new Float32Array(size),
+      high: new Float32Array(size).fill(255),
+      shape: [1, 36, 36],
+    },
+    actionSpace: { kind: 'discrete', n: 2 },
+    maxEpisodeSteps: 16,
+    framesPerSecond: 10,
+    start(seed) {
+      place = random(seed).integer(PLACES);
+    },
+    advance(action, outcome) {
+      place = Math.max(0, Math.min(PLACES - 1, place + (action[0] === 1 ? 1 : -1)));
+      outcome.reward = place / (PLACES - 1);
+    },
+    observe(observation) {
+      observation.fill(0);
+      draw(place / (PLACES - 1), 36, 8, observation);
+    },
+    frame: () => ({ width: 4, height: 3, shapes: [] }),
+  });
+}
+
+const given: LearnInput = {
+  steps: 1024,
+  labels: 30,
+  randomSteps: 128,
+  evaluations: 0,
+  episodes: 8,
+  segment: { window: 4, memory: 512, fewest: 20 },
+  schedule: { firstShare: 0.6, rounds: 2, until: 0.5 },
+  reward: { ...settings, firstSteps: 60, steps: 30, dropout: 0.1 },
+  ppo: { environments: 8, horizon: 16, minibatch: 64, epochs: 3, hidden: [], learningRate: 5e-4, discount: 0.9 },
+};
+const start = () => keep(createLearner(given, { environment: sourceOf(corridor) }));
+async function finish(learner: Learner): Promise<LearnStep> {
+  for (;;) {
+    const step = await learner.next();
+    if (step.done) return step;
+  }
+}
+
+it('an agent learns from pictures what the teacher wants, and goes on from a checkpoint as if it had never stopped', async () => {
+  const learner = start();
+  for (let i = 0; i < 4; i++) await learner.next();
+  const checkpoint = structuredClone(learner.save());
+  expect(checkpoint.tensors['experience.observations'].dtype).toBe('U8');
+  expect(checkpoint.tensors['comparisons.observations'].data).toBeInstanceOf(Uint8Array);
+  const last = await finish(learner);
+  expect(last.evaluation!.mean).toBeGreaterThan(11); // wandering about earns 8, and going right at once 14.25
+
+  const resumed = start();
+  resumed.restore(checkpoint);
+  expect((await finish(resumed)).evaluation).toEqual(last.evaluation);
+  expect(resumed.save()).toEqual(learner.save());
+});

@@ -1,0 +1,70 @@
+/**
+ * The reward of images, such as the last four frames of a game: the network of Christiano et al. 2017, A.2. It sees the
+ * observation alone, and not the action, as theirs does; their batch normalisation is left out.
+ */
+import { cast, dropout, maximum, mul, reshape, type Tensor } from '../engine/index.ts';
+import { type ConvolutionLayer, cnn, mlp } from '../nn/index.ts';
+import { orthogonal } from '../nn/initialise.ts';
+import { meanOf, type RewardInputs } from './reward-inputs.ts';
+import type { RewardNetwork } from './reward-network.ts';
+import type { RewardOptions } from './reward-options.ts';
+
+/** [channels, height, width]. */
+type Image = readonly [number, number, number];
+
+const convolutions = [
+  { channels: 16, kernel: 7, stride: 3 },
+  { channels: 16, kernel: 5, stride: 2 },
+  { channels: 16, kernel: 3, stride: 1 },
+  { channels: 16, kernel: 3, stride: 1 },
+];
+const DENSE = 64;
+
+const leakyRelu = (x: Tensor): Tensor => maximum(x, mul(x, 0.01));
+
+/** The `member`-th of the ensemble. What `pixels` gives → [n, outputs]. */
+export function imageRewardNetwork(
+  member: number,
+  image: Image,
+  outputs: number,
+  options: Pick<RewardOptions, 'lastGain' | 'dropout'>,
+): RewardNetwork {
+  const layers = layersFor(image);
+  const trunk = cnn(`reward.${member}`, { input: image, layers, dense: DENSE, activation: leakyRelu });
+  const head = mlp(`reward.${member}.head`, { sizes: [DENSE, outputs], last: orthogonal(options.lastGain) });
+  const stream = member * (layers.length + 1);
+  return {
+    parameters: [...trunk.parameters, ...head.parameters],
+    apply: (x, seed) =>
+      head.apply(trunk.apply(x, (h, layer) => (seed ? dropout(h, options.dropout, seed, stream + layer) : h))),
+  };
+}
+
+/** Bytes [n, c·h·w] → [n, c, h, w], from 0 to 1. */
+export const pixels = (x: Tensor, image: Image): Tensor =>
+  mul(cast(reshape(x, [x.shape[0], ...image]), 'float32'), 1 / 255);
+
+/** The paper's layers, but for those whose kernel is larger than what is left of a small image (under 43 × 43). */
+function layersFor([, height, width]: Image): ConvolutionLayer[] {
+  let side = Math.min(height, width);
+  return convolutions.filter(({ kernel, stride }) => {
+    if (side < kernel) return false;
+    side = Math.floor((side - kernel) / stride) + 1;
+    return true;
+  });
+}
+
+/** A step is described by the bytes of its observation; they need no scale. */
+export function imageInputs(size: number): RewardInputs {
+  const inputs: RewardInputs = {
+    width: size,
+    dtype: 'uint8',
+    scale: { mean: [], variance: [], changeVariance: [] },
+    write({ observations }, row, out, to) {
+      out.set(observations.subarray(row * size, (row + 1) * size), to * size);
+    },
+    ofSegment: ({ observations }) => observations,
+    pointOf: (segment) => meanOf(inputs, segment),
+  };
+  return inputs;
+}
