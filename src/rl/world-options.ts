@@ -10,4 +10,8 @@ export const worldShape = {
     .max(64)
     .default(0)
     .describe('threads that step environments; pays where a step is long, as with MuJoCo, and cores are free'),
+  python: z
+    .string()
+    .optional()
+    .describe('the Python that Gymnasium is in (default: HEED_PYTHON, or python3); for gym:… and ALE/…'),
 };

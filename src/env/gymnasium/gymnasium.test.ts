@@ -189,24 +189,44 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
   });
 
   test('an environment that kills its process again and again is told', async () => {
+    const farewell = 'print("farewell")\n    os._exit(1)';
+    await withEnvironment(farewell, async () => {
+      const source = await opened('gym:mine:Mine-v0');
+      expect(() => lived(source, 1, 1)).toThrow(/died 3 times over the same step[\s\S]*farewell/);
+    });
+  });
+
+  test('a process that hangs is started again; one that hangs again is told, and where', async () => {
+    const hang = 'while len(os.listdir(os.path.dirname(__file__))) < 3: time.sleep(1)\n    return super().step(action)';
+    await withEnvironment(hang, async (folder) => {
+      const source = await openGymnasium('gym:mine:Mine-v0', { patience: 1 });
+      open.push(source);
+      expect(() => lived(source, 1, 1)).toThrow(/gave no answer for 1 seconds[\s\S]*mine\.py", line \d+ in step/);
+      writeFileSync(join(folder, 'go'), '');
+      writeFileSync(join(folder, 'on'), '');
+      expect(() => lived(source, 1, 1)).not.toThrow();
+    });
+  });
+
+  /** With an environment of one's own, `gym:mine:Mine-v0`, a CartPole with this step. */
+  async function withEnvironment(step: string, use: (folder: string) => Promise<void>): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
     writeFileSync(
-      join(folder, 'deadly.py'),
-      'import gymnasium, os\nfrom gymnasium.envs.classic_control import CartPoleEnv\n' +
-        'class Deadly(CartPoleEnv):\n  def step(self, action):\n    print("farewell")\n    os._exit(1)\n' +
-        'gymnasium.register("Deadly-v0", Deadly)\n',
+      join(folder, 'mine.py'),
+      'import gymnasium, os, sys, time\nfrom gymnasium.envs.classic_control import CartPoleEnv\n' +
+        `sys.dont_write_bytecode = True\nclass Mine(CartPoleEnv):\n  def step(self, action):\n    ${step}\n` +
+        'gymnasium.register("Mine-v0", Mine)\n',
     );
     const before = process.env.PYTHONPATH;
     process.env.PYTHONPATH = folder;
     try {
-      const source = await opened('gym:deadly:Deadly-v0');
-      expect(() => lived(source, 1, 1)).toThrow(/died 3 times over the same step[\s\S]*farewell/);
+      await use(folder);
     } finally {
       process.env.PYTHONPATH = before;
       if (before === undefined) delete process.env.PYTHONPATH;
       rmSync(folder, { recursive: true });
     }
-  });
+  }
 
   test('a saved state is lived again, and episodes are replayed with pictures', async () => {
     const source = await opened('gym:CartPole-v1');

@@ -21,6 +21,8 @@ export interface GymnasiumOptions {
   python?: string;
   /** Processes that step copies side by side. */
   workers?: number;
+  /** Whole seconds that Python may take over an answer before it is taken for hung and started again. */
+  patience?: number;
 }
 
 /** Bounds are one number where all are the same, and null for none. */
@@ -42,19 +44,21 @@ export interface GymnasiumSource extends EnvironmentSource {
   processes(): { pid: number; restarts: number }[];
 }
 
+const PATIENCE = 300;
 const UNLIMITED = 27_000; // steps of an episode whose environment sets no limit, as in Atari games
 
 /** The environments of that name; HeedError where Python, the package or the environment is missing. */
 export async function openGymnasium(name: string, options: GymnasiumOptions = {}): Promise<GymnasiumSource> {
   const python = options.python ?? process.env.HEED_PYTHON ?? 'python3';
   const order = parseName(name);
+  const { patience = PATIENCE } = options;
   const workers: Worker[] = [];
   const release = () => {
     for (const { process } of workers.splice(0)) process.release();
   };
   try {
     for (let w = 0; w < Math.max(1, options.workers ?? 1); w++) {
-      workers.push({ process: startPython(python, { ...order, limit: UNLIMITED }), taken: new Set() });
+      workers.push({ process: startPython(python, { ...order, limit: UNLIMITED, patience }), taken: new Set() });
     }
   } catch (error) {
     release();

@@ -1,7 +1,8 @@
 /**
  * A Python process that steps environments (worker.py has the other half of the protocol), spoken to over two FIFOs. Node
  * waits for an answer in a blocking read, so that a step is one round trip and needs no event loop. Where the process
- * dies, the read ends; another is then started, what lived in the old one is lived again, and the request repeated.
+ * dies, the read ends; another is then started, what lived in the old one is lived again, and the request repeated. One that
+ * hangs is ended by an alarm of its own.
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -15,6 +16,8 @@ export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } a
 
 /** Deaths over one request after which it is not repeated any more. */
 const MOST_DEATHS = 3;
+/** The same, where it gave no answer. */
+const MOST_HANGS = 2;
 
 export interface PythonProcess {
   /** What worker.py said of the environment when it started. */
@@ -33,8 +36,8 @@ export interface PythonProcess {
   release(): void;
 }
 
-/** Starts Python on worker.py. `order` is its argument. */
-export function startPython(python: string, order: unknown): PythonProcess {
+/** Starts Python on worker.py. `order` is its argument; `patience` the seconds it may take over an answer. */
+export function startPython(python: string, order: { patience: number }): PythonProcess {
   if (process.platform === 'win32') {
     throw new HeedError('Gymnasium environments need FIFOs, which Windows has not', { hint: 'run heed in WSL' });
   }
@@ -74,9 +77,13 @@ export function startPython(python: string, order: unknown): PythonProcess {
   }
 
   function receive(): DataView {
-    for (let deaths = 1; ; deaths++) {
+    for (let deaths = 1, hangs = 0; ; deaths++) {
+      const asked = performance.now();
       const answer = receiveOnce();
       if (answer) return answer;
+      if (performance.now() - asked >= 900 * order.patience && ++hangs === MOST_HANGS) {
+        throw death(`gave no answer for ${order.patience} seconds, and none when it was asked again`);
+      }
       if (deaths === MOST_DEATHS) throw death(`died ${MOST_DEATHS} times over the same step`);
       restarts++;
       running?.stop();
@@ -110,7 +117,7 @@ export function startPython(python: string, order: unknown): PythonProcess {
   }
 
   const death = (what: string) => {
-    const said = readFileSync(log, 'utf8').trim().split('\n').slice(-5).join('\n');
+    const said = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
     return new HeedError(`the Python process of the environment ${what}${said ? `; it last said:\n${said}` : ''}`, {
       hint: 'run the environment in Python alone, to see why',
     });

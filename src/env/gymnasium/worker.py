@@ -15,6 +15,7 @@ another, n slots, a row of observations as `dtype` has it:
     CLOSE   slots u32[n]                                       -> nothing
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ import traceback
 
 # heed stops it by closing its input: an interrupt is for heed, which first saves what it has
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# an alarm tells where Python is, and ends it, whatever it is in; heed sees the death
+faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
 
@@ -71,6 +74,7 @@ class Server:
     """Answers requests, with one memory for all answers."""
 
     def __init__(self, order):
+        self.patience = order["patience"]
         id, arguments, atari, limit = (order[key] for key in ("id", "arguments", "atari", "limit"))
         if atari:
             from heed_atari import Atari
@@ -160,6 +164,7 @@ class Server:
         world = self.world(slot)
         world.reset(int(seed), rows[0])
         for action in self.example.actions_of(np.frombuffer(body, np.float32, offset=12)):
+            signal.alarm(self.patience)  # for each step anew: there may be many
             world.step(action, rows[0])
         self.send(start + self.size * self.item)
 
@@ -196,10 +201,12 @@ class Server:
                 got += more
             # a copy: an environment may keep its action
             body = bytes(memory[8:length])
+            signal.alarm(self.patience)
             try:
                 handlers[memory[0]](body)
             except Exception as error:
                 self.send_body(failure(error), failed=1)
+            signal.alarm(0)
 
 
 def failure(error):
@@ -229,11 +236,14 @@ def main():
     try:
         if missing:
             raise missing
-        server = Server(json.loads(sys.argv[1]))
+        order = json.loads(sys.argv[1])
+        signal.alarm(order["patience"])
+        server = Server(order)
         description = json.dumps(describe(server.example)).encode()
     except Exception as error:
         answer_first(failure(error), failed=1)
         return
+    signal.alarm(0)
     answer_first(description, failed=0)
     server.serve()
 
