@@ -1,6 +1,6 @@
 /** One measured job, in a process of its own: node bench/control-job.js '{"kind":"learn","options":{…}}' */
 import { createLearner } from '../dist/control/index.js';
-import { createVectorEnvironment, makeEnvironment } from '../dist/env/index.js';
+import { createVectorEnvironment, openEnvironment } from '../dist/env/index.js';
 import { createParameters } from '../dist/nn/index.js';
 import { random } from '../dist/random.js';
 import { createForward } from '../dist/rl/forward.js';
@@ -12,7 +12,8 @@ const kinds = {
   /** Learning from preferences; wall time includes everything but loading the modules. */
   async learn({ options }) {
     const start = performance.now();
-    const learner = createLearner({ evaluations: 0, ...options });
+    const environment = await openEnvironment(options.env);
+    const learner = createLearner({ evaluations: 0, ...options }, { environment });
     let step;
     do step = await learner.next();
     while (!step.done);
@@ -21,7 +22,7 @@ const kinds = {
   },
 
   /** PPO on the true reward; evaluation is not in the time. */
-  ppo({ mode, steps, seed, solve }) {
+  async ppo({ mode, steps, seed, solve }) {
     // Stable-Baselines3's defaults; ours are RL Zoo's for CartPole-v1
     const defaults = {
       environments: 1,
@@ -35,13 +36,11 @@ const kinds = {
       annealClip: false,
     };
     const options = ppoSchema.parse(mode === '--default' ? defaults : {});
-    const environment = createVectorEnvironment(() => makeEnvironment('CartPole-v1'), options.environments, seed);
+    const source = await openEnvironment('CartPole-v1');
+    const environment = createVectorEnvironment(source.batch(options.environments), seed);
     environment.reset();
     const agent = createPpo(environment, options, seed);
-    const evaluator = createEvaluator(() => makeEnvironment('CartPole-v1'), agent.policy, agent.parameters, {
-      episodes: 20,
-      seed,
-    });
+    const evaluator = createEvaluator(source.batch(20), agent.policy, agent.parameters, { seed });
     const batch = options.environments * options.horizon;
     let busy = 0;
     let firstSolved = null;

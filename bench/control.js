@@ -1,10 +1,8 @@
 /** The control half: environments, PPO on the true reward, and learning from preferences. */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { createVectorEnvironment, makeEnvironment } from '../dist/env/index.js';
-
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-const rate = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e3 ? `${(n / 1e3).toFixed(1)}k` : n.toFixed(0));
+import { createVectorEnvironment, openEnvironment } from '../dist/env/index.js';
+import { median, rate } from './figures.js';
 
 /** One job in a process of its own (bench/control-job.js), as a user's would be. */
 function job(message, environment = {}) {
@@ -46,9 +44,9 @@ async function* steps({ peer }) {
     'MountainCarContinuous-v0',
     'LunarLander-v3',
   ]) {
-    const ours = median(
-      Array.from({ length: 5 }, () => stepsPerSecond(id, id === 'LunarLander-v3' ? 30_000 : 2_000_000)),
-    );
+    const times = [];
+    for (let i = 0; i < 5; i++) times.push(await stepsPerSecond(id, id === 'LunarLander-v3' ? 30_000 : 2_000_000));
+    const ours = median(times);
     const other = theirs[id];
     yield {
       name: `${id} steps/s, one thread, random actions`,
@@ -71,8 +69,8 @@ async function* steps({ peer }) {
   };
 }
 
-function stepsPerSecond(id, count) {
-  const environment = createVectorEnvironment(() => makeEnvironment(id), 8, 0);
+async function stepsPerSecond(id, count) {
+  const environment = createVectorEnvironment((await openEnvironment(id)).batch(8), 0);
   environment.reset();
   const { actionSpace } = environment;
   const actions = Array.from({ length: 64 }, (_, i) =>
