@@ -14,8 +14,23 @@ const arrows = {
   control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
   feedback: ['env', 'preference', 'data', 'run'],
   studio: ['feedback', 'run'],
-  pipeline: ['env', 'rl', 'run', 'control', 'lm', 'align'],
-  cli: ['engine', 'nn', 'env', 'preference', 'rl', 'run', 'control', 'data', 'lm', 'align', 'feedback', 'pipeline'],
+  sweep: ['env', 'rl', 'run', 'control'],
+  pipeline: ['env', 'rl', 'run', 'control', 'sweep', 'lm', 'align'],
+  cli: [
+    'engine',
+    'nn',
+    'env',
+    'preference',
+    'rl',
+    'run',
+    'control',
+    'data',
+    'lm',
+    'align',
+    'feedback',
+    'sweep',
+    'pipeline',
+  ],
 };
 const leaves = '^src/(error|random|files)\\.ts$';
 

@@ -207,7 +207,7 @@ export { createRest, createRestAlgorithm, type RestInput, type RestOptions, rest
 export { createReward, type RewardLearner, type RewardParts, type RewardStep, reward } from './reward.ts';
 export type { RewardFunction } from './rewards/call.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './rewards/data.ts';
-export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation, wilson } from './rewards/evaluation.ts';
+export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from './rewards/evaluation.ts';
 export { type Judgement, type JudgementRow, judgementSchema, judgeReward } from './rewards/judgement.ts';
 export {
   createRankingTrainer,

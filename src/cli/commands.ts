@@ -36,6 +36,30 @@ Examples:
   heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
   ],
   [
+    'sweep',
+    'which settings of heed train need the fewest labels to reach a return',
+    async (command) => (await import('./sweep.ts')).addSweep(command),
+    `Without --vary: how long, by how much and in how large networks and ensembles the reward is fitted, how long clips are, the choice
+model, which pairs are asked, and when a fit stops. Settings of heed train hold for every training.
+
+Examples:
+  heed sweep --env CartPole-v1
+  heed sweep --vary reward.members=1,3,5 --vary query.rule=random,disagreement --labels 5,10,20 --seeds 20
+  heed sweep --grid --vary reward.hidden=16x16,64x64 --vary segment.window=10,25 --steps 30000 --jobs 4
+  heed sweep --resume runs/20260102-030405-CartPole-v1-sweep`,
+  ],
+  [
+    'ablate',
+    'what each part of learning from preferences is for: the ablations of Christiano et al. 2017 on one task',
+    async (command) => (await import('./ablate.ts')).addAblate(command),
+    `Settings of heed train hold for every training.
+
+Examples:
+  heed ablate --env CartPole-v1
+  heed ablate --env Pendulum-v1 --algorithm pebble --target -250 --only random-queries,no-ensemble --seeds 5
+  heed ablate --resume runs/20260102-030405-CartPole-v1-ablations`,
+  ],
+  [
     'envs',
     'list the environments that can be used on this machine, and what the others need',
     async (command) => (await import('./envs.ts')).addEnvs(command),

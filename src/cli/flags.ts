@@ -9,7 +9,7 @@ import { UsageError } from './usage.ts';
 interface Flag {
   /** Such as `ppo.learningRate`. */
   name: string;
-  kind: 'number' | 'text' | 'yes or no' | 'numbers';
+  kind: 'number' | 'text' | 'yes or no' | 'numbers' | 'texts';
   choices?: readonly string[];
   description: string;
   default: unknown;
@@ -18,6 +18,7 @@ interface Flag {
 interface JsonSchema {
   type?: string;
   properties?: Record<string, JsonSchema>;
+  items?: JsonSchema;
   enum?: string[];
   description?: string;
   default?: unknown;
@@ -49,7 +50,9 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
 const LONGEST_CHOICES = 40;
 
 function optionOf(flag: Flag): Option {
-  const value = { number: '<n>', text: '<text>', numbers: '<n,n,…>', 'yes or no': '[true|false]' }[flag.kind];
+  const value = { number: '<n>', text: '<text>', numbers: '<n,n,…>', texts: '<text>', 'yes or no': '[true|false]' }[
+    flag.kind
+  ];
   const shown = flag.default === undefined ? '' : ` (default: ${text(flag.default)})`;
   const choices = flag.choices?.join('|') ?? '';
   const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
@@ -57,12 +60,15 @@ function optionOf(flag: Flag): Option {
     `--${flag.name} ${inline ? `<${choices}>` : value}`,
     `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
   );
-  option.argParser((given) => parse(flag, given));
+  option.argParser((given, earlier: unknown) =>
+    flag.kind === 'texts' ? [...((earlier as string[]) ?? []), given] : parse(flag, given),
+  );
   const [part] = flag.name.split('.');
   return flag.name.includes('.') ? option.helpGroup(`Settings of the ${part}:`) : option.helpGroup('Settings:');
 }
 
-const text = (value: unknown) => (Array.isArray(value) ? value.join(',') : String(value));
+const text = (value: unknown) =>
+  Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
 
 function parse({ name, kind, choices }: Flag, given: string): unknown {
   const wrong = (expected: string) => new UsageError(`--${name}: expected ${expected}, got "${given}"`);
@@ -116,8 +122,9 @@ function flagsOf(schema: z.ZodType): Flag[] {
     const kind = ({ integer: 'number', number: 'number', boolean: 'yes or no', array: 'numbers' } as const)[
       node.type ?? ''
     ];
+    const listed = node.items?.type === 'string' ? 'texts' : kind;
     const description = (node.description ?? '').replace(/\.$/, '');
-    return [{ name, kind: kind ?? 'text', choices: node.enum, description, default: node.default }];
+    return [{ name, kind: listed ?? 'text', choices: node.enum, description, default: node.default }];
   };
   return walk(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema, '');
 }

@@ -5,7 +5,7 @@ import { ZodError } from 'zod';
 import { runtime } from '../engine/index.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { type Learner, type Training, trainings } from '../pipeline/index.ts';
-import { createProgress, createRun, openRun, type Run, writeReport } from '../run/index.ts';
+import { createProgress, createRun, openRun, type ProgressOptions, type Run, writeReport } from '../run/index.ts';
 import { type Ending, type LoggerChoice, readLoggers, tellOf } from '../run/loggers/index.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from './flags.ts';
 import { listenForInterrupt } from './interrupt.ts';
@@ -19,6 +19,8 @@ export interface Telling<R extends { run: string }> {
   around?: (training: Training) => Training;
   /** Whether settings can only be checked against what is opened for them. */
   checkedLate?: boolean;
+  /** How the live line tells of it. */
+  progress?: Pick<ProgressOptions, 'window'>;
   /** The result for a person. */
   tell(result: R): [name: string, value: string][];
 }
@@ -99,7 +101,7 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
         checkpointSeconds: flags.checkpointSeconds,
         onWarning: (text) => progress.note(text),
         onStep(step) {
-          if (!started) progress = createProgress({ total: steps, from: step.step });
+          if (!started) progress = createProgress({ total: steps, from: step.step, ...known.progress });
           started = true;
           seen = { ...seen, ...known.live(step) };
           progress.update(step.step, seen);

@@ -2,9 +2,17 @@
  * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy between
  * the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
  */
-import { add, input, mean, mul, reshape, slice, square, sum, type Tensor } from '../engine/index.ts';
+import { add, input, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../engine/index.ts';
+import { HeedError } from '../error.ts';
 import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../nn/index.ts';
-import { type ChoiceModel, choiceLoss, choiceLosses, choices, type Distribution } from '../preference/index.ts';
+import {
+  type ChoiceModel,
+  choiceLoss,
+  choiceLosses,
+  choices,
+  type Distribution,
+  segmentReturn,
+} from '../preference/index.ts';
 import { type RandomState, random } from '../random.ts';
 import { isSmall } from '../rl/index.ts';
 import type { RewardInputs } from './reward-inputs.ts';
@@ -70,6 +78,11 @@ export function createRewardFit(
   const { width } = inputs;
   const draw = random(seed, 'reward', 'minibatches');
   let l2 = options.l2;
+  if (options.learnsFrom === 'returns' && (options.crop < 1 || options.pseudo > 0)) {
+    throw new HeedError('only choices can be learnt of cropped clips or of pairs that nobody was asked about', {
+      hint: 'leave --reward.crop and --reward.pseudo as they are, or learn from comparisons',
+    });
+  }
 
   const train = createTrainStep(
     parameters,
@@ -85,13 +98,11 @@ export function createRewardFit(
       );
       const returns = sum(reshape(perStep, [members, 2, minibatch, window]), { axes: [3] });
       const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, minibatch]));
-      const losses = choiceLosses(
-        choiceModel,
-        first,
-        second,
-        input(g, 'p', [1, minibatch]),
-        input(g, 'q', [1, minibatch]),
-      );
+      const [p, q] = ['p', 'q'].map((name) => input(g, name, [1, minibatch]));
+      const losses =
+        options.learnsFrom === 'returns'
+          ? add(square(sub(first, p)), square(sub(second, q)))
+          : choiceLosses(choiceModel, first, second, p, q);
       const weighted = mul(losses, input(g, 'counts', [members, minibatch]));
       const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add
       const penalty = parameters.specs
@@ -120,6 +131,8 @@ export function createRewardFit(
     for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
     if (ends && segment.terminated && from + length === segment.length) ends[to * window + length - 1] = 1;
   }
+
+  const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
   /** Those of the pairs whose choice the mean of the ensemble is sure of, with that choice. */
   function sureOf(pairs: readonly (readonly [Segment, Segment])[]): Labelled[] {
@@ -154,8 +167,9 @@ export function createRewardFit(
         const { segments, choice } = labelled[i] ?? sure[i - labelled.length];
         const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
         for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
-        into('p')[b] = choice[0];
-        into('q')[b] = choice[1];
+        const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
+        into('p')[b] = p;
+        into('q')[b] = q;
         for (let m = 0; m < members; m++) into('counts')[m * minibatch + b] = counts[m][i] ?? 1;
       }
       if (options.dropout > 0) (train.inputs.seed.data as Int32Array)[0] = draw.uint32() | 0;

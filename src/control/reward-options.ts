@@ -63,6 +63,12 @@ export const rewardSchema = z.object({
     .lt(1)
     .default(0.99)
     .describe('probability of a choice from which on the ensemble is sure of it'),
+  learnsFrom: z
+    .enum(['comparisons', 'returns'])
+    .default('comparisons')
+    .describe(
+      "what a fit learns from: the teacher's choices, or, to compare with, the true returns of the clips that were asked about, by squared error (target in the paper's ablations)",
+    ),
   bootstrap: z.boolean().default(false).describe('each member learns from its own resampling of the comparisons'),
   validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out from every fit'),
   l2: z

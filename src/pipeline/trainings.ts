@@ -89,6 +89,21 @@ import type { PullOptions } from '../lm/hub.ts';
 import { rlReport } from '../rl/report.ts';
 import { createRlLearner, type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
 import type { Report, TrainParts } from '../run/index.ts';
+import {
+  type Ablation,
+  ablateSchema,
+  ablationReport,
+  type CellsStep,
+  checkAblation,
+  checkSweep,
+  createAblation,
+  createSweep,
+  type Sweep,
+  sweepReport,
+  sweepSchema,
+  trainAblation,
+  trainSweep,
+} from '../sweep/index.ts';
 
 export interface Learner {
   options: { seed: number };
@@ -231,6 +246,24 @@ export const trainings: Readonly<Record<string, Training>> = {
     train: trainRl,
     report: rlReport,
     live: ({ evaluation }: RlStep) => seenReturn(evaluation),
+  },
+  sweep: {
+    schema: sweepSchema,
+    check: checkSweep,
+    create: createSweep,
+    about: ({ name, steps }: Sweep) => ({ name, steps }),
+    train: trainSweep,
+    report: sweepReport,
+    live: ({ cells }: CellsStep) => ({ trained: cells }),
+  },
+  ablate: {
+    schema: ablateSchema,
+    check: checkAblation,
+    create: createAblation,
+    about: ({ name, steps }: Ablation) => ({ name, steps }),
+    train: trainAblation,
+    report: ablationReport,
+    live: ({ cells }: CellsStep) => ({ trained: cells }),
   },
   pretrain: { ...checkedBy(pretrainSchema), create: createPretrain, ...language },
   sft: { ...checkedBy(sftSchema), create: createSft, ...language },

@@ -1,5 +1,6 @@
 export { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 export { type Drivable, driveRun, stepsOf, type TrainParts } from './drive.ts';
+export { bootstrap, type Interval, wilson } from './intervals.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
 export type { Clips, ComparedClips } from './report/clips.ts';
 export type { LineChart, Series } from './report/line-chart.ts';

@@ -17,6 +17,8 @@ export interface ProgressOptions {
   /** The step it starts from (a resumed run), so that speed is not taken from steps of an earlier process. */
   from?: number;
   label?: string;
+  /** Milliseconds of the past that the speed is taken from: half a minute unless told. */
+  window?: number;
   /** What a step is called in the speed: "steps" unless told. */
   unit?: string;
   stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number };
@@ -25,7 +27,7 @@ export interface ProgressOptions {
   now?: () => number;
 }
 
-/** Speed is that of the last half minute: training slows down and speeds up, and only the recent past tells what is left. */
+/** Training slows down and speeds up, and only the recent past tells what is left. */
 const WINDOW = 30_000;
 const BAR = 20;
 
@@ -33,6 +35,7 @@ export function createProgress({
   total,
   from = 0,
   label = '',
+  window = WINDOW,
   unit = 'steps',
   stream = process.stderr,
   env = process.env,
@@ -49,7 +52,7 @@ export function createProgress({
   let drawnWidth = 0;
 
   const speed = (time: number): number | undefined => {
-    while (past.length > 2 && past[1].time <= time - WINDOW) past.shift();
+    while (past.length > 2 && past[1].time <= time - window) past.shift();
     const first = past[0];
     return step > first.step && time > first.time ? ((step - first.step) / (time - first.time)) * 1000 : undefined;
   };

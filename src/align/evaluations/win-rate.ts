@@ -1,6 +1,6 @@
 /** Win rates of one policy over another, from which of two answers is better. */
+import { wilson } from '../../run/intervals.ts';
 import { mean } from '../preferences/evaluation.ts';
-import { wilson } from '../rewards/evaluation.ts';
 
 export interface Outcome {
   /** 1: the policy's answer is better; 0: the baseline's is; ½: a tie. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { driftOf, evaluateReward, type Judged, wilson } from './evaluation.ts';
+import { driftOf, evaluateReward, type Judged } from './evaluation.ts';
 
 const pair = (difference: number, given: Partial<Judged> = {}): Judged => ({
   better: difference,
@@ -10,20 +10,6 @@ const pair = (difference: number, given: Partial<Judged> = {}): Judged => ({
 });
 const times = <T>(n: number, value: T): T[] => Array.from({ length: n }, () => value);
 const logit = (p: number) => Math.log(p / (1 - p));
-
-it("gives Wilson's interval: the shares from which what was seen is not more than z deviations away", () => {
-  for (const [share, n] of [
-    [0.8, 10],
-    [0.5, 400],
-    [0.02, 50],
-  ]) {
-    for (const end of wilson(share, n, 2)) {
-      expect(Math.abs(share - end)).toBeCloseTo(2 * Math.sqrt((end * (1 - end)) / n), 12);
-    }
-  }
-  expect(wilson(0, 0)).toEqual([0, 1]);
-  expect(wilson(1, 50)[1]).toBeCloseTo(1, 12);
-});
 
 it('counts what is right, ties as half, and says what that is worth', () => {
   const verdict = (right: number, wrong: number) =>

@@ -1,4 +1,5 @@
 /** How well rewards predict choices that somebody made: accuracy, calibration, margins, and what they may have learnt instead. */
+import { wilson } from '../../run/intervals.ts';
 import type { Rankings } from './data.ts';
 
 /** Two answers of which one was chosen, and what a reward model makes of them. */
@@ -143,14 +144,6 @@ const hit = ({ better, worse }: Judged): number => (better > worse ? 1 : better 
 export function shareOf(hits: readonly number[]): Share {
   const accuracy = mean(hits);
   return { accuracy, interval: wilson(accuracy, hits.length), n: hits.length };
-}
-
-/** Wilson's score interval of a share of n, 95 % unless told (Wilson 1927). All of [0, 1] where n is 0. */
-export function wilson(share: number, n: number, z = 1.959964): [low: number, high: number] {
-  if (n === 0) return [0, 1];
-  const middle = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n);
-  const half = (z / (1 + z ** 2 / n)) * Math.sqrt((share * (1 - share)) / n + z ** 2 / (4 * n ** 2));
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
 function verdictOn({ accuracy, interval: [low], n }: Share): string {

@@ -1,0 +1,37 @@
+/** Intervals of 95 % around what was measured a few times. */
+import { random } from '../random.ts';
+
+export type Interval = [low: number, high: number];
+
+/** Wilson's score interval of a share of n, 95 % unless told (Wilson 1927). All of [0, 1] where n is 0. */
+export function wilson(share: number, n: number, z = 1.959964): Interval {
+  if (n === 0) return [0, 1];
+  const middle = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n);
+  const half = (z / (1 + z ** 2 / n)) * Math.sqrt((share * (1 - share)) / n + z ** 2 / (4 * n ** 2));
+  return [Math.max(0, middle - half), Math.min(1, middle + half)];
+}
+
+const RESAMPLES = 2000;
+
+/**
+ * The percentile bootstrap of a statistic (Efron 1979): between which values 95 % of it lie over samples of the same size, drawn
+ * with replacement. The same every time; NaN where there is nothing to draw from.
+ */
+export function bootstrap<T>(sample: readonly T[], statistic: (sample: readonly T[]) => number): Interval {
+  const { length } = sample;
+  if (length === 0) return [Number.NaN, Number.NaN];
+  const draw = random(0, 'bootstrap', length);
+  const values = Float64Array.from({ length: RESAMPLES }, () =>
+    statistic(Array.from({ length }, () => sample[draw.integer(length)])),
+  ).sort();
+  return [0.025, 0.975].map((q) => values[Math.round(q * (RESAMPLES - 1))]) as Interval;
+}
+
+export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** Of two in the middle, their mean. */
+export function median(values: readonly number[]): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+}

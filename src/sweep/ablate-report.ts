@@ -1,0 +1,72 @@
+/** The report of ablations, from what their folder holds; of one under way, what is known so far. */
+import { type LineChart, type Report, readInfo, readMetrics, type Series, type Table } from '../run/index.ts';
+import { elapsed, subtitle } from '../run/report-parts.ts';
+import { type AblateOptions, cellsOf, TRUE_REWARD, variantsOf, WHOLE } from './ablate.ts';
+import { type Curve, curvesOf } from './curves.ts';
+import { measured, reachedOf, settingsGiven } from './report-parts.ts';
+import { readResults } from './trained.ts';
+
+/** Throws a HeedError where the folder is not a run. */
+export function ablationReport(folder: string): Report {
+  const info = readInfo(folder);
+  const options = settingsGiven<AblateOptions>(info);
+  const results = readResults(folder);
+  const curves = curvesOf(results, variantsOf(options), options.target).filter(({ seeds }) => seeds > 0);
+  const whole = curves.find(({ variant }) => variant === WHOLE);
+  const ablated = curves.filter(({ variant }) => variant !== WHOLE && variant !== TRUE_REWARD);
+  const beside = curves.filter(({ variant }) => variant === WHOLE || variant === TRUE_REWARD);
+  return {
+    title: `${options.env ?? 'CartPole-v1'}: what each part of the method is for`,
+    subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
+    summary: [
+      ...(whole
+        ? [{ label: 'The whole method', value: measured(whole.return, whole.returnInterval), note: 'return' }]
+        : []),
+      { label: 'Trainings', value: results.length, note: `of ${cellsOf(options).length}` },
+      { label: 'Time', value: elapsed(readMetrics(folder)) },
+    ],
+    sections: [
+      {
+        ...chart('Learning curves', curves, options),
+        wide: true,
+        caption:
+          'True return of greedy episodes, mean over the seeds. The charts below have each with its interval. After Christiano et al. 2017, figures 5 and 6.',
+        series: curves.map((curve, i) => ({ ...line(curve, i), band: undefined, dashed: i >= 6 })),
+      },
+      table(curves),
+      ...ablated.map((curve) => chart(curve.variant, [...beside, curve], options)),
+    ],
+    config: info.config as Record<string, unknown>,
+  };
+}
+
+const line = ({ variant, steps, mean, low, high }: Curve, colour: number): Series => ({
+  name: variant,
+  x: [steps],
+  y: mean,
+  band: { low, high },
+  colour,
+});
+
+const chart = (title: string, curves: readonly Curve[], { target }: AblateOptions): LineChart => ({
+  kind: 'lines',
+  title,
+  caption: 'Mean over the seeds, and its interval (bootstrap, 95 %).',
+  xLabels: ['environment steps'],
+  yLabel: 'return',
+  series: curves.map(line),
+  levels: [{ y: target, label: 'to be reached' }],
+});
+
+const table = (curves: readonly Curve[]): Table => ({
+  kind: 'table',
+  title: 'At the end',
+  caption:
+    'Mean over the seeds of the final policy’s mean return with its interval (bootstrap, 95 %), and the seeds that reach the return asked for with the share’s (Wilson, 95 %).',
+  columns: ['', 'return', 'seeds that reach the return'],
+  rows: curves.map(({ variant, seeds, reached, shareInterval, ...curve }) => [
+    variant,
+    measured(curve.return, curve.returnInterval),
+    reachedOf(reached, seeds, shareInterval),
+  ]),
+});

@@ -1,0 +1,149 @@
+/**
+ * The ablations of Christiano et al. 2017 (§3.3) on one task: the whole method with one part taken out, beside the whole method and
+ * beside the same algorithm on the true reward, several seeds of each.
+ *
+ * What is taken out, in the paper's words and order: random queries; no ensemble, where queries are random too; no online queries,
+ * where all labels are asked about random play; no regularization, here no weight decay, l2 or dropout; no segments, where clips have
+ * one step; target, where the reward is fitted by squared error to the true returns of the clips.
+ *
+ * Run it: heed ablate --env CartPole-v1
+ */
+import { z } from 'zod';
+import { type LearnInput, type LearnOptions, learnSchema, trainOptions } from '../control/index.ts';
+import { HeedError } from '../error.ts';
+import type { TrainParts } from '../run/index.ts';
+import { type Cell, cellOptions } from './cell.ts';
+import { type Curve, curvesOf } from './curves.ts';
+import { cellsShape, checkAnswers, targetOf, trainingOf } from './sweep.ts';
+import { type CellsStep, trainCells } from './trained.ts';
+import { over } from './variants.ts';
+
+export const WHOLE = 'the whole method';
+export const TRUE_REWARD = 'true reward';
+
+/** What each ablation changes. */
+export const ablations: Readonly<Record<string, Omit<LearnInput, 'labels'>>> = {
+  'random queries': { query: { rule: 'random', share: 1 } },
+  'no ensemble': { query: { rule: 'random', share: 1 }, reward: { members: 1 } },
+  'no online queries': { schedule: { kind: 'front-loaded', firstShare: 1 } },
+  'no regularization': { reward: { weightDecay: 0, l2: 0, dropout: 0 } },
+  'no segments': { segment: { window: 1, shortest: 1 } },
+  target: { reward: { learnsFrom: 'returns' } },
+};
+
+const short = (name: string) => name.replaceAll(' ', '-');
+
+const ownShape = {
+  only: z
+    .string()
+    .default(Object.keys(ablations).map(short).join(','))
+    .describe('the ablations, with commas between; the whole method and the true reward are always there'),
+  ...cellsShape,
+};
+const ownSchema = z.object(ownShape);
+
+const { people: _, seed: __, ...trained } = learnSchema.shape;
+
+/** Its own settings, and those of heed train, which hold for every training. */
+export const ablateSchema = z.object({ ...trained, ...ownShape });
+export type AblateInput = z.input<typeof ownSchema> & Omit<LearnInput, 'people'>;
+export type AblateOptions = z.output<typeof ownSchema> & { target: number } & Omit<LearnInput, 'people'>;
+
+export interface Ablation {
+  options: AblateOptions;
+  name: string;
+  cells: readonly Cell[];
+  /** Of all trainings together. */
+  steps: number;
+  release(): void;
+}
+
+/** The names of the ablations that are asked for, as they are told. */
+export function readOnly(only: string): string[] {
+  const known = new Map(Object.keys(ablations).map((name) => [short(name), name]));
+  const names = only.split(',').map((text) => text.trim());
+  return names.map((name) => {
+    const told = known.get(name);
+    if (told) return told;
+    throw new HeedError(`There is no ablation "${name}": expected some of ${[...known.keys()].join(', ')}.`);
+  });
+}
+
+/** Every training, so ordered that all curves are about as far at any time. */
+export function cellsOf(options: Omit<AblateOptions, 'target'>): Cell[] {
+  const given = trainingOf(options, ownShape) as LearnInput;
+  const whole = trainOptions(given);
+  const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
+    ...[WHOLE, ...readOnly(options.only)].map((variant) => {
+      const settings = over(given as Record<string, unknown>, ablations[variant] ?? {});
+      return { variant, command: 'train' as const, settings, ...stepsOf('train', settings) };
+    }),
+    { variant: TRUE_REWARD, command: 'rl', ...trueReward(whole) },
+  ];
+  return Array.from({ length: options.seeds }, (_, i) =>
+    kinds.map(({ settings, ...kind }): Cell => {
+      const seed = options.seed + i;
+      return { ...kind, key: `${kind.variant}, seed ${seed}`, seed, settings: { ...settings, seed } } as Cell;
+    }),
+  ).flat();
+}
+
+const stepsOf = (command: Cell['command'], settings: Cell['settings']) => ({
+  steps: cellOptions({ command, settings } as Cell).steps,
+});
+
+/** The same algorithm with the same steps, by the settings that its own preset has for the true reward. */
+function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: LearnOptions) {
+  const settings = {
+    ...{ env, workers, steps, evaluations, episodes },
+    algorithm: algorithm === 'pebble' ? ('sac' as const) : algorithm,
+  };
+  return { settings, ...stepsOf('rl', settings) };
+}
+
+/** What settings come to, checked. */
+function planned(given: AblateInput) {
+  const options = { ...given, ...ownSchema.parse(given) };
+  checkAnswers(options);
+  return { options, cells: cellsOf(options) };
+}
+
+/** Throws a ZodError or a HeedError where settings are wrong. */
+export const checkAblation = (given: AblateInput): void => void planned(given);
+
+/** Throws as `checkAblation` does, at once; rejects where the environment cannot be had, or nobody says what is to be reached. */
+export function createAblation(given: AblateInput): Promise<Ablation> {
+  const { options, cells } = planned(given);
+  return targetOf(options).then((target) => ({
+    options: { ...options, target },
+    name: `${given.env ?? 'CartPole-v1'}-ablations`,
+    cells,
+    steps: cells.reduce((sum, { steps }) => sum + steps, 0),
+    release() {},
+  }));
+}
+
+export interface AblationResult {
+  /** The run's folder. */
+  run: string;
+  target: number;
+  curves: Curve[];
+  seconds: number;
+}
+
+/** The names of all curves, in order. */
+export const variantsOf = ({ only }: Pick<AblateOptions, 'only'>): string[] => [WHOLE, ...readOnly(only), TRUE_REWARD];
+
+/** Trains what is not finished. Undefined where the signal stopped it. */
+export function trainAblation(
+  { options, cells }: Ablation,
+  parts: TrainParts<CellsStep>,
+): Promise<AblationResult | undefined> {
+  return trainCells(cells, options.jobs, {
+    ...parts,
+    result: (results, seconds) => {
+      const curves = curvesOf(results, variantsOf(options), options.target);
+      return { run: parts.run.folder, target: options.target, curves, seconds };
+    },
+  });
+}

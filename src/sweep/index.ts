@@ -1,0 +1,27 @@
+export {
+  type AblateInput,
+  type AblateOptions,
+  type Ablation,
+  type AblationResult,
+  ablateSchema,
+  ablations,
+  checkAblation,
+  createAblation,
+  trainAblation,
+} from './ablate.ts';
+export { ablationReport } from './ablate-report.ts';
+export type { CellResult } from './cell.ts';
+export type { Curve } from './curves.ts';
+export type { Needs, Outcome } from './needs.ts';
+export {
+  checkSweep,
+  createSweep,
+  type Sweep,
+  type SweepInput,
+  type SweepOptions,
+  type SweepResult,
+  sweepSchema,
+  trainSweep,
+} from './sweep.ts';
+export { sweepReport } from './sweep-report.ts';
+export { type CellsStep, readResults } from './trained.ts';

@@ -1,0 +1,89 @@
+/** How many labels variants of the settings need, from what came of their trainings. */
+import { bootstrap, type Interval, median, wilson } from '../run/intervals.ts';
+import type { CellResult } from './cell.ts';
+import type { Variant } from './variants.ts';
+
+/** What came of one variant with one number of labels. */
+export interface Outcome {
+  labels: number;
+  /** Seeds that are finished. */
+  seeds: number;
+  /** Those whose final policy reached the target. */
+  reached: number;
+  /** The share of them, with Wilson's interval. */
+  share: number;
+  shareInterval: Interval;
+  /** Of the final policies' returns, with its bootstrap interval over seeds. */
+  median: number;
+  medianInterval: Interval;
+}
+
+export interface Needs {
+  variant: string;
+  /** The fewest labels with which enough seeds reached the target; Infinity where none of those tried are enough. */
+  labels: number;
+  /** The same over samples of the seeds. */
+  interval: Interval;
+  outcomes: Outcome[];
+}
+
+export function needsOf(
+  results: readonly CellResult[],
+  {
+    variants,
+    labels: tried,
+    target,
+    share,
+    seed,
+    seeds,
+  }: {
+    variants: readonly Variant[];
+    labels: readonly number[];
+    target: number;
+    share: number;
+    seed: number;
+    seeds: number;
+  },
+): Needs[] {
+  const labels = [...tried].sort((a, b) => a - b);
+  const byKey = new Map(results.map((one) => [one.key, one]));
+  return variants.map(({ name }) => {
+    const cellOf = (count: number, i: number) => byKey.get(`${name}, ${count} labels, seed ${seed + i}`);
+    // a row a seed, so that a sample of the seeds is one of whole rows
+    const rows = Array.from({ length: seeds }, (_, i) => labels.map((count) => cellOf(count, i)?.return));
+    const complete = rows.filter((row) => row.every((value) => value !== undefined));
+    const fewest = (sample: readonly (readonly (number | undefined)[])[]) => {
+      const enough = labels.findIndex((_, at) => {
+        const returns = sample.flatMap((row) => row[at] ?? []);
+        return returns.length > 0 && returns.filter((value) => value >= target).length >= share * returns.length;
+      });
+      return enough < 0 ? Number.POSITIVE_INFINITY : labels[enough];
+    };
+    return {
+      variant: name,
+      labels: fewest(rows),
+      interval: bootstrap(complete, fewest),
+      outcomes: labels.map((count, at) =>
+        outcomeOf(
+          count,
+          rows.flatMap((row) => row[at] ?? []),
+          target,
+        ),
+      ),
+    };
+  });
+}
+
+function outcomeOf(labels: number, returns: readonly number[], target: number): Outcome {
+  const reached = returns.filter((value) => value >= target).length;
+  const share = reached / returns.length;
+  return {
+    labels,
+    seeds: returns.length,
+    reached,
+    share,
+    shareInterval: wilson(share, returns.length),
+    median: returns.length > 0 ? median(returns) : Number.NaN,
+    medianInterval: bootstrap(returns, median),
+  };
+}

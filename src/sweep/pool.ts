@@ -1,0 +1,120 @@
+/**
+ * Cells in processes of their own, several at a time: each has its own engine and environments, and one that dies takes nothing
+ * with it but the steps since its cell's last checkpoint.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { extname, join } from 'node:path';
+import type { Cell, CellResult } from './cell.ts';
+
+export interface Order {
+  cell: Cell;
+  folder: string;
+}
+export type Saying =
+  | { kind: 'ready' }
+  | { kind: 'step'; step: number }
+  | { kind: 'finished'; result: CellResult }
+  | { kind: 'failed'; message: string; hint?: string };
+
+/** A cell that could not be trained. */
+export interface Failure {
+  cell: Cell;
+  message: string;
+  hint?: string;
+}
+
+/** A cell is given up after it has taken this many processes with it. */
+const MOST_DEATHS = 2;
+
+/**
+ * Trains cells, `jobs` at a time, each in a folder of its own below `folder`, and gives what becomes of each as it ends. Stops with
+ * checkpoints where the signal aborts.
+ */
+export async function* runCells(
+  cells: readonly Cell[],
+  parts: {
+    folder: string;
+    jobs: number;
+    signal?: AbortSignal;
+    /** Environment steps that cells under way have taken, all together. */
+    onProgress?: (steps: number) => void;
+  },
+): AsyncGenerator<CellResult | Failure, void, undefined> {
+  const { folder, jobs, signal, onProgress } = parts;
+  const queue = [...cells];
+  const ended: (CellResult | Failure)[] = [];
+  const under = new Map<ChildProcess, { cell: Cell; step: number }>();
+  const deaths = new Map<Cell, number>();
+  let wake = () => {};
+  const children = new Set<ChildProcess>();
+
+  const next = (child: ChildProcess) => {
+    const cell = queue.shift();
+    if (!cell || signal?.aborted) return void (child.connected && child.disconnect());
+    under.set(child, { cell, step: 0 });
+    child.send({ cell, folder: join(folder, cell.key.replaceAll(/[^\w.=-]+/g, '-')) } satisfies Order, () => {}); // one that is dead is seen to be so
+  };
+  const end = (child: ChildProcess, what: CellResult | Failure) => {
+    under.delete(child);
+    ended.push(what);
+    wake();
+  };
+  const startOne = () => {
+    const child = fork(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+      env: { ...process.env, HEED_THREADS: process.env.HEED_THREADS ?? String(threadsEach(jobs)) },
+    });
+    children.add(child);
+    child.on('message', (saying: Saying) => {
+      const work = under.get(child);
+      if (saying.kind === 'step') {
+        if (work) work.step = saying.step;
+        onProgress?.([...under.values()].reduce((sum, { step }) => sum + step, 0));
+        return;
+      }
+      if (work && saying.kind === 'finished') end(child, saying.result);
+      if (work && saying.kind === 'failed') end(child, { ...saying, cell: work.cell });
+      next(child);
+    });
+    child.once('error', () => {}); // 'exit' tells of it
+    child.once('exit', (code, killed) => {
+      children.delete(child);
+      const work = under.get(child);
+      if (work && !signal?.aborted) {
+        const died = (deaths.get(work.cell) ?? 0) + 1;
+        deaths.set(work.cell, died);
+        if (died < MOST_DEATHS) {
+          under.delete(child);
+          queue.unshift(work.cell);
+          startOne();
+        } else end(child, { cell: work.cell, message: `its process ended with ${killed ?? `code ${code}`}, twice` });
+      }
+      wake();
+    });
+  };
+  const hangUp = () => {
+    for (const child of children) if (child.connected) child.disconnect();
+  };
+
+  signal?.addEventListener('abort', hangUp);
+  try {
+    for (let i = 0; i < Math.min(jobs, cells.length); i++) startOne();
+    for (let given = 0; given < cells.length; given++) {
+      while (ended.length === 0 && children.size > 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      const one = ended.shift();
+      if (!one) return; // stopped
+      yield one;
+    }
+  } finally {
+    signal?.removeEventListener('abort', hangUp);
+    hangUp();
+    await Promise.all([...children].map((child) => once(child, 'exit')));
+  }
+}
+
+const threadsEach = (jobs: number) => Math.max(1, Math.floor(availableParallelism() / jobs));

@@ -1,0 +1,126 @@
+/** The report of a sweep, from what its folder holds; of one under way, what is known so far. */
+import { type LineChart, type Report, readInfo, readMetrics, type Table } from '../run/index.ts';
+import { elapsed, subtitle } from '../run/report-parts.ts';
+import { type Needs, needsOf } from './needs.ts';
+import { measured, percent, reachedOf, settingsGiven } from './report-parts.ts';
+import { cellsOf, type SweepOptions, variantsOf } from './sweep.ts';
+import { readResults } from './trained.ts';
+import { PRESET, type Variant } from './variants.ts';
+
+/** Throws a HeedError where the folder is not a run. */
+export function sweepReport(folder: string): Report {
+  const info = readInfo(folder);
+  const options = settingsGiven<SweepOptions>(info);
+  const results = readResults(folder);
+  const variants = variantsOf(options);
+  const needs = needsOf(results, { ...options, variants });
+  const cells = cellsOf(options);
+  const fewest = [...needs].sort((a, b) => a.labels - b.labels || a.interval[1] - b.interval[1])[0];
+  const preset = needs.find(({ variant }) => variant === PRESET);
+  const most = Math.max(...options.labels);
+  return {
+    title: `${options.env ?? 'CartPole-v1'}: which settings need the fewest labels`,
+    subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
+    summary: [
+      { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
+      ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
+      {
+        label: 'Trainings',
+        value: results.length,
+        note: `of ${cells.length.toLocaleString('en-US')}`,
+      },
+      { label: 'Time', value: elapsed(readMetrics(folder)) },
+    ],
+    sections: [
+      labelsNeeded(needs, options),
+      returns(needs, options),
+      ...(options.grid ? [all(needs, options)] : byQuestion(needs, variants, options)),
+    ],
+    config: info.config as Record<string, unknown>,
+  };
+}
+
+/** A number of labels, of which `most` were tried. */
+export const needed = (labels: number, most: number): string =>
+  labels === Number.POSITIVE_INFINITY ? `> ${most}` : `${labels}`;
+
+/** The interval of a number of labels. */
+export function neededInterval([low, high]: Needs['interval'], most: number): string {
+  if (Number.isNaN(low)) return '';
+  return low === high ? needed(low, most) : `${needed(low, most)} to ${needed(high, most)}`;
+}
+
+const columnsOf = ({ labels }: SweepOptions) => [...labels].sort((a, b) => a - b).map((count) => `${count} labels`);
+
+function labelsNeeded(needs: readonly Needs[], options: SweepOptions): Table {
+  const most = Math.max(...options.labels);
+  const { target, share } = options;
+  return {
+    kind: 'table',
+    title: 'Labels needed',
+    caption: `The fewest labels tried with which ${percent(share)} of the seeds reach a mean return of ${target}, over samples of the seeds (bootstrap, 95 %) in the next column; then how many seeds reach it with how many labels, and the share’s interval (Wilson, 95 %).`,
+    columns: ['settings', 'labels needed', 'over samples of the seeds', ...columnsOf(options)],
+    rows: needs.map(({ variant, labels, interval, outcomes }) => [
+      variant,
+      needed(labels, most),
+      neededInterval(interval, most),
+      ...outcomes.map((one) => reachedOf(one.reached, one.seeds, one.shareInterval)),
+    ]),
+  };
+}
+
+const returns = (needs: readonly Needs[], options: SweepOptions): Table => ({
+  kind: 'table',
+  title: 'Return',
+  caption: 'Median over the seeds of the final policy’s mean return, and its interval (bootstrap, 95 %).',
+  columns: ['settings', ...columnsOf(options)],
+  rows: needs.map(({ variant, outcomes }) => [
+    variant,
+    ...outcomes.map((one) => measured(one.median, one.medianInterval)),
+  ]),
+});
+
+/** A chart for each setting that is varied, the preset in each. */
+function byQuestion(needs: readonly Needs[], variants: readonly Variant[], options: SweepOptions): LineChart[] {
+  const names = [...new Set(variants.flatMap(({ texts }) => Object.keys(texts)))];
+  return names.map((name) => {
+    const shown = needs.filter((_, i) => variants[i].name === PRESET || name in variants[i].texts);
+    return shares(name, shown, ({ variant }) => variant.slice(variant.indexOf('=') + 1), options);
+  });
+}
+
+const SHOWN = 6;
+
+/** Of all combinations those that need the fewest labels. */
+function all(needs: readonly Needs[], options: SweepOptions): LineChart {
+  const shown = [...needs].sort((a, b) => a.labels - b.labels).slice(0, SHOWN);
+  return shares('The best combinations', shown, ({ variant }) => variant, options);
+}
+
+function shares(
+  title: string,
+  shown: readonly Needs[],
+  name: (one: Needs) => string,
+  { share }: SweepOptions,
+): LineChart {
+  return {
+    kind: 'lines',
+    title,
+    caption: 'Share of the seeds that reach the return, with Wilson’s interval.',
+    xLabels: ['labels'],
+    yLabel: 'share of the seeds',
+    series: shown.map((one) => {
+      const seen = one.outcomes.filter(({ seeds }) => seeds > 0);
+      return {
+        name: one.variant === PRESET ? PRESET : name(one),
+        x: [seen.map(({ labels }) => labels)],
+        y: seen.map((outcome) => outcome.share),
+        band: {
+          low: seen.map(({ shareInterval }) => shareInterval[0]),
+          high: seen.map(({ shareInterval }) => shareInterval[1]),
+        },
+      };
+    }),
+    levels: [{ y: share, label: 'enough' }],
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * Sweeps: which settings need the fewest labels. Each variant of the settings learns from each number of labels with several
+ * seeds, and what it needs is the fewest labels with which enough of them reach a return.
+ *
+ * Run it: heed sweep --env CartPole-v1 --vary reward.members=1,3,5 --vary query.rule=random,disagreement
+ */
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { type LearnInput, learnSchema } from '../control/index.ts';
+import { checkEnvironment, openEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import type { TrainParts } from '../run/index.ts';
+import { type Cell, cellOptions } from './cell.ts';
+import { type Needs, needsOf } from './needs.ts';
+import { type CellsStep, trainCells } from './trained.ts';
+import { grid, oneAtATime, over, readVaried, type Variant } from './variants.ts';
+
+/** What sweeps and ablations share. */
+export const cellsShape = {
+  seeds: z.number().int().min(1).default(10).describe('seeds of each, from `seed` on'),
+  seed: z.number().int().min(0).default(0).describe('the first seed'),
+  target: z
+    .number()
+    .optional()
+    .describe('mean return that the final policy has to reach (default: where the environment counts as solved)'),
+  jobs: z
+    .number()
+    .int()
+    .min(1)
+    .default(availableParallelism())
+    .describe('trainings at a time, each in a process of its own'),
+};
+
+/** The workshop's questions: each value beside what the environment's preset has. */
+const questions = [
+  'reward.firstSteps+reward.steps=50+25,800+400',
+  'reward.minibatch=8,128',
+  'segment.window=10,50',
+  'reward.hidden=16,64x64',
+  'reward.members=2,5',
+  'reward.members+query.rule=1+random',
+  'choice.kind=hinge',
+  'choice.scale=0.2,5',
+  'query.rule=random,entropy',
+  'reward.coverage=0.9,1',
+];
+
+const ownShape = {
+  vary: z
+    .array(z.string())
+    .default(questions)
+    .describe(
+      'a setting of heed train and the values it is tried with, such as reward.members=1,3,5; give it again for more',
+    ),
+  grid: z
+    .boolean()
+    .default(false)
+    .describe('try all combinations of the values, not one at a time beside the settings as they are'),
+  labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels that are tried'),
+  share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that has to reach the return'),
+  ...cellsShape,
+};
+export const ownSchema = z.object(ownShape);
+
+const { people: _, seed: __, labels: ___, ...trained } = learnSchema.shape;
+
+/** Its own settings, and those of heed train, which hold for every training. */
+export const sweepSchema = z.object({
+  ...trained,
+  evaluations: trained.evaluations.unwrap().default(0).describe(trained.evaluations.description!),
+  ...ownShape,
+});
+export type SweepInput = z.input<typeof ownSchema> & Omit<LearnInput, 'labels' | 'people'>;
+export type SweepOptions = z.output<typeof ownSchema> & { target: number } & Omit<LearnInput, 'labels' | 'people'>;
+
+export interface Sweep {
+  options: SweepOptions;
+  name: string;
+  cells: readonly Cell[];
+  /** Of all trainings together. */
+  steps: number;
+  release(): void;
+}
+
+/** The variants that settings ask for. */
+export function variantsOf({ vary, grid: all }: Pick<SweepOptions, 'vary' | 'grid'>): Variant[] {
+  const varied = vary.map((one) => readVaried(one, learnSchema));
+  return all ? grid(varied) : oneAtATime(varied);
+}
+
+/** Every training of a sweep, so ordered that all variants are about as far at any time. */
+export function cellsOf(options: Omit<SweepOptions, 'target'>): Cell[] {
+  const { labels, seeds, seed: first } = options;
+  const given = trainingOf(options, ownShape);
+  const variants = variantsOf(options);
+  // of each variant and number of labels, seeds differ in nothing else
+  const kinds = variants.flatMap(({ name, settings }) =>
+    labels.map((count) => {
+      const common = { evaluations: 0, ...over(given, settings), labels: count };
+      return {
+        name,
+        common,
+        label: `${count} labels`,
+        steps: cellOptions({ command: 'train', settings: common }).steps,
+      };
+    }),
+  );
+  return Array.from({ length: seeds }, (_, i) =>
+    kinds.map(({ name, common, label, steps }): Cell => {
+      const seed = first + i;
+      const key = `${name}, ${label}, seed ${seed}`;
+      return { key, variant: name, seed, steps, command: 'train', settings: { ...common, seed } };
+    }),
+  ).flat();
+}
+
+/** Settings that are of every training: those that are not a sweep's own. */
+export function trainingOf(options: object, own: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
+}
+
+/** The return to be reached: what was given, or the environment's. */
+export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; target?: number }): Promise<number> {
+  if (target !== undefined) return target;
+  const environment = await openEnvironment(env);
+  environment.release();
+  if (environment.rewardThreshold !== undefined) return environment.rewardThreshold;
+  throw new HeedError(`Nobody said from which return ${env} counts as solved.`, { hint: 'Give --target.' });
+}
+
+/** What settings come to, checked. */
+function planned(given: SweepInput) {
+  const options = { ...given, ...ownSchema.parse(given) };
+  checkAnswers(options);
+  return { options, cells: cellsOf(options) };
+}
+
+/** Throws a ZodError or a HeedError where settings are wrong. */
+export const checkSweep = (given: SweepInput): void => void planned(given);
+
+/** Throws as `checkSweep` does, at once; rejects where the environment cannot be had, or nobody says what is to be reached. */
+export function createSweep(given: SweepInput): Promise<Sweep> {
+  const { options, cells } = planned(given);
+  return targetOf(options).then((target) => ({
+    options: { ...options, target },
+    name: `${given.env ?? 'CartPole-v1'}-sweep`,
+    cells,
+    steps: cells.reduce((sum, { steps }) => sum + steps, 0),
+    release() {},
+  }));
+}
+
+/** @throws HeedError where nothing can be acted in, or nobody can answer so often. */
+export function checkAnswers({ env = 'CartPole-v1', teacher }: Pick<LearnInput, 'env' | 'teacher'>): void {
+  checkEnvironment(env);
+  if (teacher !== 'human') return;
+  throw new HeedError('People cannot answer for many trainings at a time.', {
+    hint: 'Take a teacher that errs as people do, such as --teacher mistake:0.1',
+  });
+}
+
+export interface SweepResult {
+  /** The run's folder. */
+  run: string;
+  target: number;
+  share: number;
+  /** In the order that was asked for. */
+  variants: Needs[];
+  seconds: number;
+}
+
+/** Trains what is not finished of a sweep. Undefined where the signal stopped it. */
+export function trainSweep(sweep: Sweep, parts: TrainParts<CellsStep>): Promise<SweepResult | undefined> {
+  const { options, cells } = sweep;
+  const { target, share } = options;
+  return trainCells(cells, options.jobs, {
+    ...parts,
+    result: (results, seconds) => {
+      const variants = needsOf(results, { ...options, variants: variantsOf(options) });
+      return { run: parts.run.folder, target, share, variants, seconds };
+    },
+  });
+}

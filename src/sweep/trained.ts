@@ -1,0 +1,87 @@
+/** Cells trained in a run's folder: finished ones in results.jsonl, those under way in cells/. What sweeps and ablations share. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { HeedError } from '../error.ts';
+import { driveRun, type TrainParts } from '../run/index.ts';
+import { openRows, readRows } from '../run/rows.ts';
+import type { Cell, CellResult } from './cell.ts';
+import { type Failure, runCells } from './pool.ts';
+
+export const RESULTS = 'results.jsonl';
+
+/** How far all cells together are. */
+export interface CellsStep {
+  /** Environment steps of all cells, those of the finished ones included. */
+  step: number;
+  /** Cells that are finished. */
+  cells: number;
+}
+
+/** The finished cells of a run, in the order they ended. */
+export const readResults = (folder: string): CellResult[] =>
+  [...readRows(join(folder, RESULTS))] as unknown as CellResult[];
+
+/**
+ * Trains what is not finished of `cells`, `jobs` at a time, the first ones first. Undefined where the signal stopped it.
+ */
+export function trainCells<Result extends { run: string }>(
+  cells: readonly Cell[],
+  jobs: number,
+  parts: TrainParts<CellsStep> & { result(results: CellResult[], seconds: number): Result },
+): Promise<Result | undefined> {
+  const { run, signal, onStep, onWarning = process.emitWarning } = parts;
+  const { folder } = run;
+  const rows = openRows(join(folder, RESULTS));
+  const planned = new Map(cells.map((cell) => [cell.key, cell]));
+  const known = new Set(readResults(folder).map(({ key }) => key));
+  const waiting = cells.filter(({ key }) => !known.has(key));
+  let done = [...known].reduce((sum, key) => sum + (planned.get(key)?.steps ?? 0), 0);
+  const failures: Failure[] = [];
+  const tell = (underWay: number) => onStep?.({ step: done + underWay, cells: known.size });
+  const running = runCells(waiting, { folder: join(folder, 'cells'), jobs, signal, onProgress: tell });
+
+  async function next(): Promise<{ step: number; ended?: CellResult; done: boolean }> {
+    if (known.size === cells.length) return { step: known.size, done: true };
+    const { value: ended } = await running.next();
+    if (ended && !('message' in ended)) {
+      rows.append(JSON.stringify(ended));
+      rows.sync();
+      known.add(ended.key);
+      done += planned.get(ended.key)!.steps;
+      tell(0);
+      return { step: known.size, ended, done: known.size === cells.length };
+    }
+    if (ended) {
+      failures.push(ended);
+      onWarning(`${ended.cell.key}: ${ended.message}`);
+    }
+    if (signal?.aborted) throw signal.reason;
+    if (known.size + failures.length === cells.length) throw failed(failures, folder);
+    return next();
+  }
+
+  return driveRun(
+    { next, save: () => ({ state: {}, tensors: {} }), restore() {} },
+    {
+      ...parts,
+      checkpointSeconds: 0,
+      onStep: undefined,
+      before: () => ({}),
+      record: ({ ended }) => ({ 'return/mean': ended?.return ?? Number.NaN }),
+      result(_, seconds) {
+        rmSync(join(folder, 'cells'), { recursive: true, force: true });
+        return parts.result(readResults(folder), seconds);
+      },
+    },
+  ).finally(async () => {
+    await running.return();
+    rows.close();
+  });
+}
+
+function failed([{ cell, message, hint }, ...more]: readonly Failure[], folder: string): HeedError {
+  const others = more.length > 0 ? `, and ${more.length} others failed` : '';
+  return new HeedError(`"${cell.key}" failed: ${message}${others}. Whatever else was to be trained is finished.`, {
+    hint: `${hint ? `${hint}\n` : ''}heed report ${folder} shows what is finished.`,
+  });
+}

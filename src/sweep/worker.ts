@@ -1,0 +1,29 @@
+/** A process of pool.ts: trains the cells that it is told, one after another, until nobody listens any more. */
+import { HeedError, messageOf } from '../error.ts';
+import { runCell } from './cell.ts';
+import type { Order, Saying } from './pool.ts';
+
+const stopping = new AbortController();
+let busy = false;
+const say = (saying: Saying) => process.connected && process.send!(saying);
+
+// Ctrl-C reaches every process of a terminal; the sweep says when to stop, by hanging up
+process.on('SIGINT', () => {});
+process.on('disconnect', () => {
+  stopping.abort();
+  if (!busy) process.exit();
+});
+
+process.on('message', async ({ cell, folder }: Order) => {
+  busy = true;
+  try {
+    const { signal } = stopping;
+    const result = await runCell(cell, folder, { signal, onStep: (step) => say({ kind: 'step', step }) });
+    if (result) say({ kind: 'finished', result });
+  } catch (error) {
+    say({ kind: 'failed', message: messageOf(error), hint: error instanceof HeedError ? error.hint : undefined });
+  }
+  busy = false;
+  if (!process.connected) process.exit();
+});
+say({ kind: 'ready' });

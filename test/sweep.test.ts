@@ -1,0 +1,104 @@
+/** heed sweep and heed ablate as whole commands. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { heed, ownFolder, start } from './support/heed.ts';
+
+const folder = ownFolder();
+const at = (...names: string[]) => join(folder.path, ...names);
+const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
+/** What came of each training, less what a clock says, in no order: several train at a time. */
+const results = (run: string) =>
+  readFileSync(at(run, 'results.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => ({ ...JSON.parse(line), seconds: 0 }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1));
+
+const small = [
+  ...['--steps', '1280', '--randomSteps', '256', '--episodes', '2', '--target', '20', '--seeds', '2'],
+  ...['--ppo.environments', '4', '--ppo.minibatch', '64', '--ppo.epochs', '2', '--segment.window', '10'],
+  ...['--schedule.rounds', '3', '--schedule.until', '0.7', '--reward.firstSteps', '10', '--reward.steps', '5'],
+];
+const sweep = ['sweep', ...small, '--vary', 'reward.members=2', '--vary', 'query.rule=random', '--labels', '4,8'];
+
+it('sweeps; killed and gone on with, it comes to the same', async () => {
+  const whole = await heed([...sweep, '--jobs', '1', '--out', 'whole', '--json'], folder.path);
+  expect(whole).toMatchObject({ code: 0 });
+  const { variants, target } = lastLine(whole.stdout);
+  expect(target).toBe(20);
+  expect(variants.map(({ variant }: { variant: string }) => variant)).toEqual([
+    'preset',
+    'reward.members=2',
+    'query.rule=random',
+  ]);
+  for (const { outcomes } of variants) {
+    expect(outcomes).toMatchObject([
+      { labels: 4, seeds: 2 },
+      { labels: 8, seeds: 2 },
+    ]);
+  }
+  const report = readFileSync(at('whole', 'report.html'), 'utf8');
+  for (const text of ['Labels needed', 'query.rule', 'reward.members=2']) expect(report).toContain(text);
+  expect(existsSync(at('whole', 'cells'))).toBe(false);
+
+  const killed = start([...sweep, '--jobs', '2', '--out', 'killed', '--checkpointSeconds', '0'], folder.path);
+  while (!existsSync(at('killed', 'results.jsonl')) || results('killed').length < 3) await sleep(20);
+  killed.child.kill('SIGKILL');
+  await killed.end;
+  const before = results('killed').length;
+  expect(before).toBeLessThan(12);
+  expect((await heed(['report', 'killed'], folder.path)).code).toBe(0); // of what is known so far
+  expect(await heed(['sweep', '--resume', 'killed'], folder.path)).toMatchObject({ code: 0 });
+  expect(results('killed')).toEqual(results('whole'));
+});
+
+it('ablates, and stops with checkpoints on Ctrl-C', async () => {
+  const args = ['ablate', ...small, '--labels', '8', '--evaluations', '2', '--seeds', '1', '--out', 'parts'];
+  const stopped = start([...args, '--jobs', '2'], folder.path);
+  await stopped.says('trained');
+  stopped.child.kill('SIGINT');
+  const { code, stderr } = await stopped.end;
+  if (code !== 0) {
+    expect({ code, stderr }).toMatchObject({
+      code: 130,
+      stderr: expect.stringContaining('heed ablate --resume parts'),
+    });
+  }
+  const { code: gone, stdout } = await heed(['ablate', '--resume', 'parts', '--json'], folder.path);
+  expect(gone).toBe(0);
+  const { curves } = lastLine(stdout);
+  expect(curves.map(({ variant }: { variant: string }) => variant)).toEqual([
+    'the whole method',
+    'random queries',
+    'no ensemble',
+    'no online queries',
+    'no regularization',
+    'no segments',
+    'target',
+    'true reward',
+  ]);
+  for (const { steps, mean, seeds } of curves) {
+    expect({ seeds, first: steps[0], last: steps.at(-1), points: mean.length }).toEqual({
+      ...{ seeds: 1, first: 0, last: 1280, points: 3 },
+    });
+  }
+  const page = readFileSync(at('parts', 'report.html'), 'utf8');
+  for (const text of ['Learning curves', 'no segments', 'true reward']) expect(page).toContain(text);
+  expect(readdirSync(at('parts'))).not.toContain('cells');
+});
+
+it('says what is wrong before it trains, and which training failed', async () => {
+  const bad = await heed(['sweep', '--vary', 'reward.member=3'], folder.path);
+  expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('varies no setting') });
+  const none = await heed(['sweep', '--env', 'Pendulum-v1'], folder.path);
+  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('--target') });
+  const failing = ['--vary', 'ppo.minibatch=7', '--labels', '4', '--seeds', '1', '--jobs', '1', '--out', 'failing'];
+  const { code, stderr } = await heed(['sweep', ...small, ...failing], folder.path);
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('"ppo.minibatch=7, 4 labels, seed 0"'),
+  });
+  expect(results('failing').map(({ variant }) => variant)).toEqual(['preset']);
+});
