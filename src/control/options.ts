@@ -4,6 +4,7 @@ import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets, ppoSchema } from '../rl/index.ts';
 import { worldShape } from '../rl/world-options.ts';
+import { mujocoPresets } from './mujoco-presets.ts';
 import { pebbleSchema } from './pebble-options.ts';
 import { rewardSchema } from './reward-options.ts';
 
@@ -108,6 +109,7 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
     // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a thousand of them.
     ppo: { ...ppoPresets['LunarLander-v3'].options, normaliseRewards: false, discount: 0.995 },
   },
+  ...mujocoPresets,
 };
 
 /** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */

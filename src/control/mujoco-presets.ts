@@ -1,0 +1,57 @@
+/** Settings under which 700 labels teach MuJoCo's tasks; docs/preferences.md has what they reach, and what was tried. */
+import { ppoPresets } from '../rl/index.ts';
+import type { LearnInput } from './options.ts';
+
+/** PPO as `heed rl` has it, but that the ensemble scales the rewards. */
+const ppoOf = (env: string): LearnInput['ppo'] => ({ ...ppoPresets[env].options, normaliseRewards: false });
+
+const common: LearnInput = {
+  steps: 500_000,
+  labels: 700,
+  randomSteps: 10_000,
+  episodes: 20,
+  // to the end: what makes a good policy better is another question than what makes it good
+  schedule: { firstShare: 0.15, rounds: 30, until: 0.9 },
+  query: { share: 0.5 },
+};
+const reward: LearnInput['reward'] = {
+  hidden: [64, 64],
+  output: 'linear',
+  change: true, // a velocity over the step is in what the step changed
+  scaleBy: 'return',
+  learningRate: 3e-3,
+};
+
+/** Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in length. */
+const ending = (env: string): LearnInput => ({
+  ...common,
+  segment: { window: 50, shortest: 0.2, memory: 40_000 },
+  choice: { errorRate: 0.1 },
+  reward: { ...reward, constant: 30, weightDecay: 2, firstSteps: 600, steps: 200 },
+  ppo: ppoOf(env),
+});
+
+/** Where none can, small differences decide: a sharp choice model, and longer fits. */
+const lasting = (env: string): LearnInput => ({
+  ...common,
+  segment: { window: 50, memory: 40_000 },
+  choice: { errorRate: 0, scale: 0.3 },
+  reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
+  ppo: ppoOf(env),
+});
+
+export const mujocoPresets: Readonly<Record<string, LearnInput>> = {
+  'InvertedPendulum-v5': {
+    ...ending('InvertedPendulum-v5'),
+    steps: 50_000,
+    randomSteps: 5000,
+    segment: { window: 50, shortest: 0.2, memory: 8000 },
+  },
+  'InvertedDoublePendulum-v5': ending('InvertedDoublePendulum-v5'),
+  'Hopper-v5': ending('Hopper-v5'),
+  'Walker2d-v5': ending('Walker2d-v5'),
+  'Ant-v5': ending('Ant-v5'),
+  'Reacher-v5': { ...lasting('Reacher-v5'), steps: 300_000, segment: { window: 25, memory: 8000 } },
+  'Swimmer-v5': lasting('Swimmer-v5'),
+  'HalfCheetah-v5': lasting('HalfCheetah-v5'),
+};
