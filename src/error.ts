@@ -11,3 +11,19 @@ export class HeedError extends Error {
 
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** An error on its way from one thread to another. */
+export interface CarriedError {
+  message: string;
+  hint?: string;
+  stack?: string;
+}
+
+export const carried = (error: unknown): CarriedError => ({
+  message: messageOf(error),
+  hint: error instanceof HeedError ? error.hint : undefined,
+  stack: error instanceof Error ? error.stack : undefined,
+});
+
+export const revived = ({ message, hint, stack }: CarriedError): HeedError =>
+  new HeedError(message, { hint, cause: Object.assign(new Error(message), { stack }) });

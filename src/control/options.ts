@@ -44,6 +44,16 @@ export const learnSchema = z.object({
     .default('oracle')
     .describe('who answers, such as oracle, mistake:0.1, stochastic:1; human for people'),
   randomSteps: z.number().int().min(0).default(2000).describe('steps of uniformly random actions at first'),
+  async: z
+    .boolean()
+    .default(false)
+    .describe('fit the reward on a thread of its own, and ask meanwhile: faster, and no two runs are the same'),
+  staleness: z
+    .number()
+    .int()
+    .min(0)
+    .default(4)
+    .describe('with async, updates of the policy after an answer before they wait for a reward that has learnt of it'),
   evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
   episodes: z.number().int().min(1).default(100).describe('episodes of an evaluation'),
   renormalise: z.number().int().min(1).default(8).describe('updates between renormalisations of the reward'),

@@ -2,6 +2,7 @@
  * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked about
  * it when that is due, the reward ensemble learns from the answers, and the policy is judged on the true reward.
  */
+import { setImmediate as breathe } from 'node:timers/promises';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import type { Arena } from '../nn/index.ts';
@@ -34,7 +35,9 @@ import { type Asked, askRound, drawQuestions, drawSegment, type Pending, type Qu
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Fit, Labelled } from './reward-fit.ts';
 import { createInputStatistics } from './reward-inputs.ts';
+import { type FitJob, type FitOutcome, startRewardThread } from './reward-thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from './segments.ts';
+import { createUnderway } from './underway.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
 export interface LearnStep {
@@ -59,6 +62,7 @@ export interface LearnStep {
 
 export interface TeachingState extends Questioning {
   anew: boolean;
+  unlearnt: number | null;
   updates: number;
   nextRound: number;
   labels: number;
@@ -119,11 +123,13 @@ export function createTeaching(
   const batch = environment.count * horizon;
   const rounds: Round[] = labelSchedule(options.schedule, { labels, steps, randomSteps: begin });
   environment.reset();
-  const ensemble = createRewardEnsemble({ observationSize, actionSpace, shape }, options.reward, options.choice, {
-    window: cutting.window,
-    rows,
-    seed,
-  });
+  const model: Parameters<typeof createRewardEnsemble> = [
+    { observationSize, actionSpace, shape },
+    options.reward,
+    options.choice,
+    { window: cutting.window, rows, seed },
+  ];
+  const ensemble = createRewardEnsemble(...model);
   const experience = createExperience(environment, horizon, cutting.memory);
   const statistics = createInputStatistics(observationSize, shape);
   const asked = (): Pending['segments'][] => [...comparisons, ...(late?.open ?? [])].map(({ segments }) => segments);
@@ -137,6 +143,13 @@ export function createTeaching(
   let late = teacher.later ? listen() : undefined;
   const untaught = late && structuredClone(ensemble.save());
   let comparisons: Learnt[] = [];
+  /** Of the asynchronous loop: what goes on beside acting and its updates. */
+  const thread = options.async ? startRewardThread(model) : undefined;
+  const stopping = new AbortController();
+  const asking = createUnderway<Asked[]>();
+  const fitting = createUnderway<FitOutcome>();
+  /** What a resumption begins again: the round that is being asked, and whether the fit under way begins anew. */
+  const underway = { nextRound: 0, anew: false };
   const progress = {
     step: 0,
     updates: 0,
@@ -148,6 +161,8 @@ export function createTeaching(
     fitted: false,
     /** An answer was taken back or changed since the last fit. */
     anew: false,
+    /** Updates there were when the first answer came that no fit has begun with; null where there is none. */
+    unlearnt: null as number | null,
     disagreement: 0,
   };
 
@@ -162,7 +177,10 @@ export function createTeaching(
     return due > 0 || again ? due + progress.owed : 0;
   }
 
-  function learn(asked: readonly Asked[], changed: ReadonlyMap<string, Standing>): Fit | undefined {
+  /** Keeps what was said. */
+  function note(asked: readonly Asked[], changed: ReadonlyMap<string, Standing>): void {
+    if (asked.length + changed.size === 0) return;
+    progress.unlearnt ??= progress.updates;
     for (const { id, segments, choice, predicted } of asked) {
       comparisons.push({ id, segments: segments.map(withoutEpisode) as never, choice });
       if (choice === 'incomparable' || choice[0] === choice[1] || Number.isNaN(predicted)) continue;
@@ -174,21 +192,80 @@ export function createTeaching(
       progress.anew = true;
     }
     progress.labels = comparisons.filter(({ choice }) => choice !== 'taken back').length;
-    const decided = comparisons.filter((one): one is Learnt & Labelled => typeof one.choice !== 'string');
-    if (decided.length === 0) return undefined;
-    // what was learnt of an answer is in all weights
-    if (progress.anew) ensemble.restore(untaught!.state, untaught!.tensors);
-    ensemble.setScale(statistics.scale());
-    const fit = ensemble.fit(decided, { first: !progress.fitted || progress.anew, unasked: drawUnasked() });
+  }
+
+  /** A fit to all that was said, where any of it was not in one before and tells which is better. */
+  function fitDue(): FitJob | undefined {
+    if (progress.unlearnt === null) return undefined;
+    const labelled = comparisons.filter((one): one is Learnt & Labelled => typeof one.choice !== 'string');
+    progress.unlearnt = null;
+    if (labelled.length === 0) return undefined;
+    const { anew, fitted } = progress;
     progress.anew = false;
+    // what was learnt of an answer that is another now is in all weights
+    return {
+      ensemble: anew ? untaught! : ensemble.save(),
+      ...{ labelled, scale: statistics.scale(), first: anew || !fitted, unasked: drawUnasked() },
+    };
+  }
+
+  function fitHere(): Fit | undefined {
+    const job = fitDue();
+    if (!job) return undefined;
+    const { ensemble: before, scale, labelled, ...call } = job;
+    if (before === untaught) ensemble.restore(before.state, before.tensors);
+    ensemble.setScale(scale);
+    const fit = ensemble.fit(labelled, call);
     progress.fitted = true;
     return fit;
+  }
+
+  /** The outcome of a fit on the thread where there is one, and begins what is due; waits where the reward would be too old. */
+  async function fitBeside(): Promise<Fit | undefined> {
+    let fit: Fit | undefined;
+    for (;;) {
+      const age = progress.updates - (fitting.since ?? progress.updates);
+      const wait = !progress.fitted || age >= options.staleness || progress.step >= steps;
+      const outcome = await fitting.take(wait);
+      if (outcome) {
+        ensemble.restore(outcome.ensemble.state, outcome.ensemble.tensors);
+        progress.fitted = true;
+        ({ fit } = outcome);
+      }
+      if (fitting.since !== undefined) return fit;
+      const since = progress.unlearnt;
+      underway.anew = progress.anew;
+      const job = fitDue();
+      if (!job) return fit;
+      fitting.begin(since!, thread!.fit(job));
+    }
+  }
+
+  /** What was answered of a round; begins the next that is due. Waits before the first fit, and where training is too far ahead. */
+  async function askBeside(signal: AbortSignal | undefined) {
+    let wanted = 0;
+    if (asking.since === undefined) {
+      underway.nextRound = progress.nextRound;
+      wanted = labelsWanted();
+      if (wanted > 0) asking.begin(progress.step, askRound({ ...source, teacher }, progress, wanted, stopping.signal));
+    }
+    await breathe(); // what the teacher and the thread have said is heard
+    const ahead = progress.step - (asking.since ?? progress.step);
+    const wait = !progress.fitted || ahead > options.people.ahead * steps || progress.step >= steps;
+    return { wanted, asked: (await asking.take(wait, signal)) ?? [] };
+  }
+
+  async function askHere(answered: readonly Asked[], signal: AbortSignal | undefined) {
+    const wanted = labelsWanted();
+    if (late && wanted > 0) late.ask(drawQuestions(source, progress, wanted));
+    const asked = !late && wanted > 0 ? await askRound({ ...source, teacher }, progress, wanted, signal) : answered;
+    return { wanted, asked };
   }
 
   /** Pairs for the ensemble to be sure of, where it learns from such. */
   function drawUnasked(): (readonly [Segment, Segment])[] {
     const rng = random(seed, 'unasked', progress.step);
-    const draw = () => drawSegment(experience, cutting, rng);
+    const draw = () => withoutEpisode(drawSegment(experience, cutting, rng));
     return Array.from({ length: options.reward.pseudo > 0 ? UNASKED : 0 }, () => [draw(), draw()] as const);
   }
 
@@ -211,11 +288,9 @@ export function createTeaching(
     },
     /** Asks what is due, and fits the ensemble where something was answered. `wanted`: the labels that were due. */
     async teach({ answered, changed }: Heard, signal: AbortSignal | undefined) {
-      const wanted = labelsWanted();
-      if (late && wanted > 0) late.ask(drawQuestions(source, progress, wanted));
-      const asked = !late && wanted > 0 ? await askRound({ ...source, teacher }, progress, wanted, signal) : answered;
-      const fit = asked.length + changed.size > 0 ? learn(asked, changed) : undefined;
-      return { wanted, asked, fit };
+      const { wanted, asked } = await (thread && !late ? askBeside(signal) : askHere(answered, signal));
+      note(asked, changed);
+      return { wanted, asked, fit: thread ? await fitBeside() : fitHere() };
     },
     /** Judges a policy by greedy episodes on the true reward. */
     evaluator: (agent: { policy: ActingPolicy; parameters: Arena; prepare?: (rows: Float32Array) => Float32Array }) => {
@@ -257,6 +332,9 @@ export function createTeaching(
         state: {
           ...progress,
           predictions: { ...progress.predictions },
+          ...(asking.since !== undefined && { nextRound: underway.nextRound }),
+          unlearnt: fitting.since ?? progress.unlearnt,
+          anew: progress.anew || (fitting.since !== undefined && underway.anew),
           comparisons: saved.comparisons.state,
           waiting: saved.waiting?.state,
           statistics: statistics.save(),
@@ -288,6 +366,8 @@ export function createTeaching(
       statistics.restore(seen);
       Object.assign(progress, rest);
       comparisons = unpackComparisons(saved, tensors, environment);
+      asking.forget();
+      fitting.forget();
       if (!late) return;
       late.stop();
       late = listen();
@@ -295,6 +375,8 @@ export function createTeaching(
     },
     release(): void {
       late?.stop();
+      stopping.abort();
+      thread?.release();
       ensemble.release();
       environment.release();
     },

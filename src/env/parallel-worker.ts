@@ -1,13 +1,12 @@
 /** A thread of parallel.ts: carries out orders, one after another, until it is ended. */
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { HeedError, messageOf } from '../error.ts';
+import { carried } from '../error.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
 import type { Environment } from './environment.ts';
 import { loadEnvironment } from './load.ts';
 import {
   BATCH,
-  type CarriedError,
   DONE,
   FAILED,
   OPERATION,
@@ -48,12 +47,6 @@ function carryOut(make: () => Environment): void {
   environments.release();
   batches.delete(order.batch);
 }
-
-const carried = (error: unknown): CarriedError => ({
-  message: messageOf(error),
-  hint: error instanceof HeedError ? error.hint : undefined,
-  stack: error instanceof Error ? error.stack : undefined,
-});
 
 async function main(): Promise<void> {
   let make: () => Environment;

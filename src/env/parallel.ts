@@ -5,7 +5,7 @@
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { HeedError, messageOf } from '../error.ts';
+import { type CarriedError, HeedError, messageOf, revived } from '../error.ts';
 import { type BatchArrays, checkCount, type EnvironmentBatch } from './batch.ts';
 import { type Environment, sizeOf } from './environment.ts';
 
@@ -39,12 +39,6 @@ export interface WorkerSettings {
   name: string;
   control: Int32Array;
   port: MessagePort;
-}
-
-export interface CarriedError {
-  message: string;
-  hint?: string;
-  stack?: string;
 }
 
 interface Thread {
@@ -233,11 +227,6 @@ function wait(thread: Thread): void {
 
 /** Its event tells only when this thread waits no longer. The idle time of an event loop that is no more is −1. */
 const isOver = (worker: Worker): boolean => worker.performance.eventLoopUtilization().idle < 0;
-
-function revived({ message, hint, stack }: CarriedError): HeedError {
-  const cause = Object.assign(new Error(message), { stack });
-  return new HeedError(message, { hint, cause });
-}
 
 const ended = ({ dead }: Thread) =>
   new HeedError(`A thread that steps environments ended: ${dead}`, {

@@ -1,0 +1,66 @@
+/**
+ * The fit of the reward ensemble on a thread of its own, so that an agent acts and learns meanwhile. A fit is a function of
+ * what is sent to it: weights, optimiser and randomness come with it and go back with what came of it, so that the thread
+ * holds nothing that a checkpoint would miss.
+ */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type CarriedError, HeedError, messageOf, revived } from '../error.ts';
+import type { createRewardEnsemble, RewardEnsemble } from './reward-ensemble.ts';
+import type { Fit, FitCall, Labelled } from './reward-fit.ts';
+import type { InputScale } from './reward-inputs.ts';
+
+export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
+
+export interface FitJob extends FitCall {
+  /** What the fit begins with. */
+  ensemble: ReturnType<RewardEnsemble['save']>;
+  scale: InputScale;
+  labelled: readonly Labelled[];
+}
+
+export interface FitOutcome {
+  fit: Fit;
+  ensemble: ReturnType<RewardEnsemble['save']>;
+}
+
+/** What the thread says. */
+export type Saying = FitOutcome | { failed: CarriedError };
+
+export interface RewardThread {
+  /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
+  fit(job: FitJob): Promise<FitOutcome>;
+  release(): void;
+}
+
+export function startRewardThread(settings: EnsembleSettings): RewardThread {
+  const worker = new Worker(new URL(`./reward-worker${extname(import.meta.url)}`, import.meta.url), {
+    workerData: settings,
+  });
+  let settle: { resolve(outcome: FitOutcome): void; reject(error: unknown): void } | undefined;
+  let dead: HeedError | undefined;
+  const die = (why: string) => {
+    dead ??= new HeedError(`the thread that fits the reward ended: ${why}`, {
+      hint: 'leave out --async: then what is wrong is told where it happens',
+    });
+    settle?.reject(dead);
+  };
+  worker.on('message', (saying: Saying) => {
+    worker.unref();
+    if ('failed' in saying) settle?.reject(revived(saying.failed));
+    else settle?.resolve(saying);
+  });
+  worker.once('error', (error) => die(messageOf(error)));
+  worker.once('exit', (code) => die(`exit code ${code}`));
+  worker.unref(); // a program that forgets to release its learner ends all the same
+  return {
+    fit: (job) =>
+      new Promise((resolve, reject) => {
+        if (dead) return reject(dead);
+        settle = { resolve, reject };
+        worker.ref();
+        worker.postMessage(job);
+      }),
+    release: () => worker.postMessage(undefined),
+  };
+}

@@ -1,0 +1,24 @@
+/** The thread of reward-thread.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { carried } from '../error.ts';
+import { createRewardEnsemble } from './reward-ensemble.ts';
+import type { EnsembleSettings, FitJob, Saying } from './reward-thread.ts';
+
+const ensemble = createRewardEnsemble(...(workerData as EnsembleSettings));
+
+function carryOut({ ensemble: { state, tensors }, scale, labelled, ...call }: FitJob): Saying {
+  try {
+    ensemble.restore(state, tensors);
+    ensemble.setScale(scale);
+    const fit = ensemble.fit(labelled, call);
+    return { fit, ensemble: ensemble.save() };
+  } catch (error) {
+    return { failed: carried(error) };
+  }
+}
+
+parentPort!.on('message', (job: FitJob | undefined) => {
+  if (job) return parentPort!.postMessage(carryOut(job));
+  ensemble.release();
+  parentPort!.close();
+});

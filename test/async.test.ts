@@ -1,0 +1,180 @@
+/** The asynchronous loop: asking and fitting beside acting. Run from the compiled package: no thread of Node 20 reads TypeScript. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import type * as Control from '../src/control/index.ts';
+import type * as Env from '../src/env/index.ts';
+import type { Choice, Teacher } from '../src/preference/index.ts';
+import { heed, ownFolder, rowsOf, start } from './support/heed.ts';
+
+const folder = ownFolder();
+let control: typeof Control;
+let env: typeof Env;
+beforeAll(async () => {
+  const load = (name: string) => import(pathToFileURL(join(inject('compiled'), 'dist', name, 'index.js')).href);
+  [control, env] = await Promise.all([load('control'), load('env')]);
+});
+
+const made: Control.Learner[] = [];
+afterEach(() => {
+  for (const learner of made.splice(0)) learner.release();
+});
+
+/** Ten iterations of 128 steps, the first two of them random; twelve labels in rounds of three at 256, 512, 768 and 896. */
+const tiny = (more: Control.LearnInput = {}): Control.LearnInput => ({
+  ...{ env: 'CartPole-v1', steps: 1280, labels: 12, randomSteps: 256, evaluations: 0, episodes: 2, renormalise: 2 },
+  segment: { window: 10, memory: 600, fewest: 20, candidates: 3 },
+  schedule: { rounds: 3, until: 0.7 },
+  ppo: { environments: 4, horizon: 32, minibatch: 64, epochs: 2, hidden: [16] },
+  ...more,
+  reward: { hidden: [16], firstSteps: 20, steps: 10, ...more.reward },
+});
+/** So long a fit that updates are done before it. */
+const slow = { reward: { steps: 1000 } };
+
+function begin(given: Control.LearnInput, teacher?: Teacher<Control.Segment>): Control.Learner {
+  const learner = control.createLearner(given, { environment: env.sourceOf(env.cartPole), teacher });
+  made.push(learner);
+  return learner;
+}
+
+async function finish(learner: Control.Learner): Promise<Control.LearnStep[]> {
+  const steps: Control.LearnStep[] = [];
+  do steps.push(await learner.next());
+  while (!steps.at(-1)!.done);
+  return steps;
+}
+
+const longer = ({ length }: Control.Segment, other: Control.Segment): Choice =>
+  length === other.length ? [0.5, 0.5] : length > other.length ? [1, 0] : [0, 1];
+
+/** Answers its first round at once, and any other when it is let. */
+function hesitant() {
+  let rounds = 0;
+  let answer = () => {};
+  const allowed = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const teacher: Teacher<Control.Segment> = {
+    name: 'hesitant',
+    async *answer(questions) {
+      if (rounds++ > 0) await allowed;
+      for (const { id, options } of questions) yield { id, choice: longer(...options) };
+    },
+  };
+  return { teacher, answer: () => answer() };
+}
+
+it.each([
+  ['PPO', {}],
+  [
+    'PEBBLE',
+    { algorithm: 'pebble', env: 'Pendulum-v1', pebble: { pretrainSteps: 128, hidden: [16], environments: 1 } },
+  ],
+] as const)('%s with a staleness of 0 learns what the synchronous loop learns, bit for bit', async (_, more) => {
+  const given = { ...tiny(), ...more, ppo: 'algorithm' in more ? undefined : tiny().ppo };
+  const results = [];
+  for (const settings of [{}, { async: true, staleness: 0 }]) {
+    const environment = await env.openEnvironment(given.env!);
+    const learner = control.createLearner({ ...given, ...settings }, { environment });
+    made.push(learner);
+    results.push({ steps: await finish(learner), saved: structuredClone(learner.save()) });
+  }
+  expect(results[1]).toEqual(results[0]);
+});
+
+describe('a fit that takes long', () => {
+  it('is waited for as many updates after the answers as staleness says, and not before', async () => {
+    const staleness = 2;
+    const steps = await finish(begin(tiny({ async: true, staleness, ...slow })));
+    expect(steps.at(-1)!.labels).toBe(12);
+    expect(steps.every(({ ppo, step }) => step <= 256 || ppo !== undefined)).toBe(true);
+    const heard = steps.flatMap(({ asked }, i) => (asked.length > 0 ? [i] : []));
+    expect(heard).toHaveLength(4);
+    const [first, ...others] = heard;
+    expect(steps[first].fit).toBeDefined(); // nothing to act on before
+    for (const i of others) expect(steps.slice(i + 1, i + 1 + staleness).some(({ fit }) => fit)).toBe(true);
+    expect(others.every((i) => steps[i].fit)).toBe(false);
+  });
+
+  it('is begun again where a checkpoint was made meanwhile', async () => {
+    const given = tiny({ async: true, staleness: 8, ...slow });
+    const before = begin(given);
+    const steps = [await before.next()];
+    while (steps.at(-1)!.labels < 6) steps.push(await before.next());
+    expect(steps.at(-1)!.fit).toBeUndefined();
+    const after = begin(given);
+    after.restore(fromDisk(before.save()));
+    expect(after.save().state).toMatchObject({ unlearnt: expect.any(Number) });
+    const rest = await finish(after);
+    expect(rest.at(-1)).toMatchObject({ step: 1280, labels: 12 });
+    expect(rest.at(-1)!.fit).toBeDefined(); // all that was said is learnt at the end
+    expect(after.save().state.unlearnt).toBeNull();
+  });
+
+  it('that fails stops the training with its own error', async () => {
+    const failing = { labels: 12, reward: { learningRate: 1e30 } };
+    const [here, there] = await Promise.all(
+      [{}, { async: true }].map((more) => finish(begin(tiny({ ...failing, ...more }))).catch((error) => error)),
+    );
+    expect(here.hint).toBeTruthy();
+    expect([there.name, there.message, there.hint]).toEqual([here.name, here.message, here.hint]);
+  });
+});
+
+describe('a teacher who takes long', () => {
+  const given = tiny({ async: true, people: { ahead: 0.3 } }); // three iterations
+
+  it('lets training go on until it is too far ahead', async () => {
+    const { teacher, answer } = hesitant();
+    const learner = begin(given, teacher);
+    const reached: number[] = [];
+    while (reached.at(-1) !== 896) {
+      const { step, labels, ppo } = await learner.next();
+      reached.push(step);
+      if (step > 256) expect([labels, ppo !== undefined]).toEqual([3, true]);
+    }
+    let answered = false;
+    const waiting = learner.next().then(({ labels }) => [labels, answered]);
+    for (let i = 0; i < 20; i++) await breathe();
+    answered = true;
+    answer();
+    expect(await waiting).toEqual([6, true]);
+    expect((await finish(learner)).at(-1)!.labels).toBe(12);
+  });
+
+  it('does not hold up Ctrl-C, and is asked the round again after a resumption', async () => {
+    const { teacher } = hesitant();
+    const stopped = begin(given, teacher);
+    const stop = new AbortController();
+    for (let step = 0; step < 896; ) ({ step } = await stopped.next(stop.signal));
+    const waiting = stopped.next(stop.signal).catch((error) => error);
+    stop.abort();
+    expect(await waiting).toBe(stop.signal.reason);
+    const after = begin(given);
+    after.restore(fromDisk(stopped.save()));
+    expect((await finish(after)).at(-1)).toMatchObject({ step: 1280, labels: 12 });
+  });
+});
+
+/** As a checkpoint on disk would give it back. */
+function fromDisk({ state, tensors }: ReturnType<Control.Learner['save']>) {
+  return { state: JSON.parse(JSON.stringify(state)), tensors: structuredClone(tensors) };
+}
+
+it('heed train --async goes on after it was killed', async () => {
+  const run = join(folder.path, 'killed');
+  const small = ['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '0', '--episodes', '3'];
+  const settings = [...small, '--async', '--staleness', '2', '--reward.steps', '400', '--checkpointSeconds', '0'];
+  const { child, end } = start(['train', ...settings, '--out', run], folder.path);
+  const metrics = join(run, 'metrics.jsonl');
+  while (!existsSync(metrics) || readFileSync(metrics, 'utf8').split('\n').length < 4) await breathe();
+  child.kill('SIGKILL');
+  await end;
+  const { code, stdout } = await heed(['train', '--resume', run, '--json'], folder.path);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ steps: 8192, labels: 12 });
+  expect(rowsOf(run).at(-1)).toMatchObject({ labels: 12 });
+});
