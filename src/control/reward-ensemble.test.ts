@@ -92,6 +92,18 @@ describe('a fit', () => {
     expect(right / fresh.length).toBeGreaterThan(0.9);
   });
 
+  it('learns the true returns themselves where it is told to, whatever was chosen', () => {
+    const options = { learnsFrom: 'returns', output: 'linear', constant: 0, weightDecay: 0 } as const;
+    const ensemble = create({ ...options, firstSteps: 400 });
+    ensemble.fit(labelled(100).map(flipped), { first: true });
+    const fresh = Array.from({ length: 50 }, () => segment());
+    const predicted = ensemble.meanReturns(fresh);
+    const errors = fresh.map((one, i) => (predicted[i] - returnOf(one)) ** 2);
+    const spread = fresh.map((one) => returnOf(one) ** 2);
+    expect(errors.reduce((a, b) => a + b) / spread.reduce((a, b) => a + b)).toBeLessThan(0.1);
+    expect(() => create({ ...options, crop: 0.5 })).toThrow('cropped');
+  });
+
   it('learns the opposite from inverted ones, and nothing from ties', () => {
     const data = labelled(100);
     const [inverted, tied] = [create(), create({ weightDecay: 0 })];
