@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { cohenKappa } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { type Given, qualityOf } from './quality.ts';
 
@@ -67,6 +68,19 @@ it('finds what is probably true, and where people disagree, the least clear firs
     { version: 1, answers: 240 },
     { version: 2, answers: 240 },
   ]);
+});
+
+it('tells the mean of Cohen’s κ of every two people who have enough in common', () => {
+  const said = (name: string) =>
+    given
+      .filter(({ person }) => person === name)
+      .map(({ answer }) => Number(answer.kind === 'pair' && answer.choice === 'first'));
+  const names = ['careful', 'good', 'tired', 'leaning'];
+  const kappas = names.flatMap((one, i) => names.slice(i + 1).map((other) => cohenKappa(said(one), said(other))));
+  expect(kappas).toHaveLength(6);
+  expect(quality.cohen).toBeCloseTo(kappas.reduce((a, b) => a + b) / 6, 12);
+  const few = [...given.slice(0, ITEMS), ...given.slice(ITEMS, ITEMS + 4)];
+  expect(qualityOf(few).cohen).toBeNaN();
 });
 
 it('has nothing to say of nothing, or of what is written', () => {

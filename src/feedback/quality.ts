@@ -119,7 +119,7 @@ export function qualityOf(given: readonly Given[], { seed = 0 }: { seed?: number
     answers: given.length,
     items: itemIds.size,
     alpha: reliability(ratings, { seed }),
-    cohen: meanCohen(byPerson),
+    cohen: meanCohen(byItem),
     fleiss: fleissOf([...byItem.values()], categories),
     people: [...grouped(given, ({ person }) => person)].map(([person, all]) => {
       const own = byPerson.get(person) ?? [];
@@ -192,20 +192,21 @@ function disagreementsOf(
     .sort((a, b) => a.confidence - b.confidence);
 }
 
-function meanCohen(byPerson: ReadonlyMap<string, readonly Judged[]>): number {
-  const own = [...byPerson.values()].map((all) => new Map(all.map(({ item, category }) => [item, category])));
-  const kappas = own.flatMap((first, i) =>
-    own.slice(i + 1).flatMap((second) => {
-      const common = [...first.keys()].filter((item) => second.has(item));
-      if (common.length < FEW) return [];
-      const kappa = cohenKappa(
-        common.map((item) => first.get(item)!),
-        common.map((item) => second.get(item)!),
-      );
-      return Number.isNaN(kappa) ? [] : [kappa];
-    }),
-  );
-  return mean(kappas);
+/** Found item by item: of hundreds of people few pairs have much in common. */
+function meanCohen(byItem: ReadonlyMap<string, readonly Judged[]>): number {
+  const met = [...byItem.values()].flatMap((own) => {
+    const sorted = own.toSorted((a, b) => (a.person < b.person ? -1 : 1));
+    return sorted.flatMap((one, i) => sorted.slice(i + 1).map((other) => [one, other] as const));
+  });
+  const kappas = [...grouped(met, ([one, other]) => `${one.person} ${other.person}`).values()]
+    .filter(({ length }) => length >= FEW)
+    .map((both) =>
+      cohenKappa(
+        both.map(([{ category }]) => category),
+        both.map(([, { category }]) => category),
+      ),
+    );
+  return mean(kappas.filter((kappa) => !Number.isNaN(kappa)));
 }
 
 function fleissOf(items: readonly (readonly Judged[])[], categories: number): number {
