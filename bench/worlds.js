@@ -1,6 +1,7 @@
 /** Other worlds, other algorithms, and what queries are worth. */
+import { worldsPebble } from './worlds-pebble.js';
 import { worldsPreferences } from './worlds-preferences.js';
 import { worldsQueries } from './worlds-queries.js';
 import { worldsRl } from './worlds-rl.js';
 
-export const worlds = { sections: { ...worldsPreferences, ...worldsRl, ...worldsQueries } };
+export const worlds = { sections: { ...worldsPreferences, ...worldsRl, ...worldsQueries, ...worldsPebble } };

@@ -81,17 +81,17 @@ const common: LearnInput = {
   ppo: { advantageFloor: 3 }, // the learned reward has a root mean square of 1
 };
 
-/** PEBBLE's, whatever the environment: SAC needs no others (docs/pebble.md has the results). */
+/** PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/pebble.md has the results). */
 const pebble: LearnInput = {
   steps: 100_000,
   labels: 700,
   randomSteps: 1000,
   episodes: 10,
-  segment: { window: 50, shortest: 0.5, memory: 20_000 },
+  segment: { window: 50, shortest: 0.5 },
   schedule: { firstShare: 0.15, rounds: 20, until: 0.6 },
   query: { share: 0.5 },
   choice: { errorRate: 0.1 },
-  reward: { hidden: [64, 64], change: true, weightDecay: 0.1, firstSteps: 300, steps: 200 },
+  reward: { hidden: [64, 64], constant: 0, change: true, weightDecay: 0.1, firstSteps: 300, steps: 200 },
   pebble: {},
 };
 
@@ -147,11 +147,23 @@ const atari: LearnInput = {
   ppo: { ...atariPreset.options, advantageFloor: 3 },
 };
 
+function pebbleIn(env: string): LearnInput {
+  const { segment, choice, reward } = learnPresets[env] ?? {};
+  return {
+    ...pebble,
+    segment: { ...(segment ?? pebble.segment), memory: 20_000 },
+    choice: choice ?? pebble.choice,
+    // SAC's temperature starts at what suits steps that pay about 1
+    reward: { ...pebble.reward, ...reward, scaleBy: 'rms' },
+  };
+}
+
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
 export function learnOptions(given: LearnInput): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
-  const known = algorithm === 'pebble' ? pebble : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : common));
+  const known =
+    algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : common));
   const preset: Record<string, unknown> = { [algorithm]: {}, ...known };
   const merged: Record<string, unknown> = { ...preset, ...given };
   for (const [key, over] of Object.entries(given)) {

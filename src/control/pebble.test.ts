@@ -1,12 +1,18 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { makeEnvironment, sourceOf } from '../env/index.ts';
 import type { HeedError } from '../error.ts';
 import { choices, type Question, type Teacher } from '../preference/index.ts';
+import { createRun, openRun, type Run, readMetrics, renderReport } from '../run/index.ts';
 import { createLearner } from './learn.ts';
 import { type LearnInput, learnOptions } from './options.ts';
+import { preferenceReport } from './report.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Segment } from './segments.ts';
 import type { Learner, LearnStep } from './teaching.ts';
+import { trainFromPreferences } from './train.ts';
 
 const made: { release(): void }[] = [];
 afterEach(() => {
@@ -167,6 +173,72 @@ describe('PEBBLE', () => {
     expect(steps.map(({ labels }) => labels)).toEqual([0, 0, 3, 3, 3, 3, 3]);
     expect(steps.map(({ fit }) => fit !== undefined).indexOf(true)).toBe(2);
     expect(steps.at(-1)).toMatchObject({ waiting: 9, done: true });
+  });
+});
+
+describe('a run of PEBBLE', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'heed-pebble-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const given = tiny({ evaluations: 2 });
+
+  async function train(run: Run, stopAfter = Number.POSITIVE_INFINITY) {
+    const controller = new AbortController();
+    try {
+      return await trainFromPreferences(start(given), {
+        run,
+        signal: controller.signal,
+        onStep: ({ step }) => step >= stopAfter && controller.abort(),
+      });
+    } finally {
+      run.close();
+    }
+  }
+  const begun = (name: string) =>
+    createRun(join(folder, name), { name, command: 'train', config: learnOptions(given), seed: 0 });
+  const traceOf = (name: string) => readMetrics(join(folder, name)).map(({ time: _, ...row }) => row);
+
+  it('that was stopped goes on as if it had not been, and both are reported alike', async () => {
+    const whole = await train(begun('whole'));
+    expect(whole).toMatchObject({ labels: 12, steps: 1400, return: { episodes: 2 } });
+    expect(await train(begun('stopped'), 800)).toBeUndefined();
+    const resumed = await train(openRun(join(folder, 'stopped')));
+    expect({ ...resumed, run: '', seconds: 0 }).toEqual({ ...whole, run: '', seconds: 0 });
+    expect(traceOf('stopped')).toEqual(traceOf('whole'));
+    expect(traceOf('whole').at(-1)).toMatchObject({
+      temperature: expect.any(Number),
+      'reward/accuracy': expect.any(Number),
+    });
+    const report = renderReport(preferenceReport(join(folder, 'stopped')));
+    for (const told of ['PEBBLE, teacher oracle', 'Temperature', 'Learned against true reward', 'What was asked'])
+      expect(report).toContain(told);
+  });
+});
+
+describe('Pendulum in full', () => {
+  const end = async (given: LearnInput) => {
+    const learner = start({
+      ...{ algorithm: 'pebble', env: 'Pendulum-v1', seed: 2, labels: 60, randomSteps: 200 },
+      ...{ evaluations: 0, episodes: 10, ...given },
+      segment: { window: 25, shortest: 1, memory: 2000 },
+      schedule: { rounds: 5, until: 0.3 },
+      reward: { hidden: [32, 32], constant: 0, normalise: 'zero-mean', deviation: 2 },
+      pebble: {
+        ...{ pretrainSteps: 300, hidden: [32, 32], minibatch: 32, learningRate: 0.003 },
+        ...{ discount: 0.95, bufferSize: 10_000, gradientSteps: 2 },
+      },
+    });
+    return (await finish(learner)).at(-1)!;
+  };
+
+  it('is swung up with 60 labels', async () => {
+    const { evaluation, labels } = await end({ steps: 4000 });
+    expect(labels).toBe(60);
+    expect(evaluation!.mean).toBeGreaterThan(-400); // random play earns −1,200
+  });
+
+  it('hangs and spins with inverted labels: the labels are what is learnt from', async () => {
+    const { evaluation } = await end({ steps: 2400, teacher: 'inverted' });
+    expect(evaluation!.mean).toBeLessThan(-1400);
   });
 });
 
