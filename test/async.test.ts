@@ -164,6 +164,31 @@ function fromDisk({ state, tensors }: ReturnType<Control.Learner['save']>) {
   return { state: JSON.parse(JSON.stringify(state)), tensors: structuredClone(tensors) };
 }
 
+it('people are heard as they come, and what they take back is unlearnt while the policy goes on', async () => {
+  let taken = false;
+  const people: Teacher<Control.Segment> = {
+    name: 'people',
+    later: true,
+    async *answer(questions, signal) {
+      for (const { id, options } of questions) yield { id, choice: longer(...options) };
+      if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
+    },
+    async changed(learnt) {
+      if (taken || learnt.size < 6) return new Map();
+      taken = true;
+      return new Map([[[...learnt.keys()][0], 'taken back']]);
+    },
+  };
+  const learner = begin(tiny({ async: true, staleness: 1, ...slow }), people);
+  const steps = await finish(learner);
+  expect(taken).toBe(true);
+  expect(steps.at(-1)).toMatchObject({ labels: 11, waiting: 0 });
+  const [first, ...later] = steps.flatMap(({ fit }) => fit?.steps ?? []);
+  expect(first).toBe(20);
+  expect(later).toContain(20); // anew, and not from what was learnt
+  expect(steps.every(({ ppo, step }) => step <= 256 || ppo !== undefined)).toBe(true);
+});
+
 it('heed train --async goes on after it was killed', async () => {
   const run = join(folder.path, 'killed');
   const small = ['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '0', '--episodes', '3'];

@@ -223,6 +223,7 @@ export function createTeaching(
   /** The outcome of a fit on the thread where there is one, and begins what is due; waits where the reward would be too old. */
   async function fitBeside(): Promise<Fit | undefined> {
     let fit: Fit | undefined;
+    await breathe(); // what the thread has said is heard
     for (;;) {
       const age = progress.updates - (fitting.since ?? progress.updates);
       const wait = !progress.fitted || age >= options.staleness || progress.step >= steps;
@@ -249,7 +250,7 @@ export function createTeaching(
       wanted = labelsWanted();
       if (wanted > 0) asking.begin(progress.step, askRound({ ...source, teacher }, progress, wanted, stopping.signal));
     }
-    await breathe(); // what the teacher and the thread have said is heard
+    await breathe(); // a teacher who need not think has answered
     const ahead = progress.step - (asking.since ?? progress.step);
     const wait = !progress.fitted || ahead > options.people.ahead * steps || progress.step >= steps;
     return { wanted, asked: (await asking.take(wait, signal)) ?? [] };
