@@ -103,11 +103,14 @@ it('says what is wrong before it trains, and which training failed', async () =>
   expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('varies no setting') });
   const none = await heed(['sweep', '--env', 'Pendulum-v1'], folder.path);
   expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('--target') });
-  const failing = ['--vary', 'ppo.minibatch=7', '--labels', '4', '--seeds', '1', '--jobs', '1', '--out', 'failing'];
+  const failing = [
+    ...['--vary', 'query.rule=random', '--vary', 'ppo.minibatch=7'],
+    ...['--labels', '4', '--seeds', '1', '--jobs', '1', '--out', 'failing'],
+  ];
   const { code, stderr } = await heed(['sweep', ...small, ...failing], folder.path);
   expect({ code, stderr }).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('"ppo.minibatch=7, 4 labels, seed 0"'),
   });
-  expect(results('failing').map(({ variant }) => variant)).toEqual(['preset']);
+  expect(results('failing').map(({ variant }) => variant)).toEqual(['preset', 'query.rule=random']);
 });

@@ -24,14 +24,14 @@ it('takes the middle of any number of values', () => {
 
 it('holds the true value about 95 times in 100, and is the same every time', () => {
   const draw = random(1, 'test');
-  const held = Array.from({ length: 200 }, () => {
+  const held = Array.from({ length: 60 }, () => {
     const [low, high] = bootstrap(
-      Array.from({ length: 40 }, () => draw.uniform()),
+      Array.from({ length: 20 }, () => draw.uniform()),
       mean,
     );
     return Number(low <= 0.5 && 0.5 <= high);
   });
-  expect(mean(held)).toBeGreaterThan(0.88);
+  expect(mean(held)).toBeGreaterThan(0.85);
   expect(mean(held)).toBeLessThan(1);
   expect(bootstrap([1, 2, 9], median)).toEqual(bootstrap([1, 2, 9], median));
   expect(bootstrap([7, 7], median)).toEqual([7, 7]);

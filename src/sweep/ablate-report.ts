@@ -1,7 +1,7 @@
 /** The report of ablations, from what their folder holds; of one under way, what is known so far. */
 import { type LineChart, type Report, readInfo, readMetrics, type Series, type Table } from '../run/index.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
-import { type AblateOptions, cellsOf, TRUE_REWARD, variantsOf, WHOLE } from './ablate.ts';
+import { type AblateOptions, cellsOf, ownSchema, TRUE_REWARD, variantsOf, WHOLE } from './ablate.ts';
 import { type Curve, curvesOf } from './curves.ts';
 import { measured, reachedOf, settingsGiven } from './report-parts.ts';
 import { readResults } from './trained.ts';
@@ -9,7 +9,7 @@ import { readResults } from './trained.ts';
 /** Throws a HeedError where the folder is not a run. */
 export function ablationReport(folder: string): Report {
   const info = readInfo(folder);
-  const options = settingsGiven<AblateOptions>(info);
+  const options: AblateOptions = settingsGiven(ownSchema, info, folder);
   const results = readResults(folder);
   const curves = curvesOf(results, variantsOf(options), options.target).filter(({ seeds }) => seeds > 0);
   const whole = curves.find(({ variant }) => variant === WHOLE);

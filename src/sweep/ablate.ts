@@ -40,7 +40,7 @@ const ownShape = {
     .describe('the ablations, with commas between; the whole method and the true reward are always there'),
   ...cellsShape,
 };
-const ownSchema = z.object(ownShape);
+export const ownSchema = z.object(ownShape);
 
 const { people: _, seed: __, ...trained } = learnSchema.shape;
 

@@ -1,6 +1,8 @@
 /** What the reports of sweeps and ablations share. */
-import type { Interval } from '../run/intervals.ts';
-import type { RunInfo } from '../run/run.ts';
+import { z } from 'zod';
+import type { LearnInput } from '../control/index.ts';
+import type { Interval, RunInfo } from '../run/index.ts';
+import { settingsOf } from '../run/report-parts.ts';
 
 /** Of a whole of one, in per cent. */
 export const percent = (share: number): string => `${Math.round(share * 100)} %`;
@@ -16,5 +18,11 @@ export function measured(value: number, [low, high]: Interval): string {
   return `${at} (${from} to ${to})`;
 }
 
-/** What was started, with the run's own words for it. */
-export const settingsGiven = <Options>({ config }: RunInfo): Options => config as Options;
+const targeted = z.object({ target: z.number() });
+
+/** What a run was given: its command's own settings, checked, and those of each training. */
+export const settingsGiven = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
+  ...(info.config as Omit<LearnInput, 'labels' | 'people'>),
+  ...settingsOf(own, info, folder),
+  ...settingsOf(targeted, info, folder),
+});

@@ -3,14 +3,14 @@ import { type LineChart, type Report, readInfo, readMetrics, type Table } from '
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { measured, percent, reachedOf, settingsGiven } from './report-parts.ts';
-import { cellsOf, type SweepOptions, variantsOf } from './sweep.ts';
+import { cellsOf, ownSchema, type SweepOptions, variantsOf } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
 
 /** Throws a HeedError where the folder is not a run. */
 export function sweepReport(folder: string): Report {
   const info = readInfo(folder);
-  const options = settingsGiven<SweepOptions>(info);
+  const options: SweepOptions = settingsGiven(ownSchema, info, folder);
   const results = readResults(folder);
   const variants = variantsOf(options);
   const needs = needsOf(results, { ...options, variants });
