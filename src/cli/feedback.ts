@@ -7,6 +7,7 @@ import {
   addPerson,
   balanceOf,
   changeToken,
+  countRows,
   createProject,
   type Database,
   type ExportFormat,
@@ -28,6 +29,7 @@ import {
   roles,
   settingsSchema,
 } from '../feedback/index.ts';
+import { createProgress, type Progress } from '../run/index.ts';
 import { addFlags, settingsFrom } from './flags.ts';
 import { createOutput, type Output, table } from './output.ts';
 import { openMembers, prioritise } from './prioritise.ts';
@@ -91,10 +93,18 @@ function addImport(command: Command): void {
       checking(() => settingsSchema.parse(settings), settings);
       const { votesOf, gold, practiceItems: practice, onBadRow } = flags;
       const tell = (text: string) => void process.stderr.write(`${text}\n`);
+      let progress: Progress | undefined;
       const done = await withStore(flags.store, async (database) => {
         const project = await projectFor(database, flags, settings);
-        return importItems(database, project, files, { gold, practice, votesOf, onBadRow, tell });
+        const total = await countRows(files);
+        const onRows = (rows: number) => {
+          if (rows === total && !progress) return; // too few to wait for
+          progress ??= createProgress({ total, unit: 'rows' });
+          progress.update(rows);
+        };
+        return importItems(database, project, files, { gold, practice, votesOf, onBadRow, tell, onRows });
       });
+      progress?.done();
       output.say(
         table([
           ['added', `${done.added} items`],

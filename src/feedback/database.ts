@@ -57,6 +57,10 @@ export async function openDatabase(at: string): Promise<Database> {
   }
 }
 
+/** All or nothing; inside what is one transaction already, a part of it. */
+export const atOnce = <T>(query: Query, work: (query: Query) => Promise<T>): Promise<T> =>
+  query.isTransaction ? work(query) : query.transaction().execute(work);
+
 function withoutPassword(address: string): string {
   try {
     const url = new URL(address);

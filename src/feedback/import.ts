@@ -1,5 +1,6 @@
 /** Datasets as items of a project, and recorded votes back into the store. What is imported twice is there once. */
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { readFileRows } from '../data/file.ts';
 import {
   adopt,
@@ -28,6 +29,8 @@ export interface ImportOptions {
   practice?: boolean;
   onBadRow?: 'error' | 'skip';
   tell?: (text: string) => void;
+  /** Told how many rows are kept, or left out, after each part. */
+  onRows?: (rows: number) => void;
   /** Of whom the answers in the file are, which are then votes. */
   votesOf?: string;
 }
@@ -41,11 +44,12 @@ export interface Imported {
 }
 
 /** Rows of one transaction. */
-const AT_ONCE = 1000;
+const AT_ONCE = 500;
 
 /**
  * Rows of files as items: preferences, answers with or without a rating, prompts, or `{prompt, options}`; `heed feedback export --format votes` writes
- * what this reads back, votes and all.
+ * what this reads back, votes and all. Rows and their votes are kept some hundred at a time, all of them or none: an import that was broken off goes
+ * on where it is repeated.
  *
  * @throws HeedError at the first row that does not fit the project, with its file and line, unless told to skip them.
  */
@@ -53,23 +57,26 @@ export async function importItems(
   database: Database,
   project: Project,
   paths: readonly string[],
-  { gold = false, practice = false, onBadRow = 'error', tell, votesOf }: ImportOptions = {},
+  { gold = false, practice = false, onBadRow = 'error', tell, onRows, votesOf }: ImportOptions = {},
 ): Promise<Imported> {
   const total: Imported = { added: 0, known: 0, votes: 0, bad: 0 };
   let waiting: Read[] = [];
+  let rows = 0;
   const flush = async () => {
-    const { added, known } = await addItems(
-      database,
-      project,
-      waiting.map(({ item }) => item),
-    );
-    total.added += added;
-    total.known += known;
-    total.votes += await addVotes(database, project, waiting, votesOf);
+    const items = waiting.map(({ item }) => item);
+    await database.query.transaction().execute(async (query) => {
+      const within = { ...database, query };
+      const { added, known } = await addItems(within, project, items);
+      total.added += added;
+      total.known += known;
+      total.votes += await addVotes(within, project, waiting, votesOf);
+    });
     waiting = [];
+    onRows?.(rows);
   };
   for (const file of dataFiles(paths)) {
     for await (const found of readFileRows(file)) {
+      rows++;
       const read = 'value' in found ? readRow(found.value, project.settings.kind) : found;
       if ('reason' in read) {
         const bad: BadRow = { ...found, field: read.field, reason: read.reason };
@@ -105,14 +112,15 @@ interface Read {
 }
 
 /** A vote as `votes` files have it. */
-interface RecordedVote {
-  id: string;
-  person: string;
-  vote: unknown;
-  shown?: number[];
-  duration?: number;
-  time?: number;
-}
+const recordedVote = z.object({
+  id: z.string().default(''),
+  person: z.string(),
+  vote: voteSchema,
+  shown: z.array(z.number()).nullish(),
+  duration: z.number().nullish(),
+  time: z.number().nullish(),
+});
+type RecordedVote = z.output<typeof recordedVote>;
 
 type Fault = { field: string; reason: string };
 
@@ -129,13 +137,16 @@ function readRow(row: Row, kind: Kind): Read | Fault {
     const missing = options.indexOf(undefined);
     if (missing >= 0) return { field: `options[${missing}]`, reason: 'is neither text nor a clip' };
     const content = contentOf(row.prompt, options as Option[]);
-    const { gold, practice, votes, ranks } = row;
+    const { gold, practice, ranks } = row;
+    const votes = row.votes ?? [];
+    const wrong = Array.isArray(votes) ? votes.findIndex((one) => !recordedVote.safeParse(one).success) : 0;
+    if (wrong >= 0) return { field: `votes[${wrong}]`, reason: 'is no vote of a person' };
     const answer: Answer | undefined =
       kind === 'ranking' && Array.isArray(ranks) ? { kind: 'ranking', ranks: ranks as number[] } : undefined;
     return {
       item: { content, ...extra, ...(gold ? { gold: gold as Answer, practice: practice === true } : {}) },
       answer,
-      ...(Array.isArray(votes) && { votes: votes as RecordedVote[] }),
+      votes: votes as RecordedVote[],
     };
   }
   const wanted = formatsOf[kind];
@@ -202,6 +213,13 @@ function optionOf(value: unknown): Option | undefined {
 
 const hashOf = (value: unknown): number => createHash('sha256').update(JSON.stringify(value)).digest().readUInt32LE(0);
 
+/** Rows of files, bad ones too, without keeping any. */
+export async function countRows(paths: readonly string[]): Promise<number> {
+  let rows = 0;
+  for (const file of dataFiles(paths)) for await (const _ of readFileRows(file)) rows++;
+  return rows;
+}
+
 /** Votes that the rows hold; sent again, they are the same votes. */
 async function addVotes(
   database: Database,
@@ -220,7 +238,6 @@ async function addVotes(
     if (own.length + votes.length === 0) continue;
     const id = await itemIdOf(database, project, item);
     for (const { person, vote, ...rest } of [...votes, ...own] as RecordedVote[]) {
-      const checked = voteSchema.parse(vote);
       const of = rest.id || `import-${hashOf([project.id, id, person])}-${id}`;
       const { shown, duration, time } = rest;
       const before = await countVotes(database, of);
@@ -228,8 +245,8 @@ async function addVotes(
         database,
         project,
         await idOf(person),
-        { id: of, item: id, vote: checked, shown, duration },
-        time,
+        { id: of, item: id, vote, shown: shown ?? undefined, duration: duration ?? undefined },
+        time ?? undefined,
       );
       added += 1 - before;
     }

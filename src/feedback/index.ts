@@ -12,7 +12,7 @@ export {
 } from './client.ts';
 export { type Database, openDatabase } from './database.ts';
 export { type ExportFormat, type ExportOptions, exportFormats, exportRows, type Merge, merges } from './export.ts';
-export { type Imported, type ImportOptions, importItems } from './import.ts';
+export { countRows, type Imported, type ImportOptions, importItems } from './import.ts';
 export { addItems, type Item, type NewItem, setPriorities } from './items.ts';
 export * from './people.ts';
 export * from './project.ts';

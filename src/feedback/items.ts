@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { HeedError } from '../error.ts';
 import { type Answer, answerSchema, type Content, contentSchema, type Kind, optionCounts } from './answer.ts';
-import type { Database } from './database.ts';
+import { atOnce, type Database } from './database.ts';
 import type { Project } from './project.ts';
 import { newId, note } from './records.ts';
 
@@ -59,7 +59,7 @@ export async function addItems(
       created,
     };
   });
-  const added = await query.transaction().execute(async (query) => {
+  const added = await atOnce(query, async (query) => {
     let count = 0;
     for (let from = 0; from < rows.length; from += AT_ONCE) {
       const made = await query

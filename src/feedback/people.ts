@@ -1,7 +1,7 @@
 /** People: who may do what, and how they prove who they are. Of tokens only hashes are kept. */
 import { createHash, randomBytes } from 'node:crypto';
 import { HeedError } from '../error.ts';
-import type { Database } from './database.ts';
+import { atOnce, type Database } from './database.ts';
 import { newId, note } from './records.ts';
 
 /** An owner manages projects and people; a reviewer sees everybody's answers and decides between them; an annotator answers. */
@@ -38,7 +38,7 @@ export async function addPerson(
   }
   const token = newSecret();
   const person: Person = { id: newId(), name, role };
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     const made = await query
       .insertInto('people')
       .values({ ...person, tokenHash: hashOf(token), created: Date.now() })

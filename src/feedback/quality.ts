@@ -240,6 +240,7 @@ export async function balanceOf({ query }: Database, { id }: Project): Promise<B
     .selectFrom('items')
     .select(['topic', 'source', 'answered', 'contentJson'])
     .where('project', '=', id)
+    .orderBy('seq')
     .execute();
   const named = items.map(({ topic, source, answered, contentJson }) => ({
     answered: answered > 0,

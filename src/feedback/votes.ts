@@ -3,7 +3,7 @@ import type { Insertable } from 'kysely';
 import { HeedError } from '../error.ts';
 import { type Answer, type Vote, voteSchema } from './answer.ts';
 import { recount } from './assignment.ts';
-import type { Database, Query } from './database.ts';
+import { atOnce, type Database, type Query } from './database.ts';
 import { checkAnswer, type Item, itemColumns, itemOf } from './items.ts';
 import type { Project } from './project.ts';
 import type { Tables } from './schema.ts';
@@ -45,7 +45,7 @@ export async function recordVote(
   now = Date.now(),
 ): Promise<Recorded> {
   const { success, data: vote } = voteSchema.safeParse(given);
-  return root.transaction().execute(async (query) => {
+  return atOnce(root, async (query) => {
     const row = await itemFor(query, kind, project, item);
     const asked = itemOf(row);
     const told = asked.practice && asked.gold ? { gold: asked.gold } : {};
