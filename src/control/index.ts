@@ -1,6 +1,7 @@
 export { clipsOf } from './clips.ts';
 export { createLearner, learnFromPreferences } from './learn.ts';
-export { type LearnInput, type LearnOptions, learnOptions, learnPresets, learnSchema } from './options.ts';
+export { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+export { learnOptions, learnPresets } from './presets.ts';
 export type { Asked } from './queries.ts';
 export { preferenceReport } from './report.ts';
 export { createRewardEnsemble } from './reward-ensemble.ts';

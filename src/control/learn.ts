@@ -13,8 +13,9 @@ import { type EnvironmentSource, withEnvironment } from '../env/index.ts';
 import type { Teacher } from '../preference/index.ts';
 import { createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { stepsOf } from '../run/index.ts';
-import { type LearnInput, type LearnOptions, learnOptions } from './options.ts';
+import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
+import { learnOptions } from './presets.ts';
 import type { Segment } from './segments.ts';
 import {
   createTeaching,

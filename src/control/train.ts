@@ -11,7 +11,8 @@ import { returnMetrics, returnOf } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
-import { type LearnInput, type LearnOptions, learnOptions, learnSchema } from './options.ts';
+import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+import { learnOptions } from './presets.ts';
 import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
@@ -127,6 +128,8 @@ function createProbe(learner: Learner) {
   const { environments, horizon } = options[options.algorithm]!;
   const environment = createVectorEnvironment(learner.environment.batch(environments), seed);
   environment.reset();
+  const { observationSize, actionSpace } = environment;
+  const { shape } = environment.observationSpace;
   const experience = createExperience(environment, horizon, options.segment.memory);
   const play = createRandomPlay(environment, { horizon, random: random(seed, 'ppo', 'actions') });
   while (experience.held < experience.capacity) experience.add(play());
@@ -138,7 +141,7 @@ function createProbe(learner: Learner) {
     const cut = experience.sample(draw, { steps: window, anchor: false });
     if (cut) windows.push(cut);
   }
-  const ensemble = createRewardEnsemble(environment, options.reward, options.choice, {
+  const ensemble = createRewardEnsemble({ observationSize, actionSpace, shape }, options.reward, options.choice, {
     window,
     rows: Math.min(environments * horizon, 1024),
     seed,

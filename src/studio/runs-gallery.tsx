@@ -1,7 +1,7 @@
 /** Clips that were compared, a dozen at a time, as the training went on: each by the last frame of the preferred one. */
 import { useEffect, useRef } from 'preact/hooks';
 import { type Clip, drawFrame } from './clips.tsx';
-import { type ComparedSample, isCompared, useSamples } from './runs-samples.tsx';
+import { type ComparedSample, isCompared, useSamples } from './sampled.ts';
 
 const TOGETHER = 12;
 

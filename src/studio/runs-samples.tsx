@@ -4,9 +4,10 @@ import { figure } from './chart.tsx';
 import { type Clip, Clips } from './clips.tsx';
 import { Failure } from './failure.tsx';
 import { Histogram } from './histogram.tsx';
-import { type RunDetails, type Sample, type Samples, samplesOf } from './runs-data.ts';
+import type { RunDetails, Sample } from './runs-data.ts';
 import { Gallery } from './runs-gallery.tsx';
 import type { Change, RunsView } from './runs-view.ts';
+import { type ComparedSample, isCompared, useSamples } from './sampled.ts';
 
 interface Props {
   runs: readonly RunDetails[];
@@ -54,22 +55,6 @@ interface Asked {
   view: RunsView;
   change: Change;
   version: number;
-}
-
-export function useSamples(of: string, what: Record<string, string | number | undefined>, version: number) {
-  const [found, setFound] = useState<Samples>();
-  const [failed, setFailed] = useState<Error>();
-  useEffect(() => {
-    let here = true;
-    samplesOf(of, what).then(
-      (samples) => here && setFound(samples),
-      (error) => here && setFailed(error),
-    );
-    return () => {
-      here = false;
-    };
-  }, [of, JSON.stringify(what), version]);
-  return { found, failed };
 }
 
 function Choice({ label, value, options, told = (one) => one, chosen }: ChoiceProps) {
@@ -235,18 +220,6 @@ function OneByOne({ of, kind, view, change, version }: Asked & { kind: string })
     </>
   );
 }
-
-/** Two clips that somebody compared; see ComparisonSample in control/train.ts. */
-export interface ComparedSample extends Sample {
-  first: Clip['frames'];
-  second: Clip['frames'];
-  framesPerSecond: number;
-  choice: [number, number] | 'incomparable';
-}
-
-export const isCompared = (sample: Sample): sample is ComparedSample =>
-  [sample.first, sample.second].every((frames) => Array.isArray(frames) && frames.length > 0 && frames[0].shapes) &&
-  typeof sample.framesPerSecond === 'number';
 
 function Compared({ sample }: { sample: ComparedSample }) {
   const { first, second, framesPerSecond, choice, predicted, returns } = sample;
