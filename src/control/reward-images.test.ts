@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { input, mean, square } from '../engine/index.ts';
 import { withTimeLimit } from '../env/dynamics.ts';
@@ -5,6 +8,7 @@ import { type Environment, sourceOf } from '../env/index.ts';
 import { createParameters, createTrainStep } from '../nn/index.ts';
 import { choiceModelSchema, choices } from '../preference/index.ts';
 import { random } from '../random.ts';
+import { createRun } from '../run/index.ts';
 import { createLearner } from './learn.ts';
 import type { LearnInput } from './options.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
@@ -12,7 +16,7 @@ import type { Labelled } from './reward-fit.ts';
 import { imageRewardNetwork, pixels } from './reward-images.ts';
 import { rewardSchema } from './reward-options.ts';
 import type { Segment } from './segments.ts';
-import type { Learner, LearnStep } from './teaching.ts';
+import { trainFromPreferences } from './train.ts';
 
 const made: { release(): void }[] = [];
 afterEach(() => {
@@ -197,24 +201,24 @@ const given: LearnInput = {
   ppo: { environments: 8, horizon: 16, minibatch: 64, epochs: 3, hidden: [], learningRate: 5e-4, discount: 0.9 },
 };
 const start = () => keep(createLearner(given, { environment: sourceOf(corridor) }));
-async function finish(learner: Learner): Promise<LearnStep> {
-  for (;;) {
-    const step = await learner.next();
-    if (step.done) return step;
-  }
-}
 
 it('an agent learns from pictures what the teacher wants, and goes on from a checkpoint as if it had never stopped', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'heed-images-'));
+  const run = createRun(join(folder, 'run'), { name: 'corridor', command: 'train', config: {}, seed: 0 });
   const learner = start();
-  for (let i = 0; i < 4; i++) await learner.next();
-  const checkpoint = structuredClone(learner.save());
+  const result = (await trainFromPreferences(learner, { run }))!;
+  run.close();
+  rmSync(folder, { recursive: true });
+  expect(result.return.mean).toBeGreaterThan(11); // wandering about earns 8, and going right at once 14.25
+  expect(result.correlation.pearson).toBeGreaterThan(0.5);
+
+  const stopped = start();
+  for (let i = 0; i < 4; i++) await stopped.next();
+  const checkpoint = structuredClone(stopped.save());
   expect(checkpoint.tensors['experience.observations'].dtype).toBe('U8');
   expect(checkpoint.tensors['comparisons.observations'].data).toBeInstanceOf(Uint8Array);
-  const last = await finish(learner);
-  expect(last.evaluation!.mean).toBeGreaterThan(11); // wandering about earns 8, and going right at once 14.25
-
   const resumed = start();
   resumed.restore(checkpoint);
-  expect((await finish(resumed)).evaluation).toEqual(last.evaluation);
+  while (!(await resumed.next()).done);
   expect(resumed.save()).toEqual(learner.save());
 });
