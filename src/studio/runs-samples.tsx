@@ -1,7 +1,5 @@
-/** What a run wrote for people to read: answers at two steps side by side, clips that were compared, anything else as it is. */
-import { useEffect, useState } from 'preact/hooks';
 import { figure } from './chart.tsx';
-import { type Clip, Clips } from './clips.tsx';
+import { Clips } from './clips.tsx';
 import { Failure } from './failure.tsx';
 import { Histogram } from './histogram.tsx';
 import type { RunDetails, Sample } from './runs-data.ts';
