@@ -1,11 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { addPerson, findProject, nextItems, openDatabase, recordVote } from '../src/feedback/index.ts';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
+import { startPostgres } from './support/postgres.ts';
 
 const folder = ownFolder();
-const run = (...args: string[]) => heed(['feedback', ...args], folder.path);
+const postgres = await startPostgres();
+afterAll(() => postgres?.stop());
+const run = (...args: string[]) => call(['feedback', ...args], folder.path);
 const rowsIn = (name: string) =>
   readFileSync(join(folder.path, name), 'utf8')
     .trim()
@@ -92,7 +95,7 @@ describe('a project of pairs', () => {
       '--merge',
       'consensus',
     );
-    const checked = await heed(['data', 'check', 'unpaired.parquet', '--json'], folder.path);
+    const checked = await call(['data', 'check', 'unpaired.parquet', '--json'], folder.path);
     expect(JSON.parse(checked.stdout)).toMatchObject({
       bad: [],
       formats: { 'unpaired-preference': expect.any(Number) },
@@ -145,6 +148,22 @@ describe('a project of pairs', () => {
       expect(result.stderr).not.toContain('secret');
     }
   });
+});
+
+it.skipIf(!postgres)('a store on PostgreSQL is filled and told about likewise', async () => {
+  const store = await postgres!.database();
+  write('rated.jsonl', pairs.slice(0, 6));
+  for (const name of ['ada', 'ben']) {
+    const done = await run('import', 'rated.jsonl', '--project', 'p', '--votes-of', name, '--store', store, '--json');
+    expect(JSON.parse(done.stdout)).toMatchObject({ votes: 6 });
+  }
+  const stats = JSON.parse((await run('stats', '--project', 'p', '--store', store, '--json')).stdout);
+  expect(stats).toMatchObject({ answers: 12, items: 6, disagreements: [], alpha: { alpha: 1, items: 6 } });
+  expect(stats.balance[1].rows).toEqual([
+    { name: 'web', items: 3, answered: 3 },
+    { name: 'book', items: 3, answered: 3 },
+  ]);
+  expect((await run('stats', '--project', 'p', '--store', store)).stdout).toMatch(/answers +12 to 6 of 6 items/);
 });
 
 it('people are added with a token that is told once, and shut out', async () => {

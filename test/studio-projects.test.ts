@@ -132,6 +132,15 @@ describe('an owner', () => {
     await page.getByText('What is asked from now on').waitFor();
     await page.reload();
     await page.getByText('3 answers wanted for each item').waitFor();
+    for (const labels of ['100', '']) {
+      await page.getByText('Settings', { exact: true }).click();
+      await page.getByLabel(/Answers after which nobody/).fill(labels);
+      await page.getByRole('button', { name: 'Change them' }).click();
+      await page.getByText('What is asked from now on').waitFor();
+      await page.reload();
+      await page.getByText('3 answers wanted for each item').waitFor();
+      expect(await page.getByLabel(/Answers after which nobody/).inputValue()).toBe(labels);
+    }
     expect(await barriers(page)).toEqual([]);
     await page.setViewportSize({ width: 380, height: 800 });
     expect(await barriers(page)).toEqual([]);

@@ -161,8 +161,11 @@ describe('one server', () => {
       (socket) =>
         new Promise<string>((resolve) => {
           let said = '';
-          const drops = setInterval(() => socket.write('X-Drop: 1\r\n'), 50);
-          socket.on('connect', () => socket.write('GET /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\n'));
+          let drops: NodeJS.Timeout;
+          socket.on('connect', () => {
+            socket.write('GET /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\n');
+            drops = setInterval(() => socket.write('X-Drop: 1\r\n'), 50);
+          });
           socket.on('data', (data) => {
             said += data;
           });

@@ -1,6 +1,7 @@
 /** Compiles the package for tests that run it in a process of its own, as a user does: Node may know no TypeScript. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,13 +31,14 @@ export function compilePackage(): { folder: string; remove(): void } {
 }
 
 /** Once for all tests of the whole. */
-export default async function setup(project: TestProject): Promise<() => void> {
-  const { folder, remove } = compilePackage();
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { folder } = compilePackage();
   await build({
     root: join(root, 'src', 'studio'),
     logLevel: 'warn',
     build: { outDir: join(folder, 'dist', 'studio') },
   });
   project.provide('compiled', folder);
-  return remove;
+  // not at once: on a busy machine that takes so long that workers, which have ended by then, seem not to
+  return () => rm(folder, { recursive: true, force: true });
 }
