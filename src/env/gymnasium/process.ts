@@ -37,7 +37,7 @@ export interface PythonProcess {
 }
 
 /** Starts Python on worker.py. `order` is its argument; `patience` the seconds it may take over an answer. */
-export function startPython(python: string, order: { patience: number }): PythonProcess {
+export function startPython(python: string, order: { patience: number; [other: string]: unknown }): PythonProcess {
   if (process.platform === 'win32') {
     throw new HeedError('Gymnasium environments need FIFOs, which Windows has not', { hint: 'run heed in WSL' });
   }
