@@ -5,7 +5,7 @@ import { createLearner, type LearnInput, trainOptions } from '../control/index.t
 import { type EnvironmentSource, withEnvironment } from '../env/index.ts';
 import type { Evaluation } from '../rl/index.ts';
 import { createRlLearner, type RlInput, returnMetrics, rlOptions } from '../rl/train.ts';
-import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics } from '../run/index.ts';
+import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics, type TrainParts } from '../run/index.ts';
 import { isWritten } from '../run/lock.ts';
 
 /** Which cell of its plan, its environment steps, and what is trained: from preferences, or on the true reward. */
@@ -53,7 +53,7 @@ export const cellOptions = ({ command, settings }: Pick<Cell, 'command' | 'setti
 export async function runCell(
   cell: Cell,
   folder: string,
-  { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {},
+  parts: Pick<TrainParts<{ step: number }>, 'signal' | 'checkpointSeconds' | 'onStep'> = {},
 ): Promise<CellResult | undefined> {
   const { key, variant, seed } = cell;
   const options = cellOptions(cell);
@@ -70,9 +70,8 @@ export async function runCell(
   let result: CellResult | undefined;
   try {
     result = await driveRun<CellStep, CellResult & { run: string }>(learner, {
+      ...parts,
       run,
-      signal,
-      onStep: ({ step }) => onStep?.(step),
       before: () => (options.evaluations > 0 ? returnMetrics(learner.evaluate()) : {}),
       record: ({ evaluation }) => returnMetrics(evaluation),
       result({ step, labels = 0, evaluation }, seconds) {

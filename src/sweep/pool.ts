@@ -11,6 +11,7 @@ import type { Cell, CellResult } from './cell.ts';
 export interface Order {
   cell: Cell;
   folder: string;
+  checkpointSeconds?: number;
 }
 export type Saying =
   | { kind: 'ready' }
@@ -37,12 +38,14 @@ export async function* runCells(
   parts: {
     folder: string;
     jobs: number;
+    /** Wall time between those of a cell. */
+    checkpointSeconds?: number;
     signal?: AbortSignal;
     /** Environment steps that cells under way have taken, all together. */
     onProgress?: (steps: number) => void;
   },
 ): AsyncGenerator<CellResult | Failure, void, undefined> {
-  const { folder, jobs, signal, onProgress } = parts;
+  const { folder, jobs, checkpointSeconds, signal, onProgress } = parts;
   const queue = [...cells];
   const ended: (CellResult | Failure)[] = [];
   const under = new Map<ChildProcess, { cell: Cell; step: number }>();
@@ -54,7 +57,8 @@ export async function* runCells(
     const cell = queue.shift();
     if (!cell || signal?.aborted) return void (child.connected && child.disconnect());
     under.set(child, { cell, step: 0 });
-    child.send({ cell, folder: join(folder, cell.key.replaceAll(/[^\w.=-]+/g, '-')) } satisfies Order, () => {}); // one that is dead is seen to be so
+    const place = join(folder, cell.key.replaceAll(/[^\w.=-]+/g, '-'));
+    child.send({ cell, folder: place, checkpointSeconds } satisfies Order, () => {}); // one that is dead is seen to be so
   };
   const end = (child: ChildProcess, what: CellResult | Failure) => {
     under.delete(child);

@@ -29,7 +29,7 @@ export function trainCells<Result extends { run: string }>(
   jobs: number,
   parts: TrainParts<CellsStep> & { result(results: CellResult[], seconds: number): Result },
 ): Promise<Result | undefined> {
-  const { run, signal, onStep, onWarning = process.emitWarning } = parts;
+  const { run, signal, checkpointSeconds, onStep, onWarning = process.emitWarning } = parts;
   const { folder } = run;
   const rows = openRows(join(folder, RESULTS));
   const planned = new Map(cells.map((cell) => [cell.key, cell]));
@@ -38,7 +38,10 @@ export function trainCells<Result extends { run: string }>(
   let done = [...known].reduce((sum, key) => sum + (planned.get(key)?.steps ?? 0), 0);
   const failures: Failure[] = [];
   const tell = (underWay: number) => onStep?.({ step: done + underWay, cells: known.size });
-  const running = runCells(waiting, { folder: join(folder, 'cells'), jobs, signal, onProgress: tell });
+  const running = runCells(waiting, {
+    ...{ folder: join(folder, 'cells'), jobs, checkpointSeconds },
+    ...{ signal, onProgress: tell },
+  });
 
   async function next(): Promise<{ step: number; ended?: CellResult; done: boolean }> {
     if (known.size === cells.length) return { step: known.size, done: true };

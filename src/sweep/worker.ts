@@ -14,11 +14,12 @@ process.on('disconnect', () => {
   if (!busy) process.exit();
 });
 
-process.on('message', async ({ cell, folder }: Order) => {
+process.on('message', async ({ cell, folder, checkpointSeconds }: Order) => {
   busy = true;
   try {
     const { signal } = stopping;
-    const result = await runCell(cell, folder, { signal, onStep: (step) => say({ kind: 'step', step }) });
+    const onStep = ({ step }: { step: number }) => say({ kind: 'step', step });
+    const result = await runCell(cell, folder, { signal, checkpointSeconds, onStep });
     if (result) say({ kind: 'finished', result });
   } catch (error) {
     say({ kind: 'failed', message: messageOf(error), hint: error instanceof HeedError ? error.hint : undefined });
