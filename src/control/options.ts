@@ -50,7 +50,7 @@ export const learnSchema = z.object({
     .number()
     .int()
     .min(0)
-    .default(4)
+    .default(8)
     .describe('with async, updates of the policy after an answer before they wait for a reward that has learnt of it'),
   evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
   episodes: z.number().int().min(1).default(100).describe('episodes of an evaluation'),
