@@ -67,14 +67,16 @@ function hesitant() {
   return { teacher, answer: () => answer() };
 }
 
-it.each([
-  ['PPO', {}],
+it.each<[string, Control.LearnInput]>([
+  ['PPO', tiny()],
   [
     'PEBBLE',
-    { algorithm: 'pebble', env: 'Pendulum-v1', pebble: { pretrainSteps: 128, hidden: [16], environments: 1 } },
+    tiny({
+      ...{ algorithm: 'pebble', env: 'Pendulum-v1', ppo: undefined },
+      pebble: { pretrainSteps: 128, hidden: [16], environments: 1 },
+    }),
   ],
-] as const)('%s with a staleness of 0 learns what the synchronous loop learns, bit for bit', async (_, more) => {
-  const given = { ...tiny(), ...more, ppo: 'algorithm' in more ? undefined : tiny().ppo };
+])('%s with a staleness of 0 learns what the synchronous loop learns, bit for bit', async (_, given) => {
   const results = [];
   for (const settings of [{}, { async: true, staleness: 0 }]) {
     const environment = await env.openEnvironment(given.env!);
