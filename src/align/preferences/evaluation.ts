@@ -82,14 +82,12 @@ export function createPreferenceAnswers(
         ...(reward && { reward: mean(scores) }),
         kl: mean(kls),
         length: mean(answers.map(({ response }) => response.length)),
-        samples: answers
-          .slice(0, samples)
-          .map(({ promptText: prompt, text }, i) => ({
-            prompt,
-            text,
-            ...(reward && { reward: scores[i] }),
-            kl: kls[i],
-          })),
+        samples: answers.slice(0, samples).map(({ promptText: prompt, text }, i) => ({
+          prompt,
+          text,
+          ...(reward && { reward: scores[i] }),
+          kl: kls[i],
+        })),
       };
     },
     release: () => rollouts?.release(),
