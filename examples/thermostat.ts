@@ -28,8 +28,8 @@ export default function thermostat() {
     advance(action, outcome) {
       heater += 0.3 * (action[0] / 2 - heater); // it takes a while to get warm, and to cool
       weather += 0.3 * draw.normal() + 0.02 * (3 - weather);
-      room += 0.05 * (weather - room) + 2.5 * heater;
-      outcome.reward = -Math.min(Math.abs(room - comfort), 10) / 10 - 0.05 * heater; // comfort, and what it costs
+      room += 0.05 * (weather - room) + 1.8 * heater;
+      outcome.reward = -Math.abs(room - comfort) / 10 - 0.05 * heater; // comfort, and what it costs
     },
     observe(observation) {
       observation[0] = (room - comfort) / 10;

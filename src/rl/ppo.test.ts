@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createVectorEnvironment, type Environment, makeEnvironment, type Outcome, sourceOf } from '../env/index.ts';
+import { loadEnvironment } from '../env/load.ts';
 import { HeedError } from '../error.ts';
 import { createEvaluator } from './evaluate.ts';
 import { createCritic } from './forward.ts';
@@ -275,7 +276,7 @@ it('leaves the rewards it is given as they are', () => {
   expect(rollout.rewards).toEqual(before);
 });
 
-it.each(Object.keys(ppoPresets))('the preset of %s can be learnt with', (id) => {
-  const { agent } = start(id, ppoSchema.parse(ppoPresets[id].options));
+it.each(Object.keys(ppoPresets))('the preset of %s can be learnt with', async (id) => {
+  const { agent } = start(await loadEnvironment(id), ppoSchema.parse(ppoPresets[id].options));
   expect(agent.parameters.flat.length).toBeGreaterThan(0);
 });

@@ -50,7 +50,9 @@ it('learns which answers are preferred, those it has not seen too, and goes away
   expect(last.metrics['rewards/margins']).toBeGreaterThan(0.5);
   expect(last.kl).not.toBe(0);
   expect(last.reward).toBeUndefined();
-  expect(last.samples).toEqual([{ prompt: expect.stringMatching(/^Say \d:$/), text: expect.any(String) }]);
+  expect(last.samples).toEqual([
+    { prompt: expect.stringMatching(/^Say \d:$/), text: expect.any(String), kl: expect.any(Number) },
+  ]);
   expect(last.best).toBe(true);
   expect(steps.at(-1)!.done).toBe(true);
 });

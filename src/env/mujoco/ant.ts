@@ -5,7 +5,7 @@
  */
 
 import { addNoise, clip, effort } from './motion.ts';
-import type { MujocoTask, World } from './world.ts';
+import type { MujocoTask, World } from './task.ts';
 
 /** A leg towards x and y, each −1 or 1. Its ankle bends by 30 … 70 degrees about an axis across the leg, the sign of which is its own. */
 const leg = (n: number, x: number, y: number, ankle: string, range: string, rgba: string) => `

@@ -4,12 +4,10 @@ import type { MainModule, MjData, MjModel } from '@mujoco/mujoco';
 import { HeedError } from '../../error.ts';
 import { random } from '../../random.ts';
 import { withTimeLimit } from '../dynamics.ts';
-import type { Box, Environment } from '../environment.ts';
+import type { Box } from '../environment.ts';
 import { picture } from './picture.ts';
-import { compile, type MujocoTask, World } from './world.ts';
-
-/** `world` is open to be read and, after a `reset`, set by `setState`. */
-export type MujocoEnvironment = Environment & { readonly world: World; release(): void };
+import type { MujocoEnvironment, MujocoTask } from './task.ts';
+import { compile, Simulation } from './world.ts';
 
 /** A task and what MuJoCo made of its model. */
 export interface CompiledTask {
@@ -32,7 +30,7 @@ export function compileTask(mujoco: MainModule, task: MujocoTask): CompiledTask 
 export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
   const { mujoco, model, task } = compiled;
   const { id, maxEpisodeSteps = 1000, rewardThreshold } = task;
-  const world = new World(mujoco, model, task);
+  const world = new Simulation(mujoco, model, task);
   const observationSize = task.observationSize ?? model.nq + model.nv;
   const actionSpace = controls(model);
   const { low, high } = actionSpace;

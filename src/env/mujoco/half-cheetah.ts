@@ -4,7 +4,7 @@
  */
 
 import { addNoise, effort, forwardVelocity, observeState } from './motion.ts';
-import type { MujocoTask } from './world.ts';
+import type { MujocoTask } from './task.ts';
 
 const model = `
 <mujoco>

@@ -3,19 +3,18 @@
 import type { MainModule } from '@mujoco/mujoco';
 import { HeedError } from '../../error.ts';
 import { ant } from './ant.ts';
-import { compileTask, type MujocoEnvironment, mujocoEnvironment } from './environment.ts';
+import { compileTask, mujocoEnvironment } from './environment.ts';
 import { halfCheetah } from './half-cheetah.ts';
 import { hopper } from './hopper.ts';
 import { invertedDoublePendulum } from './inverted-double-pendulum.ts';
 import { invertedPendulum } from './inverted-pendulum.ts';
 import { reacher } from './reacher.ts';
 import { swimmer } from './swimmer.ts';
+import type { MujocoEnvironment, MujocoTask } from './task.ts';
 import { walker2d } from './walker2d.ts';
-import type { MujocoTask } from './world.ts';
 
-export type { MujocoEnvironment } from './environment.ts';
 export { readMujocoTask } from './read-task.ts';
-export type { Camera, MujocoTask, World } from './world.ts';
+export type { Camera, MujocoEnvironment, MujocoTask, World } from './task.ts';
 
 export const mujocoTasks: readonly MujocoTask[] = [
   hopper,

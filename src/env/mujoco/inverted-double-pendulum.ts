@@ -5,7 +5,7 @@
  */
 
 import { addNoise, clip } from './motion.ts';
-import type { MujocoTask, World } from './world.ts';
+import type { MujocoTask, World } from './task.ts';
 
 const model = `
 <mujoco>

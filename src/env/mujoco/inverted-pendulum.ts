@@ -4,7 +4,7 @@
  */
 
 import { addNoise } from './motion.ts';
-import type { MujocoTask, World } from './world.ts';
+import type { MujocoTask, World } from './task.ts';
 
 const model = `
 <mujoco>

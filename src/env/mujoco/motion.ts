@@ -1,7 +1,7 @@
 /** Rewards and starts that several tasks have in common. */
 
 import type { Random } from '../../random.ts';
-import type { World } from './world.ts';
+import type { World } from './task.ts';
 
 /** Velocity along x over the step just made, m/s, of a world whose first coordinate is x. */
 export const forwardVelocity = ({ qpos, before, dt }: World): number => (qpos[0] - before.qpos[0]) / dt;

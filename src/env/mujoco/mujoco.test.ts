@@ -55,7 +55,9 @@ describe.each(mujocoTasks.map((task) => [task.id, task] as const))('%s', (id, ta
     const environment = (await loadMujoco(id))();
     expect(environment.maxEpisodeSteps).toBe(recorded.maxEpisodeSteps);
     expect(environment.rewardThreshold).toBe(recorded.rewardThreshold);
-    expect(distance(environment.world.model.body_mass as Float64Array, recorded.bodyMass)).toBeLessThan(1e-14);
+    expect(
+      distance((environment.world.model as { body_mass: Float64Array }).body_mass, recorded.bodyMass),
+    ).toBeLessThan(1e-14);
     const { episodes } = recorded;
     const observation = new Float32Array(sizeOf(environment.observationSpace));
     for (const { qpos, qvel, actions, observations, rewards, terminated } of episodes) {

@@ -2,7 +2,8 @@
 
 import type { Frame, Shape } from '../environment.ts';
 import { circle, ink, line, polygon } from '../shapes.ts';
-import type { Camera, World } from './world.ts';
+import type { Camera } from './task.ts';
+import type { Simulation } from './world.ts';
 
 /** MuJoCo's numbers of the kinds of geoms, `mjtGeom`. */
 const [plane, , sphere, capsule, ellipsoid, cylinder, box] = [0, 1, 2, 3, 4, 5, 6];
@@ -11,7 +12,7 @@ const [plane, , sphere, capsule, ellipsoid, cylinder, box] = [0, 1, 2, 3, 4, 5, 
 const corners = 16;
 const grid = '#dfe3e8';
 
-export function picture(world: World, camera: Camera = { from: 'side' }): Frame {
+export function picture(world: Simulation, camera: Camera = { from: 'side' }): Frame {
   const { from, metres = 4, follow, centre = from === 'side' ? [0, metres / 4] : [0, 0] } = camera;
   const { model, data } = world;
   const above = from === 'above';

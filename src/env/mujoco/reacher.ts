@@ -4,7 +4,7 @@
  */
 
 import { addNoise, effort } from './motion.ts';
-import type { MujocoTask, World } from './world.ts';
+import type { MujocoTask, World } from './task.ts';
 
 const model = `
 <mujoco>

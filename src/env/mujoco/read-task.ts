@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { HeedError, messageOf } from '../../error.ts';
-import type { MujocoTask } from './world.ts';
+import type { MujocoTask } from './task.ts';
 
 /**
  * The task that the file at `path` exports: a `MujocoTask`, whose `model` is MJCF or the path of a file of it from the

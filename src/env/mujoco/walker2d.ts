@@ -5,7 +5,7 @@
  */
 
 import { addNoise, effort, forwardVelocity, observeState } from './motion.ts';
-import type { MujocoTask, World } from './world.ts';
+import type { MujocoTask, World } from './task.ts';
 
 const leg = (side: string, rgba: string) => `
       <body name="${side}thigh" pos="0 0 -0.2">

@@ -7,46 +7,7 @@
 
 import type { MainModule, MjData, MjModel } from '@mujoco/mujoco';
 import { HeedError, messageOf } from '../../error.ts';
-import type { Random } from '../../random.ts';
-
-/** What a picture shows. */
-export interface Camera {
-  /** `side` looks along y at x and z, `above` looks down at x and y. */
-  from: 'side' | 'above';
-  /** Width of the picture, m. Default 4. */
-  metres?: number;
-  /** Body kept in the middle: its x from the side, its x and y from above. Default none: the middle is `centre`. */
-  follow?: string;
-  /** What is in the middle of the picture where no body is followed: x and z from the side, x and y from above, m. */
-  centre?: readonly [number, number];
-}
-
-/** A world's physics and what is asked of the agent in it. Names of arrays are MuJoCo's own. */
-export interface MujocoTask {
-  readonly id: string;
-  /** MJCF. */
-  readonly model: string;
-  /** Files that the model names (`<include>`, meshes, height fields), by the names it uses. */
-  readonly assets?: Readonly<Record<string, Uint8Array>>;
-  /** Simulation steps in one step of the environment. Default 1. */
-  readonly frameSkip?: number;
-  /** Default 1000. */
-  readonly maxEpisodeSteps?: number;
-  readonly rewardThreshold?: number;
-  /** Computes the contact forces, `cfrc_ext`, after each step: takes time. Default false. */
-  readonly contactForces?: boolean;
-  readonly camera?: Camera;
-  /** Changes the start of an episode, `qpos` and `qvel`, from the model's own: the noise. Default: changes nothing. */
-  reset?(world: World, random: Random): void;
-  /** The reward of the step just made; `world.ctrl` is the action, clipped. */
-  reward(world: World): number;
-  /** Whether the step just made ended the task. Default: never. */
-  terminated?(world: World): boolean;
-  /** How many numbers an observation has; needed with `observe`. */
-  readonly observationSize?: number;
-  /** Writes the observation. Default: all of `qpos`, then all of `qvel`. */
-  observe?(world: World, observation: Float32Array | Float64Array): void;
-}
+import type { MujocoTask, World } from './task.ts';
 
 /** MuJoCo's numbers of kinds of objects, `mjtObj`. */
 const objects = { body: 1, joint: 3, geom: 5, site: 6 } as const;
@@ -54,28 +15,19 @@ const objects = { body: 1, joint: 3, geom: 5, site: 6 } as const;
 const none = new Float64Array(0);
 
 /** One simulation, in memory outside JavaScript's heap. */
-export class World {
+export class Simulation implements World {
   readonly mujoco: MainModule;
   readonly model: MjModel;
   /** All of MuJoCo's state; each read of one of its arrays makes a new view, so prefer the fields below in every step. */
   readonly data: MjData;
-  /** Seconds of one step of the environment. */
   readonly dt: number;
-  /** [nq] generalised positions. */
   qpos: Float64Array = none;
-  /** [nv] generalised velocities. */
   qvel: Float64Array = none;
-  /** [nu] the action, clipped. */
   ctrl: Float64Array = none;
-  /** [nbody, 3] positions of the bodies, m. Of the last point at which MuJoCo computed them: within the last simulation step. */
   xpos: Float64Array = none;
-  /** [nsite, 3] positions of the sites, m. */
   site_xpos: Float64Array = none;
-  /** [nbody, 6] torque and force of contacts on the bodies; only with `contactForces`. */
   cfrc_ext: Float64Array = none;
-  /** [nv] forces of constraints: contacts and limits. */
   qfrc_constraint: Float64Array = none;
-  /** `qpos` and `xpos` before the step. */
   readonly before: { readonly qpos: Float64Array; readonly xpos: Float64Array };
   private readonly frameSkip: number;
   private readonly contactForces: boolean;
@@ -92,7 +44,6 @@ export class World {
     this.before = { qpos: this.qpos.slice(), xpos: this.xpos.slice() };
   }
 
-  /** The index of a named body, in `xpos` and `cfrc_ext`; likewise below. HeedError when there is none. */
   body(name: string): number {
     return this.index('body', name);
   }
@@ -101,7 +52,6 @@ export class World {
     return this.index('site', name);
   }
 
-  /** Where a named joint's positions begin in `qpos`. */
   joint(name: string): number {
     const known = this.indices.get(`qpos ${name}`);
     if (known !== undefined) return known;
@@ -122,7 +72,6 @@ export class World {
     this.renew();
   }
 
-  /** Starts from exactly this state. qpos: [nq]; qvel: [nv]. */
   setState(qpos: ArrayLike<number>, qvel: ArrayLike<number>): void {
     this.clear();
     this.qpos.set(qpos);
