@@ -251,6 +251,7 @@ async function* keys() {
       try {
         const page = await browser.newPage();
         await page.goto(link);
+        await page.getByRole('heading', { name: 'Projects' }).waitFor(); // it has come in by its link
         await page.goto(`${url}/#/label/${encodeURIComponent(project.name)}`);
         await page.getByRole('region', { name: 'Prompt' }).waitFor();
         await page.evaluate(() => {
