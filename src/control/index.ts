@@ -1,5 +1,6 @@
 export { clipsOf } from './clips.ts';
 export { createLearner, learnFromPreferences } from './learn.ts';
+export type { Learner, LearnStep } from './learner.ts';
 export { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 export { learnOptions, learnPresets } from './presets.ts';
 export type { Asked } from './queries.ts';
@@ -8,5 +9,4 @@ export { createRewardEnsemble } from './reward-ensemble.ts';
 export type { Fit, Labelled } from './reward-fit.ts';
 export { type RewardOptions, rewardSchema } from './reward-options.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
-export type { Learner, LearnStep } from './teaching.ts';
 export { type Followed, type TrainResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';

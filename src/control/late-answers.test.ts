@@ -2,9 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { cartPole, sourceOf } from '../env/index.ts';
 import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../preference/index.ts';
 import { createLearner } from './learn.ts';
+import type { Learner, LearnStep } from './learner.ts';
 import type { LearnInput } from './options.ts';
 import type { Segment } from './segments.ts';
-import type { Learner, LearnStep } from './teaching.ts';
 
 const made: Learner[] = [];
 afterEach(() => {

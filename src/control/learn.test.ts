@@ -3,10 +3,10 @@ import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
 import { createLearner, learnFromPreferences } from './learn.ts';
+import type { Learner, LearnStep } from './learner.ts';
 import type { LearnInput } from './options.ts';
 import { learnOptions, learnPresets } from './presets.ts';
 import type { Segment } from './segments.ts';
-import type { Learner, LearnStep } from './teaching.ts';
 
 const made: Learner[] = [];
 afterEach(() => {

@@ -13,20 +13,12 @@ import { type EnvironmentSource, withEnvironment } from '../env/index.ts';
 import type { Teacher } from '../preference/index.ts';
 import { createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { stepsOf } from '../run/index.ts';
+import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
 import type { Segment } from './segments.ts';
-import {
-  createTeaching,
-  type Learner,
-  type LearnParts,
-  type LearnStep,
-  type TeachingState,
-  type Tensors,
-} from './teaching.ts';
-
-type State = TeachingState & { ppo: ReturnType<ReturnType<typeof createPpo>['save']>['state'] };
+import { createTeaching, type LearnParts } from './teaching.ts';
 
 /** Learns by the algorithm that the settings name. */
 export function createLearner(given: LearnInput, parts: LearnParts): Learner {
@@ -69,30 +61,7 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     return { ppo, fit, asked, ...teaching.tell(before, evaluator.run) };
   }
 
-  return {
-    options,
-    environment: parts.environment,
-    next,
-    evaluate: evaluator.run,
-    compareRewards: teaching.compareRewards,
-    save() {
-      const [acting, taught] = [agent.save(), teaching.save()];
-      return {
-        state: { ...taught.state, ppo: acting.state } as State,
-        tensors: { ...acting.tensors, ...taught.tensors },
-      };
-    },
-    restore(checkpoint) {
-      const { ppo, ...taught } = checkpoint.state as State;
-      agent.restore(ppo, checkpoint.tensors as Tensors);
-      teaching.restore(taught, checkpoint.tensors as Tensors);
-    },
-    release() {
-      evaluator.release();
-      agent.release();
-      teaching.release();
-    },
-  };
+  return learnerOf(options, parts.environment, teaching, { next, evaluator, acting: { ppo: agent } });
 }
 
 /**

@@ -7,12 +7,12 @@ import type { HeedError } from '../error.ts';
 import { choices, type Question, type Teacher } from '../preference/index.ts';
 import { createRun, openRun, type Run, readMetrics, renderReport } from '../run/index.ts';
 import { createLearner } from './learn.ts';
+import type { Learner, LearnStep } from './learner.ts';
 import type { LearnInput } from './options.ts';
 import { learnOptions } from './presets.ts';
 import { preferenceReport } from './report.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Segment } from './segments.ts';
-import type { Learner, LearnStep } from './teaching.ts';
 import { trainFromPreferences } from './train.ts';
 
 const made: { release(): void }[] = [];

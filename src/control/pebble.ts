@@ -13,20 +13,12 @@
 import { random } from '../random.ts';
 import { repeat } from '../rl/agent.ts';
 import { createSac, type SacMetrics } from '../rl/index.ts';
-import { createNovelty, type NoveltyState } from './novelty.ts';
+import { type Learner, type LearnStep, learnerOf } from './learner.ts';
+import { createNovelty } from './novelty.ts';
 import type { LearnOptions } from './options.ts';
-import {
-  createTeaching,
-  type Learner,
-  type LearnParts,
-  type LearnStep,
-  type TeachingState,
-  type Tensors,
-} from './teaching.ts';
+import { createTeaching, type LearnParts } from './teaching.ts';
 
 const ROWS = 128; // few enough that the reward of a single step costs little beside an update
-
-type State = TeachingState & { sac: ReturnType<ReturnType<typeof createSac>['save']>['state']; novelty: NoveltyState };
 
 /** Some hundred environment steps, each with its updates, and then whatever questions are due. */
 export function createPebble(options: LearnOptions, parts: LearnParts): Learner {
@@ -91,30 +83,5 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     return { sac, fit, asked, ...teaching.tell(before, evaluator.run) };
   }
 
-  return {
-    options,
-    environment: parts.environment,
-    next,
-    evaluate: evaluator.run,
-    compareRewards: teaching.compareRewards,
-    save() {
-      const [acting, taught, seeking] = [agent.save(), teaching.save(), novelty.save()];
-      return {
-        state: { ...taught.state, sac: acting.state, novelty: seeking.state } as State,
-        tensors: { ...acting.tensors, ...taught.tensors, ...seeking.tensors },
-      };
-    },
-    restore(checkpoint) {
-      const { sac, novelty: sought, ...taught } = checkpoint.state as State;
-      const tensors = checkpoint.tensors as Tensors;
-      agent.restore(sac, tensors);
-      novelty.restore(sought, tensors);
-      teaching.restore(taught, tensors);
-    },
-    release() {
-      evaluator.release();
-      agent.release();
-      teaching.release();
-    },
-  };
+  return learnerOf(options, parts.environment, teaching, { next, evaluator, acting: { sac: agent, novelty } });
 }

@@ -4,23 +4,20 @@
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
-import { HeedError } from '../error.ts';
 import type { Arena } from '../nn/index.ts';
 import {
   createLateAnswers,
   labelSchedule,
-  needsMembers,
   parseTeacher,
   type Round,
-  rulesOf,
   type Standing,
   type Teacher,
 } from '../preference/index.ts';
 import { random } from '../random.ts';
-import { createEvaluator, type Evaluation, type PpoMetrics, type Rollout, type SacMetrics } from '../rl/index.ts';
+import { createEvaluator, type Evaluation, type Rollout } from '../rl/index.ts';
 import type { SavedStatistics } from '../rl/normalise.ts';
 import type { ActingPolicy } from '../rl/policy.ts';
-import type { TrainParts } from '../run/index.ts';
+import { checkSettings } from './check-settings.ts';
 import {
   type Learnt,
   packComparisons,
@@ -39,27 +36,6 @@ import { type FitJob, type FitOutcome, startRewardThread } from './reward-thread
 import { createExperience, type SavedNumbers, type Segment } from './segments.ts';
 import { createUnderway } from './underway.ts';
 
-/** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
-export interface LearnStep {
-  /** Environment steps so far. */
-  step: number;
-  labels: number;
-  /** Of the algorithm that acts, where it learnt. */
-  ppo?: PpoMetrics;
-  sac?: SacMetrics;
-  fit?: Fit;
-  asked: readonly Asked[];
-  /** Greedy episodes on the true reward; at evaluations and at the end. */
-  evaluation?: Evaluation;
-  /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
-  accuracy: number;
-  /** Mean variance over members of the probability of the first, of what was asked last. */
-  disagreement: number;
-  /** Questions without an answer; only where the teacher answers later. */
-  waiting?: number;
-  done: boolean;
-}
-
 export interface TeachingState extends Questioning {
   anew: boolean;
   unlearnt: number | null;
@@ -77,21 +53,6 @@ export interface TeachingState extends Questioning {
 }
 /** Of what acts, as a checkpoint has them. */
 export type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
-
-export interface Learner {
-  readonly options: LearnOptions;
-  /** What it acts in; not its to release. */
-  readonly environment: EnvironmentSource;
-  /** Some steps and what is learnt from them, and whatever rounds of questions are due. */
-  next(signal?: AbortSignal): Promise<LearnStep>;
-  /** Greedy episodes on the true reward. */
-  evaluate(): Evaluation;
-  /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
-  compareRewards(count?: number): { predicted: number[]; true: number[] };
-  save(): { state: TeachingState; tensors: Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'] };
-  restore(checkpoint: { state: unknown; tensors: unknown }): void;
-  release(): void;
-}
 
 /** What a loop acts in, and who is asked. */
 export interface LearnParts {
@@ -392,35 +353,3 @@ interface Heard {
 const nothing: Heard = { answered: [], changed: new Map() };
 
 const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;
-
-function checkSettings(
-  options: LearnOptions,
-  begin: number,
-  { observationSpace, maxEpisodeSteps }: EnvironmentSource,
-): void {
-  if (observationSpace.shape && options.algorithm === 'pebble') {
-    throw new HeedError(`PEBBLE learns from numbers, and the observations of ${options.env} are images`, {
-      hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
-    });
-  }
-  const { window } = options.segment;
-  if (window > maxEpisodeSteps) {
-    throw new HeedError(
-      `a segment of ${window} steps is longer than any episode of ${options.env} (${maxEpisodeSteps})`,
-      {
-        hint: `give --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
-      },
-    );
-  }
-  const unable = options.reward.members < 2 ? rulesOf(options.query).find(needsMembers) : undefined;
-  if (options.labels > 0 && unable) {
-    throw new HeedError(`one member cannot disagree with itself, so that no query can be chosen by ${unable}`, {
-      hint: 'give --reward.members 3, or --query.rule entropy or random',
-    });
-  }
-  if (begin >= options.steps) {
-    throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
-      hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
-    });
-  }
-}

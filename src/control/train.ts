@@ -11,12 +11,12 @@ import { returnMetrics, returnOf } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
+import type { Learner, LearnStep } from './learner.ts';
 import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
 import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward-ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
-import type { Learner, LearnStep } from './teaching.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });

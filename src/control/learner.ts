@@ -1,0 +1,91 @@
+/** A learner from preferences: a loop that acts, and what it is taught by. */
+import type { EnvironmentSource } from '../env/index.ts';
+import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
+import type { TrainParts } from '../run/index.ts';
+import type { LearnOptions } from './options.ts';
+import type { Asked } from './queries.ts';
+import type { Fit } from './reward-fit.ts';
+import type { Teaching, TeachingState, Tensors } from './teaching.ts';
+
+/** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
+export interface LearnStep {
+  /** Environment steps so far. */
+  step: number;
+  labels: number;
+  /** Of the algorithm that acts, where it learnt. */
+  ppo?: PpoMetrics;
+  sac?: SacMetrics;
+  fit?: Fit;
+  asked: readonly Asked[];
+  /** Greedy episodes on the true reward; at evaluations and at the end. */
+  evaluation?: Evaluation;
+  /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
+  accuracy: number;
+  /** Mean variance over members of the probability of the first, of what was asked last. */
+  disagreement: number;
+  /** Questions without an answer; only where the teacher answers later. */
+  waiting?: number;
+  done: boolean;
+}
+
+export interface Learner {
+  readonly options: LearnOptions;
+  /** What it acts in; not its to release. */
+  readonly environment: EnvironmentSource;
+  /** Some steps and what is learnt from them, and whatever rounds of questions are due. */
+  next(signal?: AbortSignal): Promise<LearnStep>;
+  /** Greedy episodes on the true reward. */
+  evaluate(): Evaluation;
+  /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
+  compareRewards(count?: number): { predicted: number[]; true: number[] };
+  save(): { state: TeachingState; tensors: Saved };
+  restore(checkpoint: { state: unknown; tensors: unknown }): void;
+  release(): void;
+}
+
+type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
+
+/** What acts, as far as checkpoints hold it. */
+interface Acting {
+  save(): { state: unknown; tensors: Saved };
+  restore(state: unknown, tensors: Tensors): void;
+  release?(): void;
+}
+
+/** `acting`: what acts, by the names that checkpoints have for it. The learner releases all of it, and the teaching. */
+export function learnerOf(
+  options: LearnOptions,
+  environment: EnvironmentSource,
+  teaching: Teaching,
+  { next, evaluator, acting }: Pick<Learner, 'next'> & { evaluator: Evaluator; acting: Record<string, Acting> },
+): Learner {
+  return {
+    options,
+    environment,
+    next,
+    evaluate: evaluator.run,
+    compareRewards: teaching.compareRewards,
+    save() {
+      const saved = Object.entries(acting).map(([name, part]) => ({ name, ...part.save() }));
+      const taught = teaching.save();
+      return {
+        state: { ...taught.state, ...Object.fromEntries(saved.map(({ name, state }) => [name, state])) },
+        tensors: Object.assign({}, ...saved.map(({ tensors }) => tensors), taught.tensors),
+      };
+    },
+    restore(checkpoint) {
+      const state = { ...(checkpoint.state as TeachingState & Record<string, unknown>) };
+      const tensors = checkpoint.tensors as Tensors;
+      for (const [name, part] of Object.entries(acting)) {
+        part.restore(state[name], tensors);
+        delete state[name];
+      }
+      teaching.restore(state, tensors);
+    },
+    release() {
+      evaluator.release();
+      for (const part of Object.values(acting)) part.release?.();
+      teaching.release();
+    },
+  };
+}
