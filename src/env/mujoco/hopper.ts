@@ -4,7 +4,7 @@
  * it falls or leans more than 0.2 rad.
  */
 
-import { addNoise, effort, forwardVelocity, observeState } from './motion.ts';
+import { walking } from './motion.ts';
 import type { MujocoTask, World } from './task.ts';
 
 const model = `
@@ -59,11 +59,5 @@ export const hopper: MujocoTask = {
   rewardThreshold: 3800,
   camera: { from: 'side', metres: 3, follow: 'torso', centre: [0, 0.8] },
   observationSize: 11,
-  reset(world, random) {
-    addNoise(world.qpos, 5e-3, random, 'uniform');
-    addNoise(world.qvel, 5e-3, random, 'uniform');
-  },
-  reward: (world) => forwardVelocity(world) + (stands(world) ? 1 : 0) - 1e-3 * effort(world),
-  terminated: (world) => !stands(world),
-  observe: (world, observation) => observeState(world, observation, 1, 10),
+  ...walking(stands),
 };

@@ -1,7 +1,7 @@
 /** Rewards and starts that several tasks have in common. */
 
 import type { Random } from '../../random.ts';
-import type { World } from './task.ts';
+import type { MujocoTask, World } from './task.ts';
 
 /** Velocity along x over the step just made, m/s, of a world whose first coordinate is x. */
 export const forwardVelocity = ({ qpos, before, dt }: World): number => (qpos[0] - before.qpos[0]) / dt;
@@ -31,3 +31,19 @@ export function observeState(
   for (let i = skip; i < qpos.length; i++) observation[at++] = qpos[i];
   for (let i = 0; i < qvel.length; i++) observation[at++] = clip(qvel[i], limit);
 }
+
+/**
+ * What Hopper and Walker2d share: they start within 0.005 of their pose; every step upright earns 1 plus the speed, less
+ * 0.001 × squared torques; an episode ends with a fall; height, lean, angles and velocities (within ±10) are observed.
+ */
+export const walking = (
+  stands: (world: World) => boolean,
+): Pick<MujocoTask, 'reset' | 'reward' | 'terminated' | 'observe'> => ({
+  reset(world, random) {
+    addNoise(world.qpos, 5e-3, random, 'uniform');
+    addNoise(world.qvel, 5e-3, random, 'uniform');
+  },
+  reward: (world) => forwardVelocity(world) + (stands(world) ? 1 : 0) - 1e-3 * effort(world),
+  terminated: (world) => !stands(world),
+  observe: (world, observation) => observeState(world, observation, 1, 10),
+});

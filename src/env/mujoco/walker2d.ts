@@ -4,7 +4,7 @@
  * leans more than 1 rad.
  */
 
-import { addNoise, effort, forwardVelocity, observeState } from './motion.ts';
+import { walking } from './motion.ts';
 import type { MujocoTask, World } from './task.ts';
 
 const leg = (side: string, rgba: string) => `
@@ -58,11 +58,5 @@ export const walker2d: MujocoTask = {
   frameSkip: 4,
   camera: { from: 'side', metres: 3, follow: 'torso', centre: [0, 0.8] },
   observationSize: 17,
-  reset(world, random) {
-    addNoise(world.qpos, 5e-3, random, 'uniform');
-    addNoise(world.qvel, 5e-3, random, 'uniform');
-  },
-  reward: (world) => forwardVelocity(world) + (stands(world) ? 1 : 0) - 1e-3 * effort(world),
-  terminated: (world) => !stands(world),
-  observe: (world, observation) => observeState(world, observation, 1, 10),
+  ...walking(stands),
 };
