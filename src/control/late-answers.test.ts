@@ -1,15 +1,13 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, finish, releasedAfterwards } from '../../test/support/learners.ts';
 import { cartPole, sourceOf } from '../env/index.ts';
 import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../preference/index.ts';
 import { createLearner } from './learn.ts';
-import type { Learner, LearnStep } from './learner.ts';
+import type { Learner } from './learner.ts';
 import type { LearnInput } from './options.ts';
 import type { Segment } from './segments.ts';
 
-const made: Learner[] = [];
-afterEach(() => {
-  for (const learner of made.splice(0)) learner.release();
-});
+const keep = releasedAfterwards();
 
 /** Ten iterations, the first two of them random; twelve labels, three of them at first, in four rounds. */
 const tiny = (people: LearnInput['people'] = {}): LearnInput => ({
@@ -46,18 +44,8 @@ function somebody(answer: (question: Question<Segment>, n: number) => Said['choi
   return { teacher, asked };
 }
 
-function start(given: LearnInput, teacher: Teacher<Segment>): Learner {
-  const learner = createLearner(given, { environment: sourceOf(cartPole), teacher });
-  made.push(learner);
-  return learner;
-}
-
-async function finish(learner: Learner): Promise<LearnStep[]> {
-  const steps: LearnStep[] = [];
-  do steps.push(await learner.next());
-  while (!steps.at(-1)!.done);
-  return steps;
-}
+const start = (given: LearnInput, teacher: Teacher<Segment>): Learner =>
+  keep(createLearner(given, { environment: sourceOf(cartPole), teacher }));
 
 describe('a teacher who answers later', () => {
   it('is asked the whole budget, and every answer is learnt once', async () => {
@@ -105,11 +93,11 @@ describe('a teacher who answers later', () => {
     const reason = new Error('enough for today');
     setTimeout(() => stop.abort(reason), 20);
     await expect(waited).rejects.toBe(reason);
-    const { state, tensors } = stopped.save();
+    const checkpoint = checkpointOf(stopped);
 
     const after = somebody((_, n) => (n === 0 ? 'incomparable' : choices.first));
     const resumed = start(tiny(), after.teacher);
-    resumed.restore(structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors }));
+    resumed.restore(checkpoint);
     const { asked, labels } = await resumed.next();
     expect(labels).toBe(3);
     expect(asked.map(({ id, choice }) => [id, choice])).toEqual([

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, finish, releasedAfterwards, tensorsOf, told } from '../../test/support/learners.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
@@ -8,10 +9,7 @@ import type { LearnInput } from './options.ts';
 import { learnOptions, learnPresets } from './presets.ts';
 import type { Segment } from './segments.ts';
 
-const made: Learner[] = [];
-afterEach(() => {
-  for (const learner of made.splice(0)) learner.release();
-});
+const keep = releasedAfterwards();
 
 /** Ten iterations, the first two of them random; twelve labels in four rounds. */
 const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
@@ -39,28 +37,9 @@ const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
 
 function start(given: LearnInput, teacher?: Teacher<Segment>): Learner {
   const environment = sourceOf(() => makeEnvironment(given.env ?? 'CartPole-v1'));
-  const learner = createLearner(given, { environment, teacher });
-  made.push(learner);
-  return learner;
+  return keep(createLearner(given, { environment, teacher }));
 }
 
-async function finish(learner: Learner): Promise<LearnStep[]> {
-  const steps: LearnStep[] = [];
-  do steps.push(await learner.next());
-  while (!steps.at(-1)!.done);
-  return steps;
-}
-
-const parametersOf = (learner: Learner) => structuredClone(learner.save().tensors);
-/** All that happened, without the episodes, which a resumed run knows only as far as its checkpoint. */
-const told = (steps: LearnStep[]) =>
-  steps.map((step) => ({
-    ...step,
-    asked: step.asked.map(({ segments, ...asked }) => ({
-      ...asked,
-      segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
-    })),
-  }));
 const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ asked }) => asked);
 
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
@@ -99,28 +78,27 @@ describe.each(environments)('%s', (_, given) => {
     const steps = await finish(one);
     expect(questionsOf(steps)).toHaveLength(12);
     expect(told(await finish(same))).toEqual(told(steps));
-    expect(parametersOf(same)).toEqual(parametersOf(one));
+    expect(tensorsOf(same)).toEqual(tensorsOf(one));
     await finish(other);
-    expect(parametersOf(other)).not.toEqual(parametersOf(one));
+    expect(tensorsOf(other)).not.toEqual(tensorsOf(one));
   });
 
   it('goes on from a checkpoint of any iteration as if it had never stopped', async () => {
     const whole = start(given);
-    const checkpoints: ReturnType<Learner['save']>[] = [];
+    const checkpoints: ReturnType<typeof checkpointOf>[] = [];
     const steps: LearnStep[] = [];
     do {
-      const { state, tensors } = whole.save();
-      checkpoints.push(structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors }));
+      checkpoints.push(checkpointOf(whole));
       steps.push(await whole.next());
     } while (!steps.at(-1)!.done);
     expect(checkpoints).toHaveLength(10);
-    const parameters = parametersOf(whole);
+    const parameters = tensorsOf(whole);
     for (const [iteration, checkpoint] of checkpoints.entries()) {
       const resumed = start(given);
       if (iteration % 2) await resumed.next(); // whatever it knew before is forgotten
       resumed.restore(checkpoint);
       expect(told(await finish(resumed)), `from iteration ${iteration}`).toEqual(told(steps.slice(iteration)));
-      expect(parametersOf(resumed), `from iteration ${iteration}`).toEqual(parameters);
+      expect(tensorsOf(resumed), `from iteration ${iteration}`).toEqual(parameters);
       expect(resumed.compareRewards(10)).toEqual(whole.compareRewards(10));
     }
   });
@@ -175,32 +153,33 @@ describe('a learner', () => {
       a.length === b.length ? choices.tie : a.length > b.length ? choices.first : choices.second,
     );
     const seeing = start(given, blind);
-    const paid = createLearner(given, {
-      teacher: blind,
-      environment: sourceOf(() => {
-        const environment = cartPole();
-        return {
-          ...environment,
-          step: (action, observation) => ({ ...environment.step(action, observation), reward: action[0] * 100 - 7 }),
-        };
+    const paid = keep(
+      createLearner(given, {
+        teacher: blind,
+        environment: sourceOf(() => {
+          const environment = cartPole();
+          return {
+            ...environment,
+            step: (action, observation) => ({ ...environment.step(action, observation), reward: action[0] * 100 - 7 }),
+          };
+        }),
       }),
-    });
-    made.push(paid);
+    );
     await finish(seeing);
     await finish(paid);
-    for (const [name, tensor] of Object.entries(parametersOf(seeing))) {
-      if (!name.endsWith('rewards')) expect(parametersOf(paid)[name], name).toEqual(tensor);
+    for (const [name, tensor] of Object.entries(tensorsOf(seeing))) {
+      if (!name.endsWith('rewards')) expect(tensorsOf(paid)[name], name).toEqual(tensor);
     }
   });
 
   it('learns nothing without labels, and gets to its end', async () => {
     const learner = start({ ...given, labels: 0 });
-    const before = parametersOf(learner);
+    const before = tensorsOf(learner);
     const steps = await finish(learner);
     expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, step: 1280 });
     expect(questionsOf(steps)).toEqual([]);
     expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
-    const after = parametersOf(learner);
+    const after = tensorsOf(learner);
     for (const name of Object.keys(before).filter((n) => n.startsWith('reward.'))) {
       expect(after[name], name).toEqual(before[name]);
     }
@@ -238,7 +217,7 @@ describe('a teacher', () => {
     for (const teacher of [answering(best), slow, reversed]) {
       const learner = start(given, teacher);
       expect(told(await finish(learner))).toEqual(told(steps));
-      expect(parametersOf(learner)).toEqual(parametersOf(oracle));
+      expect(tensorsOf(learner)).toEqual(tensorsOf(oracle));
     }
   });
 

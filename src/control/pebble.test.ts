@@ -1,13 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { checkpointOf, finish, releasedAfterwards, tensorsOf, told } from '../../test/support/learners.ts';
 import { makeEnvironment, sourceOf } from '../env/index.ts';
 import type { HeedError } from '../error.ts';
 import { choices, type Question, type Teacher } from '../preference/index.ts';
 import { createRun, openRun, type Run, readMetrics, renderReport } from '../run/index.ts';
 import { createLearner } from './learn.ts';
-import type { Learner, LearnStep } from './learner.ts';
+import type { LearnStep } from './learner.ts';
 import type { LearnInput } from './options.ts';
 import { learnOptions } from './presets.ts';
 import { preferenceReport } from './report.ts';
@@ -15,10 +16,7 @@ import { createRewardEnsemble } from './reward-ensemble.ts';
 import type { Segment } from './segments.ts';
 import { trainFromPreferences } from './train.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const part of made.splice(0)) part.release();
-});
+const keep = releasedAfterwards();
 
 /** Seven stretches of 200 steps: one of random play, one for what is new, and five that are taught by twelve labels. */
 const tiny = (more: LearnInput = {}): LearnInput => ({
@@ -37,33 +35,8 @@ const tiny = (more: LearnInput = {}): LearnInput => ({
   pebble: { pretrainSteps: 200, hidden: [16], minibatch: 16, bufferSize: 1200, particles: 50, ...more.pebble },
 });
 
-function start(given: LearnInput, teacher?: Teacher<Segment>, environment = () => makeEnvironment('Pendulum-v1')) {
-  const learner = createLearner(given, { environment: sourceOf(environment), teacher });
-  made.push(learner);
-  return learner;
-}
-
-async function finish(learner: Learner): Promise<LearnStep[]> {
-  const steps: LearnStep[] = [];
-  do steps.push(await learner.next());
-  while (!steps.at(-1)!.done);
-  return steps;
-}
-
-const tensorsOf = (learner: Learner) => structuredClone(learner.save().tensors);
-const checkpointOf = (learner: Learner) => {
-  const { state, tensors } = learner.save();
-  return structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors });
-};
-/** All that happened, without the episodes, which a resumed run knows only as far as its checkpoint. */
-const told = (steps: LearnStep[]) =>
-  steps.map((step) => ({
-    ...step,
-    asked: step.asked.map(({ segments, ...asked }) => ({
-      ...asked,
-      segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
-    })),
-  }));
+const start = (given: LearnInput, teacher?: Teacher<Segment>, environment = () => makeEnvironment('Pendulum-v1')) =>
+  keep(createLearner(given, { environment: sourceOf(environment), teacher }));
 
 describe('PEBBLE', () => {
   it('plays at random, then for what is new, then as it is taught', async () => {
@@ -82,8 +55,7 @@ describe('PEBBLE', () => {
       const { state, tensors } = learner.save();
       const { reward: options, choice } = learner.options;
       const spaces = { observationSize: 3, actionSpace: learner.environment.actionSpace };
-      const ensemble = createRewardEnsemble(spaces, options, choice, { window: 10, rows: 64, seed: 9 });
-      made.push(ensemble);
+      const ensemble = keep(createRewardEnsemble(spaces, options, choice, { window: 10, rows: 64, seed: 9 }));
       ensemble.restore(state.reward, tensors as never);
       const column = (name: string) => tensors[`replay.${name}`].data as Float32Array;
       const expected = new Float32Array(column('rewards').length);
