@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { createVectorEnvironment, openEnvironment } from '../dist/env/index.js';
 import { median, rate } from './figures.js';
+import { atOnce } from './worlds-train.js';
 
 /** One job in a process of its own (bench/control-job.js), as a user's would be. */
 function job(message, environment = {}) {
@@ -18,20 +19,6 @@ function job(message, environment = {}) {
       code === 0 && result ? resolve(result) : reject(new Error(`job failed: ${JSON.stringify(message)}`)),
     );
   });
-}
-
-/** Jobs side by side on `width` processes with one thread each; results in order. For what takes long. */
-async function jobs(messages, width) {
-  const results = [];
-  let next = 0;
-  const worker = async () => {
-    while (next < messages.length) {
-      const at = next++;
-      results[at] = await job(messages[at], { HEED_THREADS: '1' });
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(width, messages.length) }, worker));
-  return results;
 }
 
 async function* steps({ peer }) {
@@ -126,9 +113,11 @@ async function row(name, options, { seeds, bar, target, width = 1, from = 1000 }
     kind: 'learn',
     options: { ...options, seed: from + i },
   }));
-  const results = [];
-  if (width === 1) for (const message of messages) results.push(await job(message));
-  else results.push(...(await jobs(messages, width)));
+  const environment = width === 1 ? {} : { HEED_THREADS: '1' }; // side by side each has one thread
+  const results = await atOnce(
+    messages.map((message) => () => job(message, environment)),
+    width,
+  );
   const returns = results.map((r) => r.return.mean);
   const reached = returns.filter((r) => r >= bar).length;
   return {
