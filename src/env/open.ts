@@ -6,7 +6,7 @@ import { startThreads } from './parallel.ts';
 import { type EnvironmentSource, sourceOf } from './source.ts';
 
 export interface OpenOptions {
-  /** Threads that step copies, or processes where they live in another program; 0: none but this thread. */
+  /** Threads that step copies, this one among them, or processes where they live in another program. */
   workers?: number;
   /** The Python that Gymnasium is in (default: HEED_PYTHON, or python3). */
   python?: string;
@@ -25,8 +25,8 @@ export async function openEnvironment(
     return openGymnasium(name, { workers: Math.max(1, workers), python });
   }
   const here = sourceOf(await loadEnvironment(name));
-  if (workers === 0) return here;
-  const threads = await startThreads(name, workers);
+  if (workers <= 1) return here;
+  const threads = await startThreads(name, workers - 1);
   return {
     ...here,
     batch: (count) => threads.batch(here, count),

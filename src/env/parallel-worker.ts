@@ -9,6 +9,7 @@ import {
   BATCH,
   DONE,
   FAILED,
+  LEFT,
   OPERATION,
   ORDERED,
   type Order,
@@ -16,12 +17,14 @@ import {
   type SharedArrays,
   type WorkerSettings,
 } from './parallel.ts';
+import { changed, watched } from './wait.ts';
 
 const { name, control, port } = workerData as WorkerSettings;
 const batches = new Map<number, { environments: EnvironmentBatch; arrays: SharedArrays }>();
 
 process.on('exit', () => {
-  Atomics.store(control, DONE, -1);
+  control[LEFT] = 1;
+  Atomics.add(control, DONE, 1);
   Atomics.notify(control, DONE);
 });
 
@@ -57,8 +60,9 @@ async function main(): Promise<void> {
     return;
   }
   parentPort!.postMessage(undefined);
+  const orders = watched(control, ORDERED);
   for (let done = 0; ; done = (done + 1) | 0) {
-    Atomics.wait(control, ORDERED, done);
+    changed(orders, done);
     control[FAILED] = 0;
     try {
       carryOut(make);

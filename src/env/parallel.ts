@@ -1,23 +1,24 @@
 /**
- * Copies of an environment stepped in worker threads. The thread that asks waits for all of them, so that a batch is as
- * synchronous here as any other, with the same numbers: orders are counters in shared memory that are waited for with
- * Atomics, and actions and outcomes lie in memory that both sides see.
+ * Copies of an environment stepped by several threads: the one that asks steps the first share itself, then waits for the
+ * others, so that a batch is as synchronous here as any other, with the same numbers. Orders are counters in shared
+ * memory that are waited for with Atomics, and actions and outcomes lie in memory that both sides see.
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type CarriedError, HeedError, messageOf, revived } from '../error.ts';
-import { type BatchArrays, checkCount, type EnvironmentBatch } from './batch.ts';
-import { type Environment, sizeOf } from './environment.ts';
-
-/** What a batch tells of its environments. */
-type Description = Pick<Environment, 'id' | 'observationSpace' | 'actionSpace' | 'maxEpisodeSteps'>;
+import { type CarriedError, carried, HeedError, messageOf, revived } from '../error.ts';
+import { type BatchArrays, checkCount, createBatch, type EnvironmentBatch } from './batch.ts';
+import { sizeOf } from './environment.ts';
+import type { EnvironmentSource } from './source.ts';
+import { changed, type Watched, watched } from './wait.ts';
 
 /** Places in the memory that a thread and its owner share. */
 export const ORDERED = 0; // how many orders were given
-export const DONE = 1; // how many were carried out; −1 when the thread has ended itself
+export const DONE = 1; // how many were carried out
 export const FAILED = 2; // whether the last one threw; then the error is in the port
 export const OPERATION = 3;
 export const BATCH = 4; // which of the thread's batches the order is for
+export const LEFT = 5; // whether the thread has ended itself
+const PLACES = 6;
 
 export const operations = { message: 0, reset: 1, step: 2 } as const;
 
@@ -45,24 +46,24 @@ interface Thread {
   worker: Worker;
   control: Int32Array;
   port: MessagePort;
+  /** How many orders it has carried out. */
+  done: Watched;
   /** Why it is no more, where it is. */
   dead?: string;
 }
 
-// Looking a few times before sleeping saves the wake-up where steps are short, and is lost where they are long.
-const LOOKS = 2000;
 /** How often a thread that does not answer is asked whether it lives: one that ran out of memory cannot say so. */
 const SILENCE = 1000; // ms
 
 export interface ThreadPool {
-  /** Copies split over the threads, in order. */
-  batch(described: Description, count: number): EnvironmentBatch;
+  /** Copies split over this thread, where `here` makes them, and the others, in order. */
+  batch(here: EnvironmentSource, count: number): EnvironmentBatch;
   release(): void;
 }
 
-/** Starts threads that each load the environments of that name. HeedError where they cannot. */
-export async function startThreads(name: string, workers: number): Promise<ThreadPool> {
-  const starting = Array.from({ length: workers }, () => startThread(name));
+/** Starts so many threads beside this one, which each load the environments of that name. HeedError where they cannot. */
+export async function startThreads(name: string, others: number): Promise<ThreadPool> {
+  const starting = Array.from({ length: others }, () => startThread(name));
   const threads: Thread[] = [];
   const release = () => {
     for (const thread of threads) {
@@ -78,11 +79,11 @@ export async function startThreads(name: string, workers: number): Promise<Threa
     throw failed.reason;
   }
   let batches = 0;
-  return { batch: (described, count) => createThreadBatch(threads, batches++, described, count), release };
+  return { batch: (here, count) => createThreadBatch(threads, batches++, here, count), release };
 }
 
 function startThread(name: string): Promise<Thread> {
-  const control = new Int32Array(new SharedArrayBuffer(5 * Int32Array.BYTES_PER_ELEMENT));
+  const control = new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT));
   const { port1: port, port2: theirs } = new MessageChannel();
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const workerData: WorkerSettings = { name, control, port: theirs };
@@ -90,7 +91,7 @@ function startThread(name: string): Promise<Thread> {
     workerData,
     transferList: [theirs],
   });
-  const thread: Thread = { worker, control, port };
+  const thread: Thread = { worker, control, port, done: watched(control, DONE) };
   return new Promise((resolve, reject) => {
     worker.once('message', (failure: CarriedError | undefined) => {
       if (failure) return reject(revived(failure));
@@ -112,23 +113,24 @@ function startThread(name: string): Promise<Thread> {
 function createThreadBatch(
   all: readonly Thread[],
   batch: number,
-  described: Description,
+  here: EnvironmentSource,
   count: number,
 ): EnvironmentBatch {
   checkCount(count);
-  const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
+  const { id, observationSpace, actionSpace, maxEpisodeSteps } = here;
   const size = sizeOf(observationSpace);
   const actionSize = sizeOf(actionSpace);
   const arrays = sharedArrays(count, size, actionSize);
   const { actions: sharedActions, seeds: sharedSeeds, ...memory } = arrays;
 
-  // copies as evenly as they go
-  const threads = all.slice(0, count);
-  const starts = threads.map((_, t) => Math.floor((t * count) / threads.length));
+  // copies as evenly as they go; the first share is this thread's
+  const threads = all.slice(0, count - 1);
+  const starts = [0, ...threads].map((_, t) => Math.floor((t * count) / (threads.length + 1)));
   const ends = [...starts.slice(1), count];
-  const together = (operation: number) => {
+  const parts = starts.map((start, t) => partOf(arrays, start, ends[t], size, actionSize));
+  const together = (operation: number, ownShare: () => void) => {
     for (const thread of threads) order(thread, operation, batch);
-    waitFor(threads);
+    waitFor(threads, ownShare);
   };
   const tell = (thread: Thread, message: Order) => {
     thread.port.postMessage(message);
@@ -136,10 +138,10 @@ function createThreadBatch(
   };
 
   for (const [t, thread] of threads.entries()) {
-    const part = partOf(arrays, starts[t], ends[t], size, actionSize);
-    tell(thread, { kind: 'create', batch, count: ends[t] - starts[t], arrays: part });
+    const [start, end, part] = [starts[t + 1], ends[t + 1], parts[t + 1]];
+    tell(thread, { kind: 'create', batch, count: end - start, arrays: part });
   }
-  waitFor(threads);
+  const own = waitFor(threads, () => createBatch(here.make, ends[0], parts[0]));
 
   return {
     id,
@@ -150,23 +152,26 @@ function createThreadBatch(
     ...memory,
     reset(seeds) {
       sharedSeeds.set(seeds);
-      together(operations.reset);
+      together(operations.reset, () => own.reset(sharedSeeds));
     },
     step(actions, next) {
       sharedActions.set(actions);
       sharedSeeds.set(next);
-      together(operations.step);
+      together(operations.step, () => own.step(sharedActions, sharedSeeds));
     },
     replay(copy, seed, actions) {
+      if (copy < ends[0]) return own.replay(copy, seed, actions);
       const t = ends.findIndex((end) => copy < end);
-      tell(threads[t], { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
-      waitFor([threads[t]]);
+      const thread = threads[t - 1];
+      tell(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
+      waitFor([thread], nothing);
     },
     release() {
+      own.release();
       const living = threads.filter(({ dead }) => dead === undefined);
       for (const thread of living) tell(thread, { kind: 'release', batch });
       try {
-        waitFor(living);
+        waitFor(living, nothing);
       } catch {
         // a thread that has ended holds nothing, and one that failed was heard of when it did
       }
@@ -204,29 +209,41 @@ function order({ control }: Thread, operation: number, batch: number): void {
   Atomics.notify(control, ORDERED);
 }
 
-/** Waits until all have carried out their orders; throws the first's error where any failed. */
-function waitFor(threads: readonly Thread[]): void {
-  for (const thread of threads) wait(thread);
-  const failures = threads.flatMap(({ control, port }) =>
-    control[FAILED] ? [receiveMessageOnPort(port)!.message as CarriedError] : [],
-  );
-  if (failures.length > 0) throw revived(failures[0]);
+/**
+ * Does this thread's own share, waits until the others have done theirs too, whatever failed, and gives what the own share
+ * gave. Throws the error of the first copies that failed.
+ */
+function waitFor<T>(threads: readonly Thread[], ownShare: () => T): T {
+  let given: T | undefined;
+  const failures: HeedError[] = [];
+  try {
+    given = ownShare();
+  } catch (error) {
+    failures.push(revived(carried(error)));
+  }
+  for (const thread of threads) {
+    wait(thread);
+    if (thread.dead !== undefined) failures.push(ended(thread));
+    else if (thread.control[FAILED]) failures.push(revived(receiveMessageOnPort(thread.port)!.message as CarriedError));
+  }
+  if (failures.length > 0) throw failures[0];
+  return given as T;
 }
 
+/** Waits until a thread has carried out its order, or is dead. */
 function wait(thread: Thread): void {
-  const { control } = thread;
-  const ordered = control[ORDERED];
-  for (let look = 0; look < LOOKS; look++) if (Atomics.load(control, DONE) === ordered) return;
-  for (let done = Atomics.load(control, DONE); done !== ordered; done = Atomics.load(control, DONE)) {
-    if (done === -1) thread.dead ??= 'it called process.exit';
-    if (thread.dead !== undefined) throw ended(thread);
-    const silent = Atomics.wait(control, DONE, done, SILENCE) === 'timed-out';
-    if (silent && isOver(thread.worker)) thread.dead = 'it ran out of memory';
+  const { control, done, worker } = thread;
+  const before = (control[ORDERED] - 1) | 0;
+  while (thread.dead === undefined && !changed(done, before, SILENCE)) {
+    if (isOver(worker)) thread.dead = 'it ran out of memory';
   }
+  if (control[LEFT]) thread.dead ??= 'it called process.exit';
 }
 
 /** Its event tells only when this thread waits no longer. The idle time of an event loop that is no more is −1. */
 const isOver = (worker: Worker): boolean => worker.performance.eventLoopUtilization().idle < 0;
+
+const nothing = () => {};
 
 const ended = ({ dead }: Thread) =>
   new HeedError(`A thread that steps environments ended: ${dead}`, {
