@@ -1,10 +1,15 @@
 """Pong by where things are, read from the game's memory, in place of pictures: small enough to learn in minutes on one core.
 
-    PYTHONPATH=examples heed train --env gym:pong_state:PongState-v0 ...
+    PYTHONPATH=examples heed rl --config examples/pong-score.json
+    PYTHONPATH=examples heed train --config examples/pong-preferences.json
 
-An observation is the ball's x and y, our paddle's y and the opponent's, of this step and of the one before, and how far the
-ball is above our paddle. The score is not in it. Actions: stay, up, down. An episode is a game to 21, of 4 frames a step.
+An observation has nine numbers of about -1 ... 1: whether the ball is in play, its x and y and how far it moved in the last
+step, our paddle's y and how far it moved, the opponent's y, and how far the ball is from our paddle. Between two points there
+is no ball: its x stays where it was lost, the rest of it is 0. The score is not seen. Actions: stay, up, down, of 4 frames,
+each of which repeats the last action with probability 1/4, as ALE/Pong-v5 has it. An episode is a game to 21.
 """
+
+import random
 
 import ale_py
 import gymnasium as gym
@@ -14,35 +19,57 @@ gym.register_envs(ale_py)
 
 # bytes of the console's memory (Anand et al. 2019, "Unsupervised State Representation Learning in Atari")
 BALL_X, BALL_Y, OURS_Y, THEIRS_Y = 49, 54, 51, 50
-PLACES = [BALL_X, BALL_Y, OURS_Y, THEIRS_Y]
-STAY, UP, DOWN = 0, 2, 3
+ACTIONS = ale_py.Action.NOOP, ale_py.Action.RIGHT, ale_py.Action.LEFT
+FRAMES, STICKY, NOOPS = 4, 0.25, 30
+MIDDLE_X, MIDDLE_Y, HALF = 128, 120, 80
 
 
-class PongState(gym.Wrapper):
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
+class PongState(gym.Env):
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 60 / FRAMES}
+    observation_space = gym.spaces.Box(-4, 4, (9,), np.float32)
+    action_space = gym.spaces.Discrete(len(ACTIONS))
 
-    def __init__(self, **arguments):
-        super().__init__(gym.make("ALE/Pong-v5", obs_type="ram", disable_env_checker=True, **arguments))
-        self.observation_space = gym.spaces.Box(-2, 2, (9,), np.float32)
-        self.action_space = gym.spaces.Discrete(3)
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+        # what sticks is drawn here: ALE takes a seed only as it loads the game, as slow as hundreds of steps
+        game = gym.make("ALE/Pong-v5", obs_type="ram", frameskip=1, repeat_action_probability=0.0)
+        self.ale = game.unwrapped.ale
+        self.start = self.ale.cloneState()
 
-    def reset(self, **arguments):
-        ram, info = self.env.reset(**arguments)
-        self.before = places(ram)
-        return self.see(self.before), info
+    def reset(self, *, seed=None, options=None):
+        self.random = random.Random(seed)
+        self.ale.restoreState(self.start)
+        self.last = ACTIONS[0]
+        for _ in range(self.random.randint(1, NOOPS)):
+            self.ale.act(self.last)
+        self.before = self.places()
+        return self.see(self.before), {}
 
     def step(self, action):
-        ram, *rest = self.env.step((STAY, UP, DOWN)[action])
-        return self.see(places(ram)), *rest
+        reward = 0
+        for _ in range(FRAMES):
+            if self.random.random() >= STICKY:
+                self.last = ACTIONS[action]
+            reward += self.ale.act(self.last)
+        return self.see(self.places()), reward, self.ale.game_over(), False, {}
+
+    def places(self):
+        ram = self.ale.getRAM()
+        return int(ram[BALL_X]), int(ram[BALL_Y]), int(ram[OURS_Y]), int(ram[THEIRS_Y])
 
     def see(self, now):
-        seen = np.concatenate([now, self.before, [now[1] - now[2]]], dtype=np.float32)
+        (x, y, ours, theirs), (x_before, y_before, ours_before, _) = now, self.before
         self.before = now
-        return seen
+        paddles = (ours - MIDDLE_Y) / HALF, (ours - ours_before) / 20, (theirs - MIDDLE_Y) / HALF
+        if y == 0:  # no ball; its x is 0 where a game begins
+            seen = 0, (x - MIDDLE_X) / HALF if x else 0, 0, 0, 0, *paddles, 0
+        else:
+            moved = ((x - x_before) / 8, (y - y_before) / 16) if y_before else (0, 0)
+            seen = 1, (x - MIDDLE_X) / HALF, (y - MIDDLE_Y) / HALF, *moved, *paddles, (y - ours) / 32
+        return np.clip(np.array(seen, np.float32), -4, 4)
 
-
-def places(ram):
-    return ram[PLACES].astype(np.float32) / 128 - 1
+    def render(self):
+        return self.ale.getScreenRGB()
 
 
 gym.register("PongState-v0", PongState, max_episode_steps=5000)
