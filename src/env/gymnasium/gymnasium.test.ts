@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { HeedError } from '../../error.ts';
 import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
 import { presetOf } from '../../rl/presets.ts';
@@ -299,5 +300,34 @@ describe.skipIf(!python || !has('ale_py'))('games (HEED_PYTHON with ale-py)', ()
       terminated: false,
       truncated: true,
     });
+  });
+
+  test('the example of Pong by state shows where a ball was lost, and lives a seed again', async () => {
+    vi.stubEnv('PYTHONPATH', fileURLToPath(new URL('../../../examples', import.meta.url)));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const source = await opened('gym:pong_state:PongState-v0');
+    expect(source.actionSpace).toEqual({ kind: 'discrete', n: 3 });
+    const environment = source.make();
+    const observation = new Float32Array(source.observationSpace.low.length);
+    const points = (seed: number) => {
+      environment.reset(seed, observation);
+      const seen: { t: number; reward: number; before: number[]; after: number[] }[] = [];
+      for (let t = 0; t < 200; t++) {
+        const before = [...observation];
+        const { reward } = environment.step([0], observation);
+        if (reward !== 0) seen.push({ t, reward, before, after: [...observation] });
+      }
+      return seen;
+    };
+    const first = points(1);
+    expect(first.length).toBeGreaterThan(1);
+    for (const { reward, before, after } of first) {
+      expect(reward).toBe(-1);
+      expect(before[0]).toBe(1); // in play
+      expect(after[1]).toBeGreaterThan(0.95); // at our edge, in play still or no more
+      expect(after[1]).toBeGreaterThan(before[1]);
+    }
+    expect(points(2)).not.toEqual(first);
+    expect(points(1)).toEqual(first);
   });
 });
