@@ -3,12 +3,17 @@
  * PostgreSQL by a connection string. One schema and one set of queries serve both.
  */
 import { mkdirSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
+  type Dialect,
   Kysely,
   PostgresDialect,
+  SqliteAdapter,
   type SqliteDatabase,
-  SqliteDialect,
+  SqliteDriver,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
   type SqliteStatement,
   type Transaction,
 } from 'kysely';
@@ -94,14 +99,65 @@ interface Driver {
   close(): void;
 }
 
-async function sqlite(path: string): Promise<SqliteDialect> {
+async function sqlite(path: string): Promise<Dialect> {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
   const driver = await openSqlite(path);
-  // a commit is on the disk before anybody is told of it
-  for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', 'busy_timeout = 10000', 'foreign_keys = ON']) {
+  // the log is on the disk before anybody is told of what is in it; but SQLite itself would keep all others waiting for that
+  for (const pragma of ['journal_mode = WAL', 'synchronous = NORMAL', 'busy_timeout = 10000', 'foreign_keys = ON']) {
     driver.exec(`pragma ${pragma}`);
   }
-  return new SqliteDialect({ database: adapted(driver) });
+  // there is a log from the first query on
+  driver.exec('select count(*) from sqlite_schema');
+  const log = path === ':memory:' ? undefined : await open(`${path}-wal`, 'r+');
+  return {
+    createDriver: () => new GroupCommit(adapted(driver), log),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createAdapter: () => new SqliteAdapter(),
+    createIntrospector: (query) => new SqliteIntrospector(query),
+  };
+}
+
+/** Where SQLite's commits only write: what was written is on the disk when its transaction is over, by one sync for all that wait for it. */
+class GroupCommit extends SqliteDriver {
+  private readonly database: Noting;
+  private readonly log: FileHandle | undefined;
+  private readonly synced: () => Promise<void>;
+
+  constructor(database: Noting, log: FileHandle | undefined) {
+    super({ database });
+    this.database = database;
+    this.log = log;
+    this.synced = log ? together(() => log.datasync()) : async () => {};
+  }
+
+  override async releaseConnection(): Promise<void> {
+    const written = this.database.written();
+    // the next may go on meanwhile
+    await super.releaseConnection();
+    if (written) await this.synced();
+  }
+
+  override async destroy(): Promise<void> {
+    await super.destroy();
+    await this.log?.close();
+  }
+}
+
+/** Work that serves all who asked for it before it began: who asks while it is done waits for the next time, which they share. */
+function together(work: () => Promise<void>): () => Promise<void> {
+  let current: Promise<void> = Promise.resolve();
+  let next: Promise<void> | undefined;
+  const begin = () => {
+    next = undefined;
+    return work();
+  };
+  return () => {
+    if (!next) {
+      next = current.then(begin, begin);
+      current = next;
+    }
+    return next;
+  };
 }
 
 type Sqlite = { DatabaseSync: new (path: string) => Driver };
@@ -124,14 +180,24 @@ function builtInSqlite(): Sqlite {
   }
 }
 
+/** A database that knows whether anything was written since this was last asked. */
+type Noting = SqliteDatabase & { written(): boolean };
+
 /** The interface that Kysely knows, with statements kept: preparing one takes longer than running it. */
-function adapted(driver: Driver): SqliteDatabase {
+function adapted(driver: Driver): Noting {
   const statements = new Map<string, SqliteStatement>();
+  let written = false;
   return {
     close: () => driver.close(),
+    written() {
+      const was = written;
+      written = false;
+      return was;
+    },
     prepare(text) {
       // two processes that have both begun to read could not both go on to write
       const sql = text === 'begin' ? 'begin immediate' : text;
+      written ||= !/^\s*(select|pragma|explain|begin|commit|rollback)\b/i.test(sql);
       const known = statements.get(sql);
       if (known) return known;
       const prepared = driver.prepare(sql);

@@ -1,7 +1,8 @@
 /** The store on SQLite and on PostgreSQL: the same tests. */
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ownStores } from '../../test/support/stores.ts';
 import {
   addItems,
@@ -341,4 +342,42 @@ it.skipIf(!postgres)('goes on when PostgreSQL has ended its connections', async 
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(await look()).toEqual([]);
   await database.close();
+});
+
+it('SQLite: a vote is told of once it is on the disk; votes share a sync, and others do not wait for it', async () => {
+  const path = join(folder, 'synced.db');
+  const database = await openDatabase(path);
+  const { person } = await addPerson(database, 'Ada');
+  const project = await createProject(database, 'P');
+  await addItems(database, project, pairs(5));
+  const items = await database.query.selectFrom('items').select('id').execute();
+  const handle = await open(path);
+  let sync = () => {};
+  const disk = vi
+    .spyOn(Object.getPrototypeOf(handle), 'datasync')
+    .mockImplementation(() => new Promise<void>((resolve) => (sync = resolve)));
+  await handle.close();
+  try {
+    const told: number[] = [];
+    const vote = async (i: number) => {
+      await recordVote(database, project, person.id, { id: `v${i}`, item: items[i].id, vote: first });
+      told.push(i);
+    };
+    const known = async () => (await database.query.selectFrom('votes').select('id').execute()).length;
+    const all = [vote(0)];
+    await vi.waitFor(() => expect(disk).toHaveBeenCalledTimes(1));
+    for (let i = 1; i < 5; i++) all.push(vote(i));
+    await vi.waitFor(async () => expect(await known()).toBe(5));
+    expect(told).toEqual([]);
+    sync();
+    await vi.waitFor(() => expect(disk).toHaveBeenCalledTimes(2));
+    await all[0];
+    expect(told).toEqual([0]);
+    sync();
+    await Promise.all(all);
+    expect(disk).toHaveBeenCalledTimes(2);
+  } finally {
+    disk.mockRestore();
+    await database.close();
+  }
 });
