@@ -1,8 +1,8 @@
 /** The report of a run on the true reward, from what its folder holds. */
 import { makeEnvironment } from '../env/index.ts';
-import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics } from '../run/index.ts';
+import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
-import { rlSchema } from './train.ts';
+import { rlSchema, type WorldSample } from './train.ts';
 
 /** Of the metrics that the algorithm has. */
 const CHARTS: [name: string, title: string, yLabel: string, caption: string][] = [
@@ -36,6 +36,7 @@ export function rlReport(folder: string): Report {
   const options = settingsOf(rlSchema, info, folder);
   const rows = readMetrics(folder);
   const last = rows.findLast((row) => 'return/mean' in row);
+  const world = readSamples(folder).find(({ kind }) => kind === 'world') as WorldSample | undefined;
   return {
     title: `${options.env}, learned from its own reward`,
     subtitle: subtitle(info.started, options.algorithm.toUpperCase(), options.seed),
@@ -48,7 +49,10 @@ export function rlReport(folder: string): Report {
       },
       { label: 'Time', value: elapsed(rows) },
     ],
-    sections: [returnChart(rows, options.env, ['environment steps'], (row) => [row.step]), ...algorithmCharts(rows)],
+    sections: [
+      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], world?.rewardThreshold),
+      ...algorithmCharts(rows),
+    ],
     config: info.config as Record<string, unknown>,
   };
 }
@@ -63,17 +67,17 @@ export function returnFigure(last: MetricsRow | undefined, episodes: number): Re
   return [{ label: 'Return', value: mean, note: `± ${std} over ${episodes} greedy episodes` }];
 }
 
-/** Returns of evaluations with their deviation, and the return from which the environment counts as solved. */
+/** Returns of evaluations with their deviation, and the return from which the environment counts as solved: what the run tells, or what is known by its name. */
 export function returnChart(
   rows: readonly MetricsRow[],
   env: string,
   xLabels: readonly string[],
   x: (row: MetricsRow) => number[],
+  solved = thresholdOf(env),
 ): LineChart {
   const seen = rows.filter((row) => 'return/mean' in row);
   const mean = seen.map((row) => row['return/mean']);
   const std = seen.map((row) => row['return/std']);
-  const solved = thresholdOf(env);
   return {
     kind: 'lines',
     wide: true,

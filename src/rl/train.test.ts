@@ -33,9 +33,13 @@ const settings = (algorithm: Algorithm): RlInput => ({
   [algorithm]: small[algorithm],
 });
 
-async function train(run: Run, given: RlInput, stopAfter = Number.POSITIVE_INFINITY) {
+async function train(
+  run: Run,
+  given: RlInput,
+  { stopAfter = Number.POSITIVE_INFINITY, make = () => makeEnvironment('Pendulum-v1') } = {},
+) {
   const controller = new AbortController();
-  const learner = createRlLearner(given, { environment: sourceOf(() => makeEnvironment('Pendulum-v1')) });
+  const learner = createRlLearner(given, { environment: sourceOf(make) });
   try {
     return await trainRl(learner, {
       run,
@@ -54,7 +58,7 @@ describe.each(algorithms)('%s', (algorithm) => {
     const about = { name: 'test', command: 'rl', config: rlOptions(given), seed: 0 };
     const [whole, halved] = [newFolder(), newFolder()];
     const expected = await train(createRun(whole, about), given);
-    expect(await train(createRun(halved, about), given, 400)).toBeUndefined();
+    expect(await train(createRun(halved, about), given, { stopAfter: 400 })).toBeUndefined();
     const result = await train(openRun(halved), given);
     expect(result?.return).toEqual(expected?.return);
     const rows = (folder: string) => readMetrics(folder).map(({ time: _, ...row }) => row);
@@ -63,6 +67,15 @@ describe.each(algorithms)('%s', (algorithm) => {
     expect(report.subtitle).toContain(algorithm.toUpperCase());
     expect(report.sections.length).toBeGreaterThan(2);
   });
+});
+
+it('a report marks where the environment counts as solved, also one that it cannot open', async () => {
+  const given: RlInput = { ...settings('ppo'), env: './own.js', steps: 256 };
+  const own = () => ({ ...makeEnvironment('Pendulum-v1'), rewardThreshold: -200 });
+  const folder = newFolder();
+  const run = createRun(folder, { name: 'test', command: 'rl', config: rlOptions(given), seed: 0 });
+  await train(run, given, { make: own });
+  expect(rlReport(folder).sections[0]).toMatchObject({ title: 'Return', levels: [{ y: -200, label: 'solved' }] });
 });
 
 it('takes the settings that are known to work in the environment, under what is given', () => {

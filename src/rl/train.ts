@@ -62,6 +62,8 @@ export function createRlLearner(given: RlInput, { environment: source }: { envir
 
   return {
     options,
+    /** The mean return from which the environment counts as solved, where it says so. */
+    rewardThreshold: source.rewardThreshold,
     async next(): Promise<RlStep> {
       const before = step;
       const { metrics, ...reached } = agent.advance(step);
@@ -102,6 +104,12 @@ export async function* learnFromReward(
   yield* stepsOf(environment ? create(environment) : await withEnvironment(rlOptions(given), create), signal);
 }
 
+/** A row of samples.jsonl: what the report tells of the environment. */
+export interface WorldSample {
+  kind: 'world';
+  rewardThreshold: number;
+}
+
 /** What a training comes to. */
 export interface RlResult {
   /** The run's folder. */
@@ -120,9 +128,14 @@ export interface RlResult {
  * one. Undefined where the signal stopped it: then a checkpoint was written.
  */
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlResult | undefined> {
+  const { rewardThreshold } = learner;
   return driveRun(learner, {
     ...parts,
-    before: () => returnMetrics(learner.evaluate()),
+    before() {
+      // a report has the folder alone, and cannot open every environment
+      if (rewardThreshold !== undefined) parts.run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
+      return returnMetrics(learner.evaluate());
+    },
     record: ({ metrics, evaluation }) => ({ ...metrics, ...returnMetrics(evaluation) }),
     result: ({ step, evaluation }, seconds) => ({
       run: parts.run.folder,

@@ -16,8 +16,8 @@ interface Props {
 
 export function RunSamples({ runs, view, change, version }: Props) {
   const run = runs.find(({ id }) => id === view.of) ?? runs[0];
-  // those are drawn as histograms
-  const kinds = Object.keys(run.samples).filter((one) => one !== 'spread');
+  // those are drawn as histograms, and told in the report
+  const kinds = Object.keys(run.samples).filter((one) => one !== 'spread' && one !== 'world');
   const kind = view.kind && kinds.includes(view.kind) ? view.kind : (kinds.find((one) => one === 'answer') ?? kinds[0]);
   const asked = { of: run.id, kind, view, change, version };
   return (
