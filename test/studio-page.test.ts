@@ -52,6 +52,16 @@ const votes = (person: string) =>
     .orderBy('votes.seq')
     .execute();
 
+it('the address may change while its link signs somebody in: they come in, and to where they wanted', async () => {
+  const page = await (await browser!.newContext()).newPage();
+  page.setDefaultTimeout(20_000);
+  await page.addInitScript("addEventListener('DOMContentLoaded', () => { location.hash = '#/label/haiku'; })");
+  await page.goto(`${url}/#token=${tokens[1]}`);
+  await page.getByRole('region', { name: 'Left' }).waitFor();
+  expect(page.url()).toBe(`${url}/#/label/haiku`);
+  await page.context().close();
+});
+
 describe('labelling', () => {
   it('by keyboard: choose, say why, take back, skip; what is shown is text', async () => {
     const page = await open(link);

@@ -24,12 +24,15 @@ async function enter(): Promise<Person | undefined> {
   }
 }
 
+/** Begun before anything is shown: the address may be another by then. */
+const entered = enter();
+
 function Studio() {
   const [person, setPerson] = useState<Person | null>();
   const [failed, setFailed] = useState<Error>();
   const [path, setPath] = useState(location.hash);
   useEffect(() => {
-    enter().then(
+    entered.then(
       (found) => setPerson(found ?? null),
       (error) => {
         setFailed(error);
@@ -38,6 +41,7 @@ function Studio() {
     );
     const moved = () => setPath(location.hash);
     addEventListener('hashchange', moved);
+    moved();
     return () => removeEventListener('hashchange', moved);
   }, []);
   if (person === undefined) return <p class="quiet">Loading…</p>;
