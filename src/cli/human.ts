@@ -1,13 +1,12 @@
 /** People as the teacher of heed train: they compare clips of the agent while it trains. */
 import {
   clipsOf,
-  createLearner,
   type Learner,
+  openLearner,
   type Segment,
   trainFromPreferences,
   trainOptions,
 } from '../control/index.ts';
-import { withEnvironment } from '../env/index.ts';
 import type { Training } from '../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from './people.ts';
 
@@ -19,9 +18,8 @@ export function withPeople(training: Training, portOf: () => number): Training {
     create(settings, parts) {
       const options = trainOptions(settings);
       if (options.teacher !== 'human') return training.create(settings, parts);
-      return withEnvironment(options, (environment) => {
-        const teacher = teacherToCome<Segment>();
-        const learner = createLearner(options, { environment, teacher });
+      const teacher = teacherToCome<Segment>();
+      return openLearner(options, { teacher }).then((learner) => {
         teachers.set(learner, teacher);
         return learner;
       });

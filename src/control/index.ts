@@ -1,5 +1,6 @@
+export { type Clip, type ClipStep, type Judge, judges, loadJudge } from './behaviours/index.ts';
 export { clipsOf } from './clips.ts';
-export { createLearner, learnFromPreferences } from './learn.ts';
+export { createLearner, learnFromPreferences, openLearner } from './learn.ts';
 export type { Learner, LearnStep } from './learner.ts';
 export { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 export { learnOptions, learnPresets } from './presets.ts';

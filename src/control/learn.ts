@@ -9,21 +9,27 @@
  *
  * Run it: heed train --env CartPole-v1
  */
-import { type EnvironmentSource, withEnvironment } from '../env/index.ts';
-import type { Teacher } from '../preference/index.ts';
+import { withEnvironment } from '../env/index.ts';
 import { createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { stepsOf } from '../run/index.ts';
+import { loadJudge } from './behaviours/index.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
-import type { Segment } from './segments.ts';
 import { createTeaching, type LearnParts } from './teaching.ts';
 
 /** Learns by the algorithm that the settings name. */
 export function createLearner(given: LearnInput, parts: LearnParts): Learner {
   const options = learnOptions(given);
   return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
+}
+
+/** Opens what the settings name, the environment and the judge, and learns in it; releasing the learner releases all of it. */
+export async function openLearner(given: LearnInput, parts: Omit<LearnParts, 'environment'> = {}): Promise<Learner> {
+  const options = learnOptions(given);
+  const judge = parts.judge ?? (await loadJudge(options));
+  return withEnvironment(options, (environment) => createLearner(options, { ...parts, environment, judge }));
 }
 
 /** One rollout, whatever rounds of questions are due, and one PPO update a step. */
@@ -66,13 +72,15 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
 
 /**
  * Learns from preferences, one PPO update or some hundred steps of PEBBLE at a time, until the steps are done or `signal`
- * aborts. Acts in `environment` where it is given, and not in the one that the settings name.
+ * aborts. Acts in `environment` where it is given, and not in the one that the settings name; so with a `judge`.
  */
 export async function* learnFromPreferences(
   given: LearnInput,
-  parts: { environment?: EnvironmentSource; teacher?: Teacher<Segment>; signal?: AbortSignal } = {},
+  parts: Partial<LearnParts> & { signal?: AbortSignal } = {},
 ): AsyncGenerator<LearnStep, void, undefined> {
-  const { environment, teacher, signal } = parts;
-  const create = (source: EnvironmentSource) => createLearner(given, { environment: source, teacher });
-  yield* stepsOf(environment ? create(environment) : await withEnvironment(learnOptions(given), create), signal);
+  const { environment, signal, ...others } = parts;
+  const learner = environment
+    ? createLearner(given, { judge: await loadJudge(learnOptions(given)), ...others, environment })
+    : await openLearner(given, others);
+  yield* stepsOf(learner, signal);
 }

@@ -5,6 +5,7 @@ import type { TrainParts } from '../run/index.ts';
 import type { LearnOptions } from './options.ts';
 import type { Asked } from './queries.ts';
 import type { Fit } from './reward-fit.ts';
+import type { Segment } from './segments.ts';
 import type { Teaching, TeachingState, Tensors } from './teaching.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
@@ -36,6 +37,8 @@ export interface Learner {
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
   evaluate(): Evaluation;
+  /** The true return of a segment, or what the judge says of it. */
+  worth(segment: Segment): number;
   /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
   compareRewards(count?: number): { predicted: number[]; true: number[] };
   save(): { state: TeachingState; tensors: Saved };
@@ -64,6 +67,7 @@ export function learnerOf(
     environment,
     next,
     evaluate: evaluator.run,
+    worth: teaching.worth,
     compareRewards: teaching.compareRewards,
     save() {
       const saved = Object.entries(acting).map(([name, part]) => ({ name, ...part.save() }));

@@ -41,6 +41,12 @@ export const learnSchema = z.object({
     .string()
     .default('oracle')
     .describe('who answers, such as oracle, mistake:0.1, stochastic:1; human for people'),
+  judge: z
+    .string()
+    .optional()
+    .describe(
+      'what a synthetic teacher goes by instead of the true reward: swing, backflip, one-leg, or a file with a judge of clips of your own',
+    ),
   randomSteps: z.number().int().min(0).default(2000).describe('steps of uniformly random actions at first'),
   async: z
     .boolean()

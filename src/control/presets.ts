@@ -1,6 +1,7 @@
 /** Settings that are known to work, by environment, and how they meet what is given. */
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
+import { behaviourPresets } from './behaviour-presets.ts';
 import { mujocoPresets } from './mujoco-presets.ts';
 import { algorithms, type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 
@@ -49,6 +50,7 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
     ppo: { ...ppoPresets['LunarLander-v3'].options, normaliseRewards: false, discount: 0.995 },
   },
   ...mujocoPresets,
+  ...behaviourPresets,
 };
 
 /** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */
@@ -77,9 +79,11 @@ const atari: LearnInput = {
 };
 
 function pebbleIn(env: string): LearnInput {
-  const { segment, choice, reward } = learnPresets[env] ?? {};
+  const { segment, choice, reward, judge, people } = learnPresets[env] ?? {};
   return {
     ...pebble,
+    judge,
+    people,
     segment: { ...(segment ?? pebble.segment), memory: 20_000 },
     choice: choice ?? pebble.choice,
     // SAC's temperature starts at what suits steps that pay about 1

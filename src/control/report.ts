@@ -83,7 +83,7 @@ export function preferenceReport(folder: string): Report {
         byBoth,
         both,
       ),
-      ...(comparisons.length > 0 ? [asked(comparisons, labels)] : []),
+      ...(comparisons.length > 0 ? [asked(comparisons, labels, options.judge)] : []),
       ...algorithmCharts(rows),
     ],
     config: info.config as Record<string, unknown>,
@@ -103,18 +103,18 @@ const scatter = ({ predicted, true: truth, pearson, spearman }: Followed): Secti
   fit: true,
 });
 
-const asked = (comparisons: readonly ComparisonSample[], labels: number): Section => ({
+const asked = (comparisons: readonly ComparisonSample[], labels: number, judge?: string): Section => ({
   kind: 'clips',
   title: 'What was asked',
   caption:
     comparisons.length < labels
       ? `${comparisons.length} of ${labels} comparisons, evenly over the run. The framed clip was preferred.`
       : 'Every comparison of the run. The framed clip was preferred.',
-  comparisons: comparisons.map((sample) => ({ ...sample, caption: captionOf(sample) })),
+  comparisons: comparisons.map((sample) => ({ ...sample, caption: captionOf(sample, judge) })),
 });
 
-function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample): string {
+function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample, judge?: string): string {
   const foreseen = Number.isFinite(predicted) ? `; the model gave the left ${percent(predicted)}` : '';
   const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US').replace('-', '−'));
-  return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, true returns ${a} and ${b}.`;
+  return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, ${judge ? 'judged' : 'true returns'} ${a} and ${b}.`;
 }

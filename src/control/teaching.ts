@@ -17,6 +17,7 @@ import { random } from '../random.ts';
 import { createEvaluator, type Evaluation, type Rollout } from '../rl/index.ts';
 import type { SavedStatistics } from '../rl/normalise.ts';
 import type { ActingPolicy } from '../rl/policy.ts';
+import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from './behaviours/index.ts';
 import { checkSettings } from './check-settings.ts';
 import {
   type Learnt,
@@ -58,6 +59,8 @@ export type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Floa
 export interface LearnParts {
   environment: EnvironmentSource;
   teacher?: Teacher<Segment>;
+  /** What a synthetic teacher goes by; of the settings where that is a name. */
+  judge?: Judge;
 }
 
 /** Pairs that nobody was asked about, of each fit. */
@@ -76,8 +79,12 @@ export function createTeaching(
 ) {
   const { seed, steps, labels, segment: cutting } = options;
   const { horizon, rows, begin } = settings;
-  const teacher = parts.teacher ?? (parseTeacher(options.teacher, seed) as Teacher<Segment>);
   checkSettings(options, begin, parts.environment);
+  const judge = parts.judge ?? (options.judge === undefined ? undefined : judgeNamed(options.judge, options.env));
+  if (parts.judge) tryJudge(parts.judge, parts.environment, cutting.window);
+  const synthetic = () =>
+    judge ? judgingTeacher(options.teacher, seed, judge) : (parseTeacher(options.teacher, seed) as Teacher<Segment>);
+  const teacher = parts.teacher ?? synthetic();
   const environment = createVectorEnvironment(parts.environment.batch(settings.environments), seed);
   const { observationSize, actionSpace } = environment;
   const { shape } = environment.observationSpace;
@@ -126,6 +133,10 @@ export function createTeaching(
     unlearnt: null as number | null,
     disagreement: 0,
   };
+
+  /** What a segment is worth to a synthetic teacher who makes no mistakes. */
+  const worth = (segment: Segment): number =>
+    judge ? judged(judge, segment) : segment.rewards.reduce((a, b) => a + b, 0);
 
   /** Labels to ask for now: of the rounds that are due, and what the teacher skipped before. */
   function labelsWanted(): number {
@@ -237,6 +248,7 @@ export function createTeaching(
     experience,
     statistics,
     progress,
+    worth,
     /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
     async hear(signal: AbortSignal | undefined) {
       const learnt = new Map(comparisons.map(({ id, choice }) => [id, choice]));
@@ -280,7 +292,7 @@ export function createTeaching(
       const segments = Array.from({ length: wanted }, () => drawSegment(experience, cutting, rng));
       return {
         predicted: [...ensemble.meanReturns(segments)],
-        true: segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)),
+        true: segments.map(worth),
       };
     },
     save(): { state: TeachingState; tensors: Record<string, SavedNumbers> } {

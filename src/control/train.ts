@@ -80,7 +80,8 @@ export async function trainFromPreferences(
       record(step) {
         const before = step.labels - step.asked.length;
         step.asked.forEach((asked, i) => {
-          if (isShown(before + i, learner.options.labels)) run.sample(comparisonSample(asked, before + i + 1, shown));
+          if (isShown(before + i, learner.options.labels))
+            run.sample(comparisonSample(asked, before + i + 1, learner, shown));
         });
         followed = step.evaluation && step.labels > 0 ? probe.follow() : undefined;
         if (step.done && followed) run.sample({ kind: 'rewards', step: step.step, ...followed });
@@ -152,7 +153,7 @@ function createProbe(learner: Learner) {
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
-      const truth = [...windows.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)), ...recent.true];
+      const truth = [...windows.map(learner.worth), ...recent.true];
       return { predicted, true: truth, pearson: pearson(predicted, truth), spearman: spearman(predicted, truth) };
     },
     release: ensemble.release,
@@ -174,13 +175,18 @@ export interface ComparisonSample extends ComparedClips {
   label: number;
   /** Probability the ensemble gave the first beforehand; NaN before the first fit. */
   predicted: number;
-  /** True returns. */
+  /** True returns, or what the judge says. */
   returns: [number, number];
   /** Steps of each. */
   lengths: [number, number];
 }
 
-function comparisonSample(asked: Asked, label: number, environment: Environment): Record<string, unknown> {
+function comparisonSample(
+  asked: Asked,
+  label: number,
+  { worth }: Learner,
+  environment: Environment,
+): Record<string, unknown> {
   const { id, step, segments, choice, predicted } = asked;
   const sample: ComparisonSample = {
     kind: 'comparison',
@@ -189,7 +195,7 @@ function comparisonSample(asked: Asked, label: number, environment: Environment)
     label,
     choice,
     predicted,
-    returns: segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)) as [number, number],
+    returns: segments.map(worth) as [number, number],
     lengths: segments.map(({ length }) => length) as [number, number],
     ...clipsOf(segments, environment),
   };

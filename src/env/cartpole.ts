@@ -7,6 +7,7 @@
 
 import { random } from '../random.ts';
 import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
+import type { Frame } from './environment.ts';
 import { bar, circle, ink, line, rectangle } from './shapes.ts';
 
 const gravity = 9.8;
@@ -16,7 +17,7 @@ const halfLength = 0.5;
 const poleMoment = poleMass * halfLength;
 const push = 10;
 const dt = 0.02;
-const maxPosition = 2.4;
+export const maxPosition = 2.4;
 const maxAngle = (12 * 2 * Math.PI) / 360;
 
 /** Observation [4] and `state` [4]: cart position m, velocity m/s, pole angle rad, angular velocity rad/s. Actions: 0 left, 1 right. */
@@ -37,23 +38,9 @@ export function cartPole(): StateEnvironment {
       for (let i = 0; i < 4; i++) state[i] = -0.05 + 0.1 * uniform();
     },
     advance(action, outcome) {
-      const velocity = state[1];
-      const angularVelocity = state[3];
-      const cos = Math.cos(state[2]);
-      const sin = Math.sin(state[2]);
-      const force = action[0] === 1 ? push : -push;
-      const thrust = (force + poleMoment * angularVelocity * angularVelocity * sin) / totalMass;
-      const angularAcceleration =
-        (gravity * sin - cos * thrust) / (halfLength * (4 / 3 - (poleMass * cos * cos) / totalMass));
-      const acceleration = thrust - (poleMoment * angularAcceleration * cos) / totalMass;
-      const position = state[0] + dt * velocity;
-      const angle = state[2] + dt * angularVelocity;
-      state[0] = position;
-      state[1] = velocity + dt * acceleration;
-      state[2] = angle;
-      state[3] = angularVelocity + dt * angularAcceleration;
+      moveCart(state, action[0]);
       outcome.reward = 1;
-      outcome.terminated = Math.abs(position) > maxPosition || Math.abs(angle) > maxAngle;
+      outcome.terminated = Math.abs(state[0]) > maxPosition || Math.abs(state[2]) > maxAngle;
     },
     observe(observation) {
       observation[0] = state[0];
@@ -61,20 +48,38 @@ export function cartPole(): StateEnvironment {
       observation[2] = state[2];
       observation[3] = state[3];
     },
-    frame() {
-      const scale = 600 / (2 * maxPosition);
-      const x = 300 + state[0] * scale;
-      return {
-        width: 600,
-        height: 400,
-        shapes: [
-          line(ink.ground, 2, [0, 300, 600, 300]),
-          rectangle(ink.body, x - 25, 280, 50, 30),
-          bar(ink.part, x, 288, state[2], 2 * halfLength * scale, 10),
-          circle(ink.joint, x, 288, 5),
-        ],
-      };
-    },
+    frame: () => drawCart(state),
   });
   return { ...environment, state };
+}
+
+/** Moves `state` [4] on by one step under a push to the left, 0, or right, 1. */
+export function moveCart(state: Float64Array, action: number): void {
+  const [position, velocity, angle, angularVelocity] = state;
+  const cos = Math.cos(angle);
+  const sin = Math.sin(angle);
+  const force = action === 1 ? push : -push;
+  const thrust = (force + poleMoment * angularVelocity * angularVelocity * sin) / totalMass;
+  const angularAcceleration =
+    (gravity * sin - cos * thrust) / (halfLength * (4 / 3 - (poleMass * cos * cos) / totalMass));
+  const acceleration = thrust - (poleMoment * angularAcceleration * cos) / totalMass;
+  state[0] = position + dt * velocity;
+  state[1] = velocity + dt * acceleration;
+  state[2] = angle + dt * angularVelocity;
+  state[3] = angularVelocity + dt * angularAcceleration;
+}
+
+export function drawCart(state: Float64Array): Frame {
+  const scale = 600 / (2 * maxPosition);
+  const x = 300 + state[0] * scale;
+  return {
+    width: 600,
+    height: 400,
+    shapes: [
+      line(ink.ground, 2, [0, 300, 600, 300]),
+      rectangle(ink.body, x - 25, 280, 50, 30),
+      bar(ink.part, x, 288, state[2], 2 * halfLength * scale, 10),
+      circle(ink.joint, x, 288, 5),
+    ],
+  };
 }

@@ -14,6 +14,7 @@ export { mountainCar } from './mountain-car.ts';
 export { mountainCarContinuous } from './mountain-car-continuous.ts';
 export { loadMujoco, type MujocoTask, mujocoIds, type World } from './mujoco/index.ts';
 export { type OpenOptions, openEnvironment, withEnvironment } from './open.ts';
+export { isFile } from './own-file.ts';
 export { pendulum } from './pendulum.ts';
 export { scriptedLander } from './scripted-lander.ts';
 export { bar, circle, ink, line, polygon, rectangle } from './shapes.ts';

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { messageOf } from '../error.ts';
 import { environmentIds } from './make.ts';
-import { mujocoIds } from './mujoco/index.ts';
+import { behaviourTasks, mujocoTasks } from './mujoco/index.ts';
 
 export interface EnvironmentGroup {
   name: string;
@@ -54,10 +54,17 @@ const packages: Record<string, string> = { Box2D: '"gymnasium[box2d]"', ale_py: 
 /** All groups; Python is started to ask for its Gymnasium. */
 export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
   const lander = 'LunarLander-v3';
+  const swing = 'CartPole-swing';
+  const idsOf = (tasks: typeof mujocoTasks) => tasks.map(({ id }) => id);
   return [
-    { name: 'classic control', ids: environmentIds.filter((id) => id !== lander), from: 'heed' },
+    { name: 'classic control', ids: environmentIds.filter((id) => id !== lander && id !== swing), from: 'heed' },
     { name: 'box2d', ids: [lander], from: 'heed' },
-    { name: 'mujoco', ids: [...mujocoIds], from: 'heed' },
+    { name: 'mujoco', ids: idsOf(mujocoTasks), from: 'heed' },
+    {
+      name: 'behaviours',
+      ids: [swing, ...idsOf(behaviourTasks)],
+      from: 'heed; no reward tells of them: docs/behaviours.md',
+    },
     ...gymnasiumGroups(python),
     { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/environments.md has an example' },
   ];

@@ -3,6 +3,7 @@
 import { HeedError } from '../error.ts';
 import { acrobot } from './acrobot.ts';
 import { cartPole } from './cartpole.ts';
+import { cartPoleSwing } from './cartpole-swing.ts';
 import type { Environment } from './environment.ts';
 import { lunarLander } from './lunar-lander.ts';
 import { mountainCar } from './mountain-car.ts';
@@ -16,6 +17,7 @@ const environments: Record<string, () => Environment> = {
   'MountainCar-v0': mountainCar,
   'MountainCarContinuous-v0': mountainCarContinuous,
   'LunarLander-v3': () => lunarLander(),
+  'CartPole-swing': cartPoleSwing,
 };
 
 export const environmentIds: string[] = Object.keys(environments);

@@ -81,7 +81,7 @@ import {
   trainReward,
 } from '../align/index.ts';
 import type { JudgementOptions } from '../align/rewards/judgement.ts';
-import { type Learner as ControlLearner, createLearner, type LearnStep } from '../control/index.ts';
+import { type Learner as ControlLearner, type LearnStep, openLearner } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
 import { checkEnvironment, withEnvironment } from '../env/index.ts';
@@ -222,7 +222,7 @@ export const trainings: Readonly<Record<string, Training>> = {
     create(settings) {
       const options = trainOptions(settings);
       checkEnvironment(options.env);
-      return withEnvironment(options, (environment) => createLearner(options, { environment }));
+      return openLearner(options);
     },
     about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
     train: trainFromPreferences,

@@ -1,8 +1,8 @@
 /** A cell: one training of many that are compared, with one seed; and what it comes to. */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLearner, type LearnInput, trainOptions } from '../control/index.ts';
-import { type EnvironmentSource, withEnvironment } from '../env/index.ts';
+import { type LearnInput, openLearner, trainOptions } from '../control/index.ts';
+import { withEnvironment } from '../env/index.ts';
 import type { Evaluation } from '../rl/index.ts';
 import { createRlLearner, type RlInput, returnMetrics, rlOptions } from '../rl/train.ts';
 import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics, type TrainParts } from '../run/index.ts';
@@ -57,13 +57,12 @@ export async function runCell(
 ): Promise<CellResult | undefined> {
   const { key, variant, seed } = cell;
   const options = cellOptions(cell);
-  const create = (environment: EnvironmentSource): CellLearner =>
-    cell.command === 'rl'
-      ? createRlLearner(cell.settings, { environment })
-      : createLearner(cell.settings, { environment });
   while (isWritten(folder)) await sleep(100); // by a worker that does not know yet that its sweep was killed
   if (existsSync(folder) && !isRun(folder)) rmSync(folder, { recursive: true }); // it was killed before it began
-  const learner = await withEnvironment(options, create);
+  const learner: CellLearner =
+    cell.command === 'rl'
+      ? await withEnvironment(options, (environment) => createRlLearner(cell.settings, { environment }))
+      : await openLearner(cell.settings);
   const run = isRun(folder)
     ? openRun(folder)
     : createRun(folder, { name: key, command: cell.command, config: options, seed });

@@ -6,7 +6,7 @@
 import { addNoise, effort, forwardVelocity, observeState } from './motion.ts';
 import type { MujocoTask } from './task.ts';
 
-const model = `
+export const halfCheetahModel = `
 <mujoco>
   <compiler angle="radian" settotalmass="14"/>
   <size memory="1M"/>
@@ -63,7 +63,7 @@ const model = `
 /** Observation [17]: height, pitch and the six joints' angles, then all nine velocities. Actions [6]: thigh, shin, foot of the back leg, then of the front leg. */
 export const halfCheetah: MujocoTask = {
   id: 'HalfCheetah-v5',
-  model,
+  model: halfCheetahModel,
   frameSkip: 5,
   rewardThreshold: 4800,
   camera: { from: 'side', metres: 3.2, follow: 'torso', centre: [0, 0.7] },

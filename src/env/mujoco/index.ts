@@ -5,7 +5,9 @@ import { HeedError } from '../../error.ts';
 import { ant } from './ant.ts';
 import { compileTask, mujocoEnvironment } from './environment.ts';
 import { halfCheetah } from './half-cheetah.ts';
+import { halfCheetahOneLeg } from './half-cheetah-one-leg.ts';
 import { hopper } from './hopper.ts';
+import { hopperBackflip } from './hopper-backflip.ts';
 import { invertedDoublePendulum } from './inverted-double-pendulum.ts';
 import { invertedPendulum } from './inverted-pendulum.ts';
 import { reacher } from './reacher.ts';
@@ -27,7 +29,12 @@ export const mujocoTasks: readonly MujocoTask[] = [
   invertedDoublePendulum,
 ];
 
-export const mujocoIds: readonly string[] = mujocoTasks.map(({ id }) => id);
+/** Figures that somebody has to teach: no reward tells what is wanted of them. */
+export const behaviourTasks: readonly MujocoTask[] = [hopperBackflip, halfCheetahOneLeg];
+
+const tasks = [...mujocoTasks, ...behaviourTasks];
+
+export const mujocoIds: readonly string[] = tasks.map(({ id }) => id);
 
 // MuJoCo, loaded when first asked for: it takes a fifth of a second
 let loading: Promise<MainModule> | undefined;
@@ -37,7 +44,7 @@ let loading: Promise<MainModule> | undefined;
  * no task of that name, or when MuJoCo cannot compile its model.
  */
 export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => MujocoEnvironment> {
-  const task = typeof idOrTask === 'string' ? mujocoTasks.find(({ id }) => id === idOrTask) : idOrTask;
+  const task = typeof idOrTask === 'string' ? tasks.find(({ id }) => id === idOrTask) : idOrTask;
   if (!task) {
     throw new HeedError(`unknown MuJoCo task: expected one of ${mujocoIds.join(', ')}, got "${idOrTask}"`, {
       hint: 'name one of them, or give a task of your own: see docs/environments.md',

@@ -1,0 +1,67 @@
+/** Settings under which behaviours without a reward are learnt from their judges; docs/behaviours.md has what they reach. */
+import { ppoPresets } from '../rl/index.ts';
+import type { LearnInput } from './options.ts';
+
+/** What both figures of MuJoCo have in common; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
+const figure: LearnInput = {
+  steps: 500_000,
+  labels: 900,
+  randomSteps: 10_000,
+  episodes: 20,
+  segment: { window: 50, shortest: 0.5, memory: 40_000 },
+  schedule: { firstShare: 0.15, rounds: 20, until: 0.8 },
+  query: { share: 0.5 },
+  choice: { errorRate: 0, scale: 0.3 },
+  reward: {
+    hidden: [64, 64],
+    output: 'linear',
+    constant: 0,
+    change: true, // turning and going forward are in what a step changed
+    scaleBy: 'return',
+    learningRate: 3e-3,
+    weightDecay: 0.1,
+    firstSteps: 500,
+    steps: 100,
+  },
+  ppo: { ...ppoPresets['Hopper-v5'].options, normaliseRewards: false },
+};
+
+export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
+  'CartPole-swing': {
+    judge: 'swing',
+    steps: 100_000,
+    labels: 300,
+    episodes: 20,
+    segment: { window: 50, shortest: 0.5 },
+    choice: { errorRate: 0.1 },
+    reward: {
+      hidden: [64, 64],
+      output: 'linear',
+      learningRate: 3e-3,
+      weightDecay: 0.5,
+      constant: 10,
+      scaleBy: 'return',
+    },
+    ppo: { advantageFloor: 0 },
+    people: {
+      guidelines:
+        'Choose the clip in which the pole goes further round clockwise, at a pace that you can follow. A pole that hangs, or goes to and fro, has not gone round. Where one clip stops before the other, the cart left its track there.',
+    },
+  },
+  'Hopper-backflip': {
+    ...figure,
+    judge: 'backflip',
+    people: {
+      guidelines:
+        'Choose the clip that is more of a backflip: it jumps, turns over backward in the air, and lands on its foot. Backward is toward the left, head first. Where one clip stops before the other, it fell on its head or its back there.',
+    },
+  },
+  'HalfCheetah-one-leg': {
+    ...figure,
+    judge: 'one-leg',
+    people: {
+      guidelines:
+        'Choose the clip in which it goes further forward, to the right, on its back leg alone: the front leg, the head and the belly stay off the ground. Lying on its back is no running.',
+    },
+  },
+};

@@ -1,0 +1,129 @@
+/** Behaviours that no reward function describes, and the judges that know them when they see them. docs/behaviours.md */
+import { existsSync } from 'node:fs';
+import { type Environment, type EnvironmentSource, isFile, sizeOf } from '../../env/index.ts';
+import { HeedError, messageOf } from '../../error.ts';
+import { importFile } from '../../files.ts';
+import { parseTeacher, type Teacher } from '../../preference/index.ts';
+import { random } from '../../random.ts';
+import type { Segment } from '../segments.ts';
+import { backflip } from './backflip.ts';
+import { clipOf, type Judge } from './judge.ts';
+import { oneLeg } from './one-leg.ts';
+import { swing } from './swing.ts';
+
+export type { Clip, ClipStep, Judge } from './judge.ts';
+
+/** Judges by name, each with the environment whose observations it knows. */
+export const judges: Readonly<Record<string, { env: string; judge: Judge }>> = {
+  swing: { env: 'CartPole-swing', judge: swing },
+  backflip: { env: 'Hopper-backflip', judge: backflip },
+  'one-leg': { env: 'HalfCheetah-one-leg', judge: oneLeg },
+};
+
+/** The judge of that name in that environment. HeedError where there is none. */
+export function judgeNamed(name: string, env: string): Judge {
+  const known = Object.hasOwn(judges, name) ? judges[name] : undefined;
+  if (!known) {
+    throw new HeedError(`unknown judge: expected one of ${Object.keys(judges).join(', ')} or a file, got "${name}"`, {
+      hint: 'a judge of your own is a file, ./my-judge.js; docs/behaviours.md has an example',
+    });
+  }
+  if (known.env === env) return known.judge;
+  throw new HeedError(`the judge "${name}" looks at ${known.env}, and the environment is ${env}`, {
+    hint: `give --env ${known.env}, or a judge of your own: docs/behaviours.md has an example`,
+  });
+}
+
+/** The judge that the settings name, or that of a file: its default export. Undefined where they name none. */
+export async function loadJudge({ judge: name, env }: { judge?: string; env: string }): Promise<Judge | undefined> {
+  if (name === undefined) return undefined;
+  if (!isFile(name)) return judgeNamed(name, env);
+  if (!existsSync(name)) {
+    throw new HeedError(`there is no file "${name}" to take a judge from`, {
+      hint: 'paths are taken from the folder you are in',
+    });
+  }
+  const { default: exported } = await importFile(name, 'The judge');
+  if (typeof exported === 'function') return exported as Judge;
+  throw new HeedError(`"${name}": expected a function as default export, got ${typeof exported}`, {
+    hint: 'write: export default ({ steps, terminated }) => a number; docs/behaviours.md has an example',
+  });
+}
+
+/** What a judge says of a segment. HeedError where that is no finite number. */
+export function judged(judge: Judge, segment: Segment): number {
+  let score: unknown;
+  try {
+    score = judge(clipOf(segment));
+  } catch (cause) {
+    throw new HeedError(`the judge failed at a clip of ${segment.length} steps: ${messageOf(cause)}`, {
+      hint: (cause as HeedError).hint ?? 'the error is in the judge; --verbose shows where',
+      cause,
+    });
+  }
+  if (typeof score === 'number' && Number.isFinite(score)) return score;
+  throw new HeedError(
+    `the judge was to give a finite number for a clip of ${segment.length} steps, and gave ${String(score)}`,
+    { hint: 'let it return a number for every clip, however short' },
+  );
+}
+
+/** Lets a judge judge one clip of random play, of up to `steps`: what is wrong is cheaper to hear before training. */
+export function tryJudge(judge: Judge, source: EnvironmentSource, steps: number): void {
+  const environment = source.make();
+  try {
+    judged(judge, randomClip(environment, steps));
+  } finally {
+    environment.release?.();
+  }
+}
+
+function randomClip(environment: Environment, steps: number): Segment {
+  const { observationSpace, actionSpace } = environment;
+  const { uniform, integer } = random(0, 'judge');
+  const size = sizeOf(observationSpace);
+  const seen = new Float32Array(size);
+  const rows = { observations: [] as number[], actions: [] as number[], nextObservations: [] as number[] };
+  environment.reset(0, seen);
+  for (let length = 1; ; length++) {
+    const action =
+      actionSpace.kind === 'discrete' ? [integer(actionSpace.n)] : Array.from(actionSpace.low, () => 2 * uniform() - 1);
+    rows.observations.push(...seen);
+    rows.actions.push(...action);
+    const { terminated, truncated } = environment.step(action, seen);
+    rows.nextObservations.push(...seen);
+    if (length < steps && !terminated && !truncated) continue;
+    return {
+      length,
+      observations: Float32Array.from(rows.observations),
+      actions: Float32Array.from(rows.actions),
+      nextObservations: Float32Array.from(rows.nextObservations),
+      rewards: new Float32Array(length),
+      terminated,
+    };
+  }
+}
+
+/** A synthetic teacher, from its text, that goes by what a judge says of clips and not by their true returns. */
+export function judgingTeacher(text: string, seed: number, judge: Judge): Teacher<Segment> {
+  if (/\b(skip|equal)\b/.test(text)) {
+    throw new HeedError(
+      `the teacher '${text}' measures by an average clip's true return, which a judge knows nothing of`,
+      {
+        hint: 'leave out skip and equal; tie:1 calls clips equal whose scores differ by no more than 1',
+      },
+    );
+  }
+  const teacher = parseTeacher(text, seed);
+  return {
+    name: text,
+    answer: (questions, signal) =>
+      teacher.answer(
+        questions.map(({ id, options: [first, second] }) => ({
+          id,
+          options: [{ rewards: [judged(judge, first)] }, { rewards: [judged(judge, second)] }],
+        })),
+        signal,
+      ),
+  };
+}

@@ -1,0 +1,44 @@
+/** A judge of clips: what stands in for a person who looks at two clips and says which is more like what is wanted. */
+import type { Segment } from '../segments.ts';
+
+/** What a judge sees: what the agent saw and did. Never the environment's reward. */
+export interface Clip {
+  readonly steps: readonly ClipStep[];
+  /** Whether the last step ended the task. */
+  readonly terminated: boolean;
+}
+
+export interface ClipStep {
+  /** What the agent saw, [o]. */
+  readonly observation: ArrayLike<number>;
+  /** What it did, [a]; a discrete action is its number. */
+  readonly action: ArrayLike<number>;
+  /** What it saw then, [o]; empty where observations are images. */
+  readonly next: ArrayLike<number>;
+}
+
+/** How good a clip is, in any unit: the better clip has more. Finite, and the same for the same clip. */
+export type Judge = (clip: Clip) => number;
+
+/** A segment as a judge sees it. */
+export function clipOf({ length, observations, actions, nextObservations, terminated }: Segment): Clip {
+  const row = <T extends Segment['observations']>(values: T, i: number) =>
+    values.subarray((i * values.length) / length, ((i + 1) * values.length) / length);
+  const steps = Array.from({ length }, (_, i) => ({
+    observation: row(observations, i),
+    action: row(actions, i),
+    next: row(nextObservations, i),
+  }));
+  return { steps, terminated };
+}
+
+/** The sum of what each step of a clip is worth. */
+export const sumOver = (worth: (step: ClipStep) => number): Judge => {
+  return ({ steps }) => steps.reduce((sum, step) => sum + worth(step), 0);
+};
+
+/** By how much an angle grew from one sine and cosine to another, within ±π. */
+export function turned(from: readonly [sine: number, cosine: number], to: readonly [sine: number, cosine: number]) {
+  const [sine, cosine] = from;
+  return Math.atan2(to[0] * cosine - to[1] * sine, to[1] * cosine + to[0] * sine);
+}
