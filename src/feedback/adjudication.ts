@@ -14,10 +14,27 @@ export interface Disagreement {
   confidence: number;
 }
 
-/** Items on which people disagree, with who said what: of those that `qualityOf` found. */
-export async function disagreements({ query }: Database, found: Quality['disagreements']): Promise<Disagreement[]> {
+/** Items on which people disagree, with who said what: the first `most` that nobody has decided since `qualityOf` found them. */
+export async function disagreements(
+  { query }: Database,
+  found: Quality['disagreements'],
+  most: number,
+): Promise<Disagreement[]> {
   if (found.length === 0) return [];
-  const ids = found.map(({ item }) => item);
+  const undecided = await query
+    .selectFrom('items')
+    .select('id')
+    .where(
+      'id',
+      'in',
+      found.map(({ item }) => item),
+    )
+    .where('decidedBy', 'is', null)
+    .execute();
+  const open = new Set(undecided.map(({ id }) => id));
+  const shown = found.filter(({ item }) => open.has(item)).slice(0, most);
+  if (shown.length === 0) return [];
+  const ids = shown.map(({ item }) => item);
   const rows = await query.selectFrom('items').select(itemColumns).where('id', 'in', ids).execute();
   const items = new Map(rows.map((row) => [row.id, itemOf(row)]));
   const given = await query
@@ -28,7 +45,7 @@ export async function disagreements({ query }: Database, found: Quality['disagre
     .where('answers.kind', '=', 'answer')
     .orderBy('answers.vote')
     .execute();
-  return found.map(({ item, confidence }) => ({
+  return shown.map(({ item, confidence }) => ({
     item: items.get(item)!,
     confidence,
     answers: given

@@ -5,7 +5,7 @@ import { Once, useLoaded } from './load.tsx';
 
 /** What is not a number there is null here. */
 type Told<T> = T extends number ? number | null : T extends object ? { [K in keyof T]: Told<T[K]> } : T;
-type Quality = Told<Omit<QualityReport, 'balance'>> & Pick<QualityReport, 'balance'>;
+type Quality = Told<Omit<QualityReport, 'balance' | 'at'>> & Pick<QualityReport, 'balance' | 'at'>;
 
 const share = (value: number | null): string => (value === null ? '–' : `${Math.round(100 * value)} %`);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
@@ -23,6 +23,7 @@ export function Quality({ project }: { project: string }) {
       <Once of={quality}>
         {(found) => (
           <>
+            <p class="quiet">As of {new Date(found.at).toLocaleString()}.</p>
             <Agreement {...found} />
             <People people={found.people} />
             <Spread balance={found.balance} />

@@ -57,6 +57,11 @@ const token = z.object({ person, token: z.string().describe('told this once') })
 const empty = z.object({});
 const told = z.number().nullable().describe('null where there is nothing to tell it by');
 const quality = z.object({
+  at: z
+    .number()
+    .describe(
+      'milliseconds since 1970: what was said later is not in it; of much that was said an earlier report is given',
+    ),
   answers: whole.describe('answers that count'),
   items: whole.describe('items they are to'),
   alpha: z

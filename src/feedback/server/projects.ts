@@ -161,7 +161,7 @@ export function projectRoutes(database: Database): Hono<Env> {
       personOf(context, 'reviewer');
       const project = await asked(context);
       const report = await reports.of(project.id);
-      return context.json(await disagreements(database, report.disagreements.slice(0, SHOWN)));
+      return context.json(await disagreements(database, report.disagreements, SHOWN));
     })
     .post('/:project/adjudicate', async (context) => {
       const person = personOf(context, 'reviewer');
