@@ -18,6 +18,11 @@ export interface Described {
   maxEpisodeSteps: number;
   /** Bytes of an element of an observation: 1 for whole numbers of 0 … 255, 4 for float32. */
   bytes: number;
+  /**
+   * How many numbers at an observation's end a step brings: all of them, or the newest of a stack of pictures. Those before
+   * move up, and an episode begins with its first picture everywhere.
+   */
+  news: number;
 }
 
 export interface GymnasiumBatch extends EnvironmentBatch {
@@ -35,6 +40,7 @@ interface Life {
 export function createGymnasiumBatch(workers: readonly Worker[], described: Described, count: number): GymnasiumBatch {
   checkCount(count);
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
+  const { news } = described;
   const size = sizeOf(observationSpace);
   const actionSize = sizeOf(actionSpace);
   const memory = batchArrays(count, size);
@@ -53,15 +59,26 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
     .filter(({ copies }) => copies.length > 0);
   const shareOf = (copy: number) => shares.find(({ copies }) => copies.includes(copy))!;
 
-  /** Copies an observation out of an answer; gives where the next begins. */
-  function read(answer: DataView, at: number, into: Float32Array, copy: number): number {
+  /** Copies the last `length` numbers of an observation out of an answer; gives where the next begins. */
+  function read(answer: DataView, at: number, into: Float32Array, copy: number, length = size): number {
     if (heard?.buffer !== answer.buffer) {
       heard = described.bytes === 1 ? new Uint8Array(answer.buffer) : new Float32Array(answer.buffer);
     }
     const from = (answer.byteOffset + at) / described.bytes;
-    if (size < 64) for (let i = 0; i < size; i++) into[copy * size + i] = heard[from + i];
-    else into.set(heard.subarray(from, from + size), copy * size);
-    return at + size * described.bytes;
+    const to = (copy + 1) * size - length;
+    if (length < 64) for (let i = 0; i < length; i++) into[to + i] = heard[from + i];
+    else into.set(heard.subarray(from, from + length), to);
+    return at + length * described.bytes;
+  }
+
+  /** The same for what a step brings. Where an episode starts anew, what the ended one keeps goes to its final observation. */
+  function readNews(answer: DataView, at: number, copy: number, anew: boolean): number {
+    const [start, end] = [copy * size, (copy + 1) * size];
+    if (anew) finalObservations.set(observations.subarray(start + news, end), start);
+    else observations.copyWithin(start, start + news, end);
+    const after = read(answer, at, observations, copy, news);
+    if (anew) for (let to = start; to < end - news; to += news) observations.copyWithin(to, end - news, end);
+    return after;
   }
 
   function begin(copy: number, seed: number): void {
@@ -175,13 +192,14 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
           rewards[copy] = answer.getFloat64(8 * i, true);
           terminated[copy] = answer.getUint8(8 * n + i);
           truncated[copy] = answer.getUint8(9 * n + i);
-          at = read(answer, at, observations, copy);
+          const anew = next[copy] >= 0 && (terminated[copy] === 1 || truncated[copy] === 1);
+          at = news === size ? read(answer, at, observations, copy) : readNews(answer, at, copy, anew);
           keep(lives[copy]!, actions, copy * actionSize);
         }
         for (const copy of live) {
           if (!terminated[copy] && !truncated[copy]) continue;
           if (next[copy] >= 0) {
-            at = read(answer, at, finalObservations, copy);
+            at = read(answer, at, finalObservations, copy, news);
             begin(copy, next[copy]);
           } else {
             finalObservations.set(observations.subarray(copy * size, (copy + 1) * size), copy * size);

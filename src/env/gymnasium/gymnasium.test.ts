@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -209,6 +209,35 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     });
   });
 
+  test('episodes are cut at the limit of gymnasium.make, or at one of the environment’s own', async () => {
+    const lengths = async (name: string) => {
+      const environment = createVectorEnvironment((await opened(name)).batch(1), 3);
+      environment.reset();
+      const cuts: number[] = [];
+      for (let t = 1; t <= 14; t++) {
+        environment.step(Float32Array.of(t % 2));
+        if (environment.truncated[0]) cuts.push(t);
+      }
+      return cuts;
+    };
+    expect(await lengths('gym:CartPole-v1?max_episode_steps=5')).toEqual([5, 10]);
+    await withEnvironment('return super().step(action)', async (folder) => {
+      const own = 'gymnasium.register("Mine-v1", lambda **rest: gymnasium.wrappers.TimeLimit(Mine(**rest), 3)';
+      appendFileSync(join(folder, 'mine.py'), `${own}, max_episode_steps=7)\n`);
+      expect(await lengths('gym:mine:Mine-v1')).toEqual([3, 6, 9, 12]);
+    });
+  });
+
+  test('an environment that lacks a package says which', async () => {
+    await withEnvironment('return super().step(action)', async (folder) => {
+      const lacking = 'gymnasium.register("Mine-v2", lambda **rest: __import__("no_such_package"))\n';
+      appendFileSync(join(folder, 'mine.py'), lacking);
+      const { message, hint } = await refusal('gym:mine:Mine-v2');
+      expect(message).toContain("No module named 'no_such_package'");
+      expect(hint).toContain('-m pip install no_such_package');
+    });
+  });
+
   /** With an environment of one's own, `gym:mine:Mine-v0`, a CartPole with this step. */
   async function withEnvironment(step: string, use: (folder: string) => Promise<void>): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
@@ -257,6 +286,26 @@ describe.skipIf(!python || !has('ale_py'))('games (HEED_PYTHON with ale-py)', ()
     const { observations } = first.environment;
     expect(Math.max(...observations)).toBeGreaterThan(100);
     expect(Math.max(...observations)).toBeLessThanOrEqual(255);
+  });
+
+  test('pictures that steps bring make the stack that living it again shows', async () => {
+    const source = await opened('ALE/Pong-v5?max_episode_steps=7');
+    const size = 4 * 7056;
+    const { environment } = lived(source, 2, 17); // the third step of the third episode
+    const again = source.batch(1);
+    for (const { env, seed, length, actions } of environment.episodes) {
+      expect(length).toBe(3);
+      again.replay(0, seed, actions.subarray(0, length));
+      expect(again.observations).toEqual(environment.observations.subarray(env * size, (env + 1) * size));
+    }
+    // an ended one: its last picture is the one the final observation ends in
+    const ended = source.batch(1);
+    ended.reset([5]);
+    for (let t = 0; t < 7; t++) ended.step(Float32Array.of(2), [6]);
+    again.replay(0, 5, new Float32Array(7).fill(2));
+    expect(ended.finalObservations).toEqual(again.observations);
+    again.replay(0, 6, new Float32Array(0));
+    expect(ended.observations).toEqual(again.observations);
   });
 
   test('a policy learns from pictures', async () => {

@@ -30,6 +30,7 @@ class Atari:
         self.shape = [options["stack"], self.SIDE, self.SIDE]
         self.stack = np.zeros(self.shape, np.uint8)
         self.low, self.high = np.zeros(self.stack.size), np.full(self.stack.size, 255)
+        self.news = self.stack[0].size
         # an average of pixels takes three or so rows: cheaper to pick than to multiply all of them
         by_row = averaging(height, self.SIDE)
         picked = np.argsort(by_row == 0, axis=1, kind="stable")[:, : (by_row != 0).sum(axis=1).max()]
@@ -58,6 +59,10 @@ class Atari:
             if self.ale.game_over():
                 self.ale.reset_game()
 
+    def write(self, row):
+        """All pictures, or as many of the last as there is room for."""
+        row[:] = self.stack.ravel()[-row.size :]
+
     def reset(self, seed, row):
         self.ale.restoreState(self.start)
         self.random = random.Random(seed)
@@ -67,7 +72,7 @@ class Atari:
         self.screens[1] = self.screens[0]
         self.see()
         self.stack[:] = self.stack[-1]
-        row[:] = self.stack.ravel()
+        self.write(row)
 
     def step(self, action, row):
         code, ale, reward = self.codes[action], self.ale, 0.0
@@ -86,7 +91,7 @@ class Atari:
             self.look(self.screens[0])
             over = False
         self.see()
-        row[:] = self.stack.ravel()
+        self.write(row)
         self.taken += 1
         return reward, over, self.taken >= self.max_steps and not over
 

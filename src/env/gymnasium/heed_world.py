@@ -22,8 +22,9 @@ class World:
 
     def __init__(self, id, arguments, limit):
         env = make(id, arguments)
+        self.env = env
         self.max_steps = env.spec.max_episode_steps or limit
-        self.env = env = env if env.spec.max_episode_steps else gym.wrappers.TimeLimit(env, limit)
+        self.act, self.taken = bare(env).step, 0
         self.threshold = env.spec.reward_threshold
         self.fps = env.metadata.get("render_fps", 30)
         seen = env.observation_space
@@ -36,6 +37,7 @@ class World:
         self.turned = seen.dtype == np.uint8 and len(seen.shape) == 3 and seen.shape[2] in (1, 3, 4)
         low, high = (np.moveaxis(x, 2, 0) if self.turned else x for x in (seen.low, seen.high))
         self.low, self.high = low.ravel(), high.ravel()
+        self.news = self.low.size
         image = seen.dtype == np.uint8 and len(low.shape) == 3
         self.shape = list(low.shape) if image else None
         self.plain = self.flatten is None and len(seen.shape) == 1
@@ -76,15 +78,17 @@ class World:
         row[:] = observation if observation.ndim == 1 else observation.ravel()
 
     def reset(self, seed, row):
+        self.taken = 0
         self.write(self.env.reset(seed=seed)[0], row)
 
     def step(self, action, row):
-        observation, reward, terminated, truncated, _ = self.env.step(action)
+        observation, reward, terminated, truncated, _ = self.act(action)
         if self.plain:
             row[:] = observation
         else:
             self.write(observation, row)
-        return reward, terminated, truncated
+        self.taken += 1
+        return reward, terminated, truncated or self.taken >= self.max_steps
 
     def picture(self):
         return self.env.render()
@@ -109,9 +113,19 @@ def make(id, arguments):
     except gym.error.DependencyNotInstalled as error:
         raise Refused(f"{id}: {error}", install(f'"gymnasium[{extra_of(spec)}]"')) from error
     except (gym.error.UnregisteredEnv, gym.error.NamespaceNotFound, ModuleNotFoundError) as error:
+        if getattr(error, "name", None):  # what it imports; Gymnasium leaves it empty where the module is the one named
+            raise Refused(f"{id}: {error}", install(error.name)) from error
         raise Refused(f"{id}: {error}", "a module that registers it can be named first, as in gym:module:ID") from error
     except (gym.error.Error, TypeError, AssertionError) as error:
         raise Refused(f"{id}: {error}", "look at the arguments that follow the ? of the name") from error
+
+
+def bare(env):
+    """Without gymnasium.make's wrappers that count steps and ask whether there was a reset: a World does both itself, quicker."""
+    for wrapper in (gym.wrappers.TimeLimit, gym.wrappers.OrderEnforcing):
+        if type(env) is wrapper:
+            env = env.env
+    return env
 
 
 def extra_of(spec):

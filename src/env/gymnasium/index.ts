@@ -33,6 +33,7 @@ interface Description {
   high: Bounds;
   shape: number[] | null;
   bytes: number;
+  news: number;
   actions: { n: number } | { n?: undefined; size: number; low: Bounds; high: Bounds };
   maxEpisodeSteps: number | null;
   rewardThreshold: number | null;
@@ -71,6 +72,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     actionSpace: spaceOf(told.actions),
     maxEpisodeSteps: told.maxEpisodeSteps ?? UNLIMITED,
     bytes: told.bytes,
+    news: told.news,
   };
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
   const rewardThreshold = told.rewardThreshold ?? undefined;

@@ -9,10 +9,13 @@ another, n slots, a row of observations as `dtype` has it:
 
     RESET   seeds f64[n], slots u32[n]                         -> observations [n]
     STEP    next f64[n], slots u32[n], actions f32[n, a]       -> rewards f64[n], terminated u8[n], truncated u8[n],
-            (next: the seed to start anew from, or -1)            padding to 4, observations [n], final ones [ended, anew]
+            (next: the seed to start anew from, or -1)            padding to 4, news [n], final ones' news [ended, anew]
     REPLAY  seed f64, slot u32, actions f32[steps, a]          -> observation [1]
     FRAME   slot u32                                           -> height u32, width u32, RGB u8[height, width, 3]
     CLOSE   slots u32[n]                                       -> nothing
+
+News are the last so many numbers of an observation: all of them, or of a stack of pictures the newest, before which stand those that were
+last in the observation before; an episode begins with its first picture everywhere.
 """
 
 import faulthandler
@@ -63,6 +66,7 @@ def describe(world):
         "high": bounds(world.high),
         "shape": world.shape,
         "bytes": np.dtype(world.dtype).itemsize,
+        "news": world.news,
         "actions": actions,
         "maxEpisodeSteps": world.max_steps,
         "rewardThreshold": world.threshold,
@@ -103,14 +107,16 @@ class Server:
         key = n, outcomes
         if key not in self.views:
             start = 8 + (-(-10 * n // 4) * 4 if outcomes else 0)
-            row = self.size * self.item
-            needed = start + 2 * n * row
+            width = self.example.news if outcomes else self.size
+            needed = start + 2 * n * width * self.item
             if needed > len(self.memory):
                 self.memory = bytearray(needed)
                 self.views.clear()
             view = lambda dtype, count, at: np.frombuffer(self.memory, dtype, count, at)
-            rows = view(self.example.dtype, 2 * n * self.size, start).reshape(2 * n, self.size)
-            flags = (view(np.float64, n, 8), view(np.uint8, n, 8 + 8 * n), view(np.uint8, n, 8 + 9 * n)) if outcomes else ()
+            rows = view(self.example.dtype, 2 * n * width, start).reshape(2 * n, width)
+            # these take single numbers quicker than arrays do
+            part = lambda kind, at, size: memoryview(self.memory)[at : at + size].cast(kind)
+            flags = (part("d", 8, 8 * n), part("?", 8 + 8 * n, 2 * n)) if outcomes else ()
             self.views[key] = (*flags, list(rows), start)
         return self.views[key]
 
@@ -143,20 +149,19 @@ class Server:
             self.slots = slots
             self.called = [self.worlds[slot] for slot in np.frombuffer(slots, np.uint32).tolist()]
         actions = self.example.actions_of(np.frombuffer(body, np.float32, n * self.width, 12 * n))
-        rewards, terminated, truncated, rows, start = self.answer(n, True)
+        rewards, ends, rows, start = self.answer(n, True)
+        self.memory[8 + 8 * n : 8 + 10 * n] = bytes(2 * n)
         finals = n
-        for i, world in enumerate(self.called):
-            row = rows[i]
-            rewards[i], ended, cut = world.step(actions[i], row)
-            terminated[i] = ended
-            truncated[i] = cut
+        for i, (world, action, row) in enumerate(zip(self.called, actions, rows)):
+            rewards[i], ended, cut = world.step(action, row)
             if ended or cut:
+                ends[i], ends[n + i] = ended, cut
                 (seed,) = struct.unpack_from("<d", body, 8 * i)
                 if seed >= 0:
                     rows[finals][:] = row
                     finals += 1
                     world.reset(int(seed), row)
-        self.send(start + finals * self.size * self.item)
+        self.send(start + finals * self.example.news * self.item)
 
     def replay(self, body):
         seed, slot = np.frombuffer(body, np.float64, 1)[0], int(np.frombuffer(body, np.uint32, 1, 8)[0])
