@@ -33,7 +33,7 @@ export function teacherToCome<Option>(): TeacherToCome<Option> {
   return teacher;
 }
 
-export interface AskedPeople<Option> {
+interface AskedPeople<Option> {
   teacher: TeacherToCome<Option>;
   run: Run;
   people: { store?: string; project?: string; guidelines: string };

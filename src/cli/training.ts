@@ -13,7 +13,7 @@ import { address, createOutput, table } from './output.ts';
 import { pullProgress } from './pull.ts';
 import { checking, inWords, UsageError } from './usage.ts';
 
-export interface Telling<R extends { run: string }> {
+interface Telling<R extends { run: string }> {
   shortcuts?: Shortcuts;
   /** What the command does besides what a pipeline does. */
   around?: (training: Training) => Training;

@@ -12,13 +12,11 @@ import type { Random } from '../random.ts';
 type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 const [STATES, WEIGHTS] = ['novelty.states', 'novelty.weights'];
 
-export interface NoveltyState {
+interface NoveltyState {
   /** Which of the rows looked at last each particle is. */
   rows: number[];
   deviation: number;
 }
-
-export type Novelty = ReturnType<typeof createNovelty>;
 
 export function createNovelty(size: number, { neighbours, particles }: { neighbours: number; particles: number }) {
   /** [particles, size] and which row each was; none before the first look. */

@@ -15,4 +15,3 @@ export const pebbleSchema = z.object({
   particles: z.number().int().min(1).default(1000).describe('states among which neighbours are looked for'),
   ...sac,
 });
-export type PebbleOptions = z.infer<typeof pebbleSchema>;

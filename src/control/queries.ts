@@ -43,7 +43,7 @@ export interface Questioning {
 export type Pending = Omit<Asked, 'choice'>;
 
 /** What questions come from. */
-export interface Source {
+interface Source {
   options: LearnOptions;
   experience: Experience;
   ensemble: RewardEnsemble;
@@ -97,7 +97,7 @@ export function drawQuestions(
   }));
 }
 
-export const questionOf = ({ id, segments }: Pending): Question<Segment> => ({ id, options: segments });
+const questionOf = ({ id, segments }: Pending): Question<Segment> => ({ id, options: segments });
 
 /** Where candidates and what was asked lie, each number in its deviation over the candidates. */
 function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], asked: readonly Segment[]) {

@@ -61,7 +61,7 @@ export interface SavedNumbers {
   data: Numbers;
 }
 
-export interface ExperienceState {
+interface ExperienceState {
   written: number;
   /** Episodes that the held steps belong to, and which step of which each is. */
   episodes: { seed: number; actions: number[] }[];

@@ -1,6 +1,6 @@
 /** One piece of work at a time that goes on while something else is done. */
 
-export interface Underway<T> {
+interface Underway<T> {
   /** What `begin` was told, of work that nothing came of yet. */
   readonly since: number | undefined;
   begin(since: number, work: Promise<T>): void;

@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
-import { optionSchema } from './answer.ts';
+import { contentSchema } from './answer.ts';
 
 const clip = (shape: Record<string, unknown>) =>
-  optionSchema.safeParse({
-    kind: 'clip',
-    frames: [{ width: 10, height: 10, shapes: [shape] }],
-    framesPerSecond: 30,
+  contentSchema.safeParse({
+    options: [{ kind: 'clip', frames: [{ width: 10, height: 10, shapes: [shape] }], framesPerSecond: 30 }],
   }).success;
 
 test('a picture of pixels lies in the clip itself', () => {

@@ -23,7 +23,7 @@ const frameSchema = z.object({
     .max(10_000),
 });
 
-export const optionSchema = z.discriminatedUnion('kind', [
+const optionSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('text'), text }),
   z.object({
     kind: z.literal('clip'),

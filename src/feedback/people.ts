@@ -17,7 +17,7 @@ export interface Person {
 /** Whether a role may do what another may. */
 export const mayAs = (role: Role, needed: Role): boolean => roles.indexOf(role) <= roles.indexOf(needed);
 
-export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
 /** 256 bits that nobody guesses, as text for a link. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
@@ -139,7 +139,7 @@ export async function changeRole(
   return { id, name, role };
 }
 
-export interface Session {
+interface Session {
   person: Person;
   /** What a request that changes something has to send along. */
   csrf: string;

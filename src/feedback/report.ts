@@ -52,7 +52,7 @@ function reportBeside(database: Database, project: string): Promise<QualityRepor
   });
 }
 
-export interface Reports {
+interface Reports {
   /**
    * What is known of a project. All that was said and done in it when this is called is in it where finding that out is quick; else the last
    * report is given while a newer one is being made.

@@ -23,7 +23,7 @@ export interface CnnOptions {
   activation?: (x: Tensor) => Tensor;
 }
 
-export interface Cnn extends Network {
+interface Cnn extends Network {
   /** `between` is applied to what each layer gives, as dropout is. */
   apply(x: Tensor, between?: (features: Tensor, layer: number) => Tensor): Tensor;
 }

@@ -21,7 +21,7 @@ export interface MlpOptions {
 const same = (hidden: Tensor): Tensor => hidden;
 const activations = { tanh, relu };
 
-export interface Mlp extends Network {
+interface Mlp extends Network {
   /** `between` is applied to what each hidden layer gives, as dropout is. */
   apply(x: Tensor, between?: (hidden: Tensor, layer: number) => Tensor): Tensor;
 }

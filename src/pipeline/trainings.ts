@@ -120,7 +120,7 @@ export interface LearnerParts {
 }
 
 /** What a run leaves that a later stage can take by the stage's name. */
-export type Product = 'a language model' | 'a reward model' | 'a dataset';
+type Product = 'a language model' | 'a reward model' | 'a dataset';
 
 /** Its methods take what `create` makes and what `train` steps by, which differ from command to command. */
 export interface Training {

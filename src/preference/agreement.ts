@@ -49,8 +49,8 @@ export function fleissKappa(counts: readonly ArrayLike<number>[]): number {
 }
 
 /** How far two categories are apart: all alike, by their ranks' frequencies, or by their difference. */
-export const levels = ['nominal', 'ordinal', 'interval'] as const;
-export type Level = (typeof levels)[number];
+const levels = ['nominal', 'ordinal', 'interval'] as const;
+type Level = (typeof levels)[number];
 
 /**
  * Krippendorff's α (2011, "Computing Krippendorff's alpha-reliability"): any number of ratings an item, those with one

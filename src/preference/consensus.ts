@@ -10,7 +10,7 @@
  */
 import type { Rating } from './agreement.ts';
 
-export interface ConsensusOptions {
+interface ConsensusOptions {
   categories: number;
   /** Answers to each category that a person is taken to have given before the first. */
   prior?: number;

@@ -26,7 +26,7 @@ export const algorithmShape = {
   trpo: trpoSchema.optional(),
   sac: sacSchema.optional(),
 };
-export type AlgorithmOptions = z.infer<z.ZodObject<typeof algorithmShape>>;
+type AlgorithmOptions = z.infer<z.ZodObject<typeof algorithmShape>>;
 
 /** How a training drives an algorithm. */
 export interface Agent {

@@ -66,7 +66,7 @@ export function normaliseRows(statistics: RunningStatistics, rows: Float32Array,
 }
 
 /** Rewards over the deviation of the discounted return so far; the mean is left alone. */
-export interface RewardScale {
+interface RewardScale {
   statistics: RunningStatistics;
   /** [count]: the discounted return of each environment's episode so far. */
   returns: Float64Array;

@@ -26,7 +26,7 @@ import {
 import { createPolicy, encodeAction, type Policy, type PolicyOptions } from './policy.ts';
 import { createActor, createCollector, type Rollout } from './rollout.ts';
 
-export interface OnPolicyOptions extends PolicyOptions {
+interface OnPolicyOptions extends PolicyOptions {
   horizon: number;
   discount: number;
   lambda: number;
@@ -41,7 +41,7 @@ export type Experience = Record<
 >;
 
 /** How an algorithm learns. */
-export interface Learning<Metrics> {
+interface Learning<Metrics> {
   /** Its moments are part of a checkpoint. */
   optimizer: Optimizer;
   /** `progress` (0 to 1) is how much of the training is done. */
@@ -49,7 +49,7 @@ export interface Learning<Metrics> {
   release(): void;
 }
 
-export interface OnPolicyState {
+interface OnPolicyState {
   random: { actions: RandomState; shuffle: RandomState };
   optimizerSteps: number;
   observationStatistics?: SavedStatistics;

@@ -154,7 +154,7 @@ export const atariPreset: Preset<PpoOptions> = {
 };
 
 /** A2C on the true reward: docs/a2c.md. */
-export const a2cPresets: Presets<A2cOptions> = {
+const a2cPresets: Presets<A2cOptions> = {
   'CartPole-v1': { steps: 500_000, options: {} },
   'Acrobot-v1': {
     steps: 500_000,
@@ -186,7 +186,7 @@ const mujocoTrpo: Preset<TrpoOptions> = {
     normaliseRewards: true,
   },
 };
-export const trpoPresets: Presets<TrpoOptions> = {
+const trpoPresets: Presets<TrpoOptions> = {
   'CartPole-v1': {
     steps: 100_000,
     options: {
@@ -220,7 +220,7 @@ const mujocoSac: Preset<SacOptions> = {
   episodes: 10,
   options: { learningStarts: 10_000 },
 };
-export const sacPresets: Presets<SacOptions> = {
+const sacPresets: Presets<SacOptions> = {
   'Pendulum-v1': { steps: 20_000, options: { learningRate: 1e-3 } },
   'HalfCheetah-v5': mujocoSac,
   'Hopper-v5': mujocoSac,

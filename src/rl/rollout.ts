@@ -23,7 +23,7 @@ export interface Rollout {
 }
 
 /** Collects rollouts, each into the same memory as the last. */
-export interface Collector {
+interface Collector {
   /** Steps the environments by `horizon`. With `explore`, actions are uniform. */
   collect(explore?: 'uniform'): Rollout;
   /** [horizon, environments, o]: the observations of the last rollout as the policy saw them. */

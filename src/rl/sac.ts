@@ -45,7 +45,7 @@ export interface SacMetrics {
   'gradient/norm': number;
 }
 
-export interface SacState {
+interface SacState {
   random: { actions: RandomState; learning: RandomState };
   gradients: number;
   replay: ReplayState;

@@ -38,7 +38,7 @@ export interface Metric {
   rows: Column;
 }
 
-export interface Rows {
+interface Rows {
   steps: Column;
   times: Column;
 }

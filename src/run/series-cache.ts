@@ -13,7 +13,7 @@ import { HeedError } from '../error.ts';
 import { withFile } from '../files.ts';
 
 /** What a chunk says of itself. */
-export interface ChunkHead {
+interface ChunkHead {
   /** Its first row, and how many there are. */
   first: number;
   rows: number;
@@ -23,7 +23,7 @@ export interface ChunkHead {
   metrics: { name: string; points: number; isInEveryRow: boolean }[];
 }
 
-export interface SeriesCache {
+interface SeriesCache {
   /** So many numbers from a byte on. Throws a HeedError where the file has become shorter. */
   numbers(at: number, count: number): Float64Array;
   /** The chunk at a byte: its head, where its numbers begin and end, and they; undefined where there is none that is whole. */

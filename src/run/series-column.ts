@@ -4,14 +4,14 @@
  */
 
 /** Extremes and sum; NaN is passed over by the extremes. */
-export interface Summary {
+interface Summary {
   min: number;
   max: number;
   sum: number;
 }
 
 /** Where numbers that have left the memory are: from a byte of the file on, or `first`, `first` + 1, … */
-export type Place = { at: number } | { first: number };
+type Place = { at: number } | { first: number };
 
 export interface Column {
   readonly length: number;

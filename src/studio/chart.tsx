@@ -19,7 +19,7 @@ export const colourOf = (i: number): string => (dark.matches ? DARK : LIGHT)[i %
 
 const HEIGHT = 200;
 
-export interface ChartProps {
+interface ChartProps {
   title: string;
   curves: readonly Curve[];
   by: string;
@@ -84,7 +84,7 @@ export function Chart(props: ChartProps) {
 const inWords = ({ name, x, value }: { name: string; x?: number; value?: number }) =>
   value === undefined ? `${name} has no points here` : `${name} is ${figure(value)} at ${x}`;
 
-export const placesOf = (data: Buckets, by: string): number[] =>
+const placesOf = (data: Buckets, by: string): number[] =>
   by === 'time' ? data.time : by === 'step' ? data.step : (data.at ?? data.step);
 
 /** The point at a place, or the last one. */

@@ -17,7 +17,7 @@ export const actions = {
   keys: 'change these keys',
 } as const;
 export type Action = keyof typeof actions;
-export type Bindings = Record<Action, string>;
+type Bindings = Record<Action, string>;
 
 const usual: Bindings = {
   first: '1',

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api } from './api.ts';
 import { Failure } from './failure.tsx';
 
-export interface Loaded<T> {
+interface Loaded<T> {
   value: T | undefined;
   failed: Error | undefined;
   /** Asks again. */

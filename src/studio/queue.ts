@@ -15,7 +15,7 @@ interface Sending {
   body: { id: string; item: string; vote?: Vote; shown?: number[]; duration?: number };
 }
 
-export interface QueueState {
+interface QueueState {
   current: Assignment | undefined;
   /** Votes that have not arrived yet. */
   waiting: number;

@@ -39,7 +39,7 @@ export function samplesOf(id: string, what: Record<string, string | number | und
   return api(`${runPath(id)}/samples?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`);
 }
 
-export interface Stretch {
+interface Stretch {
   by: string;
   smooth: number;
   from?: number;
@@ -89,7 +89,7 @@ async function ask(address: string, some: readonly Waiting[]): Promise<void> {
   }
 }
 
-export interface Rows {
+interface Rows {
   run: string;
   rows: number;
   running: boolean;

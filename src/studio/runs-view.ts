@@ -1,7 +1,7 @@
 /** What of the runs is looked at: kept in the address, so that a reload or a link shows the same. */
 
 export const PARTS = ['curves', 'histograms', 'samples', 'settings'] as const;
-export type Part = (typeof PARTS)[number];
+type Part = (typeof PARTS)[number];
 
 export interface RunsView {
   /** One, or several over one another; none for the list. */

@@ -59,7 +59,7 @@ export interface Ablation {
 }
 
 /** The names of the ablations that are asked for, as they are told. */
-export function readOnly(only: string): string[] {
+function readOnly(only: string): string[] {
   const known = new Map(Object.keys(ablations).map((name) => [short(name), name]));
   const names = only.split(',').map((text) => text.trim());
   return names.map((name) => {

@@ -7,7 +7,7 @@ import { openRows, readRows } from '../run/rows.ts';
 import type { Cell, CellResult } from './cell.ts';
 import { type Failure, runCells } from './pool.ts';
 
-export const RESULTS = 'results.jsonl';
+const RESULTS = 'results.jsonl';
 
 /** How far all cells together are. */
 export interface CellsStep {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 
 /** A setting by its name, such as `reward.members`, or several that vary together, and the values that are tried. */
-export interface Varied {
+interface Varied {
   name: string;
   values: readonly Value[];
 }

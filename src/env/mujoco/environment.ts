@@ -10,7 +10,7 @@ import type { MujocoEnvironment, MujocoTask } from './task.ts';
 import { compile, Simulation } from './world.ts';
 
 /** A task and what MuJoCo made of its model. */
-export interface CompiledTask {
+interface CompiledTask {
   readonly mujoco: MainModule;
   readonly model: MjModel;
   readonly task: MujocoTask;

@@ -222,7 +222,7 @@ function listed({ id, path, info: { name, command, started, seed } }: Found): Li
 const REPORT = 'report.html';
 
 /** A report is a page of its own that may run the scripts which it came with, and ask for nothing. */
-export function reportPolicy(text: string): string {
+function reportPolicy(text: string): string {
   const scripts = [...text.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
   );

@@ -9,7 +9,7 @@ import { type Buckets, COOKIE } from './security.ts';
 
 export const signInSchema = z.object({ token: z.string().min(1).max(200) });
 
-export interface SessionOptions {
+interface SessionOptions {
   /** Sign-ins that failed, by address. */
   failures: Buckets;
   address: (context: Context<Env>) => string;
