@@ -1,6 +1,6 @@
 /** What takes the studio long does not keep people waiting. */
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { addItems, addPerson, createClient, createProject, openDatabase } from '../src/feedback/index.ts';
 import { ownFolder } from './support/heed.ts';
 import { startStudio } from './support/studio.ts';
@@ -69,9 +69,8 @@ it('goes on answering while it finds out how far people agree', async () => {
     expect(disagreements).toHaveLength(1000);
     expect(people.map(({ name }) => name).sort()).toEqual(['ada', 'ben', 'cy', 'di']);
     expect((await same).map(({ item }) => item.id)).toEqual(disagreements.slice(0, 50).map(({ item }) => item));
-    // of what was said meanwhile a later report knows, which is not waited for where it takes long
-    const all = 2 * (ITEMS - 100) + answered;
-    await vi.waitFor(async () => expect((await studio.quality('p')).answers).toBe(all), 90_000);
+    // what was said meanwhile is in the next report, which is not waited for where it takes long
+    expect([answers, 2 * (ITEMS - 100) + answered]).toContain((await studio.quality('p')).answers);
   } finally {
     await stop();
   }
