@@ -42,9 +42,10 @@ async function vote(project: Project, person: Person, choice: PairChoice | 'skip
 
 /** Lets others say something once the questions are put, and gathers what comes of it. */
 async function hear(answers: AsyncIterable<Said>, say: () => Promise<unknown>): Promise<[string, Said['choice']][]> {
-  setTimeout(say, 20);
+  const said = new Promise((resolve) => setTimeout(resolve, 20)).then(say);
   const heard: [string, Said['choice']][] = [];
   for await (const { id, choice } of answers) heard.push([id, choice]);
+  await said; // others may hear of a vote before who gave it is told that it is on the disk
   return heard;
 }
 const listen = (teacher: ReturnType<typeof teacherOf>, asked: ReturnType<typeof questions>, signal?: AbortSignal) =>
