@@ -4,7 +4,7 @@ import type { LearnInput } from './options.ts';
 
 /** What both figures of MuJoCo have in common; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
 const figure: LearnInput = {
-  steps: 500_000,
+  steps: 400_000,
   labels: 900,
   randomSteps: 10_000,
   episodes: 20,
@@ -23,7 +23,7 @@ const figure: LearnInput = {
     firstSteps: 500,
     steps: 100,
   },
-  ppo: { ...ppoPresets['Hopper-v5'].options, normaliseRewards: false },
+  ppo: { ...ppoPresets['Hopper-v5'].options, normaliseRewards: false, entropyCoefficient: 0.003 },
 };
 
 export const behaviourPresets: Readonly<Record<string, LearnInput>> = {

@@ -87,7 +87,7 @@ describe('Hopper-backflip', () => {
     expect(flips(-3)).toBe(0);
   });
 
-  test('ends when the torso touches the ground, and not where it stands on its head in the air', async () => {
+  test('ends when the torso touches the ground, and not where it is upside down in the air', async () => {
     const { fall } = await opened('Hopper-backflip');
     expect(fall([0, 2.5, Math.PI, 0, 0, 0], [0, 0, 0, 0, 0, 0], 20).terminated).toBe(false);
     expect(fall([0, 0.6, 1.6, 0, 0, 0], [0, 0, 0, 0, 0, 0], 200).terminated).toBe(true);

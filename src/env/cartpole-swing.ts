@@ -55,7 +55,7 @@ export function cartPoleSwing(): StateEnvironment {
       observation[3] = Math.cos(state[2]);
       observation[4] = state[3];
     },
-    frame: () => drawCart(state),
+    frame: () => drawCart(state, 212), // a pole that hangs is seen whole
   });
   return { ...environment, state };
 }

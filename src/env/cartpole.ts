@@ -69,17 +69,18 @@ export function moveCart(state: Float64Array, action: number): void {
   state[3] = angularVelocity + dt * angularAcceleration;
 }
 
-export function drawCart(state: Float64Array): Frame {
+/** `ground`: how far below the picture's top it rolls. */
+export function drawCart(state: Float64Array, ground = 300): Frame {
   const scale = 600 / (2 * maxPosition);
   const x = 300 + state[0] * scale;
   return {
     width: 600,
     height: 400,
     shapes: [
-      line(ink.ground, 2, [0, 300, 600, 300]),
-      rectangle(ink.body, x - 25, 280, 50, 30),
-      bar(ink.part, x, 288, state[2], 2 * halfLength * scale, 10),
-      circle(ink.joint, x, 288, 5),
+      line(ink.ground, 2, [0, ground, 600, ground]),
+      rectangle(ink.body, x - 25, ground - 20, 50, 30),
+      bar(ink.part, x, ground - 12, state[2], 2 * halfLength * scale, 10),
+      circle(ink.joint, x, ground - 12, 5),
     ],
   };
 }

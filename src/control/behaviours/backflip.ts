@@ -1,5 +1,5 @@
 /**
- * Hopper-backflip: how far the torso turned backward, in radians, half as much worth where anything is still on the ground; forward
+ * Hopper-backflip: how far the torso turned backward, in radians, a fifth as much worth where the leg is on the ground; forward
  * counts against it. Falling backward is the first half of a flip to whoever looks, and what a beginner can be praised for.
  */
 import { sumOver, turned } from './judge.ts';
@@ -8,5 +8,5 @@ const OFF_THE_GROUND = 0.02; // m
 
 export const backflip = sumOver(({ observation: from, next: to }) => {
   const back = -turned([from[1], from[2]], [to[1], to[2]]);
-  return to[12] > OFF_THE_GROUND ? back : back / 2;
+  return to[12] > OFF_THE_GROUND ? back : back / 5;
 });

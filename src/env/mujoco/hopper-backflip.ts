@@ -14,17 +14,14 @@ import type { MujocoTask, World } from './task.ts';
 const torso = 0.2; // m, from its middle to either end
 const turn = 2 * Math.PI;
 
-/** Height of the torso's lower end above the ground. */
-const torsoClears = ({ qpos }: World): number => qpos[1] - torso * Math.abs(Math.cos(qpos[2])) - 0.05;
-
-/** Height of the lowest point of knee, ankle, heel and toe above the ground. */
-export function legClears({ qpos }: Pick<World, 'qpos'>): number {
+/** How far the torso, and the leg from the knee down, are above the ground, m. */
+function clears({ qpos }: Pick<World, 'qpos'>): [torso: number, leg: number] {
   const [, height, lean, hip, knee, ankle] = qpos;
-  const down = [lean, -hip, -knee];
-  const [, knees, ankles] = heightsOf(height, [0, 0, 0], [-torso, -0.45, -0.5], down);
-  const foot = lean - hip - knee - ankle;
-  const [heel, toe] = [-0.13, 0.26].map((x) => ankles - x * Math.sin(foot));
-  return Math.min(knees - 0.05, ankles - 0.04, heel - 0.06, toe - 0.06);
+  const [, knees, ankles] = heightsOf(height, [0, 0, 0], [-torso, -0.45, -0.5], [lean, -hip, -knee]);
+  const pitch = lean - hip - knee - ankle;
+  const [heel, toe] = [-0.13, 0.26].map((x) => ankles - x * Math.sin(pitch));
+  const low = height - torso * Math.abs(Math.cos(lean)) - 0.05;
+  return [low, Math.min(knees - 0.05, ankles - 0.04, heel - 0.06, toe - 0.06)];
 }
 
 /** Of each world, how far back it had leant at its last flip, and whether it was upside down in the air since. */
@@ -38,22 +35,27 @@ export const hopperBackflip: MujocoTask = {
   maxEpisodeSteps: 500,
   camera: { from: 'side', metres: 4, follow: 'torso', centre: [0, 1.1] },
   observationSize: 13,
+  // dropped from a little above the ground, bent and leaning anyhow: so it is, too, who has just landed
   reset(world, random) {
-    addNoise(world.qpos, 5e-3, random, 'uniform');
-    addNoise(world.qvel, 5e-3, random, 'uniform');
-    flips.set(world, { from: world.qpos[2], flew: false });
+    const { qpos, qvel } = world;
+    const { uniform } = random;
+    qpos[1] += 0.2 * uniform();
+    qpos[2] += 0.6 * uniform() - 0.3;
+    for (let i = 3; i < 6; i++) qpos[i] -= 0.3 * uniform();
+    addNoise(qvel, 0.5, random, 'uniform');
+    flips.set(world, { from: qpos[2], flew: false });
   },
   reward(world) {
     const flip = flips.get(world)!;
     const lean = world.qpos[2];
-    flip.flew ||= Math.cos(lean - flip.from) < 0 && legClears(world) > 0;
+    flip.flew ||= Math.cos(lean - flip.from) < 0 && Math.min(...clears(world)) > 0;
     if (lean > flip.from - turn) return 0;
     const { flew } = flip;
     flip.from -= turn;
     flip.flew = false;
     return flew ? 1 : 0;
   },
-  terminated: (world) => torsoClears(world) < 0.01,
+  terminated: (world) => clears(world)[0] < 0.01,
   observe(world, observation) {
     const { qpos, qvel } = world;
     observation[0] = qpos[1];
@@ -61,6 +63,6 @@ export const hopperBackflip: MujocoTask = {
     observation[2] = Math.cos(qpos[2]);
     for (let i = 3; i < 6; i++) observation[i] = qpos[i];
     for (let i = 0; i < 6; i++) observation[6 + i] = clip(qvel[i], 20);
-    observation[12] = legClears(world);
+    observation[12] = clears(world)[1];
   },
 };
