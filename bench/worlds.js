@@ -1,5 +1,6 @@
 /** Other worlds, other algorithms, and what queries are worth. */
 import { worldsAsync } from './worlds-async.js';
+import { worldsBehaviours } from './worlds-behaviours.js';
 import { worldsBridge } from './worlds-bridge.js';
 import { worldsPebble } from './worlds-pebble.js';
 import { worldsPong } from './worlds-pong.js';
@@ -16,5 +17,6 @@ export const worlds = {
     ...worldsAsync,
     ...worldsPong,
     ...worldsBridge,
+    ...worldsBehaviours,
   },
 };
