@@ -6,8 +6,9 @@
 An observation has nine numbers of about -1 ... 1: whether the ball is in play, its x and y and how far it moved in the last
 step, our paddle's y and how far it moved, the opponent's y, and how far the ball is from our paddle. Between two points there
 is no ball, and all that is said of it is 0, but for one x: in the first step without it, where it was lost. The score is not
-seen. Actions: stay, up, down, of 4 frames. An episode is a game to 21, which begins after up to 30 frames of nothing. With
-`PongState-v0?sticky=0.25` a frame repeats the last action with that probability, as in ALE/Pong-v5.
+seen. Actions: stay, up, down, of 4 frames, each of which repeats the last action with probability 1/4, as in ALE/Pong-v5:
+without that (`PongState-v0?sticky=0`) a greedy agent plays the same few points again and again, all won or all lost.
+An episode is a game to 21, which begins after up to 30 frames of nothing.
 """
 
 import random
@@ -30,7 +31,7 @@ class PongState(gym.Env):
     observation_space = gym.spaces.Box(-4, 4, (9,), np.float32)
     action_space = gym.spaces.Discrete(len(ACTIONS))
 
-    def __init__(self, sticky=0.0, render_mode=None):
+    def __init__(self, sticky=0.25, render_mode=None):
         self.sticky, self.render_mode = sticky, render_mode
         # what sticks is drawn here: ALE takes a seed only as it loads the game, as slow as hundreds of steps
         game = gym.make("ALE/Pong-v5", obs_type="ram", frameskip=1, repeat_action_probability=0.0)
