@@ -17,10 +17,19 @@ with peer_imports():
     import torch
     from stable_baselines3 import A2C, PPO, SAC
     from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+NORMALISED = {("a2c", "Pendulum-v1")}  # observations and rewards, by their running deviation
 
 # RL Baselines3 Zoo: steps, environments, settings
 ZOO = {
     ("a2c", "CartPole-v1"): (500_000, 8, {}),
+    # without state-dependent exploration, as heed
+    ("a2c", "Pendulum-v1"): (
+        1_000_000,
+        8,
+        {"n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "vf_coef": 0.4, "learning_rate": lambda left: 7e-4 * left},
+    ),
     # as heed's preset has it, not the zoo
     ("ppo", "HalfCheetah-v5"): (1_000_000, 8, {"n_steps": 256, "batch_size": 64, "n_epochs": 10}),
     ("sac", "Pendulum-v1"): (20_000, 1, {"learning_rate": 1e-3}),
@@ -41,11 +50,20 @@ def main():
     steps, environments, settings = ZOO.get((args.algorithm, args.env), (1_000_000, 1, {}))
     algorithm = {"a2c": A2C, "ppo": PPO, "sac": SAC}[args.algorithm]
     vec_env = make_vec_env(args.env, n_envs=environments, seed=args.seed)
+    normalised = (args.algorithm, args.env) in NORMALISED
+    if normalised:
+        vec_env = VecNormalize(vec_env, gamma=settings["gamma"])
     agent = algorithm("MlpPolicy", vec_env, seed=args.seed, device="cpu", **settings)
     began = time.perf_counter()
     agent.learn(args.steps or steps, log_interval=None)
     seconds = time.perf_counter() - began
-    returns = [] if args.episodes == 0 else greedy_returns(agent, make_vec_env(args.env, n_envs=args.episodes, seed=args.seed + 10_000))
+    returns = []
+    if args.episodes > 0:
+        judged = make_vec_env(args.env, n_envs=args.episodes, seed=args.seed + 10_000)
+        if normalised:
+            judged = VecNormalize(judged, training=False, norm_reward=False)
+            judged.obs_rms = vec_env.obs_rms
+        returns = greedy_returns(agent, judged)
     print(
         json.dumps(
             {
