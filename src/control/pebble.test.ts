@@ -157,7 +157,8 @@ describe('a run of PEBBLE', () => {
   async function train(run: Run, stopAfter = Number.POSITIVE_INFINITY) {
     const controller = new AbortController();
     try {
-      return await trainFromPreferences(start(given), {
+      const world = () => ({ ...makeEnvironment('Pendulum-v1'), rewardThreshold: -200 });
+      return await trainFromPreferences(start(given, undefined, world), {
         run,
         signal: controller.signal,
         onStep: ({ step }) => step >= stopAfter && controller.abort(),
@@ -180,6 +181,9 @@ describe('a run of PEBBLE', () => {
     expect(traceOf('whole').at(-1)).toMatchObject({
       temperature: expect.any(Number),
       'reward/accuracy': expect.any(Number),
+    });
+    expect(preferenceReport(join(folder, 'stopped')).sections[0]).toMatchObject({
+      levels: [{ y: -200, label: 'solved' }],
     });
     const report = renderReport(preferenceReport(join(folder, 'stopped')));
     for (const told of ['PEBBLE, teacher oracle', 'Temperature', 'Learned against true reward', 'What was asked'])

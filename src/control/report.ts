@@ -1,5 +1,5 @@
 /** The report of learning from preferences, from what the run's folder holds. */
-import { algorithmCharts, returnChart, returnFigure } from '../rl/report.ts';
+import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { learnSchema } from './options.ts';
@@ -54,7 +54,13 @@ export function preferenceReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      returnChart(rows, options.env, ['environment steps', 'labels'], (row) => [row.step, row.labels ?? 0]),
+      returnChart(
+        rows,
+        options.env,
+        ['environment steps', 'labels'],
+        (row) => [row.step, row.labels ?? 0],
+        solvedFrom(samples),
+      ),
       ...(followed ? [scatter(followed)] : []),
       chart(
         rows,

@@ -7,7 +7,7 @@
 import { createVectorEnvironment, type Environment } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createRandomPlay } from '../rl/rollout.ts';
-import { returnMetrics, returnOf } from '../rl/train.ts';
+import { returnMetrics, returnOf, sampleWorld } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
@@ -76,7 +76,10 @@ export async function trainFromPreferences(
   try {
     return await driveRun(learner, {
       ...parts,
-      before: () => returnMetrics(learner.evaluate()),
+      before() {
+        sampleWorld(run, learner.environment.rewardThreshold);
+        return returnMetrics(learner.evaluate());
+      },
       record(step) {
         const before = step.labels - step.asked.length;
         step.asked.forEach((asked, i) => {

@@ -36,7 +36,6 @@ export function rlReport(folder: string): Report {
   const options = settingsOf(rlSchema, info, folder);
   const rows = readMetrics(folder);
   const last = rows.findLast((row) => 'return/mean' in row);
-  const world = readSamples(folder).find(({ kind }) => kind === 'world') as WorldSample | undefined;
   return {
     title: `${options.env}, learned from its own reward`,
     subtitle: subtitle(info.started, options.algorithm.toUpperCase(), options.seed),
@@ -50,12 +49,16 @@ export function rlReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], world?.rewardThreshold),
+      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], solvedFrom(readSamples(folder))),
       ...algorithmCharts(rows),
     ],
     config: info.config as Record<string, unknown>,
   };
 }
+
+/** The return from which the run told that its environment counts as solved. */
+export const solvedFrom = (samples: ReturnType<typeof readSamples>): number | undefined =>
+  (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.rewardThreshold;
 
 /** What the algorithm told of itself. */
 export const algorithmCharts = (rows: readonly MetricsRow[]): LineChart[] =>

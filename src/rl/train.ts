@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
-import { driveRun, stepsOf, type TrainParts } from '../run/index.ts';
+import { driveRun, type Run, stepsOf, type TrainParts } from '../run/index.ts';
 import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { presetOf } from './presets.ts';
@@ -110,6 +110,11 @@ export interface WorldSample {
   rewardThreshold: number;
 }
 
+/** Tells a run from what return on its environment counts as solved: a report has the folder alone, and cannot open every environment. */
+export function sampleWorld(run: Run, rewardThreshold: number | undefined): void {
+  if (rewardThreshold !== undefined) run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
+}
+
 /** What a training comes to. */
 export interface RlResult {
   /** The run's folder. */
@@ -132,8 +137,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   return driveRun(learner, {
     ...parts,
     before() {
-      // a report has the folder alone, and cannot open every environment
-      if (rewardThreshold !== undefined) parts.run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
+      sampleWorld(parts.run, rewardThreshold);
       return returnMetrics(learner.evaluate());
     },
     record: ({ metrics, evaluation }) => ({ ...metrics, ...returnMetrics(evaluation) }),
