@@ -20,16 +20,16 @@ const reward: LearnInput['reward'] = {
   change: true, // a velocity over the step is in what the step changed
   scaleBy: 'return',
   learningRate: 3e-3,
-  finalLearningRate: 0.1, // few comparisons a gradient are noisy
-  minibatch: 16,
 };
+/** Few comparisons a gradient are noisy: the rate falls. */
+const short: LearnInput['reward'] = { activation: 'relu', finalLearningRate: 0.1, minibatch: 16, firstSteps: 600 };
 
 /** Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in length. */
 const ending = (env: string): LearnInput => ({
   ...common,
   segment: { window: 50, shortest: 0.2, memory: 40_000 },
   choice: { errorRate: 0.1 },
-  reward: { ...reward, activation: 'relu', constant: 30, weightDecay: 2, firstSteps: 600, steps: 100 },
+  reward: { ...reward, ...short, constant: 30, weightDecay: 2, steps: 100 },
   ppo: ppoOf(env),
 });
 
@@ -38,7 +38,7 @@ const lasting = (env: string): LearnInput => ({
   ...common,
   segment: { window: 50, memory: 40_000 },
   choice: { errorRate: 0, scale: 0.3 },
-  reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 1000, steps: 200 },
+  reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
   ppo: ppoOf(env),
 });
 
@@ -52,26 +52,7 @@ const reacher: LearnInput = {
   steps: 300_000,
   segment: { window: 25, memory: 8000 },
   schedule: { kind: 'annealed', firstShare: 0.5, rounds: 30, until: 0.9 },
-  reward: {
-    ...lasting('Reacher-v5').reward,
-    members: 5,
-    activation: 'relu',
-    weightDecay: 1,
-    firstSteps: 600,
-    steps: 150,
-  },
-};
-
-/** Rectified units and the shortest fits took a seed from 89 to 49. */
-const swimmer: LearnInput = {
-  ...lasting('Swimmer-v5'),
-  reward: {
-    ...lasting('Swimmer-v5').reward,
-    finalLearningRate: 1,
-    minibatch: 32,
-    firstSteps: 2000,
-    steps: 400,
-  },
+  reward: { ...reward, ...short, members: 5, constant: 0, weightDecay: 1, steps: 150 },
 };
 
 export const mujocoPresets: Readonly<Record<string, LearnInput>> = {
@@ -86,6 +67,6 @@ export const mujocoPresets: Readonly<Record<string, LearnInput>> = {
   'Walker2d-v5': ending('Walker2d-v5'),
   'Ant-v5': ending('Ant-v5'),
   'Reacher-v5': reacher,
-  'Swimmer-v5': swimmer,
+  'Swimmer-v5': lasting('Swimmer-v5'),
   'HalfCheetah-v5': lasting('HalfCheetah-v5'),
 };
