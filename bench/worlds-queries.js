@@ -17,28 +17,21 @@ const cells = {
   'bonus 0.05': ['--reward.bonus', 0.05],
 };
 
-/** With two true labels every way solves CartPole; with mistakes among them, and on a cheetah that has few, the ways come apart. */
-const cases = [
-  { env: 'CartPole-v1', flags: ['--labels', 10, '--teacher', 'mistake:0.2'], solved: 475 },
-  { env: 'HalfCheetah-v5', flags: ['--labels', 60, '--steps', 61_440, '--episodes', 10], most: 4 },
-];
-
+/** With two right labels every way solves CartPole; with wrong ones among them some seeds fail. */
 async function* queries({ seeds }) {
-  for (const { env, flags, solved, most = seeds } of cases) {
-    for (const [name, varied] of Object.entries(cells)) {
-      const given = ['--env', env, '--evaluations', 0, ...flags, ...varied];
-      const results = await atOnce(
-        Array.from({ length: Math.min(seeds, most) }, (_, i) => () => train('train', [...given, '--seed', 100 + i])),
-        availableParallelism(),
-      );
-      const returns = results.map((result) => result.return.mean);
-      yield {
-        name: `${env} ${flags.join(' ')}, ${name}`,
-        value: median(returns).toFixed(0),
-        note: `${solved ? `${returns.filter((mean) => mean >= solved).length} of ${returns.length} solved; ` : ''}seeds ${returns.map((mean) => mean.toFixed(0)).join(', ')}`,
-        returns,
-      };
-    }
+  for (const [name, flags] of Object.entries(cells)) {
+    const given = ['--env', 'CartPole-v1', '--labels', 10, '--teacher', 'mistake:0.2', '--evaluations', 0, ...flags];
+    const results = await atOnce(
+      Array.from({ length: seeds }, (_, i) => () => train('train', [...given, '--seed', 100 + i])),
+      availableParallelism(),
+    );
+    const returns = results.map((result) => result.return.mean);
+    yield {
+      name: `CartPole-v1, 10 labels, one in five wrong, ${name}`,
+      value: `${returns.filter((mean) => mean >= 475).length} of ${seeds}`,
+      note: `median ${median(returns).toFixed(0)}, least ${Math.min(...returns).toFixed(0)}`,
+      returns,
+    };
   }
 }
 

@@ -1,15 +1,39 @@
 /** Settings that are known to work, by environment, and how they meet what is given. */
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
+import { presetOf } from '../rl/presets.ts';
 import { behaviourPresets } from './behaviour-presets.ts';
 import { mujocoPresets } from './mujoco-presets.ts';
 import { algorithms, type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 
-/** What serves unless an environment's preset says otherwise. */
-const common: LearnInput = {
-  choice: { errorRate: 0.1 }, // the paper's, right labels or not: it costs nothing where they are right
-  ppo: { advantageFloor: 3 }, // the learned reward has a root mean square of 1
-};
+const choice: LearnInput['choice'] = { errorRate: 0.1 }; // the paper's, right labels or not: it costs nothing where they are right
+
+/** For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows the environment. */
+function unfamiliar(env: string): LearnInput {
+  const { steps, options } = presetOf(env) ?? { options: { normaliseObservations: true } };
+  return {
+    steps,
+    labels: 100,
+    segment: { shortest: 0.5, memory: 8000 },
+    schedule: { firstShare: 0.15, rounds: 10, until: 0.8 },
+    query: { share: 0.5 },
+    choice,
+    reward: {
+      hidden: [64, 64],
+      activation: 'relu',
+      output: 'linear',
+      change: true,
+      constant: 10,
+      scaleBy: 'return',
+      weightDecay: 1,
+      finalLearningRate: 0.1,
+      minibatch: 16,
+      firstSteps: 600,
+      steps: 100,
+    },
+    ppo: { ...options, normaliseRewards: false },
+  };
+}
 
 /** PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/pebble.md has the results). */
 const pebble: LearnInput = {
@@ -27,7 +51,7 @@ const pebble: LearnInput = {
 
 /** Settings that are known to work, by environment (docs/preferences.md has the results). */
 export const learnPresets: Readonly<Record<string, LearnInput>> = {
-  'CartPole-v1': { ...common, ppo: { ...common.ppo, gain: 5 / 3 } },
+  'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
   'LunarLander-v3': {
     steps: 1_000_000,
     labels: 1000,
@@ -96,7 +120,7 @@ export function learnOptions(given: LearnInput): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
   const known =
-    algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : common));
+    algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : unfamiliar(env)));
   const preset: Record<string, unknown> = { [algorithm]: {}, ...known };
   const merged: Record<string, unknown> = { ...preset, ...given };
   for (const [key, over] of Object.entries(given)) {

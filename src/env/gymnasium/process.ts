@@ -1,7 +1,7 @@
 /**
  * A Python process that steps environments (worker.py has the other half of the protocol), spoken to over two FIFOs. Node
- * waits for an answer in a blocking read, so that a step is one round trip and needs no event loop. Where the process
- * dies, the read ends; another is then started, what lived in the old one is lived again, and the request repeated. One that
+ * looks for an answer for a moment, since to be woken takes long, and then waits in a blocking read, so that a step is one
+ * round trip and needs no event loop. Where the process dies, the read ends; another is then started, what lived in the old one is lived again, and the request repeated. One that
  * hangs is ended by an alarm of its own.
  */
 
@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HeedError, messageOf } from '../../error.ts';
+import { look, newLooks } from '../wait.ts';
 
 export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
 
@@ -18,6 +19,8 @@ export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } a
 const MOST_DEATHS = 3;
 /** The same, where it gave no answer. */
 const MOST_HANGS = 2;
+/** How long to look for an answer before sleeping over it, ms: longer than eight copies of MuJoCo's smaller worlds step. */
+const LOOK = 0.5;
 
 export interface PythonProcess {
   /** What worker.py said of the environment when it started. */
@@ -49,6 +52,7 @@ export function startPython(python: string, order: { patience: number; [other: s
   let last = new Uint8Array(8);
   let header = new DataView(last.buffer);
   let restarts = 0;
+  const looks = newLooks();
 
   const start = () => {
     running = startWorker(python, order, folder, log);
@@ -100,7 +104,8 @@ export function startPython(python: string, order: { patience: number; [other: s
     let got = 0;
     let length = 8;
     while (got < length) {
-      const more = readSync(running!.answers, memory, got, memory.length - got, null);
+      const more =
+        (got === 0 ? glance() : undefined) ?? readSync(running!.answers, memory, got, memory.length - got, null);
       if (more === 0) return undefined;
       got += more;
       if (got < 8) continue;
@@ -114,6 +119,17 @@ export function startPython(python: string, order: { patience: number; [other: s
     if (memory[0] === 0) return body;
     const { message, hint } = JSON.parse(new TextDecoder().decode(body)) as { message: string; hint: string | null };
     throw new HeedError(message, { hint: hint ?? undefined });
+  }
+
+  /** How much came of an answer while this looked; undefined where nothing did. */
+  function glance(): number | undefined {
+    let got: number | undefined;
+    const seen = () => {
+      got = readNow(running!.glances, memory);
+      return got !== undefined;
+    };
+    look(looks, seen, LOOK);
+    return got;
   }
 
   const death = (what: string) => {
@@ -156,11 +172,23 @@ export function startPython(python: string, order: { patience: number; [other: s
   }
 }
 
+/** Reads what is there; undefined where nothing is. */
+function readNow(descriptor: number, memory: Uint8Array): number | undefined {
+  try {
+    return readSync(descriptor, memory, 0, memory.length, null);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
+    throw error;
+  }
+}
+
 interface Running {
   child: ChildProcess;
   /** Descriptors of our ends. */
   requests: number;
   answers: number;
+  /** The same as `answers`, but reading there never waits. */
+  glances: number;
   stop(): void;
 }
 
@@ -171,13 +199,14 @@ function startWorker(python: string, order: unknown, folder: string, log: string
   // opening one end of a FIFO waits for the other, unless it is held open for both
   const both = paths.map((path) => openSync(path, 'r+'));
   const [requests, answers] = [openSync(paths[0], 'w'), openSync(paths[1], constants.O_RDONLY)];
+  const glances = openSync(paths[1], constants.O_RDONLY | constants.O_NONBLOCK);
   const theirs = [openSync(paths[0], constants.O_RDONLY), openSync(paths[1], 'w'), openSync(log, 'w')];
   const script = fileURLToPath(new URL('./worker.py', import.meta.url));
   const child = spawn(python, [script, JSON.stringify(order)], { stdio: [theirs[0], theirs[2], theirs[2], theirs[1]] });
   // from here on only the process holds the other ends, so that its death is the end of what we read
   for (const descriptor of [...both, ...theirs]) closeSync(descriptor);
   const stop = () => {
-    for (const descriptor of [requests, answers]) closeSync(descriptor);
+    for (const descriptor of [requests, answers, glances]) closeSync(descriptor);
     if (child.pid !== undefined) child.kill(); // of one that never started, this would end our own process group
   };
   let failed: unknown;
@@ -191,5 +220,5 @@ function startWorker(python: string, order: unknown, folder: string, log: string
       hint: 'install Python 3.10 or later and "pip install gymnasium", or set HEED_PYTHON to a Python that has it',
     });
   }
-  return { child, requests, answers, stop };
+  return { child, requests, answers, glances, stop };
 }
