@@ -140,7 +140,7 @@ describe('the example of an environment of one’s own', () => {
 
   it('is taught by comparisons, in threads', async () => {
     const taught = ['--teacher', 'oracle', '--labels', '60', '--steps', '15000', '--workers', '2'];
-    // the defaults are CartPole's: so much decay beside so strong a constant leaves little else
+    // so few labels of so short a training want less decay than the defaults have
     const settings = [...taught, '--reward.constant', '3', '--reward.weightDecay', '0.5', '--ppo.advantageFloor', '0'];
     const { code, stdout, stderr } = await heed(['train', '--env', path(), ...settings, ...small], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
