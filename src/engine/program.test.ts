@@ -264,17 +264,23 @@ describe('runs in another thread', () => {
     binding.run();
     const expected = values.y.data.slice();
     values.y.data.fill(0);
-    let turns = 0;
-    let done = false;
-    const count = () => {
-      if (done) return;
-      turns++;
-      setImmediate(count);
+    const turnsMeanwhile = async () => {
+      let turns = 0;
+      let done = false;
+      const count = () => {
+        if (done) return;
+        turns++;
+        setImmediate(count);
+      };
+      count();
+      await binding.runAsync();
+      done = true;
+      return turns;
     };
-    count();
-    await binding.runAsync();
-    done = true;
-    expect(turns).toBeGreaterThan(2);
+    // a run on this thread never leaves it any; on a busy machine one beside it may be over before the loop has its turn
+    let most = 0;
+    for (let tries = 0; tries < 20 && most <= 2; tries++) most = Math.max(most, await turnsMeanwhile());
+    expect(most).toBeGreaterThan(2);
     expect(values.y.data).toEqual(expected);
     binding.release();
     release();
