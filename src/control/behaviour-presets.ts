@@ -1,5 +1,6 @@
 /** Settings under which behaviours without a reward are learnt from their judges; docs/behaviours.md has what they reach. */
 import { ppoPresets } from '../rl/index.ts';
+import { reward } from './mujoco-presets.ts';
 import type { LearnInput } from './options.ts';
 
 /** What both figures of MuJoCo have in common; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
@@ -12,17 +13,7 @@ const figure: LearnInput = {
   schedule: { firstShare: 0.15, rounds: 20, until: 0.8 },
   query: { share: 0.5 },
   choice: { errorRate: 0, scale: 0.3 },
-  reward: {
-    hidden: [64, 64],
-    output: 'linear',
-    constant: 0,
-    change: true, // turning and going forward are in what a step changed
-    scaleBy: 'return',
-    learningRate: 3e-3,
-    weightDecay: 0.1,
-    firstSteps: 500,
-    steps: 100,
-  },
+  reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
   ppo: { ...ppoPresets['Hopper-v5'].options, normaliseRewards: false, entropyCoefficient: 0.003 },
 };
 
@@ -34,14 +25,7 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
     episodes: 20,
     segment: { window: 50, shortest: 0.5 },
     choice: { errorRate: 0.1 },
-    reward: {
-      hidden: [64, 64],
-      output: 'linear',
-      learningRate: 3e-3,
-      weightDecay: 0.5,
-      constant: 10,
-      scaleBy: 'return',
-    },
+    reward: { ...reward, change: false, weightDecay: 0.5, constant: 10 },
     ppo: { advantageFloor: 0 },
     people: {
       guidelines:

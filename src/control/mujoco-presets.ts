@@ -14,7 +14,7 @@ const common: LearnInput = {
   schedule: { firstShare: 0.15, rounds: 30, until: 0.9 },
   query: { share: 0.5 },
 };
-const reward: LearnInput['reward'] = {
+export const reward: LearnInput['reward'] = {
   hidden: [64, 64],
   output: 'linear',
   change: true, // a velocity over the step is in what the step changed
@@ -22,7 +22,12 @@ const reward: LearnInput['reward'] = {
   learningRate: 3e-3,
 };
 /** Few comparisons a gradient are noisy: the rate falls. */
-const short: LearnInput['reward'] = { activation: 'relu', finalLearningRate: 0.1, minibatch: 16, firstSteps: 600 };
+export const short: LearnInput['reward'] = {
+  activation: 'relu',
+  finalLearningRate: 0.1,
+  minibatch: 16,
+  firstSteps: 600,
+};
 
 /** Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in length. */
 const ending = (env: string): LearnInput => ({

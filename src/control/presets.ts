@@ -3,7 +3,7 @@ import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
 import { behaviourPresets } from './behaviour-presets.ts';
-import { mujocoPresets } from './mujoco-presets.ts';
+import { mujocoPresets, reward, short } from './mujoco-presets.ts';
 import { algorithms, type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 
 const choice: LearnInput['choice'] = { errorRate: 0.1 }; // the paper's, right labels or not: it costs nothing where they are right
@@ -18,19 +18,7 @@ function unfamiliar(env: string): LearnInput {
     schedule: { firstShare: 0.15, rounds: 10, until: 0.8 },
     query: { share: 0.5 },
     choice,
-    reward: {
-      hidden: [64, 64],
-      activation: 'relu',
-      output: 'linear',
-      change: true,
-      constant: 10,
-      scaleBy: 'return',
-      weightDecay: 1,
-      finalLearningRate: 0.1,
-      minibatch: 16,
-      firstSteps: 600,
-      steps: 100,
-    },
+    reward: { ...reward, ...short, constant: 10, weightDecay: 1, steps: 100 },
     ppo: { ...options, normaliseRewards: false },
   };
 }

@@ -5,11 +5,11 @@
  * The return is the metres that it went forward with nothing but its back leg on the ground, and is for showing how well that was learnt.
  */
 
-import { halfCheetahModel } from './half-cheetah.ts';
-import { addNoise } from './motion.ts';
+import { halfCheetah } from './half-cheetah.ts';
 import { heightsOf } from './planar.ts';
 import type { MujocoTask, World } from './task.ts';
 
+const { model, frameSkip, camera, reset } = halfCheetah;
 const START = 0.7; // height of the torso's middle where qpos says 0, m
 const RADIUS = 0.046;
 
@@ -39,15 +39,12 @@ const turns = (pitch: number, joints: readonly number[], from: number) => [pitch
 /** Observation [21]: height, sine and cosine of the pitch, the six joints' angles, all nine velocities, and how far torso, back leg and front leg are above the ground. Actions [6] as HalfCheetah's. */
 export const halfCheetahOneLeg: MujocoTask = {
   id: 'HalfCheetah-one-leg',
-  model: halfCheetahModel,
-  frameSkip: 5,
+  model,
+  frameSkip,
   maxEpisodeSteps: 500,
-  camera: { from: 'side', metres: 3.2, follow: 'torso', centre: [0, 0.7] },
+  camera,
   observationSize: 21,
-  reset(world, random) {
-    addNoise(world.qpos, 0.1, random, 'uniform');
-    addNoise(world.qvel, 0.1, random, 'normal');
-  },
+  reset,
   reward(world) {
     const [torso, , front] = clears(world);
     return Math.min(torso, front) > 0 && Math.cos(world.qpos[2]) > 0 ? world.qpos[0] - world.before.qpos[0] : 0;

@@ -6,7 +6,7 @@
 import { addNoise, effort, forwardVelocity, observeState } from './motion.ts';
 import type { MujocoTask } from './task.ts';
 
-export const halfCheetahModel = `
+const model = `
 <mujoco>
   <compiler angle="radian" settotalmass="14"/>
   <size memory="1M"/>
@@ -63,7 +63,7 @@ export const halfCheetahModel = `
 /** Observation [17]: height, pitch and the six joints' angles, then all nine velocities. Actions [6]: thigh, shin, foot of the back leg, then of the front leg. */
 export const halfCheetah: MujocoTask = {
   id: 'HalfCheetah-v5',
-  model: halfCheetahModel,
+  model,
   frameSkip: 5,
   rewardThreshold: 4800,
   camera: { from: 'side', metres: 3.2, follow: 'torso', centre: [0, 0.7] },

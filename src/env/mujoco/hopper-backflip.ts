@@ -6,11 +6,12 @@
  * with nothing on the ground.
  */
 
-import { hopperModel } from './hopper.ts';
+import { hopper } from './hopper.ts';
 import { addNoise, clip } from './motion.ts';
 import { heightsOf } from './planar.ts';
 import type { MujocoTask, World } from './task.ts';
 
+const { model, frameSkip } = hopper;
 const torso = 0.2; // m, from its middle to either end
 const turn = 2 * Math.PI;
 
@@ -30,8 +31,8 @@ const flips = new WeakMap<World, { from: number; flew: boolean }>();
 /** Observation [13]: height, sine and cosine of the lean, the three joints' angles, all six velocities within ±20, and how far the leg is above the ground. Actions [3]: hip, knee, ankle. */
 export const hopperBackflip: MujocoTask = {
   id: 'Hopper-backflip',
-  model: hopperModel,
-  frameSkip: 4,
+  model,
+  frameSkip,
   maxEpisodeSteps: 500,
   camera: { from: 'side', metres: 4, follow: 'torso', centre: [0, 1.1] },
   observationSize: 13,

@@ -7,7 +7,7 @@
 import { walking } from './motion.ts';
 import type { MujocoTask, World } from './task.ts';
 
-export const hopperModel = `
+const model = `
 <mujoco>
   <size memory="1M"/>
   <option timestep="0.002" integrator="RK4"/>
@@ -54,7 +54,7 @@ function stands({ qpos, qvel }: World): boolean {
 /** Observation [11]: height, lean and the three joints' angles, then all six velocities within ±10. Actions [3]: hip, knee, ankle. */
 export const hopper: MujocoTask = {
   id: 'Hopper-v5',
-  model: hopperModel,
+  model,
   frameSkip: 4,
   rewardThreshold: 3800,
   camera: { from: 'side', metres: 3, follow: 'torso', centre: [0, 0.8] },
