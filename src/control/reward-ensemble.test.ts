@@ -448,6 +448,24 @@ describe('what the policy is given', () => {
     expect(rms(out)).toBeCloseTo(1, 5);
   });
 
+  it('zero-at-first: no mean over the first experience, whatever is learnt and lived later, a checkpoint between', () => {
+    const { ensemble, out } = given({ members: 3, normalise: 'zero-at-first' });
+    expect(mean(out)).toBeCloseTo(0, 5);
+    const resumed = create({ members: 3, normalise: 'zero-at-first' });
+    const { state, tensors } = ensemble.save();
+    resumed.restore(state, tensors);
+    const later = { ...experience, ...stepsOf(held * count) };
+    later.observations = later.observations.map((x) => x + 1);
+    for (const one of [ensemble, resumed]) {
+      one.fit(labelled(20), { first: false });
+      one.normalise(later as unknown as Experience, DISCOUNT);
+      one.reward({ ...steps, terminated }, out, 0);
+      expect(mean(out)).toBeCloseTo(0, 5);
+      one.reward(later, out, 0);
+      expect(Math.abs(mean(out))).toBeGreaterThan(0.01);
+    }
+  });
+
   it.each(['scale', 'zero-mean'] as const)('by return, %s: a discounted return of that deviation', (normalise) => {
     const { out } = given({ members: 1, scaleBy: 'return', deviation: 3, normalise });
     const returns: number[] = [];

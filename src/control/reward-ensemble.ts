@@ -24,7 +24,14 @@ import { random } from '../random.ts';
 import { isSmall } from '../rl/index.ts';
 import { createRewardFit, type FitState, type FitTensors } from './reward-fit.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './reward-images.ts';
-import { createRewardInputs, type InputScale, joinSegments, type Steps } from './reward-inputs.ts';
+import {
+  createRewardInputs,
+  type InputScale,
+  joinSegments,
+  packSteps,
+  type Steps,
+  unpackSteps,
+} from './reward-inputs.ts';
 import { rewardNetwork } from './reward-network.ts';
 import { normalisation } from './reward-normalisation.ts';
 import type { RewardOptions } from './reward-options.ts';
@@ -33,6 +40,8 @@ import type { Experience, Numbers, Segment } from './segments.ts';
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
 const IMAGES = 64; // whose reward is predicted at once: their features take a hundred kilobytes each
+const FIRST_STEPS = 2048; // of random play, that are kept
+const FIRST = 'reward.first.'; // of their tensors' names
 const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
 
 export function createRewardEnsemble(
@@ -65,6 +74,9 @@ export function createRewardEnsemble(
   /** Of each member: what is subtracted, and divided by. */
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
+
+  /** With `zero-at-first`, steps that are worth 0 on average. */
+  let first: ReturnType<typeof unpackSteps>;
 
   /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. With `seed`, under dropout. */
   const rewards = (x: Tensor, terminal: Tensor, seed?: Tensor): Tensor => {
@@ -153,18 +165,25 @@ export function createRewardEnsemble(
     }
   }
 
-  /** Works out each member's normalisation from recent experience. */
-  function normalise(experience: Experience, discount: number): void {
-    const held = experience.held * experience.count;
-    const part = <A extends Numbers>(from: A, size: number) => from.subarray(0, held * size) as A;
-    const each = predict({
+  /** The first rows of what the experience holds. */
+  function stepsOf(experience: Experience, most = Number.POSITIVE_INFINITY) {
+    const rows = Math.min(experience.held * experience.count, most);
+    const part = <A extends Numbers>(from: A, size: number) => from.subarray(0, rows * size) as A;
+    return {
       observations: part(experience.observations, observationSize),
       actions: part(experience.actions, sizeOf(actionSpace)),
       nextObservations: part(experience.nextObservations, observationSize),
-      terminated: experience.terminated.subarray(0, held),
-    });
-    each.forEach((r, m) => {
-      [shift[m], divisor[m]] = normalisation(r, experience, discount, options);
+      terminated: part(experience.terminated, 1),
+    };
+  }
+
+  /** Works out each member's normalisation from recent experience. */
+  function normalise(experience: Experience, discount: number): void {
+    if (options.normalise === 'zero-at-first')
+      first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, image ? IMAGES : FIRST_STEPS)));
+    const firsts = first && predict(first);
+    predict(stepsOf(experience)).forEach((r, m) => {
+      [shift[m], divisor[m]] = normalisation(r, firsts?.[m], experience, discount, options);
     });
   }
 
@@ -190,12 +209,13 @@ export function createRewardEnsemble(
           l2: state.l2,
           scale: inputs.scale,
         },
-        tensors: { ...exportParameters(parameters), ...tensors },
+        tensors: { ...exportParameters(parameters), ...tensors, ...(first && packSteps(FIRST, first)) },
       };
     },
     restore(state: RewardState, tensors: FitTensors) {
       importParameters(parameters, tensors);
       fitting.restore(state, tensors);
+      first = unpackSteps(FIRST, tensors) ?? first;
       shift.set(state.shift);
       divisor.set(state.divisor);
       inputs.scale = state.scale;

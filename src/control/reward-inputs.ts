@@ -8,7 +8,7 @@ import {
   saveStatistics,
   updateStatistics,
 } from '../rl/normalise.ts';
-import { like, type Numbers, type Segment } from './segments.ts';
+import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from './segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */
 export interface Steps {
@@ -149,3 +149,16 @@ export function joinSegments(segments: readonly Segment[]): Steps {
   }
   return { observations, nextObservations, actions, terminated };
 }
+
+const arrays = ['observations', 'actions', 'nextObservations', 'terminated'] as const;
+type StepArrays = Steps & { terminated: Uint8Array };
+
+/** A copy of steps, as tensors of a checkpoint. */
+export const packSteps = (prefix: string, steps: StepArrays): Record<string, SavedNumbers> =>
+  Object.fromEntries(arrays.map((name) => [prefix + name, tensorOf(steps[name].slice(), [steps[name].length])]));
+
+/** Such steps again; undefined where the tensors have none. */
+export const unpackSteps = (prefix: string, tensors: Readonly<Record<string, { data: unknown }>>) =>
+  prefix + arrays[0] in tensors
+    ? (Object.fromEntries(arrays.map((name) => [name, tensors[prefix + name].data])) as unknown as StepArrays)
+    : undefined;

@@ -5,21 +5,24 @@ import type { Experience } from './segments.ts';
 /**
  * What is subtracted from a member's rewards, and what they are divided by.
  * @param rewards the member's, of every held step of the experience.
+ * @param first the member's, of the steps whose mean is subtracted with `zero-at-first`.
  */
 export function normalisation(
   rewards: Float32Array,
+  first: Float32Array | undefined,
   experience: Experience,
   discount: number,
   options: Pick<RewardOptions, 'normalise' | 'scaleBy' | 'deviation'>,
 ): [shift: number, divisor: number] {
-  const average = rewards.reduce((a, b) => a + b, 0) / rewards.length;
-  const shift = options.normalise === 'zero-mean' ? average : 0;
+  const shift = options.normalise === 'scale' ? 0 : meanOf(first ?? rewards);
   const spread =
     options.scaleBy === 'rms'
       ? Math.sqrt(rewards.reduce((a, b) => a + (b - shift) ** 2, 0) / rewards.length)
       : returnDeviation(rewards, shift, experience, discount);
   return [shift, Math.max(spread, 1e-6) / options.deviation];
 }
+
+const meanOf = (x: Float32Array): number => x.reduce((a, b) => a + b, 0) / x.length;
 
 /** Deviation of the discounted return, from each environment's held steps in order. */
 function returnDeviation(rewards: Float32Array, shift: number, experience: Experience, discount: number): number {

@@ -79,9 +79,11 @@ export const rewardSchema = z.object({
       'l2 on the weights at the start; with a validation share it adapts, so that validation loss stays between 1.1 and 1.5 of training loss',
     ),
   normalise: z
-    .enum(['scale', 'zero-mean'])
+    .enum(['scale', 'zero-mean', 'zero-at-first'])
     .default('scale')
-    .describe('what is done to each member before averaging: scale alone, or zero mean too'),
+    .describe(
+      'what is done to each member before averaging: scale alone, or zero mean too, over recent experience or over the random play at first',
+    ),
   scaleBy: z
     .enum(['rms', 'return'])
     .default('rms')

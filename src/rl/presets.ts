@@ -126,7 +126,7 @@ export const ppoPresets: Presets<PpoOptions> = {
   'InvertedPendulum-v5': { ...mujoco, steps: 100_000 },
   'InvertedDoublePendulum-v5': mujoco,
   'Reacher-v5': { ...mujoco, steps: 300_000 },
-  'Swimmer-v5': { ...mujoco, options: { ...mujoco.options, discount: 0.999 } }, // a stroke pays off late
+  'Swimmer-v5': { ...mujoco, options: { ...mujoco.options, discount: 0.999, lambda: 0.98 } }, // a stroke pays off late
   'HalfCheetah-v5': mujoco,
   'Hopper-v5': mujoco,
   'Walker2d-v5': mujoco,
