@@ -35,6 +35,14 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
   'Hopper-backflip': {
     ...figure,
     judge: 'backflip',
+    steps: 600_000,
+    ppo: {
+      ...figure.ppo,
+      minibatch: 256,
+      learningRate: 1e-3,
+      normaliseRewards: true,
+      entropyCoefficient: 0.01,
+    },
     people: {
       guidelines:
         'Choose the clip that is more of a backflip: it jumps, turns over backward in the air, and lands on its foot. Backward is toward the left, head first. Where one clip stops before the other, it fell on its head or its back there.',

@@ -74,7 +74,7 @@ async function opened(id: string) {
 }
 
 describe('Hopper-backflip', () => {
-  const thrown = (spin: number) => [[0, 3, 0, 0, 0, 0], [0, 5, spin, 0, 0, 0], 100] as const;
+  const thrown = (spin: number) => [[0, 3, 0, 0, 0, 0], [0, 5, spin, 0, 0, 0], 50] as const;
 
   test('counts a whole turn backward in the air, none forward, none of a half', async () => {
     const { fall } = await opened('Hopper-backflip');

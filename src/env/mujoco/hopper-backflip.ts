@@ -1,6 +1,7 @@
 /**
- * Hopper-backflip: Hopper's figure without a task, free to turn over; an episode ends only when its torso touches the ground.
- * There is no reward to learn from: Christiano et al. 2017 (§3.2) taught it to flip backward by comparisons, and so can anybody.
+ * Hopper-backflip: Hopper's figure without a task, free to turn over; an episode ends when its torso is nearly on the ground:
+ * who lies or kneels there hardly gets up again. There is no reward to learn from: Christiano et al. 2017 (§3.2) taught it to
+ * flip backward by comparisons, and so can anybody.
  *
  * The return counts backflips, and is for showing how well they were learnt: whole turns backward, landed or not, upside down
  * with nothing on the ground.
@@ -11,8 +12,8 @@ import { addNoise, clip } from './motion.ts';
 import { heightsOf } from './planar.ts';
 import type { MujocoTask, World } from './task.ts';
 
-const { model, frameSkip } = hopper;
 const torso = 0.2; // m, from its middle to either end
+const LYING = 0.2; // m, of the torso above the ground
 const turn = 2 * Math.PI;
 
 /** How far the torso, and the leg from the knee down, are above the ground, m. */
@@ -31,9 +32,9 @@ const flips = new WeakMap<World, { from: number; flew: boolean }>();
 /** Observation [13]: height, sine and cosine of the lean, the three joints' angles, all six velocities within ±20, and how far the leg is above the ground. Actions [3]: hip, knee, ankle. */
 export const hopperBackflip: MujocoTask = {
   id: 'Hopper-backflip',
-  model,
-  frameSkip,
-  maxEpisodeSteps: 500,
+  model: hopper.model,
+  frameSkip: 8, // 16 ms: a jump takes fewer decisions than with Hopper's 4, and is found sooner
+  maxEpisodeSteps: 250,
   camera: { from: 'side', metres: 4, follow: 'torso', centre: [0, 1.1] },
   observationSize: 13,
   // dropped from a little above the ground, bent and leaning anyhow: so it is, too, who has just landed
@@ -56,7 +57,7 @@ export const hopperBackflip: MujocoTask = {
     flip.flew = false;
     return flew ? 1 : 0;
   },
-  terminated: (world) => clears(world)[0] < 0.01,
+  terminated: (world) => clears(world)[0] < LYING,
   observe(world, observation) {
     const { qpos, qvel } = world;
     observation[0] = qpos[1];
