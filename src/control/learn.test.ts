@@ -59,6 +59,7 @@ const environments: [string, LearnInput][] = [
       reward: { terminalHead: true, change: true, validation: 0.25, l2: 0.01, bootstrap: true },
     }),
   ],
+  ['MountainCarContinuous-v0', tiny('MountainCarContinuous-v0', { reward: { normalise: 'zero-at-first' } })],
   [
     'Pendulum-v1',
     tiny('Pendulum-v1', {

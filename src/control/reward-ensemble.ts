@@ -187,6 +187,15 @@ export function createRewardEnsemble(
     });
   }
 
+  /** Takes over what another has learnt; the steps that are worth 0 stay. */
+  function adopt(state: RewardState, tensors: FitTensors): void {
+    importParameters(parameters, tensors);
+    fitting.restore(state, tensors);
+    shift.set(state.shift);
+    divisor.set(state.divisor);
+    inputs.scale = state.scale;
+  }
+
   return {
     members,
     fit: fitting.fit,
@@ -212,13 +221,10 @@ export function createRewardEnsemble(
         tensors: { ...exportParameters(parameters), ...tensors, ...(first && packSteps(FIRST, first)) },
       };
     },
+    adopt,
     restore(state: RewardState, tensors: FitTensors) {
-      importParameters(parameters, tensors);
-      fitting.restore(state, tensors);
-      first = unpackSteps(FIRST, tensors) ?? first;
-      shift.set(state.shift);
-      divisor.set(state.divisor);
-      inputs.scale = state.scale;
+      adopt(state, tensors);
+      first = unpackSteps(FIRST, tensors);
     },
     release() {
       for (const part of [

@@ -185,7 +185,7 @@ export function createTeaching(
     const job = fitDue();
     if (!job) return undefined;
     const { ensemble: before, scale, labelled, ...call } = job;
-    if (before === untaught) ensemble.restore(before.state, before.tensors);
+    if (before === untaught) ensemble.adopt(before.state, before.tensors);
     ensemble.setScale(scale);
     const fit = ensemble.fit(labelled, call);
     progress.fitted = true;
@@ -201,7 +201,7 @@ export function createTeaching(
       const wait = !progress.fitted || age >= options.staleness || progress.step >= steps;
       const outcome = await fitting.take(wait);
       if (outcome) {
-        ensemble.restore(outcome.ensemble.state, outcome.ensemble.tensors);
+        ensemble.adopt(outcome.ensemble.state, outcome.ensemble.tensors);
         progress.fitted = true;
         ({ fit } = outcome);
       }
