@@ -40,7 +40,7 @@ const stall = () => {
   };
 };
 const whenPartial = async () => {
-  while (!partials().some((name) => statSync(join(home(), name)).size > 1000)) {
+  while (!partials().some((name) => (statSync(join(home(), name), { throwIfNoEntry: false })?.size ?? 0) > 1000)) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 };
