@@ -1,0 +1,296 @@
+import { describe, expect, it } from 'vitest';
+import {
+  drawing,
+  ensemblesReleasedAfterwards,
+  flipped,
+  OBSERVATION_SIZE,
+  parametersOf,
+  returnOf,
+} from '../../test/support/comparisons.ts';
+import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../preference/index.ts';
+import type { Labelled } from './reward-fit.ts';
+import type { RewardOptions } from './reward-options.ts';
+import type { Numbers, Segment } from './segments.ts';
+
+const create = ensemblesReleasedAfterwards();
+const { segment, labelled, coin, stepsOf } = drawing('reward-fit.test');
+
+/** All stretches of so many steps. */
+const cuts = (whole: Segment, length: number): Segment[] =>
+  Array.from({ length: whole.length - length + 1 }, (_, from) => {
+    const part = <A extends Numbers>(data: A, width: number) => data.slice(from * width, (from + length) * width) as A;
+    return {
+      length,
+      observations: part(whole.observations, OBSERVATION_SIZE),
+      actions: part(whole.actions, 1),
+      nextObservations: part(whole.nextObservations, OBSERVATION_SIZE),
+      rewards: part(whole.rewards, 1),
+      terminated: whole.terminated && from + length === whole.length,
+    };
+  });
+
+describe('a fit', () => {
+  it('learns a known reward from comparisons alone', () => {
+    const ensemble = create({ output: 'linear', weightDecay: 0.1, firstSteps: 300 });
+    const fit = ensemble.fit(labelled(300), { first: true });
+    expect(fit.trainAccuracy).toBeGreaterThan(0.95);
+    const fresh = labelled(300);
+    const returns = [0, 1].map((side) => ensemble.meanReturns(fresh.map(({ segments }) => segments[side])));
+    const right = fresh.filter(({ choice }, i) => returns[0][i] > returns[1][i] === (choice[0] === 1)).length;
+    expect(right / fresh.length).toBeGreaterThan(0.9);
+  });
+
+  it('learns the true returns themselves where it is told to, whatever was chosen', () => {
+    const options = { learnsFrom: 'returns', output: 'linear', constant: 0, weightDecay: 0 } as const;
+    const ensemble = create({ ...options, firstSteps: 400 });
+    ensemble.fit(labelled(100).map(flipped), { first: true });
+    const fresh = Array.from({ length: 50 }, () => segment());
+    const predicted = ensemble.meanReturns(fresh);
+    const errors = fresh.map((one, i) => (predicted[i] - returnOf(one)) ** 2);
+    const spread = fresh.map((one) => returnOf(one) ** 2);
+    expect(errors.reduce((a, b) => a + b) / spread.reduce((a, b) => a + b)).toBeLessThan(0.1);
+    expect(() => create({ ...options, crop: 0.5 })).toThrow('cropped');
+  });
+
+  it('learns the opposite from inverted ones, and nothing from ties', () => {
+    const data = labelled(100);
+    const [inverted, tied] = [create(), create({ weightDecay: 0 })];
+    inverted.fit(data.map(flipped), { first: true });
+    const accuracy = (ensemble: typeof inverted) => {
+      const returns = [0, 1].map((side) => ensemble.meanReturns(data.map(({ segments }) => segments[side])));
+      return data.filter(({ choice }, i) => returns[0][i] > returns[1][i] === (choice[0] === 1)).length / data.length;
+    };
+    expect(accuracy(inverted)).toBeLessThan(0.1);
+    const fit = tied.fit(
+      data.map(({ segments }) => ({ segments, choice: choices.tie })),
+      { first: true },
+    );
+    expect(fit.trainAccuracy).toBeNaN(); // none is decided
+    expect(fit.trainLoss).toBeLessThan(Math.LN2 + 0.01);
+  });
+
+  it.each<[string, Partial<ChoiceModel>, Partial<RewardOptions>]>([
+    ['Bradley–Terry', {}, {}],
+    ['a sharp scale', { scale: 0.1 }, {}],
+    ['a discount', { discount: 0.5 }, {}],
+    ['an error rate', { errorRate: 0.2 }, {}],
+    ['a hinge', { kind: 'hinge', scale: 0.5 }, {}],
+    ['units that are rectified', {}, { activation: 'relu' }],
+    [
+      'a linear output with a terminal head that sees changes',
+      {},
+      { output: 'linear', terminalHead: true, change: true },
+    ],
+  ])('trains on what it predicts, padding left out: %s', (_, model, options) => {
+    // one member and one comparison: the loss trained on is the loss of the predicted returns
+    const pairs: [Segment, Segment][] = [
+      [segment({ length: 2, terminated: true }), segment({ level: 1 })],
+      [segment(), segment({ length: 1 })],
+      [segment({ terminated: true }), segment({ length: 4, terminated: true })],
+    ];
+    for (const segments of pairs) {
+      const ensemble = create({ members: 1, lastGain: 1, learningRate: 1e-12, steps: 1, ...options }, { model });
+      const fit = ensemble.fit([{ segments, choice: [0.75, 0.25] }], { first: false });
+      expect(fit.loss).toBeCloseTo(fit.trainLoss, 5);
+    }
+  });
+
+  it('drops hidden units out as it trains, and not as it predicts', () => {
+    const data = labelled(1);
+    const once = (dropout: number) =>
+      create({ members: 1, output: 'linear', lastGain: 3, learningRate: 1e-12, steps: 1, dropout }).fit(data, {
+        first: false,
+      });
+    expect(once(0.5).trainLoss).toBeCloseTo(once(0).trainLoss, 6); // of predictions
+    expect(Math.abs(once(0.5).loss - once(0).loss)).toBeGreaterThan(0.01);
+    expect(once(0.5)).toEqual(once(0.5));
+    const ensemble = create({ dropout: 0.3, output: 'linear', weightDecay: 0.1 });
+    expect(ensemble.fit(labelled(200), { first: true }).trainAccuracy).toBeGreaterThan(0.85);
+  });
+
+  it('cuts both clips to the same share of their length, at places of their own, and the end with what is cut', () => {
+    const [first, second] = [segment({ length: 2, terminated: true }), segment({ length: 4, level: 1 })];
+    const choice: Distribution = [0.75, 0.25];
+    const shape: Partial<RewardOptions> = {
+      members: 1,
+      lastGain: 2,
+      output: 'linear',
+      terminalHead: true,
+      constant: 0,
+    };
+    const ensemble = create({ ...shape, crop: 0.5, learningRate: 1e-12, steps: 1, minibatch: 4096 });
+    const fit = ensemble.fit([{ segments: [first, second], choice }], { first: false });
+    const lossOf = (a: Segment, b: Segment) => {
+      const [p, q] = [a, b].map((clip) => ensemble.meanReturns([clip])[0]);
+      return choiceLoss(choiceModelSchema.parse({}), p, q, choice);
+    };
+    const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    // shares are uniform from 1/2 to 1: 1 of 2 steps below 3/4; 2 of 4 below 5/8, then 3, and 4 from 7/8 on
+    const lengths = [
+      [1, 2],
+      [1, 3],
+      [2, 3],
+      [2, 4],
+    ];
+    const expected = mean(
+      lengths.map(([m, n]) => mean(cuts(first, m).flatMap((a) => cuts(second, n).map((b) => lossOf(a, b))))),
+    );
+    expect(fit.loss / expected).toBeCloseTo(1, 1);
+    expect(Math.abs(fit.trainLoss / expected - 1)).toBeGreaterThan(0.2); // of whole clips
+  });
+
+  it('learns from pairs that nobody was asked about where it is sure, as it would choose', () => {
+    const [data, pairs] = [labelled(60), labelled(100).map(({ segments }) => segments)];
+    const itself = segment();
+    const nothing: Labelled = { segments: [itself, itself], choice: choices.tie };
+    const twice = (more: Partial<RewardOptions>) => {
+      const ensemble = create({ output: 'linear', weightDecay: 0, firstSteps: 150, steps: 60, ...more });
+      expect(ensemble.fit(data, { first: true, unasked: pairs }).sure).toBe(0); // it knows nothing yet
+      const returns = () => [0, 1].map((side) => ensemble.meanReturns(pairs.map((pair) => pair[side])));
+      const margins = ([a, b]: Float64Array[]) => a.map((r, i) => Math.abs(r - b[i]));
+      const before = margins(returns());
+      const { sure } = ensemble.fit([nothing], { first: false, unasked: pairs });
+      return { sure, before, after: margins(returns()), parameters: parametersOf(ensemble) };
+    };
+    const plain = twice({});
+    const some = twice({ pseudo: 0.5, confidence: 0.95 });
+    const sure = pairs.flatMap((_, i) => (some.before[i] >= Math.log(19) ? [i] : []));
+    expect(sure.length).toBeGreaterThan(10);
+    expect(sure.length).toBeLessThan(100);
+    expect(some.sure).toBe(sure.length);
+    const surer = sure.reduce((sum, i) => sum + some.after[i] - plain.after[i], 0);
+    expect(surer).toBeGreaterThan(0);
+    const never = twice({ pseudo: 0.5, confidence: 1 - 1e-12 });
+    expect(never.sure).toBe(0);
+    expect(never.parameters).toEqual(plain.parameters);
+  });
+
+  it('lowers its rate to the share it is told by the end of each', () => {
+    const data = labelled(20);
+    const after = (finalLearningRate: number, firstSteps: number) => {
+      const ensemble = create({ finalLearningRate, firstSteps, weightDecay: 0 });
+      ensemble.fit(data, { first: true });
+      return parametersOf(ensemble);
+    };
+    expect(after(0, 1)).toEqual(after(1, 1)); // it begins at the whole rate
+    expect(after(0, 2)).not.toEqual(after(1, 2));
+  });
+
+  it('stays finite where predictions are far apart', () => {
+    const ensemble = create(
+      { output: 'linear', lastGain: 1000, learningRate: 1e-12, l2: 0.1, validation: 0.5 },
+      { model: { scale: 0.1 } },
+    );
+    const fit = ensemble.fit(labelled(10), { first: true });
+    expect([fit.trainLoss, fit.validationLoss, fit.loss].every(Number.isFinite)).toBe(true);
+  });
+
+  it('takes as many steps as it is told, or stops at the coverage it is told', () => {
+    const data = labelled(40);
+    expect(create({ firstSteps: 70, steps: 30 }).fit(data, { first: true }).steps).toBe(70);
+    expect(create({ firstSteps: 70, steps: 30 }).fit(data, { first: false }).steps).toBe(30);
+    const fit = create({ firstSteps: 2000, coverage: 0.9, weightDecay: 0 }).fit(data, { first: true });
+    expect(fit.trainAccuracy).toBeGreaterThanOrEqual(0.9);
+    expect(fit.steps).toBeLessThan(500);
+    expect(fit.steps % 10).toBe(0);
+  });
+});
+
+describe('members', () => {
+  it('start apart, and see the same comparisons', () => {
+    const ensemble = create({ members: 4, weightDecay: 0 });
+    const steps = stepsOf(10);
+    const before = ensemble.predict(steps);
+    for (const m of [1, 2, 3]) expect(before[m]).not.toEqual(before[0]);
+    ensemble.fit(labelled(1), { first: true });
+    ensemble.predict(steps).forEach((member, m) => {
+      expect(member).not.toEqual(before[m]);
+    });
+  });
+
+  it('with bootstrap, those whose resampling lacks a comparison learn nothing from it', () => {
+    const ensemble = create({ members: 16, weightDecay: 0, bootstrap: true, firstSteps: 5 });
+    const steps = stepsOf(10);
+    const before = ensemble.predict(steps);
+    ensemble.fit(labelled(1), { first: true });
+    const after = ensemble.predict(steps);
+    const untouched = after.filter((member, m) => member.every((r, i) => r === before[m][i])).length;
+    expect(untouched).toBeGreaterThan(1); // a share 1/e of 16
+    expect(untouched).toBeLessThan(12);
+  });
+
+  it('of other seeds are others', () => {
+    const steps = stepsOf(10);
+    expect(create({}, { seed: 1 }).predict(steps)).not.toEqual(create({}, { seed: 2 }).predict(steps));
+    expect(create({}, { seed: 1 }).predict(steps)).toEqual(create({}, { seed: 1 }).predict(steps));
+  });
+});
+
+describe('validation', () => {
+  it.each([0.1, 0.25, 0.5])('a share of %d is never trained on, not even before there were enough', (validation) => {
+    const data = labelled(40);
+    const held = data.map((_, i) => i % Math.round(1 / validation) === Math.round(1 / validation) - 1);
+    const train = (given: Labelled[]) => {
+      const ensemble = create({ validation, firstSteps: 20, steps: 20 });
+      const fits = [1, 3, 9, 40].map((n, i) => ensemble.fit(given.slice(0, n), { first: i === 0 }));
+      return { parameters: parametersOf(ensemble), fit: fits[3] };
+    };
+    const plain = train(data);
+    const other = train(data.map((c, i) => (held[i] ? flipped(c) : c)));
+    expect(other.parameters).toEqual(plain.parameters);
+    expect(other.fit.trainAccuracy).toBe(plain.fit.trainAccuracy);
+    expect(other.fit.validationAccuracy).toBeCloseTo(1 - plain.fit.validationAccuracy, 12);
+    const first = held.indexOf(false);
+    expect(train(data.map((c, i) => (i === first ? flipped(c) : c))).parameters).not.toEqual(plain.parameters);
+  });
+
+  it('raises l2 where the loss held out is far above that trained on, lowers it where it is not', () => {
+    const options = { validation: 0.5, l2: 0.001, weightDecay: 0 };
+    const overfitted = create({ ...options, firstSteps: 600 }).fit(labelled(20, coin), { first: true });
+    expect(overfitted.validationLoss / overfitted.trainLoss).toBeGreaterThan(1.5);
+    expect(overfitted.l2).toBeCloseTo(0.0015, 9);
+    const begun = create({ ...options, firstSteps: 1, learningRate: 1e-9 }).fit(labelled(20), { first: true });
+    expect(begun.validationLoss / begun.trainLoss).toBeLessThan(1.1);
+    expect(begun.l2).toBeCloseTo(0.001 / 1.5, 9);
+  });
+
+  it('without it, l2 stays, and keeps weights small', () => {
+    const data = labelled(50);
+    const [free, held] = [0, 0.1].map((l2) => {
+      const ensemble = create({ l2, weightDecay: 0 });
+      expect(ensemble.fit(data, { first: true }).l2).toBe(l2);
+      return ensemble.save().tensors['reward.0.0.weight'].data as Float32Array;
+    });
+    const squares = (x: Float32Array) => x.reduce((a, b) => a + b * b, 0);
+    expect(squares(held)).toBeLessThan(squares(free) / 2);
+  });
+});
+
+describe('the learnt constant', () => {
+  const longer = (): Labelled => ({ segments: [segment({ length: 2 }), segment()], choice: choices.second });
+  const constantOf = (ensemble: ReturnType<typeof create>) => [
+    ...(ensemble.save().tensors['reward.constant'].data as Float32Array),
+  ];
+
+  it('takes the sign that makes longer clips the better or the worse, in every member', () => {
+    const data = Array.from({ length: 20 }, longer);
+    const [liked, disliked] = [create(), create()];
+    liked.fit(data, { first: true });
+    disliked.fit(data.map(flipped), { first: true });
+    for (const c of constantOf(liked)) expect(c).toBeGreaterThan(0);
+    for (const c of constantOf(disliked)) expect(c).toBeLessThan(0);
+  });
+
+  it('does not decay with the weights', () => {
+    const ensemble = create({ weightDecay: 100, output: 'linear' });
+    const data = Array.from({ length: 20 }, longer);
+    expect(ensemble.fit(data, { first: true }).trainAccuracy).toBe(1);
+    const weights = ensemble.save().tensors['reward.0.0.weight'].data as Float32Array;
+    expect(Math.max(...weights.map(Math.abs))).toBeLessThan(0.05);
+    for (const c of constantOf(ensemble)) expect(c).toBeGreaterThan(0.02);
+  });
+
+  it('is none where its weight is 0', () => {
+    expect(create({ constant: 0 }).save().tensors).not.toHaveProperty('reward.constant');
+  });
+});
