@@ -1,6 +1,6 @@
 /** Settings under which behaviours without a reward are learnt from their judges; docs/behaviours.md has what they reach. */
 import { ppoPresets } from '../rl/index.ts';
-import { reward } from './mujoco-presets.ts';
+import { many, reward } from './mujoco-presets.ts';
 import type { LearnInput } from './options.ts';
 
 /** What both figures of MuJoCo have in common; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
@@ -36,6 +36,7 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
     ...figure,
     judge: 'backflip',
     steps: 600_000,
+    reward: many,
     ppo: {
       ...figure.ppo,
       minibatch: 256,

@@ -47,7 +47,7 @@ const lasting = (env: string): LearnInput => ({
   ppo: ppoOf(env),
 });
 /** More members err less than three, and rectified units make out squares and distances of few labels, where tanh does not. */
-const many: LearnInput['reward'] = { ...reward, ...short, members: 5, constant: 0, weightDecay: 1, steps: 150 };
+export const many: LearnInput['reward'] = { ...reward, ...short, members: 5, constant: 0, weightDecay: 1, steps: 150 };
 
 /**
  * A first reward that is wrong about torques drives the arm's actions to their bounds, from where PPO hardly comes back: half of

@@ -83,6 +83,22 @@ describe('backflip', () => {
     expect(standing).toBeLessThan(0.3);
     expect(forward).toBeLessThan(-1);
   });
+
+  it('gives nothing for rocking upside down, back with the leg in the air and forward with it on the ground', () => {
+    const seen = (lean: number, clear: number) => {
+      const now = new Float32Array(13);
+      [now[1], now[2], now[12]] = [Math.sin(lean), Math.cos(lean), clear];
+      return now;
+    };
+    const rocking = Array.from({ length: 40 }, (_, t) => {
+      const back = t % 10 < 5;
+      const turned = 0.2 * (back ? t % 10 : 10 - (t % 10));
+      return seen(Math.PI - turned, back ? 0.3 : 0);
+    });
+    expect(judges.backflip.judge(clipFrom(rocking, false))).toBeLessThan(1.01);
+    const upright = rocking.map((_, t) => seen(0.1 * (t % 2), 0));
+    expect(judges.backflip.judge(clipFrom(upright, false))).toBeCloseTo(-0.02, 6);
+  });
 });
 
 describe('one-leg', () => {
