@@ -30,6 +30,7 @@ async function* sac({ pairs, peer }) {
 async function* learned({ seeds, peer }) {
   for (const [algorithm, env, bar, published] of [
     ['a2c', 'CartPole-v1', 475, 'Zoo 500'],
+    ['a2c', 'Pendulum-v1', -320, 'Zoo −163, exploring by state'],
     ['trpo', 'CartPole-v1', 475, 'Zoo 500'],
     ['trpo', 'Pendulum-v1', -250, 'Zoo −174'],
     ['sac', 'Pendulum-v1', -200, 'Zoo −157'],

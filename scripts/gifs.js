@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Resvg } from '@resvg/resvg-js';
 import gifenc from 'gifenc';
-import { createLearner } from '../dist/control/index.js';
+import { createLearner, loadJudge } from '../dist/control/index.js';
 import { openEnvironment, replay, sourceOf } from '../dist/env/index.js';
 import { createRlLearner } from '../dist/rl/index.js';
 import { isRun, readCheckpoint, readInfo } from '../dist/run/index.js';
@@ -45,12 +45,12 @@ function remembering(environment, all) {
 }
 
 /** The middle one of the greedy episodes of a run's policy, by their returns. */
-function typicalEpisode(run, source) {
+async function typicalEpisode(run, source) {
   const { command, config } = readInfo(run);
   const episodes = [];
   const environment = { ...sourceOf(() => remembering(source.make(), episodes)), release() {} };
   const create = command === 'rl' ? createRlLearner : createLearner;
-  const learner = create({ ...config, workers: 0, episodes: 9 }, { environment });
+  const learner = create({ ...config, workers: 0, episodes: 9 }, { environment, judge: await loadJudge(config) });
   const { state, tensors } = readCheckpoint(run);
   learner.restore({ state: state.learner, tensors });
   for (const episode of episodes) episode.length = 0; // of training's own environments
@@ -78,7 +78,7 @@ async function picture(run) {
   const { env } = readInfo(run).config;
   const source = await openEnvironment(env);
   const environment = source.make();
-  const episode = typicalEpisode(run, source);
+  const episode = await typicalEpisode(run, source);
   const every = Math.max(1, Math.round(environment.framesPerSecond / FRAMES_PER_SECOND));
   const steps = Math.min(episode.length, MOST_SECONDS * environment.framesPerSecond);
   const frames = replay(environment, episode, 0, steps).filter((_, i) => i % every === 0);

@@ -38,6 +38,8 @@ const ending = (env: string): LearnInput => ({
   ppo: ppoOf(env),
 });
 
+const hopper = ending('Hopper-v5');
+
 /** Where none can, small differences decide: a sharp choice model. */
 const lasting = (env: string): LearnInput => ({
   ...common,
@@ -78,7 +80,7 @@ export const mujocoPresets: Readonly<Record<string, LearnInput>> = {
     segment: { window: 50, shortest: 0.2, memory: 8000 },
   },
   'InvertedDoublePendulum-v5': ending('InvertedDoublePendulum-v5'),
-  'Hopper-v5': ending('Hopper-v5'),
+  'Hopper-v5': { ...hopper, reward: { ...hopper.reward, members: 5, steps: 150 } },
   'Walker2d-v5': ending('Walker2d-v5'),
   'Ant-v5': ending('Ant-v5'),
   'Reacher-v5': reacher,
