@@ -42,7 +42,7 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
       minibatch: 256,
       learningRate: 1e-3,
       normaliseRewards: true,
-      entropyCoefficient: 0.01,
+      entropyCoefficient: 0.02,
     },
     people: {
       guidelines:
