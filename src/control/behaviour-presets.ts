@@ -3,9 +3,8 @@ import { ppoPresets } from '../rl/index.ts';
 import { many, reward } from './mujoco-presets.ts';
 import type { LearnInput } from './options.ts';
 
-/** What both figures of MuJoCo have in common; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
+/** What both figures of MuJoCo are asked alike; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
 const figure: LearnInput = {
-  steps: 400_000,
   labels: 900,
   randomSteps: 10_000,
   episodes: 20,
@@ -13,8 +12,6 @@ const figure: LearnInput = {
   schedule: { firstShare: 0.15, rounds: 20, until: 0.8 },
   query: { share: 0.5 },
   choice: { errorRate: 0, scale: 0.3 },
-  reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
-  ppo: { ...ppoPresets['Hopper-v5'].options, normaliseRewards: false, entropyCoefficient: 0.003 },
 };
 
 export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
@@ -38,10 +35,9 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
     steps: 600_000,
     reward: many,
     ppo: {
-      ...figure.ppo,
+      ...ppoPresets['Hopper-v5'].options,
       minibatch: 256,
       learningRate: 1e-3,
-      normaliseRewards: true,
       entropyCoefficient: 0.02,
     },
     people: {
@@ -52,6 +48,9 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
   'HalfCheetah-one-leg': {
     ...figure,
     judge: 'one-leg',
+    steps: 400_000,
+    reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
+    ppo: { ...ppoPresets['HalfCheetah-v5'].options, normaliseRewards: false, entropyCoefficient: 0.003 },
     people: {
       guidelines:
         'Choose the clip in which it goes further forward, to the right, on its back leg alone: the front leg, the head and the belly stay off the ground. Lying on its back is no running.',

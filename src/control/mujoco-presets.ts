@@ -30,15 +30,13 @@ export const short: LearnInput['reward'] = {
 };
 
 /** Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in length. */
-const ending = (env: string): LearnInput => ({
+const ending = (env: string, more?: LearnInput['reward']): LearnInput => ({
   ...common,
   segment: { window: 50, shortest: 0.2, memory: 40_000 },
   choice: { errorRate: 0.1 },
-  reward: { ...reward, ...short, constant: 30, weightDecay: 2, steps: 100 },
+  reward: { ...reward, ...short, constant: 30, weightDecay: 2, steps: 100, ...more },
   ppo: ppoOf(env),
 });
-
-const hopper = ending('Hopper-v5');
 
 /** Where none can, small differences decide: a sharp choice model. */
 const lasting = (env: string): LearnInput => ({
@@ -80,7 +78,7 @@ export const mujocoPresets: Readonly<Record<string, LearnInput>> = {
     segment: { window: 50, shortest: 0.2, memory: 8000 },
   },
   'InvertedDoublePendulum-v5': ending('InvertedDoublePendulum-v5'),
-  'Hopper-v5': { ...hopper, reward: { ...hopper.reward, members: 5, steps: 150 } },
+  'Hopper-v5': ending('Hopper-v5', { members: 5, steps: 150 }),
   'Walker2d-v5': ending('Walker2d-v5'),
   'Ant-v5': ending('Ant-v5'),
   'Reacher-v5': reacher,
