@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, finish, releasedAfterwards } from '../../test/support/learners.ts';
+import { checkpointOf, finish } from '../../test/support/learners.ts';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, sourceOf } from '../env/index.ts';
 import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../preference/index.ts';
 import { createLearner } from './learn.ts';

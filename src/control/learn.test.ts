@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, finish, releasedAfterwards, tensorsOf, told } from '../../test/support/learners.ts';
+import { checkpointOf, finish, tensorsOf, told } from '../../test/support/learners.ts';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { input, mean, square } from '../engine/index.ts';
 import { withTimeLimit } from '../env/dynamics.ts';
 import { type Environment, sourceOf } from '../env/index.ts';
@@ -18,14 +19,7 @@ import { rewardSchema } from './reward-options.ts';
 import type { Segment } from './segments.ts';
 import { trainFromPreferences } from './train.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const thing of made.splice(0).reverse()) thing.release();
-});
-const keep = <T extends { release(): void }>(thing: T): T => {
-  made.push(thing);
-  return thing;
-};
+const keep = releasedAfterwards();
 
 describe('the network', () => {
   it("is the paper's for 84 × 84, and has fewer layers for small images", () => {

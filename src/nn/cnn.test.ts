@@ -1,4 +1,5 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { input, mean, square, sub, sum, trace } from '../engine/index.ts';
 import { random } from '../random.ts';
 import { type CnnOptions, cnn, natureCnn } from './cnn.ts';
@@ -6,14 +7,7 @@ import { normal } from './initialise.ts';
 import { createParameters } from './parameters.ts';
 import { createTrainStep } from './train-step.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const thing of made.splice(0).reverse()) thing.release();
-});
-const keep = <T extends { release(): void }>(thing: T): T => {
-  made.push(thing);
-  return thing;
-};
+const keep = releasedAfterwards();
 
 const tiny: CnnOptions = {
   input: [2, 7, 6],

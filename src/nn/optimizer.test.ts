@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { sessionCount } from '../engine/program.ts';
 import { random } from '../random.ts';
 import { normal, zeros } from './initialise.ts';
@@ -15,17 +16,13 @@ const fixture: {
 const matrix: ParameterSpec = { name: 'p', shape: [4, 3], initialise: (data) => data.set(fixture.p0.flat()) };
 const normals = (name: string, ...shape: number[]): ParameterSpec => ({ name, shape, initialise: normal(0.5) });
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const thing of made.splice(0)) thing.release();
-});
+const keep = releasedAfterwards();
 
 /** Parameters, and a way to take steps on gradients that depend on the step alone. */
 function setup(specs: readonly ParameterSpec[], options: OptimizerOptions) {
-  const parameters = createParameters(specs, random(1));
-  const gradients = createArena(specs);
-  const optimizer = createOptimizer(parameters, gradients, options);
-  made.push(optimizer, parameters, gradients);
+  const parameters = keep(createParameters(specs, random(1)));
+  const gradients = keep(createArena(specs));
+  const optimizer = keep(createOptimizer(parameters, gradients, options));
   return {
     parameters,
     gradients,

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { add, type Graph, input, mean, sqrt, square, sub, sum } from '../engine/index.ts';
 import { sessionCount } from '../engine/program.ts';
 import { HeedError } from '../error.ts';
@@ -15,15 +16,11 @@ const build = (g: Graph) => {
   return { loss: mean(square(error)), largest: sum(square(error)) };
 };
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const thing of made.splice(0).reverse()) thing.release();
-});
+const keep = releasedAfterwards();
 
 function setup(rows: number, options: Partial<TrainStepOptions> = {}) {
-  const parameters = createParameters(network.parameters, random(1));
-  const step = createTrainStep(parameters, build, { dims: { n: rows }, ...options });
-  made.push(parameters, step);
+  const parameters = keep(createParameters(network.parameters, random(1)));
+  const step = keep(createTrainStep(parameters, build, { dims: { n: rows }, ...options }));
   return { parameters, step };
 }
 
@@ -76,8 +73,7 @@ describe('accumulation', () => {
       expectClose(half.step.gradients.flat, whole.step.gradients.flat);
     }
     const [a, b] = [whole, half].map(({ parameters, step }) => {
-      const optimizer = createOptimizer(parameters, step.gradients, { kind: 'adamw', maxGradientNorm: 0.1 });
-      made.push(optimizer);
+      const optimizer = keep(createOptimizer(parameters, step.gradients, { kind: 'adamw', maxGradientNorm: 0.1 }));
       optimizer.step(0.01);
       return parameters.flat;
     });
@@ -148,11 +144,10 @@ describe('a loss that is not finite', () => {
 
 test('a gradient that is not finite, of a loss that is, stops at the optimiser, by name', () => {
   const specs = ['w', 'v'].map((name) => ({ name, shape: [2], initialise: ones }));
-  const parameters = createParameters(specs, random(0));
+  const parameters = keep(createParameters(specs, random(0)));
   const root = (g: Graph) => ({ loss: add(sum(sqrt(input(g, 'v', [2]))), sum(input(g, 'w', [2]))) });
-  const step = createTrainStep(parameters, root, { dims: {} });
-  const optimizer = createOptimizer(parameters, step.gradients, { kind: 'adam' });
-  made.push(parameters, step, optimizer);
+  const step = keep(createTrainStep(parameters, root, { dims: {} }));
+  const optimizer = keep(createOptimizer(parameters, step.gradients, { kind: 'adam' }));
   parameters.values.v.data[1] = 0;
   const before = parameters.flat.slice();
   expect(step.run().loss.data[0]).toBe(3);

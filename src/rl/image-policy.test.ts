@@ -1,18 +1,12 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { input, mean, square, trace } from '../engine/index.ts';
 import { createParameters, createTrainStep } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { createCritic, createForward } from './forward.ts';
 import { createPolicy } from './policy.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const thing of made.splice(0).reverse()) thing.release();
-});
-const keep = <T extends { release(): void }>(thing: T): T => {
-  made.push(thing);
-  return thing;
-};
+const keep = releasedAfterwards();
 
 const shape = [2, 40, 36];
 const size = 2 * 40 * 36;

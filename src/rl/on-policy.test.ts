@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { createVectorEnvironment, makeEnvironment, sourceOf } from '../env/index.ts';
 import { advantages } from '../nn/index.ts';
 import { createA2c } from './a2c.ts';
@@ -9,10 +10,7 @@ import type { OnPolicy } from './on-policy.ts';
 import { createTrpo } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const part of made.splice(0)) part.release();
-});
+const keep = releasedAfterwards();
 
 const algorithms = {
   a2c: { schema: a2cSchema, create: createA2c, small: { environments: 4, hidden: [16] } },
@@ -30,8 +28,7 @@ function start<A extends Name>(name: A, id: string, options: object = {}, seed =
   const settings = schema.parse({ ...small, ...options });
   const environment = createVectorEnvironment(sourceOf(() => makeEnvironment(id)).batch(settings.environments), seed);
   environment.reset();
-  const agent = create(environment, settings as never, seed) as ReturnType<(typeof algorithms)[A]['create']>;
-  made.push(agent);
+  const agent = keep(create(environment, settings as never, seed) as ReturnType<(typeof algorithms)[A]['create']>);
   const train = (updates: number, progress = 0) =>
     Array.from({ length: updates }, () => (agent as OnPolicy<object>).update(agent.collect(), progress));
   return { environment, agent, train, settings };
@@ -76,8 +73,7 @@ it.each([
 ] as const)('%s by %s improves on CartPole within 20,000 steps', (name, _, updates, options) => {
   const { agent, train } = start(name, 'CartPole-v1', { hidden: [64], ...options });
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
-  const evaluator = createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 });
-  made.push(evaluator);
+  const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
   const before = evaluator.run().mean;
   train(updates);
   expect(before).toBeLessThan(60);
@@ -90,8 +86,7 @@ describe('A2C', () => {
     const { horizon, discount, lambda } = settings;
     const rollout = agent.collect();
     const count = environment.count;
-    const critic = createCritic(agent.policy, agent.parameters, (horizon + 1) * count);
-    made.push(critic);
+    const critic = keep(createCritic(agent.policy, agent.parameters, (horizon + 1) * count));
     critic.observations.set(rollout.observations);
     critic.observations.set(environment.observations, rollout.observations.length);
     critic.run();

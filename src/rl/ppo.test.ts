@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { createVectorEnvironment, type Environment, makeEnvironment, type Outcome, sourceOf } from '../env/index.ts';
 import { loadEnvironment } from '../env/load.ts';
 import { HeedError } from '../error.ts';
@@ -8,10 +9,7 @@ import { createPpo, type PpoMetrics } from './ppo.ts';
 import { type PpoOptions, ppoSchema } from './ppo-options.ts';
 import { ppoPresets } from './presets.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const part of made.splice(0)) part.release();
-});
+const keep = releasedAfterwards();
 
 /** A learner with its environments, started; small unless told. */
 function start(make: string | (() => Environment), options: Partial<PpoOptions> = {}, seed = 0) {
@@ -26,8 +24,7 @@ function start(make: string | (() => Environment), options: Partial<PpoOptions> 
   const factory = typeof make === 'string' ? () => makeEnvironment(make) : make;
   const environment = createVectorEnvironment(sourceOf(factory).batch(settings.environments), seed);
   environment.reset();
-  const agent = createPpo(environment, settings, seed);
-  made.push(agent);
+  const agent = keep(createPpo(environment, settings, seed));
   const train = (updates: number, progress = 0): PpoMetrics[] =>
     Array.from({ length: updates }, () => agent.update(agent.collect(), progress));
   return { environment, agent, train, parameters: () => agent.parameters.flat.slice() };
@@ -101,8 +98,7 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
     const { agent } = watched;
     const { policy, parameters, prepare } = agent;
     const batch = sourceOf(() => makeEnvironment(id)).batch(3);
-    const evaluator = createEvaluator(batch, policy, parameters, { seed: 0, prepare });
-    made.push(evaluator);
+    const evaluator = keep(createEvaluator(batch, policy, parameters, { seed: 0, prepare }));
     for (let i = 0; i < 3; i++) {
       watched.train(1);
       alone.train(1);
@@ -121,8 +117,7 @@ it('improves on CartPole within 8,000 steps', () => {
     hidden: [64, 64],
   });
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
-  const evaluator = createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 });
-  made.push(evaluator);
+  const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
   const before = evaluator.run().mean;
   train(30);
   expect(before).toBeLessThan(60);
@@ -216,8 +211,7 @@ describe('where episodes end', () => {
       finalLearningRate: 0,
     });
     const rollout = agent.collect();
-    const critic = createCritic(agent.policy, agent.parameters, 1);
-    made.push(critic);
+    const critic = keep(createCritic(agent.policy, agent.parameters, 1));
     const value = (observation: number) => {
       critic.observations[0] = observation;
       critic.run();

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { checkGradient, evaluate, expectClose, type Inputs, numbers, of } from '../../test/support/gradients.ts';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { createVectorEnvironment, type Environment, makeEnvironment, type Space, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { createParameters } from '../nn/index.ts';
@@ -9,10 +10,7 @@ import { createSac, type SacMetrics } from './sac.ts';
 import { type SacOptions, sacSchema } from './sac-options.ts';
 import { createSquashedPolicy } from './squashed-policy.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const part of made.splice(0)) part.release();
-});
+const keep = releasedAfterwards();
 
 /** A learner with its environments, started; small unless told. */
 function start(make: string | (() => Environment), options: Partial<SacOptions> = {}, seed = 0) {
@@ -20,8 +18,7 @@ function start(make: string | (() => Environment), options: Partial<SacOptions> 
   const factory = typeof make === 'string' ? () => makeEnvironment(make) : make;
   const environment = createVectorEnvironment(sourceOf(factory).batch(settings.environments), seed);
   environment.reset();
-  const agent = createSac(environment, settings, seed);
-  made.push(agent);
+  const agent = keep(createSac(environment, settings, seed));
   return {
     environment,
     agent,
@@ -30,8 +27,9 @@ function start(make: string | (() => Environment), options: Partial<SacOptions> 
     },
     train: (updates: number): SacMetrics[] => Array.from({ length: updates }, () => agent.update(agent.collect())),
     evaluator(episodes: number) {
-      const evaluator = createEvaluator(sourceOf(factory).batch(episodes), agent.policy, agent.parameters, { seed });
-      made.push(evaluator);
+      const evaluator = keep(
+        createEvaluator(sourceOf(factory).batch(episodes), agent.policy, agent.parameters, { seed }),
+      );
       return evaluator;
     },
   };

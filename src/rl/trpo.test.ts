@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { checkGradient, evaluate, expectClose, numbers, of } from '../../test/support/gradients.ts';
+import { releasedAfterwards } from '../../test/support/released.ts';
 import { gradients, input, reshape, trace, Value } from '../engine/index.ts';
 import { createVectorEnvironment, makeEnvironment, type Space, sourceOf } from '../env/index.ts';
 import { createParameters, partOf } from '../nn/index.ts';
@@ -9,14 +10,7 @@ import { createPolicy, LOG_DEVIATION, sampleActions } from './policy.ts';
 import { conjugateGradient, createFisher, createTrpo } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
 
-const made: { release(): void }[] = [];
-afterEach(() => {
-  for (const part of made.splice(0)) part.release();
-});
-const keep = <T extends { release(): void }>(part: T): T => {
-  made.push(part);
-  return part;
-};
+const keep = releasedAfterwards();
 
 const discrete: Space = { kind: 'discrete', n: 3 };
 const box: Space = { kind: 'box', low: Float32Array.of(-1, -1), high: Float32Array.of(1, 1) };

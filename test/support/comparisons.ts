@@ -8,7 +8,7 @@ import type { Segment } from '../../src/control/segments.ts';
 import type { Space } from '../../src/env/index.ts';
 import { type ChoiceModel, choiceModelSchema, choices, type Distribution } from '../../src/preference/index.ts';
 import { random } from '../../src/random.ts';
-import { releasedAfterwards } from './learners.ts';
+import { releasedAfterwards } from './released.ts';
 
 const WINDOW = 6;
 export const OBSERVATION_SIZE = 3;

@@ -1,18 +1,5 @@
 /** What tests of learning from preferences share. */
-import { afterEach } from 'vitest';
 import type { Learner, LearnStep } from '../../src/control/learner.ts';
-
-/** What holds native memory: everything that is passed through is released after its test. */
-export function releasedAfterwards(): <T extends { release(): void }>(part: T) => T {
-  const made: { release(): void }[] = [];
-  afterEach(() => {
-    for (const part of made.splice(0)) part.release();
-  });
-  return (part) => {
-    made.push(part);
-    return part;
-  };
-}
 
 export async function finish(learner: Learner): Promise<LearnStep[]> {
   const steps: LearnStep[] = [];

@@ -1,6 +1,7 @@
 /** Judges on clips of scripted play: what they are to like beats what they are not to. */
 import { describe, expect, it } from 'vitest';
-import { finish, releasedAfterwards } from '../../../test/support/learners.ts';
+import { finish } from '../../../test/support/learners.ts';
+import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPoleSwing } from '../../env/cartpole-swing.ts';
 import { makeEnvironment, sizeOf, sourceOf } from '../../env/index.ts';
 import { loadMujoco } from '../../env/mujoco/index.ts';

@@ -1,0 +1,13 @@
+import { afterEach } from 'vitest';
+
+/** What holds native memory: everything that is passed through is released after its test, the latest made first. */
+export function releasedAfterwards(): <T extends { release(): void }>(part: T) => T {
+  const made: { release(): void }[] = [];
+  afterEach(() => {
+    for (const part of made.splice(0).reverse()) part.release();
+  });
+  return (part) => {
+    made.push(part);
+    return part;
+  };
+}
