@@ -46,6 +46,7 @@ beforeAll(async () => {
   live.sample({ kind: 'comparison', id: 'q2', step: 75, choice: [0, 1], predicted: 0.2, returns: [1, 2], ...clips });
   const other = newRun('other', { learningRate: 0.01, model: { layers: 2 }, same: true });
   logSteps(other, 0, 300);
+  for (const step of [100, 299]) other.saveCheckpoint(step, { state: {}, tensors: {} });
   other.close();
   writeFileSync(
     join(other.folder, 'report.html'),
@@ -84,6 +85,10 @@ it('lists runs, the newest first, in pages; searches; marks those that run', asy
   await page.getByRole('searchbox', { name: 'Search' }).fill('live');
   await page.getByText('1 run', { exact: true }).waitFor();
   expect(await rows.innerText()).toContain('running');
+  const machine = page.getByLabel('The machine');
+  expect(await machine.innerText()).toMatch(
+    /Load\s+\d+\.\d of \d+ cores?\s+Memory\s+\d+\.\d GiB of \d+\.\d GiB\s+Studio\s+\d+\.\d GiB/,
+  );
   await page.reload();
   await page.getByText('1 run', { exact: true }).waitFor();
 });
@@ -188,6 +193,15 @@ it('lays runs over one another, with what differs in their settings', async () =
   expect((await table.locator('tbody').innerText()).trim().split(/\s+/)).toEqual(['learningRate', '0.001', '0.01']);
   await page.getByRole('link', { name: 'Without live' }).click();
   await page.getByRole('heading', { name: 'other', exact: true }).waitFor();
+});
+
+it("names a run's settings, versions and the steps of its checkpoints", async () => {
+  await page.getByRole('link', { name: 'Settings' }).click();
+  const row = (name: string) => page.getByRole('row', { name: new RegExp(`^${name}\\b`) }).innerText();
+  await page.getByRole('row', { name: /^checkpoints/ }).waitFor();
+  expect(await row('checkpoints')).toBe('checkpoints\t100, 299');
+  expect(await row('learningRate')).toBe('learningRate\t0.01');
+  expect(await row('versions.node')).toContain(process.versions.node);
 });
 
 it('opens the report, which may run its script and reach nothing', async () => {
