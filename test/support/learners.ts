@@ -1,4 +1,5 @@
 /** What tests of learning from preferences share. */
+import { expect } from 'vitest';
 import type { Learner, LearnStep } from '../../src/control/learner.ts';
 
 export async function finish(learner: Learner): Promise<LearnStep[]> {
@@ -25,3 +26,24 @@ export const told = (steps: readonly LearnStep[]) =>
       segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
     })),
   }));
+
+/** A learner restored from a checkpoint of any step goes on as one that never stopped; so many checkpoints there are. */
+export async function expectResumable(start: () => Learner): Promise<number> {
+  const whole = start();
+  const checkpoints: ReturnType<typeof checkpointOf>[] = [];
+  const steps: LearnStep[] = [];
+  do {
+    checkpoints.push(checkpointOf(whole));
+    steps.push(await whole.next());
+  } while (!steps.at(-1)!.done);
+  const tensors = tensorsOf(whole);
+  for (const [at, checkpoint] of checkpoints.entries()) {
+    const resumed = start();
+    if (at % 2) await resumed.next(); // whatever it knew before is forgotten
+    resumed.restore(checkpoint);
+    expect(told(await finish(resumed)), `from checkpoint ${at}`).toEqual(told(steps.slice(at)));
+    expect(tensorsOf(resumed), `from checkpoint ${at}`).toEqual(tensors);
+    expect(resumed.compareRewards(10)).toEqual(whole.compareRewards(10));
+  }
+  return checkpoints.length;
+}
