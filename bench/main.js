@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|people|studio|worlds [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
+ * npm run bench -- control|lm|align|feedback|people|studio|worlds [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -24,6 +24,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     seeds: { type: 'string', default: '10' },
     pairs: { type: 'string', default: '3' },
+    env: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
@@ -31,11 +32,12 @@ const { values, positionals } = parseArgs({
 const name = positionals[0];
 const suite = Object.hasOwn(suites, name ?? '') ? suites[name] : undefined;
 if (values.help || !suite) {
-  console.error(`npm run bench -- ${Object.keys(suites).join('|')} [--only SECTION,…] [--seeds N] [--pairs N] [--json FILE]
+  console.error(`npm run bench -- ${Object.keys(suites).join('|')} [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
 
 ${Object.entries(suites)
   .map(([suite, { sections }]) => `sections of ${suite}: ${Object.keys(sections).join(', ')}`)
   .join('\n')}
+--env: of preferences, pebble and behaviours, this one alone
 example: npm run bench -- control --only ppo,steps`);
   process.exit(values.help ? 0 : 2);
 }
@@ -62,7 +64,7 @@ const results = { suite: name, machine, started: new Date().toISOString(), load:
 console.log(`${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, load ${results.load.toFixed(2)}\n`);
 for (const section of only) {
   console.log(`## ${section}`);
-  for await (const row of suite.sections[section]({ seeds, pairs, peer })) {
+  for await (const row of suite.sections[section]({ seeds, pairs, peer, env: values.env })) {
     results.rows.push({ section, load: loadavg()[0], ...row });
     console.log(`| ${row.name} | ${row.value} | ${row.target ?? ''} | ${row.note ?? ''} |`);
   }

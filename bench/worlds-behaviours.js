@@ -1,7 +1,7 @@
 /** Behaviours that no reward tells of, each by its preset: what its judge's comparisons come to. */
 import { availableParallelism } from 'node:os';
 import { rate } from './figures.js';
-import { atOnce, train } from './worlds-train.js';
+import { atOnce, casesOf, train } from './worlds-train.js';
 
 const behaviours = [
   { env: 'CartPole-swing', counts: 'turns in 10 s', target: '≥ 5 of every seed' },
@@ -9,8 +9,8 @@ const behaviours = [
   { env: 'HalfCheetah-one-leg', counts: 'm on one leg in 25 s', target: '≥ 50 of every seed' },
 ];
 
-async function* taught({ seeds }) {
-  for (const { env, counts, target } of behaviours) {
+async function* taught({ seeds, env: only }) {
+  for (const { env, counts, target } of casesOf(behaviours, only)) {
     const flags = (seed) => ['--env', env, '--seed', 1000 + seed, '--evaluations', 10];
     const jobs = Array.from({ length: seeds }, (_, i) => () => train('train', flags(i)));
     const results = await atOnce(jobs, availableParallelism());

@@ -1,7 +1,7 @@
 /** PEBBLE beside SAC on the true reward, the same networks and the same steps. An hour and more a seed of HalfCheetah. */
 import { availableParallelism } from 'node:os';
 import { median } from './figures.js';
-import { atOnce, train } from './worlds-train.js';
+import { atOnce, casesOf, train } from './worlds-train.js';
 
 /** Networks of 32 × 32 swing a pendulum up within seconds. */
 const small = {
@@ -37,8 +37,8 @@ const cases = [
 const flagsOf = (part, settings) => Object.entries(settings).flatMap(([name, value]) => [`--${part}.${name}`, value]);
 const shown = (returns) => returns.map((mean) => mean.toFixed(0)).join(', ');
 
-async function* pebble({ seeds }) {
-  for (const { env, steps, labels, flags, sac, pebble, taught } of cases) {
+async function* pebble({ seeds, env: only }) {
+  for (const { env, steps, labels, flags, sac, pebble, taught } of casesOf(cases, only)) {
     const common = (seed) => ['--env', env, '--steps', steps, '--seed', seed, '--evaluations', 0, ...flags];
     const returns = async (command, more) => {
       const jobs = Array.from({ length: seeds }, (_, seed) => () => train(command, [...common(seed), ...more]));

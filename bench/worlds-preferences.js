@@ -2,9 +2,13 @@
 import { availableParallelism } from 'node:os';
 import { createVectorEnvironment, openEnvironment } from '../dist/env/index.js';
 import { median, rate } from './figures.js';
-import { atOnce, train } from './worlds-train.js';
+import { atOnce, casesOf, train } from './worlds-train.js';
 
-const tasks = ['InvertedPendulum-v5', 'Reacher-v5', 'Hopper-v5', 'HalfCheetah-v5', 'Walker2d-v5', 'Swimmer-v5'];
+const tasks = [
+  { env: 'InvertedPendulum-v5', steps: 50_000 },
+  { env: 'Reacher-v5', steps: 300_000 },
+  ...['Hopper-v5', 'HalfCheetah-v5', 'Walker2d-v5', 'Swimmer-v5'].map((env) => ({ env, steps: 500_000 })),
+];
 const width = availableParallelism();
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const deviation = (values) => Math.sqrt(mean(values.map((x) => (x - mean(values)) ** 2)));
@@ -16,10 +20,9 @@ const late = ({ returns }) => mean(returns.slice(-Math.ceil(returns.length / 5))
  * Each task by its preset of `heed train`, and by the same PPO for as many steps on the true reward. A share is of the
  * way from the policy before training to what the true reward reached, since some returns are below 0.
  */
-async function* preferences({ seeds }) {
-  for (const env of tasks) {
+async function* preferences({ seeds, env: only }) {
+  for (const { env, steps } of casesOf(tasks, only)) {
     const flags = (seed) => ['--env', env, '--seed', 1000 + seed, '--evaluations', 20, '--episodes', 20];
-    const steps = { 'InvertedPendulum-v5': 50_000, 'Reacher-v5': 300_000 }[env] ?? 500_000;
     const taught = await atOnce(
       Array.from({ length: seeds }, (_, i) => () => train('train', [...flags(i), '--steps', steps])),
       width,
@@ -45,7 +48,7 @@ async function* preferences({ seeds }) {
 
 /** Environment steps a second, random actions, eight copies: one thread, and two. */
 async function* steps() {
-  for (const env of [...tasks, 'Ant-v5', 'InvertedDoublePendulum-v5']) {
+  for (const env of [...tasks.map(({ env }) => env), 'Ant-v5', 'InvertedDoublePendulum-v5']) {
     const measured = { 0: [], 2: [] };
     for (let pair = 0; pair < 5; pair++) {
       for (const workers of [0, 2]) measured[workers].push(await stepsPerSecond(env, workers));

@@ -7,6 +7,14 @@ import { fileURLToPath } from 'node:url';
 
 const heed = fileURLToPath(new URL('../bin/heed.js', import.meta.url));
 
+/** Those of the cases that are of this environment; all where none is named. */
+export function casesOf(cases, env) {
+  const chosen = cases.filter((one) => env === undefined || one.env === env);
+  if (chosen.length > 0) return chosen;
+  console.error(`--env ${env} is none of ${[...new Set(cases.map((one) => one.env))].join(', ')}`);
+  process.exit(2);
+}
+
 /** `heed COMMAND …flags`: its result, and `returns`, the means of its evaluations in their order. */
 export async function train(command, flags, environment = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));

@@ -98,8 +98,8 @@ function pebbleIn(env: string): LearnInput {
     people,
     segment: { ...(segment ?? pebble.segment), memory: 20_000 },
     choice: choice ?? pebble.choice,
-    // SAC's temperature starts at what suits steps that pay about 1
-    reward: { ...pebble.reward, ...reward, scaleBy: 'rms' },
+    // SAC's temperature starts at what suits steps that pay about 1, and explores
+    reward: { ...pebble.reward, ...reward, scaleBy: 'rms', bonus: 0 },
   };
 }
 
