@@ -1,4 +1,4 @@
-/** PEBBLE beside SAC on the true reward, the same networks and the same steps. An hour and more a seed of HalfCheetah. */
+/** PEBBLE beside SAC on the true reward, the same networks and the same steps. Twenty minutes of a core a seed of HalfCheetah. */
 import { availableParallelism } from 'node:os';
 import { median } from './figures.js';
 import { atOnce, casesOf, train } from './worlds-train.js';

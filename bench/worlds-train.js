@@ -7,12 +7,11 @@ import { fileURLToPath } from 'node:url';
 
 const heed = fileURLToPath(new URL('../bin/heed.js', import.meta.url));
 
-/** Those of the cases that are of this environment; all where none is named. */
+/** Those of the cases that are of this environment; all where none is named. A section without it says so: others may have it. */
 export function casesOf(cases, env) {
   const chosen = cases.filter((one) => env === undefined || one.env === env);
-  if (chosen.length > 0) return chosen;
-  console.error(`--env ${env} is none of ${[...new Set(cases.map((one) => one.env))].join(', ')}`);
-  process.exit(2);
+  if (chosen.length === 0) console.error(`--env ${env} is none of ${cases.map((one) => one.env).join(', ')}`);
+  return chosen;
 }
 
 /** `heed COMMAND …flags`: its result, and `returns`, the means of its evaluations in their order. */

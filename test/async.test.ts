@@ -3,11 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
 import type * as Control from '../src/control/index.ts';
 import type * as Env from '../src/env/index.ts';
 import type { Choice, Teacher } from '../src/preference/index.ts';
 import { heed, ownFolder, rowsOf, start } from './support/heed.ts';
+import { finish } from './support/learners.ts';
+import { releasedAfterwards } from './support/released.ts';
 
 const folder = ownFolder();
 let control: typeof Control;
@@ -17,10 +19,7 @@ beforeAll(async () => {
   [control, env] = await Promise.all([load('control'), load('env')]);
 });
 
-const made: Control.Learner[] = [];
-afterEach(() => {
-  for (const learner of made.splice(0)) learner.release();
-});
+const keep = releasedAfterwards();
 
 /** Ten iterations of 128 steps, the first two of them random; twelve labels in rounds of three at 256, 512, 768 and 896. */
 const tiny = (more: Control.LearnInput = {}): Control.LearnInput => ({
@@ -35,16 +34,7 @@ const tiny = (more: Control.LearnInput = {}): Control.LearnInput => ({
 const slow = { reward: { steps: 1000 } };
 
 function begin(given: Control.LearnInput, teacher?: Teacher<Control.Segment>): Control.Learner {
-  const learner = control.createLearner(given, { environment: env.sourceOf(env.cartPole), teacher });
-  made.push(learner);
-  return learner;
-}
-
-async function finish(learner: Control.Learner): Promise<Control.LearnStep[]> {
-  const steps: Control.LearnStep[] = [];
-  do steps.push(await learner.next());
-  while (!steps.at(-1)!.done);
-  return steps;
+  return keep(control.createLearner(given, { environment: env.sourceOf(env.cartPole), teacher }));
 }
 
 const longer = ({ length }: Control.Segment, other: Control.Segment): Choice =>
@@ -80,8 +70,7 @@ it.each<[string, Control.LearnInput]>([
   const results = [];
   for (const settings of [{}, { async: true, staleness: 0 }]) {
     const environment = await env.openEnvironment(given.env!);
-    const learner = control.createLearner({ ...given, ...settings }, { environment });
-    made.push(learner);
+    const learner = keep(control.createLearner({ ...given, ...settings }, { environment }));
     results.push({ steps: await finish(learner), saved: structuredClone(learner.save()) });
   }
   expect(results[1]).toEqual(results[0]);

@@ -26,12 +26,8 @@ function start(make: string | (() => Environment), options: Partial<SacOptions> 
       for (let i = 0; i < steps; i++) agent.remember(agent.collect('uniform'));
     },
     train: (updates: number): SacMetrics[] => Array.from({ length: updates }, () => agent.update(agent.collect())),
-    evaluator(episodes: number) {
-      const evaluator = keep(
-        createEvaluator(sourceOf(factory).batch(episodes), agent.policy, agent.parameters, { seed }),
-      );
-      return evaluator;
-    },
+    evaluator: (episodes: number) =>
+      keep(createEvaluator(sourceOf(factory).batch(episodes), agent.policy, agent.parameters, { seed })),
   };
 }
 

@@ -3,7 +3,8 @@ import { appendFileSync, chmodSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { releasedAfterwards } from '../../../test/support/released.ts';
 import { HeedError } from '../../error.ts';
 import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
 import { presetOf } from '../../rl/presets.ts';
@@ -21,15 +22,9 @@ const has = (module: string) => {
   }
 };
 
-const open: GymnasiumSource[] = [];
-afterEach(() => {
-  for (const source of open.splice(0)) source.release();
-});
-async function opened(name: string, workers = 1): Promise<GymnasiumSource> {
-  const source = await openGymnasium(name, { workers });
-  open.push(source);
-  return source;
-}
+const keep = releasedAfterwards();
+const opened = async (name: string, workers = 1): Promise<GymnasiumSource> =>
+  keep(await openGymnasium(name, { workers }));
 
 const refusal = async (name: string, given?: string): Promise<HeedError> => {
   const error = await openGymnasium(name, { python: given }).then(
@@ -200,8 +195,7 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
   test('a process that hangs is started again; one that hangs again is told, and where', async () => {
     const hang = 'while len(os.listdir(os.path.dirname(__file__))) < 3: time.sleep(1)\n    return super().step(action)';
     await withEnvironment(hang, async (folder) => {
-      const source = await openGymnasium('gym:mine:Mine-v0', { patience: 1 });
-      open.push(source);
+      const source = keep(await openGymnasium('gym:mine:Mine-v0', { patience: 1 }));
       expect(() => lived(source, 1, 1)).toThrow(/gave no answer for 1 seconds[\s\S]*mine\.py", line \d+ in step/);
       writeFileSync(join(folder, 'go'), '');
       writeFileSync(join(folder, 'on'), '');
