@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, inject, it } from 'vitest';
@@ -25,8 +25,24 @@ it.each(examples.map((code, i) => [i + 1, code] as const))(
   },
 );
 
-it('the README names only files that are here', () => {
-  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-    expect(() => readFileSync(new URL(`../${target}`, import.meta.url)), target).not.toThrow();
+const root = new URL('../', import.meta.url);
+const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync(new URL('docs/', root)).map((file) => `docs/${file}`)];
+
+it.each(pages.filter((page) => page.endsWith('.md')))('%s links only to files and headings that are here', (page) => {
+  const here = new URL(page, root);
+  for (const [, target] of readFileSync(here, 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+    const there = new URL(target, here);
+    expect(existsSync(there), target).toBe(true);
+    if (there.hash) expect(anchorsOf(readFileSync(there, 'utf8')), target).toContain(there.hash.slice(1));
   }
 });
+
+/** The fragments that GitHub gives a page's headings. */
+function anchorsOf(page: string): string[] {
+  return [...page.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
