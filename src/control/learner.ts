@@ -4,7 +4,7 @@ import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.
 import type { TrainParts } from '../run/index.ts';
 import type { LearnOptions } from './options.ts';
 import type { Asked } from './queries.ts';
-import type { Fit } from './reward-fit.ts';
+import type { Fit } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
 import type { Teaching, TeachingState, Tensors } from './teaching.ts';
 

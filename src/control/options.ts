@@ -4,7 +4,7 @@ import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from
 import { ppoSchema } from '../rl/index.ts';
 import { worldShape } from '../rl/world-options.ts';
 import { pebbleSchema } from './pebble-options.ts';
-import { rewardSchema } from './reward-options.ts';
+import { rewardSchema } from './reward/options.ts';
 
 export const segmentSchema = z.object({
   window: z.number().int().min(1).default(25).describe('steps of a segment; fewer where the episode ends in it'),

@@ -12,7 +12,7 @@ import { createLearner } from './learn.ts';
 import type { LearnInput } from './options.ts';
 import { learnOptions } from './presets.ts';
 import { preferenceReport } from './report.ts';
-import { createRewardEnsemble } from './reward-ensemble.ts';
+import { createRewardEnsemble } from './reward/ensemble.ts';
 import type { Segment } from './segments.ts';
 import { trainFromPreferences } from './train.ts';
 

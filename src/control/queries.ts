@@ -15,7 +15,7 @@ import {
 } from '../preference/index.ts';
 import { type Random, random } from '../random.ts';
 import type { LearnOptions } from './options.ts';
-import type { RewardEnsemble } from './reward-ensemble.ts';
+import type { RewardEnsemble } from './reward/ensemble.ts';
 import type { Experience, Segment } from './segments.ts';
 
 /** A comparison that was asked, as the report shows it. */

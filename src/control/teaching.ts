@@ -30,10 +30,10 @@ import {
 } from './comparisons.ts';
 import type { LearnOptions } from './options.ts';
 import { type Asked, askRound, drawQuestions, drawSegment, type Pending, type Questioning } from './queries.ts';
-import { createRewardEnsemble } from './reward-ensemble.ts';
-import type { Fit, Labelled } from './reward-fit.ts';
-import { createInputStatistics } from './reward-inputs.ts';
-import { type FitJob, type FitOutcome, startRewardThread } from './reward-thread.ts';
+import { createRewardEnsemble } from './reward/ensemble.ts';
+import type { Fit, Labelled } from './reward/fit.ts';
+import { createInputStatistics } from './reward/inputs.ts';
+import { type FitJob, type FitOutcome, startRewardThread } from './reward/thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from './segments.ts';
 import { createUnderway } from './underway.ts';
 

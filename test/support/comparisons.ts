@@ -1,9 +1,9 @@
 /** Comparisons under a reward that is known, and ensembles small enough to learn it in a moment. */
 
-import { createRewardEnsemble, type RewardEnsemble } from '../../src/control/reward-ensemble.ts';
-import type { Labelled } from '../../src/control/reward-fit.ts';
-import type { Steps } from '../../src/control/reward-inputs.ts';
-import { type RewardOptions, rewardSchema } from '../../src/control/reward-options.ts';
+import { createRewardEnsemble, type RewardEnsemble } from '../../src/control/reward/ensemble.ts';
+import type { Labelled } from '../../src/control/reward/fit.ts';
+import type { Steps } from '../../src/control/reward/inputs.ts';
+import { type RewardOptions, rewardSchema } from '../../src/control/reward/options.ts';
 import type { Segment } from '../../src/control/segments.ts';
 import type { Space } from '../../src/env/index.ts';
 import { type ChoiceModel, choiceModelSchema, choices, type Distribution } from '../../src/preference/index.ts';

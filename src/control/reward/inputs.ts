@@ -1,14 +1,14 @@
 /** What the reward model sees of a step: the observation, the action, and, where asked, what the step changed. */
-import { type Space, sizeOf } from '../env/index.ts';
-import type { Rollout } from '../rl/index.ts';
+import { type Space, sizeOf } from '../../env/index.ts';
+import type { Rollout } from '../../rl/index.ts';
 import {
   createStatistics,
   restoreStatistics,
   type SavedStatistics,
   saveStatistics,
   updateStatistics,
-} from '../rl/normalise.ts';
-import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from './segments.ts';
+} from '../../rl/normalise.ts';
+import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from '../segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */
 export interface Steps {

@@ -2,12 +2,12 @@
  * The reward of images, such as the last four frames of a game: the network of Christiano et al. 2017, A.2. It sees the
  * observation alone, and not the action, as theirs does; their batch normalisation is left out.
  */
-import { cast, dropout, maximum, mul, reshape, type Tensor } from '../engine/index.ts';
-import { type ConvolutionLayer, cnn, mlp } from '../nn/index.ts';
-import { orthogonal } from '../nn/initialise.ts';
-import { meanOf, type RewardInputs } from './reward-inputs.ts';
-import type { RewardNetwork } from './reward-network.ts';
-import type { RewardOptions } from './reward-options.ts';
+import { cast, dropout, maximum, mul, reshape, type Tensor } from '../../engine/index.ts';
+import { type ConvolutionLayer, cnn, mlp } from '../../nn/index.ts';
+import { orthogonal } from '../../nn/initialise.ts';
+import { meanOf, type RewardInputs } from './inputs.ts';
+import type { RewardNetwork } from './network.ts';
+import type { RewardOptions } from './options.ts';
 
 /** [channels, height, width]. */
 type Image = readonly [number, number, number];

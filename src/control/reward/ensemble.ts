@@ -14,28 +14,21 @@ import {
   trace,
   unsqueeze,
   Value,
-} from '../engine/index.ts';
-import { type Space, sizeOf } from '../env/index.ts';
-import { HeedError } from '../error.ts';
-import { createParameters, exportParameters, importParameters } from '../nn/index.ts';
-import { zeros } from '../nn/initialise.ts';
-import type { ChoiceModel } from '../preference/index.ts';
-import { random } from '../random.ts';
-import { isSmall } from '../rl/index.ts';
-import { createRewardFit, type FitState, type FitTensors } from './reward-fit.ts';
-import { imageInputs, imageRewardNetwork, pixels } from './reward-images.ts';
-import {
-  createRewardInputs,
-  type InputScale,
-  joinSegments,
-  packSteps,
-  type Steps,
-  unpackSteps,
-} from './reward-inputs.ts';
-import { rewardNetwork } from './reward-network.ts';
-import { normalisation } from './reward-normalisation.ts';
-import type { RewardOptions } from './reward-options.ts';
-import type { Experience, Numbers, Segment } from './segments.ts';
+} from '../../engine/index.ts';
+import { type Space, sizeOf } from '../../env/index.ts';
+import { HeedError } from '../../error.ts';
+import { createParameters, exportParameters, importParameters } from '../../nn/index.ts';
+import { zeros } from '../../nn/initialise.ts';
+import type { ChoiceModel } from '../../preference/index.ts';
+import { random } from '../../random.ts';
+import { isSmall } from '../../rl/index.ts';
+import type { Experience, Numbers, Segment } from '../segments.ts';
+import { createRewardFit, type FitState, type FitTensors } from './fit.ts';
+import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
+import { createRewardInputs, type InputScale, joinSegments, packSteps, type Steps, unpackSteps } from './inputs.ts';
+import { rewardNetwork } from './network.ts';
+import { normalisation } from './normalisation.ts';
+import type { RewardOptions } from './options.ts';
 
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 

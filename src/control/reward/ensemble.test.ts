@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { drawing, ensemblesReleasedAfterwards, parametersOf } from '../../test/support/comparisons.ts';
-import { expectClose } from '../../test/support/gradients.ts';
-import type { Space } from '../env/index.ts';
-import { choices } from '../preference/index.ts';
-import type { Labelled } from './reward-fit.ts';
-import type { RewardOptions } from './reward-options.ts';
-import type { Experience } from './segments.ts';
+import { drawing, ensemblesReleasedAfterwards, parametersOf } from '../../../test/support/comparisons.ts';
+import { expectClose } from '../../../test/support/gradients.ts';
+import type { Space } from '../../env/index.ts';
+import { choices } from '../../preference/index.ts';
+import type { Experience } from '../segments.ts';
+import type { Labelled } from './fit.ts';
+import type { RewardOptions } from './options.ts';
 
 const create = ensemblesReleasedAfterwards();
 const { segment, labelled, stepsOf } = drawing('reward-ensemble.test');

@@ -1,8 +1,8 @@
 /** One member of the reward ensemble, from what a step is described by to its outputs. */
-import { dropout, type Tensor } from '../engine/index.ts';
-import { mlp, type ParameterSpec } from '../nn/index.ts';
-import { orthogonal } from '../nn/initialise.ts';
-import type { RewardOptions } from './reward-options.ts';
+import { dropout, type Tensor } from '../../engine/index.ts';
+import { mlp, type ParameterSpec } from '../../nn/index.ts';
+import { orthogonal } from '../../nn/initialise.ts';
+import type { RewardOptions } from './options.ts';
 
 export interface RewardNetwork {
   parameters: ParameterSpec[];

@@ -1,8 +1,8 @@
-/** The thread of reward-thread.ts. */
+/** The thread of thread.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { carried } from '../error.ts';
-import { createRewardEnsemble } from './reward-ensemble.ts';
-import type { EnsembleSettings, FitJob, Saying } from './reward-thread.ts';
+import { carried } from '../../error.ts';
+import { createRewardEnsemble } from './ensemble.ts';
+import type { EnsembleSettings, FitJob, Saying } from './thread.ts';
 
 const ensemble = createRewardEnsemble(...(workerData as EnsembleSettings));
 

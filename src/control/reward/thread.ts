@@ -5,10 +5,10 @@
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type CarriedError, HeedError, messageOf, revived } from '../error.ts';
-import type { createRewardEnsemble, RewardEnsemble } from './reward-ensemble.ts';
-import type { Fit, FitCall, Labelled } from './reward-fit.ts';
-import type { InputScale } from './reward-inputs.ts';
+import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
+import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
+import type { Fit, FitCall, Labelled } from './fit.ts';
+import type { InputScale } from './inputs.ts';
 
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
 
@@ -34,7 +34,7 @@ export interface RewardThread {
 }
 
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
-  const worker = new Worker(new URL(`./reward-worker${extname(import.meta.url)}`, import.meta.url), {
+  const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: settings,
   });
   let settle: { resolve(outcome: FitOutcome): void; reject(error: unknown): void } | undefined;

@@ -1,6 +1,7 @@
 /** Normalising a member's rewards, so that members count alike in their mean and PPO sees one scale in every task. */
-import type { RewardOptions } from './reward-options.ts';
-import type { Experience } from './segments.ts';
+
+import type { Experience } from '../segments.ts';
+import type { RewardOptions } from './options.ts';
 
 /**
  * What is subtracted from a member's rewards, and what they are divided by.

@@ -6,11 +6,11 @@ import {
   OBSERVATION_SIZE,
   parametersOf,
   returnOf,
-} from '../../test/support/comparisons.ts';
-import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../preference/index.ts';
-import type { Labelled } from './reward-fit.ts';
-import type { RewardOptions } from './reward-options.ts';
-import type { Numbers, Segment } from './segments.ts';
+} from '../../../test/support/comparisons.ts';
+import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../../preference/index.ts';
+import type { Numbers, Segment } from '../segments.ts';
+import type { Labelled } from './fit.ts';
+import type { RewardOptions } from './options.ts';
 
 const create = ensemblesReleasedAfterwards();
 const { segment, labelled, coin, stepsOf } = drawing('reward-fit.test');

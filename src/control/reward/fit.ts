@@ -2,9 +2,9 @@
  * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy between
  * the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
  */
-import { add, input, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../engine/index.ts';
-import { HeedError } from '../error.ts';
-import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../nn/index.ts';
+import { add, input, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
+import { HeedError } from '../../error.ts';
+import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import {
   type ChoiceModel,
   choiceLoss,
@@ -12,12 +12,12 @@ import {
   choices,
   type Distribution,
   segmentReturn,
-} from '../preference/index.ts';
-import { type RandomState, random } from '../random.ts';
-import { isSmall } from '../rl/index.ts';
-import type { RewardInputs } from './reward-inputs.ts';
-import type { RewardOptions } from './reward-options.ts';
-import type { Numbers, Segment } from './segments.ts';
+} from '../../preference/index.ts';
+import { type RandomState, random } from '../../random.ts';
+import { isSmall } from '../../rl/index.ts';
+import type { Numbers, Segment } from '../segments.ts';
+import type { RewardInputs } from './inputs.ts';
+import type { RewardOptions } from './options.ts';
 
 /** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
 export interface Labelled {
