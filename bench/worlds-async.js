@@ -1,6 +1,6 @@
 /** The asynchronous loop beside the synchronous one: what each learns, and its wall time, in turn. Both leave out evaluations on the way. */
 import { median } from './figures.js';
-import { train } from './worlds-train.js';
+import { casesOf, train } from './worlds-train.js';
 
 const cases = [
   { env: 'CartPole-v1', flags: ['--labels', 10], solved: 475 },
@@ -8,8 +8,8 @@ const cases = [
   { env: 'HalfCheetah-v5', flags: ['--steps', 60_000, '--labels', 300, '--episodes', 5] },
 ];
 
-async function* async({ seeds }) {
-  for (const { env, flags, solved } of cases) {
+async function* async({ seeds, env: only }) {
+  for (const { env, flags, solved } of casesOf(cases, only)) {
     const results = { sync: [], async: [] };
     for (let seed = 0; seed < (solved ? seeds : Math.min(seeds, 3)); seed++) {
       const given = ['--env', env, '--seed', seed, '--evaluations', 0, ...flags];

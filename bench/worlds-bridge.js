@@ -11,6 +11,7 @@ import { openEnvironment, sizeOf } from '../dist/env/index.js';
 import { random } from '../dist/random.js';
 import { rate } from './figures.js';
 import { lastLine, middle, path, times } from './sides.js';
+import { casesOf } from './worlds-train.js';
 
 const python = process.env.HEED_PYTHON ?? 'python3';
 const SECONDS = 3;
@@ -27,10 +28,10 @@ const cases = [
   { env: 'ALE/Pong-v5', copies: 8, workers: 2, target: '≥ 2.5k steps/s' },
 ];
 
-async function* bridge({ pairs }) {
+async function* bridge({ pairs, env: only }) {
   const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
   try {
-    for (const { target, ...one } of cases) {
+    for (const { target, ...one } of casesOf(cases, only)) {
       try {
         yield { target, ...row(one, await compared(one, pairs, folder)) };
       } catch (error) {
