@@ -1,5 +1,4 @@
 /** Normalising a member's rewards, so that members count alike in their mean and PPO sees one scale in every task. */
-
 import type { Experience } from '../segments.ts';
 import type { RewardOptions } from './options.ts';
 
