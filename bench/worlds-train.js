@@ -10,7 +10,8 @@ const heed = fileURLToPath(new URL('../bin/heed.js', import.meta.url));
 /** Those of the cases that are of this environment; all where none is named. A section without it says so: others may have it. */
 export function casesOf(cases, env) {
   const chosen = cases.filter((one) => env === undefined || one.env === env);
-  if (chosen.length === 0) console.error(`--env ${env} is none of ${[...new Set(cases.map((one) => one.env))].join(', ')}`);
+  if (chosen.length === 0)
+    console.error(`--env ${env} is none of ${[...new Set(cases.map((one) => one.env))].join(', ')}`);
   return chosen;
 }
 
