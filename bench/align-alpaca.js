@@ -23,7 +23,7 @@ const reading = { length: 1024, truncate: 'start' };
 const small = { vocabulary: 2048, hidden: 64, layers: 1, feedForward: 172, maxPositions: 1024, length: 256, rows: 8 };
 const once = { ...reading, epochs: 1, learningRate: 2e-3, weightDecay: 0.1 };
 
-/** `pretrain`: a tokenizer and a model learnt from the training answers alone; else HEED_STORIES names a folder to begin with. */
+/** `pretrain`: a tokenizer and a model learned from the training answers alone; else HEED_STORIES names a folder to begin with. */
 const recipes = [
   { name: 'one layer of 64, pretrained', pretrain: small, reward: once },
   { name: 'the same, three members', pretrain: small, reward: { ...once, members: 3 } },
@@ -42,7 +42,7 @@ const recipes = [
 
 /**
  * Real comparisons (HEED_ALPACA: a file of `prompt`, `chosen` and `rejected`) in five parts by prompt; each part is judged by a model
- * that learnt the other four. Intervals are of prompts drawn again, since comparisons of one prompt share an answer.
+ * that learned the other four. Intervals are of prompts drawn again, since comparisons of one prompt share an answer.
  */
 export async function* alpaca() {
   const path = process.env.HEED_ALPACA;
@@ -84,7 +84,7 @@ export async function* alpaca() {
 
 const hit = (margin) => (margin === 0 ? 0.5 : Number(margin > 0));
 
-/** How the rewards of held-out comparisons differ, by a model that learnt the others. */
+/** How the rewards of held-out comparisons differ, by a model that learned the others. */
 async function marginsOf(recipe, rows, train, test, seed) {
   const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
   const write = (name, values) => {

@@ -59,7 +59,7 @@ const jobs = {
         reward: join(folder, 'reward'),
         batch: 32,
         kl: { beta: 0.05, controller: 'fixed' },
-        score: { normalise: 'none', missingEos: 0, place: 'after' },
+        score: { normalize: 'none', missingEos: 0, place: 'after' },
         ppo: { epochs: 4, minibatch: 32 },
       },
       {

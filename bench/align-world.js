@@ -48,24 +48,24 @@ const deviation = (values) => {
 
 /**
  * What draws its own answers draws 1,280 of them for the reward model to judge; what learns from comparisons learns, twice, the
- * 1,000 that the reward model learnt. `learnt` is how many answers gradients were taken of, one that was learnt twice counted twice.
+ * 1,000 that the reward model learned. `learned` is how many answers gradients were taken of, one that was learned twice counted twice.
  */
 const online = { steps: 20, evaluations: 0, evaluation: { count: 1 }, maxTokens: MAX_TOKENS };
 const offline = { evaluations: 0, evaluation: { share: 0, prompts: 0 } };
 const algorithms = [
-  { name: 'ppo', create: createPpo, settings: online, learnt: 2560 },
-  { name: 'reinforce', create: createReinforce, settings: online, learnt: 1280 },
-  { name: 'rloo', create: createRloo, settings: online, learnt: 1280 },
-  { name: 'grpo', create: createGrpo, settings: online, learnt: 1280 },
-  { name: 'raft', create: createRaft, settings: { ...online, steps: 5, batch: 32 }, learnt: 320 },
-  { name: 'rest', create: createRest, settings: { ...online, steps: 2, batch: 80 }, learnt: 1120 },
-  { name: 'online-dpo', create: createOnlineDpo, settings: online, learnt: 1280 },
-  { name: 'best-of-16', create: createBestOfN, settings: { answers: 16, maxTokens: MAX_TOKENS }, learnt: 0 },
-  { name: 'dpo', create: createDpo, settings: offline, learnt: 4000 },
-  { name: 'simpo', create: createCpo, settings: offline, learnt: 4000 },
-  { name: 'orpo', create: createOrpo, settings: offline, learnt: 4000 },
-  { name: 'kto', create: createKto, settings: offline, learnt: 4000 },
-  { name: 'bco', create: createBco, settings: offline, learnt: 4000 },
+  { name: 'ppo', create: createPpo, settings: online, learned: 2560 },
+  { name: 'reinforce', create: createReinforce, settings: online, learned: 1280 },
+  { name: 'rloo', create: createRloo, settings: online, learned: 1280 },
+  { name: 'grpo', create: createGrpo, settings: online, learned: 1280 },
+  { name: 'raft', create: createRaft, settings: { ...online, steps: 5, batch: 32 }, learned: 320 },
+  { name: 'rest', create: createRest, settings: { ...online, steps: 2, batch: 80 }, learned: 1120 },
+  { name: 'online-dpo', create: createOnlineDpo, settings: online, learned: 1280 },
+  { name: 'best-of-16', create: createBestOfN, settings: { answers: 16, maxTokens: MAX_TOKENS }, learned: 0 },
+  { name: 'dpo', create: createDpo, settings: offline, learned: 4000 },
+  { name: 'simpo', create: createCpo, settings: offline, learned: 4000 },
+  { name: 'orpo', create: createOrpo, settings: offline, learned: 4000 },
+  { name: 'kto', create: createKto, settings: offline, learned: 4000 },
+  { name: 'bco', create: createBco, settings: offline, learned: 4000 },
 ];
 
 async function* world({ seeds }) {
@@ -115,7 +115,7 @@ function* worldRows(results) {
   }
 }
 
-/** Of a seed: the fine-tuned model, comparisons of its answers, a reward model that learnt them. */
+/** Of a seed: the fine-tuned model, comparisons of its answers, a reward model that learned them. */
 async function startOf(kept, seed) {
   const folder = join(kept.folder, `seed-${seed}`);
   const [sft, reward] = ['sft', 'reward'].map((name) => join(folder, name));

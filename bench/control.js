@@ -71,7 +71,7 @@ async function stepsPerSecond(id, count) {
   return (count / (performance.now() - start)) * 1000;
 }
 
-/** Ours and the peer in turn, so that both meet the same noise; the ratio is of neighbours. */
+/** Ours and the peer in turn, so that both meet the same noise; the ratio is of neighbors. */
 async function* ppo({ peer }) {
   for (const [mode, flag, count] of [
     ['SB3 defaults, 1 environment', '--default', 40_960],

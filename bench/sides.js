@@ -41,7 +41,7 @@ export function alternate(pairs, sides) {
 
 export const middle = (figures, field) => median(figures.map((figure) => figure[field]));
 
-/** How many times faster: the median over neighbours in time. */
+/** How many times faster: the median over neighbors in time. */
 export const times = (mine, theirs, field = 'tokensPerSecond') =>
   median(mine.map((m, i) => m[field] / theirs[i][field]));
 

@@ -20,7 +20,7 @@ const cases = [
       ...['--randomSteps', 200, '--segment.window', 25, '--segment.shortest', 1, '--segment.memory', 2000],
       ...['--schedule.rounds', 5, '--schedule.until', 0.3],
       ...['--reward.hidden', '32,32', '--reward.constant', 0],
-      ...['--reward.normalise', 'zero-mean', '--reward.deviation', 2],
+      ...['--reward.normalize', 'zero-mean', '--reward.deviation', 2],
     ],
   },
   ...['HalfCheetah-v5', 'Walker2d-v5'].map((env) => ({

@@ -1,4 +1,4 @@
-/** Pong of where the ball and the paddles are, by the score and by comparisons: what an agent has learnt by 150,000 steps. */
+/** Pong of where the ball and the paddles are, by the score and by comparisons: what an agent has learned by 150,000 steps. */
 import { fileURLToPath } from 'node:url';
 import { median } from './figures.js';
 import { train } from './worlds-train.js';

@@ -1,6 +1,6 @@
 /** Other worlds, other algorithms, and what queries are worth. */
 import { worldsAsync } from './worlds-async.js';
-import { worldsBehaviours } from './worlds-behaviours.js';
+import { worldsBehaviors } from './worlds-behaviors.js';
 import { worldsBridge } from './worlds-bridge.js';
 import { worldsPebble } from './worlds-pebble.js';
 import { worldsPong } from './worlds-pong.js';
@@ -17,6 +17,6 @@ export const worlds = {
     ...worldsAsync,
     ...worldsPong,
     ...worldsBridge,
-    ...worldsBehaviours,
+    ...worldsBehaviors,
   },
 };

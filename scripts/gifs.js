@@ -1,5 +1,5 @@
 /**
- * Moving pictures of what was learnt for docs/images: npm run gifs. Trains each behaviour by its preset first, which takes a while.
+ * Moving pictures of what was learned for docs/images: npm run gifs. Trains each behavior by its preset first, which takes a while.
  * npm run gifs -- RUN … draws the policies of runs that are there. --png FOLDER keeps some of the pictures to be looked at.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ const { GIFEncoder, quantize, applyPalette } = gifenc;
 const WIDTH = 300;
 const MOST_SECONDS = 6;
 const FRAMES_PER_SECOND = 25;
-const COLOURS = 32;
+const COLORS = 32;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -84,8 +84,8 @@ async function picture(run) {
   const frames = replay(environment, episode, 0, steps).filter((_, i) => i % every === 0);
   const gif = GIFEncoder();
   const name = basename(env).replace(/\.[cm]?[jt]s$/, '');
-  // all colours there are come up within a picture, so that one palette does for all
-  const palette = quantize(draw(frames[0]).pixels, COLOURS);
+  // all colors there are come up within a picture, so that one palette does for all
+  const palette = quantize(draw(frames[0]).pixels, COLORS);
   for (const [i, frame] of frames.entries()) {
     const image = draw(frame);
     const delay = (1000 * every) / environment.framesPerSecond;
@@ -109,7 +109,7 @@ async function picture(run) {
   source.release();
 }
 
-/** The runs of all behaviours, trained where they are not there yet. */
+/** The runs of all behaviors, trained where they are not there yet. */
 function trained() {
   return ['CartPole-swing', 'Hopper-backflip', 'HalfCheetah-one-leg'].map((env) => {
     const run = join('runs', `gif-${env}`);

@@ -45,7 +45,7 @@ of it twice. There is no human text in it. \`node scripts/make-base-model.js\` m
 | sentences that are well formed                          | ${percent(measures['text/accepted']).padEnd(21)} |
 | texts that are coherent: one place, its things, in order | ${percent(measures['text/coherent']).padEnd(20)} |
 
-It continues texts (\`<bos>\` and words); it has not learnt to answer. \`heed sft\` teaches it that, from demonstrations of mixed
-quality. Licence: Apache-2.0, as heed.
+It continues texts (\`<bos>\` and words); it has not learned to answer. \`heed sft\` teaches it that, from demonstrations of mixed
+quality. License: Apache-2.0, as heed.
 `;
 }

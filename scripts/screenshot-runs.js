@@ -26,27 +26,27 @@ function language(path, name, config, seed) {
   const run = createRun(path, { name, command: 'ppo', config, seed });
   const drift = config.kl.coefficient < 0.1 ? 1.6 : 1;
   for (let step = 0; step <= 400; step++) {
-    const learnt = 1 - Math.exp(-step / 120);
+    const learned = 1 - Math.exp(-step / 120);
     const tell = (value, noise) => value + noise * rng.normal();
     run.log(step, {
-      'reward/mean': tell(-0.4 + 1.9 * learnt * drift ** 0.3, 0.18),
-      'kl/mean': Math.max(0.001, tell(6 * learnt * drift, 0.5)),
+      'reward/mean': tell(-0.4 + 1.9 * learned * drift ** 0.3, 0.18),
+      'kl/mean': Math.max(0.001, tell(6 * learned * drift, 0.5)),
       'loss/policy': tell(-0.02, 0.012),
       'loss/value': Math.max(0.02, tell(0.6 * Math.exp(-step / 90) + 0.12, 0.04)),
-      'policy/entropy': tell(2.9 - 0.9 * learnt * drift ** 0.5, 0.07),
+      'policy/entropy': tell(2.9 - 0.9 * learned * drift ** 0.5, 0.07),
       'policy/clipfrac': Math.max(0, tell(0.08, 0.025)),
       tokens: step * 1900,
     });
     if (step % 20 !== 0) continue;
     const spread = (mean, deviation) => Array.from({ length: 64 }, () => mean + deviation * rng.normal());
     const of = {
-      reward: spread(-0.4 + 1.9 * learnt, 0.7 - 0.3 * learnt),
-      kl: spread(6 * learnt * drift, 0.4 + learnt),
-      length: spread(30 + 8 * learnt, 6).map(Math.round),
+      reward: spread(-0.4 + 1.9 * learned, 0.7 - 0.3 * learned),
+      kl: spread(6 * learned * drift, 0.4 + learned),
+      length: spread(30 + 8 * learned, 6).map(Math.round),
     };
     run.sample({ kind: 'spread', step, of });
     for (const [index, prompt] of prompts.entries()) {
-      const choices = ends[Math.min(2, Math.floor(3 * learnt))];
+      const choices = ends[Math.min(2, Math.floor(3 * learned))];
       const text = choices[(index + seed) % 2];
       run.sample({ kind: 'answer', step, index, prompt, text, reward: of.reward[index], kl: of.kl[index] });
     }

@@ -18,13 +18,13 @@ const text = (text) => ({ kind: 'text', text });
 const asked = [
   [
     'How do I keep basil alive on a windowsill?',
-    '**Light first.** Six hours of sun, then:\n\n1. Water when the top centimetre is dry\n2. Pinch the tops so that it grows wide\n3. Turn the pot each day',
+    '**Light first.** Six hours of sun, then:\n\n1. Water when the top centimeter is dry\n2. Pinch the tops so that it grows wide\n3. Turn the pot each day',
     'Put it in the sun and water it a lot.',
     'It likes warmth, light, and well-drained soil. *Never* let it stand in water.',
   ],
   [
     'Explain to a child of eight why the sky is blue.',
-    'Sunlight has all colours in it. Air throws the blue ones about the most, so blue comes from everywhere.',
+    'Sunlight has all colors in it. Air throws the blue ones about the most, so blue comes from everywhere.',
     'Because of Rayleigh scattering, whose strength goes with the inverse fourth power of the wavelength.',
     'It mirrors the sea.',
   ],

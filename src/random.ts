@@ -77,7 +77,7 @@ export function seedFor(seed: number, ...path: (string | number)[]): number {
   return random(seed, ...path).uint32();
 }
 
-// splitmix32's finaliser
+// splitmix32's finalizer
 function mix(x: number): number {
   x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
   x = Math.imul(x ^ (x >>> 15), 0x735a2d97);

@@ -23,7 +23,7 @@ const keep = releasedAfterwards();
 
 /** Ten iterations of 128 steps, the first two of them random; twelve labels in rounds of three at 256, 512, 768 and 896. */
 const tiny = (more: Control.LearnInput = {}): Control.LearnInput => ({
-  ...{ env: 'CartPole-v1', steps: 1280, labels: 12, randomSteps: 256, evaluations: 0, episodes: 2, renormalise: 2 },
+  ...{ env: 'CartPole-v1', steps: 1280, labels: 12, randomSteps: 256, evaluations: 0, episodes: 2, renormalize: 2 },
   segment: { window: 10, memory: 600, fewest: 20, candidates: 3 },
   schedule: { rounds: 3, until: 0.7 },
   ppo: { environments: 4, horizon: 32, minibatch: 64, epochs: 2, hidden: [16] },
@@ -98,11 +98,11 @@ describe('a fit that takes long', () => {
     expect(steps.at(-1)!.fit).toBeUndefined();
     const after = begin(given);
     after.restore(fromDisk(before.save()));
-    expect(after.save().state).toMatchObject({ unlearnt: expect.any(Number) });
+    expect(after.save().state).toMatchObject({ unlearned: expect.any(Number) });
     const rest = await finish(after);
     expect(rest.at(-1)).toMatchObject({ step: 1280, labels: 12 });
-    expect(rest.at(-1)!.fit).toBeDefined(); // all that was said is learnt at the end
-    expect(after.save().state.unlearnt).toBeNull();
+    expect(rest.at(-1)!.fit).toBeDefined(); // all that was said is learned at the end
+    expect(after.save().state.unlearned).toBeNull();
   });
 
   it('that fails stops the training with its own error', async () => {
@@ -155,7 +155,7 @@ function fromDisk({ state, tensors }: ReturnType<Control.Learner['save']>) {
   return { state: JSON.parse(JSON.stringify(state)), tensors: structuredClone(tensors) };
 }
 
-it('people are heard as they come, and what they take back is unlearnt while the policy goes on', async () => {
+it('people are heard as they come, and what they take back is unlearned while the policy goes on', async () => {
   let taken = false;
   const people: Teacher<Control.Segment> = {
     name: 'people',
@@ -164,10 +164,10 @@ it('people are heard as they come, and what they take back is unlearnt while the
       for (const { id, options } of questions) yield { id, choice: longer(...options) };
       if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
     },
-    async changed(learnt) {
-      if (taken || learnt.size < 6) return new Map();
+    async changed(learned) {
+      if (taken || learned.size < 6) return new Map();
       taken = true;
-      return new Map([[[...learnt.keys()][0], 'taken back']]);
+      return new Map([[[...learned.keys()][0], 'taken back']]);
     },
   };
   const learner = begin(tiny({ async: true, staleness: 1, ...slow }), people);
@@ -176,7 +176,7 @@ it('people are heard as they come, and what they take back is unlearnt while the
   expect(steps.at(-1)).toMatchObject({ labels: 11, waiting: 0 });
   const [first, ...later] = steps.flatMap(({ fit }) => fit?.steps ?? []);
   expect(first).toBe(20);
-  expect(later).toContain(20); // anew, and not from what was learnt
+  expect(later).toContain(20); // anew, and not from what was learned
   expect(steps.every(({ ppo, step }) => step <= 256 || ppo !== undefined)).toBe(true);
 });
 

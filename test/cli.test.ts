@@ -142,8 +142,8 @@ it('every environment can be trained in, both ways', async () => {
       ...['--steps', '400', '--randomSteps', '128', '--labels', '3', '--schedule.rounds', '2'],
       ...['--segment.window', '10', '--segment.anchored', '0', '--reward.firstSteps', '4', '--reward.steps', '4'],
     ];
-    const learnt = await run('train', ...few, ...some);
-    expect({ env, ...learnt }).toMatchObject({ code: 0 });
+    const learned = await run('train', ...few, ...some);
+    expect({ env, ...learned }).toMatchObject({ code: 0 });
   }
 });
 

@@ -98,6 +98,6 @@ it('a refusal says what to do, and never shows the token', async () => {
   };
   const { code, stdout, stderr } = await run('someone/tiny', '--verbose');
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toContain('Accept the licence');
+  expect(stderr).toContain('Accept the license');
   expect(stderr).not.toContain(TOKEN);
 });

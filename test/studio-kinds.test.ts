@@ -49,7 +49,7 @@ beforeAll(async () => {
     }));
     await addItems(database, project, items);
   }
-  const practised = await createProject(database, 'practice', { goldShare: 0, practice: 1, overlap: 2 });
+  const practiced = await createProject(database, 'practice', { goldShare: 0, practice: 1, overlap: 2 });
   const pair = (prompt: string) => ({
     prompt,
     options: [
@@ -57,7 +57,7 @@ beforeAll(async () => {
       { kind: 'text' as const, text: 'bad' },
     ],
   });
-  await addItems(database, practised, [
+  await addItems(database, practiced, [
     { content: pair('known'), practice: true, gold: { kind: 'pair', choice: 'first', reason: 'it is good' } },
     { content: pair('unknown') },
   ]);

@@ -62,7 +62,7 @@ it('the address may change while its link signs somebody in: they come in, and t
   await page.context().close();
 });
 
-describe('labelling', () => {
+describe('labeling', () => {
   it('by keyboard: choose, say why, take back, skip; what is shown is text', async () => {
     const page = await open(link);
     await page.getByRole('link', { name: /^haiku/ }).click();

@@ -132,7 +132,7 @@ describe('the example of an environment of one’s own', () => {
     writeFileSync(path(), compiled.outputText);
   });
 
-  it('is learnt by heed rl', async () => {
+  it('is learned by heed rl', async () => {
     const { code, stdout, stderr } = await heed(['rl', '--env', path(), '--steps', '12000', ...small], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(lastLine(stdout).return.mean).toBeGreaterThan(-25); // untrained about −41

@@ -50,8 +50,8 @@ def main():
     steps, environments, settings = ZOO.get((args.algorithm, args.env), (1_000_000, 1, {}))
     algorithm = {"a2c": A2C, "ppo": PPO, "sac": SAC}[args.algorithm]
     vec_env = make_vec_env(args.env, n_envs=environments, seed=args.seed)
-    normalised = (args.algorithm, args.env) in NORMALISED
-    if normalised:
+    normalized = (args.algorithm, args.env) in NORMALISED
+    if normalized:
         vec_env = VecNormalize(vec_env, gamma=settings["gamma"])
     agent = algorithm("MlpPolicy", vec_env, seed=args.seed, device="cpu", **settings)
     began = time.perf_counter()
@@ -60,7 +60,7 @@ def main():
     returns = []
     if args.episodes > 0:
         judged = make_vec_env(args.env, n_envs=args.episodes, seed=args.seed + 10_000)
-        if normalised:
+        if normalized:
             judged = VecNormalize(judged, training=False, norm_reward=False)
             judged.obs_rms = vec_env.obs_rms
         returns = greedy_returns(agent, judged)

@@ -1,4 +1,4 @@
-"""A step of GRPO with TRL's GRPOTrainer: prompts answered, scored by a Python function that takes no time, and learnt from.
+"""A step of GRPO with TRL's GRPOTrainer: prompts answered, scored by a Python function that takes no time, and learned from.
 
     python bench/peers/trl_grpo.py --shape 1M --folder FOLDER --beta 0.04
 

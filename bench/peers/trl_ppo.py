@@ -1,4 +1,4 @@
-"""An iteration of PPO with TRL's PPOTrainer: prompts answered, scored, and learnt from.
+"""An iteration of PPO with TRL's PPOTrainer: prompts answered, scored, and learned from.
 
     python bench/peers/trl_ppo.py --shape 1M --folder FOLDER
 

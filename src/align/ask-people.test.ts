@@ -20,7 +20,7 @@ const low = ({ response }: Answer) => response.filter((id) => id < 256).length /
 const better = ([first, second]: readonly [Answer, Answer]): Choice =>
   low(first) === low(second) ? choices.tie : low(first) > low(second) ? choices.first : choices.second;
 
-/** Somebody who comes to a question after a while. What they take back is not learnt, or no more. */
+/** Somebody who comes to a question after a while. What they take back is not learned, or no more. */
 function somebody(takenBack: ReadonlySet<string> = new Set(), choose = better): Teacher<Answer> {
   return {
     name: 'somebody',
@@ -31,9 +31,9 @@ function somebody(takenBack: ReadonlySet<string> = new Set(), choose = better): 
         yield { id, choice: choose(options) };
       }
     },
-    changed: async (learnt) =>
+    changed: async (learned) =>
       new Map(
-        [...learnt].flatMap(([id, choice]): [string, Standing][] =>
+        [...learned].flatMap(([id, choice]): [string, Standing][] =>
           takenBack.has(id) && choice !== 'taken back' ? [[id, 'taken back']] : [],
         ),
       ),
@@ -115,7 +115,7 @@ describe('people who compare the answers of a policy in training', () => {
     learner.release();
   });
 
-  it('are not asked where nothing could be learnt of it', async () => {
+  it('are not asked where nothing could be learned of it', async () => {
     const asked = (given: object, teacher?: Teacher<Answer>) => createPpo({ ...settings, ...given }, { teacher });
     await expect(asked({})).rejects.toThrow('nobody who could be asked');
     await expect(asked({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');

@@ -114,8 +114,8 @@ interface State {
   nextRound: number;
   questions: number;
   compared: ComparedAnswers[];
-  /** Answers that the reward has not learnt yet, or is to forget. */
-  unlearnt: number;
+  /** Answers that the reward has not learned yet, or is to forget. */
+  unlearned: number;
   right: number;
   decided: number;
   /** By their questions' ids: those of which nothing was told yet. */
@@ -164,14 +164,14 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     });
   let late = create();
   let state: State = {
-    ...{ nextRound: 0, questions: 0, unlearnt: 0, right: 0, decided: 0 },
+    ...{ nextRound: 0, questions: 0, unlearned: 0, right: 0, decided: 0 },
     ...{ compared: [], untold: [] },
   };
   const labels = () => state.compared.filter(({ choice }) => choice !== 'taken back').length;
 
   async function hear(step: number, signal: AbortSignal | undefined): Promise<void> {
-    const learnt = new Map(state.compared.map(({ id, choice }) => [id, choice]));
-    const { answered, changed } = await late.hear({ step, labels: labels(), fitted: true }, learnt, signal);
+    const learned = new Map(state.compared.map(({ id, choice }) => [id, choice]));
+    const { answered, changed } = await late.hear({ step, labels: labels(), fitted: true }, learned, signal);
     for (const { choice, predicted } of answered) {
       if (choice === 'incomparable' || choice[0] === choice[1]) continue;
       state.decided++;
@@ -181,18 +181,18 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       ...one,
       choice: changed.get(one.id) ?? one.choice,
     }));
-    state.unlearnt += answered.length + changed.size;
+    state.unlearned += answered.length + changed.size;
     state.untold.push(...new Set([...answered.map(({ id }) => id), ...changed.keys()]));
   }
 
   async function learn(): Promise<void> {
-    const enough = state.unlearnt >= people.atOnce || (state.unlearnt > 0 && late.waiting === 0);
+    const enough = state.unlearned >= people.atOnce || (state.unlearned > 0 && late.waiting === 0);
     if (!enough) return;
     const decided = state.compared.flatMap(({ options, choice }) =>
       choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Distribution }],
     );
     state.fit = await reward.fit(decided);
-    state.unlearnt = 0;
+    state.unlearned = 0;
   }
 
   async function ask(step: number, draw: Draw): Promise<void> {

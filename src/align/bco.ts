@@ -37,7 +37,7 @@ export function createBco(given: BcoInput, parts: PreferenceParts = {}): Promise
   return createPreferences('bco', options, parts, { loss: bcoLoss(options), paired: false });
 }
 
-/** Learns rated answers, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+/** Learns rated answers, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* bco(
   given: BcoInput,
   parts: PreferenceParts & { signal?: AbortSignal } = {},

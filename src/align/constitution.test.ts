@@ -28,7 +28,7 @@ async function made(given: Partial<ConstitutionInput>, model: Chat, critic?: Cha
   return steps;
 }
 
-it('criticises and revises in rounds, each beginning with the answer as it stands', async () => {
+it('criticizes and revises in rounds, each beginning with the answer as it stands', async () => {
   const seen: string[][] = [];
   const critic = chatOf((turns) => {
     seen.push(turns);

@@ -41,7 +41,7 @@ export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: 
   model: z
     .string()
     .describe('who answers: folder of a chat model, its name on the Hub, or one at an address, https://…/v1#MODEL'),
-  critic: z.string().optional().describe('who criticises, revises and judges: likewise (default: who answers)'),
+  critic: z.string().optional().describe('who criticizes, revises and judges: likewise (default: who answers)'),
   constitution: z
     .string()
     .optional()
@@ -50,7 +50,7 @@ export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: 
   prompts: whole(1)
     .optional()
     .describe('prompts of a part, drawn by the seed, again where these are more (default: all)'),
-  rounds: whole(1).default(1).describe('times that an answer is criticised and revised'),
+  rounds: whole(1).default(1).describe('times that an answer is criticized and revised'),
   revisionPairs: z.boolean().default(false).describe('answers and their revisions are comparisons too'),
   batch: whole(1).default(16).describe('prompts of a step: what is lost at most where somebody does not answer'),
   maxTokens: whole(1).default(512).describe('tokens of an answer, a critique or a revision at most'),

@@ -82,7 +82,7 @@ export function createCpo(given: CpoInput, parts: PreferenceParts = {}): Promise
   return createPreferences('cpo', options, parts, { loss: cpoLoss(options), paired: true });
 }
 
-/** Learns pairs, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* cpo(
   given: CpoInput,
   parts: PreferenceParts & { signal?: AbortSignal } = {},

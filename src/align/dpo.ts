@@ -1,10 +1,10 @@
 /**
- * Direct preference optimisation (Rafailov et al. 2023): the policy that would be best for a reward model of the pairs is found without
+ * Direct preference optimization (Rafailov et al. 2023): the policy that would be best for a reward model of the pairs is found without
  * one, since its reward is β log(π/π_ref) but for a constant of the prompt. Pairs then tell the policy directly:
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))
  *
- * This loss and its kin are in dpo-loss.ts. Length desensitising (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
+ * This loss and its kin are in dpo-loss.ts. Length desensitizing (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
  * a pair is longer than the other weigh `lengthAlpha`. Where it departs from the paper: the reference's log-probabilities
  * are computed once before the first step, AdamW in place of RMSprop. docs/dpo.md has the settings and results.
  *
@@ -71,7 +71,7 @@ export function createDpo(given: DpoInput, parts: PreferenceParts = {}): Promise
   return createPreferences('dpo', options, parts, { loss, tailWeight: options.lengthAlpha, paired: true });
 }
 
-/** Learns pairs, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* dpo(
   given: DpoInput,
   parts: PreferenceParts & { signal?: AbortSignal } = {},

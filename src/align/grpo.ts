@@ -19,7 +19,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import type { Reading } from '../lm/packed-program.ts';
 import { stepsOf } from '../run/index.ts';
-import { groupAdvantages, normaliseThenSum, scales } from './policies/advantages.ts';
+import { groupAdvantages, normalizeThenSum, scales } from './policies/advantages.ts';
 import type { PolicyAlgorithm } from './policies/algorithm.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
@@ -63,8 +63,8 @@ export const grpoSchema = policyTrainingSchema
       .describe('leave out bad answers whose mean log π_old − log π is above this (default: none)'),
     entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; it needs all logits at once'),
     topEntropy: z.number().gt(0).max(1).default(1).describe('learn only this share of tokens, the most undecided'),
-    epochs: whole(1).default(1).describe("times that a step's answers are learnt from"),
-    minibatches: whole(1).default(1).describe('optimiser steps an epoch'),
+    epochs: whole(1).default(1).describe("times that a step's answers are learned from"),
+    minibatches: whole(1).default(1).describe('optimizer steps an epoch'),
     overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
     maskTruncated: z.boolean().default(false).describe('learn nothing from answers that were cut'),
     dropEqual: z.boolean().default(false).describe('leave out groups whose answers are all worth the same (DAPO)'),
@@ -111,13 +111,13 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
       const rewards = scale(scores, answers).map((score, i) => score - overlong[i]);
       const advantages =
         options.aggregation === 'normalize_then_sum'
-          ? normaliseThenSum(...partsOf(rollout, overlong, options.score.missingEos), size)
+          ? normalizeThenSum(...partsOf(rollout, overlong, options.score.missingEos), size)
           : groupAdvantages(rewards, size, options.scale);
       const equal = (i: number) => {
         const group = rewards.slice(i - (i % size), i - (i % size) + size);
         return group.every((reward) => reward === group[0]);
       };
-      const learnt = [...answers.keys()].filter(
+      const learned = [...answers.keys()].filter(
         (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
       );
       const entropies = undecided?.run(answers);
@@ -125,8 +125,8 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
       const count = (told: Record<string, number>) => {
         for (const [name, value] of Object.entries(told)) totals[name] = (totals[name] ?? 0) + value;
       };
-      for (const part of minibatches(learnt.length, options, seed, 'minibatches', step)) {
-        const pick = <T>(all: ArrayLike<T>): T[] => part.map((i) => all[learnt[i]]);
+      for (const part of minibatches(learned.length, options, seed, 'minibatches', step)) {
+        const pick = <T>(all: ArrayLike<T>): T[] => part.map((i) => all[learned[i]]);
         const own = pick(lengths);
         const perToken = (values: readonly number[]) =>
           own.map((length, i) => new Float32Array(length).fill(values[i]));

@@ -92,7 +92,7 @@ export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, p
 export type { Role } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
 export { type Change, type Plan, plan } from './plan.ts';
-export { groupAdvantages, leaveOneOut, normaliseThenSum, type Scale, standardise } from './policies/advantages.ts';
+export { groupAdvantages, leaveOneOut, normalizeThenSum, type Scale, standardize } from './policies/advantages.ts';
 export type { Alert } from './policies/alerts.ts';
 export type { PolicyAlgorithm } from './policies/algorithm.ts';
 export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
@@ -208,7 +208,7 @@ export { createReward, type RewardLearner, type RewardParts, type RewardStep, re
 export type { RewardFunction } from './rewards/call.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './rewards/data.ts';
 export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from './rewards/evaluation.ts';
-export { type Judgement, type JudgementRow, judgementSchema, judgeReward } from './rewards/judgement.ts';
+export { type Judgment, type JudgmentRow, judgeReward, judgmentSchema } from './rewards/judgment.ts';
 export {
   createRankingTrainer,
   type Ranking,

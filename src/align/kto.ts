@@ -55,7 +55,7 @@ export function createKto(given: KtoInput, parts: PreferenceParts = {}): Promise
   return createPreferences('kto', options, parts, { loss: ktoLoss(options), paired: false });
 }
 
-/** Learns rated answers, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+/** Learns rated answers, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* kto(
   given: KtoInput,
   parts: PreferenceParts & { signal?: AbortSignal } = {},

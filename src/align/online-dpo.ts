@@ -1,7 +1,7 @@
 /**
  * Online DPO (Guo et al. 2024, "Direct Language Model Alignment from Online AI Feedback", Algorithm 1): the pairs that DPO learns are
  * answers of the policy as it stands. In each step prompts are answered twice, of two answers the better one is the
- * chosen one, and the policy makes one optimiser step on
+ * chosen one, and the policy makes one optimizer step on
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))        or another loss of preferences/dpo-loss.ts
  *

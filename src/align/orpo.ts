@@ -1,10 +1,10 @@
 /**
- * ORPO: the chosen answers are learnt as in fine-tuning, and the odds of a chosen answer over its rejected one are raised along
+ * ORPO: the chosen answers are learned as in fine-tuning, and the odds of a chosen answer over its rejected one are raised along
  * with it, in one training without a reference (Hong et al. 2024, eq. 6–7):
  *
  *   L = −log π(prompt, y_w) − β log σ(log odds(y_w) − log odds(y_l)),    odds(y) = p / (1 − p),  p = π(y)^(1/tokens)
  *
- * the first term a mean of tokens. β is the paper's λ. As TRL has it, the prompt is learnt too.
+ * the first term a mean of tokens. β is the paper's λ. As TRL has it, the prompt is learned too.
  *
  * Run it: heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl
  */
@@ -47,7 +47,7 @@ export function createOrpo(given: OrpoInput, parts: PreferenceParts = {}): Promi
   return createPreferences('orpo', options, parts, { loss: orpoLoss(options), wholeTexts: true, paired: true });
 }
 
-/** Learns pairs, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* orpo(
   given: OrpoInput,
   parts: PreferenceParts & { signal?: AbortSignal } = {},

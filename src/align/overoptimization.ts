@@ -1,6 +1,6 @@
 /**
- * Over-optimisation of a reward (Gao, Schulman and Hilton 2022, "Scaling Laws for Reward Model Overoptimization"): how a proxy, the
- * reward that is learnt from, and the gold reward that it stands for, part as a policy goes away from where the proxy was
+ * Over-optimization of a reward (Gao, Schulman and Hilton 2022, "Scaling Laws for Reward Model Overoptimization"): how a proxy, the
+ * reward that is learned from, and the gold reward that it stands for, part as a policy goes away from where the proxy was
  * taught. Three ways of going are measured: the best of n answers, PPO with nothing that holds it back, and PPO with guards. What each gains at
  * a distance d = √KL is fitted by the paper's forms (overoptimization/fit.ts):
  *
@@ -25,7 +25,7 @@ import { hasEnsemble } from './rewards/open.ts';
 const drawing = bestOfNSchema.shape;
 
 export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true, ...asksNobody }).extend({
-  reward: z.string().describe('the proxy that answers are chosen by and learnt from: as in heed ppo'),
+  reward: z.string().describe('the proxy that answers are chosen by and learned from: as in heed ppo'),
   gold: z.string().default('reviews').describe('the reward that the proxy stands for; nothing learns from it'),
   steps: ppoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),
   evaluations: ppoSchema.shape.evaluations.unwrap().default(20).describe('of each, evenly spaced'),
@@ -60,7 +60,7 @@ export function waysOf({ guards, bestOf, ...training }: OveroptimizationOptions)
     const steps = Math.ceil(bestOf.prompts / bestOf.batch);
     return [{ name: name || 'best of n', folder: folder('best-of-n', name), steps, method: 'best-of-n', settings }];
   });
-  const learnt = guarded.map(({ name, settings }): Way => {
+  const learned = guarded.map(({ name, settings }): Way => {
     const rewardCall = { ...training.rewardCall, ...settings.rewardCall };
     const free: PpoInput = { ...training, guards: {}, kl: { beta: 0, controller: 'fixed' }, keepBest: false };
     return {
@@ -68,7 +68,7 @@ export function waysOf({ guards, bestOf, ...training }: OveroptimizationOptions)
       ...{ method: 'rl', settings: { ...free, ...settings, rewardCall } },
     };
   });
-  return [...best, ...learnt];
+  return [...best, ...learned];
 }
 
 export interface Observatory {
@@ -85,7 +85,7 @@ export interface Observatory {
 }
 
 /**
- * What measures over-optimisation. Throws a ZodError at once where settings are wrong; rejects with a HeedError where
+ * What measures over-optimization. Throws a ZodError at once where settings are wrong; rejects with a HeedError where
  * models, rewards or prompts cannot be used.
  */
 export function createOveroptimization(

@@ -81,13 +81,13 @@ describe('roles', () => {
   it('have the weights that are loaded, their gradients and two moments', async () => {
     const { parameters } = loadCheckpoint(llama);
     const found = await plan({ model: llama });
-    const { actor, gradients, optimiser } = bytesOf(found);
+    const { actor, gradients, optimizer } = bytesOf(found);
     const arena = parameters.flat.byteLength;
     parameters.release();
     // an arena pads its tensors to whole cache lines
     expect(actor).toBeLessThanOrEqual(arena);
     expect(actor).toBeGreaterThan(0.999 * arena);
-    expect([gradients, optimiser]).toEqual([actor, 2 * actor]);
+    expect([gradients, optimizer]).toEqual([actor, 2 * actor]);
     expect(found.parameters * 4).toBe(actor);
     expect(found.total).toBe(found.roles.reduce((sum, { bytes }) => sum + bytes, 0));
   });
@@ -110,7 +110,7 @@ describe('roles', () => {
     expect(full.gradients).toBe(full.actor + full.critic);
     expect(lora.reference).toBeUndefined();
     expect(lora.critic).toBeLessThan(0.01 * lora.actor);
-    expect(lora.optimiser).toBe(2 * lora.gradients);
+    expect(lora.optimizer).toBe(2 * lora.gradients);
     expect(lora.reward).toBe(full.reward);
   });
 

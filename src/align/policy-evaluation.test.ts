@@ -124,7 +124,7 @@ describe('an evaluation of a policy', () => {
     const baseline = lines('answers.jsonl', [
       ...prompts.slice(0, 6).map((prompt) => ({ prompt, completion: [{ role: 'assistant', content: 'so it is' }] })),
       { prompt: 'sky', completion: 'blue' },
-      { prompt: 'sky', completion: 'grey' },
+      { prompt: 'sky', completion: 'gray' },
     ]);
     const { pairs, kl, reward } = await evaluatePolicy({ ...settings, baseline }, { reward: length });
     expect(pairs.map(({ baseline }) => baseline)).toEqual([...new Array(6).fill('so it is'), 'blue']);

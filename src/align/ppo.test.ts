@@ -70,7 +70,7 @@ it.each<[string, Partial<PpoInput>]>([
   ['with a shared one', { critic: { kind: 'shared', detached: false, warmup: 1 }, lora: { rank: 2 } }],
 ])('goes on from any step as if it had never stopped, bit for bit: %s', async (_, more) => {
   const given: Partial<PpoInput> = {
-    score: { normalise: 'running' },
+    score: { normalize: 'running' },
     ptx: { data: dataOf(Array.from({ length: 9 }, (_, i) => ({ text: `text number ${i}` }))), rows: 2 },
     ppo: { minibatch: 3, entropy: 0.01 },
     ...more,

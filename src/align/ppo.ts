@@ -1,5 +1,5 @@
 /**
- * Proximal policy optimisation from human feedback (Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022,
+ * Proximal policy optimization from human feedback (Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022,
  * InstructGPT, §3.5). The policy answers prompts; what an answer is worth comes on its last token, and each token costs
  * what it adds to the KL from the reference:
  *
@@ -79,7 +79,7 @@ interface PpoAlgorithmParts {
   critic?: CriticNetwork;
   options: PpoOptions;
   layout: AnswerLayout;
-  /** Texts that go on being learnt. */
+  /** Texts that go on being learned. */
   pretraining?: Pretraining;
 }
 
@@ -158,12 +158,12 @@ export function createPpoAlgorithm({
             ...(shared && { return: of(returns), 'old value': of(values) }),
           });
           if (ppo.targetKl !== undefined && told['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
-          const learnt = pretraining?.add(own);
+          const learned = pretraining?.add(own);
           const norm = step < options.critic.warmup ? 0 : optimizer.step(rate);
           const valued = critic.update(of(answers), of(returns), of(values), rate * criticRate);
           count({
             ...told,
-            ...(learnt !== undefined && { 'loss/pretraining': learnt }),
+            ...(learned !== undefined && { 'loss/pretraining': learned }),
             'gradient/norm': norm,
             'loss/value': valued.loss,
             'value/clip_fraction': valued.clipFraction,

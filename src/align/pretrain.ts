@@ -2,7 +2,7 @@
  * Pretraining: a new model learns a language from nothing but text, by maximum likelihood (the loss is in likelihood.ts). The
  * decoder is Llama's: RMS norm, rotary positions, gated SiLU, tied embedding, no biases (Touvron et al. 2023).
  *
- * Without data, the text is that of the embedded world, written as it is learnt and never twice. Its grammar has a known
+ * Without data, the text is that of the embedded world, written as it is learned and never twice. Its grammar has a known
  * entropy, which no model gets below; the defaults are what it takes to come near it, and how the base model that comes with
  * heed was made. docs/sft.md has the curve.
  *
@@ -38,9 +38,9 @@ const { shape } = languageTrainingSchema;
 export const pretrainSchema = z
   .object({
     data: z.string().optional().describe('file, folder, pattern or name on the Hub of texts'),
-    world: z.enum(worlds).default('reviews').describe('without --data: the embedded world whose texts are learnt'),
-    tokenizer: z.string().optional().describe('folder or name on the Hub (default: learnt from the data)'),
-    vocabulary: z.number().int().min(259).default(2048).describe('tokens of a tokenizer learnt from the data'),
+    world: z.enum(worlds).default('reviews').describe('without --data: the embedded world whose texts are learned'),
+    tokenizer: z.string().optional().describe('folder or name on the Hub (default: learned from the data)'),
+    vocabulary: z.number().int().min(259).default(2048).describe('tokens of a tokenizer learned from the data'),
     tokens: z.number().min(1).optional().describe('tokens to learn (default: 2.5 million; with --data, each once)'),
     length: size(96).describe('tokens of a row; longer texts are split'),
     heldOut: size(400).describe('texts held out'),
@@ -92,7 +92,7 @@ export function createPretrain(given: PretrainInput, parts: PretrainParts = {}):
   return options.data === undefined ? fromWorld(options, parts) : fromData(options, options.data, parts);
 }
 
-/** Pretrains, one optimiser step at a time, until the steps are done or `signal` aborts. */
+/** Pretrains, one optimizer step at a time, until the steps are done or `signal` aborts. */
 export async function* pretrain(
   given: PretrainInput,
   parts: PretrainParts & { signal?: AbortSignal } = {},
@@ -178,7 +178,7 @@ async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Pro
 async function fromData(options: PretrainOptions, data: string, { pull }: PretrainParts): Promise<PretrainLearner> {
   const { seed, length, samples } = options;
   const paths = await resolveDataset(data, pull);
-  const rows = () => readDataset(paths, { accept: ['language-modelling', 'prompt-completion'] });
+  const rows = () => readDataset(paths, { accept: ['language-modeling', 'prompt-completion'] });
   const tokenizer =
     options.tokenizer === undefined
       ? await learnTokenizer(rows(), options.vocabulary)
@@ -200,7 +200,7 @@ async function fromData(options: PretrainOptions, data: string, { pull }: Pretra
   });
 }
 
-/** A tokenizer is learnt from the first texts, up to so many characters: more would hardly change it. */
+/** A tokenizer is learned from the first texts, up to so many characters: more would hardly change it. */
 const TELLING = 2e7;
 
 async function learnTokenizer(rows: AsyncIterable<DatasetRow>, vocabularySize: number): Promise<Tokenizer> {

@@ -49,7 +49,7 @@ export interface ProcessEvaluation extends StepEvaluation {
 }
 
 export interface ProcessStep {
-  /** Optimiser steps so far. */
+  /** Optimizer steps so far. */
   step: number;
   /** Of the batch, in nats a step of an answer. */
   loss: number;
@@ -70,7 +70,7 @@ export const stepLoss: PackedLoss = (reading) => {
   return { loss: neg(sum(mul(reading.perLabel('weight'), logP))), scores };
 };
 
-/** What of an answer is learnt from. */
+/** What of an answer is learned from. */
 export function supervised(answer: SteppedAnswer, supervision: ProcessOptions['supervision']): SteppedAnswer {
   const { at, right } = answer;
   if (supervision === 'outcome') return { ...answer, at: at.slice(-1), right: [right.every(Boolean)] };
@@ -89,7 +89,7 @@ export function createProcess(given: ProcessInput, parts: ProcessParts = {}): Pr
   return create(processSchema.parse(given), parts);
 }
 
-/** Trains a process reward model, one optimiser step at a time, until the steps are done or `signal` aborts. */
+/** Trains a process reward model, one optimizer step at a time, until the steps are done or `signal` aborts. */
 export async function* processSupervision(
   given: ProcessInput,
   parts: ProcessParts & { signal?: AbortSignal } = {},
@@ -175,7 +175,7 @@ function createProcessLearner(options: ProcessOptions, model: RewardModel, { tra
       saveStepReading(adapterBeside(folder), reading);
       trained.saveAdapter(adapterBeside(folder), plain);
     },
-    /** One optimiser step, and an evaluation where one is due. */
+    /** One optimizer step, and an evaluation where one is due. */
     async next(): Promise<ProcessStep> {
       const rate = rateOf(state.step);
       const answers = itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]);

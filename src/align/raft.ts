@@ -31,13 +31,13 @@ export const raftSchema = policyTrainingSchema.extend({
   steps: policyTrainingSchema.shape.steps
     .unwrap()
     .default(10)
-    .describe('times that prompts are answered and learnt from'),
+    .describe('times that prompts are answered and learned from'),
   batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts answered in a step'),
-  answers: whole(2).default(8).describe('answers to each prompt, of which the best is learnt'),
+  answers: whole(2).default(8).describe('answers to each prompt, of which the best is learned'),
   score: scoreSchema,
   beta: z.number().min(0).default(0).describe('weight of the KL to the reference, taken off the reward'),
-  epochs: whole(1).default(2).describe('times that the answers kept are learnt'),
-  minibatches: whole(1).default(2).describe('optimiser steps an epoch'),
+  epochs: whole(1).default(2).describe('times that the answers kept are learned'),
+  minibatches: whole(1).default(2).describe('optimizer steps an epoch'),
 });
 export type RaftOptions = z.output<typeof raftSchema>;
 export type RaftInput = z.input<typeof raftSchema>;
@@ -58,14 +58,14 @@ export function createRaftAlgorithm(policy: Policy, layout: AnswerLayout, option
         scale(rollout.scores, rollout.answers).map((score, i) => score - beta * kl[i]),
         size,
       );
-      const learnt = learnByLikelihood(
+      const learned = learnByLikelihood(
         trainer,
         kept.map((i) => rollout.answers[i]),
         options,
         rate,
         step,
       );
-      return { ...learnt, 'reward/kept': kept.reduce((total, i) => total + rollout.scores[i], 0) / kept.length };
+      return { ...learned, 'reward/kept': kept.reduce((total, i) => total + rollout.scores[i], 0) / kept.length };
     },
     save: () => ({ state: scale.save(), tensors: trainer.save() }),
     restore({ state, tensors }) {

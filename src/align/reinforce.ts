@@ -6,7 +6,7 @@
  *
  * The baseline b is the mean of the step's rewards (`mean`), or of the other answers to the same prompt (`leave-one-out`: RLOO).
  *
- * Where it departs from the papers: advantages are divided by their deviation over the step, unless `normalise` is off (TRL
+ * Where it departs from the papers: advantages are divided by their deviation over the step, unless `normalize` is off (TRL
  * offers it, off by default), so that one learning rate serves rewards of any scale; with `clip`, several epochs of one step's
  * answers are sound: then L = −(1/n) Σ min(ρA, clip(ρ, 1 ± ε)A) with ρ = π(y)/π_old(y), which has the same first gradient.
  *
@@ -16,7 +16,7 @@ import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub, sum } from '../engine/index.ts';
 import type { PackedLoss } from '../lm/packed-program.ts';
 import { stepsOf } from '../run/index.ts';
-import { leaveOneOut, mean, standardise } from './policies/advantages.ts';
+import { leaveOneOut, mean, standardize } from './policies/advantages.ts';
 import type { PolicyAlgorithm } from './policies/algorithm.ts';
 import { createAnswerLearner } from './policies/answer-learner.ts';
 import { createAnswerScores, scoreSchema } from './policies/answer-scores.ts';
@@ -37,9 +37,9 @@ const settings = policyTrainingSchema.extend({
   answers: whole(1).default(1).describe('answers to each prompt in a step'),
   score: scoreSchema,
   beta: z.number().min(0).default(0.05).describe('weight of the KL to the reference, taken off the reward'),
-  normalise: z.boolean().default(true).describe('divide advantages by their deviation over the step'),
-  epochs: whole(1).default(1).describe("times that a step's answers are learnt from"),
-  minibatches: whole(1).default(1).describe('optimiser steps an epoch'),
+  normalize: z.boolean().default(true).describe('divide advantages by their deviation over the step'),
+  epochs: whole(1).default(1).describe("times that a step's answers are learned from"),
+  minibatches: whole(1).default(1).describe('optimizer steps an epoch'),
   clip: z.number().positive().optional().describe('ε of the ratio to the policy that answered (default: no clip)'),
 });
 
@@ -87,7 +87,7 @@ export function createReinforceAlgorithm(
       const rewards = scale(rollout.scores, answers).map((score, i) => score - beta * kl[i]);
       const middle = mean(rewards);
       const raw = options.baseline === 'mean' ? rewards.map((reward) => reward - middle) : leaveOneOut(rewards, size);
-      const advantages = options.normalise ? standardise(raw) : raw;
+      const advantages = options.normalize ? standardize(raw) : raw;
       const old = rollout.logProbs.map((own) => own.reduce((a, b) => a + b, 0));
       let [loss, norm, steps] = [0, 0, 0];
       for (const chosen of minibatches(answers.length, options, seed, 'minibatches', step)) {

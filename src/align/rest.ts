@@ -37,10 +37,10 @@ export const restSchema = policyTrainingSchema
       .array(z.number().min(0).lt(1))
       .min(1)
       .default([0.5, 0.75, 0.875])
-      .describe("shares of a prompt's answers that are too bad to be learnt, rising from one improvement to the next"),
+      .describe("shares of a prompt's answers that are too bad to be learned, rising from one improvement to the next"),
     decay: z.number().gt(0).max(1).default(0.7).describe('the learning rate is multiplied by it after an improvement'),
-    epochs: whole(1).default(1).describe('times that the answers kept are learnt in an improvement'),
-    minibatches: whole(1).default(6).describe('optimiser steps an epoch'),
+    epochs: whole(1).default(1).describe('times that the answers kept are learned in an improvement'),
+    minibatches: whole(1).default(6).describe('optimizer steps an epoch'),
   })
   .refine(({ thresholds }) => thresholds.every((share, i) => i === 0 || share > thresholds[i - 1]), {
     path: ['thresholds'],

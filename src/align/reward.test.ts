@@ -5,7 +5,7 @@ import { SCORE } from '../lm/layout.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
 import { random } from '../random.ts';
 import { createReward, type RewardLearner, type RewardStep, reward } from './reward.ts';
-import { judgeReward } from './rewards/judgement.ts';
+import { judgeReward } from './rewards/judgment.ts';
 import { calibrate, createRewardModel, createRewardScorer } from './rewards/model.ts';
 import type { RewardInput } from './rewards/options.ts';
 import { reviewComparisons } from './rewards/world.ts';

@@ -5,9 +5,9 @@
  *
  *   L = −log σ(d − margin) + c (sum of the scores)²
  *
- * An answer is scored on the token that ends it. What is saved is normalised: over held-out answers, rewards are 0 on average and
+ * An answer is scored on the token that ends it. What is saved is normalized: over held-out answers, rewards are 0 on average and
  * deviate by 1, so that what is set against them (a KL penalty) means the same whatever the model. Where it departs from InstructGPT:
- * two epochs unless told (there one, of a far larger model that learnt the second by heart), AdamW with a linear schedule, and the mean
+ * two epochs unless told (there one, of a far larger model that learned the second by heart), AdamW with a linear schedule, and the mean
  * is that of held-out answers, not of demonstrations. docs/reward.md has the settings and results.
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
@@ -34,7 +34,7 @@ import { trainedReward } from './rewards/trained.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from './steps.ts';
 import { adapterBeside } from './trained.ts';
 
-/** Rewards of so many answers are what the others are normalised by. */
+/** Rewards of so many answers are what the others are normalized by. */
 const MOST_REFERENCES = 1000;
 
 export interface RewardParts extends ReadingParts {
@@ -51,7 +51,7 @@ export interface RewardStepEvaluation extends RewardEvaluation {
 }
 
 export interface RewardStep {
-  /** Optimiser steps so far. */
+  /** Optimizer steps so far. */
   step: number;
   /** Of the batch, the mean over members. */
   loss: number;
@@ -75,7 +75,7 @@ export function createReward(given: RewardInput, parts: RewardParts = {}): Promi
   return create(rewardSchema.parse(given), parts);
 }
 
-/** Trains a reward model, one optimiser step at a time, until the steps are done or `signal` aborts. */
+/** Trains a reward model, one optimizer step at a time, until the steps are done or `signal` aborts. */
 export async function* reward(
   given: RewardInput,
   parts: RewardParts & { signal?: AbortSignal } = {},
@@ -142,7 +142,7 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
   const { rankings: referred } = heldOut ?? train;
   const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const calibrationBy = (scores: ArrayLike<number>) =>
-    options.normalise ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
+    options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
 
   /** Of the model as it stands; it counts for no best. Undefined where nothing is held out. */
   function evaluate(): RewardStepEvaluation | undefined {
@@ -180,7 +180,7 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
         trained.saveAdapter?.(own(adapterBeside(folder)), calibrated);
       }
     },
-    /** One optimiser step of each member, and an evaluation where one is due. */
+    /** One optimizer step of each member, and an evaluation where one is due. */
     async next(): Promise<RewardStep> {
       const rate = rateOf(state.step);
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];

@@ -213,7 +213,7 @@ describe('says what is wrong with', () => {
     [
       'data of another format',
       { data: dataOf([{ chosen: 'a', rejected: 'b' }]) },
-      /expected language-modelling or prompt/,
+      /expected language-modeling or prompt/,
     ],
     ['a loss the data does not know', { loss: 'assistant' }, /line 1: The loss is to be over "assistant"/],
   ])('%s', async (_, given, message) => {

@@ -1,10 +1,10 @@
 /**
  * Supervised fine-tuning: a language model goes on learning, by maximum likelihood, from texts that show what it should
- * write (Ouyang et al. 2022, InstructGPT, §3.5). The loss, over the learnt tokens of a batch, is in likelihood.ts:
+ * write (Ouyang et al. 2022, InstructGPT, §3.5). The loss, over the learned tokens of a batch, is in likelihood.ts:
  *
  *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)
  *
- * Where it departs from the paper: completions only, or what the assistant wrote, are learnt (the paper learns whole texts);
+ * Where it departs from the paper: completions only, or what the assistant wrote, are learned (the paper learns whole texts);
  * examples are packed into rows so that nothing is computed for padding, and do not see one another; the learning
  * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/sft.md has the settings and results.
  *
@@ -45,22 +45,22 @@ export const sftSchema = z.object({
   world: z
     .enum(worlds)
     .default('reviews')
-    .describe('without --data: the embedded world whose demonstrations are learnt'),
+    .describe('without --data: the embedded world whose demonstrations are learned'),
   demonstrations: z.number().int().min(2).default(2000).describe('without --data: how many'),
   onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
   loss: z
     .enum(losses)
     .optional()
-    .describe("tokens that are learnt (default: completions, the assistant's, all of a text)"),
+    .describe("tokens that are learned (default: completions, the assistant's, all of a text)"),
   epochs: z.number().positive().default(3).describe('times every example is seen'),
-  steps: z.number().int().min(1).optional().describe('optimiser steps, in place of epochs'),
+  steps: z.number().int().min(1).optional().describe('optimizer steps, in place of epochs'),
   length: z.number().int().min(2).optional().describe('tokens of a row (default: the longest example, at most 1024)'),
   truncate: z.enum(truncations).default('cut').describe('what becomes of an example longer than a row'),
   lora: loraSchema.prefault({}),
   packing: z.boolean().default(true).describe('several examples to a row; else each is padded'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out data (default: a share of what is learnt from)'),
+      data: z.string().optional().describe('held-out data (default: a share of what is learned from)'),
       share: z
         .number()
         .min(0)
@@ -140,7 +140,7 @@ async function promptsOf(
     : readPrompts(samples.data, samples.count, tokenizer, pull);
 }
 
-/** Fine-tunes, one optimiser step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+/** Fine-tunes, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
 export async function* sft(
   given: SftInput,
   parts: SftParts & { signal?: AbortSignal } = {},
@@ -167,7 +167,7 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, parts
     const bad: BadRow[] = [];
     const rows = readDataset(await resolveDataset(data, parts.pull), {
       onBadRow: options.onBadRow,
-      accept: ['language-modelling', 'prompt-completion'],
+      accept: ['language-modeling', 'prompt-completion'],
       tell: (row) => bad.push(row),
     });
     const found = await gatherExamples(rows, tokenizer, data, { length: most, loss, truncate });
@@ -201,5 +201,5 @@ function tellOf(
     n > 0 && tell(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
   say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? tellBadRow(bad[0]) : ''}`);
   say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens`);
-  say('left out', empty, 'of which no token would be learnt');
+  say('left out', empty, 'of which no token would be learned');
 }

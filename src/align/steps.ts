@@ -1,4 +1,4 @@
-/** What the optimiser steps of all trainings here share: their optimiser, learning rate, items and evaluations. */
+/** What the optimizer steps of all trainings here share: their optimizer, learning rate, items and evaluations. */
 import { epochOrder } from '../data/index.ts';
 import { type Arena, createOptimizer, learningRate, type Optimizer } from '../nn/index.ts';
 import type { LanguageTrainingOptions } from './training-options.ts';

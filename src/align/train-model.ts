@@ -22,7 +22,7 @@ interface ModelTraining<Evaluation, Step, Result> {
   result(last: Step): Omit<Result, keyof TrainedModel>;
 }
 
-/** Metrics of a step on labelled data; `accuracy` where the loss is of choices. */
+/** Metrics of a step on labeled data; `accuracy` where the loss is of choices. */
 export const stepMetrics = (step: {
   loss: number;
   accuracy?: number;

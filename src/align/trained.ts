@@ -22,7 +22,7 @@ export const loraSchema = z.object({
   rank: z.number().int().min(0).default(0).describe('train adapters of this rank beside frozen weights; 0 trains all'),
   alpha: z.number().positive().optional().describe('adapters are scaled by alpha / rank (default: 2 × rank)'),
   targets: z.string().optional().describe('linear layers with adapters, such as q_proj,v_proj (default: all of them)'),
-  rankStabilised: z.boolean().default(false).describe('scale by alpha / √rank (rsLoRA)'),
+  rankStabilized: z.boolean().default(false).describe('scale by alpha / √rank (rsLoRA)'),
 });
 export type LoraSettings = z.input<typeof loraSchema>;
 
@@ -31,10 +31,10 @@ export function loraOptions({
   rank = 0,
   alpha = 2 * rank,
   targets,
-  rankStabilised,
+  rankStabilized,
 }: LoraSettings): LoraOptions | undefined {
   if (rank === 0) return undefined;
-  return { rank, alpha, rankStabilised, targets: targets?.split(',').map((name) => name.trim()) };
+  return { rank, alpha, rankStabilized, targets: targets?.split(',').map((name) => name.trim()) };
 }
 
 export function copyOf(arena: Arena): Arena {

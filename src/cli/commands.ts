@@ -139,9 +139,9 @@ Examples:
   ],
   [
     'process',
-    'train a reward model of the steps of answers, each labelled right or wrong (process supervision)',
+    'train a reward model of the steps of answers, each labeled right or wrong (process supervision)',
     async (command) => (await import('./process.ts')).addProcess(command),
-    `Without --data, the model's own answers in the embedded world are labelled sentence by sentence. The run's folder gets the last
+    `Without --data, the model's own answers in the embedded world are labeled sentence by sentence. The run's folder gets the last
 model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
 
 Examples:
@@ -269,7 +269,7 @@ Examples:
   ],
   [
     'dpo',
-    'learn from pairs of answers by direct preference optimisation, or a loss of its kin',
+    'learn from pairs of answers by direct preference optimization, or a loss of its kin',
     async (command) => (await import('./preferences.ts')).addDpo(command),
     `Without --data, the model answers the prompts of the embedded world, and pairs of its answers are compared by --teacher.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
@@ -326,7 +326,7 @@ Examples:
   ],
   [
     'constitution',
-    'have answers criticised, revised and compared by principles that people wrote (Constitutional AI)',
+    'have answers criticized, revised and compared by principles that people wrote (Constitutional AI)',
     async (command) => (await import('./constitution.ts')).addConstitution(command),
     `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
 What was made is kept whatever happens: --resume goes on after the last step.

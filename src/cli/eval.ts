@@ -1,7 +1,7 @@
 /** heed eval: how good what was trained is. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { evaluationReport, type JudgementRow, judgementSchema, judgeReward } from '../align/index.ts';
+import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../align/index.ts';
 import { createRun, writeReport } from '../run/index.ts';
 import { addEvalPolicy } from './eval-policy.ts';
 import { addFlags, settingsFrom } from './flags.ts';
@@ -13,8 +13,8 @@ import { checking } from './usage.ts';
 export function addEval(command: Command): void {
   const reward = command
     .command('reward')
-    .description('how well a reward model predicts comparisons it has not learnt from');
-  addFlags(reward, judgementSchema);
+    .description('how well a reward model predicts comparisons it has not learned from');
+  addFlags(reward, judgmentSchema);
   reward
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
@@ -24,16 +24,16 @@ export function addEval(command: Command): void {
 async function evaluatingReward(command: Command): Promise<void> {
   const flags = command.opts<{ out?: string; json?: boolean }>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, judgementSchema);
-  const settings = checking(() => judgementSchema.parse(given), given);
+  const given = settingsFrom(command, judgmentSchema);
+  const settings = checking(() => judgmentSchema.parse(given), given);
   const { done, ...pull } = pullProgress('pull');
   const tell = (text: string) => void process.stderr.write(`${text}\n`);
-  const judgement = await judgeReward(settings, { pull, tell }).finally(done);
-  const { evaluation, drift, disagreement } = judgement;
+  const judgment = await judgeReward(settings, { pull, tell }).finally(done);
+  const { evaluation, drift, disagreement } = judgment;
   const name = `${basename(settings.model)}-eval`;
   const run = createRun(flags.out, { name, command: 'eval reward', config: settings, seed: 0 });
   try {
-    run.sample({ kind: 'judgement', judgement } satisfies JudgementRow);
+    run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
     const report = writeReport(run, evaluationReport(run.folder));
     const { accuracy, interval, n, ece, longerWins, longerChosen, bySource, verdict } = evaluation;
     const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

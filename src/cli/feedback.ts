@@ -32,7 +32,7 @@ import {
 import { createProgress, type Progress } from '../run/index.ts';
 import { addFlags, settingsFrom } from './flags.ts';
 import { createOutput, type Output, table } from './output.ts';
-import { openMembers, prioritise } from './prioritise.ts';
+import { openMembers, prioritize } from './prioritize.ts';
 import { checking } from './usage.ts';
 
 /** Where the store is unless told. */
@@ -52,7 +52,7 @@ export function addFeedback(command: Command): void {
     command.command('export').description('answers as a dataset: preferences, rated answers, rankings, or all votes'),
   );
   addStats(command.command('stats').description('how far people agree, how reliable each is, and what is left'));
-  addPrioritise(command.command('prioritise').description('ask first about what a reward model knows least of'));
+  addPrioritize(command.command('prioritize').description('ask first about what a reward model knows least of'));
   addUsers(command.command('users').description('who may answer: list, add, token, remove'));
   for (const one of command.commands) one.addOption(storeOption());
 }
@@ -244,7 +244,7 @@ function tellStats(
 
 const share = (value: number) => `${(100 * value).toFixed(0)} %`;
 
-function addPrioritise(command: Command): void {
+function addPrioritize(command: Command): void {
   command
     .addOption(projectOption())
     .requiredOption(
@@ -256,7 +256,7 @@ function addPrioritise(command: Command): void {
       const members = await openMembers(flags.model.split(',').flatMap((name) => membersOf(name.trim())));
       try {
         const { items } = await withStore(flags.store, async (database) =>
-          prioritise(database, await findProject(database, flags.project), members),
+          prioritize(database, await findProject(database, flags.project), members),
         );
         const how = members.length === 1 ? 'closest differences' : `widest disagreements of ${members.length}`;
         output.say(`${items} items, the ${how} first`);

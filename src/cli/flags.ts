@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
+import { currentName, oldName } from '../renamed.ts';
 import { UsageError } from './usage.ts';
 
 interface Flag {
@@ -42,6 +43,8 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
     // commander takes --on-bad-row for onBadRow
     if (dashed !== flag.name && !(dashed in shortcuts))
       command.addOption(optionOf({ ...flag, name: dashed }).hideHelp());
+    const old = oldName(flag.name);
+    if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
   }
   command.option('--config <file>', 'a JSON file with any of these settings; flags go before it');
 }
@@ -92,7 +95,8 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   const options = command.opts<Record<string, unknown>>();
   const settings: Record<string, unknown> = {};
   if (typeof options.config === 'string') {
-    for (const [name, value] of readConfig(options.config)) {
+    for (const [written, value] of readConfig(options.config)) {
+      const name = currentName(written);
       if (!known.has(name)) {
         throw new UsageError(`"${options.config}" has a setting "${name}", which ${command.name()} does not know`, {
           hint: nearest(name, [...known]),
@@ -102,7 +106,10 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
     }
   }
   for (const [name, value] of Object.entries(options)) {
-    const full = shortcuts[name] ?? name;
+    const full = currentName(shortcuts[name] ?? name);
+    if (known.has(full) && full !== (shortcuts[name] ?? name)) {
+      process.stderr.write(`--${name} is called --${full} now; the old name goes with the next version\n`);
+    }
     if (known.has(full)) put(settings, full, value);
   }
   return settings;

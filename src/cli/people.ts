@@ -28,7 +28,7 @@ export function teacherToCome<Option>(): TeacherToCome<Option> {
     name: 'human',
     later: true,
     answer: (questions, signal) => teacher.is!.answer(questions, signal),
-    changed: async (learnt) => teacher.is!.changed!(learnt),
+    changed: async (learned) => teacher.is!.changed!(learned),
   };
   return teacher;
 }

@@ -1,4 +1,4 @@
-/** heed ppo: proximal policy optimisation against a reward; and what all trainings of a policy by its own answers add. */
+/** heed ppo: proximal policy optimization against a reward; and what all trainings of a policy by its own answers add. */
 import type { Command } from 'commander';
 import type { PolicyResult } from '../align/index.ts';
 import { duration, figure } from '../run/progress.ts';

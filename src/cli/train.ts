@@ -28,7 +28,7 @@ const tell = ({
   ['return', returned(evaluated)],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],
-  ['accuracy', `${share(accuracy)} of choices foreseen before they were learnt`],
+  ['accuracy', `${share(accuracy)} of choices foreseen before they were learned`],
   [
     'reward',
     `follows the true one with Pearson ${three(correlation.pearson)}, Spearman ${three(correlation.spearman)}`,

@@ -10,7 +10,7 @@ interface SavedPair {
 }
 
 /** A comparison that was answered. */
-export interface Learnt {
+export interface Learned {
   /** Of the question. */
   id: string;
   segments: readonly [Segment, Segment];
@@ -18,7 +18,7 @@ export interface Learnt {
 }
 
 /** The same without the arrays of its segments. */
-export interface SavedComparison extends SavedPair, Pick<Learnt, 'id' | 'choice'> {}
+export interface SavedComparison extends SavedPair, Pick<Learned, 'id' | 'choice'> {}
 
 /** A question that waits, without the arrays of its segments, and what their clips are replayed from. */
 export interface SavedPending extends SavedPair {
@@ -36,7 +36,7 @@ interface Sizes {
 
 const arrays = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
-export function packComparisons(comparisons: readonly Learnt[]) {
+export function packComparisons(comparisons: readonly Learned[]) {
   const { state, tensors } = packPairs(
     'comparisons',
     comparisons.map(({ segments }) => segments),
@@ -48,7 +48,7 @@ export function packComparisons(comparisons: readonly Learnt[]) {
   return { state: saved, tensors };
 }
 
-export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Learnt[] {
+export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Learned[] {
   const pairs = unpackPairs('comparisons', saved, tensors, sizes);
   return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
 }

@@ -1,4 +1,4 @@
-export { type Clip, type ClipStep, type Judge, judges, loadJudge } from './behaviours/index.ts';
+export { type Clip, type ClipStep, type Judge, judges, loadJudge } from './behaviors/index.ts';
 export { clipsOf } from './clips.ts';
 export { createLearner, learnFromPreferences, openLearner } from './learn.ts';
 export type { Learner, LearnStep } from './learner.ts';
@@ -7,7 +7,7 @@ export { learnOptions, learnPresets } from './presets.ts';
 export type { Asked } from './queries.ts';
 export { preferenceReport } from './report.ts';
 export { createRewardEnsemble } from './reward/ensemble.ts';
-export type { Fit, Labelled } from './reward/fit.ts';
+export type { Fit, Labeled } from './reward/fit.ts';
 export { type RewardOptions, rewardSchema } from './reward/options.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
 export { type Followed, type TrainResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';

@@ -49,7 +49,7 @@ const start = (given: LearnInput, teacher: Teacher<Segment>): Learner =>
   keep(createLearner(given, { environment: sourceOf(cartPole), teacher }));
 
 describe('a teacher who answers later', () => {
-  it('is asked the whole budget, and every answer is learnt once', async () => {
+  it('is asked the whole budget, and every answer is learned once', async () => {
     const { teacher, asked } = somebody(() => choices.first);
     const steps = await finish(start(tiny({ ahead: 0 }), teacher));
     const heard = steps.flatMap((step) => step.asked.map(({ id }) => id));
@@ -118,7 +118,7 @@ describe('a teacher who answers later', () => {
     expect(shown(after.asked)).toEqual(shown(before.asked));
   });
 
-  it.each(['taken back', [0, 1]] as const)('may say otherwise what was learnt: %s', async (now) => {
+  it.each(['taken back', [0, 1]] as const)('may say otherwise what was learned: %s', async (now) => {
     const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
     let told = false;
     const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
@@ -145,8 +145,8 @@ describe('a teacher who answers later', () => {
     let standing: Standing | undefined;
     const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
       ...teacher,
-      changed: async (learnt) =>
-        new Map([...learnt].flatMap(([id]) => (standing === undefined ? [] : [[id, standing] as const]))),
+      changed: async (learned) =>
+        new Map([...learned].flatMap(([id]) => (standing === undefined ? [] : [[id, standing] as const]))),
     });
     for (let i = 0; i < 3; i++) await learner.next();
     standing = 'taken back';

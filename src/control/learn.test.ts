@@ -20,7 +20,7 @@ const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
   randomSteps: 256,
   evaluations: 0,
   episodes: 2,
-  renormalise: 2,
+  renormalize: 2,
   ...more,
   segment: { window: 10, shortest: 0.5, memory: 600, fewest: 20, candidates: 3, anchored: 0.3, ...more.segment },
   schedule: { rounds: 3, until: 0.7, ...more.schedule },
@@ -31,7 +31,7 @@ const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
     minibatch: 64,
     epochs: 2,
     hidden: [16],
-    normaliseObservations: true,
+    normalizeObservations: true,
     ...more.ppo,
   },
 });
@@ -60,14 +60,14 @@ const environments: [string, LearnInput][] = [
       reward: { terminalHead: true, change: true, validation: 0.25, l2: 0.01, bootstrap: true },
     }),
   ],
-  ['MountainCarContinuous-v0', tiny('MountainCarContinuous-v0', { reward: { normalise: 'zero-at-first' } })],
+  ['MountainCarContinuous-v0', tiny('MountainCarContinuous-v0', { reward: { normalize: 'zero-at-first' } })],
   [
     'Pendulum-v1',
     tiny('Pendulum-v1', {
       teacher: 'stochastic:0.5',
       query: { rule: 'information', share: 0.5, rest: 'coverage' },
       reward: {
-        ...{ normalise: 'zero-mean', scaleBy: 'return' },
+        ...{ normalize: 'zero-mean', scaleBy: 'return' },
         ...{ dropout: 0.2, crop: 0.7, pseudo: 0.5, confidence: 0.51, finalLearningRate: 0.1, bonus: 0.1 },
       },
     }),
@@ -75,7 +75,7 @@ const environments: [string, LearnInput][] = [
 ];
 
 describe.each(environments)('%s', (_, given) => {
-  it('is learnt the same from the same seed, and otherwise from another', async () => {
+  it('is learned the same from the same seed, and otherwise from another', async () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start({ ...given, seed }));
     const steps = await finish(one);
     expect(questionsOf(steps)).toHaveLength(12);
@@ -123,7 +123,7 @@ describe('a learner', () => {
     }
   });
 
-  it('counts as right what the ensemble predicted before it learnt of the answer', async () => {
+  it('counts as right what the ensemble predicted before it learned of the answer', async () => {
     const steps = await finish(start(given));
     const decided = questionsOf(steps).filter(
       ({ predicted, choice }) => !Number.isNaN(predicted) && choice[0] !== choice[1],
@@ -185,7 +185,7 @@ describe('a learner', () => {
 describe('a teacher', () => {
   const given = tiny('CartPole-v1');
 
-  it('may be any object, and answer at once or later: what is learnt is the same', async () => {
+  it('may be any object, and answer at once or later: what is learned is the same', async () => {
     const oracle = start(given);
     const steps = await finish(oracle);
     const slow = someone(async function* (questions) {
@@ -336,7 +336,7 @@ describe('CartPole in full', () => {
     expect(evaluation!.mean).toBeGreaterThanOrEqual(475);
   });
 
-  it('falls at once with inverted labels: the labels are what is learnt from', async () => {
+  it('falls at once with inverted labels: the labels are what is learned from', async () => {
     const { evaluation } = await end({ steps: 20_000, teacher: 'inverted' });
     expect(evaluation!.mean).toBeLessThan(11);
   });

@@ -2,9 +2,9 @@
  * Learning from human preferences in an environment (Christiano et al. 2017): an agent learns what a teacher wants from
  * comparisons of short clips, and never sees the environment's reward.
  *
- *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalise → PPO, again and again
+ *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, again and again
  *
- * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centred by
+ * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centered by
  * default, and PPO stands in for A2C and TRPO. docs/preferences.md has the reasons and the figures.
  *
  * Run it: heed train --env CartPole-v1
@@ -12,7 +12,7 @@
 import { withEnvironment } from '../env/index.ts';
 import { createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { stepsOf } from '../run/index.ts';
-import { loadJudge } from './behaviours/index.ts';
+import { loadJudge } from './behaviors/index.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
@@ -55,9 +55,9 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     teaching.add(rollout);
 
     const { wanted, asked, fit } = await teaching.teach(heard, signal);
-    const renormaliseDue = !exploring && progress.updates % options.renormalise === 0;
-    if (renormaliseDue && !progress.fitted) ensemble.setScale(statistics.scale());
-    if (fit || wanted > 0 || renormaliseDue) ensemble.normalise(experience, discount);
+    const renormalizeDue = !exploring && progress.updates % options.renormalize === 0;
+    if (renormalizeDue && !progress.fitted) ensemble.setScale(statistics.scale());
+    if (fit || wanted > 0 || renormalizeDue) ensemble.normalize(experience, discount);
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
       ensemble.reward(rollout, learned, progress.step);

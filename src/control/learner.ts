@@ -13,7 +13,7 @@ export interface LearnStep {
   /** Environment steps so far. */
   step: number;
   labels: number;
-  /** Of the algorithm that acts, where it learnt. */
+  /** Of the algorithm that acts, where it learned. */
   ppo?: PpoMetrics;
   sac?: SacMetrics;
   fit?: Fit;
@@ -33,7 +33,7 @@ export interface Learner {
   readonly options: LearnOptions;
   /** What it acts in; not its to release. */
   readonly environment: EnvironmentSource;
-  /** Some steps and what is learnt from them, and whatever rounds of questions are due. */
+  /** Some steps and what is learned from them, and whatever rounds of questions are due. */
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
   evaluate(): Evaluation;

@@ -3,7 +3,7 @@ import { ppoPresets } from '../rl/index.ts';
 import type { LearnInput } from './options.ts';
 
 /** PPO as `heed rl` has it, but that the ensemble scales the rewards. */
-const ppoOf = (env: string): LearnInput['ppo'] => ({ ...ppoPresets[env].options, normaliseRewards: false });
+const ppoOf = (env: string): LearnInput['ppo'] => ({ ...ppoPresets[env].options, normalizeRewards: false });
 
 const common: LearnInput = {
   steps: 500_000,
@@ -65,7 +65,7 @@ const reacher: LearnInput = {
 const swimmer: LearnInput = {
   ...lasting('Swimmer-v5'),
   schedule: { kind: 'annealed', firstShare: 0.3, rounds: 30, until: 0.9 },
-  reward: { ...many, normalise: 'zero-at-first' },
+  reward: { ...many, normalize: 'zero-at-first' },
 };
 
 /** What its seeds fall into is running, and falling: what members differ about is worth a look, and λ nearer to 0 steadier. */

@@ -21,7 +21,7 @@ const kth = Array.from({ length: N }, (_, i) => distances(states.subarray(2 * i,
 const deviation = deviationOf(kth);
 
 const looked = (particles = 1000) => {
-  const novelty = createNovelty(2, { neighbours: 3, particles });
+  const novelty = createNovelty(2, { neighbors: 3, particles });
   const rewards = new Float32Array(N);
   novelty.look(states, variance, rewards, random(0));
   return { novelty, rewards };
@@ -49,7 +49,7 @@ describe('novelty', () => {
   });
 
   it('is nothing before the first look, nor where there is no other state', () => {
-    const novelty = createNovelty(2, { neighbours: 3, particles: 8 });
+    const novelty = createNovelty(2, { neighbors: 3, particles: 8 });
     const out = Float32Array.of(7);
     novelty.reward(Float32Array.of(1, 2), out);
     expect(out[0]).toBe(0);
@@ -60,12 +60,12 @@ describe('novelty', () => {
   it('goes on from a checkpoint, and refuses one of other states', () => {
     const { novelty } = looked(8);
     const { state, tensors } = structuredClone(novelty.save());
-    const other = createNovelty(2, { neighbours: 3, particles: 8 });
+    const other = createNovelty(2, { neighbors: 3, particles: 8 });
     other.restore(state, tensors);
     const [one, same] = [new Float32Array(N), new Float32Array(N)];
     novelty.reward(states, one);
     other.reward(states, same);
     expect(same).toEqual(one);
-    expect(() => createNovelty(3, { neighbours: 3, particles: 8 }).restore(state, tensors)).toThrow('do not fit');
+    expect(() => createNovelty(3, { neighbors: 3, particles: 8 }).restore(state, tensors)).toThrow('do not fit');
   });
 });

@@ -1,8 +1,8 @@
 /**
  * The reward of pretraining without a teacher (PEBBLE, Lee et al. 2021, §4.1): how far a state is from its k-th nearest
- * neighbour, which estimates the entropy of the states visited.
+ * neighbor, which estimates the entropy of the states visited.
  *
- * Departures: neighbours are looked for among `particles` states drawn from all that were visited, so that a reward costs
+ * Departures: neighbors are looked for among `particles` states drawn from all that were visited, so that a reward costs
  * the same however many there are; each number of a state counts in its deviation; and the reward is the distance over its
  * deviation, as in the authors' code, where the paper has its logarithm.
  */
@@ -18,14 +18,14 @@ interface NoveltyState {
   deviation: number;
 }
 
-export function createNovelty(size: number, { neighbours, particles }: { neighbours: number; particles: number }) {
+export function createNovelty(size: number, { neighbors, particles }: { neighbors: number; particles: number }) {
   /** [particles, size] and which row each was; none before the first look. */
   let states = new Float32Array(0);
   let rows = new Int32Array(0);
   /** Of each number's squared difference. */
   const weights = new Float32Array(size).fill(1);
   let deviation = 1;
-  const nearest = new Float64Array(neighbours);
+  const nearest = new Float64Array(neighbors);
 
   /** Distance of the state at `at` to its k-th nearest among the particles, itself (row `row`) left out. */
   function distance(observations: Float32Array, at: number, row: number): number {
@@ -33,18 +33,18 @@ export function createNovelty(size: number, { neighbours, particles }: { neighbo
     let found = 0;
     for (let p = 0; p < rows.length; p++) {
       if (rows[p] === row) continue;
-      const limit = nearest[neighbours - 1];
+      const limit = nearest[neighbors - 1];
       let squares = 0;
       for (let j = 0; j < size && squares < limit; j++) {
         const difference = observations[at + j] - states[p * size + j];
         squares += difference * difference * weights[j];
       }
       if (squares >= limit) continue;
-      let k = Math.min(found++, neighbours - 1);
+      let k = Math.min(found++, neighbors - 1);
       for (; k > 0 && nearest[k - 1] > squares; k--) nearest[k] = nearest[k - 1];
       nearest[k] = squares;
     }
-    return found === 0 ? 0 : Math.sqrt(nearest[Math.min(found, neighbours) - 1]);
+    return found === 0 ? 0 : Math.sqrt(nearest[Math.min(found, neighbors) - 1]);
   }
 
   return {

@@ -57,10 +57,10 @@ export const learnSchema = z.object({
     .int()
     .min(0)
     .default(8)
-    .describe('with async, updates of the policy after an answer before they wait for a reward that has learnt of it'),
+    .describe('with async, updates of the policy after an answer before they wait for a reward that has learned of it'),
   evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
   episodes: z.number().int().min(1).default(100).describe('episodes of an evaluation'),
-  renormalise: z.number().int().min(1).default(8).describe('updates between renormalisations of the reward'),
+  renormalize: z.number().int().min(1).default(8).describe('updates between renormalizations of the reward'),
   segment: segmentSchema.prefault({}),
   schedule: scheduleSchema.prefault({}),
   query: selectionSchema.prefault({}),

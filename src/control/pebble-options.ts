@@ -11,7 +11,7 @@ export const pebbleSchema = z.object({
     .min(0)
     .default(9000)
     .describe('steps after the random ones in which the agent looks for states it has not seen, before it is taught'),
-  neighbours: z.number().int().min(1).default(5).describe('k: a state is as new as its k-th nearest is far'),
-  particles: z.number().int().min(1).default(1000).describe('states among which neighbours are looked for'),
+  neighbors: z.number().int().min(1).default(5).describe('k: a state is as new as its k-th nearest is far'),
+  particles: z.number().int().min(1).default(1000).describe('states among which neighbors are looked for'),
   ...sac,
 });

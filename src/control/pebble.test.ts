@@ -27,7 +27,7 @@ const tiny = (more: LearnInput = {}): LearnInput => ({
   randomSteps: 200,
   evaluations: 0,
   episodes: 2,
-  renormalise: 2,
+  renormalize: 2,
   ...more,
   segment: { window: 10, shortest: 0.5, memory: 600, fewest: 20, candidates: 3 },
   schedule: { rounds: 3, until: 0.8, firstShare: 0.25 },
@@ -74,7 +74,7 @@ describe('PEBBLE', () => {
     }
   });
 
-  it('is learnt the same from the same seed, and otherwise from another', async () => {
+  it('is learned the same from the same seed, and otherwise from another', async () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start(tiny({ seed })));
     expect(told(await finish(same))).toEqual(told(await finish(one)));
     expect(tensorsOf(same)).toEqual(tensorsOf(one));
@@ -182,7 +182,7 @@ describe('Pendulum in full', () => {
       ...{ evaluations: 0, episodes: 10, ...given },
       segment: { window: 25, shortest: 1, memory: 2000 },
       schedule: { rounds: 5, until: 0.3 },
-      reward: { hidden: [32, 32], constant: 0, normalise: 'zero-mean', deviation: 2 },
+      reward: { hidden: [32, 32], constant: 0, normalize: 'zero-mean', deviation: 2 },
       pebble: {
         ...{ pretrainSteps: 300, hidden: [32, 32], minibatch: 32, learningRate: 0.003 },
         ...{ discount: 0.95, bufferSize: 10_000, gradientSteps: 2 },
@@ -197,7 +197,7 @@ describe('Pendulum in full', () => {
     expect(evaluation!.mean).toBeGreaterThan(-400); // random play earns −1,200
   });
 
-  it('hangs and spins with inverted labels: the labels are what is learnt from', async () => {
+  it('hangs and spins with inverted labels: the labels are what is learned from', async () => {
     const { evaluation } = await end({ steps: 2400, teacher: 'inverted' });
     expect(evaluation!.mean).toBeLessThan(-1400);
   });
@@ -220,7 +220,7 @@ describe('settings of PEBBLE', () => {
 
   it('are those given, over its preset, and stay as they are when they are read again', () => {
     const options = learnOptions({ algorithm: 'pebble', env: 'Pendulum-v1', pebble: { minibatch: 64 } });
-    expect(options.pebble).toMatchObject({ minibatch: 64, neighbours: 5 });
+    expect(options.pebble).toMatchObject({ minibatch: 64, neighbors: 5 });
     expect(options.ppo).toBeUndefined();
     expect(learnOptions(options)).toEqual(options);
     expect(() => learnOptions({ pebble: {} })).toThrow('the algorithm is ppo');

@@ -5,8 +5,8 @@
  *   random play → play for what is new (novelty.ts) → ask, fit the reward ensemble, write its rewards over all that is in
  *   the replay buffer → SAC, asking on the way
  *
- * Where it departs from the paper: rewards are the ensemble's normalised ones, as in the PPO loop; critics start anew when
- * the first reward is learnt, and are not trained ahead then. docs/pebble.md has the details and the figures.
+ * Where it departs from the paper: rewards are the ensemble's normalized ones, as in the PPO loop; critics start anew when
+ * the first reward is learned, and are not trained ahead then. docs/pebble.md has the details and the figures.
  *
  * Run it: heed train --algorithm pebble --env HalfCheetah-v5
  */
@@ -58,7 +58,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
       novelty.look(nextObservations, variance, all(buffer.rewards), random(seed, 'novelty', progress.step));
       return;
     }
-    ensemble.normalise(experience, discount);
+    ensemble.normalize(experience, discount);
     const observations = all(buffer.observations, observationSize);
     const actions = all(buffer.actions, actionSize);
     const terminated = all(buffer.terminated);

@@ -2,7 +2,7 @@
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
-import { behaviourPresets } from './behaviour-presets.ts';
+import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, reward, short } from './mujoco-presets.ts';
 import { algorithms, type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 
@@ -10,7 +10,7 @@ const choice: LearnInput['choice'] = { errorRate: 0.1 }; // the paper's, right l
 
 /** For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows the environment. */
 function unfamiliar(env: string): LearnInput {
-  const { steps, options } = presetOf(env) ?? { options: { normaliseObservations: true } };
+  const { steps, options } = presetOf(env) ?? { options: { normalizeObservations: true } };
   return {
     steps,
     labels: 100,
@@ -19,7 +19,7 @@ function unfamiliar(env: string): LearnInput {
     query: { share: 0.5 },
     choice,
     reward: { ...reward, ...short, constant: 10, weightDecay: 1, steps: 100 },
-    ppo: { ...options, normaliseRewards: false },
+    ppo: { ...options, normalizeRewards: false },
   };
 }
 
@@ -59,10 +59,10 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
       scaleBy: 'return',
     },
     // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a thousand of them.
-    ppo: { ...ppoPresets['LunarLander-v3'].options, normaliseRewards: false, discount: 0.995 },
+    ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
   },
   ...mujocoPresets,
-  ...behaviourPresets,
+  ...behaviorPresets,
 };
 
 /** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */
@@ -85,7 +85,7 @@ const atari: LearnInput = {
     minibatch: 8,
     firstSteps: 400,
     steps: 100,
-    normalise: 'zero-mean',
+    normalize: 'zero-mean',
   },
   ppo: { ...atariPreset.options, advantageFloor: 3 },
 };

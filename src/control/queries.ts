@@ -24,7 +24,7 @@ export interface Asked {
   step: number;
   segments: readonly [Segment, Segment];
   choice: Choice;
-  /** Probability the ensemble gave the first before it learnt of the answer; NaN before the first fit. */
+  /** Probability the ensemble gave the first before it learned of the answer; NaN before the first fit. */
   predicted: number;
 }
 
@@ -34,7 +34,7 @@ export interface Questioning {
   questions: number;
   /** Labels that rounds asked for and the teacher skipped; asked again in the next. */
   owed: number;
-  /** Whether the ensemble has learnt of any answer. */
+  /** Whether the ensemble has learned of any answer. */
   fitted: boolean;
   disagreement: number;
 }
@@ -64,7 +64,7 @@ export async function askRound(
     const answers = new Map<string, Choice>();
     for await (const { id, choice } of ask<Segment>(teacher, questions.map(questionOf), signal))
       answers.set(id, choice);
-    // in the order asked, whatever the order of the answers: a person's pace must not change what is learnt
+    // in the order asked, whatever the order of the answers: a person's pace must not change what is learned
     for (const question of questions) {
       const choice = answers.get(question.id);
       if (choice) asked.push({ ...question, choice });

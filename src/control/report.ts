@@ -39,7 +39,7 @@ export function preferenceReport(folder: string): Report {
             {
               label: 'Held-out accuracy',
               value: percent(accuracy),
-              note: 'of choices foreseen before they were learnt',
+              note: 'of choices foreseen before they were learned',
             },
           ]),
       ...(followed
@@ -67,7 +67,7 @@ export function preferenceReport(folder: string): Report {
         'reward/accuracy',
         'Held-out accuracy',
         'share of choices foreseen',
-        "Share of the teacher's decided choices that the reward model predicted before it learnt of them, so far. Questions chosen for disagreement are the ones it finds hard.",
+        "Share of the teacher's decided choices that the reward model predicted before it learned of them, so far. Questions chosen for disagreement are the ones it finds hard.",
         byBoth,
         both,
       ),

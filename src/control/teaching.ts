@@ -15,12 +15,12 @@ import {
 } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { createEvaluator, type Evaluation, type Rollout } from '../rl/index.ts';
-import type { SavedStatistics } from '../rl/normalise.ts';
+import type { SavedStatistics } from '../rl/normalize.ts';
 import type { ActingPolicy } from '../rl/policy.ts';
-import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from './behaviours/index.ts';
+import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from './behaviors/index.ts';
 import { checkSettings } from './check-settings.ts';
 import {
-  type Learnt,
+  type Learned,
   packComparisons,
   packPending,
   type SavedComparison,
@@ -31,7 +31,7 @@ import {
 import type { LearnOptions } from './options.ts';
 import { type Asked, askRound, drawQuestions, drawSegment, type Pending, type Questioning } from './queries.ts';
 import { createRewardEnsemble } from './reward/ensemble.ts';
-import type { Fit, Labelled } from './reward/fit.ts';
+import type { Fit, Labeled } from './reward/fit.ts';
 import { createInputStatistics } from './reward/inputs.ts';
 import { type FitJob, type FitOutcome, startRewardThread } from './reward/thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from './segments.ts';
@@ -39,7 +39,7 @@ import { createUnderway } from './underway.ts';
 
 export interface TeachingState extends Questioning {
   anew: boolean;
-  unlearnt: number | null;
+  unlearned: number | null;
   updates: number;
   nextRound: number;
   labels: number;
@@ -110,7 +110,7 @@ export function createTeaching(
     });
   let late = teacher.later ? listen() : undefined;
   const untaught = late && structuredClone(ensemble.save());
-  let comparisons: Learnt[] = [];
+  let comparisons: Learned[] = [];
   /** Of the asynchronous loop: what goes on beside acting and its updates. */
   const thread = options.async ? startRewardThread(model) : undefined;
   const stopping = new AbortController();
@@ -130,7 +130,7 @@ export function createTeaching(
     /** An answer was taken back or changed since the last fit. */
     anew: false,
     /** Updates there were when the first answer came that no fit has begun with; null where there is none. */
-    unlearnt: null as number | null,
+    unlearned: null as number | null,
     disagreement: 0,
   };
 
@@ -144,15 +144,15 @@ export function createTeaching(
     let due = 0;
     for (; rounds[progress.nextRound]?.atStep <= progress.step; progress.nextRound++)
       due += rounds[progress.nextRound].labels;
-    // what was skipped in the last round is asked again each time the reward is renormalised
-    const again = progress.nextRound === rounds.length && progress.updates % options.renormalise === 0;
+    // what was skipped in the last round is asked again each time the reward is renormalized
+    const again = progress.nextRound === rounds.length && progress.updates % options.renormalize === 0;
     return due > 0 || again ? due + progress.owed : 0;
   }
 
   /** Keeps what was said. */
   function note(asked: readonly Asked[], changed: ReadonlyMap<string, Standing>): void {
     if (asked.length + changed.size === 0) return;
-    progress.unlearnt ??= progress.updates;
+    progress.unlearned ??= progress.updates;
     for (const { id, segments, choice, predicted } of asked) {
       comparisons.push({ id, segments: segments.map(withoutEpisode) as never, choice });
       if (choice === 'incomparable' || choice[0] === choice[1] || Number.isNaN(predicted)) continue;
@@ -168,26 +168,26 @@ export function createTeaching(
 
   /** A fit to all that was said, where any of it was not in one before and tells which is better. */
   function fitDue(): FitJob | undefined {
-    if (progress.unlearnt === null) return undefined;
-    const labelled = comparisons.filter((one): one is Learnt & Labelled => typeof one.choice !== 'string');
-    progress.unlearnt = null;
-    if (labelled.length === 0) return undefined;
+    if (progress.unlearned === null) return undefined;
+    const labeled = comparisons.filter((one): one is Learned & Labeled => typeof one.choice !== 'string');
+    progress.unlearned = null;
+    if (labeled.length === 0) return undefined;
     const { anew, fitted } = progress;
     progress.anew = false;
-    // what was learnt of an answer that is another now is in all weights
+    // what was learned of an answer that is another now is in all weights
     return {
       ensemble: anew ? untaught! : ensemble.save(),
-      ...{ labelled, scale: statistics.scale(), first: anew || !fitted, unasked: drawUnasked() },
+      ...{ labeled, scale: statistics.scale(), first: anew || !fitted, unasked: drawUnasked() },
     };
   }
 
   function fitHere(): Fit | undefined {
     const job = fitDue();
     if (!job) return undefined;
-    const { ensemble: before, scale, labelled, ...call } = job;
+    const { ensemble: before, scale, labeled, ...call } = job;
     if (before === untaught) ensemble.adopt(before.state, before.tensors);
     ensemble.setScale(scale);
-    const fit = ensemble.fit(labelled, call);
+    const fit = ensemble.fit(labeled, call);
     progress.fitted = true;
     return fit;
   }
@@ -206,7 +206,7 @@ export function createTeaching(
         ({ fit } = outcome);
       }
       if (fitting.since !== undefined) return fit;
-      const since = progress.unlearnt;
+      const since = progress.unlearned;
       underway.anew = progress.anew;
       const job = fitDue();
       if (!job) return fit;
@@ -251,8 +251,8 @@ export function createTeaching(
     worth,
     /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
     async hear(signal: AbortSignal | undefined) {
-      const learnt = new Map(comparisons.map(({ id, choice }) => [id, choice]));
-      return (await late?.hear(progress, learnt, signal)) ?? nothing;
+      const learned = new Map(comparisons.map(({ id, choice }) => [id, choice]));
+      return (await late?.hear(progress, learned, signal)) ?? nothing;
     },
     /** Keeps a rollout. */
     add(rollout: Rollout): void {
@@ -307,7 +307,7 @@ export function createTeaching(
           ...progress,
           predictions: { ...progress.predictions },
           ...(asking.since !== undefined && { nextRound: underway.nextRound }),
-          unlearnt: fitting.since ?? progress.unlearnt,
+          unlearned: fitting.since ?? progress.unlearned,
           anew: progress.anew || (fitting.since !== undefined && underway.anew),
           comparisons: saved.comparisons.state,
           waiting: saved.waiting?.state,

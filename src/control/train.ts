@@ -38,7 +38,7 @@ export interface TrainResult {
   /** Comparisons the teacher answered. */
   labels: number;
   steps: number;
-  /** Share of the teacher's decided choices that the ensemble predicted before it learnt of them. */
+  /** Share of the teacher's decided choices that the ensemble predicted before it learned of them. */
   accuracy: number;
   /** Of the returns of fresh windows under the learned reward with those under the true one; see `Followed`. */
   correlation: { pearson: number; spearman: number };

@@ -4,7 +4,7 @@ import type { Format, Message } from './format.ts';
 import type { Row } from './row.ts';
 
 const parts: Record<Format, readonly string[]> = {
-  'language-modelling': ['messages', 'text'],
+  'language-modeling': ['messages', 'text'],
   'prompt-completion': ['prompt', 'completion'],
   'prompt-only': ['prompt'],
   preference: ['prompt', 'chosen', 'rejected'],
@@ -33,20 +33,19 @@ export function exactKey(row: Row, format: Format): number {
 
 /** The same for rows whose content differs in case, spaces and punctuation only. */
 export function nearKey(row: Row, format: Format): number {
-  return hash(Array.from(textsOf(row, format).values(), normalised).join('\0'));
+  return hash(Array.from(textsOf(row, format).values(), normalized).join('\0'));
 }
 
 /** The same for rows that ask the same, but for case, spaces and punctuation; none where there is no prompt. */
 export function promptKey(row: Row, format: Format): number | undefined {
   const { messages, prompt } = row;
-  if (format !== 'language-modelling')
-    return prompt ? hash(normalised(textsOf(row, format).get('prompt')!)) : undefined;
+  if (format !== 'language-modeling') return prompt ? hash(normalized(textsOf(row, format).get('prompt')!)) : undefined;
   if (!Array.isArray(messages)) return undefined;
   const last = (messages as Message[]).findLastIndex(({ role }) => role === 'assistant');
-  return last < 1 ? undefined : hash(normalised(messages.slice(0, last).map(said).join('\n')));
+  return last < 1 ? undefined : hash(normalized(messages.slice(0, last).map(said).join('\n')));
 }
 
-function normalised(text: string): string {
+function normalized(text: string): string {
   const plain = text
     .normalize('NFKC')
     .toLowerCase()

@@ -87,7 +87,7 @@ export function explicitPrompt(row: Row): Row {
 const isEqual = (a: unknown, b: unknown) =>
   a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
 
-/** A preference as two rows, the chosen answer labelled true. */
+/** A preference as two rows, the chosen answer labeled true. */
 export function unpair(row: Row): [Row, Row] {
   const { prompt, chosen, rejected, ...rest } = row;
   return [
@@ -102,8 +102,8 @@ const steps: [from: Format, to: Format, change: (row: Row) => Row[]][] = [
   ['preference', 'unpaired-preference', unpair],
   ['preference', 'prompt-completion', ({ chosen, rejected, ...rest }) => [{ ...rest, completion: chosen }]],
   ['unpaired-preference', 'prompt-completion', ({ label, ...rest }) => (label ? [rest] : [])],
-  ['prompt-completion', 'language-modelling', (row) => [whole(row)]],
-  ['language-modelling', 'prompt-completion', lastAnswer],
+  ['prompt-completion', 'language-modeling', (row) => [whole(row)]],
+  ['language-modeling', 'prompt-completion', lastAnswer],
   ['prompt-completion', 'prompt-only', ({ completion, ...rest }) => [rest]],
   ['stepwise', 'prompt-only', ({ completions, labels, ...rest }) => [rest]],
 ];

@@ -95,8 +95,8 @@ describe('what is wrong is told with its place', () => {
 
   it('in a row of another format than the caller takes', async () => {
     const path = file('a.jsonl', lines({ prompt: 'a' }));
-    const { bad } = await read(path, { onBadRow: 'skip', accept: ['language-modelling', 'prompt-completion'] });
-    expect(bad[0].reason).toMatch(/expected language-modelling or prompt-completion, got prompt-only/);
+    const { bad } = await read(path, { onBadRow: 'skip', accept: ['language-modeling', 'prompt-completion'] });
+    expect(bad[0].reason).toMatch(/expected language-modeling or prompt-completion, got prompt-only/);
     expect((await read(file('b.csv', 'q,a\n1,2\n'))).bad[0].reason).toMatch(/got the fields q, a/);
   });
 

@@ -11,9 +11,9 @@ const hh = (...turns: string[]) => turns.map((turn, i) => `\n\n${i % 2 ? 'Assist
 
 describe('formats', () => {
   it.each<[string, Format]>([
-    ['lm', 'language-modelling'],
+    ['lm', 'language-modeling'],
     ['pc', 'prompt-completion'],
-    ['chat', 'language-modelling'],
+    ['chat', 'language-modeling'],
     ['pc_chat', 'prompt-completion'],
     ['pref', 'preference'],
     ['pref_implicit', 'implicit-preference'],
@@ -49,22 +49,22 @@ describe('formats', () => {
 
   it('are told among those that are accepted', () => {
     const row = { prompt: 'a', chosen: 'b', rejected: 'c', messages: [user('a')] };
-    expect(detectFormat(row, ['language-modelling', 'prompt-completion'])).toBe('language-modelling');
+    expect(detectFormat(row, ['language-modeling', 'prompt-completion'])).toBe('language-modeling');
     expect(detectFormat(row, ['stepwise'])).toBeUndefined();
   });
 
   it.each<[Format | ForeignFormat, Row, field: string, reason: string]>([
-    ['language-modelling', { text: '' }, 'text', 'is empty'],
-    ['language-modelling', { text: 7 }, 'text', 'expected text, got 7'],
-    ['language-modelling', { text: 'a\ud83d' }, 'text', 'not Unicode'],
-    ['language-modelling', { text: Uint8Array.of(255) }, 'text', 'bytes that are not UTF-8'],
-    ['language-modelling', { messages: null }, 'text', 'is missing, and so are messages'],
-    ['language-modelling', { messages: [] }, 'messages', 'is empty'],
-    ['language-modelling', { messages: ['a'] }, 'messages[0]', 'expected a message, got "a"'],
-    ['language-modelling', { messages: [user('a'), { role: 'bot', content: 'b' }] }, 'messages[1].role', 'got "bot"'],
-    ['language-modelling', { messages: [{ content: 'b' }] }, 'messages[0].role', 'is missing'],
-    ['language-modelling', { messages: [{ role: 'user' }] }, 'messages[0].content', 'is missing'],
-    ['language-modelling', { messages: [user('a'), assistant(' ')] }, 'messages[1].content', 'is empty'],
+    ['language-modeling', { text: '' }, 'text', 'is empty'],
+    ['language-modeling', { text: 7 }, 'text', 'expected text, got 7'],
+    ['language-modeling', { text: 'a\ud83d' }, 'text', 'not Unicode'],
+    ['language-modeling', { text: Uint8Array.of(255) }, 'text', 'bytes that are not UTF-8'],
+    ['language-modeling', { messages: null }, 'text', 'is missing, and so are messages'],
+    ['language-modeling', { messages: [] }, 'messages', 'is empty'],
+    ['language-modeling', { messages: ['a'] }, 'messages[0]', 'expected a message, got "a"'],
+    ['language-modeling', { messages: [user('a'), { role: 'bot', content: 'b' }] }, 'messages[1].role', 'got "bot"'],
+    ['language-modeling', { messages: [{ content: 'b' }] }, 'messages[0].role', 'is missing'],
+    ['language-modeling', { messages: [{ role: 'user' }] }, 'messages[0].content', 'is missing'],
+    ['language-modeling', { messages: [user('a'), assistant(' ')] }, 'messages[1].content', 'is empty'],
     ['prompt-completion', { prompt: 'a' }, 'completion', 'is missing'],
     ['prompt-completion', { prompt: null, completion: 'a' }, 'prompt', 'is missing'],
     ['prompt-completion', { prompt: 'a', completion: '\n' }, 'completion', 'is empty'],
@@ -94,7 +94,7 @@ describe('formats', () => {
 
   it('let a message that calls tools be without content', () => {
     const calls = { role: 'assistant', content: null, tool_calls: [{ type: 'function' }] };
-    expect(faultOf({ messages: [user('a'), calls], tools: [] }, 'language-modelling')).toBeUndefined();
+    expect(faultOf({ messages: [user('a'), calls], tools: [] }, 'language-modeling')).toBeUndefined();
   });
 });
 
@@ -163,16 +163,16 @@ describe('conversions', () => {
       [{ chosen: 'ab', rejected: 'ac' }],
     ],
     ['preference', 'prompt-only', { prompt: 'a', chosen: 'b', rejected: 'c', id: 1 }, [{ prompt: 'a', id: 1 }]],
-    ['unpaired-preference', 'language-modelling', { prompt: 'a', completion: 'b', label: true }, [{ text: 'ab' }]],
-    ['unpaired-preference', 'language-modelling', { prompt: 'a', completion: 'b', label: false }, []],
+    ['unpaired-preference', 'language-modeling', { prompt: 'a', completion: 'b', label: true }, [{ text: 'ab' }]],
+    ['unpaired-preference', 'language-modeling', { prompt: 'a', completion: 'b', label: false }, []],
     [
       'prompt-completion',
-      'language-modelling',
+      'language-modeling',
       { prompt: [user('a')], completion: [assistant('b')] },
       [{ messages: [user('a'), assistant('b')] }],
     ],
     [
-      'language-modelling',
+      'language-modeling',
       'prompt-completion',
       { messages: [user('a'), assistant('b'), user('c')], tools: [] },
       [{ prompt: [user('a')], completion: [assistant('b')], tools: [] }],
@@ -183,6 +183,6 @@ describe('conversions', () => {
 
   it('say where there is no way', () => {
     expect(() => convertRow({ prompt: 'a' }, 'prompt-only', 'preference')).toThrow('cannot become preference');
-    expect(() => convertRow({ text: 'a' }, 'language-modelling', 'prompt-completion')).toThrow('without a prompt');
+    expect(() => convertRow({ text: 'a' }, 'language-modeling', 'prompt-completion')).toThrow('without a prompt');
   });
 });

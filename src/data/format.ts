@@ -5,7 +5,7 @@
 import { type Fault, inWords, isRecord, type Row } from './row.ts';
 
 export const formats = [
-  'language-modelling',
+  'language-modeling',
   'prompt-completion',
   'prompt-only',
   'preference',
@@ -39,15 +39,15 @@ const layouts: [format: Format | ForeignFormat, fields: string[], also?: (row: R
   ['implicit-preference', ['chosen', 'rejected']],
   ['unpaired-preference', ['prompt', 'completion', 'label'], ({ label }) => flagOf(label) !== undefined],
   ['prompt-completion', ['prompt', 'completion']],
-  ['language-modelling', ['messages']],
+  ['language-modeling', ['messages']],
   ['sharegpt', ['conversations']],
   ['alpaca', ['instruction', 'output']],
-  ['language-modelling', ['text']],
+  ['language-modeling', ['text']],
   ['prompt-only', ['prompt']],
 ];
 
 const becomes: Record<ForeignFormat, Format> = {
-  sharegpt: 'language-modelling',
+  sharegpt: 'language-modeling',
   hh: 'preference',
   alpaca: 'prompt-completion',
 };
@@ -70,7 +70,7 @@ export function faultOf(row: Row, format: Format | ForeignFormat): Fault | undef
 }
 
 const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = {
-  'language-modelling': ({ messages, text }) => {
+  'language-modeling': ({ messages, text }) => {
     if (!isMissing(messages)) return faultOfMessages(messages, 'messages');
     if (!isMissing(text)) return faultOfText(text, 'text');
     return { field: 'text', reason: 'is missing, and so are messages' };

@@ -84,7 +84,7 @@ export async function inspect(
   result.columns = byFrequency(columns);
   for (const [part, lengths] of characters) {
     const inTokens = tokens.get(part);
-    result.lengths[part] = { characters: summarised(lengths), ...(inTokens && { tokens: summarised(inTokens) }) };
+    result.lengths[part] = { characters: summarized(lengths), ...(inTokens && { tokens: summarized(inTokens) }) };
   }
   return result;
 }
@@ -95,7 +95,7 @@ function push(lists: Map<string, number[]>, name: string, value: number): void {
   else lists.set(name, [value]);
 }
 
-function summarised(lengths: number[]): Lengths {
+function summarized(lengths: number[]): Lengths {
   const sorted = Float64Array.from(lengths).sort();
   const n = sorted.length;
   return {

@@ -69,7 +69,7 @@ describe('outputs in the memory of inputs', () => {
     b: floats([100], 3),
   });
 
-  it('an optimiser updates its parameters and moments', () => {
+  it('an optimizer updates its parameters and moments', () => {
     const build = (g: Graph) => {
       const of = (name: string) => input(g, name, [N]);
       const rate = input(g, 'rate', []);
@@ -90,11 +90,11 @@ describe('outputs in the memory of inputs', () => {
     ['scaled by its norm', (g) => div(x(g), sqrt(sum(square(x(g)))))],
     ['clipped where it is large', (g) => where(greater(x(g), 0.5), clip(x(g), -0.1, 0.1), maximum(x(g), 0))],
     [
-      'normalised by rows, which ONNX Runtime fuses',
+      'normalized by rows, which ONNX Runtime fuses',
       (g) => {
         const last = { axes: [-1], keepDims: true };
-        const centred = sub(x(g), mean(x(g), last));
-        return mul(div(centred, sqrt(add(mean(square(centred), last), 1e-5))), input(g, 'b', [100]));
+        const centered = sub(x(g), mean(x(g), last));
+        return mul(div(centered, sqrt(add(mean(square(centered), last), 1e-5))), input(g, 'b', [100]));
       },
     ],
     [
@@ -102,7 +102,7 @@ describe('outputs in the memory of inputs', () => {
       (g) =>
         mul(mul(x(g), pow(add(mean(square(x(g)), { axes: [-1], keepDims: true }), 1e-6), -0.5)), input(g, 'b', [100])),
     ],
-    ['standardised', (g) => div(sub(x(g), mean(x(g))), sqrt(add(variance(x(g)), 1e-8)))],
+    ['standardized', (g) => div(sub(x(g), mean(x(g))), sqrt(add(variance(x(g)), 1e-8)))],
     ['beside a product with the new', (g) => mul(x(g), 2)],
   ];
   it.each(safe)('are right: %s', (_name, build) => {

@@ -207,9 +207,9 @@ it('a Fisher-vector product of a policy', () => {
     const total = logits.reduce((s, v) => s + Math.exp(v), 0);
     const p = logits.map((v) => Math.exp(v) / total);
     const u = [0, 1].map((o) => row.reduce((s, v, k) => s + v * vw[o * 3 + k], vb[o]));
-    const centre = p[0] * u[0] + p[1] * u[1];
+    const center = p[0] * u[0] + p[1] * u[1];
     for (let o = 0; o < 2; o++)
-      for (let k = 0; k < 3; k++) expected[o * 3 + k] += (p[o] * (u[o] - centre) * row[k]) / 4;
+      for (let k = 0; k < 3; k++) expected[o * 3 + k] += (p[o] * (u[o] - center) * row[k]) / 4;
   }
   for (const symbols of [false, true])
     expectClose(
@@ -233,7 +233,7 @@ describe('losses of the reference implementation', () => {
     squeeze(gatherElements(logSoftmax(scores), unsqueeze(ids, -1), -1), -1);
 
   /** Position t predicts label t + 1; a label of −100 counts for nothing. */
-  function labelled({ logits, labels, ids }: Tensors) {
+  function labeled({ logits, labels, ids }: Tensors) {
     const [from, to] = [0, labels.shape[1]];
     const picked = selected(slice(logits, 1, from, -1), slice(ids, 1, 1, to));
     const mask = where(greaterOrEqual(slice(labels, 1, 1, to), 0), constant(ids.graph, [1], []), 0);
@@ -241,12 +241,12 @@ describe('losses of the reference implementation', () => {
   }
 
   const nll = (t: Tensors) => {
-    const { picked, mask } = labelled(t);
+    const { picked, mask } = labeled(t);
     return maskedMean(neg(picked), mask);
   };
   /** Each term weighted by its own probability, held fixed (dynamic fine-tuning). */
   const dft = (t: Tensors) => {
-    const { picked, mask } = labelled(t);
+    const { picked, mask } = labeled(t);
     return maskedMean(mul(stopGradient(exp(picked)), neg(picked)), mask);
   };
   for (const [name, loss] of Object.entries({ nll, dft })) {

@@ -45,7 +45,7 @@ export interface Program {
   readonly model: Uint8Array;
   /**
    * Binds values to inputs and outputs by name; values for names that the program lacks are ignored. An output may
-   * share an input's memory only where every read of that input comes before the write (an optimiser's update).
+   * share an input's memory only where every read of that input comes before the write (an optimizer's update).
    *
    * @throws HeedError naming the tensor whose value is missing, of another dtype or shape, or shares memory unsafely.
    */
@@ -287,10 +287,10 @@ function createSession(
   const { api, check, out, env } = runtime();
   const options = out('CreateSessionOptions');
   try {
-    const allOptimisations = 99;
+    const allOptimizations = 99;
     if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
     else check(api.DisablePerSessionThreads(options));
-    check(api.SetSessionGraphOptimizationLevel(options, allOptimisations));
+    check(api.SetSessionGraphOptimizationLevel(options, allOptimizations));
     // what is traced twice on purpose (see checkpoint) has to stay so; all else is shared while tracing
     const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
     set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');

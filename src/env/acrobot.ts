@@ -13,8 +13,8 @@ const dt = 0.2;
 const gravity = 9.8;
 const maxVelocity1 = 4 * Math.PI;
 const maxVelocity2 = 9 * Math.PI;
-// both links: length 1 m, mass 1 kg, centre of mass at 0.5 m, moment of inertia 1 kg m²
-const centre = 0.5;
+// both links: length 1 m, mass 1 kg, center of mass at 0.5 m, moment of inertia 1 kg m²
+const center = 0.5;
 
 /**
  * Observation [6]: cos and sin of the first link's angle (0 hangs down), cos and sin of the second's relative to the
@@ -38,16 +38,16 @@ export function acrobot(): StateEnvironment {
     const velocity2 = state[3] + step * along[3];
     const cos2 = Math.cos(angle2);
     const sin2 = Math.sin(angle2);
-    const d1 = centre ** 2 + (1 + centre ** 2 + 2 * centre * cos2) + 2;
-    const d2 = centre ** 2 + centre * cos2 + 1;
-    const phi2 = centre * gravity * Math.cos(angle1 + angle2 - Math.PI / 2);
+    const d1 = center ** 2 + (1 + center ** 2 + 2 * center * cos2) + 2;
+    const d2 = center ** 2 + center * cos2 + 1;
+    const phi2 = center * gravity * Math.cos(angle1 + angle2 - Math.PI / 2);
     const phi1 =
-      -centre * velocity2 ** 2 * sin2 -
-      2 * centre * velocity2 * velocity1 * sin2 +
-      (centre + 1) * gravity * Math.cos(angle1 - Math.PI / 2) +
+      -center * velocity2 ** 2 * sin2 -
+      2 * center * velocity2 * velocity1 * sin2 +
+      (center + 1) * gravity * Math.cos(angle1 - Math.PI / 2) +
       phi2;
     const acceleration2 =
-      (torque + (d2 / d1) * phi1 - centre * velocity1 ** 2 * sin2 - phi2) / (centre ** 2 + 1 - d2 ** 2 / d1);
+      (torque + (d2 / d1) * phi1 - center * velocity1 ** 2 * sin2 - phi2) / (center ** 2 + 1 - d2 ** 2 / d1);
     out[0] = velocity1;
     out[1] = velocity2;
     out[2] = -(d2 * acceleration2 + phi1) / d1;

@@ -3,7 +3,7 @@
  * the cart leaves its track. There is no reward to learn from: what is to be done with it, somebody has to teach.
  *
  * The return counts whole turns of the pole, clockwise, that take at least half a second, and is for showing how well swinging
- * was learnt. Quicker ones are a propeller's: under Euler's steps the pole can be driven to six turns a second.
+ * was learned. Quicker ones are a propeller's: under Euler's steps the pole can be driven to six turns a second.
  */
 
 import { random } from '../random.ts';

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { messageOf } from '../error.ts';
 import { environmentIds } from './make.ts';
-import { behaviourTasks, mujocoTasks } from './mujoco/index.ts';
+import { behaviorTasks, mujocoTasks } from './mujoco/index.ts';
 
 export interface EnvironmentGroup {
   name: string;
@@ -61,9 +61,9 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
     { name: 'box2d', ids: [lander], from: 'heed' },
     { name: 'mujoco', ids: idsOf(mujocoTasks), from: 'heed' },
     {
-      name: 'behaviours',
-      ids: [swing, ...idsOf(behaviourTasks)],
-      from: 'heed; no reward tells of them: docs/behaviours.md',
+      name: 'behaviors',
+      ids: [swing, ...idsOf(behaviorTasks)],
+      from: 'heed; no reward tells of them: docs/behaviors.md',
     },
     ...gymnasiumGroups(python),
     { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/environments.md has an example' },

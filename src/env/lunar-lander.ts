@@ -3,7 +3,7 @@
  * off. The task of Gymnasium 1.3.0 (Klimov's), on planck's port of the same physics in float64.
  *
  * A world of 20 × 13⅓ units: the ground is ten edges, flat about the pad in the middle; the lander is a body and two
- * legs on motorised hinges. Reward: what a shaping of distance, speed, tilt and leg contact gained, less fuel (0.3 a
+ * legs on motorized hinges. Reward: what a shaping of distance, speed, tilt and leg contact gained, less fuel (0.3 a
  * step of the main engine, 0.03 of a side engine); −100 and the end for touching down on the body or leaving the view,
  * +100 and the end for coming to rest.
  *
@@ -80,7 +80,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
   const buildGround = () => {
     const heights = Array.from({ length: chunks + 1 }, () => (height / 2) * uniform());
     heights.fill(padHeight, padChunk - 2, padChunk + 3);
-    // the first chunk's left neighbour is the last height drawn
+    // the first chunk's left neighbor is the last height drawn
     ground = Array.from({ length: chunks }, (_, i) => 0.33 * (heights.at(i - 1)! + heights[i] + heights[i + 1]));
     const body = world.createBody();
     body.createFixture({ shape: new Edge(new Vec2(0, 0), new Vec2(width, 0)) });
@@ -251,24 +251,24 @@ function picture(ground: number[], lander: Body, legs: Body[], engine: number): 
 }
 
 /**
- * Mass, centre of mass and moment of inertia about the origin of a polygon given counterclockwise. Planck 1.4.2 puts a
- * polygon's centre of mass at the mean of its corners, which is wrong for the hull.
+ * Mass, center of mass and moment of inertia about the origin of a polygon given counterclockwise. Planck 1.4.2 puts a
+ * polygon's center of mass at the mean of its corners, which is wrong for the hull.
  */
 function massOf(points: number[], density: number): MassData {
   const { length } = points;
   let area = 0;
-  let centreX = 0;
-  let centreY = 0;
+  let centerX = 0;
+  let centerY = 0;
   let inertia = 0;
   for (let i = 0; i < length; i += 2) {
     const [x, y, nextX, nextY] = [points[i], points[i + 1], points[(i + 2) % length], points[(i + 3) % length]];
     const cross = x * nextY - nextX * y;
     area += cross / 2;
-    centreX += ((x + nextX) * cross) / 6;
-    centreY += ((y + nextY) * cross) / 6;
+    centerX += ((x + nextX) * cross) / 6;
+    centerY += ((y + nextY) * cross) / 6;
     inertia += ((x * x + x * nextX + nextX * nextX + y * y + y * nextY + nextY * nextY) * cross) / 12;
   }
-  return { mass: density * area, center: new Vec2(centreX / area, centreY / area), I: density * inertia };
+  return { mass: density * area, center: new Vec2(centerX / area, centerY / area), I: density * inertia };
 }
 
 const pairs = (points: number[]): Vec2[] =>

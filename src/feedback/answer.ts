@@ -54,7 +54,7 @@ export const optionCounts: Readonly<Record<Kind, readonly [least: number, most: 
   demonstration: [0, 0],
 };
 
-/** What somebody says of a pair. Of "both-bad" and "unknown" nothing is learnt but that. */
+/** What somebody says of a pair. Of "both-bad" and "unknown" nothing is learned but that. */
 export const pairChoices = ['first', 'second', 'tie', 'both-bad', 'unknown'] as const;
 export type PairChoice = (typeof pairChoices)[number];
 
@@ -92,7 +92,7 @@ export type Vote = z.output<typeof voteSchema>;
 /** What a pair's answer says of its two options. */
 export function choiceOf({ choice, strength }: Extract<Answer, { kind: 'pair' }>): Choice {
   if (choice === 'tie' || choice === 'first' || choice === 'second') {
-    // of a slight preference not all is learnt
+    // of a slight preference not all is learned
     const weight = strength === 1 ? 0.75 : strength === 2 ? 0.9 : 1;
     if (choice === 'tie' || weight === 1) return choices[choice];
     return choice === 'first' ? [weight, 1 - weight] : [1 - weight, weight];

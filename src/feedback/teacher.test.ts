@@ -128,7 +128,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     expect(await nextItems(database, project, people[1].id)).toEqual([]);
   });
 
-  it('may change or take back what was learnt, and say something again; whoever asks hears of it once it has settled', async () => {
+  it('may change or take back what was learned, and say something again; whoever asks hears of it once it has settled', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
     const teacher = teacherOf(project);
     const [ada, ben] = people;
@@ -136,10 +136,10 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const heard = await hear(listen(teacher, questions(['a', 'b'], ['c', 'd'])), async () => {
       items.push(await vote(project, ada, 'first'), await vote(project, ada, 'second'));
     });
-    const learnt = new Map<string, Standing>(heard as [string, Standing][]);
+    const learned = new Map<string, Standing>(heard as [string, Standing][]);
     const changed = async () => {
-      const now = await teacher.changed!(learnt);
-      for (const [id, standing] of now) learnt.set(id, standing);
+      const now = await teacher.changed!(learned);
+      for (const [id, standing] of now) learned.set(id, standing);
       return Object.fromEntries(now);
     };
     expect(await changed()).toEqual({});
@@ -158,9 +158,9 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
 
     const settling = teacherOf(project, 60_000);
     await say(ada, items[0], 'second');
-    expect(await settling.changed!(learnt)).toEqual(new Map());
+    expect(await settling.changed!(learned)).toEqual(new Map());
     // another process of the same run knows its questions by their ids, another run does not
-    expect(await teacherOf(project).changed!(learnt)).toEqual(new Map([['q0', [0, 1]]]));
-    expect(await teacherOf(project, 0, 'other').changed!(learnt)).toEqual(new Map());
+    expect(await teacherOf(project).changed!(learned)).toEqual(new Map([['q0', [0, 1]]]));
+    expect(await teacherOf(project, 0, 'other').changed!(learned)).toEqual(new Map());
   });
 });

@@ -38,7 +38,7 @@ export function createPeopleTeacher<Option>(
   const unanswered = new Set<string>();
   /** The item of each question, as far as it is known. */
   const items = new Map<string, { item: string; turned: boolean }>();
-  /** What `changed` has seen: the newest vote, of how many answers learnt. */
+  /** What `changed` has seen: the newest vote, of how many answers learned. */
   let seen = '';
   const metadataOf = (question: string) => ({ question, ...(asker !== undefined && { asker }) });
 
@@ -138,17 +138,17 @@ export function createPeopleTeacher<Option>(
         if (asked.size > 0) await pause(every, undefined, { signal }).catch(() => {});
       }
     },
-    async changed(learnt) {
+    async changed(learned) {
       const { newest } = await query
         .selectFrom('votes')
         .select((select) => select.fn.max('seq').as('newest'))
         .where('project', '=', project.id)
         .executeTakeFirstOrThrow();
-      const now = `${newest} ${learnt.size}`;
+      const now = `${newest} ${learned.size}`;
       if (now === seen) return new Map();
-      const unknown = [...learnt.keys()].filter((id) => !items.has(id));
+      const unknown = [...learned.keys()].filter((id) => !items.has(id));
       if (unknown.length > 0) await recall(unknown);
-      const known = [...learnt].flatMap(([id, choice]) => {
+      const known = [...learned].flatMap(([id, choice]) => {
         const found = items.get(id);
         return found ? [{ id, choice, ...found }] : [];
       });

@@ -39,7 +39,7 @@ describe('readAdapter', () => {
     expect(rest).toEqual({
       rank: 8,
       alpha: 16,
-      rankStabilised: false,
+      rankStabilized: false,
       targets: ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'],
       base: '../tiny-llama',
     });
@@ -49,14 +49,14 @@ describe('readAdapter', () => {
     expect(b).toEqual(weights['base_model.model.model.layers.3.self_attn.k_proj.lora_B.weight'].data);
   });
 
-  it('takes 16-bit weights and a stabilised rank', () => {
+  it('takes 16-bit weights and a stabilized rank', () => {
     const halves = Object.entries(weights).map(([name, { shape, data }]) => {
       const bits = Uint16Array.from(new Uint32Array(data.buffer), (word) => word >>> 16);
       return [name, { dtype: 'BF16', shape, data: bits }];
     });
     place({ use_rslora: true }, Object.fromEntries(halves));
-    const { rankStabilised, tensors } = readAdapter(folder);
-    expect(rankStabilised).toBe(true);
+    const { rankStabilized, tensors } = readAdapter(folder);
+    expect(rankStabilized).toBe(true);
     const { a } = readAdapter(fixture).tensors['model.layers.0.mlp.up_proj'];
     expect(tensors['model.layers.0.mlp.up_proj'].a).toEqual(
       new Float32Array(new Uint32Array(a.buffer).map((word) => word & 0xffff0000).buffer),
@@ -104,8 +104,8 @@ describe('writeAdapter', () => {
     const [written, original] = [folder, fixture].map((at) => readFileSync(join(at, 'adapter_model.safetensors')));
     expect(written.equals(original)).toBe(true);
     expect(readdirSync(folder).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
-    writeAdapter(folder, { ...read, base: undefined, rankStabilised: true }, 'LlamaForSequenceClassification');
-    expect(readAdapter(folder)).toMatchObject({ rankStabilised: true });
+    writeAdapter(folder, { ...read, base: undefined, rankStabilized: true }, 'LlamaForSequenceClassification');
+    expect(readAdapter(folder)).toMatchObject({ rankStabilized: true });
     expect(JSON.parse(readFileSync(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({
       task_type: 'SEQ_CLS',
     });

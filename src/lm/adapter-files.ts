@@ -12,11 +12,11 @@ import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
 import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
 
-/** What is added to a linear map: scale · B·A, where scale is alpha / rank, or alpha / √rank if stabilised (Kalajdzievski 2023). */
+/** What is added to a linear map: scale · B·A, where scale is alpha / rank, or alpha / √rank if stabilized (Kalajdzievski 2023). */
 export interface Adapter {
   rank: number;
   alpha: number;
-  rankStabilised: boolean;
+  rankStabilized: boolean;
   /** Last names of the maps that are adapted, such as "q_proj". */
   targets: string[];
   /** By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major. */
@@ -53,8 +53,8 @@ const unsupported = [
   'kasa_config',
   'monteclora_config',
 ];
-/** Initialisations that leave the base model as it is; those that split its weights need another base than the one named. */
-const initialisations: unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal'];
+/** Initializations that leave the base model as it is; those that split its weights need another base than the one named. */
+const initializations: unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal'];
 
 const configSchema = z.looseObject({
   peft_type: z.string(),
@@ -100,7 +100,7 @@ export function readAdapter(folder: string): Adapter {
   return {
     rank: config.r,
     alpha: config.lora_alpha,
-    rankStabilised: config.use_rslora,
+    rankStabilized: config.use_rslora,
     targets: targetsOf(tensors),
     tensors,
     ...(file.tensors.has(SCORE_TENSOR) && { score: readScore(path, file) }),
@@ -115,7 +115,7 @@ export function readAdapter(folder: string): Adapter {
  * @throws HeedError for what is no adapter of a linear map, and for GPT-2.
  */
 export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, architecture: string): void {
-  const { rank, alpha, rankStabilised, base, tensors, score } = adapter;
+  const { rank, alpha, rankStabilized, base, tensors, score } = adapter;
   if (architecture.startsWith('GPT2')) {
     throw new HeedError(
       `Adapters of ${architecture} cannot be written: in Transformers its q, k and v are one linear map.`,
@@ -141,7 +141,7 @@ export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, 
     base_model_name_or_path: base ?? null,
     r: rank,
     lora_alpha: alpha,
-    use_rslora: rankStabilised,
+    use_rslora: rankStabilized,
     target_modules: targetsOf(tensors),
     modules_to_save: score ? ['score'] : null,
     bias: 'none',
@@ -174,7 +174,7 @@ function readConfig(source: string): z.infer<typeof configSchema> {
   const wrong = [
     ...(data.peft_type === 'LORA' ? [] : ['peft_type']),
     ...(data.bias === 'none' ? [] : ['bias']),
-    ...(initialisations.includes(data.init_lora_weights) ? [] : ['init_lora_weights']),
+    ...(initializations.includes(data.init_lora_weights) ? [] : ['init_lora_weights']),
     ...((data.modules_to_save?.every((name) => heads.includes(name)) ?? true) ? [] : ['modules_to_save']),
     ...unsupported.filter((name) => !isOff(data[name])),
   ];

@@ -30,7 +30,7 @@ const CHARACTERS = [...BYTE_OF_CHARACTER.keys()].sort();
 const SHIFT = 2 ** 21;
 
 /**
- * A byte-level BPE tokenizer learned from texts: the most frequent pair of neighbouring tokens becomes a token, again and
+ * A byte-level BPE tokenizer learned from texts: the most frequent pair of neighboring tokens becomes a token, again and
  * again; of equally frequent ones the pair of the smallest ids. Counts are kept up to date word by word, so a step costs what
  * it changes. Throws a HeedError for a vocabulary that has no room, or too much.
  */
@@ -198,7 +198,7 @@ function learnMerges(
   return Array.from(merges.keys(), (pair) => [tokens[Math.floor(pair / SHIFT)], tokens[pair % SHIFT]]);
 }
 
-/** Merges a pair wherever a word has it and tells which of its neighbours' pairs there are now more and fewer of. */
+/** Merges a pair wherever a word has it and tells which of its neighbors' pairs there are now more and fewer of. */
 function merge(
   word: number[],
   left: number,

@@ -14,7 +14,7 @@ import {
   createArena,
   type DecoderConfig,
   decoderParameters,
-  initialise,
+  initialize,
   type ParameterSpec,
 } from '../nn/index.ts';
 import { readArchitecture, readConfig } from './config.ts';
@@ -205,7 +205,7 @@ function findTensors(
     const { dtype, shape } = file.tensors.get(name)!;
     if (!isFloatDtype(dtype)) {
       throw new HeedError(`Tensor "${name}" in "${folder}" is ${dtype}; supported are ${FLOAT_DTYPES.join(', ')}.`, {
-        hint: 'Take the model from before its quantisation.',
+        hint: 'Take the model from before its quantization.',
       });
     }
     if (shape.join() !== tensor.shape.join()) {
@@ -244,7 +244,7 @@ export function classifierParameters({ specs, values }: Arena, head: ParameterSp
 export const scoreSpec = ({ hiddenSize, initialDeviation }: DecoderConfig, labels: number): ParameterSpec => ({
   name: SCORE,
   shape: [labels, hiddenSize],
-  initialise: initialise.normal(initialDeviation),
+  initialize: initialize.normal(initialDeviation),
 });
 
 function* shardBytes(

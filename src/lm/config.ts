@@ -114,10 +114,10 @@ const gpt2Schema = z.looseObject({
 /**
  * What a parsed config.json says the model is. `source` names the file in errors.
  *
- * @throws HeedError where the architecture is none of those above, or its weights are quantised.
+ * @throws HeedError where the architecture is none of those above, or its weights are quantized.
  */
 export function readArchitecture(raw: unknown, source: string): Architecture {
-  const { architectures: names, model_type: type, quantization_config: quantised } = parse(anySchema, raw, source);
+  const { architectures: names, model_type: type, quantization_config: quantized } = parse(anySchema, raw, source);
   const found = names?.length
     ? architectures.find(({ name }) => name === names[0])
     : architectures.find(({ family, classifier }) => family === type && !classifier);
@@ -127,9 +127,9 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
       hint: 'Choose a model of one of these.',
     });
   }
-  if (quantised) {
+  if (quantized) {
     throw new HeedError(`${source} has a "quantization_config": its weights are not F32, F16 or BF16.`, {
-      hint: 'Take the model from before its quantisation.',
+      hint: 'Take the model from before its quantization.',
     });
   }
   return found;

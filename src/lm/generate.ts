@@ -1,7 +1,7 @@
 /**
  * Generation from a decoder: prompts wait in a queue, `batch` of them are answered side by side, and as one ends the next
  * takes its place (continuous batching, Yu et al. 2022). A sequence draws from random numbers of its own, so that its
- * text does not depend on its neighbours (but for rounding: products over other numbers of rows are summed in another order).
+ * text does not depend on its neighbors (but for rounding: products over other numbers of rows are summed in another order).
  *
  * Sequences at work are the first rows of the cache, one after another: where one ends, the last takes its row. So a step
  * never computes rows that nobody waits for, and new prompts come in together.

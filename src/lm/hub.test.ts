@@ -338,7 +338,7 @@ describe('a transfer that fails', () => {
 
 describe('a Hub that refuses', () => {
   it.each<[string, number, string | undefined, ...string[]]>([
-    ['gated', 403, 'GatedRepo', 'gated', '/someone/tiny', 'licence', 'HF_TOKEN'],
+    ['gated', 403, 'GatedRepo', 'gated', '/someone/tiny', 'license', 'HF_TOKEN'],
     ['a wrong token', 401, undefined, '(401)', 'HF_TOKEN'],
     ['not allowed', 403, undefined, '(403)', 'HF_TOKEN'],
     ['no such model, or a private one', 401, 'RepoNotFound', 'shows no model', '--dataset', 'HF_TOKEN'],

@@ -64,12 +64,12 @@ it('saves what it loads', () => {
   expect(again.parameters.flat).toEqual(adapter.parameters.flat);
 });
 
-it('begins at the base model, for some layers and a stabilised rank too', () => {
+it('begins at the base model, for some layers and a stabilized rank too', () => {
   const { config, parameters, batch } = load();
   const plain = createPackedScorer(config, parameters.values);
   const wanted = plain.run(batch);
   plain.release();
-  const options = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'], rankStabilised: true };
+  const options = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'], rankStabilized: true };
   const adapters = createParameters(loraParameters(config, options), random(0, 'lora'));
   expect(adapters.specs).toHaveLength(4 * 2 * 2);
   const linear = loraLinear(config, options, weightedLinear(config));

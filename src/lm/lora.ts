@@ -24,8 +24,8 @@ export interface LoadedAdapter {
 
 /** Reads a PEFT adapter for a model of this config. @throws HeedError where it is of another model. */
 export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapter {
-  const { rank, alpha, rankStabilised, targets, tensors, score, base } = readAdapter(folder);
-  const options: LoraOptions = { rank, alpha, rankStabilised, targets };
+  const { rank, alpha, rankStabilized, targets, tensors, score, base } = readAdapter(folder);
+  const options: LoraOptions = { rank, alpha, rankStabilized, targets };
   const head = score ? [scoreSpec(config, score.shape[0])] : [];
   const wanted = loraTargets(config, options);
   const extra = Object.keys(tensors).find((name) => !wanted.some((target) => target.name === name));
@@ -71,7 +71,7 @@ export function saveAdapter(
   { options, parameters, base }: LoadedAdapter,
   architecture: string,
 ): void {
-  const { rank, alpha, rankStabilised = false } = options;
+  const { rank, alpha, rankStabilized = false } = options;
   const linears = loraTargets(config, options).map(({ name }) => name);
   const tensors = Object.fromEntries(
     linears.map((name) => {
@@ -80,5 +80,5 @@ export function saveAdapter(
     }),
   );
   const { [SCORE]: score } = parameters.values;
-  writeAdapter(folder, { rank, alpha, rankStabilised, tensors, score, base }, architecture);
+  writeAdapter(folder, { rank, alpha, rankStabilized, tensors, score, base }, architecture);
 }

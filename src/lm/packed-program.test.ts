@@ -144,7 +144,7 @@ it.each([
   ['tiny-qwen2', {}],
 ])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', (name, changed) => {
   const { config, parameters } = loadCheckpoint(folder(name));
-  const learnt = (examples: readonly Example[], rows: number, time: number) => {
+  const learned = (examples: readonly Example[], rows: number, time: number) => {
     const numbered = examples.map((example, sequence) => ({ ...example, sequence }));
     const batch = packedBatch(rows === 1 ? [numbered] : [numbered.slice(0, 3), numbered.slice(3)], time);
     const trainer = createPackedTrainer(
@@ -166,7 +166,7 @@ it.each([
     trainer.release();
     return result;
   };
-  const apart = learnt(
+  const apart = learned(
     families.map(({ prefix: _, ...example }) => example),
     2,
     32,
@@ -176,7 +176,7 @@ it.each([
     [2, 20],
     [2, 16],
   ]) {
-    const shared = learnt(families, rows, time);
+    const shared = learned(families, rows, time);
     expect(shared.batch.labels.length).toBe(15);
     closeTo(shared.logP, apart.logP, 1e-5);
     const largest = apart.gradients.reduce((most, x) => Math.max(most, Math.abs(x)), 0);

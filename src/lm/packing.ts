@@ -7,7 +7,7 @@ import { HeedError } from '../error.ts';
 /** A sequence to learn from. */
 export interface Example {
   ids: ArrayLike<number>;
-  /** Which tokens are to be learnt (1) or only read (0); all where absent. The first has nothing before it to tell it. */
+  /** Which tokens are to be learned (1) or only read (0); all where absent. The first has nothing before it to tell it. */
   learn?: ArrayLike<number>;
   /** Tokens behind which the state itself is read (by a head for rewards or values), in place of labels to be told. */
   at?: ArrayLike<number>;

@@ -154,7 +154,7 @@ describe('what the library lacks', () => {
     expect(split({ type: 'ByteLevel', add_prefix_space: true, use_regex: true }, 'a')).toBe(' a');
   });
 
-  it('splitting joins what matched to its neighbours', () => {
+  it('splitting joins what matched to its neighbors', () => {
     const by = (behavior: string, invert = false) => ({ type: 'Split', pattern: { String: ' ' }, behavior, invert });
     expect(pieces(by('MergedWithPrevious'), 'a  a')).toEqual(['a ', ' ', 'a']);
     expect(pieces(by('MergedWithNext'), 'a  a')).toEqual(['a', ' ', ' a']);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createParameters, type DecoderConfig, decoderParameters, initialise, saveParameters } from '../nn/index.ts';
+import { createParameters, type DecoderConfig, decoderParameters, initialize, saveParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 
@@ -72,10 +72,10 @@ describe.skipIf(!python)('with Transformers', () => {
     root = mkdtempSync(join(tmpdir(), 'heed-transformers-'));
     const save = (name: string, config: DecoderConfig, options: (typeof variants)[0], labels = 0) => {
       const folder = join(root, `${name}-${options.dtype}-${options.maxShardBytes === 5e9 ? 'whole' : 'sharded'}`);
-      const score = { name: 'score.weight', shape: [labels, config.hiddenSize], initialise: initialise.normal(0.1) };
+      const score = { name: 'score.weight', shape: [labels, config.hiddenSize], initialize: initialize.normal(0.1) };
       const specs = [...decoderParameters(config), ...(labels ? [score] : [])];
       const parameters = createParameters(
-        specs.map((spec) => ({ ...spec, initialise: initialise.normal(0.1) })),
+        specs.map((spec) => ({ ...spec, initialize: initialize.normal(0.1) })),
         random(3),
       );
       saveCheckpoint(folder, { config, parameters, raw: { pad_token_id: 0 } }, options);

@@ -3,7 +3,7 @@ import { releasedAfterwards } from '../../test/support/released.ts';
 import { input, mean, square, sub, sum, trace } from '../engine/index.ts';
 import { random } from '../random.ts';
 import { type CnnOptions, cnn, natureCnn } from './cnn.ts';
-import { normal } from './initialise.ts';
+import { normal } from './initialize.ts';
 import { createParameters } from './parameters.ts';
 import { createTrainStep } from './train-step.ts';
 
@@ -74,7 +74,7 @@ test('a tiny trunk is the plain loops', () => {
 });
 
 test('a tiny trunk has the gradients of finite differences', () => {
-  const network = cnn('t', { ...tiny, initialise: normal(0.5) });
+  const network = cnn('t', { ...tiny, initialize: normal(0.5) });
   const parameters = keep(createParameters(network.parameters, random(1)));
   const step = keep(
     createTrainStep(

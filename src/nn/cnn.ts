@@ -1,7 +1,7 @@
 /** Convolutional trunks for images. */
 import { conv2d, flatten, input, linear, relu, type Tensor } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
-import { type Initialise, orthogonal, zeros } from './initialise.ts';
+import { type Initialize, orthogonal, zeros } from './initialize.ts';
 import type { Network } from './mlp.ts';
 
 export interface ConvolutionLayer {
@@ -18,7 +18,7 @@ export interface CnnOptions {
   layers: readonly ConvolutionLayer[];
   /** Width of the fully connected layer behind the convolutions. */
   dense: number;
-  initialise?: Initialise;
+  initialize?: Initialize;
   /** After each layer; ReLU where nothing is given. */
   activation?: (x: Tensor) => Tensor;
 }
@@ -32,7 +32,7 @@ const same = (features: Tensor): Tensor => features;
 
 /** Convolutions and one fully connected layer, each with an activation behind it: [n, c, h, w] → [n, dense]. */
 export function cnn(name: string, options: CnnOptions): Cnn {
-  const { layers, dense, initialise = orthogonal(Math.SQRT2), activation = relu } = options;
+  const { layers, dense, initialize = orthogonal(Math.SQRT2), activation = relu } = options;
   let [channels, height, width] = options.input;
   const convolutions = layers.map(({ channels: out, kernel, stride = 1, padding = 0 }, i) => {
     const shape = [out, channels, kernel, kernel];
@@ -56,8 +56,8 @@ export function cnn(name: string, options: CnnOptions): Cnn {
   ];
   return {
     parameters: [...convolutions, last].flatMap(({ weight, bias, shape }) => [
-      { name: weight, shape, initialise },
-      { name: bias, shape: [shape[0]], initialise: zeros },
+      { name: weight, shape, initialize },
+      { name: bias, shape: [shape[0]], initialize: zeros },
     ]),
     apply: (x, between = same) => {
       const features = convolutions.reduce(

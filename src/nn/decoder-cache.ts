@@ -32,7 +32,7 @@ import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
 import { lifetime } from './lifetime.ts';
-import { type Bits, quantise, quantisedLinear, quantisedProduct } from './quantise.ts';
+import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 
 export interface CachedDecoder {
   /** A cache for rows of at most `capacity` tokens each, all empty. */
@@ -87,7 +87,7 @@ export function createCachedDecoder(
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
   const { bits, frozen, ...compileOptions } = options;
-  const map = options.linear ?? (bits ? quantisedLinear(config, weights, bits) : flatLinear(config));
+  const map = options.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
   const program = trace(
     (g) => {
       const ids = input(g, 'ids', ['rows', 'time'], 'int32');
@@ -112,8 +112,8 @@ export function createCachedDecoder(
 function outputLayer(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits | undefined) {
   const name = headName(config);
   const shape: [number, number] = [config.vocabularySize, config.hiddenSize];
-  const quantised = bits && quantise(weights[name].data as Float32Array, shape, bits);
-  return (x: Tensor) => (quantised ? quantisedProduct(x, quantised) : linear(x, input(x.graph, name, shape)));
+  const quantized = bits && quantize(weights[name].data as Float32Array, shape, bits);
+  return (x: Tensor) => (quantized ? quantizedProduct(x, quantized) : linear(x, input(x.graph, name, shape)));
 }
 
 /** The decoder's own weights, by products that take [rows, time, in] as it lies. */

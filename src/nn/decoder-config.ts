@@ -1,5 +1,5 @@
 /** What a decoder is made of, whatever family it came from, and the parameters it has. */
-import { normal, ones, zeros } from './initialise.ts';
+import { normal, ones, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 
 export interface DecoderConfig {
@@ -58,7 +58,7 @@ export const headName = ({ tied }: DecoderConfig): string => (tied ? EMBEDDING :
 
 /**
  * A layer's linear maps: name under the layer, [out, in] and whether there is a bias. These are what LoRA may adapt and
- * what may be quantised.
+ * what may be quantized.
  */
 export function layerLinears(config: DecoderConfig): { name: string; shape: [number, number]; bias: boolean }[] {
   const { hiddenSize: d, feedForwardSize: f, headSize, heads, keyValueHeads, bias, gated } = config;
@@ -90,25 +90,25 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
   const weight = normal(initialDeviation);
   const residual = normal(initialDeviation / Math.sqrt(2 * layers));
   const norm = (name: string, size = d): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [size], initialise: ones },
-    ...(config.norm === 'layer' ? [{ name: `${name}.bias`, shape: [size], initialise: zeros }] : []),
+    { name: `${name}.weight`, shape: [size], initialize: ones },
+    ...(config.norm === 'layer' ? [{ name: `${name}.bias`, shape: [size], initialize: zeros }] : []),
   ];
-  const specs: ParameterSpec[] = [{ name: EMBEDDING, shape: [vocabularySize, d], initialise: weight }];
+  const specs: ParameterSpec[] = [{ name: EMBEDDING, shape: [vocabularySize, d], initialize: weight }];
   if (config.positions.kind === 'learned') {
-    specs.push({ name: POSITIONS, shape: [config.maxPositions, d], initialise: weight });
+    specs.push({ name: POSITIONS, shape: [config.maxPositions, d], initialize: weight });
   }
   for (let layer = 0; layer < layers; layer++) {
     const at = layerName(layer);
     const linears = layerLinears(config).map(({ name, shape, bias }): ParameterSpec[] => [
-      { name: `${at}.${name}.weight`, shape, initialise: /(o|down)_proj$/.test(name) ? residual : weight },
-      ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialise: zeros }] : []),
+      { name: `${at}.${name}.weight`, shape, initialize: /(o|down)_proj$/.test(name) ? residual : weight },
+      ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialize: zeros }] : []),
     ]);
     const attention = linears.slice(0, 4).flat();
     const norms = config.queryKeyNorm
       ? ['q_norm', 'k_norm'].map((name) => ({
           name: `${at}.self_attn.${name}.weight`,
           shape: [headSize],
-          initialise: ones,
+          initialize: ones,
         }))
       : [];
     specs.push(
@@ -120,6 +120,6 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
     );
   }
   specs.push(...norm(FINAL_NORM));
-  if (!config.tied) specs.push({ name: HEAD, shape: [vocabularySize, d], initialise: weight });
+  if (!config.tied) specs.push({ name: HEAD, shape: [vocabularySize, d], initialize: weight });
   return specs;
 }

@@ -1,5 +1,5 @@
 /**
- * Optimisers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They sweep
+ * Optimizers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They sweep
  * over the arena in place, chunk by chunk, so that what the update makes in between stays in the cache.
  */
 import {
@@ -42,7 +42,7 @@ export interface RmsPropOptions {
   momentum?: number;
 }
 
-/** What one optimiser does to its share of the parameters. */
+/** What one optimizer does to its share of the parameters. */
 export interface Update {
   readonly moments: Readonly<Record<string, Float32Array>>;
   /** Applies the gradients times `clip`. `step` counts from 1. */

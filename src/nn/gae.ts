@@ -1,4 +1,4 @@
-/** Generalised advantage estimation (Schulman et al. 2016, equation 16). */
+/** Generalized advantage estimation (Schulman et al. 2016, equation 16). */
 
 export interface AdvantageInput {
   /** Steps in time. */

@@ -25,7 +25,7 @@ export {
   type RotaryPositions,
 } from './decoder-config.ts';
 export { type AdvantageInput, advantages } from './gae.ts';
-export * as initialise from './initialise.ts';
+export * as initialize from './initialize.ts';
 export { type LabelOptions, labelLogProbabilities } from './label-log-probabilities.ts';
 export { type LoraOptions, loraLinear, loraNames, loraParameters, loraScale, loraTargets, mergeLora } from './lora.ts';
 export { type MlpOptions, mlp, type Network } from './mlp.ts';
@@ -57,6 +57,6 @@ export {
   policyLoss,
   valueLoss,
 } from './ppo-loss.ts';
-export { type Bits, type QuantisedWeight, quantise, quantisedLinear, quantisedProduct } from './quantise.ts';
+export { type Bits, type QuantizedWeight, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
 export { createTrainStep, type TrainStep, type TrainStepOptions } from './train-step.ts';

@@ -1,12 +1,12 @@
 /**
- * LoRA (Hu et al. 2021): a linear map W stays as it is, and scale · B·A is learnt beside it, of a rank far below W's.
+ * LoRA (Hu et al. 2021): a linear map W stays as it is, and scale · B·A is learned beside it, of a rank far below W's.
  * B begins at 0, so training begins at the model that was loaded.
  */
 import { add, input, linear, mul, type Tensor } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, layerLinears, layerName } from './decoder-config.ts';
-import { type Initialise, zeros } from './initialise.ts';
+import { type Initialize, zeros } from './initialize.ts';
 import type { Arena, ParameterSpec } from './parameters.ts';
 
 export interface LoraOptions {
@@ -15,11 +15,11 @@ export interface LoraOptions {
   /** Last names of the linear layers that are adapted, such as "q_proj": all where absent. */
   targets?: readonly string[];
   /** scale = alpha / √rank (Kalajdzievski 2023), not alpha / rank. */
-  rankStabilised?: boolean;
+  rankStabilized?: boolean;
 }
 
-export const loraScale = ({ rank, alpha, rankStabilised }: LoraOptions): number =>
-  alpha / (rankStabilised ? Math.sqrt(rank) : rank);
+export const loraScale = ({ rank, alpha, rankStabilized }: LoraOptions): number =>
+  alpha / (rankStabilized ? Math.sqrt(rank) : rank);
 
 export const loraNames = (linear: string): { a: string; b: string } => ({
   a: `${linear}.lora_A.weight`,
@@ -47,12 +47,12 @@ export function loraTargets(config: DecoderConfig, { rank, targets }: LoraOption
 /** A and B of every target, named as PEFT names them: A uniform in ±1/√in, B zeros. */
 export function loraParameters(config: DecoderConfig, options: LoraOptions): ParameterSpec[] {
   return loraTargets(config, options).flatMap(({ name, out, inner }) => [
-    { name: loraNames(name).a, shape: [options.rank, inner], initialise: uniformByInputs },
-    { name: loraNames(name).b, shape: [out, options.rank], initialise: zeros },
+    { name: loraNames(name).a, shape: [options.rank, inner], initialize: uniformByInputs },
+    { name: loraNames(name).b, shape: [out, options.rank], initialize: zeros },
   ]);
 }
 
-const uniformByInputs: Initialise = (data, [, inner], random) => {
+const uniformByInputs: Initialize = (data, [, inner], random) => {
   for (let i = 0; i < data.length; i++) data[i] = (2 * random.uniform() - 1) / Math.sqrt(inner);
 };
 

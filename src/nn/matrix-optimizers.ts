@@ -1,4 +1,4 @@
-/** Optimisers that look at each tensor's shape: Adafactor and Muon. One program a shape, one binding a tensor. */
+/** Optimizers that look at each tensor's shape: Adafactor and Muon. One program a shape, one binding a tensor. */
 import {
   add,
   div,
@@ -219,7 +219,7 @@ export function muonUpdate(
         const direction = nesterov ? add(mul(average, momentum), mul(g, 1 - momentum)) : average;
         const kept = weightDecay === 0 ? p : mul(p, scalar('keep'));
         return {
-          next_parameter: sub(kept, mul(orthogonalised(direction, iterations), scalar('rate'))),
+          next_parameter: sub(kept, mul(orthogonalized(direction, iterations), scalar('rate'))),
           next_momentum: average,
         };
       },
@@ -229,7 +229,7 @@ export function muonUpdate(
 }
 
 /** Singular values brought near 1: each iteration maps a singular value s to 3.4445·s − 4.775·s³ + 2.0315·s⁵. */
-function orthogonalised(g: Tensor, iterations: number): Tensor {
+function orthogonalized(g: Tensor, iterations: number): Tensor {
   const tall = (g.shape[0] as number) > (g.shape[1] as number);
   const wide = tall ? transpose(g, [1, 0]) : g;
   let x = div(wide, maximum(sqrt(sum(square(wide))), 1e-7));

@@ -1,6 +1,6 @@
 /** Multi-layer perceptrons. */
 import { input, linear, relu, type Tensor, tanh } from '../engine/index.ts';
-import { type Initialise, orthogonal, zeros } from './initialise.ts';
+import { type Initialize, orthogonal, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 
 /** A network: what it learns, and how it maps a traced tensor. Its parameters are inputs of the graph, by name. */
@@ -14,8 +14,8 @@ export interface MlpOptions {
   sizes: readonly number[];
   activation?: 'tanh' | 'relu';
   /** Initial weights of the hidden layers and of the last. */
-  hidden?: Initialise;
-  last?: Initialise;
+  hidden?: Initialize;
+  last?: Initialize;
 }
 
 const same = (hidden: Tensor): Tensor => hidden;
@@ -33,12 +33,12 @@ export function mlp(name: string, options: MlpOptions): Mlp {
     weight: `${name}.${i}.weight`,
     bias: `${name}.${i}.bias`,
     shape: [out, sizes[i]],
-    initialise: i === sizes.length - 2 ? last : hidden,
+    initialize: i === sizes.length - 2 ? last : hidden,
   }));
   return {
-    parameters: layers.flatMap(({ weight, bias, shape, initialise }) => [
-      { name: weight, shape, initialise },
-      { name: bias, shape: [shape[0]], initialise: zeros },
+    parameters: layers.flatMap(({ weight, bias, shape, initialize }) => [
+      { name: weight, shape, initialize },
+      { name: bias, shape: [shape[0]], initialize: zeros },
     ]),
     apply: (x, between = same) =>
       layers.reduce((h, { weight, bias, shape }, i) => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { sessionCount } from '../engine/program.ts';
 import { random } from '../random.ts';
-import { normal, zeros } from './initialise.ts';
+import { normal, zeros } from './initialize.ts';
 import { createOptimizer, exportOptimizer, importOptimizer, type OptimizerOptions } from './optimizer.ts';
 import { type Arena, createArena, createParameters, type ParameterSpec } from './parameters.ts';
 
@@ -13,8 +13,8 @@ const fixture: {
   grads: number[][][];
 } = JSON.parse(readFileSync(new URL('../../test/fixtures/losses/optimizers.json', import.meta.url), 'utf8'));
 
-const matrix: ParameterSpec = { name: 'p', shape: [4, 3], initialise: (data) => data.set(fixture.p0.flat()) };
-const normals = (name: string, ...shape: number[]): ParameterSpec => ({ name, shape, initialise: normal(0.5) });
+const matrix: ParameterSpec = { name: 'p', shape: [4, 3], initialize: (data) => data.set(fixture.p0.flat()) };
+const normals = (name: string, ...shape: number[]): ParameterSpec => ({ name, shape, initialize: normal(0.5) });
 
 const keep = releasedAfterwards();
 
@@ -158,7 +158,7 @@ describe('Adafactor', () => {
   });
 
   test('updates a vector by its own second moment', () => {
-    const { parameters, gradients, optimizer } = setup([{ name: 'p', shape: [3], initialise: zeros }], {
+    const { parameters, gradients, optimizer } = setup([{ name: 'p', shape: [3], initialize: zeros }], {
       kind: 'adafactor',
       weightDecay: 0.5,
     });
@@ -254,7 +254,7 @@ test('an arena of several chunks is updated as its parts are', () => {
   const run = (parts: number[]) => {
     const starts = parts.map((_, i) => parts.slice(0, i).reduce((a, b) => a + b, 0));
     const arenas = parts.map((n, i) => {
-      const specs = [{ name: 'p', shape: [n], initialise: fill(starts[i]) }];
+      const specs = [{ name: 'p', shape: [n], initialize: fill(starts[i]) }];
       const parameters = createParameters(specs, random(0));
       const gradients = createArena(specs);
       const optimizer = createOptimizer(parameters, gradients, { kind: 'adamw', weightDecay: 0.1 });

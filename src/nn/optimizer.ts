@@ -1,4 +1,4 @@
-/** Optimisers over an arena of parameters and one of gradients, updated in place by traced programs. */
+/** Optimizers over an arena of parameters and one of gradients, updated in place by traced programs. */
 import { input, square, sum, trace, Value } from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
@@ -99,7 +99,7 @@ export function exportOptimizer(optimizer: Optimizer, prefix = 'optimizer.'): Re
 }
 
 /**
- * Puts a saved state into an optimiser of the same kind over the same parameters: all of it, or nothing.
+ * Puts a saved state into an optimizer of the same kind over the same parameters: all of it, or nothing.
  *
  * @throws HeedError naming the first tensor that is missing or does not fit.
  */
@@ -115,7 +115,7 @@ export function importOptimizer(
     if (saved?.data.length !== data.length || saved.data.constructor !== data.constructor) {
       const got = saved ? `${saved.dtype} [${saved.shape}]` : 'nothing';
       throw new HeedError(`tensor "${prefix}${name}" of the checkpoint is ${got}, expected ${data.length} numbers`, {
-        hint: 'it was saved with another kind of optimiser, or other parameters',
+        hint: 'it was saved with another kind of optimizer, or other parameters',
       });
     }
   }
@@ -148,7 +148,7 @@ function runsOf(arena: Arena, specs: readonly ParameterSpec[], decayOf: (spec: P
   let open = false;
   arena.specs.forEach((spec, i) => {
     const inside = chosen.has(spec);
-    // the padding behind a tensor goes with it, so that neighbours join
+    // the padding behind a tensor goes with it, so that neighbors join
     const { start, end } = { start: arena.ranges[i].start, end: arena.ranges[i + 1]?.start ?? arena.flat.length };
     const weightDecay = decayOf(spec);
     const last = runs.at(-1);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
-import { normal, ones } from './initialise.ts';
+import { normal, ones } from './initialize.ts';
 import {
   createArena,
   createParameters,
@@ -23,9 +23,9 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const specs: ParameterSpec[] = [
-  { name: 'a.weight', shape: [3, 5], initialise: normal(1) },
-  { name: 'a.bias', shape: [3], initialise: ones },
-  { name: 'scale', shape: [], initialise: normal(1) },
+  { name: 'a.weight', shape: [3, 5], initialize: normal(1) },
+  { name: 'a.bias', shape: [3], initialize: ones },
+  { name: 'scale', shape: [], initialize: normal(1) },
 ];
 
 const thrown = (act: () => unknown): HeedError => {

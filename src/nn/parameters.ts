@@ -1,15 +1,15 @@
-/** Parameters: named tensors that lie one after another in one flat array, so that an optimiser updates them in one sweep. */
+/** Parameters: named tensors that lie one after another in one flat array, so that an optimizer updates them in one sweep. */
 import { allocate, Value } from '../engine/index.ts';
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
-import type { Initialise } from './initialise.ts';
+import type { Initialize } from './initialize.ts';
 
 export interface ParameterSpec {
   /** As in a checkpoint, such as "actor.0.weight". */
   name: string;
   shape: readonly number[];
-  initialise: Initialise;
+  initialize: Initialize;
 }
 
 export interface Arena {
@@ -25,7 +25,7 @@ export interface Arena {
 
 const ALIGNMENT = 16; // floats: a cache line, and the widest vector register
 
-/** Zeros laid out for the given tensors: for parameters, their gradients, or an optimiser's moments. */
+/** Zeros laid out for the given tensors: for parameters, their gradients, or an optimizer's moments. */
 export function createArena(specs: readonly ParameterSpec[]): Arena {
   let length = 0;
   const ranges = specs.map(({ shape }) => {
@@ -67,7 +67,7 @@ export function partOf({ specs, flat, ranges, values, release }: Arena, start: n
 /** Parameters with their initial values; each is drawn in the order given. */
 export function createParameters(specs: readonly ParameterSpec[], random: Random): Arena {
   const arena = createArena(specs);
-  for (const { name, shape, initialise } of specs) initialise(arena.values[name].data, shape, random);
+  for (const { name, shape, initialize } of specs) initialize(arena.values[name].data, shape, random);
   return arena;
 }
 

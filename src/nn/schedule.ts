@@ -1,4 +1,4 @@
-/** Learning-rate schedules, as Transformers defines them: a factor of the peak rate by optimiser step. */
+/** Learning-rate schedules, as Transformers defines them: a factor of the peak rate by optimizer step. */
 import { HeedError } from '../error.ts';
 
 export const scheduleNames = [
@@ -17,9 +17,9 @@ export type ScheduleName = (typeof scheduleNames)[number];
 export interface ScheduleOptions {
   /** The highest learning rate. */
   rate: number;
-  /** Optimiser steps of linear rise from 0. */
+  /** Optimizer steps of linear rise from 0. */
   warmup?: number;
-  /** Optimiser steps in all. */
+  /** Optimizer steps in all. */
   total: number;
   /** cosine_with_min_lr: the end, as a share of the peak. */
   minimum?: number;
@@ -29,7 +29,7 @@ export interface ScheduleOptions {
 
 const halfCosine = (progress: number) => 0.5 * (1 + Math.cos(Math.PI * progress));
 
-/** The learning rate at an optimiser step, counted from 0. */
+/** The learning rate at an optimizer step, counted from 0. */
 export function learningRate(name: ScheduleName, step: number, options: ScheduleOptions): number {
   const { rate, warmup = 0, total, minimum = 0, decaySteps = 0 } = options;
   if (!scheduleNames.includes(name)) {

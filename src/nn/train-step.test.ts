@@ -4,7 +4,7 @@ import { add, type Graph, input, mean, sqrt, square, sub, sum } from '../engine/
 import { sessionCount } from '../engine/program.ts';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
-import { ones } from './initialise.ts';
+import { ones } from './initialize.ts';
 import { mlp } from './mlp.ts';
 import { createOptimizer } from './optimizer.ts';
 import { createParameters } from './parameters.ts';
@@ -142,8 +142,8 @@ describe('a loss that is not finite', () => {
   });
 });
 
-test('a gradient that is not finite, of a loss that is, stops at the optimiser, by name', () => {
-  const specs = ['w', 'v'].map((name) => ({ name, shape: [2], initialise: ones }));
+test('a gradient that is not finite, of a loss that is, stops at the optimizer, by name', () => {
+  const specs = ['w', 'v'].map((name) => ({ name, shape: [2], initialize: ones }));
   const parameters = keep(createParameters(specs, random(0)));
   const root = (g: Graph) => ({ loss: add(sum(sqrt(input(g, 'v', [2]))), sum(input(g, 'w', [2]))) });
   const step = keep(createTrainStep(parameters, root, { dims: {} }));

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
+import { withCurrentNames } from '../renamed.ts';
 import { type Training, trainings } from './trainings.ts';
 
 const stageSchema = z.strictObject({
@@ -50,7 +51,7 @@ const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
  * @throws HeedError with a line for everything that is wrong.
  */
 export function checkRecipe(given: unknown): Recipe {
-  const { success, data, error } = recipeSchema.safeParse(given);
+  const { success, data, error } = recipeSchema.safeParse(withCurrentNames(given));
   if (!success) throw wrong(inWords(error));
   const stages = data.stages.map((stage) => ({ ...stage, name: stage.name ?? stage.command.replaceAll(' ', '-') }));
   const problems = stages.flatMap((stage, i) =>

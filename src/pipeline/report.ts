@@ -76,7 +76,7 @@ export function pipelineReport(run: string): Report {
       ...drawn.filter(({ kind }) => kind !== 'clips'),
       ...overStages(told, 'kl/mean', {
         title: 'KL from the reference',
-        caption: 'Mean log π − log π_ref of the answers learnt from.',
+        caption: 'Mean log π − log π_ref of the answers learned from.',
         yLabel: 'nats an answer',
       }),
       ...drawn.filter(({ kind }) => kind === 'clips'),

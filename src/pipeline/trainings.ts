@@ -35,9 +35,9 @@ import {
   dpoSchema,
   evaluationReport,
   grpoSchema,
-  type JudgementRow,
-  judgementSchema,
+  type JudgmentRow,
   judgeReward,
+  judgmentSchema,
   ktoSchema,
   type LanguageStep,
   languageReport,
@@ -80,7 +80,7 @@ import {
   trainProcess,
   trainReward,
 } from '../align/index.ts';
-import type { JudgementOptions } from '../align/rewards/judgement.ts';
+import type { JudgmentOptions } from '../align/rewards/judgment.ts';
 import { type Learner as ControlLearner, type LearnStep, openLearner } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
@@ -192,23 +192,23 @@ const seenReturn = (evaluation: { mean: number } | undefined): Record<string, nu
   evaluation ? { return: evaluation.mean } : {};
 
 interface Judge extends Learner, LearnerParts {
-  options: JudgementOptions & { seed: number };
+  options: JudgmentOptions & { seed: number };
 }
 
 /** An evaluation has nothing to go on with: it is made in one step, and again where it was killed. */
 const judging = {
-  ...checkedBy(judgementSchema),
+  ...checkedBy(judgmentSchema),
   create: (settings: Record<string, unknown>, { pull, tell }: LearnerParts) => ({
-    options: { ...judgementSchema.parse(settings), seed: 0 },
+    options: { ...judgmentSchema.parse(settings), seed: 0 },
     pull,
     tell,
     release() {},
   }),
   about: ({ options }: Judge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
   async train({ options, ...parts }: Judge, { run }: TrainParts<never>) {
-    const judgement = await judgeReward(options, parts);
-    run.sample({ kind: 'judgement', judgement } satisfies JudgementRow);
-    const { accuracy, interval, n, ece, longerWins, bySource } = judgement.evaluation;
+    const judgment = await judgeReward(options, parts);
+    run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
+    const { accuracy, interval, n, ece, longerWins, bySource } = judgment.evaluation;
     return { run: run.folder, accuracy, interval, n, ece, longerWins, bySource };
   },
   report: evaluationReport,

@@ -51,7 +51,7 @@ export function segmentReturn(rewards: ArrayLike<number>, discount: number): num
  * P = (1 − e) · sigmoid((first − second) / scale) + e / 2.
  *
  * Christiano et al. 2017, equation (1) with scale 1, and §2.2.3 for e = `errorRate`, 0.1 there: a person answers by a
- * fair coin with probability e, so labels of which a share w is wrong are modelled by e = 2w. With the hinge, which
+ * fair coin with probability e, so labels of which a share w is wrong are modeled by e = 2w. With the hinge, which
  * gives no probability of its own, the same sigmoid stands in, so that queries can be selected and accuracy reported.
  */
 export function choiceProbability(model: ChoiceModel, first: number, second: number): number {

@@ -44,7 +44,7 @@ export function dawidSkene(
   // P(category) of item i lies from i·size on; begin with shares of votes
   const truth = new Float64Array(items.size * size);
   for (const [r, { category }] of ratings.entries()) truth[item[r] * size + category]++;
-  eachRow(truth, size, normalise);
+  eachRow(truth, size, normalize);
   // π of person j: from (j·size + true)·size on, by what is given
   const confusion = new Float64Array(people.size * size * size);
   const shares = new Float64Array(size);
@@ -52,7 +52,7 @@ export function dawidSkene(
   const off = size > 1 ? (1 - trust) / (size - 1) : 0;
   let done = 0;
   for (let moved = Number.POSITIVE_INFINITY; moved > tolerance && done < iterations; done++) {
-    // maximise
+    // maximize
     for (let c = 0; c < confusion.length; c++) {
       const right = Math.floor(c / size) % size === c % size;
       confusion[c] = prior * (right ? trust : off);
@@ -60,10 +60,10 @@ export function dawidSkene(
     for (const [r, { category }] of ratings.entries()) {
       for (let k = 0; k < size; k++) confusion[(person[r] * size + k) * size + category] += truth[item[r] * size + k];
     }
-    eachRow(confusion, size, normalise);
+    eachRow(confusion, size, normalize);
     shares.fill(1);
     for (let i = 0; i < truth.length; i++) shares[i % size] += truth[i];
-    normalise(shares);
+    normalize(shares);
     // expect; by logarithms, as many ratings multiply to less than a number can hold
     const [logs, logShares] = [confusion.map(Math.log), shares.map(Math.log)];
     for (let i = 0; i < told.length; i++) told[i] = logShares[i % size];
@@ -101,10 +101,10 @@ function softmax(logs: Float64Array): void {
   let most = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logs.length; i++) most = Math.max(most, logs[i]);
   for (let i = 0; i < logs.length; i++) logs[i] = Math.exp(logs[i] - most);
-  normalise(logs);
+  normalize(logs);
 }
 
-function normalise(values: Float64Array): void {
+function normalize(values: Float64Array): void {
   let total = 0;
   for (let i = 0; i < values.length; i++) total += values[i];
   for (let i = 0; i < values.length; i++) values[i] /= total;

@@ -39,7 +39,7 @@ interface LateQuestion {
 /** How far a training is. */
 interface LateProgress {
   step: number;
-  /** Answers learnt so far. */
+  /** Answers learned so far. */
   labels: number;
   /** Whether there is a reward to go on with. */
   fitted: boolean;
@@ -48,24 +48,24 @@ interface LateProgress {
 interface Heard<Q> {
   /** What was said since the last call, in the order of the questions. */
   answered: readonly (Q & { choice: Choice })[];
-  /** What of what was learnt earlier is said otherwise now, by the questions' ids. */
+  /** What of what was learned earlier is said otherwise now, by the questions' ids. */
   changed: ReadonlyMap<string, Standing>;
 }
 
 interface LateAnswers<Q extends LateQuestion> {
   /** How many questions have no answer. */
   readonly waiting: number;
-  /** Questions of which nothing was learnt yet, answered or not: what is asked again after a resumption. */
+  /** Questions of which nothing was learned yet, answered or not: what is asked again after a resumption. */
   readonly open: readonly Q[];
   /** Puts questions to the teacher. */
   ask(questions: readonly Q[]): void;
   /**
-   * What was said since the last call; for what was skipped others are asked. `learnt` is what was learnt of earlier answers.
+   * What was said since the last call; for what was skipped others are asked. `learned` is what was learned of earlier answers.
    * Rejects with the signal's reason, and then keeps what was said for the next call.
    *
    * @throws HeedError where all labels are given and none says which option is better, or what the teacher threw.
    */
-  hear(progress: LateProgress, learnt: ReadonlyMap<string, Standing>, signal?: AbortSignal): Promise<Heard<Q>>;
+  hear(progress: LateProgress, learned: ReadonlyMap<string, Standing>, signal?: AbortSignal): Promise<Heard<Q>>;
   /** Listens no more. */
   stop(): void;
 }
@@ -200,9 +200,9 @@ export function createLateAnswers<Q extends LateQuestion, Option>(
       return [...open.values()].map(({ question }) => question);
     },
     ask: put,
-    async hear(progress, learnt, signal) {
+    async hear(progress, learned, signal) {
       const answered = await enough(progress, signal);
-      const known = new Map([...learnt, ...answered.map(({ id, choice }) => [id, choice] as const)]);
+      const known = new Map([...learned, ...answered.map(({ id, choice }) => [id, choice] as const)]);
       const changed = (known.size > 0 && (await teacher.changed?.(known))) || new Map<string, Standing>();
       for (const { id } of answered) open.delete(id);
       return { answered, changed };
@@ -213,5 +213,5 @@ export function createLateAnswers<Q extends LateQuestion, Option>(
 
 const nothingToLearnFrom = (labels: number) =>
   new HeedError(`none of the ${labels} answers says which option is better, so there is nothing to learn from`, {
-    hint: 'start again, and choose the one that is more like what is to be learnt',
+    hint: 'start again, and choose the one that is more like what is to be learned',
   });

@@ -114,7 +114,7 @@ describe('selectQueries', () => {
       expect(new Set(begun)).toEqual(new Set([0, 1, 2]));
     });
 
-    it('is as far as k-centre greedy gets on its own: within twice the best radius', () => {
+    it('is as far as k-center greedy gets on its own: within twice the best radius', () => {
       const draw = random(3, 'points');
       const x = Array.from({ length: 30 }, () => 10 * draw.uniform());
       const chosen = pick({ rule: 'coverage' }, at(x, x), 5);
@@ -175,7 +175,7 @@ describe('selectQueries', () => {
     }
   });
 
-  it('does not favour the first pairs where all members agree', () => {
+  it('does not favor the first pairs where all members agree', () => {
     const flat = {
       first: [new Float32Array(50), new Float32Array(50)],
       second: [new Float32Array(50), new Float32Array(50)],

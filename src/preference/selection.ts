@@ -14,7 +14,7 @@ import { type ChoiceModel, choiceProbability } from './choice-model.ts';
  * - entropy: entropy in nats of the mean of those probabilities, at most log 2 (B-Pref, Lee et al. 2021).
  * - information: mutual information in nats of the choice and the member, the entropy of the mean less the mean of the
  *   entropies (BALD, Houlsby et al. 2011; for comparisons of clips Bıyık et al. 2019).
- * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-centre greedy
+ * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-center greedy
  *   of Sener & Savarese 2018, algorithm 1; for clips B-Pref). Looks at no prediction.
  * - random: any.
  */
@@ -51,7 +51,7 @@ export interface Predictions {
 
 /**
  * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (at random
- * where it is not given). Equal scores are ordered at random, so that an untrained ensemble does not favour the pairs
+ * where it is not given). Equal scores are ordered at random, so that an untrained ensemble does not favor the pairs
  * that came first. Draws n − 1 numbers whatever the rule.
  * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members or
  * points it needs, or a prediction is not finite.
@@ -148,12 +148,12 @@ function furthest(
   }
   const sides = [points.first, points.second];
   const gaps = sides.map((side) => new Float64Array(side.length).fill(Number.POSITIVE_INFINITY));
-  const cover = (centre: Point) => {
+  const cover = (center: Point) => {
     for (const [s, side] of sides.entries()) {
-      for (const i of free) gaps[s][i] = Math.min(gaps[s][i], distance(side[i], centre));
+      for (const i of free) gaps[s][i] = Math.min(gaps[s][i], distance(side[i], center));
     }
   };
-  for (const centre of [...points.asked, ...taken.flatMap((i) => sides.map((side) => side[i]))]) cover(centre);
+  for (const center of [...points.asked, ...taken.flatMap((i) => sides.map((side) => side[i]))]) cover(center);
   const chosen: number[] = [];
   while (chosen.length < wanted) {
     let best = -1;

@@ -40,10 +40,10 @@ export interface Teacher<Option> {
    */
   answer(questions: readonly Question<Option>[], signal?: AbortSignal): Iterable<Answer> | AsyncIterable<Answer>;
   /**
-   * Of answers that were learnt, by their questions' ids, those that are others now. Absent where an answer, once given,
+   * Of answers that were learned, by their questions' ids, those that are others now. Absent where an answer, once given,
    * stays.
    */
-  changed?(learnt: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
+  changed?(learned: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
 }
 
 /** What counts of a question that was answered: the choice, or that it was taken back. */

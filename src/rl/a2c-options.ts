@@ -18,10 +18,10 @@ export const a2cSchema = z.object({
     discount: 0.99,
     lambda: 1,
     finalLearningRate: 1,
-    normaliseAdvantages: false,
+    normalizeAdvantages: false,
   }),
   optimizer: z.enum(['rmsprop', 'adam']).default('rmsprop').describe('what applies the gradients'),
-  learningRate: z.number().positive().default(7e-4).describe("the optimiser's rate at the start"),
-  epsilon: z.number().positive().default(1e-5).describe("the optimiser's ε, outside the root"),
+  learningRate: z.number().positive().default(7e-4).describe("the optimizer's rate at the start"),
+  epsilon: z.number().positive().default(1e-5).describe("the optimizer's ε, outside the root"),
 });
 export type A2cOptions = z.infer<typeof a2cSchema>;

@@ -2,7 +2,7 @@
  * Advantage actor-critic, the synchronous kind of A3C (Mnih et al. 2016): one gradient from a few steps of every
  * environment. docs/a2c.md lists each detail with its source.
  *
- *   L = E[A log π(a|s)] − c_v·½E[(V − R)²] + c_e·E[H]        maximised, by RMSProp or Adam
+ *   L = E[A log π(a|s)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by RMSProp or Adam
  *
  * Run it: heed rl --algorithm a2c --env CartPole-v1
  */
@@ -11,7 +11,7 @@ import type { VectorEnvironment } from '../env/index.ts';
 import { createOptimizer, createTrainStep, valueLoss } from '../nn/index.ts';
 import type { A2cOptions } from './a2c-options.ts';
 import { isSmall } from './forward.ts';
-import { createOnPolicy, explainedVariance, loadRows, type OnPolicy, remainingOf, standardise } from './on-policy.ts';
+import { createOnPolicy, explainedVariance, loadRows, type OnPolicy, remainingOf, standardize } from './on-policy.ts';
 
 export interface A2cMetrics {
   'loss/policy': number;
@@ -55,8 +55,8 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
         const learningRate = options.learningRate * remaining;
         bonus.data[0] = entropyCoefficient * remaining;
         loadRows(policy, every, experience, rows);
-        if (options.normaliseAdvantages && batch > 1) {
-          standardise(rows.advantage.data as Float32Array, options.advantageFloor);
+        if (options.normalizeAdvantages && batch > 1) {
+          standardize(rows.advantage.data as Float32Array, options.advantageFloor);
         }
         const { policyLoss, valueLoss, entropy } = train.run();
         const norm = optimizer.step(learningRate);

@@ -1,4 +1,4 @@
-/** An agent of any algorithm, as a training drives it: some steps and what is learnt from them, again and again. */
+/** An agent of any algorithm, as a training drives it: some steps and what is learned from them, again and again. */
 import { z } from 'zod';
 import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';

@@ -20,7 +20,7 @@ export interface Evaluator {
   release(): void;
 }
 
-/** Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees (normalisation). */
+/** Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees (normalization). */
 export function createEvaluator(
   batch: EnvironmentBatch,
   policy: ActingPolicy,

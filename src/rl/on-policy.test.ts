@@ -35,12 +35,12 @@ function start<A extends Name>(name: A, id: string, options: object = {}, seed =
 }
 
 describe.each(['a2c', 'trpo'] as const)('%s', (name) => {
-  const normalised = { normaliseObservations: true, normaliseRewards: true };
+  const normalized = { normalizeObservations: true, normalizeRewards: true };
 
   it.each(['CartPole-v1', 'Pendulum-v1'])(
-    'is learnt the same from the same seed, and otherwise from another: %s',
+    'is learned the same from the same seed, and otherwise from another: %s',
     (id) => {
-      const [one, same, other] = [0, 0, 1].map((seed) => start(name, id, normalised, seed));
+      const [one, same, other] = [0, 0, 1].map((seed) => start(name, id, normalized, seed));
       expect(one.train(4)).toEqual(same.train(4));
       expect(same.agent.parameters.flat).toEqual(one.agent.parameters.flat);
       other.train(4);
@@ -49,7 +49,7 @@ describe.each(['a2c', 'trpo'] as const)('%s', (name) => {
   );
 
   it.each([0, 3])('goes on from a checkpoint after %d updates as if it had never stopped', (updates) => {
-    const whole = start(name, 'Pendulum-v1', normalised);
+    const whole = start(name, 'Pendulum-v1', normalized);
     whole.train(updates);
     const { state, tensors } = whole.agent.save();
     const saved = structuredClone({
@@ -57,7 +57,7 @@ describe.each(['a2c', 'trpo'] as const)('%s', (name) => {
       tensors,
       world: whole.environment.save(),
     });
-    const resumed = start(name, 'Pendulum-v1', normalised);
+    const resumed = start(name, 'Pendulum-v1', normalized);
     resumed.train(2); // whatever it knew before is forgotten
     resumed.agent.restore(saved.state, saved.tensors);
     resumed.environment.restore(saved.world);

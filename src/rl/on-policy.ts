@@ -1,6 +1,6 @@
 /**
- * What the algorithms share that learn from what their policy has just done: the rollout, what it was worth (generalised
- * advantage estimation), normalisation, and what a checkpoint holds. Each says by itself how it learns from that.
+ * What the algorithms share that learn from what their policy has just done: the rollout, what it was worth (generalized
+ * advantage estimation), normalization, and what a checkpoint holds. Each says by itself how it learns from that.
  */
 import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -17,12 +17,12 @@ import { createCritic } from './forward.ts';
 import {
   createRewardScale,
   createStatistics,
-  normaliseRows,
+  normalizeRows,
   restoreStatistics,
   type SavedStatistics,
   saveStatistics,
   scaleRewards,
-} from './normalise.ts';
+} from './normalize.ts';
 import { createPolicy, encodeAction, type Policy, type PolicyOptions } from './policy.ts';
 import { createActor, createCollector, type Rollout } from './rollout.ts';
 
@@ -30,8 +30,8 @@ interface OnPolicyOptions extends PolicyOptions {
   horizon: number;
   discount: number;
   lambda: number;
-  normaliseObservations: boolean;
-  normaliseRewards: boolean;
+  normalizeObservations: boolean;
+  normalizeRewards: boolean;
 }
 
 /** What there is to learn from, a row a step: all of a rollout. */
@@ -57,7 +57,7 @@ interface OnPolicyState {
 }
 type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
-/** The learner: a policy, its optimiser and its randomness. `collect` and `update` may be called by hand. */
+/** The learner: a policy, its optimizer and its randomness. `collect` and `update` may be called by hand. */
 export interface OnPolicy<Metrics> {
   readonly policy: Policy;
   readonly parameters: Arena;
@@ -90,15 +90,15 @@ export function createOnPolicy<Metrics>(
   const evaluate = createCritic(policy, parameters, batch + count);
   const evaluateFew = createCritic(policy, parameters, count);
   const learning = learn(policy, parameters, () => rng.shuffle.shuffle(order));
-  const statistics = options.normaliseObservations ? createStatistics(observationSize) : undefined;
+  const statistics = options.normalizeObservations ? createStatistics(observationSize) : undefined;
   const actor = createActor(policy, parameters, count);
   const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
-  const rewardScale = options.normaliseRewards ? createRewardScale(count) : undefined;
+  const rewardScale = options.normalizeRewards ? createRewardScale(count) : undefined;
 
   const prepare = (rows: Float32Array) => {
     if (!statistics) return rows;
     const out = new Float32Array(rows.length);
-    normaliseRows(statistics, rows, out);
+    normalizeRows(statistics, rows, out);
     return out;
   };
 
@@ -209,7 +209,7 @@ export function checkRewards(rewards: Float32Array, count: number): void {
   if (bad < 0) return;
   throw new HeedError(
     `the reward of step ${Math.floor(bad / count)} in environment ${bad % count} is ${rewards[bad]}`,
-    { hint: 'look at what gave this reward: the environment, or the reward model; nothing was learnt from it' },
+    { hint: 'look at what gave this reward: the environment, or the reward model; nothing was learned from it' },
   );
 }
 
@@ -253,7 +253,7 @@ export const remainingOf = ({ finalLearningRate }: { finalLearningRate: number }
   finalLearningRate + (1 - finalLearningRate) * Math.max(0, 1 - progress);
 
 /** To zero mean and unit deviation (n − 1), in place; divided by no less than `floor`. */
-export function standardise(x: Float32Array, floor = 0): void {
+export function standardize(x: Float32Array, floor = 0): void {
   let mean = 0;
   for (let i = 0; i < x.length; i++) mean += x[i];
   mean /= x.length;

@@ -16,7 +16,7 @@ import {
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
 import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } from '../nn/index.ts';
-import { fill, orthogonal } from '../nn/initialise.ts';
+import { fill, orthogonal } from '../nn/initialize.ts';
 import type { Random } from '../random.ts';
 
 export interface PolicyOptions {
@@ -97,7 +97,7 @@ export function createPolicy(
         sum(mul(exp(held), sub(held, logProbs)), { axes: [1], keepDims: true }),
     };
   }
-  const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialise: fill(0) };
+  const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialize: fill(0) };
   const logDeviation = (like: Tensor) => input(like.graph, deviation.name, deviation.shape);
   return {
     ...shared,

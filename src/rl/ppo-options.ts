@@ -10,7 +10,7 @@ export const ppoSchema = z.object({
   epochs: z.number().int().min(1).default(20).describe('passes over what was collected, an update'),
   minibatch: z.number().int().min(1).default(256).describe('steps a gradient; divides environments × horizon'),
   discount: fraction.default(0.98).describe('γ'),
-  lambda: fraction.default(0.8).describe('λ of generalised advantage estimation'),
+  lambda: fraction.default(0.8).describe('λ of generalized advantage estimation'),
   learningRate: positive.default(1e-3).describe("Adam's rate at the start"),
   finalLearningRate: fraction.default(0).describe('rate at the end, as a share of the start; linear between'),
   clip: positive.default(0.2).describe('ε: how far the probability ratio may move'),
@@ -28,14 +28,14 @@ export const ppoSchema = z.object({
     .describe('weight of the entropy bonus; falls with the learning rate'),
   maxGradientNorm: positive.default(0.5).describe('global norm that gradients are clipped to'),
   targetKl: positive.optional().describe('stop an update when the approximate KL exceeds 1.5 of this'),
-  normaliseAdvantages: z.boolean().default(true).describe('to zero mean and unit deviation, by minibatch'),
+  normalizeAdvantages: z.boolean().default(true).describe('to zero mean and unit deviation, by minibatch'),
   advantageFloor: z
     .number()
     .min(0)
     .default(0)
     .describe('smallest deviation that advantages are divided by; above 0, differences too small to matter stay small'),
-  normaliseObservations: z.boolean().default(false).describe('by their running mean and deviation'),
-  normaliseRewards: z.boolean().default(false).describe('by the running deviation of the discounted return'),
+  normalizeObservations: z.boolean().default(false).describe('by their running mean and deviation'),
+  normalizeRewards: z.boolean().default(false).describe('by the running deviation of the discounted return'),
   hidden: z
     .array(z.number().int().min(1))
     .default([64, 64])

@@ -69,11 +69,11 @@ const scripted = (outcome: (made: number, step: number) => Outcome) => {
   };
 };
 
-const normalised = { normaliseObservations: true, normaliseRewards: true, entropyCoefficient: 0.01, valueClip: 0.2 };
+const normalized = { normalizeObservations: true, normalizeRewards: true, entropyCoefficient: 0.01, valueClip: 0.2 };
 
 describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
-  it('is learnt the same from the same seed, and otherwise from another', () => {
-    const [one, same, other] = [0, 0, 1].map((seed) => start(id, normalised, seed));
+  it('is learned the same from the same seed, and otherwise from another', () => {
+    const [one, same, other] = [0, 0, 1].map((seed) => start(id, normalized, seed));
     expect(same.parameters()).toEqual(one.parameters());
     expect(one.train(4)).toEqual(same.train(4));
     expect(same.parameters()).toEqual(one.parameters());
@@ -82,10 +82,10 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
   });
 
   it.each([0, 1, 3])('goes on from a checkpoint after %d updates as if it had never stopped', (updates) => {
-    const whole = start(id, normalised);
+    const whole = start(id, normalized);
     whole.train(updates);
     const saved = checkpoint(whole);
-    const resumed = start(id, normalised);
+    const resumed = start(id, normalized);
     resumed.train(2); // whatever it knew before is forgotten
     resume(resumed, saved);
     expect(resumed.train(3)).toEqual(whole.train(3));
@@ -93,8 +93,8 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
     expect(checkpoint(resumed)).toEqual(checkpoint(whole));
   });
 
-  it('shows evaluations what the networks learnt from, and is not moved by them', () => {
-    const [watched, alone] = [start(id, normalised), start(id, normalised)];
+  it('shows evaluations what the networks learned from, and is not moved by them', () => {
+    const [watched, alone] = [start(id, normalized), start(id, normalized)];
     const { agent } = watched;
     const { policy, parameters, prepare } = agent;
     const batch = sourceOf(() => makeEnvironment(id)).batch(3);
@@ -157,7 +157,7 @@ describe('annealing', () => {
   });
 
   it('lets the entropy bonus fall with the rate', () => {
-    // so large a bonus is all that is learnt: what is left of it shows in the gradient before clipping
+    // so large a bonus is all that is learned: what is left of it shows in the gradient before clipping
     const norm = (progress: number) =>
       start('Pendulum-v1', { entropyCoefficient: 1e6, valueCoefficient: 0, epochs: 1, finalLearningRate: 0.25 }).train(
         1,
@@ -243,14 +243,14 @@ describe('where episodes end', () => {
   });
 });
 
-describe.each([false, true])('with normalised rewards: %s', (normaliseRewards) => {
+describe.each([false, true])('with normalized rewards: %s', (normalizeRewards) => {
   it.each([Number.NaN, Infinity, -Infinity])('a reward of %d is refused, and its place named', (bad) => {
     const make = scripted((number, step) => ({
       reward: number === 2 && step === 5 ? bad : 1,
       terminated: false,
       truncated: false,
     }));
-    const { agent, parameters } = start(make, { normaliseRewards });
+    const { agent, parameters } = start(make, { normalizeRewards });
     const before = parameters();
     const rollout = agent.collect();
     expect(() => agent.update(rollout, 0)).toThrow(HeedError);
@@ -263,14 +263,14 @@ describe.each([false, true])('with normalised rewards: %s', (normaliseRewards) =
 });
 
 it('leaves the rewards it is given as they are', () => {
-  const { agent } = start('Pendulum-v1', normalised);
+  const { agent } = start('Pendulum-v1', normalized);
   const rollout = agent.collect();
   const before = rollout.rewards.slice();
   agent.update(rollout, 0);
   expect(rollout.rewards).toEqual(before);
 });
 
-it.each(Object.keys(ppoPresets))('the preset of %s can be learnt with', async (id) => {
+it.each(Object.keys(ppoPresets))('the preset of %s can be learned with', async (id) => {
   const { agent } = start(await loadEnvironment(id), ppoSchema.parse(ppoPresets[id].options));
   expect(agent.parameters.flat.length).toBeGreaterThan(0);
 });

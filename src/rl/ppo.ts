@@ -1,8 +1,8 @@
 /**
- * Proximal policy optimisation (Schulman et al. 2017), with what its reference implementations add: docs/ppo.md lists
+ * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/ppo.md lists
  * each detail with its source.
  *
- *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximised, by Adam, over minibatches
+ *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by Adam, over minibatches
  *
  * Run it: heed rl --env CartPole-v1
  */
@@ -26,7 +26,7 @@ import {
   loadRows,
   type OnPolicy,
   remainingOf,
-  standardise,
+  standardize,
 } from './on-policy.ts';
 import type { Policy } from './policy.ts';
 import type { PpoOptions } from './ppo-options.ts';
@@ -104,7 +104,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 
 /** The compiled loss with its minibatch. */
 function createLoss(policy: Policy, parameters: Arena, options: PpoOptions) {
-  const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normaliseAdvantages, advantageFloor } = options;
+  const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normalizeAdvantages, advantageFloor } = options;
   const train: TrainStep = createTrainStep(
     parameters,
     (g) => {
@@ -148,7 +148,7 @@ function createLoss(policy: Policy, parameters: Arena, options: PpoOptions) {
     /** Copies the chosen rows of a rollout into the minibatch. */
     load(chosen: Int32Array, from: Experience) {
       loadRows(policy, chosen, from, rows);
-      if (normaliseAdvantages && chosen.length > 1) standardise(rows.advantage.data as Float32Array, advantageFloor);
+      if (normalizeAdvantages && chosen.length > 1) standardize(rows.advantage.data as Float32Array, advantageFloor);
     },
   };
 }

@@ -42,8 +42,8 @@ const mujoco: Preset<PpoOptions> = {
     lambda: 0.95,
     learningRate: 3e-4,
     annealClip: false,
-    normaliseObservations: true,
-    normaliseRewards: true,
+    normalizeObservations: true,
+    normalizeRewards: true,
   },
 };
 
@@ -60,8 +60,8 @@ export const ppoPresets: Presets<PpoOptions> = {
       discount: 0.99,
       lambda: 0.94,
       annealClip: false,
-      normaliseObservations: true,
-      normaliseRewards: true, // without it, one seed of three found nothing in 200,000 steps
+      normalizeObservations: true,
+      normalizeRewards: true, // without it, one seed of three found nothing in 200,000 steps
     },
   },
   'MountainCar-v0': {
@@ -74,8 +74,8 @@ export const ppoPresets: Presets<PpoOptions> = {
       discount: 0.99,
       lambda: 0.98,
       annealClip: false,
-      normaliseObservations: true,
-      normaliseRewards: true,
+      normalizeObservations: true,
+      normalizeRewards: true,
     },
   },
   'MountainCarContinuous-v0': {
@@ -90,8 +90,8 @@ export const ppoPresets: Presets<PpoOptions> = {
       learningRate: 3e-4,
       entropyCoefficient: 0.001,
       maxGradientNorm: 5,
-      normaliseObservations: true,
-      normaliseRewards: true,
+      normalizeObservations: true,
+      normalizeRewards: true,
     },
   },
   'Pendulum-v1': {
@@ -104,7 +104,7 @@ export const ppoPresets: Presets<PpoOptions> = {
       discount: 0.9,
       lambda: 0.95,
       annealClip: false,
-      normaliseRewards: true,
+      normalizeRewards: true,
     },
   },
   'LunarLander-v3': {
@@ -120,7 +120,7 @@ export const ppoPresets: Presets<PpoOptions> = {
       finalLearningRate: 0.02,
       entropyCoefficient: 0.01,
       annealClip: false,
-      normaliseRewards: true,
+      normalizeRewards: true,
     },
   },
   'InvertedPendulum-v5': { ...mujoco, steps: 100_000 },
@@ -159,7 +159,7 @@ const a2cPresets: Presets<A2cOptions> = {
   'CartPole-v1': { steps: 500_000, options: {} },
   'Acrobot-v1': {
     steps: 500_000,
-    options: { environments: 16, normaliseObservations: true, normaliseRewards: true },
+    options: { environments: 16, normalizeObservations: true, normalizeRewards: true },
   },
   'Pendulum-v1': {
     steps: 1_000_000,
@@ -169,8 +169,8 @@ const a2cPresets: Presets<A2cOptions> = {
       lambda: 0.9,
       finalLearningRate: 0,
       valueCoefficient: 0.8,
-      normaliseObservations: true,
-      normaliseRewards: true,
+      normalizeObservations: true,
+      normalizeRewards: true,
     },
   },
 };
@@ -183,8 +183,8 @@ const mujocoTrpo: Preset<TrpoOptions> = {
     horizon: 1024,
     epochs: 20,
     conjugateSteps: 25,
-    normaliseObservations: true,
-    normaliseRewards: true,
+    normalizeObservations: true,
+    normalizeRewards: true,
   },
 };
 const trpoPresets: Presets<TrpoOptions> = {
@@ -202,11 +202,11 @@ const trpoPresets: Presets<TrpoOptions> = {
   },
   'Acrobot-v1': {
     steps: 100_000,
-    options: { environments: 2, horizon: 1024, normaliseObservations: true, normaliseRewards: true },
+    options: { environments: 2, horizon: 1024, normalizeObservations: true, normalizeRewards: true },
   },
   'Pendulum-v1': {
     steps: 100_000,
-    options: { environments: 2, horizon: 1024, discount: 0.9, epochs: 15, normaliseRewards: true },
+    options: { environments: 2, horizon: 1024, discount: 0.9, epochs: 15, normalizeRewards: true },
   },
   'HalfCheetah-v5': { ...mujocoTrpo, options: { ...mujocoTrpo.options, targetKl: 0.04 } },
   'Hopper-v5': mujocoTrpo,

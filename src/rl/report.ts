@@ -24,7 +24,7 @@ const CHARTS: [name: string, title: string, yLabel: string, caption: string][] =
     'value/mean',
     'Value of what the policy does',
     'return',
-    'Mean of the smaller of the critics, over what is learnt from.',
+    'Mean of the smaller of the critics, over what is learned from.',
   ],
   ['loss/value', 'Value loss', 'loss', 'Half the squared error of the critic.'],
   ['loss/critic', 'Value loss', 'loss', 'Half the squared error of both critics.'],

@@ -3,7 +3,7 @@ import type { Episode, VectorEnvironment } from '../env/index.ts';
 import type { Arena } from '../nn/index.ts';
 import type { Random } from '../random.ts';
 import { createForward } from './forward.ts';
-import { normaliseRows, type RunningStatistics, updateStatistics } from './normalise.ts';
+import { normalizeRows, type RunningStatistics, updateStatistics } from './normalize.ts';
 import { LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
 
 /** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
@@ -53,7 +53,7 @@ export function createActor(policy: Policy, parameters: Arena, count: number): A
   };
 }
 
-/** With `statistics`, they take in each observation, which is then normalised by them for the actor. Releases the actor. */
+/** With `statistics`, they take in each observation, which is then normalized by them for the actor. Releases the actor. */
 export function createCollector(
   environment: VectorEnvironment,
   actor: Actor,
@@ -84,7 +84,7 @@ export function createCollector(
       rollout.observations.set(observations, start * observationSize);
       if (statistics) {
         updateStatistics(statistics, observations);
-        normaliseRows(statistics, observations, actor.observations);
+        normalizeRows(statistics, observations, actor.observations);
         prepared.set(actor.observations, start * observationSize);
       } else {
         actor.observations.set(observations);

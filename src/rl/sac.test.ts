@@ -138,7 +138,7 @@ describe('on Pendulum', () => {
   const many = { environments: 3, horizon: 2, gradientSteps: 4, targetInterval: 3, minibatch: 16 };
   const parameters = ({ agent }: ReturnType<typeof start>) => agent.parameters.flat.slice();
 
-  it('is learnt the same from the same seed, and otherwise from another', () => {
+  it('is learned the same from the same seed, and otherwise from another', () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start('Pendulum-v1', many, seed));
     for (const each of [one, same, other]) each.explore(3);
     expect(one.train(4)).toEqual(same.train(4));

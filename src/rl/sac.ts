@@ -6,7 +6,7 @@
  *   actor         E[α log π(a|s) − min Qᵢ(s,a)],  a ~ π(·|s)
  *   temperature   −log α · (E[log π(a|s)] + target entropy)
  *
- * each minimised by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
+ * each minimized by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
  */
 import { add, concat, input, mean, minimum, mul, neg, sub, type Tensor, trace, Value } from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
@@ -24,7 +24,7 @@ import {
   mlp,
   valueLoss,
 } from '../nn/index.ts';
-import { fanIn, fill } from '../nn/initialise.ts';
+import { fanIn, fill } from '../nn/initialize.ts';
 import { lifetime } from '../nn/lifetime.ts';
 import { type Random, type RandomState, random } from '../random.ts';
 import { isSmall } from './forward.ts';
@@ -63,7 +63,7 @@ export interface Sac {
   remember(rollout: Rollout): void;
   /** Puts a rollout into the buffer and takes `gradientSteps` gradients. */
   update(rollout: Rollout): SacMetrics;
-  /** Starts critics, targets and their optimiser anew: where the rewards in the buffer have become others. */
+  /** Starts critics, targets and their optimizer anew: where the rewards in the buffer have become others. */
   resetCritics(): void;
   save(): { state: SacState; tensors: Tensors };
   restore(state: SacState, tensors: Tensors): void;
@@ -93,7 +93,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   const logTemperature = {
     name: 'logTemperature',
     shape: [1],
-    initialise: fill(Math.log(options.temperature ?? options.initialTemperature)),
+    initialize: fill(Math.log(options.temperature ?? options.initialTemperature)),
   };
   const temperatureParameters = own(createParameters([logTemperature], drawn('temperature')));
   targetParameters.flat.set(criticParameters.flat);

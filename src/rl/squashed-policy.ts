@@ -16,7 +16,7 @@ import {
 import { type Space, sizeOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { mlp } from '../nn/index.ts';
-import { fanIn } from '../nn/initialise.ts';
+import { fanIn } from '../nn/initialize.ts';
 import type { ActingPolicy } from './policy.ts';
 
 /** Its `distribution` is the likeliest action before squashing, squashed: as the environment takes it, [n, a]. */

@@ -34,7 +34,7 @@ export function rlOptions(given: RlInput): RlOptions {
 export interface RlStep {
   /** Environment steps so far. */
   step: number;
-  /** Of the algorithm; means over the updates since the last. Empty while nothing is learnt. */
+  /** Of the algorithm; means over the updates since the last. Empty while nothing is learned. */
   metrics: Record<string, number>;
   /** Greedy episodes; at evaluations and at the end. */
   evaluation?: Evaluation;

@@ -114,9 +114,9 @@ describe.each([
     const { policy } = setup();
     const width = policy.outputSize;
     const [before, after] = [1, 2].map((seed) => numbers([1, width], { seed }));
-    const normalised = ({ data }: typeof before) =>
+    const normalized = ({ data }: typeof before) =>
       data.map((x) => x - Math.log(data.reduce((sum, y) => sum + Math.exp(y), 0)));
-    if (space.kind === 'discrete') for (const each of [before, after]) each.data = normalised(each);
+    if (space.kind === 'discrete') for (const each of [before, after]) each.data = normalized(each);
     const deviations: Record<string, ReturnType<typeof of>> = space.kind === 'box'
       ? { held: of([1, 2], [-0.4, 0.3]), [LOG_DEVIATION]: of([1, 2], [0.1, 0.2]) }
       : {};
@@ -162,7 +162,7 @@ describe.each(['CartPole-v1', 'Pendulum-v1'])('an update on %s', (id) => {
       expect(metrics['policy/approx_kl']).toBeLessThan(targetKl);
       expect(metrics['policy/approx_kl']).toBeGreaterThan(targetKl / 4); // and makes use of it
       expect(metrics['policy/step']).toBeGreaterThan(0);
-      expect(metrics['loss/policy']).toBeLessThan(0); // normalised advantages: 0 before
+      expect(metrics['loss/policy']).toBeLessThan(0); // normalized advantages: 0 before
     },
   );
 

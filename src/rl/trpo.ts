@@ -1,7 +1,7 @@
 /**
- * Trust region policy optimisation (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
+ * Trust region policy optimization (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
  *
- *   maximise E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
+ *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
  *   as long as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
  *
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
@@ -33,7 +33,7 @@ import {
   loadRows,
   type OnPolicy,
   remainingOf,
-  standardise,
+  standardize,
 } from './on-policy.ts';
 import { LOG_DEVIATION, type Policy } from './policy.ts';
 import type { TrpoOptions } from './trpo-options.ts';
@@ -81,7 +81,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
     function improve(experience: Experience) {
       const { observations, actions, logProbs, advantage } = surrogate.inputs;
       loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
-      if (options.normaliseAdvantages) standardise(advantage.data as Float32Array, options.advantageFloor);
+      if (options.normalizeAdvantages) standardize(advantage.data as Float32Array, options.advantageFloor);
       const before = surrogate.run();
       const { entropy } = before;
       surrogate.hold();

@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { readSafetensors, type SafetensorsTensor, safetensorsParts } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
+import { withCurrentNames } from '../renamed.ts';
 import { decode, encode } from './json.ts';
 
 export interface Checkpoint {
@@ -88,7 +89,9 @@ export function readCheckpoint(run: string): Checkpoint & { rows: RowLengths; in
   for (const [i, name] of found.entries()) {
     const folder = join(run, FOLDER, name);
     try {
-      return { ...read(folder), warnings, invalid: found.slice(0, i) };
+      const checkpoint = read(folder);
+      const state = withCurrentNames(checkpoint.state); // of a run that an earlier version began
+      return { ...checkpoint, state, warnings, invalid: found.slice(0, i) };
     } catch (error) {
       const code = isSystemError((error as Error).cause) && ((error as Error).cause as NodeJS.ErrnoException).code;
       if (code && code !== 'ENOENT') throw error; // the disk or its rights failed, not the checkpoint

@@ -47,9 +47,9 @@ describe('a progress line', () => {
       expect(text()).not.toContain(ESCAPE);
       if (options.isTTY === false || options.env?.TERM) expect(text()).not.toContain('\r');
     }
-    const coloured = recorded({ total: 10, isTTY: true });
-    coloured.at(0, 5);
-    expect(coloured.text()).toContain(ESCAPE);
+    const colored = recorded({ total: 10, isTTY: true });
+    colored.at(0, 5);
+    expect(colored.text()).toContain(ESCAPE);
   });
 
   it('never gets wider than the terminal, and clears what was longer before', () => {

@@ -42,7 +42,7 @@ export function createProgress({
   now = () => performance.now(),
 }: ProgressOptions = {}): Progress {
   const live = stream.isTTY === true && env.TERM !== 'dumb';
-  const colour = live && !env.NO_COLOR;
+  const color = live && !env.NO_COLOR;
   const every = live ? 100 : 10_000;
   const began = now();
   const past: { time: number; step: number }[] = [{ time: began, step: from }];
@@ -85,7 +85,7 @@ export function createProgress({
     const text = line(time, (stream.columns || 80) - 1); // a full last column wraps on some terminals
     const width = widthOf(text);
     const padding = ' '.repeat(Math.max(0, Math.min(drawnWidth, (stream.columns || 80) - 1) - width));
-    stream.write(`\r${colour ? text.replace(/█+/, '\x1b[36m$&\x1b[39m') : text}${padding}`);
+    stream.write(`\r${color ? text.replace(/█+/, '\x1b[36m$&\x1b[39m') : text}${padding}`);
     drawnWidth = width;
   };
 

@@ -11,13 +11,13 @@ import { packComparison } from './report/clips.ts';
 import { type LineChart, thinned } from './report/line-chart.ts';
 import { type Report, renderReport, writeReport } from './report.ts';
 
-const frame = (x: number, colour = '#123'): Frame => ({
+const frame = (x: number, color = '#123'): Frame => ({
   width: 600,
   height: 400,
   shapes: [
     { kind: 'line', points: [0, 300, 600, 300], stroke: '#000', width: 2 },
-    { kind: 'polygon', points: [x, 0, x + 10, 0, x, 10.123456789], fill: colour },
-    { kind: 'circle', x: 5, y: 5, radius: 3, fill: colour },
+    { kind: 'polygon', points: [x, 0, x + 10, 0, x, 10.123456789], fill: color },
+    { kind: 'circle', x: 5, y: 5, radius: 3, fill: color },
   ],
 });
 
@@ -150,8 +150,8 @@ describe('renderReport', () => {
     expect(harmless).toMatch(/class="line s0" d="M[\d. ]+h0M[\d. ]+h0"/);
   });
 
-  it('draws lines of one colour, whole and dashed, and says so in the legend', () => {
-    const line = { x: [[0, 1]], y: [0, 1], colour: 2 };
+  it('draws lines of one color, whole and dashed, and says so in the legend', () => {
+    const line = { x: [[0, 1]], y: [0, 1], color: 2 };
     const series = [
       { name: 'a', ...line },
       { name: 'b', ...line, dashed: true },
@@ -200,7 +200,7 @@ describe('the parts of a report', () => {
     expect([thin.x[0][0], thin.x[0][values.length - 1]]).toEqual([0, 99_999]);
   });
 
-  it('ticks at round values, labelled in one unit with the decimals they need', () => {
+  it('ticks at round values, labeled in one unit with the decimals they need', () => {
     const labels = (low: number, high: number) => tickLabels(ticksOf({ low, high }, 5));
     expect(labels(0, 500)).toEqual(['0', '100', '200', '300', '400', '500']);
     expect(labels(-1, 1)).toEqual(['−1.0', '−0.5', '0', '0.5', '1.0']);

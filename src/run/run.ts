@@ -15,6 +15,7 @@ import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { withCurrentNames } from '../renamed.ts';
 import { type Checkpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
 import { LOCK, lock } from './lock.ts';
@@ -230,7 +231,7 @@ export function readInfo(folder: string): RunInfo {
   const { success, data, error } = infoSchema.safeParse(found);
   if (!success)
     throw new HeedError(`"${path}" is damaged: ${z.prettifyError(error)}`, { hint: 'Was it edited by hand?' });
-  return data;
+  return { ...data, config: withCurrentNames(data.config) };
 }
 
 /** A run's metrics, oldest first. */

@@ -6,16 +6,16 @@ import type { Buckets } from './runs-data.ts';
 
 export interface Curve {
   name: string;
-  /** Which of the colours. */
-  colour: number;
+  /** Which of the colors. */
+  color: number;
   data: Buckets;
 }
 
-/** Of lines on a ground of light or dark; each stands out from it, and from the others for those who see fewer colours. */
+/** Of lines on a ground of light or dark; each stands out from it, and from the others for those who see fewer colors. */
 const LIGHT = ['#2f5fb3', '#b4600a', '#1f7d72', '#b4343c', '#7a4fae', '#6d6a62', '#a83f86', '#4c7a1d'];
 const DARK = ['#8fb0f5', '#e8ad60', '#5fc9b9', '#ef857c', '#b99fe4', '#b5b2ab', '#ec93cb', '#a5cf74'];
 const dark = matchMedia('(prefers-color-scheme: dark)');
-export const colourOf = (i: number): string => (dark.matches ? DARK : LIGHT)[i % LIGHT.length];
+export const colorOf = (i: number): string => (dark.matches ? DARK : LIGHT)[i % LIGHT.length];
 
 const HEIGHT = 200;
 
@@ -41,7 +41,7 @@ export function Chart(props: ChartProps) {
     dark.addEventListener('change', changed);
     return () => dark.removeEventListener('change', changed);
   }, []);
-  const shape = curves.map(({ colour, data }) => `${colour}${data.smooth ? 's' : ''}`).join();
+  const shape = curves.map(({ color, data }) => `${color}${data.smooth ? 's' : ''}`).join();
   useEffect(() => {
     const made = new uPlot(
       options(latest.current, place.current!.clientWidth, setAt, () => latest.current),
@@ -64,9 +64,9 @@ export function Chart(props: ChartProps) {
       <figcaption>{title}</figcaption>
       <div ref={place} role="img" aria-label={`${title}: ${told.map(inWords).join('; ')}`} />
       <p class="reading">
-        {told.map(({ colour, name, x, value, smoothed, min, max }) => (
+        {told.map(({ color, name, x, value, smoothed, min, max }) => (
           <span key={name}>
-            <i style={{ background: colourOf(colour) }} />
+            <i style={{ background: colorOf(color) }} />
             {value === undefined ? '–' : figure(value)}
             <small>
               {' '}
@@ -140,8 +140,8 @@ function options(
   };
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
-  for (const { colour, data } of curves) {
-    const stroke = colourOf(colour);
+  for (const { color, data } of curves) {
+    const stroke = colorOf(color);
     const faint = `${stroke}77`;
     const common = { spanGaps: true, points: { show: false } };
     bands.push({ series: [series.length + 1, series.length], fill: `${stroke}22` });

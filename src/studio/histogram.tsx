@@ -1,5 +1,5 @@
 /** How values are spread: the groups over one another, in the same bins. */
-import { colourOf, figure } from './chart.tsx';
+import { colorOf, figure } from './chart.tsx';
 
 const BINS = 20;
 const [WIDTH, HEIGHT] = [400, 120];
@@ -40,7 +40,7 @@ export function Histogram({
               width={WIDTH / BINS - 2}
               y={HEIGHT * (1 - share / most)}
               height={(HEIGHT * share) / most}
-              fill={colourOf(group)}
+              fill={colorOf(group)}
               fill-opacity={0.55}
             />
           )),
@@ -53,7 +53,7 @@ export function Histogram({
       <p class="reading">
         {told.map((text, group) => (
           <span key={text}>
-            <i style={{ background: colourOf(group) }} />
+            <i style={{ background: colorOf(group) }} />
             {text}
           </span>
         ))}

@@ -1,4 +1,4 @@
-/** Keys of the labelling page: one hand is enough, and each can be changed. */
+/** Keys of the labeling page: one hand is enough, and each can be changed. */
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
 export const actions = {

@@ -1,4 +1,4 @@
-/** The labelling page: one decision at a time. */
+/** The labeling page: one decision at a time. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Answering } from './answering.tsx';
 import { type Answer, api, type ProjectView, pathOf, type Recorded, type Vote } from './api.ts';
@@ -19,7 +19,7 @@ export function Label({ project: name }: { project: string }) {
     api<ProjectView>(pathOf(name)).then(setProject, setFailed);
   }, [name]);
   if (failed) return <Failure error={failed} />;
-  return project ? <Labelling project={project} /> : <p class="quiet">Loading…</p>;
+  return project ? <Labeling project={project} /> : <p class="quiet">Loading…</p>;
 }
 
 /** What came back of the answer before this one. */
@@ -29,7 +29,7 @@ interface Told extends Pick<Recorded, 'others'> {
   gold?: Answer;
 }
 
-function Labelling({ project }: { project: ProjectView }) {
+function Labeling({ project }: { project: ProjectView }) {
   const [, redraw] = useState(0);
   const queue = useRef<Queue | undefined>(undefined);
   queue.current ??= createQueue(project.name, () => redraw((n) => n + 1));

@@ -132,7 +132,7 @@ function Panel({ name, runs, view, change, version }: Props & { name: string }) 
         if (!here) return;
         drawn.current = wanted;
         setCurves(
-          found.flatMap((data, colour) => (data && data.points > 0 ? [{ name: runs[colour].id, colour, data }] : [])),
+          found.flatMap((data, color) => (data && data.points > 0 ? [{ name: runs[color].id, color, data }] : [])),
         );
         setFailed(undefined);
       } catch (error) {

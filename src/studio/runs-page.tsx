@@ -1,7 +1,7 @@
 /** One run, or several over one another: their curves, samples and settings, as they grow. */
 import { useEffect, useState } from 'preact/hooks';
 import { api } from './api.ts';
-import { colourOf } from './chart.tsx';
+import { colorOf } from './chart.tsx';
 import { Failure } from './failure.tsx';
 import { Curves } from './runs-curves.tsx';
 import { followRuns, type RunDetails, runPath, type Sample, samplesOf } from './runs-data.ts';
@@ -37,7 +37,7 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
       <ul class="legend">
         {runs.map((run, i) => (
           <li key={run.id}>
-            <i style={{ background: colourOf(i) }} />
+            <i style={{ background: colorOf(i) }} />
             {runs.length > 1 && <a href={linkTo(run.id)}>{run.id.replace('~', ' › ')}</a>}
             <span class="quiet">
               {run.info.command}, seed {run.info.seed}, step {run.latest.step ?? 0}

@@ -1,7 +1,7 @@
 /** How rewards, KL and lengths of the answers are spread, step by step: a column a step, the darker the more answers. */
 import { useEffect, useState } from 'preact/hooks';
 import { api } from './api.ts';
-import { colourOf, figure } from './chart.tsx';
+import { colorOf, figure } from './chart.tsx';
 import { Failure } from './failure.tsx';
 import { type RunDetails, runPath, type Spread } from './runs-data.ts';
 
@@ -30,7 +30,7 @@ export function Spreads({ runs, version }: { runs: readonly RunDetails[]; versio
           <div class="panels">
             {found.map(
               ({ steps, of }, i) =>
-                of[name] && <Heat key={i} name={runs[i].id} colour={i} steps={steps} spread={of[name]} />,
+                of[name] && <Heat key={i} name={runs[i].id} color={i} steps={steps} spread={of[name]} />,
             )}
           </div>
         </section>
@@ -43,12 +43,12 @@ const [WIDTH, HEIGHT] = [400, 160];
 
 function Heat({
   name,
-  colour,
+  color,
   steps,
   spread,
 }: {
   name: string;
-  colour: number;
+  color: number;
   steps: readonly number[];
   spread: Spread['of'][string];
 }) {
@@ -81,7 +81,7 @@ function Heat({
                   y={HEIGHT - (bin + 1) * height}
                   width={width}
                   height={height}
-                  fill={colourOf(colour)}
+                  fill={colorOf(color)}
                   fill-opacity={0.1 + (0.8 * share) / most}
                 />
               ),

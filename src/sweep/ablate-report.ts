@@ -40,12 +40,12 @@ export function ablationReport(folder: string): Report {
   };
 }
 
-const line = ({ variant, steps, mean, low, high }: Curve, colour: number): Series => ({
+const line = ({ variant, steps, mean, low, high }: Curve, color: number): Series => ({
   name: variant,
   x: [steps],
   y: mean,
   band: { low, high },
-  colour,
+  color,
 });
 
 const chart = (title: string, curves: readonly Curve[], { target }: AblateOptions): LineChart => ({

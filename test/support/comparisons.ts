@@ -1,7 +1,7 @@
 /** Comparisons under a reward that is known, and ensembles small enough to learn it in a moment. */
 
 import { createRewardEnsemble, type RewardEnsemble } from '../../src/control/reward/ensemble.ts';
-import type { Labelled } from '../../src/control/reward/fit.ts';
+import type { Labeled } from '../../src/control/reward/fit.ts';
 import type { Steps } from '../../src/control/reward/inputs.ts';
 import { type RewardOptions, rewardSchema } from '../../src/control/reward/options.ts';
 import type { Segment } from '../../src/control/segments.ts';
@@ -32,13 +32,13 @@ export function ensemblesReleasedAfterwards() {
 }
 
 const WEIGHTS = [1, -0.5, 0.25];
-/** What is to be learnt: linear in the observation, and the second action pays. */
+/** What is to be learned: linear in the observation, and the second action pays. */
 const trueReward = (observation: ArrayLike<number>, action: number) =>
   WEIGHTS.reduce((sum, w, j) => sum + w * observation[j], 0) + 0.5 * action;
 
 export const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
 const better = (a: Segment, b: Segment): Distribution => (returnOf(a) > returnOf(b) ? choices.first : choices.second);
-export const flipped = ({ segments, choice: [p, q] }: Labelled): Labelled => ({ segments, choice: [q, p] });
+export const flipped = ({ segments, choice: [p, q] }: Labeled): Labeled => ({ segments, choice: [q, p] });
 
 export const parametersOf = (ensemble: RewardEnsemble) => structuredClone(ensemble.save().tensors);
 
@@ -61,7 +61,7 @@ export function drawing(name: string) {
     };
   }
 
-  const labelled = (count: number, choose: (a: Segment, b: Segment) => Distribution = better): Labelled[] =>
+  const labeled = (count: number, choose: (a: Segment, b: Segment) => Distribution = better): Labeled[] =>
     Array.from({ length: count }, () => {
       const segments = [segment(), segment()] as const;
       return { segments, choice: choose(...segments) };
@@ -74,5 +74,5 @@ export function drawing(name: string) {
     return { observations, actions, nextObservations, terminated: new Uint8Array(count) };
   };
 
-  return { segment, labelled, coin, stepsOf };
+  return { segment, labeled, coin, stepsOf };
 }

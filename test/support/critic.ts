@@ -1,4 +1,4 @@
-/** Somebody behind an endpoint such as OpenAI's who knows one rule: no sentence names a word. Writes, criticises, revises and judges. */
+/** Somebody behind an endpoint such as OpenAI's who knows one rule: no sentence names a word. Writes, criticizes, revises and judges. */
 import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

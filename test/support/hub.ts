@@ -28,7 +28,7 @@ export interface FakeHub {
   fault?: (request: IncomingMessage, response: ServerResponse, host: Seen['host']) => boolean;
   /** Changes an entry of the listing before it is sent. */
   entry?: (entry: Record<string, unknown>) => Record<string, unknown>;
-  /** The host of large files honours Range; true unless told. */
+  /** The host of large files honors Range; true unless told. */
   ranges: boolean;
   close(): Promise<void>;
 }

@@ -10,7 +10,7 @@ export interface Compared {
   principle: string;
   /** For the first answer: how likely a local model thinks it is better; 1, 0 or ½ by what an endpoint says. */
   preference?: number;
-  /** Why nothing is learnt from it. */
+  /** Why nothing is learned from it. */
   leftOut?: 'equal answers' | 'no answer' | 'no verdict' | 'too long';
 }
 

@@ -1,5 +1,5 @@
 /**
- * A constitution: principles by which answers are criticised, revised and compared. A file of them is JSON or a list in Markdown or plain
+ * A constitution: principles by which answers are criticized, revised and compared. A file of them is JSON or a list in Markdown or plain
  * text; docs/constitution.md shows both.
  */
 import { readFileSync } from 'node:fs';

@@ -33,7 +33,7 @@ export function constitutionReport(folder: string): Report {
         rows,
         'What comes of a step',
         'share',
-        'Answers that are revised to another, pairs of which neither answer is better, and what nothing is learnt from.',
+        'Answers that are revised to another, pairs of which neither answer is better, and what nothing is learned from.',
         [
           ['revised', 'revisions/changed'],
           ['ties', 'comparisons/ties'],
@@ -121,7 +121,7 @@ function leftOut(rows: readonly { leftOut?: string }[]): Table[] {
     {
       kind: 'table',
       title: 'Left out',
-      caption: 'Nothing is learnt from these; samples.jsonl has them.',
+      caption: 'Nothing is learned from these; samples.jsonl has them.',
       columns: ['why', 'how many'],
       rows: counts,
     },

@@ -1,4 +1,4 @@
-/** An answer is criticised by a principle and written again, as often as there are rounds (Bai et al. 2022, §3.1). */
+/** An answer is criticized by a principle and written again, as often as there are rounds (Bai et al. 2022, §3.1). */
 import type { Message } from '../../data/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Chat, CompleteOptions } from '../judges/source.ts';
@@ -16,7 +16,7 @@ export interface Revised {
   rounds: Round[];
   /** The prompt, the answer, and all that was said of it. */
   conversation: Message[];
-  /** Why nothing is learnt from it. */
+  /** Why nothing is learned from it. */
   leftOut?: 'no answer' | 'no revision' | 'too long';
 }
 
@@ -66,11 +66,11 @@ export async function reviseAnswers(
       const messages = [...item.prompt, assistant(lastOf(item)), user(principle.critique)];
       return [{ item, principle, messages }];
     });
-    const criticised = (await say(begun, 'critique', round)).map((one) => ({
+    const criticized = (await say(begun, 'critique', round)).map((one) => ({
       ...one,
       messages: [...one.messages, user(one.principle.revision)],
     }));
-    for (const { item, principle, messages } of await say(criticised, 'revision', round)) {
+    for (const { item, principle, messages } of await say(criticized, 'revision', round)) {
       const last = messages.slice(-4);
       item.conversation.push(...last);
       const [, { content: critique }, , { content: revision }] = last;

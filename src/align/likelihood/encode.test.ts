@@ -50,8 +50,8 @@ const llama = tokenizerOf('tiny-llama');
 
 it('learns what the assistant wrote, unless told', () => {
   const { ids, learn } = encodeRow(datasets.chat[0], llama);
-  const learnt = Array.from(ids).filter((_, i) => learn![i]);
-  expect(llama.decode(learnt, { skipSpecialTokens: false })).toBe('Hello.<|im_end|>Four.<|im_end|>');
+  const learned = Array.from(ids).filter((_, i) => learn![i]);
+  expect(llama.decode(learned, { skipSpecialTokens: false })).toBe('Hello.<|im_end|>Four.<|im_end|>');
 });
 
 it('reads what a token that reaches over the end of the prompt shares with it', () => {

@@ -1,4 +1,4 @@
-/** Rows of a dataset as tokens, and which of them are to be learnt: what TRL's SFTTrainer makes of them. */
+/** Rows of a dataset as tokens, and which of them are to be learned: what TRL's SFTTrainer makes of them. */
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
@@ -10,8 +10,8 @@ export const losses = ['completion', 'assistant', 'all'] as const;
 export type Loss = (typeof losses)[number];
 
 /**
- * The tokens of a language-modelling (`text` or `messages`) or prompt-completion row (of text or of messages). Text ends in
- * the EOS token, a conversation as its template ends it. Without `loss`, prompts are read and completions learnt;
+ * The tokens of a language-modeling (`text` or `messages`) or prompt-completion row (of text or of messages). Text ends in
+ * the EOS token, a conversation as its template ends it. Without `loss`, prompts are read and completions learned;
  * of messages, those of the assistant; all of a text.
  *
  * @throws HeedError where the row has nothing that such a loss could be taken over, or the tokenizer has no EOS token or no

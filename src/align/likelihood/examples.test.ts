@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createReviewTokenizer } from '../world.ts';
-import { createExamples, fingerprint, gatherExamples, holdOut, learntTokens, listOf, subset } from './examples.ts';
+import { createExamples, fingerprint, gatherExamples, holdOut, learnedTokens, listOf, subset } from './examples.ts';
 
 const tokenizer = createReviewTokenizer();
 const words = (n: number) => Array.from({ length: n }, () => 'spa').join(' ');
@@ -42,15 +42,15 @@ describe('an example longer than a row', () => {
   });
 });
 
-it('leaves out an example of which nothing would be learnt, and counts it', async () => {
+it('leaves out an example of which nothing would be learned, and counts it', async () => {
   const asked = { value: { prompt: words(9), completion: 'spa' } };
   const { examples, empty } = await gather([asked, ...rows('spa')], 'cut');
   expect([examples.lengths, empty]).toEqual([[3], 1]);
-  expect(learntTokens({ ids: [1, 2, 3] })).toBe(2);
-  expect(learntTokens({ ids: [1, 2, 3], learn: [1, 0, 1] })).toBe(1);
+  expect(learnedTokens({ ids: [1, 2, 3] })).toBe(2);
+  expect(learnedTokens({ ids: [1, 2, 3], learn: [1, 0, 1] })).toBe(1);
 });
 
-it('says where a row cannot be tokenised, and that there are none', async () => {
+it('says where a row cannot be tokenized, and that there are none', async () => {
   const wrong = { value: { text: 'spa' }, file: 'x.jsonl', line: 7 };
   await expect(
     gatherExamples([wrong], tokenizer, 'data', { length: 6, truncate: 'cut', loss: 'completion' }),

@@ -70,14 +70,14 @@ export interface Gathered {
   examples: ExampleList;
   /** How many were longer than a row. */
   long: number;
-  /** How many were left out because no token of theirs would be learnt. */
+  /** How many were left out because no token of theirs would be learned. */
   empty: number;
 }
 
 /**
  * Makes examples of rows: texts, conversations, or prompts with completions. `source` is what errors call them all.
  *
- * @throws HeedError for a row that cannot be tokenised, one that is too long where that is an error, or where nothing is left
+ * @throws HeedError for a row that cannot be tokenized, one that is too long where that is an error, or where nothing is left
  * to learn; and what `rows` throws.
  */
 export async function gatherExamples(
@@ -107,7 +107,7 @@ export async function gatherExamples(
     }
     if (tooLong && truncate === 'drop') continue;
     const pieces = piecesOf(example, length).slice(0, truncate === 'split' ? undefined : 1);
-    const told = pieces.filter((piece) => learntTokens(piece) > 0);
+    const told = pieces.filter((piece) => learnedTokens(piece) > 0);
     if (told.length === 0) empty++;
     for (const piece of told) examples.add(piece);
   }
@@ -130,8 +130,8 @@ function piecesOf({ ids, learn }: Example, length: number): Example[] {
   }));
 }
 
-/** Tokens of an example that are learnt: never its first, which nothing comes before. */
-export function learntTokens({ ids, learn }: Example): number {
+/** Tokens of an example that are learned: never its first, which nothing comes before. */
+export function learnedTokens({ ids, learn }: Example): number {
   if (!learn) return Math.max(0, ids.length - 1);
   let count = 0;
   for (let i = 1; i < ids.length; i++) count += learn[i];
@@ -155,7 +155,7 @@ export const subset = (examples: Examples, indices: readonly number[]): Examples
   at: (i) => examples.at(indices[i]),
 });
 
-/** A checksum of what is learnt, by which a resumed training knows that its data is the same. */
+/** A checksum of what is learned, by which a resumed training knows that its data is the same. */
 export function fingerprint({ lengths, at }: Examples): string {
   const hash = createHash('sha256');
   for (let i = 0; i < lengths.length; i++) {

@@ -1,4 +1,4 @@
-/** A training of a language model by maximum likelihood, one optimiser step at a time: what fine-tuning and pretraining share. */
+/** A training of a language model by maximum likelihood, one optimizer step at a time: what fine-tuning and pretraining share. */
 import { type Completion, createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
@@ -33,9 +33,9 @@ export interface LanguageEvaluation extends Partial<HeldOutLoss> {
 }
 
 export interface LanguageStep {
-  /** Optimiser steps so far. */
+  /** Optimizer steps so far. */
   step: number;
-  /** Mean −log p of the batch's learnt tokens, in nats. */
+  /** Mean −log p of the batch's learned tokens, in nats. */
   loss: number;
   gradientNorm: number;
   learningRate: number;
@@ -64,7 +64,7 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   length: number;
   /** Every row holds as many examples as fit; else one. */
   packing: boolean;
-  /** Optimiser steps in all. */
+  /** Optimizer steps in all. */
   steps: number;
   /** What the loss is evaluated on, if anything. */
   heldOut?: Examples;
@@ -139,7 +139,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     saveModel: trained.save,
     steps,
     evaluate,
-    /** One optimiser step, and an evaluation where one is due. */
+    /** One optimizer step, and an evaluation where one is due. */
     async next(): Promise<LanguageStep> {
       const began = performance.now();
       const batch = Array.from({ length: part * options.accumulate }, rows.next);

@@ -1,7 +1,7 @@
 /**
- * Maximum likelihood: what supervised fine-tuning and pretraining minimise, and how well a model does by it.
+ * Maximum likelihood: what supervised fine-tuning and pretraining minimize, and how well a model does by it.
  *
- *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)        over the n learnt tokens of the whole batch
+ *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)        over the n learned tokens of the whole batch
  *
  * All tokens weigh the same, whichever row or part of the batch they are in.
  */
@@ -24,7 +24,7 @@ export interface Likelihood {
   /** The gradients of the last batch. */
   readonly gradients: Arena;
   /**
-   * Computes a batch, `part` rows at a time. Gives its loss in nats a learnt token, and how many tokens it had that were
+   * Computes a batch, `part` rows at a time. Gives its loss in nats a learned token, and how many tokens it had that were
    * no padding.
    */
   run(rows: readonly (readonly Example[])[], part: number): { loss: number; tokens: number };
@@ -77,10 +77,10 @@ function batchOf(rows: readonly (readonly Example[])[], count: number, { length,
 }
 
 export interface HeldOutLoss {
-  /** Nats a learnt token, over all of them. */
+  /** Nats a learned token, over all of them. */
   loss: number;
   perplexity: number;
-  /** Learnt tokens. */
+  /** Learned tokens. */
   tokens: number;
 }
 

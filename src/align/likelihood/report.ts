@@ -4,7 +4,7 @@ import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, seriesOf, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { answersTable } from '../answers.ts';
 
-const STEPS = ['optimiser steps'];
+const STEPS = ['optimizer steps'];
 
 /** Throws a HeedError where the folder is not a run. */
 export function languageReport(folder: string): Report {
@@ -62,7 +62,7 @@ function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined): L
     kind: 'lines',
     wide: true,
     title: 'Loss',
-    caption: `Mean −log p of a learnt token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
+    caption: `Mean −log p of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
     xLabels: STEPS,
     yLabel: 'nats a token',
     series: seriesOf(rows, trainingAndHeldOut('loss')),

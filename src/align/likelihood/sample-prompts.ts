@@ -6,10 +6,10 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Examples } from './examples.ts';
 import type { SamplePrompt } from './learner.ts';
 
-/** Of a text all of which is learnt, the start is given: a quarter, but no more than so many tokens. */
+/** Of a text all of which is learned, the start is given: a quarter, but no more than so many tokens. */
 const LONGEST_START = 16;
 
-/** What of some examples is read before the first token that is learnt, and what follows. */
+/** What of some examples is read before the first token that is learned, and what follows. */
 export function samplePrompts(examples: Examples, count: number, tokenizer: Tokenizer): SamplePrompt[] {
   return Array.from({ length: Math.min(count, examples.lengths.length) }, (_, i) => {
     const { ids, learn } = examples.at(i);

@@ -1,4 +1,4 @@
-/** The report of over-optimisation, from what its folder and those in it hold. */
+/** The report of over-optimization, from what its folder and those in it hold. */
 import { join } from 'node:path';
 import {
   type LineChart,
@@ -25,7 +25,7 @@ export function overoptimizationReport(folder: string): Report {
   const [free] = of('rl');
   return {
     title: info.name,
-    subtitle: subtitle(info.started, 'over-optimisation', info.seed),
+    subtitle: subtitle(info.started, 'over-optimization', info.seed),
     summary: [
       ...(free
         ? [
@@ -50,11 +50,11 @@ export function overoptimizationReport(folder: string): Report {
 function chart(title: string, curves: readonly Curve[], spread: { proxy: number; gold: number }): LineChart[] {
   if (curves.length === 0) return [];
   const [{ method }] = curves;
-  const series = curves.flatMap(({ name, points }, colour) =>
+  const series = curves.flatMap(({ name, points }, color) =>
     (['proxy', 'gold'] as const).map((of): Series => {
       const x = [points.map(distance), points.map(({ at }) => at)];
       const y = points.map((point) => (point[of] - points[0][of]) / spread[of]);
-      return { name: `${name}, ${of}`, x, y, colour, dashed: of === 'gold' };
+      return { name: `${name}, ${of}`, x, y, color, dashed: of === 'gold' };
     }),
   );
   return [
@@ -63,7 +63,7 @@ function chart(title: string, curves: readonly Curve[], spread: { proxy: number;
       wide: true,
       title: `${title}: proxy and gold`,
       caption:
-        'What is gained, in deviations of answers at the start. The proxy (solid) is what is learnt from or chosen by, gold (dashed) what it stands for.',
+        'What is gained, in deviations of answers at the start. The proxy (solid) is what is learned from or chosen by, gold (dashed) what it stands for.',
       xLabels: ['√KL from the start', method === 'rl' ? 'steps' : 'n'],
       yLabel: 'gain',
       series,
@@ -92,7 +92,7 @@ function fitted(curves: readonly Curve[]): LineChart[] {
             y: points.map((point) => point.gold - points[0].gold),
             dashed: true,
           },
-          { name: 'fit', x: [x], y: x.map((d) => gainAt(method, gold, d)), colour: 5 },
+          { name: 'fit', x: [x], y: x.map((d) => gainAt(method, gold, d)), color: 5 },
         ],
       },
     ];

@@ -1,4 +1,4 @@
-/** Over-optimisation in a run's folder: one way after another, each a run of its own in a folder of this one. */
+/** Over-optimization in a run's folder: one way after another, each a run of its own in a folder of this one. */
 import { join } from 'node:path';
 import { createRun, driveRun, isRun, openRun, type TrainParts } from '../../run/index.ts';
 import type { Observatory, Way } from '../overoptimization.ts';

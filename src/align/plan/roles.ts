@@ -71,7 +71,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): Role[] {
     critic,
     ...(rewarded && { reward: options.reward === 'model' ? scoring : adaptersOf(options.lora.rank) + head }),
     gradients: trained,
-    optimiser: 2 * trained,
+    optimizer: 2 * trained,
     // the programs of a training share one pool: the widest counts
     activations: Math.max(step.activations, scored - step.logits),
     logits: step.logits,
@@ -86,7 +86,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): Role[] {
     .filter(({ bytes }) => bytes > 0);
 }
 
-/** Tokens that are learnt from: all of texts, else the answers, for which there is room by quarters. */
+/** Tokens that are learned from: all of texts, else the answers, for which there is room by quarters. */
 function labelsOf(options: Planned, maxTokens: number): number {
   const { algorithm, length } = options;
   if (algorithm === 'reward') return 0;

@@ -78,7 +78,7 @@ export const countParameters = (config: DecoderConfig): number =>
 const NEAR = Math.log(1.25);
 
 /**
- * The published shape with the nearest number of parameters; where none is near, one between its neighbours, with so many.
+ * The published shape with the nearest number of parameters; where none is near, one between its neighbors, with so many.
  *
  * @throws HeedError where the number is beyond those known.
  */

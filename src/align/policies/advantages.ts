@@ -32,7 +32,7 @@ export function leaveOneOut(rewards: ArrayLike<number>, size: number): Float64Ar
 }
 
 /** Several rewards, each brought to one scale within groups before they are added up, and the sums over the batch (GDPO). */
-export function normaliseThenSum(
+export function normalizeThenSum(
   rewards: readonly ArrayLike<number>[],
   weights: readonly number[],
   size: number,
@@ -41,11 +41,11 @@ export function normaliseThenSum(
   for (const [which, weight] of weights.entries()) {
     for (const [i, value] of groupAdvantages(rewards[which], size).entries()) sums[i] += weight * value;
   }
-  return standardise(sums);
+  return standardize(sums);
 }
 
 /** Mean 0 and deviation 1 over the batch. */
-export function standardise(values: ArrayLike<number>): Float64Array {
+export function standardize(values: ArrayLike<number>): Float64Array {
   const [middle, by] = [mean(values), deviation(values) + EPSILON];
   return Float64Array.from(values, (value) => (value - middle) / by);
 }

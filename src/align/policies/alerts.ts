@@ -74,7 +74,7 @@ const rules: readonly Rule[] = [
   {
     metric: 'probe/failed',
     out: (share, first) => share > first + 0.2,
-    means: 'the policy says more often what it is led to say: it has learnt to please',
+    means: 'the policy says more often what it is led to say: it has learned to please',
     try: 'comparisons in which what pleases loses, a higher β, an earlier model',
   },
   {

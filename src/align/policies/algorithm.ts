@@ -4,7 +4,7 @@ import type { Rollout } from './rollouts.ts';
 
 export type Tensors = Record<string, SafetensorsTensor>;
 
-/** It holds the optimisers and whatever else it needs. */
+/** It holds the optimizers and whatever else it needs. */
 export interface PolicyAlgorithm {
   /** One step's learning at a learning rate, `step` counted from 0. Gives metrics by their names. */
   update(rollout: Rollout, rate: number, step: number): Record<string, number>;

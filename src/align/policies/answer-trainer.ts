@@ -1,4 +1,4 @@
-/** Optimiser steps on a policy's own answers: what the algorithms without a critic share. */
+/** Optimizer steps on a policy's own answers: what the algorithms without a critic share. */
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
@@ -17,7 +17,7 @@ export interface AnswerNumbers {
 
 export interface AnswerTrainer {
   /**
-   * One optimiser step on some answers, in as many parts as memory needs. Gives the sums of the loss and its other outputs
+   * One optimizer step on some answers, in as many parts as memory needs. Gives the sums of the loss and its other outputs
    * over the parts, and the norm of the gradients before they were clipped.
    */
   step(

@@ -1,5 +1,5 @@
 /**
- * Rewards that are to stay above (or below) a threshold while another is raised: with a multiplier λ_k each, learnt by dual
+ * Rewards that are to stay above (or below) a threshold while another is raised: with a multiplier λ_k each, learned by dual
  * ascent (Dai et al. 2023, "Safe RLHF", §3.3).
  *
  *   max E[A]  subject to  E[B_k] ≥ b_k        r = (A/σ_A + Σ λ_k B_k/σ_k) / (1 + Σ λ_k)

@@ -67,7 +67,7 @@ function ofItsOwn(config: DecoderConfig, from: Arena): CriticNetwork {
 export const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
   name: SCORE,
   shape: [1, hiddenSize],
-  initialise: (data) => void data.fill(0),
+  initialize: (data) => void data.fill(0),
 });
 
 function checkCritic(policy: Model, critic: Model): void {
@@ -102,7 +102,7 @@ export interface Critic {
   readonly optimizer: Optimizer;
   /** V of the state before each token and behind the last, of each answer. */
   values(answers: readonly Answer[]): Float32Array[];
-  /** An optimiser step on answers, by what was seen to come from the states before their tokens, and behind the last where it has as many. */
+  /** An optimizer step on answers, by what was seen to come from the states before their tokens, and behind the last where it has as many. */
   update(
     answers: readonly Answer[],
     returns: readonly Float32Array[],

@@ -4,7 +4,7 @@ import { expectClose } from '../../../test/support/gradients.ts';
 import { gradients, input, matmul, reshape, trace } from '../../engine/index.ts';
 import type { Numbers, PackedLoss } from '../../lm/packed-program.ts';
 import { reinforceLoss } from '../reinforce.ts';
-import { groupAdvantages, leaveOneOut, normaliseThenSum, standardise } from './advantages.ts';
+import { groupAdvantages, leaveOneOut, normalizeThenSum, standardize } from './advantages.ts';
 import { type GrpoLossOptions, grpoLoss, grpoLosses, tokenWeights } from './grpo-loss.ts';
 import { mostUndecided } from './token-entropy.ts';
 
@@ -159,9 +159,9 @@ describe('advantages are those of TRL', () => {
     ['grpo_group', groupAdvantages(rewards, size)],
     ['grpo_none', groupAdvantages(rewards, size, 'none')],
     ['grpo_batch', groupAdvantages(rewards, size, 'batch')],
-    ['normalize_then_sum', normaliseThenSum(perFunction, reward_weights, size)],
+    ['normalize_then_sum', normalizeThenSum(perFunction, reward_weights, size)],
     ['rloo', leaveOneOut(rewards, size)],
-    ['rloo_normalized', standardise(leaveOneOut(rewards, size))],
+    ['rloo_normalized', standardize(leaveOneOut(rewards, size))],
     ['rloo_with_kl_beta_0.05', leaveOneOut(kl(0.05), size)],
   ])('%s', (name, got) => expectClose(got, fixture.advantages[name], 1e-5, name));
 });

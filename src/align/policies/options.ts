@@ -25,7 +25,7 @@ export const policyTrainingSchema = z
     gold: z
       .string()
       .optional()
-      .describe('a second reward, which evaluations tell of and nothing is learnt from: as --reward'),
+      .describe('a second reward, which evaluations tell of and nothing is learned from: as --reward'),
     data: z
       .string()
       .optional()
@@ -46,7 +46,7 @@ export const policyTrainingSchema = z
   .extend({
     rewardCall: rewardCallSchema.prefault({}),
     lagrange: lagrangeSchema.prefault({}),
-    steps: whole(1).default(50).describe('times that prompts are answered and learnt from'),
+    steps: whole(1).default(50).describe('times that prompts are answered and learned from'),
     batch: whole(1).default(64).describe('prompts answered in a step'),
     maxTokens: whole(1).default(96).describe('tokens of an answer at most'),
     temperature: z.number().positive().default(1).describe('of the draws, and of all log-probabilities'),

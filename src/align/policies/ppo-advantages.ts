@@ -41,7 +41,7 @@ export const noSteps = (): HeedError =>
     hint: 'Give a reward that does, such as one by heed process, or leave out --score.place steps.',
   });
 
-/** Generalised advantages and returns of each answer: nothing follows its last reward. */
+/** Generalized advantages and returns of each answer: nothing follows its last reward. */
 export function answerAdvantages(
   rewards: readonly Float32Array[],
   values: readonly Float32Array[],

@@ -1,4 +1,4 @@
-/** A training by PPO as a whole: the policy, its critic, texts that go on being learnt, and rollouts to learn from. */
+/** A training by PPO as a whole: the policy, its critic, texts that go on being learned, and rollouts to learn from. */
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';

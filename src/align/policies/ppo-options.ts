@@ -9,14 +9,14 @@ const whole = (least: number) => z.number().int().min(least);
 /** Networks that a critic may be, see critic.ts. */
 export const criticKinds = ['own', 'shared', 'adapters'] as const;
 
-const normalisations = ['none', 'first', 'running'] as const;
+const normalizations = ['none', 'first', 'running'] as const;
 
 export const ppoSchema = policyTrainingSchema.extend({
   kl: klSchema.prefault({}),
   score: z
     .object({
-      normalise: z
-        .enum(normalisations)
+      normalize: z
+        .enum(normalizations)
         .default('first')
         .describe("shift and scale scores so that the first step's, or all so far, have mean 0 and deviation 1"),
       scale: z.number().positive().default(1).describe('scores are multiplied by this, after that'),
@@ -33,8 +33,8 @@ export const ppoSchema = policyTrainingSchema.extend({
   guards: guardsSchema.prefault({}),
   ppo: z
     .object({
-      epochs: whole(1).default(2).describe('times each answer is learnt from'),
-      minibatch: whole(1).default(32).describe('answers of an optimiser step'),
+      epochs: whole(1).default(2).describe('times each answer is learned from'),
+      minibatch: whole(1).default(32).describe('answers of an optimizer step'),
       clip: z.number().positive().default(0.2).describe('ε: the ratio that is trusted is 1 ± ε'),
       discount: z.number().min(0).max(1).default(1).describe('γ of rewards to come'),
       lambda: z
@@ -84,9 +84,9 @@ export const ppoSchema = policyTrainingSchema.extend({
     .prefault({}),
   ptx: z
     .object({
-      data: z.string().optional().describe('texts that go on being learnt beside (PPO-ptx)'),
+      data: z.string().optional().describe('texts that go on being learned beside (PPO-ptx)'),
       coefficient: z.number().positive().default(1).describe('weight of their loss, in nats a token'),
-      rows: whole(1).default(8).describe('rows of them in an optimiser step'),
+      rows: whole(1).default(8).describe('rows of them in an optimizer step'),
     })
     .prefault({}),
 });

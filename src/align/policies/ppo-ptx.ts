@@ -28,7 +28,7 @@ export async function createPretraining(
   const { config, tokenizer } = policy.model;
   const data = readDataset(await resolveDataset(ptx.data, pull), {
     onBadRow,
-    accept: ['language-modelling', 'prompt-completion'],
+    accept: ['language-modeling', 'prompt-completion'],
   });
   const most = Math.min(LONGEST, config.maxPositions);
   const { examples } = await gatherExamples(data, tokenizer, ptx.data, { length: most, truncate: 'cut' });

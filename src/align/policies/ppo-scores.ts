@@ -4,7 +4,7 @@ import type { Answer } from '../rewards/source.ts';
 import type { PpoOptions } from './ppo-options.ts';
 import type { TokenReward } from './rollouts.ts';
 
-/** Of the scores so far that normalise the next: how many, their mean and the sum of squared distances from it. */
+/** Of the scores so far that normalize the next: how many, their mean and the sum of squared distances from it. */
 export interface ScoreScaleState {
   count: number;
   mean: number;
@@ -19,14 +19,14 @@ export interface ScoreScale {
   restore(state: ScoreScaleState): void;
 }
 
-export function createScoreScale({ normalise, scale, clip, missingEos }: PpoOptions['score']): ScoreScale {
+export function createScoreScale({ normalize, scale, clip, missingEos }: PpoOptions['score']): ScoreScale {
   let state: ScoreScaleState = { count: 0, mean: 0, squares: 0 };
   const current = () => {
     const deviation = Math.sqrt(state.squares / Math.max(1, state.count - 1)) || 1;
-    return normalise === 'none' ? { shift: 0, by: scale } : { shift: state.mean, by: scale / deviation };
+    return normalize === 'none' ? { shift: 0, by: scale } : { shift: state.mean, by: scale / deviation };
   };
   const scaled = (scores: ArrayLike<number>, answers: readonly Answer[]) => {
-    if (normalise === 'running' || (normalise === 'first' && state.count === 0)) state = withMore(state, scores);
+    if (normalize === 'running' || (normalize === 'first' && state.count === 0)) state = withMore(state, scores);
     const { shift, by } = current();
     const most = clip ?? Number.POSITIVE_INFINITY;
     return Float64Array.from(answers, ({ ended }, i) => {

@@ -48,7 +48,7 @@ it("makes TRL's two updates", async () => {
       temperature,
       maxTokens: response_len,
       kl: { beta: kl_coef, controller: 'fixed' },
-      score: { normalise: 'none', missingEos: 0, place: 'after' },
+      score: { normalize: 'none', missingEos: 0, place: 'after' },
       ppo: { epochs: 2, minibatch: 4, clip: 0.2 },
       critic: { rate: 1, coefficient: 0.1, clip: 0.2 },
       beta2: 0.999,

@@ -1,6 +1,6 @@
 /**
  * Probes: prompts that try to lead a policy astray (to flatter, to agree with what is wrong), with what a sound answer does not
- * say. A policy that has learnt to please says it more often than the one it began as (Sharma et al. 2023).
+ * say. A policy that has learned to please says it more often than the one it began as (Sharma et al. 2023).
  */
 import { HeedError } from '../../error.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';

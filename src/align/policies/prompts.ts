@@ -52,7 +52,7 @@ export async function readPromptRows(data: string, { onBadRow, pull, tell }: Pro
  * The prompts of a dataset, one for each row. A text is begun as the tokenizer begins one; a conversation ends where the
  * assistant's turn begins, and its text is that of its last message.
  *
- * @throws HeedError for a row without a prompt, one that cannot be tokenised, or where there are none.
+ * @throws HeedError for a row without a prompt, one that cannot be tokenized, or where there are none.
  */
 export const readPrompts = async (data: string, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> =>
   (await readPromptRows(data, options)).map(({ value, file, line }) => promptOf(value, tokenizer, { file, line }));

@@ -19,14 +19,14 @@ const STEPS = ['steps'];
 
 /** Charts of what a training may tell, in this order: metric, title, unit, caption. */
 const charts: [metric: string, title: string, unit: string, caption: string][] = [
-  ['kl/mean', 'KL from the reference', 'nats an answer', 'Mean log π − log π_ref of the answers learnt from.'],
+  ['kl/mean', 'KL from the reference', 'nats an answer', 'Mean log π − log π_ref of the answers learned from.'],
   [
     'reward/true',
     'True reward',
     'reward',
-    'Of the evaluations’ answers; nothing was learnt from it unless it is the reward.',
+    'Of the evaluations’ answers; nothing was learned from it unless it is the reward.',
   ],
-  ['reward/gold', 'Second reward', 'reward', 'Of the evaluations’ answers; nothing was learnt from it.'],
+  ['reward/gold', 'Second reward', 'reward', 'Of the evaluations’ answers; nothing was learned from it.'],
   [
     'reward/disagreement',
     'Disagreement',
@@ -41,7 +41,7 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
     'Well formed, about the place asked for, finding no fault, and not said before.',
   ],
   ['policy/entropy', 'Entropy', 'nats a token', 'How undecided the policy is: low where it writes the same each time.'],
-  ['response/length', 'Length', 'tokens', 'Mean of the answers learnt from.'],
+  ['response/length', 'Length', 'tokens', 'Mean of the answers learned from.'],
   ['response/eos_rate', 'Answers that end', 'share', 'The others were cut.'],
   ['policy/clip_fraction', 'Clipped', 'share', 'Tokens whose ratio went further than is trusted.'],
   [
@@ -50,7 +50,7 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
     'share',
     'Of the returns, by the critic: 1 foresees them, 0 does no better than their mean.',
   ],
-  ['labels', 'Answers of people', 'answers', 'Comparisons of the policy’s own answers that the reward had learnt.'],
+  ['labels', 'Answers of people', 'answers', 'Comparisons of the policy’s own answers that the reward had learned.'],
   [
     'reward/accuracy',
     'Foreseen',
@@ -111,11 +111,11 @@ const rewardChart = (rows: readonly MetricsRow[]): LineChart => ({
   kind: 'lines',
   wide: true,
   title: 'Reward',
-  caption: 'What the answers are worth on average, before it is normalised.',
+  caption: 'What the answers are worth on average, before it is normalized.',
   xLabels: STEPS,
   yLabel: 'reward',
   series: seriesOf(rows, [
-    ['answers learnt from', 'reward/mean'],
+    ['answers learned from', 'reward/mean'],
     ['evaluation', 'eval/reward'],
   ]),
 });
@@ -149,7 +149,7 @@ function constraintCharts(rows: readonly MetricsRow[], subjectTo: string | undef
   return [
     ...constraints.flatMap(({ name, sign, threshold }) => {
       const lines = [
-        ['answers learnt from', `constraint/${name}`],
+        ['answers learned from', `constraint/${name}`],
         ['evaluation', `eval/${name}`],
       ] as const;
       const levels = [{ y: threshold, label: `${sign > 0 ? 'at least' : 'at most'} ${threshold}` }];

@@ -102,7 +102,7 @@ async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, {
   const all = data === undefined ? worldPrompts(tokenizer) : await read(data);
   const few = (prompts: readonly Prompt[]) => prompts.slice(0, evaluation.count);
   if (evaluation.data !== undefined) return { prompts: all, evaluationPrompts: few(await read(evaluation.data)) };
-  // the world has few prompts and many answers to each: what an evaluation draws was not learnt from
+  // the world has few prompts and many answers to each: what an evaluation draws was not learned from
   if (data === undefined || all.length === 1) return { prompts: all, evaluationPrompts: few(all) };
   const { kept, held } = holdOut(all.length, Math.min(evaluation.share, evaluation.count / all.length), seed);
   return { prompts: kept.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };

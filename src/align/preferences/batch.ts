@@ -1,9 +1,9 @@
 /** Answers that are compared, as batches of tokens, and sums of their log-probabilities. */
 import type { PackedScorer } from '../../lm/packed-program.ts';
 import { type Example, type PackedBatch, type PackingOptions, packedBatches } from '../../lm/packing.ts';
-import { type Examples, learntTokens } from '../likelihood/examples.ts';
+import { type Examples, learnedTokens } from '../likelihood/examples.ts';
 
-/** What is learnt from, item by item: pairs, or answers that are rated each on its own. */
+/** What is learned from, item by item: pairs, or answers that are rated each on its own. */
 export interface Items {
   /** Chosen and rejected answers with their prompts, the i-th of each a pair; or answers on their own. */
   readonly sides: readonly Examples[];
@@ -36,7 +36,7 @@ interface ItemBatch {
 export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: ItemLayout): ItemBatch {
   const count = indices.length;
   const answers = sides.flatMap((side) => Array.from(indices, (i) => side.at(i)));
-  const tokens = Float32Array.from(answers, learntTokens);
+  const tokens = Float32Array.from(answers, learnedTokens);
   const told = answers.map((answer, sequence): Example => {
     const { ids, learn } = answer;
     if (layout.wholeTexts) return { ids, learn: sequence < count ? undefined : learn, sequence };

@@ -1,5 +1,5 @@
 /**
- * The losses of direct preference optimisation. With s the log-ratio log(π/π_ref) of an answer (or what an f-divergence makes of it),
+ * The losses of direct preference optimization. With s the log-ratio log(π/π_ref) of an answer (or what an f-divergence makes of it),
  * w the chosen answer, l the rejected one, Δ = s_w − s_l and ε the share of labels that are thought wrong:
  *
  * - `sigmoid` −log σ(βΔ) (Rafailov et al. 2023, §4); with ε the conservative one: −(1 − ε) log σ(βΔ) − ε log σ(−βΔ)

@@ -135,7 +135,7 @@ it('takes batches no larger than the data, in parts that divide them', async () 
 });
 
 it('stops once held-out preferences are no longer predicted better', async () => {
-  // learnt one way, held out the other way
+  // learned one way, held out the other way
   const rows = Array.from({ length: 12 }, (_, i) => ({
     prompt: `Say ${i}:`,
     chosen: ' dog moon',

@@ -7,7 +7,7 @@
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../course.ts';
-import { learntTokens } from '../likelihood/examples.ts';
+import { learnedTokens } from '../likelihood/examples.ts';
 import { type Policy, usualRate } from '../policies/policy.ts';
 import type { Reward } from '../rewards/source.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
@@ -22,7 +22,7 @@ import { createPreferenceScorer, createPreferenceTrainer, type PreferenceContext
 /** What one algorithm has that others have not. */
 export interface PreferenceAlgorithm {
   loss: PreferenceLoss;
-  /** Prompts are learnt too, with the chosen answers. */
+  /** Prompts are learned too, with the chosen answers. */
   wholeTexts?: boolean;
   /** What tokens weigh by which an answer is longer than the other one of its pair: 1 where absent. */
   tailWeight?: number;
@@ -136,7 +136,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     evaluate,
     /** What the policy's answers were worth as it started, once that was evaluated. */
     before: () => state.before,
-    /** One optimiser step, and an evaluation where one is due. */
+    /** One optimizer step, and an evaluation where one is due. */
     async next(): Promise<PreferenceStep> {
       const began = performance.now();
       const rate = rateOf(state.step);
@@ -203,7 +203,7 @@ function layoutOf<O extends PreferenceOptions>({ policy, data, algorithm }: Pref
   const all = [data.train, data.heldOut].flatMap((items) => [...(items?.sides ?? []), items?.partners]);
   const longest = most(all.flatMap((side) => side?.lengths ?? []));
   const [chosen, rejected] = data.train.sides;
-  const pairs = most(rejected?.lengths.map((length, i) => length + learntTokens(chosen.at(i)) + 1) ?? []);
+  const pairs = most(rejected?.lengths.map((length, i) => length + learnedTokens(chosen.at(i)) + 1) ?? []);
   return {
     lengths: rowLengths(longest, wholeTexts ? longest : pairs),
     padding: policy.model.tokenizer.pad ?? 0,

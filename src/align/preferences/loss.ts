@@ -39,7 +39,7 @@ export interface Answers {
   readonly seenCount: Tensor;
 }
 
-/** A loss for each item, a pair or an answer, of which the mean is minimised; and each answer's reward by the policy itself. */
+/** A loss for each item, a pair or an answer, of which the mean is minimized; and each answer's reward by the policy itself. */
 export type PreferenceLoss = (answers: Answers) => { loss: Tensor; rewards: Tensor };
 
 /** [chosen, rejected], [pairs] each. */

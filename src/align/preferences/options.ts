@@ -40,8 +40,8 @@ export const preferenceSchema = languageTrainingSchema
       .default('drop')
       .describe('of what is longer: leave it out, keep the start or the end, or stop'),
     epochs: z.number().positive().default(2).describe('times every pair or answer is seen'),
-    steps: whole(1).optional().describe('optimiser steps, in place of epochs'),
-    batch: whole(1).default(32).describe('pairs, or answers, of an optimiser step'),
+    steps: whole(1).optional().describe('optimizer steps, in place of epochs'),
+    batch: whole(1).default(32).describe('pairs, or answers, of an optimizer step'),
     part: whole(1).default(16).describe('of these computed at once: fewer take less memory'),
     learningRate: z
       .number()
@@ -55,7 +55,7 @@ export const preferenceSchema = languageTrainingSchema
       .describe('what answers are worth, in evaluations, as in heed ppo (default: without --data, "reviews")'),
     evaluation: z
       .object({
-        data: z.string().optional().describe('held-out preferences (default: a share of those learnt from)'),
+        data: z.string().optional().describe('held-out preferences (default: a share of those learned from)'),
         share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
         comparisons: whole(1).default(200).describe('without --data: held-out comparisons, of which none is wrong'),
         prompts: whole(0)

@@ -16,7 +16,7 @@ interface EncodedPair {
 
 /**
  * The tokens of a preference row (of text or of messages, its prompt explicit or what both answers begin with): prompt, answer
- * and EOS, or what the chat template makes of them. Of each, the answer is to be learnt.
+ * and EOS, or what the chat template makes of them. Of each, the answer is to be learned.
  *
  * @throws HeedError where an answer is empty or both are equal, or the tokenizer has no EOS token or no chat template.
  */

@@ -1,4 +1,4 @@
-/** The reference's log-probabilities of what is learnt from: computed once, or whenever they are asked for. */
+/** The reference's log-probabilities of what is learned from: computed once, or whenever they are asked for. */
 import { createPackedScorer } from '../../lm/packed-program.ts';
 import type { Examples } from '../likelihood/examples.ts';
 import type { Policy } from '../policies/policy.ts';

@@ -4,7 +4,7 @@ import { count, figure } from '../../run/progress.ts';
 import { elapsed, type Lines, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { answersTable } from '../answers.ts';
 
-const STEPS = ['optimiser steps'];
+const STEPS = ['optimizer steps'];
 
 /** Charts of what a training may tell, in this order: title, unit, caption, lines. */
 const charts: [title: string, unit: string, caption: string, lines: Lines][] = [

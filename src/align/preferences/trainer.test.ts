@@ -132,11 +132,11 @@ it.each<[string, DpoLossOptions, number]>([
     const trainer = createPreferenceTrainer(policy, loss, layout, { sides: 2, part: 4, checkpointLayers: false });
     const scorer = createPreferenceScorer(policy, loss, layout, 4);
     const context = { reference: Float32Array.from(ref_logps as number[]), kl: 0, seen: { sum: 0, count: 0 } };
-    const learnt = trainer.run(paired, [0, 1, 2, 3], context);
+    const learned = trainer.run(paired, [0, 1, 2, 3], context);
     const told = scorer.values(paired, context);
-    near(told.loss, learnt.loss, 1e-5);
+    near(told.loss, learned.loss, 1e-5);
     for (const name of ['rewards', 'logP'] as const) {
-      for (const [i, value] of learnt[name].entries()) near(told[name][i], value, 1e-5);
+      for (const [i, value] of learned[name].entries()) near(told[name][i], value, 1e-5);
     }
     for (const one of [trainer, scorer, policy]) one.release();
   },

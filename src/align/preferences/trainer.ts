@@ -1,4 +1,4 @@
-/** A loss of preferences for a policy: its gradients on batches, and its value on items that are not learnt from. */
+/** A loss of preferences for a policy: its gradients on batches, and its value on items that are not learned from. */
 import {
   concat,
   input,

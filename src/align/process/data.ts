@@ -1,4 +1,4 @@
-/** Answers in steps, each labelled right or wrong: from datasets, or made in the embedded world. */
+/** Answers in steps, each labeled right or wrong: from datasets, or made in the embedded world. */
 import { createHash } from 'node:crypto';
 import { type Row, readDataset, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';

@@ -15,7 +15,7 @@ export const processSchema = rewardTrainingSchema.extend({
     .describe(
       "file, folder, pattern or name on the Hub of answers in steps (default: the model's own in the embedded world)",
     ),
-  answers: whole(2).default(500).describe('without --data: how many answers, of which each sentence is labelled'),
+  answers: whole(2).default(500).describe('without --data: how many answers, of which each sentence is labeled'),
   ...rankingDataSchema.pick({ onBadRow: true, length: true }).shape,
   truncate: z
     .enum(['start', 'drop', 'error'])
@@ -26,12 +26,12 @@ export const processSchema = rewardTrainingSchema.extend({
     .min(1)
     .optional()
     .describe('what ends a step (default: a line break, or the end of a sentence)'),
-  supervision: z.enum(supervisions).default('steps').describe('which steps are learnt from, see docs/process.md'),
+  supervision: z.enum(supervisions).default('steps').describe('which steps are learned from, see docs/process.md'),
   aggregate: z.enum(aggregates).default('product').describe('what steps make an answer worth, where it is a reward'),
   ...rewardLearning('answer'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out answers in steps (default: a share of those learnt from)'),
+      data: z.string().optional().describe('held-out answers in steps (default: a share of those learned from)'),
       share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
       answers: whole(1).default(200).describe('without --data: held-out answers'),
     })

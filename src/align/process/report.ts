@@ -6,7 +6,7 @@ import { between, percent } from '../rewards/report.ts';
 import type { StepEvaluation } from './evaluation.ts';
 import type { ProcessEvaluationRow } from './train.ts';
 
-const STEPS = ['optimiser steps'];
+const STEPS = ['optimizer steps'];
 
 /** Throws a HeedError where the folder is not a run. */
 export function processReport(folder: string): Report {
@@ -38,7 +38,7 @@ export function processReport(folder: string): Report {
     ],
     sections: [
       ...both('Accuracy by step', 'accuracy', 'share', 'Share of the steps that it tells right from wrong.'),
-      ...both('Loss', 'loss', 'nats a step', 'Mean −log P of what the steps are; in training, of those learnt from.'),
+      ...both('Loss', 'loss', 'nats a step', 'Mean −log P of what the steps are; in training, of those learned from.'),
       ...linesOver(
         rows,
         'Accuracy by answer',

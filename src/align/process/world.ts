@@ -11,7 +11,7 @@ export const SENTENCE = ' .';
 /** Tokens of an answer: more than any review of the world has. */
 const MOST_TOKENS = 72;
 
-/** Stepwise rows: answers to drawn prompts, of which each sentence is labelled good or not. */
+/** Stepwise rows: answers to drawn prompts, of which each sentence is labeled good or not. */
 export async function reviewSteps(model: Model, count: number, seed: number): Promise<Row[]> {
   const { config, parameters, tokenizer, ends } = model;
   const draws = random(seed, 'answers in steps');

@@ -60,11 +60,11 @@ it('reads ranked and rated lists, and ratings one to a row', async () => {
     { ratingMargin: 0.5 },
   );
   expect(rated.lists).toMatchObject([{ levels: [3, 5, 1], merits: [1.5, 2.5, 0.5] }]);
-  const labelled = await gather([
+  const labeled = await gather([
     { prompt, completion: 'a', label: false },
     { prompt, completion: 'b', label: true },
   ]);
-  expect(labelled.lists).toMatchObject([{ levels: [0, 1] }]);
+  expect(labeled.lists).toMatchObject([{ levels: [0, 1] }]);
 });
 
 it('makes several rankings of a long one', async () => {

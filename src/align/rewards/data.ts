@@ -205,11 +205,11 @@ function fit({ ids, learn, at }: Example, { length, truncate }: RankingOptions):
   if (excess <= 0) return { ids, learn, at };
   const end = at![0];
   if (truncate === 'drop' || end < excess) return undefined;
-  const [all, learnt] = [Array.from(ids), Array.from(learn!)];
+  const [all, learned] = [Array.from(ids), Array.from(learn!)];
   const cut =
     truncate === 'start'
-      ? { ids: [...all.slice(0, length - 1), all[end]], learn: [...learnt.slice(0, length - 1), 1], at: [length - 1] }
-      : { ids: all.slice(excess), learn: learnt.slice(excess), at: [end - excess] };
+      ? { ids: [...all.slice(0, length - 1), all[end]], learn: [...learned.slice(0, length - 1), 1], at: [length - 1] }
+      : { ids: all.slice(excess), learn: learned.slice(excess), at: [end - excess] };
   return cut;
 }
 

@@ -1,4 +1,4 @@
-/** How well rewards predict choices that somebody made: accuracy, calibration, margins, and what they may have learnt instead. */
+/** How well rewards predict choices that somebody made: accuracy, calibration, margins, and what they may have learned instead. */
 import { wilson } from '../../run/intervals.ts';
 import type { Rankings } from './data.ts';
 

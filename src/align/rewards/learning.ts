@@ -41,9 +41,9 @@ export const learningSchema = z.object({
     .string()
     .optional()
     .describe('earlier comparisons, which the reward goes on learning beside: as --data of heed reward'),
-  replay: z.number().min(0).default(1).describe('of them, so many are learnt to each answer'),
+  replay: z.number().min(0).default(1).describe('of them, so many are learned to each answer'),
   epochs: z.number().positive().default(2).describe('times that every comparison is seen in a fit'),
-  batch: whole(1).default(16).describe('comparisons of an optimiser step'),
+  batch: whole(1).default(16).describe('comparisons of an optimizer step'),
   learningRate: z.number().positive().optional().describe("the reward's highest (default: 0.5/√parameters)"),
 });
 type LearningOptions = z.output<typeof learningSchema>;
@@ -65,9 +65,9 @@ export interface LearningReward extends Reward {
   readonly members: number;
   /** Of each member, scores of answers: the difference of two is the log odds that the one is chosen. */
   scores(answers: readonly Answer[]): Float32Array[];
-  /** Rewards of these keep their mean and deviation from here on, whatever is learnt (Ziegler et al. 2019, §2.1). */
+  /** Rewards of these keep their mean and deviation from here on, whatever is learned (Ziegler et al. 2019, §2.1). */
   refer(answers: readonly Answer[]): void;
-  /** Learns these comparisons, and of what it learnt before only those that are among them. */
+  /** Learns these comparisons, and of what it learned before only those that are among them. */
   fit(comparisons: readonly Compared[]): Promise<RewardFit>;
   /** Writes it as it stands, as `heed reward` does. */
   saveModels(folder: string): void;
@@ -176,7 +176,7 @@ export async function openLearningReward(
           members: members.map(({ calibrated, standard }) => ({ calibrated, standard })),
           fitted,
         };
-        // until it has learnt something, it is what lies in its folder
+        // until it has learned something, it is what lies in its folder
         const tensors = fitted ? members.map(({ model }, i) => exportParameters(model.parameters, prefix(i))) : [];
         return { state, tensors: Object.assign({}, ...tensors) };
       },
@@ -260,7 +260,7 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
   };
 }
 
-/** A comparison as it is learnt: what is preferred by three to one, as three and one that are certain. */
+/** A comparison as it is learned: what is preferred by three to one, as three and one that are certain. */
 function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[] {
   const answers = options.map((answer) => encodedFor(model, answer));
   const ranking = (levels: number[], weight: number): Ranking => ({ answers, levels, merits: [0, 0], weight });

@@ -17,7 +17,7 @@ import {
 } from './loss.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
-const plain: RankingLossOptions = { loss: 'bradley-terry', centring: 0, labelSmoothing: 0 };
+const plain: RankingLossOptions = { loss: 'bradley-terry', centering: 0, labelSmoothing: 0 };
 const near = (got: number, wanted: number, tolerance: number) =>
   expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
 
@@ -66,7 +66,7 @@ describe("TRL's reward losses", () => {
     const { loss, gradient } = lossOf(
       order.map((i) => scores[i]),
       lists,
-      { centring: each.center_rewards_coefficient ?? 0 },
+      { centering: each.center_rewards_coefficient ?? 0 },
     );
     near(loss, each.loss, 1e-5);
     for (const [i, from] of order.entries()) near(gradient[i], each.grad[from], 1e-6);
@@ -113,7 +113,7 @@ it('Plackett–Luce is the likelihood of the order', () => {
   near(lossOf(s, [none([1, 0, 2])], luce).loss, -Math.log(likelihood) / 2, 1e-6);
   const two = [none([0, 1]), none([1, 0])];
   const scores = [0.3, -1.2, 0.8, 2];
-  const [a, b] = [lossOf(scores, two, { ...luce, centring: 0.1 }), lossOf(scores, two, { centring: 0.1 })];
+  const [a, b] = [lossOf(scores, two, { ...luce, centering: 0.1 }), lossOf(scores, two, { centering: 0.1 })];
   near(a.loss, b.loss, 1e-6);
   for (const [i, g] of a.gradient.entries()) near(g, b.gradient[i], 1e-6);
 });

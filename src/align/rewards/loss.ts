@@ -1,5 +1,5 @@
 /**
- * What a reward model minimises: the loss of rankings of answers, from their scores s. Over the rankings of a batch, the mean of
+ * What a reward model minimizes: the loss of rankings of answers, from their scores s. Over the rankings of a batch, the mean of
  *
  * - Bradley–Terry: the mean over the pairs of a ranking (Ouyang et al. 2022, InstructGPT, §3.5, eq. 1), i better than j, of
  *     −(1 − ε) log σ(sᵢ − sⱼ − m) − ε log σ(sⱼ − sᵢ + m)
@@ -38,7 +38,7 @@ export const rankingLosses = ['bradley-terry', 'plackett-luce'] as const;
 export interface RankingLossOptions {
   loss: (typeof rankingLosses)[number];
   /** c */
-  centring: number;
+  centering: number;
   /** ε */
   labelSmoothing: number;
 }
@@ -58,7 +58,7 @@ export interface Ranking {
 const bradleyTerry = choiceModelSchema.parse({});
 
 /** The loss in tensor ops. Sequences are answers; the numbers of each are in `numbersOf`. */
-export function rankingLoss({ loss, centring, labelSmoothing }: RankingLossOptions): PackedLoss {
+export function rankingLoss({ loss, centering, labelSmoothing }: RankingLossOptions): PackedLoss {
   return (reading) => {
     const s = reading.sums(scoresOf(reading)); // [answers], as are the numbers of each
     const [list, level, weight] = ['list', 'level', 'weight'].map(reading.perSequence);
@@ -69,18 +69,18 @@ export function rankingLoss({ loss, centring, labelSmoothing }: RankingLossOptio
     const ties = ones(logicalAnd(logicalAnd(sameList, equal(row(level), column(level))), others));
     // a tie stands in the matrix twice
     const weights = mul(add(better, mul(ties, 0.5)), row(weight));
-    const centre = mul(sum(mul(weights, square(add(row(s), column(s))))), centring);
+    const center = mul(sum(mul(weights, square(add(row(s), column(s))))), centering);
     if (loss === 'plackett-luce') {
       const left = logicalAnd(sameList, lessOrEqual(column(level), row(level)));
       const among = logSumExp(where(left, column(s), constant(s.graph, [-1e30], [])), { axes: [1] });
       const ranked = sum(mul(reading.perSequence('rank weight'), sub(among, s)));
-      return { loss: add(ranked, centre), scores: s };
+      return { loss: add(ranked, center), scores: s };
     }
     const merit = reading.perSequence('merit');
     const z = sub(s, merit);
     const p = add(mul(better, 1 - labelSmoothing), mul(ties, 0.5));
     const losses = choiceLosses(bradleyTerry, row(z), column(z), p, sub(1, p));
-    return { loss: add(sum(mul(weights, losses)), centre), scores: s };
+    return { loss: add(sum(mul(weights, losses)), center), scores: s };
   };
 }
 
@@ -101,7 +101,7 @@ export function numbersOf(rankings: readonly Ranking[], total: number): Record<s
   };
 }
 
-/** Answers packed into rows, numbered in their order; a prompt, whose tokens are not to be learnt, once for all answers to it. */
+/** Answers packed into rows, numbered in their order; a prompt, whose tokens are not to be learned, once for all answers to it. */
 export function answersBatch(answers: readonly Example[], padding: number, length?: number): PackedBatch {
   const longest = length ?? roomFor(Math.max(...answers.map(({ ids }) => ids.length)));
   const examples = answers.map((answer, sequence) => {

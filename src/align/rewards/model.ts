@@ -15,7 +15,7 @@ import { SCORE } from '../../lm/layout.ts';
 import { loadModel, type Model, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
-import { initialise, type Linear } from '../../nn/index.ts';
+import { initialize, type Linear } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import { answersBatch } from './loss.ts';
 
@@ -49,7 +49,7 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
   const { config } = model;
   const parameters = classifierParameters(model.parameters, scoreSpec(config, 1));
   const { data, shape } = parameters.values[SCORE];
-  initialise.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
+  initialize.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
   model.parameters.release();
   return { ...model, config: { ...config, tied: true }, parameters, calibration: plainCalibration };
 }

@@ -226,7 +226,7 @@ it('knows the true reward of the embedded world', async () => {
 
 it('knows the parts of it, and which sentences are good', async () => {
   const promptText = 'please write a short review of the castle .';
-  const texts = [' for the second time i tried the castle . i favoured their pier . castle', ''];
+  const texts = [' for the second time i tried the castle . i favored their pier . castle', ''];
   const told = texts.map((text) => answer(text, { promptText }));
   const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'];
   const each = await Promise.all(parts.map((part) => score(`reviews:${part}`, told)));

@@ -61,18 +61,18 @@ export const rewardSchema = rewardTrainingSchema
     teacher: z.string().default('mistake:0.1').describe('without --data: who compares, as in heed train'),
     ...rankingDataSchema.shape,
     loss: z.enum(rankingLosses).default('bradley-terry').describe('over all pairs of a ranking, or over its order'),
-    centring: z
+    centering: z
       .number()
       .min(0)
       .default(0.005)
       .describe('weight of the squared sums of scores, which keeps them about 0'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
     members: whole(1).default(1).describe('models of an ensemble, each with a head and an order of its own'),
-    normalise: z.boolean().default(true).describe('make rewards 0 on average over held-out answers, deviating by 1'),
+    normalize: z.boolean().default(true).describe('make rewards 0 on average over held-out answers, deviating by 1'),
     ...rewardLearning('ranking'),
     evaluation: z
       .object({
-        data: z.string().optional().describe('held-out comparisons (default: a share of those learnt from)'),
+        data: z.string().optional().describe('held-out comparisons (default: a share of those learned from)'),
         share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
         comparisons: whole(1).default(400).describe('without --data: held-out comparisons, of which none is wrong'),
       })

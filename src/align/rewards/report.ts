@@ -3,10 +3,10 @@ import { type Report, readInfo, readMetrics, readSamples, type Section } from '.
 import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import type { Drift, RewardEvaluation, Share } from './evaluation.ts';
-import type { JudgementRow } from './judgement.ts';
+import type { JudgmentRow } from './judgment.ts';
 import type { RewardEvaluationRow } from './train.ts';
 
-const STEPS = ['optimiser steps'];
+const STEPS = ['optimizer steps'];
 
 /** Throws a HeedError where the folder is not a run. */
 export function rewardReport(folder: string): Report {
@@ -45,8 +45,8 @@ export function rewardReport(folder: string): Report {
 /** The report of `heed eval reward`. Throws a HeedError where the folder is not of one. */
 export function evaluationReport(folder: string): Report {
   const { name, config, started } = readInfo(folder);
-  const { judgement } = readSamples(folder).at(-1) as unknown as JudgementRow;
-  const { evaluation, drift, disagreement } = judgement;
+  const { judgment } = readSamples(folder).at(-1) as unknown as JudgmentRow;
+  const { evaluation, drift, disagreement } = judgment;
   return {
     title: name,
     subtitle: `evaluation of a reward model, ${started.slice(0, 16).replace('T', ' ')} UTC`,

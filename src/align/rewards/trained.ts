@@ -53,7 +53,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
   const head = parameters.values[SCORE];
   const begin = (data: Float32Array) => data.set(head.data);
   const adapters = createParameters(
-    [...loraParameters(config, options), { name: SCORE, shape: head.shape, initialise: begin }],
+    [...loraParameters(config, options), { name: SCORE, shape: head.shape, initialize: begin }],
     random(seed, 'adapters'),
   );
   const { [SCORE]: _, ...frozen } = parameters.values;

@@ -4,16 +4,16 @@ import { expectClose } from '../../../test/support/gradients.ts';
 import type { Space } from '../../env/index.ts';
 import { choices } from '../../preference/index.ts';
 import type { Experience } from '../segments.ts';
-import type { Labelled } from './fit.ts';
+import type { Labeled } from './fit.ts';
 import type { RewardOptions } from './options.ts';
 
 const create = ensemblesReleasedAfterwards();
-const { segment, labelled, stepsOf } = drawing('reward-ensemble.test');
+const { segment, labeled, stepsOf } = drawing('reward-ensemble.test');
 
 describe('the terminal head', () => {
   const ended = (count: number) => {
     // to end the task is good, and nothing else matters
-    const pair = (): Labelled => ({ segments: [segment({ terminated: true }), segment()], choice: choices.first });
+    const pair = (): Labeled => ({ segments: [segment({ terminated: true }), segment()], choice: choices.first });
     return Array.from({ length: count }, pair);
   };
 
@@ -83,12 +83,12 @@ describe('what the policy is given', () => {
   const truncated = Uint8Array.from({ length: held * count }, (_, i) => Number(i % 13 === 0));
   const experience = { ...steps, terminated, truncated, count, capacity, held, oldest } as unknown as Experience;
   const DISCOUNT = 0.9;
-  let data: Labelled[] | undefined;
+  let data: Labeled[] | undefined;
   const given = (options: Partial<RewardOptions>, step = 0) => {
     const ensemble = create(options);
-    data ??= labelled(20);
+    data ??= labeled(20);
     ensemble.fit(data, { first: true });
-    ensemble.normalise(experience, DISCOUNT);
+    ensemble.normalize(experience, DISCOUNT);
     const out = new Float32Array(held * count);
     ensemble.reward({ ...steps, terminated }, out, step);
     return { ensemble, out };
@@ -106,22 +106,22 @@ describe('what the policy is given', () => {
   });
 
   it('zero-mean: no mean, and unit deviation', () => {
-    const { out } = given({ members: 1, normalise: 'zero-mean' });
+    const { out } = given({ members: 1, normalize: 'zero-mean' });
     expect(mean(out)).toBeCloseTo(0, 5);
     expect(rms(out)).toBeCloseTo(1, 5);
   });
 
-  it('zero-at-first: no mean over the first experience, whatever is learnt and lived later, a checkpoint between', () => {
-    const { ensemble, out } = given({ members: 3, normalise: 'zero-at-first' });
+  it('zero-at-first: no mean over the first experience, whatever is learned and lived later, a checkpoint between', () => {
+    const { ensemble, out } = given({ members: 3, normalize: 'zero-at-first' });
     expect(mean(out)).toBeCloseTo(0, 5);
-    const resumed = create({ members: 3, normalise: 'zero-at-first' });
+    const resumed = create({ members: 3, normalize: 'zero-at-first' });
     const { state, tensors } = ensemble.save();
     resumed.restore(state, tensors);
     const later = { ...experience, ...stepsOf(held * count) };
     later.observations = later.observations.map((x) => x + 1);
     for (const one of [ensemble, resumed]) {
-      one.fit(labelled(20), { first: false });
-      one.normalise(later as unknown as Experience, DISCOUNT);
+      one.fit(labeled(20), { first: false });
+      one.normalize(later as unknown as Experience, DISCOUNT);
       one.reward({ ...steps, terminated }, out, 0);
       expect(mean(out)).toBeCloseTo(0, 5);
       one.reward(later, out, 0);
@@ -129,8 +129,8 @@ describe('what the policy is given', () => {
     }
   });
 
-  it.each(['scale', 'zero-mean'] as const)('by return, %s: a discounted return of that deviation', (normalise) => {
-    const { out } = given({ members: 1, scaleBy: 'return', deviation: 3, normalise });
+  it.each(['scale', 'zero-mean'] as const)('by return, %s: a discounted return of that deviation', (normalize) => {
+    const { out } = given({ members: 1, scaleBy: 'return', deviation: 3, normalize });
     const returns: number[] = [];
     for (let n = 0; n < count; n++) {
       for (let t = 0, running = 0; t < held; t++) {
@@ -144,8 +144,8 @@ describe('what the policy is given', () => {
     expect(rms(returns.map((r) => r - average))).toBeCloseTo(3, 3);
   });
 
-  it('is the mean of members, each normalised on its own', () => {
-    const { ensemble, out } = given({ members: 3, normalise: 'zero-mean', lastGain: 1 });
+  it('is the mean of members, each normalized on its own', () => {
+    const { ensemble, out } = given({ members: 3, normalize: 'zero-mean', lastGain: 1 });
     const members = ensemble.predict({ ...steps, terminated });
     const expected = Array.from(out, (_, i) =>
       mean(
@@ -187,8 +187,8 @@ it('goes on from a checkpoint as if it had never stopped', () => {
     confidence: 0.6,
     finalLearningRate: 0.1,
   };
-  const data = labelled(30);
-  const unasked = labelled(20).map(({ segments }) => segments);
+  const data = labeled(30);
+  const unasked = labeled(20).map(({ segments }) => segments);
   const whole = create(options);
   whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9], changeVariance: [1, 4, 9] });
   whole.fit(data.slice(0, 20), { first: true });

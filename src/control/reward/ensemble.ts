@@ -1,6 +1,6 @@
 /**
  * The reward model of the control half: an ensemble of small networks on (observation, action), fitted to comparisons
- * of segments (Christiano et al. 2017, §2.2.3), normalised each on its own and then averaged.
+ * of segments (Christiano et al. 2017, §2.2.3), normalized each on its own and then averaged.
  */
 import {
   add,
@@ -18,7 +18,7 @@ import {
 import { type Space, sizeOf } from '../../env/index.ts';
 import { HeedError } from '../../error.ts';
 import { createParameters, exportParameters, importParameters } from '../../nn/index.ts';
-import { zeros } from '../../nn/initialise.ts';
+import { zeros } from '../../nn/initialize.ts';
 import type { ChoiceModel } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import { isSmall } from '../../rl/index.ts';
@@ -27,7 +27,7 @@ import { createRewardFit, type FitState, type FitTensors } from './fit.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
 import { createRewardInputs, type InputScale, joinSegments, packSteps, type Steps, unpackSteps } from './inputs.ts';
 import { rewardNetwork } from './network.ts';
-import { normalisation } from './normalisation.ts';
+import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
 
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
@@ -59,7 +59,7 @@ export function createRewardEnsemble(
   const networks = Array.from({ length: members }, (_, m) =>
     image ? imageRewardNetwork(m, image, outputs, options) : rewardNetwork(m, width, outputs, options),
   );
-  const constant = { name: 'reward.constant', shape: [members, 1, 1], initialise: zeros };
+  const constant = { name: 'reward.constant', shape: [members, 1, 1], initialize: zeros };
   const parameters = createParameters(
     [...networks.flatMap((network) => network.parameters), ...(options.constant > 0 ? [constant] : [])],
     random(seed, 'reward', 'parameters'),
@@ -139,21 +139,21 @@ export function createRewardEnsemble(
   );
 
   /**
-   * Rewards of a rollout for the policy: each member normalised, then averaged. The bonus for what members differ about is
+   * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about is
    * what it has fallen to at environment step `step`.
    */
   function reward(steps: Steps, out: Float32Array, step: number): void {
     const each = predict(steps);
-    const normalised = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
+    const normalized = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
     const bonus = options.bonus * (1 - options.bonusDecay) ** step;
     out.fill(0);
     for (let m = 0; m < members; m++) {
-      for (let i = 0; i < out.length; i++) out[i] += normalised(m, i) / members;
+      for (let i = 0; i < out.length; i++) out[i] += normalized(m, i) / members;
     }
     if (bonus === 0) return;
     for (let i = 0; i < out.length; i++) {
       let squares = 0;
-      for (let m = 0; m < members; m++) squares += (normalised(m, i) - out[i]) ** 2;
+      for (let m = 0; m < members; m++) squares += (normalized(m, i) - out[i]) ** 2;
       out[i] += bonus * Math.sqrt(squares / members);
     }
   }
@@ -170,17 +170,17 @@ export function createRewardEnsemble(
     };
   }
 
-  /** Works out each member's normalisation from recent experience. */
-  function normalise(experience: Experience, discount: number): void {
-    if (options.normalise === 'zero-at-first')
+  /** Works out each member's normalization from recent experience. */
+  function normalize(experience: Experience, discount: number): void {
+    if (options.normalize === 'zero-at-first')
       first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, image ? IMAGES : FIRST_STEPS)));
     const firsts = first && predict(first);
     predict(stepsOf(experience)).forEach((r, m) => {
-      [shift[m], divisor[m]] = normalisation(r, firsts?.[m], experience, discount, options);
+      [shift[m], divisor[m]] = normalization(r, firsts?.[m], experience, discount, options);
     });
   }
 
-  /** Takes over what another has learnt; the steps that are worth 0 stay. */
+  /** Takes over what another has learned; the steps that are worth 0 stay. */
   function adopt(state: RewardState, tensors: FitTensors): void {
     importParameters(parameters, tensors);
     fitting.restore(state, tensors);
@@ -195,7 +195,7 @@ export function createRewardEnsemble(
     predict,
     segmentReturns,
     reward,
-    normalise,
+    normalize,
     meanReturns,
     pointOf: inputs.pointOf,
     setScale(next: InputScale) {

@@ -9,11 +9,11 @@ import {
 } from '../../../test/support/comparisons.ts';
 import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../../preference/index.ts';
 import type { Numbers, Segment } from '../segments.ts';
-import type { Labelled } from './fit.ts';
+import type { Labeled } from './fit.ts';
 import type { RewardOptions } from './options.ts';
 
 const create = ensemblesReleasedAfterwards();
-const { segment, labelled, coin, stepsOf } = drawing('reward-fit.test');
+const { segment, labeled, coin, stepsOf } = drawing('reward-fit.test');
 
 /** All stretches of so many steps. */
 const cuts = (whole: Segment, length: number): Segment[] =>
@@ -32,9 +32,9 @@ const cuts = (whole: Segment, length: number): Segment[] =>
 describe('a fit', () => {
   it('learns a known reward from comparisons alone', () => {
     const ensemble = create({ output: 'linear', weightDecay: 0.1, firstSteps: 300 });
-    const fit = ensemble.fit(labelled(300), { first: true });
+    const fit = ensemble.fit(labeled(300), { first: true });
     expect(fit.trainAccuracy).toBeGreaterThan(0.95);
-    const fresh = labelled(300);
+    const fresh = labeled(300);
     const returns = [0, 1].map((side) => ensemble.meanReturns(fresh.map(({ segments }) => segments[side])));
     const right = fresh.filter(({ choice }, i) => returns[0][i] > returns[1][i] === (choice[0] === 1)).length;
     expect(right / fresh.length).toBeGreaterThan(0.9);
@@ -43,7 +43,7 @@ describe('a fit', () => {
   it('learns the true returns themselves where it is told to, whatever was chosen', () => {
     const options = { learnsFrom: 'returns', output: 'linear', constant: 0, weightDecay: 0 } as const;
     const ensemble = create({ ...options, firstSteps: 400 });
-    ensemble.fit(labelled(100).map(flipped), { first: true });
+    ensemble.fit(labeled(100).map(flipped), { first: true });
     const fresh = Array.from({ length: 50 }, () => segment());
     const predicted = ensemble.meanReturns(fresh);
     const errors = fresh.map((one, i) => (predicted[i] - returnOf(one)) ** 2);
@@ -53,7 +53,7 @@ describe('a fit', () => {
   });
 
   it('learns the opposite from inverted ones, and nothing from ties', () => {
-    const data = labelled(100);
+    const data = labeled(100);
     const [inverted, tied] = [create(), create({ weightDecay: 0 })];
     inverted.fit(data.map(flipped), { first: true });
     const accuracy = (ensemble: typeof inverted) => {
@@ -96,7 +96,7 @@ describe('a fit', () => {
   });
 
   it('drops hidden units out as it trains, and not as it predicts', () => {
-    const data = labelled(1);
+    const data = labeled(1);
     const once = (dropout: number) =>
       create({ members: 1, output: 'linear', lastGain: 3, learningRate: 1e-12, steps: 1, dropout }).fit(data, {
         first: false,
@@ -105,7 +105,7 @@ describe('a fit', () => {
     expect(Math.abs(once(0.5).loss - once(0).loss)).toBeGreaterThan(0.01);
     expect(once(0.5)).toEqual(once(0.5));
     const ensemble = create({ dropout: 0.3, output: 'linear', weightDecay: 0.1 });
-    expect(ensemble.fit(labelled(200), { first: true }).trainAccuracy).toBeGreaterThan(0.85);
+    expect(ensemble.fit(labeled(200), { first: true }).trainAccuracy).toBeGreaterThan(0.85);
   });
 
   it('cuts both clips to the same share of their length, at places of their own, and the end with what is cut', () => {
@@ -140,9 +140,9 @@ describe('a fit', () => {
   });
 
   it('learns from pairs that nobody was asked about where it is sure, as it would choose', () => {
-    const [data, pairs] = [labelled(60), labelled(100).map(({ segments }) => segments)];
+    const [data, pairs] = [labeled(60), labeled(100).map(({ segments }) => segments)];
     const itself = segment();
-    const nothing: Labelled = { segments: [itself, itself], choice: choices.tie };
+    const nothing: Labeled = { segments: [itself, itself], choice: choices.tie };
     const twice = (more: Partial<RewardOptions>) => {
       const ensemble = create({ output: 'linear', weightDecay: 0, firstSteps: 150, steps: 60, ...more });
       expect(ensemble.fit(data, { first: true, unasked: pairs }).sure).toBe(0); // it knows nothing yet
@@ -166,7 +166,7 @@ describe('a fit', () => {
   });
 
   it('lowers its rate to the share it is told by the end of each', () => {
-    const data = labelled(20);
+    const data = labeled(20);
     const after = (finalLearningRate: number, firstSteps: number) => {
       const ensemble = create({ finalLearningRate, firstSteps, weightDecay: 0 });
       ensemble.fit(data, { first: true });
@@ -181,12 +181,12 @@ describe('a fit', () => {
       { output: 'linear', lastGain: 1000, learningRate: 1e-12, l2: 0.1, validation: 0.5 },
       { model: { scale: 0.1 } },
     );
-    const fit = ensemble.fit(labelled(10), { first: true });
+    const fit = ensemble.fit(labeled(10), { first: true });
     expect([fit.trainLoss, fit.validationLoss, fit.loss].every(Number.isFinite)).toBe(true);
   });
 
   it('takes as many steps as it is told, or stops at the coverage it is told', () => {
-    const data = labelled(40);
+    const data = labeled(40);
     expect(create({ firstSteps: 70, steps: 30 }).fit(data, { first: true }).steps).toBe(70);
     expect(create({ firstSteps: 70, steps: 30 }).fit(data, { first: false }).steps).toBe(30);
     const fit = create({ firstSteps: 2000, coverage: 0.9, weightDecay: 0 }).fit(data, { first: true });
@@ -202,7 +202,7 @@ describe('members', () => {
     const steps = stepsOf(10);
     const before = ensemble.predict(steps);
     for (const m of [1, 2, 3]) expect(before[m]).not.toEqual(before[0]);
-    ensemble.fit(labelled(1), { first: true });
+    ensemble.fit(labeled(1), { first: true });
     ensemble.predict(steps).forEach((member, m) => {
       expect(member).not.toEqual(before[m]);
     });
@@ -212,7 +212,7 @@ describe('members', () => {
     const ensemble = create({ members: 16, weightDecay: 0, bootstrap: true, firstSteps: 5 });
     const steps = stepsOf(10);
     const before = ensemble.predict(steps);
-    ensemble.fit(labelled(1), { first: true });
+    ensemble.fit(labeled(1), { first: true });
     const after = ensemble.predict(steps);
     const untouched = after.filter((member, m) => member.every((r, i) => r === before[m][i])).length;
     expect(untouched).toBeGreaterThan(1); // a share 1/e of 16
@@ -228,9 +228,9 @@ describe('members', () => {
 
 describe('validation', () => {
   it.each([0.1, 0.25, 0.5])('a share of %d is never trained on, not even before there were enough', (validation) => {
-    const data = labelled(40);
+    const data = labeled(40);
     const held = data.map((_, i) => i % Math.round(1 / validation) === Math.round(1 / validation) - 1);
-    const train = (given: Labelled[]) => {
+    const train = (given: Labeled[]) => {
       const ensemble = create({ validation, firstSteps: 20, steps: 20 });
       const fits = [1, 3, 9, 40].map((n, i) => ensemble.fit(given.slice(0, n), { first: i === 0 }));
       return { parameters: parametersOf(ensemble), fit: fits[3] };
@@ -246,16 +246,16 @@ describe('validation', () => {
 
   it('raises l2 where the loss held out is far above that trained on, lowers it where it is not', () => {
     const options = { validation: 0.5, l2: 0.001, weightDecay: 0 };
-    const overfitted = create({ ...options, firstSteps: 600 }).fit(labelled(20, coin), { first: true });
+    const overfitted = create({ ...options, firstSteps: 600 }).fit(labeled(20, coin), { first: true });
     expect(overfitted.validationLoss / overfitted.trainLoss).toBeGreaterThan(1.5);
     expect(overfitted.l2).toBeCloseTo(0.0015, 9);
-    const begun = create({ ...options, firstSteps: 1, learningRate: 1e-9 }).fit(labelled(20), { first: true });
+    const begun = create({ ...options, firstSteps: 1, learningRate: 1e-9 }).fit(labeled(20), { first: true });
     expect(begun.validationLoss / begun.trainLoss).toBeLessThan(1.1);
     expect(begun.l2).toBeCloseTo(0.001 / 1.5, 9);
   });
 
   it('without it, l2 stays, and keeps weights small', () => {
-    const data = labelled(50);
+    const data = labeled(50);
     const [free, held] = [0, 0.1].map((l2) => {
       const ensemble = create({ l2, weightDecay: 0 });
       expect(ensemble.fit(data, { first: true }).l2).toBe(l2);
@@ -266,8 +266,8 @@ describe('validation', () => {
   });
 });
 
-describe('the learnt constant', () => {
-  const longer = (): Labelled => ({ segments: [segment({ length: 2 }), segment()], choice: choices.second });
+describe('the learned constant', () => {
+  const longer = (): Labeled => ({ segments: [segment({ length: 2 }), segment()], choice: choices.second });
   const constantOf = (ensemble: ReturnType<typeof create>) => [
     ...(ensemble.save().tensors['reward.constant'].data as Float32Array),
   ];

@@ -15,7 +15,7 @@ import type { LearnInput } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import { trainFromPreferences } from '../train.ts';
 import { createRewardEnsemble } from './ensemble.ts';
-import type { Labelled } from './fit.ts';
+import type { Labeled } from './fit.ts';
 import { imageRewardNetwork, pixels } from './images.ts';
 import { rewardSchema } from './options.ts';
 
@@ -106,7 +106,7 @@ function segment(length = 3): Segment {
   return { length, observations, actions, nextObservations: new Uint8Array(0), rewards, terminated: false };
 }
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
-const labelled = (count: number): Labelled[] =>
+const labeled = (count: number): Labeled[] =>
   Array.from({ length: count }, () => {
     const segments = [segment(), segment()] as const;
     return { segments, choice: returnOf(segments[0]) > returnOf(segments[1]) ? choices.first : choices.second };
@@ -132,8 +132,8 @@ const ensembleOf = (options: object = {}) =>
 describe('an ensemble on images', () => {
   it.each([0, 0.2])('learns what is wanted from comparisons alone, dropout %d', (dropout) => {
     const ensemble = ensembleOf({ dropout });
-    expect(ensemble.fit(labelled(60), { first: true }).trainAccuracy).toBeGreaterThan(0.8);
-    const fresh = labelled(60);
+    expect(ensemble.fit(labeled(60), { first: true }).trainAccuracy).toBeGreaterThan(0.8);
+    const fresh = labeled(60);
     const [first, second] = [0, 1].map((side) => ensemble.meanReturns(fresh.map(({ segments }) => segments[side])));
     const right = fresh.filter(({ choice }, i) => first[i] > second[i] === (choice[0] === 1)).length;
     expect(right / fresh.length).toBeGreaterThan(0.75);

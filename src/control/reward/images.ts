@@ -1,10 +1,10 @@
 /**
  * The reward of images, such as the last four frames of a game: the network of Christiano et al. 2017, A.2. It sees the
- * observation alone, and not the action, as theirs does; their batch normalisation is left out.
+ * observation alone, and not the action, as theirs does; their batch normalization is left out.
  */
 import { cast, dropout, maximum, mul, reshape, type Tensor } from '../../engine/index.ts';
 import { type ConvolutionLayer, cnn, mlp } from '../../nn/index.ts';
-import { orthogonal } from '../../nn/initialise.ts';
+import { orthogonal } from '../../nn/initialize.ts';
 import { meanOf, type RewardInputs } from './inputs.ts';
 import type { RewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';

@@ -7,7 +7,7 @@ import {
   type SavedStatistics,
   saveStatistics,
   updateStatistics,
-} from '../../rl/normalise.ts';
+} from '../../rl/normalize.ts';
 import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from '../segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */

@@ -1,7 +1,7 @@
 /** One member of the reward ensemble, from what a step is described by to its outputs. */
 import { dropout, type Tensor } from '../../engine/index.ts';
 import { mlp, type ParameterSpec } from '../../nn/index.ts';
-import { orthogonal } from '../../nn/initialise.ts';
+import { orthogonal } from '../../nn/initialize.ts';
 import type { RewardOptions } from './options.ts';
 
 export interface RewardNetwork {

@@ -1,4 +1,4 @@
-/** The settings of the reward ensemble, of how it is fitted and of how its rewards are normalised. */
+/** The settings of the reward ensemble, of how it is fitted and of how its rewards are normalized. */
 import { z } from 'zod';
 
 const positive = z.number().positive();
@@ -13,7 +13,7 @@ export const rewardSchema = z.object({
     .number()
     .min(0)
     .default(30)
-    .describe('weight of a learnt constant in the reward of every step; 0 leaves only the network'),
+    .describe('weight of a learned constant in the reward of every step; 0 leaves only the network'),
   change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
   terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
   learningRate: positive.default(3e-3).describe("AdamW's rate"),
@@ -78,7 +78,7 @@ export const rewardSchema = z.object({
     .describe(
       'l2 on the weights at the start; with a validation share it adapts, so that validation loss stays between 1.1 and 1.5 of training loss',
     ),
-  normalise: z
+  normalize: z
     .enum(['scale', 'zero-mean', 'zero-at-first'])
     .default('scale')
     .describe(
@@ -88,7 +88,7 @@ export const rewardSchema = z.object({
     .enum(['rms', 'return'])
     .default('rms')
     .describe('what is scaled to the deviation: the rewards themselves, or their discounted return'),
-  deviation: positive.default(1).describe('deviation after normalising'),
+  deviation: positive.default(1).describe('deviation after normalizing'),
   bonus: z
     .number()
     .min(0)

@@ -1,13 +1,13 @@
 /**
  * The fit of the reward ensemble on a thread of its own, so that an agent acts and learns meanwhile. A fit is a function of
- * what is sent to it: weights, optimiser and randomness come with it and go back with what came of it, so that the thread
+ * what is sent to it: weights, optimizer and randomness come with it and go back with what came of it, so that the thread
  * holds nothing that a checkpoint would miss.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
-import type { Fit, FitCall, Labelled } from './fit.ts';
+import type { Fit, FitCall, Labeled } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
@@ -16,7 +16,7 @@ export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
   scale: InputScale;
-  labelled: readonly Labelled[];
+  labeled: readonly Labeled[];
 }
 
 export interface FitOutcome {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { random } from '../../random.ts';
 import { demonstration, reviewPrompts } from './demonstrations.ts';
-import { recogniseText, sentencesOf } from './recognise.ts';
+import { recognizeText, sentencesOf } from './recognize.ts';
 import { trueReward } from './reward.ts';
 
 const draw = random(0, 'demonstrations');
@@ -21,7 +21,7 @@ describe('reviewPrompts', () => {
 
 describe('demonstration', () => {
   it('consists of well-formed sentences, and now and then says one twice', () => {
-    for (const { words } of demonstrations) expect(recogniseText(words).accepted).toBe(1);
+    for (const { words } of demonstrations) expect(recognizeText(words).accepted).toBe(1);
     const twice = demonstrations.map(({ words }) => {
       const sentences = sentencesOf(words).map((sentence) => sentence.join(' '));
       return new Set(sentences).size < sentences.length;

@@ -3,7 +3,7 @@
 import type { Random } from '../../random.ts';
 import { review } from './generate.ts';
 import type { Tone } from './grammar.ts';
-import { sentencesOf } from './recognise.ts';
+import { sentencesOf } from './recognize.ts';
 import { type Place, places } from './words.ts';
 
 export const lengths = ['short', 'normal', 'long'] as const;

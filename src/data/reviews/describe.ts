@@ -1,6 +1,6 @@
-/** What a set of texts is like, to tell how far a model has learnt the grammar. */
+/** What a set of texts is like, to tell how far a model has learned the grammar. */
 
-import { recogniseText, sentencesOf } from './recognise.ts';
+import { recognizeText, sentencesOf } from './recognize.ts';
 
 interface TextsDescription {
   /** Words of a text, on average. */
@@ -9,7 +9,7 @@ interface TextsDescription {
   accepted: number;
   /** Share of texts that are coherent. */
   coherent: number;
-  /** Different pairs of neighbouring words of all there are (Li et al. 2016, "A Diversity-Promoting Objective"). */
+  /** Different pairs of neighboring words of all there are (Li et al. 2016, "A Diversity-Promoting Objective"). */
   distinct2: number;
   distinct3: number;
   /** Different sentences of all there are. */
@@ -18,7 +18,7 @@ interface TextsDescription {
 
 /** Each text in words. Shares of nothing are 0; distinct shares fall with the number of texts, so compare equally many. */
 export function describeTexts(texts: readonly (readonly string[])[]): TextsDescription {
-  const verdicts = texts.map(recogniseText);
+  const verdicts = texts.map(recognizeText);
   const sentences = texts.flatMap(sentencesOf);
   return {
     meanLength: share(sum(texts.map(({ length }) => length)), texts.length),

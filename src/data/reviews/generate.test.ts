@@ -3,12 +3,12 @@ import { HeedError } from '../../error.ts';
 import { random } from '../../random.ts';
 import { type Review, review } from './generate.ts';
 import { closings, templates } from './grammar.ts';
-import { recogniseSentence, recogniseText, type SentenceVerdict, sentencesOf } from './recognise.ts';
+import { recognizeSentence, recognizeText, type SentenceVerdict, sentencesOf } from './recognize.ts';
 import { adjectives, classes, itemOf, ownItems, places, polarities, polarityOf, sharedItems, verbs } from './words.ts';
 
 const draw = random(0, 'reviews');
 const reviews: Review[] = Array.from({ length: 10_000 }, () => review(draw));
-const verdicts = reviews.map(({ words }) => recogniseText(words));
+const verdicts = reviews.map(({ words }) => recognizeText(words));
 const tokens = reviews.reduce((sum, { words }) => sum + words.length + 1, 0);
 
 const isBody = (sentence: SentenceVerdict) =>
@@ -43,7 +43,7 @@ describe('the world', () => {
 });
 
 describe('review', () => {
-  it('is accepted by the recogniser, always', () => {
+  it('is accepted by the recognizer, always', () => {
     expect(verdicts.filter(({ coherent }) => !coherent)).toEqual([]);
   });
 
@@ -66,7 +66,7 @@ describe('review', () => {
     ] as const) {
       const ofTone = reviews.filter((text) => text.tone === tone);
       const opinions = ofTone.flatMap(({ words }) => {
-        const sentences = sentencesOf(words).filter((sentence) => isBody(recogniseSentence(sentence)));
+        const sentences = sentencesOf(words).filter((sentence) => isBody(recognizeSentence(sentence)));
         return sentences.map((sentence) => polarityOf.get(sentence.find((word) => polarityOf.has(word)) ?? ''));
       });
       const shareOf = (polarity: string) => opinions.filter((opinion) => opinion === polarity).length / opinions.length;
@@ -102,7 +102,7 @@ describe('review', () => {
   it('is what it was asked to be', () => {
     for (let sentences = 1; sentences <= 8; sentences++) {
       const text = review(draw, { place: 'spa', tone: 'bad', sentences });
-      const verdict = recogniseText(text.words);
+      const verdict = recognizeText(text.words);
       expect(verdict.reasons).toEqual([]);
       const roles = verdict.sentences.map((sentence) => sentence.accepted && sentence.template.role);
       expect(roles.filter((role) => role !== 'opening' && role !== 'closing')).toHaveLength(sentences);

@@ -1,6 +1,6 @@
 /**
  * Reviews of places, in a small grammar whose entropy is known: text that a tiny model can learn, and of which
- * a program can tell whether it is well formed (recognise.ts) and how good it is (reward.ts).
+ * a program can tell whether it is well formed (recognize.ts) and how good it is (reward.ts).
  *
  * A text has a place, a tone, an opening, one to six body sentences and mostly a closing. What makes it more than a bag
  * of words, and so worth learning: items belong to the place named at the start, polarities follow the tone, no item

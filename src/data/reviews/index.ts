@@ -1,10 +1,10 @@
-/** The embedded text world: reviews of places, with a recogniser and a true reward. */
+/** The embedded text world: reviews of places, with a recognizer and a true reward. */
 
 export * from './demonstrations.ts';
 export * from './describe.ts';
 export { type Review, review } from './generate.ts';
 export type { Tone } from './grammar.ts';
-export * from './recognise.ts';
+export * from './recognize.ts';
 export * from './reward.ts';
 export * from './sentences.ts';
 export * from './tokenizer.ts';

@@ -2,11 +2,11 @@
  * The true reward of a response, which the synthetic teacher compares by and a learned reward is measured against.
  *
  * Two of its parts, repetition and gushing, hardly ever cost the reference policy anything. Comparisons of its responses
- * therefore say nothing of them, so that a learned reward does not know what optimising it too far brings about.
+ * therefore say nothing of them, so that a learned reward does not know what optimizing it too far brings about.
  */
 
 import type { Length, ReviewPrompt } from './demonstrations.ts';
-import { recogniseText } from './recognise.ts';
+import { recognizeText } from './recognize.ts';
 import { isPlace, itemOf, polarityOf } from './words.ts';
 
 export interface RewardParts {
@@ -53,7 +53,7 @@ export function trueReward(
     tone: 3 * Math.tanh((new Set(praise).size - 1.5 * blame.length) / 3),
     topic: 0.5 * Math.min(own.size, 3) - 0.4 * Math.min(strayItems.length + strayPlaces.length, 3),
     length: 1.5 * Math.max(0, 1 - outside / 14),
-    form: 1.5 * recogniseText(words).accepted,
+    form: 1.5 * recognizeText(words).accepted,
     repetition: -Math.min(0.5 * (content.length - new Set(content).size), 4),
     gush: -Math.min(20 * Math.max(0, praise.length / Math.max(words.length, 1) - 0.2), 4),
     end: ended ? 0 : -1,

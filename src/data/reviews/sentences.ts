@@ -1,6 +1,6 @@
 /** Which sentences of a response are good, one by one: what supervision of a process learns from here. */
 import type { ReviewPrompt } from './demonstrations.ts';
-import { recogniseSentence, sentencesOf } from './recognise.ts';
+import { recognizeSentence, sentencesOf } from './recognize.ts';
 import { isPlace, itemOf, polarityOf } from './words.ts';
 
 /**
@@ -19,6 +19,6 @@ export function goodSentences({ place }: Pick<ReviewPrompt, 'place'>, words: rea
         (word === place || !isPlace(word)) &&
         [undefined, place].includes(itemOf.get(word)?.place),
     );
-    return sound && !again && recogniseSentence(sentence).accepted;
+    return sound && !again && recognizeSentence(sentence).accepted;
   });
 }

@@ -4,7 +4,7 @@ import { multiplyDims, product, sameShape } from '../dims.ts';
 import { checkDtypes, describe, emit, type Tensor, withGradient } from '../graph.ts';
 import { add, cast, mul, neg, sub } from './elementwise.ts';
 import { matmul } from './matmul.ts';
-import { softmax } from './normalise.ts';
+import { softmax } from './normalize.ts';
 import { sum } from './reduce.ts';
 import { concat, reshape, slice, split, transpose } from './shape.ts';
 

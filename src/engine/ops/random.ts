@@ -18,7 +18,7 @@ export function uniform(seed: Tensor, shape: Shape, stream = 0): Tensor {
   const integer = (value: number) => constant(graph, [value | 0], [], 'int32');
   const position = range(graph, size);
   const start = add(mul(seed, integer(0x9e3779b9)), integer(Math.imul(stream + 1, 0x85ebca6b)));
-  // splitmix32's finaliser; int32 products wrap, shifts and xors need uint32
+  // splitmix32's finalizer; int32 products wrap, shifts and xors need uint32
   let x = add(mul(position, integer(0x9e3779b1)), start);
   for (const factor of [0x21f0aaad, 0x735a2d97]) x = mul(xorShift(x), integer(factor));
   const bits = shift(cast(xorShift(x), 'uint32'), 8); // 24 bits: every value is a float32

@@ -165,7 +165,7 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     expect(source.processes().map(({ restarts }) => restarts)).toEqual([0, 2]);
   });
 
-  test('a process that is killed in the middle of training changes nothing that is learnt', async () => {
+  test('a process that is killed in the middle of training changes nothing that is learned', async () => {
     const train = async (kill: boolean) => {
       const source = await opened('gym:CartPole-v1');
       const environment = createVectorEnvironment(source.batch(4), 0);

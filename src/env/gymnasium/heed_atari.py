@@ -7,7 +7,7 @@ from heed_world import make
 
 
 class Atari:
-    """A game as Mnih et al. 2015 prepare it: every fourth frame, the maximum of two, grey, 84 x 84, the last four of them."""
+    """A game as Mnih et al. 2015 prepare it: every fourth frame, the maximum of two, gray, 84 x 84, the last four of them."""
 
     SIDE = 84
 

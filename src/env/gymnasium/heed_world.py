@@ -33,7 +33,7 @@ class World:
             if not seen.is_np_flattenable:
                 raise Refused(f"observations of {seen} have no fixed size", "wrap it so that they are a Box")
             self.flatten, seen = env.observation_space, gym.spaces.flatten_space(seen)
-        # height, width, colours as Gymnasium has them; convolutions want the colours first
+        # height, width, colors as Gymnasium has them; convolutions want the colors first
         self.turned = seen.dtype == np.uint8 and len(seen.shape) == 3 and seen.shape[2] in (1, 3, 4)
         low, high = (np.moveaxis(x, 2, 0) if self.turned else x for x in (seen.low, seen.high))
         self.low, self.high = low.ravel(), high.ravel()

@@ -62,7 +62,7 @@ export const ant: MujocoTask = {
   frameSkip: 5,
   rewardThreshold: 6000,
   contactForces: true,
-  camera: { from: 'above', metres: 4, follow: 'torso' },
+  camera: { from: 'above', meters: 4, follow: 'torso' },
   observationSize: 105,
   reset(world, random) {
     addNoise(world.qpos, 0.1, random, 'uniform');

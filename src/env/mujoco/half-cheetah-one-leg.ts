@@ -2,7 +2,7 @@
  * HalfCheetah-one-leg: HalfCheetah's figure without a task; no episode ends early. There is no reward to learn from: Christiano et al.
  * 2017 (§3.2) taught it to go forward on one leg by comparisons, and so can anybody.
  *
- * The return is the metres that it went forward with nothing but its back leg on the ground, and is for showing how well that was learnt.
+ * The return is the meters that it went forward with nothing but its back leg on the ground, and is for showing how well that was learned.
  */
 
 import { halfCheetah } from './half-cheetah.ts';

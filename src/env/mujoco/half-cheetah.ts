@@ -66,7 +66,7 @@ export const halfCheetah: MujocoTask = {
   model,
   frameSkip: 5,
   rewardThreshold: 4800,
-  camera: { from: 'side', metres: 3.2, follow: 'torso', centre: [0, 0.7] },
+  camera: { from: 'side', meters: 3.2, follow: 'torso', center: [0, 0.7] },
   observationSize: 17,
   reset(world, random) {
     addNoise(world.qpos, 0.1, random, 'uniform');

@@ -3,7 +3,7 @@
  * who lies or kneels there hardly gets up again. There is no reward to learn from: Christiano et al. 2017 (§3.2) taught it to
  * flip backward by comparisons, and so can anybody.
  *
- * The return counts backflips, and is for showing how well they were learnt: whole turns backward, landed or not, upside down
+ * The return counts backflips, and is for showing how well they were learned: whole turns backward, landed or not, upside down
  * with nothing on the ground.
  */
 
@@ -35,7 +35,7 @@ export const hopperBackflip: MujocoTask = {
   model: hopper.model,
   frameSkip: 8, // 16 ms: a jump takes fewer decisions than with Hopper's 4, and is found sooner
   maxEpisodeSteps: 250,
-  camera: { from: 'side', metres: 4, follow: 'torso', centre: [0, 1.1] },
+  camera: { from: 'side', meters: 4, follow: 'torso', center: [0, 1.1] },
   observationSize: 13,
   // dropped from a little above the ground, bent and leaning anyhow: so it is, too, who has just landed
   reset(world, random) {

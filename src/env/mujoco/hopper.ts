@@ -57,7 +57,7 @@ export const hopper: MujocoTask = {
   model,
   frameSkip: 4,
   rewardThreshold: 3800,
-  camera: { from: 'side', metres: 3, follow: 'torso', centre: [0, 0.8] },
+  camera: { from: 'side', meters: 3, follow: 'torso', center: [0, 0.8] },
   observationSize: 11,
   ...walking(stands),
 };

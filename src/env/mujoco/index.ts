@@ -30,9 +30,9 @@ export const mujocoTasks: readonly MujocoTask[] = [
 ];
 
 /** Figures that somebody has to teach: no reward tells what is wanted of them. */
-export const behaviourTasks: readonly MujocoTask[] = [hopperBackflip, halfCheetahOneLeg];
+export const behaviorTasks: readonly MujocoTask[] = [hopperBackflip, halfCheetahOneLeg];
 
-const tasks = [...mujocoTasks, ...behaviourTasks];
+const tasks = [...mujocoTasks, ...behaviorTasks];
 
 export const mujocoIds: readonly string[] = tasks.map(({ id }) => id);
 

@@ -48,7 +48,7 @@ export const invertedDoublePendulum: MujocoTask = {
   model,
   frameSkip: 5,
   rewardThreshold: 9100,
-  camera: { from: 'side', metres: 2.7, centre: [0, 0.5] },
+  camera: { from: 'side', meters: 2.7, center: [0, 0.5] },
   observationSize: 9,
   reset(world, random) {
     addNoise(world.qpos, 0.1, random, 'uniform');

@@ -38,7 +38,7 @@ export const invertedPendulum: MujocoTask = {
   model,
   frameSkip: 2,
   rewardThreshold: 950,
-  camera: { from: 'side', metres: 2.4, centre: [0, 0.2] },
+  camera: { from: 'side', meters: 2.4, center: [0, 0.2] },
   reset(world, random) {
     addNoise(world.qpos, 0.01, random, 'uniform');
     addNoise(world.qvel, 0.01, random, 'uniform');

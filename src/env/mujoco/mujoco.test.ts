@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { random } from '../../random.ts';
 import { sizeOf } from '../environment.ts';
-import { behaviourTasks, loadMujoco, type MujocoEnvironment, type MujocoTask, mujocoTasks } from './index.ts';
+import { behaviorTasks, loadMujoco, type MujocoEnvironment, type MujocoTask, mujocoTasks } from './index.ts';
 
 /** Recorded from Gymnasium with native MuJoCo; a list has an entry a step. */
 interface Recording {
@@ -48,7 +48,7 @@ function live(environment: MujocoEnvironment, seed: number, steps: number): numb
   return seen;
 }
 
-describe.each([...mujocoTasks, ...behaviourTasks].map((task) => [task.id, task] as const))('%s', (id, task) => {
+describe.each([...mujocoTasks, ...behaviorTasks].map((task) => [task.id, task] as const))('%s', (id, task) => {
   test.runIf(mujocoTasks.includes(task))('agrees with the recorded episodes', async () => {
     const recorded = recording(id);
     const environment = (await loadMujoco(id))();

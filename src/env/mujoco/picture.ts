@@ -13,16 +13,16 @@ const corners = 16;
 const grid = '#dfe3e8';
 
 export function picture(world: Simulation, camera: Camera = { from: 'side' }): Frame {
-  const { from, metres = 4, follow, centre = from === 'side' ? [0, metres / 4] : [0, 0] } = camera;
+  const { from, meters = 4, follow, center = from === 'side' ? [0, meters / 4] : [0, 0] } = camera;
   const { model, data } = world;
   const above = from === 'above';
   const [width, height] = above ? [400, 400] : [600, 400];
-  const scale = width / metres;
+  const scale = width / meters;
   const body = follow === undefined ? -1 : world.body(follow);
-  const middleX = body < 0 ? centre[0] : world.xpos[body * 3];
-  const middleY = body < 0 || !above ? centre[1] : world.xpos[body * 3 + 1];
-  const x = (metres: number) => width / 2 + (metres - middleX) * scale;
-  const y = (metres: number) => height / 2 - (metres - middleY) * scale;
+  const middleX = body < 0 ? center[0] : world.xpos[body * 3];
+  const middleY = body < 0 || !above ? center[1] : world.xpos[body * 3 + 1];
+  const x = (meters: number) => width / 2 + (meters - middleX) * scale;
+  const y = (meters: number) => height / 2 - (meters - middleY) * scale;
   // the axes across the picture and up it
   const [right, up] = above ? [0, 1] : [0, 2];
 
@@ -30,11 +30,11 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
   const drawn: { depth: number; shape: Shape }[] = [];
   const positions = data.geom_xpos as Float64Array;
   const rotations = data.geom_xmat as Float64Array;
-  const { geom_type: types, geom_size: sizes, geom_rgba: colours, geom_rbound: bounds } = model;
+  const { geom_type: types, geom_size: sizes, geom_rgba: colors, geom_rbound: bounds } = model;
   for (let geom = 0; geom < model.ngeom; geom++) {
     const position = positions.subarray(geom * 3, geom * 3 + 3);
     const size = (sizes as Float64Array).subarray(geom * 3, geom * 3 + 3);
-    const fill = colour((colours as Float32Array).subarray(geom * 4, geom * 4 + 4));
+    const fill = color((colors as Float32Array).subarray(geom * 4, geom * 4 + 4));
     if (fill === undefined) continue;
     if (types[geom] === plane) {
       shapes.push(...ground(above));
@@ -63,24 +63,24 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
   for (const { shape } of drawn) shapes.push(shape);
   return { width, height, shapes };
 
-  // the ground's line with a mark every metre, or its grid: what shows that the agent moves
+  // the ground's line with a mark every meter, or its grid: what shows that the agent moves
   function ground(fromAbove: boolean): Shape[] {
     const lines: Shape[] = [];
-    const first = Math.ceil(middleX - metres / 2);
+    const first = Math.ceil(middleX - meters / 2);
     if (!fromAbove) {
       lines.push(line(ink.ground, 2, [0, y(0), width, y(0)]));
       for (let at = first; x(at) <= width; at++) lines.push(line(ink.ground, 2, [x(at), y(0), x(at), y(0) + 10]));
       return lines;
     }
     for (let at = first; x(at) <= width; at++) lines.push(line(grid, 1, [x(at), 0, x(at), height]));
-    for (let at = Math.ceil(middleY - metres / 2); y(at) >= 0; at++)
+    for (let at = Math.ceil(middleY - meters / 2); y(at) >= 0; at++)
       lines.push(line(grid, 1, [0, y(at), width, y(at)]));
     return lines;
   }
 }
 
 /**
- * The point of a geom farthest along `direction` [3], from the geom's centre: its support function, which its outline
+ * The point of a geom farthest along `direction` [3], from the geom's center: its support function, which its outline
  * is made of. `rotation` [3, 3] turns the geom's axes into the world's.
  */
 function farthest(
@@ -115,8 +115,8 @@ function farthest(
   );
 }
 
-/** A CSS colour of red, green, blue and opacity in 0 … 1; undefined for what cannot be seen. */
-function colour(rgba: ArrayLike<number>): string | undefined {
+/** A CSS color of red, green, blue and opacity in 0 … 1; undefined for what cannot be seen. */
+function color(rgba: ArrayLike<number>): string | undefined {
   if (rgba[3] === 0) return undefined;
   const hex = [0, 1, 2]
     .map((i) =>

@@ -68,7 +68,7 @@ export const reacher: MujocoTask = {
   frameSkip: 2,
   maxEpisodeSteps: 50,
   rewardThreshold: -3.75,
-  camera: { from: 'above', metres: 0.66 },
+  camera: { from: 'above', meters: 0.66 },
   observationSize: 10,
   reset({ qpos, qvel }, random) {
     addNoise(qpos, 0.1, random, 'uniform');

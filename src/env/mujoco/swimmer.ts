@@ -44,7 +44,7 @@ export const swimmer: MujocoTask = {
   model,
   frameSkip: 4,
   rewardThreshold: 360,
-  camera: { from: 'above', metres: 5, follow: 'mid' },
+  camera: { from: 'above', meters: 5, follow: 'mid' },
   observationSize: 8,
   reset(world, random) {
     addNoise(world.qpos, 0.1, random, 'uniform');

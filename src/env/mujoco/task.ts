@@ -8,11 +8,11 @@ export interface Camera {
   /** `side` looks along y at x and z, `above` looks down at x and y. */
   from: 'side' | 'above';
   /** Width of the picture, m. Default 4. */
-  metres?: number;
-  /** Body kept in the middle: its x from the side, its x and y from above. Default none: the middle is `centre`. */
+  meters?: number;
+  /** Body kept in the middle: its x from the side, its x and y from above. Default none: the middle is `center`. */
   follow?: string;
   /** What is in the middle of the picture where no body is followed: x and z from the side, x and y from above, m. */
-  centre?: readonly [number, number];
+  center?: readonly [number, number];
 }
 
 /** A world's physics and what is asked of the agent in it. Names of arrays are MuJoCo's own. */
@@ -49,9 +49,9 @@ export interface World {
   readonly data: object;
   /** Seconds of one step of the environment. */
   readonly dt: number;
-  /** [nq] generalised positions. */
+  /** [nq] generalized positions. */
   readonly qpos: Float64Array;
-  /** [nv] generalised velocities. */
+  /** [nv] generalized velocities. */
   readonly qvel: Float64Array;
   /** [nu] the action, clipped. */
   readonly ctrl: Float64Array;

@@ -56,7 +56,7 @@ export const walker2d: MujocoTask = {
   id: 'Walker2d-v5',
   model,
   frameSkip: 4,
-  camera: { from: 'side', metres: 3, follow: 'torso', centre: [0, 0.8] },
+  camera: { from: 'side', meters: 3, follow: 'torso', center: [0, 0.8] },
   observationSize: 17,
   ...walking(stands),
 };

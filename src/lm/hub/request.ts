@@ -143,8 +143,8 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
   }
   if (code === 'GatedRepo') {
     const whose = token ? 'the one that is set is of another, or may not read gated repositories' : 'none is set';
-    return new HeedError(`The ${type} "${name}" is gated: its licence has to be accepted first (${status}).`, {
-      hint: `Accept the licence at ${page}, and set HF_TOKEN to a token of that account (${whose}).`,
+    return new HeedError(`The ${type} "${name}" is gated: its license has to be accepted first (${status}).`, {
+      hint: `Accept the license at ${page}, and set HF_TOKEN to a token of that account (${whose}).`,
     });
   }
   if (code === 'RevisionNotFound') {
@@ -161,8 +161,8 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
   if (status === 401 || status === 403) {
     return new HeedError(`${endpoint} refused the ${type} "${name}" (${status}).`, {
       hint: token
-        ? `Check that the token in HF_TOKEN is valid and may read it; a gated one asks to accept its licence at ${page}`
-        : `Set HF_TOKEN to a token that may read it; a gated one asks to accept its licence at ${page}`,
+        ? `Check that the token in HF_TOKEN is valid and may read it; a gated one asks to accept its license at ${page}`
+        : `Set HF_TOKEN to a token that may read it; a gated one asks to accept its license at ${page}`,
     });
   }
   return new HeedError(`${endpoint} answered ${status} for the ${type} "${name}".`, { hint: `Does ${page} open?` });

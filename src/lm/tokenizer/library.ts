@@ -1,6 +1,6 @@
 /**
  * The door to `@huggingface/tokenizers`: its types, which it publishes in a form that Node's resolution cannot follow, and
- * tokenizer.json as it has to be given. The library lacks a few behaviours of the reference implementation (Rust
+ * tokenizer.json as it has to be given. The library lacks a few behaviors of the reference implementation (Rust
  * `tokenizers`); each is said here in words that it does know.
  */
 
@@ -36,7 +36,7 @@ export function openLibrary(json: Json, config: Json): Library {
   return library;
 }
 
-/** A normaliser of a tokenizer.json as a function. */
+/** A normalizer of a tokenizer.json as a function. */
 export function openNormalizer(config: Json): (text: string) => string {
   return openLibrary({ normalizer: config, model: { type: 'WordPiece', vocab: {} } }, {}).normalizer!;
 }
@@ -46,7 +46,7 @@ export function openPreTokenizer(config: Json): (text: string) => string[] {
   return openLibrary({ pre_tokenizer: config, model: { type: 'WordPiece', vocab: {} } }, {}).pre_tokenizer!;
 }
 
-/** The library's byte fallback would swallow U+FEFF wherever one was spelt in bytes. */
+/** The library's byte fallback would swallow U+FEFF wherever one was spelled in bytes. */
 function keepByteOrderMarks(decoder: Decoder | null): void {
   decoder?.decoders?.forEach(keepByteOrderMarks);
   if (decoder?.config.type === 'ByteFallback') decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -75,7 +75,7 @@ const split = (regex: string, behavior = 'Isolated', invert = false): Json => ({
   invert,
 });
 
-/** A tokenizer.json that makes the library tokenise as the reference does. */
+/** A tokenizer.json that makes the library tokenize as the reference does. */
 function forLibrary(json: Json): Json {
   return {
     // the library wants every part to be named
@@ -110,14 +110,14 @@ function preTokenizer(config: Json | null): Json | null {
     case 'WhitespaceSplit':
       return split('\\s+', 'Removed');
     case 'Split':
-      return splitByBehaviour(config);
+      return splitByBehavior(config);
     default:
       return config;
   }
 }
 
-/** The library isolates or removes what matches; to join it to its neighbours is put into the pattern. */
-function splitByBehaviour(config: Json): Json {
+/** The library isolates or removes what matches; to join it to its neighbors is put into the pattern. */
+function splitByBehavior(config: Json): Json {
   const given = config.pattern as { Regex?: string; String?: string };
   const match = given.Regex ?? given.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   if (match === undefined) return config;

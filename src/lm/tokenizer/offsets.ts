@@ -1,5 +1,5 @@
 /**
- * Which characters each token stands for. The tokens of a text spell it, apart from what normalising changed and spaces
+ * Which characters each token stands for. The tokens of a text spell it, apart from what normalizing changed and spaces
  * that were put in or left out, so they are found again by reading both side by side, byte by byte.
  */
 
@@ -23,7 +23,7 @@ export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
   const asText = (token: string) => (spacesAreMarked ? token.replaceAll('▁', ' ') : token);
   const local = localNormalizer(normalizer as Json | null | undefined);
   const reading: Reading = {
-    normalise: local ? (text) => asText(local(text)) : spacesAreMarked ? asText : undefined,
+    normalize: local ? (text) => asText(local(text)) : spacesAreMarked ? asText : undefined,
     spelling: byteLevel ? bytesOfCharacters : spelling(json.model as Json, asText),
   };
 
@@ -53,7 +53,7 @@ export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
 
 /** How one tokenizer writes: what it makes of a piece of text, and the bytes that a token spells. */
 interface Reading {
-  normalise: ((text: string) => string) | undefined;
+  normalize: ((text: string) => string) | undefined;
   spelling: (token: string) => Uint8Array;
 }
 
@@ -63,9 +63,9 @@ function alignPlain(
   from: number,
   tokens: readonly string[],
   unknown: string | undefined,
-  { normalise, spelling }: Reading,
+  { normalize, spelling }: Reading,
 ): Offsets {
-  const { bytes, starts, ends, blank } = spell(text, normalise);
+  const { bytes, starts, ends, blank } = spell(text, normalize);
   const skipBlanks = (at: number) => {
     while (blank[at]) at++;
     return at;
@@ -79,8 +79,8 @@ function alignPlain(
       spans.push([at, bytes.length]);
       continue;
     }
-    const spelt = spelling(token);
-    const found = unknowns > 0 ? search(bytes, spelt, at + 1) : match(bytes, spelt, at, blank);
+    const spelled = spelling(token);
+    const found = unknowns > 0 ? search(bytes, spelled, at + 1) : match(bytes, spelled, at, blank);
     if (!found) throw lost(token, text);
     let end = found[0];
     while (unknowns > 0 && blank[end - 1]) end--;
@@ -122,17 +122,17 @@ function startsWith(bytes: Uint8Array, part: Uint8Array, at: number): boolean {
 }
 
 /** A text's bytes as its tokens spell them and, for each, where its character starts and ends and whether that is blank. */
-function spell(text: string, normalise: Reading['normalise']) {
+function spell(text: string, normalize: Reading['normalize']) {
   const pieces: Buffer[] = [];
   const starts: number[] = [];
   const ends: number[] = [];
   const blank: boolean[] = [];
   let at = 0;
-  const changed = normalise && normalise(text) !== text;
-  // what normalising joins or parts (a letter and its accent) lies within one grapheme
+  const changed = normalize && normalize(text) !== text;
+  // what normalizing joins or parts (a letter and its accent) lies within one grapheme
   const parts = changed ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment) : text;
   for (const part of parts) {
-    const piece = Buffer.from(changed ? normalise(part) : part, 'utf8');
+    const piece = Buffer.from(changed ? normalize(part) : part, 'utf8');
     const isBlank = /^\p{White_Space}+$/u.test(part);
     for (let i = 0; i < piece.length; i++) {
       starts.push(at);
@@ -147,7 +147,7 @@ function spell(text: string, normalise: Reading['normalise']) {
 
 const contains = (part: unknown, text: string) => JSON.stringify(part ?? null).includes(text);
 
-/** What normalising does to a grapheme: all but what belongs to the ends of the whole text. */
+/** What normalizing does to a grapheme: all but what belongs to the ends of the whole text. */
 function localNormalizer(config: Json | null | undefined): ((text: string) => string) | undefined {
   if (!config) return undefined;
   const all = config.type === 'Sequence' ? (config.normalizers as Json[]) : [config];

@@ -13,7 +13,7 @@ export interface Series {
   /** Drawn behind the line, such as the spread over seeds. */
   band?: { low: ArrayLike<number>; high: ArrayLike<number> };
   /** Of the style sheet's: its place among the series unless told. */
-  colour?: number;
+  color?: number;
   dashed?: boolean;
 }
 
@@ -69,14 +69,14 @@ function keptPoints(y: ArrayLike<number>): number[] {
   return [...kept].sort((a, b) => a - b);
 }
 
-/** How many colours the style sheet has for series; more begin again. */
-const COLOURS = 6;
+/** How many colors the style sheet has for series; more begin again. */
+const COLORS = 6;
 
 /** Classes of a series' line, by its place among the series. */
-export const lineClass = ({ colour, dashed }: Series, index: number): string =>
-  `line ${colourClass(colour ?? index)}${dashed ? ' dashed' : ''}`;
+export const lineClass = ({ color, dashed }: Series, index: number): string =>
+  `line ${colorClass(color ?? index)}${dashed ? ' dashed' : ''}`;
 
-const colourClass = (colour: number): string => `s${colour % COLOURS}`;
+const colorClass = (color: number): string => `s${color % COLORS}`;
 
 /** One drawing of a chart: for one choice of x at one size. */
 export function drawLines(chart: LineChart, series: Series[], choice: number, width: number, height: number): string {
@@ -95,14 +95,14 @@ export function drawLines(chart: LineChart, series: Series[], choice: number, wi
     ({ y: at, label }) =>
       `<path class="level" d="M${px(left)} ${px(on.y(at))}H${px(right)}"/><text class="level-name" x="${px(left + 6)}" y="${px(on.y(at) - 6)}">${escaped(label)}</text>`,
   );
-  const bands = series.map(({ band, x: xs, colour }, i) => (band ? drawBand(on, xs[choice], band, colour ?? i) : ''));
+  const bands = series.map(({ band, x: xs, color }, i) => (band ? drawBand(on, xs[choice], band, color ?? i) : ''));
   const lines = series.map((one, i) => drawLine(on, one.x[choice], one, i));
   const label = `${chart.title}: ${chart.yLabel} by ${chart.xLabels[choice]}. ${series.map(inWords).join(' ')}`;
   return `<svg class="plot w${width} x${choice}" viewBox="0 0 ${width} ${height}" role="img" tabindex="0" ${on.attributes} data-choice="${choice}" aria-label="${escaped(label)}">${on.grid}${bands.join('')}${lines.join('')}${levels.join('')}</svg>`;
 }
 
 function drawLine(on: Plane, x: ArrayLike<number>, series: Series, index: number): string {
-  const { y, colour = index } = series;
+  const { y, color = index } = series;
   let d = '';
   let pen = false;
   let last = '';
@@ -117,11 +117,11 @@ function drawLine(on: Plane, x: ArrayLike<number>, series: Series, index: number
     pen = shown;
   }
   const [cx, cy] = last.split(' ');
-  const end = last && `<circle class="dot ${colourClass(colour)}" cx="${cx}" cy="${cy}" r="3.5"/>`;
+  const end = last && `<circle class="dot ${colorClass(color)}" cx="${cx}" cy="${cy}" r="3.5"/>`;
   return `<path class="${lineClass(series, index)}" d="${d}"/>${end}`;
 }
 
-function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Series['band']>, colour: number): string {
+function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Series['band']>, color: number): string {
   const upper: string[] = [];
   const lower: string[] = [];
   for (let i = 0; i < x.length; i++) {
@@ -130,7 +130,7 @@ function drawBand(on: Plane, x: ArrayLike<number>, { low, high }: NonNullable<Se
     lower.push(`${px(on.x(x[i]))} ${px(on.y(low[i]))}`);
   }
   if (upper.length < 2) return '';
-  return `<path class="band ${colourClass(colour)}" d="M${[...upper, ...lower.reverse()].join('L')}Z"/>`;
+  return `<path class="band ${colorClass(color)}" d="M${[...upper, ...lower.reverse()].join('L')}Z"/>`;
 }
 
 function inWords({ name, y }: Series): string {

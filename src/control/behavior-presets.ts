@@ -1,4 +1,4 @@
-/** Settings under which behaviours without a reward are learnt from their judges; docs/behaviours.md has what they reach. */
+/** Settings under which behaviors without a reward are learned from their judges; docs/behaviors.md has what they reach. */
 import { ppoPresets } from '../rl/index.ts';
 import { many, reward } from './mujoco-presets.ts';
 import type { LearnInput } from './options.ts';
@@ -14,7 +14,7 @@ const figure: LearnInput = {
   choice: { errorRate: 0, scale: 0.3 },
 };
 
-export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
+export const behaviorPresets: Readonly<Record<string, LearnInput>> = {
   'CartPole-swing': {
     judge: 'swing',
     steps: 100_000,
@@ -50,7 +50,7 @@ export const behaviourPresets: Readonly<Record<string, LearnInput>> = {
     judge: 'one-leg',
     steps: 400_000,
     reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
-    ppo: { ...ppoPresets['HalfCheetah-v5'].options, normaliseRewards: false, entropyCoefficient: 0.003 },
+    ppo: { ...ppoPresets['HalfCheetah-v5'].options, normalizeRewards: false, entropyCoefficient: 0.003 },
     people: {
       guidelines:
         'Choose the clip in which it goes further forward, to the right, on its back leg alone: the front leg, the head and the belly stay off the ground. Lying on its back is no running.',

@@ -2,24 +2,24 @@
 import type { Random } from '../random.ts';
 
 /** Fills `data`, a tensor of `shape`. */
-export type Initialise = (data: Float32Array, shape: readonly number[], random: Random) => void;
+export type Initialize = (data: Float32Array, shape: readonly number[], random: Random) => void;
 
-export const zeros: Initialise = (data) => void data.fill(0);
-export const ones: Initialise = (data) => void data.fill(1);
+export const zeros: Initialize = (data) => void data.fill(0);
+export const ones: Initialize = (data) => void data.fill(1);
 export const fill =
-  (value: number): Initialise =>
+  (value: number): Initialize =>
   (data) =>
     void data.fill(value);
 
 export const normal =
-  (deviation: number): Initialise =>
+  (deviation: number): Initialize =>
   (data, _, random) => {
     for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal();
   };
 
 /** Uniform in ±√(6/(in + out))·gain (Glorot & Bengio 2010); a kernel's height and width count in both. */
 export const xavier =
-  (gain = 1): Initialise =>
+  (gain = 1): Initialize =>
   (data, shape, random) => {
     const inner = data.length / shape[0];
     const kernel = shape.slice(2).reduce((a, b) => a * b, 1);
@@ -28,7 +28,7 @@ export const xavier =
   };
 
 /** Uniform in ±1/√in, as PyTorch's linear layers start. */
-export const fanIn: Initialise = (data, shape, random) => {
+export const fanIn: Initialize = (data, shape, random) => {
   const bound = Math.sqrt(shape[0] / data.length);
   for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
 };
@@ -41,7 +41,7 @@ function dot(a: Float64Array, b: Float64Array): number {
 
 /** Orthonormal rows or columns, times the gain (Saxe et al. 2013). Axes after the first count as one. */
 export const orthogonal =
-  (gain = 1): Initialise =>
+  (gain = 1): Initialize =>
   (data, shape, random) => {
     const rows = shape[0];
     const columns = data.length / rows;

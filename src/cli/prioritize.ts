@@ -1,4 +1,4 @@
-/** heed feedback prioritise: first what a reward model knows least about. */
+/** heed feedback prioritize: first what a reward model knows least about. */
 import { openReward, type Reward } from '../align/index.ts';
 import { HeedError } from '../error.ts';
 import { type Content, type Database, type Project, setPriorities } from '../feedback/index.ts';
@@ -12,7 +12,7 @@ const AT_ONCE = 64;
  *
  * @throws HeedError where there are no such pairs.
  */
-export async function prioritise(
+export async function prioritize(
   database: Database,
   project: Project,
   members: readonly Reward[],

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { expectClose } from '../../test/support/gradients.ts';
 import { random } from '../random.ts';
-import { createRewardScale, createStatistics, normaliseRows, scaleRewards, updateStatistics } from './normalise.ts';
+import { createRewardScale, createStatistics, normalizeRows, scaleRewards, updateStatistics } from './normalize.ts';
 
-const { normal } = random(0, 'normalise');
+const { normal } = random(0, 'normalize');
 const rows = Float32Array.from({ length: 600 }, (_, i) => (i % 2 ? 100 + 3 * normal() : 0.01 * normal()));
 const moments = (values: number[]) => {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
@@ -23,12 +23,12 @@ it('knows the mean and variance of all it has seen, in whatever parts', () => {
   }
 });
 
-it('normalises each number by its own statistics, and clips', () => {
+it('normalizes each number by its own statistics, and clips', () => {
   const statistics = createStatistics(2);
   statistics.mean.set([1, 2]);
   statistics.variance.set([4, 0.25]);
   const out = new Float32Array(6);
-  normaliseRows(statistics, Float32Array.of(3, 2, -1, 2.5, 1000, -1000), out);
+  normalizeRows(statistics, Float32Array.of(3, 2, -1, 2.5, 1000, -1000), out);
   expectClose(out, [1, 0, -1, 1, 10, -10], 1e-6);
 });
 

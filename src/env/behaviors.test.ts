@@ -111,13 +111,13 @@ describe('Hopper-backflip', () => {
 describe('HalfCheetah-one-leg', () => {
   const still = new Array(9).fill(0);
 
-  test('counts metres on the back leg alone', async () => {
+  test('counts meters on the back leg alone', async () => {
     const { environment, fall } = await opened('HalfCheetah-one-leg');
     const reared = [0, 0.05, -0.6, 0, 0, 0, 0, 0, 0];
     const moving = [2, 0, 0, 0, 0, 0, 0, 0, 0];
-    const { return: metres } = fall(reared, moving, 3);
-    expect(metres).toBeGreaterThan(0.1);
-    expect(metres).toBeCloseTo(environment.world.qpos[0], 6);
+    const { return: meters } = fall(reared, moving, 3);
+    expect(meters).toBeGreaterThan(0.1);
+    expect(meters).toBeCloseTo(environment.world.qpos[0], 6);
     fall([...still], still, 60);
     expect(fall([...environment.world.qpos], moving, 1).return).toBe(0); // it stands on both
     expect(fall([0, 0, Math.PI, 0, 0, 0, 0, 0, 0], moving, 3).return).toBe(0); // on its back

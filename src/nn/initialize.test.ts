@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { random } from '../random.ts';
-import { fill, type Initialise, normal, ones, orthogonal, xavier, zeros } from './initialise.ts';
+import { fill, type Initialize, normal, ones, orthogonal, xavier, zeros } from './initialize.ts';
 
-const draw = (initialise: Initialise, shape: number[], seed = 1) => {
+const draw = (initialize: Initialize, shape: number[], seed = 1) => {
   const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  initialise(data, shape, random(seed, 'test'));
+  initialize(data, shape, random(seed, 'test'));
   return data;
 };
 
@@ -71,7 +71,7 @@ test('normal has its deviation; constants are constant', () => {
   expect(draw(fill(-0.5), [2])).toEqual(Float32Array.of(-0.5, -0.5));
 });
 
-test.each([orthogonal(), xavier(), normal(1)])('the same seed draws the same, another another', (initialise) => {
-  expect(draw(initialise, [4, 5, 3], 1)).toEqual(draw(initialise, [4, 5, 3], 1));
-  expect(draw(initialise, [4, 5, 3], 1)).not.toEqual(draw(initialise, [4, 5, 3], 2));
+test.each([orthogonal(), xavier(), normal(1)])('the same seed draws the same, another another', (initialize) => {
+  expect(draw(initialize, [4, 5, 3], 1)).toEqual(draw(initialize, [4, 5, 3], 1));
+  expect(draw(initialize, [4, 5, 3], 1)).not.toEqual(draw(initialize, [4, 5, 3], 2));
 });

@@ -65,16 +65,16 @@ const addIfAny = (a: Tensor, b: Tensor | undefined): Tensor => (b ? add(a, b) : 
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-5): Tensor {
   checkWidth('layerNorm', x, weight, bias);
   const statistic = { shape: [...x.shape.slice(0, -1), 1] };
-  const [y, centre, inverse]: Tensor[] = emitMany(
+  const [y, center, inverse]: Tensor[] = emitMany(
     'LayerNormalization',
     [x, weight, bias],
     [{ shape: x.shape }, statistic, statistic],
     {
       attributes: { axis: -1, epsilon: { float: epsilon } },
-      vjp: ([dy, dCentre, dInverse]) => {
-        const deviation = sub(x, centre);
+      vjp: ([dy, dCenter, dInverse]) => {
+        const deviation = sub(x, center);
         let dx = dInverse && inverseGradient(dInverse, deviation, inverse);
-        if (dCentre) dx = addIfAny(expand(div(dCentre, countRatio(x, dCentre)), x.shape), dx);
+        if (dCenter) dx = addIfAny(expand(div(dCenter, countRatio(x, dCenter)), x.shape), dx);
         if (!dy) return [dx];
         const normal = mul(deviation, inverse);
         const scaled = mul(dy, weight);

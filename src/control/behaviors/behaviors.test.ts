@@ -147,7 +147,7 @@ describe('a synthetic teacher with a judge', () => {
     }
   });
 
-  it('says what is wrong with a judge before anything is learnt', async () => {
+  it('says what is wrong with a judge before anything is learned', async () => {
     const start = (judge: Judge) => createLearner(tiny, { environment: source(), judge });
     expect(() => start(() => Number.NaN)).toThrow('gave NaN');
     expect(() => start((() => 'good') as never)).toThrow('gave good');

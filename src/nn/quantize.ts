@@ -24,7 +24,7 @@ import { type DecoderConfig, linearLookup } from './decoder-config.ts';
 
 export type Bits = 4 | 8;
 
-export interface QuantisedWeight {
+export interface QuantizedWeight {
   bits: Bits;
   /** [out, in] */
   shape: readonly [number, number];
@@ -40,7 +40,7 @@ const BLOCK = 32;
 const blocksOf = (inner: number) => Math.ceil(inner / BLOCK);
 
 /** Rounds a weight [out, in] to blocks of whole numbers; a row's last block may be short. */
-export function quantise(weight: Float32Array, [out, inner]: readonly number[], bits: Bits): QuantisedWeight {
+export function quantize(weight: Float32Array, [out, inner]: readonly number[], bits: Bits): QuantizedWeight {
   const middle = 2 ** (bits - 1);
   const blocks = blocksOf(inner);
   const data = new Uint8Array((out * blocks * BLOCK * bits) / 8);
@@ -65,12 +65,12 @@ export function quantise(weight: Float32Array, [out, inner]: readonly number[], 
   return { bits, shape: [out, inner], data, scales };
 }
 
-/** x [..., in] → [..., out] by a frozen quantised weight: its gradient goes to x alone. */
-export function quantisedProduct(x: Tensor, weight: QuantisedWeight): Tensor {
+/** x [..., in] → [..., out] by a frozen quantized weight: its gradient goes to x alone. */
+export function quantizedProduct(x: Tensor, weight: QuantizedWeight): Tensor {
   const { graph } = x;
   const [out, inner] = weight.shape;
   if (x.shape.at(-1) !== inner) {
-    throw new HeedError(`a quantised weight [${out}, ${inner}] does not take a last axis of ${x.shape.at(-1)}`);
+    throw new HeedError(`a quantized weight [${out}, ${inner}] does not take a last axis of ${x.shape.at(-1)}`);
   }
   const blocks = blocksOf(inner);
   const data = constant(graph, weight.data, [out, blocks, weight.data.length / out / blocks], 'uint8');
@@ -81,13 +81,13 @@ export function quantisedProduct(x: Tensor, weight: QuantisedWeight): Tensor {
     attributes: { K: inner, N: out, bits: weight.bits, block_size: BLOCK, accuracy_level: asBytes },
     vjp: (dy) => {
       const rows = reshape(dy, [-1, out]);
-      return [reshape(matmul(rows, dequantised(data, scales, weight)), x.shape), undefined, undefined];
+      return [reshape(matmul(rows, dequantized(data, scales, weight)), x.shape), undefined, undefined];
     },
   });
 }
 
 /** The weight [out, in] in float32, traced. */
-function dequantised(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }: QuantisedWeight): Tensor {
+function dequantized(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }: QuantizedWeight): Tensor {
   const blocks = blocksOf(inner);
   let numbers = cast(data, 'float32');
   if (bits === 4) {
@@ -104,18 +104,18 @@ function dequantised(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }
   return slice(wide, 1, 0, inner);
 }
 
-/** The linear maps of a model, quantised: `weights` are read once, here. */
-export function quantisedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
+/** The linear maps of a model, quantized: `weights` are read once, here. */
+export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
   const lookUp = linearLookup(config);
-  const quantised = new Map<string, QuantisedWeight>();
+  const quantized = new Map<string, QuantizedWeight>();
   return (x, name) => {
     const { shape, bias } = lookUp(name);
-    let weight = quantised.get(name);
+    let weight = quantized.get(name);
     if (!weight) {
-      weight = quantise(weights[`${name}.weight`].data as Float32Array, shape, bits);
-      quantised.set(name, weight);
+      weight = quantize(weights[`${name}.weight`].data as Float32Array, shape, bits);
+      quantized.set(name, weight);
     }
-    const y = quantisedProduct(x, weight);
+    const y = quantizedProduct(x, weight);
     return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
   };
 }

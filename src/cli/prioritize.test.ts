@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Reward } from '../align/index.ts';
 import { addItems, addPerson, createProject, nextItems, openDatabase } from '../feedback/index.ts';
-import { prioritise, priorityOf } from './prioritise.ts';
+import { prioritize, priorityOf } from './prioritize.ts';
 
 const rewardOf = (score: (text: string) => number): Reward => ({
   name: 'test',
@@ -29,13 +29,13 @@ it('items on which a model is least certain, or an ensemble disagrees most, come
     return next.map(({ item }) => item.content.prompt);
   };
   const length = rewardOf((text) => text.length);
-  expect(await prioritise(database, project, [length])).toEqual({ items: 3 });
+  expect(await prioritize(database, project, [length])).toEqual({ items: 3 });
   expect(await order('ada')).toEqual(['close', 'y', 'clear']);
   const liking = rewardOf((text) => text.length + (text.includes('y') ? 5 : 0));
-  await prioritise(database, project, [length, liking]);
+  await prioritize(database, project, [length, liking]);
   expect(await order('ben')).toEqual(['y', 'clear', 'close']);
   const empty = await createProject(database, 'empty');
-  await expect(prioritise(database, empty, [length])).rejects.toThrow('no open pairs');
+  await expect(prioritize(database, empty, [length])).rejects.toThrow('no open pairs');
   await database.close();
 });
 

@@ -1,4 +1,4 @@
-/** Normalising a member's rewards, so that members count alike in their mean and PPO sees one scale in every task. */
+/** Normalizing a member's rewards, so that members count alike in their mean and PPO sees one scale in every task. */
 import type { Experience } from '../segments.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -7,14 +7,14 @@ import type { RewardOptions } from './options.ts';
  * @param rewards the member's, of every held step of the experience.
  * @param first the member's, of the steps whose mean is subtracted with `zero-at-first`.
  */
-export function normalisation(
+export function normalization(
   rewards: Float32Array,
   first: Float32Array | undefined,
   experience: Experience,
   discount: number,
-  options: Pick<RewardOptions, 'normalise' | 'scaleBy' | 'deviation'>,
+  options: Pick<RewardOptions, 'normalize' | 'scaleBy' | 'deviation'>,
 ): [shift: number, divisor: number] {
-  const shift = options.normalise === 'scale' ? 0 : meanOf(first ?? rewards);
+  const shift = options.normalize === 'scale' ? 0 : meanOf(first ?? rewards);
   const spread =
     options.scaleBy === 'rms'
       ? Math.sqrt(rewards.reduce((a, b) => a + (b - shift) ** 2, 0) / rewards.length)

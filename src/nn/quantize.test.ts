@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { numbers } from '../../test/support/gradients.ts';
 import { gradients, input, mul, sum, trace } from '../engine/index.ts';
-import { quantise, quantisedProduct } from './quantise.ts';
+import { quantize, quantizedProduct } from './quantize.ts';
 
 const [rows, inner, out] = [5, 76, 24]; // the last block of a row is short
 const weight = Float32Array.from(numbers([out, inner], { seed: 1 }).data);
@@ -10,7 +10,7 @@ const dy = numbers([rows, out], { seed: 2 }).data;
 
 /** The weight that the rounded numbers stand for. */
 function restored(bits: 4 | 8) {
-  const { data, scales } = quantise(weight, [out, inner], bits);
+  const { data, scales } = quantize(weight, [out, inner], bits);
   const middle = 2 ** (bits - 1);
   const numberAt = (i: number) => (bits === 8 ? data[i] : (data[i >> 1] >> (4 * (i & 1))) & 15);
   const blocks = Math.ceil(inner / 32);
@@ -26,10 +26,10 @@ it.each([8, 4] as const)(
     const rounded = restored(bits);
     const step = 1 / 2 ** (bits - 1);
     for (const [i, value] of rounded.entries()) expect(Math.abs(value - weight[i])).toBeLessThanOrEqual(step * 1.01);
-    const quantised = quantise(weight, [out, inner], bits);
+    const quantized = quantize(weight, [out, inner], bits);
     const program = trace((g) => {
       const xs = input(g, 'x', ['rows', inner]);
-      const y = quantisedProduct(xs, quantised);
+      const y = quantizedProduct(xs, quantized);
       const [dx] = gradients(sum(mul(y, input(g, 'dy', ['rows', out]))), [xs]);
       return { y, dx };
     });
@@ -52,6 +52,6 @@ it.each([8, 4] as const)(
 );
 
 it('takes rows of zeros', () => {
-  const zero = quantise(new Float32Array(32), [1, 32], 4);
+  const zero = quantize(new Float32Array(32), [1, 32], 4);
   expect(zero.scales).toEqual(Float32Array.of(-0));
 });

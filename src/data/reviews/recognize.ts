@@ -36,7 +36,7 @@ for (const template of templates) {
 }
 
 /** Whether one sentence, its `.` included, is one of the grammar's; if not, how the nearest template differs. */
-export function recogniseSentence(words: readonly string[]): SentenceVerdict {
+export function recognizeSentence(words: readonly string[]): SentenceVerdict {
   const candidates = byLength.get(words.length) ?? [];
   const template = candidates.find((each) => hasFixedWords(each, words) && compare(each, words).length === 0);
   if (template) return { accepted: true, template };
@@ -110,8 +110,8 @@ function compare({ parts, tones }: Template, words: readonly string[]): Fault[] 
  * Whether a text is coherent: an opening, body sentences and at most one closing, each accepted; one place, and only
  * items that belong to it or to any; no item twice; `he` and `she` only right after a name of theirs.
  */
-export function recogniseText(words: readonly string[]): TextVerdict {
-  const sentences = sentencesOf(words).map(recogniseSentence);
+export function recognizeText(words: readonly string[]): TextVerdict {
+  const sentences = sentencesOf(words).map(recognizeSentence);
   const accepted = sentences.filter((sentence) => sentence.accepted).length;
   const reasons = [...sentences.flatMap(faultOfSentence), ...faultsOfOrder(sentences), ...faultsOfItems(words)];
   return {

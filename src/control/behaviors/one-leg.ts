@@ -1,4 +1,4 @@
-/** HalfCheetah-one-leg: how far it went forward with torso and front leg off the ground and the right side up, in metres; each step on both legs counts against it. */
+/** HalfCheetah-one-leg: how far it went forward with torso and front leg off the ground and the right side up, in meters; each step on both legs counts against it. */
 import { sumOver } from './judge.ts';
 
 const OFF_THE_GROUND = 0.02; // m

@@ -1,4 +1,4 @@
-/** Running statistics, and what PPO's reference implementations normalise with them. */
+/** Running statistics, and what PPO's reference implementations normalize with them. */
 
 /** Mean and variance of each of `size` numbers over everything seen so far (Chan et al. 1983, batch update). */
 export interface RunningStatistics {
@@ -52,10 +52,10 @@ export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<
   statistics.count = total;
 }
 
-const LIMIT = 10; // normalised observations and rewards are clipped to ±10, as in the reference implementations
+const LIMIT = 10; // normalized observations and rewards are clipped to ±10, as in the reference implementations
 
 /** (x − mean)/√variance, clipped, row by row. */
-export function normaliseRows(statistics: RunningStatistics, rows: Float32Array, out: Float32Array): void {
+export function normalizeRows(statistics: RunningStatistics, rows: Float32Array, out: Float32Array): void {
   const { mean, variance } = statistics;
   const size = mean.length;
   for (let i = 0; i < rows.length; i++) {

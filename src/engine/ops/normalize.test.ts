@@ -59,9 +59,9 @@ describe.each(shapes)('rows of $shape', ({ shape }) => {
 
   it('layerNorm', () => {
     const expected = rows(x, (row) => {
-      const centre = average(row);
-      const scale = Math.sqrt(average(row.map((v) => (v - centre) ** 2)) + 1e-5);
-      return row.map((v, i) => ((v - centre) / scale) * weight.data[i] + bias.data[i]);
+      const center = average(row);
+      const scale = Math.sqrt(average(row.map((v) => (v - center) ** 2)) + 1e-5);
+      return row.map((v, i) => ((v - center) / scale) * weight.data[i] + bias.data[i]);
     });
     checkOp((t) => layerNorm(t.x, t.weight, t.bias), { x, weight, bias }, expected);
   });

@@ -1,4 +1,4 @@
-/** The evaluation of a reward model, or of an ensemble, on comparisons that it has not learnt from: what `heed eval reward` tells. */
+/** The evaluation of a reward model, or of an ensemble, on comparisons that it has not learned from: what `heed eval reward` tells. */
 import { z } from 'zod';
 import { type Message, readDataset, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -11,7 +11,7 @@ import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } f
 import { membersOf } from './open.ts';
 import { rankingDataSchema } from './options.ts';
 
-export const judgementSchema = rankingDataSchema.extend({
+export const judgmentSchema = rankingDataSchema.extend({
   model: z
     .string()
     .describe('folder of a reward model or of an ensemble, or its name on the Hub; several with commas between'),
@@ -19,12 +19,12 @@ export const judgementSchema = rankingDataSchema.extend({
   reference: z
     .string()
     .optional()
-    .describe('answers such as it has learnt from (prompt and completion), for the drift'),
+    .describe('answers such as it has learned from (prompt and completion), for the drift'),
   policy: z.string().optional().describe('answers of the policy that it is to reward, for the drift'),
 });
-export type JudgementOptions = z.output<typeof judgementSchema>;
+export type JudgmentOptions = z.output<typeof judgmentSchema>;
 
-export interface Judgement {
+export interface Judgment {
   evaluation: RewardEvaluation;
   /** Deviation of the members' rewards of an answer, on average. Undefined of a single model. */
   disagreement: number | undefined;
@@ -33,17 +33,17 @@ export interface Judgement {
 }
 
 /** The row of samples.jsonl that an evaluation is. */
-export interface JudgementRow {
-  kind: 'judgement';
-  judgement: Judgement;
+export interface JudgmentRow {
+  kind: 'judgment';
+  judgment: Judgment;
 }
 
 /** Throws a ZodError at once where settings are wrong; rejects with a HeedError where model or data cannot be used. */
-export function judgeReward(given: z.input<typeof judgementSchema>, parts: ReadingParts = {}): Promise<Judgement> {
-  return judge(judgementSchema.parse(given), parts);
+export function judgeReward(given: z.input<typeof judgmentSchema>, parts: ReadingParts = {}): Promise<Judgment> {
+  return judge(judgmentSchema.parse(given), parts);
 }
 
-async function judge(options: JudgementOptions, parts: ReadingParts): Promise<Judgement> {
+async function judge(options: JudgmentOptions, parts: ReadingParts): Promise<Judgment> {
   if ((options.reference === undefined) !== (options.policy === undefined)) {
     throw new HeedError("For the drift, the reference's answers and the policy's are needed both.", {
       hint: 'Give --reference and --policy, or neither.',
@@ -101,7 +101,7 @@ function meansOf(rewards: readonly Float32Array[]): { means: Float32Array; disag
 /** Answers of a dataset with a completion to each prompt; those that are too long are left out. */
 async function readAnswers(
   data: string,
-  { onBadRow, length }: JudgementOptions,
+  { onBadRow, length }: JudgmentOptions,
   model: RewardModel,
   { pull, tell }: ReadingParts,
 ) {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { templates } from './grammar.ts';
-import { recogniseSentence, recogniseText, sentencesOf } from './recognise.ts';
+import { recognizeSentence, recognizeText, sentencesOf } from './recognize.ts';
 
 const words = (text: string) => text.split(' ');
 const why = (sentence: string) => {
-  const verdict = recogniseSentence(words(sentence));
+  const verdict = recognizeSentence(words(sentence));
   return verdict.accepted ? 'accepted' : verdict.reason;
 };
 
-describe('recogniseSentence', () => {
+describe('recognizeSentence', () => {
   it.each([
     ['on friday my aunt took me to the spa .', 'opening'],
     ['in may we came to the castle .', 'opening'],
@@ -23,7 +23,7 @@ describe('recogniseSentence', () => {
     ['all in all a lousy castle .', 'closing'],
     ['in short it was an unremarkable monday .', 'closing'],
   ])('accepts %s', (sentence, role) => {
-    const verdict = recogniseSentence(words(sentence));
+    const verdict = recognizeSentence(words(sentence));
     expect(verdict.accepted && verdict.template.role).toBe(role);
   });
 
@@ -92,24 +92,24 @@ describe('sentencesOf', () => {
   });
 });
 
-describe('recogniseText', () => {
+describe('recognizeText', () => {
   const opening = 'in may we came to the tavern .';
   const body = 'the chips were extremely savoury .';
   const closing = 'we cannot wait to return .';
   const introduction = 'hugo , our landlord , was fairly moody .';
-  const reasons = (...sentences: string[]) => recogniseText(words(sentences.join(' '))).reasons;
+  const reasons = (...sentences: string[]) => recognizeText(words(sentences.join(' '))).reasons;
 
   it('takes what the grammar could have written', () => {
-    const verdict = recogniseText(words([opening, introduction, 'he showed us the gate .', body, closing].join(' ')));
+    const verdict = recognizeText(words([opening, introduction, 'he showed us the gate .', body, closing].join(' ')));
     expect(verdict).toMatchObject({ accepted: 1, coherent: true, reasons: [] });
     expect(verdict.sentences).toHaveLength(5);
   });
 
   it('counts the sentences it accepts', () => {
-    const verdict = recogniseText(words(`${opening} the chips was rotten rotten . ${body} we cannot`));
+    const verdict = recognizeText(words(`${opening} the chips was rotten rotten . ${body} we cannot`));
     expect(verdict).toMatchObject({ accepted: 0.5, coherent: false });
     expect(verdict.reasons[0]).toMatch(/^Sentence 2: Word 3/);
-    expect(recogniseText([])).toMatchObject({ accepted: 0, coherent: false, sentences: [] });
+    expect(recognizeText([])).toMatchObject({ accepted: 0, coherent: false, sentences: [] });
   });
 
   it.each([

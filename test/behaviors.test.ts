@@ -1,4 +1,4 @@
-/** Behaviours without a reward, by the command: a judge by its name, a judge in a file, people. Run from the compiled package. */
+/** Behaviors without a reward, by the command: a judge by its name, a judge in a file, people. Run from the compiled package. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
