@@ -32,6 +32,27 @@ const arrows = {
     'pipeline',
   ],
 };
+/** The rooms of src/align from the ground up: each may import those before it. */
+const alignRooms = [
+  'training',
+  'examples',
+  'reward-functions',
+  'world',
+  'reward-model',
+  'process',
+  'rewards',
+  'supervised',
+  'policies',
+  'judges',
+  'ppo',
+  'policy-gradient',
+  'preferences',
+  'best-of-n',
+  'constitution',
+  'evaluation',
+  'overoptimization',
+  'plan',
+];
 const leaves = '^src/(error|random|files|renamed)\\.ts$';
 
 module.exports = {
@@ -46,6 +67,20 @@ module.exports = {
         pathNot: [`^src/${folder}/`, leaves, ...allowed.map((other) => `^src/${other}[./]`)],
       },
     })),
+    ...alignRooms.map((room, i) => ({
+      name: `align/${room}-imports`,
+      comment: `src/align/${room} may import the rooms before it in the list above: ${alignRooms.slice(0, i).join(', ') || 'none'}.`,
+      severity: 'error',
+      from: { path: `^src/align/${room}/`, pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/align/', pathNot: `^src/align/(${[...alignRooms.slice(0, i), room].join('|')})/` },
+    })),
+    {
+      name: 'align-room-unknown',
+      comment: 'A new room of src/align needs a place in the list above.',
+      severity: 'error',
+      from: { path: `^src/align/(?!(${alignRooms.join('|')})/)[^/]+/` },
+      to: {},
+    },
     {
       name: 'leaves-import-leaves',
       comment: 'What everything imports imports nothing but its like.',

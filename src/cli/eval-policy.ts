@@ -1,8 +1,8 @@
 /** heed eval policy: how good a model's answers are beside another's. */
 import type { Command } from 'commander';
-import { judgeWarnings } from '../align/evaluations/report.ts';
+import { judgeWarnings } from '../align/evaluation/report.ts';
 import type { PolicyEvaluationResult } from '../align/index.ts';
-import { percent } from '../align/rewards/report.ts';
+import { percent } from '../align/reward-model/report.ts';
 import { duration, figure } from '../run/progress.ts';
 import { addTraining } from './training.ts';
 

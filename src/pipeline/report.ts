@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/index.ts';
-import { percent } from '../align/rewards/report.ts';
+import { percent } from '../align/reward-model/report.ts';
 import {
   isRun,
   type LineChart,

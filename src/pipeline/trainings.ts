@@ -80,7 +80,7 @@ import {
   trainProcess,
   trainReward,
 } from '../align/index.ts';
-import type { JudgmentOptions } from '../align/rewards/judgment.ts';
+import type { JudgmentOptions } from '../align/rewards/judge-reward.ts';
 import { type Learner as ControlLearner, type LearnStep, openLearner } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { writeDataset } from '../../data/index.ts';
 import { driveRun, type TrainParts } from '../../run/index.ts';
-import type { Constitution, ConstitutionOptions, ConstitutionStep } from '../constitution.ts';
+import type { Constitution, ConstitutionOptions, ConstitutionStep } from './constitution.ts';
 import {
   type ConstitutionRow,
   comparisonRows,

@@ -11,7 +11,7 @@ import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { answerLayout, createAnswerScorer } from '../policies/rollouts.ts';
-import type { Answer } from '../rewards/source.ts';
+import type { Answer } from '../reward-functions/reward-function.ts';
 import { chatCallSchema, endpointChat } from './endpoint-chat.ts';
 import type { Chat, Conversation } from './source.ts';
 

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { seedFor } from '../../random.ts';
-import { post, Refused, severally } from '../requests.ts';
 import { rewardCallSchema } from '../rewards/open.ts';
+import { post, Refused, severally } from '../training/requests.ts';
 import type { Chat, CompleteOptions, Conversation } from './source.ts';
 
 export const chatCallSchema = rewardCallSchema.omit({ pessimism: true }).extend({

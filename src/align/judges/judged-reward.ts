@@ -5,8 +5,8 @@ import { createGenerator } from '../../lm/generate.ts';
 import { seedFor } from '../../random.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
-import type { Policy } from '../policies/policy.ts';
-import type { Answer, Reward } from '../rewards/source.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Policy } from '../training/policy.ts';
 import type { Judge } from './judge.ts';
 
 /**

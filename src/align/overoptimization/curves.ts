@@ -1,10 +1,10 @@
 /** Curves of proxy and gold over the distance from the policy at the start, from the folders of the runs that went there. */
 import { join } from 'node:path';
 import { isRun, readMetrics, readSamples } from '../../run/index.ts';
-import { bestOf, type Drawn } from '../best-of-n.ts';
-import type { Way } from '../overoptimization.ts';
+import { bestOf, type Drawn } from '../best-of-n/best-of-n.ts';
 import type { AlertRow } from '../policies/train.ts';
 import { fitScalingLaw, type Method, type ScalingLaw } from './fit.ts';
+import type { Way } from './overoptimization.ts';
 
 export interface Point {
   /** Steps of the training so far, or the n that the best was taken of. */

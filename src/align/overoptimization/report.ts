@@ -11,9 +11,9 @@ import {
 } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
 import { elapsed, settingsOf, subtitle } from '../../run/report-parts.ts';
-import { overoptimizationSchema, waysOf } from '../overoptimization.ts';
 import { type Curve, distance, type Point, readCurves, spreadAtStart } from './curves.ts';
 import { gainAt, type Method } from './fit.ts';
+import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 
 /** Throws a HeedError where the folder is not a run. */
 export function overoptimizationReport(folder: string): Report {

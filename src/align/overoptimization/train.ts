@@ -1,10 +1,10 @@
 /** Over-optimization in a run's folder: one way after another, each a run of its own in a folder of this one. */
 import { join } from 'node:path';
 import { createRun, driveRun, isRun, openRun, type TrainParts } from '../../run/index.ts';
-import type { Observatory, Way } from '../overoptimization.ts';
-import { trainBestOfN } from '../policies/best-of-n-train.ts';
+import { trainBestOfN } from '../best-of-n/train.ts';
 import { trainPolicy } from '../policies/train.ts';
 import { type Curve, readCurves } from './curves.ts';
+import type { Observatory, Way } from './overoptimization.ts';
 
 export interface OveroptimizationResult {
   /** The run's folder. */

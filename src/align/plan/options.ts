@@ -1,7 +1,7 @@
 /** Settings of heed plan. */
 import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
-import { criticKinds } from '../policies/ppo-options.ts';
+import { criticKinds } from '../ppo/options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

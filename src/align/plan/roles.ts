@@ -31,10 +31,10 @@ const FLOAT = 4;
 /** Node, ONNX Runtime, the compiled programs and what JavaScript has not yet thrown away: measured of commands. */
 const RUNTIME = 220e6;
 
-/** Tokens that a reward model reads at once (src/align/rewards/model.ts). */
+/** Tokens that a reward model reads at once (src/align/reward-model/model.ts). */
 const SCORED = 4096;
 
-/** Answers for people to read, of sft and pretrain (src/align/training-options.ts). */
+/** Answers for people to read, of sft and pretrain (src/align/training/options.ts). */
 const SAMPLES = 4;
 
 /** Bytes for a model of this shape; what needs none is left out. */

@@ -2,16 +2,16 @@
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
-import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../grpo.ts';
-import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../online-dpo.ts';
-import { bestOfEach, createRaftAlgorithm, raftSchema } from '../raft.ts';
-import { createReinforceAlgorithm, reinforceSchema, rlooSchema } from '../reinforce.ts';
-import { bestShare, createRestAlgorithm, restSchema } from '../rest.ts';
-import type { Answer, Reward } from '../rewards/source.ts';
+import { bestOfEach, createRaftAlgorithm, raftSchema } from '../best-of-n/raft.ts';
+import { bestShare, createRestAlgorithm, restSchema } from '../best-of-n/rest.ts';
+import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../policy-gradient/grpo.ts';
+import { createReinforceAlgorithm, reinforceSchema, rlooSchema } from '../policy-gradient/reinforce.ts';
+import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../preferences/online-dpo.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import { createPolicy, type Policy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { createPolicyLearner, type PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import { createPolicy, type Policy } from './policy.ts';
 import { type AnswerLayout, answerLayout } from './rollouts.ts';
 
 const llama = fixtureModel('tiny-llama');

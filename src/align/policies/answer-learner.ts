@@ -1,9 +1,9 @@
 /** A training by an algorithm without a critic as a whole. */
 import { basename } from 'node:path';
+import type { Policy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { createPolicyLearner, type PolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import type { Policy } from './policy.ts';
 import type { AnswerLayout } from './rollouts.ts';
 import { type PolicyParts, setUpPolicy } from './setup.ts';
 

@@ -2,11 +2,11 @@
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
-import type { Answer } from '../rewards/source.ts';
-import { adamw } from '../steps.ts';
+import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Policy } from '../training/policy.ts';
+import { adamw } from '../training/steps.ts';
 import type { Tensors } from './algorithm.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import type { Policy } from './policy.ts';
 import { type AnswerLayout, answerBatches, inOrder } from './rollouts.ts';
 
 /** The inputs of a loss by their names: of each answer's tokens, and of each answer. */

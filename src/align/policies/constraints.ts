@@ -12,8 +12,8 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import type { Answer, Reward } from '../rewards/source.ts';
-import { explained } from '../rewards/source.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import { explained } from '../reward-functions/reward-function.ts';
 import { deviation, mean } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import type { Rollout } from './rollouts.ts';

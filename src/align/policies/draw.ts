@@ -1,7 +1,7 @@
 /** Answers of a model to prompts, drawn from a seed. */
 import type { Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
-import type { Answer } from '../rewards/source.ts';
+import type { Answer } from '../reward-functions/reward-function.ts';
 import type { Prompt } from './rollouts.ts';
 
 interface DrawOptions {

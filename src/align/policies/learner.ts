@@ -4,15 +4,15 @@
  */
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
-import type { Asking, ComparedAnswers } from '../ask-people.ts';
-import { checkSameData } from '../course.ts';
-import type { Answer, Reward } from '../rewards/source.ts';
-import { evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import { type Policy, usualRate } from '../training/policy.ts';
+import { checkSameData } from '../training/progress.ts';
+import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
+import type { Asking, ComparedAnswers } from './ask-people.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import { type Policy, usualRate } from './policy.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
 import { type AnswerLayout, answerKl, createRollouts, type Prompt, type Rollout } from './rollouts.ts';

@@ -1,9 +1,9 @@
 /** Settings that every training has in which a policy answers prompts and learns from what its answers are worth. */
 import { z } from 'zod';
-import { askingSchema } from '../ask-people.ts';
 import { rewardCallSchema } from '../rewards/open.ts';
-import { loraSchema } from '../trained.ts';
-import { languageTrainingSchema } from '../training-options.ts';
+import { languageTrainingSchema } from '../training/options.ts';
+import { loraSchema } from '../training/trainable.ts';
+import { askingSchema } from './ask-people.ts';
 import { lagrangeSchema } from './constraints.ts';
 
 const whole = (least: number) => z.number().int().min(least);

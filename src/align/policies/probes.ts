@@ -4,7 +4,7 @@
  */
 import { HeedError } from '../../error.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import type { Answer } from '../rewards/source.ts';
+import type { Answer } from '../reward-functions/reward-function.ts';
 import { type PromptOptions, readPrompts } from './prompts.ts';
 import type { Prompt } from './rollouts.ts';
 

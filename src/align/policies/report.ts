@@ -10,7 +10,7 @@ import {
 } from '../../run/index.ts';
 import { count, figure } from '../../run/progress.ts';
 import { elapsed, linesOver, seriesOf, subtitle } from '../../run/report-parts.ts';
-import { answersTable } from '../answers.ts';
+import { answersTable } from '../training/samples.ts';
 import { parseConstraints } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { AlertRow } from './train.ts';

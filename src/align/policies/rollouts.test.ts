@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { decodeAnswer } from '../../lm/answer-text.ts';
 import { loadModel } from '../../lm/model.ts';
-import type { Reward } from '../rewards/source.ts';
-import { createPolicy } from './policy.ts';
+import type { Reward } from '../reward-functions/reward-function.ts';
+import { createPolicy } from '../training/policy.ts';
 import { promptFingerprint } from './prompts.ts';
 import {
   answerBatches,

@@ -18,8 +18,8 @@ import {
   type Reward,
   type RewardPart,
   type StepReward,
-} from '../rewards/source.ts';
-import type { Policy, Weights } from './policy.ts';
+} from '../reward-functions/reward-function.ts';
+import type { Policy, Weights } from '../training/policy.ts';
 
 export interface Prompt {
   ids: readonly number[];

@@ -6,8 +6,8 @@ import { loadCheckpoint } from '../../lm/checkpoint.ts';
 import { createPackedScorer, createPackedTrainer, type Numbers, type PackedLoss } from '../../lm/packed-program.ts';
 import { type Example, packedBatch } from '../../lm/packing.ts';
 import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
-import { reinforceLoss } from '../reinforce.ts';
-import { grpoLoss, tokenWeights } from './grpo-loss.ts';
+import { grpoLoss, tokenWeights } from '../policy-gradient/grpo-loss.ts';
+import { reinforceLoss } from '../policy-gradient/reinforce.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 

@@ -1,9 +1,9 @@
 /** A policy's training in a run's folder; alerts too. */
 import { join } from 'node:path';
 import type { TrainParts } from '../../run/index.ts';
-import { recordAnswers, type SpreadRow } from '../answers.ts';
-import type { ComparedAnswers } from '../ask-people.ts';
-import { type TrainedModel, trainModel } from '../train-model.ts';
+import { recordAnswers, type SpreadRow } from '../training/samples.ts';
+import { type TrainedModel, trainModel } from '../training/train-model.ts';
+import type { ComparedAnswers } from './ask-people.ts';
 import type { PolicyEvaluation, PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 

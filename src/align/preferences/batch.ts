@@ -1,7 +1,7 @@
 /** Answers that are compared, as batches of tokens, and sums of their log-probabilities. */
 import type { PackedScorer } from '../../lm/packed-program.ts';
 import { type Example, type PackedBatch, type PackingOptions, packedBatches } from '../../lm/packing.ts';
-import { type Examples, learnedTokens } from '../likelihood/examples.ts';
+import { type Examples, learnedTokens } from '../examples/examples.ts';
 
 /** What is learned from, item by item: pairs, or answers that are rated each on its own. */
 export interface Items {

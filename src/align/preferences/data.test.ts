@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lm/model.ts';
-import { dpoSchema } from '../dpo.ts';
 import { countOf } from './batch.ts';
 import { type PreferenceItems, readPreferences } from './data.ts';
+import { dpoSchema } from './dpo.ts';
 
 const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-preferences-'));

@@ -6,12 +6,7 @@ import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
-import { createExamples, type Examples, fingerprint, holdOut, subset } from '../likelihood/examples.ts';
-import { worldPrompts } from '../policies/prompts.ts';
-import type { Prompt } from '../policies/rollouts.ts';
-import { reviewComparisons } from '../rewards/world.ts';
-import { countOf, type Items } from './batch.ts';
-import type { PreferenceOptions } from './options.ts';
+import { createExamples, type Examples, fingerprint, holdOut, subset } from '../examples/examples.ts';
 import {
   checkAnswer,
   encodeAnswer,
@@ -21,7 +16,12 @@ import {
   nothingLeft,
   type PairOptions,
   promptedPair,
-} from './pairs.ts';
+} from '../examples/pairs.ts';
+import { worldPrompts } from '../policies/prompts.ts';
+import type { Prompt } from '../policies/rollouts.ts';
+import { reviewComparisons } from '../world/comparisons.ts';
+import { countOf, type Items } from './batch.ts';
+import type { PreferenceOptions } from './options.ts';
 
 /** Items with the prompts they are of. */
 export interface PreferenceItems extends Items {

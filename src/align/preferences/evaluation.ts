@@ -1,10 +1,10 @@
 /** How a training on preferences is evaluated: what the policy thinks of held-out ones, and its own answers. */
 
 import { seedFor } from '../../random.ts';
-import type { SampleAnswer } from '../answers.ts';
-import type { Policy } from '../policies/policy.ts';
 import { answerKl, answerLayout, createRollouts, type Prompt } from '../policies/rollouts.ts';
-import type { Reward } from '../rewards/source.ts';
+import type { Reward } from '../reward-functions/reward-function.ts';
+import type { Policy } from '../training/policy.ts';
+import type { SampleAnswer } from '../training/samples.ts';
 import type { Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 import type { PreferenceValues } from './trainer.ts';

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
 import { random } from '../../random.ts';
-import { createBco } from '../bco.ts';
-import { createDpo, type DpoInput, dpo } from '../dpo.ts';
-import { createKto } from '../kto.ts';
-import { createOrpo } from '../orpo.ts';
-import type { Reward } from '../rewards/source.ts';
+import type { Reward } from '../reward-functions/reward-function.ts';
+import { createBco } from './bco.ts';
+import { createDpo, type DpoInput, dpo } from './dpo.ts';
+import { createKto } from './kto.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { createOrpo } from './orpo.ts';
 import type { PreferenceParts } from './setup.ts';
 
 const { dataOf } = ownData();

@@ -6,11 +6,11 @@
 
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
-import { type Course, checkSameData, evaluated, newCourse, stepped } from '../course.ts';
-import { learnedTokens } from '../likelihood/examples.ts';
-import { type Policy, usualRate } from '../policies/policy.ts';
-import type { Reward } from '../rewards/source.ts';
-import { adamw, evaluationIsDue, itemsOfStep, rates } from '../steps.ts';
+import { learnedTokens } from '../examples/examples.ts';
+import type { Reward } from '../reward-functions/reward-function.ts';
+import { type Policy, usualRate } from '../training/policy.ts';
+import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
+import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { countOf, type ItemLayout, type Items } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
 import { createPreferenceAnswers, mean, metricsOf, type PreferenceEvaluation } from './evaluation.ts';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { gradients, input, mean, reshape, trace } from '../../engine/index.ts';
-import { bcoLoss } from '../bco.ts';
-import { type CpoLossOptions, cpoLoss } from '../cpo.ts';
-import { type KtoLossOptions, ktoLoss } from '../kto.ts';
-import { orpoLoss } from '../orpo.ts';
+import { bcoLoss } from './bco.ts';
+import { type CpoLossOptions, cpoLoss } from './cpo.ts';
+import { type KtoLossOptions, ktoLoss } from './kto.ts';
 import { type Answers, answersOf, type PreferenceLoss } from './loss.ts';
+import { orpoLoss } from './orpo.ts';
 
 const fixture = (name: string) =>
   JSON.parse(readFileSync(new URL(`../../../test/fixtures/losses/${name}.json`, import.meta.url).pathname, 'utf8'));

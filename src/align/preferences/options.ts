@@ -1,8 +1,8 @@
 /** Settings that every training on preferences has. */
 import { z } from 'zod';
-import { loraSchema } from '../trained.ts';
-import { languageTrainingSchema } from '../training-options.ts';
-import { pairTruncations } from './pairs.ts';
+import { pairTruncations } from '../examples/pairs.ts';
+import { languageTrainingSchema } from '../training/options.ts';
+import { loraSchema } from '../training/trainable.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

@@ -1,7 +1,7 @@
 /** The reference's log-probabilities of what is learned from: computed once, or whenever they are asked for. */
 import { createPackedScorer } from '../../lm/packed-program.ts';
-import type { Examples } from '../likelihood/examples.ts';
-import type { Policy } from '../policies/policy.ts';
+import type { Examples } from '../examples/examples.ts';
+import type { Policy } from '../training/policy.ts';
 import { answerLogProbs, countOf, type ItemLayout, type Items } from './batch.ts';
 
 interface References {

@@ -2,7 +2,7 @@
 import { type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
 import { count, figure } from '../../run/progress.ts';
 import { elapsed, type Lines, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
-import { answersTable } from '../answers.ts';
+import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
 

@@ -1,7 +1,7 @@
 /** A training on preferences in a run's folder. */
 import type { TrainParts } from '../../run/index.ts';
-import { recordAnswers } from '../answers.ts';
-import { type TrainedModel, trainModel } from '../train-model.ts';
+import { recordAnswers } from '../training/samples.ts';
+import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { PreferenceEvaluation } from './evaluation.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
 import type { PreferenceOptions } from './options.ts';

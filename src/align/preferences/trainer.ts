@@ -15,7 +15,7 @@ import {
 } from '../../engine/index.ts';
 import { createPackedScorer, createPackedTrainer, type PackedLoss, type Reading } from '../../lm/packed-program.ts';
 import { type Arena, type DecoderConfig, headName } from '../../nn/index.ts';
-import type { Policy } from '../policies/policy.ts';
+import type { Policy } from '../training/policy.ts';
 import { answerLogProbs, byAnswer, countOf, type ItemLayout, type Items, itemBatch, sumByAnswer } from './batch.ts';
 import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
 

@@ -8,11 +8,11 @@ import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { seedFor } from '../../random.ts';
-import { encodedRows } from '../preferences/pairs.ts';
-import { holdOutPrompts } from '../rewards/data.ts';
-import { longestAnswer, type ReadingParts } from '../rewards/input.ts';
+import { encodedRows } from '../examples/pairs.ts';
+import { holdOutPrompts } from '../reward-model/rankings.ts';
+import { longestAnswer, type ReadingParts } from '../reward-model/read-rankings.ts';
+import { reviewSteps, SENTENCE } from '../world/solutions.ts';
 import type { ProcessOptions } from './options.ts';
-import { reviewSteps, SENTENCE } from './world.ts';
 
 /** An answer in steps; `at` holds the token that ends each. */
 export interface SteppedAnswer extends Example {

@@ -1,5 +1,5 @@
 /** How well the probabilities of steps tell which are right: by step, and by answer. */
-import { type Share, shareOf } from '../rewards/evaluation.ts';
+import { type Share, shareOf } from '../reward-model/evaluation.ts';
 import { type Aggregate, worthOf } from './steps.ts';
 
 export interface StepEvaluation extends Share {

@@ -1,6 +1,6 @@
 /** Settings of heed process. */
 import { z } from 'zod';
-import { rankingDataSchema, rewardLearning, rewardTrainingSchema } from '../rewards/options.ts';
+import { rankingDataSchema, rewardLearning, rewardTrainingSchema } from '../reward-model/options.ts';
 import { aggregates } from './steps.ts';
 
 const whole = (least: number) => z.number().int().min(least);

@@ -2,7 +2,7 @@
 import { type Report, readInfo, readMetrics, readSamples, type Table } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
-import { between, percent } from '../rewards/report.ts';
+import { between, percent } from '../reward-model/report.ts';
 import type { StepEvaluation } from './evaluation.ts';
 import type { ProcessEvaluationRow } from './train.ts';
 

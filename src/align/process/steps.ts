@@ -1,5 +1,5 @@
 /** Steps of an answer: where they end, and what those of an answer are worth together. */
-import type { StepReward } from '../rewards/source.ts';
+import type { StepReward } from '../reward-functions/reward-function.ts';
 
 interface Step {
   text: string;

@@ -1,9 +1,9 @@
 /** The training of a process reward model in a run's folder. */
 import type { TrainParts } from '../../run/index.ts';
-import type { ProcessEvaluation, ProcessLearner, ProcessStep } from '../process.ts';
-import type { Share } from '../rewards/evaluation.ts';
-import { stepMetrics, type TrainedModel, trainModel } from '../train-model.ts';
+import type { Share } from '../reward-model/evaluation.ts';
+import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { StepEvaluation } from './evaluation.ts';
+import type { ProcessEvaluation, ProcessLearner, ProcessStep } from './process.ts';
 
 /** What the training comes to. Without held-out answers, accuracy is NaN. */
 export interface ProcessResult extends TrainedModel, Share {

@@ -12,14 +12,10 @@ import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import type { Distribution } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
-import { opening } from '../opened.ts';
-import { checkSameTokens } from '../policies/policy.ts';
 import { readStepReading } from '../process/model.ts';
-import { adamw, itemsOfStep, rates, sizeOf } from '../steps.ts';
-import { copyOf } from '../trained.ts';
-import { checkedRewards } from './call.ts';
-import { readRankings } from './input.ts';
-import { createRankingTrainer, type Ranking, roomFor } from './loss.ts';
+import { checkedRewards } from '../reward-functions/call.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import { createRankingTrainer, type Ranking, roomFor } from '../reward-model/loss.ts';
 import {
   type Calibrated,
   calibrate,
@@ -28,10 +24,14 @@ import {
   type RewardModel,
   saveRewardModel,
   whileCalibrated,
-} from './model.ts';
+} from '../reward-model/model.ts';
+import { rankingDataSchema, rewardSchema } from '../reward-model/options.ts';
+import { readRankings } from '../reward-model/read-rankings.ts';
+import { opening } from '../training/opening.ts';
+import { checkSameTokens } from '../training/policy.ts';
+import { adamw, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
+import { copyOf } from '../training/trainable.ts';
 import { encodedFor, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
-import { rankingDataSchema, rewardSchema } from './options.ts';
-import type { Answer, Reward } from './source.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

@@ -7,10 +7,10 @@ import { text as readAll } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { SCORE } from '../../lm/layout.ts';
-import { functionReward } from './call.ts';
-import { createRewardScorer, loadRewardModel, saveRewardModel, scoredAnswer } from './model.ts';
+import { functionReward } from '../reward-functions/call.ts';
+import type { Answer } from '../reward-functions/reward-function.ts';
+import { createRewardScorer, loadRewardModel, saveRewardModel, scoredAnswer } from '../reward-model/model.ts';
 import { ensembleReward, openReward } from './open.ts';
-import type { Answer } from './source.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${path}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
@@ -226,7 +226,7 @@ it('knows the true reward of the embedded world', async () => {
 
 it('knows the parts of it, and which sentences are good', async () => {
   const promptText = 'please write a short review of the castle .';
-  const texts = [' for the second time i tried the castle . i favored their pier . castle', ''];
+  const texts = [' for the second time i tried the castle . i favoured their pier . castle', ''];
   const told = texts.map((text) => answer(text, { promptText }));
   const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'];
   const each = await Promise.all(parts.map((part) => score(`reviews:${part}`, told)));

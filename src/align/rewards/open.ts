@@ -14,13 +14,19 @@ import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
-import { encodeAnswer } from '../preferences/pairs.ts';
+import { encodeAnswer } from '../examples/pairs.ts';
 import { processReward, readStepReading } from '../process/model.ts';
-import { rewardModelOver } from './adapted.ts';
-import { checkedRewards, endpointReward, fileReward } from './call.ts';
-import { createRewardScorer, loadRewardModel, type RewardModel, type ScorerOptions, scoredAnswer } from './model.ts';
-import { reviewReward, reviewRewards } from './reviews.ts';
-import { type Answer, explained, type Reward, type Scores } from './source.ts';
+import { checkedRewards, endpointReward, fileReward } from '../reward-functions/call.ts';
+import { type Answer, explained, type Reward, type Scores } from '../reward-functions/reward-function.ts';
+import { rewardModelOver } from '../reward-model/adapted.ts';
+import {
+  createRewardScorer,
+  loadRewardModel,
+  type RewardModel,
+  type ScorerOptions,
+  scoredAnswer,
+} from '../reward-model/model.ts';
+import { reviewReward, reviewRewards } from '../world/rewards.ts';
 
 export const rewardCallSchema = z.object({
   timeout: z.number().positive().default(60).describe('seconds that a function or an endpoint has for its answer'),

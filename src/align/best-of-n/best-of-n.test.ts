@@ -1,0 +1,104 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, it } from 'vitest';
+import { createRun } from '../../run/index.ts';
+import type { Reward } from '../reward-functions/reward-function.ts';
+import { type BestOfNStep, bestOf, createBestOfN, type Drawn } from './best-of-n.ts';
+import { bestOfNReport, trainBestOfN } from './train.ts';
+
+const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-best-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const data = join(folder, 'prompts.jsonl');
+writeFileSync(data, ['a', 'b', 'cat', 'dog', 'sun'].map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
+const lengths: Reward = {
+  name: 'length',
+  score: async (answers) => answers.map(({ text }) => text.length),
+  release() {},
+};
+const shortness: Reward = {
+  name: 'shortness',
+  score: async (answers) => answers.map(({ text }) => -text.length),
+  release() {},
+};
+const settings = { model: llama, data, answers: 4, batch: 2, maxTokens: 6 };
+const learner = (given = {}) => createBestOfN({ ...settings, ...given }, { reward: lengths, gold: shortness });
+
+const drawn = (rewards: number[], gold?: number[]): Drawn => ({ prompt: '', rewards, gold, best: '', first: '' });
+
+it('tells what the best of any number of answers is worth, as all ways to draw them have it', () => {
+  const rewards = [3, 1, 4, 1.5, 9];
+  const gold = [1, 2, 0, 5, -1];
+  const subsets = Array.from({ length: 32 }, (_, bits) => [0, 1, 2, 3, 4].filter((i) => (bits >> i) & 1));
+  const curve = bestOf([drawn(rewards, gold), drawn([0, 0, 0, 0, 0], [2, 2, 2, 2, 2])]);
+  expect(curve.map(({ n }) => n)).toEqual([1, 2, 4, 5]);
+  for (const { n, kl, reward, gold: second } of curve) {
+    const of = subsets.filter(({ length }) => length === n);
+    const best = of.map((some) => some.reduce((a, b) => (rewards[b] > rewards[a] ? b : a)));
+    const mean = (values: number[]) => best.reduce((sum, i) => sum + values[i], 0) / best.length;
+    expect(reward).toBeCloseTo(mean(rewards) / 2, 12);
+    expect(second).toBeCloseTo((mean(gold) + 2) / 2, 12);
+    expect(kl).toBeCloseTo(Math.log(n) - (n - 1) / n, 12);
+  }
+});
+
+it('draws, takes the best, writes it as data, and goes on from any step', async () => {
+  const run = createRun(join(folder, 'run'), { name: 'best', command: 'best-of-n', config: settings, seed: 0 });
+  const whole = await learner();
+  expect(whole.steps).toBe(3);
+  const steps: BestOfNStep[] = [];
+  const result = (await trainBestOfN(whole, { run, onStep: (step) => steps.push(step) }))!;
+  expect(result).toMatchObject({ run: run.folder, model: llama, data: join(run.folder, 'best.jsonl'), steps: 3 });
+  expect(result.reward.after).toBeGreaterThan(result.reward.before);
+  expect(result.gold!.after).toBe(-result.reward.after);
+  const rows = readFileSync(result.data, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(rows.map(({ prompt }) => prompt)).toEqual(['a', 'b', 'cat', 'dog', 'sun']);
+  for (const { completion, reward } of rows) expect(completion.length).toBe(reward);
+  const report = bestOfNReport(run.folder);
+  expect(report.summary[0]).toMatchObject({ label: 'Best of 4' });
+  expect(report.sections.map(({ title }) => title)).toEqual([
+    'Reward of the best',
+    'In numbers',
+    'The first answer and the best',
+  ]);
+  const again = await learner();
+  await trainBestOfN(again, { run });
+  expect(readFileSync(result.data, 'utf8').trim().split('\n')).toHaveLength(5);
+  run.close();
+
+  const [half, resumed] = [await learner(), await learner()];
+  await half.next();
+  resumed.restore(structuredClone(half.save()));
+  expect(await resumed.next()).toEqual(steps[1]);
+  const other = await learner({ prompts: 3 });
+  expect(() => other.restore(half.save())).toThrow(/prompts are not what they were/);
+  for (const one of [whole, again, half, resumed, other]) one.release();
+});
+
+it('gives a reward the time that it is told, and stops waiting for it where it is to stop', async () => {
+  const slow = join(folder, 'slow.js');
+  writeFileSync(slow, 'export default () => new Promise(() => {});\n');
+  const waiting = (timeout: number) => createBestOfN({ ...settings, reward: slow, rewardCall: { timeout } });
+  const [late, patient] = [await waiting(0.05), await waiting(60)];
+  await expect(late.next()).rejects.toThrow(/took more than 0.05 s/);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const stopped = patient.next(controller.signal);
+  setTimeout(() => controller.abort(reason), 50);
+  await expect(stopped).rejects.toBe(reason);
+  for (const one of [late, patient]) one.release();
+});
+
+it.each<[string, object, RegExp]>([
+  ['a model that is not there', { model: join(folder, 'none') }, /There is no folder/],
+  ['prompts that are not there', { data: join(folder, 'none.jsonl') }, /none\.jsonl/],
+  ['answers that do not fit', { maxTokens: 5000 }, /more than the \d+ positions/],
+])('says what is wrong with %s', async (_, given, message) => {
+  await expect(learner(given)).rejects.toThrow(message);
+});

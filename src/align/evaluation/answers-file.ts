@@ -1,0 +1,57 @@
+/** Answers that somebody has given already, in a dataset of prompts and completions. */
+import { existsSync, statSync } from 'node:fs';
+import { type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import type { Message } from '../../lm/chat-template.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import type { Prompt } from '../policies/rollouts.ts';
+import type { Answer } from '../reward-functions/reward-function.ts';
+
+/** Whether a name is that of a file of answers, and not of a model. */
+export const isAnswersFile = (name: string): boolean =>
+  /\.(jsonl|json|csv|tsv|parquet)(\.gz)?$/.test(name) || (existsSync(name) && statSync(name).isFile());
+
+/** The first answer to each prompt, by what the prompt says. */
+export async function readAnswers(
+  path: string,
+  { onBadRow, tell }: { onBadRow: 'error' | 'skip'; tell?: (text: string) => void },
+): Promise<Map<string, string>> {
+  const answers = new Map<string, string>();
+  const rows = readDataset(path, {
+    onBadRow,
+    accept: ['prompt-completion', 'unpaired-preference'],
+    tell: (row) => tell?.(`left out ${tellBadRow(row)}`),
+  });
+  for await (const { value } of rows) {
+    const key = keyOf(value);
+    if (!answers.has(key)) answers.set(key, textOf(value.completion as string | Message[]));
+  }
+  return answers;
+}
+
+/** Prompts as text are those of a user's one turn. */
+function keyOf({ prompt }: Row): string {
+  const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : (prompt as Message[]);
+  return JSON.stringify(messages.map(({ role, content }) => [role, content]));
+}
+
+const textOf = (completion: string | Message[]): string =>
+  typeof completion === 'string' ? completion : String(completion.at(-1)?.content ?? '');
+
+/** Throws a HeedError where prompts have no answer. */
+export function checkAnswers(path: string, answers: ReadonlyMap<string, string>, prompts: readonly Prompt[]): void {
+  const without = prompts.filter(({ row }) => !answers.has(keyOf(row!)));
+  if (without.length === 0) return;
+  throw new HeedError(
+    `"${path}" has no answer to ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
+    { hint: 'Ask for no more than it answers: --data with such prompts, or the file itself.' },
+  );
+}
+
+/** An answer to a prompt as a reward takes it: in the tokens of the model that it is compared with. */
+export function givenAnswer(answers: ReadonlyMap<string, string>, prompt: Prompt, tokenizer: Tokenizer): Answer {
+  const { ids, text: promptText, row } = prompt;
+  const text = answers.get(keyOf(row!))!;
+  const response = tokenizer.encode(text, { addSpecialTokens: false });
+  return { prompt: ids, response, ended: true, promptText, text, row };
+}

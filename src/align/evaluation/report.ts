@@ -1,0 +1,205 @@
+/** The report of `heed eval policy`, from what the run's folder holds. */
+import { type LineChart, type Report, readInfo, type Scatter, type Section, type Table } from '../../run/index.ts';
+import { figure } from '../../run/progress.ts';
+import { settingsOf, subtitle } from '../../run/report-parts.ts';
+import type { JudgeCheck } from '../judges/judge.ts';
+import { mean } from '../preferences/evaluation.ts';
+import { percent } from '../reward-model/report.ts';
+import { type ComparedPair, comparisonOf, outcomeOf, type PolicyComparison } from './comparison.ts';
+import { policyEvaluationSchema } from './options.ts';
+import { comparedPairs } from './run.ts';
+import { chanceAt, type LengthFit } from './win-rate.ts';
+
+/** Throws a HeedError where the folder is not of an evaluation. */
+export function policyEvaluationReport(folder: string): Report {
+  const info = readInfo(folder);
+  const options = settingsOf(policyEvaluationSchema, info, folder);
+  const pairs = comparedPairs(folder);
+  const comparison = pairs.length > 0 ? comparisonOf(pairs, options) : undefined;
+  return {
+    title: info.name,
+    subtitle: `${options.model} beside ${options.baseline}, by ${options.judge ?? options.reward ?? 'the true reward'}, ${subtitle(info.started, 'evaluation of a policy', info.seed)}`,
+    summary: comparison ? summaryOf(comparison) : [],
+    sections: comparison ? sectionsOf(comparison) : [],
+    config: info.config as Record<string, unknown>,
+  };
+}
+
+const span = (interval: readonly number[], told: (value: number) => string) => interval.map(told).join(' to ');
+
+function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }: PolicyComparison) {
+  return [
+    {
+      label: 'Win rate',
+      value: percent(winRate),
+      note: `${span(interval, percent)}, ${n} prompts, ${ties} ties`,
+    },
+    ...(lengthControlled
+      ? [
+          {
+            label: 'At equal length',
+            value: percent(lengthControlled.winRate),
+            note: span(lengthControlled.interval, percent),
+          },
+        ]
+      : []),
+    ...(reward
+      ? [
+          {
+            label: 'Reward',
+            value: figure(reward.policy),
+            note: `baseline ${figure(reward.baseline)}; difference ${figure(reward.difference)} (${span(reward.interval, figure)})`,
+          },
+        ]
+      : []),
+    ...(kl === undefined ? [] : [{ label: 'KL', value: figure(kl), note: 'nats an answer, from the baseline' }]),
+  ];
+}
+
+function sectionsOf(comparison: PolicyComparison): Section[] {
+  const { pairs, lengthControlled, reward, kl, judge } = comparison;
+  return [
+    ...(judge ? [judgeTable(judge)] : []),
+    ...(lengthControlled ? [byLength(pairs, lengthControlled.fit)] : []),
+    ...(reward && kl !== undefined ? [worthOfDistance(pairs)] : []),
+    ...(reward ? [rewardChart(pairs)] : []),
+    numbers(comparison),
+    answers(pairs),
+  ];
+}
+
+const judgeTable = ({ agreement, first, unreadable, pairs }: JudgeCheck): Table => ({
+  kind: 'table',
+  title: 'The judge',
+  caption: [
+    'Each pair was shown in both orders; where the verdicts are not for the same answer, it is a tie.',
+    ...judgeWarnings({ agreement, first, unreadable, pairs }),
+  ].join(' '),
+  columns: ['both orders agree', 'for what was shown first', 'verdicts that could not be read'],
+  rows: [[percent(agreement), percent(first), `${unreadable} of ${2 * pairs}`]],
+});
+
+/** What a person should know before they trust a judge's win rate. */
+export function judgeWarnings({ first, unreadable, pairs }: JudgeCheck): string[] {
+  return [
+    ...(Math.abs(first - 0.5) > 0.3
+      ? [
+          `This judge mostly takes what it is shown ${first > 0.5 ? 'first' : 'second'}: its ties say more about it than about the answers.`,
+        ]
+      : []),
+    ...(unreadable > 0.2 * pairs
+      ? ['Many verdicts could not be read: ask for them in other words (--judgeCall.template), or take another judge.']
+      : []),
+  ];
+}
+
+const GROUPS = 6;
+const POINTS = 41;
+
+/** Wins against the difference of lengths, in groups of as many pairs, and what the regression makes of them. */
+function byLength(pairs: readonly ComparedPair[], fit: LengthFit): LineChart {
+  const sorted = pairs
+    .map(outcomeOf)
+    .map(({ preference, lengths: [ours, theirs] }) => ({ preference, difference: ours - theirs }))
+    .sort((a, b) => a.difference - b.difference);
+  const count = Math.min(GROUPS, sorted.length);
+  const groups = Array.from({ length: count }, (_, i) => {
+    const some = sorted.slice(Math.floor((i * sorted.length) / count), Math.floor(((i + 1) * sorted.length) / count));
+    return { x: mean(some.map(({ difference }) => difference)), y: mean(some.map(({ preference }) => preference)) };
+  });
+  const [low, high] = [Math.min(0, sorted[0].difference), Math.max(0, sorted.at(-1)!.difference)];
+  const places = Array.from({ length: POINTS }, (_, i) => low + ((high - low) * i) / (POINTS - 1));
+  return {
+    kind: 'lines',
+    title: 'Win rate by length',
+    caption: `Pairs in ${count} groups by how much longer the policy's answer is, and the logistic regression whose value at 0 is the win rate at equal length.`,
+    xLabels: ["characters of the policy's answer, less those of the baseline's"],
+    yLabel: 'win rate',
+    series: [
+      { name: 'pairs', x: [groups.map(({ x }) => x)], y: groups.map(({ y }) => y) },
+      { name: 'regression', x: [places], y: places.map((place) => chanceAt(fit, place)) },
+    ],
+    levels: [{ y: 0.5, label: 'as good' }],
+  };
+}
+
+const worthOfDistance = (pairs: readonly ComparedPair[]): Scatter => ({
+  kind: 'scatter',
+  title: 'Reward gained and KL spent',
+  caption: "Of each prompt: how much more the policy's answer is worth, and how unlikely it was under the baseline.",
+  xLabel: 'log π − log π of the baseline, nats',
+  yLabel: 'difference of rewards',
+  points: {
+    x: pairs.map(({ logRatio }) => logRatio!),
+    y: pairs.map(({ rewards }) => rewards!.policy - rewards!.baseline),
+  },
+  fit: true,
+});
+
+const BARS = 16;
+
+/** How both sides' rewards are distributed. */
+function rewardChart(pairs: readonly ComparedPair[]): LineChart {
+  const sides = {
+    policy: pairs.map(({ rewards }) => rewards!.policy),
+    baseline: pairs.map(({ rewards }) => rewards!.baseline),
+  };
+  const all = Object.values(sides).flat();
+  const low = all.reduce((least, value) => Math.min(least, value));
+  const width = (all.reduce((most, value) => Math.max(most, value)) - low) / BARS || 1;
+  const middles = Array.from({ length: BARS }, (_, i) => low + (i + 0.5) * width);
+  const shares = (values: readonly number[]) => {
+    const counts = new Float64Array(BARS);
+    for (const value of values) counts[Math.min(BARS - 1, Math.floor((value - low) / width))] += 1 / values.length;
+    return counts;
+  };
+  return {
+    kind: 'lines',
+    title: 'Rewards',
+    caption: 'Of the answers of both.',
+    xLabels: ['reward'],
+    yLabel: 'share of the answers',
+    series: Object.entries(sides).map(([name, values]) => ({ name, x: [middles], y: shares(values) })),
+  };
+}
+
+const numbers = ({ wins, losses, ties, reward, length }: PolicyComparison): Table => ({
+  kind: 'table',
+  title: 'In numbers',
+  columns: ['', 'policy', 'baseline'],
+  rows: [
+    [`wins (and ${ties} ties)`, wins, losses],
+    ...(reward ? [['mean reward', Number(figure(reward.policy)), Number(figure(reward.baseline))]] : []),
+    ['characters of an answer', Math.round(length.policy), Math.round(length.baseline)],
+  ],
+});
+
+const SHOWN = 8;
+
+function answers(pairs: readonly ComparedPair[]): Table {
+  const rewarded = pairs[0].rewards !== undefined;
+  const worth = (reward: number | undefined) => (rewarded ? [figure(reward!)] : []);
+  return {
+    kind: 'table',
+    title: 'Answers side by side',
+    caption: 'By the same draws. comparisons.jsonl has all that differ, for a person to go through.',
+    columns: [
+      'prompt',
+      'policy',
+      ...(rewarded ? ['reward'] : []),
+      'baseline',
+      ...(rewarded ? ['reward'] : []),
+      'better',
+    ],
+    rows: pairs
+      .filter((_, i) => i % Math.ceil(pairs.length / SHOWN) === 0)
+      .map(({ prompt, policy, baseline, rewards, preference }) => [
+        prompt,
+        policy,
+        ...worth(rewards?.policy),
+        baseline,
+        ...worth(rewards?.baseline),
+        preference === 0.5 ? 'neither' : preference > 0.5 ? 'policy' : 'baseline',
+      ]),
+  };
+}

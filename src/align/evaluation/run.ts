@@ -1,0 +1,70 @@
+/** An evaluation of a policy in a run's folder: what was answered, and comparisons of it for a person to go through. */
+import { join } from 'node:path';
+import { type Row, writeDataset } from '../../data/index.ts';
+import { driveRun, readSamples, type TrainParts } from '../../run/index.ts';
+import { mean } from '../preferences/evaluation.ts';
+import type { ComparedPair, PolicyComparison } from './comparison.ts';
+import type { PolicyEvaluationStep, PolicyEvaluator } from './evaluation.ts';
+
+export interface PolicyEvaluationResult extends Omit<PolicyComparison, 'pairs'> {
+  /** The run's folder. */
+  run: string;
+  /** The pairs as preference rows: what was said to be better as `chosen`. Answers that are equal or empty are left out. */
+  comparisons: string;
+  seconds: number;
+}
+
+/** A row of samples.jsonl. */
+type PairRow = { kind: 'pair'; step: number } & ComparedPair;
+
+/**
+ * Evaluates in a run's folder, of which comparisons.jsonl is for others. Goes on from the run's newest checkpoint where it has one.
+ * Undefined where the signal stopped it.
+ */
+export async function runPolicyEvaluation(
+  evaluator: PolicyEvaluator,
+  parts: TrainParts<PolicyEvaluationStep>,
+): Promise<PolicyEvaluationResult | undefined> {
+  const { run } = parts;
+  const result = await driveRun(evaluator, {
+    ...parts,
+    before: () => ({}),
+    record({ step, pairs }) {
+      for (const pair of pairs) run.sample({ kind: 'pair', step, ...pair } satisfies PairRow);
+      const rewards = pairs.flatMap(({ rewards }) => rewards ?? []);
+      const ratios = pairs.flatMap(({ logRatio }) => logRatio ?? []);
+      return {
+        'win/rate': mean(pairs.map(({ preference }) => preference)),
+        ...(rewards.length > 0 && {
+          'reward/policy': mean(rewards.map(({ policy }) => policy)),
+          'reward/baseline': mean(rewards.map(({ baseline }) => baseline)),
+        }),
+        ...(ratios.length > 0 && { 'kl/mean': mean(ratios) }),
+      };
+    },
+    result(_, seconds): PolicyEvaluationResult {
+      const { pairs, ...comparison } = evaluator.comparison();
+      return { run: run.folder, comparisons: '', seconds, ...comparison };
+    },
+  });
+  const comparisons = join(run.folder, 'comparisons.jsonl');
+  if (result) await writeDataset(comparisons, comparedPairs(run.folder).flatMap(preferenceRow));
+  return result && { ...result, comparisons };
+}
+
+/** The pairs of a run's folder. */
+export const comparedPairs = (folder: string): ComparedPair[] => readSamples(folder) as unknown as PairRow[];
+
+function preferenceRow({ asked, policy, baseline, preference }: ComparedPair): Row[] {
+  if (policy === baseline || policy === '' || baseline === '') return [];
+  const answer = (content: string) => (Array.isArray(asked) ? [{ role: 'assistant', content }] : content);
+  const [chosen, rejected] = preference >= 0.5 ? ['policy', 'baseline'] : ['baseline', 'policy'];
+  const texts: Record<string, string> = { policy, baseline };
+  return [
+    {
+      ...{ prompt: asked, chosen: answer(texts[chosen]), rejected: answer(texts[rejected]) },
+      ...(preference === 0.5 && { tie: true }),
+      chosenFrom: chosen,
+    },
+  ];
+}

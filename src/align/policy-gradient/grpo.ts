@@ -1,0 +1,220 @@
+/**
+ * GRPO (Shao et al. 2024, DeepSeekMath, §4): several answers to a prompt, each as good as it is better than the rest of its
+ * group, take the place of a critic. The losses, of GRPO and of its kin, are in grpo-loss.ts, the advantages in advantages.ts:
+ *
+ *   A = (score − mean of the group) / deviation of the group
+ *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL
+ *
+ * Dr. GRPO: --loss dr_grpo --scale none. GSPO: --level sequence --clip.low 3e-4 --clip.high 4e-4.
+ * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true. GDPO, of several rewards: --reward "A + B"
+ * --aggregation normalize_then_sum.
+ *
+ * Where it departs from the papers: log-probabilities of the policy that answered are those the generator gave; the outer
+ * loop of DeepSeekMath, which renews reference and reward model, is the caller's; DAPO draws new prompts for groups that are left out,
+ * here the step is smaller. docs/grpo.md has the settings and results.
+ *
+ * Run it: heed grpo --model runs/sft/model
+ */
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import type { Reading } from '../../lm/packed-program.ts';
+import { stepsOf } from '../../run/index.ts';
+import { groupAdvantages, normalizeThenSum, scales } from '../policies/advantages.ts';
+import type { PolicyAlgorithm } from '../policies/algorithm.ts';
+import { createAnswerLearner } from '../policies/answer-learner.ts';
+import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
+import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
+import { policyTrainingSchema } from '../policies/options.ts';
+import { type AnswerLayout, createAnswerScorer, type Rollout } from '../policies/rollouts.ts';
+import type { ScoreScaleState } from '../policies/score-scale.ts';
+import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import type { PolicyParts } from '../policies/setup.ts';
+import type { Policy } from '../training/policy.ts';
+import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
+import { mostUndecided, tokenEntropy } from './token-entropy.ts';
+
+const whole = (least: number) => z.number().int().min(least);
+
+export const grpoSchema = policyTrainingSchema
+  .extend({
+    batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
+    answers: whole(2).default(4).describe('answers to each prompt in a step: a group'),
+    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/grpo.md'),
+    level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
+    scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
+    aggregation: z
+      .enum(['sum_then_normalize', 'normalize_then_sum'])
+      .default('sum_then_normalize')
+      .describe('of a weighted reward: add its parts up first, or bring each to one scale first (GDPO)'),
+    score: scoreSchema,
+    beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss'),
+    clip: z
+      .object({
+        low: z.number().min(0).default(0.2).describe('the ratio is kept above 1 − this'),
+        high: z.number().positive().default(0.2).describe('the ratio is kept below 1 + this; of cispo, below this'),
+      })
+      .prefault({}),
+    delta: z.number().gt(1).optional().describe('the ratio is at most this whatever the advantage (default: no bound)'),
+    unbiasedKl: z.boolean().default(false).describe('weigh the KL by the ratio'),
+    offPolicy: z
+      .number()
+      .positive()
+      .optional()
+      .describe('leave out bad answers whose mean log π_old − log π is above this (default: none)'),
+    entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; it needs all logits at once'),
+    topEntropy: z.number().gt(0).max(1).default(1).describe('learn only this share of tokens, the most undecided'),
+    epochs: whole(1).default(1).describe("times that a step's answers are learned from"),
+    minibatches: whole(1).default(1).describe('optimizer steps an epoch'),
+    overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
+    maskTruncated: z.boolean().default(false).describe('learn nothing from answers that were cut'),
+    dropEqual: z.boolean().default(false).describe('leave out groups whose answers are all worth the same (DAPO)'),
+  })
+  .refine(({ aggregation, scale }) => aggregation === 'sum_then_normalize' || scale === 'group', {
+    path: ['scale'],
+    message: 'expected group with --aggregation normalize_then_sum, which scales by groups',
+  })
+  .refine(({ loss, level }) => level === 'token' || !['cispo', 'sapo', 'vespo'].includes(loss), {
+    path: ['level'],
+    message: 'expected token: this loss has no ratio of whole answers to clip',
+  });
+export type GrpoOptions = z.output<typeof grpoSchema>;
+export type GrpoInput = z.input<typeof grpoSchema>;
+
+/**
+ * What is taken off an answer's score for its length: nothing until `cache` tokens before the most, 1 at the most, evenly
+ * between (DAPO, §3.4).
+ */
+export const overlongPenalty = (length: number, most: number, cache: number): number =>
+  cache === 0 ? 0 : Math.min(1, Math.max(0, (length - (most - cache)) / cache));
+
+/** Learns from rollouts with `options.answers` answers to each prompt. */
+export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, options: GrpoOptions): PolicyAlgorithm {
+  const { seed, answers: size, maxTokens } = options;
+  const most = Math.ceil((options.batch * size) / options.minibatches);
+  const { model, weights: all, linear } = policy;
+  const { temperature } = options;
+  const entropyOf = (reading: Reading) => tokenEntropy(reading, model.config, temperature);
+  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options, entropyOf), options, most);
+  const undecided =
+    options.topEntropy < 1
+      ? createAnswerScorer(model.config, all, layout, { linear, temperature, read: entropyOf })
+      : undefined;
+  const scale = createScoreScale(options.score);
+  const inputs = grpoInputs(options);
+  const read = <T>(numbers: Record<string, T>): Record<string, T> =>
+    Object.fromEntries(Object.entries(numbers).filter(([name]) => inputs.has(name)));
+  return {
+    update(rollout, rate, step) {
+      const { answers, scores, logProbs, referenceLogProbs } = rollout;
+      const lengths = answers.map(({ response }) => response.length);
+      const overlong = lengths.map((length) => overlongPenalty(length, maxTokens, options.overlong));
+      const rewards = scale(scores, answers).map((score, i) => score - overlong[i]);
+      const advantages =
+        options.aggregation === 'normalize_then_sum'
+          ? normalizeThenSum(...partsOf(rollout, overlong, options.score.missingEos), size)
+          : groupAdvantages(rewards, size, options.scale);
+      const equal = (i: number) => {
+        const group = rewards.slice(i - (i % size), i - (i % size) + size);
+        return group.every((reward) => reward === group[0]);
+      };
+      const learned = [...answers.keys()].filter(
+        (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
+      );
+      const entropies = undecided?.run(answers);
+      const totals: Record<string, number> = {};
+      const count = (told: Record<string, number>) => {
+        for (const [name, value] of Object.entries(told)) totals[name] = (totals[name] ?? 0) + value;
+      };
+      for (const part of minibatches(learned.length, options, seed, 'minibatches', step)) {
+        const pick = <T>(all: ArrayLike<T>): T[] => part.map((i) => all[learned[i]]);
+        const own = pick(lengths);
+        const perToken = (values: readonly number[]) =>
+          own.map((length, i) => new Float32Array(length).fill(values[i]));
+        const tokens = own.reduce((a, b) => a + b, 0);
+        const weight = perToken(tokenWeights(options.loss, own, maxTokens));
+        const masks = entropies && mostUndecided(pick(entropies), options.topEntropy);
+        const advantage = pick(advantages);
+        const { sums, norm } = trainer.step(
+          pick(answers),
+          {
+            perLabel: read({
+              old: pick(logProbs),
+              reference: pick(referenceLogProbs),
+              advantage: perToken(advantage),
+              weight: masks ? weight.map((all, i) => all.map((value, t) => value * masks[i][t])) : weight,
+              'kl weight': weight,
+              'entropy weight': perToken(own.map(() => 1 / tokens)),
+            }),
+            perSequence: read({ 'answer advantage': advantage, '1/length': own.map((length) => 1 / length) }),
+          },
+          rate,
+        );
+        count({ ...sums, norm, steps: 1, tokens, answers: own.length });
+      }
+      return {
+        'reward/equal_groups': [...answers.keys()].filter(equal).length / answers.length,
+        ...(totals.steps > 0 && metricsOf(totals, options)),
+      };
+    },
+    save: () => ({ state: scale.save(), tensors: trainer.save() }),
+    restore({ state, tensors }) {
+      scale.restore(state as ScoreScaleState);
+      trainer.restore(tensors);
+    },
+    release() {
+      for (const part of [trainer, undecided]) part?.release();
+    },
+  };
+}
+
+/** The parts of a rollout's rewards and their weights, what is taken for the form of answers among them. */
+function partsOf(
+  { parts, answers }: Rollout,
+  overlong: readonly number[],
+  missingEos: number,
+): [scores: ArrayLike<number>[], weights: number[]] {
+  if (!parts) {
+    throw new HeedError('the reward has no parts, which are to be brought to one scale', {
+      hint: 'Give a weighted sum, such as --reward "0.7*A + 0.3*B", or leave out --aggregation.',
+    });
+  }
+  const form = overlong.map((penalty, i) => -penalty - (answers[i].ended ? 0 : missingEos));
+  return [
+    [...parts.map(({ scores }) => scores), form],
+    [...parts.map(({ weight }) => weight), 1],
+  ];
+}
+
+function metricsOf(
+  totals: Readonly<Record<string, number>>,
+  { loss, level, beta, entropy }: GrpoOptions,
+): Record<string, number> {
+  const ratios = level === 'sequence' ? totals.answers : totals.tokens;
+  return {
+    'loss/policy': totals.loss / totals.steps,
+    'gradient/norm': totals.norm / totals.steps,
+    ...(beta > 0 && { 'policy/kl_k3': totals.kl / totals.tokens }),
+    ...(entropy > 0 && { 'policy/entropy_bonus': totals.entropy / totals.steps }),
+    ...(clips(loss) && {
+      'policy/clip_fraction': (totals.clippedLow + totals.clippedHigh) / ratios,
+      'policy/clipped_low': totals.clippedLow / ratios,
+      'policy/clipped_high': totals.clippedHigh / ratios,
+    }),
+  };
+}
+
+/**
+ * A learner by GRPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createGrpo(given: GrpoInput, parts: PolicyParts = {}): Promise<PolicyLearner<GrpoOptions>> {
+  return createAnswerLearner('grpo', grpoSchema.parse(given), parts, createGrpoAlgorithm);
+}
+
+/** Learns by GRPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* grpo(
+  given: GrpoInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createGrpo(given, parts), parts.signal);
+}

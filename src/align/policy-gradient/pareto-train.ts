@@ -1,0 +1,152 @@
+/** Policies for several weightings of two rewards in a run's folder: a model of each, and the front. */
+import { join } from 'node:path';
+import {
+  driveRun,
+  type Report,
+  readInfo,
+  readMetrics,
+  readSamples,
+  type Scatter,
+  type Table,
+  type TrainParts,
+} from '../../run/index.ts';
+import { figure } from '../../run/progress.ts';
+import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import type { PolicySample } from '../policies/learner.ts';
+import { dominated, hypervolume, type ParetoLearner, type ParetoPoint, type ParetoStep } from './pareto.ts';
+
+/** A policy of the front, or one that another is better than. */
+export interface ParetoPolicy extends ParetoPoint {
+  dominated: boolean;
+  /** Folder of its model; undefined of the start's. */
+  model?: string;
+}
+
+export interface ParetoResult {
+  /** The run's folder. */
+  run: string;
+  /** Names of both rewards. */
+  rewards: readonly string[];
+  /** The model before it was trained, and the policies by their weights. */
+  points: ParetoPolicy[];
+  /** Over the start. */
+  hypervolume: number;
+  steps: number;
+  /** Wall time of the training, that of earlier processes of the run included. */
+  seconds: number;
+}
+
+/** The row of samples.jsonl of a point. */
+interface PointRow {
+  kind: 'point';
+  step: number;
+  names: readonly string[];
+  point: ParetoPoint;
+  samples: readonly PolicySample[];
+}
+
+const folderOf = ({ weight }: ParetoPoint) => `policy-${weight}`;
+
+/**
+ * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then
+ * a checkpoint was written.
+ */
+export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep>): Promise<ParetoResult | undefined> {
+  const { run } = parts;
+  const { names, start } = learner;
+  const record = (step: number, point: ParetoPoint, samples: readonly PolicySample[]) => {
+    run.sample({ kind: 'point', step, names, point, samples } satisfies PointRow);
+    return { 'eval/first': point.rewards[0], 'eval/second': point.rewards[1], 'eval/kl': point.kl };
+  };
+  return driveRun(learner, {
+    ...parts,
+    before: () => record(0, start, []),
+    record({ step, weight, inner, point, samples = [] }) {
+      if (point) learner.saveModel(join(run.folder, folderOf(point)));
+      return { weight, ...inner.metrics, ...(point && record(step, point, samples)) };
+    },
+    result({ step }, seconds): ParetoResult {
+      const points = [start, ...learner.points()];
+      const worse = dominated(points);
+      return {
+        run: run.folder,
+        rewards: names,
+        points: points.map((point, i) => ({
+          ...point,
+          dominated: worse[i],
+          ...(point.weight !== undefined && { model: join(run.folder, folderOf(point)) }),
+        })),
+        hypervolume: hypervolume(learner.points(), start.rewards),
+        steps: step,
+        seconds,
+      };
+    },
+  });
+}
+
+/** Throws a HeedError where the folder is not a run. */
+export function paretoReport(folder: string): Report {
+  const { name, config, seed, started } = readInfo(folder);
+  const rows = readMetrics(folder);
+  const told = readSamples(folder) as unknown as PointRow[];
+  const points = told.map(({ point }) => point);
+  const worse = dominated(points);
+  const area = points.length > 1 ? hypervolume(points.slice(1), points[0].rewards) : 0;
+  return {
+    title: name,
+    subtitle: subtitle(started, 'Pareto front', seed),
+    summary: [
+      { label: 'Policies', value: Math.max(0, points.length - 1) },
+      { label: 'On the front', value: worse.slice(1).filter((is) => !is).length },
+      { label: 'Hypervolume', value: figure(area), note: 'of both rewards over the start' },
+      { label: 'Time', value: elapsed(rows) },
+    ],
+    sections: [
+      ...(told.length > 0 ? [front(told[0].names, points, worse)] : []),
+      ...linesOver(
+        rows,
+        'Reward in training',
+        'reward',
+        'Of each policy’s answers, one policy after another: the weighted sum that it learns from.',
+        [['reward', 'reward/mean']],
+        ['steps'],
+      ),
+      ...(told.length > 0 ? [numbers(told[0].names, points, worse)] : []),
+      ...answers(told),
+    ],
+    config: config as Record<string, unknown>,
+  };
+}
+
+const nameOf = ({ weight }: ParetoPoint) => (weight === undefined ? 'start' : String(weight));
+
+const front = (names: readonly string[], points: readonly ParetoPoint[], worse: readonly boolean[]): Scatter => ({
+  kind: 'scatter',
+  title: 'What the rewards cost one another',
+  caption: `A policy for each weight of ${names[1]}. Hollow: another is better in one reward, and no worse in the other.`,
+  xLabel: names[0],
+  yLabel: names[1],
+  points: { x: points.map(({ rewards }) => rewards[0]), y: points.map(({ rewards }) => rewards[1]) },
+  names: points.map(nameOf),
+  hollow: worse,
+});
+
+const numbers = (names: readonly string[], points: readonly ParetoPoint[], worse: readonly boolean[]): Table => ({
+  kind: 'table',
+  title: 'In numbers',
+  columns: [`weight of ${names[1]}`, names[0], names[1], 'KL', ''],
+  rows: points.map((point, i) => [
+    nameOf(point),
+    figure(point.rewards[0]),
+    figure(point.rewards[1]),
+    figure(point.kl),
+    worse[i] ? 'dominated' : 'on the front',
+  ]),
+});
+
+function answers(told: readonly PointRow[]): Table[] {
+  const rows = told.flatMap(({ point, samples }) =>
+    samples.slice(0, 2).map(({ prompt, text }) => [nameOf(point), prompt, text]),
+  );
+  return rows.length > 0 ? [{ kind: 'table', title: 'Answers', columns: ['weight', 'prompt', 'answer'], rows }] : [];
+}

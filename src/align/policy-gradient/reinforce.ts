@@ -1,0 +1,149 @@
+/**
+ * REINFORCE with a baseline (Williams 1992), and RLOO (Kool et al. 2019; Ahmadian et al. 2024, "Back to Basics"): a whole answer y
+ * to a prompt is one action, whose log-probability is raised by how much better than others it was.
+ *
+ *   R = score − β (log π(y) − log π_ref(y))        A = R − b        L = −(1/n) Σ A log π(y)
+ *
+ * The baseline b is the mean of the step's rewards (`mean`), or of the other answers to the same prompt (`leave-one-out`: RLOO).
+ *
+ * Where it departs from the papers: advantages are divided by their deviation over the step, unless `normalize` is off (TRL
+ * offers it, off by default), so that one learning rate serves rewards of any scale; with `clip`, several epochs of one step's
+ * answers are sound: then L = −(1/n) Σ min(ρA, clip(ρ, 1 ± ε)A) with ρ = π(y)/π_old(y), which has the same first gradient.
+ *
+ * Run it: heed rloo --model runs/sft/model        or: heed reinforce --model runs/sft/model
+ */
+import { z } from 'zod';
+import { clip, exp, minimum, mul, neg, sub, sum } from '../../engine/index.ts';
+import type { PackedLoss } from '../../lm/packed-program.ts';
+import { stepsOf } from '../../run/index.ts';
+import { leaveOneOut, mean, standardize } from '../policies/advantages.ts';
+import type { PolicyAlgorithm } from '../policies/algorithm.ts';
+import { createAnswerLearner } from '../policies/answer-learner.ts';
+import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
+import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
+import { policyTrainingSchema } from '../policies/options.ts';
+import { type AnswerLayout, answerKl } from '../policies/rollouts.ts';
+import type { ScoreScaleState } from '../policies/score-scale.ts';
+import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import type { PolicyParts } from '../policies/setup.ts';
+import type { Policy } from '../training/policy.ts';
+
+const baselines = ['mean', 'leave-one-out'] as const;
+
+const whole = (least: number) => z.number().int().min(least);
+
+const settings = policyTrainingSchema.extend({
+  baseline: z.enum(baselines).default('mean').describe("of the step's rewards, or of the other answers to a prompt"),
+  answers: whole(1).default(1).describe('answers to each prompt in a step'),
+  score: scoreSchema,
+  beta: z.number().min(0).default(0.05).describe('weight of the KL to the reference, taken off the reward'),
+  normalize: z.boolean().default(true).describe('divide advantages by their deviation over the step'),
+  epochs: whole(1).default(1).describe("times that a step's answers are learned from"),
+  minibatches: whole(1).default(1).describe('optimizer steps an epoch'),
+  clip: z.number().positive().optional().describe('ε of the ratio to the policy that answered (default: no clip)'),
+});
+
+export const reinforceSchema = settings.refine(({ baseline, answers }) => baseline === 'mean' || answers > 1, {
+  path: ['answers'],
+  message: 'expected 2 or more with --baseline leave-one-out',
+});
+
+/** RLOO: four answers to each prompt are one another's baseline. */
+export const rlooSchema = settings.extend({
+  baseline: settings.shape.baseline.unwrap().default('leave-one-out').describe('as of REINFORCE'),
+  batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
+  answers: whole(2).default(4).describe('answers to each prompt in a step'),
+});
+export type ReinforceOptions = z.output<typeof reinforceSchema>;
+export type ReinforceInput = z.input<typeof reinforceSchema>;
+
+/**
+ * The loss as a packed program makes it. Its inputs, by sequence: `gain` (A/n, 0 in spare places) and, with a clip, `old`
+ * (log π_old of the answer).
+ */
+export const reinforceLoss =
+  (epsilon?: number): PackedLoss =>
+  ({ logP, perSequence, sums }) => {
+    const gain = perSequence('gain');
+    if (epsilon === undefined) return { loss: neg(sum(mul(sums(logP), gain))) };
+    const ratio = exp(sub(sums(logP), perSequence('old')));
+    return { loss: neg(sum(minimum(mul(ratio, gain), mul(clip(ratio, 1 - epsilon, 1 + epsilon), gain)))) };
+  };
+
+/** Learns from rollouts with `options.answers` answers to each prompt. */
+export function createReinforceAlgorithm(
+  policy: Policy,
+  layout: AnswerLayout,
+  options: ReinforceOptions,
+): PolicyAlgorithm {
+  const { seed, beta, answers: size } = options;
+  const most = Math.ceil((options.batch * size) / options.minibatches);
+  const trainer = createAnswerTrainer(policy, layout, reinforceLoss(options.clip), options, most);
+  const scale = createScoreScale(options.score);
+  return {
+    update(rollout, rate, step) {
+      const { answers } = rollout;
+      const kl = answerKl(rollout);
+      const rewards = scale(rollout.scores, answers).map((score, i) => score - beta * kl[i]);
+      const middle = mean(rewards);
+      const raw = options.baseline === 'mean' ? rewards.map((reward) => reward - middle) : leaveOneOut(rewards, size);
+      const advantages = options.normalize ? standardize(raw) : raw;
+      const old = rollout.logProbs.map((own) => own.reduce((a, b) => a + b, 0));
+      let [loss, norm, steps] = [0, 0, 0];
+      for (const chosen of minibatches(answers.length, options, seed, 'minibatches', step)) {
+        const perSequence: Record<string, number[]> = { gain: chosen.map((i) => advantages[i] / chosen.length) };
+        if (options.clip !== undefined) perSequence.old = chosen.map((i) => old[i]);
+        const done = trainer.step(
+          chosen.map((i) => answers[i]),
+          { perSequence },
+          rate,
+        );
+        loss += done.sums.loss;
+        norm += done.norm;
+        steps++;
+      }
+      return { 'loss/policy': loss / steps, 'gradient/norm': norm / steps, 'reward/objective': middle };
+    },
+    save: () => ({ state: scale.save(), tensors: trainer.save() }),
+    restore({ state, tensors }) {
+      scale.restore(state as ScoreScaleState);
+      trainer.restore(tensors);
+    },
+    release: trainer.release,
+  };
+}
+
+/**
+ * A learner by REINFORCE. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createReinforce(
+  given: ReinforceInput,
+  parts: PolicyParts = {},
+): Promise<PolicyLearner<ReinforceOptions>> {
+  return createAnswerLearner('reinforce', reinforceSchema.parse(given), parts, createReinforceAlgorithm);
+}
+
+/** Learns by REINFORCE, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* reinforce(
+  given: ReinforceInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createReinforce(given, parts), parts.signal);
+}
+
+/**
+ * A learner by RLOO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
+ * prompts cannot be used.
+ */
+export function createRloo(given: ReinforceInput, parts: PolicyParts = {}): Promise<PolicyLearner<ReinforceOptions>> {
+  return createAnswerLearner('rloo', rlooSchema.parse(given), parts, createReinforceAlgorithm);
+}
+
+/** Learns by RLOO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* rloo(
+  given: ReinforceInput,
+  parts: PolicyParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createRloo(given, parts), parts.signal);
+}

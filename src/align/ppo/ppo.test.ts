@@ -1,0 +1,291 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { decodeAnswer } from '../../lm/answer-text.ts';
+import { embeddedModel, loadModel } from '../../lm/model.ts';
+import type { PolicyStep } from '../policies/learner.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import { createRewardModel, saveRewardModel } from '../reward-model/model.ts';
+import { createPpo, type PpoLearner, type PpoParts, ppo } from './learner.ts';
+import type { PpoInput } from './options.ts';
+
+const llama = fixtureModel('tiny-llama');
+const judge = fixtureModel('tiny-llama-rm');
+const { folder, dataOf } = ownData();
+
+const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
+
+const of = (score: (answer: Answer) => number): Reward => ({
+  name: 'test',
+  score: async (answers) => answers.map(score),
+  release() {},
+});
+/** How many of an answer's tokens are of the first half of the vocabulary. */
+const low = () => of(({ response }) => response.filter((id) => id < 256).length);
+
+const settings: PpoInput = {
+  model: llama,
+  data,
+  steps: 4,
+  batch: 8,
+  maxTokens: 6,
+  evaluations: 2,
+  evaluation: { data, samples: 2 },
+  learningRate: 1e-3,
+  ppo: { minibatch: 4 },
+};
+const learner = (given: PpoInput = {} as PpoInput, parts: PpoParts = { reward: low() }) =>
+  createPpo({ ...settings, ...given }, parts);
+
+const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
+
+it.each<[string, Partial<PpoInput>]>([
+  ['all weights', { learningRate: 1e-2 }],
+  ['adapters, of the critic too', { learningRate: 2e-2, lora: { rank: 4 } }],
+  ['a critic that shares its states', { learningRate: 1e-2, critic: { kind: 'shared', rate: 5, detached: false } }],
+])('raises the reward that it is given, training %s', async (_, given) => {
+  const steps: PolicyStep[] = [];
+  const options = { ...settings, steps: 8, batch: 16, evaluations: 1, kl: { beta: 0.02 }, ...given };
+  for await (const step of ppo({ ...options, ppo: { minibatch: 8 } }, { reward: low() })) steps.push(step);
+  expect(steps).toHaveLength(8);
+  const [first, last] = [steps[0].metrics, steps.at(-1)!.metrics];
+  expect(first['kl/mean']).toBeCloseTo(0, 4);
+  expect(last['kl/mean']).toBeGreaterThan(0.05);
+  expect(last['reward/mean']).toBeGreaterThan(first['reward/mean'] + 0.5);
+  for (const name of [
+    ...['reward/std', 'policy/entropy', 'policy/ratio', 'policy/clip_fraction', 'value/explained_var'],
+    ...['response/length', 'response/eos_rate', 'gradient/norm', 'kl/beta', 'loss/policy', 'loss/value'],
+  ]) {
+    expect(last[name], name).toEqual(expect.any(Number));
+    expect(Number.isFinite(last[name]), name).toBe(true);
+  }
+  const { evaluation, done } = steps.at(-1)!;
+  expect(done).toBe(true);
+  expect(evaluation!.samples).toHaveLength(2);
+  expect(evaluation!.best).toBe(true);
+});
+
+it.each<[string, Partial<PpoInput>]>([
+  ['with a critic of its own', {}],
+  ['with a shared one', { critic: { kind: 'shared', detached: false, warmup: 1 }, lora: { rank: 2 } }],
+])('goes on from any step as if it had never stopped, bit for bit: %s', async (_, more) => {
+  const given: Partial<PpoInput> = {
+    score: { normalize: 'running' },
+    ptx: { data: dataOf(Array.from({ length: 9 }, (_, i) => ({ text: `text number ${i}` }))), rows: 2 },
+    ppo: { minibatch: 3, entropy: 0.01 },
+    ...more,
+  };
+  const whole = await learner(given as PpoInput);
+  await whole.evaluate();
+  const before = await take(whole, 2);
+  const checkpoint = checkpointOf(whole);
+  const after = await take(whole, 2);
+  expect(after[0].metrics['loss/pretraining']).toBeGreaterThan(0);
+  const resumed = await learner(given as PpoInput);
+  resumed.restore(checkpoint);
+  expect(plain(await take(resumed, 2))).toEqual(plain(after));
+  expect(weights(resumed)).toEqual(weights(whole));
+  expect(resumed.before()).toEqual(whole.before());
+  const again = await learner(given as PpoInput);
+  expect(plain(await take(again, 2))).toEqual(plain(before));
+  const other = await learner({ ...given, seed: 1 } as PpoInput);
+  expect(plain(await take(other, 2))).not.toEqual(plain(before));
+  const changed = await learner({ ...given, data: dataOf([{ prompt: 'red' }]) } as PpoInput);
+  expect(() => changed.restore(checkpoint)).toThrow(/prompts are not what they were/);
+  for (const one of [whole, resumed, again, other, changed]) one.release();
+});
+
+it('a minibatch in parts is the minibatch, but for rounding', async () => {
+  const pair = await Promise.all([learner(), learner({ rows: 1 } as PpoInput)]);
+  const [whole, parts] = await Promise.all(pair.map((one) => take(one, 2)));
+  expect(parts[1].metrics['loss/value']).toBeCloseTo(whole[1].metrics['loss/value'], 4);
+  expect(parts[1].metrics['gradient/norm']).toBeCloseTo(whole[1].metrics['gradient/norm'], 3);
+  for (const one of pair) one.release();
+});
+
+it('learns the same beside a shared critic that is detached, and nothing while the critic warms up', async () => {
+  const critics = [{ kind: 'own', model: llama }, { kind: 'shared' }, { kind: 'shared', detached: false }] as const;
+  const all = await Promise.all(
+    [...critics, { kind: 'shared', warmup: 1 } as const].map((critic) => learner({ critic } as PpoInput)),
+  );
+  const before = weights(all[0]);
+  for (const one of all) await take(one, 1);
+  const moved = (from: number[], to: number[]) => Math.sqrt(from.reduce((total, x, i) => total + (x - to[i]) ** 2, 0));
+  const [own, detached, joint, warming] = all.map(weights);
+  expect(moved(before, own)).toBeGreaterThan(0.01);
+  expect(moved(own, detached)).toBeLessThan(1e-3 * moved(before, own));
+  expect(moved(own, joint)).toBeGreaterThan(0.1 * moved(before, own));
+  expect(moved(before, warming)).toBe(0);
+  const [{ metrics }] = await take(all[3], 1);
+  expect(metrics['value/gradient_norm']).toBeGreaterThan(0);
+  for (const one of all) one.release();
+});
+
+it('ends a step where the policy has gone far enough', async () => {
+  const [far, near] = await Promise.all(
+    [undefined, 1e-6].map((targetKl) => learner({ ppo: { minibatch: 4, epochs: 4, targetKl } } as PpoInput)),
+  );
+  expect((await take(far, 1))[0].metrics.minibatches).toBe(8);
+  expect((await take(near, 1))[0].metrics.minibatches).toBeLessThan(4);
+  for (const one of [far, near]) one.release();
+});
+
+it('a higher β holds the policy nearer to its reference', async () => {
+  const kls = await Promise.all(
+    [0, 5].map(async (beta) => {
+      const one = await learner({ kl: { beta, controller: 'fixed' } } as PpoInput);
+      const steps = await take(one, 4);
+      one.release();
+      return steps.at(-1)!.metrics['kl/mean'];
+    }),
+  );
+  expect(kls[1]).toBeLessThan(kls[0]);
+});
+
+it('its critic begins as the reward model, where there is one', async () => {
+  const one = await learner({ reward: judge, critic: {} } as PpoInput, {});
+  const [{ metrics }] = await take(one, 1);
+  const fresh = await learner({ reward: judge, critic: { model: llama } } as PpoInput, {});
+  const [{ metrics: others }] = await take(fresh, 1);
+  expect(metrics['value/explained_var']).not.toBe(others['value/explained_var']);
+  // a head of zeros explains nothing, and nothing is misled by it
+  expect(others['value/explained_var']).toBeCloseTo(0, 6);
+  for (const each of [one, fresh]) each.release();
+});
+
+it('takes a reward model of another vocabulary, and begins its critic as the policy', async () => {
+  const path = join(folder, 'alien');
+  const alien = createRewardModel(await loadModel(fixtureModel('tiny-qwen2')), 0);
+  saveRewardModel(path, alien);
+  alien.parameters.release();
+  const one = await learner({ reward: path } as PpoInput, {});
+  const [{ metrics }] = await take(one, 1);
+  expect(metrics['reward/std']).toBeGreaterThan(0);
+  expect(metrics['value/explained_var']).toBeCloseTo(0, 6);
+  one.release();
+});
+
+it('alerts when a metric leaves its range, once', async () => {
+  const same = await learner({} as PpoInput, { reward: of(() => 1) });
+  const steps = await take(same, 2);
+  expect(steps[0].alerts.map(({ metric }) => metric)).toContain('reward/std');
+  expect(steps[0].alerts.find(({ metric }) => metric === 'reward/std')!.text).toMatch(/nothing to learn.*Try/);
+  expect(steps[1].alerts.map(({ metric }) => metric)).not.toContain('reward/std');
+  same.release();
+});
+
+it('tells how often probes lead it astray', async () => {
+  const probes = dataOf(Array.from({ length: 16 }, (_, i) => ({ prompt: `say ${i}`, avoid: ['e'] })));
+  const flattering = of(({ text }) => text.split('e').length);
+  const given: Partial<PpoInput> = { learningRate: 1e-2, batch: 16, kl: { beta: 0 }, evaluation: { data, probes } };
+  const one = await learner(given as PpoInput, { reward: flattering });
+  const { measures: before } = await one.evaluate();
+  const { measures: after } = (await take(one, 4)).at(-1)!.evaluation!;
+  expect(after['probe/failed']).toBeGreaterThan(before['probe/failed']);
+  expect(after['probe/reward']).toBeGreaterThan(before['probe/reward']);
+  one.release();
+});
+
+it('gives steps what they are worth where they end: the same in all', async () => {
+  const given: Partial<PpoInput> = {
+    model: embeddedModel,
+    data: undefined,
+    reward: 'reviews:sentences',
+    maxTokens: 40,
+  };
+  const evaluation = { count: 2 };
+  const [end, steps] = await Promise.all(
+    (['last', 'steps'] as const).map((place) => learner({ ...given, score: { place }, evaluation } as PpoInput, {})),
+  );
+  const [first, second] = [(await take(end, 1))[0].metrics, (await take(steps, 1))[0].metrics];
+  for (const name of ['reward/mean', 'kl/mean', 'reward/objective']) expect(second[name]).toBe(first[name]);
+  expect(second['loss/value']).not.toBe(first['loss/value']);
+  for (const one of [end, steps]) one.release();
+  await expect(learner({ score: { place: 'steps' } } as PpoInput)).rejects.toThrow(/tells nothing of the steps/);
+});
+
+it('learns sooner from what steps are worth than from their sum at the end', async () => {
+  const { tokenizer, parameters } = await loadModel(llama);
+  parameters.release();
+  /** Each token is a step, an even id is worth something. */
+  const explain: Reward['explain'] = async (answers) => {
+    const steps = answers.map(({ prompt, response }) =>
+      response.map((id, i) => ({
+        end: decodeAnswer(tokenizer, prompt, response.slice(0, i + 1)).length,
+        reward: Number(id % 2 === 0) / response.length,
+      })),
+    );
+    return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
+  };
+  const even: Reward = {
+    name: 'even',
+    explain,
+    score: async (answers) => (await explain(answers)).scores,
+    release() {},
+  };
+  const given: Partial<PpoInput> = { learningRate: 5e-3, batch: 16, maxTokens: 24, kl: { beta: 0.02 }, evaluations: 0 };
+  const [atEnd, bySteps] = await Promise.all(
+    (
+      [
+        ['last', 0.95],
+        ['steps', 0.5],
+      ] as const
+    ).map(async ([place, lambda]) => {
+      const one = await learner({ ...given, steps: 6, score: { place }, ppo: { minibatch: 8, lambda } } as PpoInput, {
+        reward: { ...even },
+      });
+      const taken = await take(one, 6);
+      one.release();
+      return taken.at(-1)!.metrics['reward/mean'];
+    }),
+  );
+  expect(bySteps).toBeGreaterThan(atEnd + 0.05);
+});
+
+it('stops where it is told to', async () => {
+  const controller = new AbortController();
+  let steps = 0;
+  for await (const _ of ppo(settings, { reward: low(), signal: controller.signal })) {
+    if (++steps === 2) controller.abort();
+  }
+  expect(steps).toBe(2);
+});
+
+describe('says what is wrong with', () => {
+  it('a reward that is not a number', async () => {
+    const one = await learner({} as PpoInput, { reward: of(() => Number.NaN) });
+    await expect(one.next()).rejects.toThrow(/reward of answer 0 is NaN/);
+    one.release();
+  });
+
+  it.each<[string, Partial<PpoInput>, RegExp]>([
+    ['prompts that leave no room', { maxTokens: 100_000 }, /positions that the model knows/],
+    ['data without prompts', { data: dataOf([{ text: 'red' }]) }, /expected prompt-only/],
+    [
+      'probes without what to avoid',
+      { evaluation: { probes: data } },
+      /Probe 1 .* does not say what an answer is to avoid/,
+    ],
+    ['no data', { data: dataOf([]) }, /has no prompts/],
+    [
+      'a reference of another vocabulary',
+      { reference: fixtureModel('tiny-qwen2') },
+      /reference has another vocabulary/,
+    ],
+    ['a critic of adapters beside none', { critic: { kind: 'adapters' } }, /policy has none/],
+    ['a shared critic that is a model', { critic: { kind: 'shared', model: llama } }, /begins as the policy/],
+    [
+      'a shared critic that is to see the end',
+      { critic: { kind: 'shared' }, score: { place: 'after' } },
+      /behind the last/,
+    ],
+    [
+      'a critic of another vocabulary',
+      { critic: { model: fixtureModel('tiny-qwen2') } },
+      /critic has another vocabulary/,
+    ],
+    ['a model that is not there', { model: join(folder, 'nothing') }, /There is no folder/],
+  ])('%s', async (_, given, message) => {
+    await expect(learner(given as PpoInput)).rejects.toThrow(message);
+  });
+});

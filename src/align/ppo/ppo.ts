@@ -1,0 +1,227 @@
+/**
+ * Proximal policy optimization from human feedback (Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022,
+ * InstructGPT, §3.5). The policy answers prompts; what an answer is worth comes on its last token, and each token costs
+ * what it adds to the KL from the reference:
+ *
+ *   r_t = −β (log π(y_t) − log π_ref(y_t)) + [t is the last] · score
+ *   L = −E[min(ρA, clip(ρ, 1 ± ε)A)] − c_e E[H] − γ E_ptx[log π]        ρ = π/π_old, A by GAE (Schulman et al. 2016, 2017)
+ *
+ * over minibatches of answers, a few epochs each; the critic (critic.ts) learns the returns beside it. Where it departs from the
+ * papers: policy and critic are clipped and stepped apart; scores are shifted and scaled by those of the first step;
+ * an answer that was cut pays for it. TRL's departures (temperature, the score a step after the EOS) and rewards of an answer's
+ * steps where they end (Uesato et al. 2022) are settings. docs/ppo-language.md has them all, with results.
+ *
+ * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
+ */
+import { exp, input, linear, logSoftmax, mul, neg, sub, sum, type Tensor } from '../../engine/index.ts';
+import { HeedError } from '../../error.ts';
+import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
+import {
+  approximateKl,
+  clippedSurrogate,
+  type DecoderConfig,
+  exportOptimizer,
+  exportParameters,
+  headName,
+  importOptimizer,
+  importParameters,
+  partOf,
+} from '../../nn/index.ts';
+import { random } from '../../random.ts';
+import type { PolicyAlgorithm } from '../policies/algorithm.ts';
+import { type AnswerLayout, answerBatches, answerKl, inOrder, type Rollout } from '../policies/rollouts.ts';
+import { createScoreScale, type ScoreScaleState } from '../policies/score-scale.ts';
+import type { Policy } from '../training/policy.ts';
+import { adamw } from '../training/steps.ts';
+import { answerAdvantages, explainedVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
+import { type CriticNetwork, createCritic } from './critic.ts';
+import { guard } from './guards.ts';
+import { nextBeta } from './kl-controller.ts';
+import type { PpoOptions } from './options.ts';
+import type { Pretraining } from './pretraining-loss.ts';
+import { createSharedCritic } from './shared-critic.ts';
+
+/**
+ * The policy's loss as a packed program makes it. By label: `old` (log π_old), `advantage` and `weight`. Besides the loss it gives
+ * weighted sums: of the ratio, of what is clipped, and of ½(log ρ)², the KL from the policy that answered.
+ */
+export function ppoLoss(
+  config: DecoderConfig,
+  { clip, entropy, temperature }: { clip: number; entropy: number; temperature: number },
+): PackedLoss {
+  return (reading) => {
+    const { perLabel, states } = reading;
+    const weight = perLabel('weight');
+    const mean = (x: Tensor) => sum(mul(x, weight));
+    const terms = { logProbs: reading.logP, oldLogProbs: perLabel('old'), advantages: perLabel('advantage') };
+    const { surrogate, ratio, logRatio, clipped } = clippedSurrogate(terms, clip);
+    const told = { ratio: mean(ratio), clipped: mean(clipped), kl: mean(approximateKl(logRatio, 'k2')) };
+    const loss = neg(mean(surrogate));
+    if (entropy === 0) return { loss, ...told };
+    const head = input(states.graph, headName(config), [config.vocabularySize, config.hiddenSize]);
+    const logP = logSoftmax(mul(linear(states, head), 1 / temperature));
+    const bonus = mean(neg(sum(mul(exp(logP), logP), { axes: [-1] })));
+    return { loss: sub(loss, mul(bonus, entropy)), ...told, entropy: bonus };
+  };
+}
+
+interface PpoState {
+  beta: number;
+  /** Mean length of the first step's answers. */
+  usualLength: number | undefined;
+  scores: ScoreScaleState;
+  pretraining?: unknown;
+}
+
+interface PpoAlgorithmParts {
+  policy: Policy;
+  /** A head on the policy where absent. */
+  critic?: CriticNetwork;
+  options: PpoOptions;
+  layout: AnswerLayout;
+  /** Texts that go on being learned. */
+  pretraining?: Pretraining;
+}
+
+/** PPO as what learns from rollouts. The critic's network is released with it. */
+export function createPpoAlgorithm({
+  policy,
+  critic: network,
+  options,
+  layout,
+  pretraining,
+}: PpoAlgorithmParts): PolicyAlgorithm {
+  const { kl, score, ppo, temperature, seed, maxTokens } = options;
+  const { config } = policy.model;
+  const learning = { layout, ...options.critic, training: options };
+  const shared = network ? undefined : createSharedCritic(policy, learning);
+  const loss = ppoLoss(config, { ...ppo, temperature });
+  const trainer = createPackedTrainer(config, shared?.parameters ?? policy.parameters, shared?.beside(loss) ?? loss, {
+    temperature,
+    linear: policy.linear,
+    frozen: policy.frozen,
+    checkpointLayers: options.checkpointLayers,
+  });
+  const own = partOf(trainer.gradients, 0, policy.parameters.specs.length);
+  const optimizer = adamw(policy.parameters, own, options);
+  const criticRate = options.critic.rate ?? (shared ? 50 : 1.5);
+  const critic = shared?.critic(trainer) ?? createCritic(network!, learning);
+  const scale = createScoreScale(score);
+  let beta = kl.beta;
+  let usualLength: number | undefined;
+
+  /** What the tokens of a rollout's answers were worth, and what the critic had expected. */
+  function assess({ answers, logProbs, referenceLogProbs, scores, steps }: Rollout) {
+    usualLength ??= answers.reduce((sum, { response }) => sum + response.length, 0) / answers.length;
+    const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
+    const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
+    const bySteps = score.place === 'steps';
+    if (bySteps && !steps) throw noSteps();
+    const rewards = answers.map(({ ended, response }, i) => {
+      // TRL has a place for it behind the EOS only where the longest answer would have one
+      const after = score.place === 'after' && ended && response.length < maxTokens;
+      const earlier = bySteps ? scale.steps(steps![i]) : [];
+      const [own, reference] = [logProbs[i], referenceLogProbs[i]];
+      const tokens = { logProbs: own, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
+      return tokenRewards(tokens, beta, kl.estimator);
+    });
+    const values = critic.values(answers).map((own, i) => own.subarray(0, rewards[i].length));
+    const given = ppo.whitenRewards ? whiten(rewards, false) : rewards;
+    const { advantages, returns } = answerAdvantages(given, values, ppo);
+    const own = advantages.map((all, i) => all.subarray(0, answers[i].response.length));
+    return { guarded, worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
+  }
+
+  return {
+    update(rollout, rate, step) {
+      const { answers, logProbs } = rollout;
+      const bad = rollout.scores.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) {
+        throw new HeedError(`the reward of answer ${bad} is ${rollout.scores[bad]}`, {
+          hint: `look at what gave this reward; the answer was "${answers[bad].text.slice(0, 200)}"`,
+        });
+      }
+      const { guarded, worth, values, returns, advantages } = assess(rollout);
+      const draws = random(seed, 'minibatches', step);
+      const totals: Record<string, number> = {};
+      const count = (told: Record<string, number>) => {
+        for (const [name, value] of Object.entries(told)) totals[name] = (totals[name] ?? 0) + value;
+      };
+      let minibatches = 0;
+      training: for (let epoch = 0; epoch < ppo.epochs; epoch++) {
+        const order = draws.shuffle(Int32Array.from(answers.keys()));
+        for (let start = 0; start < order.length; start += ppo.minibatch) {
+          const members = Array.from(order.subarray(start, start + ppo.minibatch));
+          const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
+          const told = gradients(of(answers), {
+            ...{ old: of(logProbs), advantage: of(advantages) },
+            ...(shared && { return: of(returns), 'old value': of(values) }),
+          });
+          if (ppo.targetKl !== undefined && told['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
+          const learned = pretraining?.add(own);
+          const norm = step < options.critic.warmup ? 0 : optimizer.step(rate);
+          const valued = critic.update(of(answers), of(returns), of(values), rate * criticRate);
+          count({
+            ...told,
+            ...(learned !== undefined && { 'loss/pretraining': learned }),
+            'gradient/norm': norm,
+            'loss/value': valued.loss,
+            'value/clip_fraction': valued.clipFraction,
+            'value/gradient_norm': valued.gradientNorm,
+          });
+          minibatches++;
+        }
+      }
+      const far = answerKl(rollout).reduce((a, b) => a + b, 0) / answers.length;
+      const used = beta;
+      beta = nextBeta(kl, beta, far, answers.length);
+      return {
+        ...Object.fromEntries(Object.entries(totals).map(([name, total]) => [name, total / minibatches])),
+        'value/explained_var': explainedVariance(values, returns),
+        'reward/objective': worth.reduce((a, b) => a + b, 0) / worth.length - used * far,
+        'kl/beta': used,
+        ...guarded,
+        minibatches,
+      };
+    },
+    save: () => ({
+      state: { beta, usualLength, scores: scale.save(), pretraining: pretraining?.save() } satisfies PpoState,
+      tensors: {
+        ...exportOptimizer(optimizer),
+        ...exportParameters(critic.parameters, 'critic.'),
+        ...exportOptimizer(critic.optimizer, 'critic.optimizer.'),
+      },
+    }),
+    restore({ state, tensors }) {
+      const saved = state as PpoState;
+      importOptimizer(optimizer, tensors);
+      importParameters(critic.parameters, tensors, 'critic.');
+      importOptimizer(critic.optimizer, tensors, 'critic.optimizer.');
+      scale.restore(saved.scores);
+      pretraining?.restore(saved.pretraining);
+      ({ beta, usualLength } = saved);
+    },
+    release() {
+      for (const part of [trainer, optimizer, critic, pretraining]) part?.release();
+    },
+  };
+
+  /** The policy's gradients for a minibatch, in parts, and those of a critic that shares its program. */
+  function gradients(answers: Rollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
+    const tokens = answers.reduce((sum, { response }) => sum + response.length, 0);
+    const told = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
+    trainer.reset();
+    for (const { batch, members } of answerBatches(answers, layout)) {
+      const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
+      const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
+      const outputs = trainer.run(batch, { ...Object.fromEntries(numbers), weight });
+      const number = (name: string) => outputs[name].data[0] as number;
+      told['loss/policy'] += number(shared ? 'policy' : 'loss');
+      told['policy/ratio'] += number('ratio');
+      told['policy/clip_fraction'] += number('clipped');
+      told['policy/approx_kl'] += number('kl');
+      shared?.count(outputs);
+    }
+    return told;
+  }
+}

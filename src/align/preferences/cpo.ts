@@ -1,0 +1,91 @@
+/**
+ * Preferences without a reference: the policy's own log-probabilities are compared. With r(y) = log π(y), or the same per token:
+ *
+ * - `sigmoid` −log σ(β(r_w − r_l)), `hinge` max(0, 1 − β(r_w − r_l)) (Xu et al. 2024, CPO, eq. 5; Zhao et al. 2023)
+ * - `ipo` (r_w − r_l − 1/2β)², per token
+ * - `simpo` −log σ(β(r_w − r_l) − γ), per token (Meng et al. 2024, SimPO, eq. 6); with α > 0, r = (1 − π^−α)/α (Gupta et al. 2025,
+ *   AlphaPO, eq. 7)
+ *
+ * and to each is added −λ log π(y_w), a mean of tokens, so that chosen answers do not become less likely. The defaults are those
+ * of SimPO: γ = ½, λ = 0; CPO is `sigmoid` with β = 0.1 and λ = 1. Label smoothing is that of DPO.
+ *
+ * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
+ */
+import { z } from 'zod';
+import { div, exp, mul, relu, square, sub, type Tensor } from '../../engine/index.ts';
+import { stepsOf } from '../../run/index.ts';
+import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { type PreferenceLoss, pairs, smoothed } from './loss.ts';
+import { referenceFreeSchema } from './options.ts';
+import { createPreferences, type PreferenceParts } from './setup.ts';
+
+const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
+
+export interface CpoLossOptions {
+  loss: (typeof cpoLosses)[number];
+  beta: number;
+  /** Of `simpo`: by so much a chosen answer is to be ahead. */
+  gamma: number;
+  /** Of `simpo`: how r bends; 0 for log π. */
+  alpha: number;
+  /** λ above. */
+  likelihood: number;
+  labelSmoothing: number;
+}
+
+/** The loss of pairs; an answer's reward is β r. */
+export function cpoLoss({
+  loss: kind,
+  beta,
+  gamma,
+  alpha,
+  likelihood,
+  labelSmoothing,
+}: CpoLossOptions): PreferenceLoss {
+  return ({ logP, tokens, likely, perToken }) => {
+    const perAnswerToken = () => div(logP, tokens);
+    const rewards = kind === 'ipo' || kind === 'simpo' ? bent(perAnswerToken(), kind === 'simpo' ? alpha : 0) : logP;
+    const margin = sub(...pairs(rewards));
+    const scaled = mul(margin, beta);
+    const byName = {
+      sigmoid: () => smoothed(scaled, labelSmoothing),
+      hinge: () => relu(sub(1, scaled)),
+      ipo: () => square(sub(margin, 1 / (2 * beta))),
+      simpo: () => smoothed(sub(scaled, gamma), labelSmoothing),
+    };
+    const loss = byName[kind]();
+    return {
+      loss: likelihood === 0 ? loss : sub(loss, mul(pairs(mul(likely, perToken))[0], likelihood)),
+      rewards: mul(rewards, beta),
+    };
+  };
+}
+
+/** (1 − π^−α)/α of log π, which is log π where α is 0. */
+const bent = (logP: Tensor, alpha: number): Tensor =>
+  alpha === 0 ? logP : mul(sub(1, exp(mul(logP, -alpha))), 1 / alpha);
+
+export const cpoSchema = referenceFreeSchema.extend({
+  loss: z.enum(cpoLosses).default('simpo').describe('see docs/preference-losses.md'),
+  beta: z.number().positive().default(2).describe('scale of the rewards; of sums (sigmoid, hinge) 0.1 is usual'),
+  gamma: z.number().min(0).default(0.5).describe('of simpo: by so much a chosen answer is to be ahead'),
+  alpha: z.number().min(0).default(0).describe('of simpo: how rewards bend (AlphaPO); 0 not at all'),
+  likelihood: z.number().min(0).default(0).describe('weight of the likelihood of the chosen answers (λ); 1 in CPO'),
+  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
+});
+export type CpoOptions = z.output<typeof cpoSchema>;
+export type CpoInput = z.input<typeof cpoSchema>;
+
+/** A learner of pairs; throws and rejects as `createDpo` does. */
+export function createCpo(given: CpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<CpoOptions>> {
+  const options = cpoSchema.parse(given);
+  return createPreferences('cpo', options, parts, { loss: cpoLoss(options), paired: true });
+}
+
+/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* cpo(
+  given: CpoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createCpo(given, parts), parts.signal);
+}

@@ -1,0 +1,80 @@
+/**
+ * Direct preference optimization (Rafailov et al. 2023): the policy that would be best for a reward model of the pairs is found without
+ * one, since its reward is β log(π/π_ref) but for a constant of the prompt. Pairs then tell the policy directly:
+ *
+ *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))
+ *
+ * This loss and its kin are in dpo-loss.ts. Length desensitizing (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
+ * a pair is longer than the other weigh `lengthAlpha`. Where it departs from the paper: the reference's log-probabilities
+ * are computed once before the first step, AdamW in place of RMSprop. docs/dpo.md has the settings and results.
+ *
+ * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
+ */
+import { z } from 'zod';
+import { stepsOf } from '../../run/index.ts';
+import { divergences, dpoLoss, dpoLosses } from './dpo-loss.ts';
+import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { preferenceSchema } from './options.ts';
+import { createPreferences, type PreferenceParts } from './setup.ts';
+
+const lossNames = (text: string): string[] => text.split(',').map((name) => name.trim());
+
+export const dpoSchema = preferenceSchema
+  .extend({
+    loss: z
+      .string()
+      .default('sigmoid')
+      .refine((text) => lossNames(text).every((name) => (dpoLosses as string[]).includes(name)), {
+        message: `expected one or several, with commas between, of ${dpoLosses.join(', ')}`,
+      })
+      .describe(`one or several, with commas between, of ${dpoLosses.join(', ')}`),
+    lossWeights: z.array(z.number()).optional().describe('of several losses (default: 1 each)'),
+    beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
+    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
+    divergence: z.enum(divergences).default('reverse_kl').describe('what the reference holds the policy by'),
+    divergenceAlpha: z.number().default(0.5).describe('α of the alpha divergence; not 1'),
+    discopopTemperature: z.number().positive().default(0.05).describe('τ of discopop'),
+    lengthAlpha: z.number().min(0).max(1).default(1).describe('weight of tokens beyond the length of the other answer'),
+    weighting: z.boolean().default(false).describe('pairs weigh by how likely the policy thinks them (WPO)'),
+  })
+  .refine(({ loss, lossWeights }) => !lossWeights || lossWeights.length === lossNames(loss).length, {
+    path: ['lossWeights'],
+    message: 'expected a weight for each loss',
+  })
+  .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || !lossNames(loss).includes('exo_pair'), {
+    path: ['labelSmoothing'],
+    message: 'expected more than 0 with exo_pair',
+  })
+  .refine(({ divergence, divergenceAlpha }) => divergence !== 'alpha_divergence' || divergenceAlpha !== 1, {
+    path: ['divergenceAlpha'],
+    message: 'expected another number than 1, which is reverse_kl',
+  });
+export type DpoOptions = z.output<typeof dpoSchema>;
+export type DpoInput = z.input<typeof dpoSchema>;
+
+/**
+ * A learner of pairs. Throws a ZodError at once where settings are wrong; rejects with a HeedError where model or data cannot be
+ * used.
+ */
+export function createDpo(given: DpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<DpoOptions>> {
+  const options = dpoSchema.parse(given);
+  const loss = dpoLoss({
+    losses: lossNames(options.loss) as (typeof dpoLosses)[number][],
+    weights: options.lossWeights,
+    beta: options.beta,
+    labelSmoothing: options.labelSmoothing,
+    divergence: options.divergence,
+    alpha: options.divergenceAlpha,
+    temperature: options.discopopTemperature,
+    weighting: options.weighting,
+  });
+  return createPreferences('dpo', options, parts, { loss, tailWeight: options.lengthAlpha, paired: true });
+}
+
+/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* dpo(
+  given: DpoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createDpo(given, parts), parts.signal);
+}

@@ -1,0 +1,64 @@
+/**
+ * KTO: answers that are wanted or not, each on its own, by how people weigh gains and losses (Ethayarajh et al. 2024, eq. 8). With
+ * r = β log(π/π_ref) of an answer and z = β max(0, KL of the policy from the reference):
+ *
+ * - `kto` λ_D (1 − σ(r − z)) of a wanted answer, λ_U (1 − σ(z − r)) of another
+ * - `apo_zero_unpaired` 1 − σ(r) and σ(r): no KL (D'Oosterlinck et al. 2024)
+ *
+ * As in the paper, the KL is estimated from the batch's prompts with the answers to other prompts, without a gradient; here each example
+ * has one such partner for the whole training, the next in the data with another prompt.
+ *
+ * Run it: heed kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
+ */
+import { z } from 'zod';
+import { add, mul, sigmoid, sub } from '../../engine/index.ts';
+import { stepsOf } from '../../run/index.ts';
+import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { logRatios, type PreferenceLoss } from './loss.ts';
+import { preferenceSchema } from './options.ts';
+import { createPreferences, type PreferenceParts } from './setup.ts';
+
+const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
+
+export interface KtoLossOptions {
+  loss: (typeof ktoLosses)[number];
+  beta: number;
+  /** λ_D and λ_U above. */
+  desirableWeight: number;
+  undesirableWeight: number;
+}
+
+/** The loss of answers on their own; an answer's reward is r. */
+export function ktoLoss({ loss, beta, desirableWeight, undesirableWeight }: KtoLossOptions): PreferenceLoss {
+  return (answers) => {
+    const rewards = mul(logRatios(answers), beta);
+    const { desirable } = answers;
+    const sign = sub(mul(desirable, 2), 1);
+    const gain = mul(sign, loss === 'kto' ? sub(rewards, mul(answers.kl, beta)) : rewards);
+    const weight = add(mul(desirable, desirableWeight - undesirableWeight), undesirableWeight);
+    return { loss: mul(weight, sub(1, sigmoid(gain))), rewards };
+  };
+}
+
+export const ktoSchema = preferenceSchema.extend({
+  loss: z.enum(ktoLosses).default('kto').describe('with a KL to compare to, or without'),
+  beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
+  desirableWeight: z.number().min(0).default(1).describe('of answers that are wanted (λ_D)'),
+  undesirableWeight: z.number().min(0).default(1).describe('of answers that are not (λ_U)'),
+});
+export type KtoOptions = z.output<typeof ktoSchema>;
+export type KtoInput = z.input<typeof ktoSchema>;
+
+/** A learner of rated answers; throws and rejects as `createDpo` does. */
+export function createKto(given: KtoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<KtoOptions>> {
+  const options = ktoSchema.parse(given);
+  return createPreferences('kto', options, parts, { loss: ktoLoss(options), paired: false });
+}
+
+/** Learns rated answers, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* kto(
+  given: KtoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createKto(given, parts), parts.signal);
+}

@@ -1,0 +1,81 @@
+/** Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts. */
+import { expect, it } from 'vitest';
+import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import type { AnswerPair, Judge } from '../judges/judge.ts';
+import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
+
+const { dataOf } = ownData();
+const data = dataOf(['red sun', 'a', 'the capital of France is', 'cats'].map((prompt) => ({ prompt })));
+const settings: OnlineDpoInput = {
+  ...{ model: fixtureModel('tiny-llama'), data, evaluation: { data }, batch: 4, part: 4, maxTokens: 6 },
+  ...{ evaluations: 1, learningRate: 0.01, rows: 2 },
+};
+const of = (worth: (answer: Answer) => number): Reward => ({
+  name: 'test',
+  score: async (answers) => answers.map(worth),
+  release() {},
+});
+
+it('takes the better of two answers for the chosen one, and makes no pair of equal ones', () => {
+  expect(pairsOf([1, 2, 3, 3, 5, 4])).toEqual([
+    [1, 0],
+    [4, 5],
+  ]);
+});
+
+it('learns nothing where all answers are worth the same', async () => {
+  const learner = await createOnlineDpo({ ...settings, steps: 1 }, { reward: of(() => 1) });
+  const before = learner.policy.parameters.flat.slice();
+  const [{ metrics }] = await take(learner, 1);
+  expect(metrics['reward/equal_pairs']).toBe(1);
+  expect(metrics).not.toHaveProperty('loss/policy');
+  expect(learner.policy.parameters.flat).toEqual(before);
+  learner.release();
+});
+
+it('learns the pairs that are left, from a loss of log 2 on, at any temperature', async () => {
+  // of four prompts, one has answers that differ
+  const reward = of(({ promptText, response }) => (promptText === 'a' ? response.reduce((a, b) => a + b, 0) : 0));
+  const learner = await createOnlineDpo({ ...settings, steps: 2, temperature: 0.7 }, { reward });
+  const [first, second] = await take(learner, 2);
+  expect(first.metrics['reward/equal_pairs']).toBe(0.75);
+  expect(first.metrics['loss/policy']).toBeCloseTo(Math.LN2, 4);
+  expect(first.metrics['rewards/margins']).toBeCloseTo(0, 4);
+  expect(second.metrics['reward/margin']).toBeGreaterThan(0);
+  learner.release();
+});
+
+it('asks a judge which answer is better, and whether they are better than the reference’s', async () => {
+  const evens = (text: string) => (text.match(/e/g)?.length ?? 0) / (text.length + 1);
+  const seen: AnswerPair[] = [];
+  let released = false;
+  const judge: Judge = {
+    name: 'of e',
+    async compare(pairs) {
+      seen.push(...pairs);
+      return pairs.map(({ answers: [a, b] }) => ({
+        preference: evens(a) > evens(b) ? 1 : evens(a) < evens(b) ? 0 : 0.5,
+        shown: ['first', 'second'],
+      }));
+    },
+    release: () => {
+      released = true;
+    },
+  };
+  const learner = await createOnlineDpo({ ...settings, steps: 12, batch: 16, part: 16 }, { judge });
+  const before = await learner.evaluate();
+  expect(seen.map(({ prompt }) => prompt)).toEqual(['red sun', 'a', 'the capital of France is', 'cats']);
+  const steps = await take(learner, 12);
+  expect(steps[0].metrics['reward/mean']).toBe(0.5);
+  expect(steps.at(-1)!.evaluation!.reward).toBeGreaterThan(before.reward);
+  expect(seen.every(({ answers: [a, b] }) => a !== b)).toBe(true);
+  learner.release();
+  expect(released).toBe(true);
+});
+
+it('refuses settings that do not fit one another', () => {
+  expect(() => onlineDpoSchema.parse({ ...settings, loss: 'exo_pair' })).toThrow(/more than 0/);
+  expect(() => onlineDpoSchema.parse({ ...settings, loss: 'dpo' })).toThrow(/loss/);
+  expect(() => onlineDpoSchema.parse({ ...settings, judge: 'a', subjectTo: 'B >= 1' })).toThrow(/none with --judge/);
+});

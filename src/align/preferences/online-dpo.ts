@@ -1,0 +1,187 @@
+/**
+ * Online DPO (Guo et al. 2024, "Direct Language Model Alignment from Online AI Feedback", Algorithm 1): the pairs that DPO learns are
+ * answers of the policy as it stands. In each step prompts are answered twice, of two answers the better one is the
+ * chosen one, and the policy makes one optimizer step on
+ *
+ *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))        or another loss of preferences/dpo-loss.ts
+ *
+ * The reference stays what it was. Where it departs from the paper: a reward compares, as well as a judge; answers that are worth the
+ * same make no pair, and where others are then too few for the last part of a step, the first of them stand twice.
+ *
+ * Run it: heed online-dpo --model runs/sft/model
+ */
+import { basename } from 'node:path';
+import { z } from 'zod';
+import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
+import { stepsOf } from '../../run/index.ts';
+import { listOf } from '../examples/examples.ts';
+import { type Judge, judgeCallSchema, openJudge } from '../judges/judge.ts';
+import { judgedReward } from '../judges/judged-reward.ts';
+import type { PolicyAlgorithm } from '../policies/algorithm.ts';
+import { createPolicyLearner, type PolicyLearner, type PolicyStep } from '../policies/learner.ts';
+import { policyTrainingSchema } from '../policies/options.ts';
+import type { AnswerLayout, Rollout } from '../policies/rollouts.ts';
+import type { ScoreScaleState } from '../policies/score-scale.ts';
+import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { type PolicyParts, type PolicySetup, setUpPolicy } from '../policies/setup.ts';
+import type { Reward } from '../reward-functions/reward-function.ts';
+import type { Policy } from '../training/policy.ts';
+import { adamw } from '../training/steps.ts';
+import { type DpoLoss, dpoLoss, dpoLosses } from './dpo-loss.ts';
+import { mean, metricsOf } from './evaluation.ts';
+import { createPreferenceTrainer } from './trainer.ts';
+
+const whole = (least: number) => z.number().int().min(least);
+
+export const onlineDpoSchema = policyTrainingSchema
+  .extend({
+    batch: policyTrainingSchema.shape.batch.unwrap().default(32).describe('prompts answered in a step, twice each'),
+    judge: z
+      .string()
+      .optional()
+      .describe('who compares in place of --reward: a chat model, or one at an address, https://…/v1#MODEL'),
+    judgeCall: judgeCallSchema.prefault({}),
+    part: whole(1).default(16).describe('pairs computed at once: fewer take less memory'),
+    score: scoreSchema,
+    loss: z
+      .enum(dpoLosses as [DpoLoss, ...DpoLoss[]])
+      .default('sigmoid')
+      .describe('of a pair, see docs/dpo.md'),
+    beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
+    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
+  })
+  .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || loss !== 'exo_pair', {
+    path: ['labelSmoothing'],
+    message: 'expected more than 0 with exo_pair',
+  })
+  .refine(({ judge, subjectTo }) => judge === undefined || subjectTo === undefined, {
+    path: ['subjectTo'],
+    message: 'expected none with --judge, which tells of no other rewards',
+  })
+  .refine(({ judge, askPeople }) => judge === undefined || !askPeople, {
+    path: ['askPeople'],
+    message: 'expected a reward model to teach, not a judge',
+  });
+export type OnlineDpoOptions = z.output<typeof onlineDpoSchema>;
+export type OnlineDpoInput = z.input<typeof onlineDpoSchema>;
+
+/** Answers to a prompt. */
+const ANSWERS = 2;
+
+/** Learns from rollouts with two answers to each prompt. */
+export function createOnlineDpoAlgorithm(
+  policy: Policy,
+  { lengths, padding }: AnswerLayout,
+  options: OnlineDpoOptions,
+): PolicyAlgorithm {
+  const { loss: name, beta, labelSmoothing } = options;
+  const part = Math.min(options.part, options.batch);
+  const loss = dpoLoss({
+    ...{ losses: [name], beta, labelSmoothing },
+    ...{ divergence: 'reverse_kl', alpha: 0.5, temperature: 0.05, weighting: false },
+  });
+  const trainer = createPreferenceTrainer(
+    policy,
+    loss,
+    { lengths, padding, wholeTexts: false, tailWeight: 1 },
+    { sides: ANSWERS, part, checkpointLayers: options.checkpointLayers, temperature: options.temperature },
+  );
+  const optimizer = adamw(policy.parameters, trainer.gradients, options);
+  const scale = createScoreScale(options.score);
+  return {
+    update(rollout, rate) {
+      const { answers, scores, referenceLogProbs } = rollout;
+      const pairs = pairsOf(scale(scores, answers));
+      const told = { 'reward/equal_pairs': 1 - (ANSWERS * pairs.length) / answers.length };
+      if (pairs.length === 0) return told;
+      const filled = Array.from({ length: part * Math.ceil(pairs.length / part) }, (_, i) => pairs[i % pairs.length]);
+      const [chosen, rejected] = [0, 1].map((side) => filled.map((pair) => pair[side]));
+      const sides = [chosen, rejected].map((side) => listOf(side.map((i) => exampleOf(rollout, i))));
+      const indices = [...filled.keys()];
+      const reference = Float32Array.from([...chosen, ...rejected], (i) =>
+        referenceLogProbs[i].reduce((sum, logP) => sum + logP, 0),
+      );
+      const values = trainer.run({ sides }, indices, { reference, kl: 0, seen: { sum: 0, count: 0 } });
+      return {
+        'loss/policy': values.loss,
+        'gradient/norm': optimizer.step(rate),
+        ...metricsOf({ sides }, indices, values),
+        'reward/margin': mean(pairs.map(([better, worse]) => scores[better] - scores[worse])),
+        ...told,
+      };
+    },
+    save: () => ({ state: scale.save(), tensors: exportOptimizer(optimizer) }),
+    restore({ state, tensors }) {
+      scale.restore(state as ScoreScaleState);
+      importOptimizer(optimizer, tensors);
+    },
+    release() {
+      for (const one of [optimizer, trainer]) one.release();
+    },
+  };
+}
+
+/** Of every two answers the better and the worse, but for those that are worth the same. */
+export function pairsOf(scores: ArrayLike<number>): [better: number, worse: number][] {
+  return Array.from({ length: scores.length / ANSWERS }, (_, i) => [ANSWERS * i, ANSWERS * i + 1])
+    .filter(([first, second]) => scores[first] !== scores[second])
+    .map(([first, second]) => (scores[first] > scores[second] ? [first, second] : [second, first]));
+}
+
+function exampleOf({ answers }: Rollout, i: number) {
+  const { prompt, response } = answers[i];
+  const ids = [...prompt, ...response];
+  return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
+}
+
+interface OnlineDpoParts extends PolicyParts {
+  /** In place of opening `judge`; released with the learner. */
+  judge?: Judge;
+}
+
+/**
+ * A learner by online DPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward, judge or
+ * prompts cannot be used.
+ */
+export function createOnlineDpo(
+  given: OnlineDpoInput,
+  parts: OnlineDpoParts = {},
+): Promise<PolicyLearner<OnlineDpoOptions>> {
+  return create(onlineDpoSchema.parse(given), parts);
+}
+
+async function create(options: OnlineDpoOptions, parts: OnlineDpoParts): Promise<PolicyLearner<OnlineDpoOptions>> {
+  const { judge: name, judgeCall } = options;
+  const judge = parts.judge ?? (name === undefined ? undefined : await openJudge(name, parts.pull, judgeCall));
+  const asked = { ...options, answers: ANSWERS };
+  let setup: PolicySetup | undefined;
+  try {
+    setup = await setUpPolicy(asked, judge ? { ...parts, reward: unasked } : parts);
+    return createPolicyLearner({
+      ...setup,
+      ...(judge && { reward: judgedReward(judge, setup.policy, options) }),
+      options,
+      name: `${basename(options.model)}-online-dpo`,
+      answersPerPrompt: ANSWERS,
+      algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
+    });
+  } catch (error) {
+    for (const part of [judge, setup?.policy, setup?.reward, setup?.gold]) part?.release();
+    throw error;
+  }
+}
+
+/** Where a judge compares. */
+const unasked: Reward = {
+  name: 'none',
+  score: async (answers) => new Float64Array(answers.length),
+  release() {},
+};
+
+/** Learns by online DPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* onlineDpo(
+  given: OnlineDpoInput,
+  parts: OnlineDpoParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PolicyStep, void, undefined> {
+  yield* stepsOf(await createOnlineDpo(given, parts), parts.signal);
+}

@@ -1,0 +1,56 @@
+/**
+ * ORPO: the chosen answers are learned as in fine-tuning, and the odds of a chosen answer over its rejected one are raised along
+ * with it, in one training without a reference (Hong et al. 2024, eq. 6–7):
+ *
+ *   L = −log π(prompt, y_w) − β log σ(log odds(y_w) − log odds(y_l)),    odds(y) = p / (1 − p),  p = π(y)^(1/tokens)
+ *
+ * the first term a mean of tokens. β is the paper's λ. As TRL has it, the prompt is learned too.
+ *
+ * Run it: heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl
+ */
+import { z } from 'zod';
+import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../../engine/index.ts';
+import { stepsOf } from '../../run/index.ts';
+import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { type PreferenceLoss, pairs } from './loss.ts';
+import { referenceFreeSchema } from './options.ts';
+import { createPreferences, type PreferenceParts } from './setup.ts';
+
+/** The loss of pairs; an answer's reward is β times its log-probability per token. */
+export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
+  return ({ logP, tokens, likely, perToken }) => {
+    const perAnswerToken = div(logP, tokens);
+    const [odds, rejectedOdds] = pairs(logOdds(perAnswerToken));
+    const [fit] = pairs(mul(likely, perToken));
+    return {
+      loss: neg(add(fit, mul(logSigmoid(sub(odds, rejectedOdds)), beta))),
+      rewards: mul(perAnswerToken, beta),
+    };
+  };
+}
+
+/** log(p / (1 − p)) of log p, with 1 − e^x = −tanh(x/2)(e^x + 1), which is exact where p is near 1. */
+function logOdds(logP: Tensor): Tensor {
+  const x = minimum(logP, -1e-6);
+  return sub(x, log(mul(neg(tanh(mul(x, 0.5))), add(exp(x), 1))));
+}
+
+export const orpoSchema = referenceFreeSchema.extend({
+  beta: z.number().positive().default(1).describe('weight of the odds beside the likelihood of chosen answers (λ)'),
+});
+export type OrpoOptions = z.output<typeof orpoSchema>;
+export type OrpoInput = z.input<typeof orpoSchema>;
+
+/** A learner of pairs; throws and rejects as `createDpo` does. */
+export function createOrpo(given: OrpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<OrpoOptions>> {
+  const options = orpoSchema.parse(given);
+  return createPreferences('orpo', options, parts, { loss: orpoLoss(options), wholeTexts: true, paired: true });
+}
+
+/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
+export async function* orpo(
+  given: OrpoInput,
+  parts: PreferenceParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<PreferenceStep, void, undefined> {
+  yield* stepsOf(await createOrpo(given, parts), parts.signal);
+}

@@ -1,0 +1,241 @@
+/** Rankings of answers from datasets: comparisons, ranked or rated lists, and rated answers one to a row. */
+import { createHash } from 'node:crypto';
+import type { Format, Place, Row } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import type { Model } from '../../lm/model.ts';
+import type { Example } from '../../lm/packing.ts';
+import { createExamples, type Examples, holdOut } from '../examples/examples.ts';
+import {
+  checkAnswer,
+  encodeAnswer,
+  encodedRows,
+  nothingLeft,
+  type PairOptions,
+  promptedPair,
+} from '../examples/pairs.ts';
+import type { Ranking } from './loss.ts';
+import { scoredAnswer } from './model.ts';
+
+/** What `gatherRankings` takes, as `readDataset` tells it. */
+export const rankingFormats: readonly Format[] = [
+  'preference',
+  'implicit-preference',
+  'unpaired-preference',
+  'prompt-completion',
+  'prompt-only',
+];
+
+export interface RankingOptions extends PairOptions {
+  /** Answers of a ranking at most: longer ones become several. */
+  listSize: number;
+  /** The margin of one answer over another, for each point that it is rated higher. */
+  ratingMargin: number;
+  /** The column that names where a comparison is from. */
+  source: string;
+}
+
+interface Listed {
+  /** The first of its answers. */
+  first: number;
+  levels: readonly number[];
+  merits: readonly number[];
+  /** The same of lists with one prompt. */
+  prompt: string;
+  source: string | undefined;
+}
+
+export interface Rankings {
+  readonly lists: readonly Listed[];
+  /** Every answer with its prompt. */
+  readonly answers: Examples;
+  /** Tokens of each answer alone. */
+  readonly lengths: readonly number[];
+  /** Each answer as it is scored. */
+  answer(i: number): Example;
+  ranking(list: number): Ranking;
+  /** How many rows had an answer that was too long. */
+  readonly long: number;
+}
+
+interface Rated extends Omit<Listed, 'first'> {
+  answers: readonly Example[];
+}
+
+type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
+
+/**
+ * Rankings of a dataset's rows, which are one of
+ *
+ * - `{prompt?, chosen, rejected}`, with `margin` (a number) and `tie` (true) where there is more to say;
+ * - `{prompt, completions: […]}` with `ranks: […]` (1 is best) or `ratings: […]` (more is better), equal ones being ties;
+ * - `{prompt, completion}` with `rank`, `rating`, `score` or `label` (true is better): rows of one prompt are a ranking.
+ *
+ * @throws HeedError with file and line where a row cannot be used, and where nothing is left.
+ */
+export async function gatherRankings(
+  dataset: Dataset,
+  { tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>,
+  name: string,
+  options: RankingOptions,
+): Promise<Rankings> {
+  const lists: Rated[] = [];
+  const alone = new Map<string, Rated>();
+  let order: Order;
+  let long = 0;
+  const encode = (row: Row): Example[] => {
+    order = orderOf(row, options);
+    const { prompt, completions } = order;
+    return completions.map((answer) => scoredAnswer(encodeAnswer(prompt, answer, tokenizer), { tokenizer, ends }));
+  };
+  for await (const { row, answers } of encodedRows(dataset, name, options, encode)) {
+    if (answers.some(({ ids }) => ids.length > options.length)) long++;
+    const fitted = answers.flatMap((answer) => fit(answer, options) ?? []);
+    if (fitted.length < answers.length) continue;
+    const { prompt, levels, merits } = order!;
+    const list: Rated = {
+      prompt: createHash('sha256').update(JSON.stringify(prompt)).digest('base64'),
+      source: nameOf(row[options.source]),
+      answers: fitted,
+      levels,
+      merits,
+    };
+    const others = alone.get(list.prompt);
+    if (fitted.length > 1) lists.push(list);
+    else alone.set(list.prompt, others ? joined(others, list) : list);
+  }
+  const rated = [...lists, ...alone.values()].flatMap((list) => chunks(list, options.listSize));
+  if (rated.length === 0) throw nothingLeft(name, long, options.length);
+  return rankingsOf(rated, long);
+}
+
+function rankingsOf(rated: readonly Rated[], long: number): Rankings {
+  const answers = createExamples();
+  const [at, lengths]: number[][] = [[], []];
+  const lists: Listed[] = [];
+  for (const { answers: given, ...list } of rated) {
+    lists.push({ ...list, first: at.length });
+    for (const { ids, learn, at: ends } of given) {
+      answers.add({ ids, learn });
+      at.push(ends![0]);
+      lengths.push(ends![0] + 1 - Array.from(learn!).indexOf(1));
+    }
+  }
+  const answer = (i: number): Example => ({ ids: answers.at(i).ids, at: [at[i]] });
+  const ranking = (list: number): Ranking => {
+    const { first, levels, merits } = lists[list];
+    return { answers: levels.map((_, i) => answer(first + i)), levels, merits };
+  };
+  return { lists, answers, lengths, answer, ranking, long };
+}
+
+interface Order {
+  prompt: unknown;
+  completions: readonly unknown[];
+  levels: number[];
+  merits: number[];
+}
+
+function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
+  if (row.chosen !== undefined) {
+    const { prompt, chosen, rejected, margin = 0, tie = false } = promptedPair(row);
+    const merit = numberOf(margin, 'margin');
+    return { prompt, completions: [chosen, rejected], levels: [tie ? 0 : 1, 0], merits: [merit, 0] };
+  }
+  const several = Array.isArray(row.completions);
+  const completions = (several ? row.completions : [row.completion]) as unknown[];
+  const columns = several ? ['ranks', 'ratings'] : ['rank', 'rating', 'score', 'label'];
+  const column = columns.find((name) => row[name] !== undefined && row[name] !== null);
+  if (column === undefined || row.prompt === undefined) {
+    throw new HeedError(`The row says nothing of which answer is better: it has no ${columns.join(', ')}.`, {
+      hint: 'Give chosen and rejected, or completions with ranks or ratings, or a completion with its rating.',
+    });
+  }
+  const given = several ? row[column] : [row[column]];
+  if (!Array.isArray(given) || given.length !== completions.length) {
+    throw new HeedError(`"${column}" should have a number for each of ${completions.length} completions.`);
+  }
+  const numbers = given.map((value) => numberOf(typeof value === 'boolean' ? Number(value) : value, column));
+  for (const completion of completions) checkAnswer(completion, several ? 'completions' : 'completion');
+  const chat = Array.isArray(row.prompt);
+  return {
+    prompt: row.prompt,
+    completions: completions.map((text) =>
+      chat && typeof text === 'string' ? [{ role: 'assistant', content: text }] : text,
+    ),
+    levels: column.startsWith('rank') ? numbers.map((rank) => -rank) : numbers,
+    merits: column.startsWith('rank') ? numbers.map(() => 0) : numbers.map((rating) => rating * ratingMargin),
+  };
+}
+
+function numberOf(value: unknown, column: string): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value))) return Number(value); // CSV
+  throw new HeedError(`"${column}" should be a number, got ${JSON.stringify(value)}.`);
+}
+
+const nameOf = (value: unknown): string | undefined =>
+  value === undefined || value === null ? undefined : String(value);
+
+const joined = (a: Rated, b: Rated): Rated => ({
+  ...a,
+  answers: [...a.answers, ...b.answers],
+  levels: [...a.levels, ...b.levels],
+  merits: [...a.merits, ...b.merits],
+});
+
+/** Lists of about equal size, none of one answer. */
+function chunks(list: Rated, most: number): Rated[] {
+  const count = Math.ceil(list.answers.length / most);
+  const parts = Array.from({ length: count }, (_, i): Rated => {
+    const [from, to] = [i, i + 1].map((part) => Math.round((part * list.answers.length) / count));
+    const { answers, levels, merits } = list;
+    return {
+      ...list,
+      answers: answers.slice(from, to),
+      levels: levels.slice(from, to),
+      merits: merits.slice(from, to),
+    };
+  });
+  return parts.filter(({ answers }) => answers.length > 1);
+}
+
+/** An answer within a length, still scored on the token that ends it; undefined where it is to be left out. */
+function fit({ ids, learn, at }: Example, { length, truncate }: RankingOptions): Example | undefined {
+  const excess = ids.length - length;
+  if (excess <= 0) return { ids, learn, at };
+  const end = at![0];
+  if (truncate === 'drop' || end < excess) return undefined;
+  const [all, learned] = [Array.from(ids), Array.from(learn!)];
+  const cut =
+    truncate === 'start'
+      ? { ids: [...all.slice(0, length - 1), all[end]], learn: [...learned.slice(0, length - 1), 1], at: [length - 1] }
+      : { ids: all.slice(excess), learn: learned.slice(excess), at: [end - excess] };
+  return cut;
+}
+
+/** Takes a share out by prompt, so that no prompt is in both parts: the lists that are kept, and those held out. */
+export function holdOutPrompts(
+  lists: readonly { prompt: string }[],
+  share: number,
+  seed: number,
+): { kept: number[]; held: number[] } {
+  const prompts = [...new Set(lists.map(({ prompt }) => prompt))];
+  if (prompts.length < 2) return { kept: [...lists.keys()], held: [] };
+  const held = new Set(holdOut(prompts.length, share, seed).held.map((i) => prompts[i]));
+  const isHeld = (list: number) => held.has(lists[list].prompt);
+  return {
+    kept: [...lists.keys()].filter((list) => !isHeld(list)),
+    held: [...lists.keys()].filter(isHeld),
+  };
+}
+
+/** A checksum of rankings, by which a resumed training knows that its data is the same. */
+export function rankingsFingerprint(rankings: Rankings, lists: readonly number[]): string {
+  const hash = createHash('sha256');
+  for (const list of lists) {
+    const { answers, levels, merits } = rankings.ranking(list);
+    for (const { ids } of answers) hash.update(Int32Array.from(ids)).update(';');
+    hash.update(Float64Array.from([...Array.from(levels), ...Array.from(merits)]));
+  }
+  return hash.digest('hex');
+}

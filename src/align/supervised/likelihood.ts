@@ -1,0 +1,112 @@
+/**
+ * Maximum likelihood: what supervised fine-tuning and pretraining minimize, and how well a model does by it.
+ *
+ *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)        over the n learned tokens of the whole batch
+ *
+ * All tokens weigh the same, whichever row or part of the batch they are in.
+ */
+import { mul, neg, sum, type Value } from '../../engine/index.ts';
+import {
+  createPackedScorer,
+  createPackedTrainer,
+  type PackedLoss,
+  type PackedScorer,
+  type PackedTrainerOptions,
+} from '../../lm/packed-program.ts';
+import { type Example, packedBatch, packSequences } from '../../lm/packing.ts';
+import type { Arena, DecoderConfig, Linear } from '../../nn/index.ts';
+import type { Examples } from '../examples/examples.ts';
+
+/** −Σ weight · log p: with a weight of 1/n each, the mean over a batch that may be run in parts. */
+const negativeLogLikelihood: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
+
+export interface Likelihood {
+  /** The gradients of the last batch. */
+  readonly gradients: Arena;
+  /**
+   * Computes a batch, `part` rows at a time. Gives its loss in nats a learned token, and how many tokens it had that were
+   * no padding.
+   */
+  run(rows: readonly (readonly Example[])[], part: number): { loss: number; tokens: number };
+  release(): void;
+}
+
+interface BatchShape {
+  /** Tokens of a row. */
+  length: number;
+  /** Rows are as long as the longest of a part needs, in eighths of `length`; else all of `length`. */
+  fitted: boolean;
+  /** The token that padding is made of. */
+  padding: number;
+}
+
+/** The loss of batches of rows and its gradients. */
+export function createLikelihood(
+  config: DecoderConfig,
+  parameters: Arena,
+  shape: BatchShape,
+  options: PackedTrainerOptions = {},
+): Likelihood {
+  const trainer = createPackedTrainer(config, parameters, negativeLogLikelihood, options);
+  return {
+    gradients: trainer.gradients,
+    run(rows, part) {
+      const batches = [];
+      for (let i = 0; i < rows.length; i += part) batches.push(batchOf(rows.slice(i, i + part), part, shape));
+      const labels = batches.reduce((n, batch) => n + batch.labels.length, 0);
+      const weight = new Float32Array(Math.max(...batches.map((batch) => batch.labels.length))).fill(1 / labels);
+      trainer.reset();
+      let [loss, tokens] = [0, 0];
+      for (const batch of batches) {
+        loss += trainer.run(batch, { weight: weight.subarray(0, batch.labels.length) }).loss.data[0] as number;
+        tokens += batch.tokens;
+      }
+      return { loss, tokens };
+    },
+    release: trainer.release,
+  };
+}
+
+/** A batch of always the same number of rows, so that few programs are compiled: rows that are missing are padding. */
+function batchOf(rows: readonly (readonly Example[])[], count: number, { length, fitted, padding }: BatchShape) {
+  const filled = [...rows, ...Array.from({ length: count - rows.length }, () => [])];
+  if (!fitted) return packedBatch(filled, length, padding);
+  const step = Math.ceil(length / 8);
+  const longest = Math.max(...rows.map((row) => row.reduce((n, { ids }) => n + ids.length, 0)));
+  return packedBatch(filled, Math.min(length, Math.ceil(longest / step) * step), padding);
+}
+
+export interface HeldOutLoss {
+  /** Nats a learned token, over all of them. */
+  loss: number;
+  perplexity: number;
+  /** Learned tokens. */
+  tokens: number;
+}
+
+/** The loss over all of the examples, exactly: each token counts once, whatever the batches. */
+export function createHeldOutLoss(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  examples: Examples,
+  { length, padding }: BatchShape,
+  part: number,
+  linear?: Linear,
+): { run(): HeldOutLoss; release(): void } {
+  const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
+  const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // other data may have longer ones
+  const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
+  const shape = { length: longest, padding, fitted: false };
+  return {
+    run() {
+      let [total, tokens] = [0, 0];
+      for (let i = 0; i < packed.length; i += part) {
+        const logP = scorer.run(batchOf(packed.slice(i, i + part), part, shape));
+        for (const value of logP) total -= value;
+        tokens += logP.length;
+      }
+      return { loss: total / tokens, perplexity: Math.exp(total / tokens), tokens };
+    },
+    release: scorer.release,
+  };
+}

@@ -1,0 +1,227 @@
+/**
+ * Pretraining: a new model learns a language from nothing but text, by maximum likelihood (the loss is in likelihood.ts). The
+ * decoder is Llama's: RMS norm, rotary positions, gated SiLU, tied embedding, no biases (Touvron et al. 2023).
+ *
+ * Without data, the text is that of the embedded world, written as it is learned and never twice. Its grammar has a known
+ * entropy, which no model gets below; the defaults are what it takes to come near it, and how the base model that comes with
+ * heed was made. docs/sft.md has the curve.
+ *
+ * Run it: heed pretrain
+ */
+import { z } from 'zod';
+import { textsOf } from '../../data/content.ts';
+import { type DatasetRow, readDataset } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import { trainBpe } from '../../lm/bpe-trainer.ts';
+import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
+import { createModel, modelFolder } from '../../lm/model.ts';
+import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
+import type { DecoderConfig } from '../../nn/index.ts';
+import { stepsOf } from '../../run/index.ts';
+import { encodeRow } from '../examples/encode.ts';
+import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
+import { languageTrainingSchema } from '../training/options.ts';
+import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from '../world/demonstrations.ts';
+import {
+  createLanguageLearner,
+  type LanguageLearner,
+  type LanguageLearnerParts,
+  type LanguageStep,
+} from './learner.ts';
+import { createRows, datasetRows, packExamples } from './rows.ts';
+import { readPrompts, samplePrompts } from './sample-prompts.ts';
+
+const size = (value: number) => z.number().int().min(1).default(value);
+
+const { shape } = languageTrainingSchema;
+
+export const pretrainSchema = z
+  .object({
+    data: z.string().optional().describe('file, folder, pattern or name on the Hub of texts'),
+    world: z.enum(worlds).default('reviews').describe('without --data: the embedded world whose texts are learned'),
+    tokenizer: z.string().optional().describe('folder or name on the Hub (default: learned from the data)'),
+    vocabulary: z.number().int().min(259).default(2048).describe('tokens of a tokenizer learned from the data'),
+    tokens: z.number().min(1).optional().describe('tokens to learn (default: 2.5 million; with --data, each once)'),
+    length: size(96).describe('tokens of a row; longer texts are split'),
+    heldOut: size(400).describe('texts held out'),
+    hidden: size(128).describe('size of the hidden state'),
+    layers: size(4).describe('layers'),
+    heads: size(4).describe('attention heads'),
+    keyValueHeads: z.number().int().min(1).optional().describe('heads of keys and values (default: as many)'),
+    feedForward: size(352).describe('size of the feed-forward layers'),
+    maxPositions: size(128).describe('longest sequence'),
+    deviation: z.number().positive().default(0.04).describe('standard deviation of initial weights'),
+    ...shape,
+    // what the world's recipe was found to need
+    rows: size(32).describe(shape.rows.description!),
+    learningRate: z.number().positive().default(4e-3).describe('the highest'),
+    schedule: shape.schedule.unwrap().default('cosine_with_min_lr').describe('after the warm-up'),
+    minimumRate: shape.minimumRate.unwrap().default(0.1).describe('the last, as a share'),
+    warmup: shape.warmup.unwrap().default(0.06).describe('share of the steps with a rising rate'),
+    weightDecay: shape.weightDecay.unwrap().default(0.1).describe('of matrices (AdamW)'),
+    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's memory of squared gradients"),
+    evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
+  })
+  .refine(({ length, maxPositions }) => length <= maxPositions, {
+    path: ['length'],
+    message: 'expected no more than --maxPositions',
+  })
+  .refine(({ hidden, heads }) => hidden % heads === 0 && (hidden / heads) % 2 === 0, {
+    path: ['heads'],
+    message: 'expected to divide --hidden into heads of an even size',
+  })
+  .refine(({ heads, keyValueHeads = heads }) => heads % keyValueHeads === 0, {
+    path: ['keyValueHeads'],
+    message: 'expected to divide --heads',
+  });
+export type PretrainOptions = z.output<typeof pretrainSchema>;
+export type PretrainInput = z.input<typeof pretrainSchema>;
+export type PretrainLearner = LanguageLearner<PretrainOptions>;
+
+interface PretrainParts {
+  /** How a tokenizer and data are got from the Hub. */
+  pull?: PullOptions;
+}
+
+/**
+ * A learner that pretrains a new model. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the
+ * tokenizer or the data cannot be used.
+ */
+export function createPretrain(given: PretrainInput, parts: PretrainParts = {}): Promise<PretrainLearner> {
+  const options = pretrainSchema.parse(given);
+  return options.data === undefined ? fromWorld(options, parts) : fromData(options, options.data, parts);
+}
+
+/** Pretrains, one optimizer step at a time, until the steps are done or `signal` aborts. */
+export async function* pretrain(
+  given: PretrainInput,
+  parts: PretrainParts & { signal?: AbortSignal } = {},
+): AsyncGenerator<LanguageStep, void, undefined> {
+  yield* stepsOf(await createPretrain(given, parts), parts.signal);
+}
+
+type Source = Pick<
+  LanguageLearnerParts<PretrainOptions>,
+  'name' | 'rows' | 'heldOut' | 'prompts' | 'measure' | 'fingerprint'
+>;
+
+function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, source: Source): PretrainLearner {
+  const { rows, accumulate, length, seed } = options;
+  return createLanguageLearner({
+    ...source,
+    model: createModel(configOf(options, tokenizer), tokenizer, seed),
+    options,
+    part: rows,
+    length,
+    packing: true,
+    steps: Math.ceil(tokens / (rows * accumulate * length)),
+  });
+}
+
+function configOf(options: PretrainOptions, { vocabularySize }: Tokenizer): DecoderConfig {
+  const { hidden, heads } = options;
+  return {
+    vocabularySize,
+    hiddenSize: hidden,
+    layers: options.layers,
+    heads,
+    keyValueHeads: options.keyValueHeads ?? heads,
+    headSize: hidden / heads,
+    feedForwardSize: options.feedForward,
+    activation: 'silu',
+    gated: true,
+    norm: 'rms',
+    normEpsilon: 1e-5,
+    positions: { kind: 'rotary', theta: 1e4 },
+    maxPositions: options.maxPositions,
+    bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+    queryKeyNorm: false,
+    tied: true,
+    initialDeviation: options.deviation,
+  };
+}
+
+/** Texts written at a time: enough to fill rows well. */
+const ROUND = 512;
+const WORLD_TOKENS = 2.5e6;
+/** Texts written at each evaluation: the share of coherent ones is then known to within some .06. */
+const WRITTEN = 64;
+
+async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Promise<PretrainLearner> {
+  const { seed, length, heldOut, samples, tokenizer: given } = options;
+  const tokenizer = given === undefined ? createReviewTokenizer() : loadTokenizer(await modelFolder(given, pull));
+  const { bos } = tokenizer;
+  if (bos === undefined) {
+    throw new HeedError('The tokenizer has no BOS token for a text to begin with.', { hint: 'Leave --tokenizer out.' });
+  }
+  const write = (count: number, ...path: (string | number)[]) => {
+    const { texts, entropy } = reviewTexts(count, seed, ...path);
+    return { examples: texts.map((text) => encodeRow({ text }, tokenizer)), entropy };
+  };
+  const validation = write(heldOut, 'validation');
+  return learner(options, tokenizer, options.tokens ?? WORLD_TOKENS, {
+    name: `${options.world}-pretrain`,
+    rows: createRows((round) => {
+      const examples = write(ROUND, 'training', round).examples.map((example) => ({
+        ...example,
+        length: example.ids.length,
+      }));
+      return packExamples(examples, { length, packing: true, seed }, round);
+    }),
+    heldOut: listOf(validation.examples),
+    prompts: Array.from({ length: samples.count === 0 ? 0 : WRITTEN }, () => ({ ids: [bos] })),
+    measure: (answers) => ({ 'loss/entropy': validation.entropy, ...measureTexts(answers) }),
+    fingerprint: '',
+  });
+}
+
+async function fromData(options: PretrainOptions, data: string, { pull }: PretrainParts): Promise<PretrainLearner> {
+  const { seed, length, samples } = options;
+  const paths = await resolveDataset(data, pull);
+  const rows = () => readDataset(paths, { accept: ['language-modeling', 'prompt-completion'] });
+  const tokenizer =
+    options.tokenizer === undefined
+      ? await learnTokenizer(rows(), options.vocabulary)
+      : loadTokenizer(await modelFolder(options.tokenizer, pull));
+  const { examples } = await gatherExamples(rows(), tokenizer, data, { length, loss: 'all', truncate: 'split' });
+  const n = examples.lengths.length;
+  const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);
+  const [train, heldOut] = [subset(examples, kept), subset(examples, held)];
+  const tokens = train.lengths.reduce((sum, count) => sum + count, 0);
+  return learner(options, tokenizer, options.tokens ?? tokens, {
+    name: 'pretrain',
+    rows: datasetRows(train, { length, packing: true, seed }).rows,
+    heldOut: held.length > 0 ? heldOut : undefined,
+    prompts:
+      samples.data === undefined
+        ? samplePrompts(held.length > 0 ? heldOut : train, samples.count, tokenizer)
+        : await readPrompts(samples.data, samples.count, tokenizer, pull),
+    fingerprint: fingerprint(train),
+  });
+}
+
+/** A tokenizer is learned from the first texts, up to so many characters: more would hardly change it. */
+const TELLING = 2e7;
+
+async function learnTokenizer(rows: AsyncIterable<DatasetRow>, vocabularySize: number): Promise<Tokenizer> {
+  const texts: string[] = [];
+  let characters = 0;
+  for await (const { value, format } of rows) {
+    const text = [...textsOf(value, format).values()].join('');
+    texts.push(text);
+    characters += text.length;
+    if (characters > TELLING) break;
+  }
+  const [bos, eos, pad] = ['<s>', '</s>', '<pad>'];
+  const json = (value: unknown) => JSON.stringify(value, null, 2);
+  return tokenizerFrom({
+    'tokenizer.json': json(trainBpe(texts, { vocabularySize, specialTokens: [pad, bos, eos], bos })),
+    'tokenizer_config.json': json({
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      bos_token: bos,
+      eos_token: eos,
+      pad_token: pad,
+      clean_up_tokenization_spaces: false,
+    }),
+  });
+}

@@ -1,0 +1,71 @@
+/** The report of a training of a language model, from what its folder holds. */
+import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
+import { count } from '../../run/progress.ts';
+import { elapsed, linesOver, seriesOf, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { answersTable } from '../training/samples.ts';
+
+const STEPS = ['optimizer steps'];
+
+/** Throws a HeedError where the folder is not a run. */
+export function languageReport(folder: string): Report {
+  const { name, command, config, seed, started } = readInfo(folder);
+  const rows = readMetrics(folder);
+  const evaluated = rows.filter((row) => 'loss/eval' in row);
+  const [first, last] = [evaluated[0], evaluated.at(-1)];
+  const best = evaluated.slice(1).reduce<MetricsRow | undefined>(lower, undefined);
+  const one = (metric: string, title: string, yLabel: string, caption: string) =>
+    linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
+  return {
+    title: name,
+    subtitle: subtitle(started, command === 'sft' ? 'supervised fine-tuning' : 'pretraining', seed),
+    summary: [
+      ...(last
+        ? [
+            { label: 'Held-out loss', value: last['loss/eval'].toFixed(3), note: `nats a token, ${from(first)}` },
+            { label: 'Perplexity', value: last.perplexity.toFixed(2), note: `from ${first.perplexity.toFixed(2)}` },
+          ]
+        : []),
+      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
+      { label: 'Time', value: elapsed(rows) },
+    ],
+    sections: [
+      lossChart(rows, best),
+      ...answersTable(readSamples(folder) as { kind: string }[]),
+      ...one('reward/true', 'True reward', 'reward', 'Mean over answers to all of the world’s prompts.'),
+      ...one(
+        'text/accepted',
+        'Well-formed sentences',
+        'share',
+        'Share of the answers’ sentences that the grammar knows.',
+      ),
+      ...one(
+        'text/coherent',
+        'Coherent texts',
+        'share',
+        'Share of texts that the grammar could have written as a whole.',
+      ),
+      ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
+      ...one('learning_rate', 'Learning rate', 'rate', 'What the schedule gave each step.'),
+    ],
+    config: config as Record<string, unknown>,
+  };
+}
+
+const from = (row: MetricsRow) => `from ${row['loss/eval'].toFixed(3)}`;
+
+const lower = (best: MetricsRow | undefined, row: MetricsRow) =>
+  best && best['loss/eval'] <= row['loss/eval'] ? best : row;
+
+function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined): LineChart {
+  const entropy = rows.find((row) => 'loss/entropy' in row)?.['loss/entropy'];
+  return {
+    kind: 'lines',
+    wide: true,
+    title: 'Loss',
+    caption: `Mean −log p of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
+    xLabels: STEPS,
+    yLabel: 'nats a token',
+    series: seriesOf(rows, trainingAndHeldOut('loss')),
+    levels: entropy === undefined ? [] : [{ y: entropy, label: 'entropy of the text' }],
+  };
+}

@@ -1,0 +1,64 @@
+/** Rewards of the embedded world: the true one, each part of it, and the share of good sentences. */
+import {
+  goodSentences,
+  type ReviewPrompt,
+  type RewardParts,
+  sentencesOf,
+  trueReward,
+} from '../../data/reviews/index.ts';
+import { HeedError } from '../../error.ts';
+import type { Answer, Reward, Scores, StepReward } from '../reward-functions/reward-function.ts';
+import { reviewPromptIn } from './comparisons.ts';
+
+const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'] as const satisfies (keyof RewardParts)[];
+
+export const reviewRewards = ['reviews', 'reviews:sentences', ...parts.map((part) => `reviews:${part}`)];
+
+/** The reward of that name, one of `reviewRewards`: `reviews` is all of the true reward. */
+export function reviewReward(name = 'reviews'): Reward {
+  if (name === 'reviews:sentences') return sentenceReward(name);
+  const part = parts.find((part) => name === `reviews:${part}`);
+  return {
+    name,
+    async score(answers) {
+      return answers.map((answer) => {
+        const reward = trueReward(promptOf(answer, name), wordsOf(answer), answer.ended);
+        return part ? reward.parts[part] : reward.total;
+      });
+    },
+    release() {},
+  };
+}
+
+/** Steps are sentences: of K, each good one is worth 1 / K. */
+function sentenceReward(name: string): Reward {
+  const explain = async (answers: readonly Answer[]): Promise<Scores> => {
+    const steps = answers.map((answer) => {
+      const good = goodSentences(promptOf(answer, name), wordsOf(answer));
+      const ends = sentenceEnds(answer.text);
+      return good.map((is, i): StepReward => ({ end: ends[i], reward: Number(is) / good.length }));
+    });
+    return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
+  };
+  return { name, explain, score: async (answers) => (await explain(answers)).scores, release() {} };
+}
+
+/** Characters of a text up to the end of each sentence. */
+function sentenceEnds(text: string): number[] {
+  const words = [...text.matchAll(/\S+/g)].map(({ 0: word, index }) => ({ word, end: index + word.length }));
+  let next = 0;
+  return sentencesOf(words.map(({ word }) => word)).map(({ length }) => {
+    next += length;
+    return words[next - 1].end;
+  });
+}
+
+const wordsOf = ({ text }: Answer) => text.split(/\s+/).filter(Boolean);
+
+function promptOf({ promptText }: Answer, name: string): ReviewPrompt {
+  const prompt = reviewPromptIn(promptText);
+  if (prompt) return prompt;
+  throw new HeedError(`The reward "${name}" knows no such prompt: "${promptText.slice(0, 80)}".`, {
+    hint: 'It rewards answers to the prompts of the embedded world; give another reward for others.',
+  });
+}
