@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPpo } from '../dist/align/index.js';
-import { startStudioThread } from '../dist/cli/studio-thread.js';
+import { startStudioThread } from '../dist/cli/people/studio-thread.js';
 import { addItems, addPerson, createProject, openDatabase } from '../dist/feedback/index.js';
 import { startStudio } from '../dist/feedback/server/index.js';
 import { embeddedModel } from '../dist/lm/index.js';

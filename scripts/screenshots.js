@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { openChat } from '../dist/cli/studio-model.js';
+import { openChat } from '../dist/cli/people/studio-model.js';
 import { addItems, addPerson, createProject, nextItems, openDatabase, recordVote } from '../dist/feedback/index.js';
 import { startStudio } from '../dist/feedback/server/index.js';
 import { fillRuns } from './screenshot-runs.js';

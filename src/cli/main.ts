@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
-import { commands } from './commands.ts';
-import { UsageError } from './usage.ts';
+import { commands } from './program/commands.ts';
+import { UsageError } from './program/usage.ts';
 
 /** Runs one command line (without node and script) and gives the exit code: 0, 1 failed, 2 bad usage, 130 interrupted. */
 export async function main(args: readonly string[]): Promise<number> {

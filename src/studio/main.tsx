@@ -1,10 +1,10 @@
 /** The studio's page: who is there, and which part of it they look at. */
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { type Person, signIn, signOut, whoIsThere } from './api.ts';
-import { Failure } from './failure.tsx';
+import { type Person, signIn, signOut, whoIsThere } from './page/api.ts';
+import { Failure } from './page/failure.tsx';
 import { Page } from './pages.tsx';
-import { Runs } from './runs.tsx';
+import { Runs } from './runs/runs.tsx';
 import './style.css';
 
 const TOKEN = /^#token=([\w-]+)$/;

@@ -1,12 +1,13 @@
 /** Which page an address shows. */
-import type { Person } from './api.ts';
-import { Chat } from './chat.tsx';
-import { Decide } from './decide.tsx';
-import { Label } from './label.tsx';
-import { People } from './people.tsx';
-import { Project } from './project.tsx';
-import { NewProject, Projects } from './projects.tsx';
-import { Quality } from './quality.tsx';
+
+import { Chat } from './chat/chat.tsx';
+import { Label } from './label/label.tsx';
+import type { Person } from './page/api.ts';
+import { People } from './projects/people.tsx';
+import { Project } from './projects/project.tsx';
+import { NewProject, Projects } from './projects/projects.tsx';
+import { Decide } from './review/decide.tsx';
+import { Quality } from './review/quality.tsx';
 
 const ofProject = { label: Label, project: Project, quality: Quality, decide: Decide };
 

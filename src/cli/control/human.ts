@@ -1,0 +1,56 @@
+/** People as the teacher of heed train: they compare clips of the agent while it trains. */
+import {
+  clipsOf,
+  type Learner,
+  openLearner,
+  type Segment,
+  trainFromPreferences,
+  trainOptions,
+} from '../../control/index.ts';
+import type { Training } from '../../pipeline/index.ts';
+import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
+
+/** The training, where `teacher` is "human" with a studio in which people answer. */
+export function withPeople(training: Training, portOf: () => number): Training {
+  const teachers = new WeakMap<object, TeacherToCome<Segment>>();
+  return {
+    ...training,
+    create(settings, parts) {
+      const options = trainOptions(settings);
+      if (options.teacher !== 'human') return training.create(settings, parts);
+      const teacher = teacherToCome<Segment>();
+      return openLearner(options, { teacher }).then((learner) => {
+        teachers.set(learner, teacher);
+        return learner;
+      });
+    },
+    train(learner, parts) {
+      const teacher = teachers.get(learner);
+      return teacher ? trainByPeople(learner as Learner, teacher, parts, portOf()) : training.train(learner, parts);
+    },
+  };
+}
+
+function trainByPeople(
+  learner: Learner,
+  teacher: TeacherToCome<Segment>,
+  parts: Parameters<typeof trainFromPreferences>[1],
+  port: number,
+) {
+  const { env: name, people } = learner.options;
+  const environment = learner.environment.make();
+  return besidePeople<Segment, unknown>(
+    {
+      ...{ teacher, run: parts.run, people, name, port },
+      settings: { goldShare: 0, bothBad: false },
+      invitation: 'Compare clips of the agent here',
+      toContent({ options }) {
+        const { framesPerSecond, first, second } = clipsOf(options, environment);
+        return {
+          options: [first, second].map((frames) => ({ kind: 'clip', frames: [...frames] as never, framesPerSecond })),
+        };
+      },
+    },
+    () => trainFromPreferences(learner, parts),
+  ) as ReturnType<typeof trainFromPreferences>;
+}

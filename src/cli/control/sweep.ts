@@ -1,0 +1,25 @@
+/** heed sweep: which settings need the fewest labels. */
+import type { Command } from 'commander';
+import { duration } from '../../run/progress.ts';
+import type { SweepResult } from '../../sweep/index.ts';
+import { needed, neededInterval } from '../../sweep/sweep-report.ts';
+import { addTraining } from '../run/run-training.ts';
+
+export const addSweep = (command: Command): void =>
+  addTraining(command, 'sweep', {
+    tell,
+    checkedLate: true,
+    progress: { window: Number.POSITIVE_INFINITY }, // trainings end in bursts, and later ones are like earlier ones
+  });
+
+function tell({ variants, target, share, seconds }: SweepResult): [string, string][] {
+  const most = Math.max(...variants.flatMap(({ outcomes }) => outcomes.map(({ labels }) => labels)));
+  const enough = `for ${Math.round(share * 100)} % of the seeds to reach ${target}`;
+  return [
+    ...variants.map(({ variant, labels, interval }, i): [string, string] => [
+      variant,
+      `${needed(labels, most)} labels${i === 0 ? ` ${enough}` : ''} (95 %: ${neededInterval(interval, most)})`,
+    ]),
+    ['time', duration(seconds)],
+  ];
+}

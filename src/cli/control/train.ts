@@ -1,0 +1,40 @@
+/** heed train: learn from preferences. */
+import type { Command } from 'commander';
+import type { TrainResult } from '../../control/index.ts';
+import { duration } from '../../run/progress.ts';
+import { portOf } from '../people/studio.ts';
+import { addTraining } from '../run/run-training.ts';
+import { withPeople } from './human.ts';
+import { returned } from './rl.ts';
+
+export function addTrain(command: Command): void {
+  addTraining(command, 'train', {
+    shortcuts: { ensemble: 'reward.members', query: 'query.rule', store: 'people.store', project: 'people.project' },
+    tell,
+    checkedLate: true,
+    around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
+  });
+  command.option('--port <n>', 'port of the studio where people answer; 0 takes a free one', portOf, 0);
+}
+
+const tell = ({
+  return: evaluated,
+  labels,
+  steps,
+  accuracy,
+  correlation,
+  seconds,
+}: TrainResult): [string, string][] => [
+  ['return', returned(evaluated)],
+  ['labels', `${labels}`],
+  ['steps', steps.toLocaleString('en-US')],
+  ['accuracy', `${share(accuracy)} of choices foreseen before they were learned`],
+  [
+    'reward',
+    `follows the true one with Pearson ${three(correlation.pearson)}, Spearman ${three(correlation.spearman)}`,
+  ],
+  ['time', duration(seconds)],
+];
+
+const share = (value: number) => (Number.isFinite(value) ? `${Math.round(value * 100)} %` : 'no share');
+const three = (value: number) => (Number.isFinite(value) ? value.toFixed(3) : 'none (true returns are all equal)');

@@ -1,0 +1,197 @@
+/** heed data: look at, check, convert and split datasets. */
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import {
+  type BadRow,
+  check,
+  convertRow,
+  type DatasetOptions,
+  dataFiles,
+  type Format,
+  formats,
+  inspect,
+  type Lengths,
+  type Place,
+  type Row,
+  readDataset,
+  type Split,
+  split,
+  splitSchema,
+  splits,
+  tellBadRow,
+  writeDataset,
+} from '../../data/index.ts';
+import { fileError } from '../../files.ts';
+import { loadTokenizer } from '../../lm/tokenizer.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { createOutput, type Output, table } from '../program/output.ts';
+import { checking, UsageError } from '../program/usage.ts';
+
+export function addData(command: Command): void {
+  addInspect(command.command('inspect').description('counts, formats, lengths, duplicates and a few rows'));
+  addCheck(command.command('check').description('bad rows, duplicates, leakage between splits, balance'));
+  addConvert(command.command('convert').description('to another format, file type, or both'));
+  addSplit(command.command('split').description('into train, validation and test files that share nothing'));
+  for (const one of command.commands) one.argument('<file...>', 'data');
+}
+
+function addInspect(command: Command): void {
+  command
+    .option('--tokenizer <folder>', 'count lengths in tokens too, by the tokenizer of this folder')
+    .option('--samples <n>', 'rows to show', (text) => wholeNumber('samples', text), 3)
+    .action(async (files: string[], flags: { json?: boolean; tokenizer?: string; samples: number }) => {
+      const output = createOutput(flags);
+      const tokenizer = flags.tokenizer === undefined ? undefined : loadTokenizer(flags.tokenizer);
+      const count = tokenizer && ((text: string) => tokenizer.encode(text, { addSpecialTokens: false }).length);
+      const found = await inspect(files, { count, samples: flags.samples });
+      const { bad, firstBad, duplicates } = found;
+      output.say(
+        table([
+          ['rows', `${number(found.rows)} in ${found.files.length} ${found.files.length === 1 ? 'file' : 'files'}`],
+          ['bad', firstBad ? `${number(bad)}, the first: ${tellBadRow(firstBad)}` : '0'],
+          ['format', counts(found.formats)],
+          ['columns', counts(found.columns)],
+          ['repeated', `${number(duplicates.exact)} to the letter, ${number(duplicates.near)} nearly`],
+        ]),
+      );
+      for (const [part, { characters, tokens }] of Object.entries(found.lengths)) {
+        output.say(`\n${part}`);
+        const lengths: [string, string][] = [['characters', spread(characters)]];
+        if (tokens) lengths.push(['tokens', spread(tokens)]);
+        output.say(table(lengths));
+      }
+      for (const sample of found.samples) output.say(`\n${JSON.stringify(sample, null, 2)}`);
+      output.result(found);
+    });
+}
+
+function addCheck(command: Command): void {
+  command
+    .option('--against <file>', 'data that must not share rows with this, such as the training split', collect)
+    .option('--source <column>', 'column that says where a row is from', 'source')
+    .action(async (files: string[], flags: { json?: boolean; against?: string[]; source: string }) => {
+      const output = createOutput(flags);
+      const found = await check(files, flags);
+      const exact = found.duplicates.filter((duplicate) => duplicate.exact).length;
+      const { leakage, balance, longerWins } = found;
+      const lines: [string, string][] = [
+        ['rows', `${number(found.rows)}, ${number(found.bad.length)} of them bad`],
+        ['format', counts(found.formats)],
+        ['repeated', `${number(exact)} to the letter, ${number(found.duplicates.length - exact)} nearly`],
+      ];
+      if (leakage) lines.push(['leakage', `${number(leakage.rows.length)} rows, ${number(leakage.prompts)} prompts`]);
+      if (Object.keys(balance.label).length > 0) lines.push(['labels', counts(balance.label)]);
+      if (Object.keys(balance.source).length > 0) lines.push(['sources', counts(balance.source)]);
+      if (longerWins !== undefined) {
+        lines.push(['longer wins', `in ${(100 * longerWins).toFixed(0)} % of the preferences that differ in length`]);
+        lines.push(['identical', `${number(found.identical.length)} preferences between equal answers`]);
+      }
+      output.say(table(lines));
+      some(output, 'bad', found.bad.map(tellBadRow));
+      some(
+        output,
+        'repeated',
+        found.duplicates.map(({ of, ...place }) => `${at(place)} repeats ${at(of)}`),
+      );
+      some(output, 'leaked', (leakage?.rows ?? []).map(at));
+      some(output, 'identical answers', found.identical.map(at));
+      output.result(found);
+      if (found.bad.length > 0) process.exitCode = 1;
+    });
+}
+
+function addConvert(command: Command): void {
+  command
+    .requiredOption('--out <file>', 'file to write, in what its extension says: .jsonl, .json, .csv, .tsv, .parquet')
+    .addOption(new Option('--to <format>', 'format of the rows (default: as they are read)').choices(formats))
+    .addOption(onBadRow())
+    .action(async (files: string[], flags: { json?: boolean; out: string; to?: Format } & Reading) => {
+      const output = createOutput(flags);
+      const bad: BadRow[] = [];
+      async function* converted(): AsyncGenerator<Row> {
+        for await (const { value, format } of readDataset(files, reading(flags, bad))) {
+          if (flags.to === undefined) yield value;
+          else yield* convertRow(value, format, flags.to);
+        }
+      }
+      const rows = await writeDataset(flags.out, converted());
+      output.say(`${number(rows)} rows in ${flags.out}`);
+      some(output, 'left out', bad.map(tellBadRow));
+      output.result({ out: flags.out, rows, bad });
+    });
+}
+
+function addSplit(command: Command): void {
+  addFlags(command, splitSchema);
+  command
+    .optionsGroup('Options:')
+    .requiredOption('--out <folder>', 'folder for train.jsonl, validation.jsonl and test.jsonl')
+    .addOption(
+      new Option('--type <type>', 'what to write').choices(['jsonl', 'json', 'csv', 'tsv', 'parquet']).default('jsonl'),
+    )
+    .addOption(onBadRow())
+    .action(async (files: string[], flags: { json?: boolean; out: string; type: string } & Reading) => {
+      const output = createOutput(flags);
+      const settings = settingsFrom(command, splitSchema);
+      const options = checking(() => splitSchema.parse(settings), settings);
+      const bad: BadRow[] = [];
+      const sources = dataFiles(files); // a folder may soon hold the parts too
+      const path = (name: Split) => join(flags.out, `${name}.${flags.type}`);
+      const over = splits.map(path).find((part) => sources.some((source) => resolve(source) === resolve(part)));
+      if (over)
+        throw new UsageError(`"${over}" is to be split and would be overwritten`, { hint: 'Give another --out.' });
+      const found = await split(sources, options, reading(flags, bad));
+      try {
+        mkdirSync(flags.out, { recursive: true });
+      } catch (error) {
+        throw fileError(error, 'create', flags.out);
+      }
+      const written: Record<string, string> = {};
+      for (const name of splits) {
+        if (found.rows[name] === 0) continue;
+        written[name] = path(name);
+        await writeDataset(written[name], found.read(name));
+        output.say(`${number(found.rows[name])} rows in ${written[name]}`);
+      }
+      some(output, 'left out', bad.map(tellBadRow));
+      output.result({ files: written, rows: found.rows, groups: found.groups, bad });
+    });
+}
+
+interface Reading {
+  onBadRow: 'error' | 'skip';
+}
+
+const onBadRow = () =>
+  new Option('--on-bad-row <what>', 'stop at a bad row, or leave it out').choices(['error', 'skip']).default('error');
+
+const reading = ({ onBadRow }: Reading, bad: BadRow[]): DatasetOptions => ({ onBadRow, tell: (row) => bad.push(row) });
+
+const collect = (value: string, before: string[] = []) => [...before, value];
+
+function wholeNumber(name: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`--${name}: expected a whole number, got "${text}"`);
+  return Number(text);
+}
+
+const SHOWN = 20;
+
+function some(output: Output, heading: string, lines: readonly string[]): void {
+  if (lines.length === 0) return;
+  output.say(`\n${heading}`);
+  for (const line of lines.slice(0, SHOWN)) output.say(`  ${line}`);
+  if (lines.length > SHOWN) output.say(`  and ${number(lines.length - SHOWN)} more: --json has them all`);
+}
+
+const at = ({ file, line, row }: Place) => `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}`;
+const number = (n: number) => n.toLocaleString('en-US');
+const length = (n: number) => n.toLocaleString('en-US', { maximumFractionDigits: 1 });
+const spread = ({ mean, median, p95, max }: Lengths) =>
+  `mean ${length(mean)}, median ${length(median)}, 95 % within ${length(p95)}, longest ${length(max)}`;
+
+function counts(byName: Record<string, number>): string {
+  const names = Object.entries(byName);
+  const shown = names.slice(0, SHOWN).map(([name, n]) => `${name} ${number(n)}`);
+  return names.length === 0 ? 'none' : `${shown.join(', ')}${names.length > SHOWN ? ', …' : ''}`;
+}

@@ -1,0 +1,133 @@
+/** Whether this machine can do what heed asks of it, one check a line. */
+import { statfsSync } from 'node:fs';
+import { availableParallelism, freemem, totalmem } from 'node:os';
+import { executionProviders, input, matmul, runtime, trace, Value } from '../../engine/index.ts';
+import { HeedError, messageOf } from '../../error.ts';
+
+export interface Check {
+  name: string;
+  state: 'ok' | 'warn' | 'fail';
+  found: string;
+  /** What to do where something is off. */
+  advice?: string;
+}
+
+/** The checks in order; those of the engine are left out where it does not start. */
+export function* checkSetup(folder: string): Generator<Check> {
+  yield checkNode();
+  const started = startEngine();
+  yield* started;
+  if (started.every(({ state }) => state !== 'fail')) yield checkSpeed();
+  yield checkMemory();
+  yield checkDisk(folder);
+}
+
+function checkNode(): Check {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const found = `${process.versions.node} on ${process.platform}-${process.arch}`;
+  if (major > 20 || (major === 20 && minor >= 19)) return { name: 'node', state: 'ok', found };
+  return { name: 'node', state: 'fail', found, advice: 'Install Node 20.19 or later from nodejs.org.' };
+}
+
+function startEngine(): Check[] {
+  try {
+    const { version, path, threads } = runtime();
+    const cores = availableParallelism();
+    const enough = threads <= cores;
+    return [
+      { name: 'engine', state: 'ok', found: `ONNX Runtime ${version}, ${path}` },
+      {
+        name: 'threads',
+        state: enough ? 'ok' : 'warn',
+        found: `${threads} on ${cores} ${cores === 1 ? 'core' : 'cores'}`,
+        advice: enough
+          ? undefined
+          : `More threads than cores wait for one another: set HEED_THREADS to ${cores} or unset it.`,
+      },
+      { name: 'devices', state: 'ok', found: devices() },
+    ];
+  } catch (error) {
+    const hint = error instanceof HeedError ? error.hint : undefined;
+    return [
+      { name: 'engine', state: 'fail', found: messageOf(error), advice: hint ?? 'Install heed again with "npm ci".' },
+    ];
+  }
+}
+
+function devices(): string {
+  const others = executionProviders()
+    .map((name) => name.replace(/ExecutionProvider$/, ''))
+    .filter((name) => name !== 'CPU');
+  return others.length === 0 ? 'CPU' : `CPU (the library has ${others.join(', ')} too, which heed does not use yet)`;
+}
+
+const SIDE = 1024;
+const MEASURED_MS = 300;
+const SLOW_GFLOPS = 5;
+
+/** Multiplies 1024 × 1024 matrices for 0.3 s and takes the fastest. */
+function checkSpeed(): Check {
+  const shape = [SIDE, SIDE];
+  const program = trace((g) => ({ product: matmul(input(g, 'a', shape), input(g, 'b', shape)) }));
+  const values = {
+    a: new Value('float32', shape),
+    b: new Value('float32', shape),
+    product: new Value('float32', shape),
+  };
+  for (const { data } of [values.a, values.b]) (data as Float32Array).fill(1 / SIDE);
+  const binding = program.bind({ a: values.a, b: values.b }, { product: values.product });
+  binding.run();
+  let fastest = Number.POSITIVE_INFINITY;
+  for (const began = performance.now(); performance.now() - began < MEASURED_MS; ) {
+    const start = performance.now();
+    binding.run();
+    fastest = Math.min(fastest, performance.now() - start);
+  }
+  const right = Math.abs((values.product.data[0] as number) * SIDE - 1) < 1e-4;
+  for (const part of [binding, program, ...Object.values(values)]) part.release();
+  const gflops = (2 * SIDE ** 3) / (fastest * 1e6);
+  const found = `${gflops.toFixed(0)} GFLOPS (float32 product of ${SIDE} × ${SIDE})`;
+  if (!right) {
+    return {
+      name: 'speed',
+      state: 'fail',
+      found: `${found}, but the product is wrong`,
+      advice: 'Install onnxruntime-node again.',
+    };
+  }
+  if (gflops >= SLOW_GFLOPS) return { name: 'speed', state: 'ok', found };
+  return {
+    name: 'speed',
+    state: 'warn',
+    found,
+    advice: 'This is slow: close what else is running, or look at power saving.',
+  };
+}
+
+function checkMemory(): Check {
+  const available = process.availableMemory?.() ?? freemem();
+  const found = `${size(available)} free of ${size(totalmem())}`;
+  if (available >= 2 ** 29) return { name: 'memory', state: 'ok', found };
+  return {
+    name: 'memory',
+    state: 'warn',
+    found,
+    advice: 'A training takes 200 MB and more: close what else is running.',
+  };
+}
+
+function checkDisk(folder: string): Check {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    const free = bavail * bsize;
+    const found = `${size(free)} free in ${folder}`;
+    if (free >= 2 ** 30) return { name: 'disk', state: 'ok', found };
+    const advice = 'Runs are kept in "runs" here: free some space, or give --out on another disk.';
+    return { name: 'disk', state: free >= 2 ** 26 ? 'warn' : 'fail', found, advice };
+  } catch (error) {
+    return { name: 'disk', state: 'warn', found: messageOf(error), advice: 'Change to a folder that exists.' };
+  }
+}
+
+const size = (bytes: number) =>
+  bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${(bytes / 2 ** 20).toFixed(0)} MiB`;

@@ -1,0 +1,19 @@
+/** heed doctor: whether the setup is sound, and what to do where it is not. */
+import type { Command } from 'commander';
+import { createOutput } from '../program/output.ts';
+import { type Check, checkSetup } from './checks.ts';
+
+export function addDoctor(command: Command): void {
+  command.action((flags: { json?: boolean }) => {
+    const output = createOutput(flags);
+    const checks: Check[] = [];
+    for (const check of checkSetup(process.cwd())) {
+      checks.push(check);
+      output.say(`${check.state.padEnd(4)}  ${check.name.padEnd(7)}  ${check.found}`);
+      if (check.advice) output.say(`               ${check.advice}`);
+    }
+    const ok = checks.every(({ state }) => state !== 'fail');
+    output.result({ ok, checks });
+    if (!ok) process.exitCode = 1;
+  });
+}

@@ -1,0 +1,44 @@
+/** heed eval policy: how good a model's answers are beside another's. */
+import type { Command } from 'commander';
+import { judgeWarnings } from '../../align/evaluation/report.ts';
+import type { PolicyEvaluationResult } from '../../align/index.ts';
+import { percent } from '../../align/reward-model/report.ts';
+import { duration, figure } from '../../run/progress.ts';
+import { addTraining } from '../run/run-training.ts';
+
+export const addEvalPolicy = (command: Command): void => addTraining(command, 'eval policy', { tell });
+
+const span = (interval: readonly number[], told: (value: number) => string) => interval.map(told).join(' to ');
+
+function tell(result: PolicyEvaluationResult): [name: string, value: string][] {
+  const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, comparisons, seconds } = result;
+  return [
+    ['win rate', `${percent(winRate)} (${span(interval, percent)}) of ${n} prompts, ${ties} of them ties`],
+    ...(lengthControlled
+      ? [row('at equal length', `${percent(lengthControlled.winRate)} (${span(lengthControlled.interval, percent)})`)]
+      : []),
+    ...(reward
+      ? [
+          row(
+            'reward',
+            `${figure(reward.policy)}, the baseline's ${figure(reward.baseline)}: difference ${figure(reward.difference)} (${span(reward.interval, figure)})`,
+          ),
+        ]
+      : []),
+    ...(kl === undefined ? [] : [row('KL', `${figure(kl)} nats an answer`)]),
+    ['length', `${figure(length.policy)} characters, the baseline's ${figure(length.baseline)}`],
+    ...(judge
+      ? [
+          row(
+            'judge',
+            `agrees with itself in ${percent(judge.agreement)}, takes what it sees first in ${percent(judge.first)}`,
+          ),
+          ...judgeWarnings(judge).map((warning) => row('', warning)),
+        ]
+      : []),
+    ['time', duration(seconds)],
+    ['comparisons', comparisons],
+  ];
+}
+
+const row = (name: string, value: string): [string, string] => [name, value];

@@ -1,0 +1,55 @@
+/** heed eval: how good what was trained is. */
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/index.ts';
+import { createRun, writeReport } from '../../run/index.ts';
+import { toldShare } from '../language/reward.ts';
+import { pullProgress } from '../models/pull.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { address, createOutput, table } from '../program/output.ts';
+import { checking } from '../program/usage.ts';
+import { addEvalPolicy } from './eval-policy.ts';
+
+export function addEval(command: Command): void {
+  const reward = command
+    .command('reward')
+    .description('how well a reward model predicts comparisons it has not learned from');
+  addFlags(reward, judgmentSchema);
+  reward
+    .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
+    .action(() => evaluatingReward(reward));
+  addEvalPolicy(command.command('policy').description("how good a model's answers are beside another's"));
+}
+
+async function evaluatingReward(command: Command): Promise<void> {
+  const flags = command.opts<{ out?: string; json?: boolean }>();
+  const output = createOutput(flags);
+  const given = settingsFrom(command, judgmentSchema);
+  const settings = checking(() => judgmentSchema.parse(given), given);
+  const { done, ...pull } = pullProgress('pull');
+  const tell = (text: string) => void process.stderr.write(`${text}\n`);
+  const judgment = await judgeReward(settings, { pull, tell }).finally(done);
+  const { evaluation, drift, disagreement } = judgment;
+  const name = `${basename(settings.model)}-eval`;
+  const run = createRun(flags.out, { name, command: 'eval reward', config: settings, seed: 0 });
+  try {
+    run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
+    const report = writeReport(run, evaluationReport(run.folder));
+    const { accuracy, interval, n, ece, longerWins, longerChosen, bySource, verdict } = evaluation;
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+    output.say(
+      table([
+        ['accuracy', `${toldShare(evaluation)}: ${verdict}`],
+        ['calibration', `probabilities are off by ${percent(ece)} on average`],
+        ['longer', `preferred in ${percent(longerWins)}, chosen in ${percent(longerChosen)}`],
+        ...(disagreement === undefined ? [] : [['disagreement', disagreement.toFixed(2)] as [string, string]]),
+        ...(drift ? [['drift', `${drift.shift.toFixed(1)} deviations`] as [string, string]] : []),
+        ['report', address(report)],
+      ]),
+    );
+
+    output.result({ accuracy, interval, n, ece, longerWins, bySource });
+  } finally {
+    run.close();
+  }
+}

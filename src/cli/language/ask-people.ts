@@ -1,0 +1,42 @@
+/** People who compare the answers of a policy while it trains: --ask-people of the commands that train one. */
+import type { Answer, PolicyParts, PolicyTrainingOptions } from '../../align/index.ts';
+import type { Content } from '../../feedback/index.ts';
+import type { LearnerParts, Training } from '../../pipeline/index.ts';
+import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
+
+/** The training, where `askPeople` is set with a studio in which people answer. */
+export function askingPeople(training: Training, portOf: () => number): Training {
+  const teachers = new WeakMap<object, TeacherToCome<Answer>>();
+  return {
+    ...training,
+    create(settings, parts) {
+      if (settings.askPeople !== true) return training.create(settings, parts);
+      const teacher = teacherToCome<Answer>();
+      const asking: LearnerParts & PolicyParts = { ...parts, teacher };
+      const made = training.create(settings, asking);
+      const learner = made instanceof Promise ? made : Promise.resolve(made);
+      return learner.then((learner) => {
+        teachers.set(learner, teacher);
+        return learner;
+      });
+    },
+    train(learner, parts) {
+      const teacher = teachers.get(learner);
+      if (!teacher) return training.train(learner, parts);
+      const { people } = learner.options as PolicyTrainingOptions;
+      return besidePeople(
+        {
+          ...{ teacher, run: parts.run, people: people!, port: portOf() },
+          name: training.about(learner).name,
+          settings: { goldShare: 0, strength: true },
+          invitation: 'Compare answers of the policy here',
+          toContent: ({ options }): Content => ({
+            prompt: (options[0].row?.prompt ?? options[0].promptText) as Content['prompt'],
+            options: options.map(({ text }) => ({ kind: 'text', text })),
+          }),
+        },
+        () => training.train(learner, parts),
+      );
+    },
+  };
+}

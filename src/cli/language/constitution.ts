@@ -1,0 +1,30 @@
+/** heed constitution: revisions and comparisons by principles that people wrote. */
+import type { Command } from 'commander';
+import type { ConstitutionResult } from '../../align/index.ts';
+import { duration } from '../../run/progress.ts';
+import { addTraining } from '../run/run-training.ts';
+
+export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { tell: told });
+
+function told({ revisions, comparisons, seconds }: ConstitutionResult): [string, string][] {
+  const without = (leftOut: Record<string, number>) =>
+    Object.entries(leftOut).map(([why, count]) => `, ${count} left out: ${why}`);
+  return [
+    ...(revisions
+      ? [
+          [
+            'revisions',
+            `${revisions.rows}, ${revisions.changed} to another answer${without(revisions.leftOut).join('')}`,
+          ],
+          ['for heed sft', revisions.data],
+        ]
+      : []),
+    ...(comparisons
+      ? [
+          ['comparisons', `${comparisons.rows}, ${comparisons.ties} ties${without(comparisons.leftOut).join('')}`],
+          ['for heed dpo', comparisons.data],
+        ]
+      : []),
+    ['time', duration(seconds)],
+  ] as [string, string][];
+}

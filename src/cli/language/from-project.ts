@@ -1,0 +1,74 @@
+/** A project's answers as what a reward model learns from: they are written into the run's folder, which goes on with them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Row, writeDataset } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import { exportRows, findProject, type Merge, openDatabase } from '../../feedback/index.ts';
+import type { Learner, Training } from '../../pipeline/index.ts';
+import { UsageError } from '../program/usage.ts';
+
+export interface ProjectFlags {
+  fromProject?: string;
+  store: string;
+  merge: Merge;
+}
+
+const FILE = 'comparisons.jsonl';
+
+export function learningFromProject(training: Training, flagsOf: () => ProjectFlags): Training {
+  const answers = new WeakMap<object, Row[]>();
+
+  async function create(
+    { fromProject: name, store, merge }: ProjectFlags,
+    settings: Record<string, unknown>,
+    parts: Parameters<Training['create']>[1],
+  ): Promise<Learner> {
+    const rows = await answersOf(store, name!, merge);
+    const folder = mkdtempSync(join(tmpdir(), 'heed-'));
+    try {
+      const data = join(folder, FILE);
+      await writeDataset(data, rows);
+      const learner = await training.create({ ...settings, data }, parts);
+      Object.assign(learner.options, { data: FILE, fromProject: name });
+      answers.set(learner, rows);
+      return learner;
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  return {
+    ...training,
+    create(settings, parts) {
+      if (parts.folder !== undefined && settings.fromProject !== undefined)
+        return training.create({ ...settings, data: join(parts.folder, FILE) }, parts);
+      const flags = flagsOf();
+      if (flags.fromProject === undefined) return training.create(settings, parts);
+      if (settings.data !== undefined)
+        throw new UsageError('--data and --from-project both say what to learn from', { hint: 'give one of them' });
+      training.check(settings);
+      return create(flags, settings, parts);
+    },
+    async train(learner, parts) {
+      const rows = answers.get(learner);
+      if (rows) await writeDataset(join(parts.run.folder, FILE), rows);
+      return training.train(learner, parts);
+    },
+  };
+}
+
+async function answersOf(store: string, name: string, merge: Merge): Promise<Row[]> {
+  const database = await openDatabase(store);
+  try {
+    const rows: Row[] = [];
+    const project = await findProject(database, name);
+    for await (const row of exportRows(database, project, { format: 'preference', merge })) rows.push(row);
+    if (rows.length > 0) return rows;
+    throw new HeedError(`Nobody has said yet in the project "${name}" which answer is better.`, {
+      hint: `Answer some: heed studio --store ${store}`,
+    });
+  } finally {
+    await database.close();
+  }
+}

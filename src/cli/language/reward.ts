@@ -1,0 +1,34 @@
+/** heed reward: a reward model from comparisons. */
+import type { Command } from 'commander';
+import type { RewardResult } from '../../align/index.ts';
+import { duration } from '../../run/progress.ts';
+import { mergeOption, storeOption } from '../people/feedback.ts';
+import { addTraining } from '../run/run-training.ts';
+import { learningFromProject, type ProjectFlags } from './from-project.ts';
+
+export function addReward(command: Command): void {
+  addTraining(command, 'reward', {
+    tell,
+    around: (training) => learningFromProject(training, () => command.opts<ProjectFlags>()),
+  });
+  command
+    .optionsGroup('Answers of people:')
+    .option('--from-project <name>', 'learn from what people said in a project of heed studio, in place of --data')
+    .addOption(storeOption())
+    .addOption(mergeOption());
+}
+
+const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardResult): [string, string][] => [
+  ['accuracy', n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n })}: ${verdict}`],
+  ['time', duration(seconds)],
+  ['model', model],
+];
+
+export function toldShare(
+  { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
+  what = 'pairs',
+) {
+  return `${percent(accuracy)} (${interval.map(percent).join(' to ')}) of ${n} held-out ${what}`;
+}
+
+export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

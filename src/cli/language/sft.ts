@@ -1,0 +1,19 @@
+/** heed sft: supervised fine-tuning. */
+import type { Command } from 'commander';
+import type { LanguageResult } from '../../align/index.ts';
+import { count, duration } from '../../run/progress.ts';
+import { addTraining } from '../run/run-training.ts';
+
+export const addSft = (command: Command): void => addTraining(command, 'sft', { tell: toldLoss });
+
+export const toldLoss = ({ model, loss, perplexity, tokensPerSecond, seconds }: LanguageResult): [string, string][] => [
+  [
+    'loss',
+    Number.isNaN(loss.eval)
+      ? `${loss.train.toFixed(3)} in training`
+      : `${loss.eval.toFixed(3)} held out (perplexity ${perplexity.toFixed(2)}), ${loss.train.toFixed(3)} in training`,
+  ],
+  ['speed', `${count(tokensPerSecond)} tokens a second`],
+  ['time', duration(seconds)],
+  ['model', model],
+];

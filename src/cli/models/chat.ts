@@ -1,0 +1,134 @@
+/** heed chat: a conversation with a language model in the terminal. */
+import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
+import type { Command } from 'commander';
+import { HeedError } from '../../error.ts';
+import { writeFileAtomic } from '../../files.ts';
+import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { createGenerator, generateSchema } from '../../lm/generate.ts';
+import type { Bits } from '../../nn/index.ts';
+import { seedFor } from '../../random.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { createOutput } from '../program/output.ts';
+import { checking } from '../program/usage.ts';
+import { bitsOption, openModel } from './open-model.ts';
+
+const schema = generateSchema.omit({ batch: true }).extend({
+  temperature: generateSchema.shape.temperature
+    .unwrap()
+    .default(0.7)
+    .describe('how freely it speaks; 0 is always the same'),
+  topP: generateSchema.shape.topP
+    .unwrap()
+    .default(0.95)
+    .describe('only the likeliest tokens that together have this probability'),
+  maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('tokens of an answer at most'),
+});
+const help = `  /system TEXT  who it is to be (alone: nobody), from a new beginning
+  /reset        forget what was said
+  /save FILE    write the conversation as JSONL: one row with "messages", which heed sft reads
+  /quit         leave; so does Ctrl-D
+Ctrl-C stops an answer.`;
+
+export function addChat(command: Command): void {
+  command
+    .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
+    .option('--system <text>', 'who it is to be')
+    .addOption(bitsOption());
+  addFlags(command, schema);
+  command.action(() => chatting(command));
+}
+
+async function chatting(command: Command): Promise<void> {
+  const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
+  const output = createOutput(flags);
+  const given = settingsFrom(command, schema);
+  const settings = checking(() => schema.parse(given), given);
+  const { config, parameters, tokenizer, ends } = await openModel(flags.model);
+  const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
+  let messages = beginning(flags.system);
+  let answers = 0;
+  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // a model that cannot chat says so now
+  const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
+  const note = (text: string) => process.stderr.write(`${text}\n`);
+  const screen = output.json ? process.stderr : process.stdout;
+
+  /** The tokens of the conversation; where it is longer than the model can read, without its oldest turns. */
+  const read = () => {
+    const room = config.maxPositions - Math.min(settings.maxTokens, config.maxPositions >> 1);
+    const kept = [...messages];
+    for (;;) {
+      const { ids } = encodeChat(tokenizer, kept, { addGenerationPrompt: true });
+      if (ids.length <= room) return ids;
+      const oldest = kept.findIndex(({ role }) => role === 'user');
+      const next = kept.findIndex(({ role }, i) => i > oldest && role === 'user');
+      if (next < 0)
+        throw new HeedError(`that is ${ids.length} tokens, and there is room for ${room}`, { hint: 'say it shorter' });
+      kept.splice(oldest, next - oldest);
+    }
+  };
+
+  let answering: AbortController | undefined;
+  const answer = async (text: string) => {
+    messages.push({ role: 'user', content: text });
+    answering = new AbortController();
+    let said = '';
+    try {
+      const options = { ...settings, seed: seedFor(settings.seed, 'chat', answers++), ends, tokenizer, stream: true };
+      for await (const { tokens } of generator.generate([read()], { ...options, signal: answering.signal })) {
+        const piece = said === '' ? tokens[0].text!.trimStart() : tokens[0].text!;
+        said += piece;
+        screen.write(piece);
+      }
+      screen.write('\n');
+      messages.push({ role: 'assistant', content: said.trimEnd() });
+    } catch (error) {
+      messages.pop();
+      throw error;
+    } finally {
+      answering = undefined;
+    }
+  };
+
+  const commands: Record<string, (argument: string) => void> = {
+    help: () => note(help),
+    reset() {
+      messages = messages.filter(({ role }) => role === 'system');
+      note('Forgotten.');
+    },
+    system(text) {
+      messages = beginning(text);
+      note(text ? 'It is so.' : 'It is nobody in particular.');
+    },
+    save(file) {
+      if (!file) throw new HeedError('/save: expected a file', { hint: '/save conversation.jsonl' });
+      writeFileAtomic(file, `${JSON.stringify({ messages })}\n`);
+      note(`Saved in ${file}.`);
+    },
+  };
+
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
+  terminal.on('SIGINT', () => (answering ? answering.abort() : note('\n/quit or Ctrl-D leaves.')));
+  terminal.setPrompt(process.stdin.isTTY ? styleText('bold', '> ') : '');
+  if (process.stdin.isTTY) note(`${flags.model}. /help says what there is besides talking.`);
+  try {
+    terminal.prompt();
+    for await (const line of terminal) {
+      const [, name, argument = ''] = /^\/(\w+)\s*(.*)$/.exec(line.trim()) ?? [];
+      if (name === 'quit' || name === 'exit') break;
+      try {
+        if (name !== undefined) (commands[name] ?? (() => note(`There is no /${name}.\n${help}`)))(argument);
+        else if (line.trim() !== '') await answer(line.trim());
+      } catch (error) {
+        if (!(error instanceof HeedError)) throw error;
+        note(`${error.message}${error.hint ? `\n${error.hint}` : ''}`);
+      }
+      terminal.prompt();
+    }
+    output.result({ messages });
+  } finally {
+    terminal.close();
+    generator.release();
+    parameters.release();
+  }
+}

@@ -1,0 +1,109 @@
+/** heed generate: answers to prompts. */
+import type { Command } from 'commander';
+import { readDataset } from '../../data/index.ts';
+import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { createGenerator, type GenerateOptions, generateSchema } from '../../lm/generate.ts';
+import { resolveDataset } from '../../lm/hub.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import type { Bits } from '../../nn/index.ts';
+import { createProgress } from '../../run/index.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { listenForInterrupt } from '../program/interrupt.ts';
+import { createOutput } from '../program/output.ts';
+import { checking, UsageError } from '../program/usage.ts';
+import { bitsOption, openModel } from './open-model.ts';
+
+type Prompt = string | readonly Message[];
+
+interface Flags {
+  model: string;
+  prompt?: string[];
+  data?: string;
+  chat?: boolean;
+  system?: string;
+  stop?: string[];
+  bits?: Bits;
+  json?: boolean;
+}
+
+export function addGenerate(command: Command): void {
+  command
+    .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
+    .option('--prompt <text>', 'what to go on from; may be given again', gather)
+    .option('--data <file>', 'a dataset whose prompts to answer')
+    .option('--chat', "put each prompt into the model's chat template, as the user's turn")
+    .option('--system <text>', 'a system message before it, with --chat')
+    .option('--stop <text>', 'text that ends an answer; may be given again', gather)
+    .addOption(bitsOption());
+  addFlags(command, generateSchema);
+  command.action(() => generating(command));
+}
+
+const gather = (text: string, earlier: string[] = []) => [...earlier, text];
+
+async function generating(command: Command): Promise<void> {
+  const flags = command.opts<Flags>();
+  const output = createOutput(flags);
+  const given = settingsFrom(command, generateSchema);
+  const settings = checking(() => generateSchema.parse(given), given);
+  const prompts = await readPrompts(flags);
+  const { config, parameters, tokenizer, ends } = await openModel(flags.model);
+  const ids = prompts.map((prompt) => encode(tokenizer, prompt));
+  const interrupted = listenForInterrupt(() => {});
+  const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
+  const { signal } = interrupted;
+  const options: GenerateOptions = { ...settings, ends, stop: flags.stop, tokenizer, signal };
+  try {
+    const live = prompts.length === 1 && !output.json;
+    const progress = live ? undefined : createProgress({ total: prompts.length, unit: 'answers' });
+    const answers = prompts.map((prompt) => ({ prompt, text: '', ids: [], logprobs: [], finish: '' }));
+    let done = 0;
+    for await (const { tokens, completions } of generator.generate(ids, { ...options, stream: live })) {
+      if (live) process.stdout.write(tokens[0].text!);
+      done += completions.length;
+      for (const { index, text, ids, logprobs, finish } of completions) {
+        Object.assign(answers[index], { text, ids, logprobs, finish });
+      }
+      progress?.update(done);
+    }
+    progress?.done();
+    if (live) process.stdout.write('\n');
+    if (signal.aborted) {
+      process.exitCode = interrupted.exitCode;
+      return;
+    }
+    if (!live) for (const { prompt, text } of answers) output.say(`${inWords(prompt)}\n→ ${text.trim()}\n`);
+    output.result({ completions: answers });
+  } finally {
+    interrupted.dispose();
+    generator.release();
+    parameters.release();
+  }
+}
+
+async function readPrompts({ prompt = [], data, chat = false, system }: Flags): Promise<Prompt[]> {
+  if (prompt.length === 0 && data === undefined) {
+    throw new UsageError('nothing to answer: expected --prompt or --data', {
+      hint: 'heed generate --model M --prompt "Once"',
+    });
+  }
+  if (system !== undefined && !chat) {
+    throw new UsageError('--system goes into a chat template: expected --chat with it', { hint: 'add --chat' });
+  }
+  const found: Prompt[] = [...prompt];
+  if (data !== undefined) {
+    const accept = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference', 'stepwise'] as const;
+    for await (const { value } of readDataset(await resolveDataset(data), { accept }))
+      found.push(value.prompt as Prompt);
+  }
+  const before: Message[] = system === undefined ? [] : [{ role: 'system', content: system }];
+  return found.map((one) => (chat && typeof one === 'string' ? [...before, { role: 'user', content: one }] : one));
+}
+
+const encode = (tokenizer: Tokenizer, prompt: Prompt): number[] =>
+  typeof prompt === 'string'
+    ? tokenizer.encode(prompt)
+    : encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids;
+
+const inWords = (prompt: Prompt): string =>
+  typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');

@@ -1,0 +1,66 @@
+/** heed plan: what memory a training takes, and what to change where it does not fit. */
+import type { Command } from 'commander';
+import { type Plan, plan, planSchema } from '../../align/index.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { createOutput, table } from '../program/output.ts';
+import { checking } from '../program/usage.ts';
+import { pullProgress } from './pull.ts';
+
+export function addPlan(command: Command): void {
+  addFlags(command, planSchema);
+  command.action(() => planning(command));
+}
+
+async function planning(command: Command): Promise<void> {
+  const output = createOutput(command.opts<{ json?: boolean }>());
+  const given = settingsFrom(command, planSchema);
+  const settings = checking(() => planSchema.parse(given), given);
+  const { done, ...pull } = pullProgress('pull');
+  const found = await plan(settings, { pull }).finally(done);
+  const { shape, parameters, disk, roles, total, devices } = found;
+  const rows: [string, string][] = [
+    ['model', `${shape}: ${inWords(parameters)} parameters, ${size(disk)} on disk as ${settings.dtype}`],
+    ...roles.map(({ name, bytes }): [string, string] => [name, `${size(bytes).padStart(8)}  ${meanings[name]}`]),
+    ['total', size(total).padStart(8)],
+    ...devices.map(({ name, bytes, fits }): [string, string] => [
+      name,
+      `${size(bytes).padStart(8)}: ${fits ? 'it fits' : 'it does not fit'}`,
+    ]),
+  ];
+  output.say(table(rows));
+  if (!found.fits) output.say(`\n${advice(found)}`);
+  output.result(found);
+}
+
+const meanings: Record<string, string> = {
+  actor: 'weights of the model that is trained, or that answers',
+  reference: 'a frozen copy that the policy is held to',
+  critic: 'weights of what learns to tell the reward to come',
+  reward: 'weights of the reward model',
+  gradients: 'of all that is trained',
+  optimizer: "AdamW's two moments of each",
+  activations: "what waits for the gradient, at a step's widest",
+  logits: 'of the tokens that are learned, and their gradients',
+  cache: 'keys and values of answers being written',
+  generation: 'reading prompts',
+  saving: 'a copy that adapters are merged into',
+  runtime: 'Node and the engine',
+};
+
+function advice({ changes, largest }: Plan): string {
+  if (changes.length === 0) return 'Nothing that can be set saves memory: take a smaller model.';
+  const rows = changes.map(({ change, total, saves, fits }): [string, string] => [
+    change,
+    `saves ${size(saves)}: ${size(total)}${fits ? ', and it fits' : ''}`,
+  ]);
+  const smaller =
+    largest === undefined ? '' : `\nWith all of these, a model of some ${inWords(largest)} parameters fits.`;
+  return `What to change:\n${table(rows)}${smaller}`;
+}
+
+/** In units of a thousand. */
+const size = (bytes: number) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
+
+/** Parameters, as models are named by them. */
+const inWords = (n: number) =>
+  n < 1e9 ? `${Number((n / 1e6).toPrecision(3))}M` : `${Number((n / 1e9).toPrecision(3))}B`;

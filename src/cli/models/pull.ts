@@ -1,0 +1,67 @@
+/** heed pull: a model or dataset from the Hub into the local cache. */
+import type { Command } from 'commander';
+import { hubName, type PullOptions, pull } from '../../lm/hub.ts';
+import { createProgress, type Progress } from '../../run/index.ts';
+import { count } from '../../run/progress.ts';
+import { listenForInterrupt } from '../program/interrupt.ts';
+import { createOutput, table } from '../program/output.ts';
+import { checking } from '../program/usage.ts';
+
+interface Flags {
+  dataset?: boolean;
+  include?: string[];
+  exclude?: string[];
+  json?: boolean;
+}
+
+export function addPull(command: Command): void {
+  command
+    .argument('<name>', 'OWNER/NAME or OWNER/NAME@REVISION: a branch, tag or commit (main unless told)')
+    .option('--dataset', 'a dataset, not a model')
+    .option('--include <pattern>', 'only files like this, such as "*.json"; may be given again', gather)
+    .option('--exclude <pattern>', 'no files like this; may be given again', gather)
+    .action(pulling);
+}
+
+const gather = (pattern: string, earlier: string[] = []) => [...earlier, pattern];
+
+/** Shows a pull on stderr, if there is anything to get. Also for a model or dataset that another command names. */
+export function pullProgress(
+  label: string,
+): Required<Pick<PullOptions, 'onProgress' | 'onWarning'>> & { done(): void } {
+  let progress: Progress | undefined;
+  return {
+    onProgress(bytes, total) {
+      progress ??= createProgress({ total, from: bytes, label, unit: 'B' });
+      progress.update(bytes);
+    },
+    onWarning: (text) => (progress ? progress.note(text) : process.stderr.write(`${text}\n`)),
+    done: () => progress?.done(),
+  };
+}
+
+async function pulling(name: string, flags: Flags): Promise<void> {
+  const output = createOutput(flags);
+  const repo = checking(() => hubName(name, flags.dataset ? 'dataset' : 'model'));
+  const { done, ...tell } = pullProgress(repo.name);
+  const interrupted = listenForInterrupt(() => {});
+  try {
+    const { include, exclude } = flags;
+    const result = await pull(repo, { include, exclude, signal: interrupted.signal, ...tell }).finally(done);
+    const { folder, commit, files, bytes } = result;
+    output.say(
+      table([
+        ['folder', folder],
+        ['commit', commit],
+        ['files', `${files.length}, ${count(bytes)}B`],
+      ]),
+    );
+    output.result(result);
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    process.stderr.write('Stopped. What has come is kept: the same command goes on.\n');
+    process.exitCode = interrupted.exitCode;
+  } finally {
+    interrupted.dispose();
+  }
+}

@@ -1,0 +1,314 @@
+/** heed feedback: what people are asked and what they said, in a store. */
+import { type Command, Option } from 'commander';
+import { membersOf } from '../../align/index.ts';
+import { writeDataset } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import {
+  addPerson,
+  balanceOf,
+  changeToken,
+  countRows,
+  createProject,
+  type Database,
+  type ExportFormat,
+  exportFormats,
+  exportRows,
+  findPerson,
+  findProject,
+  givenAnswers,
+  importItems,
+  listPeople,
+  type Merge,
+  merges,
+  openDatabase,
+  type Person,
+  type Project,
+  type ProjectInput,
+  qualityOf,
+  type Role,
+  roles,
+  settingsSchema,
+} from '../../feedback/index.ts';
+import { createProgress, type Progress } from '../../run/index.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { createOutput, type Output, table } from '../program/output.ts';
+import { checking } from '../program/usage.ts';
+import { openMembers, prioritize } from './prioritize.ts';
+
+/** Where the store is unless told. */
+export const DEFAULT_STORE = 'feedback.db';
+
+export const storeOption = () =>
+  new Option('--store <path>', 'file of the store, or a postgres:// address').default(DEFAULT_STORE);
+
+export const mergeOption = () =>
+  new Option('--merge <how>', 'how several answers to an item become one').choices([...merges]).default('majority');
+
+export function addFeedback(command: Command): void {
+  addImport(
+    command.command('import').description('items to ask about, from datasets; makes the project where there is none'),
+  );
+  addExport(
+    command.command('export').description('answers as a dataset: preferences, rated answers, rankings, or all votes'),
+  );
+  addStats(command.command('stats').description('how far people agree, how reliable each is, and what is left'));
+  addPrioritize(command.command('prioritize').description('ask first about what a reward model knows least of'));
+  addUsers(command.command('users').description('who may answer: list, add, token, remove'));
+  for (const one of command.commands) one.addOption(storeOption());
+}
+
+async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
+  const database = await openDatabase(path);
+  try {
+    return await use(database);
+  } finally {
+    await database.close();
+  }
+}
+
+interface Common {
+  store: string;
+  project: string;
+  json?: boolean;
+}
+
+const projectOption = () => new Option('--project <name>', 'name of the project').makeOptionMandatory();
+
+function addImport(command: Command): void {
+  command.argument('<file...>', 'datasets').addOption(projectOption());
+  addFlags(command, settingsSchema);
+  command
+    .option('--gold', 'the answers in the file are right: its items tell who is reliable')
+    .option('--practiceItems', 'likewise, and they come first and are told')
+    .option('--votes-of <name>', 'the answers in the file are votes of this person')
+    .option('--guidelines <text>', 'what people are told to go by, for a new project')
+    .addOption(
+      new Option('--on-bad-row <what>', 'stop at a row that is wrong, or leave it out')
+        .choices(['error', 'skip'])
+        .default('error'),
+    )
+    .action(async (files: string[], flags: Common & ImportFlags) => {
+      const output = createOutput(flags);
+      const settings = settingsFrom(command, settingsSchema) as ProjectInput;
+      checking(() => settingsSchema.parse(settings), settings);
+      const { votesOf, gold, practiceItems: practice, onBadRow } = flags;
+      const tell = (text: string) => void process.stderr.write(`${text}\n`);
+      let progress: Progress | undefined;
+      const done = await withStore(flags.store, async (database) => {
+        const project = await projectFor(database, flags, settings);
+        const total = await countRows(files);
+        const onRows = (rows: number) => {
+          if (rows === total && !progress) return; // too few to wait for
+          progress ??= createProgress({ total, unit: 'rows' });
+          progress.update(rows);
+        };
+        return importItems(database, project, files, { gold, practice, votesOf, onBadRow, tell, onRows });
+      });
+      progress?.done();
+      output.say(
+        table([
+          ['added', `${done.added} items`],
+          ['there already', String(done.known)],
+          ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
+          ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
+          ['answer them', `heed studio --store ${flags.store}`],
+        ]),
+      );
+      output.result({ project: flags.project, ...done });
+    });
+}
+
+interface ImportFlags {
+  gold?: boolean;
+  practiceItems?: boolean;
+  votesOf?: string;
+  guidelines?: string;
+  onBadRow: 'error' | 'skip';
+}
+
+/** The project of that name, made where there is none. Settings given for one that is there are an error. */
+async function projectFor(
+  database: Database,
+  { project: name, guidelines }: Common & ImportFlags,
+  given: ProjectInput,
+): Promise<Project> {
+  const there = await database.query.selectFrom('projects').select('id').where('name', '=', name).executeTakeFirst();
+  if (!there) return createProject(database, name, given, { guidelines });
+  const project = await findProject(database, name);
+  const other = Object.entries(given).find(
+    ([key, value]) => JSON.stringify(project.settings[key as keyof Project['settings']]) !== JSON.stringify(value),
+  );
+  if (!other) return project;
+  throw new HeedError(
+    `The project "${name}" has ${other[0]} ${JSON.stringify(project.settings[other[0] as 'kind'])}, not ${JSON.stringify(other[1])}.`,
+    {
+      hint: 'Leave the setting out, or change it in the studio.',
+    },
+  );
+}
+
+function addExport(command: Command): void {
+  command
+    .argument('<file>', 'where to: .jsonl, .json, .csv, .tsv or .parquet')
+    .addOption(projectOption())
+    .addOption(
+      new Option('--format <name>', 'rows of this format (default: the project’s usual one)').choices([
+        ...exportFormats,
+      ]),
+    )
+    .addOption(mergeOption())
+    .option('--with-gold', 'items whose answer was known, too')
+    .action(async (file: string, flags: Common & { format?: ExportFormat; merge: Merge; withGold?: boolean }) => {
+      const output = createOutput(flags);
+      const { format, merge, withGold: gold } = flags;
+      const rows = await withStore(flags.store, async (database) => {
+        const project = await findProject(database, flags.project);
+        return writeDataset(file, exportRows(database, project, { format, merge, gold }));
+      });
+      output.say(`${rows} rows in ${file}`);
+      output.result({ project: flags.project, file, rows });
+    });
+}
+
+function addStats(command: Command): void {
+  command.addOption(projectOption()).action(async (flags: Common) => {
+    const output = createOutput(flags);
+    await withStore(flags.store, async (database) => {
+      const project = await findProject(database, flags.project);
+      const quality = qualityOf(await givenAnswers(database, project.id));
+      const names = new Map((await listPeople(database)).map(({ id, name }) => [id, name]));
+      const balance = await balanceOf(database, project);
+      const people = quality.people.map((one) => ({ ...one, person: names.get(one.person)! }));
+      tellStats(output, project, { ...quality, people }, balance);
+      output.result({ project: project.name, ...quality, people, consensus: quality.consensus.size, balance });
+    });
+  });
+}
+
+function tellStats(
+  output: Output,
+  { settings }: Project,
+  quality: ReturnType<typeof qualityOf>,
+  balance: Awaited<ReturnType<typeof balanceOf>>,
+): void {
+  const { alpha, interval, items } = quality.alpha;
+  const all = balance[0].rows.reduce((sum, row) => sum + row.items, 0);
+  output.say(
+    table([
+      ['answers', `${quality.answers} to ${quality.items} of ${all} items, ${settings.overlap} each wanted`],
+      [
+        'agreement',
+        Number.isNaN(alpha)
+          ? 'nothing was answered by two people yet'
+          : `α ${alpha.toFixed(2)} (${interval.map((end) => end.toFixed(2)).join(' to ')}) on ${items} items`,
+      ],
+      ['disagreements', String(quality.disagreements.length)],
+      ...(quality.guidelines.length > 1
+        ? [
+            [
+              'guidelines',
+              `changed while people answered: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${answers} answers`).join('; ')}`,
+            ] as [string, string],
+          ]
+        : []),
+    ]),
+  );
+  for (const one of quality.people) {
+    output.say(`\n${one.person}`);
+    output.say(
+      table([
+        ['answers', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
+        ['known answers', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
+        [
+          'agrees',
+          one.agreement.n === 0
+            ? 'nobody else answered the same'
+            : `with ${share(one.agreement.share)} of others’ answers`,
+        ],
+        ['reliable', Number.isNaN(one.reliability) ? '–' : `${share(one.reliability)}, by what is probably true`],
+        ...(Math.abs(one.left.z) > 3
+          ? [
+              [
+                'leans',
+                `to the ${one.left.share > 0.5 ? 'left' : 'right'}: ${share(Math.max(one.left.share, 1 - one.left.share))} of ${one.left.n}`,
+              ] as [string, string],
+            ]
+          : []),
+        ...(one.fatigue > 0.15
+          ? [['tires', `${share(one.fatigue)} less right in the last third than in the first`] as [string, string]]
+          : []),
+      ]),
+    );
+  }
+}
+
+const share = (value: number) => `${(100 * value).toFixed(0)} %`;
+
+function addPrioritize(command: Command): void {
+  command
+    .addOption(projectOption())
+    .requiredOption(
+      '--model <reward>',
+      'folder of a reward model or an ensemble, several with commas, or any other reward',
+    )
+    .action(async (flags: Common & { model: string }) => {
+      const output = createOutput(flags);
+      const members = await openMembers(flags.model.split(',').flatMap((name) => membersOf(name.trim())));
+      try {
+        const { items } = await withStore(flags.store, async (database) =>
+          prioritize(database, await findProject(database, flags.project), members),
+        );
+        const how = members.length === 1 ? 'closest differences' : `widest disagreements of ${members.length}`;
+        output.say(`${items} items, the ${how} first`);
+        output.result({ project: flags.project, items, members: members.length });
+      } finally {
+        for (const member of members) member.release();
+      }
+    });
+}
+
+function addUsers(command: Command): void {
+  command
+    .argument('[what]', 'list, add, token or remove', 'list')
+    .argument('[name]', 'of the person')
+    .addOption(new Option('--role <role>', 'what they may do').choices([...roles]).default('annotator'))
+    .action(async (what: string, name: string | undefined, flags: Common & { role: Role }) => {
+      const output = createOutput(flags);
+      await withStore(flags.store, async (database) => {
+        if (what === 'list') {
+          const people = await listPeople(database);
+          output.say(
+            people.length === 0
+              ? 'Nobody yet.'
+              : table(people.map(({ name, role, active }) => [name, `${role}${active ? '' : ', shut out'}`])),
+          );
+          return output.result({ people: people.map(({ name, role, active }) => ({ name, role, active })) });
+        }
+        if (name === undefined)
+          throw new HeedError(`Whom to ${what}?`, { hint: `For example: heed feedback users ${what} ada` });
+        const { person, token } = await changed(database, what, name, flags.role);
+        output.say(
+          token === undefined
+            ? `${person.name} may no longer sign in; what they answered stays.`
+            : `${person.name} signs in with this token, which is not shown again:\n${token}`,
+        );
+        output.result({ name: person.name, role: person.role, ...(token !== undefined && { token }) });
+      });
+    });
+}
+
+async function changed(
+  database: Database,
+  what: string,
+  name: string,
+  role: Role,
+): Promise<{ person: Person; token?: string }> {
+  if (what === 'add') return addPerson(database, name, role);
+  if (what !== 'token' && what !== 'remove') {
+    throw new HeedError(`"${what}" is nothing that can be done with people.`, {
+      hint: 'Expected list, add, token or remove.',
+    });
+  }
+  const person = await findPerson(database, name);
+  return { person, token: await changeToken(database, person, what === 'token' ? 'new' : null) };
+}

@@ -1,0 +1,86 @@
+/** People beside a training: a project of the studio in which they answer what the training asks. */
+import { dirname, join } from 'node:path';
+import {
+  createPeopleTeacher,
+  createProject,
+  type Database,
+  listProjects,
+  openDatabase,
+  type PeopleOptions,
+  type Project,
+  type ProjectInput,
+} from '../../feedback/index.ts';
+import type { Teacher } from '../../preference/index.ts';
+import type { Run } from '../../run/index.ts';
+import { DEFAULT_STORE } from './feedback.ts';
+import { startStudioThread } from './studio-thread.ts';
+
+/** Whom the link signs in, as in `heed studio`. */
+const OWNER = 'me';
+
+/** A teacher who is known once the run's folder is. */
+export interface TeacherToCome<Option> extends Teacher<Option> {
+  is?: Teacher<Option>;
+}
+
+export function teacherToCome<Option>(): TeacherToCome<Option> {
+  const teacher: TeacherToCome<Option> = {
+    name: 'human',
+    later: true,
+    answer: (questions, signal) => teacher.is!.answer(questions, signal),
+    changed: async (learned) => teacher.is!.changed!(learned),
+  };
+  return teacher;
+}
+
+interface AskedPeople<Option> {
+  teacher: TeacherToCome<Option>;
+  run: Run;
+  people: { store?: string; project?: string; guidelines: string };
+  /** Of the project, unless one is named. */
+  name: string;
+  settings: ProjectInput;
+  toContent: PeopleOptions<Option>['toContent'];
+  port: number;
+  /** What the link is told with. */
+  invitation: string;
+}
+
+/** Trains while people answer; what they have not answered when it is over is withdrawn. */
+export async function besidePeople<Option, Result>(
+  { teacher, run, people, name, settings, toContent, port, invitation }: AskedPeople<Option>,
+  train: () => Promise<Result | undefined>,
+): Promise<Result | undefined> {
+  const store = people.store ?? join(run.folder, DEFAULT_STORE);
+  const database = await openDatabase(store);
+  try {
+    const project = await projectFor(database, people.project ?? name, settings, people.guidelines);
+    const asking = { source: run.folder, asker: run.info.started, toContent };
+    const present = createPeopleTeacher<Option>(database, project, asking);
+    teacher.is = present;
+    const say = (text: string) => void process.stderr.write(`${text}\n`);
+    const studio = await startStudioThread({ store, runs: dirname(run.folder), port, owner: OWNER }, say);
+    try {
+      say(`${invitation}: ${studio.link}`);
+      say('Training goes on meanwhile. Ctrl-C stops it with a checkpoint; no answer is lost.');
+      const result = await train();
+      if (result) await present.withdraw();
+      return result;
+    } finally {
+      await studio.close();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
+/** The project of that name, made where there is none. */
+async function projectFor(
+  database: Database,
+  name: string,
+  settings: ProjectInput,
+  guidelines: string,
+): Promise<Project> {
+  const there = (await listProjects(database)).find((project) => project.name === name);
+  return there ?? createProject(database, name, settings, { guidelines });
+}

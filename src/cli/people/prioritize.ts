@@ -1,0 +1,80 @@
+/** heed feedback prioritize: first what a reward model knows least about. */
+import { openReward, type Reward } from '../../align/index.ts';
+import { HeedError } from '../../error.ts';
+import { type Content, type Database, type Project, setPriorities } from '../../feedback/index.ts';
+
+/** Items that are scored at once. */
+const AT_ONCE = 64;
+
+/**
+ * Sets the priority of each open pair of texts: of an ensemble, the deviation of its members' differences of reward (Christiano et al.
+ * 2017, §2.2.4); of a single reward, how near its difference is to none.
+ *
+ * @throws HeedError where there are no such pairs.
+ */
+export async function prioritize(
+  database: Database,
+  project: Project,
+  members: readonly Reward[],
+): Promise<{ items: number }> {
+  const rows = await database.query
+    .selectFrom('items')
+    .select(['id', 'contentJson'])
+    .where('project', '=', project.id)
+    .where('goldJson', 'is', null)
+    .where('closed', '=', 0)
+    .orderBy('seq')
+    .execute();
+  const pairs = rows.flatMap(({ id, contentJson }) => {
+    const { prompt = '', options } = JSON.parse(contentJson) as Content;
+    const texts = options.flatMap((option) => (option.kind === 'text' ? option.text : []));
+    return texts.length === 2 && options.length === 2 ? [{ id, prompt, texts }] : [];
+  });
+  if (pairs.length === 0) {
+    throw new HeedError(`"${project.name}" has no open pairs of texts.`, {
+      hint: 'Rewards of language models compare two texts; import some: heed feedback import.',
+    });
+  }
+  const priorities = new Map<string, number>();
+  for (let from = 0; from < pairs.length; from += AT_ONCE) {
+    const some = pairs.slice(from, from + AT_ONCE);
+    const answers = some.flatMap(({ prompt, texts }) =>
+      texts.map((text) => ({
+        prompt: [],
+        response: [],
+        ended: true,
+        promptText: textOf(prompt),
+        text,
+        row: { prompt },
+      })),
+    );
+    const scored: ArrayLike<number>[] = [];
+    for (const member of members) scored.push(await member.score(answers));
+    for (const [i, { id }] of some.entries()) {
+      priorities.set(id, priorityOf(scored.map((scores) => scores[2 * i] - scores[2 * i + 1])));
+    }
+  }
+  return { items: await setPriorities(database, project.id, priorities) };
+}
+
+/** Of the differences of reward that an ensemble's members see between two answers. */
+export function priorityOf(differences: readonly number[]): number {
+  if (differences.length === 1) return -Math.abs(differences[0]);
+  const mean = differences.reduce((a, b) => a + b, 0) / differences.length;
+  return Math.sqrt(differences.reduce((sum, own) => sum + (own - mean) ** 2, 0) / differences.length);
+}
+
+const textOf = (prompt: string | readonly { content: string }[]): string =>
+  typeof prompt === 'string' ? prompt : prompt.map(({ content }) => content).join('\n\n');
+
+/** Rewards by their texts, all or none. An ensemble's folder is its members. */
+export async function openMembers(texts: readonly string[]): Promise<Reward[]> {
+  const opened: Reward[] = [];
+  try {
+    for (const text of texts) opened.push(await openReward(text));
+    return opened;
+  } catch (error) {
+    for (const reward of opened) reward.release();
+    throw error;
+  }
+}

@@ -1,0 +1,38 @@
+/** A model that people talk to in the studio. */
+import type { ChatMessage, ChatModel, Piece } from '../../feedback/server/chat.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import { openModel } from '../models/open-model.ts';
+
+/** Two answers of each turn, drawn at temperature 1. A model without a chat template goes on from the text of all turns. */
+export async function openChat(
+  nameOrFolder: string,
+  { maxTokens }: { maxTokens: number },
+): Promise<ChatModel & { release(): void }> {
+  const { config, parameters, tokenizer, ends } = await openModel(nameOrFolder);
+  const generator = createGenerator(config, parameters.values, { frozen: true });
+  const idsOf = (messages: readonly ChatMessage[]) =>
+    tokenizer.chatTemplate === undefined
+      ? tokenizer.encode(messages.map(({ content }) => content).join('\n\n'))
+      : encodeChat(
+          tokenizer,
+          messages.map((message) => ({ ...message })),
+          { addGenerationPrompt: true },
+        ).ids;
+  return {
+    name: nameOrFolder,
+    async *draw(messages, seed, signal) {
+      const ids = idsOf(messages);
+      const drawn = generator.generate([ids, ids], { maxTokens, ends, tokenizer, seed, signal, stream: true });
+      for await (const { tokens } of drawn) {
+        yield tokens.flatMap(({ index, text }): Piece[] => (text ? [{ index, text }] : []));
+        // between tokens others are served
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    release() {
+      generator.release();
+      parameters.release();
+    },
+  };
+}

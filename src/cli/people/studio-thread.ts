@@ -1,0 +1,40 @@
+/** A studio on a thread of its own: people never wait for a training that computes. */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { HeedError, messageOf } from '../../error.ts';
+import type { Studio, StudioOptions } from '../../feedback/server/index.ts';
+
+/** What of a studio's options can be told a thread, and where its store is. */
+export type ThreadedStudio = Pick<StudioOptions, 'runs' | 'port' | 'owner'> & { store: string };
+
+/** What the thread says. */
+export type Saying =
+  | { kind: 'open'; url: string; link: string }
+  | { kind: 'failed'; message: string; hint?: string }
+  | { kind: 'said'; text: string };
+
+/** Opens the store a second time. @throws HeedError where it cannot be opened, or the address is taken. */
+export function startStudioThread(options: ThreadedStudio, say: (text: string) => void): Promise<Studio> {
+  const worker = new Worker(new URL(`./studio-worker${extname(import.meta.url)}`, import.meta.url), {
+    workerData: options,
+  });
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  return new Promise((resolve, reject) => {
+    worker.once('error', (error) => {
+      reject(error);
+      say(`The studio has failed: ${messageOf(error)}`);
+    });
+    worker.on('message', (saying: Saying) => {
+      if (saying.kind === 'said') say(saying.text);
+      if (saying.kind === 'failed') reject(new HeedError(saying.message, { hint: saying.hint }));
+      if (saying.kind === 'open') {
+        const { url, link } = saying;
+        const close = () => {
+          worker.postMessage('close');
+          return ended;
+        };
+        resolve({ url, link, close });
+      }
+    });
+  });
+}

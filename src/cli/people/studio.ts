@@ -1,0 +1,85 @@
+/** heed studio: the page where people compare answers and clips, and runs are watched. */
+import type { Command } from 'commander';
+import { openDatabase } from '../../feedback/index.ts';
+import { startStudio } from '../../feedback/server/index.ts';
+import { listenForInterrupt } from '../program/interrupt.ts';
+import { createOutput } from '../program/output.ts';
+import { UsageError } from '../program/usage.ts';
+import { storeOption } from './feedback.ts';
+import { openChat } from './studio-model.ts';
+
+export function addStudio(command: Command): void {
+  command
+    .addOption(storeOption())
+    .option('--runs <dir>', 'folder of the runs to show', 'runs')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <n>', 'port to listen on; 0 takes a free one', portOf, 7331)
+    .option('--hosts <names>', 'names that the studio is opened by, with commas between, besides its address')
+    .option('--model <name>', 'folder of a model to talk to, or OWNER/NAME on the Hub')
+    .option('--max-tokens <n>', 'tokens of an answer of the model at most', tokensOf, 256)
+    .option('--trust-proxy', 'believe X-Forwarded-For and -Proto, which a proxy in front has to set')
+    .option('--owner <name>', 'whom the printed link signs in', 'me')
+    .action((flags: Flags) => studio(flags));
+}
+
+interface Flags {
+  store: string;
+  runs: string;
+  host: string;
+  port: number;
+  hosts?: string;
+  trustProxy?: boolean;
+  model?: string;
+  maxTokens: number;
+  owner: string;
+  json?: boolean;
+}
+
+export function portOf(text: string): number {
+  const port = Number(text);
+  if (text.trim() === '' || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new UsageError(`--port: expected a whole number from 0 to 65535, got "${text}"`);
+  }
+  return port;
+}
+
+function tokensOf(text: string): number {
+  const tokens = Number(text);
+  if (!Number.isInteger(tokens) || tokens < 1) {
+    throw new UsageError(`--max-tokens: expected a whole number from 1 on, got "${text}"`);
+  }
+  return tokens;
+}
+
+async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
+  const output = createOutput(flags);
+  const say = (text: string) => void process.stderr.write(`${text}\n`);
+  const interrupted = listenForInterrupt(say, 'Closing the studio.');
+  const chat = flags.model === undefined ? undefined : await openChat(flags.model, flags);
+  const database = await openDatabase(store);
+  try {
+    const { runs, host, port, owner, trustProxy } = flags;
+    const names = hosts?.split(',').map((name) => name.trim().toLowerCase());
+    const started = await startStudio({
+      database,
+      runs,
+      host,
+      port,
+      owner,
+      chat,
+      hosts: names,
+      trustProxy,
+      onError: say,
+    });
+    output.say(`The studio of ${database.name} is open: ${started.link}`);
+    output.say('The link signs you in once. Ctrl-C closes the studio; nothing that was answered is lost.');
+    output.result({ url: started.url, link: started.link });
+    if (!interrupted.signal.aborted)
+      await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));
+    await started.close();
+  } finally {
+    interrupted.dispose();
+    await database.close();
+    chat?.release();
+  }
+}

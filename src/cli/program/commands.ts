@@ -1,0 +1,420 @@
+/**
+ * What the `heed` command has: the name, what it is for, what adds its flags and action, and how it is used. What a command is made of
+ * is loaded when it is asked for.
+ */
+import type { Command } from 'commander';
+
+export const commands: readonly [
+  name: string,
+  description: string,
+  add: (command: Command) => Promise<void>,
+  example: string,
+  alias?: string,
+][] = [
+  [
+    'train',
+    "learn from preferences: a teacher compares clips, and the agent never sees the environment's reward",
+    async (command) => (await import('../control/train.ts')).addTrain(command),
+    `Settings known to work for an environment apply under what you give.
+
+Examples:
+  heed train --env CartPole-v1
+  heed train --env LunarLander-v3 --labels 500 --teacher mistake:0.1 --query random --seed 1
+  heed train --env CartPole-v1 --teacher human --labels 30
+  heed train --algorithm pebble --env HalfCheetah-v5
+  heed train --resume runs/20260102-030405-CartPole-v1`,
+  ],
+  [
+    'rl',
+    "learn from the environment's own reward: PPO, A2C, TRPO or SAC",
+    async (command) => (await import('../control/rl.ts')).addRl(command),
+    `Settings known to work for an environment apply under what you give.
+
+Examples:
+  heed rl --env CartPole-v1
+  heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum
+  heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
+  ],
+  [
+    'sweep',
+    'which settings of heed train need the fewest labels to reach a return',
+    async (command) => (await import('../control/sweep.ts')).addSweep(command),
+    `Without --vary: how long, by how much and in how large networks and ensembles the reward is fitted, how long clips are, the choice
+model, which pairs are asked, and when a fit stops. Settings of heed train hold for every training.
+
+Examples:
+  heed sweep --env CartPole-v1
+  heed sweep --vary reward.members=1,3,5 --vary query.rule=random,disagreement --labels 5,10,20 --seeds 20
+  heed sweep --grid --vary reward.hidden=16x16,64x64 --vary segment.window=10,25 --steps 30000 --jobs 4
+  heed sweep --resume runs/20260102-030405-CartPole-v1-sweep`,
+  ],
+  [
+    'ablate',
+    'what each part of learning from preferences is for: the ablations of Christiano et al. 2017 on one task',
+    async (command) => (await import('../control/ablate.ts')).addAblate(command),
+    `Settings of heed train hold for every training.
+
+Examples:
+  heed ablate --env CartPole-v1
+  heed ablate --env Pendulum-v1 --algorithm pebble --target -250 --only random-queries,no-ensemble --seeds 5
+  heed ablate --resume runs/20260102-030405-CartPole-v1-ablations`,
+  ],
+  [
+    'envs',
+    'list the environments that can be used on this machine, and what the others need',
+    async (command) => (await import('../control/envs.ts')).addEnvs(command),
+    `heed train and heed rl take these names as --env, and files of your own (docs/environments.md).
+
+Examples:
+  heed envs
+  heed envs --python ~/venv/bin/python --json`,
+  ],
+  [
+    'generate',
+    'answer prompts with a language model',
+    async (command) => (await import('../models/generate.ts')).addGenerate(command),
+    `One answer is written as it comes; several when all are done.
+
+Examples:
+  heed generate --model models/tiny --prompt "Once upon a time" --max-tokens 60 --temperature 0.8
+  heed generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Why is the sky blue?"
+  heed generate --model models/tiny --data prompts.jsonl --topP 0.9 --seed 1 --json`,
+  ],
+  [
+    'chat',
+    'talk with a language model',
+    async (command) => (await import('../models/chat.ts')).addChat(command),
+    `/help in the conversation says what there is besides talking.
+
+Examples:
+  heed chat --model HuggingFaceTB/SmolLM2-135M-Instruct
+  heed chat --model models/tiny --system "You are a pirate." --temperature 0.9`,
+  ],
+  [
+    'logprobs',
+    'what a language model thinks of a text, token by token',
+    async (command) => (await import('../models/logprobs.ts')).addLogprobs(command),
+    `The log-probability of a token is given for those before it, so the first has none: with --json, logprobs[i] is that of
+ids[i + 1], and logits[i] are those behind ids[i].
+
+Examples:
+  heed logprobs --model models/tiny --text "Once upon a time"
+  heed logprobs --model models/tiny --ids 1,403,407 --logits --json`,
+  ],
+  [
+    'sft',
+    'fine-tune a language model on texts, conversations, or prompts with completions',
+    async (command) => (await import('../language/sft.ts')).addSft(command),
+    `Without --model and --data, the tiny model that comes with heed learns to answer from demonstrations of its own world.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
+
+Examples:
+  heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
+  heed sft --model models/tiny --data chats.parquet --evaluation.data held-out.jsonl --epochs 2 --out runs/chat
+  heed sft --resume runs/20260102-030405-tiny-sft`,
+  ],
+  [
+    'pretrain',
+    'train a new language model from text',
+    async (command) => (await import('../language/pretrain.ts')).addPretrain(command),
+    `Without --data, it learns the embedded world's reviews of places, whose entropy is known: the model that comes with heed.
+
+Examples:
+  heed pretrain --out runs/base
+  heed pretrain --data "books/*.jsonl" --vocabulary 8192 --hidden 256 --layers 6 --heads 8 --feedForward 688 --length 256 --maxPositions 256
+  heed pretrain --resume runs/20260102-030405-reviews-pretrain`,
+  ],
+  [
+    'reward',
+    'train a reward model from comparisons, rankings or ratings of answers',
+    async (command) => (await import('../language/reward.ts')).addReward(command),
+    `Without --data, the model's own answers in the embedded world are compared by a teacher who knows the true reward, and errs.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders of a classifier with one label.
+
+Examples:
+  heed reward --model runs/sft/model --data comparisons.jsonl --out runs/reward
+  heed reward --model runs/sft/model --data ranked.jsonl --loss plackett-luce --members 3
+  heed reward --model runs/sft/model --from-project haiku --merge consensus
+  heed reward --resume runs/20260102-030405-model-reward`,
+  ],
+  [
+    'process',
+    'train a reward model of the steps of answers, each labeled right or wrong (process supervision)',
+    async (command) => (await import('../language/process.ts')).addProcess(command),
+    `Without --data, the model's own answers in the embedded world are labeled sentence by sentence. The run's folder gets the last
+model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
+
+Examples:
+  heed process --model runs/sft/model --data steps.jsonl --out runs/process
+  heed process --model runs/sft/model --data steps.jsonl --supervision first-error
+  heed process --resume runs/20260102-030405-model-process`,
+  ],
+  [
+    'eval',
+    'how good what was trained is',
+    async (command) => (await import('../evaluate/eval.ts')).addEval(command),
+    `Examples:
+  heed eval reward --model runs/reward/model --data held-out.jsonl
+  heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json
+  heed eval policy --model runs/ppo/model --baseline runs/sft/model
+  heed eval policy --model runs/ppo/model --baseline answers.jsonl --judge https://api.openai.com/v1#gpt-4o-mini`,
+  ],
+  [
+    'ppo',
+    'train a language model by PPO on what its answers are worth',
+    async (command) => (await import('../language/ppo.ts')).addPpo(command),
+    `The reward is a reward model (heed reward), a .js or .ts file with a function, or an address that answers; without --reward
+and --data, the true reward of the embedded world and its prompts.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
+
+Examples:
+  heed ppo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --out runs/ppo
+  heed ppo --model runs/sft/model --reward judge.js --data prompts.jsonl --lora.rank 16 --kl.target 8
+  heed ppo --model runs/sft/model --reward runs/reward/model --ask-people --people.labels 64
+  heed ppo --resume runs/20260102-030405-model-ppo`,
+  ],
+  [
+    'grpo',
+    'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or another of that kin: no critic',
+    async (command) => (await import('../language/policies.ts')).addGrpo(command),
+    `Rewards and prompts are those of heed ppo. --loss and --level say which of the kin.
+
+Examples:
+  heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8
+  heed grpo --model runs/sft/model --loss dr_grpo --scale none
+  heed grpo --model runs/sft/model --reward runs/reward/model --ask-people
+  heed grpo --model runs/sft/model --loss dapo --clip.high 0.28 --beta 0 --overlong 16 --dropEqual true
+  heed grpo --model runs/sft/model --level sequence --clip.low 3e-4 --clip.high 4e-4 --beta 0`,
+  ],
+  [
+    'rloo',
+    'train a language model by RLOO: answers to a prompt are one another’s baseline',
+    async (command) => (await import('../language/policies.ts')).addRloo(command),
+    `Rewards and prompts are those of heed ppo.
+
+Examples:
+  heed rloo --model runs/sft/model
+  heed rloo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8 --beta 0.1`,
+  ],
+  [
+    'reinforce',
+    'train a language model by REINFORCE with a baseline',
+    async (command) => (await import('../language/policies.ts')).addReinforce(command),
+    `Rewards and prompts are those of heed ppo.
+
+Example:
+  heed reinforce --model runs/sft/model --reward runs/reward/model --data prompts.jsonl`,
+  ],
+  [
+    'raft',
+    'train a language model on the best of its own answers to each prompt',
+    async (command) => (await import('../language/policies.ts')).addRaft(command),
+    `Rewards and prompts are those of heed ppo.
+
+Example:
+  heed raft --model runs/sft/model --answers 8 --steps 8`,
+  ],
+  [
+    'rest',
+    'train a language model on ever better shares of its own answers (ReST)',
+    async (command) => (await import('../language/policies.ts')).addRest(command),
+    `Rewards and prompts are those of heed ppo.
+
+Example:
+  heed rest --model runs/sft/model --answers 8 --thresholds 0.5,0.75,0.875`,
+  ],
+  [
+    'online-dpo',
+    'train a language model by DPO on pairs of its own answers, compared as it learns',
+    async (command) => (await import('../language/policies.ts')).addOnlineDpo(command),
+    `Rewards and prompts are those of heed ppo: of two answers to a prompt, the better one is the chosen one.
+
+Examples:
+  heed online-dpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl
+  heed online-dpo --model runs/sft/model --loss ipo --beta 0.05`,
+  ],
+  [
+    'best-of-n',
+    'take the best of several answers to each prompt, and tell what more of them would bring',
+    async (command) => (await import('../language/best-of-n.ts')).addBestOfN(command),
+    `Nothing is trained. Rewards and prompts are those of heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
+
+Examples:
+  heed best-of-n --model runs/sft/model --answers 64
+  heed best-of-n --model runs/sft/model --reward runs/reward/model --gold reviews --answers 64`,
+    'bestofn',
+  ],
+  [
+    'pareto',
+    'train a policy for each of several weightings of two rewards, and draw their front',
+    async (command) => (await import('../language/pareto.ts')).addPareto(command),
+    `By RLOO, whose settings apply to each policy. Rewards and prompts are those of heed ppo.
+
+Examples:
+  heed pareto --model runs/sft/model --reward reviews:tone --against reviews:length --steps 15
+  heed pareto --model runs/sft/model --reward runs/helpful/model --against runs/harmless/model --weights 0.2,0.5,0.8
+  heed pareto --resume runs/20260102-030405-model-pareto`,
+  ],
+  [
+    'overoptimization',
+    'how a reward and what it stands for part as a policy goes after the reward, and what guards do',
+    async (command) => (await import('../language/overoptimization.ts')).addOveroptimization(command),
+    `Best of n, PPO with nothing that holds it back, and PPO with each of --guards, each a run in the run's folder. A guard is
+one of these, or several with + between, with how strong it is: kl:0.05 (a fixed β), target:6 (of the KL), length:1,
+repetition:2, sameness:2, pessimism:1 (of an ensemble; of best of n too).
+
+Examples:
+  heed overoptimization --model runs/sft/model --reward runs/reward/model
+  heed overoptimization --model runs/sft/model --reward runs/ensemble/model --guards pessimism:1,kl:0.1+repetition:2`,
+  ],
+  [
+    'dpo',
+    'learn from pairs of answers by direct preference optimization, or a loss of its kin',
+    async (command) => (await import('../language/preferences.ts')).addDpo(command),
+    `Without --data, the model answers the prompts of the embedded world, and pairs of its answers are compared by --teacher.
+The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
+
+Examples:
+  heed dpo --model runs/sft/model --data comparisons.jsonl
+  heed dpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid,sft --lossWeights 1,0.2 --lora.rank 16
+  heed dpo --model runs/sft/model --out runs/dpo`,
+  ],
+  [
+    'orpo',
+    'learn from pairs by ORPO: fine-tuning and comparing at once, without a reference',
+    async (command) => (await import('../language/preferences.ts')).addOrpo(command),
+    'Example:\n  heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl',
+  ],
+  [
+    'cpo',
+    'learn from pairs by SimPO, or with --loss by CPO, without a reference',
+    async (command) => (await import('../language/preferences.ts')).addCpo(command),
+    `Examples:
+  heed cpo --model runs/sft/model --data comparisons.jsonl
+  heed cpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid --beta 0.1 --likelihood 1`,
+  ],
+  [
+    'kto',
+    'learn from answers that are rated good or bad, each on its own, by KTO',
+    async (command) => (await import('../language/preferences.ts')).addKto(command),
+    `Pairs are taken for a good and a bad answer.
+
+Example:
+  heed kto --model runs/sft/model --data rated.jsonl --undesirableWeight 1.5`,
+  ],
+  [
+    'bco',
+    'learn from answers that are rated good or bad by BCO, a classifier of them',
+    async (command) => (await import('../language/preferences.ts')).addBco(command),
+    `Pairs are taken for a good and a bad answer.
+
+Example:
+  heed bco --model runs/sft/model --data rated.jsonl`,
+  ],
+  [
+    'pipeline',
+    'several trainings and evaluations, one after another, with one report',
+    async (command) => (await import('../run/pipeline.ts')).addPipeline(command),
+    `A recipe names stages in order, each a command with its settings, in which "@sft" is what the stage "sft" made. Without one, an agent
+learns CartPole from preferences, and a language model learns to write what is preferred: fine-tuning, a reward model, PPO.
+
+Examples:
+  heed pipeline
+  heed pipeline recipe.json --out runs/mine
+  heed pipeline --resume runs/mine
+  heed pipeline changed.json --resume runs/mine --from ppo`,
+  ],
+  [
+    'constitution',
+    'have answers criticized, revised and compared by principles that people wrote (Constitutional AI)',
+    async (command) => (await import('../language/constitution.ts')).addConstitution(command),
+    `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
+What was made is kept whatever happens: --resume goes on after the last step.
+
+Examples:
+  heed constitution --model HuggingFaceTB/SmolLM2-1.7B-Instruct --data prompts.jsonl
+  heed constitution --model runs/sft/model --critic http://localhost:8000/v1#llama-3.1-8b --constitution principles.md --data prompts.jsonl
+  heed constitution --model runs/sft/model --critic https://api.openai.com/v1#gpt-4o --part comparisons --prompts 500`,
+  ],
+  [
+    'plan',
+    'what memory a training would take, and what to change where it does not fit',
+    async (command) => (await import('../models/plan.ts')).addPlan(command),
+    `Nothing is trained, and of a model only config.json is read. Without --device, the memory is this machine's.
+
+Examples:
+  heed plan --params 7B --algorithm ppo --method lora
+  heed plan --model HuggingFaceTB/SmolLM2-135M --algorithm dpo --length 512 --device 8GiB,24GiB
+  heed plan --params 135M --rows 4 --length 256 --checkpointLayers --json`,
+  ],
+  [
+    'pull',
+    'get a model or dataset from the Hub',
+    async (command) => (await import('../models/pull.ts')).addPull(command),
+    `What heed does not read (other formats of the weights, say) is left out, unless --include asks for it. What is there already
+is kept, and what was cut goes on where it stopped. The cache is that of Python's huggingface_hub.
+HF_HOME or HF_HUB_CACHE says where, HF_ENDPOINT which Hub, HF_TOKEN who asks; HF_HUB_OFFLINE=1 asks nobody.
+
+Examples:
+  heed pull HuggingFaceTB/SmolLM2-135M-Instruct
+  heed pull Qwen/Qwen2.5-0.5B@main --exclude "*.txt"
+  heed pull Anthropic/hh-rlhf --dataset --include "harmless-base/*"`,
+  ],
+  [
+    'data',
+    'look at, check, convert and split datasets',
+    async (command) => (await import('../data/data.ts')).addData(command),
+    `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern; several are one dataset.
+
+Examples:
+  heed data inspect train.jsonl --tokenizer models/tiny
+  heed data check test.parquet --against train.parquet
+  heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
+  heed data split reviews.csv --test 0.1 --by prompt --out reviews`,
+  ],
+  [
+    'studio',
+    'the page where people compare answers and clips',
+    async (command) => (await import('../people/studio.ts')).addStudio(command),
+    `The store is feedback.db here, or --store PATH, or --store postgres://…  Only this machine can open the page unless --host says otherwise.
+
+Examples:
+  heed studio
+  heed studio --store postgres://heed@localhost/heed --host 0.0.0.0 --hosts label.example.org`,
+  ],
+  [
+    'feedback',
+    'what people are asked and what they said: import, export, agreement, who may answer',
+    async (command) => (await import('../people/feedback.ts')).addFeedback(command),
+    `The store is feedback.db here, or --store PATH, or --store postgres://…
+
+Examples:
+  heed feedback import pairs.jsonl --project haiku --overlap 2
+  heed feedback import known.jsonl --project haiku --gold
+  heed feedback stats --project haiku
+  heed feedback export preferences.jsonl --project haiku --merge consensus
+  heed feedback users add ada --role reviewer`,
+  ],
+  [
+    'export',
+    'write a model as an ONNX graph, or as a Hugging Face folder with an adapter merged in',
+    async (command) => (await import('../models/export.ts')).addExport(command),
+    `model.onnx takes input_ids and attention_mask [batch, time] and gives logits; ONNX Runtime runs it in any language.
+
+Examples:
+  heed export --model runs/sft/model --out onnx
+  heed export --model models/base --adapter runs/sft/model --format safetensors --dtype BF16 --out merged`,
+  ],
+  [
+    'report',
+    "write a run's report.html again and print its address",
+    async (command) => (await import('../run/report.ts')).addReport(command),
+    'Example:\n  heed report runs/20260102-030405-CartPole-v1',
+  ],
+  [
+    'doctor',
+    'check Node, the engine, its speed, memory and disk',
+    async (command) => (await import('../doctor/doctor.ts')).addDoctor(command),
+    'Example:\n  heed doctor',
+  ],
+];

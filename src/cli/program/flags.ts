@@ -1,0 +1,179 @@
+/** Flags from a schema: one for each field, with its description and default. A field of a field is written with a dot. */
+import { readFileSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { z } from 'zod';
+import { messageOf } from '../../error.ts';
+import { fileError } from '../../files.ts';
+import { currentName, oldName } from '../../renamed.ts';
+import { UsageError } from './usage.ts';
+
+interface Flag {
+  /** Such as `ppo.learningRate`. */
+  name: string;
+  kind: 'number' | 'text' | 'yes or no' | 'numbers' | 'texts';
+  choices?: readonly string[];
+  description: string;
+  default: unknown;
+}
+
+interface JsonSchema {
+  type?: string;
+  properties?: Record<string, JsonSchema>;
+  items?: JsonSchema;
+  enum?: string[];
+  description?: string;
+  default?: unknown;
+}
+
+/** Shorter names for the flags used most. */
+export type Shortcuts = Readonly<Record<string, string>>;
+
+/** Adds the flags of a schema to a command, those of one part under a heading of their own. */
+export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): void {
+  const flags = flagsOf(schema);
+  const shorter = Object.entries(shortcuts).map(([name, of]) => {
+    const flag = flags.find((known) => known.name === of)!;
+    return { ...flag, name, description: `${flag.description} (--${of})` };
+  });
+  const plain = flags.filter(({ name }) => !name.includes('.'));
+  const nested = flags.filter(({ name }) => name.includes('.'));
+  for (const flag of [...plain, ...shorter, ...nested]) {
+    command.addOption(optionOf(flag));
+    const dashed = flag.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    // commander takes --on-bad-row for onBadRow
+    if (dashed !== flag.name && !(dashed in shortcuts))
+      command.addOption(optionOf({ ...flag, name: dashed }).hideHelp());
+    const old = oldName(flag.name);
+    if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
+  }
+  command.option('--config <file>', 'a JSON file with any of these settings; flags go before it');
+}
+
+/** Longer ones are told in the description: they would push all descriptions to the right. */
+const LONGEST_CHOICES = 40;
+
+function optionOf(flag: Flag): Option {
+  const value = { number: '<n>', text: '<text>', numbers: '<n,n,…>', texts: '<text>', 'yes or no': '[true|false]' }[
+    flag.kind
+  ];
+  const shown = flag.default === undefined ? '' : ` (default: ${text(flag.default)})`;
+  const choices = flag.choices?.join('|') ?? '';
+  const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
+  const option = new Option(
+    `--${flag.name} ${inline ? `<${choices}>` : value}`,
+    `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
+  );
+  option.argParser((given, earlier: unknown) =>
+    flag.kind === 'texts' ? [...((earlier as string[]) ?? []), given] : parse(flag, given),
+  );
+  const [part] = flag.name.split('.');
+  return flag.name.includes('.') ? option.helpGroup(`Settings of the ${part}:`) : option.helpGroup('Settings:');
+}
+
+const text = (value: unknown) =>
+  Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
+
+function parse({ name, kind, choices }: Flag, given: string): unknown {
+  const wrong = (expected: string) => new UsageError(`--${name}: expected ${expected}, got "${given}"`);
+  const number = (part: string) => {
+    if (part.trim() === '' || Number.isNaN(Number(part))) {
+      throw wrong(kind === 'numbers' ? 'numbers with commas between, such as 64,64' : 'a number');
+    }
+    return Number(part);
+  };
+  if (choices && !choices.includes(given)) throw wrong(`one of ${choices.join(', ')}`);
+  if (kind === 'number') return number(given);
+  if (kind === 'numbers') return given.split(',').map(number);
+  if (kind === 'text') return given;
+  if (given !== 'true' && given !== 'false') throw wrong('true or false');
+  return given === 'true';
+}
+
+/** The settings that were given: those of the config file, flags over them. Plain nested data, not yet checked. */
+export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): Record<string, unknown> {
+  const known = new Set(flagsOf(schema).map(({ name }) => name));
+  const options = command.opts<Record<string, unknown>>();
+  const settings: Record<string, unknown> = {};
+  if (typeof options.config === 'string') {
+    for (const [written, value] of readConfig(options.config)) {
+      const name = currentName(written);
+      if (!known.has(name)) {
+        throw new UsageError(`"${options.config}" has a setting "${name}", which ${command.name()} does not know`, {
+          hint: nearest(name, [...known]),
+        });
+      }
+      put(settings, name, value);
+    }
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const full = currentName(shortcuts[name] ?? name);
+    if (known.has(full) && full !== (shortcuts[name] ?? name)) {
+      process.stderr.write(`--${name} is called --${full} now; the old name goes with the next version\n`);
+    }
+    if (known.has(full)) put(settings, full, value);
+  }
+  return settings;
+}
+
+/** The names of settings that were given as flags. */
+export function givenFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): string[] {
+  const known = new Set([...flagsOf(schema).map(({ name }) => name), ...Object.keys(shortcuts), 'config']);
+  return Object.keys(command.opts()).filter((name) => known.has(name));
+}
+
+function flagsOf(schema: z.ZodType): Flag[] {
+  const walk = (node: JsonSchema, name: string): Flag[] => {
+    if (node.properties) {
+      return Object.entries(node.properties).flatMap(([key, inner]) => walk(inner, name ? `${name}.${key}` : key));
+    }
+    const kind = ({ integer: 'number', number: 'number', boolean: 'yes or no', array: 'numbers' } as const)[
+      node.type ?? ''
+    ];
+    const listed = node.items?.type === 'string' ? 'texts' : kind;
+    const description = (node.description ?? '').replace(/\.$/, '');
+    return [{ name, kind: listed ?? 'text', choices: node.enum, description, default: node.default }];
+  };
+  return walk(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema, '');
+}
+
+function put(settings: Record<string, unknown>, name: string, value: unknown): void {
+  const path = name.split('.');
+  const last = path.pop()!;
+  let at = settings;
+  for (const key of path) {
+    at[key] ??= {};
+    at = at[key] as Record<string, unknown>;
+  }
+  at[last] = value;
+}
+
+function readConfig(path: string): [name: string, value: unknown][] {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UsageError(`"${path}" is not JSON: ${messageOf(error)}`);
+    const { message, hint } = fileError(error, 'read', path);
+    throw new UsageError(message, { hint, cause: error });
+  }
+  if (!isPlain(content)) throw new UsageError(`"${path}" is not a JSON object of settings`);
+  const flat = (value: unknown, name: string): [string, unknown][] =>
+    isPlain(value)
+      ? Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key))
+      : [[name, value]];
+  return flat(content, '');
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The known names that share most letters in order with a wrong one. */
+function nearest(name: string, known: readonly string[]): string {
+  const score = (other: string) => {
+    let at = 0;
+    for (const letter of other.toLowerCase()) if (letter === name.toLowerCase()[at]) at++;
+    return at / Math.max(name.length, other.length);
+  };
+  const best = [...known].sort((a, b) => score(b) - score(a)).slice(0, 3);
+  return `did you mean ${best.join(', ')}?`;
+}

@@ -1,0 +1,194 @@
+/** heed pipeline: several trainings and evaluations, one after another, with one report. */
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { runtime } from '../../engine/index.ts';
+import { messageOf } from '../../error.ts';
+import { fileError } from '../../files.ts';
+import {
+  changeCourse,
+  checkRecipe,
+  createPipeline,
+  defaultRecipe,
+  type PipelineResult,
+  pipelineReport,
+  progressOf,
+  runPipeline,
+} from '../../pipeline/index.ts';
+import { createProgress, openRun, type Run, writeReport } from '../../run/index.ts';
+import type { LoggerChoice } from '../../run/loggers/index.ts';
+import { duration, figure } from '../../run/progress.ts';
+import { percent } from '../language/reward.ts';
+import { pullProgress } from '../models/pull.ts';
+import { listenForInterrupt } from '../program/interrupt.ts';
+import { address, createOutput, table } from '../program/output.ts';
+import { checking, UsageError } from '../program/usage.ts';
+import { addRunOptions } from './run-training.ts';
+
+interface Flags {
+  seed?: string;
+  out?: string;
+  resume?: string;
+  from?: string;
+  checkpointSeconds?: number;
+  log?: LoggerChoice[];
+  json?: boolean;
+}
+
+export function addPipeline(command: Command): void {
+  command
+    .argument('[recipe]', 'a JSON file (default: both halves, on what comes with heed)')
+    .option('--seed <n>', "seed of every stage that has none of its own, in place of the recipe's")
+    .option('--from <stage>', 'with --resume: do this stage and all later ones again; their old folders stay');
+  addRunOptions(command);
+  command.action((path: string | undefined, flags: Flags) => pipeline(path, flags));
+}
+
+async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
+  const output = createOutput(flags);
+  runtime(); // where the engine does not start, that is the first thing to know
+  const run = flags.resume === undefined ? begin(path, flags) : resume(flags.resume, path, flags);
+  let progress = createProgress();
+  let seen: Record<string, number> = {};
+  let started: string | undefined;
+  const interrupted = listenForInterrupt((text) => progress.note(text));
+  const say = (text: string) => process.stderr.write(`${text}\n`);
+  const endLine = () => {
+    if (started) progress.done();
+    started = undefined;
+  };
+  try {
+    say(`${run.info.name} in ${run.folder}`);
+    const { done, ...pull } = pullProgress('pull');
+    let result: PipelineResult | undefined;
+    let report = '';
+    let total = 0;
+    let label = '';
+    try {
+      result = await runPipeline({
+        run,
+        signal: interrupted.signal,
+        checkpointSeconds: flags.checkpointSeconds,
+        log: flags.log,
+        pull,
+        tell: say,
+        onWarning: (text) => progress.note(text),
+        onStage({ name, command, index, count, folder, steps }) {
+          endLine();
+          say(`stage ${index} of ${count}: heed ${command} in ${folder}`);
+          [total, label, seen] = [steps, `${index}/${count} ${name}`, {}];
+        },
+        onStep(step, live) {
+          if (started !== label) progress = createProgress({ total, from: step, label });
+          started = label;
+          seen = { ...seen, ...live };
+          progress.update(step, seen);
+        },
+        onFinished: endLine,
+      });
+    } finally {
+      endLine();
+      done();
+      // what earlier stages made is told whatever became of a later one
+      report = writeReport(run, pipelineReport(run.folder));
+    }
+    if (!result) {
+      say(`Stopped, with a checkpoint. Go on with: heed pipeline --resume ${run.folder}`);
+      process.exitCode = interrupted.exitCode;
+      return;
+    }
+    output.say(told(result, address(report)));
+    output.result({ ...result, report });
+  } finally {
+    interrupted.dispose();
+    run.close();
+  }
+}
+
+function begin(path: string | undefined, { seed, out, from }: Flags): Run {
+  if (from !== undefined) throw new UsageError('--from goes on with a run: give it with --resume');
+  const given = path === undefined ? { ...defaultRecipe } : readRecipe(path);
+  const recipe = checking(() => checkRecipe(seed === undefined ? given : { ...(given as object), seed: number(seed) }));
+  return createPipeline(recipe, out);
+}
+
+function resume(folder: string, path: string | undefined, { seed, out, from }: Flags): Run {
+  const extra = [...(seed === undefined ? [] : ['--seed']), ...(out === undefined ? [] : ['--out'])];
+  if (extra.length > 0) {
+    throw new UsageError(`--resume goes on with a run as it is, but ${extra.join(', ')} was given too`, {
+      hint: 'leave it out, or start a new run with it',
+    });
+  }
+  checking(() => progressOf(folder));
+  const run = openRun(folder);
+  try {
+    if (path !== undefined || from !== undefined) {
+      checking(() => changeCourse(run, { from, recipe: path === undefined ? undefined : readRecipe(path) }));
+    }
+    return run;
+  } catch (error) {
+    run.close();
+    throw error;
+  }
+}
+
+function number(given: string): number {
+  if (given.trim() === '' || Number.isNaN(Number(given)))
+    throw new UsageError(`--seed: expected a number, got "${given}"`);
+  return Number(given);
+}
+
+function readRecipe(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UsageError(`"${path}" is not JSON: ${messageOf(error)}`);
+    const { message, hint } = fileError(error, 'read', path);
+    throw new UsageError(message, { hint, cause: error });
+  }
+}
+
+/** The figures of a stage's result that a line has room for. */
+function figuresOf(result: Record<string, unknown>): string[] {
+  const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
+  const part = (name: string, key: string) => number((result[name] as Record<string, unknown> | undefined)?.[key]);
+  const told: [label: string, value: number | undefined, tell?: (value: number) => string][] = [
+    ['return', part('return', 'mean')],
+    ['accuracy', number(result.accuracy), percent],
+    ['win rate', number(result.winRate), percent],
+    ['loss', part('loss', 'eval')],
+    ['reward', part('reward', 'after')],
+    ['true reward', part('measures', 'reward/true')],
+    ['KL', number(result.kl)],
+    ['in', number(result.seconds), duration],
+  ];
+  return told.flatMap(([label, value, tell = figure]) => (value === undefined ? [] : [`${label} ${tell(value)}`]));
+}
+
+const SHOWN = 2;
+
+/** What came of it for a person: answers model by model, a line for each stage, and where the report is. */
+function told({ stages, answers, seconds, run }: PipelineResult, report: string): string {
+  const prompts = answers?.prompts.slice(0, SHOWN) ?? [];
+  const examples = prompts.flatMap((prompt, i) => [
+    `\n${prompt}`,
+    table(
+      answers!.models.map(({ name, texts, rewards }) => [
+        name,
+        rewards ? `(${figure(Number(rewards[i].toFixed(1)))}) ${texts[i]}` : texts[i],
+      ]),
+    ),
+  ]);
+  const lines = stages.map((stage): [string, string] => [stage.name, figuresOf(stage).join(', ') || stage.command]);
+  const worth = answers?.models.flatMap(({ name, reward }) => (reward ? [`${name} ${figure(reward.mean)}`] : [])) ?? [];
+  return [
+    ...examples,
+    '',
+    table([
+      ...lines,
+      ...(worth.length > 0 ? [['true reward', worth.join(', ')] as [string, string]] : []),
+      ['time', duration(seconds)],
+      ['run', run],
+      ['report', report],
+    ]),
+  ].join('\n');
+}

@@ -1,0 +1,68 @@
+import type { ProjectSettings } from '../page/api.ts';
+
+type Aspect = ProjectSettings['aspects'][number];
+
+/** Aspects on their scales: a digit rates the one that has the focus and goes on to the next. */
+export function Scales({
+  aspects,
+  values,
+  rate,
+  ends = ['low', 'high'],
+}: {
+  aspects: readonly Aspect[];
+  values: Readonly<Record<string, number>>;
+  rate(name: string, value: number): void;
+  ends?: readonly [string, string];
+}) {
+  return (
+    <div class="scales">
+      {aspects.map(({ name, description, scale }) => (
+        <fieldset
+          class="scale"
+          onKeyDown={(event) => {
+            const value = Number(event.key);
+            if (event.target instanceof HTMLInputElement && event.target.type !== 'radio') return;
+            if (!Number.isInteger(value) || value < 1 || value > scale) return;
+            event.preventDefault();
+            rate(name, value);
+            const next = event.currentTarget.nextElementSibling?.querySelector('input');
+            if (next) next.focus();
+            else (document.activeElement as HTMLElement).blur();
+          }}
+        >
+          <legend>
+            {name} {description && <span class="quiet">{description}</span>}
+          </legend>
+          {scale > 10 ? (
+            <input
+              type="number"
+              min={1}
+              max={scale}
+              value={values[name] ?? ''}
+              aria-label={`${name}, 1 to ${scale}`}
+              onInput={({ currentTarget: { valueAsNumber } }) => valueAsNumber >= 1 && rate(name, valueAsNumber)}
+            />
+          ) : (
+            <div class="points">
+              <span class="quiet">{ends[0]}</span>
+              {Array.from({ length: scale }, (_, i) => (
+                <label>
+                  <input
+                    type="radio"
+                    name={`aspect ${name}`}
+                    checked={values[name] === i + 1}
+                    onChange={() => rate(name, i + 1)}
+                  />
+                  {i + 1}
+                </label>
+              ))}
+              <span class="quiet">{ends[1]}</span>
+            </div>
+          )}
+        </fieldset>
+      ))}
+    </div>
+  );
+}
+
+export const focusScales = (): void => document.querySelector<HTMLInputElement>('.scales input')?.focus();

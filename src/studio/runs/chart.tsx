@@ -1,0 +1,193 @@
+/** Curves of one metric, by µPlot: each run's points faintly, between their extremes, and the smoothed line over them. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import type { Buckets } from './data.ts';
+
+export interface Curve {
+  name: string;
+  /** Which of the colors. */
+  color: number;
+  data: Buckets;
+}
+
+/** Of lines on a ground of light or dark; each stands out from it, and from the others for those who see fewer colors. */
+const LIGHT = ['#2f5fb3', '#b4600a', '#1f7d72', '#b4343c', '#7a4fae', '#6d6a62', '#a83f86', '#4c7a1d'];
+const DARK = ['#8fb0f5', '#e8ad60', '#5fc9b9', '#ef857c', '#b99fe4', '#b5b2ab', '#ec93cb', '#a5cf74'];
+const dark = matchMedia('(prefers-color-scheme: dark)');
+export const colorOf = (i: number): string => (dark.matches ? DARK : LIGHT)[i % LIGHT.length];
+
+const HEIGHT = 200;
+
+interface ChartProps {
+  title: string;
+  curves: readonly Curve[];
+  by: string;
+  log: boolean;
+  onZoom(from: number, to: number): void;
+  onReset(): void;
+}
+
+export function Chart(props: ChartProps) {
+  const { title, curves, by, log } = props;
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const latest = useRef(props);
+  latest.current = props;
+  const [at, setAt] = useState<number | null>(null);
+  const [theme, setTheme] = useState(dark.matches);
+  useEffect(() => {
+    const changed = () => setTheme(dark.matches);
+    dark.addEventListener('change', changed);
+    return () => dark.removeEventListener('change', changed);
+  }, []);
+  const shape = curves.map(({ color, data }) => `${color}${data.smooth ? 's' : ''}`).join();
+  useEffect(() => {
+    const made = new uPlot(
+      options(latest.current, place.current!.clientWidth, setAt, () => latest.current),
+      tableOf(latest.current),
+      place.current!,
+    );
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: place.current!.clientWidth, height: HEIGHT }));
+    observer.observe(place.current!);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+      plot.current = undefined;
+    };
+  }, [shape, by, log, theme]);
+  useEffect(() => plot.current?.setData(tableOf(latest.current)), [curves]);
+  const told = curves.map((curve) => ({ ...curve, ...valueAt(curve.data, at, by) }));
+  return (
+    <figure class="chart">
+      <figcaption>{title}</figcaption>
+      <div ref={place} role="img" aria-label={`${title}: ${told.map(inWords).join('; ')}`} />
+      <p class="reading">
+        {told.map(({ color, name, x, value, smoothed, min, max }) => (
+          <span key={name}>
+            <i style={{ background: colorOf(color) }} />
+            {value === undefined ? '–' : figure(value)}
+            <small>
+              {' '}
+              {min !== undefined && max !== undefined && min < max && `(${figure(min)} to ${figure(max)}) `}
+              {x !== undefined && `at ${axisValue(by, x)}`}
+              {smoothed !== undefined && `, smoothed ${figure(smoothed)}`}
+            </small>
+          </span>
+        ))}
+      </p>
+    </figure>
+  );
+}
+
+const inWords = ({ name, x, value }: { name: string; x?: number; value?: number }) =>
+  value === undefined ? `${name} has no points here` : `${name} is ${figure(value)} at ${x}`;
+
+const placesOf = (data: Buckets, by: string): number[] =>
+  by === 'time' ? data.time : by === 'step' ? data.step : (data.at ?? data.step);
+
+/** The point at a place, or the last one. */
+function valueAt(data: Buckets, at: number | null, by: string) {
+  const places = placesOf(data, by);
+  let i = places.length - 1;
+  if (at !== null) while (i > 0 && places[i - 1] >= at) i--;
+  if (i < 0) return {};
+  const { min, max, mean, smooth } = data;
+  return { x: places[i], value: mean[i] ?? undefined, smoothed: smooth?.[i] ?? undefined, min: min[i], max: max[i] };
+}
+
+/** Places, and for each curve its least, greatest, mean and smoothed values at them. */
+function tableOf({ curves, by, log }: ChartProps): uPlot.AlignedData {
+  // what cannot be drawn on such a scale is left out
+  const drawn = (values: number[]) => values.map((value) => (value === null || (log && value <= 0) ? null : value));
+  const tables = curves.map(
+    ({ data }) =>
+      [
+        placesOf(data, by),
+        drawn(data.min),
+        drawn(data.max),
+        drawn(data.mean),
+        drawn(data.smooth ?? data.mean),
+      ] as uPlot.AlignedData,
+  );
+  if (tables.length === 0) return [[]];
+  return tables.length === 1 ? distinct(tables[0]) : uPlot.join(tables.map(distinct));
+}
+
+/** A count stays where it is for some rows, but a place of a plot is one. */
+function distinct(table: uPlot.AlignedData): uPlot.AlignedData {
+  const places = table[0];
+  const kept = Array.from(places.keys()).filter((i) => i === places.length - 1 || places[i] < places[i + 1]);
+  if (kept.length === places.length) return table;
+  return table.map((values) => kept.map((i) => values[i])) as unknown as uPlot.AlignedData;
+}
+
+function options(
+  { curves, by, log }: ChartProps,
+  width: number,
+  setAt: (at: number | null) => void,
+  now: () => ChartProps,
+): uPlot.Options {
+  const styles = getComputedStyle(document.documentElement);
+  const [quiet, line] = dark.matches ? ['#a3abb3', '#363b41'] : ['#5a626b', '#e4e1db'];
+  const font = `12px ${styles.fontFamily || 'sans-serif'}`;
+  const axis: uPlot.Axis = {
+    stroke: quiet,
+    font,
+    grid: { stroke: line, width: 1 },
+    ticks: { stroke: line, width: 1, size: 4 },
+  };
+  const series: uPlot.Series[] = [{}];
+  const bands: uPlot.Band[] = [];
+  for (const { color, data } of curves) {
+    const stroke = colorOf(color);
+    const faint = `${stroke}77`;
+    const common = { spanGaps: true, points: { show: false } };
+    bands.push({ series: [series.length + 1, series.length], fill: `${stroke}22` });
+    series.push({ ...common, stroke: 'transparent', width: 0 }, { ...common, stroke: 'transparent', width: 0 });
+    const few = { show: data.step.length <= 2, size: 5 };
+    series.push({ ...common, stroke: data.smooth ? faint : stroke, width: 1 });
+    series.push({ ...common, stroke, width: 2, show: data.smooth !== undefined || few.show, points: few });
+  }
+  return {
+    width: Math.max(100, width),
+    height: HEIGHT,
+    padding: [8, 16, 0, 0],
+    legend: { show: false },
+    scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
+    axes: [
+      { ...axis, size: 28, values: (_, places) => places.map((place) => axisValue(by, place)) },
+      { ...axis, size: 56, values: (_, values) => values.map((value) => (value === null ? '' : figure(value))) },
+    ],
+    series,
+    bands,
+    cursor: { sync: { key: 'runs' }, points: { show: false }, drag: { x: true, y: false, setScale: false } },
+    hooks: {
+      setCursor: [({ cursor, data }) => setAt(cursor.idx == null ? null : (data[0][cursor.idx] ?? null))],
+      setSelect: [
+        (plot) => {
+          const { left, width: wide } = plot.select;
+          if (wide < 4) return;
+          now().onZoom(plot.posToVal(left, 'x'), plot.posToVal(left + wide, 'x'));
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+      ready: [(plot) => plot.over.addEventListener('dblclick', () => now().onReset())],
+    },
+  };
+}
+
+/** A value with three digits that matter. */
+export function figure(value: number): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace('.0e', 'e');
+  if (size >= 1e4) return `${Number((value / 1000).toPrecision(3))}k`;
+  return String(size >= 1000 ? Math.round(value) : Number(value.toPrecision(3)));
+}
+
+function axisValue(by: string, value: number): string {
+  if (by !== 'time') return Math.abs(value) < 1e4 ? String(Number(value.toPrecision(4))) : figure(value);
+  if (value < 120) return `${Number(value.toPrecision(3))} s`;
+  return value < 7200 ? `${Number((value / 60).toPrecision(3))} min` : `${Number((value / 3600).toPrecision(3))} h`;
+}

@@ -1,0 +1,182 @@
+/** Every metric of runs in a panel of its own, by the first word of its name; each is asked for when it comes into view. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Chart, type Curve } from './chart.tsx';
+import { metricOf, type RunDetails } from './data.ts';
+import type { Change, RunsView } from './view.ts';
+
+interface Props {
+  runs: readonly RunDetails[];
+  view: RunsView;
+  change: Change;
+  /** Grows with the rows of the runs. */
+  version: number;
+}
+
+const AXES = { step: 'Steps', time: 'Time', labels: 'Labels', tokens: 'Tokens' };
+
+export function Curves({ runs, view, change, version }: Props) {
+  const all = [...new Set(runs.flatMap(({ metrics }) => metrics))];
+  const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
+  const names = all.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
+  const groups = new Map<string, string[]>();
+  for (const name of names) groups.set(groupOf(name), [...(groups.get(groupOf(name)) ?? []), name]);
+  return (
+    <>
+      <Bar metrics={all} view={view} change={change} />
+      {all.length === 0 && <p class="quiet">No row was written yet.</p>}
+      <div class="groups">
+        {[...groups].map(([group, members]) => (
+          <section key={group} aria-label={group} class={members.length === 1 ? 'single' : undefined}>
+            <h2>{group}</h2>
+            <div class="panels">
+              {members.map((name) => (
+                <Panel key={name} name={name} runs={runs} view={view} change={change} version={version} />
+              ))}
+            </div>
+          </section>
+        ))}
+      </div>
+    </>
+  );
+}
+
+const groupOf = (name: string): string => (name.includes('/') ? name.slice(0, name.indexOf('/')) : 'others');
+
+function Bar({ metrics, view, change }: { metrics: readonly string[]; view: RunsView; change: Change }) {
+  const { by, log, smooth, find, from, to } = view;
+  const axes = Object.entries(AXES).filter(([name]) => name === 'step' || name === 'time' || metrics.includes(name));
+  // most of the slider is for strong smoothing, where a little changes much
+  const bent = Math.round(100 * (1 - Math.sqrt(1 - smooth)));
+  const edge = (name: 'from' | 'to', label: string) => (
+    <label>
+      {label}{' '}
+      <input
+        class="edge"
+        type="number"
+        step="any"
+        value={view[name] ?? ''}
+        onChange={({ currentTarget: { value } }) => change({ [name]: value === '' ? undefined : Number(value) })}
+      />
+    </label>
+  );
+  return (
+    <fieldset class="bar sticky" aria-label="How curves are drawn">
+      <label>
+        Smoothing{' '}
+        <input
+          type="range"
+          min={0}
+          max={96}
+          value={bent}
+          aria-valuetext={smooth.toFixed(3)}
+          onInput={({ currentTarget: { value } }) =>
+            change({ smooth: Number((1 - (1 - Number(value) / 100) ** 2).toFixed(4)) })
+          }
+        />
+      </label>
+      <label>
+        Along{' '}
+        <select
+          value={by}
+          onChange={({ currentTarget: { value } }) => change({ by: value, from: undefined, to: undefined })}
+        >
+          {axes.map(([name, label]) => (
+            <option key={name} value={name}>
+              {label}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <input type="checkbox" checked={log} onChange={({ currentTarget: { checked } }) => change({ log: checked })} />{' '}
+        Log scale
+      </label>
+      <label>
+        Metrics{' '}
+        <input
+          type="search"
+          value={find}
+          placeholder="all"
+          onInput={({ currentTarget: { value } }) => change({ find: value })}
+        />
+      </label>
+      {edge('from', 'From')}
+      {edge('to', 'to')}
+      {(from !== undefined || to !== undefined) && (
+        <button type="button" onClick={() => change({ from: undefined, to: undefined })}>
+          Show all
+        </button>
+      )}
+    </fieldset>
+  );
+}
+
+function Panel({ name, runs, view, change, version }: Props & { name: string }) {
+  const place = useRef<HTMLDivElement>(null);
+  const seen = useSeen(place);
+  const [curves, setCurves] = useState<Curve[]>();
+  const [failed, setFailed] = useState<Error>();
+  const drawn = useRef('');
+  const { by, smooth, from, to } = view;
+  const wanted = JSON.stringify([version, by, smooth, from, to]);
+  useEffect(() => {
+    if (!seen || drawn.current === wanted) return undefined;
+    let here = true;
+    const timer = setTimeout(async () => {
+      try {
+        const found = await Promise.all(
+          runs.map(({ id, metrics }) =>
+            metrics.includes(name) ? metricOf(id, name, { by, smooth, from, to }) : undefined,
+          ),
+        );
+        if (!here) return;
+        drawn.current = wanted;
+        setCurves(
+          found.flatMap((data, color) => (data && data.points > 0 ? [{ name: runs[color].id, color, data }] : [])),
+        );
+        setFailed(undefined);
+      } catch (error) {
+        if (here) setFailed(error as Error);
+      }
+    }, 60); // a slider that is drawn along asks once
+    return () => {
+      here = false;
+      clearTimeout(timer);
+    };
+  }, [seen, wanted]);
+  return (
+    <div ref={place} class="panel" data-metric={name}>
+      {failed && <p class="failure">{failed.message}</p>}
+      {curves ? (
+        <Chart
+          title={name}
+          curves={curves}
+          by={by}
+          log={view.log}
+          onZoom={(start, end) => change({ from: rounded(start, end), to: rounded(end, start) })}
+          onReset={() => change({ from: undefined, to: undefined })}
+        />
+      ) : (
+        <p class="quiet">{name}</p>
+      )}
+    </div>
+  );
+}
+
+/** An edge of a stretch with no more digits than the stretch can show. */
+function rounded(edge: number, other: number): number {
+  const digits = Math.max(0, 3 - Math.floor(Math.log10(Math.abs(edge - other) || 1)));
+  return Number(edge.toFixed(Math.min(12, digits)));
+}
+
+function useSeen(place: { readonly current: HTMLElement | null }): boolean {
+  const [seen, setSeen] = useState(false);
+  useEffect(() => {
+    const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), {
+      rootMargin: '200px',
+    });
+    observer.observe(place.current!);
+    return () => observer.disconnect();
+  }, []);
+  return seen;
+}

@@ -1,0 +1,164 @@
+/** Runs: the list of them, and the page of one or of several over one another. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { api } from '../page/api.ts';
+import { Failure } from '../page/failure.tsx';
+import type { ListedRun } from './data.ts';
+import { Machine } from './machine.tsx';
+import { RunPage } from './page.tsx';
+import { type Change, hashOf, linkTo, type RunsView, viewOf } from './view.ts';
+import './runs.css';
+
+export function Runs() {
+  const [view, setView] = useState(() => viewOf(location.hash));
+  const latest = useRef(view);
+  latest.current = view;
+  useEffect(() => {
+    const moved = () => setView(viewOf(location.hash));
+    addEventListener('hashchange', moved);
+    return () => removeEventListener('hashchange', moved);
+  }, []);
+  const change: Change = (what) => {
+    latest.current = { ...latest.current, ...what };
+    history.replaceState(null, '', hashOf(latest.current));
+    setView(latest.current);
+  };
+  if (view.runs.length === 0) return <RunList view={view} change={change} />;
+  return <RunPage key={view.runs.join()} view={view} change={change} />;
+}
+
+const PAGE = 50;
+/** Milliseconds between looks at the list. */
+const LOOK = 10_000;
+
+function RunList({ view, change }: { view: RunsView; change: Change }) {
+  const { search, page, picked } = view;
+  const [found, setFound] = useState<{ total: number; runs: ListedRun[] }>();
+  const [failed, setFailed] = useState<Error>();
+  useEffect(() => {
+    let here = true;
+    const query = new URLSearchParams({ limit: String(PAGE), offset: String(page * PAGE), search });
+    const look = () => {
+      if (document.hidden) return;
+      api<{ total: number; runs: ListedRun[] }>(`/runs?${query}`).then(
+        (now) => {
+          if (!here) return;
+          setFound(now);
+          setFailed(undefined);
+        },
+        (error) => here && setFailed(error),
+      );
+    };
+    const first = setTimeout(look, 150); // who types asks once
+    const again = setInterval(look, LOOK);
+    return () => {
+      here = false;
+      clearTimeout(first);
+      clearInterval(again);
+    };
+  }, [search, page]);
+  const pick = (id: string, yes: boolean) =>
+    change({ picked: yes ? [...picked, id] : picked.filter((other) => other !== id) });
+  const pages = Math.ceil((found?.total ?? 0) / PAGE);
+  return (
+    <main class="runs">
+      <header class="bar">
+        <h1>Runs</h1>
+        <Machine />
+      </header>
+      <div class="bar">
+        <label>
+          Search{' '}
+          <input
+            type="search"
+            value={search}
+            placeholder="name or command"
+            onInput={(event) => change({ search: event.currentTarget.value, page: 0 })}
+          />
+        </label>
+        {picked.length > 0 && (
+          <a class="button" href={linkTo(...picked)}>
+            {picked.length === 1 ? 'Show' : `Lay ${picked.length} over one another`}
+          </a>
+        )}
+        {picked.length > 0 && (
+          <button type="button" onClick={() => change({ picked: [] })}>
+            Pick none
+          </button>
+        )}
+        <span class="quiet" role="status">
+          {found && `${found.total} ${found.total === 1 ? 'run' : 'runs'}`}
+        </span>
+      </div>
+      {failed && <Failure error={failed} />}
+      {!found && !failed && <p class="quiet">Loading…</p>}
+      {found?.total === 0 && search === '' && (
+        <p class="quiet">
+          There is none yet. Start one: <code>heed train --env CartPole-v1</code>
+        </p>
+      )}
+      {found && found.runs.length > 0 && (
+        <section class="scroll" aria-label="Runs">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">
+                  <span class="hidden">Pick</span>
+                </th>
+                <th scope="col">Run</th>
+                <th scope="col">Command</th>
+                <th scope="col">Started</th>
+                <th scope="col">Last row</th>
+                <th scope="col">Seed</th>
+              </tr>
+            </thead>
+            <tbody>
+              {found.runs.map(({ id, name, command, started, changed, seed, running }) => (
+                <tr key={id}>
+                  <td>
+                    <input
+                      type="checkbox"
+                      aria-label={`Pick ${id}`}
+                      checked={picked.includes(id)}
+                      onChange={(event) => pick(id, event.currentTarget.checked)}
+                    />
+                  </td>
+                  <td class="name">
+                    <a href={linkTo(id)}>{id.replace('~', ' › ')}</a> {running && <span class="running">running</span>}
+                    {!id.includes(name) && <div class="quiet">{name}</div>}
+                  </td>
+                  <td>{command}</td>
+                  <td class="when">{timeOf(started)}</td>
+                  <td class="when">{ago(changed)}</td>
+                  <td>{seed}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+      {pages > 1 && (
+        <nav class="bar" aria-label="Pages">
+          <button type="button" disabled={page === 0} onClick={() => change({ page: page - 1 })}>
+            Newer
+          </button>
+          <span>
+            Page {page + 1} of {pages}
+          </span>
+          <button type="button" disabled={page + 1 >= pages} onClick={() => change({ page: page + 1 })}>
+            Older
+          </button>
+        </nav>
+      )}
+    </main>
+  );
+}
+
+const timeOf = (iso: string) => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+function ago(time: number): string {
+  const seconds = Math.max(0, (Date.now() - time) / 1000);
+  if (seconds < 60) return 'just now';
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} d ago`;
+}
