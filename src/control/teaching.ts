@@ -347,12 +347,12 @@ export function createTeaching(
       late = listen();
       late.ask(unpackPending(waiting ?? [], tensors, environment));
     },
-    release(): void {
+    [Symbol.dispose](): void {
       late?.stop();
       stopping.abort();
-      thread?.release();
-      ensemble.release();
-      environment.release();
+      thread?.[Symbol.dispose]();
+      ensemble[Symbol.dispose]();
+      environment[Symbol.dispose]();
     },
   };
 }

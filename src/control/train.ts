@@ -101,8 +101,8 @@ export async function trainFromPreferences(
       }),
     });
   } finally {
-    probe.release();
-    shown.release?.();
+    probe[Symbol.dispose]();
+    shown[Symbol.dispose]?.();
   }
 }
 
@@ -137,7 +137,7 @@ function createProbe(learner: Learner) {
   const experience = createExperience(environment, horizon, options.segment.memory);
   const play = createRandomPlay(environment, { horizon, random: random(seed, 'ppo', 'actions') });
   while (experience.held < experience.capacity) experience.add(play());
-  environment.release();
+  environment[Symbol.dispose]();
   const draw = random(seed, 'windows');
   const { window } = options.segment;
   const windows: Segment[] = [];
@@ -159,7 +159,7 @@ function createProbe(learner: Learner) {
       const truth = [...windows.map(learner.worth), ...recent.true];
       return { predicted, true: truth, pearson: pearson(predicted, truth), spearman: spearman(predicted, truth) };
     },
-    release: ensemble.release,
+    [Symbol.dispose]: ensemble[Symbol.dispose],
   };
 }
 

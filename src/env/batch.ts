@@ -30,7 +30,7 @@ export interface EnvironmentBatch {
   /** Starts an episode in one copy and acts in it as it was acted before. actions: [steps, actionSize]. */
   replay(copy: number, seed: number, actions: Float32Array): void;
   /** Frees what the copies hold. */
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** The memory of a batch, so that another thread can see it. */
@@ -112,8 +112,8 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
       ended[copy] = 0;
       for (let at = 0; at < actions.length; at += actionSize) act(copy, actions, at);
     },
-    release() {
-      for (const environment of environments) environment.release?.();
+    [Symbol.dispose]() {
+      for (const environment of environments) environment[Symbol.dispose]?.();
     },
   };
 }

@@ -12,7 +12,7 @@ it('every name makes the environment of that name', async () => {
   for (const id of environmentIds) expect((await loadEnvironment(id))().id).toBe(id);
   const environment = (await loadEnvironment('Reacher-v5'))();
   expect(environment.id).toBe('Reacher-v5');
-  environment.release?.();
+  environment[Symbol.dispose]?.();
 });
 
 it('an unknown name lists the names and offers the nearest, and what else is taken', () => {
@@ -91,7 +91,7 @@ describe('a file', () => {
     const environment = (await loadEnvironment(path))();
     expect(environment.id).toBe('slide');
     expect(environment.actionSpace).toMatchObject({ kind: 'box', low: Float32Array.of(-1) });
-    environment.release?.();
+    environment[Symbol.dispose]?.();
   });
 
   it.each<[string, Record<string, string>, string]>([

@@ -30,30 +30,30 @@ export async function openEnvironment(
   return {
     ...here,
     batch: (count) => threads.batch(here, count),
-    release() {
-      threads.release();
-      here.release();
+    [Symbol.dispose]() {
+      threads[Symbol.dispose]();
+      here[Symbol.dispose]();
     },
   };
 }
 
-/** What `create` makes of an environment that is opened for it; releasing the one releases the other. */
-export async function withEnvironment<T extends { release(): void }>(
+/** What `create` makes of an environment that is opened for it; disposing of the one disposes of the other. */
+export async function withEnvironment<T extends { [Symbol.dispose](): void }>(
   { env, ...options }: OpenOptions & { env: string },
   create: (environment: EnvironmentSource) => T,
 ): Promise<T> {
   const environment = await openEnvironment(env, options);
   try {
     const made = create(environment);
-    const release = made.release.bind(made);
+    const release = made[Symbol.dispose].bind(made);
     return Object.assign(made, {
-      release() {
+      [Symbol.dispose]() {
         release();
-        environment.release();
+        environment[Symbol.dispose]();
       },
     });
   } catch (error) {
-    environment.release();
+    environment[Symbol.dispose]();
     throw error;
   }
 }

@@ -96,7 +96,7 @@ function checkWorks(path: string, make: () => Environment): void {
       );
     }
   }
-  for (const environment of [one, other]) environment.release?.();
+  for (const environment of [one, other]) environment[Symbol.dispose]?.();
 }
 
 /** What is wrong with an environment's description, as [expected, got]. */

@@ -47,7 +47,7 @@ function carryOut(make: () => Environment): void {
     environments.replay(order.copy, order.seed, order.actions);
     return;
   }
-  environments.release();
+  environments[Symbol.dispose]();
   batches.delete(order.batch);
 }
 

@@ -58,7 +58,7 @@ const SILENCE = 1000; // ms
 export interface ThreadPool {
   /** Copies split over this thread, where `here` makes them, and the others, in order. */
   batch(here: EnvironmentSource, count: number): EnvironmentBatch;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Starts so many threads beside this one, which each load the environments of that name. HeedError where they cannot. */
@@ -79,7 +79,7 @@ export async function startThreads(name: string, others: number): Promise<Thread
     throw failed.reason;
   }
   let batches = 0;
-  return { batch: (here, count) => createThreadBatch(threads, batches++, here, count), release };
+  return { batch: (here, count) => createThreadBatch(threads, batches++, here, count), [Symbol.dispose]: release };
 }
 
 function startThread(name: string): Promise<Thread> {
@@ -166,8 +166,8 @@ function createThreadBatch(
       tell(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
       waitFor([thread], nothing);
     },
-    release() {
-      own.release();
+    [Symbol.dispose]() {
+      own[Symbol.dispose]();
       const living = threads.filter(({ dead }) => dead === undefined);
       for (const thread of living) tell(thread, { kind: 'release', batch });
       try {

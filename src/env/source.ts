@@ -13,7 +13,7 @@ export interface EnvironmentSource
   /** Copies that are stepped together. */
   batch(count: number): EnvironmentBatch;
   /** Ends what was started for it, and whatever is left of what it made. */
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** The source of environments that `make` makes, in this thread. */
@@ -34,6 +34,6 @@ export function sourceOf(make: () => Environment): EnvironmentSource {
     framesPerSecond,
     make: next,
     batch: (count) => createBatch(next, count),
-    release: () => spare?.release?.(),
+    [Symbol.dispose]: () => spare?.[Symbol.dispose]?.(),
   };
 }

@@ -133,7 +133,7 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
         started = true;
       }
     },
-    release: batch.release,
+    [Symbol.dispose]: batch[Symbol.dispose],
   };
 }
 

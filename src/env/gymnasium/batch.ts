@@ -207,7 +207,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
           }
         }
       },
-      release() {
+      [Symbol.dispose]() {
         forget();
         if (process.released) return;
         process.send('close', new Uint8Array(Uint32Array.from(slots).buffer));
@@ -260,8 +260,8 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
       process.send('frame', new Uint8Array(Uint32Array.of(slotOf(copy)).buffer));
       return process.receive();
     },
-    release() {
-      for (const one of shares) one.release();
+    [Symbol.dispose]() {
+      for (const one of shares) one[Symbol.dispose]();
     },
   };
 }
