@@ -16,9 +16,8 @@ import {
 import { type Random, random } from '../../random.ts';
 import type { LearnOptions } from '../options.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
-import type { Experience, Segment } from '../segments.ts';
+import { type Experience, type Segment, withoutEpisode } from '../segments.ts';
 import type { TeachingProgress } from './progress.ts';
-import { withoutEpisode } from './record.ts';
 
 /** A query: two segments that the teacher is asked to compare. */
 export interface SegmentQuery {
