@@ -5,6 +5,7 @@ import { carried } from '../../error.ts';
 import type { Environment } from '../environment.ts';
 import { loadEnvironment } from '../open/load.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
+import { carriedFault } from './fault.ts';
 import {
   BATCH,
   DONE,
@@ -67,7 +68,7 @@ async function main(): Promise<void> {
     try {
       carryOut(make);
     } catch (error) {
-      port.postMessage(carried(error));
+      port.postMessage(carriedFault(error));
       control[FAILED] = 1;
     }
     Atomics.add(control, DONE, 1);
