@@ -219,12 +219,11 @@ export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create(settings) {
-      const options = trainOptions(settings);
-      checkEnvironment(options.env);
-      return openLearner(options);
+    create(settings, { tell }) {
+      checkEnvironment(trainOptions(settings).env);
+      return openLearner(settings, { onNotice: tell });
     },
-    about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
+    about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
     live: ({ evaluation, labels, accuracy, waiting }: LearnStep) => ({
