@@ -6,9 +6,9 @@
  * was learned. Quicker ones are a propeller's: under Euler's steps the pole can be driven to six turns a second.
  */
 
-import { random } from '../random.ts';
+import { random } from '../../random.ts';
+import { type StateEnvironment, withTimeLimit } from '../dynamics.ts';
 import { drawCart, maxPosition, moveCart } from './cartpole.ts';
-import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
 
 const turn = 2 * Math.PI;
 const quickest = 25; // steps

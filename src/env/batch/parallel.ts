@@ -5,9 +5,9 @@
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type CarriedError, carried, HeedError, messageOf, revived } from '../error.ts';
+import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
+import { sizeOf } from '../environment.ts';
 import { type BatchArrays, checkCount, createBatch, type EnvironmentBatch } from './batch.ts';
-import { sizeOf } from './environment.ts';
 import type { EnvironmentSource } from './source.ts';
 import { changed, type Watched, watched } from './wait.ts';
 

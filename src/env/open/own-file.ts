@@ -2,11 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import { HeedError, messageOf } from '../error.ts';
-import { importFile } from '../files.ts';
-import { random } from '../random.ts';
-import { type Environment, type Outcome, type Space, sizeOf } from './environment.ts';
-import { loadMujoco, readMujocoTask } from './mujoco/index.ts';
+import { HeedError, messageOf } from '../../error.ts';
+import { importFile } from '../../files.ts';
+import { random } from '../../random.ts';
+import { type Environment, type Outcome, type Space, sizeOf } from '../environment.ts';
+import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
 
 /** Whether a name means a file and not an environment that is known by its name. */
 export const isFile = (name: string): boolean =>

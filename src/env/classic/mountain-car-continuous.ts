@@ -5,8 +5,8 @@
  * as given, before it is clipped, and +100 at position 0.45, where the episode ends.
  */
 
-import { random } from '../random.ts';
-import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
+import { random } from '../../random.ts';
+import { type StateEnvironment, withTimeLimit } from '../dynamics.ts';
 import { hillFrame, hillSpace } from './mountain-car.ts';
 
 const goal = 0.45;

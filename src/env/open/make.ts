@@ -1,14 +1,14 @@
 /** Environments that are made at once: classic control and the lunar lander. */
 
-import { HeedError } from '../error.ts';
-import { acrobot } from './acrobot.ts';
-import { cartPole } from './cartpole.ts';
-import { cartPoleSwing } from './cartpole-swing.ts';
-import type { Environment } from './environment.ts';
-import { lunarLander } from './lunar-lander.ts';
-import { mountainCar } from './mountain-car.ts';
-import { mountainCarContinuous } from './mountain-car-continuous.ts';
-import { pendulum } from './pendulum.ts';
+import { HeedError } from '../../error.ts';
+import { acrobot } from '../classic/acrobot.ts';
+import { cartPole } from '../classic/cartpole.ts';
+import { cartPoleSwing } from '../classic/cartpole-swing.ts';
+import { mountainCar } from '../classic/mountain-car.ts';
+import { mountainCarContinuous } from '../classic/mountain-car-continuous.ts';
+import { pendulum } from '../classic/pendulum.ts';
+import type { Environment } from '../environment.ts';
+import { lunarLander } from '../lunar-lander/lunar-lander.ts';
 
 const environments: Record<string, () => Environment> = {
   'CartPole-v1': cartPole,

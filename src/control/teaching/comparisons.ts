@@ -1,7 +1,7 @@
 /** Comparisons and questions that wait, packed for a checkpoint: a few long tensors, and what cuts them up again. */
-import type { Standing } from '../preference/index.ts';
+import type { Standing } from '../../preference/index.ts';
+import { like, type Numbers, type Segment, tensorOf } from '../segments.ts';
 import type { Pending } from './queries.ts';
-import { like, type Numbers, type Segment, tensorOf } from './segments.ts';
 
 /** Two segments without their arrays. */
 interface SavedPair {

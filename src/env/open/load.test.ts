@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { HeedError } from '../error.ts';
-import { createVectorEnvironment, sourceOf } from './index.ts';
+import { HeedError } from '../../error.ts';
+import { createVectorEnvironment, sourceOf } from '../index.ts';
+import { mujocoIds } from '../mujoco/index.ts';
 import { checkEnvironment, loadEnvironment } from './load.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
-import { mujocoIds } from './mujoco/index.ts';
 
 it('every name makes the environment of that name', async () => {
   for (const id of environmentIds) expect((await loadEnvironment(id))().id).toBe(id);

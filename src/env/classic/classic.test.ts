@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { HeedError } from '../error.ts';
+import { HeedError } from '../../error.ts';
+import { sizeOf } from '../environment.ts';
 import { acrobot } from './acrobot.ts';
 import { cartPole } from './cartpole.ts';
-import { sizeOf } from './environment.ts';
 import { mountainCar } from './mountain-car.ts';
 import { mountainCarContinuous } from './mountain-car-continuous.ts';
 import { pendulum } from './pendulum.ts';
@@ -22,7 +22,7 @@ interface Recording {
 }
 
 const recording = (id: string): Recording =>
-  JSON.parse(readFileSync(new URL(`../../test/fixtures/envs/${id}.json`, import.meta.url), 'utf8'));
+  JSON.parse(readFileSync(new URL(`../../../test/fixtures/envs/${id}.json`, import.meta.url), 'utf8'));
 
 const distance = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i])));

@@ -2,7 +2,7 @@
  * Asking the teacher: many pairs of segments are drawn from recent experience, and those asked whose answers should teach
  * the ensemble most (Christiano et al. 2017, §2.2.4).
  */
-import { HeedError } from '../error.ts';
+import { HeedError } from '../../error.ts';
 import {
   ask,
   type Choice,
@@ -12,11 +12,11 @@ import {
   rulesOf,
   selectQueries,
   type Teacher,
-} from '../preference/index.ts';
-import { type Random, random } from '../random.ts';
-import type { LearnOptions } from './options.ts';
-import type { RewardEnsemble } from './reward/ensemble.ts';
-import type { Experience, Segment } from './segments.ts';
+} from '../../preference/index.ts';
+import { type Random, random } from '../../random.ts';
+import type { LearnOptions } from '../options.ts';
+import type { RewardEnsemble } from '../reward/ensemble.ts';
+import type { Experience, Segment } from '../segments.ts';
 
 /** A comparison that was asked, as the report shows it. */
 export interface Asked {

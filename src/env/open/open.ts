@@ -1,9 +1,9 @@
 /** Opens environments by name, with whatever they need: a file, WASM, threads, another program. */
 
-import { isGymnasiumName } from './gymnasium/names.ts';
+import { startThreads } from '../batch/parallel.ts';
+import { type EnvironmentSource, sourceOf } from '../batch/source.ts';
+import { isGymnasiumName } from '../gymnasium/names.ts';
 import { loadEnvironment } from './load.ts';
-import { startThreads } from './parallel.ts';
-import { type EnvironmentSource, sourceOf } from './source.ts';
 
 export interface OpenOptions {
   /** Threads that step copies, this one among them, or processes where they live in another program. */
@@ -21,7 +21,7 @@ export async function openEnvironment(
   { workers = 0, python }: OpenOptions = {},
 ): Promise<EnvironmentSource> {
   if (isGymnasiumName(name)) {
-    const { openGymnasium } = await import('./gymnasium/index.ts');
+    const { openGymnasium } = await import('../gymnasium/index.ts');
     return openGymnasium(name, { workers: Math.max(1, workers), python });
   }
   const here = sourceOf(await loadEnvironment(name));

@@ -1,7 +1,7 @@
 /** Where environments come from: one for clips, many to be stepped together, whatever it takes to have them. */
 
+import type { Environment } from '../environment.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
-import type { Environment } from './environment.ts';
 
 export interface EnvironmentSource
   extends Pick<

@@ -1,9 +1,9 @@
 /** Which environments can be used on this machine, and what it would take to have the others. */
 
 import { spawnSync } from 'node:child_process';
-import { messageOf } from '../error.ts';
+import { messageOf } from '../../error.ts';
+import { behaviorTasks, mujocoTasks } from '../mujoco/index.ts';
 import { environmentIds } from './make.ts';
-import { behaviorTasks, mujocoTasks } from './mujoco/index.ts';
 
 export interface EnvironmentGroup {
   name: string;

@@ -4,10 +4,10 @@
  * Moore 1990, with the equations and limits of Gymnasium 1.3.0. Reward −1 a step; ends at position 0.5.
  */
 
-import { random } from '../random.ts';
-import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
-import type { Box, Frame } from './environment.ts';
-import { circle, flag, ink, line, polygon } from './shapes.ts';
+import { random } from '../../random.ts';
+import { type StateEnvironment, withTimeLimit } from '../dynamics.ts';
+import type { Box, Frame } from '../environment.ts';
+import { circle, flag, ink, line, polygon } from '../picture/shapes.ts';
 
 const minPosition = -1.2;
 const maxPosition = 0.6;

@@ -5,9 +5,9 @@
  * 0.05 s. Reward −(angle² + 0.1 velocity² + 0.001 torque²), the angle in [−π, π) from upright. Never terminates.
  */
 
-import { random } from '../random.ts';
-import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
-import { bar, circle, ink } from './shapes.ts';
+import { random } from '../../random.ts';
+import { type StateEnvironment, withTimeLimit } from '../dynamics.ts';
+import { bar, circle, ink } from '../picture/shapes.ts';
 
 const gravity = 10;
 const dt = 0.05;

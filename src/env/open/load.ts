@@ -1,10 +1,10 @@
 /** Environments by name that live in this process, loaded when they are asked for. */
 
-import { HeedError } from '../error.ts';
-import type { Environment } from './environment.ts';
-import { isGymnasiumName } from './gymnasium/names.ts';
+import { HeedError } from '../../error.ts';
+import type { Environment } from '../environment.ts';
+import { isGymnasiumName } from '../gymnasium/names.ts';
+import { loadMujoco, mujocoIds } from '../mujoco/index.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
-import { loadMujoco, mujocoIds } from './mujoco/index.ts';
 import { isFile, loadFile } from './own-file.ts';
 
 /** What makes the environment of that name, or that file. HeedError where there is none, or it cannot be used. */

@@ -3,10 +3,10 @@
  * Every episode is kept as its seed and its actions, which is all that a checkpoint or a clip needs.
  */
 
-import { HeedError } from '../error.ts';
-import { seedFor } from '../random.ts';
+import { HeedError } from '../../error.ts';
+import { seedFor } from '../../random.ts';
+import { type Environment, type Frame, sizeOf } from '../environment.ts';
 import type { EnvironmentBatch } from './batch.ts';
-import { type Environment, type Frame, sizeOf } from './environment.ts';
 
 /** One episode, as what it takes to live it again. Whoever keeps a reference to an ended one keeps it whole. */
 export interface Episode {

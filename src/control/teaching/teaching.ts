@@ -3,8 +3,8 @@
  * it when that is due, the reward ensemble learns from the answers, and the policy is judged on the true reward.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
-import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
-import type { Arena } from '../nn/index.ts';
+import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../../env/index.ts';
+import type { Arena } from '../../nn/index.ts';
 import {
   createLateAnswers,
   labelSchedule,
@@ -12,12 +12,18 @@ import {
   type Round,
   type Standing,
   type Teacher,
-} from '../preference/index.ts';
-import { random } from '../random.ts';
-import { createEvaluator, type Evaluation, type Rollout } from '../rl/index.ts';
-import type { SavedStatistics } from '../rl/normalize.ts';
-import type { ActingPolicy } from '../rl/policy.ts';
-import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from './behaviors/index.ts';
+} from '../../preference/index.ts';
+import { random } from '../../random.ts';
+import { createEvaluator, type Evaluation, type Rollout } from '../../rl/index.ts';
+import type { SavedStatistics } from '../../rl/normalize.ts';
+import type { ActingPolicy } from '../../rl/policy.ts';
+import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from '../behaviors/index.ts';
+import type { LearnOptions } from '../options.ts';
+import { createRewardEnsemble } from '../reward/ensemble.ts';
+import type { Fit, Labeled } from '../reward/fit.ts';
+import { createInputStatistics } from '../reward/inputs.ts';
+import { type FitJob, type FitOutcome, startRewardThread } from '../reward/thread.ts';
+import { createExperience, type SavedNumbers, type Segment } from '../segments.ts';
 import { checkSettings } from './check-settings.ts';
 import {
   type Learned,
@@ -28,13 +34,7 @@ import {
   unpackComparisons,
   unpackPending,
 } from './comparisons.ts';
-import type { LearnOptions } from './options.ts';
 import { type Asked, askRound, drawQuestions, drawSegment, type Pending, type Questioning } from './queries.ts';
-import { createRewardEnsemble } from './reward/ensemble.ts';
-import type { Fit, Labeled } from './reward/fit.ts';
-import { createInputStatistics } from './reward/inputs.ts';
-import { type FitJob, type FitOutcome, startRewardThread } from './reward/thread.ts';
-import { createExperience, type SavedNumbers, type Segment } from './segments.ts';
 import { createUnderway } from './underway.ts';
 
 export interface TeachingState extends Questioning {

@@ -5,10 +5,10 @@
  * the limits of Gymnasium 1.3.0. Reward 1 a step; ends when the cart leaves ±2.4 m or the pole ±12°.
  */
 
-import { random } from '../random.ts';
-import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
-import type { Frame } from './environment.ts';
-import { bar, circle, ink, line, rectangle } from './shapes.ts';
+import { random } from '../../random.ts';
+import { type StateEnvironment, withTimeLimit } from '../dynamics.ts';
+import type { Frame } from '../environment.ts';
+import { bar, circle, ink, line, rectangle } from '../picture/shapes.ts';
 
 const gravity = 9.8;
 const poleMass = 0.1;

@@ -1,6 +1,6 @@
 /** Shapes that more than one environment draws with. Coordinates are rounded: clips are stored and sent as JSON. */
 
-import type { Shape } from './environment.ts';
+import type { Shape } from '../environment.ts';
 
 /** Paper and ink, the same in every environment's pictures. */
 export const ink = { ground: '#2f3640', body: '#3d5a98', part: '#c9822b', joint: '#7a86b8', goal: '#c0392b' } as const;

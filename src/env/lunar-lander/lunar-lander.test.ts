@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { HeedError } from '../error.ts';
+import { HeedError } from '../../error.ts';
+import { makeEnvironment } from '../open/make.ts';
 import { lunarLander } from './lunar-lander.ts';
-import { makeEnvironment } from './make.ts';
 import { scriptedLander } from './scripted-lander.ts';
 
 /** Recorded from Gymnasium, with the numbers in [0, 1) that it drew. */
@@ -21,7 +21,7 @@ const distance = (a: ArrayLike<number>, b: ArrayLike<number>) =>
 
 test('flies, touches and comes to rest as in the recorded episodes', () => {
   const { episodes }: Recording = JSON.parse(
-    readFileSync(new URL('../../test/fixtures/envs/LunarLander-v3.json', import.meta.url), 'utf8'),
+    readFileSync(new URL('../../../test/fixtures/envs/LunarLander-v3.json', import.meta.url), 'utf8'),
   );
   for (const { draws, initialObservation, actions, observations, rewards } of episodes) {
     let drawn = 0;

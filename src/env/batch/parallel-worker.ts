@@ -1,10 +1,10 @@
 /** A thread of parallel.ts: carries out orders, one after another, until it is ended. */
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { carried } from '../error.ts';
+import { carried } from '../../error.ts';
+import type { Environment } from '../environment.ts';
+import { loadEnvironment } from '../open/load.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
-import type { Environment } from './environment.ts';
-import { loadEnvironment } from './load.ts';
 import {
   BATCH,
   DONE,

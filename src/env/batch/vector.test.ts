@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { HeedError } from '../error.ts';
-import { random, seedFor } from '../random.ts';
+import { HeedError } from '../../error.ts';
+import { random, seedFor } from '../../random.ts';
+import { cartPole } from '../classic/cartpole.ts';
+import { sizeOf } from '../environment.ts';
+import { makeEnvironment } from '../open/make.ts';
 import { createBatch } from './batch.ts';
-import { cartPole } from './cartpole.ts';
-import { sizeOf } from './environment.ts';
-import { makeEnvironment } from './make.ts';
 import { createVectorEnvironment, replay, type VectorEnvironment } from './vector.ts';
 
 /** Acts at random for a number of steps; everything that came out, one entry a step. */

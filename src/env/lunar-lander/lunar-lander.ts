@@ -12,11 +12,11 @@
  */
 
 import { type Body, Box, Edge, type MassData, Polygon, Vec2, World } from 'planck';
-import { random } from '../random.ts';
-import { withTimeLimit } from './dynamics.ts';
-import type { Environment, Shape } from './environment.ts';
+import { random } from '../../random.ts';
+import { withTimeLimit } from '../dynamics.ts';
+import type { Environment, Shape } from '../environment.ts';
+import { flag, ink, polygon } from '../picture/shapes.ts';
 import { LegHinge } from './leg-hinge.ts';
-import { flag, ink, polygon } from './shapes.ts';
 
 const id = 'LunarLander-v3';
 const scale = 30; // pixels a unit, in which the sizes below were chosen

@@ -3,8 +3,8 @@
  * another program (gymnasium/). What a copy lives is its seed and its actions; who chose them is not known here.
  */
 
-import { HeedError } from '../error.ts';
-import { type Box, type Environment, type Space, sizeOf } from './environment.ts';
+import { HeedError } from '../../error.ts';
+import { type Box, type Environment, type Space, sizeOf } from '../environment.ts';
 
 export interface EnvironmentBatch {
   readonly id: string;

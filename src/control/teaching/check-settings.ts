@@ -1,8 +1,8 @@
 /** Whether the settings of a learner fit its environment and one another. */
-import type { EnvironmentSource } from '../env/index.ts';
-import { HeedError } from '../error.ts';
-import { needsMembers, rulesOf } from '../preference/index.ts';
-import type { LearnOptions } from './options.ts';
+import type { EnvironmentSource } from '../../env/index.ts';
+import { HeedError } from '../../error.ts';
+import { needsMembers, rulesOf } from '../../preference/index.ts';
+import type { LearnOptions } from '../options.ts';
 
 /** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
 export function checkSettings(

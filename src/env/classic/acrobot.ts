@@ -5,9 +5,9 @@
  * limits of Gymnasium 1.3.0. Reward −1 a step, 0 for the last; ends when the tip is one link above the fixed end.
  */
 
-import { random } from '../random.ts';
-import { type StateEnvironment, withTimeLimit } from './dynamics.ts';
-import { bar, circle, ink, line } from './shapes.ts';
+import { random } from '../../random.ts';
+import { type StateEnvironment, withTimeLimit } from '../dynamics.ts';
+import { bar, circle, ink, line } from '../picture/shapes.ts';
 
 const dt = 0.2;
 const gravity = 9.8;

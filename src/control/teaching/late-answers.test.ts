@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, finish } from '../../test/support/learners.ts';
-import { releasedAfterwards } from '../../test/support/released.ts';
-import { cartPole, sourceOf } from '../env/index.ts';
-import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../preference/index.ts';
-import { createLearner } from './learn.ts';
-import type { Learner } from './learner.ts';
-import type { LearnInput } from './options.ts';
-import type { Segment } from './segments.ts';
+import { checkpointOf, finish } from '../../../test/support/learners.ts';
+import { releasedAfterwards } from '../../../test/support/released.ts';
+import { cartPole, sourceOf } from '../../env/index.ts';
+import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../../preference/index.ts';
+import { createLearner } from '../learn.ts';
+import type { Learner } from '../learner.ts';
+import type { LearnInput } from '../options.ts';
+import type { Segment } from '../segments.ts';
 
 const keep = releasedAfterwards();
 
