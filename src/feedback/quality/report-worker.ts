@@ -1,6 +1,6 @@
 /** The thread of a report. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { openDatabase } from './database.ts';
+import { openDatabase } from '../store/database.ts';
 import { reportOf } from './report.ts';
 
 const { address, project } = workerData as { address: string; project: string };

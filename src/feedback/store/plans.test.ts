@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CompiledQuery, type KyselyPlugin, sql } from 'kysely';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startPostgres } from '../../test/support/postgres.ts';
-import { addPerson, createProject, type Database, nextItems, openDatabase, recordVote, undoVote } from './index.ts';
+import { startPostgres } from '../../../test/support/postgres.ts';
+import { addPerson, createProject, type Database, nextItems, openDatabase, recordVote, undoVote } from '../index.ts';
 
 const postgres = await startPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'heed-plans-'));

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { cohenKappa } from '../preference/index.ts';
-import { random } from '../random.ts';
+import { cohenKappa } from '../../preference/index.ts';
+import { random } from '../../random.ts';
 import { type Given, qualityOf } from './quality.ts';
 
 const draws = random(3, 'people');

@@ -1,11 +1,11 @@
 /** Deciding where people disagree: a reviewer's answer becomes the item's, and nobody else is asked. */
-import type { Answer } from './answer.ts';
-import type { Database } from './database.ts';
+import type { Answer } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import type { Quality } from '../quality/quality.ts';
+import { note } from '../store/audit.ts';
+import type { Database } from '../store/database.ts';
 import { type Item, itemColumns, itemOf } from './items.ts';
-import type { Project } from './project.ts';
-import type { Quality } from './quality.ts';
-import { note } from './records.ts';
-import { type NewVote, type Recorded, recordVote } from './votes.ts';
+import { type NewVote, type Recorded, recordVote } from './record.ts';
 
 export interface Disagreement {
   item: Item;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { contentSchema } from './answer.ts';
+import { contentSchema } from './judgment.ts';
 
 const clip = (shape: Record<string, unknown>) =>
   contentSchema.safeParse({

@@ -1,11 +1,11 @@
 /** What people said as datasets: for the trainings here, for others', or all of it. */
-import type { Row } from '../data/index.ts';
-import { HeedError } from '../error.ts';
-import { type Answer, type Content, choiceOf, type Kind, type Option } from './answer.ts';
-import type { Database } from './database.ts';
-import { itemColumns, itemOf } from './items.ts';
-import type { Project } from './project.ts';
-import { givenAnswers, qualityOf } from './quality.ts';
+import type { Row } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import { itemColumns, itemOf } from '../items/items.ts';
+import { type Answer, type Content, choiceOf, type Kind, type Option } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import { givenAnswers, qualityOf } from '../quality/quality.ts';
+import type { Database } from '../store/database.ts';
 
 export const exportFormats = [
   'preference',

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ownStores } from '../../test/support/stores.ts';
-import { type Row, writeDataset } from '../data/index.ts';
+import { ownStores } from '../../../test/support/stores.ts';
+import { type Row, writeDataset } from '../../data/index.ts';
 import {
   addPerson,
   balanceOf,
@@ -16,7 +16,7 @@ import {
   openDatabase,
   type ProjectInput,
   recordVote,
-} from './index.ts';
+} from '../index.ts';
 
 const { folder, kinds, skipWhereMissing } = await ownStores();
 

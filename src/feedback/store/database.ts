@@ -17,7 +17,7 @@ import {
   type SqliteStatement,
   type Transaction,
 } from 'kysely';
-import { HeedError, messageOf } from '../error.ts';
+import { HeedError, messageOf } from '../../error.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
 

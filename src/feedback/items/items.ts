@@ -1,10 +1,10 @@
 /** Items: what people are asked about. */
 import { createHash } from 'node:crypto';
-import { HeedError } from '../error.ts';
-import { type Answer, answerSchema, type Content, contentSchema, type Kind, optionCounts } from './answer.ts';
-import { atOnce, type Database } from './database.ts';
-import type { Project } from './project.ts';
-import { newId, note } from './records.ts';
+import { HeedError } from '../../error.ts';
+import { type Answer, answerSchema, type Content, contentSchema, type Kind, optionCounts } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import { newId, note } from '../store/audit.ts';
+import { atOnce, type Database } from '../store/database.ts';
 
 export interface NewItem {
   content: Content;
@@ -121,7 +121,7 @@ export function keyOf({ prompt, options }: Content): string {
 }
 
 type Row = Pick<
-  import('./schema.ts').Tables['items'],
+  import('../store/schema.ts').Tables['items'],
   'id' | 'contentJson' | 'source' | 'topic' | 'metadataJson' | 'goldJson' | 'practice' | 'priority'
 > & { seq: number };
 

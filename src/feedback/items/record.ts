@@ -1,12 +1,12 @@
 /** Votes: an append-only record of what people said, and of it what counts. */
 import type { Insertable } from 'kysely';
-import { HeedError } from '../error.ts';
-import { type Answer, type Vote, voteSchema } from './answer.ts';
+import { HeedError } from '../../error.ts';
+import { type Answer, type Vote, voteSchema } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import { atOnce, type Database, type Query } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 import { recount } from './assignment.ts';
-import { atOnce, type Database, type Query } from './database.ts';
 import { checkAnswer, type Item, itemColumns, itemOf } from './items.ts';
-import type { Project } from './project.ts';
-import type { Tables } from './schema.ts';
 
 export interface NewVote {
   /** Given by the sender: the same vote sent again is one vote. */

@@ -8,10 +8,10 @@ import {
   type Rating,
   type Reliability,
   reliability,
-} from '../preference/index.ts';
-import { type Answer, type Content, categoryOf, pairChoices } from './answer.ts';
-import type { Database } from './database.ts';
-import type { Project } from './project.ts';
+} from '../../preference/index.ts';
+import { type Answer, type Content, categoryOf, pairChoices } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
 
 /** An answer that counts, with what it answers. */
 export interface Given {

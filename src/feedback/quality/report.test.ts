@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { addPerson, createProject, type Database, openDatabase } from './index.ts';
-import { writeGuidelines } from './project.ts';
+import { addPerson, createProject, type Database, openDatabase } from '../index.ts';
+import { writeGuidelines } from '../project.ts';
 import { createReports, type QualityReport, reportOf } from './report.ts';
 
 let database: Database;

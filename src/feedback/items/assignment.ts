@@ -3,11 +3,11 @@
  * project wants and no more people at work on it than are still needed; nobody gets an item twice.
  */
 import { type ExpressionBuilder, sql } from 'kysely';
-import { random } from '../random.ts';
-import type { Database, Query } from './database.ts';
+import { random } from '../../random.ts';
+import type { Project } from '../project.ts';
+import type { Database, Query } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 import { type Item, itemColumns, itemOf } from './items.ts';
-import type { Project } from './project.ts';
-import type { Tables } from './schema.ts';
 
 export interface Assignment {
   item: Item;

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ownStores } from '../../test/support/stores.ts';
+import { ownStores } from '../../../test/support/stores.ts';
 import {
   addItems,
   addPerson,
@@ -27,7 +27,7 @@ import {
   undoVote,
   type Vote,
   writeGuidelines,
-} from './index.ts';
+} from '../index.ts';
 
 const { folder, postgres, kinds, skipWhereMissing } = await ownStores();
 

@@ -1,7 +1,7 @@
 /** What a project's answers are worth, as the studio tells it; of many answers this takes a while, in which the server goes on. */
 import { Worker } from 'node:worker_threads';
-import type { Database } from './database.ts';
-import { findProject } from './project.ts';
+import { findProject } from '../project.ts';
+import type { Database } from '../store/database.ts';
 import { type Balance, balanceOf, givenAnswers, type PersonQuality, type Quality, qualityOf } from './quality.ts';
 
 /** As JSON has it: a number that is none is null. */

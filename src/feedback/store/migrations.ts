@@ -1,6 +1,6 @@
 /** Changes of the schema, each applied once, in order. What is released is never edited: a change is a new entry. */
 import { type Kysely, Migrator, sql } from 'kysely';
-import { HeedError } from '../error.ts';
+import { HeedError } from '../../error.ts';
 import type { Tables } from './schema.ts';
 
 type Kind = 'sqlite' | 'postgres';

@@ -1,7 +1,7 @@
 /** Datasets as items of a project, and recorded votes back into the store. What is imported twice is there once. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { readFileRows } from '../data/file.ts';
+import { readFileRows } from '../../data/file.ts';
 import {
   adopt,
   type BadRow,
@@ -13,14 +13,14 @@ import {
   faultOf,
   type Row,
   tellBadRow,
-} from '../data/index.ts';
-import { HeedError } from '../error.ts';
-import { type Answer, type Content, type Kind, type Option, voteSchema } from './answer.ts';
-import type { Database } from './database.ts';
-import { addItems, keyOf, type NewItem } from './items.ts';
-import { ensurePerson } from './people.ts';
-import type { Project } from './project.ts';
-import { recordVote } from './votes.ts';
+} from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import { addItems, keyOf, type NewItem } from '../items/items.ts';
+import { recordVote } from '../items/record.ts';
+import { type Answer, type Content, type Kind, type Option, voteSchema } from '../judgment.ts';
+import { ensurePerson } from '../people.ts';
+import type { Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
 
 export interface ImportOptions {
   /** The file's own answers are right: its items tell how reliable people are. */
