@@ -26,7 +26,13 @@ it.each(examples.map((code, i) => [i + 1, code] as const))(
 );
 
 const root = new URL('../', import.meta.url);
-const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync(new URL('docs/', root)).map((file) => `docs/${file}`)];
+const docs = readdirSync(new URL('docs/', root), { recursive: true, encoding: 'utf8' });
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...docs.map((file) => `docs/${file.replaceAll('\\', '/')}`),
+];
 
 it.each(pages.filter((page) => page.endsWith('.md')))('%s links only to files and headings that are here', (page) => {
   const here = new URL(page, root);
