@@ -3,10 +3,10 @@ import type { EnvironmentSource } from '../env/index.ts';
 import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
 import type { TrainParts } from '../run/index.ts';
 import type { LearnOptions } from './options.ts';
-import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
-import type { Teaching, TeachingState, Tensors } from './teaching.ts';
+import type { Asked } from './teaching/queries.ts';
+import type { Teaching, TeachingState, Tensors } from './teaching/teaching.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
 export interface LearnStep {

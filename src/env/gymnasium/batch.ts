@@ -1,6 +1,6 @@
 /** Copies of an environment in Python processes: each process steps its share at the same time as the others. */
 
-import { batchArrays, checkCount, type EnvironmentBatch } from '../batch.ts';
+import { batchArrays, checkCount, type EnvironmentBatch } from '../batch/batch.ts';
 import { type Box, type Space, sizeOf } from '../environment.ts';
 import type { PythonProcess } from './process.ts';
 

@@ -8,7 +8,7 @@ import { releasedAfterwards } from '../../../test/support/released.ts';
 import { HeedError } from '../../error.ts';
 import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
 import { presetOf } from '../../rl/presets.ts';
-import { createVectorEnvironment, replay } from '../vector.ts';
+import { createVectorEnvironment, replay } from '../batch/vector.ts';
 import { type GymnasiumSource, openGymnasium } from './index.ts';
 import { isGymnasiumName, parseName } from './names.ts';
 

@@ -7,9 +7,9 @@
  */
 
 import { HeedError } from '../../error.ts';
+import type { EnvironmentSource } from '../batch/source.ts';
 import type { Box, Environment, Frame, Outcome, Space } from '../environment.ts';
-import { encodePng } from '../png.ts';
-import type { EnvironmentSource } from '../source.ts';
+import { encodePng } from '../picture/png.ts';
 import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
 import { parseName } from './names.ts';
 import { startPython } from './process.ts';
