@@ -18,3 +18,4 @@ export {
   readMetrics,
   readSamples,
 } from './run.ts';
+export { createTraining, type Steps, type Training } from './training.ts';

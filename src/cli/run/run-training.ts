@@ -123,7 +123,7 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
     await telling?.close(ending);
     interrupted.dispose();
     run?.close();
-    learner?.release();
+    learner?.[Symbol.dispose]();
   }
 }
 
