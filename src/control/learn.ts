@@ -5,7 +5,7 @@
  *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, again and again
  *
  * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centered by
- * default, and PPO stands in for A2C and TRPO. docs/preferences.md has the reasons and the figures.
+ * default, and PPO stands in for A2C and TRPO. docs/reference/preferences.md has the reasons and the figures.
  *
  * Run it: heed train --env CartPole-v1
  */

@@ -6,7 +6,7 @@
  *   the replay buffer → SAC, asking on the way
  *
  * Where it departs from the paper: rewards are the ensemble's normalized ones, as in the PPO loop; critics start anew when
- * the first reward is learned, and are not trained ahead then. docs/pebble.md has the details and the figures.
+ * the first reward is learned, and are not trained ahead then. docs/reference/pebble.md has the details and the figures.
  *
  * Run it: heed train --algorithm pebble --env HalfCheetah-v5
  */

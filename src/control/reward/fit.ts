@@ -2,7 +2,7 @@
  * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy between
  * the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
  */
-import { add, input, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
+import { add, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import {
@@ -84,50 +84,52 @@ export function createRewardFit(
     });
   }
 
+  const n = 2 * minibatch * window;
   const train = createTrainStep(
     parameters,
-    (g) => {
-      const n = 2 * minibatch * window;
-      const perStep = mul(
-        model.rewards(
-          input(g, 'x', [n, width], inputs.dtype),
-          input(g, 'terminal', [n, 1]),
-          options.dropout > 0 ? input(g, 'seed', [], 'int32') : undefined,
-        ),
-        input(g, 'weights', [1, n]),
-      );
+    {
+      x: { dtype: inputs.dtype, shape: [n, width] },
+      terminal: [n, 1],
+      seed: options.dropout > 0 ? { dtype: 'int32', shape: [] } : undefined,
+      weights: [1, n],
+      p: [1, minibatch],
+      q: [1, minibatch],
+      counts: [members, minibatch],
+      l2: [],
+    },
+    ({ x, terminal, seed, weights, p, q, counts, l2 }, parameter) => {
+      const perStep = mul(model.rewards(x, terminal, seed), weights);
       const returns = sum(reshape(perStep, [members, 2, minibatch, window]), { axes: [3] });
       const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, minibatch]));
-      const [p, q] = ['p', 'q'].map((name) => input(g, name, [1, minibatch]));
       const losses =
         options.learnsFrom === 'returns'
           ? add(square(sub(first, p)), square(sub(second, q)))
           : choiceLosses(choiceModel, first, second, p, q);
-      const weighted = mul(losses, input(g, 'counts', [members, minibatch]));
+      const weighted = mul(losses, counts);
       const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add
       const penalty = parameters.specs
         .filter(({ name }) => name.endsWith('weight'))
-        .map(({ name, shape }) => sum(square(input(g, name, shape))))
+        .map(({ name }) => sum(square(parameter[name])))
         .reduce((a, b) => add(a, b));
-      const loss = options.l2 > 0 ? add(fit, mul(penalty, input(g, 'l2', []))) : fit;
+      const loss = options.l2 > 0 ? add(fit, mul(penalty, l2)) : fit;
       return { loss, fit };
     },
-    { dims: {}, singleThread: inputs.dtype === 'float32' && isSmall(parameters, 2 * minibatch * window) },
+    { singleThread: inputs.dtype === 'float32' && isSmall(parameters, 2 * minibatch * window) },
   );
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
     weightDecay: options.weightDecay,
     decay: ({ name }) => name !== model.constant,
   });
-  const into = (name: string) => train.inputs[name].data as Float32Array;
-  const ends = terminalHead ? into('terminal') : undefined;
+  const batch = train.inputs;
+  const ends = terminalHead ? batch.terminal.data : undefined;
 
   /** Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows from `to`. */
   function loadSegment(segment: Segment, x: Numbers, share: number, to: number): void {
     const length = Math.max(1, Math.round(segment.length * share));
     const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;
-    into('x').set(x.subarray(from * width, (from + length) * width), to * window * width);
-    const weights = into('weights');
+    batch.x.data.set(x.subarray(from * width, (from + length) * width), to * window * width);
+    const weights = batch.weights.data;
     for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
     if (ends && segment.terminated && from + length === segment.length) ends[to * window + length - 1] = 1;
   }
@@ -159,7 +161,7 @@ export function createRewardFit(
     const wanted = first ? options.firstSteps : options.steps;
     let steps = 0;
     const losses: number[] = [];
-    if (options.l2 > 0) into('l2')[0] = l2;
+    if (options.l2 > 0) batch.l2.data[0] = l2;
     for (; steps < wanted; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
@@ -168,14 +170,14 @@ export function createRewardFit(
         const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
         for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
         const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
-        into('p')[b] = p;
-        into('q')[b] = q;
-        for (let m = 0; m < members; m++) into('counts')[m * minibatch + b] = counts[m][i] ?? 1;
+        batch.p.data[b] = p;
+        batch.q.data[b] = q;
+        for (let m = 0; m < members; m++) batch.counts.data[m * minibatch + b] = counts[m][i] ?? 1;
       }
-      if (options.dropout > 0) (train.inputs.seed.data as Int32Array)[0] = draw.uint32() | 0;
+      if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = train.run();
       optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / wanted)));
-      losses.push(outputs.fit.data[0] as number);
+      losses.push(outputs.fit.item());
       if (
         options.coverage !== undefined &&
         steps % 10 === 9 &&
