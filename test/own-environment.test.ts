@@ -33,7 +33,17 @@ const small = ['--episodes', '2', '--evaluations', '0', '--steps', '20000'];
 
 it('an error is named with its place, and how to go on', async () => {
   write('late.mjs', "throw new Error('sensor lost late');");
-  const flags = ['--labels', '6', '--randomSteps', '500', '--schedule.rounds', '2', '--json'];
+  const flags = [
+    '--labels',
+    '6',
+    '--randomSteps',
+    '500',
+    '--schedule.rounds',
+    '2',
+    '--segment.memory',
+    '1000',
+    '--json',
+  ];
   const { code, stderr } = await heed(['train', '--env', './late.mjs', ...small, ...flags], folder.path);
   expect(code).toBe(1);
   expect(stderr).toMatch(
