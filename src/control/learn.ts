@@ -17,7 +17,7 @@ import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
-import { createTeaching, type LearnParts } from './teaching.ts';
+import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 /** Learns by the algorithm that the settings name. */
 export function createLearner(given: LearnInput, parts: LearnParts): Learner {

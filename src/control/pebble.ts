@@ -16,7 +16,7 @@ import { createSac, type SacMetrics } from '../rl/index.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { createNovelty } from './novelty.ts';
 import type { LearnOptions } from './options.ts';
-import { createTeaching, type LearnParts } from './teaching.ts';
+import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 const ROWS = 128; // few enough that the reward of a single step costs little beside an update
 

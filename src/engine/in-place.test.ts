@@ -54,10 +54,10 @@ describe('outputs in the memory of inputs', () => {
       const to = outputs(from, shared);
       const binding = program.bind(from, to);
       binding.run();
-      binding.release();
+      binding[Symbol.dispose]();
       return Object.fromEntries(Object.entries(to).map(([k, v]) => [k, list(v.data)]));
     });
-    program.release();
+    program[Symbol.dispose]();
     return results;
   }
   const N = 5000;
@@ -154,7 +154,7 @@ describe('outputs in the memory of inputs', () => {
     const error = heedError(message, /memory of its own/);
     expect(() => program.bind(values, outputs)).toThrow(error);
     expect(() => program.bind(values, outputs)).toThrow(new RegExp(`may not share the memory of input "${over}"`));
-    program.release();
+    program[Symbol.dispose]();
   });
 
   it('are refused where they only overlap, and among each other', () => {
@@ -166,7 +166,7 @@ describe('outputs in the memory of inputs', () => {
     expect(() => program.bind({ x: floats([4]), y }, { out: other, other })).toThrow(
       heedError(/outputs "out" and "other" share memory/, /memory of its own/),
     );
-    program.release();
+    program[Symbol.dispose]();
   });
 
   describe('a cache of keys and values', () => {
@@ -213,7 +213,7 @@ describe('outputs in the memory of inputs', () => {
         ]),
       );
       expect(() => program.bind(values, outputs)).toThrow(heedError(/may not share/, /memory of its own/));
-      program.release();
+      program[Symbol.dispose]();
     });
   });
 
@@ -224,6 +224,6 @@ describe('outputs in the memory of inputs', () => {
     });
     const [a, c, product] = [floats([3, 3]), floats([3, 3]), new Value('float32', [3, 3])];
     expect(() => program.bind({ a, b: a, c }, { out: a, product })).toThrow(heedError(/memory of input "b"/));
-    program.release();
+    program[Symbol.dispose]();
   });
 });

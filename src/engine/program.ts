@@ -35,7 +35,7 @@ export interface Binding {
   run(): void;
   /** Runs in another thread, for long programs: the event loop stays free. Do not touch the values meanwhile. */
   runAsync(): Promise<void>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface Program {
@@ -52,7 +52,7 @@ export interface Program {
   bind(inputs: Readonly<Record<string, Value>>, outputs: Readonly<Record<string, Value>>): Binding;
   /** Runs once on plain numbers, for tests and occasional use: binds, copies and releases at each call. */
   run(inputs: Readonly<Record<string, Value | ArrayLike<number> | number>>): Record<string, Data>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface Session {
@@ -170,14 +170,14 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
         try {
           binding.run();
         } finally {
-          binding.release();
+          binding[Symbol.dispose]();
         }
         return Object.fromEntries(program.outputs.map(({ name }) => [name, outputValues[name].data]));
       } finally {
-        for (const value of made) value.release();
+        for (const value of made) value[Symbol.dispose]();
       }
     },
-    release() {
+    [Symbol.dispose]() {
       if (released) return;
       released = true;
       leave(session);
@@ -367,7 +367,7 @@ function createBinding(
         leave(session);
       }
     },
-    release() {
+    [Symbol.dispose]() {
       if (live) drop(live);
       live = undefined;
     },

@@ -146,7 +146,7 @@ export class Value<D extends DType = DType> {
     return this.#handle;
   }
 
-  release(): void {
+  [Symbol.dispose](): void {
     if (this.#handle) runtime().api.ReleaseValue(this.#handle);
     this.#handle = null;
   }

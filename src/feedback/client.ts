@@ -1,12 +1,12 @@
 /** The studio's interface from a script, by a person's token. */
 import { HeedError, messageOf } from '../error.ts';
-import type { Disagreement } from './adjudication.ts';
-import type { Content } from './answer.ts';
-import type { NewItem } from './items.ts';
+import type { Disagreement } from './items/adjudication.ts';
+import type { NewItem } from './items/items.ts';
+import type { NewVote, Recorded } from './items/record.ts';
+import type { Content } from './judgment.ts';
 import type { Person, Role } from './people.ts';
 import type { Guidelines, Project, ProjectInput, SettingsChanges } from './project.ts';
-import type { QualityReport } from './report.ts';
-import type { NewVote, Recorded } from './votes.ts';
+import type { QualityReport } from './quality/report.ts';
 
 /** How far a project is. */
 export interface ProjectSummary {

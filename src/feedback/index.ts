@@ -1,7 +1,5 @@
 /** The store of what people say: projects, items, votes and who gave them, in SQLite or PostgreSQL. */
-export { adjudicate, type Disagreement, disagreements } from './adjudication.ts';
-export * from './answer.ts';
-export { type Assignment, type NextOptions, nextItems } from './assignment.ts';
+
 export {
   type Asked,
   type Client,
@@ -10,10 +8,11 @@ export {
   type ProjectSummary,
   type StudioEvent,
 } from './client.ts';
-export { type Database, openDatabase } from './database.ts';
-export { type ExportFormat, type ExportOptions, exportFormats, exportRows, type Merge, merges } from './export.ts';
-export { countRows, type Imported, type ImportOptions, importItems } from './import.ts';
-export { addItems, type Item, type NewItem, setPriorities } from './items.ts';
+export { adjudicate, type Disagreement, disagreements } from './items/adjudication.ts';
+export { type Assignment, type NextOptions, nextItems } from './items/assignment.ts';
+export { addItems, type Item, type NewItem, setPriorities } from './items/items.ts';
+export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './items/record.ts';
+export * from './judgment.ts';
 export * from './people.ts';
 export * from './project.ts';
 export {
@@ -25,7 +24,16 @@ export {
   type PersonQuality,
   type Quality,
   qualityOf,
-} from './quality.ts';
-export type { QualityReport } from './report.ts';
+} from './quality/quality.ts';
+export type { QualityReport } from './quality/report.ts';
+export { type Database, openDatabase } from './store/database.ts';
 export { createPeopleTeacher, type PeopleOptions, type PeopleTeacher } from './teacher.ts';
-export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './votes.ts';
+export {
+  type ExportFormat,
+  type ExportOptions,
+  exportFormats,
+  exportRows,
+  type Merge,
+  merges,
+} from './transfer/export.ts';
+export { countRows, type Imported, type ImportOptions, importItems } from './transfer/import.ts';

@@ -1,8 +1,8 @@
 /** People: who may do what, and how they prove who they are. Of tokens only hashes are kept. */
 import { createHash, randomBytes } from 'node:crypto';
 import { HeedError } from '../error.ts';
-import { atOnce, type Database } from './database.ts';
-import { newId, note } from './records.ts';
+import { newId, note } from './store/audit.ts';
+import { atOnce, type Database } from './store/database.ts';
 
 /** An owner manages projects and people; a reviewer sees everybody's answers and decides between them; an annotator answers. */
 export const roles = ['owner', 'reviewer', 'annotator'] as const;

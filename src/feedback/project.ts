@@ -1,9 +1,9 @@
 /** Projects: what is asked, how, and by which guidelines. */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { kinds } from './answer.ts';
-import type { Database, Query } from './database.ts';
-import { newId, note } from './records.ts';
+import { kinds } from './judgment.ts';
+import { newId, note } from './store/audit.ts';
+import type { Database, Query } from './store/database.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

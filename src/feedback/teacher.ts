@@ -1,10 +1,10 @@
 /** People as a teacher: questions become items of a project, and what is said of them comes back as it is said. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Choice, Question, Answer as Said, Standing, Teacher } from '../preference/index.ts';
-import { type Content, choiceOf, contentSchema, voteSchema } from './answer.ts';
-import type { Database } from './database.ts';
-import { addItems, keyOf } from './items.ts';
+import { addItems, keyOf } from './items/items.ts';
+import { type Content, choiceOf, contentSchema, voteSchema } from './judgment.ts';
 import type { Project } from './project.ts';
+import type { Database } from './store/database.ts';
 
 export interface PeopleOptions<Option> {
   /** What is shown of a question, its two options in their order. */

@@ -160,7 +160,7 @@ test('releases what it made', () => {
   const before = sessionCount();
   const { step } = setup(4);
   expect(sessionCount()).toBe(before + 1);
-  step.release();
-  step.release();
+  step[Symbol.dispose]();
+  step[Symbol.dispose]();
   expect(sessionCount()).toBe(before);
 });

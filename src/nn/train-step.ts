@@ -1,4 +1,5 @@
 /** A loss and its gradients as one program with its own inputs, ready to be filled and run. */
+import { Disposables } from '../disposables.ts';
 import { evaluateDim } from '../engine/dims.ts';
 import type { TracedNode } from '../engine/graph.ts';
 import {
@@ -14,7 +15,6 @@ import {
 } from '../engine/index.ts';
 import type { Data } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
-import { lifetime } from './lifetime.ts';
 import { type Arena, createArena } from './parameters.ts';
 
 export interface TrainStep {
@@ -30,7 +30,7 @@ export interface TrainStep {
   run(weight?: number): Readonly<Record<string, Value>>;
   /** Sets the gradients to 0: with `accumulate`, before the first part of a batch. */
   reset(): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface TrainStepOptions extends CompileOptions {
@@ -53,12 +53,12 @@ export function createTrainStep(
   build: (graph: Graph) => { loss: Tensor } & Record<string, Tensor>,
   options: TrainStepOptions,
 ): TrainStep {
-  const { own, release } = lifetime();
+  const own = new Disposables();
   const { accumulate = false, frozen = {}, gradients: given, ...compileOptions } = options;
-  const gradientArena = given ?? own(createArena(parameters.specs));
+  const gradientArena = given ?? own.use(createArena(parameters.specs));
   const names = parameters.specs.map(({ name }) => name);
   let lookups: Lookup[] = [];
-  const program = own(
+  const program = own.use(
     trace((g) => {
       const outputs = build(g);
       const all = parameters.specs.map(({ name, shape }) => input(g, name, shape));
@@ -77,7 +77,7 @@ export function createTrainStep(
       return results;
     }, compileOptions),
   );
-  const weightValue = own(new Value('float32', []));
+  const weightValue = own.use(new Value('float32', []));
   const fixed: Record<string, Value> = { ...frozen, ...parameters.values, [WEIGHT]: weightValue };
   const gradientValues: Record<string, Value> = {};
   for (const name of names) {
@@ -85,7 +85,7 @@ export function createTrainStep(
     if (accumulate) fixed[sumName(name)] = gradientArena.values[name];
   }
   const sized = ({ dtype, shape }: (typeof program.inputs)[number]) =>
-    own(
+    own.use(
       new Value(
         dtype,
         shape.map((d) => evaluateDim(d, options.dims)),
@@ -95,7 +95,7 @@ export function createTrainStep(
   for (const spec of program.inputs) if (!(spec.name in fixed)) inputs[spec.name] = sized(spec);
   const outputs: Record<string, Value> = {};
   for (const spec of program.outputs) if (!(spec.name in gradientValues)) outputs[spec.name] = sized(spec);
-  const binding = own(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
+  const binding = own.use(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
   // tables that are only looked up in get no gradient from the program: what was there is cleared here
   const onlyLookedUp = names.filter((name) => !program.outputs.some((spec) => spec.name === gradientName(name)));
   return {
@@ -118,7 +118,7 @@ export function createTrainStep(
       return outputs;
     },
     reset: () => void gradientArena.flat.fill(0),
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

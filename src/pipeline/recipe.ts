@@ -24,6 +24,10 @@ const stageSchema = z.strictObject({
 export const recipeSchema = z.strictObject({
   name: z.string().min(1).default('pipeline').describe('what it is called in the report'),
   seed: z.number().int().min(0).optional().describe('seed of every stage that has none of its own'),
+  plugins: z
+    .array(z.string())
+    .optional()
+    .describe('modules of your own that register losses, rewards and more by name'),
   stages: z.array(stageSchema).min(1).describe('what is done, in this order'),
   answers: z
     .strictObject({

@@ -69,9 +69,9 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
           learning_rate: learningRate,
         };
       },
-      release() {
-        optimizer.release();
-        train.release();
+      [Symbol.dispose]() {
+        optimizer[Symbol.dispose]();
+        train[Symbol.dispose]();
       },
     };
   });

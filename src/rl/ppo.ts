@@ -94,9 +94,9 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
     return {
       optimizer,
       update,
-      release() {
-        optimizer.release();
-        train.release();
+      [Symbol.dispose]() {
+        optimizer[Symbol.dispose]();
+        train[Symbol.dispose]();
       },
     };
   });

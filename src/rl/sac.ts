@@ -8,6 +8,7 @@
  *
  * each minimized by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
  */
+import { Disposables } from '../disposables.ts';
 import { add, concat, input, mean, minimum, mul, neg, sub, type Tensor, trace, Value } from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import type { VectorEnvironment } from '../env/index.ts';
@@ -25,7 +26,6 @@ import {
   valueLoss,
 } from '../nn/index.ts';
 import { fanIn, fill } from '../nn/initialize.ts';
-import { lifetime } from '../nn/lifetime.ts';
 import { type Random, type RandomState, random } from '../random.ts';
 import { isSmall } from './forward.ts';
 import { checkRewards } from './on-policy.ts';
@@ -67,13 +67,13 @@ export interface Sac {
   resetCritics(): void;
   save(): { state: SacState; tensors: Tensors };
   restore(state: SacState, tensors: Tensors): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
   const { minibatch, gradientSteps, learningRate, tau, targetInterval } = options;
   const { count, observationSize, actionSize, actionSpace } = environment;
-  const { own, release } = lifetime();
+  const own = new Disposables();
   const policy = createSquashedPolicy(observationSize, actionSpace, options);
   const network = (name: string) =>
     mlp(name, {
@@ -87,26 +87,26 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   const specsOf = (networks: typeof critics) => networks.flatMap(({ parameters }) => parameters);
 
   const drawn = (purpose: string) => random(seed, 'sac', purpose);
-  const parameters = own(createParameters(policy.actor.parameters, drawn('actor')));
-  const criticParameters = own(createParameters(specsOf(critics), drawn('critics')));
-  const targetParameters = own(createArena(specsOf(targets)));
+  const parameters = own.use(createParameters(policy.actor.parameters, drawn('actor')));
+  const criticParameters = own.use(createParameters(specsOf(critics), drawn('critics')));
+  const targetParameters = own.use(createArena(specsOf(targets)));
   const logTemperature = {
     name: 'logTemperature',
     shape: [1],
     initialize: fill(Math.log(options.temperature ?? options.initialTemperature)),
   };
-  const temperatureParameters = own(createParameters([logTemperature], drawn('temperature')));
+  const temperatureParameters = own.use(createParameters([logTemperature], drawn('temperature')));
   targetParameters.flat.set(criticParameters.flat);
   const rng = { actions: drawn('actions'), learning: drawn('learning') };
   const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
-  const collector = own(
+  const collector = own.use(
     createCollector(environment, createActor(policy, parameters, count), {
       horizon: options.horizon,
       random: rng.actions,
     }),
   );
 
-  const floats = (...shape: number[]) => own(new Value('float32', shape));
+  const floats = (...shape: number[]) => own.use(new Value('float32', shape));
   const batch = {
     observations: floats(minibatch, observationSize),
     actions: floats(minibatch, actionSize),
@@ -118,13 +118,13 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     temperature: floats(),
   };
   const compiling = { dims: {}, singleThread: isSmall(criticParameters, minibatch) };
-  const criticStep = own(
+  const criticStep = own.use(
     createTrainStep(criticParameters, (g) => criticLoss((name) => input(g, name, batch[name].shape)), {
       ...compiling,
       frozen: { ...parameters.values, ...targetParameters.values, ...batch },
     }),
   );
-  const actorStep = own(
+  const actorStep = own.use(
     createTrainStep(parameters, (g) => actorLoss((name) => input(g, name, batch[name].shape)), {
       ...compiling,
       frozen: { ...criticParameters.values, ...batch },
@@ -156,13 +156,13 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     return { loss: neg(add(mul(entropy, column('temperature')), meanValue)), entropy, value: meanValue };
   }
 
-  const temperatureGradient = own(createArena([logTemperature]));
+  const temperatureGradient = own.use(createArena([logTemperature]));
   const optimizers = {
-    critics: own(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
-    actor: own(createOptimizer(parameters, actorStep.gradients, { kind: 'adam' })),
-    temperature: own(createOptimizer(temperatureParameters, temperatureGradient, { kind: 'adam' })),
+    critics: own.use(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
+    actor: own.use(createOptimizer(parameters, actorStep.gradients, { kind: 'adam' })),
+    temperature: own.use(createOptimizer(temperatureParameters, temperatureGradient, { kind: 'adam' })),
   };
-  const follow = own(createFollowing(targetParameters, criticParameters, tau));
+  const follow = own.use(createFollowing(targetParameters, criticParameters, tau));
   const targetEntropy = options.targetEntropy ?? -actionSize;
   let gradients = 0;
 
@@ -230,7 +230,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     resetCritics() {
       const fresh = createParameters(specsOf(critics), random(seed, 'sac', 'critics', gradients));
       for (const arena of [criticParameters, targetParameters]) arena.flat.set(fresh.flat);
-      fresh.release();
+      fresh[Symbol.dispose]();
       for (const moment of Object.values(optimizers.critics.state.moments)) moment.fill(0);
       optimizers.critics.state.steps = 0;
     },
@@ -264,7 +264,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
       rng.learning.restore(state.random.learning);
       ({ gradients } = state);
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 
@@ -274,11 +274,11 @@ function fillNormal(out: Float32Array, random: Random): void {
 
 /** The policy's draws as an actor: one program from observations and noise to actions. */
 function createActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
-  const { own, release } = lifetime();
-  const observations = own(new Value('float32', [count, policy.observationSize]));
-  const noise = own(new Value('float32', [count, policy.actionSize]));
-  const action = own(new Value('float32', noise.shape));
-  const program = own(
+  const own = new Disposables();
+  const observations = own.use(new Value('float32', [count, policy.observationSize]));
+  const noise = own.use(new Value('float32', [count, policy.actionSize]));
+  const action = own.use(new Value('float32', noise.shape));
+  const program = own.use(
     trace(
       (g) => ({
         action: policy.scaled(
@@ -288,7 +288,7 @@ function createActor(policy: SquashedPolicy, parameters: Arena, count: number): 
       { singleThread: true },
     ),
   );
-  const binding = own(program.bind({ ...parameters.values, observations, noise }, { action }));
+  const binding = own.use(program.bind({ ...parameters.values, observations, noise }, { action }));
   return {
     observations: observations.data,
     act(random, actions) {
@@ -296,15 +296,15 @@ function createActor(policy: SquashedPolicy, parameters: Arena, count: number): 
       binding.run();
       actions.set(action.data);
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 
 /** Moves `arena` towards `other` by a share at each run (Polyak averaging). */
 function createFollowing(arena: Arena, other: Arena, share: number) {
-  const { own, release } = lifetime();
-  const values = [arena, other].map(({ flat }) => own(new Value('float32', [flat.length], flat)));
-  const program = own(
+  const own = new Disposables();
+  const values = [arena, other].map(({ flat }) => own.use(new Value('float32', [flat.length], flat)));
+  const program = own.use(
     trace(
       (g) => {
         const [from, to] = ['from', 'to'].map((name) => input(g, name, ['n']));
@@ -313,6 +313,6 @@ function createFollowing(arena: Arena, other: Arena, share: number) {
       { singleThread: true },
     ),
   );
-  const binding = own(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
-  return { run: binding.run, release };
+  const binding = own.use(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
+  return { run: binding.run, [Symbol.dispose]: own[Symbol.dispose] };
 }

@@ -6,6 +6,7 @@
  *
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
  */
+import { Disposables } from '../disposables.ts';
 import {
   add,
   exp,
@@ -23,7 +24,6 @@ import {
 } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import { type Arena, createArena, createOptimizer, createTrainStep, partOf, valueLoss } from '../nn/index.ts';
-import { lifetime } from '../nn/lifetime.ts';
 import { isSmall } from './forward.ts';
 import {
   checkMinibatch,
@@ -57,13 +57,13 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
   checkMinibatch(minibatch, environment.count, horizon, 'trpo.minibatch');
 
   return createOnPolicy('trpo', environment, options, seed, (policy, parameters, shuffled) => {
-    const { own, release } = lifetime();
+    const own = new Disposables();
     const firstOfCritic = policy.parameters.length - policy.critic.parameters.length;
     const actor = partOf(parameters, 0, firstOfCritic);
     const critic = partOf(parameters, firstOfCritic);
-    const surrogate = own(createSurrogate(policy, actor, batch));
-    const fisher = own(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
-    const value = own(
+    const surrogate = own.use(createSurrogate(policy, actor, batch));
+    const fisher = own.use(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
+    const value = own.use(
       createTrainStep(
         critic,
         (g) => {
@@ -74,7 +74,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
         { dims: { n: minibatch }, singleThread: isSmall(critic, minibatch), frozen: actor.values },
       ),
     );
-    const optimizer = own(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
+    const optimizer = own.use(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
     const every = Int32Array.from({ length: batch }, (_, i) => i);
 
     /** Moves the policy, or leaves it where no step is good. */
@@ -129,7 +129,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
           learning_rate: learningRate,
         };
       },
-      release,
+      [Symbol.dispose]: own[Symbol.dispose],
     };
   });
 }
@@ -171,7 +171,7 @@ function createSurrogate(policy: Policy, actor: Arena, rows: number) {
       held.data.set(latest.distribution.data as Float32Array);
       heldDeviation?.data.set(actor.values[LOG_DEVIATION].data);
     },
-    release: step.release,
+    [Symbol.dispose]: step[Symbol.dispose],
   };
 }
 
@@ -180,10 +180,10 @@ function createSurrogate(policy: Policy, actor: Arena, rows: number) {
  * stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
  */
 export function createFisher(policy: Policy, actor: Arena, observations: Value, damping: number) {
-  const { own, release } = lifetime();
-  const [vector, result] = [own(createArena(actor.specs)), own(createArena(actor.specs))];
+  const own = new Disposables();
+  const [vector, result] = [own.use(createArena(actor.specs)), own.use(createArena(actor.specs))];
   const vectorName = (name: string) => `vector of ${name}`;
-  const program = own(
+  const program = own.use(
     trace(
       (g) => {
         const distribution = policy.distribution(input(g, 'observations', observations.shape));
@@ -205,7 +205,7 @@ export function createFisher(policy: Policy, actor: Arena, observations: Value, 
   );
   const named = (arena: Arena, name: (of: string) => string) =>
     Object.fromEntries(actor.specs.map((spec) => [name(spec.name), arena.values[spec.name]]));
-  const binding = own(
+  const binding = own.use(
     program.bind(
       { ...actor.values, ...named(vector, vectorName), observations },
       named(result, (name) => `product ${name}`),
@@ -219,7 +219,7 @@ export function createFisher(policy: Policy, actor: Arena, observations: Value, 
       for (let i = 0; i < result.flat.length; i++) result.flat[i] += damping * vector.flat[i];
       return result.flat;
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

@@ -161,8 +161,8 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
       scale.restore(state as ScoreScaleState);
       trainer.restore(tensors);
     },
-    release() {
-      for (const part of [trainer, undecided]) part?.release();
+    [Symbol.dispose]() {
+      for (const part of [trainer, undecided]) part?.[Symbol.dispose]();
     },
   };
 }

@@ -201,8 +201,8 @@ export function createPpoAlgorithm({
       pretraining?.restore(saved.pretraining);
       ({ beta, usualLength } = saved);
     },
-    release() {
-      for (const part of [trainer, optimizer, critic, pretraining]) part?.release();
+    [Symbol.dispose]() {
+      for (const part of [trainer, optimizer, critic, pretraining]) part?.[Symbol.dispose]();
     },
   };
 

@@ -97,7 +97,7 @@ async function create(options: ProcessOptions, parts: ProcessParts) {
     const data = await readProcessData(options, model, parts);
     return createProcessLearner(options, createRewardModel(model, seedFor(options.seed, 'head')), data);
   } catch (error) {
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }
@@ -207,8 +207,8 @@ function createProcessLearner(options: ProcessOptions, model: RewardModel, { tra
       importOptimizer(optimizer, tensors);
       state = saved;
     },
-    release(): void {
-      for (const part of [scorer, optimizer, trainer, trained]) part.release();
+    [Symbol.dispose](): void {
+      for (const part of [scorer, optimizer, trainer, trained]) part[Symbol.dispose]();
     },
   };
 }

@@ -89,7 +89,7 @@ async function create(options: RewardOptions, parts: RewardParts) {
     }
     models.unshift(createRewardModel(first, seedFor(seed, 'member', 0)));
   } catch (error) {
-    for (const { parameters } of [first, ...models]) parameters.release();
+    for (const { parameters } of [first, ...models]) parameters[Symbol.dispose]();
     throw error;
   }
   return createRewardLearner(options, models, data);
@@ -225,9 +225,9 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       }
       state = saved;
     },
-    release(): void {
+    [Symbol.dispose](): void {
       for (const { trained, trainer, optimizer, scorer } of members) {
-        for (const part of [scorer, optimizer, trainer, trained]) part.release();
+        for (const part of [scorer, optimizer, trainer, trained]) part[Symbol.dispose]();
       }
     },
   };

@@ -118,7 +118,7 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
       fingerprint: fingerprint(train),
     });
   } catch (error) {
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }

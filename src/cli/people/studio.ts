@@ -80,6 +80,6 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   } finally {
     interrupted.dispose();
     await database.close();
-    chat?.release();
+    chat?.[Symbol.dispose]();
   }
 }

@@ -74,7 +74,7 @@ export function tryJudge(judge: Judge, source: EnvironmentSource, steps: number)
   try {
     judged(judge, randomClip(environment, steps));
   } finally {
-    environment.release?.();
+    environment[Symbol.dispose]?.();
   }
 }
 

@@ -242,9 +242,9 @@ export function createRewardFit(
       draw.restore(state.random);
       l2 = state.l2;
     },
-    release() {
-      optimizer.release();
-      train.release();
+    [Symbol.dispose]() {
+      optimizer[Symbol.dispose]();
+      train[Symbol.dispose]();
     },
   };
 }

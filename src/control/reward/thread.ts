@@ -30,7 +30,7 @@ export type Saying = FitOutcome | { failed: CarriedError };
 export interface RewardThread {
   /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
   fit(job: FitJob): Promise<FitOutcome>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
@@ -61,6 +61,6 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
         worker.ref();
         worker.postMessage(job);
       }),
-    release: () => worker.postMessage(undefined),
+    [Symbol.dispose]: () => worker.postMessage(undefined),
   };
 }

@@ -19,6 +19,6 @@ function carryOut({ ensemble: { state, tensors }, scale, labeled, ...call }: Fit
 
 parentPort!.on('message', (job: FitJob | undefined) => {
   if (job) return parentPort!.postMessage(carryOut(job));
-  ensemble.release();
+  ensemble[Symbol.dispose]();
   parentPort!.close();
 });

@@ -7,9 +7,9 @@
  */
 
 import { HeedError } from '../../error.ts';
+import type { EnvironmentSource } from '../batch/source.ts';
 import type { Box, Environment, Frame, Outcome, Space } from '../environment.ts';
-import { encodePng } from '../png.ts';
-import type { EnvironmentSource } from '../source.ts';
+import { encodePng } from '../picture/png.ts';
 import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
 import { parseName } from './names.ts';
 import { startPython } from './process.ts';
@@ -55,7 +55,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
   const { patience = PATIENCE } = options;
   const workers: Worker[] = [];
   const release = () => {
-    for (const { process } of workers.splice(0)) process.release();
+    for (const { process } of workers.splice(0)) process[Symbol.dispose]();
   };
   try {
     for (let w = 0; w < Math.max(1, options.workers ?? 1); w++) {
@@ -87,7 +87,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     make: () => environmentOf(createGymnasiumBatch(workers, described, 1), { rewardThreshold, framesPerSecond }),
     batch: (count) => createGymnasiumBatch(workers, described, count),
     processes: () => workers.map(({ process: { pid, restarts } }) => ({ pid, restarts })),
-    release,
+    [Symbol.dispose]: release,
   };
 }
 
@@ -129,7 +129,7 @@ function environmentOf(
         return { width: 4, height: 3, shapes: [] };
       }
     },
-    release: batch.release,
+    [Symbol.dispose]: batch[Symbol.dispose],
   };
 }
 

@@ -3,12 +3,12 @@ import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import type { Content } from '../answer.ts';
-import type { Database } from '../database.ts';
-import { itemIdOf } from '../import.ts';
-import { addItems } from '../items.ts';
-import { newId } from '../records.ts';
-import { recordVote } from '../votes.ts';
+import { addItems } from '../items/items.ts';
+import { recordVote } from '../items/record.ts';
+import type { Content } from '../judgment.ts';
+import { newId } from '../store/audit.ts';
+import type { Database } from '../store/database.ts';
+import { itemIdOf } from '../transfer/import.ts';
 import { bodyOf, type Env, HttpError, personOf, projectOf } from './context.ts';
 import { newVoteSchema } from './projects.ts';
 

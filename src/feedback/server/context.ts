@@ -2,9 +2,9 @@
 import type { Context } from 'hono';
 import type { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import type { Database } from '../database.ts';
 import { mayAs, type Person, type Role } from '../people.ts';
 import { findProject, type Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
 
 export interface Variables {
   /** Who asks; unset before they have signed in. */

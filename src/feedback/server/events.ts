@@ -4,8 +4,8 @@ import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Database } from '../database.ts';
 import { mayAs, type Role } from '../people.ts';
+import type { Database } from '../store/database.ts';
 import { type Env, parsed, personOf, projectOf } from './context.ts';
 import { whoAsks } from './security.ts';
 

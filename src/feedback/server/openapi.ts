@@ -1,6 +1,6 @@
 /** The studio's interface as an OpenAPI 3.1 document, of the same schemas by which requests are checked. */
 import { z } from 'zod';
-import { answerSchema, contentSchema, kinds, voteSchema } from '../answer.ts';
+import { answerSchema, contentSchema, kinds, voteSchema } from '../judgment.ts';
 import { type Role, roles } from '../people.ts';
 import { settingsSchema } from '../project.ts';
 import { chosenSchema, drawSchema } from './chat.ts';

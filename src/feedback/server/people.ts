@@ -1,8 +1,8 @@
 /** Who there is. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import type { Database } from '../database.ts';
 import { addPerson, changeRole, changeToken, findPerson, listPeople, roles } from '../people.ts';
+import type { Database } from '../store/database.ts';
 import { bodyOf, type Env, HttpError, personOf } from './context.ts';
 
 export const newPersonSchema = z.object({ name: z.string().max(100), role: z.enum(roles).default('annotator') });

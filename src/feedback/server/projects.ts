@@ -1,11 +1,11 @@
 /** Projects: what there is, what is asked next, what was said, and what that is worth. */
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
-import { adjudicate, disagreements } from '../adjudication.ts';
-import { answerSchema, contentSchema, voteSchema } from '../answer.ts';
-import { nextItems } from '../assignment.ts';
-import type { Database } from '../database.ts';
-import { addItems, setPriorities } from '../items.ts';
+import { adjudicate, disagreements } from '../items/adjudication.ts';
+import { nextItems } from '../items/assignment.ts';
+import { addItems, setPriorities } from '../items/items.ts';
+import { recordVote, undoVote } from '../items/record.ts';
+import { answerSchema, contentSchema, voteSchema } from '../judgment.ts';
 import {
   changeSettings,
   createProject,
@@ -16,8 +16,8 @@ import {
   settingsSchema,
   writeGuidelines,
 } from '../project.ts';
-import { createReports } from '../report.ts';
-import { recordVote, undoVote } from '../votes.ts';
+import { createReports } from '../quality/report.ts';
+import type { Database } from '../store/database.ts';
 import { bodyOf, type Env, personOf, projectOf } from './context.ts';
 
 /** PostgreSQL keeps no NUL. */

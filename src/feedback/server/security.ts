@@ -2,8 +2,8 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie } from 'hono/cookie';
-import type { Database } from '../database.ts';
 import { personByToken, sessionOf } from '../people.ts';
+import type { Database } from '../store/database.ts';
 import { type Env, HttpError, type Variables } from './context.ts';
 
 export const COOKIE = 'heed_session';

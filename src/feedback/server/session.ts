@@ -2,8 +2,8 @@
 import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { z } from 'zod';
-import type { Database } from '../database.ts';
 import { closeSession, openSession, type Person, personByToken } from '../people.ts';
+import type { Database } from '../store/database.ts';
 import { bodyOf, type Env, HttpError, personOf } from './context.ts';
 import { type Buckets, COOKIE } from './security.ts';
 

@@ -6,10 +6,10 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import type { Database } from '../database.ts';
-import { exportFormats, exportRows, formatsOf, merges } from '../export.ts';
-import { importItems } from '../import.ts';
 import { settingsSchema } from '../project.ts';
+import type { Database } from '../store/database.ts';
+import { exportFormats, exportRows, formatsOf, merges } from '../transfer/export.ts';
+import { importItems } from '../transfer/import.ts';
 import { bodyOf, type Env, parsed, personOf, projectOf } from './context.ts';
 
 const MOST = 60 * 2 ** 20;

@@ -1,9 +1,9 @@
 /** The studio's server, as the page asks it. */
-import type { Answer, Content, Vote } from '../../feedback/answer.ts';
+import type { Answer, Content, Vote } from '../../feedback/judgment.ts';
 import type { Person } from '../../feedback/people.ts';
 import type { ProjectSettings } from '../../feedback/project.ts';
 
-export type { Answer, Content, Option, PairChoice, Vote } from '../../feedback/answer.ts';
+export type { Answer, Content, Option, PairChoice, Vote } from '../../feedback/judgment.ts';
 export type { Person } from '../../feedback/people.ts';
 export type { ProjectSettings } from '../../feedback/project.ts';
 

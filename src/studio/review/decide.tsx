@@ -1,6 +1,6 @@
 /** Where people disagree, a reviewer decides: the answers of all beside what they were asked. */
 import { useState } from 'preact/hooks';
-import type { Disagreement } from '../../feedback/adjudication.ts';
+import type { Disagreement } from '../../feedback/items/adjudication.ts';
 import { Answering } from '../label/answering.tsx';
 import { inWords } from '../label/words.ts';
 import { api, type ProjectView, pathOf, type Vote } from '../page/api.ts';

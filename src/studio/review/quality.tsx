@@ -1,5 +1,5 @@
 /** What a project's answers are worth, in tables and plain words. */
-import type { QualityReport } from '../../feedback/report.ts';
+import type { QualityReport } from '../../feedback/quality/report.ts';
 import { pathOf } from '../page/api.ts';
 import { Once, useLoaded } from '../page/load.tsx';
 
