@@ -68,7 +68,7 @@ export function checkRecipe(given: unknown): Recipe {
 
 const wrong = (problems: readonly string[]) =>
   new HeedError(`The recipe is wrong.\n${problems.map((problem) => `  ${problem}`).join('\n')}`, {
-    hint: 'Nothing has been trained. docs/pipeline.md has what a recipe may hold; heed COMMAND --help lists settings.',
+    hint: 'Nothing has been trained. docs/reference/pipeline.md has what a recipe may hold; heed COMMAND --help lists settings.',
   });
 
 function inWords({ issues }: z.ZodError, within: readonly string[] = []): string[] {

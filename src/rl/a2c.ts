@@ -1,6 +1,6 @@
 /**
  * Advantage actor-critic, the synchronous kind of A3C (Mnih et al. 2016): one gradient from a few steps of every
- * environment. docs/a2c.md lists each detail with its source.
+ * environment. docs/reference/a2c.md lists each detail with its source.
  *
  *   L = E[A log π(a|s)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by RMSProp or Adam
  *

@@ -1,5 +1,5 @@
 /**
- * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/ppo.md lists
+ * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/reference/ppo.md lists
  * each detail with its source.
  *
  *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by Adam, over minibatches

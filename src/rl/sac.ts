@@ -1,5 +1,5 @@
 /**
- * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/sac.md lists each detail
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/reference/sac.md lists each detail
  * with its source.
  *
  *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)

@@ -1,5 +1,5 @@
 /**
- * Trust region policy optimization (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
+ * Trust region policy optimization (Schulman et al. 2015). docs/reference/trpo.md lists each detail with its source.
  *
  *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
  *   as long as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown

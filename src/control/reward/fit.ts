@@ -20,7 +20,7 @@ import type { RewardInputs } from './inputs.ts';
 import type { RewardOptions } from './options.ts';
 
 /** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
-export interface Labeled {
+export interface FitComparison {
   segments: readonly [Segment, Segment];
   choice: Distribution;
 }
@@ -137,10 +137,10 @@ export function createRewardFit(
   const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
   /** Those of the pairs whose choice the mean of the ensemble is sure of, with that choice. */
-  function sureOf(pairs: readonly (readonly [Segment, Segment])[]): Labeled[] {
+  function sureOf(pairs: readonly (readonly [Segment, Segment])[]): FitComparison[] {
     const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
     const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
-    return pairs.flatMap((segments, i): Labeled[] => {
+    return pairs.flatMap((segments, i): FitComparison[] => {
       const difference = first[i] - second[i];
       return Math.abs(difference) < margin
         ? []
@@ -148,16 +148,16 @@ export function createRewardFit(
     });
   }
 
-  function fit(labeled: readonly Labeled[], { first, unasked = [] }: FitCall): Fit {
+  function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Fit {
     // Which comparisons are held out depends on their place alone, so that none is ever trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
-    const training = labeled.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
-    const validation = labeled.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
+    const training = comparisons.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
+    const validation = comparisons.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
     const sure = options.pseudo > 0 && !first ? sureOf(unasked) : [];
     const asked = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
-    const features = [...labeled, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
-    const counts = bootstrapCounts(labeled.length);
+    const features = [...comparisons, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
+    const counts = bootstrapCounts(comparisons.length);
     const wanted = first ? options.firstSteps : options.steps;
     let steps = 0;
     const losses: number[] = [];
@@ -165,8 +165,8 @@ export function createRewardFit(
     for (; steps < wanted; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
-        const i = b < asked ? training[draw.integer(training.length)] : labeled.length + draw.integer(sure.length);
-        const { segments, choice } = labeled[i] ?? sure[i - labeled.length];
+        const i = b < asked ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
+        const { segments, choice } = comparisons[i] ?? sure[i - comparisons.length];
         const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
         for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
         const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
@@ -181,14 +181,14 @@ export function createRewardFit(
       if (
         options.coverage !== undefined &&
         steps % 10 === 9 &&
-        assess(labeled, training).accuracy >= options.coverage
+        assess(comparisons, training).accuracy >= options.coverage
       ) {
         steps++;
         break;
       }
     }
-    const onTraining = assess(labeled, training);
-    const onValidation = assess(labeled, validation);
+    const onTraining = assess(comparisons, training);
+    const onValidation = assess(comparisons, validation);
     if (options.l2 > 0 && validation.length > 0) {
       const ratio = onValidation.loss / onTraining.loss;
       if (ratio > 1.5) l2 *= 1.5;
@@ -219,11 +219,11 @@ export function createRewardFit(
   }
 
   /** How well the mean of the ensemble predicts the given comparisons. */
-  function assess(labeled: readonly Labeled[], which: readonly number[]): { accuracy: number; loss: number } {
-    const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => labeled[i].segments[side])));
+  function assess(comparisons: readonly FitComparison[], which: readonly number[]): { accuracy: number; loss: number } {
+    const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => comparisons[i].segments[side])));
     let [right, decided, loss] = [0, 0, 0];
     which.forEach((i, at) => {
-      const [p, q] = labeled[i].choice;
+      const [p, q] = comparisons[i].choice;
       const difference = first[at] - second[at];
       loss += choiceLoss(choiceModel, difference, 0, [p, q]);
       if (p === q) return;

@@ -15,7 +15,7 @@ import type { LearnInput } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import { trainFromPreferences } from '../train.ts';
 import { createRewardEnsemble } from './ensemble.ts';
-import type { Labeled } from './fit.ts';
+import type { FitComparison } from './fit.ts';
 import { imageRewardNetwork, pixels } from './images.ts';
 import { rewardSchema } from './options.ts';
 
@@ -102,7 +102,7 @@ function segment(length = 3): Segment {
   return { length, observations, actions, nextObservations: new Uint8Array(0), rewards, terminated: false };
 }
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
-const labeled = (count: number): Labeled[] =>
+const labeled = (count: number): FitComparison[] =>
   Array.from({ length: count }, () => {
     const segments = [segment(), segment()] as const;
     return { segments, choice: returnOf(segments[0]) > returnOf(segments[1]) ? choices.first : choices.second };
