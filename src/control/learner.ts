@@ -6,7 +6,7 @@ import type { LearnOptions } from './options.ts';
 import type { Fit } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
 import type { SegmentComparison } from './teaching/queries.ts';
-import type { TeachingState, Tensors } from './teaching/state.ts';
+import type { CheckpointTensors, TeachingState } from './teaching/state.ts';
 import type { Teaching } from './teaching/teaching.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
@@ -52,7 +52,7 @@ type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'
 /** What acts, as far as checkpoints hold it. */
 interface Acting {
   save(): { state: unknown; tensors: Saved };
-  restore(state: unknown, tensors: Tensors): void;
+  restore(state: unknown, tensors: CheckpointTensors): void;
   [Symbol.dispose]?(): void;
 }
 
@@ -80,7 +80,7 @@ export function learnerOf(
     },
     restore(checkpoint) {
       const state = { ...(checkpoint.state as TeachingState & Record<string, unknown>) };
-      const tensors = checkpoint.tensors as Tensors;
+      const tensors = checkpoint.tensors as CheckpointTensors;
       for (const [name, part] of Object.entries(acting)) {
         part.restore(state[name], tensors);
         delete state[name];

@@ -13,8 +13,8 @@ import { type LearnInput, type LearnOptions, learnSchema, trainOptions } from '.
 import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/index.ts';
 import { type Cell, cellOptions } from './cell.ts';
-import { type Curve, curvesOf } from './curves.ts';
-import { cellsShape, checkAnswers, countOf, targetOf, trainingOf } from './sweep.ts';
+import { curvesOf, type LearningCurve } from './curves.ts';
+import { cellsShape, checkTeacher, countOf, targetOf, trainingOf } from './sweep.ts';
 import { type CellsStep, trainCells } from './trained.ts';
 import { over } from './variants.ts';
 
@@ -40,14 +40,14 @@ const ownShape = {
     .describe('the ablations, with commas between; the whole method and the true reward are always there'),
   ...cellsShape,
 };
-export const ownSchema = z.object(ownShape);
+export const ablationOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, ...trained } = learnSchema.shape;
 
 /** Its own settings, and those of heed train, which hold for every training. */
 export const ablateSchema = z.object({ ...trained, ...ownShape });
-export type AblateInput = z.input<typeof ownSchema> & Omit<LearnInput, 'people'>;
-export type AblateOptions = z.output<typeof ownSchema> & { target: number } & Omit<LearnInput, 'people'>;
+export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnInput, 'people'>;
+export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnInput, 'people'>;
 
 export interface Ablation {
   options: AblateOptions;
@@ -70,7 +70,7 @@ function readOnly(only: string): string[] {
 }
 
 /** Every training, so ordered that all curves are about as far at any time. */
-export function cellsOf(options: Omit<AblateOptions, 'target'>): Cell[] {
+export function ablationCells(options: Omit<AblateOptions, 'target'>): Cell[] {
   const given = trainingOf(options, ownShape) as LearnInput;
   const whole = trainOptions(given);
   const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
@@ -103,9 +103,9 @@ function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: L
 
 /** What settings come to, checked. */
 function planned(given: AblateInput) {
-  const options = { ...given, ...ownSchema.parse(given) };
-  checkAnswers(options);
-  return { options, cells: cellsOf(options) };
+  const options = { ...given, ...ablationOwnSchema.parse(given) };
+  checkTeacher(options);
+  return { options, cells: ablationCells(options) };
 }
 
 /** Throws a ZodError or a HeedError where settings are wrong. */
@@ -135,12 +135,16 @@ export interface AblationResult {
   /** The run's folder. */
   run: string;
   target: number;
-  curves: Curve[];
+  curves: LearningCurve[];
   seconds: number;
 }
 
 /** The names of all curves, in order. */
-export const variantsOf = ({ only }: Pick<AblateOptions, 'only'>): string[] => [WHOLE, ...readOnly(only), TRUE_REWARD];
+export const ablationVariants = ({ only }: Pick<AblateOptions, 'only'>): string[] => [
+  WHOLE,
+  ...readOnly(only),
+  TRUE_REWARD,
+];
 
 /** Trains what is not finished. Undefined where the signal stopped it. */
 export function trainAblation(
@@ -150,7 +154,7 @@ export function trainAblation(
   return trainCells(cells, options.jobs, {
     ...parts,
     result: (results, seconds) => {
-      const curves = curvesOf(results, variantsOf(options), options.target);
+      const curves = curvesOf(results, ablationVariants(options), options.target);
       return { run: parts.run.folder, target: options.target, curves, seconds };
     },
   });

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { learnSchema } from '../control/index.ts';
-import { cellsOf as ablationCells, ablations, checkAblation, TRUE_REWARD, WHOLE } from './ablate.ts';
+import { ablationCells, ablations, checkAblation, TRUE_REWARD, WHOLE } from './ablate.ts';
 import { type CellResult, cellOptions } from './cell.ts';
 import { curvesOf } from './curves.ts';
 import { needsOf } from './needs.ts';
-import { cellsOf, checkSweep, createSweep, ownSchema, type SweepInput, targetOf } from './sweep.ts';
+import { checkSweep, createSweep, type SweepInput, sweepCells, sweepOwnSchema, targetOf } from './sweep.ts';
 import { grid, oneAtATime, readVaried } from './variants.ts';
 
 const read = (...given: string[]) => given.map((one) => readVaried(one, learnSchema));
-const plan = (given: SweepInput) => cellsOf({ ...given, ...ownSchema.parse(given) });
+const plan = (given: SweepInput) => sweepCells({ ...given, ...sweepOwnSchema.parse(given) });
 
 it('says how many trainings there are before any begins', async () => {
   const notices: string[] = [];

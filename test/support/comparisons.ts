@@ -2,7 +2,7 @@
 
 import { createRewardEnsemble, type RewardEnsemble } from '../../src/control/reward/ensemble.ts';
 import type { FitComparison } from '../../src/control/reward/fit.ts';
-import type { Steps } from '../../src/control/reward/inputs.ts';
+import type { StepRows } from '../../src/control/reward/inputs.ts';
 import { type RewardOptions, rewardSchema } from '../../src/control/reward/options.ts';
 import type { Segment } from '../../src/control/segments.ts';
 import type { Space } from '../../src/env/index.ts';
@@ -69,7 +69,7 @@ export function drawing(name: string) {
 
   const coin = (): Preference => (rng.uniform() < 0.5 ? choices.first : choices.second);
 
-  const stepsOf = (count: number): Steps => {
+  const stepsOf = (count: number): StepRows => {
     const { observations, actions, nextObservations } = segment({ length: count });
     return { observations, actions, nextObservations, terminated: new Uint8Array(count) };
   };

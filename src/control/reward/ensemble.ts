@@ -25,7 +25,7 @@ import { isSmall } from '../../rl/index.ts';
 import type { Experience, Numbers, Segment } from '../segments.ts';
 import { createRewardFit, type FitState, type FitTensors } from './fit.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
-import { createRewardInputs, type InputScale, joinSegments, packSteps, type Steps, unpackSteps } from './inputs.ts';
+import { createRewardInputs, type InputScale, joinSegments, packSteps, type StepRows, unpackSteps } from './inputs.ts';
 import { rewardNetwork } from './network.ts';
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
@@ -96,7 +96,7 @@ export function createRewardEnsemble(
   const predictorBinding = predictor.bind({ ...parameters.values, ...predictorInputs }, { rewards: predicted });
 
   /** Rewards of any number of steps, each member's as it is: [members][n]. */
-  function predict(steps: Steps): Float32Array[] {
+  function predict(steps: StepRows): Float32Array[] {
     const n = steps.terminated.length;
     const out = Array.from({ length: members }, () => new Float32Array(n));
     for (let start = 0; start < n; start += rows) {
@@ -142,7 +142,7 @@ export function createRewardEnsemble(
    * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about is
    * what it has fallen to at environment step `step`.
    */
-  function reward(steps: Steps, out: Float32Array, step: number): void {
+  function reward(steps: StepRows, out: Float32Array, step: number): void {
     const each = predict(steps);
     const normalized = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
     const bonus = options.bonus * (1 - options.bonusDecay) ** step;

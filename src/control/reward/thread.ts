@@ -24,8 +24,8 @@ export interface FitOutcome {
   ensemble: ReturnType<RewardEnsemble['save']>;
 }
 
-/** What the thread says. */
-export type Saying = FitOutcome | { failed: CarriedError };
+/** What the thread sends back. */
+export type FitMessage = FitOutcome | { failed: CarriedError };
 
 export interface RewardThread {
   /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
@@ -45,10 +45,10 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
     });
     settle?.reject(dead);
   };
-  worker.on('message', (saying: Saying) => {
+  worker.on('message', (message: FitMessage) => {
     worker.unref();
-    if ('failed' in saying) settle?.reject(revived(saying.failed));
-    else settle?.resolve(saying);
+    if ('failed' in message) settle?.reject(revived(message.failed));
+    else settle?.resolve(message);
   });
   worker.once('error', (error) => die(messageOf(error)));
   worker.once('exit', (code) => die(`exit code ${code}`));

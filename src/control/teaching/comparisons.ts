@@ -29,7 +29,7 @@ export interface SavedQuery extends SavedPair {
   clips: { seed: number; actions: number[]; length: number; from: number }[];
 }
 
-type Tensors = Readonly<Record<string, { data: Numbers }>>;
+type CheckpointTensors = Readonly<Record<string, { data: Numbers }>>;
 interface Sizes {
   observationSize: number;
   actionSize: number;
@@ -51,7 +51,7 @@ export function packComparisons(comparisons: readonly RecordedComparison[]) {
 
 export function unpackComparisons(
   saved: readonly SavedComparison[],
-  tensors: Tensors,
+  tensors: CheckpointTensors,
   sizes: Sizes,
 ): RecordedComparison[] {
   const pairs = unpackPairs('comparisons', saved, tensors, sizes);
@@ -75,7 +75,7 @@ export function packQueries(queries: readonly SegmentQuery[], { actionSize }: Pi
   return { state: saved, tensors };
 }
 
-export function unpackQueries(saved: readonly SavedQuery[], tensors: Tensors, sizes: Sizes): SegmentQuery[] {
+export function unpackQueries(saved: readonly SavedQuery[], tensors: CheckpointTensors, sizes: Sizes): SegmentQuery[] {
   const pairs = unpackPairs('waiting', saved, tensors, sizes);
   return saved.map(({ id, step, predicted, clips }, i) => {
     const segments = pairs[i].map((segment, side) => {
@@ -111,7 +111,7 @@ function packPairs(name: string, pairs: readonly (readonly [Segment, Segment])[]
 function unpackPairs(
   name: string,
   saved: readonly SavedPair[],
-  tensors: Tensors,
+  tensors: CheckpointTensors,
   { observationSize, actionSize }: Sizes,
 ): [Segment, Segment][] {
   const at = { observations: 0, actions: 0, nextObservations: 0, rewards: 0 };

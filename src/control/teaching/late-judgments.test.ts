@@ -160,7 +160,7 @@ describe('a teacher who answers later', () => {
 
   it('who finds nothing better than anything stops the training', async () => {
     const { teacher } = somebody(() => 'incomparable');
-    await expect(finish(start(tiny(), teacher))).rejects.toThrow(/none of the 12 answers/);
+    await expect(finish(start(tiny(), teacher))).rejects.toThrow(/none of the 12 judgments/);
   });
 
   it('who fails stops the training', async () => {

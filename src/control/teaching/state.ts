@@ -29,8 +29,8 @@ export interface TeachingState extends TeachingProgress {
   reward: ReturnType<ReturnType<typeof createRewardEnsemble>['save']>['state'];
 }
 
-/** Tensors of a checkpoint, by name. */
-export type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+/** CheckpointTensors of a checkpoint, by name. */
+export type CheckpointTensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
 /** What has state. */
 export interface TeachingParts {
@@ -64,7 +64,7 @@ export function saveTeaching(parts: TeachingParts): { state: TeachingState; tens
       reward: ensemble.state,
     },
     tensors: {
-      ...(ensemble.tensors as Tensors),
+      ...(ensemble.tensors as CheckpointTensors),
       ...experience.tensors,
       ...comparisons.tensors,
       ...open?.tensors,
@@ -79,7 +79,7 @@ export function restoreTeaching(
   tensors: Record<string, SavedNumbers>,
 ): void {
   const { comparisons, waiting, statistics, environment, experience, reward, ...progress } = state;
-  parts.ensemble.restore(reward, tensors as Tensors);
+  parts.ensemble.restore(reward, tensors as CheckpointTensors);
   parts.experience.restore(experience, tensors);
   parts.environment.restore(environment);
   parts.statistics.restore(statistics);

@@ -4,7 +4,7 @@
  */
 
 import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
-import type { Environment, Outcome } from '../environment.ts';
+import type { Environment, StepResult } from '../environment.ts';
 
 /** What went wrong in one copy of an environment. */
 interface Fault {
@@ -87,7 +87,7 @@ export function guarded(environment: Environment, name: string = environment.id)
     },
     step(action, observation) {
       episodeStep++;
-      let outcome: Outcome;
+      let outcome: StepResult;
       try {
         outcome = environment.step(action, observation);
       } catch (cause) {

@@ -14,9 +14,9 @@ import {
   LEFT,
   OPERATION,
   ORDERED,
-  type Order,
-  operations,
   type SharedArrays,
+  type ThreadOrder,
+  threadOperations,
   type WorkerSettings,
 } from './parallel.ts';
 import { changed, watched } from './wait.ts';
@@ -32,13 +32,13 @@ process.on('exit', () => {
 
 function carryOut(make: () => Environment): void {
   const operation = control[OPERATION];
-  if (operation !== operations.message) {
+  if (operation !== threadOperations.message) {
     const { environments, arrays } = batches.get(control[BATCH])!;
-    if (operation === operations.step) environments.step(arrays.actions, arrays.seeds);
+    if (operation === threadOperations.step) environments.step(arrays.actions, arrays.seeds);
     else environments.reset(arrays.seeds);
     return;
   }
-  const order = receiveMessageOnPort(port)!.message as Order;
+  const order = receiveMessageOnPort(port)!.message as ThreadOrder;
   if (order.kind === 'create') {
     const { batch, count, arrays } = order;
     batches.set(batch, { environments: createBatch(make, count, arrays), arrays });

@@ -21,7 +21,7 @@ export const BATCH = 4; // which of the thread's batches the order is for
 export const LEFT = 5; // whether the thread has ended itself
 const PLACES = 6;
 
-export const operations = { message: 0, reset: 1, step: 2 } as const;
+export const threadOperations = { message: 0, reset: 1, step: 2 } as const;
 
 /** What the copies of one thread share with its owner, views of SharedArrayBuffers. */
 export interface SharedArrays extends BatchArrays {
@@ -32,7 +32,7 @@ export interface SharedArrays extends BatchArrays {
 }
 
 /** Orders that come by the port. */
-export type Order =
+export type ThreadOrder =
   | { kind: 'create'; batch: number; count: number; arrays: SharedArrays }
   | { kind: 'replay'; batch: number; copy: number; seed: number; actions: Float32Array }
   | { kind: 'release'; batch: number };
@@ -133,9 +133,9 @@ function createThreadBatch(
     for (const thread of threads) order(thread, operation, batch);
     waitFor(threads, ownShare, starts);
   };
-  const tell = (thread: Thread, message: Order) => {
+  const tell = (thread: Thread, message: ThreadOrder) => {
     thread.port.postMessage(message);
-    order(thread, operations.message, batch);
+    order(thread, threadOperations.message, batch);
   };
 
   for (const [t, thread] of threads.entries()) {
@@ -153,12 +153,12 @@ function createThreadBatch(
     ...memory,
     reset(seeds) {
       sharedSeeds.set(seeds);
-      together(operations.reset, () => own.reset(sharedSeeds));
+      together(threadOperations.reset, () => own.reset(sharedSeeds));
     },
     step(actions, next) {
       sharedActions.set(actions);
       sharedSeeds.set(next);
-      together(operations.step, () => own.step(sharedActions, sharedSeeds));
+      together(threadOperations.step, () => own.step(sharedActions, sharedSeeds));
     },
     replay(copy, seed, actions) {
       if (copy < ends[0]) return own.replay(copy, seed, actions);

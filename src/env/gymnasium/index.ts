@@ -8,7 +8,7 @@
 
 import { HeedError } from '../../error.ts';
 import type { EnvironmentSource } from '../batch/source.ts';
-import type { Box, Environment, Frame, Outcome, Space } from '../environment.ts';
+import type { Box, Environment, Frame, Space, StepResult } from '../environment.ts';
 import { encodePng } from '../picture/png.ts';
 import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
 import { parseName } from './names.ts';
@@ -107,7 +107,7 @@ function environmentOf(
   rest: Pick<Environment, 'rewardThreshold' | 'framesPerSecond'>,
 ): Environment {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewards, terminated, truncated } = batch;
-  const outcome: Outcome = { reward: 0, terminated: false, truncated: false };
+  const outcome: StepResult = { reward: 0, terminated: false, truncated: false };
   const once = [-1];
   return {
     id,

@@ -7,7 +7,7 @@ import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import { random } from '../../random.ts';
 import { guarded } from '../batch/fault.ts';
-import { type Environment, type Outcome, type Space, sizeOf } from '../environment.ts';
+import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
 import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
 
 /** Whether a name means a file and not an environment that is known by its name. */
@@ -150,7 +150,7 @@ const isBox = ({ low, high }: Extract<Space, { kind: 'box' }>): boolean =>
   low.length === high.length &&
   low.every((x, i) => x <= high[i]);
 
-function badOutcome({ reward, terminated, truncated }: Outcome): [string, string] | undefined {
+function badOutcome({ reward, terminated, truncated }: StepResult): [string, string] | undefined {
   if (!Number.isFinite(reward)) return ['a finite number as reward', String(reward)];
   if (typeof terminated !== 'boolean') return ['true or false as terminated', kindOf(terminated)];
   if (typeof truncated !== 'boolean') return ['true or false as truncated', kindOf(truncated)];
