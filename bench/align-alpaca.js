@@ -78,7 +78,7 @@ export async function* alpaca() {
     yield { name: 'longer is better', ...judgedBy(longer, longer, rows) };
     for (const [name, margins] of all) yield { name, ...judgedBy(margins, longer, rows) };
   } finally {
-    kept.release();
+    kept[Symbol.dispose]();
   }
 }
 
@@ -107,7 +107,7 @@ async function marginsOf(recipe, rows, train, test, seed) {
         const learner = await createPretrain({ ...recipe.pretrain, data, seed, evaluations: 0, samples: { count: 0 } });
         await learnAll(learner);
         learner.saveModel(model);
-        learner.release();
+        learner[Symbol.dispose]();
       }
       const data = write('train.jsonl', train.map(comparison));
       const learner = await createReward({
@@ -120,7 +120,7 @@ async function marginsOf(recipe, rows, train, test, seed) {
       });
       await learnAll(learner);
       learner.saveModels(join(folder, 'reward'));
-      learner.release();
+      learner[Symbol.dispose]();
       return { margins: await heldOutMargins(join(folder, 'reward'), test.map(comparison), recipe) };
     });
   } finally {
@@ -145,8 +145,8 @@ async function heldOutMargins(folder, rows, { reward: { length, truncate, member
     const rewards = scorer.run(Array.from({ length: rankings.lengths.length }, (_, i) => rankings.answer(i)));
     for (const [i, { better, worse }] of judgedPairs(rankings, lists, rewards).entries())
       margins[i] += (better - worse) / members;
-    scorer.release();
-    model.parameters.release();
+    scorer[Symbol.dispose]();
+    model.parameters[Symbol.dispose]();
   }
   return margins;
 }

@@ -125,7 +125,11 @@ const jobs = {
       { ...onPolicy(folder, steps), batch: 8, answers: 4, epochs: 1, minibatches: 1, beta },
       {
         model: await endless(folder),
-        reward: { name: 'cheap', score: async (answers) => answers.map(({ text }) => text.length), release() {} },
+        reward: {
+          name: 'cheap',
+          score: async (answers) => answers.map(({ text }) => text.length),
+          [Symbol.dispose]() {},
+        },
       },
     );
     return timed(steps, async () => {

@@ -82,7 +82,7 @@ async function* world({ seeds }) {
     }
     yield* worldRows(results);
   } finally {
-    kept.release();
+    kept[Symbol.dispose]();
   }
 }
 
@@ -125,7 +125,7 @@ async function startOf(kept, seed) {
     const learner = await createSft({ model: embeddedModel, seed, evaluations: 0, samples: { count: 0 } });
     await learnAll(learner);
     learner.saveModel(sft);
-    learner.release();
+    learner[Symbol.dispose]();
   }
   if (!existsSync(heldOut)) {
     const model = await loadModel(sft);
@@ -135,14 +135,14 @@ async function startOf(kept, seed) {
     };
     await compare(data, 1000, 'mistake:0.1', seed);
     await compare(heldOut, 400, 'oracle', seedFor(seed, 'held-out comparisons'));
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
   }
   const quality = await kept.result({ name: 'reward model', seed }, async () => {
     const settings = { model: sft, data, seed, evaluations: 0, evaluation: { data: heldOut } };
     const learner = await createReward(settings);
     const { evaluation } = await learnAll(learner);
     learner.saveModels(reward);
-    learner.release();
+    learner[Symbol.dispose]();
     const { accuracy, interval, n } = evaluation;
     return { accuracy, interval, n };
   });
@@ -156,7 +156,7 @@ async function trained(create, settings, { sft, reward, data }, seed) {
     const { seconds } = await timed(() => learnAll(learner));
     return { ...(await judged(learner.policy, reward, seed)), seconds };
   } finally {
-    learner.release();
+    learner[Symbol.dispose]();
   }
 }
 
@@ -165,7 +165,7 @@ async function judgedModel({ sft, reward }, seed) {
   try {
     return { ...(await judged(policy, reward, seed)), seconds: 0 };
   } finally {
-    policy.release();
+    policy[Symbol.dispose]();
   }
 }
 
@@ -189,8 +189,8 @@ async function judged(policy, reward, seed) {
       tokens: mean(rollout.answers.map(({ response }) => response.length)),
     };
   } finally {
-    rollouts.release();
-    proxy.release();
+    rollouts[Symbol.dispose]();
+    proxy[Symbol.dispose]();
   }
 }
 
@@ -202,7 +202,7 @@ async function bestOfMany(create, settings, { sft, reward }, seed) {
     const words = learner.drawn().map(({ best }) => best.trim().split(/\s+/).length + 1);
     return { gold, proxy, kl, tokens: mean(words), seconds };
   } finally {
-    learner.release();
+    learner[Symbol.dispose]();
   }
 }
 

@@ -37,7 +37,7 @@ export function keptResults(file) {
       if (!found) appendFileSync(path, `${JSON.stringify({ key, ...values })}\n`);
       return { ...key, ...values };
     },
-    release() {
+    [Symbol.dispose]() {
       if (own === undefined) rmSync(folder, { recursive: true });
     },
   };

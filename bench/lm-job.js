@@ -157,7 +157,7 @@ const jobs = {
       ),
     );
     const logProbabilities = difference(score(whole, time), batch.token_logprobs.flat());
-    scorer.release();
+    scorer[Symbol.dispose]();
 
     const rows = batch.input_ids.map((ids, i) => [
       { ids, learn: sft.labels[i].map((label) => Number(label !== -100)) },
@@ -172,7 +172,7 @@ const jobs = {
       const norm = Math.hypot(...parts.map((part) => Math.hypot(...trainer.gradients.values[part].data)));
       return Math.abs(norm / sft.grad_norms[name] - 1);
     });
-    trainer.release();
+    trainer[Symbol.dispose]();
 
     const generator = createGenerator(config, parameters.values);
     const answers = await generator.complete(greedy.prompt, { maxTokens: greedy.new_tokens[0].length, temperature: 0 });

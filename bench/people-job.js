@@ -28,6 +28,6 @@ process.send('done');
 await once(process, 'message');
 await studio.close();
 await database.close();
-learner.release();
+learner[Symbol.dispose]();
 rmSync(folder, { recursive: true, force: true });
 process.disconnect();

@@ -69,7 +69,7 @@ async function* online({ seeds }) {
       const drawn = await loadModel(model);
       const options = { comparisons: FIRST + LATER, teacher: 'mistake:0.1', seed: 100 + seed };
       const rows = await reviewComparisons(drawn, options);
-      drawn.parameters.release();
+      drawn.parameters[Symbol.dispose]();
       const [few, all] = [join(folder, `few-${seed}`), join(folder, `all-${seed}`)];
       await rewardModel(model, rows.slice(0, FIRST), few, seed);
       await rewardModel(model, rows, all, seed);
@@ -99,7 +99,7 @@ async function finished(made, use) {
   const learner = await made;
   for (let done = false; !done; ) ({ done } = await learner.next());
   use(learner);
-  learner.release();
+  learner[Symbol.dispose]();
 }
 
 async function rewardModel(model, rows, folder, seed) {
@@ -135,7 +135,7 @@ async function trained(settings, teacher) {
     const { metrics, evaluation, done } = await learner.next();
     ({ labels, 'reward/accuracy': accuracy = accuracy } = metrics);
     if (!done) continue;
-    learner.release();
+    learner[Symbol.dispose]();
     return { reward: evaluation.measures['reward/true'], kl: evaluation.kl, labels, accuracy };
   }
 }

@@ -95,7 +95,7 @@ async function throughBridge(env, copies, workers, file) {
   const steps = (taken - COMPARED) * copies;
   const stepsPerSecond = (steps * 1000) / (performance.now() - began);
   const stepsPerCpuSecond = steps / (processorTime(source) - cpuBefore);
-  source.release();
+  source[Symbol.dispose]();
   return { stepsPerSecond, stepsPerCpuSecond, rewards };
 }
 

@@ -89,8 +89,8 @@ async function stepsPerSecond(env, workers) {
     }
   }
   const found = (taken * 1000) / (performance.now() - began);
-  environment.release();
-  source.release();
+  environment[Symbol.dispose]();
+  source[Symbol.dispose]();
   return found;
 }
 

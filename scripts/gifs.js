@@ -48,7 +48,7 @@ function remembering(environment, all) {
 async function typicalEpisode(run, source) {
   const { command, config } = readInfo(run);
   const episodes = [];
-  const environment = { ...sourceOf(() => remembering(source.make(), episodes)), release() {} };
+  const environment = { ...sourceOf(() => remembering(source.make(), episodes)), [Symbol.dispose]() {} };
   const create = command === 'rl' ? createRlLearner : createLearner;
   const learner = create({ ...config, workers: 0, episodes: 9 }, { environment, judge: await loadJudge(config) });
   const { state, tensors } = readCheckpoint(run);
@@ -56,7 +56,7 @@ async function typicalEpisode(run, source) {
   for (const episode of episodes) episode.length = 0; // of training's own environments
   learner.evaluate();
   const played = episodes.filter(({ length }) => length > 0).sort((a, b) => a.return - b.return);
-  learner.release();
+  learner[Symbol.dispose]();
   const { actions, ...rest } = played[Math.floor(played.length / 2)];
   return { ...rest, actions: Float32Array.from(actions) };
 }
@@ -105,8 +105,8 @@ async function picture(run) {
   console.log(
     `${path}: ${Math.round(gif.bytes().length / 1024)} KB, return ${episode.return} in ${episode.length} steps`,
   );
-  environment.release?.();
-  source.release();
+  environment[Symbol.dispose]?.();
+  source[Symbol.dispose]();
 }
 
 /** The runs of all behaviors, trained where they are not there yet. */

@@ -187,7 +187,7 @@ try {
   await browser.close();
   await studio.close();
   running.close();
-  chat.release();
+  chat[Symbol.dispose]();
   await database.close();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -62,7 +62,7 @@ it.each(Object.entries(commands))(
     const rows = rowsOf(at(out));
     expect(rows[0]['eval/reward']).toBe(result.reward.before);
     expect(rows.at(-1)).toMatchObject({ 'loss/policy': expect.any(Number), 'gradient/norm': expect.any(Number) });
-    for (const model of ['model', 'best']) (await loadModel(at(out, model))).parameters.release();
+    for (const model of ['model', 'best']) (await loadModel(at(out, model))).parameters[Symbol.dispose]();
     expect(readFileSync(at(out, 'report.html'), 'utf8')).toContain('Answers before and after');
     expect((await heed(['report', out], folder.path)).code).toBe(0);
   },

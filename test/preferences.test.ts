@@ -54,7 +54,7 @@ describe('heed dpo', () => {
     });
     for (const name of ['chosen', 'rejected', 'margins', 'accuracies'])
       expect(rows[1]).toHaveProperty(`rewards/${name}`);
-    for (const name of ['model', 'best']) (await loadModel(at('whole', name))).parameters.release();
+    for (const name of ['model', 'best']) (await loadModel(at('whole', name))).parameters[Symbol.dispose]();
     const report = readFileSync(at('whole', 'report.html'), 'utf8');
     for (const title of ['Accuracy', 'KL from the reference', 'Answers before and after'])
       expect(report).toContain(title);

@@ -45,7 +45,7 @@ describe('heed reward', () => {
     ]);
     const { raw, parameters } = await loadModel(at('run', 'model'));
     expect(raw.architectures).toEqual(['LlamaForSequenceClassification']);
-    parameters.release();
+    parameters[Symbol.dispose]();
 
     const judged = await heed(
       [

@@ -52,7 +52,7 @@ describe('heed sft', () => {
       const model = await loadModel(at('run', name));
       expect(model.tokenizer.chatTemplate).toBeDefined();
       expect(model.ends).toEqual([2]);
-      model.parameters.release();
+      model.parameters[Symbol.dispose]();
     }
     const report = readFileSync(at('run', 'report.html'), 'utf8');
     for (const title of ['Loss', 'Answers before and after', 'Perplexity', 'Configuration']) {
@@ -73,7 +73,7 @@ describe('heed sft', () => {
     expect(lastLine(stdout).loss.eval).toBeLessThan(1);
     const { raw, parameters } = await loadModel(at('next', 'model'));
     expect(raw.dtype).toBe('bfloat16');
-    parameters.release();
+    parameters[Symbol.dispose]();
   });
 
   it('stops at a bad row, or leaves it out and says so', async () => {

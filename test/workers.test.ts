@@ -28,8 +28,8 @@ it('a thread that was told late of an order does not carry it out again', () => 
       const batch = source.batch(3);
       batch.reset([1, 2, 3]);
       for (let t = 0; t < 60; t++) batch.step(new Float32Array(3).fill(t % 2), [4, 5, 6]);
-      batch.release();
-      source.release();
+      batch[Symbol.dispose]();
+      source[Symbol.dispose]();
       return Array.from(batch.observations);
     });
     console.log(JSON.stringify(lives));`,
@@ -54,13 +54,13 @@ it('an error in the share of the thread that asks leaves the other shares done',
     batch.reset([1, 2, 3]);
     batch.step(new Float32Array(3), [1, 2, 3]);
     const many = Array.from(batch.observations);
-    batch.release();
+    batch[Symbol.dispose]();
     const alone = source.batch(1);
     alone.reset([1]);
     alone.step(new Float32Array(1), [1]);
     console.log(JSON.stringify({ errors, many, alone: Array.from(alone.observations) }));
-    alone.release();
-    source.release();`,
+    alone[Symbol.dispose]();
+    source[Symbol.dispose]();`,
   ) as { errors: object[]; many: number[]; alone: number[] };
   for (const error of told.errors) expect(error).toEqual(told.errors[0]);
   expect(told.errors[0]).toMatchObject({ name: 'HeedError', message: expect.stringContaining('[NaN]') });

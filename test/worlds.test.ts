@@ -21,7 +21,7 @@ describe('worker threads', () => {
     try {
       use(source);
     } finally {
-      source.release();
+      source[Symbol.dispose]();
     }
   };
   /** Acts for some steps; all that came out. */
@@ -50,7 +50,7 @@ describe('worker threads', () => {
         const resumed = env.createVectorEnvironment(source.batch(5), 3);
         resumed.restore(saved);
         expect(live(resumed, 60)).toEqual(then);
-        vector.release();
+        vector[Symbol.dispose]();
         lives.push({ first, then, saved });
       });
     }
@@ -105,7 +105,7 @@ describe('worker threads', () => {
       } catch ({ name, message, hint }) {
         console.log(JSON.stringify({ name, message, hint }));
       }
-      batch.release();`,
+      batch[Symbol.dispose]();`,
     );
     const told = JSON.parse(
       execFileSync(process.execPath, [script], { cwd: folder.path, encoding: 'utf8', timeout: 60_000 }),

@@ -3,10 +3,11 @@ import type { EnvironmentSource } from '../env/index.ts';
 import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
 import type { TrainParts } from '../run/index.ts';
 import type { LearnOptions } from './options.ts';
-import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
-import type { Teaching, TeachingState, Tensors } from './teaching.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
+import type { TeachingState, Tensors } from './teaching/state.ts';
+import type { Teaching } from './teaching/teaching.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
 export interface LearnStep {
@@ -17,7 +18,7 @@ export interface LearnStep {
   ppo?: PpoMetrics;
   sac?: SacMetrics;
   fit?: Fit;
-  asked: readonly Asked[];
+  asked: readonly SegmentComparison[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
   /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
@@ -43,7 +44,7 @@ export interface Learner {
   compareRewards(count?: number): { predicted: number[]; true: number[] };
   save(): { state: TeachingState; tensors: Saved };
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
@@ -52,7 +53,7 @@ type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'
 interface Acting {
   save(): { state: unknown; tensors: Saved };
   restore(state: unknown, tensors: Tensors): void;
-  release?(): void;
+  [Symbol.dispose]?(): void;
 }
 
 /** `acting`: what acts, by the names that checkpoints have for it. The learner releases all of it, and the teaching. */
@@ -86,10 +87,10 @@ export function learnerOf(
       }
       teaching.restore(state, tensors);
     },
-    release() {
-      evaluator.release();
-      for (const part of Object.values(acting)) part.release?.();
-      teaching.release();
+    [Symbol.dispose]() {
+      evaluator[Symbol.dispose]();
+      for (const part of Object.values(acting)) part[Symbol.dispose]?.();
+      teaching[Symbol.dispose]();
     },
   };
 }

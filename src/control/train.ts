@@ -14,9 +14,9 @@ import { pearson, spearman } from './correlation.ts';
 import type { Learner, LearnStep } from './learner.ts';
 import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
-import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward/ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
@@ -101,8 +101,8 @@ export async function trainFromPreferences(
       }),
     });
   } finally {
-    probe.release();
-    shown.release?.();
+    probe[Symbol.dispose]();
+    shown[Symbol.dispose]?.();
   }
 }
 
@@ -137,7 +137,7 @@ function createProbe(learner: Learner) {
   const experience = createExperience(environment, horizon, options.segment.memory);
   const play = createRandomPlay(environment, { horizon, random: random(seed, 'ppo', 'actions') });
   while (experience.held < experience.capacity) experience.add(play());
-  environment.release();
+  environment[Symbol.dispose]();
   const draw = random(seed, 'windows');
   const { window } = options.segment;
   const windows: Segment[] = [];
@@ -159,7 +159,7 @@ function createProbe(learner: Learner) {
       const truth = [...windows.map(learner.worth), ...recent.true];
       return { predicted, true: truth, pearson: pearson(predicted, truth), spearman: spearman(predicted, truth) };
     },
-    release: ensemble.release,
+    [Symbol.dispose]: ensemble[Symbol.dispose],
   };
 }
 
@@ -185,7 +185,7 @@ export interface ComparisonSample extends ComparedClips {
 }
 
 function comparisonSample(
-  asked: Asked,
+  asked: SegmentComparison,
   label: number,
   { worth }: Learner,
   environment: Environment,

@@ -30,11 +30,12 @@ describe('errors name the tensor', () => {
       bias: floats([3]),
       ids: Value.of('int32', [2], [1, 2]),
     };
-    const outputs: Record<string, Value> = { y: new Value('float32', [2, 3]), count: new Value('int32', []) };
+    const outputs = { y: new Value('float32', [2, 3]), count: new Value('int32', []) };
     const { bias: _, ...missing } = inputs;
     expect(() => program.bind(missing, outputs)).toThrow(
       heedError(/no value for input bias float32\[3\]/, /bind a value named "bias"/),
     );
+    // @ts-expect-error: y is missing
     expect(() => program.bind(inputs, { count: outputs.count })).toThrow(heedError(/no value for output y float32/));
     const wrong: [string, Value, RegExp][] = [
       ['bias', floats([4]), /input bias float32\[3\] does not take a value float32\[4\]/],
@@ -49,7 +50,7 @@ describe('errors name the tensor', () => {
     expect(() => program.bind(inputs, { ...outputs, y: new Value('float32', [3, 3]) })).toThrow(
       heedError(/output y float32\[n, 3\] does not take a value float32\[3, 3\]/, /with n = 2/),
     );
-    program.release();
+    program[Symbol.dispose]();
   });
 
   it('when running on plain numbers', () => {
@@ -67,33 +68,33 @@ describe('errors name the tensor', () => {
     ];
     for (const [given, message] of wrong) expect(() => program.run(given)).toThrow(heedError(message));
     expect(list(program.run(good).count)).toEqual([1]); // nothing of the failed runs stays
-    program.release();
+    program[Symbol.dispose]();
     const square = trace((g) => ({ y: add(input(g, 'x', ['a', 'b']), 1) }));
     expect(() => square.run({ x: [1, 2, 3, 4] })).toThrow(heedError(/input x float32\[a, b\]/, /give a Value/));
-    square.release();
+    square[Symbol.dispose]();
   });
 
-  it('after a release', () => {
+  it('after disposal', () => {
     const program = trace(build);
     const inputs = { 'policy.weight': floats([2, 3]), bias: floats([3]), ids: Value.of('int32', [2], [1, 2]) };
     const outputs = { y: new Value('float32', [2, 3]), count: new Value('int32', []) };
     const [first, second] = [program.bind(inputs, outputs), program.bind(inputs, outputs)];
     first.run();
-    first.release();
-    first.release();
-    expect(() => first.run()).toThrow(heedError(/a binding is used after its release/));
+    first[Symbol.dispose]();
+    first[Symbol.dispose]();
+    expect(() => first.run()).toThrow(heedError(/a binding was used after it was disposed of/));
     second.run(); // has a binding of its own
-    program.release();
-    program.release();
-    expect(() => second.run()).toThrow(heedError(/a binding is used after its program's release/));
-    expect(() => program.bind(inputs, outputs)).toThrow(heedError(/a program is used after its release/));
-    expect(() => program.run({})).toThrow(heedError(/a program is used after its release/));
-    second.release();
-    inputs.bias.release();
-    inputs.bias.release();
+    program[Symbol.dispose]();
+    program[Symbol.dispose]();
+    expect(() => second.run()).toThrow(heedError(/a binding was used after its program was disposed of/));
+    expect(() => program.bind(inputs, outputs)).toThrow(heedError(/a program was used after it was disposed of/));
+    expect(() => program.run({})).toThrow(heedError(/a program was used after it was disposed of/));
+    second[Symbol.dispose]();
+    inputs.bias[Symbol.dispose]();
+    inputs.bias[Symbol.dispose]();
     const again = trace(build);
-    expect(() => again.bind(inputs, outputs)).toThrow(heedError(/float32\[3\] is used after its release/));
-    again.release();
+    expect(() => again.bind(inputs, outputs)).toThrow(heedError(/float32\[3\] was used after it was disposed of/));
+    again[Symbol.dispose]();
   });
 
   it('when making values', () => {
@@ -109,7 +110,7 @@ describe('errors name the tensor', () => {
     expect(() => Value.of('int32', [1], [5n])).toThrow(heedError(/int32\[1\] cannot hold 5/));
     const wide = Value.of('int64', [2], [5n, -6]);
     expect(wide.data).toEqual(BigInt64Array.of(5n, -6n));
-    wide.release();
+    wide[Symbol.dispose]();
   });
 
   it('when tracing', () => {

@@ -16,6 +16,7 @@ import {
   mean,
   mul,
   neg,
+  type Program,
   pow,
   softmax,
   sqrt,
@@ -54,10 +55,10 @@ describe('outputs in the memory of inputs', () => {
       const to = outputs(from, shared);
       const binding = program.bind(from, to);
       binding.run();
-      binding.release();
+      binding[Symbol.dispose]();
       return Object.fromEntries(Object.entries(to).map(([k, v]) => [k, list(v.data)]));
     });
-    program.release();
+    program[Symbol.dispose]();
     return results;
   }
   const N = 5000;
@@ -154,7 +155,7 @@ describe('outputs in the memory of inputs', () => {
     const error = heedError(message, /memory of its own/);
     expect(() => program.bind(values, outputs)).toThrow(error);
     expect(() => program.bind(values, outputs)).toThrow(new RegExp(`may not share the memory of input "${over}"`));
-    program.release();
+    program[Symbol.dispose]();
   });
 
   it('are refused where they only overlap, and among each other', () => {
@@ -166,7 +167,7 @@ describe('outputs in the memory of inputs', () => {
     expect(() => program.bind({ x: floats([4]), y }, { out: other, other })).toThrow(
       heedError(/outputs "out" and "other" share memory/, /memory of its own/),
     );
-    program.release();
+    program[Symbol.dispose]();
   });
 
   describe('a cache of keys and values', () => {
@@ -204,7 +205,7 @@ describe('outputs in the memory of inputs', () => {
       ['the result', { mixed: 'q' }, undefined],
       ['another reader of the past', { newKeys: 'keys' }, (_, past) => ({ old: tanh(past) })],
     ])('is not written over by %s', (_name, over, more) => {
-      const program = trace((g) => attend(g, more));
+      const program: Program = trace((g) => attend(g, more));
       const values: Record<string, Value> = inputs();
       const outputs = Object.fromEntries(
         program.outputs.map(({ name, dtype, shape }) => [
@@ -213,7 +214,7 @@ describe('outputs in the memory of inputs', () => {
         ]),
       );
       expect(() => program.bind(values, outputs)).toThrow(heedError(/may not share/, /memory of its own/));
-      program.release();
+      program[Symbol.dispose]();
     });
   });
 
@@ -224,6 +225,6 @@ describe('outputs in the memory of inputs', () => {
     });
     const [a, c, product] = [floats([3, 3]), floats([3, 3]), new Value('float32', [3, 3])];
     expect(() => program.bind({ a, b: a, c }, { out: a, product })).toThrow(heedError(/memory of input "b"/));
-    program.release();
+    program[Symbol.dispose]();
   });
 });

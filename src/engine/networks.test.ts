@@ -176,9 +176,9 @@ it('a transformer block of symbolic batch and time, one program for all sizes', 
   const twice = (v: Value) => Value.of(v.dtype, [2 * v.shape[0], v.shape[1]], [...v.data, ...v.data].map(Number));
   const doubled = { ...values, ids: twice(values.ids), labels: twice(values.labels), kept: twice(values.kept) };
   expectClose(programs[1].run(doubled).loss as Float32Array, fixed.loss as Float32Array, 1e-6);
-  for (const name of ['ids', 'labels', 'kept'] as const) doubled[name].release();
-  for (const v of Object.values(values)) v.release();
-  for (const p of programs) p.release();
+  for (const name of ['ids', 'labels', 'kept'] as const) doubled[name][Symbol.dispose]();
+  for (const v of Object.values(values)) v[Symbol.dispose]();
+  for (const p of programs) p[Symbol.dispose]();
 });
 
 /** A policy's loss and its Fisher–vector product (a gradient of a gradient), as TRPO asks for it. */
@@ -297,7 +297,7 @@ describe("ONNX Runtime's own API runs the saved model", () => {
       await session.release();
     } finally {
       rmSync(folder, { recursive: true });
-      p.release();
+      p[Symbol.dispose]();
     }
   }
 

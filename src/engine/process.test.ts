@@ -30,7 +30,7 @@ describe('what native code holds on to', () => {
       first.run({ x: [1, 2] });
       await collect(20);
       const y = first.run({ x: [0, 0.5] }).y;
-      first.release();
+      first[Symbol.dispose]();
       const second = build(); // creates a session through function pointers of the library
       console.log(y[1] === second.run({ x: [0, 0.5] }).y[1], runtime().handle !== undefined);
       try { second.run({ x: new Float32Array(3), y: 1 }); second.run({}); } catch (e) { console.log(e.name); }`,
@@ -104,16 +104,16 @@ describe('what native code holds on to', () => {
           loss: new Value('float32', []), dw: new Value('float32', [8, 8]), scaled: new Value('float32', [8, 8]) };
         const binding = p.bind(values, values);
         binding.run();
-        binding.release();
-        for (const v of Object.values(values)) v.release();
-        if (p !== one) p.release();
+        binding[Symbol.dispose]();
+        for (const v of Object.values(values)) v[Symbol.dispose]();
+        if (p !== one) p[Symbol.dispose]();
       };
       const rss = () => { globalThis.gc(); globalThis.gc(); return process.memoryUsage().rss / 2 ** 20; };
       for (let i = 0; i < 300; i++) cycle(1 + i);
       const before = rss();
       for (let i = 0; i < ${times}; i++) cycle(1000 + i);
       const grown = rss() - before;
-      one.release();
+      one[Symbol.dispose]();
       console.log(grown, program.sessionCount());`,
       gc,
     );

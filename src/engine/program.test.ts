@@ -56,9 +56,9 @@ it('a run calls native code once', () => {
     }
     expect(counts).toEqual({ RunWithBinding: 10 });
     for (const name of Object.keys(counts)) delete counts[name];
-    binding.release();
-    for (const value of Object.values(values)) value.release();
-    program.release();
+    binding[Symbol.dispose]();
+    for (const value of Object.values(values)) value[Symbol.dispose]();
+    program[Symbol.dispose]();
     expect(counts).toEqual({ ReleaseIoBinding: 1, ReleaseValue: 3, ReleaseSession: 1 });
   } finally {
     Object.assign(api, originals);
@@ -78,9 +78,9 @@ describe('programs', () => {
       binding.run();
       expect(Array.from(values.y.data)).toEqual(x.map((v) => 2 * v));
     }
-    binding.release();
-    program.release();
-    for (const value of Object.values(values)) value.release();
+    binding[Symbol.dispose]();
+    program[Symbol.dispose]();
+    for (const value of Object.values(values)) value[Symbol.dispose]();
   });
 
   it('take any size of a symbolic dimension, and one size of a fixed one', () => {
@@ -99,13 +99,13 @@ describe('programs', () => {
     const fixed = trace(build, { dims: { n: 3 } });
     expect(list(fixed.run({ x: [1, 2, 3, 4, 5, 6] }).m)).toEqual([3, 4]);
     expect(() => fixed.run({ x: [1, 2] })).toThrow(heedError(/input x float32\[3, 2\] does not take 2 numbers/));
-    free.release();
-    fixed.release();
+    free[Symbol.dispose]();
+    fixed[Symbol.dispose]();
     // The size may be given to compile() as well: ONNX Runtime then puts it in place of the symbol.
     const later = compile(build(createGraph()), { dims: { n: 3 } });
     expect(list(later.run({ x: [1, 2, 3, 4, 5, 6] }).m)).toEqual([3, 4]);
     expect(() => later.run({ x: [1, 2] })).toThrow(heedError(/input x float32\[n, 2\] does not take 2 numbers/));
-    later.release();
+    later[Symbol.dispose]();
   });
 
   it('learn sizes from whichever input has them', () => {
@@ -120,8 +120,8 @@ describe('programs', () => {
     expect(() => program.run({ mask: past, past, now })).toThrow(
       heedError(/input mask float32\[.*\] does not take a value float32\[3\]/, /past = 3, time = 2/),
     );
-    for (const value of [mask, past, now]) value.release();
-    program.release();
+    for (const value of [mask, past, now]) value[Symbol.dispose]();
+    program[Symbol.dispose]();
   });
 
   it('take empty batches', () => {
@@ -133,8 +133,8 @@ describe('programs', () => {
     const x = new Value('float32', [0, 3]);
     const out = program.run({ x, w: new Float32Array(6) });
     expect([out.y.length, out.wide.length, out.total[0]]).toEqual([0, 0, 0]);
-    x.release();
-    program.release();
+    x[Symbol.dispose]();
+    program[Symbol.dispose]();
   });
 
   it('give an input, a constant or one tensor twice as outputs', () => {
@@ -150,7 +150,7 @@ describe('programs', () => {
       y: [3, 6],
       again: [3, 6],
     });
-    program.release();
+    program[Symbol.dispose]();
   });
 
   it('hold no weights: these are inputs', () => {
@@ -160,7 +160,7 @@ describe('programs', () => {
       return { loss, dw: gradients(loss, [w])[0] };
     });
     expect(program.model.length).toBeLessThan(4000);
-    program.release();
+    program[Symbol.dispose]();
   });
 
   it('keep values that never change as their own', () => {
@@ -195,7 +195,7 @@ describe('programs', () => {
     list(another.run(inputs).y).forEach((y, i) => {
       expect(y).toBeCloseTo(-expected[i], 4);
     });
-    for (const each of [plain, program, another]) each.release();
+    for (const each of [plain, program, another]) each[Symbol.dispose]();
     expect(() => trace(build, { fixed: { w: floats([size]) } })).toThrow(heedError(/fixed input w float32\[40, 40\]/));
   });
 
@@ -206,7 +206,7 @@ describe('programs', () => {
       return { y: mul(x, 2) };
     });
     expect(program.inputs.map(({ name }) => name)).toEqual(['x']);
-    program.release();
+    program[Symbol.dispose]();
   });
 
   it('share a session where they are equal, until the last is released', () => {
@@ -215,10 +215,10 @@ describe('programs', () => {
     const [a, b, other] = [trace(build(2)), trace(build(2)), trace(build(3))];
     const sized = trace(build(2), { dims: { n: 2 } });
     expect(sessionCount() - before).toBe(3);
-    a.release();
-    a.release(); // a second time changes nothing
+    a[Symbol.dispose]();
+    a[Symbol.dispose](); // a second time changes nothing
     expect(list(b.run({ x: [1, 2] }).y)).toEqual([2, 4]);
-    for (const p of [b, other, sized]) p.release();
+    for (const p of [b, other, sized]) p[Symbol.dispose]();
     expect(sessionCount()).toBe(before);
   });
 
@@ -226,7 +226,7 @@ describe('programs', () => {
     const folder = mkdtempSync(join(tmpdir(), 'heed-profile-'));
     const program = trace((g) => ({ y: exp(input(g, 'x', [2])) }), { profile: join(folder, 'run') });
     program.run({ x: [1, 2] });
-    program.release();
+    program[Symbol.dispose]();
     expect(readdirSync(folder)).toEqual([expect.stringMatching(/^run.*\.json$/)]);
     rmSync(folder, { recursive: true });
   });
@@ -252,14 +252,14 @@ describe('runs in another thread', () => {
     });
     const values = { x: floats([256, 256]), y: new Value('float32', [256, 256]) };
     const release = () => {
-      program.release();
-      for (const value of Object.values(values)) value.release();
+      program[Symbol.dispose]();
+      for (const value of Object.values(values)) value[Symbol.dispose]();
     };
-    return { program, values, release };
+    return { program, values, [Symbol.dispose]: release };
   };
 
   it('leave the event loop free and agree with runs in this one', async () => {
-    const { program, values, release } = heavy();
+    const { program, values, [Symbol.dispose]: release } = heavy();
     const binding = program.bind(values, values);
     binding.run();
     const expected = values.y.data.slice();
@@ -282,12 +282,12 @@ describe('runs in another thread', () => {
     for (let tries = 0; tries < 20 && most <= 2; tries++) most = Math.max(most, await turnsMeanwhile());
     expect(most).toBeGreaterThan(2);
     expect(values.y.data).toEqual(expected);
-    binding.release();
+    binding[Symbol.dispose]();
     release();
   });
 
   it('end well where everything is released meanwhile', async () => {
-    const { program, values, release } = heavy();
+    const { program, values, [Symbol.dispose]: release } = heavy();
     const binding = program.bind(values, values);
     binding.run();
     const expected = values.y.data.slice();
@@ -296,12 +296,12 @@ describe('runs in another thread', () => {
       const another = heavy();
       const bound = another.program.bind(another.values, another.values);
       const running = bound.runAsync();
-      bound.release();
-      another.release();
+      bound[Symbol.dispose]();
+      another[Symbol.dispose]();
       await running;
       expect(another.values.y.data).toEqual(expected);
     }
-    binding.release();
+    binding[Symbol.dispose]();
     release();
     expect(sessionCount()).toBe(before - 1);
   });
@@ -314,9 +314,49 @@ describe('runs in another thread', () => {
     values.i.data[0] = 1;
     await binding.runAsync();
     expect(values.y.data[0]).toBe(values.table.data[1]);
-    binding.release();
-    await expect(binding.runAsync()).rejects.toThrow(heedError(/a binding is used after its release/));
-    program.release();
-    for (const value of Object.values(values)) value.release();
+    binding[Symbol.dispose]();
+    await expect(binding.runAsync()).rejects.toThrow(heedError(/a binding was used after it was disposed of/));
+    program[Symbol.dispose]();
+    for (const value of Object.values(values)) value[Symbol.dispose]();
+  });
+});
+
+describe('declared inputs', () => {
+  const traced = () =>
+    trace({ x: ['n', 2], at: { dtype: 'int32', shape: ['n'] } }, ({ x, at }) => ({
+      y: gather(mul(x, 2), at),
+      count: sum(at),
+    }));
+
+  it('name the inputs and outputs of a program, and give their dtypes', () => {
+    const program = traced();
+    const { y, count } = program.run({ x: [1, 2, 3, 4], at: [1, 1] });
+    expect([list(y), list(count)]).toEqual([[6, 8, 6, 8], [2]]);
+    const inputs = { x: Value.of('float32', [2, 2], [1, 2, 3, 4]), at: Value.of('int32', [2], [0, 1]) };
+    const outputs = { y: new Value('float32', [2, 2]), count: new Value('int32', []) };
+    program.bind(inputs, outputs).run();
+    expect([list(outputs.y.data), outputs.count.item()]).toEqual([[2, 4, 6, 8], 1]);
+    program[Symbol.dispose]();
+  });
+
+  it('make a wrong name or dtype a compile-time error, and one when it runs', () => {
+    const program = traced();
+    // @ts-expect-error: at is missing
+    expect(() => program.run({ x: [1, 2], att: [0] })).toThrow(heedError(/no value for input at int32\[n\]/));
+    const floatsOnly = { x: floats([1, 2]), at: floats([1]) };
+    const outputs = { y: new Value('float32', [1, 2]), count: new Value('int32', []) };
+    // @ts-expect-error: at is int32
+    expect(() => program.bind(floatsOnly, outputs)).toThrow(heedError(/does not take a value float32\[1\]/));
+    // @ts-expect-error: there is no output z
+    expect(program.run({ x: [1, 2], at: [0] }).z).toBeUndefined();
+    // @ts-expect-error: there is no input y
+    expect(() => trace({ x: ['n'] }, ({ y }) => ({ z: y }))).toThrow(heedError(/there is no input "y"/, /there are x/));
+    program[Symbol.dispose]();
+  });
+
+  it('a value of one element gives its number', () => {
+    expect(Value.of('float32', [1, 1], [0.5]).item()).toBe(0.5);
+    expect(Value.of('int64', [], [7n]).item()).toBe(7);
+    expect(() => floats([2]).item()).toThrow(heedError(/float32\[2\] is not a single number/, /read its data/));
   });
 });

@@ -7,7 +7,7 @@ it('a program of one thread gives what one of the shared pool gives', () => {
   const [alone, shared] = [true, false].map((singleThread) => {
     const program = trace((g) => ({ y: matmul(input(g, 'a', [n, n]), input(g, 'b', [n, n])) }), { singleThread });
     const { y } = program.run({ a, b: a });
-    program.release();
+    program[Symbol.dispose]();
     return y;
   });
   expect(alone).toEqual(shared);

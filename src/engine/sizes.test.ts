@@ -17,5 +17,5 @@ it('replaces symbols of known size wherever they are named, so that no shape is 
   expect(program.inputs[0].shape).toEqual([2, 3, 2]);
   expect(program.outputs[0].shape).toEqual([2, 3, 2]);
   expect(Buffer.from(program.model).includes('Shape')).toBe(false);
-  program.release();
+  program[Symbol.dispose]();
 });

@@ -49,7 +49,7 @@ export interface Environment {
   /** A picture of the present state. */
   frame(): Frame;
   /** Frees what it holds outside of JavaScript's memory, where it holds any. */
-  release?(): void;
+  [Symbol.dispose]?(): void;
 }
 
 /** How many numbers an element of a space has: a discrete action is one number. */

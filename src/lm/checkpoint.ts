@@ -75,7 +75,7 @@ export function loadCheckpoint(folder: string): Checkpoint {
       }
     }
   } catch (error) {
-    parameters.release();
+    parameters[Symbol.dispose]();
     throw error;
   }
   return { config, raw, parameters, architecture };

@@ -14,7 +14,7 @@ it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])(
     const { config, parameters } = loadCheckpoint(path(name));
     const folder = mkdtempSync(join(tmpdir(), 'heed-export-'));
     expect(exportOnnx(folder, config, parameters.values)).toEqual(['model.onnx']);
-    parameters.release();
+    parameters[Symbol.dispose]();
     const { batch, left_padded } = JSON.parse(readFileSync(`${path(name)}/expected.json`, 'utf8'));
     const session = await InferenceSession.create(join(folder, 'model.onnx'));
     const run = async (ids: number[][], mask: number[][]) => {

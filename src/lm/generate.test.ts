@@ -19,8 +19,8 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])("greedy tokens are Tran
   const { config, parameters } = loadCheckpoint(folderOf(name));
   const generator = createGenerator(config, parameters.values);
   afterAll(() => {
-    generator.release();
-    parameters.release();
+    generator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   });
 
   it.each<[string, GenerateOptions]>([
@@ -45,8 +45,8 @@ describe('generation', () => {
   const tokenizer = loadTokenizer(folder);
   const generator = createGenerator(config, parameters.values);
   afterAll(() => {
-    generator.release();
-    parameters.release();
+    generator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   });
 
   // lengths from 1 to 60, in no order

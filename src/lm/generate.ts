@@ -74,7 +74,7 @@ export interface Generator {
   generate(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): AsyncGenerator<GenerateStep, void>;
   /** All the answers, in the order of the prompts. Throws what `generate` does, and the signal's reason. */
   complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<Completion[]>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Compiles a decoder for generation. `weights` are read at each step: a policy in training may change them between. */
@@ -94,9 +94,9 @@ export function createGenerator(
     return rows;
   };
   const giveBack = (rows: Rows) => {
-    idle?.release();
+    idle?.[Symbol.dispose]();
     idle = released ? undefined : rows;
-    if (released) rows.release();
+    if (released) rows[Symbol.dispose]();
   };
   const generator: Generator = {
     generate: (prompts, given = {}) => generate({ takeRows, giveBack, config, size }, prompts, given),
@@ -108,11 +108,11 @@ export function createGenerator(
       given.signal?.throwIfAborted();
       return all;
     },
-    release() {
+    [Symbol.dispose]() {
       released = true;
-      idle?.release();
+      idle?.[Symbol.dispose]();
       idle = undefined;
-      decoder.release();
+      decoder[Symbol.dispose]();
     },
   };
   return generator;

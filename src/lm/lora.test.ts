@@ -40,18 +40,18 @@ it('trains as PEFT does, and makes no gradient for the base', () => {
     const norm = Math.hypot(...trainer.gradients.values[ours].data);
     expect(Math.abs(norm / expected.grad_norms[name] - 1), name).toBeLessThan(1e-4);
   }
-  trainer.release();
+  trainer[Symbol.dispose]();
 });
 
 it('merged, the model says the same', () => {
   const { config, parameters, adapter, linear, batch } = load();
   const adapted = createPackedScorer(config, { ...parameters.values, ...adapter.parameters.values }, { linear });
   const before = adapted.run(batch);
-  adapted.release();
+  adapted[Symbol.dispose]();
   mergeLora(parameters, adapter.parameters, adapter.options);
   const merged = createPackedScorer(config, parameters.values);
   const after = merged.run(batch);
-  merged.release();
+  merged[Symbol.dispose]();
   for (const [i, logP] of before.entries()) expect(Math.abs(after[i] - logP)).toBeLessThan(1e-5);
 });
 
@@ -68,14 +68,14 @@ it('begins at the base model, for some layers and a stabilized rank too', () => 
   const { config, parameters, batch } = load();
   const plain = createPackedScorer(config, parameters.values);
   const wanted = plain.run(batch);
-  plain.release();
+  plain[Symbol.dispose]();
   const options = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'], rankStabilized: true };
   const adapters = createParameters(loraParameters(config, options), random(0, 'lora'));
   expect(adapters.specs).toHaveLength(4 * 2 * 2);
   const linear = loraLinear(config, options, weightedLinear(config));
   const scorer = createPackedScorer(config, { ...parameters.values, ...adapters.values }, { linear });
   expect(scorer.run(batch)).toEqual(wanted);
-  scorer.release();
+  scorer[Symbol.dispose]();
 });
 
 it('says which model an adapter is for', () => {

@@ -60,7 +60,7 @@ export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>
   const { config } = model;
   const parameters = classifierParameters(model.parameters, scoreSpec(config, head.shape[0]));
   parameters.values[SCORE].data.set(head.data);
-  model.parameters.release();
+  model.parameters[Symbol.dispose]();
   return { ...model, config: { ...config, tied: true }, parameters };
 }
 

@@ -29,14 +29,14 @@ it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s comes back as it was save
   const { folder: _, parameters: __, tokenizer, ...rest } = model;
   expect(again).toMatchObject(rest);
   expect(again.tokenizer.files).toEqual(tokenizer.files);
-  for (const { parameters } of [model, again]) parameters.release();
+  for (const { parameters } of [model, again]) parameters[Symbol.dispose]();
 });
 
 it('an adapter is its base model, changed', async () => {
   const [base, adapted] = await Promise.all([loadModel(fixture('tiny-llama')), loadModel(fixture('tiny-llama-lora'))]);
   expect(adapted.config).toEqual(base.config);
   expect(adapted.parameters.flat).not.toEqual(base.parameters.flat);
-  for (const { parameters } of [base, adapted]) parameters.release();
+  for (const { parameters } of [base, adapted]) parameters[Symbol.dispose]();
   const lost = join(folder, 'lost');
   cpSync(fixture('tiny-llama-lora'), lost, { recursive: true });
   edit('adapter_config.json', { base_model_name_or_path: null })(lost);
@@ -58,7 +58,7 @@ describe('an answer ends', () => {
   ])('%s', async (name, change, ends) => {
     const { ends: found, parameters } = await loadModel(copy(name.slice(0, 8), change));
     expect(found).toEqual(ends);
-    parameters.release();
+    parameters[Symbol.dispose]();
   });
 });
 
@@ -67,7 +67,7 @@ it('says what does not fit together', async () => {
   await expect(loadModel(broken)).rejects.toThrow(/generation_config.json" is not a JSON object/);
   const { config, tokenizer, parameters } = await loadModel(fixture('tiny-llama'));
   expect(() => createModel({ ...config, vocabularySize: 100 }, tokenizer, 0)).toThrow(/has 512 tokens, .* knows 100/);
-  parameters.release();
+  parameters[Symbol.dispose]();
 });
 
 it('makes new models from a seed, which are saved whole', async () => {
@@ -80,12 +80,12 @@ it('makes new models from a seed, which are saved whole', async () => {
   expect(again.parameters.flat).toEqual(one.parameters.flat);
   expect(again).toMatchObject({ architecture: 'LlamaForCausalLM', ends: [2], config: one.config });
   for (const arena of [parameters, one.parameters, same.parameters, other.parameters, again.parameters])
-    arena.release();
+    arena[Symbol.dispose]();
 });
 
 it('knows the embedded model by its name', async () => {
   const { tokenizer, parameters, config } = await loadModel(embeddedModel);
   expect(tokenizer.vocabularySize).toBe(config.vocabularySize);
   expect(tokenizer.decode(tokenizer.encode('the spa was brilliant .'))).toBe('the spa was brilliant .');
-  parameters.release();
+  parameters[Symbol.dispose]();
 });

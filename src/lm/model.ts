@@ -46,7 +46,7 @@ export async function loadModel(nameOrFolder: string, options: PullOptions = {})
     const generation = readGeneration(folder);
     return { ...checkpoint, tokenizer, ends: endsOf(generation, checkpoint.raw, tokenizer), generation, folder };
   } catch (error) {
-    checkpoint.parameters.release();
+    checkpoint.parameters[Symbol.dispose]();
     throw error;
   }
 }
@@ -78,10 +78,10 @@ async function loadAdapted(folder: string, base: string, options: PullOptions): 
   try {
     const adapter = loadAdapter(folder, model.config);
     const merged = mergeAdapter(model, adapter);
-    adapter.parameters.release();
+    adapter.parameters[Symbol.dispose]();
     return { ...merged, folder };
   } catch (error) {
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }

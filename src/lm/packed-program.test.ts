@@ -19,8 +19,8 @@ const score = (name: string, rows: Example[][], time: number, options: PackedOpt
   const { config, parameters } = loadCheckpoint(folder(name));
   const scorer = createPackedScorer(config, parameters.values, options);
   const logP = scorer.run(packedBatch(rows, time));
-  scorer.release();
-  parameters.release();
+  scorer[Symbol.dispose]();
+  parameters[Symbol.dispose]();
   return logP;
 };
 
@@ -76,7 +76,7 @@ const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]
       Math.hypot(...parts.map((part) => Math.hypot(...trainer.gradients.values[part].data))),
     ]),
   );
-  return { loss: loss.data[0] as number, norms, expected: sft, release: trainer.release };
+  return { loss: loss.data[0] as number, norms, expected: sft, release: trainer[Symbol.dispose] };
 };
 
 it.each(models)('%s gives the loss and the gradients of PyTorch', (name) => {
@@ -101,7 +101,7 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
   const batch = packedBatch([[sequences[2], sequences[0], sequences[3], sequences[1]]], 4 * input_ids[0].length);
   const scorer = createPackedScorer(config, parameters.values, { read: scoresOf });
   const got = scorer.run(batch);
-  scorer.release();
+  scorer[Symbol.dispose]();
   closeTo(
     got,
     [2, 0, 3, 1].map((i) => scores[i]),
@@ -121,7 +121,7 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
   for (const [name, norm] of Object.entries(plain.grad_norms as Record<string, number>)) {
     expect(Math.abs(Math.hypot(...trainer.gradients.values[name].data) / norm - 1), name).toBeLessThan(1e-4);
   }
-  trainer.release();
+  trainer[Symbol.dispose]();
 });
 
 /** Three answers to one prompt, two to another, and one to a third. */
@@ -163,7 +163,7 @@ it.each([
       gradients: trainer.gradients.flat.slice(),
       batch,
     };
-    trainer.release();
+    trainer[Symbol.dispose]();
     return result;
   };
   const apart = learned(
@@ -183,7 +183,7 @@ it.each([
     const worst = apart.gradients.reduce((most, x, i) => Math.max(most, Math.abs(x - shared.gradients[i])), 0);
     expect(worst / largest).toBeLessThan(1e-5);
   }
-  parameters.release();
+  parameters[Symbol.dispose]();
 });
 
 it('packs the longest first, each where it fits best', () => {

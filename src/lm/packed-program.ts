@@ -19,7 +19,6 @@ import { HeedError } from '../error.ts';
 import {
   type Arena,
   createArena,
-  createTrainStep,
   type DecoderConfig,
   decoder,
   headName,
@@ -28,6 +27,7 @@ import {
   labelLogProbabilities,
   packedAttention,
   type TrainStep,
+  traceTrainStep,
 } from '../nn/index.ts';
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
@@ -173,7 +173,7 @@ export interface PackedTrainer {
   /** Where the last batch's labels lie in outputs of [labels]. */
   places(): Int32Array;
   reset(): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface PackedTrainerOptions extends ReadingOptions {
@@ -199,7 +199,7 @@ export function createPackedTrainer(
     const key = [...Object.values(size), empty].join();
     let known = steps.get(key);
     if (!known) {
-      const step = createTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
+      const step = traceTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
         dims: {},
         accumulate: !empty,
         gradients,
@@ -232,9 +232,9 @@ export function createPackedTrainer(
     reset() {
       empty = true;
     },
-    release: () => {
-      for (const { step } of steps.values()) step.release();
-      gradients.release();
+    [Symbol.dispose]: () => {
+      for (const { step } of steps.values()) step[Symbol.dispose]();
+      gradients[Symbol.dispose]();
     },
   };
 }
@@ -242,7 +242,7 @@ export function createPackedTrainer(
 export interface PackedScorer {
   /** A number for each of a batch's labels, in their order. */
   run(batch: PackedBatch): Float32Array;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /**
@@ -255,7 +255,7 @@ export function createPackedScorer(
   options: Omit<PackedOptions, 'checkpointLayers'> & { read?: (reading: Reading) => Tensor } = {},
 ): PackedScorer {
   const { read = ({ logP }) => logP, ...reading } = options;
-  const programs = new Map<string, { run(batch: PackedBatch): Float32Array; release(): void }>();
+  const programs = new Map<string, { run(batch: PackedBatch): Float32Array; [Symbol.dispose](): void }>();
   const create = (size: PackedSize) => {
     const program = trace((graph) => ({ numbers: read(readPacked(graph, config, size, reading)) }), {
       sharedMemory: true,
@@ -272,10 +272,10 @@ export function createPackedScorer(
         binding.run();
         return Float32Array.from(places, (at) => numbers.data[at]);
       },
-      release() {
-        binding.release();
-        for (const value of [...Object.values(own), numbers]) value.release();
-        program.release();
+      [Symbol.dispose]() {
+        binding[Symbol.dispose]();
+        for (const value of [...Object.values(own), numbers]) value[Symbol.dispose]();
+        program[Symbol.dispose]();
       },
     };
   };
@@ -287,8 +287,8 @@ export function createPackedScorer(
       programs.set(key, known);
       return known.run(batch);
     },
-    release: () => {
-      for (const program of programs.values()) program.release();
+    [Symbol.dispose]: () => {
+      for (const program of programs.values()) program[Symbol.dispose]();
     },
   };
 }

@@ -12,7 +12,7 @@ export interface Rows {
   /** A step of these rows; the next call may release it. */
   step(first: number, count: number, time: number): CachedStep;
   move(from: number, length: number, to: number): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 const FEW_TOKENS = 256;
@@ -22,10 +22,10 @@ export function createRows(decoder: CachedDecoder, batch: number): Rows {
   const steps = new Map<number, CachedStep>();
   let prompts: CachedStep | undefined;
   const release = () => {
-    prompts?.release();
-    for (const step of steps.values()) step.release();
+    prompts?.[Symbol.dispose]();
+    for (const step of steps.values()) step[Symbol.dispose]();
     steps.clear();
-    cache?.release();
+    cache?.[Symbol.dispose]();
     prompts = cache = undefined;
   };
   return {
@@ -45,13 +45,13 @@ export function createRows(decoder: CachedDecoder, batch: number): Rows {
       const step = cache!.step(first, count, time);
       if (first === 0 && time === 1) steps.set(count, step);
       else {
-        prompts?.release();
+        prompts?.[Symbol.dispose]();
         prompts = step;
       }
       return step;
     },
     move: (from, length, to) => cache!.copyRow(from, length, to),
-    release,
+    [Symbol.dispose]: release,
   };
 }
 

@@ -51,14 +51,14 @@ export function scoreTokens(
         states.subarray(from * hiddenSize, (from + rows) * hiddenSize),
       );
       const { logits, logSumExp } = head.run({ ...weights, states: part }) as Record<string, Float32Array>;
-      part.release();
+      part[Symbol.dispose]();
       for (let row = 0; row < rows; row++) {
         const mine = logits.slice(row * vocabularySize, (row + 1) * vocabularySize);
         addScores(scores, mine, logSumExp[row], ids[from + row + 1]);
       }
     }
   } finally {
-    head.release();
+    head[Symbol.dispose]();
   }
   return scores;
 }
@@ -80,7 +80,7 @@ function hiddenStates(
     const places = ids.map((_, i) => i);
     return program.run({ ...weights, ids, positions: places, segments: places.map(() => 0) }).states as Float32Array;
   } finally {
-    program.release();
+    program[Symbol.dispose]();
   }
 }
 

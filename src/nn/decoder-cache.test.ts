@@ -57,7 +57,7 @@ function wholeLogits(config: DecoderConfig, values: ReturnType<typeof createPara
   });
   const places = tokens.map((_, i) => i);
   const { logits } = program.run({ ...values, ids: tokens, positions: places, segments: places.map(() => 0) });
-  program.release();
+  program[Symbol.dispose]();
   return places.map((i) => (logits as Float32Array).subarray(i * VOCABULARY, (i + 1) * VOCABULARY));
 }
 
@@ -89,7 +89,7 @@ describe.each<[string, Partial<DecoderConfig>]>([
     prompt.run();
     close(rowOf(prompt, 0), 4);
     close(rowOf(prompt, 1), 1);
-    prompt.release();
+    prompt[Symbol.dispose]();
 
     const one = cache.step(0, 3, 1);
     let seen = 2; // by row 1; row 0 is three ahead
@@ -104,7 +104,7 @@ describe.each<[string, Partial<DecoderConfig>]>([
       expect(one.logSumExp[1]).toBeCloseTo(Math.log(sum), 5);
       seen++;
     }
-    one.release();
+    one[Symbol.dispose]();
 
     const larger = cached.createCache(2, 40);
     cache.copyRow(1, seen, 1, larger);
@@ -112,7 +112,7 @@ describe.each<[string, Partial<DecoderConfig>]>([
     rest.fill(0, tokens.slice(seen), seen);
     rest.run();
     close(rowOf(rest, 0), tokens.length - 1);
-    for (const part of [rest, larger, cache, cached]) part.release();
+    for (const part of [rest, larger, cache, cached]) part[Symbol.dispose]();
   });
 });
 
@@ -130,7 +130,7 @@ it('follows weights that change', async () => {
   before.forEach((logit, i) => {
     expect(step.logits[i]).toBeCloseTo(2 * logit, 4);
   });
-  for (const part of [step, cache, cached]) part.release();
+  for (const part of [step, cache, cached]) part[Symbol.dispose]();
 });
 
 it.each([
@@ -146,7 +146,7 @@ it.each([
     step.fill(0, tokens, 0);
     step.run();
     const result = step.logits.slice();
-    for (const part of [step, cache, cached]) part.release();
+    for (const part of [step, cache, cached]) part[Symbol.dispose]();
     return result;
   });
   const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
@@ -158,5 +158,5 @@ it('has no cache longer than the model knows positions', () => {
   const { values } = createParameters(decoderParameters(llama), random(1, 'weights'));
   const cached = createCachedDecoder(llama, values);
   expect(() => cached.createCache(1, 65)).toThrow(heedError(/65 tokens.*64 positions/, /shorten/));
-  cached.release();
+  cached[Symbol.dispose]();
 });

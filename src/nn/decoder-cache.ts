@@ -4,6 +4,7 @@
  * By ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place and attends, each row by its own
  * length. Rows are padded on the right; nothing looks at the padding, and later tokens are written over it.
  */
+import { Disposables } from '../disposables.ts';
 import { emitMany } from '../engine/graph.ts';
 import {
   add,
@@ -31,13 +32,12 @@ import {
 import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
-import { lifetime } from './lifetime.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 
 export interface CachedDecoder {
   /** A cache for rows of at most `capacity` tokens each, all empty. */
   createCache(rows: number, capacity: number): DecoderCache;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface DecoderCache {
@@ -49,7 +49,7 @@ export interface DecoderCache {
   step(first: number, rows: number, time: number): CachedStep;
   /** Copies a row's first `length` tokens to a row of this cache or of a larger one. */
   copyRow(from: number, length: number, to: number, into?: DecoderCache): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** New tokens of some rows of a cache: fill in, run, read. */
@@ -65,7 +65,7 @@ export interface CachedStep {
   readonly logSumExp: Float32Array;
   run(): void;
   runAsync(): Promise<void>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
@@ -105,7 +105,7 @@ export function createCachedDecoder(
 
   return {
     createCache: (rows, capacity) => createCache(config, { rows, capacity, weights, bind: program.bind }),
-    release: program.release,
+    [Symbol.dispose]: program[Symbol.dispose],
   };
 }
 
@@ -201,7 +201,7 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
       hint: 'shorten the prompt, or ask for fewer tokens',
     });
   }
-  const { own, release } = lifetime();
+  const own = new Disposables();
   const size = storedSize(headSize);
   const headLength = capacity * size;
   const rowLength = keyValueHeads * headLength;
@@ -211,8 +211,8 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
   }));
   const shared: Record<string, Value> = {};
   const { cos, sin } = tablesOf(config, capacity);
-  shared.cos = own(Value.of('float32', [capacity, headSize / 2], cos));
-  shared.sin = own(Value.of('float32', [capacity, headSize / 2], sin));
+  shared.cos = own.use(Value.of('float32', [capacity, headSize / 2], cos));
+  shared.sin = own.use(Value.of('float32', [capacity, headSize / 2], sin));
   const logits = allocate('float32', rows * vocabularySize);
   const logSumExp = allocate('float32', rows);
   const cache: DecoderCache & { arrays: typeof arrays } = {
@@ -221,21 +221,21 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
     capacity,
     bytes: layers * 2 * 4 * rows * rowLength,
     step(first, count, time) {
-      const mine = lifetime();
+      const mine = new Disposables();
       const inputs: Record<string, Value> = { ...weights, ...shared };
       const outputs: Record<string, Value> = {};
       arrays.forEach((layer, i) => {
         for (const what of ['keys', 'values'] as const) {
           const part = layer[what].subarray(first * rowLength, (first + count) * rowLength);
-          const value = mine.own(new Value('float32', [count, keyValueHeads, capacity, size], part));
+          const value = mine.use(new Value('float32', [count, keyValueHeads, capacity, size], part));
           inputs[pastName(i, what)] = value;
           outputs[presentName(i, what)] = value;
         }
       });
-      outputs.logits = mine.own(
+      outputs.logits = mine.use(
         new Value('float32', [count, vocabularySize], logits.subarray(0, count * vocabularySize)),
       );
-      outputs.logSumExp = mine.own(new Value('float32', [count, 1], logSumExp.subarray(0, count)));
+      outputs.logSumExp = mine.use(new Value('float32', [count, 1], logSumExp.subarray(0, count)));
       return createStep({ rows: count, time, inputs, outputs, bind, mine });
     },
     copyRow(from, length, to, into = cache) {
@@ -250,7 +250,7 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
         }
       });
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
   return cache;
 }
@@ -264,17 +264,16 @@ interface StepParts extends Pick<CacheParts, 'bind' | 'rows'> {
   time: number;
   inputs: Record<string, Value>;
   outputs: Record<string, Value>;
-  mine: ReturnType<typeof lifetime>;
+  mine: Disposables;
 }
 
 function createStep({ rows, time, inputs, outputs, bind, mine }: StepParts): CachedStep {
-  const { own } = mine;
-  const ids = own(new Value('int32', [rows, time]));
-  const positions = own(new Value('int32', [rows, time]));
-  const last = own(new Value('int32', [rows]));
-  const ends = own(new Value('int32', [rows]));
-  const total = own(new Value('int32', []));
-  const binding = own(bind({ ...inputs, ids, positions, last, total, 'last positions': ends }, outputs));
+  const ids = mine.use(new Value('int32', [rows, time]));
+  const positions = mine.use(new Value('int32', [rows, time]));
+  const last = mine.use(new Value('int32', [rows]));
+  const ends = mine.use(new Value('int32', [rows]));
+  const total = mine.use(new Value('int32', []));
+  const binding = mine.use(bind({ ...inputs, ids, positions, last, total, 'last positions': ends }, outputs));
   const prepare = () => {
     // of a prompt the operator wants the time, padding included; of what follows, the longest row
     total.data[0] = time > 1 && rows > 1 ? time : ends.data.reduce((a, b) => Math.max(a, b)) + 1;
@@ -298,6 +297,6 @@ function createStep({ rows, time, inputs, outputs, bind, mine }: StepParts): Cac
       prepare();
       return binding.runAsync();
     },
-    release: mine.release,
+    [Symbol.dispose]: mine[Symbol.dispose],
   };
 }

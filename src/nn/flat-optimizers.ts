@@ -2,6 +2,7 @@
  * Optimizers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They sweep
  * over the arena in place, chunk by chunk, so that what the update makes in between stays in the cache.
  */
+import { Disposables } from '../disposables.ts';
 import {
   add,
   allocate,
@@ -17,7 +18,6 @@ import {
   trace,
   Value,
 } from '../engine/index.ts';
-import { lifetime } from './lifetime.ts';
 import type { Arena } from './parameters.ts';
 
 export interface SgdOptions {
@@ -47,7 +47,7 @@ export interface Update {
   readonly moments: Readonly<Record<string, Float32Array>>;
   /** Applies the gradients times `clip`. `step` counts from 1. */
   run(learningRate: number, clip: number, step: number): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A stretch [start, end) of the arena's numbers. */
@@ -79,7 +79,7 @@ export function flatUpdate(
   runs: readonly Run[],
   options: SgdOptions | AdamOptions | RmsPropOptions,
 ): Update {
-  const { own, release } = lifetime();
+  const own = new Disposables();
   const length = runs.reduce((n, { start, end }) => n + end - start, 0);
   const names = ruleOf(options, 0).moments;
   const moments = Object.fromEntries(names.map((name) => [name, allocate('float32', length)]));
@@ -90,20 +90,20 @@ export function flatUpdate(
       const scalar = (name: string) => input(g, name, []);
       return rule.update(of, scalar);
     };
-    const program = own(trace(build, { singleThread: isSmall(parameters) }));
-    const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own(new Value('float32', []))]));
+    const program = own.use(trace(build, { singleThread: isSmall(parameters) }));
+    const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own.use(new Value('float32', []))]));
     return { weightDecay, rule, program, scalars };
   });
   let offset = 0;
   const bindings = runs.flatMap(chunksOf).map(({ start, end, weightDecay }) => {
     const part = (flat: Float32Array<ArrayBuffer>, from: number) =>
-      own(new Value('float32', [end - start], flat.subarray(from, from + end - start)));
+      own.use(new Value('float32', [end - start], flat.subarray(from, from + end - start)));
     const { program, scalars } = rules.find((r) => r.weightDecay === weightDecay)!;
     const state: Record<string, Value> = { parameter: part(parameters.flat, start) };
     for (const name of names) state[name] = part(moments[name], offset);
     offset += end - start;
     const next = Object.fromEntries(Object.entries(state).map(([name, value]) => [`next_${name}`, value]));
-    return own(program.bind({ gradient: part(gradients.flat, start), ...state, ...scalars }, next));
+    return own.use(program.bind({ gradient: part(gradients.flat, start), ...state, ...scalars }, next));
   });
   return {
     moments,
@@ -114,7 +114,7 @@ export function flatUpdate(
       }
       for (const binding of bindings) binding.run();
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

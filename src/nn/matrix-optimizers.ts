@@ -1,4 +1,5 @@
 /** Optimizers that look at each tensor's shape: Adafactor and Muon. One program a shape, one binding a tensor. */
+import { Disposables } from '../disposables.ts';
 import {
   add,
   div,
@@ -21,7 +22,6 @@ import {
 } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import type { AdamOptions, Update } from './flat-optimizers.ts';
-import { lifetime } from './lifetime.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';
 
 export interface AdafactorOptions {
@@ -74,13 +74,13 @@ function tensorUpdate(
   shapes: Readonly<Record<string, (shape: readonly number[]) => readonly number[]>>,
   ruleOf: (spec: ParameterSpec) => TensorRule,
 ): Update {
-  const { own, release } = lifetime();
+  const own = new Disposables();
   const rules = specs.map(ruleOf);
   const momentShape = (name: string, { shape }: ParameterSpec) => shapes[name](shape);
   const arenas: Record<string, Arena> = {};
   for (const name of new Set(rules.flatMap(({ moments }) => moments))) {
     const held = specs.filter((_, i) => rules[i].moments.includes(name));
-    arenas[name] = own(createArena(held.map((spec) => ({ ...spec, shape: momentShape(name, spec) }))));
+    arenas[name] = own.use(createArena(held.map((spec) => ({ ...spec, shape: momentShape(name, spec) }))));
   }
   const programs = new Map<string, { rule: TensorRule; scalars: Record<string, Value>; bind: Program['bind'] }>();
   const bindings = specs.map((spec, i) => {
@@ -94,14 +94,14 @@ function tensorUpdate(
         const scalar = (name: string) => input(g, name, []);
         return rule.update(of, scalar);
       };
-      const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own(new Value('float32', []))]));
-      program = { rule, scalars, bind: own(trace(build)).bind };
+      const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own.use(new Value('float32', []))]));
+      program = { rule, scalars, bind: own.use(trace(build)).bind };
       programs.set(key, program);
     }
     const state: Record<string, Value> = { parameter: parameters.values[spec.name] };
     for (const name of rule.moments) state[name] = arenas[name].values[spec.name];
     const next = Object.fromEntries(Object.entries(state).map(([name, value]) => [`next_${name}`, value]));
-    return own(program.bind({ gradient: gradients.values[spec.name], ...state, ...program.scalars }, next));
+    return own.use(program.bind({ gradient: gradients.values[spec.name], ...state, ...program.scalars }, next));
   });
   return {
     moments: Object.fromEntries(Object.entries(arenas).map(([name, arena]) => [name, arena.flat])),
@@ -112,7 +112,7 @@ function tensorUpdate(
       }
       for (const binding of bindings) binding.run();
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

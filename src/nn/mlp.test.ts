@@ -34,6 +34,6 @@ test.each([
       expect(y[row * h.length + o]).toBeCloseTo(v, 4);
     });
   }
-  program.release();
-  parameters.release();
+  program[Symbol.dispose]();
+  parameters[Symbol.dispose]();
 });

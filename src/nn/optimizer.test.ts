@@ -240,8 +240,8 @@ describe.each(kinds)('$kind', (options) => {
     const before = sessionCount();
     const { optimizer } = setup(specs, { ...options, decay: ({ shape }) => shape.length > 1 }).take(0, 1);
     expect(sessionCount()).toBeGreaterThan(before);
-    optimizer.release();
-    optimizer.release();
+    optimizer[Symbol.dispose]();
+    optimizer[Symbol.dispose]();
     expect(sessionCount()).toBe(before);
   });
 });
@@ -262,7 +262,7 @@ test('an arena of several chunks is updated as its parts are', () => {
         fill(starts[i] + step)(gradients.values.p.data);
         optimizer.step(0.01);
       }
-      optimizer.release();
+      optimizer[Symbol.dispose]();
       return [...parameters.values.p.data];
     });
     return Float32Array.from(arenas.flat());

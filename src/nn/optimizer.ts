@@ -1,4 +1,5 @@
 /** Optimizers over an arena of parameters and one of gradients, updated in place by traced programs. */
+import { Disposables } from '../disposables.ts';
 import { input, square, sum, trace, Value } from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
@@ -12,7 +13,6 @@ import {
   type SgdOptions,
   type Update,
 } from './flat-optimizers.ts';
-import { lifetime } from './lifetime.ts';
 import {
   type AdafactorOptions,
   adafactorUpdate,
@@ -45,7 +45,7 @@ export interface Optimizer {
   step(learningRate: number): number;
   /** The live state: copy it to keep it. */
   readonly state: OptimizerState;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export function createOptimizer(parameters: Arena, gradients: Arena, options: OptimizerOptions): Optimizer {
@@ -55,15 +55,15 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
       hint: 'make both arenas from the same list of specs',
     });
   }
-  const { own, release } = lifetime();
-  const updates = updatesOf(parameters, gradients, options).map(own);
-  const squares = own(new Value('float32', []));
-  const norm = own(
+  const own = new Disposables();
+  const updates = updatesOf(parameters, gradients, options).map(own.use, own);
+  const squares = own.use(new Value('float32', []));
+  const norm = own.use(
     trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) }), { singleThread: isSmall(gradients) }),
   );
   const norms = chunksOf({ start: 0, end: gradients.flat.length }).map(({ start, end }) => {
-    const gradient = own(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
-    return own(norm.bind({ gradient }, { squares }));
+    const gradient = own.use(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
+    return own.use(norm.bind({ gradient }, { squares }));
   });
   const state = { steps: 0, moments: Object.assign({}, ...updates.map(({ moments }) => moments)) };
   return {
@@ -82,7 +82,7 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
       for (const update of updates) update.run(learningRate, clip, state.steps);
       return gradientNorm;
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

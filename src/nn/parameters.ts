@@ -20,7 +20,7 @@ export interface Arena {
   readonly ranges: readonly { start: number; end: number }[];
   /** Each tensor over its part of `flat`, by name. */
   readonly values: Readonly<Record<string, Value<'float32'>>>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 const ALIGNMENT = 16; // floats: a cache line, and the widest vector register
@@ -45,14 +45,18 @@ export function createArena(specs: readonly ParameterSpec[]): Arena {
     flat,
     ranges,
     values,
-    release: () => {
-      for (const value of Object.values(values)) value.release();
+    [Symbol.dispose]: () => {
+      for (const value of Object.values(values)) value[Symbol.dispose]();
     },
   };
 }
 
 /** Some of an arena's tensors, those from `start` to before `end`, as an arena over the same memory. */
-export function partOf({ specs, flat, ranges, values, release }: Arena, start: number, end = specs.length): Arena {
+export function partOf(
+  { specs, flat, ranges, values, [Symbol.dispose]: release }: Arena,
+  start: number,
+  end = specs.length,
+): Arena {
   const own = specs.slice(start, end);
   const from = ranges[start].start;
   return {
@@ -60,7 +64,7 @@ export function partOf({ specs, flat, ranges, values, release }: Arena, start: n
     flat: flat.subarray(from, ranges[end]?.start ?? flat.length),
     ranges: ranges.slice(start, end).map((range) => ({ start: range.start - from, end: range.end - from })),
     values: Object.fromEntries(own.map(({ name }) => [name, values[name]])),
-    release,
+    [Symbol.dispose]: release,
   };
 }
 

@@ -23,7 +23,7 @@ function run(data: Record<string, number[]>, build: (t: Record<string, Tensor>) 
   try {
     return program.run(data) as Record<string, Float32Array>;
   } finally {
-    program.release();
+    program[Symbol.dispose]();
   }
 }
 
@@ -124,7 +124,7 @@ it('takes the smaller of the plain and the clipped term, and its gradient', () =
       1e-6,
       'gradient',
     );
-    program.release();
+    program[Symbol.dispose]();
   }
 });
 

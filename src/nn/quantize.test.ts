@@ -47,7 +47,7 @@ it.each([8, 4] as const)(
         expect(Math.abs(got.dx[r * inner + i] - dx)).toBeLessThan(1e-5);
       }
     }
-    program.release();
+    program[Symbol.dispose]();
   },
 );
 

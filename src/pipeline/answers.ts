@@ -79,8 +79,8 @@ async function answered(folder: string, data: string | undefined, asking: Asking
     const options = { maxTokens, temperature, seed, batch: 64, signal };
     return await drawAnswers(generator, model, prompts, options);
   } finally {
-    generator.release();
-    parameters.release();
+    generator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   }
 }
 

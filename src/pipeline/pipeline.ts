@@ -145,7 +145,7 @@ async function runStage(
   } finally {
     await telling?.close(ending);
     run?.close();
-    learner?.release();
+    learner?.[Symbol.dispose]();
   }
 }
 

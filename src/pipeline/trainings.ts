@@ -107,7 +107,7 @@ import {
 
 export interface Learner {
   options: { seed: number };
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface LearnerParts {
@@ -202,7 +202,7 @@ const judging = {
     options: { ...judgmentSchema.parse(settings), seed: 0 },
     pull,
     tell,
-    release() {},
+    [Symbol.dispose]() {},
   }),
   about: ({ options }: Judge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
   async train({ options, ...parts }: Judge, { run }: TrainParts<never>) {

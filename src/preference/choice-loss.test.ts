@@ -69,7 +69,7 @@ describe.each(models)('%s', (_, choiceModel) => {
       return { losses, dFirst, dSecond };
     });
     const out = program.run({ first: column(0), second: column(1), p: column(2), q: column(2).map((p) => 1 - p) });
-    program.release();
+    program[Symbol.dispose]();
     for (const [name, values] of Object.entries(out)) {
       pairs.forEach((pair, i) => {
         expect(Number.isFinite(values[i]), `${name} of ${pair}: ${values[i]}`).toBe(true);

@@ -38,7 +38,7 @@ export interface Agent {
   advance(from: number): { step: number; metrics: Record<string, number> };
   save(): { state: unknown; tensors: Tensors };
   restore(state: unknown, tensors: unknown): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 

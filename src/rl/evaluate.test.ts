@@ -41,16 +41,16 @@ function evaluator(make: () => Environment, { episodes, ...options }: Options) {
   const parameters = createParameters(policy.parameters, random(0));
   const made = createEvaluator(sourceOf(make).batch(episodes), policy, parameters, { seed: 3, ...options });
   const release = () => {
-    made.release();
-    parameters.release();
+    made[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   };
-  return { run: made.run, parameters, release };
+  return { run: made.run, parameters, [Symbol.dispose]: release };
 }
 
 describe('an evaluation', () => {
   it('plays whole episodes from seeds of its own, each counted to its end', () => {
     const seeds: number[] = [];
-    const { run, parameters, release } = evaluator(choosing(seeds), { episodes: 40 });
+    const { run, parameters, [Symbol.dispose]: release } = evaluator(choosing(seeds), { episodes: 40 });
     parameters.values['actor.0.weight'].data.set([-5, 5]); // the second action where the observation is 1
     const { mean, std, episodes, length, returns } = run();
     const expected = Array.from({ length: 40 }, (_, i) => seedFor(3, 'evaluation', i));
@@ -63,7 +63,11 @@ describe('an evaluation', () => {
   });
 
   it('shows the policy what `prepare` makes of observations', () => {
-    const { run, parameters, release } = evaluator(choosing(), {
+    const {
+      run,
+      parameters,
+      [Symbol.dispose]: release,
+    } = evaluator(choosing(), {
       episodes: 40,
       prepare: (rows) => rows.map((x) => -x),
     });
@@ -79,7 +83,7 @@ describe('an evaluation', () => {
     const share = returns.reduce((a, b) => a + b, 0) / (100 * length);
     expect(share).toBeGreaterThan(0.4);
     expect(share).toBeLessThan(0.6);
-    sampled.release();
+    sampled[Symbol.dispose]();
   });
 
   it.each(['CartPole-v1', 'Pendulum-v1'])('of %s is the same each time, and another from another seed', (id) => {
@@ -89,7 +93,7 @@ describe('an evaluation', () => {
       expect(result.returns).toHaveLength(5);
       expect(first.run()).toEqual(result);
       expect(other.run().returns).not.toEqual(result.returns);
-      for (const { release } of [first, other]) release();
+      for (const made of [first, other]) made[Symbol.dispose]();
     }
   });
 });

@@ -17,7 +17,7 @@ export interface Evaluation {
 
 export interface Evaluator {
   run(): Evaluation;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees (normalization). */
@@ -54,9 +54,9 @@ export function createEvaluator(
   }
   return {
     run,
-    release() {
-      forward.release();
-      batch.release();
+    [Symbol.dispose]() {
+      forward[Symbol.dispose]();
+      batch[Symbol.dispose]();
     },
   };
 }

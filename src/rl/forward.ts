@@ -46,11 +46,11 @@ function bindRows<Name extends string>(
     observations: observations.data as Float32Array,
     [name]: output.data as Float32Array,
     run: binding.run,
-    release() {
-      binding.release();
-      program.release();
-      observations.release();
-      output.release();
+    [Symbol.dispose]() {
+      binding[Symbol.dispose]();
+      program[Symbol.dispose]();
+      observations[Symbol.dispose]();
+      output[Symbol.dispose]();
     },
-  } as { observations: Float32Array; run(): void; release(): void } & Record<Name, Float32Array>;
+  } as { observations: Float32Array; run(): void; [Symbol.dispose](): void } & Record<Name, Float32Array>;
 }

@@ -46,7 +46,7 @@ interface Learning<Metrics> {
   optimizer: Optimizer;
   /** `progress` (0 to 1) is how much of the training is done. */
   update(experience: Experience, progress: number): Metrics;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface OnPolicyState {
@@ -69,7 +69,7 @@ export interface OnPolicy<Metrics> {
   prepare(observations: Float32Array): Float32Array;
   save(): { state: OnPolicyState; tensors: Tensors };
   restore(state: OnPolicyState, tensors: Tensors): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart. */
@@ -197,8 +197,8 @@ export function createOnPolicy<Metrics>(
         rewardScale.returns.set(state.rewardScale.returns);
       }
     },
-    release() {
-      for (const part of [collector, evaluate, evaluateFew, learning, parameters]) part.release();
+    [Symbol.dispose]() {
+      for (const part of [collector, evaluate, evaluateFew, learning, parameters]) part[Symbol.dispose]();
     },
   };
 }

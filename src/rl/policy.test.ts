@@ -120,8 +120,8 @@ describe('a categorical policy', () => {
     forward.observations.set(numbers([10, 4], { low: -3, high: 3 }).data);
     forward.run();
     for (const logProb of forward.distribution) expect(Math.exp(logProb)).toBeCloseTo(1 / 3, 1);
-    forward.release();
-    parameters.release();
+    forward[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   });
 });
 

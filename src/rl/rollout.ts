@@ -28,7 +28,7 @@ interface Collector {
   collect(explore?: 'uniform'): Rollout;
   /** [horizon, environments, o]: the observations of the last rollout as the policy saw them. */
   readonly prepared: Float32Array;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Draws actions for the environments' observations. */
@@ -37,19 +37,19 @@ export interface Actor {
   observations: Float32Array;
   /** Draws actions [count, actionSize], and their log-probabilities [count] where the algorithm asks for them. */
   act(random: Random, actions: Float32Array, logProbs: Float32Array): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A policy as an actor on so many environments. */
 export function createActor(policy: Policy, parameters: Arena, count: number): Actor {
-  const { observations, distribution, run, release } = createForward(policy, parameters, count);
+  const { observations, distribution, run, [Symbol.dispose]: release } = createForward(policy, parameters, count);
   return {
     observations,
     act(random, actions, logProbs) {
       run();
       sampleActions(policy, distribution, parameters.values[LOG_DEVIATION]?.data, random, actions, logProbs);
     },
-    release,
+    [Symbol.dispose]: release,
   };
 }
 
@@ -111,7 +111,7 @@ export function createCollector(
     return rollout;
   }
 
-  return { collect, prepared, release: actor.release };
+  return { collect, prepared, [Symbol.dispose]: actor[Symbol.dispose] };
 }
 
 /** Rollouts of uniform actions, each into the same memory as the last. */
@@ -119,7 +119,7 @@ export function createRandomPlay(
   environment: VectorEnvironment,
   settings: { horizon: number; random: Random },
 ): () => Rollout {
-  const nobody = { observations: new Float32Array(environment.observations.length), act() {}, release() {} };
+  const nobody = { observations: new Float32Array(environment.observations.length), act() {}, [Symbol.dispose]() {} };
   const { collect } = createCollector(environment, nobody, settings);
   return () => collect('uniform');
 }

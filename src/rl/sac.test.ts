@@ -38,7 +38,7 @@ describe('a squashed policy', () => {
   const weights: Inputs = Object.fromEntries(
     policy.actor.parameters.map(({ name, shape }) => [name, of(shape, [...parameters.values[name].data])]),
   );
-  parameters.release();
+  parameters[Symbol.dispose]();
   const inputs = {
     observations: numbers([5, 3], { seed: 1 }),
     noise: numbers([5, 2], { low: -2, high: 2, seed: 2 }),

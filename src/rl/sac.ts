@@ -1,5 +1,5 @@
 /**
- * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/sac.md lists each detail
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/reference/sac.md lists each detail
  * with its source.
  *
  *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)
@@ -8,7 +8,21 @@
  *
  * each minimized by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
  */
-import { add, concat, input, mean, minimum, mul, neg, sub, type Tensor, trace, Value } from '../engine/index.ts';
+import { Disposables } from '../disposables.ts';
+import {
+  add,
+  concat,
+  input,
+  mean,
+  minimum,
+  mul,
+  neg,
+  sub,
+  type Tensor,
+  type TensorsOf,
+  trace,
+  Value,
+} from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import {
@@ -25,7 +39,6 @@ import {
   valueLoss,
 } from '../nn/index.ts';
 import { fanIn, fill } from '../nn/initialize.ts';
-import { lifetime } from '../nn/lifetime.ts';
 import { type Random, type RandomState, random } from '../random.ts';
 import { isSmall } from './forward.ts';
 import { checkRewards } from './on-policy.ts';
@@ -67,13 +80,13 @@ export interface Sac {
   resetCritics(): void;
   save(): { state: SacState; tensors: Tensors };
   restore(state: SacState, tensors: Tensors): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
   const { minibatch, gradientSteps, learningRate, tau, targetInterval } = options;
   const { count, observationSize, actionSize, actionSpace } = environment;
-  const { own, release } = lifetime();
+  const own = new Disposables();
   const policy = createSquashedPolicy(observationSize, actionSpace, options);
   const network = (name: string) =>
     mlp(name, {
@@ -87,26 +100,26 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   const specsOf = (networks: typeof critics) => networks.flatMap(({ parameters }) => parameters);
 
   const drawn = (purpose: string) => random(seed, 'sac', purpose);
-  const parameters = own(createParameters(policy.actor.parameters, drawn('actor')));
-  const criticParameters = own(createParameters(specsOf(critics), drawn('critics')));
-  const targetParameters = own(createArena(specsOf(targets)));
+  const parameters = own.use(createParameters(policy.actor.parameters, drawn('actor')));
+  const criticParameters = own.use(createParameters(specsOf(critics), drawn('critics')));
+  const targetParameters = own.use(createArena(specsOf(targets)));
   const logTemperature = {
     name: 'logTemperature',
     shape: [1],
     initialize: fill(Math.log(options.temperature ?? options.initialTemperature)),
   };
-  const temperatureParameters = own(createParameters([logTemperature], drawn('temperature')));
+  const temperatureParameters = own.use(createParameters([logTemperature], drawn('temperature')));
   targetParameters.flat.set(criticParameters.flat);
   const rng = { actions: drawn('actions'), learning: drawn('learning') };
   const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
-  const collector = own(
+  const collector = own.use(
     createCollector(environment, createActor(policy, parameters, count), {
       horizon: options.horizon,
       random: rng.actions,
     }),
   );
 
-  const floats = (...shape: number[]) => own(new Value('float32', shape));
+  const floats = (...shape: number[]) => own.use(new Value('float32', shape));
   const batch = {
     observations: floats(minibatch, observationSize),
     actions: floats(minibatch, actionSize),
@@ -118,16 +131,16 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     temperature: floats(),
   };
   const compiling = { dims: {}, singleThread: isSmall(criticParameters, minibatch) };
-  const criticStep = own(
-    createTrainStep(criticParameters, (g) => criticLoss((name) => input(g, name, batch[name].shape)), {
+  const criticStep = own.use(
+    createTrainStep(criticParameters, batch, criticLoss, {
       ...compiling,
-      frozen: { ...parameters.values, ...targetParameters.values, ...batch },
+      frozen: { ...parameters.values, ...targetParameters.values },
     }),
   );
-  const actorStep = own(
-    createTrainStep(parameters, (g) => actorLoss((name) => input(g, name, batch[name].shape)), {
+  const actorStep = own.use(
+    createTrainStep(parameters, batch, actorLoss, {
       ...compiling,
-      frozen: { ...criticParameters.values, ...batch },
+      frozen: criticParameters.values,
     }),
   );
   function smaller(of: typeof critics, observations: Tensor, action: Tensor): Tensor {
@@ -135,34 +148,31 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     return minimum(of[0].apply(both), of[1].apply(both));
   }
 
-  type Column = (name: keyof typeof batch) => Tensor;
-  function criticLoss(column: Column) {
-    const next = policy.sample(column('nextObservations'), column('nextNoise'));
-    const soft = sub(
-      smaller(targets, column('nextObservations'), next.action),
-      mul(next.logProbability, column('temperature')),
-    );
-    const returns = add(column('rewards'), mul(mul(soft, options.discount), sub(1, column('terminated'))));
-    const both = concat([column('observations'), column('actions')], 1);
+  function criticLoss(inputs: TensorsOf<typeof batch>) {
+    const { observations, actions, rewards, nextObservations, nextNoise, terminated, temperature } = inputs;
+    const next = policy.sample(nextObservations, nextNoise);
+    const soft = sub(smaller(targets, nextObservations, next.action), mul(next.logProbability, temperature));
+    const returns = add(rewards, mul(mul(soft, options.discount), sub(1, terminated)));
+    const both = concat([observations, actions], 1);
     const [first, second] = critics.map((critic) => valueLoss({ values: critic.apply(both), returns }).loss);
     return { loss: add(first, second) };
   }
 
-  function actorLoss(column: Column) {
-    const { action, logProbability } = policy.sample(column('observations'), column('noise'));
-    const value = smaller(critics, column('observations'), action);
+  function actorLoss({ observations, noise, temperature }: TensorsOf<typeof batch>) {
+    const { action, logProbability } = policy.sample(observations, noise);
+    const value = smaller(critics, observations, action);
     const entropy = neg(mean(logProbability));
     const meanValue = mean(value);
-    return { loss: neg(add(mul(entropy, column('temperature')), meanValue)), entropy, value: meanValue };
+    return { loss: neg(add(mul(entropy, temperature), meanValue)), entropy, value: meanValue };
   }
 
-  const temperatureGradient = own(createArena([logTemperature]));
+  const temperatureGradient = own.use(createArena([logTemperature]));
   const optimizers = {
-    critics: own(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
-    actor: own(createOptimizer(parameters, actorStep.gradients, { kind: 'adam' })),
-    temperature: own(createOptimizer(temperatureParameters, temperatureGradient, { kind: 'adam' })),
+    critics: own.use(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
+    actor: own.use(createOptimizer(parameters, actorStep.gradients, { kind: 'adam' })),
+    temperature: own.use(createOptimizer(temperatureParameters, temperatureGradient, { kind: 'adam' })),
   };
-  const follow = own(createFollowing(targetParameters, criticParameters, tau));
+  const follow = own.use(createFollowing(targetParameters, criticParameters, tau));
   const targetEntropy = options.targetEntropy ?? -actionSize;
   let gradients = 0;
 
@@ -205,15 +215,15 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
       for (let i = 0; i < gradientSteps; i++) {
         draw();
         totals.temperature += batch.temperature.data[0];
-        totals.critic += criticStep.run().loss.data[0] as number;
+        totals.critic += criticStep.run().loss.item();
         totals.norm += optimizers.critics.step(learningRate);
         const { loss, entropy, value } = actorStep.run();
         optimizers.actor.step(learningRate);
-        totals.policy += loss.data[0] as number;
-        totals.entropy += entropy.data[0] as number;
-        totals.value += value.data[0] as number;
+        totals.policy += loss.item();
+        totals.entropy += entropy.item();
+        totals.value += value.item();
         if (options.temperature === undefined) {
-          temperatureGradient.flat[0] = (entropy.data[0] as number) - targetEntropy;
+          temperatureGradient.flat[0] = entropy.item() - targetEntropy;
           optimizers.temperature.step(learningRate);
         }
         if (++gradients % targetInterval === 0) follow.run();
@@ -230,7 +240,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     resetCritics() {
       const fresh = createParameters(specsOf(critics), random(seed, 'sac', 'critics', gradients));
       for (const arena of [criticParameters, targetParameters]) arena.flat.set(fresh.flat);
-      fresh.release();
+      fresh[Symbol.dispose]();
       for (const moment of Object.values(optimizers.critics.state.moments)) moment.fill(0);
       optimizers.critics.state.steps = 0;
     },
@@ -264,7 +274,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
       rng.learning.restore(state.random.learning);
       ({ gradients } = state);
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 
@@ -274,11 +284,11 @@ function fillNormal(out: Float32Array, random: Random): void {
 
 /** The policy's draws as an actor: one program from observations and noise to actions. */
 function createActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
-  const { own, release } = lifetime();
-  const observations = own(new Value('float32', [count, policy.observationSize]));
-  const noise = own(new Value('float32', [count, policy.actionSize]));
-  const action = own(new Value('float32', noise.shape));
-  const program = own(
+  const own = new Disposables();
+  const observations = own.use(new Value('float32', [count, policy.observationSize]));
+  const noise = own.use(new Value('float32', [count, policy.actionSize]));
+  const action = own.use(new Value('float32', noise.shape));
+  const program = own.use(
     trace(
       (g) => ({
         action: policy.scaled(
@@ -288,7 +298,7 @@ function createActor(policy: SquashedPolicy, parameters: Arena, count: number): 
       { singleThread: true },
     ),
   );
-  const binding = own(program.bind({ ...parameters.values, observations, noise }, { action }));
+  const binding = own.use(program.bind({ ...parameters.values, observations, noise }, { action }));
   return {
     observations: observations.data,
     act(random, actions) {
@@ -296,15 +306,15 @@ function createActor(policy: SquashedPolicy, parameters: Arena, count: number): 
       binding.run();
       actions.set(action.data);
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 
 /** Moves `arena` towards `other` by a share at each run (Polyak averaging). */
 function createFollowing(arena: Arena, other: Arena, share: number) {
-  const { own, release } = lifetime();
-  const values = [arena, other].map(({ flat }) => own(new Value('float32', [flat.length], flat)));
-  const program = own(
+  const own = new Disposables();
+  const values = [arena, other].map(({ flat }) => own.use(new Value('float32', [flat.length], flat)));
+  const program = own.use(
     trace(
       (g) => {
         const [from, to] = ['from', 'to'].map((name) => input(g, name, ['n']));
@@ -313,6 +323,6 @@ function createFollowing(arena: Arena, other: Arena, share: number) {
       { singleThread: true },
     ),
   );
-  const binding = own(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
-  return { run: binding.run, release };
+  const binding = own.use(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
+  return { run: binding.run, [Symbol.dispose]: own[Symbol.dispose] };
 }

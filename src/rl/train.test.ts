@@ -47,7 +47,7 @@ async function train(
       onStep: ({ step }) => step >= stopAfter && controller.abort(),
     });
   } finally {
-    learner.release();
+    learner[Symbol.dispose]();
     run.close();
   }
 }

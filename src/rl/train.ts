@@ -84,10 +84,10 @@ export function createRlLearner(given: RlInput, { environment: source }: { envir
       environment.restore(state.environment);
       step = state.step;
     },
-    release(): void {
-      evaluator.release();
-      agent.release();
-      environment.release();
+    [Symbol.dispose](): void {
+      evaluator[Symbol.dispose]();
+      agent[Symbol.dispose]();
+      environment[Symbol.dispose]();
     },
   };
 }

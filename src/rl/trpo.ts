@@ -1,11 +1,12 @@
 /**
- * Trust region policy optimization (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
+ * Trust region policy optimization (Schulman et al. 2015). docs/reference/trpo.md lists each detail with its source.
  *
  *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
  *   as long as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
  *
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
  */
+import { Disposables } from '../disposables.ts';
 import {
   add,
   exp,
@@ -23,7 +24,6 @@ import {
 } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import { type Arena, createArena, createOptimizer, createTrainStep, partOf, valueLoss } from '../nn/index.ts';
-import { lifetime } from '../nn/lifetime.ts';
 import { isSmall } from './forward.ts';
 import {
   checkMinibatch,
@@ -57,31 +57,29 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
   checkMinibatch(minibatch, environment.count, horizon, 'trpo.minibatch');
 
   return createOnPolicy('trpo', environment, options, seed, (policy, parameters, shuffled) => {
-    const { own, release } = lifetime();
+    const own = new Disposables();
     const firstOfCritic = policy.parameters.length - policy.critic.parameters.length;
     const actor = partOf(parameters, 0, firstOfCritic);
     const critic = partOf(parameters, firstOfCritic);
-    const surrogate = own(createSurrogate(policy, actor, batch));
-    const fisher = own(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
-    const value = own(
+    const surrogate = own.use(createSurrogate(policy, actor, batch));
+    const fisher = own.use(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
+    const value = own.use(
       createTrainStep(
         critic,
-        (g) => {
-          const observations = input(g, 'observations', ['n', environment.observationSize]);
-          return valueLoss({ values: policy.critic.apply(observations), returns: input(g, 'returns', ['n', 1]) });
-        },
+        { observations: ['n', environment.observationSize], returns: ['n', 1] },
+        ({ observations, returns }) => valueLoss({ values: policy.critic.apply(observations), returns }).loss,
         // what is before both heads, as the convolutions of images, is the actor's
         { dims: { n: minibatch }, singleThread: isSmall(critic, minibatch), frozen: actor.values },
       ),
     );
-    const optimizer = own(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
+    const optimizer = own.use(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
     const every = Int32Array.from({ length: batch }, (_, i) => i);
 
     /** Moves the policy, or leaves it where no step is good. */
     function improve(experience: Experience) {
       const { observations, actions, logProbs, advantage } = surrogate.inputs;
       loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
-      if (options.normalizeAdvantages) standardize(advantage.data as Float32Array, options.advantageFloor);
+      if (options.normalizeAdvantages) standardize(advantage.data, options.advantageFloor);
       const before = surrogate.run();
       const { entropy } = before;
       surrogate.hold();
@@ -106,7 +104,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
         const order = shuffled();
         for (let start = 0; start < batch; start += minibatch) {
           loadRows(policy, order.subarray(start, start + minibatch), experience, value.inputs);
-          total += value.run().loss.data[0] as number;
+          total += value.run().loss.item();
           optimizer.step(learningRate);
         }
       }
@@ -129,7 +127,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
           learning_rate: learningRate,
         };
       },
-      release,
+      [Symbol.dispose]: own[Symbol.dispose],
     };
   });
 }
@@ -138,40 +136,41 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
 function createSurrogate(policy: Policy, actor: Arena, rows: number) {
   const step = createTrainStep(
     actor,
-    (g) => {
-      const column = (name: string) => input(g, name, ['n', 1]);
-      const distribution = policy.distribution(input(g, 'observations', ['n', policy.observationSize]));
-      const logProbs = policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize]));
-      const ratio = exp(sub(logProbs, column('logProbs')));
-      const held = {
-        distribution: input(g, 'held', ['n', policy.outputSize]),
-        logDeviation: LOG_DEVIATION in actor.values ? input(g, 'heldDeviation', [1, policy.actionSize]) : undefined,
-      };
+    {
+      observations: ['n', policy.observationSize],
+      actions: ['n', policy.outputSize],
+      logProbs: ['n', 1],
+      advantage: ['n', 1],
+      held: ['n', policy.outputSize],
+      heldDeviation: LOG_DEVIATION in actor.values ? [1, policy.actionSize] : undefined,
+    },
+    ({ observations, actions, logProbs, advantage, held, heldDeviation }) => {
+      const distribution = policy.distribution(observations);
+      const ratio = exp(sub(policy.logProbability(distribution, actions), logProbs));
       return {
-        loss: neg(mean(mul(ratio, column('advantage')))),
-        kl: mean(policy.divergence(held, distribution)),
+        loss: neg(mean(mul(ratio, advantage))),
+        kl: mean(policy.divergence({ distribution: held, logDeviation: heldDeviation }, distribution)),
         entropy: mean(policy.entropy(distribution)),
         distribution,
       };
     },
     { dims: { n: rows }, singleThread: isSmall(actor, rows) },
   );
-  const { held, heldDeviation } = step.inputs as Record<string, Value<'float32'>>;
+  const { held, heldDeviation } = step.inputs;
   let latest: ReturnType<typeof step.run>;
   return {
     inputs: step.inputs,
     gradients: step.gradients,
     run() {
       latest = step.run();
-      const [loss, kl, entropy] = ['loss', 'kl', 'entropy'].map((name) => latest[name].data[0] as number);
-      return { loss, kl, entropy };
+      return { loss: latest.loss.item(), kl: latest.kl.item(), entropy: latest.entropy.item() };
     },
     /** Holds the distributions of the last run, for the KL of those to come. */
     hold() {
       held.data.set(latest.distribution.data as Float32Array);
       heldDeviation?.data.set(actor.values[LOG_DEVIATION].data);
     },
-    release: step.release,
+    [Symbol.dispose]: step[Symbol.dispose],
   };
 }
 
@@ -180,10 +179,10 @@ function createSurrogate(policy: Policy, actor: Arena, rows: number) {
  * stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
  */
 export function createFisher(policy: Policy, actor: Arena, observations: Value, damping: number) {
-  const { own, release } = lifetime();
-  const [vector, result] = [own(createArena(actor.specs)), own(createArena(actor.specs))];
+  const own = new Disposables();
+  const [vector, result] = [own.use(createArena(actor.specs)), own.use(createArena(actor.specs))];
   const vectorName = (name: string) => `vector of ${name}`;
-  const program = own(
+  const program = own.use(
     trace(
       (g) => {
         const distribution = policy.distribution(input(g, 'observations', observations.shape));
@@ -205,7 +204,7 @@ export function createFisher(policy: Policy, actor: Arena, observations: Value, 
   );
   const named = (arena: Arena, name: (of: string) => string) =>
     Object.fromEntries(actor.specs.map((spec) => [name(spec.name), arena.values[spec.name]]));
-  const binding = own(
+  const binding = own.use(
     program.bind(
       { ...actor.values, ...named(vector, vectorName), observations },
       named(result, (name) => `product ${name}`),
@@ -219,7 +218,7 @@ export function createFisher(policy: Policy, actor: Arena, observations: Value, 
       for (let i = 0; i < result.flat.length; i++) result.flat[i] += damping * vector.flat[i];
       return result.flat;
     },
-    release,
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

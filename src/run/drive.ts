@@ -26,7 +26,7 @@ export interface Drivable<Step> {
 
 /** The steps of a learner until it is done or the signal aborts; releases it. */
 export async function* stepsOf<Step extends { done: boolean }>(
-  learner: { next(signal?: AbortSignal): Promise<Step>; release(): void },
+  learner: { next(signal?: AbortSignal): Promise<Step>; [Symbol.dispose](): void },
   signal?: AbortSignal,
 ): AsyncGenerator<Step, void, undefined> {
   try {
@@ -36,7 +36,7 @@ export async function* stepsOf<Step extends { done: boolean }>(
       yield step;
     }
   } finally {
-    learner.release();
+    learner[Symbol.dispose]();
   }
 }
 

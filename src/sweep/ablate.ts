@@ -55,7 +55,7 @@ export interface Ablation {
   cells: readonly Cell[];
   /** Of all trainings together. */
   steps: number;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** The names of the ablations that are asked for, as they are told. */
@@ -119,7 +119,7 @@ export function createAblation(given: AblateInput): Promise<Ablation> {
     name: `${given.env ?? 'CartPole-v1'}-ablations`,
     cells,
     steps: cells.reduce((sum, { steps }) => sum + steps, 0),
-    release() {},
+    [Symbol.dispose]() {},
   }));
 }
 

@@ -33,7 +33,7 @@ export interface CellResult {
 /** What learners of either kind have alike. */
 interface CellLearner extends Drivable<CellStep> {
   evaluate(): Evaluation;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 interface CellStep {
   step: number;
@@ -82,7 +82,7 @@ export async function runCell(
     });
   } finally {
     run.close();
-    learner.release();
+    learner[Symbol.dispose]();
   }
   if (!result) return undefined;
   rmSync(folder, { recursive: true });

@@ -79,7 +79,7 @@ export interface Sweep {
   cells: readonly Cell[];
   /** Of all trainings together. */
   steps: number;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** The variants that settings ask for. */
@@ -123,7 +123,7 @@ export function trainingOf(options: object, own: object): Record<string, unknown
 export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; target?: number }): Promise<number> {
   if (target !== undefined) return target;
   const environment = await openEnvironment(env);
-  environment.release();
+  environment[Symbol.dispose]();
   if (environment.rewardThreshold !== undefined) return environment.rewardThreshold;
   throw new HeedError(`Nobody said from which return ${env} counts as solved.`, { hint: 'Give --target.' });
 }
@@ -146,7 +146,7 @@ export function createSweep(given: SweepInput): Promise<Sweep> {
     name: `${given.env ?? 'CartPole-v1'}-sweep`,
     cells,
     steps: cells.reduce((sum, { steps }) => sum + steps, 0),
-    release() {},
+    [Symbol.dispose]() {},
   }));
 }
 

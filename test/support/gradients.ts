@@ -95,7 +95,7 @@ function run(p: Program, inputs: Inputs): Record<string, ArrayLike<number | bigi
   try {
     return p.run(Object.fromEntries(values));
   } finally {
-    for (const [, value] of values) value.release();
+    for (const [, value] of values) value[Symbol.dispose]();
   }
 }
 
@@ -105,7 +105,7 @@ export function evaluate(build: Build, inputs: Inputs, symbols = false): number[
   try {
     return Array.from(run(p, inputs).result, Number);
   } finally {
-    p.release();
+    p[Symbol.dispose]();
   }
 }
 
@@ -187,8 +187,8 @@ export function checkGradient(build: Build, inputs: Inputs, options: CheckOption
         );
       }
     }
-    forward.release();
-    backward.release();
+    forward[Symbol.dispose]();
+    backward[Symbol.dispose]();
   }
   return largest;
 }

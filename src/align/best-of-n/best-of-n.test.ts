@@ -17,12 +17,12 @@ writeFileSync(data, ['a', 'b', 'cat', 'dog', 'sun'].map((prompt) => `${JSON.stri
 const lengths: Reward = {
   name: 'length',
   score: async (answers) => answers.map(({ text }) => text.length),
-  release() {},
+  [Symbol.dispose]() {},
 };
 const shortness: Reward = {
   name: 'shortness',
   score: async (answers) => answers.map(({ text }) => -text.length),
-  release() {},
+  [Symbol.dispose]() {},
 };
 const settings = { model: llama, data, answers: 4, batch: 2, maxTokens: 6 };
 const learner = (given = {}) => createBestOfN({ ...settings, ...given }, { reward: lengths, gold: shortness });
@@ -78,7 +78,7 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   expect(await resumed.next()).toEqual(steps[1]);
   const other = await learner({ prompts: 3 });
   expect(() => other.restore(half.save())).toThrow(/prompts are not what they were/);
-  for (const one of [whole, again, half, resumed, other]) one.release();
+  for (const one of [whole, again, half, resumed, other]) one[Symbol.dispose]();
 });
 
 it('gives a reward the time that it is told, and stops waiting for it where it is to stop', async () => {
@@ -92,7 +92,7 @@ it('gives a reward the time that it is told, and stops waiting for it where it i
   const stopped = patient.next(controller.signal);
   setTimeout(() => controller.abort(reason), 50);
   await expect(stopped).rejects.toBe(reason);
-  for (const one of [late, patient]) one.release();
+  for (const one of [late, patient]) one[Symbol.dispose]();
 });
 
 it.each<[string, object, RegExp]>([

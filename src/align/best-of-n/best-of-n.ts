@@ -13,6 +13,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { epochOrder, type Row } from '../../data/index.ts';
+import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
@@ -23,7 +24,6 @@ import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompt
 import { answerLayout, type Prompt } from '../policies/rollouts.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
-import { opening } from '../training/opening.ts';
 import { checkSameData } from '../training/progress.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -99,9 +99,9 @@ export function createBestOfN(given: BestOfNInput, parts: BestOfNParts = {}) {
 }
 
 async function create(options: BestOfNOptions, parts: BestOfNParts) {
-  return opening(async ({ keep, release }) => {
+  return opening(async (own) => {
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    keep(model.parameters);
+    own.use(model.parameters);
     const { data, onBadRow } = options;
     const all = data
       ? await readPrompts(data, model.tokenizer, { onBadRow, pull: parts.pull, tell: parts.tell })
@@ -110,11 +110,11 @@ async function create(options: BestOfNOptions, parts: BestOfNParts) {
     const prompts = options.prompts === undefined ? all : drawn;
     answerLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
     const over = parts.model ? undefined : model;
-    const reward = keep(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall, over)));
+    const reward = own.use(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall, over)));
     const gold = options.gold === undefined ? parts.gold : await openReward(options.gold, parts.pull, {}, over);
-    if (gold) keep(gold);
-    const generator = keep(createGenerator(model.config, model.parameters.values));
-    return { ...learner(options, { model, prompts, reward, gold, generator }), release };
+    if (gold) own.use(gold);
+    const generator = own.use(createGenerator(model.config, model.parameters.values));
+    return { ...learner(options, { model, prompts, reward, gold, generator }), [Symbol.dispose]: own[Symbol.dispose] };
   });
 }
 

@@ -72,7 +72,7 @@ export function createRaftAlgorithm(policy: Policy, layout: AnswerLayout, option
       scale.restore(state as ScoreScaleState);
       trainer.restore(tensors);
     },
-    release: trainer.release,
+    [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }
 

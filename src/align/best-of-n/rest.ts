@@ -74,7 +74,7 @@ export function createRestAlgorithm(policy: Policy, layout: AnswerLayout, option
       scale.restore(state as ScoreScaleState);
       trainer.restore(tensors);
     },
-    release: trainer.release,
+    [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }
 

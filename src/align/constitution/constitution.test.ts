@@ -17,7 +17,7 @@ const said = (conversation: Conversation) => conversation.map(({ content }) => c
 const chatOf = (answer: (turns: string[], i: number) => string, more: Partial<Chat> = {}): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map((conversation, i) => answer(said(conversation), i)),
-  release() {},
+  [Symbol.dispose]() {},
   ...more,
 });
 

@@ -106,7 +106,7 @@ async function create(options: ConstitutionOptions, parts: ConstitutionParts) {
       parts.critic ?? (options.critic === undefined ? model : await openChat(options.critic, parts.pull, options.call));
     return maker(options, { model, critic, principles, prompts });
   } catch (error) {
-    model.release();
+    model[Symbol.dispose]();
     throw error;
   }
 }
@@ -179,8 +179,8 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
       checkSameData(saved, state, 'prompts and principles');
       state = saved;
     },
-    release(): void {
-      for (const chat of new Set([model, critic])) chat.release();
+    [Symbol.dispose](): void {
+      for (const chat of new Set([model, critic])) chat[Symbol.dispose]();
     },
   };
 }

@@ -38,13 +38,13 @@ beforeAll(async () => {
     for (let i = 0; i < data.length; i++) data[i] += 0.05 * draws.normal();
   }
   saveModel(other, model);
-  model.parameters.release();
+  model.parameters[Symbol.dispose]();
 });
 
 const length: Reward = {
   name: 'length',
   score: async (answers) => answers.map(({ text }) => text.length),
-  release() {},
+  [Symbol.dispose]() {},
 };
 const settings = { model: llama, baseline: other, data, batch: 3, maxTokens: 8 };
 
@@ -86,7 +86,7 @@ describe('an evaluation of a policy', () => {
           .logprobs.slice(from)
           .reduce((a, b) => a + b, 0),
       );
-      parameters.release();
+      parameters[Symbol.dispose]();
       return all;
     };
     const [ours, theirs] = [await logP(llama), await logP(other)];
@@ -108,7 +108,7 @@ describe('an evaluation of a policy', () => {
           asked.push(String((prompt as Message[])[0].content));
           return { preference: Number(one < two), shown: one < two ? ['first', 'second'] : ['second', 'first'] };
         }),
-      release() {},
+      [Symbol.dispose]() {},
     };
     const { pairs, judge: check } = await evaluatePolicy(settings, { reward: length, judge });
     expect(asked).toEqual(prompts.map(([{ content }]) => content));
@@ -176,7 +176,7 @@ describe('in a run', () => {
   it('leaves the comparisons as a dataset, and a report; a stopped one goes on as if nothing had been', async () => {
     const { evaluator, run } = await start('whole');
     const result = await runPolicyEvaluation(evaluator, { run });
-    evaluator.release();
+    evaluator[Symbol.dispose]();
     expect(result).toMatchObject({ run: run.folder, n: 7, comparisons: join(run.folder, 'comparisons.jsonl') });
     expect(result).not.toHaveProperty('pairs');
     run.close();
@@ -196,11 +196,11 @@ describe('in a run', () => {
     expect(
       await runPolicyEvaluation(cut.evaluator, { run: cut.run, signal: controller.signal, onStep }),
     ).toBeUndefined();
-    cut.evaluator.release();
+    cut.evaluator[Symbol.dispose]();
     expect(policyEvaluationReport(cut.run.folder).summary[0].note).toContain('6 prompts');
     const next = await createPolicyEvaluation(settings, { reward: length });
     const { seconds, ...resumed } = (await runPolicyEvaluation(next, { run: cut.run }))!;
-    next.release();
+    next[Symbol.dispose]();
     const { run: _, comparisons, seconds: __, ...whole } = result!;
     expect(resumed).toMatchObject(whole);
     expect(readFileSync(resumed.comparisons, 'utf8')).toBe(readFileSync(comparisons, 'utf8'));
@@ -208,6 +208,6 @@ describe('in a run', () => {
 
     const changed = await createPolicyEvaluation({ ...settings, prompts: 3 }, { reward: length });
     expect(() => changed.restore(cut.evaluator.save())).toThrow(/prompts are not what they were/);
-    changed.release();
+    changed[Symbol.dispose]();
   });
 });

@@ -11,6 +11,7 @@
  */
 import { basename } from 'node:path';
 import { epochOrder } from '../../data/index.ts';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
@@ -24,7 +25,6 @@ import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompt
 import { answerLayout, createAnswerScorer, type Prompt } from '../policies/rollouts.ts';
 import type { Answer, Reward } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
-import { opening } from '../training/opening.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { checkAnswers, givenAnswer, isAnswersFile, readAnswers } from './answers-file.ts';
@@ -73,12 +73,12 @@ export async function evaluatePolicy(
 async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationParts) {
   const { onBadRow, maxTokens } = options;
   const { pull, tell } = parts;
-  return opening(async ({ keep, release }) => {
+  return opening(async (own) => {
     const file = parts.baseline === undefined && isAnswersFile(options.baseline);
     const data = options.data ?? (file ? options.baseline : undefined);
     const contestant = async (name: string, given: Model | undefined, told?: typeof tell): Promise<Contestant> => {
       const model = given ?? (await loadModel(name, pull));
-      keep(model.parameters);
+      own.use(model.parameters);
       const all =
         data === undefined
           ? worldPrompts(model.tokenizer)
@@ -86,7 +86,7 @@ async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationP
       const drawn = epochOrder(all.length, options.seed, 0).subarray(0, options.prompts);
       const prompts = options.prompts === undefined ? all : Array.from(drawn, (i) => all[i]);
       answerLayout(model, prompts, { rows: 1, maxTokens }); // whether they fit
-      return { model, prompts, generator: keep(createGenerator(model.config, model.parameters.values)) };
+      return { model, prompts, generator: own.use(createGenerator(model.config, model.parameters.values)) };
     };
     const policy = await contestant(options.model, parts.model, tell);
     const { prompts } = policy;
@@ -101,13 +101,16 @@ async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationP
       const baseline = await contestant(options.baseline, parts.baseline);
       answerOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
-      if (same && options.temperature > 0) ratios = keep(createLogRatios(policy, baseline.model, options));
+      if (same && options.temperature > 0) ratios = own.use(createLogRatios(policy, baseline.model, options));
       if (!same) tell?.('The two models read different tokens: there is no KL between them.');
     }
     const { reward, judge } = await refereesOf(options, parts, data === undefined);
-    if (reward) keep(reward);
-    if (judge) keep(judge);
-    return { ...evaluator(options, { policy, answerOf, ratios, reward, judge }), release };
+    if (reward) own.use(reward);
+    if (judge) own.use(judge);
+    return {
+      ...evaluator(options, { policy, answerOf, ratios, reward, judge }),
+      [Symbol.dispose]: own[Symbol.dispose],
+    };
   });
 }
 
@@ -147,7 +150,7 @@ async function refereesOf(options: PolicyEvaluationOptions, parts: PolicyEvaluat
     const asked = parts.judge === undefined && options.judge !== undefined;
     return { reward, judge: asked ? await openJudge(options.judge!, parts.pull, judgeCall) : parts.judge };
   } catch (error) {
-    reward?.release();
+    reward?.[Symbol.dispose]();
     throw error;
   }
 }
@@ -173,9 +176,9 @@ function createLogRatios(
       const theirs = others.run(answers);
       return own.run(answers).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
     },
-    release() {
-      own.release();
-      others.release();
+    [Symbol.dispose]() {
+      own[Symbol.dispose]();
+      others[Symbol.dispose]();
     },
   };
 }

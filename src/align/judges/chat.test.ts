@@ -145,7 +145,7 @@ describe('a local model', () => {
     expect(answers[0]).not.toBe(answers[2]);
     const [sure, again] = await chat.complete([many[0], many[0]], { maxTokens: 6, temperature: 0 });
     expect(sure).toBe(again);
-    chat.release();
+    chat[Symbol.dispose]();
   });
 
   it('tells how likely a turn begins with a text', async () => {
@@ -156,7 +156,7 @@ describe('a local model', () => {
       const { logprobs } = scoreTokens(config, parameters.values, ids);
       return logprobs.slice(prompt.length - 1).reduce((a, b) => a + b, 0);
     });
-    parameters.release();
+    parameters[Symbol.dispose]();
     const chat = await openChat(llama);
     const [[good, bad], other] = chat.logProbs!([many[0], asking('And what of this?')], ['good', 'bad']);
     expect(good).toBeCloseTo(wanted[0], 4);
@@ -165,12 +165,12 @@ describe('a local model', () => {
     expect(() => chat.logProbs!([many[0]], ['good', 'good'])).toThrow(/do not tell "good" from "good"/);
     const wordy = await openChat('reviews-base');
     expect(() => wordy.logProbs!([many[0]], ['A', 'B'])).toThrow(/do not tell "A" from "B"/);
-    wordy.release();
+    wordy[Symbol.dispose]();
     const long = asking('so it is '.repeat(500));
     expect(() => chat.logProbs!([many[0], long], ['good', 'bad'])).toThrow(
       /knows \d+ positions, and .* has \d+ tokens/,
     );
     await expect(chat.complete([long])).rejects.toThrow(/knows \d+ positions/);
-    chat.release();
+    chat[Symbol.dispose]();
   });
 });

@@ -66,13 +66,13 @@ export function modelChat(model: Model): Chat {
         const sums = scorer.run(answers).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
         return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
       } finally {
-        scorer.release();
+        scorer[Symbol.dispose]();
       }
     },
     fits,
-    release() {
-      generator.release();
-      parameters.release();
+    [Symbol.dispose]() {
+      generator[Symbol.dispose]();
+      parameters[Symbol.dispose]();
     },
   };
 }

@@ -57,7 +57,7 @@ export function endpointChat(text: string, settings: ChatSettings): Chat {
       });
       return answers;
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 

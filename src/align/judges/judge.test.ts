@@ -16,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const chatOf = (answer: (asked: string) => string): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
-  release() {},
+  [Symbol.dispose]() {},
 });
 const template = '{{prompt}}|{{a}}|{{b}}';
 const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
@@ -94,7 +94,7 @@ describe('a judge', () => {
     const judge = createJudge(chat, { template });
     const [{ shown }] = await judge.compare(pairs.slice(0, 1));
     expect(shown).toEqual([plain, swapped].map(([a, b]) => (a > b ? 'first' : 'second')));
-    judge.release();
+    judge[Symbol.dispose]();
   });
 
   it('asks what a file says, which has to show both answers', async () => {
@@ -103,7 +103,7 @@ describe('a judge', () => {
     writeFileSync(bad, 'Is {{a}} good?');
     const judge = await openJudge(llama, {}, { template: good });
     expect(await judge.compare(pairs)).toHaveLength(3);
-    judge.release();
+    judge[Symbol.dispose]();
     await expect(openJudge(llama, {}, { template: bad })).rejects.toThrow(/has no {{prompt}} and no {{b}}/);
     await expect(openJudge(llama, {}, { template: 'none.txt' })).rejects.toThrow(/"none.txt"/);
   });

@@ -44,7 +44,7 @@ export interface Judge {
   readonly name: string;
   /** A verdict on each pair, in their order. Throws as a chat does. */
   compare(pairs: readonly AnswerPair[], signal?: AbortSignal): Promise<Verdict[]>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Where a template shows the prompt and its answers. */
@@ -104,7 +104,7 @@ export function createJudge(
         probability: (sigmoid(odds[2 * i]) + sigmoid(-odds[2 * i + 1])) / 2,
       }));
     },
-    release: chat.release,
+    [Symbol.dispose]: chat[Symbol.dispose],
   };
 }
 

@@ -35,9 +35,9 @@ export function judgedReward(judge: Judge, policy: Policy, options: PolicyTraini
       for (const [at, i] of asked.entries()) preferences[i] = verdicts[at].preference;
       return paired ? preferences.flatMap((preference) => [preference, 1 - preference]) : preferences;
     },
-    release() {
-      others.release();
-      judge.release();
+    [Symbol.dispose]() {
+      others[Symbol.dispose]();
+      judge[Symbol.dispose]();
     },
   };
 }
@@ -64,6 +64,6 @@ function referenceAnswers(
       for (const { prompt, text } of await drawAnswers(generator, model, prompts, settings)) known.set(prompt, text);
       return answers.map(({ prompt }) => known.get(prompt)!);
     },
-    release: generator.release,
+    [Symbol.dispose]: generator[Symbol.dispose],
   };
 }

@@ -30,5 +30,5 @@ export interface Chat {
   logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
   /** Whether the model has room for a conversation and the beginning of a turn. An endpoint has no such method. */
   fits?(conversation: Conversation): boolean;
-  release(): void;
+  [Symbol.dispose](): void;
 }

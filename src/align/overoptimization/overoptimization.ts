@@ -81,7 +81,7 @@ export interface Observatory {
     'best-of-n': (settings: BestOfNInput) => Promise<BestOfN>;
     rl: (settings: PpoInput) => Promise<PpoLearner>;
   };
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /**
@@ -112,13 +112,13 @@ async function create(
   }
   const [first] = ways;
   // what is wrong with model, rewards or prompts is told before anything is computed
-  if (first.method === 'best-of-n') (await open['best-of-n'](first.settings)).release();
+  if (first.method === 'best-of-n') (await open['best-of-n'](first.settings))[Symbol.dispose]();
   return {
     options,
     name: `${basename(options.model)}-overoptimization`,
     ways,
     steps: ways.reduce((sum, { steps }) => sum + steps, 0),
     open,
-    release() {},
+    [Symbol.dispose]() {},
   };
 }

@@ -68,7 +68,7 @@ export function trainOveroptimization(
 }
 
 /** Takes a way to its end in its own run, which is begun or gone on with. The learner is released. */
-async function withRun<L extends { name: string; options: { seed: number }; release(): void }, S, R>(
+async function withRun<L extends { name: string; options: { seed: number }; [Symbol.dispose](): void }, S, R>(
   { folder, method }: Way,
   learner: L,
   parts: TrainParts<S>,
@@ -85,6 +85,6 @@ async function withRun<L extends { name: string; options: { seed: number }; rele
       run.close();
     }
   } finally {
-    learner.release();
+    learner[Symbol.dispose]();
   }
 }

@@ -18,7 +18,7 @@ const shapes = JSON.parse(readFileSync(new URL('../../../bench/lm-shapes.json', 
 
 const bytesOf = ({ roles }: Pick<Plan, 'roles'>) => Object.fromEntries(roles.map(({ name, bytes }) => [name, bytes]));
 
-/** Peak RSS in MB, x86-64, two threads; docs/plan.md has the tables. Of `node bench/lm-job.js sft`: */
+/** Peak RSS in MB, x86-64, two threads; docs/reference/plan.md has the tables. Of `node bench/lm-job.js sft`: */
 const steps: [shape: string, settings: PlanInput, peak: number][] = [
   ['1M', {}, 246],
   ['1M', { method: 'lora' }, 240],
@@ -55,7 +55,7 @@ describe('the estimate is within 15 % of', () => {
     const given = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
     const sizes = { rows: 2, length: 128, maxTokens: 72, generate: { batch: 4 } };
     const { config, parameters } = loadCheckpoint(fileURLToPath(new URL('../../models/reviews-base', import.meta.url)));
-    parameters.release();
+    parameters[Symbol.dispose]();
     const heads = { heads: 8, keyValueHeads: 8, headSize: 64 };
     const large = { ...config, ...heads, hiddenSize: 512, layers: 10, feedForwardSize: 1536 };
     const options = { ...planSchema.parse({ params: '34M', ...given, ...sizes }), length: 128 };
@@ -76,7 +76,7 @@ describe('roles', () => {
     const found = await plan({ model: llama });
     const { actor, gradients, optimizer } = bytesOf(found);
     const arena = parameters.flat.byteLength;
-    parameters.release();
+    parameters[Symbol.dispose]();
     // an arena pads its tensors to whole cache lines
     expect(actor).toBeLessThanOrEqual(arena);
     expect(actor).toBeGreaterThan(0.999 * arena);
@@ -91,7 +91,7 @@ describe('roles', () => {
     const cache = decoder.createCache(8, 100);
     const planned = await plan({ model, algorithm: 'best-of-n', length: 100, generate: { batch: 8 } });
     expect(bytesOf(planned).cache).toBe(cache.bytes);
-    for (const part of [cache, decoder, parameters]) part.release();
+    for (const part of [cache, decoder, parameters]) part[Symbol.dispose]();
   });
 
   it('of PPO are four models, or little more than two with adapters', async () => {

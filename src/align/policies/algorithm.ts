@@ -11,5 +11,5 @@ export interface PolicyAlgorithm {
   /** All but the policy's own parameters. */
   save(): { state: unknown; tensors: Tensors };
   restore(checkpoint: { state: unknown; tensors: Tensors }): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }

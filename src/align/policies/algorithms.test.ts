@@ -18,7 +18,7 @@ const llama = fixtureModel('tiny-llama');
 
 /** The share of tokens with an even id: half of them at first. */
 const evenness = ({ response }: Answer) => response.filter((id) => id % 2 === 0).length / response.length;
-const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness), release() {} };
+const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness), [Symbol.dispose]() {} };
 
 type Options = PolicyTrainingOptions & { answers: number };
 type Make = (policy: Policy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
@@ -97,7 +97,7 @@ it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bi
   const resumed = await learnerOf(make, options);
   resumed.restore(checkpoint!);
   expect(plain(await take(resumed, options.steps - half))).toEqual(plain(steps.slice(half)));
-  for (const learner of [whole, resumed]) learner.release();
+  for (const learner of [whole, resumed]) learner[Symbol.dispose]();
 });
 
 it('chooses the best of each group, or a share', () => {

@@ -29,7 +29,7 @@ export async function createAnswerLearner<O extends AnswerOptions>(
       algorithm: algorithm(setup.policy, setup.layout, options),
     });
   } catch (error) {
-    for (const part of [setup.policy, setup.reward, setup.gold]) part?.release();
+    for (const part of [setup.policy, setup.reward, setup.gold]) part?.[Symbol.dispose]();
     throw error;
   }
 }

@@ -27,7 +27,7 @@ export interface AnswerTrainer {
   ): { sums: Record<string, number>; norm: number };
   save(): Tensors;
   restore(tensors: Tensors): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** `most` answers make one step at most; the outputs of `loss` are scalars, sums over answers or labels. */
@@ -61,8 +61,8 @@ export function createAnswerTrainer(
     },
     save: () => exportOptimizer(optimizer),
     restore: (tensors) => importOptimizer(optimizer, tensors),
-    release() {
-      for (const part of [optimizer, trainer]) part.release();
+    [Symbol.dispose]() {
+      for (const part of [optimizer, trainer]) part[Symbol.dispose]();
     },
   };
 }

@@ -68,7 +68,7 @@ describe('people who compare the answers of a policy in training', () => {
     resumed.restore(checkpoint);
     expect(plain(await take(resumed, 4))).toEqual(plain(rest));
     expect(checkpointOf(resumed).tensors).toEqual(checkpointOf(whole).tensors);
-    for (const learner of [whole, resumed]) learner.release();
+    for (const learner of [whole, resumed]) learner[Symbol.dispose]();
   });
 
   it('leave a reward model that goes on, and rewards of the same mean and deviation on what the policy answered at first', async () => {
@@ -86,7 +86,7 @@ describe('people who compare the answers of a policy in training', () => {
     expect(after).not.toEqual(before);
     expect(mean(after)).toBeCloseTo(mean(before), 4);
     expect(deviation(after)).toBeCloseTo(deviation(before), 4);
-    for (const part of [learner, begun, taught]) part.release();
+    for (const part of [learner, begun, taught]) part[Symbol.dispose]();
   });
 
   it('may take back what they said: the reward is as if it had never been said', async () => {
@@ -104,7 +104,7 @@ describe('people who compare the answers of a policy in training', () => {
     const { state, tensors } = checkpointOf(learner);
     other.restore({ state: structuredClone(state), tensors });
     expect(tensorsOf(other)).toEqual(tensorsOf(learner));
-    for (const one of [learner, other]) one.release();
+    for (const one of [learner, other]) one[Symbol.dispose]();
   });
 
   it('who cannot tell anything teach nothing', async () => {
@@ -112,7 +112,7 @@ describe('people who compare the answers of a policy in training', () => {
     const steps = await take(learner, 4);
     expect(steps.at(-1)!.metrics.labels).toBe(16);
     expect(steps.at(-1)!.metrics).not.toHaveProperty('reward/accuracy');
-    learner.release();
+    learner[Symbol.dispose]();
   });
 
   it('are not asked where nothing could be learned of it', async () => {

@@ -107,7 +107,7 @@ export interface Asking {
   save(): { state: unknown; tensors: Record<string, SafetensorsTensor> };
   restore(checkpoint: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> }): void;
   /** Listens no more. */
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface State {
@@ -259,7 +259,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       late = create();
       late.ask(open);
     },
-    release: () => late.stop(),
+    [Symbol.dispose]: () => late.stop(),
   };
 }
 

@@ -18,7 +18,7 @@ const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => 
 const share = (name: string, is: (id: number) => boolean): Reward => ({
   name,
   score: async (answers) => answers.map(({ response }: Answer) => response.filter(is).length / response.length),
-  release() {},
+  [Symbol.dispose]() {},
 });
 const even = share('even', (id) => id % 2 === 0);
 
@@ -50,7 +50,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
     },
     save: () => ({ state: undefined, tensors: {} }),
     restore() {},
-    release() {},
+    [Symbol.dispose]() {},
   };
   const constraints: Constraint[] = [
     { name: 'b', sign: 1, threshold: 1 },
@@ -120,7 +120,7 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
   const free = await run(0, 24);
   expect(lateMean(free.taken, `constraint/${file}`)).toBeLessThan(0.25);
   expect(free.taken.at(-1)!.evaluation!.best).toBe(false);
-  free.learner.release();
+  free.learner[Symbol.dispose]();
 
   const held = await run(0.5, 12);
   const checkpoint = checkpointOf(held.learner);
@@ -131,17 +131,17 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
   const resumed = await createRloo(held.given, { reward: { ...even } });
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 12))).toEqual(plain(rest));
-  for (const learner of [held.learner, resumed]) learner.release();
+  for (const learner of [held.learner, resumed]) learner[Symbol.dispose]();
 });
 
 it('tells both rewards, and releases them', async () => {
   let released = 0;
-  const other: Reward = { ...even, name: 'other', release: () => void released++ };
-  const both = withConstraints({ ...even, release: () => void released++ }, [other]);
+  const other: Reward = { ...even, name: 'other', [Symbol.dispose]: () => void released++ };
+  const both = withConstraints({ ...even, [Symbol.dispose]: () => void released++ }, [other]);
   const answer: Answer = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
   expect(await both.explain!([answer])).toEqual({ scores: [2 / 3], others: [{ name: 'other', scores: [2 / 3] }] });
   expect(await both.score([answer])).toEqual([2 / 3]);
-  both.release();
+  both[Symbol.dispose]();
   expect(released).toBe(2);
 });
 
@@ -160,9 +160,9 @@ it('brings parts of a reward to one scale first, where GRPO is told so', async (
   const parts = steps.at(-1)!.evaluation!.measures;
   expect(parts['eval/even']).toBeGreaterThan(0.6);
   expect(parts['eval/tiny']).toBeCloseTo(parts['eval/even'] / 1e3, 9);
-  learner.release();
+  learner[Symbol.dispose]();
   const none = await createGrpo(given, { reward: even });
   await expect(none.next()).rejects.toThrow(/has no parts/);
-  none.release();
+  none[Symbol.dispose]();
   expect(() => createGrpo({ ...given, scale: 'none' }, { reward: even })).toThrow(/expected group/);
 });

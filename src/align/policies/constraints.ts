@@ -58,8 +58,8 @@ export function withConstraints(objective: Reward, constrained: readonly Reward[
     name: objective.name,
     explain,
     score: objective.score,
-    release() {
-      for (const reward of [objective, ...constrained]) reward.release();
+    [Symbol.dispose]() {
+      for (const reward of [objective, ...constrained]) reward[Symbol.dispose]();
     },
   };
 }
@@ -103,7 +103,7 @@ export function constrain(
       state = both.constraints;
       algorithm.restore({ state: both.algorithm, tensors });
     },
-    release: algorithm.release,
+    [Symbol.dispose]: algorithm[Symbol.dispose],
   };
 }
 

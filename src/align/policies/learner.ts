@@ -230,8 +230,8 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       asking?.restore({ state: asked, tensors });
       state = saved;
     },
-    release(): void {
-      for (const part of [asking, rollouts, algorithm, policy, reward, gold]) part?.release();
+    [Symbol.dispose](): void {
+      for (const part of [asking, rollouts, algorithm, policy, reward, gold]) part?.[Symbol.dispose]();
     },
   };
 }

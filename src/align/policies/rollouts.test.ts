@@ -19,7 +19,7 @@ const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', 
 const lengths: Reward = {
   name: 'length',
   score: async (answers) => answers.map(({ response }) => response.length),
-  release() {},
+  [Symbol.dispose]() {},
 };
 const model = await loadModel(llama);
 const prompts = ['red sun', 'a', 'the capital of France is'].map((text) => ({
@@ -55,7 +55,7 @@ it.each([
   const moved = await rollouts.run(prompts, 7);
   expect(flat(moved.referenceLogProbs)).not.toEqual(flat(moved.logProbs));
   expect(moved.answers.length).toBe(3);
-  for (const part of [rollouts, scorer, policy]) part.release();
+  for (const part of [rollouts, scorer, policy]) part[Symbol.dispose]();
 });
 
 it('packs answers into batches whose labels are their tokens, or states', () => {

@@ -113,7 +113,7 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
 interface AnswerScorer {
   /** Numbers for each answer's tokens: their log-probabilities, or what `read` makes of the states. */
   run(answers: readonly Answer[]): Float32Array[];
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Numbers for answers' tokens without gradients. The weights may change between runs. */
@@ -142,7 +142,7 @@ export function createAnswerScorer(
       }
       return all;
     },
-    release: scorer.release,
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
@@ -159,7 +159,7 @@ interface RolloutOptions {
 export interface Rollouts {
   /** `count` answers to each prompt, drawn from the seed. Rejects with the signal's reason where it aborts. */
   run(prompts: readonly Prompt[], seed: number, count?: number, signal?: AbortSignal): Promise<Rollout>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** The reward stays the caller's to release. */
@@ -195,8 +195,8 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
         ...(deviations && { deviations }),
       };
     },
-    release() {
-      for (const part of [generator, own, others]) part?.release();
+    [Symbol.dispose]() {
+      for (const part of [generator, own, others]) part?.[Symbol.dispose]();
     },
   };
 }

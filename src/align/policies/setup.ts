@@ -1,5 +1,6 @@
 /** What a policy's training begins with, as its settings name it: models, reward and prompts. */
 import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
+import { opening } from '../../disposables.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/index.ts';
@@ -7,7 +8,6 @@ import { holdOut } from '../examples/examples.ts';
 import type { Answer, Reward } from '../reward-functions/reward-function.ts';
 import { openLearningReward } from '../rewards/learning.ts';
 import { openReward } from '../rewards/open.ts';
-import { opening } from '../training/opening.ts';
 import { createPolicy, type Policy } from '../training/policy.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
 import { type Asking, createAsking } from './ask-people.ts';
@@ -57,17 +57,17 @@ export async function setUpPolicy(
   parts: PolicyParts,
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
-  return opening(async ({ keep }) => {
+  return opening(async (own) => {
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    keep(model.parameters);
+    own.use(model.parameters);
     const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
     const probes = await probesOf(options, model, parts);
     const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
     // beside adapters, weights stay as they were loaded
     const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
-    const open = async (text: string) => keep(await openReward(text, parts.pull, options.rewardCall, over));
-    const learning = options.askPeople && options.people ? keep(await learningReward(options, parts)) : undefined;
-    const objective = learning ?? (parts.reward ? keep(parts.reward) : await open(options.reward));
+    const open = async (text: string) => own.use(await openReward(text, parts.pull, options.rewardCall, over));
+    const learning = options.askPeople && options.people ? own.use(await learningReward(options, parts)) : undefined;
+    const objective = learning ?? (parts.reward ? own.use(parts.reward) : await open(options.reward));
     const asking =
       learning &&
       createAsking({
@@ -76,15 +76,15 @@ export async function setUpPolicy(
         prompts,
         teacher: parts.teacher,
       });
-    if (asking) keep(asking);
+    if (asking) own.use(asking);
     const constrained: Reward[] = [];
     for (const { name } of constraints) constrained.push(await open(name));
     const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
     const gold =
       parts.gold ?? (options.gold === undefined ? undefined : await openReward(options.gold, parts.pull, {}, over));
-    if (gold) keep(gold);
+    if (gold) own.use(gold);
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
-    if (reference) keep(reference.parameters);
+    if (reference) own.use(reference.parameters);
     const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
     const measure = options.data === undefined ? measureReviews : undefined;
     return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };

@@ -72,7 +72,7 @@ const score = (model: string, rows: Example[][]) => {
   const { config, parameters } = loadCheckpoint(at(`models/${model}`));
   const scorer = createPackedScorer(config, parameters.values);
   const logP = scorer.run(packedBatch(rows, 64));
-  for (const thing of [scorer, parameters]) thing.release();
+  for (const thing of [scorer, parameters]) thing[Symbol.dispose]();
   return logP;
 };
 
@@ -104,5 +104,5 @@ it.each(runs)('five steps of %s, %s, are those of PyTorch', (_, __, run, rows) =
   for (const [name, first] of Object.entries(run.param_first4_after)) {
     first.forEach((value, k) => void near(parameters.values[name].data[k] as number, value, 1e-4));
   }
-  for (const thing of [optimizer, trainer, parameters]) thing.release();
+  for (const thing of [optimizer, trainer, parameters]) thing[Symbol.dispose]();
 });

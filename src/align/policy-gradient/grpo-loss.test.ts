@@ -43,7 +43,7 @@ function run(build: PackedLoss, perLabel: Numbers, perSequence: Numbers, real: n
       Object.fromEntries(program.inputs.map(({ name }) => [name, Array.from(given[name as keyof typeof given])])),
     ) as Record<string, Float32Array>;
   } finally {
-    program.release();
+    program[Symbol.dispose]();
   }
 }
 

@@ -75,11 +75,11 @@ it('trains a policy for each weighting, and goes on from any step bit for bit', 
     expect(checkpointOf(resumed)).toEqual(checkpoints[i]);
     expect(plain(await take(resumed, rest.length))).toEqual(plain(rest));
     expect(resumed.points()).toEqual(whole.points());
-    resumed.release();
+    resumed[Symbol.dispose]();
   }
   const other = await createPareto({ ...settings, against: settings.reward });
   expect(() => other.restore(checkpoints[0])).toThrow(/are not what they were/);
-  for (const learner of [whole, other]) learner.release();
+  for (const learner of [whole, other]) learner[Symbol.dispose]();
 });
 
 it('says before the training what is wrong', async () => {

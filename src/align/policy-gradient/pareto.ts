@@ -5,7 +5,7 @@
  *   r = (1 − w) A/σ_A + w B/σ_B        σ: deviations over the answers of the model before it is trained
  *
  * The hypervolume is the area of what the front is better than in both, and the start is not: 0 where nothing was gained in either, whatever
- * was gained in one. docs/multi-objective.md has the settings and results.
+ * was gained in one. docs/reference/multi-objective.md has the settings and results.
  *
  * Run it: heed pareto --model runs/sft/model --reward A --against B
  */
@@ -77,7 +77,7 @@ export function createPareto(given: ParetoInput, parts: ParetoParts = {}): Promi
 async function create(options: ParetoOptions, parts: ParetoParts) {
   const rewards: Reward[] = [];
   const release = () => {
-    for (const reward of rewards) reward.release();
+    for (const reward of rewards) reward[Symbol.dispose]();
   };
   try {
     for (const text of [options.reward, options.against]) {
@@ -85,7 +85,12 @@ async function create(options: ParetoOptions, parts: ParetoParts) {
     }
     const { start, deviations } = await evaluateStart(options, parts, rewards);
     const names = rewards.map(({ name }) => name);
-    return createParetoLearner(options, { start, names, release, open: (weight) => open(weight, deviations) });
+    return createParetoLearner(options, {
+      start,
+      names,
+      [Symbol.dispose]: release,
+      open: (weight) => open(weight, deviations),
+    });
   } catch (error) {
     release();
     throw error;
@@ -95,13 +100,13 @@ async function create(options: ParetoOptions, parts: ParetoParts) {
     const mix = mixedReward(
       rewards.map((reward, k) => ({ weight: (k === 0 ? 1 - weight : weight) / deviations[k], reward })),
     );
-    return createRloo(options, { ...parts, reward: { ...mix, release() {} } });
+    return createRloo(options, { ...parts, reward: { ...mix, [Symbol.dispose]() {} } });
   }
 }
 
 /** The model before it is trained: what its answers are worth, and how much that differs. */
 async function evaluateStart(options: ParetoOptions, parts: ParetoParts, rewards: readonly Reward[]) {
-  const both = { ...mixedReward(rewards.map((reward) => ({ weight: 1, reward }))), release() {} };
+  const both = { ...mixedReward(rewards.map((reward) => ({ weight: 1, reward }))), [Symbol.dispose]() {} };
   const setup = await setUpPolicy({ ...options, keepBest: false }, { ...parts, reward: both });
   const { policy, reward, layout, evaluationPrompts } = setup;
   const { maxTokens, temperature, generate, seed } = options;
@@ -112,7 +117,7 @@ async function evaluateStart(options: ParetoOptions, parts: ParetoParts, rewards
     const start: ParetoPoint = { rewards: [mean(scores[0]), mean(scores[1])], kl: 0 };
     return { start, deviations: scores.map((of) => deviation(of) || 1) };
   } finally {
-    for (const part of [rollouts, policy, reward]) part.release();
+    for (const part of [rollouts, policy, reward]) part[Symbol.dispose]();
   }
 }
 
@@ -121,10 +126,10 @@ interface Tools {
   /** Of the rewards. */
   names: readonly string[];
   open(weight: number): Promise<PolicyLearner<ReinforceOptions>>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
-function createParetoLearner(options: ParetoOptions, { start, names, open, release }: Tools) {
+function createParetoLearner(options: ParetoOptions, { start, names, open, [Symbol.dispose]: release }: Tools) {
   const { weights, steps } = options;
   const total = weights.length * steps;
   let state: State = { points: [], begun: false, fingerprint: JSON.stringify(start) };
@@ -146,7 +151,7 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, relea
     async next(): Promise<ParetoStep> {
       const weight = weights[state.points.length];
       if (!state.begun) {
-        learner?.release();
+        learner?.[Symbol.dispose]();
         learner = undefined;
       }
       learner ??= await open(weight);
@@ -174,8 +179,8 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, relea
       state = saved;
       waiting = saved.begun ? { state: own, tensors: checkpoint.tensors as Tensors } : undefined;
     },
-    release() {
-      learner?.release();
+    [Symbol.dispose]() {
+      learner?.[Symbol.dispose]();
       release();
     },
   };

@@ -109,7 +109,7 @@ export function createReinforceAlgorithm(
       scale.restore(state as ScoreScaleState);
       trainer.restore(tensors);
     },
-    release: trainer.release,
+    [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }
 

@@ -109,7 +109,7 @@ export interface Critic {
     old: readonly Float32Array[],
     rate: number,
   ): CriticUpdate;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface CriticOptions {
@@ -162,8 +162,8 @@ export function createCritic(network: CriticNetwork, { layout, clip, coefficient
       }
       return { ...totals, gradientNorm: optimizer.step(rate) };
     },
-    release() {
-      for (const part of [scorer, trainer, optimizer, parameters]) part.release();
+    [Symbol.dispose]() {
+      for (const part of [scorer, trainer, optimizer, parameters]) part[Symbol.dispose]();
     },
   };
 }

@@ -39,7 +39,7 @@ type Score = (answer: Answer) => number;
 const rewardOf = (score: Score): Reward => ({
   name: 'exploited',
   score: async (answers) => answers.map(score),
-  release() {},
+  [Symbol.dispose]() {},
 });
 const tokensIn =
   (low: number, high: number): Score =>
@@ -80,7 +80,7 @@ async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: num
     const step = await learner.next();
     for (const { metric } of step.alerts) alerts.add(metric);
     if (!step.done) continue;
-    learner.release();
+    learner[Symbol.dispose]();
     return { metrics: step.metrics, evaluation: step.evaluation!, alerts, answers };
   }
 }

@@ -42,7 +42,7 @@ async function create(options: PpoOptions, parts: PpoParts): Promise<PpoLearner>
       algorithm: await algorithmOf(options, setup, parts),
     });
   } catch (error) {
-    for (const part of [setup.policy, setup.reward, setup.gold]) part?.release();
+    for (const part of [setup.policy, setup.reward, setup.gold]) part?.[Symbol.dispose]();
     throw error;
   }
 }
@@ -59,10 +59,10 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
     const critic = kind === 'shared' ? undefined : criticNetwork(policy, model, kind);
     return createPpoAlgorithm({ policy, critic, options, layout, pretraining });
   } catch (error) {
-    pretraining?.release();
+    pretraining?.[Symbol.dispose]();
     throw error;
   } finally {
-    if (model !== parts.critic) model?.parameters.release();
+    if (model !== parts.critic) model?.parameters[Symbol.dispose]();
   }
 }
 
@@ -95,7 +95,7 @@ async function criticModel(options: PpoOptions, policy: Model, pull?: PullOption
   if (folder === undefined) return undefined;
   const judge = await loadModel(folder, pull);
   if (firstOtherToken(policy, judge) === undefined) return judge;
-  judge.parameters.release();
+  judge.parameters[Symbol.dispose]();
   return undefined;
 }
 

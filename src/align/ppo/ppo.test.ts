@@ -18,7 +18,7 @@ const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => 
 const of = (score: (answer: Answer) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(score),
-  release() {},
+  [Symbol.dispose]() {},
 });
 /** How many of an answer's tokens are of the first half of the vocabulary. */
 const low = () => of(({ response }) => response.filter((id) => id < 256).length);
@@ -92,7 +92,7 @@ it.each<[string, Partial<PpoInput>]>([
   expect(plain(await take(other, 2))).not.toEqual(plain(before));
   const changed = await learner({ ...given, data: dataOf([{ prompt: 'red' }]) } as PpoInput);
   expect(() => changed.restore(checkpoint)).toThrow(/prompts are not what they were/);
-  for (const one of [whole, resumed, again, other, changed]) one.release();
+  for (const one of [whole, resumed, again, other, changed]) one[Symbol.dispose]();
 });
 
 it('a minibatch in parts is the minibatch, but for rounding', async () => {
@@ -100,7 +100,7 @@ it('a minibatch in parts is the minibatch, but for rounding', async () => {
   const [whole, parts] = await Promise.all(pair.map((one) => take(one, 2)));
   expect(parts[1].metrics['loss/value']).toBeCloseTo(whole[1].metrics['loss/value'], 4);
   expect(parts[1].metrics['gradient/norm']).toBeCloseTo(whole[1].metrics['gradient/norm'], 3);
-  for (const one of pair) one.release();
+  for (const one of pair) one[Symbol.dispose]();
 });
 
 it('learns the same beside a shared critic that is detached, and nothing while the critic warms up', async () => {
@@ -118,7 +118,7 @@ it('learns the same beside a shared critic that is detached, and nothing while t
   expect(moved(before, warming)).toBe(0);
   const [{ metrics }] = await take(all[3], 1);
   expect(metrics['value/gradient_norm']).toBeGreaterThan(0);
-  for (const one of all) one.release();
+  for (const one of all) one[Symbol.dispose]();
 });
 
 it('ends a step where the policy has gone far enough', async () => {
@@ -127,7 +127,7 @@ it('ends a step where the policy has gone far enough', async () => {
   );
   expect((await take(far, 1))[0].metrics.minibatches).toBe(8);
   expect((await take(near, 1))[0].metrics.minibatches).toBeLessThan(4);
-  for (const one of [far, near]) one.release();
+  for (const one of [far, near]) one[Symbol.dispose]();
 });
 
 it('a higher β holds the policy nearer to its reference', async () => {
@@ -135,7 +135,7 @@ it('a higher β holds the policy nearer to its reference', async () => {
     [0, 5].map(async (beta) => {
       const one = await learner({ kl: { beta, controller: 'fixed' } } as PpoInput);
       const steps = await take(one, 4);
-      one.release();
+      one[Symbol.dispose]();
       return steps.at(-1)!.metrics['kl/mean'];
     }),
   );
@@ -150,19 +150,19 @@ it('its critic begins as the reward model, where there is one', async () => {
   expect(metrics['value/explained_var']).not.toBe(others['value/explained_var']);
   // a head of zeros explains nothing, and nothing is misled by it
   expect(others['value/explained_var']).toBeCloseTo(0, 6);
-  for (const each of [one, fresh]) each.release();
+  for (const each of [one, fresh]) each[Symbol.dispose]();
 });
 
 it('takes a reward model of another vocabulary, and begins its critic as the policy', async () => {
   const path = join(folder, 'alien');
   const alien = createRewardModel(await loadModel(fixtureModel('tiny-qwen2')), 0);
   saveRewardModel(path, alien);
-  alien.parameters.release();
+  alien.parameters[Symbol.dispose]();
   const one = await learner({ reward: path } as PpoInput, {});
   const [{ metrics }] = await take(one, 1);
   expect(metrics['reward/std']).toBeGreaterThan(0);
   expect(metrics['value/explained_var']).toBeCloseTo(0, 6);
-  one.release();
+  one[Symbol.dispose]();
 });
 
 it('alerts when a metric leaves its range, once', async () => {
@@ -171,7 +171,7 @@ it('alerts when a metric leaves its range, once', async () => {
   expect(steps[0].alerts.map(({ metric }) => metric)).toContain('reward/std');
   expect(steps[0].alerts.find(({ metric }) => metric === 'reward/std')!.text).toMatch(/nothing to learn.*Try/);
   expect(steps[1].alerts.map(({ metric }) => metric)).not.toContain('reward/std');
-  same.release();
+  same[Symbol.dispose]();
 });
 
 it('tells how often probes lead it astray', async () => {
@@ -183,7 +183,7 @@ it('tells how often probes lead it astray', async () => {
   const { measures: after } = (await take(one, 4)).at(-1)!.evaluation!;
   expect(after['probe/failed']).toBeGreaterThan(before['probe/failed']);
   expect(after['probe/reward']).toBeGreaterThan(before['probe/reward']);
-  one.release();
+  one[Symbol.dispose]();
 });
 
 it('gives steps what they are worth where they end: the same in all', async () => {
@@ -200,13 +200,13 @@ it('gives steps what they are worth where they end: the same in all', async () =
   const [first, second] = [(await take(end, 1))[0].metrics, (await take(steps, 1))[0].metrics];
   for (const name of ['reward/mean', 'kl/mean', 'reward/objective']) expect(second[name]).toBe(first[name]);
   expect(second['loss/value']).not.toBe(first['loss/value']);
-  for (const one of [end, steps]) one.release();
+  for (const one of [end, steps]) one[Symbol.dispose]();
   await expect(learner({ score: { place: 'steps' } } as PpoInput)).rejects.toThrow(/tells nothing of the steps/);
 });
 
 it('learns sooner from what steps are worth than from their sum at the end', async () => {
   const { tokenizer, parameters } = await loadModel(llama);
-  parameters.release();
+  parameters[Symbol.dispose]();
   /** Each token is a step, an even id is worth something. */
   const explain: Reward['explain'] = async (answers) => {
     const steps = answers.map(({ prompt, response }) =>
@@ -221,7 +221,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
     name: 'even',
     explain,
     score: async (answers) => (await explain(answers)).scores,
-    release() {},
+    [Symbol.dispose]() {},
   };
   const given: Partial<PpoInput> = { learningRate: 5e-3, batch: 16, maxTokens: 24, kl: { beta: 0.02 }, evaluations: 0 };
   const [atEnd, bySteps] = await Promise.all(
@@ -235,7 +235,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
         reward: { ...even },
       });
       const taken = await take(one, 6);
-      one.release();
+      one[Symbol.dispose]();
       return taken.at(-1)!.metrics['reward/mean'];
     }),
   );
@@ -255,7 +255,7 @@ describe('says what is wrong with', () => {
   it('a reward that is not a number', async () => {
     const one = await learner({} as PpoInput, { reward: of(() => Number.NaN) });
     await expect(one.next()).rejects.toThrow(/reward of answer 0 is NaN/);
-    one.release();
+    one[Symbol.dispose]();
   });
 
   it.each<[string, Partial<PpoInput>, RegExp]>([

@@ -13,7 +13,7 @@ export interface Pretraining {
   add(gradients: Arena): number;
   save(): unknown;
   restore(state: unknown): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 const LONGEST = 1024;
@@ -47,6 +47,6 @@ export async function createPretraining(
     },
     save: rows.save,
     restore: (state) => rows.restore(state as RowPosition),
-    release: likelihood.release,
+    [Symbol.dispose]: likelihood[Symbol.dispose],
   };
 }

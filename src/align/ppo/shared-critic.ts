@@ -61,8 +61,8 @@ export function createSharedCritic(policy: Policy, options: SharedCriticOptions)
           told = { loss: 0, clipFraction: 0 };
           return update;
         },
-        release() {
-          for (const part of [scorer, optimizer, head]) part.release();
+        [Symbol.dispose]() {
+          for (const part of [scorer, optimizer, head]) part[Symbol.dispose]();
         },
       };
     },

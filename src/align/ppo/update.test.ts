@@ -100,7 +100,7 @@ it("makes TRL's two updates", async () => {
       expect(policy.parameters.values[name].data[i], name).toBeCloseTo(x, 5);
     });
   }
-  for (const part of [ppo, own, others, scorer, policy, judge.parameters]) part.release();
+  for (const part of [ppo, own, others, scorer, policy, judge.parameters]) part[Symbol.dispose]();
 });
 
 it('weighs the entropy of every token in, and takes a gradient of it', async () => {
@@ -119,7 +119,7 @@ it('weighs the entropy of every token in, and takes a gradient of it', async () 
     const outputs = trainer.run(packed, numbers);
     const told = { loss: outputs.loss.data[0], entropy: outputs.entropy?.data[0] };
     const gradient = Math.hypot(...Array.from({ length: 1000 }, (_, i) => trainer.gradients.flat[i]));
-    trainer.release();
+    trainer[Symbol.dispose]();
     return { ...told, gradient };
   };
   const told = batch.entropy[0].slice(0, -1) as number[];
@@ -128,5 +128,5 @@ it('weighs the entropy of every token in, and takes a gradient of it', async () 
   expect(bonus(0.5).loss).toBeCloseTo(-0.5 * mean, 4);
   expect(bonus(0.5).gradient).toBeGreaterThan(1e-4);
   expect(bonus(0)).toMatchObject({ loss: expect.closeTo(0, 6), entropy: undefined, gradient: expect.closeTo(0, 6) });
-  parameters.release();
+  parameters[Symbol.dispose]();
 });

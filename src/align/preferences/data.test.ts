@@ -15,7 +15,7 @@ beforeAll(async () => {
   model = await loadModel(llama);
 });
 afterAll(() => {
-  model.parameters.release();
+  model.parameters[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 

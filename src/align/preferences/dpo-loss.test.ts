@@ -101,7 +101,7 @@ function run(loss: PreferenceLoss, share = 1) {
   });
   const before = logits.map((row: number[][]) => row.slice(0, -1));
   const { value, gradient, rewards } = program.run({ logits: before.flat(2) });
-  program.release();
+  program[Symbol.dispose]();
   const size = (T - 1) * V;
   const norms = lengths.map((_, i) => Math.hypot(...(gradient as Float32Array).subarray(i * size, (i + 1) * size)));
   return { value: value[0] as number, norms, rewards: Array.from(rewards as Float32Array) };

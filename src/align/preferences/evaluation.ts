@@ -90,7 +90,7 @@ export function createPreferenceAnswers(
         })),
       };
     },
-    release: () => rollouts?.release(),
+    [Symbol.dispose]: () => rollouts?.[Symbol.dispose](),
   };
 }
 
@@ -98,7 +98,7 @@ export function createPreferenceAnswers(
 const unrewarded: Reward = {
   name: 'none',
   score: async (answers) => new Float64Array(answers.length),
-  release() {},
+  [Symbol.dispose]() {},
 };
 
 export const mean = (values: ArrayLike<number>): number =>

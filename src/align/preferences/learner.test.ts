@@ -80,7 +80,7 @@ it.each(Object.keys(algorithms).filter((name) => name !== 'dpo'))(
     expect(plain(await take(resumed, 2))).toEqual(plain(after));
     expect(weights(resumed)).toEqual(weights(whole));
     expect(after.at(-1)!.evaluation!.loss).toBeDefined();
-    for (const learner of [whole, resumed]) learner.release();
+    for (const learner of [whole, resumed]) learner[Symbol.dispose]();
   },
 );
 
@@ -88,14 +88,14 @@ it.each(['dpo', 'kto'])('%s is the same with the reference computed at each step
   const learners = [await algorithms[name](), await algorithms[name]({ precompute: false })];
   const [before, each] = await Promise.all(learners.map((learner) => take(learner, 2)));
   for (const [i, { loss }] of each.entries()) expect(loss).toBeCloseTo(before[i].loss, 6);
-  for (const learner of learners) learner.release();
+  for (const learner of learners) learner[Symbol.dispose]();
 });
 
 it('holds the policy to another reference, of the same tokens only', async () => {
   const learner = await algorithms.dpo({ reference: fixtureModel('tiny-llama-rm') });
   const [{ metrics }] = await take(learner, 1);
   expect(Math.abs(metrics['rewards/chosen'])).toBeGreaterThan(0.1);
-  learner.release();
+  learner[Symbol.dispose]();
   await expect(algorithms.dpo({ reference: fixtureModel('tiny-qwen2') })).rejects.toThrow(/another vocabulary/);
 });
 
@@ -107,7 +107,7 @@ it('tells what the answers are worth', async () => {
       asked += answers.length;
       return answers.map(({ text }) => text.length);
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
   const learner = await algorithms.dpo({}, { reward });
   const before = await learner.evaluate();
@@ -116,7 +116,7 @@ it('tells what the answers are worth', async () => {
   expect(learner.before()).toEqual({ reward: before.reward });
   expect(before.samples[0].reward).toBe(before.samples[0].text.length);
   expect(asked).toBe(2);
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('takes batches no larger than the data, in parts that divide them', async () => {
@@ -131,7 +131,7 @@ it('takes batches no larger than the data, in parts that divide them', async () 
   const [, { evaluation, done }] = await take(learner, 2);
   expect(done).toBe(true);
   expect(evaluation).toEqual({ metrics: {}, samples: [], best: false });
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('stops once held-out preferences are no longer predicted better', async () => {
@@ -152,7 +152,7 @@ it('knows its data, and seeds', async () => {
   const [learner, other] = [await algorithms.dpo(), await algorithms.dpo({ seed: 1, evaluation: { share: 0 } })];
   const checkpoint = learner.save();
   expect(() => other.restore(checkpoint)).toThrow(/data are not what they were/);
-  for (const one of [learner, other]) one.release();
+  for (const one of [learner, other]) one[Symbol.dispose]();
 });
 
 describe('says what is wrong with', () => {
@@ -164,7 +164,7 @@ describe('says what is wrong with', () => {
     await expect(createKto({ ...settings, data: one, evaluation: { share: 0 } })).rejects.toThrow(/to one prompt/);
     const free = { ...settings, data: one, loss: 'apo_zero_unpaired', evaluation: { share: 0 } } as const;
     const learner = await createKto(free);
-    learner.release();
+    learner[Symbol.dispose]();
   });
   it.each<[string, DpoInput, RegExp]>([
     ['a loss that there is not', { ...settings, loss: 'sigmoid,best' }, /expected one or several/],

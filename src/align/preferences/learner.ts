@@ -186,8 +186,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       importOptimizer(optimizer, tensors);
       state = saved;
     },
-    release(): void {
-      for (const one of [answers, optimizer, references, scorer, trainer, policy, parts.reward]) one?.release();
+    [Symbol.dispose](): void {
+      for (const one of [answers, optimizer, references, scorer, trainer, policy, parts.reward])
+        one?.[Symbol.dispose]();
     },
   };
 }

@@ -86,7 +86,7 @@ interface LossProgram {
   /** Which numbers the loss reads. */
   readonly reads: ReadonlySet<string>;
   run(numbers: LossNumbers): { loss: Float32Array; rewards: Float32Array };
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A loss of so many answers, whose log-probabilities are known already. */
@@ -104,13 +104,12 @@ export function createLossProgram(loss: PreferenceLoss, answers: number): LossPr
       const { loss, rewards } = program.run(Object.fromEntries(read.map(([name, n]) => [name, Float32Array.from(n)])));
       return { loss: loss as Float32Array, rewards: rewards as Float32Array };
     },
-    release: () => program.release(),
+    [Symbol.dispose]: () => program[Symbol.dispose](),
   };
 }
 
 /** Which numbers a loss reads. */
 export function readsOf(loss: PreferenceLoss): ReadonlySet<string> {
-  const { reads, release } = createLossProgram(loss, 2);
-  release();
-  return reads;
+  using program = createLossProgram(loss, 2);
+  return program.reads;
 }

@@ -23,7 +23,7 @@ function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Answers, number
   });
   const read = Object.fromEntries(program.inputs.map(({ name }) => [name, numbers[name as keyof Answers]!]));
   const { each, rewards, gradient, value } = program.run(read) as Record<string, Float32Array>;
-  program.release();
+  program[Symbol.dispose]();
   return { each, rewards, gradient, value: value[0] };
 }
 

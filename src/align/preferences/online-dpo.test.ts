@@ -14,7 +14,7 @@ const settings: OnlineDpoInput = {
 const of = (worth: (answer: Answer) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(worth),
-  release() {},
+  [Symbol.dispose]() {},
 });
 
 it('takes the better of two answers for the chosen one, and makes no pair of equal ones', () => {
@@ -31,7 +31,7 @@ it('learns nothing where all answers are worth the same', async () => {
   expect(metrics['reward/equal_pairs']).toBe(1);
   expect(metrics).not.toHaveProperty('loss/policy');
   expect(learner.policy.parameters.flat).toEqual(before);
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('learns the pairs that are left, from a loss of log 2 on, at any temperature', async () => {
@@ -43,7 +43,7 @@ it('learns the pairs that are left, from a loss of log 2 on, at any temperature'
   expect(first.metrics['loss/policy']).toBeCloseTo(Math.LN2, 4);
   expect(first.metrics['rewards/margins']).toBeCloseTo(0, 4);
   expect(second.metrics['reward/margin']).toBeGreaterThan(0);
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('asks a judge which answer is better, and whether they are better than the reference’s', async () => {
@@ -59,7 +59,7 @@ it('asks a judge which answer is better, and whether they are better than the re
         shown: ['first', 'second'],
       }));
     },
-    release: () => {
+    [Symbol.dispose]: () => {
       released = true;
     },
   };
@@ -70,7 +70,7 @@ it('asks a judge which answer is better, and whether they are better than the re
   expect(steps[0].metrics['reward/mean']).toBe(0.5);
   expect(steps.at(-1)!.evaluation!.reward).toBeGreaterThan(before.reward);
   expect(seen.every(({ answers: [a, b] }) => a !== b)).toBe(true);
-  learner.release();
+  learner[Symbol.dispose]();
   expect(released).toBe(true);
 });
 

@@ -46,7 +46,7 @@ export const onlineDpoSchema = policyTrainingSchema
     loss: z
       .enum(dpoLosses as [DpoLoss, ...DpoLoss[]])
       .default('sigmoid')
-      .describe('of a pair, see docs/dpo.md'),
+      .describe('of a pair, see docs/reference/dpo.md'),
     beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
   })
@@ -115,8 +115,8 @@ export function createOnlineDpoAlgorithm(
       scale.restore(state as ScoreScaleState);
       importOptimizer(optimizer, tensors);
     },
-    release() {
-      for (const one of [optimizer, trainer]) one.release();
+    [Symbol.dispose]() {
+      for (const one of [optimizer, trainer]) one[Symbol.dispose]();
     },
   };
 }
@@ -166,7 +166,7 @@ async function create(options: OnlineDpoOptions, parts: OnlineDpoParts): Promise
       algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
     });
   } catch (error) {
-    for (const part of [judge, setup?.policy, setup?.reward, setup?.gold]) part?.release();
+    for (const part of [judge, setup?.policy, setup?.reward, setup?.gold]) part?.[Symbol.dispose]();
     throw error;
   }
 }
@@ -175,7 +175,7 @@ async function create(options: OnlineDpoOptions, parts: OnlineDpoParts): Promise
 const unasked: Reward = {
   name: 'none',
   score: async (answers) => new Float64Array(answers.length),
-  release() {},
+  [Symbol.dispose]() {},
 };
 
 /** Learns by online DPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */

@@ -9,7 +9,7 @@ interface References {
   logP(items: Items, indices: readonly number[]): Float32Array;
   /** The same of the partners of some answers. */
   partners(partners: Examples, indices: readonly number[]): Float32Array;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** With `precompute`, numbers of all items are computed with the first that are asked for. */
@@ -32,6 +32,6 @@ export function createReferences(
   return {
     logP,
     partners: (partners, indices) => logP({ sides: [partners] }, indices),
-    release: scorer.release,
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }

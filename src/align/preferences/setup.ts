@@ -1,11 +1,11 @@
 /** What a training on preferences begins with, as its settings name it: models, preferences, and what answers are worth. */
 import { basename } from 'node:path';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
-import { opening } from '../training/opening.ts';
 import { createPolicy } from '../training/policy.ts';
 import { readPreferences } from './data.ts';
 import { createPreferenceLearner, type PreferenceAlgorithm, type PreferenceLearner } from './learner.ts';
@@ -30,14 +30,14 @@ export async function createPreferences<O extends PreferenceOptions>(
   parts: PreferenceParts,
   algorithm: PreferenceAlgorithm & { paired: boolean },
 ): Promise<PreferenceLearner<O>> {
-  return opening(async ({ keep }) => {
+  return opening(async (own) => {
     const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    keep(model.parameters);
+    own.use(model.parameters);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // beside adapters, weights stay as they were loaded
     const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
     const reward = parts.reward ?? (spec === undefined ? undefined : await openReward(spec, parts.pull, {}, over));
-    if (reward) keep(reward);
+    if (reward) own.use(reward);
     const data = await readPreferences(options, model, { paired: algorithm.paired, ...parts });
     if (readsOf(algorithm.loss).has('kl') && !data.train.partners) {
       throw new HeedError('All answers are to one prompt: there is no answer to another, to estimate the KL from.', {
@@ -45,7 +45,7 @@ export async function createPreferences<O extends PreferenceOptions>(
       });
     }
     const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
-    if (reference) keep(reference.parameters);
+    if (reference) own.use(reference.parameters);
     return createPreferenceLearner({
       policy: createPolicy(model, { lora: options.lora, reference, seed: options.seed }),
       options,

@@ -77,7 +77,7 @@ async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointL
   const after = Object.fromEntries(
     Object.entries(policy.parameters.values).map(([name, { data }]) => [name, data.slice()]),
   );
-  for (const one of [optimizer, trainer, scorer, policy]) one.release();
+  for (const one of [optimizer, trainer, scorer, policy]) one[Symbol.dispose]();
   return { losses: found, norms, after };
 }
 
@@ -138,6 +138,6 @@ it.each<[string, DpoLossOptions, number]>([
     for (const name of ['rewards', 'logP'] as const) {
       for (const [i, value] of learned[name].entries()) near(told[name][i], value, 1e-5);
     }
-    for (const one of [trainer, scorer, policy]) one.release();
+    for (const one of [trainer, scorer, policy]) one[Symbol.dispose]();
   },
 );

@@ -63,7 +63,7 @@ interface PreferenceTrainer {
   readonly gradients: Arena;
   /** Computes a batch, `part` items at a time, of which its size is a multiple. */
   run(items: Items, indices: readonly number[], context: PreferenceContext): PreferenceValues & { tokens: number };
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface PreferenceTrainerOptions {
@@ -125,7 +125,7 @@ export function createPreferenceTrainer(
       }
       return { ...values, tokens: batches.reduce((total, { batch }) => total + batch.tokens, 0) };
     },
-    release: trainer.release,
+    [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }
 
@@ -168,7 +168,7 @@ interface PreferenceScorer {
   logP(items: Items, indices: ArrayLike<number>): Float32Array;
   /** The loss of all items. */
   values(items: Items, context: PreferenceContext): PreferenceValues;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** The policy's numbers without gradients. Its weights may change between runs. */
@@ -206,11 +206,11 @@ export function createPreferenceScorer(
         });
       }
       const { loss: each, rewards } = program.run({ ...numbers, logP });
-      program.release();
+      program[Symbol.dispose]();
       return { loss: each.reduce((a, b) => a + b, 0) / count, rewards, logP };
     },
-    release() {
-      for (const one of [scorer, surenessOf]) one.release();
+    [Symbol.dispose]() {
+      for (const one of [scorer, surenessOf]) one[Symbol.dispose]();
     },
   };
 }

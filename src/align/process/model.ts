@@ -79,9 +79,9 @@ export function processReward(
     name,
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    release() {
-      scorer.release();
-      model.parameters.release();
+    [Symbol.dispose]() {
+      scorer[Symbol.dispose]();
+      model.parameters[Symbol.dispose]();
     },
   };
 }

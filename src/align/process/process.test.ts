@@ -54,7 +54,7 @@ it('learns which steps are right, and is a reward that tells of them', async () 
   expect(evaluation!.auc).toBeGreaterThan(0.95);
   const saved = join(folder, 'saved');
   learner.saveModel(saved);
-  learner.release();
+  learner[Symbol.dispose]();
   expect(JSON.parse(readFileSync(join(saved, 'process.json'), 'utf8'))).toEqual({ separator: '\n', aggregate: 'min' });
 
   const reward = await openReward(saved);
@@ -70,7 +70,7 @@ it('learns which steps are right, and is a reward that tells of them', async () 
     expect(own.reduce((sum, step) => sum + step.reward, 0)).toBeCloseTo(told.scores[i], 6);
   }
   expect(Array.from(await reward.score(texts.map(answerOf)))).toEqual([good, bad, empty]);
-  reward.release();
+  reward[Symbol.dispose]();
 });
 
 it('goes on from any step as if it had never stopped, bit for bit', async () => {
@@ -87,7 +87,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   expect(await take(again, 3)).toEqual(before);
   const changed = await createProcess({ ...given, supervision: 'steps' });
   expect(() => changed.restore(checkpoint)).toThrow(/answers are not what they were/);
-  for (const learner of [whole, resumed, again, changed]) learner.release();
+  for (const learner of [whole, resumed, again, changed]) learner[Symbol.dispose]();
 });
 
 it('a batch in parts is the batch, but for rounding', async () => {
@@ -96,7 +96,7 @@ it('a batch in parts is the batch, but for rounding', async () => {
   expect(parts[1].loss).toBeCloseTo(whole[1].loss, 5);
   expect(parts[1].gradientNorm).toBeCloseTo(whole[1].gradientNorm, 3);
   expect(parts[1].tokens).toBe(whole[1].tokens);
-  for (const learner of pair) learner.release();
+  for (const learner of pair) learner[Symbol.dispose]();
 });
 
 describe('the loss', () => {
@@ -139,7 +139,7 @@ it('reads each step on the last token of what ends it, as TRL does', async () =>
   expect(at).toEqual([prompt.length + first.length + end.length - 1, ids.length - 1]);
   const cut = within({ ids, at }, ids.length - 1);
   expect(cut).toEqual({ ids: Array.from(ids).slice(0, at[0] + 1), at: [at[0]] });
-  parameters.release();
+  parameters[Symbol.dispose]();
 });
 
 it('tells how well steps and answers are told apart', () => {
@@ -164,7 +164,7 @@ it('labels sentences in the embedded world', async () => {
   expect(learner.evaluate()!.n).toBeGreaterThan(4);
   learner.saveModel(join(folder, 'world'));
   expect(JSON.parse(readFileSync(join(folder, 'world', 'process.json'), 'utf8'))).toMatchObject({ separator: ' .' });
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 describe('says before the training what is wrong', () => {

@@ -8,7 +8,7 @@
  * of all steps, of those up to the first wrong one, or of the last alone, right where all are: outcome supervision, to compare with.
  * Where it departs from the papers and from TRL's PRMTrainer: one logit for right against wrong, where they have a token or a
  * class for each (the same loss, of the difference of their logits); the head alone is new, the rest begins as a fine-tuned model.
- * docs/process.md has the settings and results.
+ * docs/reference/process.md has the settings and results.
  *
  * Run it: heed process --model runs/sft/model --data steps.jsonl
  */
@@ -97,7 +97,7 @@ async function create(options: ProcessOptions, parts: ProcessParts) {
     const data = await readProcessData(options, model, parts);
     return createProcessLearner(options, createRewardModel(model, seedFor(options.seed, 'head')), data);
   } catch (error) {
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }
@@ -207,8 +207,8 @@ function createProcessLearner(options: ProcessOptions, model: RewardModel, { tra
       importOptimizer(optimizer, tensors);
       state = saved;
     },
-    release(): void {
-      for (const part of [scorer, optimizer, trainer, trained]) part.release();
+    [Symbol.dispose](): void {
+      for (const part of [scorer, optimizer, trainer, trained]) part[Symbol.dispose]();
     },
   };
 }

@@ -40,7 +40,12 @@ export function functionReward(name: string, call: RewardFunction, { timeout }: 
     });
     return checkedScores(name, given, answers);
   };
-  return { name, explain, score: async (answers, signal) => (await explain(answers, signal)).scores, release() {} };
+  return {
+    name,
+    explain,
+    score: async (answers, signal) => (await explain(answers, signal)).scores,
+    [Symbol.dispose]() {},
+  };
 }
 
 function checkedScores(name: string, given: unknown, answers: readonly Answer[]): Scores {
@@ -85,7 +90,7 @@ export function endpointReward(url: string, settings: CallSettings): Reward {
       });
       return rewards;
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 

@@ -57,7 +57,7 @@ export interface Reward {
   score(answers: readonly Answer[], signal?: AbortSignal): Promise<ArrayLike<number>>;
   /** The same, and what the numbers are made of. Absent where a reward cannot tell. */
   explain?(answers: readonly Answer[], signal?: AbortSignal): Promise<Scores>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export const explained = async (reward: Reward, answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> =>

@@ -25,13 +25,13 @@ async function trained(name: string, members: number): Promise<string> {
   });
   await take(learner, 1);
   learner.saveModels(join(folder, name, 'model'));
-  learner.release();
+  learner[Symbol.dispose]();
   return join(folder, name, 'adapter');
 }
 const scoresOf = async (path: string, over?: Awaited<ReturnType<typeof loadModel>>) => {
   const reward = await openReward(path, {}, {}, over);
   const scores = Array.from(await reward.score(answers));
-  reward.release();
+  reward[Symbol.dispose]();
   return scores;
 };
 
@@ -53,7 +53,7 @@ it('scores as the merged model does, alone and over the base, an ensemble too', 
   for (const model of [base, other]) model.parameters.flat.fill(0);
   expect(await scoresOf(adapter, other)).toEqual(before);
   expect(await scoresOf(adapter, base)).not.toEqual(before);
-  for (const { parameters } of [base, other]) parameters.release();
+  for (const { parameters } of [base, other]) parameters[Symbol.dispose]();
 });
 
 it('goes on as if it had never stopped where the policy’s weights are the reward’s too', async () => {
@@ -68,5 +68,5 @@ it('goes on as if it had never stopped where the policy’s weights are the rewa
   const resumed = await createPpo(given);
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 1))).toEqual(plain(after));
-  for (const one of [whole, resumed]) one.release();
+  for (const one of [whole, resumed]) one[Symbol.dispose]();
 });

@@ -34,7 +34,7 @@ export async function rewardModelOver(
       linear: loraLinear(config, options, weightedLinear(config)),
     };
   } catch (error) {
-    parameters.release();
+    parameters[Symbol.dispose]();
     throw error;
   }
 }

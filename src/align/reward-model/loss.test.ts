@@ -44,7 +44,7 @@ function lossOf(scores: number[], lists: Omit<Ranking, 'answers'>[], options: Pa
   const binding = program.bind(inputs, outputs);
   binding.run();
   const result = { loss: outputs.loss.data[0] as number, gradient: Array.from(outputs.gradient.data as Float32Array) };
-  for (const part of [binding, ...Object.values(inputs), ...Object.values(outputs), program]) part.release();
+  for (const part of [binding, ...Object.values(inputs), ...Object.values(outputs), program]) part[Symbol.dispose]();
   return result;
 }
 
@@ -157,7 +157,7 @@ describe("five steps of PyTorch's reward model", () => {
     for (const [name, norm] of Object.entries(run.param_norms_after)) {
       near(Math.hypot(...parameters.values[name].data), norm, 1e-5);
     }
-    for (const thing of [optimizer, trainer, parameters]) thing.release();
+    for (const thing of [optimizer, trainer, parameters]) thing[Symbol.dispose]();
   });
 });
 

@@ -122,7 +122,7 @@ export interface RankingTrainer {
   readonly gradients: Arena;
   /** The gradients of a batch, `part` rankings at a time. Gives the loss, and the scores of all answers in their order. */
   run(rankings: readonly Ranking[], part: number): { loss: number; scores: Float32Array; tokens: number };
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface RankingShape {
@@ -164,6 +164,6 @@ export function createRankingTrainer(
       }
       return { loss, scores: Float32Array.from(scores), tokens };
     },
-    release: trainer.release,
+    [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }

@@ -50,7 +50,7 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
   const parameters = classifierParameters(model.parameters, scoreSpec(config, 1));
   const { data, shape } = parameters.values[SCORE];
   initialize.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
-  model.parameters.release();
+  model.parameters[Symbol.dispose]();
   return { ...model, config: { ...config, tied: true }, parameters, calibration: plainCalibration };
 }
 
@@ -70,7 +70,7 @@ export async function loadRewardModel(nameOrFolder: string, options: PullOptions
     checkRewardModel(model);
     return { ...model, calibration: readCalibration(model.folder!) };
   } catch (error) {
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }
@@ -159,7 +159,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 interface RewardScorer {
   /** A reward for each of some answers made by `scoredAnswer`; those that are not finite come as they are. */
   run(answers: readonly Example[]): Float32Array;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface ScorerOptions {
@@ -174,14 +174,14 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   const { shift } = model.calibration;
   return {
     run: (answers) => Float32Array.from(scorer.run(answers), ([score]) => score + shift),
-    release: scorer.release,
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 interface StateScorer {
   /** What the head makes of the states that are read of each example: a number for each of its `at`. */
   run(examples: readonly Example[]): Float32Array[];
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Tokens of a batch, about. */
@@ -214,6 +214,6 @@ export function createStateScorer(
       }
       return all.map((scores) => Float32Array.from(scores));
     },
-    release: scorer.release,
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }

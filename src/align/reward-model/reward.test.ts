@@ -47,7 +47,7 @@ it('learns what is liked, and what it saves is 0 on average, deviating by 1', as
   const before = weights(learner);
   learner.saveModels(join(folder, 'saved'));
   expect(weights(learner)).toEqual(before);
-  learner.release();
+  learner[Symbol.dispose]();
   const judged = await judgeReward({ model: join(folder, 'saved'), data: pairs });
   expect(judged.evaluation.accuracy).toBeGreaterThan(0.9);
   expect(judged.drift).toBeUndefined();
@@ -66,7 +66,7 @@ it('trains adapters alone where told, and saves them merged', async () => {
   const again = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
   again.restore({ state, tensors });
   expect(again.evaluate()!.accuracy).toBe(steps.at(-1)!.evaluation!.accuracy);
-  for (const each of [learner, again]) each.release();
+  for (const each of [learner, again]) each[Symbol.dispose]();
   const { evaluation } = await judgeReward({ model: join(folder, 'merged'), data: pairs });
   expect(evaluation.accuracy).toBeGreaterThan(0.9);
 });
@@ -89,7 +89,7 @@ it('goes on from any step as if it had never stopped, bit for bit, an ensemble t
   expect(await take(again, 3)).toEqual(before);
   const changed = await createReward({ ...settings, data: dataOf(comparisons.slice(1)) });
   expect(() => changed.restore(checkpoint)).toThrow(/comparisons are not what they were/);
-  for (const learner of [whole, resumed, again, changed]) learner.release();
+  for (const learner of [whole, resumed, again, changed]) learner[Symbol.dispose]();
 });
 
 it('a batch in parts is the batch, but for rounding', async () => {
@@ -103,7 +103,7 @@ it('a batch in parts is the batch, but for rounding', async () => {
     expect(steps[1].loss).toBeCloseTo(whole[1].loss, 5);
     expect(steps[1].gradientNorm).toBeCloseTo(whole[1].gradientNorm, 3);
   }
-  for (const learner of learners) learner.release();
+  for (const learner of learners) learner[Symbol.dispose]();
 });
 
 it('learns from rankings by their order', async () => {
@@ -125,12 +125,12 @@ it('begins as the model with a head of its own, or goes on from a reward model',
   expect(shape).toEqual([1, 64]);
   expect(Math.hypot(...data) ** 2).toBeGreaterThan(0.5);
   expect(Math.hypot(...data) ** 2).toBeLessThan(1.6);
-  model.parameters.release();
+  model.parameters[Symbol.dispose]();
   const learner = await createReward({ ...settings, model: fixtureModel('tiny-llama-rm') });
   const old = await loadModel(fixtureModel('tiny-llama-rm'));
   expect(weights(learner)[0]).toEqual(Array.from(old.parameters.flat));
-  old.parameters.release();
-  learner.release();
+  old.parameters[Symbol.dispose]();
+  learner[Symbol.dispose]();
 });
 
 it('makes rewards of scores', () => {
@@ -151,7 +151,7 @@ it('compares answers in the embedded world, the same each time', async () => {
   expect(rows[0]).toMatchObject({ prompt: [{ role: 'user' }], chosen: [{ role: 'assistant' }] });
   expect(await reviewComparisons(model, asked)).toEqual(rows);
   const scorer = createRewardScorer(createRewardModel(model, 0));
-  scorer.release();
+  scorer[Symbol.dispose]();
 });
 
 describe('says before the training what is wrong', () => {

@@ -8,7 +8,7 @@
  * An answer is scored on the token that ends it. What is saved is normalized: over held-out answers, rewards are 0 on average and
  * deviate by 1, so that what is set against them (a KL penalty) means the same whatever the model. Where it departs from InstructGPT:
  * two epochs unless told (there one, of a far larger model that learned the second by heart), AdamW with a linear schedule, and the mean
- * is that of held-out answers, not of demonstrations. docs/reward.md has the settings and results.
+ * is that of held-out answers, not of demonstrations. docs/reference/reward.md has the settings and results.
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
@@ -89,7 +89,7 @@ async function create(options: RewardOptions, parts: RewardParts) {
     }
     models.unshift(createRewardModel(first, seedFor(seed, 'member', 0)));
   } catch (error) {
-    for (const { parameters } of [first, ...models]) parameters.release();
+    for (const { parameters } of [first, ...models]) parameters[Symbol.dispose]();
     throw error;
   }
   return createRewardLearner(options, models, data);
@@ -225,9 +225,9 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       }
       state = saved;
     },
-    release(): void {
+    [Symbol.dispose](): void {
       for (const { trained, trainer, optimizer, scorer } of members) {
-        for (const part of [scorer, optimizer, trainer, trained]) part.release();
+        for (const part of [scorer, optimizer, trainer, trained]) part[Symbol.dispose]();
       }
     },
   };

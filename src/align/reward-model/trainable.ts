@@ -32,7 +32,7 @@ export interface TrainedReward {
    * adapters, and of GPT-2, for which PEFT has none like these.
    */
   saveAdapter?(folder: string, calibrated: Calibrated): void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export function trainedReward(model: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
@@ -47,7 +47,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       linear: undefined,
       save: (folder, calibrated, options) =>
         whileCalibrated(model, calibrated, (whole) => saveRewardModel(folder, whole, options)),
-      release: parameters.release,
+      [Symbol.dispose]: parameters[Symbol.dispose],
     };
   }
   const head = parameters.values[SCORE];
@@ -68,7 +68,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       mergeLora(merged, adapters, options);
       merged.values[SCORE].data.set(adapters.values[SCORE].data);
       whileCalibrated({ ...model, parameters: merged }, calibrated, (whole) => saveRewardModel(folder, whole, saving));
-      merged.release();
+      merged[Symbol.dispose]();
     },
     ...(config.positions.kind === 'rotary' && {
       saveAdapter(folder: string, calibrated: Calibrated) {
@@ -83,8 +83,8 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
         );
       },
     }),
-    release() {
-      for (const arena of [adapters, parameters]) arena.release();
+    [Symbol.dispose]() {
+      for (const arena of [adapters, parameters]) arena[Symbol.dispose]();
     },
   };
 }

@@ -85,8 +85,8 @@ async function judge(options: JudgmentOptions, parts: ReadingParts): Promise<Jud
       drift,
     };
   } finally {
-    for (const scorer of scorers) scorer.release();
-    for (const { parameters } of models) parameters.release();
+    for (const scorer of scorers) scorer[Symbol.dispose]();
+    for (const { parameters } of models) parameters[Symbol.dispose]();
   }
 }
 

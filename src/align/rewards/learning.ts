@@ -5,6 +5,7 @@
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { z } from 'zod';
+import { opening } from '../../disposables.ts';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
@@ -27,7 +28,6 @@ import {
 } from '../reward-model/model.ts';
 import { rankingDataSchema, rewardSchema } from '../reward-model/options.ts';
 import { readRankings } from '../reward-model/read-rankings.ts';
-import { opening } from '../training/opening.ts';
 import { checkSameTokens } from '../training/policy.ts';
 import { adamw, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
 import { copyOf } from '../training/trainable.ts';
@@ -92,7 +92,7 @@ interface Member {
   standard?: { mean: number; deviation: number };
   scores(answers: readonly Answer[]): Float32Array;
   fit(rankings: readonly Ranking[], seed: number): Promise<number>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface State {
@@ -107,17 +107,17 @@ export async function openLearningReward(
   { pull, tell, call, learning, onBadRow, seed }: LearningParts,
 ): Promise<LearningReward> {
   const folders = modelFolders(text);
-  return opening(async ({ keep, release }) => {
+  return opening(async (own) => {
     const members: Member[] = [];
     for (const folder of folders) {
       const model = await loadRewardModel(folder, pull);
-      keep(model.parameters);
+      own.use(model.parameters);
       if (readStepReading(model.folder!)) {
         throw new HeedError(`"${folder}" is a reward model of steps, which cannot learn from comparisons.`, {
           hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
         });
       }
-      members.push(keep(memberOf(model, learning)));
+      members.push(own.use(memberOf(model, learning)));
     }
     const [{ model }, ...others] = members;
     const hint = 'The members of an ensemble that learns are to read the same tokens.';
@@ -188,7 +188,7 @@ export async function openLearningReward(
         }
         ({ references, fitted } = saved);
       },
-      release,
+      [Symbol.dispose]: own[Symbol.dispose],
     };
   });
 }
@@ -209,7 +209,7 @@ function rewardOf(member: Member): Reward {
         answers,
       );
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 
@@ -251,11 +251,11 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
         }
         return loss;
       } finally {
-        for (const part of [optimizer, trainer]) part.release();
+        for (const part of [optimizer, trainer]) part[Symbol.dispose]();
       }
     },
-    release() {
-      for (const part of [scorer, begun]) part.release();
+    [Symbol.dispose]() {
+      for (const part of [scorer, begun]) part[Symbol.dispose]();
     },
   };
 }

@@ -38,7 +38,7 @@ const score = async (text: string, given: readonly Answer[] = answers, settings 
   try {
     return Array.from(await reward.score(given));
   } finally {
-    reward.release();
+    reward[Symbol.dispose]();
   }
 };
 
@@ -172,8 +172,8 @@ describe('a reward model', () => {
     const scorer = createRewardScorer(model);
     const ids = answers.map(({ text }) => model.tokenizer.encode(`What is 2+2? ${text}`));
     const wanted = scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
-    scorer.release();
-    model.parameters.release();
+    scorer[Symbol.dispose]();
+    model.parameters[Symbol.dispose]();
     const got = await score(at('tiny-llama-rm'));
     for (const [i, value] of got.entries()) expect(value).toBeCloseTo(wanted[i], 5);
     const alone = await score(at('tiny-llama-rm'), [answers[1]]);
@@ -189,7 +189,7 @@ describe('a reward model', () => {
     for (const [i, shift] of [1, 3].entries()) {
       saveRewardModel(join(folder, 'both', `member-${i}`), { ...model, calibration: { shift, scale: 2 } });
     }
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     const [plain, both] = [await score(at('tiny-llama-rm')), await score(join(folder, 'both'))];
     for (const [i, value] of both.entries()) expect(value).toBeCloseTo(plain[i] + 2, 5);
     const cautious = await score(`${join(folder, 'both', 'member-0')},${join(folder, 'both', 'member-1')}`, answers, {
@@ -207,7 +207,7 @@ describe('a reward model', () => {
     const model = await loadRewardModel(at('tiny-llama-rm'));
     model.parameters.values[SCORE].data.fill(Number.NaN);
     saveRewardModel(damaged, model);
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     await expect(score(damaged)).rejects.toThrow(/gave NaN for an answer: "Four/);
   });
 });
@@ -249,7 +249,7 @@ it('knows the parts of it, and which sentences are good', async () => {
     { name: 'reviews:sentences', weight: 2 },
     { name: 'reviews:end', weight: 1, scores: [0, 0] },
   ]);
-  reward.release();
+  reward[Symbol.dispose]();
 });
 
 it('takes steps from a function', async () => {

@@ -122,7 +122,7 @@ async function openModel(folder: string, pull: PullOptions, over: Model | undefi
     const steps = readStepReading(model.folder!);
     return steps ? processReward(model, steps, adapted) : modelReward(model, adapted);
   } catch (error) {
-    model.parameters.release();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }
@@ -134,7 +134,7 @@ async function openAll(texts: readonly string[], open: (text: string) => Promise
     for (const text of texts) opened.push(await open(text));
     return opened;
   } catch (error) {
-    for (const reward of opened) reward.release();
+    for (const reward of opened) reward[Symbol.dispose]();
     throw error;
   }
 }
@@ -160,9 +160,9 @@ export function modelReward(model: RewardModel, reading?: ScorerOptions): Reward
       signal?.throwIfAborted();
       return checkedRewards(name, scorer.run(answers.map((answer) => encodedFor(model, answer))), answers);
     },
-    release() {
-      scorer.release();
-      model.parameters.release();
+    [Symbol.dispose]() {
+      scorer[Symbol.dispose]();
+      model.parameters[Symbol.dispose]();
     },
   };
 }
@@ -197,8 +197,8 @@ export function mixedReward(parts: readonly { weight: number; reward: Reward }[]
     name: parts.map(({ weight, reward }) => (weight === 1 ? reward.name : `${weight}*${reward.name}`)).join(' + '),
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    release() {
-      for (const { reward } of parts) reward.release();
+    [Symbol.dispose]() {
+      for (const { reward } of parts) reward[Symbol.dispose]();
     },
   };
 }
@@ -218,8 +218,8 @@ export function ensembleReward(members: readonly Reward[], pessimism = 0): Rewar
     name: members.map(({ name }) => name).join(', '),
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    release() {
-      for (const member of members) member.release();
+    [Symbol.dispose]() {
+      for (const member of members) member[Symbol.dispose]();
     },
   };
 }

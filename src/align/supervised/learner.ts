@@ -177,8 +177,8 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       rows.restore(saved.rows);
       state = saved;
     },
-    release(): void {
-      for (const part of [generator, evaluator, optimizer, likelihood, trained]) part?.release();
+    [Symbol.dispose](): void {
+      for (const part of [generator, evaluator, optimizer, likelihood, trained]) part?.[Symbol.dispose]();
     },
   };
 }

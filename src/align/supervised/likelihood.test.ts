@@ -49,7 +49,7 @@ function learn(run: Reference, rows: Example[][], part: number, checkpointLayers
   const heldOut = createHeldOutLoss(config, parameters.values, listOf(examples), shape, 2);
   losses.push(heldOut.run().loss);
   const after = Object.fromEntries(Object.entries(parameters.values).map(([name, { data }]) => [name, data.slice()]));
-  for (const thing of [heldOut, optimizer, likelihood, parameters]) thing.release();
+  for (const thing of [heldOut, optimizer, likelihood, parameters]) thing[Symbol.dispose]();
   return { losses, norms, after };
 }
 
@@ -89,5 +89,5 @@ it('counts the tokens that are no padding, and fits rows to the longest', () => 
   const [a, b] = [fitted.run(rows, 3), full.run(rows, 3)];
   expect([a.tokens, b.tokens]).toEqual([tokens, tokens]);
   near(a.loss, b.loss, 1e-6);
-  for (const thing of [fitted, full, parameters]) thing.release();
+  for (const thing of [fitted, full, parameters]) thing[Symbol.dispose]();
 });

@@ -28,7 +28,7 @@ export interface Likelihood {
    * no padding.
    */
   run(rows: readonly (readonly Example[])[], part: number): { loss: number; tokens: number };
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 interface BatchShape {
@@ -63,7 +63,7 @@ export function createLikelihood(
       }
       return { loss, tokens };
     },
-    release: trainer.release,
+    [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }
 
@@ -92,7 +92,7 @@ export function createHeldOutLoss(
   { length, padding }: BatchShape,
   part: number,
   linear?: Linear,
-): { run(): HeldOutLoss; release(): void } {
+): { run(): HeldOutLoss; [Symbol.dispose](): void } {
   const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
   const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // other data may have longer ones
   const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
@@ -107,6 +107,6 @@ export function createHeldOutLoss(
       }
       return { loss: total / tokens, perplexity: Math.exp(total / tokens), tokens };
     },
-    release: scorer.release,
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }

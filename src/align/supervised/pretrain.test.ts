@@ -34,7 +34,7 @@ it('never learns a text twice, and goes on after any step with those that come n
   for (let i = 0; i < 3; i++) await resumed.next();
   resumed.restore(structuredClone(resumed.save()));
   for (let i = 3; i < 6; i++) expect((await resumed.next()).loss).toBe(losses[i]);
-  for (const learner of [whole, resumed]) learner.release();
+  for (const learner of [whole, resumed]) learner[Symbol.dispose]();
 });
 
 it('learns from texts at hand, with a tokenizer that it learns too', async () => {
@@ -51,7 +51,7 @@ it('learns from texts at hand, with a tokenizer that it learns too', async () =>
   while (!last.done) last = await learner.next();
   expect(last.evaluation!.loss!).toBeLessThan(before - 1);
   expect(last.tokens).toBeGreaterThan(3000); // each once: long texts are split, not cut
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('refuses sizes that do not fit one another', () => {

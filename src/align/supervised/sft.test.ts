@@ -55,11 +55,11 @@ it('trains adapters beside weights that stay as they are, and writes them merged
   expect(Object.keys(learner.save().tensors)).toContain('model.layers.0.mlp.down_proj.lora_B.weight');
   const out = join(folder, 'lora');
   learner.saveModel(join(out, 'model'));
-  learner.release();
+  learner[Symbol.dispose]();
   const [merged, adapted] = await Promise.all([loadModel(join(out, 'model')), loadModel(join(out, 'adapter'))]);
   expect(adapted.parameters.flat).toEqual(merged.parameters.flat);
   expect(merged.parameters.flat).not.toEqual(before);
-  for (const { parameters } of [merged, adapted]) parameters.release();
+  for (const { parameters } of [merged, adapted]) parameters[Symbol.dispose]();
   await expect(createSft({ ...settings, lora: { rank: 4, targets: 'c_attn' } })).rejects.toThrow(
     /cannot adapt "c_attn"/,
   );
@@ -80,7 +80,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   expect(plain(await take(other, 3))).not.toEqual(plain(before));
   const changed = await createSft({ ...settings, data: dataOf([{ text: 'red sun' }, { text: 'blue moon' }]) });
   expect(() => changed.restore(checkpoint)).toThrow(/data are not what they were/);
-  for (const learner of [whole, resumed, again, other, changed]) learner.release();
+  for (const learner of [whole, resumed, again, other, changed]) learner[Symbol.dispose]();
 });
 
 it('a batch in parts is the batch, but for rounding', async () => {
@@ -94,7 +94,7 @@ it('a batch in parts is the batch, but for rounding', async () => {
     expect(steps[1].loss).toBeCloseTo(whole[1].loss, 5);
     expect(steps[1].gradientNorm).toBeCloseTo(whole[1].gradientNorm, 4);
   }
-  for (const learner of learners) learner.release();
+  for (const learner of learners) learner[Symbol.dispose]();
 });
 
 it('stops early once the held-out loss no longer falls, and knows which was the best', async () => {
@@ -130,7 +130,7 @@ describe('how long it trains', () => {
   ])('%s', async (_, given: SftInput, steps) => {
     const learner = await createSft({ ...settings, ...given });
     expect(learner.steps).toBe(steps);
-    learner.release();
+    learner[Symbol.dispose]();
   });
 });
 
@@ -147,7 +147,7 @@ it('computes no more rows at once than there are', async () => {
   expect(learner.steps).toBe(3);
   const [{ tokens }] = await take(learner, 1);
   expect(tokens).toBeLessThan(20);
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('tells of rows that were left out or cut', async () => {
@@ -155,7 +155,7 @@ it('tells of rows that were left out or cut', async () => {
   const data = dataOf([{ text: sentence() }, { text: '' }, { text: sentence().repeat(20) }, { text: sentence() }]);
   const tell = (text: string) => void told.push(text);
   const learner = await createSft({ ...settings, data, onBadRow: 'skip' }, { tell });
-  learner.release();
+  learner[Symbol.dispose]();
   expect(told).toEqual([
     expect.stringMatching(/: left out 1 row as wrong, the first: .*line 2: "text" is empty/),
     expect.stringMatching(/: cut 1 row longer than 48 tokens$/),
@@ -170,7 +170,7 @@ it('fine-tunes the embedded model on demonstrations of its world, where nothing 
   const { measures, samples } = steps[2].evaluation!;
   expect(measures).toEqual({ 'reward/true': expect.any(Number), 'text/accepted': expect.any(Number) });
   expect(samples[0].prompt).toMatch(/^please write a short review of the \w+ \.$/);
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 it('answers given prompts, and evaluates examples longer than its rows', async () => {
@@ -178,12 +178,12 @@ it('answers given prompts, and evaluates examples longer than its rows', async (
   const samples = { data: dataOf([{ prompt: 'red' }, { prompt: 'blue moon' }]), count: 5, maxTokens: 4 };
   const none = await createSft({ ...settings, samples: { count: 0 } });
   expect(await none.evaluate()).toMatchObject({ samples: [], measures: {} });
-  none.release();
+  none[Symbol.dispose]();
   const learner = await createSft({ ...settings, length: undefined, evaluation: { data: long }, samples });
   const { tokens, samples: answers } = await learner.evaluate();
   expect(tokens).toBeGreaterThan(48);
   expect(answers.map(({ prompt }) => prompt)).toEqual(['red', 'blue moon']);
-  learner.release();
+  learner[Symbol.dispose]();
 });
 
 describe('says what is wrong with', () => {

@@ -34,9 +34,9 @@ export function createPolicy(model: Model, { lora, reference, seed }: PolicyOpti
     ...trained,
     model,
     reference: { config: reference?.config ?? config, weights: (frozen ?? model.parameters).values },
-    release() {
-      trained.release();
-      frozen?.release();
+    [Symbol.dispose]() {
+      trained[Symbol.dispose]();
+      frozen?.[Symbol.dispose]();
     },
   };
 }

@@ -58,7 +58,7 @@ export interface Trained {
   /** Writes a whole model, adapters merged into a copy of the weights; these also by themselves, in `adapter` beside the folder. */
   save(folder: string, options?: SaveOptions): void;
   /** Releases the model too. */
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** @throws HeedError for a target that the model does not have. */
@@ -72,7 +72,7 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       frozen: {},
       linear: undefined,
       save: (folder, options) => saveModel(folder, model, options),
-      release: parameters.release,
+      [Symbol.dispose]: parameters[Symbol.dispose],
     };
   }
   const adapters = createParameters(loraParameters(config, options), random(seed, 'adapters'));
@@ -85,15 +85,15 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       const merged = copyOf(parameters);
       mergeLora(merged, adapters, options);
       saveModel(folder, { ...model, parameters: merged }, saving);
-      merged.release();
+      merged[Symbol.dispose]();
       // Transformers fuses GPT-2's q, k and v, so PEFT has no adapters like these for it
       if (config.positions.kind === 'rotary') {
         saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
       }
     },
-    release() {
-      adapters.release();
-      parameters.release();
+    [Symbol.dispose]() {
+      adapters[Symbol.dispose]();
+      parameters[Symbol.dispose]();
     },
   };
 }

@@ -65,7 +65,7 @@ export async function reviewComparisons(
       }
     }
   } finally {
-    generator.release();
+    generator[Symbol.dispose]();
   }
   return rows;
 }

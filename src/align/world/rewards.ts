@@ -26,7 +26,7 @@ export function reviewReward(name = 'reviews'): Reward {
         return part ? reward.parts[part] : reward.total;
       });
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 
@@ -40,7 +40,7 @@ function sentenceReward(name: string): Reward {
     });
     return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
   };
-  return { name, explain, score: async (answers) => (await explain(answers)).scores, release() {} };
+  return { name, explain, score: async (answers) => (await explain(answers)).scores, [Symbol.dispose]() {} };
 }
 
 /** Characters of a text up to the end of each sentence. */

@@ -35,6 +35,6 @@ export async function reviewSteps(model: Model, count: number, seed: number): Pr
       return [{ prompt: asked[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) }];
     });
   } finally {
-    generator.release();
+    generator[Symbol.dispose]();
   }
 }

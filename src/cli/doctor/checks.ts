@@ -84,7 +84,7 @@ function checkSpeed(): Check {
     fastest = Math.min(fastest, performance.now() - start);
   }
   const right = Math.abs((values.product.data[0] as number) * SIDE - 1) < 1e-4;
-  for (const part of [binding, program, ...Object.values(values)]) part.release();
+  for (const part of [binding, program, ...Object.values(values)]) part[Symbol.dispose]();
   const gflops = (2 * SIDE ** 3) / (fastest * 1e6);
   const found = `${gflops.toFixed(0)} GFLOPS (float32 product of ${SIDE} × ${SIDE})`;
   if (!right) {
@@ -92,7 +92,7 @@ function checkSpeed(): Check {
       name: 'speed',
       state: 'fail',
       found: `${found}, but the product is wrong`,
-      advice: 'Install onnxruntime-node again.',
+      advice: 'Install heed again, or set HEED_ONNXRUNTIME to another library.',
     };
   }
   if (gflops >= SLOW_GFLOPS) return { name: 'speed', state: 'ok', found };

@@ -128,7 +128,7 @@ async function chatting(command: Command): Promise<void> {
     output.result({ messages });
   } finally {
     terminal.close();
-    generator.release();
-    parameters.release();
+    generator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   }
 }

@@ -48,7 +48,7 @@ async function exporting(flags: Flags): Promise<void> {
     exportOnnx(out, config, parameters.values);
     saveTokenizer(out, tokenizer);
   }
-  parameters.release();
+  parameters[Symbol.dispose]();
   output.say(table([[format, out]]));
   output.result({ folder: out, format });
 }

@@ -76,8 +76,8 @@ async function generating(command: Command): Promise<void> {
     output.result({ completions: answers });
   } finally {
     interrupted.dispose();
-    generator.release();
-    parameters.release();
+    generator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
   }
 }
 

@@ -47,7 +47,7 @@ export function addLogprobs(command: Command): void {
         output.say(`next ${named(next.id)} ${percent(next.logprob)}`);
         output.result({ ids, logprobs, ...(logits && { logits: logits.map((row) => Array.from(row)) }) });
       } finally {
-        parameters.release();
+        parameters[Symbol.dispose]();
       }
     });
 }

@@ -269,7 +269,7 @@ function addPrioritize(command: Command): void {
         output.say(`${items} items, the ${how} first`);
         output.result({ project: flags.project, items, members: members.length });
       } finally {
-        for (const member of members) member.release();
+        for (const member of members) member[Symbol.dispose]();
       }
     });
 }

@@ -74,7 +74,7 @@ export async function openMembers(texts: readonly string[]): Promise<Reward[]> {
     for (const text of texts) opened.push(await openReward(text));
     return opened;
   } catch (error) {
-    for (const reward of opened) reward.release();
+    for (const reward of opened) reward[Symbol.dispose]();
     throw error;
   }
 }

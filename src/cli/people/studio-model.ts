@@ -8,7 +8,7 @@ import { openModel } from '../models/open-model.ts';
 export async function openChat(
   nameOrFolder: string,
   { maxTokens }: { maxTokens: number },
-): Promise<ChatModel & { release(): void }> {
+): Promise<ChatModel & { [Symbol.dispose](): void }> {
   const { config, parameters, tokenizer, ends } = await openModel(nameOrFolder);
   const generator = createGenerator(config, parameters.values, { frozen: true });
   const idsOf = (messages: readonly ChatMessage[]) =>
@@ -30,9 +30,9 @@ export async function openChat(
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
-    release() {
-      generator.release();
-      parameters.release();
+    [Symbol.dispose]() {
+      generator[Symbol.dispose]();
+      parameters[Symbol.dispose]();
     },
   };
 }

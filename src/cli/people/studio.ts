@@ -79,6 +79,6 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   } finally {
     interrupted.dispose();
     await database.close();
-    chat?.release();
+    chat?.[Symbol.dispose]();
   }
 }

@@ -219,7 +219,7 @@ export function createRewardEnsemble(
       adopt(state, tensors);
       first = unpackSteps(FIRST, tensors);
     },
-    release() {
+    [Symbol.dispose]() {
       for (const part of [
         predictorBinding,
         predictor,
@@ -228,7 +228,7 @@ export function createRewardEnsemble(
         fitting,
         parameters,
       ])
-        part.release();
+        part[Symbol.dispose]();
     },
   };
 }

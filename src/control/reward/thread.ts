@@ -7,7 +7,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
-import type { Fit, FitCall, Labeled } from './fit.ts';
+import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
@@ -16,7 +16,7 @@ export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
   scale: InputScale;
-  labeled: readonly Labeled[];
+  comparisons: readonly FitComparison[];
 }
 
 export interface FitOutcome {
@@ -30,7 +30,7 @@ export type Saying = FitOutcome | { failed: CarriedError };
 export interface RewardThread {
   /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
   fit(job: FitJob): Promise<FitOutcome>;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
@@ -61,6 +61,6 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
         worker.ref();
         worker.postMessage(job);
       }),
-    release: () => worker.postMessage(undefined),
+    [Symbol.dispose]: () => worker.postMessage(undefined),
   };
 }

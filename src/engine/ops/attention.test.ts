@@ -57,7 +57,7 @@ it('in blocks, where the mask is causal, gives the same and the same gradients',
       return { y, dq, dk, dv };
     });
     const out = program.run(inputs) as Record<string, Float32Array>;
-    program.release();
+    program[Symbol.dispose]();
     return out;
   };
   const [whole, blocks] = [run(false), run(true)];

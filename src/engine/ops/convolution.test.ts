@@ -59,7 +59,7 @@ it('takes any batch', () => {
     const expected = convolved(x, weight, undefined, 1, 0).data;
     expect(Array.from(out.y as Float32Array)).toEqual(expected.map((v) => expect.closeTo(v, 5)));
   }
-  program.release();
+  program[Symbol.dispose]();
 });
 
 it('names the tensors in errors of shape and dtype', () => {
@@ -83,5 +83,5 @@ it('names the tensors in errors of shape and dtype', () => {
       );
     }
     return { y: conv2d(x, w) };
-  }).release();
+  })[Symbol.dispose]();
 });

@@ -426,5 +426,5 @@ it('names the tensors in errors of shape and dtype', () => {
       );
     }
     return { x: add(x, 1) };
-  }).release();
+  })[Symbol.dispose]();
 });

@@ -115,7 +115,7 @@ it('adds every gradient of a large batch, whatever thread has it', () => {
     expect(Array.from(out.byRow as Float32Array)).toEqual(counts.flatMap((c) => Array(width).fill(c)));
     expect(Array.from(out.byElement as Float32Array)).toEqual([...counts, ...counts, ...counts]);
   }
-  program.release();
+  program[Symbol.dispose]();
 });
 
 it('tells where an index lies outside', () => {
@@ -123,7 +123,7 @@ it('tells where an index lies outside', () => {
   expect(() => program.run({ table: [1, 2, 3, 4, 5, 6], i: [0, 3] })).toThrow(
     expect.objectContaining({ name: 'HeedError', message: expect.stringMatching(/out of .*bounds.*idx=3/) }),
   );
-  program.release();
+  program[Symbol.dispose]();
 });
 
 it('names the tensors in errors of shape and dtype', () => {
@@ -149,5 +149,5 @@ it('names the tensors in errors of shape and dtype', () => {
       );
     }
     return { y: mul(table, 2) };
-  }).release();
+  })[Symbol.dispose]();
 });

@@ -93,7 +93,7 @@ it('linear with a fixed weight and several symbolic axes', () => {
     return { y: linear(x, w), dw: gradients(sum(linear(x, w)), [w])[0] };
   });
   expect(p.outputs[0].shape).toEqual(['batch', 'time', 2]);
-  p.release();
+  p[Symbol.dispose]();
 });
 
 it('names the tensors in errors of shape and dtype', () => {
@@ -118,7 +118,7 @@ it('names the tensors in errors of shape and dtype', () => {
       );
     }
     return { x: mul(x, 2) };
-  }).release();
+  })[Symbol.dispose]();
 });
 
 it('of one row and of one column', () => {

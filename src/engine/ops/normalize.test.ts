@@ -179,5 +179,5 @@ it('names the tensors in errors of shape and dtype', () => {
       );
     }
     return { y: rmsNorm(x, w) };
-  }).release();
+  })[Symbol.dispose]();
 });

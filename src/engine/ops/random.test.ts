@@ -7,7 +7,7 @@ const SIZE = 1 << 18;
 function draw(seeds: number[], stream = 0, n = SIZE): Float32Array[] {
   const p = trace((g) => ({ y: uniform(input(g, 'seed', [], 'int32'), [n], stream) }));
   const drawn = seeds.map((seed) => p.run({ seed }).y as Float32Array);
-  p.release();
+  p[Symbol.dispose]();
   return drawn;
 }
 const average = (v: Float32Array) => v.reduce((a, b) => a + b, 0) / v.length;
@@ -60,7 +60,7 @@ describe('uniform', () => {
     );
     const y = p.run({ seed: 7, x: new Float32Array(60) }).y;
     expect(y).toEqual(a);
-    p.release();
+    p[Symbol.dispose]();
   });
 });
 
@@ -82,7 +82,7 @@ describe('dropout', () => {
     const other = p.run({ x: new Float32Array(SIZE).fill(2), seed: 6 }).y as Float32Array;
     const agree = Array.from(other).filter((v, i) => (v === 0) === (y[i] === 0)).length / SIZE;
     expect(Math.abs(agree - (rate ** 2 + (1 - rate) ** 2))).toBeLessThan(0.01);
-    p.release();
+    p[Symbol.dispose]();
   });
 
   it('of rate 0 is nothing', () => {
@@ -90,7 +90,7 @@ describe('dropout', () => {
       const x = input(g, 'x', [3]);
       expect(dropout(x, 0, input(g, 'seed', [], 'int32'))).toBe(x);
       return { y: x };
-    }).release();
+    })[Symbol.dispose]();
   });
 });
 
@@ -111,5 +111,5 @@ it('names the tensor in errors', () => {
       );
     }
     return { y: x };
-  }).release();
+  })[Symbol.dispose]();
 });

@@ -194,7 +194,7 @@ it('names the tensor in errors of shape and dtype', () => {
       );
     }
     return { x: mul(x, 2) };
-  }).release();
+  })[Symbol.dispose]();
 });
 
 it('reads the size of a symbolic mean at run time', () => {
@@ -213,6 +213,6 @@ it('reads the size of a symbolic mean at run time', () => {
       1e-6,
     );
   }
-  p.release();
+  p[Symbol.dispose]();
   checkGradient(build, { x });
 });

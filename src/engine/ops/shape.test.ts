@@ -52,8 +52,8 @@ describe('reshape', () => {
     const e = new Value('float32', [2, 0]);
     const out = p.run({ x: value, e });
     expect([out.y.length, out.z.length, out.fixed.length]).toEqual([0, 0, 0]);
-    for (const v of [value, e]) v.release();
-    p.release();
+    for (const v of [value, e]) v[Symbol.dispose]();
+    p[Symbol.dispose]();
   });
 });
 
@@ -192,7 +192,7 @@ describe('range', () => {
     }
     const fixed = trace((g) => ({ y: range(g, 'n'), z: add(input(g, 'x', ['n']), 1) }), { dims: { n: 3 } });
     expect(Array.from(fixed.run({ x: [1, 2, 3] }).y, Number)).toEqual([0, 1, 2]);
-    fixed.release();
+    fixed[Symbol.dispose]();
   });
 });
 
@@ -205,7 +205,7 @@ describe('unsqueeze, squeeze and zeros', () => {
         return { t };
       });
       expect(shape.outputs[0].shape.indexOf(1)).toBe(axis < 0 ? axis + 3 : axis);
-      shape.release();
+      shape[Symbol.dispose]();
       checkOp(
         ({ y }) => squeeze(unsqueeze(mul(y, 2), axis), axis),
         { y },
@@ -251,5 +251,5 @@ it('names the tensor in errors', () => {
       );
     }
     return { t: mul(t, 2) };
-  }).release();
+  })[Symbol.dispose]();
 });

@@ -1,6 +1,6 @@
 /** Copies of an environment in Python processes: each process steps its share at the same time as the others. */
 
-import { batchArrays, checkCount, type EnvironmentBatch } from '../batch.ts';
+import { batchArrays, checkCount, type EnvironmentBatch } from '../batch/batch.ts';
 import { type Box, type Space, sizeOf } from '../environment.ts';
 import type { PythonProcess } from './process.ts';
 
@@ -207,7 +207,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
           }
         }
       },
-      release() {
+      [Symbol.dispose]() {
         forget();
         if (process.released) return;
         process.send('close', new Uint8Array(Uint32Array.from(slots).buffer));
@@ -260,8 +260,8 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
       process.send('frame', new Uint8Array(Uint32Array.of(slotOf(copy)).buffer));
       return process.receive();
     },
-    release() {
-      for (const one of shares) one.release();
+    [Symbol.dispose]() {
+      for (const one of shares) one[Symbol.dispose]();
     },
   };
 }

@@ -8,7 +8,7 @@ import { releasedAfterwards } from '../../../test/support/released.ts';
 import { HeedError } from '../../error.ts';
 import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
 import { presetOf } from '../../rl/presets.ts';
-import { createVectorEnvironment, replay } from '../vector.ts';
+import { createVectorEnvironment, replay } from '../batch/vector.ts';
 import { type GymnasiumSource, openGymnasium } from './index.ts';
 import { isGymnasiumName, parseName } from './names.ts';
 
@@ -176,7 +176,7 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
         if (kill && progress > 0.5) process.kill(source.processes()[0].pid, 'SIGKILL');
         metrics.push(agent.update(agent.collect(), progress));
       }
-      agent.release();
+      agent[Symbol.dispose]();
       return { metrics, restarts: source.processes()[0].restarts };
     };
     const [killed, whole] = [await train(true), await train(false)];
@@ -311,7 +311,7 @@ describe.skipIf(!python || !has('ale_py'))('games (HEED_PYTHON with ale-py)', ()
     const before = agent.parameters.values['trunk.0.weight'].data.slice();
     expect(agent.update(agent.collect(), 0)['policy/entropy']).toBeCloseTo(Math.log(6), 2);
     expect(agent.parameters.values['trunk.0.weight'].data).not.toEqual(before);
-    agent.release();
+    agent[Symbol.dispose]();
   });
 
   test('a hidden score is black, and the rest as it was', async () => {

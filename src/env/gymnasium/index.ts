@@ -1,15 +1,15 @@
 /**
  * Environments of Gymnasium, in the user's own Python: `gym:CartPole-v1`, and games of the Arcade Learning Environment,
- * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/environments.md has what the names may say.
+ * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/reference/environments.md has what the names may say.
  *
  * An episode is its seed and its actions here too: a Python process that dies is replaced by another, in which the
  * episodes under way are lived again, and training goes on as if nothing had been.
  */
 
 import { HeedError } from '../../error.ts';
+import type { EnvironmentSource } from '../batch/source.ts';
 import type { Box, Environment, Frame, Outcome, Space } from '../environment.ts';
-import { encodePng } from '../png.ts';
-import type { EnvironmentSource } from '../source.ts';
+import { encodePng } from '../picture/png.ts';
 import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
 import { parseName } from './names.ts';
 import { startPython } from './process.ts';
@@ -55,7 +55,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
   const { patience = PATIENCE } = options;
   const workers: Worker[] = [];
   const release = () => {
-    for (const { process } of workers.splice(0)) process.release();
+    for (const { process } of workers.splice(0)) process[Symbol.dispose]();
   };
   try {
     for (let w = 0; w < Math.max(1, options.workers ?? 1); w++) {
@@ -87,7 +87,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     make: () => environmentOf(createGymnasiumBatch(workers, described, 1), { rewardThreshold, framesPerSecond }),
     batch: (count) => createGymnasiumBatch(workers, described, count),
     processes: () => workers.map(({ process: { pid, restarts } }) => ({ pid, restarts })),
-    release,
+    [Symbol.dispose]: release,
   };
 }
 
@@ -129,7 +129,7 @@ function environmentOf(
         return { width: 4, height: 3, shapes: [] };
       }
     },
-    release: batch.release,
+    [Symbol.dispose]: batch[Symbol.dispose],
   };
 }
 

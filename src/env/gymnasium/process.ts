@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HeedError, messageOf } from '../../error.ts';
-import { look, newLooks } from '../wait.ts';
+import { look, newLooks } from '../batch/wait.ts';
 
 export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
 
@@ -36,7 +36,7 @@ export interface PythonProcess {
   receive(): DataView;
   /** Calls `live` after a restart, to have it live again what was in the process. Gives what takes it off again. */
   onRestart(live: () => void): () => void;
-  release(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Starts Python on worker.py. `order` is its argument; `patience` the seconds it may take over an answer. */
@@ -164,7 +164,7 @@ export function startPython(python: string, order: { patience: number; [other: s
         living.add(live);
         return () => living.delete(live);
       },
-      release,
+      [Symbol.dispose]: release,
     };
   } catch (error) {
     release();

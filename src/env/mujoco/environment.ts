@@ -70,7 +70,7 @@ export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
     ...environment,
     world,
     compiled, // held so that the model stays
-    release: () => world.delete(),
+    [Symbol.dispose]: () => world.delete(),
   };
   abandoned.register(whole, world.data);
   return whole;

@@ -118,14 +118,14 @@ test('worlds stay valid when others make the memory grow', async () => {
   const others = [];
   while (buffer.byteLength > 0) others.push(make());
   expect(live(first, 1, 5)).toEqual(lived);
-  for (const other of others) other.release();
+  for (const other of others) other[Symbol.dispose]();
 });
 
 test('a released world refuses to go on', async () => {
   const environment = (await loadMujoco('Swimmer-v5'))();
   const observation = new Float32Array(8);
   environment.reset(0, observation);
-  environment.release();
-  environment.release();
+  environment[Symbol.dispose]();
+  environment[Symbol.dispose]();
   expect(() => environment.step([0, 0], observation)).toThrow();
 });

@@ -75,4 +75,4 @@ export interface World {
 }
 
 /** `world` is open to be read and, after a `reset`, set by `setState`. */
-export type MujocoEnvironment = Environment & { readonly world: World; release(): void };
+export type MujocoEnvironment = Environment & { readonly world: World; [Symbol.dispose](): void };

@@ -1,0 +1,38 @@
+/** Whether the settings of a learner fit its environment and one another. */
+import type { EnvironmentSource } from '../../env/index.ts';
+import { HeedError } from '../../error.ts';
+import { needsMembers, rulesOf } from '../../preference/index.ts';
+import type { LearnOptions } from '../options.ts';
+
+/** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
+export function checkSettings(
+  options: LearnOptions,
+  begin: number,
+  { observationSpace, maxEpisodeSteps }: EnvironmentSource,
+): void {
+  if (observationSpace.shape && options.algorithm === 'pebble') {
+    throw new HeedError(`PEBBLE learns from numbers, and the observations of ${options.env} are images`, {
+      hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
+    });
+  }
+  const { window } = options.segment;
+  if (window > maxEpisodeSteps) {
+    throw new HeedError(
+      `a segment of ${window} steps is longer than any episode of ${options.env} (${maxEpisodeSteps})`,
+      {
+        hint: `give --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
+      },
+    );
+  }
+  const unable = options.reward.members < 2 ? rulesOf(options.query).find(needsMembers) : undefined;
+  if (options.labels > 0 && unable) {
+    throw new HeedError(`one member cannot disagree with itself, so that no query can be chosen by ${unable}`, {
+      hint: 'give --reward.members 3, or --query.rule entropy or random',
+    });
+  }
+  if (begin >= options.steps) {
+    throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
+      hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
+    });
+  }
+}
