@@ -53,7 +53,7 @@ async function compare(running: Running, most = Number.POSITIVE_INFINITY): Promi
         (option) => trueReward(prompt, (option as { text: string }).text.split(/\s+/).filter(Boolean), true).total,
       );
       const choice = first === second ? 'tie' : first > second ? 'first' : 'second';
-      await studio.vote(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
+      await studio.judge(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
       if (++said === most) return said;
     }
   }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { addPerson, findProject, openDatabase, recordVote } from '../src/feedback/index.ts';
+import { addPerson, findProject, openDatabase, recordJudgment } from '../src/feedback/index.ts';
 import { ownFolder, type Running, rowsOf, start } from './support/heed.ts';
 import { ownBrowser } from './support/studio.ts';
 
@@ -73,7 +73,7 @@ describe('heed train --teacher human', () => {
     const { person } = await addPerson(database, 'ada');
     const held = await database.query.selectFrom('items').select('id').where('answered', '=', 0).execute();
     expect(held).toHaveLength(1);
-    await recordVote(database, project, person.id, {
+    await recordJudgment(database, project, person.id, {
       id: 'between',
       item: held[0].id,
       vote: { kind: 'pair', choice: 'first' },

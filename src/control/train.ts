@@ -16,7 +16,7 @@ import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
 import { createRewardEnsemble } from './reward/ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
-import type { Asked } from './teaching/queries.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
@@ -185,7 +185,7 @@ export interface ComparisonSample extends ComparedClips {
 }
 
 function comparisonSample(
-  asked: Asked,
+  asked: SegmentComparison,
   label: number,
   { worth }: Learner,
   environment: Environment,

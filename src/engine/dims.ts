@@ -103,7 +103,9 @@ export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>)
   let total = 0;
   for (const [names, coefficient] of termsOf(dim)) {
     total += names.reduce((value, name) => {
-      if (symbols[name] === undefined) throw new HeedError(`the size of dimension "${name}" is not known`);
+      if (symbols[name] === undefined) {
+        throw new HeedError(`the size of dimension "${name}" is not known`, { hint: `pass { dims: { ${name}: 32 } }` });
+      }
       return value * symbols[name];
     }, coefficient);
   }

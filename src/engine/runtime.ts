@@ -141,9 +141,22 @@ export class Value<D extends DType = DType> {
     return value;
   }
 
+  /** The native value, for the engine. @throws HeedError after the value was disposed of. */
   get handle(): Pointer {
-    if (!this.#handle) throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} is used after its release`);
+    if (!this.#handle) {
+      throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} was used after it was disposed of`);
+    }
     return this.#handle;
+  }
+
+  /** The number of a value that has one element, such as a loss. @throws HeedError where it has none or several. */
+  item(): number {
+    if (this.data.length !== 1) {
+      throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} is not a single number`, {
+        hint: 'read its data',
+      });
+    }
+    return Number(this.data[0]);
   }
 
   [Symbol.dispose](): void {

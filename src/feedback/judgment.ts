@@ -1,4 +1,4 @@
-/** What people are asked and what they say: plain data, checked wherever it comes in. */
+/** What annotators are shown and what they say about it: plain data, checked wherever it comes in. */
 import { z } from 'zod';
 import { type Choice, choices } from '../preference/index.ts';
 
@@ -16,7 +16,7 @@ const frameSchema = z.object({
     .array(
       z.discriminatedUnion('kind', [
         z.looseObject({ kind: z.enum(['polygon', 'line', 'circle']) }),
-        // in itself, so that looking at a clip asks nobody for anything
+        // pictures are inside the item, so looking at a clip sends no request to anybody
         z.looseObject({ kind: z.literal('image'), href: z.string().regex(/^data:image\/png;base64,[\w+/]+=*$/) }),
       ]),
     )
@@ -31,21 +31,27 @@ const optionSchema = z.discriminatedUnion('kind', [
     framesPerSecond: z.number().positive().max(1000),
   }),
 ]);
+/** One of the things an item shows side by side: a text or a clip. */
 export type Option = z.output<typeof optionSchema>;
 
-/** What an item shows: a prompt where there is one, and the options. */
+/** Checks a `Content`. */
 export const contentSchema = z.object({
-  prompt: z.union([text, messages]).optional(),
-  options: z.array(optionSchema).max(26),
+  prompt: z.union([text, messages]).optional().describe('what the options respond to: a text or messages'),
+  options: z.array(optionSchema).max(26).describe('what is judged: texts or clips'),
 });
+/** What an item shows: an optional prompt, and the options. */
 export type Content = z.output<typeof contentSchema>;
 
-/** How items are answered: two options compared, several ranked, one rated by aspects, called good or bad, corrected, or written. */
-export const kinds = ['pair', 'ranking', 'rating', 'binary', 'correction', 'demonstration'] as const;
-export type Kind = (typeof kinds)[number];
+/**
+ * The kinds of items: two options are compared, several are ranked, one is rated by aspects, called good or bad or
+ * corrected, or a response is written from scratch.
+ */
+export const itemKinds = ['pair', 'ranking', 'rating', 'binary', 'correction', 'demonstration'] as const;
+/** How an item is judged. All items of a project are of one kind. */
+export type ItemKind = (typeof itemKinds)[number];
 
-/** Fewest and most options an item of a kind has. */
-export const optionCounts: Readonly<Record<Kind, readonly [least: number, most: number]>> = {
+/** The fewest and the most options that an item of each kind has. */
+export const optionCounts: Readonly<Record<ItemKind, readonly [least: number, most: number]>> = {
   pair: [2, 2],
   ranking: [2, 26],
   rating: [1, 1],
@@ -54,45 +60,61 @@ export const optionCounts: Readonly<Record<Kind, readonly [least: number, most: 
   demonstration: [0, 0],
 };
 
-/** What somebody says of a pair. Of "both-bad" and "unknown" nothing is learned but that. */
+/** What an annotator can choose for a pair. `both-bad` and `unknown` are recorded, and nothing is learned from them. */
 export const pairChoices = ['first', 'second', 'tie', 'both-bad', 'unknown'] as const;
+/** One of the choices for a pair. */
 export type PairChoice = (typeof pairChoices)[number];
 
 const ratings = z.record(z.string().max(200), z.number().int().min(1).max(100));
 const common = {
-  /** Why, in own words. */
-  reason: text.optional(),
-  /** By the name of the aspect: of the options together in a pair, from the first much better to the second much better. */
-  aspects: ratings.optional(),
+  reason: text.optional().describe('why, in the annotator’s own words'),
+  aspects: ratings.optional().describe('ratings by aspect; for a pair, 1 means the first option is much better'),
 };
 
-const skipSchema = z.object({ kind: z.literal('skip'), reason: text.optional() });
+const skipSchema = z.object({
+  kind: z.literal('skip'),
+  reason: text.optional().describe('why the annotator skips the item'),
+});
 
-export const answerSchema = z.discriminatedUnion('kind', [
+/** Checks a `Judgment`. */
+export const judgmentSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('pair'),
-    choice: z.enum(pairChoices),
-    /** 1: slightly, 3: much. */
-    strength: z.number().int().min(1).max(3).optional(),
-    /** A better answer than either, written by who chose. */
-    better: text.optional(),
+    choice: z.enum(pairChoices).describe('which option is better'),
+    strength: z.number().int().min(1).max(3).optional().describe('how much better: 1 slightly, 3 much'),
+    better: text.optional().describe('a response better than both, written by the annotator'),
     ...common,
   }),
-  /** 1 for the best; equals share a rank. */
-  z.object({ kind: z.literal('ranking'), ranks: z.array(z.number().int().min(1)).min(2).max(26), ...common }),
-  z.object({ kind: z.literal('rating'), ratings, reason: text.optional() }),
-  z.object({ kind: z.literal('binary'), good: z.boolean(), ...common }),
-  z.object({ kind: z.literal('correction'), text: text.min(1), ...common }),
-  z.object({ kind: z.literal('demonstration'), text: text.min(1), ...common }),
+  z.object({
+    kind: z.literal('ranking'),
+    ranks: z
+      .array(z.number().int().min(1))
+      .min(2)
+      .max(26)
+      .describe('the rank of each option: 1 is best, ties share a rank'),
+    ...common,
+  }),
+  z.object({
+    kind: z.literal('rating'),
+    ratings: ratings.describe('ratings by aspect, from 1 up to the scale of the aspect'),
+    reason: common.reason,
+  }),
+  z.object({ kind: z.literal('binary'), good: z.boolean().describe('whether the response is good'), ...common }),
+  z.object({ kind: z.literal('correction'), text: text.min(1).describe('the corrected response'), ...common }),
+  z.object({ kind: z.literal('demonstration'), text: text.min(1).describe('the response'), ...common }),
 ]);
-export type Answer = z.output<typeof answerSchema>;
-export const voteSchema = z.union([answerSchema, skipSchema]);
-export type Vote = z.output<typeof voteSchema>;
+/** What an annotator says about an item. Its `kind` is that of the item. */
+export type Judgment = z.output<typeof judgmentSchema>;
 
-/** What a pair's answer says of its two options. */
-export function choiceOf({ choice, strength }: Extract<Answer, { kind: 'pair' }>): Choice {
+/** Checks a `JudgmentOrSkip`. */
+export const judgmentOrSkipSchema = z.union([judgmentSchema, skipSchema]);
+/** A judgment, or the statement that the annotator skips the item. */
+export type JudgmentOrSkip = z.output<typeof judgmentOrSkipSchema>;
+
+/** The preference that a pair's judgment states, as probabilities of the two options. */
+export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: 'pair' }>): Choice {
   if (choice === 'tie' || choice === 'first' || choice === 'second') {
-    // of a slight preference not all is learned
+    // a slight preference counts for less than a strong one
     const weight = strength === 1 ? 0.75 : strength === 2 ? 0.9 : 1;
     if (choice === 'tie' || weight === 1) return choices[choice];
     return choice === 'first' ? [weight, 1 - weight] : [1 - weight, weight];
@@ -100,15 +122,15 @@ export function choiceOf({ choice, strength }: Extract<Answer, { kind: 'pair' }>
   return 'incomparable';
 }
 
-/** The categories in which answers of a kind are compared between people; undefined of what is written. */
-export function categoryOf(answer: Answer): number | undefined {
-  switch (answer.kind) {
+/** The category by which judgments of one kind are compared between annotators; undefined for ratings and written text. */
+export function categoryOf(judgment: Judgment): number | undefined {
+  switch (judgment.kind) {
     case 'pair':
-      return pairChoices.indexOf(answer.choice);
+      return pairChoices.indexOf(judgment.choice);
     case 'binary':
-      return Number(answer.good);
+      return Number(judgment.good);
     case 'ranking':
-      return answer.ranks.indexOf(Math.min(...answer.ranks));
+      return judgment.ranks.indexOf(Math.min(...judgment.ranks));
     default:
       return undefined;
   }

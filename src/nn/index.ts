@@ -59,4 +59,10 @@ export {
 } from './ppo-loss.ts';
 export { type Bits, type QuantizedWeight, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
-export { createTrainStep, type TrainStep, type TrainStepOptions } from './train-step.ts';
+export {
+  createTrainStep,
+  type LossOutputs,
+  type TrainStep,
+  type TrainStepOptions,
+  traceTrainStep,
+} from './train-step.ts';

@@ -1,7 +1,7 @@
 /** Comparisons under a reward that is known, and ensembles small enough to learn it in a moment. */
 
 import { createRewardEnsemble, type RewardEnsemble } from '../../src/control/reward/ensemble.ts';
-import type { Labeled } from '../../src/control/reward/fit.ts';
+import type { FitComparison } from '../../src/control/reward/fit.ts';
 import type { Steps } from '../../src/control/reward/inputs.ts';
 import { type RewardOptions, rewardSchema } from '../../src/control/reward/options.ts';
 import type { Segment } from '../../src/control/segments.ts';
@@ -38,7 +38,7 @@ const trueReward = (observation: ArrayLike<number>, action: number) =>
 
 export const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
 const better = (a: Segment, b: Segment): Distribution => (returnOf(a) > returnOf(b) ? choices.first : choices.second);
-export const flipped = ({ segments, choice: [p, q] }: Labeled): Labeled => ({ segments, choice: [q, p] });
+export const flipped = ({ segments, choice: [p, q] }: FitComparison): FitComparison => ({ segments, choice: [q, p] });
 
 export const parametersOf = (ensemble: RewardEnsemble) => structuredClone(ensemble.save().tensors);
 
@@ -61,7 +61,7 @@ export function drawing(name: string) {
     };
   }
 
-  const labeled = (count: number, choose: (a: Segment, b: Segment) => Distribution = better): Labeled[] =>
+  const labeled = (count: number, choose: (a: Segment, b: Segment) => Distribution = better): FitComparison[] =>
     Array.from({ length: count }, () => {
       const segments = [segment(), segment()] as const;
       return { segments, choice: choose(...segments) };

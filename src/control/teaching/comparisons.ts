@@ -1,7 +1,7 @@
-/** Comparisons and questions that wait, packed for a checkpoint: a few long tensors, and what cuts them up again. */
+/** Comparisons and open queries, packed for a checkpoint: a few long tensors, and what cuts them up again. */
 import type { Standing } from '../../preference/index.ts';
 import { like, type Numbers, type Segment, tensorOf } from '../segments.ts';
-import type { Pending } from './queries.ts';
+import type { SegmentQuery } from './queries.ts';
 
 /** Two segments without their arrays. */
 interface SavedPair {
@@ -9,19 +9,20 @@ interface SavedPair {
   terminated: [boolean, boolean];
 }
 
-/** A comparison that was answered. */
-export interface Learned {
-  /** Of the question. */
+/** A comparison as the record keeps it. */
+export interface RecordedComparison {
+  /** The query's. */
   id: string;
   segments: readonly [Segment, Segment];
+  /** What stands now: the teacher may have changed it or taken it back. */
   choice: Standing;
 }
 
 /** The same without the arrays of its segments. */
-export interface SavedComparison extends SavedPair, Pick<Learned, 'id' | 'choice'> {}
+export interface SavedComparison extends SavedPair, Pick<RecordedComparison, 'id' | 'choice'> {}
 
-/** A question that waits, without the arrays of its segments, and what their clips are replayed from. */
-export interface SavedPending extends SavedPair {
+/** An open query without the arrays of its segments, and what their clips are replayed from. */
+export interface SavedQuery extends SavedPair {
   id: string;
   step: number;
   predicted: number;
@@ -36,7 +37,7 @@ interface Sizes {
 
 const arrays = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
-export function packComparisons(comparisons: readonly Learned[]) {
+export function packComparisons(comparisons: readonly RecordedComparison[]) {
   const { state, tensors } = packPairs(
     'comparisons',
     comparisons.map(({ segments }) => segments),
@@ -48,17 +49,21 @@ export function packComparisons(comparisons: readonly Learned[]) {
   return { state: saved, tensors };
 }
 
-export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Learned[] {
+export function unpackComparisons(
+  saved: readonly SavedComparison[],
+  tensors: Tensors,
+  sizes: Sizes,
+): RecordedComparison[] {
   const pairs = unpackPairs('comparisons', saved, tensors, sizes);
   return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
 }
 
-export function packPending(pending: readonly Pending[], { actionSize }: Pick<Sizes, 'actionSize'>) {
+export function packQueries(queries: readonly SegmentQuery[], { actionSize }: Pick<Sizes, 'actionSize'>) {
   const { state, tensors } = packPairs(
     'waiting',
-    pending.map(({ segments }) => segments),
+    queries.map(({ segments }) => segments),
   );
-  const saved = pending.map(({ id, step, predicted, segments }, i): SavedPending => {
+  const saved = queries.map(({ id, step, predicted, segments }, i): SavedQuery => {
     const clips = segments.map(({ episode, from, length }) => ({
       seed: episode!.seed,
       actions: Array.from(episode!.actions.subarray(0, (from! + length) * actionSize)),
@@ -70,7 +75,7 @@ export function packPending(pending: readonly Pending[], { actionSize }: Pick<Si
   return { state: saved, tensors };
 }
 
-export function unpackPending(saved: readonly SavedPending[], tensors: Tensors, sizes: Sizes): Pending[] {
+export function unpackQueries(saved: readonly SavedQuery[], tensors: Tensors, sizes: Sizes): SegmentQuery[] {
   const pairs = unpackPairs('waiting', saved, tensors, sizes);
   return saved.map(({ id, step, predicted, clips }, i) => {
     const segments = pairs[i].map((segment, side) => {

@@ -1,6 +1,6 @@
 /**
- * Asking the teacher: many pairs of segments are drawn from recent experience, and those asked whose answers should teach
- * the ensemble most (Christiano et al. 2017, §2.2.4).
+ * Queries: many pairs of segments are drawn from recent experience, and the teacher is asked about those from which the
+ * ensemble should learn most (Christiano et al. 2017, §2.2.4).
  */
 import { HeedError } from '../../error.ts';
 import {
@@ -17,90 +17,89 @@ import { type Random, random } from '../../random.ts';
 import type { LearnOptions } from '../options.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
 import type { Experience, Segment } from '../segments.ts';
+import type { TeachingProgress } from './progress.ts';
+import { withoutEpisode } from './record.ts';
 
-/** A comparison that was asked, as the report shows it. */
-export interface Asked {
+/** A query: two segments that the teacher is asked to compare. */
+export interface SegmentQuery {
+  /** `q` and a number, unique in a run. */
   id: string;
+  /** Environment step of the run at which it was drawn. */
   step: number;
   segments: readonly [Segment, Segment];
-  choice: Choice;
-  /** Probability the ensemble gave the first before it learned of the answer; NaN before the first fit. */
+  /** Probability the ensemble gave the first segment then; NaN before the first fit. */
   predicted: number;
 }
 
-/** How far a run is with its questions; asking takes it further. */
-export interface Questioning {
-  step: number;
-  questions: number;
-  /** Labels that rounds asked for and the teacher skipped; asked again in the next. */
-  owed: number;
-  /** Whether the ensemble has learned of any answer. */
-  fitted: boolean;
-  disagreement: number;
+/** A query and what the teacher said about it. */
+export interface SegmentComparison extends SegmentQuery {
+  choice: Choice;
 }
 
-/** A question that was put and has no answer yet. */
-export type Pending = Omit<Asked, 'choice'>;
+/** What drawing queries takes further. */
+type QueryProgress = Pick<TeachingProgress, 'step' | 'questions' | 'owed' | 'fitted' | 'disagreement'>;
 
-/** What questions come from. */
-interface Source {
-  options: LearnOptions;
+/** What queries are drawn from. */
+export interface QuerySource {
+  options: Pick<LearnOptions, 'seed' | 'segment' | 'query' | 'choice'>;
   experience: Experience;
   ensemble: RewardEnsemble;
-  /** The pairs asked about before. */
-  asked(): readonly (readonly [Segment, Segment])[];
+  /** The pairs of earlier queries. */
+  earlier(): readonly (readonly [Segment, Segment])[];
 }
 
-/** Asks until `wanted` labels are given, or the teacher has skipped three times as many. */
+/** Asks until there are `labels` comparisons, or the teacher has skipped three times as many. What is missing is owed. */
 export async function askRound(
-  { teacher, ...source }: Source & { teacher: Teacher<Segment> },
-  progress: Questioning,
-  wanted: number,
+  teacher: Teacher<Segment>,
+  source: QuerySource,
+  progress: QueryProgress,
+  labels: number,
   signal: AbortSignal | undefined,
-): Promise<Asked[]> {
-  const asked: Asked[] = [];
-  for (let attempt = 0; attempt < 4 && asked.length < wanted; attempt++) {
-    const questions = drawQuestions(source, progress, wanted - asked.length);
-    const answers = new Map<string, Choice>();
-    for await (const { id, choice } of ask<Segment>(teacher, questions.map(questionOf), signal))
-      answers.set(id, choice);
-    // in the order asked, whatever the order of the answers: a person's pace must not change what is learned
-    for (const question of questions) {
-      const choice = answers.get(question.id);
-      if (choice) asked.push({ ...question, choice });
+): Promise<SegmentComparison[]> {
+  const comparisons: SegmentComparison[] = [];
+  for (let attempt = 0; attempt < 4 && comparisons.length < labels; attempt++) {
+    const queries = drawQueries(source, progress, labels - comparisons.length);
+    const asked = queries.map(({ id, segments }): Question<Segment> => ({ id, options: segments }));
+    const choices = new Map<string, Choice>();
+    for await (const { id, choice } of ask<Segment>(teacher, asked, signal)) choices.set(id, choice);
+    // in the order of the queries, whatever the order of the answers: a person's pace must not change what is learned
+    for (const query of queries) {
+      const choice = choices.get(query.id);
+      if (choice) comparisons.push({ ...query, choice });
     }
   }
-  progress.owed = wanted - asked.length;
-  return asked;
+  progress.owed = labels - comparisons.length;
+  return comparisons;
 }
 
-/** The questions whose answers should teach most, the best first. */
-export function drawQuestions(
-  { options, experience, ensemble, asked }: Source,
-  progress: Questioning,
-  wanted: number,
-): Pending[] {
+/** The queries from which the ensemble should learn most, the best first. */
+export function drawQueries(
+  { options, experience, ensemble, earlier }: QuerySource,
+  progress: QueryProgress,
+  count: number,
+): SegmentQuery[] {
   const rng = random(options.seed, 'queries', progress.questions);
-  const pairs = drawPairs(experience, options.segment, wanted, rng);
+  const pairs = drawPairs(experience, options.segment, count, rng);
   const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
   const covers = rulesOf(options.query).includes('coverage');
-  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, asked().flat()) }) };
-  const chosen = selectQueries(options.query, predictions, options.choice, wanted, rng);
+  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
+  const chosen = selectQueries(options.query, predictions, options.choice, count, rng);
   const typicalReturn = typical(experience, options.segment.window);
   const probability = chosen.map((i) => probabilities(predictions, i, options.choice.scale));
   progress.disagreement = probability.reduce((sum, p) => sum + variance(p), 0) / Math.max(1, chosen.length);
   return chosen.map((i, at) => ({
     id: `q${progress.questions++}`,
     step: progress.step,
-    segments: [0, 1].map((side) => ({ ...pairs[i][side], typicalReturn })) as never,
+    segments: [
+      { ...pairs[i][0], typicalReturn },
+      { ...pairs[i][1], typicalReturn },
+    ],
     predicted: progress.fitted ? probability[at].reduce((a, b) => a + b, 0) / probability[at].length : Number.NaN,
   }));
 }
 
-const questionOf = ({ id, segments }: Pending): Question<Segment> => ({ id, options: segments });
-
-/** Where candidates and what was asked lie, each number in its deviation over the candidates. */
-function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], asked: readonly Segment[]) {
+/** Where the candidates and the segments of earlier queries lie, each number in its deviation over the candidates. */
+function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], earlier: readonly Segment[]) {
   const candidates = pairs.flat().map(ensemble.pointOf);
   const deviations = Array.from(candidates[0], (_, j) => Math.sqrt(variance(candidates.map((point) => point[j]))));
   const scaled = (point: Float64Array): Point => point.map((x, j) => x / Math.max(deviations[j], 1e-6));
@@ -108,22 +107,22 @@ function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][]
   return {
     first: points.filter((_, i) => i % 2 === 0),
     second: points.filter((_, i) => i % 2 === 1),
-    asked: asked.map((segment) => scaled(ensemble.pointOf(segment))),
+    asked: earlier.map((segment) => scaled(ensemble.pointOf(segment))),
   };
 }
 
 function drawPairs(
   experience: Experience,
   cutting: LearnOptions['segment'],
-  wanted: number,
+  count: number,
   rng: Random,
 ): [Segment, Segment][] {
-  const enough = Math.max(cutting.fewest, wanted * cutting.candidates);
+  const enough = Math.max(cutting.fewest, count * cutting.candidates);
   const draw = () => drawSegment(experience, cutting, rng);
   const pairs = Array.from({ length: enough }, (): [Segment, Segment] => [draw(), draw()]);
   if (!cutting.differ) return pairs;
   const differing = pairs.filter(([a, b]) => a.length !== b.length);
-  return differing.length >= wanted ? differing : pairs;
+  return differing.length >= count ? differing : pairs;
 }
 
 /** @throws HeedError if the experience is too short for a segment. */
@@ -137,7 +136,18 @@ export function drawSegment(experience: Experience, cutting: LearnOptions['segme
   });
 }
 
-/** True return of an average stretch of recent experience; what B-Pref's skipping and equal teachers measure by. */
+/** Random pairs of segments that nobody was asked about. */
+export function drawPairsAtRandom(
+  experience: Experience,
+  cutting: LearnOptions['segment'],
+  count: number,
+  rng: Random,
+): (readonly [Segment, Segment])[] {
+  const draw = () => withoutEpisode(drawSegment(experience, cutting, rng));
+  return Array.from({ length: count }, () => [draw(), draw()] as const);
+}
+
+/** True return of an average stretch of recent experience; B-Pref's skipping and equal teachers measure by it. */
 function typical({ rewards, held, count }: Experience, window: number): number {
   let total = 0;
   for (let i = 0; i < held * count; i++) total += rewards[i];

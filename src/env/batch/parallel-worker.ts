@@ -2,6 +2,7 @@
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { carried } from '../../error.ts';
+import { loadPlugins } from '../../plugins.ts';
 import type { Environment } from '../environment.ts';
 import { loadEnvironment } from '../open/load.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
@@ -54,6 +55,7 @@ function carryOut(make: () => Environment): void {
 async function main(): Promise<void> {
   let make: () => Environment;
   try {
+    await loadPlugins();
     make = await loadEnvironment(name);
   } catch (error) {
     parentPort!.postMessage(carried(error));

@@ -1,6 +1,6 @@
 /**
  * Environments of Gymnasium, in the user's own Python: `gym:CartPole-v1`, and games of the Arcade Learning Environment,
- * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/environments.md has what the names may say.
+ * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/reference/environments.md has what the names may say.
  *
  * An episode is its seed and its actions here too: a Python process that dies is replaced by another, in which the
  * episodes under way are lived again, and training goes on as if nothing had been.

@@ -63,10 +63,10 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
     {
       name: 'behaviors',
       ids: [swing, ...idsOf(behaviorTasks)],
-      from: 'heed; no reward tells of them: docs/behaviors.md',
+      from: 'heed; no reward tells of them: docs/how-to/teach-a-behavior.md',
     },
     ...gymnasiumGroups(python),
-    { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/environments.md has an example' },
+    { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/reference/environments.md has an example' },
   ];
 }
 

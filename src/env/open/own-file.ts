@@ -31,7 +31,7 @@ export async function loadFile(path: string): Promise<() => Environment> {
 function loadTask(path: string, exported: unknown): Promise<() => Environment> {
   if (typeof exported === 'object' && exported !== null) return loadMujoco(readMujocoTask(exported, path));
   throw new HeedError(`"${path}": expected a function as default export, got ${kindOf(exported)}`, {
-    hint: 'write: export default () => withTimeLimit({ … }); docs/environments.md has an example',
+    hint: 'write: export default () => withTimeLimit({ … }); docs/reference/environments.md has an example',
   });
 }
 
@@ -51,7 +51,8 @@ function checkWorks(path: string, make: () => Environment): void {
   };
   const [one, other] = [1, 2].map(() => calling('making an environment', make));
   const fault = faultOf(one);
-  if (fault) throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/environments.md says what an environment has');
+  if (fault)
+    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md says what an environment has');
 
   const size = sizeOf(one.observationSpace);
   const [seen, seenByOther] = [1, 2].map(() => new Float32Array(size).fill(Number.NaN));

@@ -1,37 +1,42 @@
 /**
- * Who is asked what: items are held for a person by leases that expire, so that an item gets as many answers as the
- * project wants and no more people at work on it than are still needed; nobody gets an item twice.
+ * Assignment: which annotator gets which item. A lease that expires reserves an item for an annotator, so an item gets
+ * exactly the judgments that the project asks for. Nobody gets an item twice.
  */
 import { type ExpressionBuilder, sql } from 'kysely';
 import { random } from '../../random.ts';
 import type { Project } from '../project.ts';
 import type { Database, Query } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import { type Item, itemColumns, itemOf } from './items.ts';
+import { type Item, itemColumns, itemFromRow } from './items.ts';
 
+/** An item reserved for an annotator. */
 export interface Assignment {
+  /** The item, gold included: not to be sent to the annotator as it is. */
   item: Item;
-  /** In which order to show the options, as indices. */
+  /** The order in which to show the options, as indices. */
   shown: number[];
-  /** Until when it is held. */
+  /** When the reservation ends, in milliseconds since 1970. */
   expires: number;
 }
 
-export interface NextOptions {
-  /** Items to hold: those held already count. */
+/** Options of `assignItems`. */
+export interface AssignmentOptions {
+  /** Items to reserve, counting those reserved already; 1 by default. */
   count?: number;
+  /** The current time, in milliseconds since 1970. */
   now?: number;
 }
 
 /**
- * Items for a person: first those that they hold already, then practice, then new ones, of which some have a known answer. Fewer than `count`
- * where others are just being given the rest; none where there are no more, or the project has all the answers that it wants.
+ * Reserves items for a person: first those they hold already, then practice items, then new items with gold items among
+ * them. Returns fewer than `count` if other people are taking the rest at this moment, and none if there are no more or
+ * the project's budget is spent.
  */
-export async function nextItems(
+export async function assignItems(
   { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
-  { count = 1, now = Date.now() }: NextOptions = {},
+  { count = 1, now = Date.now() }: AssignmentOptions = {},
 ): Promise<Assignment[]> {
   await reclaim(root, kind, project, now);
   const expires = now + 1000 * settings.leaseSeconds;
@@ -46,10 +51,10 @@ export async function nextItems(
       .orderBy('leases.expires')
       .orderBy('items.seq')
       .limit(count)
-      // what is just voted on, or taken back, is held no longer
+      // a lease that another transaction is about to end is passed over
       .$if(kind === 'postgres', (select) => select.forUpdate('leases').skipLocked())
       .execute();
-    const held = rows.map(itemOf);
+    const held = rows.map(itemFromRow);
     if (held.length > 0) {
       const ids = held.map(({ id }) => id);
       await query
@@ -69,15 +74,15 @@ export async function nextItems(
 }
 
 /**
- * One person's requests go one after another; those of others do not wait for them. The commit does not wait for the disk either: a
- * lease that a power cut takes back is as one that has expired.
+ * Lets one person's requests run one after another without holding up those of others. The commit does not wait for the
+ * disk: a lease that is lost in a power cut is like one that has expired.
  */
 const alone = (query: Query, project: string, person: string): Promise<unknown> =>
   sql`select pg_advisory_xact_lock(hashtext(${project}), hashtext(${person})), set_config('synchronous_commit', 'off', true)`.execute(
     query,
   );
 
-/** Items that nobody has given this person yet, with a place of each open one taken. Fewer where the queue ends. */
+/** Items that this person has not had yet, each reserved for them. Fewer than `count` if the queue ends. */
 async function newItems(
   query: Query,
   kind: Database['kind'],
@@ -87,39 +92,39 @@ async function newItems(
   count: number,
 ): Promise<Item[]> {
   if (count <= 0) return [];
-  const { given, labels } = await talliesOf(query, project, person);
+  const { judged, labels } = await talliesOf(query, project, person);
   if (settings.labels !== undefined && labels >= settings.labels) return [];
-  const known: (Item | undefined)[] = [];
-  for (let place = given + held; known.length < count; place++) {
-    const others = known.flatMap((item) => item?.id ?? []);
-    known.push(
+  const gold: (Item | undefined)[] = [];
+  for (let place = judged + held; gold.length < count; place++) {
+    const others = gold.flatMap((item) => item?.id ?? []);
+    gold.push(
       (place < settings.practice ? await goldFor(query, project, person, others, true) : undefined) ??
         (isGold(project, person, place, settings.goldShare)
           ? await goldFor(query, project, person, others, false)
           : undefined),
     );
   }
-  const missing = known.filter((item) => !item).length;
+  const missing = gold.filter((item) => !item).length;
   const open = missing === 0 ? [] : await takeOpen(query, kind, project, person, missing);
-  const items = known.map((item) => item ?? open.shift());
+  const items = gold.map((item) => item ?? open.shift());
   const end = items.indexOf(undefined);
   return items.slice(0, end < 0 ? count : end) as Item[];
 }
 
-/** Items that a person has answered or skipped, and all people's labels: answers that count, to items whose answer was not known. */
-async function talliesOf(query: Query, project: string, person: string): Promise<{ given: number; labels: number }> {
+/** How many items a person has judged or skipped, and everybody's judgments of items that are not gold. */
+async function talliesOf(query: Query, project: string, person: string): Promise<{ judged: number; labels: number }> {
   const all = await query
     .selectFrom('tallies')
     .select(['person', 'given', 'labels'])
     .where('project', '=', project)
     .execute();
   return {
-    given: all.find((one) => one.person === person)?.given ?? 0,
+    judged: all.find((one) => one.person === person)?.given ?? 0,
     labels: all.reduce((sum, { labels }) => sum + labels, 0),
   };
 }
 
-/** Gives back what was held too long. What somebody is just voting on is left to the next who asks. */
+/** Ends leases that have expired, except on items that are being judged at this moment. */
 async function reclaim(root: Query, kind: Database['kind'], project: string, now: number): Promise<void> {
   const late = await root
     .selectFrom('leases')
@@ -148,7 +153,7 @@ async function reclaim(root: Query, kind: Database['kind'], project: string, now
   });
 }
 
-/** Brings items' counts up to date with their answers and leases; returns the answers of the first. */
+/** Brings items' counts up to date with their judgments and leases; returns how many judgments the first one has. */
 export async function recount(query: Query, items: readonly string[]): Promise<number> {
   const count = (table: 'answers' | 'leases') =>
     sql<number>`(select count(*) from ${sql.table(table)} as held where held.item = items.id${table === 'answers' ? sql` and held.kind = 'answer'` : sql``})`;
@@ -161,11 +166,11 @@ export async function recount(query: Query, items: readonly string[]): Promise<n
   return answered;
 }
 
-/** Known answers come at places nobody can foresee, the same each time. */
+/** Gold items come at places that an annotator cannot foresee, and that are the same each time. */
 const isGold = (project: string, person: string, place: number, share: number): boolean =>
   random(place, 'gold', project, person).uniform() < share;
 
-/** Left and right are drawn for each person and item, the same each time they see it. */
+/** The order of the options is drawn for each person and item, and is the same each time they see it. */
 function orderFor({ id, content }: Item, person: string): number[] {
   const order = Array.from(content.options, (_, i) => i);
   return random(0, 'order', id, person).shuffle(order);
@@ -190,10 +195,10 @@ async function goldFor(
     .orderBy('seq')
     .limit(1)
     .executeTakeFirst();
-  return row && itemOf(row);
+  return row && itemFromRow(row);
 }
 
-/** Of the queue's items those that come first, each with a place taken. */
+/** The first items of the queue, each counted as taken. */
 async function takeOpen(
   query: Query,
   kind: Database['kind'],
@@ -223,10 +228,10 @@ async function takeOpen(
       .where('id', 'in', (select) => select.selectFrom('open').select('id'))
       .returning(itemColumns)
       .execute();
-    return rows.sort((a, b) => b.priority - a.priority || a.seq - b.seq).map(itemOf);
+    return rows.sort((a, b) => b.priority - a.priority || a.seq - b.seq).map(itemFromRow);
   };
   if (kind === 'sqlite') return take(count, false);
-  // who asks at the same time takes the next ones; only where all that is left is in somebody's hands is it waited for
+  // requests at the same time get different items; only if all that is left is locked does one wait
   const free = await take(count, true);
   return free.length > 0 ? free : take(1, false);
 }

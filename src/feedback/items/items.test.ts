@@ -7,25 +7,25 @@ import { ownStores } from '../../../test/support/stores.ts';
 import {
   addItems,
   addPerson,
+  assignItems,
   changeToken,
   createProject,
   type Database,
   findProject,
   guidelinesOf,
+  type JudgmentOrSkip,
   listProjects,
   type NewItem,
-  nextItems,
   openDatabase,
   openSession,
   type Person,
   type Project,
   type ProjectInput,
   personByToken,
-  recordVote,
+  recordJudgment,
   sessionOf,
   setPriorities,
-  undoVote,
-  type Vote,
+  undoJudgment,
   writeGuidelines,
 } from '../index.ts';
 
@@ -41,8 +41,8 @@ const pairOf = (n: number): NewItem => ({
   },
 });
 const pairs = (n: number) => Array.from({ length: n }, (_, i) => pairOf(i));
-const first: Vote = { kind: 'pair', choice: 'first' };
-const second: Vote = { kind: 'pair', choice: 'second' };
+const first: JudgmentOrSkip = { kind: 'pair', choice: 'first' };
+const second: JudgmentOrSkip = { kind: 'pair', choice: 'second' };
 
 describe.each(kinds)('%s', (kind, address) => {
   skipWhereMissing(kind);
@@ -61,12 +61,12 @@ describe.each(kinds)('%s', (kind, address) => {
     return project;
   };
   let votes = 0;
-  const say = (project: Project, person: Person, item: string, vote: Vote = first, now?: number) =>
-    recordVote(database, project, person.id, { id: `v${votes++}`, item, vote }, now);
+  const say = (project: Project, person: Person, item: string, vote: JudgmentOrSkip = first, now?: number) =>
+    recordJudgment(database, project, person.id, { id: `v${votes++}`, item, vote }, now);
   const ids = async (project: Project, person: Person, options = {}) =>
-    (await nextItems(database, project, person.id, options)).map(({ item }) => item.id);
+    (await assignItems(database, project, person.id, options)).map(({ item }) => item.id);
   const promptsOf = async (project: Project, person: Person, options = {}) =>
-    (await nextItems(database, project, person.id, options)).map(({ item }) => item.content.prompt);
+    (await assignItems(database, project, person.id, options)).map(({ item }) => item.content.prompt);
 
   it('adds items once, all or none, and says which is wrong', async () => {
     const project = await projectOf(pairs(3));
@@ -76,7 +76,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await addItems(database, project, [swapped])).toEqual({ added: 0, known: 1 });
     const wrong = { content: { prompt: 'x', options: [{ kind: 'text' as const, text: 'alone' }] } };
     await expect(addItems(database, project, [pairOf(9), wrong])).rejects.toThrow(
-      'Item 2: a pair has 2 options, got 1',
+      'Item 2: expected 2 options for a pair, got 1',
     );
     expect(await addItems(database, project, [pairOf(9)])).toEqual({ added: 1, known: 0 });
     const many = await addItems(
@@ -148,9 +148,9 @@ describe.each(kinds)('%s', (kind, address) => {
     const [ada, ben] = people;
     const [item] = await ids(project, ada);
     const vote = { id: 'same', item, vote: first, shown: [1, 0], duration: 1200 };
-    const recorded = await recordVote(database, project, ada.id, vote);
-    expect(recorded).toEqual(await recordVote(database, project, ada.id, vote));
-    await expect(recordVote(database, project, ben.id, vote)).rejects.toThrow('Another vote has this id');
+    const recorded = await recordJudgment(database, project, ada.id, vote);
+    expect(recorded).toEqual(await recordJudgment(database, project, ada.id, vote));
+    await expect(recordJudgment(database, project, ben.id, vote)).rejects.toThrow('Another judgment has the id');
     expect(await say(project, ada, item, second)).toMatchObject({ answered: 1 });
     const answerOf = async () =>
       JSON.parse(
@@ -158,12 +158,12 @@ describe.each(kinds)('%s', (kind, address) => {
       );
     expect(await answerOf()).toEqual(second);
     const undo = { id: 'undo', item };
-    expect(await undoVote(database, project, ada.id, undo)).toMatchObject({ answered: 1 });
-    await undoVote(database, project, ada.id, undo); // sent again
+    expect(await undoJudgment(database, project, ada.id, undo)).toMatchObject({ answered: 1 });
+    await undoJudgment(database, project, ada.id, undo); // sent again
     expect(await answerOf()).toEqual(first);
-    expect(await undoVote(database, project, ada.id, { id: 'undo2', item })).toMatchObject({ answered: 0 });
+    expect(await undoJudgment(database, project, ada.id, { id: 'undo2', item })).toMatchObject({ answered: 0 });
     expect(await answerOf()).toBeNull();
-    await expect(undoVote(database, project, ada.id, { id: 'undo3', item })).rejects.toThrow('nothing to take back');
+    await expect(undoJudgment(database, project, ada.id, { id: 'undo3', item })).rejects.toThrow('nothing to undo');
     expect(await ids(project, ada)).toEqual([item]); // held for them again
     const { query } = database;
     expect(await query.selectFrom('votes').select('kind').orderBy('seq').execute()).toEqual(
@@ -177,14 +177,14 @@ describe.each(kinds)('%s', (kind, address) => {
     const project = await projectOf(pairs(1), { overlap: 3 });
     const [item] = await ids(project, people[0]);
     const vote = (person: Person, id: string) =>
-      recordVote(database, project, person.id, { id, item, vote: first }).then(({ seq }) => seq);
+      recordJudgment(database, project, person.id, { id, item, vote: first }).then(({ seq }) => seq);
     const seqs = await Promise.all(
       people.flatMap((person) => ['one', 'one', 'two'].map((id) => vote(person, `${person.name} ${id}`))),
     );
     expect(new Set(seqs).size).toBe(6);
     const counts = () => database.query.selectFrom('items').select(['answered', 'taken']).executeTakeFirstOrThrow();
     expect(await counts()).toEqual({ answered: 3, taken: 3 });
-    const undo = (person: Person, id: string) => undoVote(database, project, person.id, { id, item });
+    const undo = (person: Person, id: string) => undoJudgment(database, project, person.id, { id, item });
     await Promise.all([undo(people[0], 'a'), undo(people[0], 'b'), undo(people[1], 'c'), vote(people[2], 'again')]);
     expect(await counts()).toEqual({ answered: 2, taken: 3 });
   });
@@ -205,19 +205,21 @@ describe.each(kinds)('%s', (kind, address) => {
     const [item] = await ids(project, ada);
     const wrong: [unknown, string][] = [
       [{ kind: 'pair', choice: 'tie', reason: 'x' }, 'does not offer the choice "tie"'],
-      [{ kind: 'pair', choice: 'first' }, 'asks for a reason'],
+      [{ kind: 'pair', choice: 'first' }, 'requires a reason'],
       [{ kind: 'pair', choice: 'left', reason: 'x' }, 'choice'],
-      [{ kind: 'binary', good: true, reason: 'x' }, 'xpected an answer of kind pair'],
+      [{ kind: 'binary', good: true, reason: 'x' }, 'xpected a judgment of kind pair'],
       [{ kind: 'pair', choice: 'first', reason: 'x', aspects: { truth: 6 } }, 'expected 1 to 5, got 6'],
       [{ kind: 'pair', choice: 'first', reason: 'x', aspects: { wit: 1 } }, 'no such aspect'],
       [null, 'kind'],
     ];
     for (const [vote, message] of wrong) {
-      await expect(say(project, ada, item, vote as Vote)).rejects.toThrow(message);
+      await expect(say(project, ada, item, vote as JudgmentOrSkip)).rejects.toThrow(message);
     }
-    await expect(say(project, ada, 'nothing')).rejects.toThrow('no such item');
+    await expect(say(project, ada, 'nothing')).rejects.toThrow('no item with id "nothing"');
     const bad = { id: 'x', item, vote: { ...first, reason: 'x' }, shown: [0, 0] };
-    await expect(recordVote(database, project, ada.id, bad)).rejects.toThrow('not an order');
+    await expect(recordJudgment(database, project, ada.id, bad)).rejects.toThrow(
+      'each of the 2 options once, got [0,0]',
+    );
     expect(await database.query.selectFrom('votes').selectAll().execute()).toEqual([]);
   });
 
@@ -228,7 +230,7 @@ describe.each(kinds)('%s', (kind, address) => {
     const [ada] = people;
     const seen: string[] = [];
     for (let i = 0; i < 42; i++) {
-      const [{ item }] = await nextItems(database, project, ada.id);
+      const [{ item }] = await assignItems(database, project, ada.id);
       const recorded = await say(project, ada, item.id);
       expect(recorded.gold).toEqual(i < 2 ? gold : undefined);
       seen.push(item.gold ? 'gold' : 'open');
@@ -261,7 +263,7 @@ describe.each(kinds)('%s', (kind, address) => {
     const project = await projectOf(pairs(40), { overlap: 3 });
     const orders: number[][] = [];
     for (const { id } of people) {
-      orders.push((await nextItems(database, project, id, { count: 40 })).map(({ shown }) => shown[0]));
+      orders.push((await assignItems(database, project, id, { count: 40 })).map(({ shown }) => shown[0]));
     }
     for (const own of orders) {
       const left = own.reduce((sum, which) => sum + which, 0);
@@ -269,7 +271,7 @@ describe.each(kinds)('%s', (kind, address) => {
       expect(left).toBeLessThan(32);
     }
     expect(orders[0]).not.toEqual(orders[1]);
-    const again = await nextItems(database, project, people[0].id, { count: 40 });
+    const again = await assignItems(database, project, people[0].id, { count: 40 });
     expect(again.map(({ shown }) => shown[0]).sort()).toEqual(orders[0].toSorted());
   });
 
@@ -277,8 +279,8 @@ describe.each(kinds)('%s', (kind, address) => {
     const { person, token } = await addPerson(database, 'Dora', 'reviewer');
     expect(await personByToken(database, token)).toEqual(person);
     expect(await personByToken(database, `${token}x`)).toBeUndefined();
-    await expect(addPerson(database, 'Dora')).rejects.toThrow('somebody called "Dora" already');
-    await expect(addPerson(database, '<b>')).rejects.toThrow('cannot be a name');
+    await expect(addPerson(database, 'Dora')).rejects.toThrow('already a person named "Dora"');
+    await expect(addPerson(database, '<b>')).rejects.toThrow('cannot be the name of a person');
     const { secret, csrf } = await openSession(database, person);
     expect(await sessionOf(database, secret)).toEqual({ person, csrf });
     expect(await sessionOf(database, secret, Date.now() + 15 * 24 * 3600 * 1000)).toBeUndefined();
@@ -307,9 +309,9 @@ describe.each(kinds)('%s', (kind, address) => {
 
   it('says which projects there are', async () => {
     await projectOf([]);
-    await expect(createProject(database, 'P')).rejects.toThrow('a project "P" already');
+    await expect(createProject(database, 'P')).rejects.toThrow('already a project named "P"');
     await expect(createProject(database, '../x')).rejects.toThrow('cannot be the name');
-    await expect(findProject(database, 'Q')).rejects.toMatchObject({ hint: 'There are: P.' });
+    await expect(findProject(database, 'Q')).rejects.toMatchObject({ hint: 'Projects in this store: P.' });
     expect((await findProject(database, 'P')).name).toBe('P');
   });
 });
@@ -360,7 +362,7 @@ it('SQLite: a vote is told of once it is on the disk; votes share a sync, and ot
   try {
     const told: number[] = [];
     const vote = async (i: number) => {
-      await recordVote(database, project, person.id, { id: `v${i}`, item: items[i].id, vote: first });
+      await recordJudgment(database, project, person.id, { id: `v${i}`, item: items[i].id, vote: first });
       told.push(i);
     };
     const known = async () => (await database.query.selectFrom('votes').select('id').execute()).length;

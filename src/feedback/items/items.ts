@@ -1,33 +1,65 @@
-/** Items: what people are asked about. */
+/** Items: what annotators judge. */
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import { type Answer, answerSchema, type Content, contentSchema, type Kind, optionCounts } from '../judgment.ts';
+import {
+  type Content,
+  contentSchema,
+  type ItemKind,
+  type Judgment,
+  judgmentSchema,
+  optionCounts,
+} from '../judgment.ts';
 import type { Project } from '../project.ts';
 import { newId, note } from '../store/audit.ts';
 import { atOnce, type Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 
-export interface NewItem {
-  content: Content;
-  source?: string;
-  topic?: string;
-  /** Kept as it is, and exported again. */
-  metadata?: Record<string, unknown>;
-  /** The right answer, where it is known. */
-  gold?: Answer;
-  practice?: boolean;
-  priority?: number;
-}
+/** PostgreSQL cannot store NUL. */
+const name = z
+  .string()
+  .max(1000)
+  .refine((text) => !text.includes('\0'), 'text must not contain NUL');
 
-export interface Item extends NewItem {
-  id: string;
-  seq: number;
-}
+/** Checks a `NewItem`. */
+export const newItemSchema = z.object({
+  content: contentSchema.describe('what annotators see'),
+  source: name.optional().describe('where the item comes from; annotators do not see it'),
+  topic: name.optional().describe('what the item is about; the agreement report counts items by topic'),
+  metadata: z
+    .record(z.string(), z.unknown())
+    .refine((value) => JSON.stringify(value).length <= 100_000, 'expected at most 100,000 characters of JSON')
+    .optional()
+    .describe('any JSON, returned with the item by an export'),
+  gold: judgmentSchema.optional().describe('the right judgment, which makes this a gold item'),
+  practice: z.boolean().optional().describe('for a gold item: annotators practice on it and see the right judgment'),
+  priority: z.number().optional().describe('items with a higher priority come first; 0 by default'),
+});
+/** An item to add to a project. */
+export type NewItem = z.output<typeof newItemSchema>;
+
+/** Checks an `Item`. */
+export const itemSchema = newItemSchema.extend({
+  id: z.string().describe('unique in the store'),
+  seq: z.number().int().describe('order of arrival'),
+});
+/** An item of a project. */
+export type Item = z.output<typeof itemSchema>;
+
+/** Checks an `AddedItems`. */
+export const addedItemsSchema = z.object({
+  added: z.number().int().describe('items that are new'),
+  known: z.number().int().describe('items whose content the project has already'),
+});
+/** How many of the items passed to `addItems` are new. */
+export type AddedItems = z.output<typeof addedItemsSchema>;
 
 /** Rows of one insert: databases limit the values of a statement. */
 const AT_ONCE = 500;
 
 /**
- * Adds items; those whose content is there already stay as they are, so that an import may be repeated. All or none.
+ * Adds items to a project, all or none of them. An item whose content the project has already stays as it is, so an
+ * import can be repeated.
  *
  * @throws HeedError naming the item and what is wrong with it.
  */
@@ -36,10 +68,10 @@ export async function addItems(
   { id: project, settings }: Project,
   items: readonly NewItem[],
   person: string | null = null,
-): Promise<{ added: number; known: number }> {
+): Promise<AddedItems> {
   const created = Date.now();
-  const rows = items.map((given, i) => {
-    const item = checkedItem(given, settings.kind, i);
+  const rows = items.map((input, i) => {
+    const item = checkedItem(input, settings.kind, i);
     return {
       id: newId(),
       project,
@@ -62,13 +94,13 @@ export async function addItems(
   const added = await atOnce(query, async (query) => {
     let count = 0;
     for (let from = 0; from < rows.length; from += AT_ONCE) {
-      const made = await query
+      const inserted = await query
         .insertInto('items')
         .values(rows.slice(from, from + AT_ONCE))
         .onConflict((conflict) => conflict.columns(['project', 'key']).doNothing())
         .returning('id')
         .execute();
-      count += made.length;
+      count += inserted.length;
     }
     await note(query, { project, person, kind: 'items added', detail: { added: count, known: rows.length - count } });
     return count;
@@ -76,55 +108,55 @@ export async function addItems(
   return { added, known: rows.length - added };
 }
 
-function checkedItem(item: NewItem, kind: Kind, index: number): NewItem {
+function checkedItem(item: NewItem, kind: ItemKind, index: number): NewItem {
   const { success, data, error } = contentSchema.safeParse(item.content);
   const [least, most] = optionCounts[kind];
   if (!success) {
     const { path, message } = error.issues[0];
-    throw wrong(index, `${path.join('.')}: ${message}`);
+    throw itemError(index, `${path.join('.')}: ${message}`);
   }
   if (data.options.length < least || data.options.length > most) {
     const expected = least === most ? `${least}` : `${least} to ${most}`;
-    throw wrong(index, `a ${kind} has ${expected} options, got ${data.options.length}`);
+    throw itemError(index, `expected ${expected} options for a ${kind}, got ${data.options.length}`);
   }
-  if (least === 0 && data.prompt === undefined) throw wrong(index, `a ${kind} needs a prompt`);
-  if (`${item.source}${item.topic}`.includes('\0')) throw wrong(index, 'source and topic have no NUL in them');
-  if (item.practice && !item.gold) throw wrong(index, 'practice needs the right answer');
-  if (item.gold) checkAnswer(item.gold, kind, data, index);
+  if (least === 0 && data.prompt === undefined) throw itemError(index, `a ${kind} needs a prompt`);
+  if (`${item.source}${item.topic}`.includes('\0')) throw itemError(index, 'source and topic must not contain NUL');
+  if (item.practice && !item.gold) throw itemError(index, 'a practice item needs gold, the right judgment');
+  if (item.gold) checkJudgment(item.gold, kind, data, index);
   return { ...item, content: data };
 }
 
-/** @throws HeedError where an answer is none of its kind, or does not fit what was asked. */
-export function checkAnswer(given: unknown, kind: Kind, { options }: Content, index?: number): Answer {
-  const { success, data, error } = answerSchema.safeParse(given);
+/**
+ * Checks a judgment against the kind and the content of its item. `index` is the item's position, for the error.
+ *
+ * @throws HeedError if the judgment is malformed, of another kind, or does not fit the content.
+ */
+export function checkJudgment(input: unknown, kind: ItemKind, { options }: Content, index?: number): Judgment {
+  const { success, data, error } = judgmentSchema.safeParse(input);
   if (!success) {
     const { path, message } = error.issues[0];
-    throw wrong(index, `the answer's ${path.join('.') || 'kind'}: ${message}`);
+    throw itemError(index, `the judgment's ${path.join('.') || 'kind'}: ${message}`);
   }
-  if (data.kind !== kind) throw wrong(index, `expected an answer of kind ${kind}, got ${data.kind}`);
+  if (data.kind !== kind) throw itemError(index, `expected a judgment of kind ${kind}, got ${data.kind}`);
   if (data.kind === 'ranking' && data.ranks.length !== options.length) {
-    throw wrong(index, `expected ${options.length} ranks, got ${data.ranks.length}`);
+    throw itemError(index, `expected ${options.length} ranks, got ${data.ranks.length}`);
   }
   return data;
 }
 
-const wrong = (index: number | undefined, what: string) =>
+const itemError = (index: number | undefined, what: string) =>
   new HeedError(index === undefined ? `${what[0].toUpperCase()}${what.slice(1)}.` : `Item ${index + 1}: ${what}.`);
 
-/** By what is shown alone, in whatever order the options come. */
+/** A hash of the content, whatever the order of its options: a project has one item with it. */
 export function keyOf({ prompt, options }: Content): string {
-  const own = options.map((option) => JSON.stringify(option)).sort();
+  const sorted = options.map((option) => JSON.stringify(option)).sort();
   return createHash('sha256')
-    .update(JSON.stringify([prompt ?? null, own]))
+    .update(JSON.stringify([prompt ?? null, sorted]))
     .digest('hex')
     .slice(0, 32);
 }
 
-type Row = Pick<
-  import('../store/schema.ts').Tables['items'],
-  'id' | 'contentJson' | 'source' | 'topic' | 'metadataJson' | 'goldJson' | 'practice' | 'priority'
-> & { seq: number };
-
+/** The columns that `itemFromRow` reads. */
 export const itemColumns = [
   'id',
   'seq',
@@ -136,9 +168,10 @@ export const itemColumns = [
   'practice',
   'priority',
 ] as const;
+type Row = Omit<Pick<Tables['items'], (typeof itemColumns)[number]>, 'seq'> & { seq: number };
 
-/** What a row holds. It was checked when it was written. */
-export const itemOf = ({ contentJson, source, topic, metadataJson, goldJson, practice, ...row }: Row): Item => ({
+/** The item in a row. Rows were checked when they were written. */
+export const itemFromRow = ({ contentJson, source, topic, metadataJson, goldJson, practice, ...row }: Row): Item => ({
   ...row,
   content: JSON.parse(contentJson),
   ...(source !== null && { source }),
@@ -148,7 +181,21 @@ export const itemOf = ({ contentJson, source, topic, metadataJson, goldJson, pra
   practice: practice === 1,
 });
 
-/** What a model says is most informative comes first. Items that are not there are passed over; returns how many are. */
+/** The id of the item with a content. @throws an error if the project has none. */
+export async function itemIdOf({ query }: Database, { id: project }: Project, content: Content): Promise<string> {
+  const { id } = await query
+    .selectFrom('items')
+    .select('id')
+    .where('project', '=', project)
+    .where('key', '=', keyOf(content))
+    .executeTakeFirstOrThrow();
+  return id;
+}
+
+/**
+ * Sets priorities by item id; items with a higher one are handed out first. Ignores ids that the project does not
+ * have, and returns how many it has.
+ */
 export async function setPriorities(
   { query }: Database,
   project: string,

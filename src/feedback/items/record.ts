@@ -1,109 +1,128 @@
-/** Votes: an append-only record of what people said, and of it what counts. */
+/** The record of judgments: rows are only ever added. The `answers` table holds the latest judgment of each annotator. */
 import type { Insertable } from 'kysely';
+import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import { type Answer, type Vote, voteSchema } from '../judgment.ts';
+import { type Judgment, judgmentOrSkipSchema, judgmentSchema } from '../judgment.ts';
 import type { Project } from '../project.ts';
 import { atOnce, type Database, type Query } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { recount } from './assignment.ts';
-import { checkAnswer, type Item, itemColumns, itemOf } from './items.ts';
+import { checkJudgment, type Item, itemColumns, itemFromRow } from './items.ts';
 
-export interface NewVote {
-  /** Given by the sender: the same vote sent again is one vote. */
-  id: string;
-  item: string;
-  vote: Vote;
-  /** In which order the options were shown. */
-  shown?: readonly number[];
-  /** Milliseconds from the item's appearance to the answer. */
-  duration?: number;
-}
+/** An id in a request. PostgreSQL cannot store NUL. */
+export const idSchema = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((text) => !text.includes('\0'), 'text must not contain NUL');
 
-export interface Recorded {
-  /** Position in the record. */
-  seq: number;
-  /** Answers the item has now. */
-  answered: number;
-  /** Of practice: what is right. */
-  gold?: Answer;
-}
+/** Checks a `NewJudgment`. */
+export const newJudgmentSchema = z.object({
+  id: idSchema.describe('chosen by the sender: sending the same id again records nothing new'),
+  item: idSchema.describe('id of the item'),
+  vote: judgmentOrSkipSchema.describe('the judgment, or a skip'),
+  shown: z.array(z.number().int()).max(26).optional().describe('the order in which the options were shown, as indices'),
+  duration: z.number().min(0).max(1e9).optional().describe('milliseconds from seeing the item to judging it'),
+});
+/** A judgment to record. */
+export type NewJudgment = z.output<typeof newJudgmentSchema>;
 
-/** Of what failed because of what the caller sent, not of us. */
-export class VoteError extends HeedError {}
+/** Checks an `Undo`. */
+export const undoSchema = z.object({
+  id: idSchema.describe('chosen by the sender: sending the same id again undoes nothing more'),
+  item: idSchema.describe('id of the item'),
+});
+/** A judgment to undo: the latest of the person on the item. */
+export type Undo = z.output<typeof undoSchema>;
+
+/** Checks a `Receipt`. */
+export const receiptSchema = z.object({
+  seq: z.number().int().describe('position in the record'),
+  answered: z.number().int().describe('judgments the item has now'),
+  gold: judgmentSchema.optional().describe('for a practice item: the right judgment'),
+});
+/** What is known once a judgment is recorded. */
+export type Receipt = z.output<typeof receiptSchema>;
+
+/** Thrown when the caller's input is invalid. */
+export class JudgmentError extends HeedError {}
 
 /**
- * Records a vote; once this resolves it is on the disk. A later vote of the same person on the same item changes their answer; the record keeps both. A
- * vote whose lease has expired counts all the same: nobody's work is lost.
+ * Records a judgment; it is on disk when this resolves. A later judgment of the same person on the same item replaces
+ * the earlier one, and the record keeps both. A judgment whose lease has expired counts all the same.
  *
- * @throws VoteError for an item of another project, or an answer that does not fit it.
+ * @throws JudgmentError if the item is of another project, or the judgment does not fit the item.
  */
-export async function recordVote(
+export async function recordJudgment(
   { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
-  { id, item, vote: given, shown, duration }: NewVote,
+  { id, item: itemId, vote: input, shown, duration }: NewJudgment,
   now = Date.now(),
-): Promise<Recorded> {
-  const { success, data: vote } = voteSchema.safeParse(given);
+): Promise<Receipt> {
+  const { success, data } = judgmentOrSkipSchema.safeParse(input);
   return atOnce(root, async (query) => {
-    const row = await itemFor(query, kind, project, item);
-    const asked = itemOf(row);
-    const told = asked.practice && asked.gold ? { gold: asked.gold } : {};
-    const skipped = success && vote.kind === 'skip';
-    const answer = skipped ? vote : checkedVote(given, settings, asked);
-    if (shown && !isOrder(shown, asked.content.options.length)) {
-      throw new VoteError('"shown" is not an order of the options.');
+    const row = await itemFor(query, kind, project, itemId);
+    const item = itemFromRow(row);
+    const gold = item.practice && item.gold ? { gold: item.gold } : {};
+    const skipped = success && data.kind === 'skip';
+    const judgment = skipped ? data : checkedJudgment(input, settings, item);
+    if (shown && !isOrder(shown, item.content.options.length)) {
+      throw new JudgmentError(
+        `"shown" must list each of the ${item.content.options.length} options once, got [${shown}].`,
+      );
     }
     const before = await query
       .selectFrom('answers')
       .select('kind')
-      .where('item', '=', item)
+      .where('item', '=', itemId)
       .where('person', '=', person)
       .executeTakeFirst();
-    const said = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(answer), created: now };
+    const latest = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(judgment), created: now };
     const seq = await append(query, {
-      ...said,
+      ...latest,
       id,
       project,
-      item,
+      item: itemId,
       person,
       shownJson: shown ? JSON.stringify(shown) : null,
       duration: duration ?? null,
     });
-    if (seq === undefined) return { seq: (await seqOf(query, person, id, item))!, answered: row.answered, ...told };
+    if (seq === undefined) return { seq: (await seqOf(query, person, id, itemId))!, answered: row.answered, ...gold };
     await query
       .insertInto('answers')
-      .values({ ...said, item, person, project, vote: seq })
-      .onConflict((conflict) => conflict.columns(['item', 'person']).doUpdateSet({ ...said, vote: seq }))
+      .values({ ...latest, item: itemId, person, project, vote: seq })
+      .onConflict((conflict) => conflict.columns(['item', 'person']).doUpdateSet({ ...latest, vote: seq }))
       .execute();
-    // a lease becomes an answer; a skip gives the place to somebody else
-    await query.deleteFrom('leases').where('item', '=', item).where('person', '=', person).execute();
-    await tally(query, { project, person, gold: row.goldJson !== null, before: before?.kind, after: said.kind });
-    return { seq, answered: await recount(query, [item]), ...told };
+    // a lease becomes a judgment; a skip frees the item for somebody else
+    await query.deleteFrom('leases').where('item', '=', itemId).where('person', '=', person).execute();
+    await tally(query, { project, person, gold: row.goldJson !== null, before: before?.kind, after: latest.kind });
+    return { seq, answered: await recount(query, [itemId]), ...gold };
   });
 }
 
 /**
- * Takes a person's latest vote on an item back; the one before it, if any, counts again. The item is held for them once more.
+ * Undoes a person's latest judgment of an item; the one before it, if any, counts again. The item is reserved for them
+ * once more.
  *
- * @throws VoteError where they have said nothing of it.
+ * @throws JudgmentError if the person has no judgment of the item.
  */
-export async function undoVote(
+export async function undoJudgment(
   { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
-  { id, item }: { id: string; item: string },
+  { id, item }: Undo,
   now = Date.now(),
-): Promise<Recorded> {
+): Promise<Receipt> {
   return root.transaction().execute(async (query) => {
     const { answered, goldJson } = await itemFor(query, kind, project, item);
-    const known = await seqOf(query, person, id, item);
-    if (known !== undefined) return { seq: known, answered };
-    const standing = await standingVotes(query, item, person);
+    const recorded = await seqOf(query, person, id, item);
+    if (recorded !== undefined) return { seq: recorded, answered };
+    const standing = await standingJudgments(query, item, person);
     const latest = standing.pop();
-    if (!latest) throw new VoteError('There is nothing to take back: no answer of yours counts for this item.');
+    if (!latest) throw new JudgmentError('There is nothing to undo: you have no judgment of this item.');
     const answerJson = JSON.stringify({ vote: latest.seq });
-    const undone = {
+    const undo = {
       id,
       project,
       item,
@@ -114,7 +133,7 @@ export async function undoVote(
       duration: null,
       created: now,
     };
-    const seq = await append(query, undone);
+    const seq = await append(query, undo);
     if (seq === undefined) return { seq: (await seqOf(query, person, id, item))!, answered };
     const earlier = standing.at(-1);
     if (earlier) {
@@ -137,7 +156,7 @@ export async function undoVote(
   });
 }
 
-/** The item, for this transaction alone: who else votes on it waits. @throws VoteError where the project has no such item. */
+/** The item, locked for this transaction. @throws JudgmentError if the project has no such item. */
 const itemFor = (query: Query, kind: Database['kind'], project: string, item: string) =>
   query
     .selectFrom('items')
@@ -146,35 +165,35 @@ const itemFor = (query: Query, kind: Database['kind'], project: string, item: st
     .where('project', '=', project)
     .$if(kind === 'postgres', (select) => select.forNoKeyUpdate())
     .executeTakeFirstOrThrow(
-      () => new VoteError('There is no such item in this project.', { hint: 'Fetch the next item.' }),
+      () => new JudgmentError(`The project has no item with id "${item}".`, { hint: 'Fetch the next item.' }),
     );
 
-/** Of a vote that is in the record already. @throws VoteError where it is another person's, or of another item. */
+/** Position of a judgment that is in the record already. @throws JudgmentError if it is another person's or item's. */
 async function seqOf(query: Query, person: string, id: string, item: string): Promise<number | undefined> {
-  const known = await query
+  const found = await query
     .selectFrom('votes')
     .select(['seq', 'person', 'item'])
     .where('id', '=', id)
     .executeTakeFirst();
-  if (known && (known.person !== person || known.item !== item)) {
-    throw new VoteError('Another vote has this id.', { hint: 'Draw a new id for each vote.' });
+  if (found && (found.person !== person || found.item !== item)) {
+    throw new JudgmentError(`Another judgment has the id "${id}".`, { hint: 'Draw a new id for each judgment.' });
   }
-  return known?.seq;
+  return found?.seq;
 }
 
-/** Adds to the record, under the guidelines of now; undefined where a vote has this id already. */
+/** Adds to the record with the guidelines of now; undefined if the id is in the record already. */
 async function append(
   query: Query,
-  vote: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>,
+  row: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>,
 ): Promise<number | undefined> {
   const added = await query
     .insertInto('votes')
     .values((values) => ({
-      ...vote,
+      ...row,
       guidelines: values
         .selectFrom('guidelines')
         .select((select) => select.fn.max('version').as('version'))
-        .where('project', '=', vote.project),
+        .where('project', '=', row.project),
     }))
     .onConflict((conflict) => conflict.column('id').doNothing())
     .returning('seq')
@@ -182,7 +201,7 @@ async function append(
   return added?.seq;
 }
 
-/** Counts on, where somebody's answer to an item is another than before, or is there no more. */
+/** Keeps a person's counts up to date when their judgment of an item changes from `before` to `after`. */
 async function tally(
   query: Query,
   {
@@ -207,8 +226,8 @@ async function tally(
     .execute();
 }
 
-/** A person's votes on an item that were not taken back, in order. */
-async function standingVotes(query: Query, item: string, person: string) {
+/** A person's judgments of an item that were not undone, in order. */
+async function standingJudgments(query: Query, item: string, person: string) {
   const all = await query
     .selectFrom('votes')
     .select(['seq', 'kind', 'answerJson', 'created'])
@@ -217,41 +236,41 @@ async function standingVotes(query: Query, item: string, person: string) {
     .orderBy('seq')
     .execute();
   const standing: typeof all = [];
-  for (const vote of all) {
-    if (vote.kind === 'undo') standing.pop();
-    else standing.push(vote);
+  for (const row of all) {
+    if (row.kind === 'undo') standing.pop();
+    else standing.push(row);
   }
   return standing;
 }
 
-/** @throws VoteError where the project does not offer such an answer. */
-function checkedVote(given: unknown, settings: Project['settings'], { content }: Item): Answer {
-  let answer: Answer;
+/** @throws JudgmentError if the project does not offer such a judgment. */
+function checkedJudgment(input: unknown, settings: Project['settings'], { content }: Item): Judgment {
+  let judgment: Judgment;
   try {
-    answer = checkAnswer(given, settings.kind, content);
+    judgment = checkJudgment(input, settings.kind, content);
   } catch (error) {
-    throw error instanceof HeedError ? new VoteError(error.message, { hint: error.hint, cause: error }) : error;
+    throw error instanceof HeedError ? new JudgmentError(error.message, { hint: error.hint, cause: error }) : error;
   }
   const offered = { tie: settings.tie, 'both-bad': settings.bothBad, unknown: settings.unknown };
-  if (answer.kind === 'pair' && answer.choice in offered && !offered[answer.choice as keyof typeof offered]) {
-    throw new VoteError(`This project does not offer the choice "${answer.choice}".`);
+  if (judgment.kind === 'pair' && judgment.choice in offered && !offered[judgment.choice as keyof typeof offered]) {
+    throw new JudgmentError(`This project does not offer the choice "${judgment.choice}".`);
   }
-  if (settings.reason === 'required' && !answer.reason?.trim()) {
-    throw new VoteError('This project asks for a reason with each answer.', { hint: 'Say why in a few words.' });
+  if (settings.reason === 'required' && !judgment.reason?.trim()) {
+    throw new JudgmentError('This project requires a reason with each judgment.', { hint: 'Say why in a few words.' });
   }
-  const rated = answer.kind === 'rating' ? answer.ratings : answer.aspects;
-  for (const [name, value] of Object.entries(rated ?? {})) {
+  const ratings = judgment.kind === 'rating' ? judgment.ratings : judgment.aspects;
+  for (const [name, value] of Object.entries(ratings ?? {})) {
     const aspect = settings.aspects.find((one) => one.name === name);
     if (!aspect || value > aspect.scale) {
-      const most = aspect ? `expected 1 to ${aspect.scale}, got ${value}` : 'the project has no such aspect';
-      throw new VoteError(`"${name}": ${most}.`);
+      const what = aspect ? `expected 1 to ${aspect.scale}, got ${value}` : 'the project has no such aspect';
+      throw new JudgmentError(`The rating of "${name}": ${what}.`);
     }
   }
-  if (answer.kind === 'rating') {
-    const missing = settings.aspects.find(({ name }) => !Object.hasOwn(answer.ratings, name));
-    if (missing) throw new VoteError(`"${missing.name}" is not rated.`);
+  if (judgment.kind === 'rating') {
+    const missing = settings.aspects.find(({ name }) => !Object.hasOwn(judgment.ratings, name));
+    if (missing) throw new JudgmentError(`The rating of "${missing.name}" is missing.`);
   }
-  return answer;
+  return judgment;
 }
 
 const isOrder = (shown: readonly number[], count: number): boolean =>

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { cohenKappa } from '../../preference/index.ts';
 import { random } from '../../random.ts';
-import { type Given, qualityOf } from './quality.ts';
+import { type CountedJudgment, qualityOf } from './quality.ts';
 
 const draws = random(3, 'people');
 const ITEMS = 120;
@@ -9,7 +9,7 @@ const truth = Array.from({ length: ITEMS }, () => (draws.uniform() < 0.5 ? 'firs
 const other = { first: 'second', second: 'first' } as const;
 
 /** What somebody says, who is right with some probability; of items one on the left is the first with probability a half. */
-function answersOf(person: string, right: (item: number) => number, leans = 0): Given[] {
+function judgmentsOf(person: string, right: (item: number) => number, leans = 0): CountedJudgment[] {
   return truth.map((answer, item) => {
     const shown = draws.uniform() < 0.5 ? [0, 1] : [1, 0];
     const left = shown[0] === 0 ? 'first' : 'second';
@@ -17,7 +17,7 @@ function answersOf(person: string, right: (item: number) => number, leans = 0): 
     return {
       item: `item ${item}`,
       person,
-      answer: { kind: 'pair', choice },
+      judgment: { kind: 'pair', choice },
       created: item,
       duration: 2000 + item,
       shown,
@@ -29,13 +29,13 @@ function answersOf(person: string, right: (item: number) => number, leans = 0): 
   });
 }
 
-const given = [
-  ...answersOf('careful', () => 0.95),
-  ...answersOf('good', () => 0.9),
-  ...answersOf('tired', (item) => (item < 60 ? 0.97 : 0.55)),
-  ...answersOf('leaning', () => 0.9, 0.7),
+const judgments = [
+  ...judgmentsOf('careful', () => 0.95),
+  ...judgmentsOf('good', () => 0.9),
+  ...judgmentsOf('tired', (item) => (item < 60 ? 0.97 : 0.55)),
+  ...judgmentsOf('leaning', () => 0.9, 0.7),
 ];
-const quality = qualityOf(given);
+const quality = qualityOf(judgments);
 const of = (name: string) => quality.people.find(({ person }) => person === name)!;
 
 it('tells the reliable from the others, with and without known answers', () => {
@@ -72,14 +72,14 @@ it('finds what is probably true, and where people disagree, the least clear firs
 
 it('tells the mean of Cohen’s κ of every two people who have enough in common', () => {
   const said = (name: string) =>
-    given
+    judgments
       .filter(({ person }) => person === name)
-      .map(({ answer }) => Number(answer.kind === 'pair' && answer.choice === 'first'));
+      .map(({ judgment }) => Number(judgment.kind === 'pair' && judgment.choice === 'first'));
   const names = ['careful', 'good', 'tired', 'leaning'];
   const kappas = names.flatMap((one, i) => names.slice(i + 1).map((other) => cohenKappa(said(one), said(other))));
   expect(kappas).toHaveLength(6);
   expect(quality.cohen).toBeCloseTo(kappas.reduce((a, b) => a + b) / 6, 12);
-  const few = [...given.slice(0, ITEMS), ...given.slice(ITEMS, ITEMS + 4)];
+  const few = [...judgments.slice(0, ITEMS), ...judgments.slice(ITEMS, ITEMS + 4)];
   expect(qualityOf(few).cohen).toBeNaN();
 });
 
@@ -91,6 +91,6 @@ it('has nothing to say of nothing, or of what is written', () => {
     cohen: Number.NaN,
     fleiss: Number.NaN,
   });
-  const written = qualityOf([{ ...given[0], answer: { kind: 'demonstration', text: 'a' } }]);
+  const written = qualityOf([{ ...judgments[0], judgment: { kind: 'demonstration', text: 'a' } }]);
   expect(written.people[0]).toMatchObject({ answers: 1, reliability: Number.NaN, seconds: 2 });
 });

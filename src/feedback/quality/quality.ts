@@ -1,4 +1,4 @@
-/** What a project's answers are worth: how far people agree, how reliable each is, what is probably true, and what was not asked yet. */
+/** Quality of judgments: annotator agreement, each annotator's reliability, the consensus, and coverage of the items. */
 import {
   accuracyOf,
   type Consensus,
@@ -9,28 +9,36 @@ import {
   type Reliability,
   reliability,
 } from '../../preference/index.ts';
-import { type Answer, type Content, categoryOf, pairChoices } from '../judgment.ts';
+import { type Content, categoryOf, type Judgment } from '../judgment.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
 
-/** An answer that counts, with what it answers. */
-export interface Given {
+/** A judgment that counts, with what it is about. */
+export interface CountedJudgment {
+  /** Id of the item. */
   item: string;
+  /** Id of the annotator. */
   person: string;
-  answer: Answer;
-  /** Of the vote. */
+  /** What the annotator said. */
+  judgment: Judgment;
+  /** When it was recorded, in milliseconds since 1970. */
   created: number;
+  /** Milliseconds from seeing the item to judging it, if the page measured them. */
   duration: number | null;
+  /** The order in which the options were shown, if it was recorded. */
   shown: number[] | null;
+  /** Version of the guidelines at the time. */
   guidelines: number;
-  gold: Answer | undefined;
+  /** The right judgment, for a gold item. */
+  gold: Judgment | undefined;
+  /** Whether it is a practice item. */
   practice: boolean;
-  /** Who decided where people disagreed, if anybody did. */
+  /** Id of the reviewer who decided a disagreement on the item, if anybody did. */
   decidedBy: string | null;
 }
 
-/** Every answer that counts, in the order of the votes; skips are left out. */
-export async function givenAnswers({ query }: Database, project: string): Promise<Given[]> {
+/** Every judgment of a project that counts, in the order they were recorded. Skips are left out. */
+export async function countedJudgments({ query }: Database, project: string): Promise<CountedJudgment[]> {
   const rows = await query
     .selectFrom('answers')
     .innerJoin('votes', 'votes.seq', 'answers.vote')
@@ -53,56 +61,66 @@ export async function givenAnswers({ query }: Database, project: string): Promis
     .execute();
   return rows.map(({ answerJson, shownJson, goldJson, practice, ...row }) => ({
     ...row,
-    answer: JSON.parse(answerJson),
+    judgment: JSON.parse(answerJson),
     shown: shownJson === null ? null : JSON.parse(shownJson),
     gold: goldJson === null ? undefined : JSON.parse(goldJson),
     practice: practice === 1,
   }));
 }
 
-/** How one person answers. Shares are NaN where there is nothing to tell them by. */
-export interface PersonQuality {
+/** How one annotator judges. A share is NaN if there is nothing to compute it from. */
+export interface AnnotatorQuality {
+  /** Id of the annotator. */
   person: string;
+  /** Judgments that count. */
   answers: number;
-  /** Share of known answers that they gave, practice left out. */
+  /** Share of `n` gold items that they judged right, practice left out. */
   gold: { right: number; n: number };
-  /** Share of others' answers to the same items that are theirs too. */
+  /** Share of `n` judgments by others of the same items that are the same as theirs. */
   agreement: { share: number; n: number };
-  /** By Dawid and Skene, of what is probably true. */
+  /** Estimated accuracy, by Dawid and Skene (1979). */
   reliability: number;
-  /** Median of the time from seeing to answering, in seconds. */
+  /** Median time from seeing an item to judging it, in seconds. */
   seconds: number;
-  /** Share of their decided choices for what was shown on the left, and how many deviations it is from a half. */
+  /** Share of `n` decided choices for the option shown on the left, and its distance from a half in deviations. */
   left: { share: number; z: number; n: number };
-  /** How much less they agree with what is probably true in the last third of their answers than in the first. */
+  /** How much less they agree with the consensus in the last third of their judgments than in the first. */
   fatigue: number;
 }
 
+/** What `qualityOf` finds. */
 export interface Quality {
-  /** Answers that count, by how many people, to how many items. */
+  /** Judgments that count. */
   answers: number;
-  people: PersonQuality[];
+  /** Each annotator's part. */
+  people: AnnotatorQuality[];
+  /** Items with a judgment. */
   items: number;
-  /** Krippendorff's α with its interval, over what was answered by two or more; practice and known answers count too. */
+  /** Krippendorff's α with its interval, over items with two judgments or more, gold and practice items included. */
   alpha: Reliability;
-  /** Mean of Cohen's κ of every two people with 5 items or more in common, and Fleiss' where all items have equally many answers. */
+  /** Mean of Cohen's κ over pairs of annotators with 5 items or more in common. */
   cohen: number;
+  /** Fleiss' κ if all items have equally many judgments, else NaN. */
   fleiss: number;
-  /** Items on which people disagree and nobody has decided yet, those that are the least clear first. */
+  /** Items that annotators disagree on and no reviewer has decided, the least clear first. */
   disagreements: { item: string; confidence: number }[];
-  /** What is probably true of each item. */
+  /** The most likely category of each item (see `categoryOf`) and its probability. */
   consensus: Map<string, { answer: number; confidence: number }>;
-  /** Guidelines that answers were given under, where there are several. */
+  /** Versions of the guidelines that judgments were given under, with how many. */
   guidelines: { version: number; answers: number }[];
 }
 
+/** Fewer are too few to compute a share from. */
 const FEW = 5;
 
-/** Categories are those of `categoryOf`: of rankings, which is the best. What is written has none, and is not compared. */
-export function qualityOf(given: readonly Given[], { seed = 0 }: { seed?: number } = {}): Quality {
-  const [itemIds, people] = [given.map(({ item }) => item), given.map(({ person }) => person)].map(indexOf);
-  const judged = given.flatMap((one) => {
-    const category = categoryOf(one.answer);
+/**
+ * Measures judgments by their categories (see `categoryOf`): rankings by the option ranked best. Ratings and written
+ * text have no category and are only counted. `seed` draws the samples of the interval of α.
+ */
+export function qualityOf(judgments: readonly CountedJudgment[], { seed = 0 }: { seed?: number } = {}): Quality {
+  const [itemIds, people] = [judgments.map(({ item }) => item), judgments.map(({ person }) => person)].map(indexOf);
+  const judged = judgments.flatMap((one) => {
+    const category = categoryOf(one.judgment);
     return category === undefined ? [] : [{ ...one, category }];
   });
   const ratings: Rating[] = judged.map(({ item, person, category }) => ({
@@ -111,67 +129,67 @@ export function qualityOf(given: readonly Given[], { seed = 0 }: { seed?: number
     category,
   }));
   const categories = 1 + ratings.reduce((most, { category }) => Math.max(most, category), 0);
-  const found = ratings.length > 0 ? dawidSkene(ratings, { categories }) : undefined;
-  const truth = found && truthOf(found, itemIds);
+  const estimate = ratings.length > 0 ? dawidSkene(ratings, { categories }) : undefined;
+  const consensus = estimate && consensusOf(estimate, itemIds);
   const byItem = grouped(judged, ({ item }) => item);
   const byPerson = grouped(judged, ({ person }) => person);
   return {
-    answers: given.length,
+    answers: judgments.length,
     items: itemIds.size,
     alpha: reliability(ratings, { seed }),
     cohen: meanCohen(byItem),
     fleiss: fleissOf([...byItem.values()], categories),
-    people: [...grouped(given, ({ person }) => person)].map(([person, all]) => {
+    people: [...grouped(judgments, ({ person }) => person)].map(([person, all]) => {
       const own = byPerson.get(person) ?? [];
-      const reliability = found && own.length > 0 ? accuracyOf(found, people.get(person)!) : Number.NaN;
-      return { ...personQuality(person, all, own, byItem, truth), reliability };
+      const reliability = estimate && own.length > 0 ? accuracyOf(estimate, people.get(person)!) : Number.NaN;
+      return { ...annotatorQuality(person, all, own, byItem, consensus), reliability };
     }),
-    disagreements: disagreementsOf(byItem, truth),
-    consensus: truth ?? new Map(),
-    guidelines: versionsOf(given),
+    disagreements: disagreementsOf(byItem, consensus),
+    consensus: consensus ?? new Map(),
+    guidelines: versionsOf(judgments),
   };
 }
 
-type Judged = Given & { category: number };
+type Categorized = CountedJudgment & { category: number };
 
-function personQuality(
+function annotatorQuality(
   person: string,
-  all: readonly Given[],
-  own: readonly Judged[],
-  byItem: ReadonlyMap<string, readonly Judged[]>,
-  truth: Quality['consensus'] | undefined,
-): Omit<PersonQuality, 'reliability'> {
-  const known = own.filter(({ gold, practice }) => gold && !practice);
-  const right = known.filter(({ gold, category }) => categoryOf(gold!) === category).length;
-  let [equal, met] = [0, 0];
+  all: readonly CountedJudgment[],
+  own: readonly Categorized[],
+  byItem: ReadonlyMap<string, readonly Categorized[]>,
+  consensus: Quality['consensus'] | undefined,
+): Omit<AnnotatorQuality, 'reliability'> {
+  const golden = own.filter(({ gold, practice }) => gold && !practice);
+  const right = golden.filter(({ gold, category }) => categoryOf(gold!) === category).length;
+  let [equal, compared] = [0, 0];
   for (const { item, category } of own) {
     for (const other of byItem.get(item)!) {
       if (other.person === person) continue;
-      met++;
+      compared++;
       equal += Number(other.category === category);
     }
   }
   const durations = all.flatMap(({ duration }) => duration ?? []);
-  const decided = own.flatMap(({ answer, shown }) =>
-    answer.kind === 'pair' && shown && (answer.choice === 'first' || answer.choice === 'second')
-      ? [Number(shown[0] === (answer.choice === 'first' ? 0 : 1))]
+  const decided = own.flatMap(({ judgment, shown }) =>
+    judgment.kind === 'pair' && shown && (judgment.choice === 'first' || judgment.choice === 'second')
+      ? [Number(shown[0] === (judgment.choice === 'first' ? 0 : 1))]
       : [],
   );
   const left = mean(decided);
-  const probable = own.map(({ item, category }) => Number(truth?.get(item)?.answer === category));
-  const third = Math.floor(probable.length / 3);
+  const agreed = own.map(({ item, category }) => Number(consensus?.get(item)?.answer === category));
+  const third = Math.floor(agreed.length / 3);
   return {
     person,
     answers: all.length,
-    gold: { right: known.length === 0 ? Number.NaN : right / known.length, n: known.length },
-    agreement: { share: met === 0 ? Number.NaN : equal / met, n: met },
+    gold: { right: golden.length === 0 ? Number.NaN : right / golden.length, n: golden.length },
+    agreement: { share: compared === 0 ? Number.NaN : equal / compared, n: compared },
     seconds: median(durations) / 1000,
     left: { share: left, z: (left - 0.5) * 2 * Math.sqrt(decided.length), n: decided.length },
-    fatigue: third < FEW ? Number.NaN : mean(probable.slice(0, third)) - mean(probable.slice(-third)),
+    fatigue: third < FEW ? Number.NaN : mean(agreed.slice(0, third)) - mean(agreed.slice(-third)),
   };
 }
 
-function truthOf({ items }: Consensus, ids: ReadonlyMap<string, number>): Quality['consensus'] {
+function consensusOf({ items }: Consensus, ids: ReadonlyMap<string, number>): Quality['consensus'] {
   return new Map(
     [...ids].flatMap(([item, index]) => {
       const probabilities = items.get(index);
@@ -183,22 +201,22 @@ function truthOf({ items }: Consensus, ids: ReadonlyMap<string, number>): Qualit
 }
 
 function disagreementsOf(
-  byItem: ReadonlyMap<string, readonly Judged[]>,
-  truth: Quality['consensus'] | undefined,
+  byItem: ReadonlyMap<string, readonly Categorized[]>,
+  consensus: Quality['consensus'] | undefined,
 ): Quality['disagreements'] {
   return [...byItem]
     .filter(([, own]) => !own[0].decidedBy && own.some(({ category }) => category !== own[0].category))
-    .map(([item]) => ({ item, confidence: truth!.get(item)!.confidence }))
+    .map(([item]) => ({ item, confidence: consensus!.get(item)!.confidence }))
     .sort((a, b) => a.confidence - b.confidence);
 }
 
-/** Found item by item: of hundreds of people few pairs have much in common. */
-function meanCohen(byItem: ReadonlyMap<string, readonly Judged[]>): number {
-  const met = [...byItem.values()].flatMap((own) => {
+/** Collects pairs of annotators item by item: among hundreds of people, few pairs have many items in common. */
+function meanCohen(byItem: ReadonlyMap<string, readonly Categorized[]>): number {
+  const pairs = [...byItem.values()].flatMap((own) => {
     const sorted = own.toSorted((a, b) => (a.person < b.person ? -1 : 1));
     return sorted.flatMap((one, i) => sorted.slice(i + 1).map((other) => [one, other] as const));
   });
-  const kappas = [...grouped(met, ([one, other]) => `${one.person} ${other.person}`).values()]
+  const kappas = [...grouped(pairs, ([one, other]) => `${one.person} ${other.person}`).values()]
     .filter(({ length }) => length >= FEW)
     .map((both) =>
       cohenKappa(
@@ -209,7 +227,7 @@ function meanCohen(byItem: ReadonlyMap<string, readonly Judged[]>): number {
   return mean(kappas.filter((kappa) => !Number.isNaN(kappa)));
 }
 
-function fleissOf(items: readonly (readonly Judged[])[], categories: number): number {
+function fleissOf(items: readonly (readonly Categorized[])[], categories: number): number {
   const raters = items[0]?.length ?? 0;
   if (raters < 2 || items.some(({ length }) => length !== raters)) return Number.NaN;
   return fleissKappa(
@@ -221,28 +239,30 @@ function fleissOf(items: readonly (readonly Judged[])[], categories: number): nu
   );
 }
 
-function versionsOf(given: readonly Given[]): Quality['guidelines'] {
-  const versions = [...grouped(given, ({ guidelines }) => guidelines)];
+function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
+  const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
   return versions.map(([version, own]) => ({ version, answers: own.length })).sort((a, b) => a.version - b.version);
 }
 
-/** What was answered of, and what is waiting: shares by topic, source and length. */
-export interface Balance {
+/** How many items have a judgment, by topic, source or length. */
+export interface Coverage {
+  /** What the rows are counted by. */
   by: 'topic' | 'source' | 'length';
+  /** Items of each topic, source or length, and how many of them have a judgment. */
   rows: { name: string; items: number; answered: number }[];
 }
 
 const LENGTHS = [100, 300, 1000, 3000];
 
-/** Of the items, not of the answers. */
-export async function balanceOf({ query }: Database, { id }: Project): Promise<Balance[]> {
+/** Counts a project's items, and those with a judgment, by topic, by source and by length. */
+export async function coverageOf({ query }: Database, { id }: Project): Promise<Coverage[]> {
   const items = await query
     .selectFrom('items')
     .select(['topic', 'source', 'answered', 'contentJson'])
     .where('project', '=', id)
     .orderBy('seq')
     .execute();
-  const named = items.map(({ topic, source, answered, contentJson }) => ({
+  const rows = items.map(({ topic, source, answered, contentJson }) => ({
     answered: answered > 0,
     topic: topic ?? 'none',
     source: source ?? 'none',
@@ -250,7 +270,7 @@ export async function balanceOf({ query }: Database, { id }: Project): Promise<B
   }));
   return (['topic', 'source', 'length'] as const).map((by) => ({
     by,
-    rows: [...grouped(named, (one) => one[by])].map(([name, own]) => ({
+    rows: [...grouped(rows, (one) => one[by])].map(([name, own]) => ({
       name,
       items: own.length,
       answered: own.filter(({ answered }) => answered).length,
@@ -266,14 +286,6 @@ function lengthName({ options }: Content): string {
   const above = LENGTHS.find((most) => longest <= most);
   return above === undefined ? `over ${LENGTHS.at(-1)}` : `up to ${above}`;
 }
-
-/** Choices of pairs as people read them, in the order of their categories. */
-export const categoryNames = (kind: Project['settings']['kind'], options: number): readonly string[] =>
-  kind === 'pair'
-    ? pairChoices
-    : kind === 'binary'
-      ? ['bad', 'good']
-      : Array.from({ length: options }, (_, i) => String.fromCharCode(65 + i));
 
 const indexOf = (values: readonly string[]): Map<string, number> =>
   new Map([...new Set(values)].map((value, i) => [value, i]));

@@ -1,45 +1,101 @@
-/** What a project's answers are worth, as the studio tells it; of many answers this takes a while, in which the server goes on. */
+/** The agreement report of a project. A report on many judgments takes a while; the server goes on meanwhile. */
 import { Worker } from 'node:worker_threads';
+import { z } from 'zod';
 import { findProject } from '../project.ts';
 import type { Database } from '../store/database.ts';
-import { type Balance, balanceOf, givenAnswers, type PersonQuality, type Quality, qualityOf } from './quality.ts';
+import { countedJudgments, coverageOf, qualityOf } from './quality.ts';
 
-/** As JSON has it: a number that is none is null. */
-export interface QualityReport extends Omit<Quality, 'consensus' | 'people'> {
-  /** When it was begun, in milliseconds since 1970: what was said later is not in it. */
-  at: number;
-  people: (PersonQuality & { name: string })[];
-  /** Of the disagreements those that are the least clear. */
-  disagreements: Quality['disagreements'];
-  /** Disagreements there are. */
-  undecided: number;
-  /** Items with a consensus. */
-  judged: number;
-  balance: Balance[];
-}
+const whole = z.number().int();
+const number = z.number().nullable();
 
-/** Disagreements that a report names. */
-const NAMED = 1000;
+/** Checks a `QualityReport`. */
+export const qualityReportSchema = z.object({
+  at: z.number().describe('when the report was begun, in milliseconds since 1970; later judgments are not in it'),
+  answers: whole.describe('judgments that count'),
+  items: whole.describe('items with a judgment'),
+  alpha: z
+    .object({ alpha: number, interval: z.tuple([number, number]), items: whole })
+    .describe('Krippendorff’s α, its 95 % interval, and the items that several annotators judged'),
+  cohen: number.describe('mean of Cohen’s κ over pairs of annotators'),
+  fleiss: number.describe('Fleiss’ κ, if all items have equally many judgments'),
+  people: z
+    .array(
+      z.object({
+        person: z.string().describe('id of the annotator'),
+        name: z.string(),
+        answers: whole.describe('judgments that count'),
+        gold: z.object({ right: number, n: whole }).describe('share of gold items judged right, practice left out'),
+        agreement: z.object({ share: number, n: whole }).describe('share of others’ judgments that are the same'),
+        reliability: number.describe('estimated accuracy, by Dawid and Skene'),
+        seconds: number.describe('median time to a judgment, in seconds'),
+        left: z
+          .object({ share: number, z: number, n: whole })
+          .describe('share of choices for the left, and its distance from a half in deviations'),
+        fatigue: number.describe('how much less they agree with the consensus at the end than at the beginning'),
+      }),
+    )
+    .describe('how each annotator judges'),
+  disagreements: z
+    .array(z.object({ item: z.string(), confidence: z.number() }))
+    .describe('items that annotators disagree on, the least clear first, at most 1000'),
+  undecided: whole.describe('disagreements that no reviewer has decided'),
+  judged: whole.describe('items with a consensus'),
+  guidelines: z
+    .array(z.object({ version: whole, answers: whole }))
+    .describe('versions of the guidelines that judgments were given under'),
+  balance: z
+    .array(
+      z.object({
+        by: z.enum(['topic', 'source', 'length']),
+        rows: z.array(z.object({ name: z.string(), items: whole, answered: whole })),
+      }),
+    )
+    .describe('items with a judgment, by topic, source and length'),
+});
+/** The agreement report of a project. A number is null if there is nothing to compute it from. */
+export type QualityReport = z.output<typeof qualityReportSchema>;
 
+/** Disagreements that a report lists. */
+const LISTED = 1000;
+
+/** Makes the report of the project with this id. */
 export async function reportOf(database: Database, projectId: string): Promise<QualityReport> {
   const at = Date.now();
-  const { consensus, disagreements, ...quality } = qualityOf(await givenAnswers(database, projectId));
-  const named = await database.query.selectFrom('people').select(['id', 'name']).execute();
-  const names = new Map(named.map(({ id, name }) => [id, name]));
+  const { consensus, disagreements, alpha, cohen, fleiss, people, ...quality } = qualityOf(
+    await countedJudgments(database, projectId),
+  );
+  const rows = await database.query.selectFrom('people').select(['id', 'name']).execute();
+  const names = new Map(rows.map(({ id, name }) => [id, name]));
+  const [low, high] = alpha.interval;
   return {
     at,
     ...quality,
-    people: quality.people.map((one) => ({ ...one, name: names.get(one.person)! })),
-    disagreements: disagreements.slice(0, NAMED),
+    alpha: { alpha: orNull(alpha.alpha), interval: [orNull(low), orNull(high)], items: alpha.items },
+    cohen: orNull(cohen),
+    fleiss: orNull(fleiss),
+    people: people.map(({ gold, agreement, reliability, seconds, left, fatigue, ...one }) => ({
+      ...one,
+      name: names.get(one.person)!,
+      gold: { right: orNull(gold.right), n: gold.n },
+      agreement: { share: orNull(agreement.share), n: agreement.n },
+      reliability: orNull(reliability),
+      seconds: orNull(seconds),
+      left: { share: orNull(left.share), z: orNull(left.z), n: left.n },
+      fatigue: orNull(fatigue),
+    })),
+    disagreements: disagreements.slice(0, LISTED),
     undecided: disagreements.length,
     judged: consensus.size,
-    balance: await balanceOf(database, await findProject(database, projectId)),
+    balance: await coverageOf(database, await findProject(database, projectId)),
   };
 }
 
-/** In a thread with a connection of its own, where there can be one. */
-function reportBeside(database: Database, project: string): Promise<QualityReport> {
-  // nobody else can open what is in memory alone, and no thread of Node 20 reads TypeScript
+/** JSON has no NaN. */
+const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
+
+/** Makes a report in a thread with its own connection, if possible. */
+function reportInThread(database: Database, project: string): Promise<QualityReport> {
+  // a store in memory has no second connection, and no thread of Node 20 reads TypeScript
   if (database.address === ':memory:' || import.meta.url.endsWith('.ts')) return reportOf(database, project);
   return new Promise((resolve, reject) => {
     const workerData = { address: database.address, project };
@@ -47,42 +103,45 @@ function reportBeside(database: Database, project: string): Promise<QualityRepor
     worker.unref();
     worker.once('message', resolve);
     worker.once('error', reject);
-    // nothing is heard of this where the report came before it
+    // has no effect if the report has come before
     worker.once('exit', (code) => reject(new Error(`internal: the report's thread ended with ${code}`)));
   });
 }
 
 interface Reports {
   /**
-   * What is known of a project. All that was said and done in it when this is called is in it where finding that out is quick; else the last
-   * report is given while a newer one is being made.
+   * The report of the project with this id. It includes everything recorded before this call if such a report is quick
+   * to make; else it is the latest one, and a newer one may be under way.
    */
   of(project: string): Promise<QualityReport>;
 }
 
-/** Milliseconds to a report that people wait for each time. */
+/** A report that takes no longer than this, in milliseconds, is made for each change. */
 const QUICK = 1000;
-/** A report that takes longer is made again after so many times what it took: a tenth of a core at most. */
-const RARELY = 10;
+/** A slow report is made again after this many times what the last one took: a tenth of a core at most. */
+const PAUSE_FACTOR = 10;
 
-/** What takes long is found out once for all who ask, one time after another, and only where something was said or done in the project. */
+/**
+ * Keeps the reports of a server's projects. All who ask at the same time share a report, and nothing is computed unless
+ * the project has changed.
+ */
 export function createReports(
   database: Database,
-  { find = reportBeside, now = () => performance.now() }: { find?: typeof reportBeside; now?: () => number } = {},
+  { make = reportInThread, now = () => performance.now() }: { make?: typeof reportInThread; now?: () => number } = {},
 ): Reports {
-  interface Known {
-    /** The last vote and the last event when it was begun. */
+  interface Entry {
+    /** The latest judgment and the latest event when it was begun. */
     upTo: readonly number[];
     report: Promise<QualityReport>;
-    /** Of what is over: when it was, and what it took. */
+    /** When it was finished, and what it took. */
     done?: { at: number; took: number };
   }
-  interface Kept {
-    last?: Known;
-    running?: Known;
+  interface ProjectReports {
+    last?: Entry;
+    running?: Entry;
   }
-  const kept = new Map<string, Kept>();
-  const last = async (table: 'votes' | 'events', project: string) => {
+  const byProject = new Map<string, ProjectReports>();
+  const lastSeq = async (table: 'votes' | 'events', project: string) => {
     const { seq } = await database.query
       .selectFrom(table)
       .select((select) => select.fn.max('seq').as('seq'))
@@ -90,37 +149,38 @@ export function createReports(
       .executeTakeFirstOrThrow();
     return seq ?? 0;
   };
-  function begin(project: string, of: Kept, upTo: readonly number[]): Known {
+  function begin(project: string, reports: ProjectReports, upTo: readonly number[]): Entry {
     const from = now();
-    const begun: Known = { upTo, report: find(database, project) };
-    of.running = begun;
-    begun.report.then(
+    const entry: Entry = { upTo, report: make(database, project) };
+    reports.running = entry;
+    entry.report.then(
       () => {
-        begun.done = { at: now(), took: now() - from };
-        of.last = begun;
-        of.running = undefined;
+        entry.done = { at: now(), took: now() - from };
+        reports.last = entry;
+        reports.running = undefined;
       },
       () => {
-        of.running = undefined;
+        reports.running = undefined;
       },
     );
-    return begun;
+    return entry;
   }
   return {
     async of(project) {
-      const asked = [await last('votes', project), await last('events', project)];
-      const covers = (one: Known | undefined) => one?.upTo.every((seq, i) => seq >= asked[i]);
-      const of = kept.get(project) ?? {};
-      kept.set(project, of);
+      const latest = [await lastSeq('votes', project), await lastSeq('events', project)];
+      const covers = (entry: Entry | undefined) => entry?.upTo.every((seq, i) => seq >= latest[i]);
+      const reports = byProject.get(project) ?? {};
+      byProject.set(project, reports);
       for (;;) {
-        if (covers(of.last)) return of.last!.report;
-        if (of.last && of.last.done!.took > QUICK) {
-          const { at, took } = of.last.done!;
-          if (!of.running && now() - at >= RARELY * took) begin(project, of, asked);
-          return of.last.report;
+        if (covers(reports.last)) return reports.last!.report;
+        if (reports.last && reports.last.done!.took > QUICK) {
+          const { at, took } = reports.last.done!;
+          if (!reports.running && now() - at >= PAUSE_FACTOR * took) begin(project, reports, latest);
+          return reports.last.report;
         }
-        if (!of.running || covers(of.running)) return (of.running ?? begin(project, of, asked)).report;
-        await of.running.report.catch(() => {});
+        if (!reports.running || covers(reports.running))
+          return (reports.running ?? begin(project, reports, latest)).report;
+        await reports.running.report.catch(() => {});
       }
     },
   };

@@ -1,10 +1,11 @@
-/** What every part of the store writes with. */
+/** The audit trail: what was done to the store besides judgments, and by whom. */
 import { randomUUID } from 'node:crypto';
 import type { Query } from './database.ts';
 
+/** A new id for a row of any table. */
 export const newId = (): string => randomUUID();
 
-/** A row of the audit trail. */
+/** Adds a row to the audit trail. */
 export const note = (
   query: Query,
   {

@@ -21,48 +21,55 @@ import { HeedError, messageOf } from '../../error.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
 
+/** Runs queries: the database itself, or a transaction in it. */
 export type Query = Kysely<Tables> | Transaction<Tables>;
 
+/** An open store. */
 export interface Database {
+  /** Runs queries on the tables. */
   readonly query: Kysely<Tables>;
+  /** Which database it is. */
   readonly kind: 'sqlite' | 'postgres';
-  /** By which it was opened, and others open it: not for a person, as it may hold a password. */
+  /** What it was opened with. It may contain a password: do not show it. */
   readonly address: string;
-  /** For a person; without the password. */
+  /** The address without the password, to be shown. */
   readonly name: string;
+  /** Closes the connection; what was recorded is on disk. */
   close(): Promise<void>;
 }
 
 /**
- * Opens the database at a path, or at a `postgres://…` address, with its tables made or brought up to date.
+ * Opens the store at a path (`:memory:` for none), or at a `postgres://…` address, and creates or updates its tables.
  *
- * @throws HeedError where it cannot be reached, or was made by a newer version of heed.
+ * @throws HeedError if it cannot be opened, or a newer version of heed has written it.
  */
-export async function openDatabase(at: string): Promise<Database> {
-  const kind = /^postgres(ql)?:\/\//.test(at) ? 'postgres' : 'sqlite';
-  const name = kind === 'postgres' ? withoutPassword(at) : at;
+export async function openDatabase(address: string): Promise<Database> {
+  const kind = /^postgres(ql)?:\/\//.test(address) ? 'postgres' : 'sqlite';
+  const name = kind === 'postgres' ? withoutPassword(address) : address;
   try {
-    const query = new Kysely<Tables>({ dialect: kind === 'postgres' ? await postgres(at) : await sqlite(at) });
+    const query = new Kysely<Tables>({
+      dialect: kind === 'postgres' ? await postgres(address) : await sqlite(address),
+    });
     try {
       await migrate(query, kind);
     } catch (error) {
       await query.destroy();
       throw error;
     }
-    return { query, kind, address: at, name, close: () => query.destroy() };
+    return { query, kind, address, name, close: () => query.destroy() };
   } catch (cause) {
     if (cause instanceof HeedError) throw cause;
-    throw new HeedError(`The database "${name}" cannot be opened: ${messageOf(cause)}`, {
+    throw new HeedError(`The store "${name}" cannot be opened: ${messageOf(cause)}`, {
       hint:
         kind === 'postgres'
-          ? 'Does the server run there, and does the database exist? The address is postgres://USER:PASSWORD@HOST:PORT/DATABASE.'
-          : 'Give a path in a folder that can be written to, or a postgres:// address.',
+          ? 'Check that the server runs and the database exists: postgres://USER:PASSWORD@HOST:PORT/DATABASE'
+          : 'Pass a path in a folder that you can write to, or a postgres:// address.',
       cause,
     });
   }
 }
 
-/** All or nothing; inside what is one transaction already, a part of it. */
+/** Runs `work` in a transaction, or as a part of the one that `query` is already. */
 export const atOnce = <T>(query: Query, work: (query: Query) => Promise<T>): Promise<T> =>
   query.isTransaction ? work(query) : query.transaction().execute(work);
 
@@ -78,17 +85,17 @@ function withoutPassword(address: string): string {
 
 async function postgres(connectionString: string): Promise<PostgresDialect> {
   const { default: pg } = await import('pg');
-  // whole numbers of 8 bytes are counts here, and far from 2⁵³
+  // 8-byte integers are counts here, and far from 2⁵³
   const types = new pg.TypeOverrides();
   types.setTypeParser(pg.types.builtins.INT8, Number);
   const pool = new pg.Pool({ connectionString, max: 10, types });
-  // a server that is started anew ends connections nobody is using: others take their place, and a query under way fails by itself
+  // a restarted server ends idle connections: new ones take their place, and a running query fails by itself
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
 }
 
-/** What both drivers offer. */
+/** What both drivers implement. */
 interface Driver {
   exec(sql: string): void;
   prepare(sql: string): {
@@ -102,11 +109,11 @@ interface Driver {
 async function sqlite(path: string): Promise<Dialect> {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
   const driver = await openSqlite(path);
-  // the log is on the disk before anybody is told of what is in it; but SQLite itself would keep all others waiting for that
+  // GroupCommit syncs the log before it confirms a write: SQLite itself would keep all other writers waiting for that
   for (const pragma of ['journal_mode = WAL', 'synchronous = NORMAL', 'busy_timeout = 10000', 'foreign_keys = ON']) {
     driver.exec(`pragma ${pragma}`);
   }
-  // there is a log from the first query on
+  // the first query creates the log
   driver.exec('select count(*) from sqlite_schema');
   const log = path === ':memory:' ? undefined : await open(`${path}-wal`, 'r+');
   return {
@@ -117,13 +124,13 @@ async function sqlite(path: string): Promise<Dialect> {
   };
 }
 
-/** Where SQLite's commits only write: what was written is on the disk when its transaction is over, by one sync for all that wait for it. */
+/** Syncs the log after each write transaction; transactions that end at the same time share one sync. */
 class GroupCommit extends SqliteDriver {
-  private readonly database: Noting;
+  private readonly database: TrackedDatabase;
   private readonly log: FileHandle | undefined;
   private readonly synced: () => Promise<void>;
 
-  constructor(database: Noting, log: FileHandle | undefined) {
+  constructor(database: TrackedDatabase, log: FileHandle | undefined) {
     super({ database });
     this.database = database;
     this.log = log;
@@ -143,7 +150,7 @@ class GroupCommit extends SqliteDriver {
   }
 }
 
-/** Work that serves all who asked for it before it began: who asks while it is done waits for the next time, which they share. */
+/** Shares runs of `work`: calls while it runs wait for the next run, which serves all of them. */
 function together(work: () => Promise<void>): () => Promise<void> {
   let current: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
@@ -169,7 +176,7 @@ async function openSqlite(path: string): Promise<Driver> {
   return new DatabaseSync(path);
 }
 
-/** Node calls it experimental each time, which nobody who labels can do anything about. */
+/** Loads Node's SQLite without its warning that it is experimental. */
 function builtInSqlite(): Sqlite {
   const { emitWarning } = process;
   process.emitWarning = () => {};
@@ -180,11 +187,11 @@ function builtInSqlite(): Sqlite {
   }
 }
 
-/** A database that knows whether anything was written since this was last asked. */
-type Noting = SqliteDatabase & { written(): boolean };
+/** A database that knows whether anything was written since `written` was last called. */
+type TrackedDatabase = SqliteDatabase & { written(): boolean };
 
-/** The interface that Kysely knows, with statements kept: preparing one takes longer than running it. */
-function adapted(driver: Driver): Noting {
+/** The interface that Kysely expects. Statements are cached, because preparing one takes longer than running it. */
+function adapted(driver: Driver): TrackedDatabase {
   const statements = new Map<string, SqliteStatement>();
   let written = false;
   return {
@@ -195,11 +202,11 @@ function adapted(driver: Driver): Noting {
       return was;
     },
     prepare(text) {
-      // two processes that have both begun to read could not both go on to write
+      // two processes that have both started to read could not both go on to write
       const sql = text === 'begin' ? 'begin immediate' : text;
       written ||= !/^\s*(select|pragma|explain|begin|commit|rollback)\b/i.test(sql);
-      const known = statements.get(sql);
-      if (known) return known;
+      const cached = statements.get(sql);
+      if (cached) return cached;
       const prepared = driver.prepare(sql);
       const statement: SqliteStatement = {
         reader: /^\s*(select|with|pragma|explain)\b|\breturning\b/i.test(sql),
@@ -207,7 +214,7 @@ function adapted(driver: Driver): Noting {
         run: (values) => prepared.run(...values),
         iterate: (values) => prepared.iterate(...values),
       };
-      // of tables that are being made there is no second use
+      // statements that create tables run only once
       if (/^\s*(select|with|insert|update|delete)\b/i.test(sql)) statements.set(sql, statement);
       return statement;
     },

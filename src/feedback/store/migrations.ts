@@ -1,19 +1,23 @@
-/** Changes of the schema, each applied once, in order. What is released is never edited: a change is a new entry. */
+/** Migrations of the schema, applied once each, in order. A released one is never edited: a change is a new entry. */
 import { type Kysely, Migrator, sql } from 'kysely';
 import { HeedError } from '../../error.ts';
 import type { Tables } from './schema.ts';
 
 type Kind = 'sqlite' | 'postgres';
 
-/** Applies what is missing. Several processes may start at once. @throws HeedError for a database of a newer version. */
+/**
+ * Applies the migrations that are missing. Several processes may start at once.
+ *
+ * @throws HeedError if a newer version of heed has written the database.
+ */
 export async function migrate(query: Kysely<Tables>, kind: Kind): Promise<void> {
   const migrations = migrationsOf(kind);
   const migrator = new Migrator({ db: query, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
   if (!error) return;
   if (/previously executed migration .* is missing/.test(String(error))) {
-    throw new HeedError('The database was made by a newer version of heed than this one.', {
-      hint: 'Update heed, or open another database.',
+    throw new HeedError('A newer version of heed has written this store.', {
+      hint: 'Update heed, or open another store.',
       cause: error,
     });
   }
@@ -28,7 +32,7 @@ const migrationsOf = (kind: Kind) => ({
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
   const counter = kind === 'sqlite' ? ('integer' as const) : ('serial' as const);
-  // as wide as a number here
+  // as wide as a JavaScript number
   const time = 'double precision' as const;
   const { schema } = query;
   await schema
@@ -75,11 +79,11 @@ async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
     .addColumn('created', time, (column) => column.notNull())
     .addUniqueConstraint('items_project_key', ['project', 'key'])
     .execute();
-  // the queue: of a project's open items those with the highest priority, in order of arrival
+  // the queue: open items of a project by priority, then in order of arrival
   await sql`create index items_queue on items (project, priority desc, seq) where closed = 0 and "goldJson" is null`.execute(
     query,
   );
-  // progress, without reading what the items say: SQLite needs the condition's column in it too
+  // progress, without reading the items' contents: SQLite needs the condition's column in the index too
   await sql`create index items_progress on items (project, answered, "goldJson") where "goldJson" is null`.execute(
     query,
   );
@@ -142,7 +146,7 @@ async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
   await schema.createIndex('events_project').on('events').columns(['project', 'seq']).execute();
 }
 
-/** What is asked next is found without passing what is answered already, nor counting what was. */
+/** Finds the next item without passing the ones that are judged already, and without counting judgments. */
 async function queue(query: Kysely<unknown>): Promise<void> {
   const { schema } = query;
   await schema
@@ -173,7 +177,7 @@ async function queue(query: Kysely<unknown>): Promise<void> {
     from answers join items on items.id = answers.item group by answers.project, answers.person`.execute(query);
 }
 
-/** Conversations go on after the studio was started anew. */
+/** Conversations continue after the studio was restarted. */
 async function turns({ schema }: Kysely<unknown>): Promise<void> {
   await schema
     .createTable('turns')

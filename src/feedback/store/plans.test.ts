@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { CompiledQuery, type KyselyPlugin, sql } from 'kysely';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startPostgres } from '../../../test/support/postgres.ts';
-import { addPerson, createProject, type Database, nextItems, openDatabase, recordVote, undoVote } from '../index.ts';
+import {
+  addPerson,
+  assignItems,
+  createProject,
+  type Database,
+  openDatabase,
+  recordJudgment,
+  undoJudgment,
+} from '../index.ts';
 
 const postgres = await startPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'heed-plans-'));
@@ -54,11 +62,11 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
     };
     const spied = { ...database, query: database.query.withPlugin(spy) };
     const person = ben.person.id;
-    await nextItems(spied, project, person, { now: 1000 });
-    const [{ item }] = await nextItems(spied, project, person, { now: 1e9 }); // the lease was over
+    await assignItems(spied, project, person, { now: 1000 });
+    const [{ item }] = await assignItems(spied, project, person, { now: 1e9 }); // the lease was over
     expect(item.id).toBe(`item ${ITEMS - 9}`);
-    await recordVote(spied, project, person, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'tie' } });
-    await undoVote(spied, project, person, { id: 'u', item: item.id });
+    await recordJudgment(spied, project, person, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'tie' } });
+    await undoJudgment(spied, project, person, { id: 'u', item: item.id });
 
     const explain = kind === 'SQLite' ? 'explain query plan' : 'explain';
     const slow: string[] = [];

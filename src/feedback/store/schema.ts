@@ -1,6 +1,7 @@
-/** The store's tables. Times are milliseconds since 1970 (UTC); columns named `…Json` hold JSON, checked when it is read or written. */
+/** The store's tables. Times are milliseconds since 1970 (UTC). Columns named `…Json` hold JSON, checked when written or read. */
 import type { Generated } from 'kysely';
 
+/** The columns of each table. */
 export interface Tables {
   projects: {
     id: string;
@@ -8,7 +9,7 @@ export interface Tables {
     settingsJson: string;
     created: number;
   };
-  /** What people are told to go by; a change is a new version, and every vote says which one it was given under. */
+  /** What annotators go by. A change is a new version, and every judgment refers to the version it was given under. */
   guidelines: {
     project: string;
     version: number;
@@ -21,27 +22,27 @@ export interface Tables {
     seq: Generated<number>;
     id: string;
     project: string;
-    /** Of the content: what is imported twice is one item. */
+    /** Hash of the content: the same content is one item. */
     key: string;
     contentJson: string;
     source: string | null;
     topic: string | null;
     metadataJson: string | null;
-    /** The right answer, where it is known: the item looks like any other, and tells how reliable people are. */
+    /** The right judgment of a gold item, which looks like any other and measures how reliable annotators are. */
     goldJson: string | null;
-    /** Shown first, with the right answer afterwards. */
+    /** 1 for gold items that annotators practice on: shown first, with the right judgment afterwards. */
     practice: number;
-    /** Higher comes earlier: what a model says is most informative. */
+    /** Items with a higher priority come first. */
     priority: number;
-    /** Answers there are, and people who hold it now: below the project's overlap somebody else may have it. */
+    /** Judgments plus leases. Below the project's overlap, somebody else can get the item. */
     taken: number;
-    /** Answers there are. */
+    /** Judgments. */
     answered: number;
-    /** Answers the project wants of an item: what has so many is not in the queue. */
+    /** Judgments the project asks for: an item with that many leaves the queue. */
     wanted: number;
-    /** Who decided where the others disagreed: their answer is the item's. */
+    /** The reviewer who decided a disagreement: their judgment is the item's. */
     decidedBy: string | null;
-    /** 1 where nobody is to be asked any more. */
+    /** 1 if nobody gets the item any more. */
     closed: number;
     created: number;
   };
@@ -49,72 +50,72 @@ export interface Tables {
     id: string;
     name: string;
     role: string;
-    /** Of the token they sign in with; null where they may not. */
+    /** Hash of the token they sign in with; null if their access was revoked. */
     tokenHash: string | null;
     created: number;
   };
   sessions: {
-    /** Of the cookie's value. */
+    /** Hash of the cookie's value. */
     hash: string;
     person: string;
-    /** What a form or script has to send along. */
+    /** The word that a request has to send along when it changes something. */
     csrf: string;
     created: number;
     expires: number;
   };
-  /** Who holds which item, until when. */
+  /** Which person has which item reserved, and until when. */
   leases: {
     item: string;
     person: string;
     project: string;
     expires: number;
   };
-  /** Every vote that was ever given, changed or taken back: rows are added, never changed. */
+  /** Every judgment, skip and undo there ever was: rows are added, never changed. */
   votes: {
     seq: Generated<number>;
-    /** Given by who voted, so that a vote that is sent twice is one. */
+    /** Chosen by the sender, so that a judgment sent twice is recorded once. */
     id: string;
     project: string;
     item: string;
     person: string;
-    /** An answer, "skip" or "undo". */
+    /** "answer" for a judgment, "skip" or "undo". */
     kind: string;
     answerJson: string;
-    /** In which order the options were shown: `[1, 0]` had the second on the left. */
+    /** The order in which the options were shown: `[1, 0]` had the second on the left. */
     shownJson: string | null;
-    /** Milliseconds from the item's appearance to the answer. */
+    /** Milliseconds from seeing the item to judging it. */
     duration: number | null;
     guidelines: number;
     created: number;
   };
-  /** The vote that counts, of each person on each item. */
+  /** The judgment that counts, for each person and item. */
   answers: {
     item: string;
     person: string;
     project: string;
     vote: number;
-    /** "answer" or "skip". */
+    /** "answer" for a judgment, or "skip". */
     kind: string;
     answerJson: string;
     created: number;
   };
-  /** What each person has said in a project, counted as they say it. */
+  /** Running counts for each person in a project. */
   tallies: {
     project: string;
     person: string;
-    /** Items they answered or skipped. */
+    /** Items they have judged or skipped. */
     given: number;
-    /** Answers of theirs that count, to items whose answer was not known. */
+    /** Their judgments that count, of items that are not gold. */
     labels: number;
   };
-  /** Two answers of a model that somebody was shown, and has not chosen from yet. */
+  /** Two responses of a model that somebody has seen and not chosen from yet. */
   turns: {
     id: string;
     person: string;
     contentJson: string;
     created: number;
   };
-  /** What was done to the store besides votes, by whom. */
+  /** The audit trail: what was done to the store besides judgments, and by whom. */
   events: {
     seq: Generated<number>;
     project: string | null;

@@ -1,12 +1,13 @@
-/** What people said as datasets: for the trainings here, for others', or all of it. */
+/** Exports judgments as datasets. */
 import type { Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import { itemColumns, itemOf } from '../items/items.ts';
-import { type Answer, type Content, choiceOf, type Kind, type Option } from '../judgment.ts';
+import { itemColumns, itemFromRow } from '../items/items.ts';
+import { type Content, choiceFromPair, type ItemKind, type Judgment, type Option, pairChoices } from '../judgment.ts';
 import type { Project } from '../project.ts';
-import { givenAnswers, qualityOf } from '../quality/quality.ts';
+import { countedJudgments, qualityOf } from '../quality/quality.ts';
 import type { Database } from '../store/database.ts';
 
+/** The formats of exported rows: dataset formats, or `votes` with everything on record. */
 export const exportFormats = [
   'preference',
   'unpaired-preference',
@@ -15,14 +16,16 @@ export const exportFormats = [
   'rating',
   'votes',
 ] as const;
+/** Format of the rows of an export. */
 export type ExportFormat = (typeof exportFormats)[number];
 
-/** How several answers to an item become one: all of them, the most frequent, or what is probably true (Dawid and Skene). */
+/** How several judgments of an item are merged: not at all, by majority, or by consensus (Dawid and Skene 1979). */
 export const merges = ['each', 'majority', 'consensus'] as const;
+/** One of the ways to merge judgments. */
 export type Merge = (typeof merges)[number];
 
-/** What a project's answers can be exported as; the first is the usual one. */
-export const formatsOf: Readonly<Record<Kind, readonly ExportFormat[]>> = {
+/** The formats that judgments of each kind can be exported in; the first is the default. */
+export const formatsOf: Readonly<Record<ItemKind, readonly ExportFormat[]>> = {
   pair: ['preference', 'unpaired-preference', 'prompt-completion', 'votes'],
   ranking: ['ranking', 'preference', 'votes'],
   rating: ['rating', 'votes'],
@@ -31,17 +34,21 @@ export const formatsOf: Readonly<Record<Kind, readonly ExportFormat[]>> = {
   demonstration: ['prompt-completion', 'votes'],
 };
 
+/** Options of `exportRows`. */
 export interface ExportOptions {
+  /** Format of the rows; by default the first that the kind of project has. */
   format?: ExportFormat;
+  /** How several judgments of an item are merged; `majority` by default, and an even split exports nothing. */
   merge?: Merge;
-  /** Items whose answer was known, practice among them, too. */
+  /** Whether to export gold and practice items too; false by default. */
   gold?: boolean;
 }
 
 /**
- * Rows of a project's answers, item by item. Ties, "both bad" and "cannot tell" are in votes alone, as nothing of them says which answer is better.
+ * Yields rows of a project's judgments, item by item. Ties, "both bad" and "cannot tell" are only in the format `votes`,
+ * because they do not say which option is better.
  *
- * @throws HeedError for a format that the project's answers cannot have.
+ * @throws HeedError if judgments of the project's kind have no such format.
  */
 export async function* exportRows(
   database: Database,
@@ -51,19 +58,19 @@ export async function* exportRows(
   const possible = formatsOf[project.settings.kind];
   if (!possible.includes(format)) {
     throw new HeedError(`A project of kind ${project.settings.kind} cannot be exported as ${format}.`, {
-      hint: `Expected ${possible.join(', ')}.`,
+      hint: `Choose one of: ${possible.join(', ')}.`,
     });
   }
   const { query } = database;
   const people = new Map(
     (await query.selectFrom('people').select(['id', 'name']).execute()).map(({ id, name }) => [id, name]),
   );
-  const given = await givenAnswers(database, project.id);
-  const probable = merge === 'consensus' ? qualityOf(given).consensus : undefined;
-  const byItem = new Map<string, { person: string; answer: Answer }[]>();
-  for (const { item, person, answer, decidedBy } of given) {
+  const judgments = await countedJudgments(database, project.id);
+  const consensus = merge === 'consensus' ? qualityOf(judgments).consensus : undefined;
+  const byItem = new Map<string, Attributed[]>();
+  for (const { item, person, judgment, decidedBy } of judgments) {
     if (decidedBy !== null && decidedBy !== person && merge !== 'each') continue;
-    byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, answer }]);
+    byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, judgment }]);
   }
   const items = await query
     .selectFrom('items')
@@ -72,25 +79,25 @@ export async function* exportRows(
     .$if(!gold && format !== 'votes', (select) => select.where('goldJson', 'is', null))
     .orderBy('seq')
     .execute();
-  const votes = format === 'votes' ? await votesByItem(database, project.id, people) : undefined;
+  const records = format === 'votes' ? await recordsByItem(database, project.id, people) : undefined;
   for (const row of items) {
-    const item = itemOf(row);
+    const item = itemFromRow(row);
     const { content, source, topic, metadata } = item;
     const extra = { ...(source && { source }), ...(topic && { topic }), ...(metadata && { metadata }) };
-    if (votes) {
+    if (records) {
       const { gold, practice } = item;
-      yield { ...content, ...extra, ...(gold && { gold, practice }), votes: votes.get(item.id) ?? [] };
+      yield { ...content, ...extra, ...(gold && { gold, practice }), votes: records.get(item.id) ?? [] };
       continue;
     }
-    for (const one of merged(byItem.get(item.id) ?? [], merge, probable?.get(item.id))) {
-      for (const exported of rowsOf(content, one.answer, format)) {
+    for (const one of merged(byItem.get(item.id) ?? [], merge, consensus?.get(item.id))) {
+      for (const exported of rowsOf(content, one.judgment, format)) {
         yield { ...exported, ...extra, annotators: one.people, ...(one.share < 1 && { agreement: one.share }) };
       }
     }
   }
 }
 
-async function votesByItem({ query }: Database, project: string, people: ReadonlyMap<string, string>) {
+async function recordsByItem({ query }: Database, project: string, people: ReadonlyMap<string, string>) {
   const rows = await query
     .selectFrom('votes')
     .select(['id', 'item', 'person', 'kind', 'answerJson', 'shownJson', 'duration', 'created', 'guidelines'])
@@ -100,7 +107,7 @@ async function votesByItem({ query }: Database, project: string, people: Readonl
     .execute();
   const byItem = new Map<string, Row[]>();
   for (const { id, item, person, answerJson, shownJson, duration, created, guidelines } of rows) {
-    const vote = {
+    const record = {
       id,
       person: people.get(person)!,
       vote: JSON.parse(answerJson),
@@ -109,90 +116,92 @@ async function votesByItem({ query }: Database, project: string, people: Readonl
       time: created,
       guidelines,
     };
-    byItem.set(item, [...(byItem.get(item) ?? []), vote]);
+    byItem.set(item, [...(byItem.get(item) ?? []), record]);
   }
   return byItem;
 }
 
+/** A judgment and the name of who gave it. */
+interface Attributed {
+  person: string;
+  judgment: Judgment;
+}
+
 interface Merged {
-  answer: Answer;
+  judgment: Judgment;
+  /** Names of the annotators who agree on it. */
   people: string[];
-  /** Of those who answered, who say so. */
+  /** Their share of the item's annotators. */
   share: number;
 }
 
-function merged(
-  all: readonly { person: string; answer: Answer }[],
-  merge: Merge,
-  probable: { answer: number } | undefined,
-): Merged[] {
-  if (merge === 'each') return all.map(({ person, answer }) => ({ answer, people: [person], share: 1 }));
-  const groups = new Map<string, { person: string; answer: Answer }[]>();
-  for (const one of all) groups.set(keyOf(one.answer), [...(groups.get(keyOf(one.answer)) ?? []), one]);
+function merged(all: readonly Attributed[], merge: Merge, consensus: { answer: number } | undefined): Merged[] {
+  if (merge === 'each') return all.map(({ person, judgment }) => ({ judgment, people: [person], share: 1 }));
+  const groups = new Map<string, Attributed[]>();
+  for (const one of all) groups.set(keyOf(one.judgment), [...(groups.get(keyOf(one.judgment)) ?? []), one]);
   const sorted = [...groups.values()].sort((a, b) => b.length - a.length);
-  const top = probable ? sorted.find(([{ answer }]) => categoryIs(answer, probable.answer)) : sorted[0];
-  // of an even split nobody can say what it says
-  if (!top || (!probable && sorted.length > 1 && sorted[1].length === top.length)) return [];
-  return [{ answer: top[0].answer, people: top.map(({ person }) => person), share: top.length / all.length }];
+  const top = consensus ? sorted.find(([{ judgment }]) => categoryIs(judgment, consensus.answer)) : sorted[0];
+  // an even split has no majority
+  if (!top || (!consensus && sorted.length > 1 && sorted[1].length === top.length)) return [];
+  return [{ judgment: top[0].judgment, people: top.map(({ person }) => person), share: top.length / all.length }];
 }
 
-/** What is the same answer, whatever reasons were given. */
-function keyOf(answer: Answer): string {
-  const { reason: _, ...said } = answer;
-  if (said.kind === 'pair') return said.choice;
-  return JSON.stringify(said);
+/** The same for judgments that say the same, whatever the reasons. */
+function keyOf(judgment: Judgment): string {
+  const { reason: _, ...rest } = judgment;
+  return rest.kind === 'pair' ? rest.choice : JSON.stringify(rest);
 }
 
-function categoryIs(answer: Answer, category: number): boolean {
-  if (answer.kind === 'pair') return ['first', 'second', 'tie', 'both-bad', 'unknown'][category] === answer.choice;
-  if (answer.kind === 'binary') return Number(answer.good) === category;
+function categoryIs(judgment: Judgment, category: number): boolean {
+  if (judgment.kind === 'pair') return pairChoices[category] === judgment.choice;
+  if (judgment.kind === 'binary') return Number(judgment.good) === category;
   return true;
 }
 
 const textOf = (option: Option): string | undefined => (option.kind === 'text' ? option.text : undefined);
 
-function rowsOf({ prompt, options }: Content, answer: Answer, format: ExportFormat): Row[] {
-  const asked = prompt === undefined ? {} : { prompt };
-  const said = (option: Option) => {
-    const text = textOf(option);
-    return text === undefined ? option : Array.isArray(prompt) ? [{ role: 'assistant', content: text }] : text;
-  };
+function rowsOf({ prompt, options }: Content, judgment: Judgment, format: ExportFormat): Row[] {
+  const start = prompt === undefined ? {} : { prompt };
   const written = (text: string) => (Array.isArray(prompt) ? [{ role: 'assistant', content: text }] : text);
-  const told = { ...(answer.reason && { reason: answer.reason }) };
-  switch (answer.kind) {
+  const shown = (option: Option) => {
+    const text = textOf(option);
+    return text === undefined ? option : written(text);
+  };
+  const reason = { ...(judgment.reason && { reason: judgment.reason }) };
+  switch (judgment.kind) {
     case 'pair': {
-      const choice = choiceOf(answer);
+      const choice = choiceFromPair(judgment);
       if (format === 'prompt-completion')
-        return answer.better ? [{ ...asked, completion: written(answer.better), ...told }] : [];
+        return judgment.better ? [{ ...start, completion: written(judgment.better), ...reason }] : [];
       if (choice === 'incomparable' || choice[0] === choice[1]) return [];
       const [chosen, rejected] = choice[0] > choice[1] ? options : options.toReversed();
       if (format === 'unpaired-preference') {
         return [
-          { ...asked, completion: said(chosen), label: true, ...told },
-          { ...asked, completion: said(rejected), label: false, ...told },
+          { ...start, completion: shown(chosen), label: true, ...reason },
+          { ...start, completion: shown(rejected), label: false, ...reason },
         ];
       }
-      const strength = answer.strength ? { strength: answer.strength } : {};
-      return [{ ...asked, chosen: said(chosen), rejected: said(rejected), ...strength, ...told }];
+      const strength = judgment.strength ? { strength: judgment.strength } : {};
+      return [{ ...start, chosen: shown(chosen), rejected: shown(rejected), ...strength, ...reason }];
     }
     case 'ranking': {
-      const { ranks } = answer;
-      if (format === 'ranking') return [{ ...asked, completions: options.map(said), ranks, ...told }];
+      const { ranks } = judgment;
+      if (format === 'ranking') return [{ ...start, completions: options.map(shown), ranks, ...reason }];
       return options.flatMap((better, i) =>
         options.flatMap((worse, j) =>
-          ranks[i] < ranks[j] ? [{ ...asked, chosen: said(better), rejected: said(worse), ...told }] : [],
+          ranks[i] < ranks[j] ? [{ ...start, chosen: shown(better), rejected: shown(worse), ...reason }] : [],
         ),
       );
     }
     case 'rating':
-      return [{ ...asked, completion: said(options[0]), ratings: answer.ratings, ...told }];
+      return [{ ...start, completion: shown(options[0]), ratings: judgment.ratings, ...reason }];
     case 'binary':
-      return [{ ...asked, completion: said(options[0]), label: answer.good, ...told }];
+      return [{ ...start, completion: shown(options[0]), label: judgment.good, ...reason }];
     case 'correction':
       return format === 'preference'
-        ? [{ ...asked, chosen: written(answer.text), rejected: said(options[0]), ...told }]
-        : [{ ...asked, completion: written(answer.text), ...told }];
+        ? [{ ...start, chosen: written(judgment.text), rejected: shown(options[0]), ...reason }]
+        : [{ ...start, completion: written(judgment.text), ...reason }];
     default:
-      return [{ ...asked, completion: written(answer.text), ...told }];
+      return [{ ...start, completion: written(judgment.text), ...reason }];
   }
 }

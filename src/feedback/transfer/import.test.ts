@@ -6,16 +6,16 @@ import { ownStores } from '../../../test/support/stores.ts';
 import { type Row, writeDataset } from '../../data/index.ts';
 import {
   addPerson,
-  balanceOf,
+  assignItems,
   countRows,
+  coverageOf,
   createProject,
   type Database,
   exportRows,
   importItems,
-  nextItems,
   openDatabase,
   type ProjectInput,
-  recordVote,
+  recordJudgment,
 } from '../index.ts';
 
 const { folder, kinds, skipWhereMissing } = await ownStores();
@@ -72,9 +72,9 @@ describe.each(kinds)('%s', (kind, address) => {
     }));
     const file = path(`unpaired.${type}`);
     await writeDataset(file, rows);
-    const done = await importItems(database, project, [file], { votesOf: 'ada' });
+    const done = await importItems(database, project, [file], { annotator: 'ada' });
     expect(done).toEqual({ added: 6, known: 0, votes: 6, bad: 0 });
-    expect(await importItems(database, project, [file], { votesOf: 'ada' })).toMatchObject({ added: 0, votes: 0 });
+    expect(await importItems(database, project, [file], { annotator: 'ada' })).toMatchObject({ added: 0, votes: 0 });
     const out: Row[] = [];
     for await (const { annotators, ...row } of exportRows(database, project)) {
       expect(annotators).toEqual(['ada']);
@@ -86,7 +86,7 @@ describe.each(kinds)('%s', (kind, address) => {
   it('writes CSV that others read', async () => {
     const project = await projectOf();
     writeRows('pairs.jsonl', [{ prompt: 'Say "a, b"', chosen: 'a,\nb', rejected: 'c' }]);
-    await importItems(database, project, [path('pairs.jsonl')], { votesOf: 'ada' });
+    await importItems(database, project, [path('pairs.jsonl')], { annotator: 'ada' });
     await writeDataset(path('out.csv'), exportRows(database, project));
     expect(readFileSync(path('out.csv'), 'utf8').replaceAll('\r', '')).toBe(
       'prompt,chosen,rejected,annotators\n"Say ""a, b""","a,\nb",c,"[""ada""]"\n',
@@ -105,15 +105,15 @@ describe.each(kinds)('%s', (kind, address) => {
     await importItems(database, project, [path('balance.jsonl')]);
     const { person } = await addPerson(database, 'ada');
     for (let n = 0; n < 5; n++) {
-      const [{ item }] = await nextItems(database, project, person.id);
-      await recordVote(database, project, person.id, {
+      const [{ item }] = await assignItems(database, project, person.id);
+      await recordJudgment(database, project, person.id, {
         id: `${n}`,
         item: item.id,
         vote: { kind: 'pair', choice: 'tie' },
       });
     }
     const row = (name: string, items: number, answered: number) => ({ name, items, answered });
-    const balance = await balanceOf(database, project);
+    const balance = await coverageOf(database, project);
     const sorted = balance.map(({ by, rows }) => ({ by, rows: rows.toSorted((a, b) => (a.name < b.name ? -1 : 1)) }));
     expect(sorted).toEqual([
       { by: 'topic', rows: [row('art', 4, 3), row('law', 2, 2), row('none', 3, 0)] },

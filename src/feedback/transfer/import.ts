@@ -1,4 +1,4 @@
-/** Datasets as items of a project, and recorded votes back into the store. What is imported twice is there once. */
+/** Imports datasets as items of a project, and exported judgments back into the store. Importing twice adds nothing. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { readFileRows } from '../../data/file.ts';
@@ -15,116 +15,123 @@ import {
   tellBadRow,
 } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import { addItems, keyOf, type NewItem } from '../items/items.ts';
-import { recordVote } from '../items/record.ts';
-import { type Answer, type Content, type Kind, type Option, voteSchema } from '../judgment.ts';
+import { addItems, itemIdOf, type NewItem } from '../items/items.ts';
+import { recordJudgment } from '../items/record.ts';
+import { type Content, type ItemKind, type Judgment, judgmentOrSkipSchema, type Option } from '../judgment.ts';
 import { ensurePerson } from '../people.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
 
+/** Options of `importItems`. */
 export interface ImportOptions {
-  /** The file's own answers are right: its items tell how reliable people are. */
+  /** Whether the judgments in the file are right: its items become gold items. */
   gold?: boolean;
-  /** Gold that comes first, and is told afterwards. */
+  /** Whether the items are gold items to practice on: they come first, with the right judgment afterwards. */
   practice?: boolean;
+  /** What to do with a row that does not fit: stop (the default), or leave it out. */
   onBadRow?: 'error' | 'skip';
-  tell?: (text: string) => void;
-  /** Told how many rows are kept, or left out, after each part. */
+  /** Receives a line of text for each row that is left out. */
+  onNotice?: (text: string) => void;
+  /** Called after each transaction with the number of rows read. */
   onRows?: (rows: number) => void;
-  /** Of whom the answers in the file are, which are then votes. */
-  votesOf?: string;
+  /** Name of the annotator whose judgments the file's are. Without it they are ignored. */
+  annotator?: string;
 }
 
-export interface Imported {
-  added: number;
-  /** Rows whose content was there already. */
-  known: number;
-  votes: number;
-  bad: number;
-}
+const whole = z.number().int();
+/** Checks an `ImportResult`. */
+export const importResultSchema = z.object({
+  added: whole.describe('items that are new'),
+  known: whole.describe('rows whose content the project has already'),
+  votes: whole.describe('judgments that were recorded'),
+  bad: whole.describe('rows that were left out'),
+});
+/** What an import did. */
+export type ImportResult = z.output<typeof importResultSchema>;
 
 /** Rows of one transaction. */
 const AT_ONCE = 500;
 
 /**
- * Rows of files as items: preferences, answers with or without a rating, prompts, or `{prompt, options}`; `heed feedback export --format votes` writes
- * what this reads back, votes and all. Rows and their votes are kept some hundred at a time, all of them or none: an import that was broken off goes
- * on where it is repeated.
+ * Adds the rows of files as items: preferences, completions with or without a label, prompts, or `{prompt, options}`.
+ * It reads what `heed feedback export --format votes` writes, judgments included. Rows are committed 500 at a time with
+ * their judgments, so an import that broke off continues when it is repeated.
  *
- * @throws HeedError at the first row that does not fit the project, with its file and line, unless told to skip them.
+ * @throws HeedError with file and line at the first row that does not fit the project, unless `onBadRow` is `skip`.
  */
 export async function importItems(
   database: Database,
   project: Project,
   paths: readonly string[],
-  { gold = false, practice = false, onBadRow = 'error', tell, onRows, votesOf }: ImportOptions = {},
-): Promise<Imported> {
-  const total: Imported = { added: 0, known: 0, votes: 0, bad: 0 };
-  let waiting: Read[] = [];
+  { gold = false, practice = false, onBadRow = 'error', onNotice, onRows, annotator }: ImportOptions = {},
+): Promise<ImportResult> {
+  const total: ImportResult = { added: 0, known: 0, votes: 0, bad: 0 };
+  let batch: ParsedRow[] = [];
   let rows = 0;
   const flush = async () => {
-    const items = waiting.map(({ item }) => item);
+    const items = batch.map(({ item }) => item);
     await database.query.transaction().execute(async (query) => {
       const within = { ...database, query };
       const { added, known } = await addItems(within, project, items);
       total.added += added;
       total.known += known;
-      total.votes += await addVotes(within, project, waiting, votesOf);
+      total.votes += await addJudgments(within, project, batch, annotator);
     });
-    waiting = [];
+    batch = [];
     onRows?.(rows);
   };
   for (const file of dataFiles(paths)) {
-    for await (const found of readFileRows(file)) {
+    for await (const line of readFileRows(file)) {
       rows++;
-      const read = 'value' in found ? readRow(found.value, project.settings.kind) : found;
-      if ('reason' in read) {
-        const bad: BadRow = { ...found, field: read.field, reason: read.reason };
+      const row = 'value' in line ? parseRow(line.value, project.settings.kind) : line;
+      if ('reason' in row) {
+        const bad: BadRow = { ...line, field: row.field, reason: row.reason };
         if (onBadRow === 'error') {
           throw new HeedError(tellBadRow(bad), {
             hint: 'Correct the row, or leave such rows out with --on-bad-row skip.',
           });
         }
-        tell?.(tellBadRow(bad));
+        onNotice?.(tellBadRow(bad));
         total.bad++;
         continue;
       }
-      const known = gold || practice;
-      if (known && !read.answer) {
-        throw new HeedError(`"${file}", line ${found.line}: there is no answer in it.`, {
-          hint: 'Known answers are the chosen of two, a label, or ranks.',
+      const isGold = gold || practice;
+      if (isGold && !row.judgment) {
+        throw new HeedError(`"${file}", line ${line.line}: the row has no judgment to use as gold.`, {
+          hint: 'Expected chosen and rejected, a label, or ranks.',
         });
       }
-      const item = known ? { ...read.item, gold: read.answer, practice } : read.item;
-      waiting.push({ ...read, item, answer: known ? undefined : read.answer });
-      if (waiting.length >= AT_ONCE) await flush();
+      const item = isGold ? { ...row.item, gold: row.judgment, practice } : row.item;
+      batch.push({ ...row, item, judgment: isGold ? undefined : row.judgment });
+      if (batch.length >= AT_ONCE) await flush();
     }
   }
   await flush();
   return total;
 }
 
-interface Read {
+interface ParsedRow {
   item: NewItem;
-  /** What the row itself says of it. */
-  answer?: Answer;
-  votes?: RecordedVote[];
+  /** The judgment that the row itself states. */
+  judgment?: Judgment;
+  /** Judgments of an export. */
+  records?: JudgmentRecord[];
 }
 
-/** A vote as `votes` files have it. */
-const recordedVote = z.object({
+/** A judgment as an export in the format `votes` has it. */
+const judgmentRecord = z.object({
   id: z.string().default(''),
   person: z.string(),
-  vote: voteSchema,
+  vote: judgmentOrSkipSchema,
   shown: z.array(z.number()).nullish(),
   duration: z.number().nullish(),
   time: z.number().nullish(),
 });
-type RecordedVote = z.output<typeof recordedVote>;
+type JudgmentRecord = z.output<typeof judgmentRecord>;
 
 type Fault = { field: string; reason: string };
 
-function readRow(row: Row, kind: Kind): Read | Fault {
+function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
   const { source, topic, metadata } = row;
   const extra = {
     ...(typeof source === 'string' && { source }),
@@ -138,33 +145,33 @@ function readRow(row: Row, kind: Kind): Read | Fault {
     if (missing >= 0) return { field: `options[${missing}]`, reason: 'is neither text nor a clip' };
     const content = contentOf(row.prompt, options as Option[]);
     const { gold, practice, ranks } = row;
-    const votes = row.votes ?? [];
-    const wrong = Array.isArray(votes) ? votes.findIndex((one) => !recordedVote.safeParse(one).success) : 0;
-    if (wrong >= 0) return { field: `votes[${wrong}]`, reason: 'is no vote of a person' };
-    const answer: Answer | undefined =
+    const records = row.votes ?? [];
+    const wrong = Array.isArray(records) ? records.findIndex((one) => !judgmentRecord.safeParse(one).success) : 0;
+    if (wrong >= 0) return { field: `votes[${wrong}]`, reason: 'is not a judgment by a person' };
+    const judgment: Judgment | undefined =
       kind === 'ranking' && Array.isArray(ranks) ? { kind: 'ranking', ranks: ranks as number[] } : undefined;
     return {
-      item: { content, ...extra, ...(gold ? { gold: gold as Answer, practice: practice === true } : {}) },
-      answer,
-      votes: votes as RecordedVote[],
+      item: { content, ...extra, ...(gold ? { gold: gold as Judgment, practice: practice === true } : {}) },
+      judgment,
+      records: records as JudgmentRecord[],
     };
   }
-  const wanted = formatsOf[kind];
-  const format = detectFormat(row, wanted);
+  const formats = datasetFormats[kind];
+  const format = detectFormat(row, formats);
   if (!format)
     return {
       field: '',
-      reason: `is nothing to ask as a ${kind}: expected options, or the fields of ${wanted.join(' or ')}`,
+      reason: `does not fit a project of kind ${kind}: expected options, or the fields of ${formats.join(' or ')}`,
     };
   const fault = faultOf(row, format);
   if (fault) return fault;
-  const [adopted] = convertRow(adopt(row, format), format, wanted[0]);
-  const read = itemFrom(adopted, kind);
-  return { ...read, item: { ...read.item, ...extra } };
+  const [adopted] = convertRow(adopt(row, format), format, formats[0]);
+  const parsed = itemFrom(adopted, kind);
+  return { ...parsed, item: { ...parsed.item, ...extra } };
 }
 
-/** What of datasets can be asked about; the first is what the others become. */
-const formatsOf: Readonly<Record<Kind, readonly Format[]>> = {
+/** The dataset formats that items of each kind are made from; rows are converted to the first. */
+const datasetFormats: Readonly<Record<ItemKind, readonly Format[]>> = {
   pair: ['preference', 'implicit-preference'],
   ranking: ['preference', 'implicit-preference'],
   rating: ['prompt-completion', 'unpaired-preference'],
@@ -173,24 +180,24 @@ const formatsOf: Readonly<Record<Kind, readonly Format[]>> = {
   demonstration: ['prompt-only', 'prompt-completion'],
 };
 
-function itemFrom({ prompt, chosen, rejected, completion, label }: DatasetRow['value'], kind: Kind): Read {
+function itemFrom({ prompt, chosen, rejected, completion, label }: DatasetRow['value'], kind: ItemKind): ParsedRow {
   switch (kind) {
     case 'pair':
     case 'ranking': {
-      const both = [chosen, rejected].map((answer) => optionOf(answer)!);
-      // of imported pairs the first must not always be the better
+      const both = [chosen, rejected].map((completion) => optionOf(completion)!);
+      // the first option of an imported pair must not always be the better one
       const swapped = hashOf([prompt, ...both]) % 2 === 1;
       const options = swapped ? both.toReversed() : both;
-      const answer: Answer =
+      const judgment: Judgment =
         kind === 'pair' ? { kind, choice: swapped ? 'second' : 'first' } : { kind, ranks: swapped ? [2, 1] : [1, 2] };
-      return { item: { content: contentOf(prompt, options) }, answer };
+      return { item: { content: contentOf(prompt, options) }, judgment };
     }
     case 'demonstration':
       return { item: { content: contentOf(prompt, []) } };
     default: {
-      const answer: Answer | undefined =
+      const judgment: Judgment | undefined =
         kind === 'binary' && typeof label === 'boolean' ? { kind, good: label } : undefined;
-      return { item: { content: contentOf(prompt, [optionOf(completion)!]) }, answer };
+      return { item: { content: contentOf(prompt, [optionOf(completion)!]) }, judgment };
     }
   }
 }
@@ -200,7 +207,7 @@ const contentOf = (prompt: unknown, options: readonly Option[]): Content => ({
   options: [...options],
 });
 
-/** Text, messages of an assistant, or a clip. */
+/** The option that a text, an assistant’s messages, or a clip is; undefined for anything else. */
 function optionOf(value: unknown): Option | undefined {
   if (typeof value === 'string') return { kind: 'text', text: value };
   if (Array.isArray(value)) {
@@ -213,19 +220,19 @@ function optionOf(value: unknown): Option | undefined {
 
 const hashOf = (value: unknown): number => createHash('sha256').update(JSON.stringify(value)).digest().readUInt32LE(0);
 
-/** Rows of files, bad ones too, without keeping any. */
+/** Counts the rows of files, including bad ones, without keeping them in memory. */
 export async function countRows(paths: readonly string[]): Promise<number> {
   let rows = 0;
   for (const file of dataFiles(paths)) for await (const _ of readFileRows(file)) rows++;
   return rows;
 }
 
-/** Votes that the rows hold; sent again, they are the same votes. */
-async function addVotes(
+/** Records the judgments of rows; returns how many are new. */
+async function addJudgments(
   database: Database,
   project: Project,
-  reads: readonly Read[],
-  votesOf: string | undefined,
+  rows: readonly ParsedRow[],
+  annotator: string | undefined,
 ): Promise<number> {
   const people = new Map<string, string>();
   const idOf = async (name: string) => {
@@ -233,19 +240,19 @@ async function addVotes(
     return people.get(name)!;
   };
   let added = 0;
-  for (const { item, answer, votes = [] } of reads) {
-    const own = answer && votesOf !== undefined ? [{ id: '', person: votesOf, vote: answer }] : [];
-    if (own.length + votes.length === 0) continue;
-    const id = await itemIdOf(database, project, item);
-    for (const { person, vote, ...rest } of [...votes, ...own] as RecordedVote[]) {
-      const of = rest.id || `import-${hashOf([project.id, id, person])}-${id}`;
+  for (const { item, judgment, records = [] } of rows) {
+    const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, vote: judgment }] : [];
+    if (own.length + records.length === 0) continue;
+    const itemId = await itemIdOf(database, project, item.content);
+    for (const { person, vote, ...rest } of [...records, ...own] as JudgmentRecord[]) {
+      const id = rest.id || `import-${hashOf([project.id, itemId, person])}-${itemId}`;
       const { shown, duration, time } = rest;
-      const before = await countVotes(database, of);
-      await recordVote(
+      const before = await countRecords(database, id);
+      await recordJudgment(
         database,
         project,
         await idOf(person),
-        { id: of, item: id, vote, shown: shown ?? undefined, duration: duration ?? undefined },
+        { id, item: itemId, vote, shown: shown ?? undefined, duration: duration ?? undefined },
         time ?? undefined,
       );
       added += 1 - before;
@@ -254,17 +261,6 @@ async function addVotes(
   return added;
 }
 
-/** Of an item that is there. */
-export async function itemIdOf({ query }: Database, { id: project }: Project, { content }: NewItem): Promise<string> {
-  const { id } = await query
-    .selectFrom('items')
-    .select('id')
-    .where('project', '=', project)
-    .where('key', '=', keyOf(content))
-    .executeTakeFirstOrThrow();
-  return id;
-}
-
-async function countVotes({ query }: Database, id: string): Promise<number> {
+async function countRecords({ query }: Database, id: string): Promise<number> {
   return (await query.selectFrom('votes').select('seq').where('id', '=', id).execute()).length;
 }
