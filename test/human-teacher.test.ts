@@ -56,7 +56,7 @@ describe('heed train --teacher human', () => {
     const first = start(['train', ...flags, '--out', run], folder.path);
     const page = await sitDown(first);
     expect(await compare(page, first.end, 1)).toBe(1);
-    await page.getByText('1 answered by you').waitFor();
+    await page.getByText('1 judged by you').waitFor();
     first.child.kill('SIGINT');
     const stopped = await first.end;
     expect({ code: stopped.code, stderr: stopped.stderr }).toMatchObject({

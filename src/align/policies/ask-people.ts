@@ -28,7 +28,7 @@ import {
   type Teacher,
 } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
 import type { Prompt, Rollout } from './rollouts.ts';
 
@@ -75,7 +75,7 @@ interface AnswerQuestion {
   id: string;
   /** Of the policy. */
   step: number;
-  options: [Answer, Answer];
+  options: [Completion, Completion];
   /** Probability that the reward gave the first, when it was asked. */
   predicted: number;
 }
@@ -128,7 +128,7 @@ interface AskingParts {
   options: { people: AskingOptions; steps: number; seed: number };
   /** Stays the caller's to release. */
   reward: LearningReward;
-  teacher: Teacher<Answer> | undefined;
+  teacher: Teacher<Completion> | undefined;
   prompts: readonly Prompt[];
 }
 
@@ -154,7 +154,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   const schedule = { ...people.schedule, rounds: Math.max(1, Math.min(wished, Math.floor(until * steps))) };
   const rounds = labelSchedule(schedule, { labels: people.labels, steps, randomSteps: 0 });
   const create = () =>
-    createLateJudgments<AnswerQuestion, Answer>(teacher, {
+    createLateJudgments<AnswerQuestion, Completion>(teacher, {
       labels: people.labels,
       steps,
       people,
@@ -213,7 +213,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     const { answers } = await draw(asked, seedFor(seed, 'questions', step));
     if (step === 0) reward.refer(answers);
     const pairs = asked
-      .map((_, i): [Answer, Answer] => [answers[2 * i], answers[2 * i + 1]])
+      .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
     const [first, second] = [0, 1].map((side) => reward.scores(pairs.map((pair) => pair[side])));
     const count = Math.min(wanted, pairs.length);
