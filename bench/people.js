@@ -128,7 +128,7 @@ function person(seed) {
 
 async function trained(settings, teacher) {
   const sizes = { steps: STEPS, batch: 32, maxTokens: 72, kl: { target: 8 }, ppo: { minibatch: 16 }, evaluations: 1 };
-  const learner = await createPpo({ ...sizes, ...settings }, { teacher });
+  const learner = await createPpo({ ...sizes, ...settings, teacher });
   let labels;
   let accuracy;
   for (;;) {

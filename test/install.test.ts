@@ -13,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -175,6 +176,7 @@ describe.each(majors)('on Node %s', (major) => {
     const node = await nodeProgram(major);
     if (!node) return context.skip(`npm could not install Node ${major}`);
     const { project, error } = await install(node, `forbidden-${major}`, ['--ignore-scripts']);
+    context.onTestFinished(() => rm(project, { recursive: true, force: true }), 300_000);
     if (error) return context.skip('npm has no network and no full cache');
     const modules = join(project, 'node_modules');
     expect(readdirSync(modules).filter((name) => /onnxruntime/.test(name))).toEqual([platformPackage]);
@@ -196,6 +198,7 @@ describe.each(majors)('on Node %s', (major) => {
     const refused = join(folder.path, `refused-${major}.txt`);
     const guard = { NODE_OPTIONS: onlyHosts, HEED_TEST_HOSTS: npmHosts, HEED_TEST_REFUSED: refused };
     const { project, error } = await install(node, `allowed-${major}`, [], guard);
+    context.onTestFinished(() => rm(project, { recursive: true, force: true }), 300_000);
     if (error) return context.skip('npm has no network and no full cache');
     expect(existsSync(refused) && readFileSync(refused, 'utf8')).toBe(false);
     expect(bytesOf(join(project, 'node_modules'))).toBeLessThan(MOST_BYTES);

@@ -7,13 +7,14 @@ import { Page } from './pages.tsx';
 import { Runs } from './runs/runs.tsx';
 import './style.css';
 
-const TOKEN = /^#token=([\w-]+)$/;
+/** A link: the token, and the page it opens. */
+const LINK = /^#token=([\w-]+)(\/.*)?$/;
 
 /** Signs in with the token of a link, which is removed from the address at once. */
 async function enter(): Promise<Person | undefined> {
-  const token = TOKEN.exec(location.hash)?.[1];
+  const [, token, page = '/'] = LINK.exec(location.hash) ?? [];
   if (token === undefined) return currentPerson();
-  history.replaceState(null, '', '#/');
+  history.replaceState(null, '', `#${page}`);
   try {
     return await signIn(token);
   } catch (error) {

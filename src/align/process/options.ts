@@ -40,5 +40,5 @@ export const processSchema = rewardTrainingSchema.extend({
     })
     .prefault({}),
 });
+/** The options of `processSupervision`, with their defaults. */
 export type ProcessOptions = z.output<typeof processSchema>;
-export type ProcessInput = z.input<typeof processSchema>;

@@ -6,7 +6,6 @@ import { prioritize, priorityOf } from './prioritize.ts';
 const rewardOf = (score: (text: string) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(({ text }) => score(text)),
-  [Symbol.dispose]() {},
 });
 
 it('items on which a model is least certain, or an ensemble disagrees most, come first', async () => {

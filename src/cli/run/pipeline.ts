@@ -70,7 +70,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
         checkpointSeconds: flags.checkpointSeconds,
         log: loggersOf(flags.log),
         pull,
-        tell: say,
+        onNotice: say,
         onWarning: (text) => progress.note(text),
         onStage({ name, command, index, count, folder, steps }) {
           endLine();

@@ -1,9 +1,9 @@
 /** What the commands that train share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { ZodError } from 'zod';
 import { runtime } from '../../engine/index.ts';
 import { HeedError, messageOf } from '../../error.ts';
+import { faultsIn } from '../../options.ts';
 import { type Learner, type Training, trainings } from '../../pipeline/index.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { createProgress, createRun, openRun, type ProgressOptions, type Run, writeReport } from '../../run/index.ts';
@@ -134,7 +134,7 @@ function create(
   folder?: string,
 ): Learner | Promise<Learner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = create(settings, { folder, pull, tell: (text) => void process.stderr.write(`${text}\n`) });
+  const learner = create(settings, { folder, pull, onNotice: (text) => void process.stderr.write(`${text}\n`) });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
@@ -142,8 +142,9 @@ function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Pr
   try {
     return create(known, info.config as Record<string, unknown>, folder);
   } catch (cause) {
-    if (!(cause instanceof ZodError)) throw cause;
-    throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(cause, info.config)}`, {
+    const faults = faultsIn(cause);
+    if (!faults) throw cause;
+    throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(faults, info.config)}`, {
       hint: 'Was the file edited by hand, or made by another version of heed?',
       cause,
     });
