@@ -4,7 +4,7 @@ import { HeedError, messageOf } from '../error.ts';
 import type { Disagreement } from './items/adjudication.ts';
 import type { AddedItems, NewItem } from './items/items.ts';
 import type { NewJudgment, Receipt, Undo } from './items/record.ts';
-import type { Account, Person, Role } from './people.ts';
+import type { Account, Person, PersonRole } from './people.ts';
 import type { Guidelines, Project, ProjectInput, SettingsChanges } from './project.ts';
 import type { QualityReport } from './quality/report.ts';
 import type { Api } from './server/index.ts';
@@ -106,17 +106,17 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Lists everybody in the store. */
     people: (): Promise<Account[]> => json(people.$get()),
     /** Adds a person; their token cannot be read again. */
-    addPerson: (name: string, role: Role = 'annotator'): Promise<{ person: Person; token: string }> =>
+    addPerson: (name: string, role: PersonRole = 'annotator'): Promise<{ person: Person; token: string }> =>
       json(people.$post({ json: { name, role } })),
     /** Changes a person's role. */
-    changeRole: (name: string, role: Role): Promise<Person> =>
+    changeRole: (name: string, role: PersonRole): Promise<Person> =>
       json(people[':name'].$patch({ ...ofPerson(name), json: { role } })),
     /** Issues a new token in place of the old one; sessions end. */
     newToken: (name: string): Promise<{ person: Person; token: string }> =>
       json(people[':name'].token.$post(ofPerson(name))),
     /** Revokes a person's access; their judgments stay. */
     removePerson: (name: string): Promise<object> => json(people[':name'].$delete(ofPerson(name))),
-    /** Yields what happens from now on, or after the event with the id `after`, until the signal or the studio ends it. */
+    /** Yields what happens from now on, or after the event `after`, until the signal or the studio ends it. */
     async *events(
       name: string,
       { after, signal }: { after?: string; signal?: AbortSignal } = {},

@@ -122,7 +122,7 @@ export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: '
   return 'incomparable';
 }
 
-/** The category by which judgments of one kind are compared between annotators; undefined for ratings and written text. */
+/** The category by which judgments of one kind are compared; undefined for ratings and written text. */
 export function categoryOf(judgment: Judgment): number | undefined {
   switch (judgment.kind) {
     case 'pair':

@@ -11,7 +11,7 @@ import { atOnce, type Database } from './store/database.ts';
  */
 export const roles = ['owner', 'reviewer', 'annotator'] as const;
 /** What a person may do. */
-export type Role = (typeof roles)[number];
+export type PersonRole = (typeof roles)[number];
 
 /** Checks a `Person`. */
 export const personSchema = z.object({
@@ -31,7 +31,7 @@ export const accountSchema = personSchema.extend({
 export type Account = z.output<typeof accountSchema>;
 
 /** Whether a role includes what another role may do. */
-export const mayAs = (role: Role, needed: Role): boolean => roles.indexOf(role) <= roles.indexOf(needed);
+export const mayAs = (role: PersonRole, needed: PersonRole): boolean => roles.indexOf(role) <= roles.indexOf(needed);
 
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
@@ -48,7 +48,7 @@ const NAME = /^[\p{L}\p{N}][\p{L}\p{N} .@_-]{0,99}$/u;
 export async function addPerson(
   { query }: Database,
   name: string,
-  role: Role = 'annotator',
+  role: PersonRole = 'annotator',
   by: string | null = null,
 ): Promise<{ person: Person; token: string }> {
   if (!NAME.test(name)) {
@@ -97,7 +97,7 @@ export async function findPerson({ query }: Database, name: string): Promise<Per
 }
 
 /** The person with a name. If there is none, adds one whose token nobody knows. */
-export async function ensurePerson(database: Database, name: string, role: Role): Promise<Person> {
+export async function ensurePerson(database: Database, name: string, role: PersonRole): Promise<Person> {
   const find = () =>
     database.query.selectFrom('people').select(['id', 'name', 'role']).where('name', '=', name).executeTakeFirst();
   const person = await find();
@@ -119,7 +119,7 @@ export async function listPeople({ query }: Database): Promise<Account[]> {
     .select(['id', 'name', 'role', 'tokenHash', 'created'])
     .orderBy('created')
     .execute();
-  return rows.map(({ tokenHash, role, ...row }) => ({ ...row, role: role as Role, active: tokenHash !== null }));
+  return rows.map(({ tokenHash, role, ...row }) => ({ ...row, role: role as PersonRole, active: tokenHash !== null }));
 }
 
 /**
@@ -153,7 +153,7 @@ export async function changeToken(
 export async function changeRole(
   { query }: Database,
   { id, name }: Person,
-  role: Role,
+  role: PersonRole,
   by: string | null = null,
 ): Promise<Person> {
   await query.transaction().execute(async (query) => {

@@ -22,10 +22,10 @@ import {
   merges,
   openDatabase,
   type Person,
+  type PersonRole,
   type Project,
   type ProjectInput,
   qualityOf,
-  type Role,
   roles,
   settingsSchema,
 } from '../../feedback/index.ts';
@@ -279,7 +279,7 @@ function addUsers(command: Command): void {
     .argument('[what]', 'list, add, token or remove', 'list')
     .argument('[name]', 'of the person')
     .addOption(new Option('--role <role>', 'what they may do').choices([...roles]).default('annotator'))
-    .action(async (what: string, name: string | undefined, flags: Common & { role: Role }) => {
+    .action(async (what: string, name: string | undefined, flags: Common & { role: PersonRole }) => {
       const output = createOutput(flags);
       await withStore(flags.store, async (database) => {
         if (what === 'list') {
@@ -308,7 +308,7 @@ async function changed(
   database: Database,
   what: string,
   name: string,
-  role: Role,
+  role: PersonRole,
 ): Promise<{ person: Person; token?: string }> {
   if (what === 'add') return addPerson(database, name, role);
   if (what !== 'token' && what !== 'remove') {

@@ -1,4 +1,4 @@
-/** The record of judgments: rows are only ever added. The `answers` table holds the latest judgment of each annotator. */
+/** The record of judgments: rows are only added. The table `answers` holds each annotator's latest judgment. */
 import type { Insertable } from 'kysely';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';

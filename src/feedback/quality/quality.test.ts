@@ -8,7 +8,7 @@ const ITEMS = 120;
 const truth = Array.from({ length: ITEMS }, () => (draws.uniform() < 0.5 ? 'first' : 'second') as 'first' | 'second');
 const other = { first: 'second', second: 'first' } as const;
 
-/** What somebody says, who is right with some probability; of items one on the left is the first with probability a half. */
+/** Judgments of an annotator who is right with a probability per item, or chooses the left with probability `leans`. */
 function judgmentsOf(person: string, right: (item: number) => number, leans = 0): CountedJudgment[] {
   return truth.map((answer, item) => {
     const shown = draws.uniform() < 0.5 ? [0, 1] : [1, 0];

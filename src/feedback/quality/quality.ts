@@ -1,4 +1,4 @@
-/** Quality of judgments: annotator agreement, each annotator's reliability, the consensus, and coverage of the items. */
+/** Quality of judgments: annotator agreement, reliability of each annotator, consensus, and coverage of the items. */
 import {
   accuracyOf,
   type Consensus,

@@ -2,7 +2,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import { mayAs, type Person, personSchema, type Role } from '../people.ts';
+import { mayAs, type Person, type PersonRole, personSchema } from '../people.ts';
 import { findProject, type Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
 
@@ -27,9 +27,9 @@ export class HttpError extends HeedError {
   }
 }
 
-/** Lets people of a role pass, and those above it. @throws HttpError 401 if nobody is signed in, 403 if they may not. */
+/** Lets people of a role or above pass. @throws HttpError 401 if nobody is signed in, 403 if they may not. */
 export const requires =
-  (needed: Role): MiddlewareHandler<{ Variables: { person: Person } }> =>
+  (needed: PersonRole): MiddlewareHandler<{ Variables: { person: Person } }> =>
   async (context, next) => {
     const person: Person | undefined = context.get('person');
     if (!person) {

@@ -4,7 +4,7 @@ import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { mayAs, type Role } from '../people.ts';
+import { mayAs, type PersonRole } from '../people.ts';
 import type { Database } from '../store/database.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
 import { authenticate } from './security.ts';
@@ -26,7 +26,7 @@ const BATCH = 500;
 export const eventsSchema = z.object({ project: z.string().max(200).describe('name of the project') });
 
 /** The events of the audit trail that listeners get, and the role they take. */
-const kinds: Record<string, { kind: string; role: Role }> = {
+const kinds: Record<string, { kind: string; role: PersonRole }> = {
   'items added': { kind: 'items', role: 'annotator' },
   'settings changed': { kind: 'settings', role: 'annotator' },
   'guidelines written': { kind: 'guidelines', role: 'annotator' },

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { disagreementSchema } from '../items/adjudication.ts';
 import { addedItemsSchema } from '../items/items.ts';
 import { newJudgmentSchema, receiptSchema, undoSchema } from '../items/record.ts';
-import { accountSchema, personSchema, type Role } from '../people.ts';
+import { accountSchema, type PersonRole, personSchema } from '../people.ts';
 import { guidelinesSchema, projectSchema } from '../project.ts';
 import { qualityReportSchema } from '../quality/report.ts';
 import { drawSchema, modelSchema, turnSchema } from './chat.ts';
@@ -33,7 +33,7 @@ interface Operation {
   /** What it does, in a few words. */
   summary: string;
   /** The role it takes; nobody has to be signed in if there is none. */
-  role?: Role;
+  role?: PersonRole;
   /** The JSON body of a request. */
   body?: z.ZodType;
   /** The query of a request. */

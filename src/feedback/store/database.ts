@@ -1,6 +1,6 @@
 /**
- * The store's database: SQLite in a file (Node's own driver where it has one, else the same interface from a package), or
- * PostgreSQL by a connection string. One schema and one set of queries serve both.
+ * The store's database: SQLite in a file, or PostgreSQL by a connection string. One schema and one set of queries serve
+ * both. SQLite's driver is Node's own if it has one, else a package with the same interface.
  */
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** The store's tables. Times are milliseconds since 1970 (UTC). Columns named `…Json` hold JSON, checked when written or read. */
+/**
+ * The store's tables. Times are milliseconds since 1970 (UTC). Columns named `…Json` hold JSON, checked when it is
+ * written or read.
+ */
 import type { Generated } from 'kysely';
 
 /** The columns of each table. */

@@ -45,8 +45,8 @@ export interface ExportOptions {
 }
 
 /**
- * Yields rows of a project's judgments, item by item. Ties, "both bad" and "cannot tell" are only in the format `votes`,
- * because they do not say which option is better.
+ * Yields rows of a project's judgments, item by item. Ties, "both bad" and "cannot tell" do not say which option is
+ * better: they are only in the format `votes`.
  *
  * @throws HeedError if judgments of the project's kind have no such format.
  */
