@@ -149,7 +149,7 @@ async function seeAll(page) {
 /** The two answers to a message. */
 async function talk(page) {
   await page.goto(`${studio.url}/#/chat`);
-  await page.getByRole('button', { name: 'Begin' }).click();
+  await page.getByRole('button', { name: 'Start' }).click();
   await page.getByLabel(/Your first message/).fill('we went to the restaurant .');
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: /Left is better/ }).waitFor();

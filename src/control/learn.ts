@@ -17,11 +17,13 @@ import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
+import { fitSegments } from './teaching/check-settings.ts';
 import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 /** Learns by the algorithm that the settings name. */
 export function createLearner(given: LearnInput, parts: LearnParts): Learner {
-  const options = learnOptions(given);
+  const { environment, onNotice = process.emitWarning } = parts;
+  const options = fitSegments(learnOptions(given), given, environment, onNotice);
   return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 }
 
@@ -29,7 +31,7 @@ export function createLearner(given: LearnInput, parts: LearnParts): Learner {
 export async function openLearner(given: LearnInput, parts: Omit<LearnParts, 'environment'> = {}): Promise<Learner> {
   const options = learnOptions(given);
   const judge = parts.judge ?? (await loadJudge(options));
-  return withEnvironment(options, (environment) => createLearner(options, { ...parts, environment, judge }));
+  return withEnvironment(options, (environment) => createLearner(given, { ...parts, environment, judge }));
 }
 
 /** One rollout, whatever rounds of questions are due, and one PPO update a step. */

@@ -281,3 +281,6 @@ export const tensorOf = (data: Numbers, shape: number[]): SavedNumbers => ({
   shape,
   data,
 });
+
+/** A segment without what its clip is replayed from, which nothing needs any more. */
+export const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;

@@ -70,7 +70,7 @@ describe('errors name the tensor', () => {
     expect(list(program.run(good).count)).toEqual([1]); // nothing of the failed runs stays
     program[Symbol.dispose]();
     const square = trace((g) => ({ y: add(input(g, 'x', ['a', 'b']), 1) }));
-    expect(() => square.run({ x: [1, 2, 3, 4] })).toThrow(heedError(/input x float32\[a, b\]/, /give a Value/));
+    expect(() => square.run({ x: [1, 2, 3, 4] })).toThrow(heedError(/input x float32\[a, b\]/, /pass a Value/));
     square[Symbol.dispose]();
   });
 

@@ -277,7 +277,7 @@ describe('runs in another thread', () => {
       done = true;
       return turns;
     };
-    // a run on this thread never leaves it any; on a busy machine one beside it may be over before the loop has its turn
+    // a run on this thread never leaves it any; on a busy machine another may end before the loop has its turn
     let most = 0;
     for (let tries = 0; tries < 20 && most <= 2; tries++) most = Math.max(most, await turnsMeanwhile());
     expect(most).toBeGreaterThan(2);

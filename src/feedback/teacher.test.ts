@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ownStores } from '../../test/support/stores.ts';
-import type { Answer as Said, Standing } from '../preference/index.ts';
+import type { QueryJudgment, Standing } from '../preference/index.ts';
 import {
   addPerson,
   adjudicate,
@@ -41,15 +41,18 @@ async function vote(project: Project, person: Person, choice: PairChoice | 'skip
 }
 
 /** Lets others say something once the questions are put, and gathers what comes of it. */
-async function hear(answers: AsyncIterable<Said>, say: () => Promise<unknown>): Promise<[string, Said['choice']][]> {
+async function hear(
+  answers: AsyncIterable<QueryJudgment>,
+  say: () => Promise<unknown>,
+): Promise<[string, QueryJudgment['choice']][]> {
   const said = new Promise((resolve) => setTimeout(resolve, 20)).then(say);
-  const heard: [string, Said['choice']][] = [];
+  const heard: [string, QueryJudgment['choice']][] = [];
   for await (const { id, choice } of answers) heard.push([id, choice]);
   await said; // others may hear of a vote before who gave it is told that it is on the disk
   return heard;
 }
 const listen = (teacher: ReturnType<typeof teacherOf>, asked: ReturnType<typeof questions>, signal?: AbortSignal) =>
-  teacher.answer(asked, signal) as AsyncIterable<Said>;
+  teacher.answer(asked, signal) as AsyncIterable<QueryJudgment>;
 
 describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
   skipWhereMissing(kind);

@@ -1,6 +1,6 @@
 /** People as a teacher: queries become items of a project, and judgments come back as they are recorded. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Choice, Question, Standing, Teacher, Answer as TeacherAnswer } from '../preference/index.ts';
+import type { Choice, Query, QueryJudgment, Standing, Teacher } from '../preference/index.ts';
 import { addItems, keyOf } from './items/items.ts';
 import { type Content, choiceFromPair, contentSchema, judgmentOrSkipSchema } from './judgment.ts';
 import type { Project } from './project.ts';
@@ -9,7 +9,7 @@ import type { Database } from './store/database.ts';
 /** Options of `createHumanTeacher`. */
 export interface HumanTeacherOptions<Option> {
   /** What annotators see of a query, with its two options in their order. */
-  toContent(query: Question<Option>): Content;
+  toContent(query: Query<Option>): Content;
   /** Source of the items: what sends the queries, such as the run's folder. */
   source?: string;
   /** Tells apart senders whose queries have the same ids. A resumed run passes the same one. */
@@ -46,7 +46,7 @@ export function createHumanTeacher<Option>(
   const metadataOf = (queryId: string) => ({ question: queryId, ...(asker !== undefined && { asker }) });
 
   /** Adds queries as items; returns the queries of each item. */
-  async function send(queries: readonly Question<Option>[]) {
+  async function send(queries: readonly Query<Option>[]) {
     const contents = queries.map((one) => contentSchema.parse(toContent(one)));
     await addItems(
       database,
@@ -126,7 +126,7 @@ export function createHumanTeacher<Option>(
   return {
     name: 'human',
     later: true,
-    async *answer(queries, signal): AsyncGenerator<TeacherAnswer> {
+    async *answer(queries, signal): AsyncGenerator<QueryJudgment> {
       const waiting = await send(queries);
       for (const item of waiting.keys()) open.add(item);
       while (waiting.size > 0 && !signal?.aborted) {

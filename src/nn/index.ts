@@ -58,7 +58,7 @@ export {
   valueLoss,
 } from './ppo-loss.ts';
 export { type Bits, type QuantizedWeight, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
-export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
+export { learningRate, type Schedule, type ScheduleOptions, type SchedulePoint, schedules } from './schedule.ts';
 export {
   createTrainStep,
   type LossOutputs,

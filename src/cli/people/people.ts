@@ -61,7 +61,7 @@ export async function besidePeople<Option, Result>(
     const say = (text: string) => void process.stderr.write(`${text}\n`);
     const studio = await startStudioThread({ store, runs: dirname(run.folder), port, owner: OWNER }, say);
     try {
-      say(`${invitation}: ${studio.link}`);
+      say(`${invitation}: ${studio.link}/label/${encodeURIComponent(project.name)}`);
       say('Training goes on meanwhile. Ctrl-C stops it with a checkpoint; no answer is lost.');
       const result = await train();
       if (result) await present.withdraw();

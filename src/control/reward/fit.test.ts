@@ -7,7 +7,7 @@ import {
   parametersOf,
   returnOf,
 } from '../../../test/support/comparisons.ts';
-import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../../preference/index.ts';
+import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Preference } from '../../preference/index.ts';
 import type { Numbers, Segment } from '../segments.ts';
 import type { FitComparison } from './fit.ts';
 import type { RewardOptions } from './options.ts';
@@ -110,7 +110,7 @@ describe('a fit', () => {
 
   it('cuts both clips to the same share of their length, at places of their own, and the end with what is cut', () => {
     const [first, second] = [segment({ length: 2, terminated: true }), segment({ length: 4, level: 1 })];
-    const choice: Distribution = [0.75, 0.25];
+    const choice: Preference = [0.75, 0.25];
     const shape: Partial<RewardOptions> = {
       members: 1,
       lastGain: 2,

@@ -10,7 +10,7 @@ import {
   choiceLoss,
   choiceLosses,
   choices,
-  type Distribution,
+  type Preference,
   segmentReturn,
 } from '../../preference/index.ts';
 import { type RandomState, random } from '../../random.ts';
@@ -22,7 +22,7 @@ import type { RewardOptions } from './options.ts';
 /** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
 export interface FitComparison {
   segments: readonly [Segment, Segment];
-  choice: Distribution;
+  choice: Preference;
 }
 
 export interface Fit {

@@ -1,6 +1,6 @@
 /** How the teacher is asked: while the loop waits, beside the loop, or by people who answer when they come to it. */
 import { setImmediate as breathe } from 'node:timers/promises';
-import { createLateAnswers, type Standing, type Teacher } from '../../preference/index.ts';
+import { createLateJudgments, type Standing, type Teacher } from '../../preference/index.ts';
 import type { LearnOptions } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import type { TeachingProgress } from './progress.ts';
@@ -104,7 +104,7 @@ export function createAskingLater(
   const { teacher, source, takeDue, record, labels, steps, people } = parts;
   const draw = (count: number) => drawQueries(source, progress, count);
   const listen = () =>
-    createLateAnswers<SegmentQuery, Segment>(teacher, {
+    createLateJudgments<SegmentQuery, Segment>(teacher, {
       labels,
       steps,
       people,
@@ -114,8 +114,7 @@ export function createAskingLater(
   let late = listen();
   return {
     async news(signal) {
-      const { answered, changed } = await late.hear(progress, record.standings(), signal);
-      return { comparisons: answered, changed };
+      return late.news(progress, record.standings(), signal);
     },
     async ask({ comparisons }) {
       const due = takeDue();

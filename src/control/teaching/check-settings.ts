@@ -2,7 +2,25 @@
 import type { EnvironmentSource } from '../../env/index.ts';
 import { HeedError } from '../../error.ts';
 import { needsMembers, rulesOf } from '../../preference/index.ts';
-import type { LearnOptions } from '../options.ts';
+import type { LearnInput, LearnOptions } from '../options.ts';
+
+/**
+ * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say how
+ * long they are. `onNotice` then says so.
+ */
+export function fitSegments(
+  options: LearnOptions,
+  input: LearnInput,
+  { id, maxEpisodeSteps }: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps'>,
+  onNotice: (text: string) => void,
+): LearnOptions {
+  const { segment } = options;
+  if (segment.window <= maxEpisodeSteps || input.segment?.window !== undefined) return options;
+  onNotice(
+    `Segments have ${maxEpisodeSteps} steps, not ${segment.window}: no episode of ${id} is longer. --segment.window sets another length.`,
+  );
+  return { ...options, segment: { ...segment, window: maxEpisodeSteps } };
+}
 
 /** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
 export function checkSettings(

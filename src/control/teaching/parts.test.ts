@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { drawing, ensemblesReleasedAfterwards, parametersOf } from '../../../test/support/comparisons.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPole, createVectorEnvironment, sourceOf } from '../../env/index.ts';
-import { type Answer, choices, type Question, type Standing, type Teacher } from '../../preference/index.ts';
+import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import { createRandomPlay } from '../../rl/rollout.ts';
 import { learnSchema } from '../options.ts';
@@ -169,7 +169,7 @@ describe('asking', () => {
     const progress = newProgress();
     return { progress, options, parts: { teacher, source, takeDue: () => labels.shift() ?? 0 } };
   }
-  const choosing = (choose: (question: Question<Segment>) => Answer['choice']): Teacher<Segment> => ({
+  const choosing = (choose: (question: Query<Segment>) => QueryJudgment['choice']): Teacher<Segment> => ({
     name: 'someone',
     answer: (questions) => questions.map((question) => ({ id: question.id, choice: choose(question) })),
   });

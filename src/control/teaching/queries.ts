@@ -4,11 +4,11 @@
  */
 import { HeedError } from '../../error.ts';
 import {
-  ask,
+  askTeacher,
   type Choice,
   type Point,
   type Predictions,
-  type Question,
+  type Query,
   rulesOf,
   selectQueries,
   type Teacher,
@@ -16,9 +16,8 @@ import {
 import { type Random, random } from '../../random.ts';
 import type { LearnOptions } from '../options.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
-import type { Experience, Segment } from '../segments.ts';
+import { type Experience, type Segment, withoutEpisode } from '../segments.ts';
 import type { TeachingProgress } from './progress.ts';
-import { withoutEpisode } from './record.ts';
 
 /** A query: two segments that the teacher is asked to compare. */
 export interface SegmentQuery {
@@ -59,9 +58,9 @@ export async function askRound(
   const comparisons: SegmentComparison[] = [];
   for (let attempt = 0; attempt < 4 && comparisons.length < labels; attempt++) {
     const queries = drawQueries(source, progress, labels - comparisons.length);
-    const asked = queries.map(({ id, segments }): Question<Segment> => ({ id, options: segments }));
+    const asked = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
     const choices = new Map<string, Choice>();
-    for await (const { id, choice } of ask<Segment>(teacher, asked, signal)) choices.set(id, choice);
+    for await (const { id, choice } of askTeacher<Segment>(teacher, asked, signal)) choices.set(id, choice);
     // in the order of the queries, whatever the order of the answers: a person's pace must not change what is learned
     for (const query of queries) {
       const choice = choices.get(query.id);

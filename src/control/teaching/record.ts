@@ -1,7 +1,7 @@
 /** The record of comparisons: what the teacher said, what of it changed later, and what a fit may learn from. */
 import type { Standing } from '../../preference/index.ts';
 import type { FitComparison } from '../reward/fit.ts';
-import type { Segment } from '../segments.ts';
+import { withoutEpisode } from '../segments.ts';
 import type { RecordedComparison } from './comparisons.ts';
 import type { TeachingProgress } from './progress.ts';
 import type { SegmentComparison } from './queries.ts';
@@ -50,6 +50,3 @@ export function createRecord(
     },
   };
 }
-
-/** A segment without what its clip is replayed from, which nothing needs any more. */
-export const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;

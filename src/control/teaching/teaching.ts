@@ -33,6 +33,8 @@ export interface LearnParts {
   teacher?: Teacher<Segment>;
   /** What a synthetic teacher goes by; the judge that `options.judge` names where it is absent. */
   judge?: Judge;
+  /** Called with what a person should know and need not act on; `process.emitWarning` where it is absent. */
+  onNotice?: (text: string) => void;
 }
 
 /** The shape of the acting loop. */

@@ -5,6 +5,7 @@
 
 import { HeedError } from '../../error.ts';
 import { type Box, type Environment, type Space, sizeOf } from '../environment.ts';
+import { ofCopy } from './fault.ts';
 
 export interface EnvironmentBatch {
   readonly id: string;
@@ -63,10 +64,18 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
 
   const act = (copy: number, actions: Float32Array, at: number) => {
     for (let i = 0; i < actionSize; i++) action[i] = actions[at + i];
-    return environments[copy].step(action, views[copy]);
+    try {
+      return environments[copy].step(action, views[copy]);
+    } catch (error) {
+      throw ofCopy(error, copy);
+    }
   };
   const begin = (copy: number, seed: number) => {
-    environments[copy].reset(seed, views[copy]);
+    try {
+      environments[copy].reset(seed, views[copy]);
+    } catch (error) {
+      throw ofCopy(error, copy);
+    }
   };
   const clear = (copy: number) => {
     rewards[copy] = 0;

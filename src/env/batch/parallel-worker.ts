@@ -6,6 +6,7 @@ import { loadPlugins } from '../../plugins.ts';
 import type { Environment } from '../environment.ts';
 import { loadEnvironment } from '../open/load.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
+import { carriedFault } from './fault.ts';
 import {
   BATCH,
   DONE,
@@ -69,7 +70,7 @@ async function main(): Promise<void> {
     try {
       carryOut(make);
     } catch (error) {
-      port.postMessage(carried(error));
+      port.postMessage(carriedFault(error));
       control[FAILED] = 1;
     }
     Atomics.add(control, DONE, 1);

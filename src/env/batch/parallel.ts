@@ -5,9 +5,10 @@
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
+import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import { sizeOf } from '../environment.ts';
 import { type BatchArrays, checkCount, createBatch, type EnvironmentBatch } from './batch.ts';
+import { type CarriedFault, carriedFault, revivedFault } from './fault.ts';
 import type { EnvironmentSource } from './source.ts';
 import { changed, type Watched, watched } from './wait.ts';
 
@@ -130,7 +131,7 @@ function createThreadBatch(
   const parts = starts.map((start, t) => partOf(arrays, start, ends[t], size, actionSize));
   const together = (operation: number, ownShare: () => void) => {
     for (const thread of threads) order(thread, operation, batch);
-    waitFor(threads, ownShare);
+    waitFor(threads, ownShare, starts);
   };
   const tell = (thread: Thread, message: Order) => {
     thread.port.postMessage(message);
@@ -211,20 +212,22 @@ function order({ control }: Thread, operation: number, batch: number): void {
 
 /**
  * Does this thread's own share, waits until the others have done theirs too, whatever failed, and gives what the own share
- * gave. Throws the error of the first copies that failed.
+ * gave. Throws the error of the first copies that failed. `starts`: the first copy of this thread and of each other.
  */
-function waitFor<T>(threads: readonly Thread[], ownShare: () => T): T {
+function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: readonly number[]): T {
   let given: T | undefined;
   const failures: HeedError[] = [];
   try {
     given = ownShare();
   } catch (error) {
-    failures.push(revived(carried(error)));
+    failures.push(revivedFault(carriedFault(error)));
   }
-  for (const thread of threads) {
+  for (const [t, thread] of threads.entries()) {
     wait(thread);
     if (thread.dead !== undefined) failures.push(ended(thread));
-    else if (thread.control[FAILED]) failures.push(revived(receiveMessageOnPort(thread.port)!.message as CarriedError));
+    else if (thread.control[FAILED]) {
+      failures.push(revivedFault(receiveMessageOnPort(thread.port)!.message as CarriedFault, starts?.[t + 1]));
+    }
   }
   if (failures.length > 0) throw failures[0];
   return given as T;

@@ -2,6 +2,7 @@
 
 import type { Environment } from '../environment.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
+import { guarded } from './fault.ts';
 
 export interface EnvironmentSource
   extends Pick<
@@ -16,8 +17,14 @@ export interface EnvironmentSource
   [Symbol.dispose](): void;
 }
 
-/** The source of environments that `make` makes, in this thread. */
-export function sourceOf(make: () => Environment): EnvironmentSource {
+/**
+ * The source of environments that `make` makes, in this thread. What they throw, and numbers that are not finite, become a
+ * HeedError that names the environment, the episode and the step.
+ */
+export const sourceOf = (make: () => Environment): EnvironmentSource => plainSource(() => guarded(make()));
+
+/** The same of environments whose faults are known already, or that have none. */
+export function plainSource(make: () => Environment): EnvironmentSource {
   let spare: Environment | undefined = make();
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = spare;
   const next = () => {

@@ -7,6 +7,7 @@ import { HeedError } from '../../error.ts';
 import { seedFor } from '../../random.ts';
 import { type Environment, type Frame, sizeOf } from '../environment.ts';
 import type { EnvironmentBatch } from './batch.ts';
+import { placed } from './fault.ts';
 
 /** One episode, as what it takes to live it again. Whoever keeps a reference to an ended one keeps it whole. */
 export interface Episode {
@@ -24,6 +25,8 @@ export interface Episode {
 /** The state of a vector environment as plain data. */
 export interface VectorState {
   seed: number;
+  /** Steps of all copies together; absent in states of version 0.1. */
+  steps?: number;
   /** Of each copy: the index of its episode under way (−1 before the first) and the actions so far, flat. */
   episodes: { index: number; actions: number[] }[];
 }
@@ -53,6 +56,8 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
   // of the episode after the present one
   const next = new Float64Array(count);
   let started = false;
+  /** Steps of all copies; unknown after a state that does not say. */
+  let taken: number | undefined = 0;
 
   /** Notes that a copy is at the start of an episode. */
   const begin = (env: number, index: number) => {
@@ -103,7 +108,17 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
           { hint: 'call reset() once, then step with a Float32Array of count × actionSize' },
         );
       }
-      batch.step(actions, next);
+      try {
+        batch.step(actions, next);
+      } catch (error) {
+        throw placed(error, ({ copy, episodeStep }) => ({
+          step: taken === undefined ? undefined : taken + copy + 1,
+          // an episode that begins is the one after that which has just ended
+          episode: episodes[copy].index + (episodeStep === 0 ? 2 : 1),
+          ...(count > 1 && { copy: copy + 1 }),
+        }));
+      }
+      if (taken !== undefined) taken += count;
       for (let env = 0; env < count; env++) {
         keep(episodes[env], actions, env * actionSize);
         if (terminated[env] || truncated[env]) begin(env, episodes[env].index + 1);
@@ -111,6 +126,7 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
     },
     save: () => ({
       seed,
+      ...(taken !== undefined && { steps: taken }),
       episodes: episodes.map(({ index, length, actions }) => ({
         index,
         actions: Array.from(actions.subarray(0, length * actionSize)),
@@ -124,6 +140,7 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
         );
       }
       started = false;
+      taken = state.steps;
       for (const [env, { index, actions }] of state.episodes.entries()) {
         begin(env, index);
         if (index < 0) continue;

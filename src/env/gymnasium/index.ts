@@ -36,6 +36,10 @@ interface Description {
   news: number;
   actions: { n: number } | { n?: undefined; size: number; low: Bounds; high: Bounds };
   maxEpisodeSteps: number | null;
+  /** Whether the environment sets no time limit of its own. */
+  unlimited: boolean;
+  /** Parts of its observations that are no numbers, and are left out. */
+  dropped: string[];
   rewardThreshold: number | null;
   framesPerSecond: number;
 }
@@ -73,7 +77,13 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     maxEpisodeSteps: told.maxEpisodeSteps ?? UNLIMITED,
     bytes: told.bytes,
     news: told.news,
+    unlimited: told.unlimited,
   };
+  if (told.dropped.length > 0) {
+    process.emitWarning(`${name}: observations are shown without ${told.dropped.join(' and ')}, which is no numbers`, {
+      code: 'HEED_TEXT_LEFT_OUT',
+    });
+  }
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
   const rewardThreshold = told.rewardThreshold ?? undefined;
   const framesPerSecond = told.framesPerSecond;

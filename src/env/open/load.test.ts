@@ -7,6 +7,7 @@ import { createVectorEnvironment, sourceOf } from '../index.ts';
 import { mujocoIds } from '../mujoco/index.ts';
 import { checkEnvironment, loadEnvironment } from './load.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
+import { loadFile } from './own-file.ts';
 
 it('every name makes the environment of that name', async () => {
   for (const id of environmentIds) expect((await loadEnvironment(id))().id).toBe(id);
@@ -126,6 +127,44 @@ describe('a file', () => {
   it('whose copies share their state is refused', async () => {
     const shared = file({}, (environment) => `const one = ${environment}; export default () => one;`);
     expect(await failure(shared)).toContain('from two copies');
+  });
+
+  it('whose trial never ends is refused after a time limit', async () => {
+    const hanging = file({ step: '() => { for (;;); }' });
+    await expect(loadFile(hanging, 0.3)).rejects.toThrow('was not over after 0.3 s');
+  });
+
+  it('that goes wrong later says what, and in which episode and step', async () => {
+    // the third episode, which the trial does not reach
+    const late = (fault: string) =>
+      file(
+        {
+          reset: '(seed, seen) => { x = seed; t = 0; seen[0] = 0; episodes++; }',
+          step: `([go], seen) => { t++; seen[0] = 0; const late = episodes === 3 && t === 4; ${fault}; return { reward: late === 'nan' ? NaN : 0, terminated: t === 10, truncated: t === 20 }; }`,
+        },
+        (environment) => `export default () => { let episodes = 0; return ${environment}; }`,
+      );
+    const run = async (path: string, count: number) => {
+      const vector = createVectorEnvironment(sourceOf(await loadEnvironment(path)).batch(count), 0);
+      vector.reset();
+      for (let t = 0; t < 60; t++) vector.step(new Float32Array(count));
+    };
+    const thrown = late("if (late) throw new Error('sensor lost late')");
+    await expect(run(thrown, 1)).rejects.toThrow(
+      `the environment "${thrown}" threw at step 24 (episode 3, step 4): sensor lost late`,
+    );
+    await expect(run(thrown, 2)).rejects.toThrow('threw at step 47 (episode 3 of copy 1, step 4): sensor lost late');
+    const unseen = late('if (late) seen[0] = 0 / 0');
+    await expect(run(unseen, 1)).rejects.toThrow(
+      'gave NaN as number 0 of its observation at step 24 (episode 3, step 4)',
+    );
+    const unpaid = file(
+      {
+        step: '(_, seen) => { t++; seen[0] = 0; n++; return { reward: n > 50 ? 1 / 0 : 0, terminated: false, truncated: t === 20 }; }',
+      },
+      (environment) => `export default () => { let n = 0; return ${environment}; }`,
+    );
+    await expect(run(unpaid, 1)).rejects.toThrow('gave Infinity as its reward at step 51 (episode 3, step 11)');
   });
 
   it('that is not there, does not run or exports something else is refused', async () => {

@@ -1,9 +1,11 @@
 /** Opens environments by name, with whatever they need: a file, WASM, threads, another program. */
 
 import { startThreads } from '../batch/parallel.ts';
-import { type EnvironmentSource, sourceOf } from '../batch/source.ts';
+import { type EnvironmentSource, plainSource } from '../batch/source.ts';
 import { isGymnasiumName } from '../gymnasium/names.ts';
 import { loadEnvironment } from './load.ts';
+import { checkThere, isFile } from './own-file.ts';
+import { startWatchdog, watchedSource } from './watchdog.ts';
 
 export interface OpenOptions {
   /** Threads that step copies, this one among them, or processes where they live in another program. */
@@ -24,7 +26,22 @@ export async function openEnvironment(
     const { openGymnasium } = await import('../gymnasium/index.ts');
     return openGymnasium(name, { workers: Math.max(1, workers), python });
   }
-  const here = sourceOf(await loadEnvironment(name));
+  if (!isFile(name)) return openNamed(name, workers);
+  checkThere(name);
+  const watchdog = startWatchdog(name);
+  watchdog.enter('being loaded');
+  try {
+    return watchedSource(await openNamed(name, workers), watchdog);
+  } catch (error) {
+    watchdog[Symbol.dispose]();
+    throw error;
+  } finally {
+    watchdog.leave();
+  }
+}
+
+async function openNamed(name: string, workers: number): Promise<EnvironmentSource> {
+  const here = plainSource(await loadEnvironment(name));
   if (workers <= 1) return here;
   const threads = await startThreads(name, workers - 1);
   return {

@@ -2,9 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { runInNewContext } from 'node:vm';
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import { random } from '../../random.ts';
+import { guarded } from '../batch/fault.ts';
 import { type Environment, type Outcome, type Space, sizeOf } from '../environment.ts';
 import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
 
@@ -16,16 +18,20 @@ export const isFile = (name: string): boolean =>
  * What makes the environment of a file: its default export, a function that makes one or a MuJoCo task. HeedError where the file
  * cannot be loaded or what it makes is no environment.
  */
-export async function loadFile(path: string): Promise<() => Environment> {
-  if (!existsSync(path)) {
-    throw new HeedError(`there is no file "${path}" to take an environment from`, {
-      hint: 'paths are taken from the folder you are in',
-    });
-  }
+export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Promise<() => Environment> {
+  checkThere(path);
   const { default: exported } = await importFile(path, 'The environment');
   const make = typeof exported === 'function' ? (exported as () => Environment) : await loadTask(path, exported);
-  checkWorks(path, make);
-  return make;
+  within(path, trialSeconds, () => checkWorks(path, make));
+  return () => guarded(make(), path);
+}
+
+/** @throws HeedError where there is no such file. */
+export function checkThere(path: string): void {
+  if (existsSync(path)) return;
+  throw new HeedError(`there is no file "${path}" to take an environment from`, {
+    hint: 'paths are taken from the folder you are in',
+  });
 }
 
 function loadTask(path: string, exported: unknown): Promise<() => Environment> {
@@ -36,6 +42,20 @@ function loadTask(path: string, exported: unknown): Promise<() => Environment> {
 }
 
 const LONGEST_TRIAL = 300; // steps
+/** How long those may take. */
+const TRIAL_SECONDS = 60;
+
+/** Runs what is synchronous and may never come back. */
+function within(path: string, seconds: number, trial: () => void): void {
+  try {
+    runInNewContext('trial()', { trial }, { timeout: 1000 * seconds });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+    throw new HeedError(`"${path}": an episode of at most ${LONGEST_TRIAL} steps was not over after ${seconds} s`, {
+      hint: 'does reset or step wait for something, or loop for ever? Try it alone, in Node',
+    });
+  }
+}
 
 /** Lives an episode in two copies at once, with the same actions. HeedError for what would go wrong in training. */
 function checkWorks(path: string, make: () => Environment): void {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkpointOf, finish } from '../../../test/support/learners.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPole, sourceOf } from '../../env/index.ts';
-import { choices, type Question, type Answer as Said, type Standing, type Teacher } from '../../preference/index.ts';
+import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
 import { createLearner } from '../learn.ts';
 import type { Learner } from '../learner.ts';
 import type { LearnInput } from '../options.ts';
@@ -26,8 +26,8 @@ const tiny = (people: LearnInput['people'] = {}): LearnInput => ({
 });
 
 /** Somebody who comes to a question after a while, or never, and what they were asked. */
-function somebody(answer: (question: Question<Segment>, n: number) => Said['choice'] | undefined) {
-  const asked: Question<Segment>[] = [];
+function somebody(answer: (question: Query<Segment>, n: number) => QueryJudgment['choice'] | undefined) {
+  const asked: Query<Segment>[] = [];
   const teacher: Teacher<Segment> = {
     name: 'somebody',
     later: true,

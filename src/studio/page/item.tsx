@@ -1,13 +1,14 @@
-/** What an item shows: the prompt, and the options in the order in which this person sees them. */
+/** An item: the prompt, and the options in the order in which this person sees them. */
 import type { Content, Option } from './api.ts';
 import { Clips } from './clips.tsx';
-import { Text } from './markdown.tsx';
+import { FormattedText } from './markdown.tsx';
 
-/** What the options are called on the page. */
+/** Names of the options on the page, by their place. */
 export const placeName = (place: number, count: number): string =>
-  count === 1 ? 'Answer' : count === 2 ? ['Left', 'Right'][place] : `Answer ${place + 1}`;
+  count === 1 ? 'Response' : count === 2 ? ['Left', 'Right'][place] : `Response ${place + 1}`;
 
-export function Prompt({ prompt, raw }: Pick<Content, 'prompt'> & { raw?: boolean }) {
+/** The prompt of an item, or a conversation. */
+export function PromptView({ prompt, raw }: Pick<Content, 'prompt'> & { raw?: boolean }) {
   if (prompt === undefined) return null;
   const turns = typeof prompt === 'string' ? [{ role: 'prompt', content: prompt }] : prompt;
   return (
@@ -15,7 +16,7 @@ export function Prompt({ prompt, raw }: Pick<Content, 'prompt'> & { raw?: boolea
       {turns.map(({ role, content }) => (
         <div class={`turn from-${role}`}>
           <span class="role">{role}</span>
-          <Text text={content} raw={raw} />
+          <FormattedText text={content} raw={raw} />
         </div>
       ))}
     </section>
@@ -24,7 +25,8 @@ export function Prompt({ prompt, raw }: Pick<Content, 'prompt'> & { raw?: boolea
 
 type Clip = Extract<Option, { kind: 'clip' }>;
 
-export function Options({
+/** The options of an item side by side. `raw` shows text as it was written. */
+export function OptionsView({
   content: { options },
   shown,
   raw,
@@ -43,7 +45,7 @@ export function Options({
         return (
           <section class="option" aria-label={name}>
             {placed.length > 2 && <h2>{name}</h2>}
-            {option.kind === 'text' ? <Text text={option.text} raw={raw} /> : <Clips clips={[option]} />}
+            {option.kind === 'text' ? <FormattedText text={option.text} raw={raw} /> : <Clips clips={[option]} />}
           </section>
         );
       })}

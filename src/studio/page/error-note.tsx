@@ -1,7 +1,7 @@
 import { ApiError } from './api.ts';
 
 /** What went wrong and what to do, where it happened. */
-export function Failure({ error, retry }: { error: Error; retry?: () => void }) {
+export function ErrorNote({ error, retry }: { error: Error; retry?: () => void }) {
   return (
     <div class="failure" role="alert">
       <p>{error.message}</p>

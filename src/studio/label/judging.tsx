@@ -1,15 +1,15 @@
-/** How an item is answered: by its kind, with aspects, a reason, or a word on why not. */
+/** The controls with which an item is judged: by its kind, with aspects and a reason, or skipped. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { Answer, PairChoice, Vote } from '../page/api.ts';
+import type { Judgment, JudgmentOrSkip, PairChoice } from '../page/api.ts';
 import { type Action, bindings, useKeys } from './keys.ts';
-import type { KindProps } from './kind.ts';
-import { Ranking } from './ranking.tsx';
+import type { KindProps } from './kind-props.ts';
+import { RankingControls } from './ranking.tsx';
 import { focusScales, Scales } from './scales.tsx';
 import { strengths } from './words.ts';
 
 const KINDS = {
   pair: Pair,
-  ranking: Ranking,
+  ranking: RankingControls,
   rating: Rating,
   binary: Binary,
   correction: Written,
@@ -18,14 +18,14 @@ const KINDS = {
 
 const SKIPS = ['I do not understand it', 'I do not know enough to tell', 'It should not be shown to people'];
 
-/** Meant for one item: another needs another key. */
-export function Answering({
+/** The controls for one item: another item needs another `key`. */
+export function Judging({
   settings,
   content,
   shown,
-  say,
-  mustAnswer = false,
-}: Omit<KindProps, 'give' | 'paused'> & { say(vote: Vote): void; mustAnswer?: boolean }) {
+  onJudgment,
+  noSkip = false,
+}: Omit<KindProps, 'submit' | 'paused'> & { onJudgment(judgment: JudgmentOrSkip): void; noSkip?: boolean }) {
   const [skipping, setSkipping] = useState(false);
   const [aspects, setAspects] = useState<Record<string, number>>({});
   const [missing, setMissing] = useState(false);
@@ -37,16 +37,16 @@ export function Answering({
     const written = why.current?.value.trim();
     return written ? { reason: written } : {};
   };
-  const give = (answer: Answer) => {
+  const submit = (judgment: Judgment) => {
     if (settings.reason === 'required' && !reason().reason) {
       setMissing(true);
       why.current?.focus();
       return;
     }
-    const rated = answer.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
-    say({ ...answer, ...rated, ...reason() });
+    const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
+    onJudgment({ ...judgment, ...ratings, ...reason() });
   };
-  // of a pair, aspects go from the first to the second, wherever they were seen
+  // for a pair, a scale goes from the first option to the second, on whichever side they were shown
   const turned = () =>
     Object.fromEntries(
       settings.aspects.flatMap(({ name, scale }) =>
@@ -55,7 +55,7 @@ export function Answering({
           : [],
       ),
     );
-  const skip = (because?: string) => say({ kind: 'skip', ...(because ? { reason: because } : reason()) });
+  const skip = (because?: string) => onJudgment({ kind: 'skip', ...(because ? { reason: because } : reason()) });
   useKeys((action, key) => {
     if (skipping) {
       if (key === 'escape') setSkipping(false);
@@ -64,7 +64,7 @@ export function Answering({
       else return false;
       return true;
     }
-    if (action === 'skip' && !mustAnswer) setSkipping(true);
+    if (action === 'skip' && !noSkip) setSkipping(true);
     else if (action === 'reason') why.current?.focus();
     else if (action === 'write') focusWriting();
     else return false;
@@ -74,7 +74,7 @@ export function Answering({
   return (
     <div class="answering">
       {skipping && (
-        <fieldset class="choices skipping" aria-label="Why do you skip it?">
+        <fieldset class="choices skipping" aria-label="Reason for skipping">
           {SKIPS.map((because, i) => (
             <button type="button" onClick={() => skip(because)}>
               {because} <kbd>{i + 1}</kbd>
@@ -97,8 +97,8 @@ export function Answering({
             ends={settings.kind === 'pair' ? ['left is better', 'right is better'] : undefined}
           />
         )}
-        <Kind settings={settings} content={content} shown={shown} give={give} paused={skipping} />
-        {!mustAnswer && (
+        <Kind settings={settings} content={content} shown={shown} submit={submit} paused={skipping} />
+        {!noSkip && (
           <button type="button" class="skip" onClick={() => setSkipping(true)}>
             Skip <kbd>{keys.skip}</kbd>
           </button>
@@ -106,8 +106,8 @@ export function Answering({
       </div>
       {settings.reason !== 'none' && (
         <label class="why">
-          Why{settings.reason === 'required' ? '' : ', if you like'} <kbd>{keys.reason}</kbd>
-          {missing && <strong class="missing"> Say why in a few words, then answer again.</strong>}
+          Reason{settings.reason === 'required' ? '' : ' (optional)'} <kbd>{keys.reason}</kbd>
+          {missing && <strong class="missing"> Say why in a few words, then choose again.</strong>}
           <textarea ref={why} rows={2} onKeyDown={leave} />
         </label>
       )}
@@ -127,21 +127,21 @@ function focusWriting(): void {
   else focusScales();
 }
 
-function Pair({ settings, shown, give, paused }: KindProps) {
+function Pair({ settings, shown, submit, paused }: KindProps) {
   const [choice, setChoice] = useState<PairChoice>();
   const better = useRef<HTMLTextAreaElement>(null);
   const [left, right]: PairChoice[] = shown[0] === 0 ? ['first', 'second'] : ['second', 'first'];
   const keys = bindings();
   const isDecided = choice === left || choice === right;
   const asksStrength = settings.strength && isDecided;
-  const send = (said: PairChoice, strength?: number) => {
+  const send = (chosen: PairChoice, strength?: number) => {
     const written = better.current?.value.trim();
-    give({ kind: 'pair', choice: said, ...(strength && { strength }), ...(written && { better: written }) });
+    submit({ kind: 'pair', choice: chosen, ...(strength && { strength }), ...(written && { better: written }) });
   };
-  const choose = (said: PairChoice) => {
-    const more = (settings.strength && (said === left || said === right)) || settings.aspects.length > 0;
-    if (more) setChoice(said);
-    else send(said);
+  const choose = (chosen: PairChoice) => {
+    const more = (settings.strength && (chosen === left || chosen === right)) || settings.aspects.length > 0;
+    if (more) setChoice(chosen);
+    else send(chosen);
   };
   const choices: [Action, PairChoice, string][] = [
     ['first', left, 'Left is better'],
@@ -156,9 +156,9 @@ function Pair({ settings, shown, give, paused }: KindProps) {
     else if (choice && key === 'escape') setChoice(undefined);
     else if (choice && action === 'send' && !asksStrength) send(choice);
     else {
-      const found = choices.find(([own]) => own === action);
-      if (!found) return false;
-      choose(found[1]);
+      const match = choices.find(([own]) => own === action);
+      if (!match) return false;
+      choose(match[1]);
     }
     return true;
   });
@@ -166,17 +166,17 @@ function Pair({ settings, shown, give, paused }: KindProps) {
     <>
       {settings.better && (
         <label class="why written">
-          A better answer than both, if you like <kbd>{keys.write}</kbd>
+          A better response (optional) <kbd>{keys.write}</kbd>
           <textarea ref={better} rows={3} onKeyDown={leave} />
         </label>
       )}
-      <fieldset class="choices" aria-label="Your answer">
-        {choices.map(([action, said, text]) => (
+      <fieldset class="choices" aria-label="Your judgment">
+        {choices.map(([action, own, text]) => (
           <button
             type="button"
             class={action}
-            aria-pressed={choice === undefined ? undefined : choice === said}
-            onClick={() => choose(said)}
+            aria-pressed={choice === undefined ? undefined : choice === own}
+            onClick={() => choose(own)}
           >
             {text} <kbd>{keys[action]}</kbd>
           </button>
@@ -192,7 +192,7 @@ function Pair({ settings, shown, give, paused }: KindProps) {
         </fieldset>
       )}
       {choice && !asksStrength && (
-        <button type="button" class="send" onClick={() => send(choice)}>
+        <button type="button" class="primary" onClick={() => send(choice)}>
           Send <kbd>{keys.send}</kbd>
         </button>
       )}
@@ -200,30 +200,30 @@ function Pair({ settings, shown, give, paused }: KindProps) {
   );
 }
 
-function Binary({ give, paused }: KindProps) {
+function Binary({ submit, paused }: KindProps) {
   const keys = bindings();
-  const say = (good: boolean) => give({ kind: 'binary', good });
+  const judge = (good: boolean) => submit({ kind: 'binary', good });
   useKeys((action) => {
     if (paused || (action !== 'first' && action !== 'second')) return false;
-    say(action === 'first');
+    judge(action === 'first');
     return true;
   });
   return (
-    <fieldset class="choices" aria-label="Your answer">
-      <button type="button" class="good" onClick={() => say(true)}>
+    <fieldset class="choices" aria-label="Your judgment">
+      <button type="button" class="good" onClick={() => judge(true)}>
         Good <kbd>{keys.first}</kbd>
       </button>
-      <button type="button" class="bad" onClick={() => say(false)}>
+      <button type="button" class="bad" onClick={() => judge(false)}>
         Bad <kbd>{keys.second}</kbd>
       </button>
     </fieldset>
   );
 }
 
-function Rating({ settings: { aspects }, give, paused }: KindProps) {
+function Rating({ settings: { aspects }, submit, paused }: KindProps) {
   const [values, setValues] = useState<Record<string, number>>({});
   const complete = aspects.every(({ name }) => name in values);
-  const send = () => complete && give({ kind: 'rating', ratings: values });
+  const send = () => complete && submit({ kind: 'rating', ratings: values });
   useKeys((action) => {
     if (paused || action !== 'send') return false;
     send();
@@ -237,21 +237,21 @@ function Rating({ settings: { aspects }, give, paused }: KindProps) {
         values={values}
         rate={(name, value) => setValues((now) => ({ ...now, [name]: value }))}
       />
-      <button type="button" class="send" disabled={!complete} onClick={send}>
+      <button type="button" class="primary" disabled={!complete} onClick={send}>
         Send <kbd>{bindings().send}</kbd>
       </button>
     </>
   );
 }
 
-function Written({ settings: { kind }, content, give, paused }: KindProps) {
+function Written({ settings: { kind }, content, submit, paused }: KindProps) {
   const writing = useRef<HTMLTextAreaElement>(null);
   const [option] = content.options;
   const before = option?.kind === 'text' ? option.text : '';
   const send = () => {
     const text = writing.current!.value.trim();
     if (text === '') writing.current!.focus();
-    else give(kind === 'correction' ? { kind: 'correction', text } : { kind: 'demonstration', text });
+    else submit(kind === 'correction' ? { kind: 'correction', text } : { kind: 'demonstration', text });
   };
   useKeys((action) => {
     if (paused || action !== 'send') return false;
@@ -262,7 +262,7 @@ function Written({ settings: { kind }, content, give, paused }: KindProps) {
   return (
     <>
       <label class="why written">
-        {kind === 'correction' ? 'The answer as it should be' : 'Your answer'} <kbd>{bindings().write}</kbd>
+        {kind === 'correction' ? 'Corrected response' : 'Your response'} <kbd>{bindings().write}</kbd>
         <textarea
           ref={writing}
           rows={8}
@@ -273,7 +273,7 @@ function Written({ settings: { kind }, content, give, paused }: KindProps) {
           }}
         />
       </label>
-      <button type="button" class="send" onClick={send}>
+      <button type="button" class="primary" onClick={send}>
         Send <kbd>ctrl enter</kbd>
       </button>
     </>
