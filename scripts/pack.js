@@ -28,7 +28,9 @@ const from = values.from ?? root;
 const stage = mkdtempSync(join(tmpdir(), 'heed-pack-'));
 try {
   const optionalDependencies = writePlatformPackages(stage);
-  const { scripts, devDependencies, ...manifest } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'));
+  const { scripts, allowScripts, devDependencies, ...manifest } = JSON.parse(
+    readFileSync(join(from, 'package.json'), 'utf8'),
+  );
   const heed = join(stage, 'heed');
   mkdirSync(heed);
   for (const name of manifest.files) {
