@@ -230,9 +230,9 @@ export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create(settings, { tell }) {
+    create(settings, { onNotice }) {
       checkEnvironment(trainOptions(settings).env);
-      return openLearner(settings, { onNotice: tell });
+      return openLearner(settings, { onNotice });
     },
     about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,
@@ -260,7 +260,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   sweep: {
     schema: sweepSchema,
     check: checkSweep,
-    create: (settings, { tell }) => createSweep(settings as SweepInput, { onNotice: tell }),
+    create: (settings, { onNotice }) => createSweep(settings as SweepInput, { onNotice }),
     about: ({ name, steps }: Sweep) => ({ name, steps }),
     train: trainSweep,
     report: sweepReport,
@@ -269,7 +269,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   ablate: {
     schema: ablateSchema,
     check: checkAblation,
-    create: (settings, { tell }) => createAblation(settings as AblateInput, { onNotice: tell }),
+    create: (settings, { onNotice }) => createAblation(settings as AblateInput, { onNotice }),
     about: ({ name, steps }: Ablation) => ({ name, steps }),
     train: trainAblation,
     report: ablationReport,
