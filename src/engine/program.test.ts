@@ -209,7 +209,7 @@ describe('programs', () => {
     program[Symbol.dispose]();
   });
 
-  it('share a session where they are equal, until the last is released', () => {
+  it('share a session where they are equal, until the last is disposed of', () => {
     const before = sessionCount();
     const build = (factor: number) => (g: Graph) => ({ y: mul(input(g, 'x', ['n']), factor) });
     const [a, b, other] = [trace(build(2)), trace(build(2)), trace(build(3))];
@@ -251,15 +251,15 @@ describe('runs in another thread', () => {
       return { y: x };
     });
     const values = { x: floats([256, 256]), y: new Value('float32', [256, 256]) };
-    const release = () => {
+    const dispose = () => {
       program[Symbol.dispose]();
       for (const value of Object.values(values)) value[Symbol.dispose]();
     };
-    return { program, values, [Symbol.dispose]: release };
+    return { program, values, [Symbol.dispose]: dispose };
   };
 
   it('leave the event loop free and agree with runs in this one', async () => {
-    const { program, values, [Symbol.dispose]: release } = heavy();
+    const { program, values, [Symbol.dispose]: dispose } = heavy();
     const binding = program.bind(values, values);
     binding.run();
     const expected = values.y.data.slice();
@@ -283,11 +283,11 @@ describe('runs in another thread', () => {
     expect(most).toBeGreaterThan(2);
     expect(values.y.data).toEqual(expected);
     binding[Symbol.dispose]();
-    release();
+    dispose();
   });
 
-  it('end well where everything is released meanwhile', async () => {
-    const { program, values, [Symbol.dispose]: release } = heavy();
+  it('end well where everything is disposed of meanwhile', async () => {
+    const { program, values, [Symbol.dispose]: dispose } = heavy();
     const binding = program.bind(values, values);
     binding.run();
     const expected = values.y.data.slice();
@@ -302,7 +302,7 @@ describe('runs in another thread', () => {
       expect(another.values.y.data).toEqual(expected);
     }
     binding[Symbol.dispose]();
-    release();
+    dispose();
     expect(sessionCount()).toBe(before - 1);
   });
 

@@ -236,7 +236,7 @@ describe.each(kinds)('$kind', (options) => {
     expect(optimizer.state).toEqual(before.state);
   });
 
-  test('releases what it made', () => {
+  test('disposes of what it made', () => {
     const before = sessionCount();
     const { optimizer } = setup(specs, { ...options, decay: ({ shape }) => shape.length > 1 }).take(0, 1);
     expect(sessionCount()).toBeGreaterThan(before);

@@ -58,7 +58,7 @@ export function createArena(specs: readonly ParameterSpec[]): Arena {
 
 /** An arena's tensors from `start` to before `end`, as an arena over the same memory. Disposing of either ends both. */
 export function partOf(
-  { specs, flat, ranges, values, [Symbol.dispose]: release }: Arena,
+  { specs, flat, ranges, values, [Symbol.dispose]: dispose }: Arena,
   start: number,
   end = specs.length,
 ): Arena {
@@ -69,7 +69,7 @@ export function partOf(
     flat: flat.subarray(from, ranges[end]?.start ?? flat.length),
     ranges: ranges.slice(start, end).map((range) => ({ start: range.start - from, end: range.end - from })),
     values: Object.fromEntries(own.map(({ name }) => [name, values[name]])),
-    [Symbol.dispose]: release,
+    [Symbol.dispose]: dispose,
   };
 }
 

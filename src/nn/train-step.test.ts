@@ -283,7 +283,7 @@ describe('inputs', () => {
   });
 });
 
-test('releases what it made', () => {
+test('disposes of what it made', () => {
   const before = sessionCount();
   const { step } = setup(4);
   expect(sessionCount()).toBe(before + 1);

@@ -59,13 +59,13 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
         for (let start = 0; start < batch; start += minibatch) {
           load(order.subarray(start, start + minibatch), experience);
           const metrics = train.run();
-          const kl = metrics.approximateKl.data[0] as number;
+          const kl = metrics.approximateKl.item();
           if (options.targetKl !== undefined && kl > 1.5 * options.targetKl) break training;
           totals.norm += optimizer.step(learningRate);
-          totals.loss += metrics.policyLoss.data[0] as number;
-          totals.value += metrics.valueLoss.data[0] as number;
-          totals.entropy += metrics.entropy.data[0] as number;
-          totals.clip += metrics.clipFraction.data[0] as number;
+          totals.loss += metrics.policyLoss.item();
+          totals.value += metrics.valueLoss.item();
+          totals.entropy += metrics.entropy.item();
+          totals.clip += metrics.clipFraction.item();
           totals.kl += kl;
           totals.minibatches++;
         }
