@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     maxWorkers: availableParallelism(), // one fewer unless told, which of two cores is half
     env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
     pool: 'forks', // the engine holds native memory: a process of its own per file keeps RSS tests honest

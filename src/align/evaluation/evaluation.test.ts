@@ -15,7 +15,7 @@ import { createPolicyEvaluation, evaluatePolicy, type PolicyEvaluationStep } fro
 import { policyEvaluationReport } from './report.ts';
 import { runPolicyEvaluation } from './run.ts';
 
-const at = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
+const at = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
 const llama = at('tiny-llama');
 const folder = mkdtempSync(join(tmpdir(), 'heed-policy-evaluation-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -42,12 +42,9 @@ export const loggers = createRegistry<LoggerMaker>('logger', {
 export function readLoggers(text: string): LoggerChoice[] {
   return text.split(',').map((part) => {
     const [, kind, to] = /^([^\s:]+)(?::(.+))?$/.exec(part.trim()) ?? [];
-    if (kind === undefined || !loggers.has(kind)) {
-      throw new HeedError(`expected ${inWords()}, with commas between, got "${part.trim()}"`);
-    }
-    const expected = loggers.get(kind).check?.(to);
-    if (expected === undefined) return { kind, to };
-    throw new HeedError(`expected ${kind}:${expected}, got "${part.trim()}"`);
+    const sound = kind !== undefined && loggers.has(kind) && loggers.get(kind).check?.(to) === undefined;
+    if (sound) return { kind, to };
+    throw new HeedError(`expected ${inWords()}, with commas between, got "${part.trim()}"`);
   });
 }
 
