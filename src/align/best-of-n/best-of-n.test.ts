@@ -8,7 +8,7 @@ import type { Reward } from '../reward-functions/reward-function.ts';
 import { type BestOfNStep, bestOf, createBestOfN, type Drawn } from './best-of-n.ts';
 import { bestOfNReport, trainBestOfN } from './train.ts';
 
-const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
+const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-best-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -11,8 +11,8 @@ import { type Plan, plan } from './plan.ts';
 import { rolesOf } from './roles.ts';
 import { countParameters, typicalShape } from './shapes.ts';
 
-const llama = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
-const gpt2 = fileURLToPath(new URL('../../test/fixtures/models/tiny-gpt2', import.meta.url));
+const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const gpt2 = fileURLToPath(new URL('../../../test/fixtures/models/tiny-gpt2', import.meta.url));
 const embedded = 'reviews-base';
 const shapes = JSON.parse(readFileSync(new URL('../../../bench/lm-shapes.json', import.meta.url), 'utf8'));
 
