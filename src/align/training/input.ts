@@ -12,7 +12,6 @@ import {
   type PreferenceRow,
   type PromptCompletionRow,
   type PromptRow,
-  type Rows,
   readDataset,
   type TextRow,
 } from '../../data/index.ts';
