@@ -36,7 +36,7 @@ async function* latency() {
     while (!done) {
       const [{ item }] = await timed('next', () => studio.next('people', 1));
       const vote = { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice: 'first' } };
-      await timed('vote', () => studio.vote('people', vote));
+      await timed('vote', () => studio.judge('people', vote));
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     child.send('close');

@@ -32,6 +32,6 @@ export {
   scoresOf,
 } from './packed-program.ts';
 export { type Example, type PackedBatch, packedBatch, packSequences } from './packing.ts';
-export { chooseToken, processLogits, type Sampling } from './sampling.ts';
+export { type Context, chooseToken, processLogits, type Sampler, type Sampling, samplers } from './sampling.ts';
 export { scoreTokens, type TokenScores } from './token-scores.ts';
 export { loadTokenizer, saveTokenizer, type Tokenizer, tokenizerFrom } from './tokenizer.ts';

@@ -90,6 +90,7 @@ import { rlReport } from '../rl/report.ts';
 import { createRlLearner, type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
 import type { Report, TrainParts } from '../run/index.ts';
 import {
+  type AblateInput,
   type Ablation,
   ablateSchema,
   ablationReport,
@@ -99,6 +100,7 @@ import {
   createAblation,
   createSweep,
   type Sweep,
+  type SweepInput,
   sweepReport,
   sweepSchema,
   trainAblation,
@@ -228,12 +230,11 @@ export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create(settings) {
-      const options = trainOptions(settings);
-      checkEnvironment(options.env);
-      return openLearner(options);
+    create(settings, { onNotice }) {
+      checkEnvironment(trainOptions(settings).env);
+      return openLearner(settings, { onNotice });
     },
-    about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
+    about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
     live: ({ evaluation, labels, accuracy, waiting }: LearnStep) => ({
@@ -259,7 +260,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   sweep: {
     schema: sweepSchema,
     check: checkSweep,
-    create: createSweep,
+    create: (settings, { onNotice }) => createSweep(settings as SweepInput, { onNotice }),
     about: ({ name, steps }: Sweep) => ({ name, steps }),
     train: trainSweep,
     report: sweepReport,
@@ -268,7 +269,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   ablate: {
     schema: ablateSchema,
     check: checkAblation,
-    create: createAblation,
+    create: (settings, { onNotice }) => createAblation(settings as AblateInput, { onNotice }),
     about: ({ name, steps }: Ablation) => ({ name, steps }),
     train: trainAblation,
     report: ablationReport,

@@ -11,7 +11,7 @@
  *
  * Where it departs from the papers: log-probabilities of the policy that answered are those the generator gave; the outer
  * loop of DeepSeekMath, which renews reference and reward model, is the caller's; DAPO draws new prompts for groups that are left out,
- * here the step is smaller. docs/grpo.md has the settings and results.
+ * here the step is smaller. docs/reference/grpo.md has the settings and results.
  *
  * Run it: heed grpo --model runs/sft/model
  */
@@ -39,7 +39,7 @@ export const grpoSchema = policyTrainingSchema
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
     answers: whole(2).default(4).describe('answers to each prompt in a step: a group'),
-    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/grpo.md'),
+    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/reference/grpo.md'),
     level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
     scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
     aggregation: z

@@ -5,7 +5,7 @@
  *   r = (1 − w) A/σ_A + w B/σ_B        σ: deviations over the answers of the model before it is trained
  *
  * The hypervolume is the area of what the front is better than in both, and the start is not: 0 where nothing was gained in either, whatever
- * was gained in one. docs/multi-objective.md has the settings and results.
+ * was gained in one. docs/reference/multi-objective.md has the settings and results.
  *
  * Run it: heed pareto --model runs/sft/model --reward A --against B
  */

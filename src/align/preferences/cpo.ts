@@ -66,7 +66,7 @@ const bent = (logP: Tensor, alpha: number): Tensor =>
   alpha === 0 ? logP : mul(sub(1, exp(mul(logP, -alpha))), 1 / alpha);
 
 export const cpoSchema = referenceFreeSchema.extend({
-  loss: z.enum(cpoLosses).default('simpo').describe('see docs/preference-losses.md'),
+  loss: z.enum(cpoLosses).default('simpo').describe('see docs/reference/preference-losses.md'),
   beta: z.number().positive().default(2).describe('scale of the rewards; of sums (sigmoid, hinge) 0.1 is usual'),
   gamma: z.number().min(0).default(0.5).describe('of simpo: by so much a chosen answer is to be ahead'),
   alpha: z.number().min(0).default(0).describe('of simpo: how rewards bend (AlphaPO); 0 not at all'),

@@ -6,7 +6,7 @@
  *
  * This loss and its kin are in dpo-loss.ts. Length desensitizing (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
  * a pair is longer than the other weigh `lengthAlpha`. Where it departs from the paper: the reference's log-probabilities
- * are computed once before the first step, AdamW in place of RMSprop. docs/dpo.md has the settings and results.
+ * are computed once before the first step, AdamW in place of RMSprop. docs/reference/dpo.md has the settings and results.
  *
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */

@@ -47,7 +47,7 @@ export const onlineDpoSchema = policyTrainingSchema
     loss: z
       .enum(dpoLosses as [DpoLoss, ...DpoLoss[]])
       .default('sigmoid')
-      .describe('of a pair, see docs/dpo.md'),
+      .describe('of a pair, see docs/reference/dpo.md'),
     beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
   })

@@ -8,7 +8,7 @@
  * of all steps, of those up to the first wrong one, or of the last alone, right where all are: outcome supervision, to compare with.
  * Where it departs from the papers and from TRL's PRMTrainer: one logit for right against wrong, where they have a token or a
  * class for each (the same loss, of the difference of their logits); the head alone is new, the rest begins as a fine-tuned model.
- * docs/process.md has the settings and results.
+ * docs/reference/process.md has the settings and results.
  *
  * Run it: heed process --model runs/sft/model --data steps.jsonl
  */

@@ -8,7 +8,7 @@
  * An answer is scored on the token that ends it. What is saved is normalized: over held-out answers, rewards are 0 on average and
  * deviate by 1, so that what is set against them (a KL penalty) means the same whatever the model. Where it departs from InstructGPT:
  * two epochs unless told (there one, of a far larger model that learned the second by heart), AdamW with a linear schedule, and the mean
- * is that of held-out answers, not of demonstrations. docs/reward.md has the settings and results.
+ * is that of held-out answers, not of demonstrations. docs/reference/reward.md has the settings and results.
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */

@@ -10,7 +10,7 @@ import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
-import type { Distribution } from '../../preference/index.ts';
+import type { Preference } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';
 import { checkedRewards } from '../reward-functions/call.ts';
@@ -51,7 +51,7 @@ type LearningOptions = z.output<typeof learningSchema>;
 /** Two answers to a prompt, and how much each of them was preferred. */
 interface Compared {
   options: readonly [Completion, Completion];
-  choice: Distribution;
+  choice: Preference;
 }
 
 export interface RewardFit {

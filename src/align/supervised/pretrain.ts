@@ -4,7 +4,7 @@
  *
  * Without data, the text is that of the embedded world, written as it is learned and never twice. Its grammar has a known
  * entropy, which no model gets below; the defaults are what it takes to come near it, and how the base model that comes with
- * heed was made. docs/sft.md has the curve.
+ * heed was made. docs/reference/sft.md has the curve.
  *
  * Run it: heed pretrain
  */

@@ -6,7 +6,7 @@
  *
  * Where it departs from the paper: completions only, or what the assistant wrote, are learned (the paper learns whole texts);
  * examples are packed into rows so that nothing is computed for padding, and do not see one another; the learning
- * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/sft.md has the settings and results.
+ * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/reference/sft.md has the settings and results.
  *
  * Run it: heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
  */
