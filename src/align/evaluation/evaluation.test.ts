@@ -15,7 +15,7 @@ import { createPolicyEvaluation, evaluatePolicy, type PolicyEvaluationStep } fro
 import { policyEvaluationReport } from './report.ts';
 import { runPolicyEvaluation } from './run.ts';
 
-const at = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
+const at = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
 const llama = at('tiny-llama');
 const folder = mkdtempSync(join(tmpdir(), 'heed-policy-evaluation-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -154,7 +154,7 @@ describe('an evaluation of a policy', () => {
     const reward = join(folder, 'nan.mjs');
     writeFileSync(reward, 'export default (answers) => answers.map(() => NaN);');
     await expect(evaluatePolicy({ ...settings, reward })).rejects.toThrow(/nan.mjs" gave NaN for an answer/);
-    await expect(evaluatePolicy(settings)).rejects.toThrow(/Nothing says which of two answers is better/);
+    await expect(evaluatePolicy(settings)).rejects.toThrow(/Nothing says which of two completions is better/);
     await expect(evaluatePolicy({ ...settings, maxTokens: 5000, reward: length })).rejects.toThrow(/positions/);
     const judge = 'http://127.0.0.1:9/v1#m';
     const judgeCall = { retries: 1, pause: 0 };
