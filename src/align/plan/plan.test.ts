@@ -54,7 +54,7 @@ describe('the estimate is within 15 % of', () => {
   ] as const)('a step of PPO at 34M, with a shared critic and the reward a %s', (reward, peak) => {
     const given = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
     const sizes = { rows: 2, length: 128, maxTokens: 72, generate: { batch: 4 } };
-    const { config, parameters } = loadCheckpoint(fileURLToPath(new URL('../../models/reviews-base', import.meta.url)));
+    const { config, parameters } = loadCheckpoint(fileURLToPath(new URL('../../../models/reviews-base', import.meta.url)));
     parameters[Symbol.dispose]();
     const heads = { heads: 8, keyValueHeads: 8, headSize: 64 };
     const large = { ...config, ...heads, hiddenSize: 512, layers: 10, feedForwardSize: 1536 };
