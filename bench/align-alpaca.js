@@ -12,7 +12,7 @@ import {
   gatherRankings,
   judgedPairs,
   loadRewardModel,
-} from '../dist/align/index.js';
+} from '../dist/align/parts.js';
 import { random } from '../dist/random.js';
 import { keptResults, learnAll, mean, timed } from './kept.js';
 

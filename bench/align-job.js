@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import {
   createDpo,
   createGrpo,
-  createPpo,
+  createLanguagePpo,
   createRewardModel,
   openReward,
   saveRewardModel,
-} from '../dist/align/index.js';
+} from '../dist/align/parts.js';
 import { createModel, loadModel, saveModel, tokenizerFrom, wordLevelTokenizer } from '../dist/lm/index.js';
 import { random } from '../dist/random.js';
 import { median } from './figures.js';
@@ -53,7 +53,7 @@ const jobs = {
     const at = {};
     const { tokenizer, ...model } = await endless(folder);
     const judge = await openReward(join(folder, 'reward'));
-    const learner = await createPpo({
+    const learner = await createLanguagePpo({
       ...onPolicy(folder, steps),
       batch: 32,
       kl: { beta: 0.05, controller: 'fixed' },

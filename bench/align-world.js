@@ -16,10 +16,10 @@ import {
   createDpo,
   createGrpo,
   createKto,
+  createLanguagePolicy,
+  createLanguagePpo,
   createOnlineDpo,
   createOrpo,
-  createPolicy,
-  createPpo,
   createRaft,
   createReinforce,
   createRest,
@@ -30,7 +30,7 @@ import {
   openReward,
   reviewComparisons,
   reviewReward,
-} from '../dist/align/index.js';
+} from '../dist/align/parts.js';
 import { reviewPrompts } from '../dist/data/reviews/index.js';
 import { embeddedModel, encodeChat, loadModel } from '../dist/lm/index.js';
 import { seedFor } from '../dist/random.js';
@@ -53,7 +53,7 @@ const deviation = (values) => {
 const online = { steps: 20, evaluations: 0, evaluation: { count: 1 }, maxTokens: MAX_TOKENS };
 const offline = { evaluations: 0, evaluation: { share: 0, prompts: 0 } };
 const algorithms = [
-  { name: 'ppo', create: createPpo, settings: online, learned: 2560 },
+  { name: 'ppo', create: createLanguagePpo, settings: online, learned: 2560 },
   { name: 'reinforce', create: createReinforce, settings: online, learned: 1280 },
   { name: 'rloo', create: createRloo, settings: online, learned: 1280 },
   { name: 'grpo', create: createGrpo, settings: online, learned: 1280 },
@@ -161,7 +161,7 @@ async function trained(create, settings, { sft, reward, data }, seed) {
 }
 
 async function judgedModel({ sft, reward }, seed) {
-  const policy = createPolicy(await loadModel(sft), { lora: {}, seed });
+  const policy = createLanguagePolicy(await loadModel(sft), { lora: {}, seed });
   try {
     return { ...(await judged(policy, reward, seed)), seconds: 0 };
   } finally {

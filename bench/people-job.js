@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPpo } from '../dist/align/index.js';
+import { createLanguagePpo } from '../dist/align/parts.js';
 import { startStudioThread } from '../dist/cli/people/studio-thread.js';
 import { addItems, addPerson, createProject, openDatabase, startStudio } from '../dist/feedback/index.js';
 import { embeddedModel } from '../dist/lm/index.js';
@@ -17,7 +17,7 @@ const option = (text) => ({ kind: 'text', text });
 const items = Array.from({ length: 5000 }, (_, i) => ({ content: { options: [option(`a ${i}`), option(`b ${i}`)] } }));
 await addItems(database, project, items);
 const { token } = await addPerson(database, 'bench');
-const learner = await createPpo({ model: embeddedModel, steps, maxTokens: 72, evaluations: 0 });
+const learner = await createLanguagePpo({ model: embeddedModel, steps, maxTokens: 72, evaluations: 0 });
 const studio = threaded ? await startStudioThread({ store }, console.error) : await startStudio({ database });
 process.send({ url: studio.url, token });
 for (let done = false; !done; ) {

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPpo, createReward, createSft } from '../dist/align/index.js';
+import { createLanguagePpo, createReward, createSft } from '../dist/align/parts.js';
 import { reviewComparisons } from '../dist/align/world/comparisons.js';
 import { reviewReward } from '../dist/align/world/rewards.js';
 import { createClient } from '../dist/feedback/index.js';
@@ -128,7 +128,7 @@ function person(seed) {
 
 async function trained(settings, teacher) {
   const sizes = { steps: STEPS, batch: 32, maxTokens: 72, kl: { target: 8 }, ppo: { minibatch: 16 }, evaluations: 1 };
-  const learner = await createPpo({ ...sizes, ...settings, teacher });
+  const learner = await createLanguagePpo({ ...sizes, ...settings, teacher });
   let labels;
   let accuracy;
   for (;;) {

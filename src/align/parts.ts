@@ -1,3 +1,4 @@
+/** The building blocks of heed/align: learners, algorithms, losses, readers and reports, to put together otherwise. */
 export {
   type BestOf,
   type BestOfN,
@@ -56,9 +57,9 @@ export { createExamples, type Examples, gatherExamples } from './examples/exampl
 export { encodePair, gatherPairs, type PairOptions, type Pairs } from './examples/pairs.ts';
 export { modelChat, openChat } from './judges/chat.ts';
 export { type ChatSettings, chatCallSchema } from './judges/endpoint-chat.ts';
-export { createJudge, type Judge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
+export { type CompletionJudge, createJudge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
 export type { Chat, CompleteOptions, Conversation } from './judges/source.ts';
-export type { Curve, Point } from './overoptimization/curves.ts';
+export type { CurvePoint, OveroptimizationCurve } from './overoptimization/curves.ts';
 export { fitScalingLaw, gainAt, type ScalingLaw } from './overoptimization/fit.ts';
 export {
   createOveroptimization,
@@ -74,7 +75,7 @@ export {
 } from './overoptimization/train.ts';
 export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
 export { type Change, type Plan, plan } from './plan/plan.ts';
-export type { Role } from './plan/roles.ts';
+export type { MemoryRole } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
 export { groupAdvantages, leaveOneOut, normalizeThenSum, type Scale, standardize } from './policies/advantages.ts';
 export type { Alert } from './policies/alerts.ts';
@@ -98,8 +99,8 @@ export {
   answerLayout,
   createAnswerScorer,
   createRollouts,
-  type Prompt,
-  type Rollout,
+  type EncodedPrompt,
+  type LanguageRollout,
   type Rollouts,
 } from './policies/rollouts.ts';
 export { type PolicyInput, type PolicySetup, type PolicyTraining, setUpPolicy } from './policies/setup.ts';
@@ -144,8 +145,8 @@ export {
   rloo,
   rlooSchema,
 } from './policy-gradient/reinforce.ts';
-export { createPpo, type PpoInput, type PpoLearner, ppo } from './ppo/learner.ts';
-export { type PpoOptions, ppoSchema } from './ppo/options.ts';
+export { createLanguagePpo, type PpoInput, type PpoLearner, ppo } from './ppo/learner.ts';
+export { type LanguagePpoOptions, languagePpoSchema } from './ppo/options.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo/ppo.ts';
 export type { Items } from './preferences/batch.ts';
 export { type BcoInput, type BcoOptions, bco, bcoLoss, bcoSchema, createBco } from './preferences/bco.ts';
@@ -241,7 +242,7 @@ export {
   saveRewardModel,
   scoredAnswer,
 } from './reward-model/model.ts';
-export { type RewardOptions, rewardSchema } from './reward-model/options.ts';
+export { type RewardModelOptions, rewardModelSchema } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
 export { rewardReport } from './reward-model/report.ts';
 export {
@@ -273,7 +274,7 @@ export {
   pretrainSchema,
 } from './supervised/pretrain.ts';
 export { languageReport } from './supervised/report.ts';
-export { createRows, datasetRows, packExamples, type Rows } from './supervised/rows.ts';
+export { createRows, datasetRows, packExamples, type TrainingRows } from './supervised/rows.ts';
 export {
   createSft,
   type SftInput,
@@ -283,7 +284,12 @@ export {
   sftSchema,
 } from './supervised/sft.ts';
 export { type LanguageResult, trainLanguageModel } from './supervised/train.ts';
-export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './training/policy.ts';
+export {
+  checkSameTokens,
+  createLanguagePolicy,
+  type LanguagePolicy,
+  type LanguagePolicyOptions,
+} from './training/policy.ts';
 export type { CallSettings } from './training/requests.ts';
 export type { AnswerRow, SampleAnswer, SamplePrompt } from './training/samples.ts';
 export { adamw, evaluationIsDue, itemsOfStep, rates } from './training/steps.ts';

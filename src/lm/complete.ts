@@ -1,14 +1,15 @@
 /** What a model writes, in one line: prompts in, texts out. */
 import { HeedError } from '../error.ts';
 import { encodeChat, type Message } from './chat-template.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions } from './generate.ts';
-import type { Model } from './model.ts';
+import type { Tokenizer } from './tokenizer.ts';
 
 /** A text, or a conversation in which the assistant is next. */
 export type Prompt = string | readonly Message[];
 
 /** How a model writes: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and `signal`. */
-export interface CompleteOptions extends Omit<GenerateOptions, 'tokenizer' | 'stream'> {
+export interface CompletionOptions extends Omit<GenerateOptions, 'tokenizer' | 'stream'> {
   /**
    * Whether a text is the user's turn of a conversation, which the chat template writes: true where the tokenizer has a
    * chat template. Else the model continues the text, as it does with data whose prompts are text.
@@ -23,9 +24,9 @@ export interface CompleteOptions extends Omit<GenerateOptions, 'tokenizer' | 'st
  *   tokenizer has no chat template; the signal's reason where it aborts.
  */
 export async function complete(
-  model: Pick<Model, 'config' | 'parameters' | 'tokenizer' | 'ends'>,
+  model: Pick<Checkpoint, 'config' | 'parameters'> & { tokenizer: Tokenizer; ends: readonly number[] },
   prompts: readonly Prompt[],
-  { chat = model.tokenizer.chatTemplate !== undefined, ...options }: CompleteOptions = {},
+  { chat = model.tokenizer.chatTemplate !== undefined, ...options }: CompletionOptions = {},
 ): Promise<string[]> {
   const { config, parameters, tokenizer, ends } = model;
   const ids = prompts.map((prompt) => {

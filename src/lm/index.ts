@@ -9,7 +9,7 @@ export {
   renderChat,
 } from './chat-template.ts';
 export { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
-export type { CompleteOptions, Prompt } from './complete.ts';
+export type { CompletionOptions, Prompt } from './complete.ts';
 export { exportOnnx } from './export.ts';
 export {
   createGenerator,

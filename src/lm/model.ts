@@ -9,7 +9,7 @@ import { createParameters, type DecoderConfig, decoderParameters } from '../nn/i
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
-import { type CompleteOptions, complete, isConversation, type Prompt } from './complete.ts';
+import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
 import { type PullOptions, resolveModel } from './hub.ts';
 import { loadAdapter, mergeAdapter } from './lora.ts';
 import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
@@ -35,8 +35,8 @@ export interface Model extends ModelData, Disposable {
    *
    * @throws HeedError for a prompt that the model cannot read; the signal's reason where it aborts.
    */
-  generate(prompt: Prompt, options?: CompleteOptions): Promise<string>;
-  generate(prompts: readonly Prompt[], options?: CompleteOptions): Promise<string[]>;
+  generate(prompt: Prompt, options?: CompletionOptions): Promise<string>;
+  generate(prompts: readonly Prompt[], options?: CompletionOptions): Promise<string[]>;
   /** Frees the weights. The model cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -48,7 +48,7 @@ const methods = {
   async generate(
     this: Model,
     prompt: Prompt | readonly Prompt[],
-    options?: CompleteOptions,
+    options?: CompletionOptions,
   ): Promise<string | string[]> {
     if (typeof prompt !== 'string' && !isConversation(prompt))
       return complete(this, prompt as readonly Prompt[], options);

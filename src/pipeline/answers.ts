@@ -1,7 +1,7 @@
 /** The same prompts answered by every language model of a pipeline, by the same draws: what each stage changed, to be read. */
 
-import type { Completion } from '../align/index.ts';
-import { reviewReward } from '../align/index.ts';
+import type { Completion } from '../align/parts.ts';
+import { reviewReward } from '../align/parts.ts';
 import { drawAnswers } from '../align/policies/draw.ts';
 import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
 import { measureReviews } from '../align/policies/setup.ts';

@@ -1,7 +1,7 @@
 /** The report of a pipeline, from what its folder holds: what each stage changed, answers side by side, each stage's picture. */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { PolicyEvaluationResult } from '../align/index.ts';
+import type { PolicyEvaluationResult } from '../align/parts.ts';
 import { percent } from '../align/reward-model/report.ts';
 import {
   isRun,

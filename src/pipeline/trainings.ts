@@ -18,12 +18,12 @@ import {
   createDpo,
   createGrpo,
   createKto,
+  createLanguagePpo,
   createOnlineDpo,
   createOrpo,
   createOveroptimization,
   createPareto,
   createPolicyEvaluation,
-  createPpo,
   createPretrain,
   createProcess,
   createRaft,
@@ -40,6 +40,7 @@ import {
   judgmentSchema,
   ktoSchema,
   type LanguageStep,
+  languagePpoSchema,
   languageReport,
   type OveroptimizationStep,
   offlinePreferenceReport,
@@ -57,7 +58,6 @@ import {
   policyEvaluationReport,
   policyEvaluationSchema,
   policyReport,
-  ppoSchema,
   pretrainSchema,
   processReport,
   processSchema,
@@ -65,8 +65,8 @@ import {
   raftSchema,
   reinforceSchema,
   restSchema,
+  rewardModelSchema,
   rewardReport,
-  rewardSchema,
   rlooSchema,
   runPolicyEvaluation,
   sftSchema,
@@ -79,7 +79,7 @@ import {
   trainPreferences,
   trainProcess,
   trainReward,
-} from '../align/index.ts';
+} from '../align/parts.ts';
 import type { JudgmentOptions } from '../align/rewards/judge-reward.ts';
 import { type Learner as ControlLearner, type LearnStep, openLearner } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
@@ -202,7 +202,7 @@ const policies = {
 const seenReturn = (evaluation: { mean: number } | undefined): Record<string, number> =>
   evaluation ? { return: evaluation.mean } : {};
 
-interface Judge extends Learner, LearnerParts {
+interface CompletionJudge extends Learner, LearnerParts {
   options: JudgmentOptions & { seed: number };
 }
 
@@ -215,8 +215,8 @@ const judging = {
     onNotice,
     [Symbol.dispose]() {},
   }),
-  about: ({ options }: Judge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
-  async train({ options, pull, onNotice }: Judge, { run }: TrainParts<never>) {
+  about: ({ options }: CompletionJudge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
+  async train({ options, pull, onNotice }: CompletionJudge, { run }: TrainParts<never>) {
     const judgment = await judgeReward({ ...options, pull, onNotice });
     run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
     const { accuracy, interval, n, ece, longerWins, bySource } = judgment.evaluation;
@@ -278,7 +278,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   pretrain: { ...opened(pretrainSchema, createPretrain), ...language },
   sft: { ...opened(sftSchema, createSft), ...language },
   reward: {
-    ...opened(rewardSchema, createReward),
+    ...opened(rewardModelSchema, createReward),
     ...named,
     train: trainReward,
     report: rewardReport,
@@ -301,7 +301,7 @@ export const trainings: Readonly<Record<string, Training>> = {
     }),
     product: 'a reward model',
   },
-  ppo: { ...opened(ppoSchema, createPpo), ...policies },
+  ppo: { ...opened(languagePpoSchema, createLanguagePpo), ...policies },
   reinforce: { ...opened(reinforceSchema, createReinforce), ...policies },
   rloo: { ...opened(rlooSchema, createRloo), ...policies },
   grpo: { ...opened(grpoSchema, createGrpo), ...policies },

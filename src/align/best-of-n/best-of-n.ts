@@ -21,7 +21,7 @@ import type { Training } from '../../run/index.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
-import { answerLayout, type Prompt } from '../policies/rollouts.ts';
+import { answerLayout, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { PolicyInput } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption } from '../rewards/open.ts';
@@ -150,7 +150,7 @@ async function create(options: BestOfNOptions, live: Live) {
 
 interface Tools {
   model: Model;
-  prompts: readonly Prompt[];
+  prompts: readonly EncodedPrompt[];
   reward: Reward;
   gold: Reward | undefined;
   generator: Generator;
@@ -169,7 +169,7 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
     /** Answers a few prompts. Rejects with the signal's reason where it aborts. */
     async next(signal?: AbortSignal): Promise<BestOfNStep> {
       const some = prompts.slice(state.step * batch, (state.step + 1) * batch);
-      const asked = some.flatMap((prompt) => new Array<Prompt>(count).fill(prompt));
+      const asked = some.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
       const answers = await drawAnswers(generator, model, asked, {
         ...{ maxTokens, temperature, batch: options.generate.batch, signal },
         seed: seedFor(seed, 'rollout', state.step),

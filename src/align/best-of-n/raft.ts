@@ -23,7 +23,7 @@ import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -48,7 +48,11 @@ export type RaftInput = PolicyInput<z.input<typeof raftSchema>>;
 export const likelihoodLoss: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
 
 /** Learns from rollouts with `options.answers` answers to each prompt. */
-export function createRaftAlgorithm(policy: Policy, layout: AnswerLayout, options: RaftOptions): PolicyAlgorithm {
+export function createRaftAlgorithm(
+  policy: LanguagePolicy,
+  layout: AnswerLayout,
+  options: RaftOptions,
+): PolicyAlgorithm {
   const { answers: size, beta } = options;
   const most = Math.ceil(options.batch / options.minibatches);
   const trainer = createAnswerTrainer(policy, layout, likelihoodLoss, options, most);

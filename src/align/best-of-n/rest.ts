@@ -22,7 +22,7 @@ import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -52,7 +52,11 @@ export type RestOptions = z.output<typeof restSchema>;
 export type RestInput = PolicyInput<z.input<typeof restSchema>>;
 
 /** Learns from rollouts with `options.answers` answers to each prompt. */
-export function createRestAlgorithm(policy: Policy, layout: AnswerLayout, options: RestOptions): PolicyAlgorithm {
+export function createRestAlgorithm(
+  policy: LanguagePolicy,
+  layout: AnswerLayout,
+  options: RestOptions,
+): PolicyAlgorithm {
   const { answers: size, thresholds } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
   const trainer = createAnswerTrainer(policy, layout, likelihoodLoss, options, most);

@@ -1,6 +1,6 @@
 /** Of two answers to a prompt, which keeps better to a principle (Bai et al. 2022, §4.1). */
 import type { Message } from '../../data/index.ts';
-import { type Judge, SHOWN_PAIR } from '../judges/judge.ts';
+import { type CompletionJudge, SHOWN_PAIR } from '../judges/judge.ts';
 import type { Chat } from '../judges/source.ts';
 import type { Principle } from './principles.ts';
 
@@ -17,7 +17,7 @@ export interface Compared {
 /** Answers that are equal, empty, or too long for the critic are not asked about. */
 export async function compareAnswers(
   critic: Chat,
-  judge: Judge,
+  judge: CompletionJudge,
   pairs: readonly { prompt: Message[]; answers: [string, string] }[],
   draw: (item: number) => Principle,
   signal?: AbortSignal,
@@ -33,7 +33,11 @@ export async function compareAnswers(
   });
   const asked = all.filter(({ leftOut }) => !leftOut);
   const verdicts = await judge.compare(
-    asked.map(({ prompt, answers, principle }) => ({ prompt, answers, template: questionOf(principle) })),
+    asked.map(({ prompt, answers: completions, principle }) => ({
+      prompt,
+      completions,
+      template: questionOf(principle),
+    })),
     signal,
   );
   for (const [i, { preference, probability = preference, shown }] of verdicts.entries()) {

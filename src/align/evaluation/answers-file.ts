@@ -4,7 +4,7 @@ import { type Row, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import type { Prompt } from '../policies/rollouts.ts';
+import type { EncodedPrompt } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { readSource, type Source } from '../training/input.ts';
 
@@ -40,7 +40,11 @@ const textOf = (completion: string | Message[]): string =>
   typeof completion === 'string' ? completion : String(completion.at(-1)?.content ?? '');
 
 /** Throws a HeedError where prompts have no answer. */
-export function checkAnswers(path: string, answers: ReadonlyMap<string, string>, prompts: readonly Prompt[]): void {
+export function checkAnswers(
+  path: string,
+  answers: ReadonlyMap<string, string>,
+  prompts: readonly EncodedPrompt[],
+): void {
   const without = prompts.filter(({ row }) => !answers.has(keyOf(row!)));
   if (without.length === 0) return;
   throw new HeedError(
@@ -50,7 +54,11 @@ export function checkAnswers(path: string, answers: ReadonlyMap<string, string>,
 }
 
 /** An answer to a prompt as a reward takes it: in the tokens of the model that it is compared with. */
-export function givenAnswer(answers: ReadonlyMap<string, string>, prompt: Prompt, tokenizer: Tokenizer): Completion {
+export function givenAnswer(
+  answers: ReadonlyMap<string, string>,
+  prompt: EncodedPrompt,
+  tokenizer: Tokenizer,
+): Completion {
   const { ids, text: promptText, row } = prompt;
   const text = answers.get(keyOf(row!))!;
   const response = tokenizer.encode(text, { addSpecialTokens: false });

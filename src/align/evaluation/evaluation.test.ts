@@ -9,7 +9,7 @@ import { loadModel, saveModel } from '../../lm/model.ts';
 import { scoreTokens } from '../../lm/token-scores.ts';
 import { random } from '../../random.ts';
 import { createRun } from '../../run/index.ts';
-import type { Judge } from '../judges/judge.ts';
+import type { CompletionJudge } from '../judges/judge.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { createPolicyEvaluation, evaluatePolicy, type PolicyEvaluationStep } from './evaluation.ts';
 import { policyEvaluationReport } from './report.ts';
@@ -100,10 +100,10 @@ describe('an evaluation of a policy', () => {
 
   it('goes by the judge where there is one, who is not asked of equal answers', async () => {
     const asked: string[] = [];
-    const judge: Judge = {
+    const judge: CompletionJudge = {
       name: 'first letters',
       compare: async (pairs) =>
-        pairs.map(({ prompt, answers: [one, two] }) => {
+        pairs.map(({ prompt, completions: [one, two] }) => {
           asked.push(String((prompt as Message[])[0].content));
           return { preference: Number(one < two), shown: one < two ? ['first', 'second'] : ['second', 'first'] };
         }),
@@ -154,7 +154,7 @@ describe('an evaluation of a policy', () => {
     const reward = join(folder, 'nan.mjs');
     writeFileSync(reward, 'export default (answers) => answers.map(() => NaN);');
     await expect(evaluatePolicy({ ...settings, reward })).rejects.toThrow(/nan.mjs" gave NaN for an answer/);
-    await expect(evaluatePolicy(settings)).rejects.toThrow(/Nothing says which of two answers is better/);
+    await expect(evaluatePolicy(settings)).rejects.toThrow(/Nothing says which of two completions is better/);
     await expect(evaluatePolicy({ ...settings, maxTokens: 5000, reward: length })).rejects.toThrow(/positions/);
     const judge = 'http://127.0.0.1:9/v1#m';
     const judgeCall = { retries: 1, pause: 0 };

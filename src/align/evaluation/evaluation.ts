@@ -26,10 +26,10 @@ import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
 import { createTraining, type Training } from '../../run/index.ts';
-import { type Judge, type JudgeSource, openJudge } from '../judges/judge.ts';
+import { type CompletionJudge, type JudgeSource, openJudge } from '../judges/judge.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
-import { answerLayout, createAnswerScorer, type Prompt } from '../policies/rollouts.ts';
+import { answerLayout, createAnswerScorer, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
@@ -136,7 +136,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
 /** A model, and the prompts as it reads them. */
 interface Contestant {
   model: Model;
-  prompts: readonly Prompt[];
+  prompts: readonly EncodedPrompt[];
   generator: Generator;
 }
 
@@ -205,7 +205,7 @@ interface Tools {
   answerOf: Answering;
   ratios: LogRatios | undefined;
   reward: Reward | undefined;
-  judge: Judge | undefined;
+  judge: CompletionJudge | undefined;
 }
 
 interface State {
@@ -227,7 +227,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
     const verdicts = await judge?.compare(
       different.map((i) => ({
         prompt: ours[i].row!.prompt as string | Message[],
-        answers: [ours[i].text.trim(), theirs[i].text.trim()],
+        completions: [ours[i].text.trim(), theirs[i].text.trim()],
       })),
       signal,
     );

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Message } from '../../lm/chat-template.ts';
 import { openChat } from './chat.ts';
-import { type AnswerPair, checkVerdicts, createJudge, openJudge, verdictIn } from './judge.ts';
+import { type CompletionPair, checkVerdicts, createJudge, openJudge, verdictIn } from './judge.ts';
 import type { Chat } from './source.ts';
 
 const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
@@ -26,10 +26,10 @@ const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
     }),
     { template },
   );
-const pairs: AnswerPair[] = [
-  { prompt: 'p', answers: ['long answer', 'short'] },
-  { prompt: 'p', answers: ['s', 'longer'] },
-  { prompt: 'p', answers: ['same', 'size'] },
+const pairs: CompletionPair[] = [
+  { prompt: 'p', completions: ['long answer', 'short'] },
+  { prompt: 'p', completions: ['s', 'longer'] },
+  { prompt: 'p', completions: ['same', 'size'] },
 ];
 
 describe('what a judge says', () => {
@@ -79,14 +79,14 @@ describe('a judge', () => {
     await judgeOf((asked, a, b) => {
       seen.push(asked, a, b);
       return 'A';
-    }).compare([{ prompt, answers: ['{{b}} $& $1', 'yes'] }]);
+    }).compare([{ prompt, completions: ['{{b}} $& $1', 'yes'] }]);
     expect(seen.slice(0, 3)).toEqual(['user: Hello\n\nassistant: Hi\n\nuser: Say {{a}}', '{{b}} $& $1', 'yes']);
     expect(seen.slice(3)).toEqual([seen[0], 'yes', '{{b}} $& $1']);
   });
 
   it('that is a local model takes the likelier label', async () => {
     const chat = await openChat(llama);
-    const asked = [pairs[0].answers, [...pairs[0].answers].reverse()].map(([a, b]) => [
+    const asked = [pairs[0].completions, [...pairs[0].completions].reverse()].map(([a, b]) => [
       { role: 'user', content: `p|${a}|${b}` },
     ]);
     const [plain, swapped] = chat.logProbs!(asked, ['A', 'B']);

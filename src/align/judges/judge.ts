@@ -35,33 +35,34 @@ export interface Verdict {
   probability?: number;
 }
 
-export interface AnswerPair {
+export interface CompletionPair {
   prompt: string | Conversation;
-  answers: readonly [string, string];
+  /** The two completions, as the judge is shown them first. */
+  completions: readonly [string, string];
   /** What the judge is asked of this pair, in place of its template. */
   template?: string;
 }
 
-export interface Judge {
+export interface CompletionJudge {
   readonly name: string;
   /** A verdict on each pair, in their order. Throws as a chat does. */
-  compare(pairs: readonly AnswerPair[], signal?: AbortSignal): Promise<Verdict[]>;
+  compare(pairs: readonly CompletionPair[], signal?: AbortSignal): Promise<Verdict[]>;
 }
 
 /** A judge that holds native memory, for whoever opened it to dispose of. */
-export type OpenJudge = Judge & Disposable;
+export type OpenCompletionJudge = CompletionJudge & Disposable;
 
 /**
  * A judge as a function: for each pair, 1 where its first completion is better, 0 where its second is, ½ for a tie; or how
  * likely the first is better.
  */
 export type JudgeFunction = (
-  pairs: readonly AnswerPair[],
+  pairs: readonly CompletionPair[],
   signal?: AbortSignal,
 ) => ArrayLike<number> | Promise<ArrayLike<number>>;
 
 /** A judge at hand: an object, a function, or a language model that is asked. */
-export type JudgeSource = Judge | JudgeFunction | Model;
+export type JudgeSource = CompletionJudge | JudgeFunction | Model;
 
 /** Where a template shows the prompt and its answers. */
 export const SHOWN_PAIR = `Prompt:
@@ -88,7 +89,7 @@ export async function openJudge(
   source: string | JudgeSource,
   pull: PullOptions = {},
   given: z.input<typeof judgeCallSchema> = {},
-): Promise<OpenJudge> {
+): Promise<OpenCompletionJudge> {
   const { template: path, maxTokens, ...call } = judgeCallSchema.parse(given);
   if (typeof source === 'function') return { ...functionJudge(source), [Symbol.dispose]() {} };
   if (typeof source !== 'string' && !isModel(source)) {
@@ -100,7 +101,7 @@ export async function openJudge(
 }
 
 /** A judge from a function. @throws HeedError unless it gives a number from 0 to 1 for each pair. */
-function functionJudge(judge: JudgeFunction): Judge {
+function functionJudge(judge: JudgeFunction): CompletionJudge {
   const name = judge.name || 'judge';
   return {
     name,
@@ -130,13 +131,13 @@ function functionJudge(judge: JudgeFunction): Judge {
 export function createJudge(
   chat: Chat,
   { template = TEMPLATE, maxTokens = 512 }: { template?: string; maxTokens?: number } = {},
-): Judge {
+): CompletionJudge {
   return {
     name: chat.name,
     async compare(pairs, signal) {
       signal?.throwIfAborted();
       if (pairs.length === 0) return [];
-      const asked = pairs.flatMap(({ prompt, answers: [one, other], template: own = template }): Conversation[] =>
+      const asked = pairs.flatMap(({ prompt, completions: [one, other], template: own = template }): Conversation[] =>
         [
           [one, other],
           [other, one],

@@ -6,14 +6,18 @@ import { seedFor } from '../../random.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import type { Completion, OpenReward } from '../reward-functions/reward-function.ts';
-import type { Policy } from '../training/policy.ts';
-import type { Judge } from './judge.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
+import type { CompletionJudge } from './judge.ts';
 
 /**
  * Of two answers to one prompt, side by side, each is worth the preference for it to the other; an answer alone, the preference for it
  * to the reference's: its mean is a win rate. Judge and policy stay the caller's.
  */
-export function judgedReward(judge: Judge, policy: Policy, options: PolicyTrainingOptions): OpenReward {
+export function judgedReward(
+  judge: CompletionJudge,
+  policy: LanguagePolicy,
+  options: PolicyTrainingOptions,
+): OpenReward {
   const others = referenceAnswers(policy, options);
   return {
     name: judge.name,
@@ -27,7 +31,7 @@ export function judgedReward(judge: Judge, policy: Policy, options: PolicyTraini
       const verdicts = await judge.compare(
         asked.map((i) => {
           const { row, promptText, text } = compared[i];
-          return { prompt: (row?.prompt ?? promptText) as string | Message[], answers: [text, texts[i]] };
+          return { prompt: (row?.prompt ?? promptText) as string | Message[], completions: [text, texts[i]] };
         }),
         signal,
       );
@@ -41,7 +45,7 @@ export function judgedReward(judge: Judge, policy: Policy, options: PolicyTraini
 
 /** The reference's answer to each prompt, always the same. */
 function referenceAnswers(
-  { model, reference }: Policy,
+  { model, reference }: LanguagePolicy,
   { seed, maxTokens, temperature, generate }: PolicyTrainingOptions,
 ) {
   const generator = createGenerator(reference.config, reference.weights);

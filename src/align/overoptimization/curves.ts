@@ -6,7 +6,7 @@ import type { AlertRow } from '../policies/train.ts';
 import { fitScalingLaw, type Method, type ScalingLaw } from './fit.ts';
 import type { Way } from './overoptimization.ts';
 
-export interface Point {
+export interface CurvePoint {
   /** Steps of the training so far, or the n that the best was taken of. */
   at: number;
   /** From the policy at the start, in nats an answer. */
@@ -16,24 +16,24 @@ export interface Point {
   gold: number;
 }
 
-export interface Curve {
+export interface OveroptimizationCurve {
   name: string;
   method: Method;
   /** From the start on. */
-  points: Point[];
+  points: CurvePoint[];
   /** Where gold is highest. */
-  peak: Point;
-  last: Point;
+  peak: CurvePoint;
+  last: CurvePoint;
   /** Of what is gained since the start. */
   fits: { proxy?: ScalingLaw; gold?: ScalingLaw };
   /** What left its healthy range in the training, and at which step and KL that began. */
   alerts: { metric: string; step: number; kl: number }[];
 }
 
-export const distance = ({ kl }: Point): number => Math.sqrt(Math.max(0, kl));
+export const distance = ({ kl }: CurvePoint): number => Math.sqrt(Math.max(0, kl));
 
 /** The curves of ways that have begun. */
-export const readCurves = (folder: string, ways: readonly Way[]): Curve[] =>
+export const readCurves = (folder: string, ways: readonly Way[]): OveroptimizationCurve[] =>
   ways.flatMap((way) => {
     const inner = join(folder, way.folder);
     if (!isRun(inner)) return [];
@@ -42,7 +42,7 @@ export const readCurves = (folder: string, ways: readonly Way[]): Curve[] =>
     return [curveOf(way, points, inner)];
   });
 
-function curveOf({ name, method }: Way, points: Point[], folder: string): Curve {
+function curveOf({ name, method }: Way, points: CurvePoint[], folder: string): OveroptimizationCurve {
   const [start] = points;
   const fit = (of: 'proxy' | 'gold') =>
     fitScalingLaw(
@@ -60,17 +60,17 @@ function curveOf({ name, method }: Way, points: Point[], folder: string): Curve 
   };
 }
 
-const pointsOfTraining = (folder: string): Point[] =>
+const pointsOfTraining = (folder: string): CurvePoint[] =>
   readMetrics(folder)
     .filter((row) => 'reward/gold' in row)
     .map((row) => ({ at: row.step, kl: row['eval/kl'], proxy: row['eval/reward'], gold: row['reward/gold'] }));
 
-const pointsOfDraws = (drawn: readonly Drawn[]): Point[] =>
+const pointsOfDraws = (drawn: readonly Drawn[]): CurvePoint[] =>
   drawn.length === 0 ? [] : bestOf(drawn).map(({ n, kl, reward, gold }) => ({ at: n, kl, proxy: reward, gold: gold! }));
 
 const drawnIn = (folder: string) => readSamples(folder) as unknown as Drawn[];
 
-function alertsIn(folder: string): Curve['alerts'] {
+function alertsIn(folder: string): OveroptimizationCurve['alerts'] {
   const rows = readMetrics(folder);
   const alerts = (readSamples(folder) as unknown as AlertRow[]).filter(({ kind }) => kind === 'alert');
   return alerts

@@ -16,19 +16,19 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from '../best-of-n/best-of-n.ts';
 import { asksNobody } from '../policies/options.ts';
-import { createPpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
-import { ppoSchema } from '../ppo/options.ts';
+import { createLanguagePpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
+import { languagePpoSchema } from '../ppo/options.ts';
 import { hasEnsemble } from '../rewards/open.ts';
 import { type Live, learnerOf, type Opener, type Surroundings } from '../training/input.ts';
 import { type Guard, guardsSchema, readGuards } from './guards.ts';
 
 const drawing = bestOfNSchema.shape;
 
-export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true, ...asksNobody }).extend({
+export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBest: true, ...asksNobody }).extend({
   reward: z.string().describe('the proxy that answers are chosen by and learned from: as in heed ppo'),
   gold: z.string().default('reviews').describe('the reward that the proxy stands for; nothing learns from it'),
-  steps: ppoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),
-  evaluations: ppoSchema.shape.evaluations.unwrap().default(20).describe('of each, evenly spaced'),
+  steps: languagePpoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),
+  evaluations: languagePpoSchema.shape.evaluations.unwrap().default(20).describe('of each, evenly spaced'),
   guards: guardsSchema
     .default('kl,target,repetition')
     .describe('what PPO is guarded by, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),
@@ -93,7 +93,7 @@ export const createOveroptimization: Opener<OveroptimizationInput & Surroundings
 async function create(options: OveroptimizationOptions, { pull, onNotice }: Live): Promise<Observatory> {
   const open: Observatory['open'] = {
     'best-of-n': (settings) => createBestOfN({ ...settings, pull, onNotice }),
-    rl: (settings) => createPpo({ ...settings, pull, onNotice }),
+    rl: (settings) => createLanguagePpo({ ...settings, pull, onNotice }),
   };
   const ways = waysOf(options);
   if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {

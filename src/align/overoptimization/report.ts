@@ -11,7 +11,7 @@ import {
 } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
 import { elapsed, settingsOf, subtitle } from '../../run/report-parts.ts';
-import { type Curve, distance, type Point, readCurves, spreadAtStart } from './curves.ts';
+import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
 import { gainAt, type Method } from './fit.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 
@@ -47,7 +47,11 @@ export function overoptimizationReport(folder: string): Report {
   };
 }
 
-function chart(title: string, curves: readonly Curve[], spread: { proxy: number; gold: number }): LineChart[] {
+function chart(
+  title: string,
+  curves: readonly OveroptimizationCurve[],
+  spread: { proxy: number; gold: number },
+): LineChart[] {
   if (curves.length === 0) return [];
   const [{ method }] = curves;
   const series = curves.flatMap(({ name, points }, color) =>
@@ -71,10 +75,10 @@ function chart(title: string, curves: readonly Curve[], spread: { proxy: number;
   ];
 }
 
-const farthest = (points: readonly Point[]) => Math.max(...points.map(distance));
+const farthest = (points: readonly CurvePoint[]) => Math.max(...points.map(distance));
 
 /** Gold of what has no guard beside the form of Gao et al. */
-function fitted(curves: readonly Curve[]): LineChart[] {
+function fitted(curves: readonly OveroptimizationCurve[]): LineChart[] {
   return curves.flatMap(({ name, method, points, fits: { gold } }): LineChart[] => {
     if (!gold) return [];
     const x = Array.from({ length: 101 }, (_, i) => (farthest(points) * i) / 100);
@@ -99,7 +103,7 @@ function fitted(curves: readonly Curve[]): LineChart[] {
   });
 }
 
-const numbers = (curves: readonly Curve[]): Table => ({
+const numbers = (curves: readonly OveroptimizationCurve[]): Table => ({
   kind: 'table',
   title: 'Where gold turns',
   caption:
@@ -129,7 +133,7 @@ const numbers = (curves: readonly Curve[]): Table => ({
 const SHOWN = 3;
 
 /** Answers to the same prompts by the same draws: at the start, where gold is highest, and at the end. */
-function answers(folder: string, { points, peak }: Curve): Table[] {
+function answers(folder: string, { points, peak }: OveroptimizationCurve): Table[] {
   const given = (readSamples(folder) as { kind: string; step: number; prompt: string; text: string }[]).filter(
     ({ kind }) => kind === 'answer',
   );

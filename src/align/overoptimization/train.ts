@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { createRun, driveRun, isRun, openRun, type TrainParts } from '../../run/index.ts';
 import { trainBestOfN } from '../best-of-n/train.ts';
 import { trainPolicy } from '../policies/train.ts';
-import { type Curve, readCurves } from './curves.ts';
+import { type OveroptimizationCurve, readCurves } from './curves.ts';
 import type { Observatory, Way } from './overoptimization.ts';
 
 export interface OveroptimizationResult {
   /** The run's folder. */
   run: string;
-  curves: Curve[];
+  curves: OveroptimizationCurve[];
   seconds: number;
 }
 

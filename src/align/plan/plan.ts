@@ -26,7 +26,7 @@ import {
   planSchema,
   rated,
 } from './options.ts';
-import { isOneOf, type Role, rolesOf, rowsOf, rowsOfItem, writesAnswers } from './roles.ts';
+import { isOneOf, type MemoryRole, rolesOf, rowsOf, rowsOfItem, writesAnswers } from './roles.ts';
 import { countParameters, type ModelShape, typicalShape } from './shapes.ts';
 
 export interface Change {
@@ -44,9 +44,9 @@ export interface Plan {
   parameters: number;
   /** Bytes of the model's files. */
   disk: number;
-  roles: Role[];
+  roles: MemoryRole[];
   total: number;
-  devices: (Role & { fits: boolean })[];
+  devices: (MemoryRole & { fits: boolean })[];
   /** It fits one of the devices: a training is on one. */
   fits: boolean;
   /** Where it does not fit, what would save memory: each by itself, and all of them last. */
@@ -192,7 +192,7 @@ function readJson(path: string): unknown {
   }
 }
 
-function devicesOf(text: string | undefined): Role[] {
+function devicesOf(text: string | undefined): MemoryRole[] {
   if (text === undefined) return [{ name: 'this machine', bytes: machineBytes() }];
   return text.split(',').map((part) => ({ name: part.trim(), bytes: parseBytes(part)! }));
 }
@@ -203,4 +203,4 @@ function machineBytes(): number {
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
-const sum = (roles: readonly Role[]): number => roles.reduce((total, { bytes }) => total + bytes, 0);
+const sum = (roles: readonly MemoryRole[]): number => roles.reduce((total, { bytes }) => total + bytes, 0);

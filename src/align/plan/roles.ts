@@ -4,7 +4,7 @@ import { generationBytes, scoringBytes, trainingBytes } from './memory.ts';
 import { onPolicy, type PlanAlgorithm, type Planned, paired, rated } from './options.ts';
 import { countParameters } from './shapes.ts';
 
-export interface Role {
+export interface MemoryRole {
   name: string;
   bytes: number;
 }
@@ -38,7 +38,7 @@ const SCORED = 4096;
 const SAMPLES = 4;
 
 /** Bytes for a model of this shape; what needs none is left out. */
-export function rolesOf(config: DecoderConfig, options: Planned): Role[] {
+export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
   const { algorithm, length, checkpointLayers, maxTokens = Math.ceil(length / 4) } = options;
   const is = (...names: readonly PlanAlgorithm[]) => isOneOf(names, algorithm);
   const trains = !is('best-of-n');

@@ -9,7 +9,7 @@ import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../policy-grad
 import { createReinforceAlgorithm, reinforceSchema, rlooSchema } from '../policy-gradient/reinforce.ts';
 import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../preferences/online-dpo.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
-import { createPolicy, type Policy } from '../training/policy.ts';
+import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { createPolicyLearner, type PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -22,7 +22,7 @@ const evenness = ({ response }: Completion) => response.filter((id) => id % 2 ==
 const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness) };
 
 type Options = PolicyTrainingOptions & { answers: number };
-type Make = (policy: Policy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
+type Make = (policy: LanguagePolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
 
 const settings = { model: llama, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
 const grpo = (given: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...given });
@@ -66,7 +66,7 @@ async function learnerOf(make: Make, options: Options) {
   const layout = answerLayout(model, prompts, options);
   const own = new Disposables();
   const policy = own.use(
-    createPolicy(own.use(model), { lora: options.lora, reference: undefined, seed: options.seed }),
+    createLanguagePolicy(own.use(model), { lora: options.lora, reference: undefined, seed: options.seed }),
   );
   return createPolicyLearner({
     policy,

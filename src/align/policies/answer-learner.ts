@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { opening } from '../../disposables.ts';
 import type { Live } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { createPolicyLearner, type PolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -19,7 +19,7 @@ export async function createAnswerLearner<O extends AnswerOptions>(
   kind: string,
   options: O,
   live: Live,
-  algorithm: (policy: Policy, layout: AnswerLayout, options: O) => PolicyAlgorithm,
+  algorithm: (policy: LanguagePolicy, layout: AnswerLayout, options: O) => PolicyAlgorithm,
 ): Promise<PolicyLearner<O>> {
   return opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);

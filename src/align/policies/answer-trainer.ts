@@ -3,7 +3,7 @@ import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import type { Tensors } from './algorithm.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -32,7 +32,7 @@ export interface AnswerTrainer {
 
 /** `most` answers make one step at most; the outputs of `loss` are scalars, sums over answers or labels. */
 export function createAnswerTrainer(
-  policy: Policy,
+  policy: LanguagePolicy,
   layout: AnswerLayout,
   loss: PackedLoss,
   options: PolicyTrainingOptions,

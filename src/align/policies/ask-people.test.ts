@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
 import { type Choice, choices, type Standing, type Teacher } from '../../preference/index.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
-import { createPpo } from '../ppo/learner.ts';
+import { createLanguagePpo } from '../ppo/learner.ts';
 import { createOnlineDpo } from '../preferences/online-dpo.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
@@ -45,7 +45,7 @@ const tensorsOf = (learner: Parameters<typeof checkpointOf>[0]) =>
 
 describe('people who compare the answers of a policy in training', () => {
   it.each([
-    ['PPO', createPpo],
+    ['PPO', createLanguagePpo],
     ['GRPO', createGrpo],
     ['online DPO', createOnlineDpo],
   ])('teach the reward of %s, and a resumed training equals an uninterrupted one', async (_, create) => {
@@ -72,7 +72,7 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('leave a reward model that goes on, and rewards of the same mean and deviation on what the policy answered at first', async () => {
-    const learner = await createPpo({ ...settings, teacher: somebody() });
+    const learner = await createLanguagePpo({ ...settings, teacher: somebody() });
     const begun = await openReward(settings.reward);
     await take(learner, 2);
     const { asking } = checkpointOf(learner).state as { asking: { reward: { references: Completion[] } } };
@@ -91,7 +91,7 @@ describe('people who compare the answers of a policy in training', () => {
 
   it('may take back what they said: the reward is as if it had never been said', async () => {
     const takenBack = new Set<string>();
-    const learner = await createPpo({ ...settings, teacher: somebody(takenBack) });
+    const learner = await createLanguagePpo({ ...settings, teacher: somebody(takenBack) });
     await take(learner, 2);
     const wrong = tensorsOf(learner);
     takenBack.add('q2');
@@ -100,7 +100,7 @@ describe('people who compare the answers of a policy in training', () => {
     expect(compared).toContainEqual(expect.objectContaining({ id: 'q2', choice: 'taken back' }));
     expect(tensorsOf(learner)).not.toEqual(wrong);
 
-    const other = await createPpo({ ...settings, teacher: somebody() });
+    const other = await createLanguagePpo({ ...settings, teacher: somebody() });
     const { state, tensors } = checkpointOf(learner);
     other.restore({ state: structuredClone(state), tensors });
     expect(tensorsOf(other)).toEqual(tensorsOf(learner));
@@ -108,7 +108,7 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('who cannot tell anything teach nothing', async () => {
-    const learner = await createPpo({ ...settings, teacher: somebody(new Set(), () => 'incomparable') });
+    const learner = await createLanguagePpo({ ...settings, teacher: somebody(new Set(), () => 'incomparable') });
     const steps = await take(learner, 4);
     expect(steps.at(-1)!.metrics.labels).toBe(16);
     expect(steps.at(-1)!.metrics).not.toHaveProperty('reward/accuracy');
@@ -116,7 +116,8 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('are not asked where nothing could be learned of it', async () => {
-    const asked = (given: object, teacher?: Teacher<Completion>) => createPpo({ ...settings, ...given, teacher });
+    const asked = (given: object, teacher?: Teacher<Completion>) =>
+      createLanguagePpo({ ...settings, ...given, teacher });
     await expect(asked({})).rejects.toThrow('nobody who could be asked');
     await expect(asked({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');
     await expect(asked({ reward: 'reviews' }, somebody())).rejects.toThrow('true reward of the embedded world');

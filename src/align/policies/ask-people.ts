@@ -30,7 +30,7 @@ import {
 import { random, seedFor } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
-import type { Prompt, Rollout } from './rollouts.ts';
+import type { EncodedPrompt, LanguageRollout } from './rollouts.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -92,7 +92,7 @@ interface Told {
 }
 
 /** Answers prompts, twice each, as the policy stands. */
-type Draw = (prompts: readonly Prompt[], seed: number) => Promise<Pick<Rollout, 'answers'>>;
+type Draw = (prompts: readonly EncodedPrompt[], seed: number) => Promise<Pick<LanguageRollout, 'answers'>>;
 
 export interface Asking {
   /**
@@ -129,7 +129,7 @@ interface AskingParts {
   /** Stays the caller's to release. */
   reward: LearningReward;
   teacher: Teacher<Completion> | undefined;
-  prompts: readonly Prompt[];
+  prompts: readonly EncodedPrompt[];
 }
 
 const bradleyTerry = choiceModelSchema.parse({});

@@ -8,7 +8,7 @@ import type { Completion, Reward } from '../reward-functions/reward-function.ts'
 import { mixedReward } from '../rewards/open.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { type Constraint, constrain, keepsTo, parseConstraints, withConstraints } from './constraints.ts';
-import type { Rollout } from './rollouts.ts';
+import type { LanguageRollout } from './rollouts.ts';
 
 const llama = fixtureModel('tiny-llama');
 const { folder, dataOf } = ownData();
@@ -41,7 +41,7 @@ it('says whether an evaluation keeps to it', () => {
 });
 
 it('learns from the Lagrangian, whose multipliers follow what is missed', () => {
-  const seen: Rollout[] = [];
+  const seen: LanguageRollout[] = [];
   const algorithm: PolicyAlgorithm = {
     update: (rollout) => {
       seen.push(rollout);
@@ -56,7 +56,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
     { name: 'c', sign: -1, threshold: 10 },
   ];
   const constrained = constrain(algorithm, constraints, { start: 0, rate: 0.5 });
-  const rollout = (a: number[], b: number[], c: number[]): Rollout => ({
+  const rollout = (a: number[], b: number[], c: number[]): LanguageRollout => ({
     answers: [],
     logProbs: [],
     referenceLogProbs: [],

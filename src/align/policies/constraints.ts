@@ -16,7 +16,7 @@ import type { Completion, Reward } from '../reward-functions/reward-function.ts'
 import { explained } from '../reward-functions/reward-function.ts';
 import { deviation, mean } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
-import type { Rollout } from './rollouts.ts';
+import type { LanguageRollout } from './rollouts.ts';
 
 export const lagrangeSchema = z.object({
   start: z.number().min(0).default(0).describe('λ of each constraint at first'),
@@ -105,7 +105,11 @@ export function constrain(
 }
 
 /** A rollout whose scores, with their steps and parts, are the Lagrangian's. */
-function mixed(rollout: Rollout, weights: readonly number[], [unit, ...units]: readonly number[]): Rollout {
+function mixed(
+  rollout: LanguageRollout,
+  weights: readonly number[],
+  [unit, ...units]: readonly number[],
+): LanguageRollout {
   const { scores, others = [], steps, parts = [{ name: 'objective', weight: 1, scores }] } = rollout;
   const total = 1 + weights.reduce((sum, weight) => sum + Math.abs(weight), 0);
   const terms = others.map((of, k) => ({ ...of, weight: weights[k] / units[k] / total }));

@@ -2,7 +2,7 @@
 import type { Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import type { Prompt } from './rollouts.ts';
+import type { EncodedPrompt } from './rollouts.ts';
 
 interface DrawOptions {
   /** Tokens of an answer at most. */
@@ -18,7 +18,7 @@ interface DrawOptions {
 export async function drawAnswers(
   generator: Generator,
   { tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>,
-  prompts: readonly Prompt[],
+  prompts: readonly EncodedPrompt[],
   options: DrawOptions,
 ): Promise<Completion[]> {
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];

@@ -7,7 +7,7 @@ import type { Model } from '../../lm/model.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
-import { type Policy, usualRate } from '../training/policy.ts';
+import { type LanguagePolicy, usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
@@ -17,7 +17,7 @@ import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
-import { type AnswerLayout, answerKl, createRollouts, type Prompt, type Rollout } from './rollouts.ts';
+import { type AnswerLayout, answerKl, createRollouts, type EncodedPrompt, type LanguageRollout } from './rollouts.ts';
 
 export interface PolicySample {
   prompt: string;
@@ -56,17 +56,17 @@ export interface PolicyStep {
 }
 
 export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
-  policy: Policy;
+  policy: LanguagePolicy;
   reward: Reward;
   /** What evaluations tell of besides. */
   gold?: Reward;
   options: O;
   /** Of the run. */
   name: string;
-  prompts: readonly Prompt[];
-  evaluationPrompts: readonly Prompt[];
+  prompts: readonly EncodedPrompt[];
+  evaluationPrompts: readonly EncodedPrompt[];
   /** Prompts that try to lead astray, answered at each evaluation too. */
-  probes?: readonly Prompt[];
+  probes?: readonly EncodedPrompt[];
   /** How the answers to either are laid out. */
   layout: AnswerLayout;
   /** Answers to each prompt in a step: 1 where absent. */
@@ -248,11 +248,11 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
 const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
 
 /** Of what scores are the sum of, and of what is asked for besides. */
-const meansOf = ({ parts = [], others = [] }: Rollout): Record<string, number> =>
+const meansOf = ({ parts = [], others = [] }: LanguageRollout): Record<string, number> =>
   Object.fromEntries([...parts, ...others].map(({ name, scores }) => [`eval/${name}`, mean(scores)]));
 
 /** What is told of every rollout. */
-function metricsOf(rollout: Rollout): Record<string, number> {
+function metricsOf(rollout: LanguageRollout): Record<string, number> {
   const { answers, scores, logProbs } = rollout;
   const middle = mean(scores);
   const tokens = logProbs.reduce((sum, { length }) => sum + length, 0);

@@ -7,10 +7,14 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { Source } from '../training/input.ts';
 import { type PromptOptions, readPrompts } from './prompts.ts';
-import type { Prompt } from './rollouts.ts';
+import type { EncodedPrompt } from './rollouts.ts';
 
 /** Prompts with a column `avoid`: a text, or several. Throws a HeedError for a row without. */
-export async function readProbes(source: Source, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> {
+export async function readProbes(
+  source: Source,
+  tokenizer: Tokenizer,
+  options: PromptOptions,
+): Promise<EncodedPrompt[]> {
   const probes = await readPrompts(source, tokenizer, options);
   const bad = probes.findIndex(({ row }) => {
     const texts = avoided(row?.avoid);

@@ -14,7 +14,7 @@ import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { readSource, type Source } from '../training/input.ts';
-import type { Prompt } from './rollouts.ts';
+import type { EncodedPrompt } from './rollouts.ts';
 
 /** Formats whose rows have a prompt of their own. */
 const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];
@@ -54,10 +54,14 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
  *
  * @throws HeedError for a row without a prompt, one that cannot be tokenized, or where there are none.
  */
-export const readPrompts = async (source: Source, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> =>
+export const readPrompts = async (
+  source: Source,
+  tokenizer: Tokenizer,
+  options: PromptOptions,
+): Promise<EncodedPrompt[]> =>
   (await readPromptRows(source, options)).map((row) => promptOf(row.value, tokenizer, row));
 
-function promptOf(row: Row, tokenizer: Tokenizer, place: Place): Prompt {
+function promptOf(row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt {
   const prompt = row.prompt as string | Message[];
   try {
     const ids =
@@ -73,14 +77,14 @@ function promptOf(row: Row, tokenizer: Tokenizer, place: Place): Prompt {
 }
 
 /** All prompts of the embedded world, as conversations of one turn. */
-export const worldPrompts = (tokenizer: Tokenizer): Prompt[] =>
+export const worldPrompts = (tokenizer: Tokenizer): EncodedPrompt[] =>
   reviewPrompts.map(({ text }) => {
     const prompt = [{ role: 'user', content: text }];
     return { ids: encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids, text, row: { prompt } };
   });
 
 /** A checksum by which a resumed training knows that its prompts are the same. */
-export function promptFingerprint(prompts: readonly Prompt[]): string {
+export function promptFingerprint(prompts: readonly EncodedPrompt[]): string {
   const hash = createHash('sha256');
   for (const { ids } of prompts) hash.update(Int32Array.from(ids)).update(';');
   return hash.digest('hex');

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { decodeAnswer } from '../../lm/answer-text.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
-import { createPolicy } from '../training/policy.ts';
+import { createLanguagePolicy } from '../training/policy.ts';
 import { promptFingerprint } from './prompts.ts';
 import {
   answerBatches,
@@ -28,7 +28,7 @@ const prompts = ['red sun', 'a', 'the capital of France is'].map((text) => ({
 const layout = answerLayout(model, prompts, { rows: 2, maxTokens: 6 });
 const settings = { layout, maxTokens: 6, temperature: 1, batch: 4 };
 const policyOf = async (rank: number) =>
-  createPolicy(await loadModel(llama), { lora: { rank }, seed: 0, reference: undefined });
+  createLanguagePolicy(await loadModel(llama), { lora: { rank }, seed: 0, reference: undefined });
 const flat = (numbers: readonly Float32Array[]) => numbers.flatMap((own) => [...own]);
 
 it.each([
@@ -89,7 +89,7 @@ it('refuses prompts that leave an answer no room, and a reference of another voc
   const reference = await loadModel(
     fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)),
   );
-  expect(() => createPolicy(model, { lora: { rank: 0 }, reference, seed: 0 })).toThrow(/another vocabulary/);
+  expect(() => createLanguagePolicy(model, { lora: { rank: 0 }, reference, seed: 0 })).toThrow(/another vocabulary/);
 });
 
 it('knows prompts by a checksum', () => {

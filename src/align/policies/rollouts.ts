@@ -19,16 +19,16 @@ import {
   type RewardPart,
   type StepReward,
 } from '../reward-functions/reward-function.ts';
-import type { Policy, Weights } from '../training/policy.ts';
+import type { LanguagePolicy, Weights } from '../training/policy.ts';
 
-export interface Prompt {
+export interface EncodedPrompt {
   ids: readonly number[];
   text: string;
   /** The dataset's row that it is from. */
   row?: Row;
 }
 
-export interface Rollout {
+export interface LanguageRollout {
   /** Those to one prompt stand side by side. */
   answers: readonly Completion[];
   /** log p of each answer's tokens, at the temperature that they were drawn at: under the policy that drew them, */
@@ -61,8 +61,8 @@ const ROW = 256;
 
 /** For so many answers to each prompt. @throws HeedError where a prompt leaves an answer no room. */
 export function answerLayout(
-  { config, tokenizer }: Policy['model'],
-  prompts: readonly Prompt[],
+  { config, tokenizer }: LanguagePolicy['model'],
+  prompts: readonly EncodedPrompt[],
   { rows, maxTokens, answers = 1 }: { rows: number; maxTokens: number; answers?: number },
 ): AnswerLayout {
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
@@ -158,12 +158,12 @@ interface RolloutOptions {
 
 export interface Rollouts {
   /** `count` answers to each prompt, drawn from the seed. Rejects with the signal's reason where it aborts. */
-  run(prompts: readonly Prompt[], seed: number, count?: number, signal?: AbortSignal): Promise<Rollout>;
+  run(prompts: readonly EncodedPrompt[], seed: number, count?: number, signal?: AbortSignal): Promise<LanguageRollout>;
   [Symbol.dispose](): void;
 }
 
 /** The reward stays the caller's to release. */
-export function createRollouts(policy: Policy, reward: Reward, options: RolloutOptions): Rollouts {
+export function createRollouts(policy: LanguagePolicy, reward: Reward, options: RolloutOptions): Rollouts {
   const { layout, temperature } = options;
   const { model, weights, linear, reference } = policy;
   const { config, tokenizer, ends } = model;
@@ -174,7 +174,7 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
   return {
     async run(prompts, seed, count = 1, signal) {
-      const asked = prompts.flatMap((prompt) => new Array<Prompt>(count).fill(prompt));
+      const asked = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
       const completions = await generator.complete(
         asked.map(({ ids }) => ids),
         { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer, signal },
@@ -219,5 +219,5 @@ export function stepTokens(
 }
 
 /** Σ log π − log π_ref over each answer: estimates of KL(π ‖ π_ref) in nats an answer. */
-export const answerKl = ({ logProbs, referenceLogProbs }: Rollout): number[] =>
+export const answerKl = ({ logProbs, referenceLogProbs }: LanguageRollout): number[] =>
   logProbs.map((ours, i) => ours.reduce((sum, logP, t) => sum + logP - referenceLogProbs[i][t], 0));

@@ -12,7 +12,7 @@ import type { Completion, Reward } from '../reward-functions/reward-function.ts'
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, openModel, openSource } from '../training/input.ts';
-import { createPolicy, type Policy } from '../training/policy.ts';
+import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
 import { type Asking, createAsking } from './ask-people.ts';
@@ -21,7 +21,7 @@ import type { PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
-import { type AnswerLayout, answerLayout, type Prompt } from './rollouts.ts';
+import { type AnswerLayout, answerLayout, type EncodedPrompt } from './rollouts.ts';
 import { policyMetrics } from './train.ts';
 
 /** The input of a verb in which a policy learns from its own completions. */
@@ -50,15 +50,15 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
   );
 
 export interface PolicySetup {
-  policy: Policy;
+  policy: LanguagePolicy;
   reward: Reward;
   gold?: Reward;
   /** What is to hold of the rewards that `reward` tells as others. */
   constraints: readonly Constraint[];
-  prompts: readonly Prompt[];
-  evaluationPrompts: readonly Prompt[];
+  prompts: readonly EncodedPrompt[];
+  evaluationPrompts: readonly EncodedPrompt[];
   /** Prompts that try to lead astray. */
-  probes: readonly Prompt[];
+  probes: readonly EncodedPrompt[];
   layout: AnswerLayout;
   measure?: (answers: readonly Completion[]) => Record<string, number>;
   /** Where somebody compares the policy's answers. */
@@ -103,7 +103,7 @@ export async function setUpPolicy(
     options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
   const reference =
     options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
-  const policy = own.use(createPolicy(model, { lora: options.lora, reference, seed: options.seed }));
+  const policy = own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed }));
   const measure = options.data === undefined ? measureReviews : undefined;
   return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };
 }
@@ -125,7 +125,7 @@ async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, l
   const read = async (path: 'data' | 'evaluation.data', name: string) =>
     readPrompts(await openSource(path, name, live), tokenizer, { onBadRow, onNotice: live.onNotice });
   const all = data === undefined ? worldPrompts(tokenizer) : await read('data', data);
-  const few = (prompts: readonly Prompt[]) => prompts.slice(0, evaluation.count);
+  const few = (prompts: readonly EncodedPrompt[]) => prompts.slice(0, evaluation.count);
   if (evaluation.data !== undefined) {
     return { prompts: all, evaluationPrompts: few(await read('evaluation.data', evaluation.data)) };
   }

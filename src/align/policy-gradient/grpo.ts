@@ -24,12 +24,12 @@ import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
-import { type AnswerLayout, createAnswerScorer, type Rollout } from '../policies/rollouts.ts';
+import { type AnswerLayout, createAnswerScorer, type LanguageRollout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
 
@@ -90,7 +90,11 @@ export const overlongPenalty = (length: number, most: number, cache: number): nu
   cache === 0 ? 0 : Math.min(1, Math.max(0, (length - (most - cache)) / cache));
 
 /** Learns from rollouts with `options.answers` answers to each prompt. */
-export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, options: GrpoOptions): PolicyAlgorithm {
+export function createGrpoAlgorithm(
+  policy: LanguagePolicy,
+  layout: AnswerLayout,
+  options: GrpoOptions,
+): PolicyAlgorithm {
   const { seed, answers: size, maxTokens } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
   const { model, weights: all, linear } = policy;
@@ -171,7 +175,7 @@ export function createGrpoAlgorithm(policy: Policy, layout: AnswerLayout, option
 
 /** The parts of a rollout's rewards and their weights, what is taken for the form of answers among them. */
 function partsOf(
-  { parts, answers }: Rollout,
+  { parts, answers }: LanguageRollout,
   overlong: readonly number[],
   missingEos: number,
 ): [scores: ArrayLike<number>[], weights: number[]] {

@@ -26,7 +26,7 @@ import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 
 const baselines = ['mean', 'leave-one-out'] as const;
 
@@ -74,7 +74,7 @@ export const reinforceLoss =
 
 /** Learns from rollouts with `options.answers` answers to each prompt. */
 export function createReinforceAlgorithm(
-  policy: Policy,
+  policy: LanguagePolicy,
   layout: AnswerLayout,
   options: ReinforceOptions,
 ): PolicyAlgorithm {

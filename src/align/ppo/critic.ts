@@ -23,7 +23,7 @@ import {
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import { type AnswerLayout, answerBatches, createAnswerScorer, inOrder } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import { checkSameTokens, type Policy, type Weights } from '../training/policy.ts';
+import { checkSameTokens, type LanguagePolicy, type Weights } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 
 export interface CriticNetwork {
@@ -41,7 +41,7 @@ export interface CriticNetwork {
  *
  * @throws HeedError where the model reads other tokens than the policy.
  */
-export function criticNetwork(policy: Policy, model?: Model, kind?: 'own' | 'adapters'): CriticNetwork {
+export function criticNetwork(policy: LanguagePolicy, model?: Model, kind?: 'own' | 'adapters'): CriticNetwork {
   if (model) {
     checkCritic(policy.model, model);
     return ofItsOwn(model.config, model.parameters);

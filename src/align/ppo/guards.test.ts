@@ -6,7 +6,7 @@ import { type Completion, explained, type Reward } from '../reward-functions/rew
 import { ensembleReward } from '../rewards/open.ts';
 import { guard, guardsSchema, repetition, sameness } from './guards.ts';
 import type { PpoInput } from './learner.ts';
-import { createPpo } from './learner.ts';
+import { createLanguagePpo } from './learner.ts';
 
 const llama = fixtureModel('tiny-llama');
 const { dataOf } = ownData();
@@ -65,7 +65,7 @@ async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: num
       return explained(reward, all, signal);
     },
   };
-  const learner = await createPpo({
+  const learner = await createLanguagePpo({
     ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
     ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
     ...{ kl: { beta: 0 }, score: { missingEos: 0 }, ...given },

@@ -19,17 +19,17 @@ import { isModel, type Live, learnerOf, type Opener, openModel, openSource } fro
 import { firstOtherToken } from '../training/policy.ts';
 import { noSteps } from './advantages.ts';
 import { criticNetwork } from './critic.ts';
-import { type criticKinds, type PpoOptions, ppoSchema } from './options.ts';
+import { type criticKinds, type LanguagePpoOptions, languagePpoSchema } from './options.ts';
 import { createPpoAlgorithm } from './ppo.ts';
 import { createPretraining } from './pretraining-loss.ts';
 
 /** A learner by PPO, a step at a time. */
-export type PpoLearner = PolicyLearner<PpoOptions>;
+export type PpoLearner = PolicyLearner<LanguagePpoOptions>;
 /** The input of `ppo`. */
-export type PpoInput = PolicyInput<z.input<typeof ppoSchema>>;
+export type PpoInput = PolicyInput<z.input<typeof languagePpoSchema>>;
 
 /** A learner by PPO: what `ppo` runs. */
-export const createPpo: Opener<PpoInput, PpoLearner> = learnerOf(ppoSchema, (options, live) =>
+export const createLanguagePpo: Opener<PpoInput, PpoLearner> = learnerOf(languagePpoSchema, (options, live) =>
   opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);
     if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();
@@ -46,11 +46,11 @@ export const createPpo: Opener<PpoInput, PpoLearner> = learnerOf(ppoSchema, (opt
  * Rejects with a HeedError that names the option or the row that is wrong.
  */
 export function ppo(input: PpoInput): PolicyTraining {
-  return policyTraining(createPpo, input);
+  return policyTraining(createLanguagePpo, input);
 }
 
 /** What is opened here is copied, so that it is disposed of at once; of a failure nothing is left. */
-async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup, live: Live) {
+async function algorithmOf(options: LanguagePpoOptions, { policy, layout }: PolicySetup, live: Live) {
   const { data } = options.ptx;
   const opened = new Disposables();
   const pretraining =
@@ -69,7 +69,7 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
 }
 
 /** Which network the critic is. @throws HeedError where it does not go with other settings. */
-function kindOf({ critic, lora, score }: PpoOptions): (typeof criticKinds)[number] {
+function kindOf({ critic, lora, score }: LanguagePpoOptions): (typeof criticKinds)[number] {
   const { model } = critic;
   const { kind = lora.rank > 0 && model === undefined ? 'adapters' : 'own' } = critic;
   if (kind === 'adapters' && lora.rank === 0) {
@@ -92,7 +92,7 @@ function kindOf({ critic, lora, score }: PpoOptions): (typeof criticKinds)[numbe
 
 /** What the critic begins as, where that is not the policy: the model that is named, or the reward model if it reads the same tokens. */
 async function criticModel(
-  options: PpoOptions,
+  options: LanguagePpoOptions,
   policy: Model,
   live: Live,
   own: Disposables,

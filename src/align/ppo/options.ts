@@ -10,7 +10,7 @@ const whole = (least: number) => z.number().int().min(least);
 /** Networks that a critic may be, see critic.ts. */
 export const criticKinds = ['own', 'shared', 'adapters'] as const;
 
-export const ppoSchema = policyTrainingSchema.extend({
+export const languagePpoSchema = policyTrainingSchema.extend({
   kl: klSchema.prefault({}),
   score: scoreSchema
     .unwrap()
@@ -84,4 +84,4 @@ export const ppoSchema = policyTrainingSchema.extend({
     .prefault({}),
 });
 /** The options of `ppo`, with their defaults. */
-export type PpoOptions = z.output<typeof ppoSchema>;
+export type LanguagePpoOptions = z.output<typeof languagePpoSchema>;

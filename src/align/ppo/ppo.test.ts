@@ -6,7 +6,7 @@ import { embeddedModel, loadModel } from '../../lm/model.ts';
 import type { PolicyStep } from '../policies/learner.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createRewardModel, saveRewardModel } from '../reward-model/model.ts';
-import { createPpo, type PpoInput, type PpoLearner, ppo } from './learner.ts';
+import { createLanguagePpo, type PpoInput, type PpoLearner, ppo } from './learner.ts';
 
 const llama = fixtureModel('tiny-llama');
 const judge = fixtureModel('tiny-llama-rm');
@@ -33,7 +33,7 @@ const settings: PpoInput = {
   ppo: { minibatch: 4 },
 };
 const learner = (given: Partial<PpoInput> = {}, more: Partial<PpoInput> = { reward: low() }) =>
-  createPpo({ ...settings, ...given, ...more });
+  createLanguagePpo({ ...settings, ...given, ...more });
 
 const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
 

@@ -29,15 +29,15 @@ import {
 } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import { type AnswerLayout, answerBatches, answerKl, inOrder, type Rollout } from '../policies/rollouts.ts';
+import { type AnswerLayout, answerBatches, answerKl, inOrder, type LanguageRollout } from '../policies/rollouts.ts';
 import { createScoreScale, type ScoreScaleState } from '../policies/score-scale.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { answerAdvantages, explainedVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
 import { type CriticNetwork, createCritic } from './critic.ts';
 import { guard } from './guards.ts';
 import { nextBeta } from './kl-controller.ts';
-import type { PpoOptions } from './options.ts';
+import type { LanguagePpoOptions } from './options.ts';
 import type { Pretraining } from './pretraining-loss.ts';
 import { createSharedCritic } from './shared-critic.ts';
 
@@ -74,10 +74,10 @@ interface PpoState {
 }
 
 interface PpoAlgorithmParts {
-  policy: Policy;
+  policy: LanguagePolicy;
   /** A head on the policy where absent. */
   critic?: CriticNetwork;
-  options: PpoOptions;
+  options: LanguagePpoOptions;
   layout: AnswerLayout;
   /** Texts that go on being learned. */
   pretraining?: Pretraining;
@@ -111,7 +111,7 @@ export function createPpoAlgorithm({
   let usualLength: number | undefined;
 
   /** What the tokens of a rollout's answers were worth, and what the critic had expected. */
-  function assess({ answers, logProbs, referenceLogProbs, scores, steps }: Rollout) {
+  function assess({ answers, logProbs, referenceLogProbs, scores, steps }: LanguageRollout) {
     usualLength ??= answers.reduce((sum, { response }) => sum + response.length, 0) / answers.length;
     const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
     const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
@@ -207,7 +207,7 @@ export function createPpoAlgorithm({
   };
 
   /** The policy's gradients for a minibatch, in parts, and those of a critic that shares its program. */
-  function gradients(answers: Rollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
+  function gradients(answers: LanguageRollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
     const tokens = answers.reduce((sum, { response }) => sum + response.length, 0);
     const told = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();

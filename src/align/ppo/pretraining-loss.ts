@@ -4,8 +4,8 @@ import { gatherExamples } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';
 import { datasetRows, type RowPosition } from '../supervised/rows.ts';
 import { readSource, type Source } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
-import type { PpoOptions } from './options.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
+import type { LanguagePpoOptions } from './options.ts';
 
 export interface Pretraining {
   /** Adds the weighted gradients of the next rows; gives their loss in nats a token. */
@@ -18,7 +18,11 @@ export interface Pretraining {
 const LONGEST = 1024;
 
 /** @throws HeedError where the data cannot be read or has nothing to learn. */
-export async function createPretraining(policy: Policy, options: PpoOptions, source: Source): Promise<Pretraining> {
+export async function createPretraining(
+  policy: LanguagePolicy,
+  options: LanguagePpoOptions,
+  source: Source,
+): Promise<Pretraining> {
   const { ptx, onBadRow, seed, checkpointLayers } = options;
   const { config, tokenizer } = policy.model;
   const data = readSource(source, {

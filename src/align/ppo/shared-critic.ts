@@ -4,7 +4,7 @@ import type { PackedLoss, PackedTrainer, Reading } from '../../lm/packed-program
 import { scoresOf } from '../../lm/packed-program.ts';
 import { type Arena, createArena, partOf } from '../../nn/index.ts';
 import { createAnswerScorer } from '../policies/rollouts.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { type Critic, type CriticOptions, type CriticUpdate, headSpec, valueLoss } from './critic.ts';
 
@@ -25,7 +25,7 @@ interface SharedCriticOptions extends CriticOptions {
 }
 
 /** The head begins at 0. It reads the states that tokens are told from, and so knows none behind the last. */
-export function createSharedCritic(policy: Policy, options: SharedCriticOptions): SharedCritic {
+export function createSharedCritic(policy: LanguagePolicy, options: SharedCriticOptions): SharedCritic {
   const { layout, clip, coefficient, detached, training } = options;
   const { config } = policy.model;
   const head = createArena([headSpec(config)]);

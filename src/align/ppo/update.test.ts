@@ -7,11 +7,11 @@ import { loadModel } from '../../lm/model.ts';
 import { createPackedTrainer, scoresOf } from '../../lm/packed-program.ts';
 import { packedBatch } from '../../lm/packing.ts';
 import type { Arena } from '../../nn/index.ts';
-import { answerKl, createAnswerScorer, type Rollout } from '../policies/rollouts.ts';
+import { answerKl, createAnswerScorer, type LanguageRollout } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import { createPolicy } from '../training/policy.ts';
+import { createLanguagePolicy } from '../training/policy.ts';
 import { criticNetwork } from './critic.ts';
-import { ppoSchema } from './options.ts';
+import { languagePpoSchema } from './options.ts';
 import { createPpoAlgorithm, ppoLoss } from './ppo.ts';
 
 const fixtures = new URL('../../../test/fixtures/', import.meta.url);
@@ -25,7 +25,7 @@ it("makes TRL's two updates", async () => {
   const { kl_coef, lr, temperature, response_len } = expected.config;
   const [model, judge] = await Promise.all([loadModel(folder('tiny-llama')), loadModel(folder('tiny-llama-rm'))]);
   const reference = { ...model, ...loadCheckpoint(folder('tiny-llama-ref')) };
-  const policy = createPolicy(model, { lora: { rank: 0 }, reference, seed: 0 });
+  const policy = createLanguagePolicy(model, { lora: { rank: 0 }, reference, seed: 0 });
   const layout = { lengths: [16, 24], tokens: 32, padding: pad };
   const answers = expected.queries.map((query: number[], i: number): Completion => {
     const whole: number[] = expected.responses[i];
@@ -43,7 +43,7 @@ it("makes TRL's two updates", async () => {
     policy,
     critic: network,
     layout,
-    options: ppoSchema.parse({
+    options: languagePpoSchema.parse({
       model: '',
       temperature,
       maxTokens: response_len,
@@ -66,7 +66,7 @@ it("makes TRL's two updates", async () => {
   const tokens = answers.reduce((sum: number, { response }: Completion) => sum + response.length, 0);
   const padding = answers.length * response_len - tokens;
   for (const [step, metrics] of expected.metrics_per_update.entries()) {
-    const rollout: Rollout = {
+    const rollout: LanguageRollout = {
       answers,
       logProbs: own.run(answers),
       referenceLogProbs: others.run(answers),

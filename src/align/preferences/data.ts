@@ -17,7 +17,7 @@ import {
   promptedPair,
 } from '../examples/pairs.ts';
 import { worldPrompts } from '../policies/prompts.ts';
-import type { Prompt } from '../policies/rollouts.ts';
+import type { EncodedPrompt } from '../policies/rollouts.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
 import { countOf, type Items } from './batch.ts';
@@ -25,14 +25,14 @@ import type { PreferenceOptions } from './options.ts';
 
 /** Items with the prompts they are of. */
 export interface PreferenceItems extends Items {
-  readonly prompts: readonly Prompt[];
+  readonly prompts: readonly EncodedPrompt[];
 }
 
 export interface PreferenceData {
   train: PreferenceItems;
   heldOut: PreferenceItems | undefined;
   /** That are answered at each evaluation. */
-  prompts: readonly Prompt[];
+  prompts: readonly EncodedPrompt[];
 }
 
 const LONGEST = 1024;
@@ -104,7 +104,7 @@ async function gatherItems(
   options: PairOptions & { paired: boolean },
 ): Promise<PreferenceItems> {
   const [first, second] = [createExamples(), createExamples()];
-  const [prompts, secondPrompts]: Prompt[][] = [[], []];
+  const [prompts, secondPrompts]: EncodedPrompt[][] = [[], []];
   const wanted: boolean[] = [];
   let [long, ties] = [0, 0];
   const encode = (row: Row): Example[] => {
@@ -148,7 +148,7 @@ async function gatherItems(
 function rated(
   answers: Examples,
   desirable: readonly boolean[],
-  prompts: readonly Prompt[],
+  prompts: readonly EncodedPrompt[],
   length: number,
 ): PreferenceItems {
   const partners = createExamples();
@@ -168,7 +168,7 @@ function rated(
 }
 
 /** The tokens before an answer as a prompt of their own. */
-function promptOf({ ids, learn }: Example, row: Row): Prompt {
+function promptOf({ ids, learn }: Example, row: Row): EncodedPrompt {
   const { prompt } = row.chosen === undefined ? row : promptedPair(row);
   const text = typeof prompt === 'string' ? prompt : String((prompt as Message[]).at(-1)?.content ?? '');
   return { ids: Array.from(ids).slice(0, Array.from(learn!).indexOf(1)), text, row };
@@ -177,7 +177,7 @@ function promptOf({ ids, learn }: Example, row: Row): Prompt {
 const keyOf = (ids: readonly number[]): string => ids.join();
 
 /** Each prompt once. */
-function differentPrompts(prompts: readonly Prompt[]): Prompt[] {
+function differentPrompts(prompts: readonly EncodedPrompt[]): EncodedPrompt[] {
   const seen = new Map(prompts.map((prompt) => [keyOf(prompt.ids), prompt]));
   return [...seen.values()];
 }

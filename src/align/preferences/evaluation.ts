@@ -1,9 +1,9 @@
 /** How a training on preferences is evaluated: what the policy thinks of held-out ones, and its own answers. */
 
 import { seedFor } from '../../random.ts';
-import { answerKl, answerLayout, createRollouts, type Prompt } from '../policies/rollouts.ts';
+import { answerKl, answerLayout, createRollouts, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import type { SampleAnswer } from '../training/samples.ts';
 import type { Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
@@ -55,8 +55,8 @@ export function metricsOf(
 
 /** The policy's answers to held-out prompts, always by the same draws. */
 export function createPreferenceAnswers(
-  policy: Policy,
-  askable: readonly Prompt[],
+  policy: LanguagePolicy,
+  askable: readonly EncodedPrompt[],
   options: PreferenceOptions,
   reward: Reward | undefined,
 ) {

@@ -9,7 +9,7 @@ import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { learnedTokens } from '../examples/examples.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
-import { type Policy, usualRate } from '../training/policy.ts';
+import { type LanguagePolicy, usualRate } from '../training/policy.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { countOf, type ItemLayout, type Items } from './batch.ts';
@@ -44,7 +44,7 @@ export interface PreferenceStep {
 }
 
 export interface PreferenceLearnerParts<O extends PreferenceOptions> {
-  policy: Policy;
+  policy: LanguagePolicy;
   options: O;
   /** Of the run. */
   name: string;

@@ -1,7 +1,7 @@
 /** Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts. */
 import { expect, it } from 'vitest';
 import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
-import type { AnswerPair, Judge } from '../judges/judge.ts';
+import type { CompletionJudge, CompletionPair } from '../judges/judge.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
 
@@ -47,12 +47,12 @@ it('learns the pairs that are left, from a loss of log 2 on, at any temperature'
 
 it('asks a judge which answer is better, and whether they are better than the reference’s', async () => {
   const evens = (text: string) => (text.match(/e/g)?.length ?? 0) / (text.length + 1);
-  const seen: AnswerPair[] = [];
-  const judge: Judge = {
+  const seen: CompletionPair[] = [];
+  const judge: CompletionJudge = {
     name: 'of e',
     async compare(pairs) {
       seen.push(...pairs);
-      return pairs.map(({ answers: [a, b] }) => ({
+      return pairs.map(({ completions: [a, b] }) => ({
         preference: evens(a) > evens(b) ? 1 : evens(a) < evens(b) ? 0 : 0.5,
         shown: ['first', 'second'],
       }));
@@ -64,7 +64,7 @@ it('asks a judge which answer is better, and whether they are better than the re
   const steps = await take(learner, 12);
   expect(steps[0].metrics['reward/mean']).toBe(0.5);
   expect(steps.at(-1)!.evaluation!.reward).toBeGreaterThan(before.reward);
-  expect(seen.every(({ answers: [a, b] }) => a !== b)).toBe(true);
+  expect(seen.every(({ completions: [a, b] }) => a !== b)).toBe(true);
   learner[Symbol.dispose]();
 });
 

@@ -20,13 +20,13 @@ import { judgedReward } from '../judges/judged-reward.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
-import type { AnswerLayout, Rollout } from '../policies/rollouts.ts';
+import type { AnswerLayout, LanguageRollout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { type DpoLoss, dpoLoss, dpoLosses } from './dpo-loss.ts';
 import { mean, metricsOf } from './evaluation.ts';
@@ -76,7 +76,7 @@ const ANSWERS = 2;
 
 /** Learns from rollouts with two answers to each prompt. */
 export function createOnlineDpoAlgorithm(
-  policy: Policy,
+  policy: LanguagePolicy,
   { lengths, padding }: AnswerLayout,
   options: OnlineDpoOptions,
 ): PolicyAlgorithm {
@@ -134,7 +134,7 @@ export function pairsOf(scores: ArrayLike<number>): [better: number, worse: numb
     .map(([first, second]) => (scores[first] > scores[second] ? [first, second] : [second, first]));
 }
 
-function exampleOf({ answers }: Rollout, i: number) {
+function exampleOf({ answers }: LanguageRollout, i: number) {
   const { prompt, response } = answers[i];
   const ids = [...prompt, ...response];
   return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };

@@ -1,7 +1,7 @@
 /** The reference's log-probabilities of what is learned from: computed once, or whenever they are asked for. */
 import { createPackedScorer } from '../../lm/packed-program.ts';
 import type { Examples } from '../examples/examples.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { answerLogProbs, countOf, type ItemLayout, type Items } from './batch.ts';
 
 interface References {
@@ -14,7 +14,7 @@ interface References {
 
 /** With `precompute`, numbers of all items are computed with the first that are asked for. */
 export function createReferences(
-  { reference: { config, weights } }: Policy,
+  { reference: { config, weights } }: LanguagePolicy,
   layout: ItemLayout,
   part: number,
   precompute: boolean,

@@ -6,7 +6,7 @@ import { HeedError } from '../../error.ts';
 import type { Training } from '../../run/index.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, openModel } from '../training/input.ts';
-import { createPolicy } from '../training/policy.ts';
+import { createLanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { readPreferences } from './data.ts';
 import {
@@ -47,7 +47,7 @@ export async function createPreferences<O extends PreferenceOptions>(
     const reference =
       options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
     return createPreferenceLearner({
-      policy: own.use(createPolicy(model, { lora: options.lora, reference, seed: options.seed })),
+      policy: own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed })),
       options,
       name: `${basename(options.model)}-${command}`,
       algorithm,

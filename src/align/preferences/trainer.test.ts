@@ -5,7 +5,7 @@ import { loadModel } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
 import { listOf } from '../examples/examples.ts';
-import { createPolicy } from '../training/policy.ts';
+import { createLanguagePolicy } from '../training/policy.ts';
 import type { ItemLayout, Items } from './batch.ts';
 import { cpoLoss } from './cpo.ts';
 import { type DpoLossOptions, dpoLoss } from './dpo-loss.ts';
@@ -49,7 +49,7 @@ const losses: Record<string, PreferenceLoss> = {
 
 async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointLayers = false, rank = 0 } = {}) {
   const model = await loadModel(at('models/tiny-llama'));
-  const policy = createPolicy(model, { lora: { rank }, seed: 0 });
+  const policy = createLanguagePolicy(model, { lora: { rank }, seed: 0 });
   const loss = losses[run.algo];
   const layout: ItemLayout = { lengths, padding: 3, wholeTexts: run.algo.startsWith('orpo'), tailWeight: 1 };
   const items = run.algo.startsWith('kto') ? rated : paired;
@@ -126,7 +126,7 @@ it.each<[string, DpoLossOptions, number]>([
 ])(
   'tells the same loss, rewards and log-probabilities with gradients and without: %s',
   async (_, options, tailWeight) => {
-    const policy = createPolicy(await loadModel(at('models/tiny-llama')), { lora: { rank: 0 }, seed: 0 });
+    const policy = createLanguagePolicy(await loadModel(at('models/tiny-llama')), { lora: { rank: 0 }, seed: 0 });
     const layout: ItemLayout = { lengths: [24, 48], padding: 3, wholeTexts: false, tailWeight };
     const loss = dpoLoss(options);
     const trainer = createPreferenceTrainer(policy, loss, layout, { sides: 2, part: 4, checkpointLayers: false });

@@ -15,7 +15,7 @@ import {
 } from '../../engine/index.ts';
 import { createPackedScorer, createPackedTrainer, type PackedLoss, type Reading } from '../../lm/packed-program.ts';
 import { type Arena, type DecoderConfig, headName } from '../../nn/index.ts';
-import type { Policy } from '../training/policy.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
 import { answerLogProbs, byAnswer, countOf, type ItemLayout, type Items, itemBatch, sumByAnswer } from './batch.ts';
 import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
 
@@ -77,7 +77,7 @@ interface PreferenceTrainerOptions {
 }
 
 export function createPreferenceTrainer(
-  policy: Policy,
+  policy: LanguagePolicy,
   loss: PreferenceLoss,
   layout: ItemLayout,
   { sides, part, ...options }: PreferenceTrainerOptions,
@@ -131,7 +131,7 @@ export function createPreferenceTrainer(
 
 /** The loss of a batch of `items` as its share of the mean over a step's; the answers' rewards and log-probabilities beside it. */
 const packedLoss =
-  ({ model: { config } }: Policy, loss: PreferenceLoss, items: number): PackedLoss =>
+  ({ model: { config } }: LanguagePolicy, loss: PreferenceLoss, items: number): PackedLoss =>
   (reading) => {
     const { logP, perLabel, perSequence, sums } = reading;
     const answerSums = (x: Tensor) => sums(mul(x, perLabel('weight')));
@@ -173,7 +173,7 @@ interface PreferenceScorer {
 
 /** The policy's numbers without gradients. Its weights may change between runs. */
 export function createPreferenceScorer(
-  { model: { config }, weights, linear }: Policy,
+  { model: { config }, weights, linear }: LanguagePolicy,
   loss: PreferenceLoss,
   layout: ItemLayout,
   part: number,

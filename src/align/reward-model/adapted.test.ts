@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
-import { createPpo, type PpoInput } from '../ppo/learner.ts';
+import { createLanguagePpo, type PpoInput } from '../ppo/learner.ts';
 
 import { openReward } from '../rewards/open.ts';
 import { createReward } from './reward.ts';
@@ -61,11 +61,11 @@ it('goes on as if it had never stopped where the policy’s weights are the rewa
     ...{ model: llama, reward: join(folder, 'of-1/adapter'), data, evaluation: { data }, lora: { rank: 2 } },
     ...{ batch: 4, maxTokens: 4, steps: 2, evaluations: 1, ppo: { minibatch: 4 } },
   };
-  const whole = await createPpo(given);
+  const whole = await createLanguagePpo(given);
   await take(whole, 1);
   const checkpoint = checkpointOf(whole);
   const after = await take(whole, 1);
-  const resumed = await createPpo(given);
+  const resumed = await createLanguagePpo(given);
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 1))).toEqual(plain(after));
   for (const one of [whole, resumed]) one[Symbol.dispose]();

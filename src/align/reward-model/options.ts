@@ -50,7 +50,7 @@ export const rewardLearning = (item: 'ranking' | 'answer') => ({
   weightDecay: z.number().min(0).default(0.01).describe('of matrices, decoupled (AdamW)'),
 });
 
-export const rewardSchema = rewardTrainingSchema
+export const rewardModelSchema = rewardTrainingSchema
   .extend({
     data: z.string().optional().describe('file, folder, pattern or name on the Hub of the comparisons'),
     world: z
@@ -83,4 +83,4 @@ export const rewardSchema = rewardTrainingSchema
     message: 'expected bradley-terry with --labelSmoothing or --ratingMargin',
   });
 /** The options of `reward`, with their defaults. */
-export type RewardOptions = z.output<typeof rewardSchema>;
+export type RewardModelOptions = z.output<typeof rewardModelSchema>;

@@ -6,7 +6,7 @@ import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
 import { type Live, openSource, readSource, type Source } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
-import type { RewardOptions, rankingDataSchema } from './options.ts';
+import type { RewardModelOptions, rankingDataSchema } from './options.ts';
 import { gatherRankings, holdOutPrompts, type Rankings, rankingFormats } from './rankings.ts';
 
 /** Some rankings of a dataset. */
@@ -32,7 +32,7 @@ export function longestAnswer(length: number | undefined, { config }: Pick<Model
 }
 
 /** What a training learns from, and what is held out: by prompt, so that none is in both. */
-export async function readRewardData(options: RewardOptions, model: Model, live: Live): Promise<RewardData> {
+export async function readRewardData(options: RewardModelOptions, model: Model, live: Live): Promise<RewardData> {
   const { evaluation, seed, comparisons, teacher } = options;
   if (options.data === undefined) {
     const drawn = async (count: number, by: string, from: number) =>

@@ -37,7 +37,7 @@ import {
   plainCalibration,
   type RewardModel,
 } from './model.ts';
-import { type RewardOptions, rewardSchema } from './options.ts';
+import { type RewardModelOptions, rewardModelSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
 import { type Chosen, type RewardData, readRewardData } from './read-rankings.ts';
 import { trainedReward } from './trainable.ts';
@@ -73,12 +73,12 @@ export type RewardLearner = Awaited<ReturnType<typeof create>>;
 
 /** The input of `reward`. */
 export type RewardInput = Input<
-  z.input<typeof rewardSchema>,
+  z.input<typeof rewardModelSchema>,
   PreferenceRow | RankingRow | RatedRow | UnpairedPreferenceRow
 >;
 
 /** A learner of a reward model: what `reward` runs. */
-export const createReward: Opener<RewardInput, RewardLearner> = learnerOf(rewardSchema, create);
+export const createReward: Opener<RewardInput, RewardLearner> = learnerOf(rewardModelSchema, create);
 
 /** What `reward` ends with. The models are the caller's to dispose of. */
 export interface RewardResult extends TrainingResult {
@@ -128,7 +128,7 @@ export const rewardEvaluationMetrics = (
   ...(ensemble && { disagreement }),
 });
 
-function create(options: RewardOptions, live: Live) {
+function create(options: RewardModelOptions, live: Live) {
   return opening(async (own) => {
     const open = () => openModel('model', options.model, live, own);
     const lent = live.model !== undefined;
@@ -151,7 +151,7 @@ interface RewardState {
 }
 
 function createRewardLearner(
-  options: RewardOptions,
+  options: RewardModelOptions,
   begun: readonly Beginning[],
   { train, heldOut }: RewardData,
   own: Disposables,

@@ -25,7 +25,7 @@ import {
   saveRewardModel,
   whileCalibrated,
 } from '../reward-model/model.ts';
-import { rankingDataSchema, rewardSchema } from '../reward-model/options.ts';
+import { rankingDataSchema, rewardModelSchema } from '../reward-model/options.ts';
 import { readRankings } from '../reward-model/read-rankings.ts';
 import { type Live, openSource } from '../training/input.ts';
 import { checkSameTokens } from '../training/policy.ts';
@@ -226,7 +226,7 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
   for (let i = 0; i < head.length; i++) head[i] *= scale;
   const begun = copyOf(model.parameters);
   const scorer = createStateScorer(model);
-  const usual = rewardSchema.parse({});
+  const usual = rewardModelSchema.parse({});
   return {
     model,
     calibrated: { gain: 1 / scale, calibration: { shift, scale } },

@@ -11,7 +11,7 @@ import type { SamplePrompt } from '../training/samples.ts';
 import { adamw, evaluationIsDue, rates, sizeOf } from '../training/steps.ts';
 import { type LoraSettings, trainedPart } from '../training/trainable.ts';
 import { createHeldOutLoss, createLikelihood, type HeldOutLoss } from './likelihood.ts';
-import type { RowPosition, Rows } from './rows.ts';
+import type { RowPosition, TrainingRows } from './rows.ts';
 
 export interface Sample {
   prompt: string;
@@ -52,7 +52,7 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   lora?: LoraSettings;
   /** Of the run. */
   name: string;
-  rows: Rows;
+  rows: TrainingRows;
   /** Rows computed at once. */
   part: number;
   /** Tokens of a row. */

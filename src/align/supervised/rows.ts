@@ -10,7 +10,7 @@ export interface RowPosition {
   taken: number;
 }
 
-export interface Rows {
+export interface TrainingRows {
   /** The examples of the next row. */
   next(): Example[];
   save(): RowPosition;
@@ -18,7 +18,7 @@ export interface Rows {
 }
 
 /** Rows of one round after another; `round` gives those of any, always the same. */
-export function createRows(round: (number: number) => Example[][]): Rows {
+export function createRows(round: (number: number) => Example[][]): TrainingRows {
   let position = { round: 0, taken: 0 };
   let rows: Example[][] | undefined;
   return {
@@ -65,7 +65,7 @@ export function packExamples<E extends { length: number }>(
 }
 
 /** A dataset again and again, each epoch in an order of its own; and how many rows the first is (others are about as many). */
-export function datasetRows(examples: Examples, options: RowOptions): { rows: Rows; perEpoch: number } {
+export function datasetRows(examples: Examples, options: RowOptions): { rows: TrainingRows; perEpoch: number } {
   const n = examples.lengths.length;
   const windows = Math.ceil(n / WINDOW);
   let known: { epoch: number; order: Uint32Array } | undefined;

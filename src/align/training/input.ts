@@ -12,7 +12,6 @@ import {
   type PreferenceRow,
   type PromptCompletionRow,
   type PromptRow,
-  type Rows,
   readDataset,
   type TextRow,
 } from '../../data/index.ts';
@@ -107,9 +106,15 @@ export const learnerOf =
   };
 
 /** The input of a verb: what its schema takes, with live values where it takes names; `Row` are the rows of its data. */
-export type Input<I, Row extends object, Reward = never, Judge = never> = Widened<I, Row, Reward, Judge> & Surroundings;
+export type Input<I, Row extends object, Reward = never, CompletionJudge = never> = Widened<
+  I,
+  Row,
+  Reward,
+  CompletionJudge
+> &
+  Surroundings;
 
-type Widened<I, Row extends object, Reward, Judge> = {
+type Widened<I, Row extends object, Reward, CompletionJudge> = {
   [K in keyof I]: K extends 'model' | 'reference' | 'baseline'
     ? I[K] | Model
     : K extends 'data'
@@ -117,7 +122,7 @@ type Widened<I, Row extends object, Reward, Judge> = {
       : K extends 'reward' | 'gold' | 'against'
         ? I[K] | Reward
         : K extends 'judge'
-          ? I[K] | Judge
+          ? I[K] | CompletionJudge
           : K extends keyof Nested
             ? Inside<I[K], { [N in keyof Nested[K]]: Nested[K][N] extends 'row' ? Row : Nested[K][N] }>
             : I[K];
@@ -161,7 +166,7 @@ export interface Source {
 export async function openSource(path: LivePath & keyof Live, name: string, live: Live): Promise<Source> {
   const rows = live[path];
   if (rows === undefined) return { name, from: await resolveDataset(name, live.pull) };
-  if (isRows(rows)) return { name: path, from: await collectRows(rows as Rows) };
+  if (isRows(rows)) return { name: path, from: await collectRows<object>(rows) };
   throw new HeedError(`${path}: expected a path, or an array or another iterable of rows, got ${typeof rows}.`, {
     hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
   });

@@ -9,13 +9,13 @@ import { copyOf, type LoraSettings, loraOptions, type Trained, trainedPart } fro
 /** Weights as programs read them, by the names of their inputs. */
 export type Weights = Readonly<Record<string, Value>>;
 
-export interface Policy extends Trained {
+export interface LanguagePolicy extends Trained {
   readonly model: Model;
   /** With adapters, the weights beside them; else another model's, or a copy. */
   readonly reference: { readonly config: DecoderConfig; readonly weights: Weights };
 }
 
-export interface PolicyOptions {
+export interface LanguagePolicyOptions {
   lora: LoraSettings;
   /** What the KL is measured from, in place of the model as it stands. It stays the caller's. */
   reference?: Model;
@@ -23,7 +23,7 @@ export interface PolicyOptions {
 }
 
 /** A policy of a model, which stays the caller's. @throws HeedError where the reference does not know the same tokens. */
-export function createPolicy(model: Model, { lora, reference, seed }: PolicyOptions): Policy {
+export function createLanguagePolicy(model: Model, { lora, reference, seed }: LanguagePolicyOptions): LanguagePolicy {
   const { config } = model;
   const hint = 'Their log-probabilities cannot be compared: take the model that the policy was trained from.';
   if (reference) checkSameTokens(model, reference, 'The reference', hint);
@@ -66,6 +66,6 @@ export function checkSameTokens(policy: Model, other: Model, what: string, hint:
  * 0.2/√parameters of the model: 2e-4 for the embedded one, 6e-6 for a billion parameters. Adapters begin at 0 and
  * take ten times that.
  */
-export function usualRate({ model, parameters }: Policy): number {
+export function usualRate({ model, parameters }: LanguagePolicy): number {
   return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(sizeOf(model.parameters));
 }

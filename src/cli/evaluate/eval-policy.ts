@@ -1,7 +1,7 @@
 /** heed eval policy: how good a model's answers are beside another's. */
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
-import type { PolicyEvaluationResult } from '../../align/index.ts';
+import type { PolicyEvaluationResult } from '../../align/parts.ts';
 import { percent } from '../../align/reward-model/report.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';

@@ -1,7 +1,7 @@
 /** heed eval: how good what was trained is. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/index.ts';
+import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/parts.ts';
 import { createRun, writeReport } from '../../run/index.ts';
 import { toldShare } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';

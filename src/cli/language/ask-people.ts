@@ -1,5 +1,5 @@
 /** People who compare the answers of a policy while it trains: --ask-people of the commands that train one. */
-import type { Completion, PolicyTrainingOptions } from '../../align/index.ts';
+import type { Completion, PolicyTrainingOptions } from '../../align/parts.ts';
 import type { Content } from '../../feedback/index.ts';
 import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';

@@ -1,6 +1,6 @@
 /** heed best-of-n: the best of several answers to each prompt, and what more of them would bring. */
 import type { Command } from 'commander';
-import type { BestOfNRun } from '../../align/index.ts';
+import type { BestOfNRun } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

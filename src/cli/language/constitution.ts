@@ -1,6 +1,6 @@
 /** heed constitution: revisions and comparisons by principles that people wrote. */
 import type { Command } from 'commander';
-import type { ConstitutionRun } from '../../align/index.ts';
+import type { ConstitutionRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

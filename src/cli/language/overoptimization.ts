@@ -1,6 +1,6 @@
 /** heed overoptimization: how a reward and what it stands for part, and what holds them together. */
 import type { Command } from 'commander';
-import type { OveroptimizationResult, Point } from '../../align/index.ts';
+import type { CurvePoint, OveroptimizationResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
@@ -14,4 +14,4 @@ const tell = ({ curves, seconds }: OveroptimizationResult): [string, string][] =
   ['time', duration(seconds)],
 ];
 
-const told = ({ gold, kl }: Point) => `${figure(gold)} (KL ${figure(kl)})`;
+const told = ({ gold, kl }: CurvePoint) => `${figure(gold)} (KL ${figure(kl)})`;

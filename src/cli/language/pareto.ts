@@ -1,6 +1,6 @@
 /** heed pareto: what two rewards cost one another. */
 import type { Command } from 'commander';
-import type { ParetoRun } from '../../align/index.ts';
+import type { ParetoRun } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

@@ -1,6 +1,6 @@
 /** heed ppo: proximal policy optimization against a reward; and what all trainings of a policy by its own answers add. */
 import type { Command } from 'commander';
-import type { PolicyResult } from '../../align/index.ts';
+import type { PolicyResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { portOf } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';

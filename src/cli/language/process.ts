@@ -1,6 +1,6 @@
 /** heed process: a reward model of the steps of answers. */
 import type { Command } from 'commander';
-import type { ProcessRun } from '../../align/index.ts';
+import type { ProcessRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 import { percent, toldShare } from './reward.ts';

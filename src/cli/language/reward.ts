@@ -1,6 +1,6 @@
 /** heed reward: a reward model from comparisons. */
 import type { Command } from 'commander';
-import type { RewardRun } from '../../align/index.ts';
+import type { RewardRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';
 import { mergeOption, storeOption } from '../people/feedback.ts';
 import { addTraining } from '../run/run-training.ts';

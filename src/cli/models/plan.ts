@@ -1,6 +1,6 @@
 /** heed plan: what memory a training takes, and what to change where it does not fit. */
 import type { Command } from 'commander';
-import { type Plan, plan, planSchema } from '../../align/index.ts';
+import { type Plan, plan, planSchema } from '../../align/parts.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';

@@ -1,6 +1,6 @@
 /** heed feedback: what people are asked and what they said, in a store. */
 import { type Command, Option } from 'commander';
-import { membersOf } from '../../align/index.ts';
+import { membersOf } from '../../align/parts.ts';
 import { writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import {

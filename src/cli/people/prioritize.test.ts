@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Reward } from '../../align/index.ts';
+import type { Reward } from '../../align/parts.ts';
 import { addItems, addPerson, assignItems, createProject, openDatabase } from '../../feedback/index.ts';
 import { prioritize, priorityOf } from './prioritize.ts';
 

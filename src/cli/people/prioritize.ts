@@ -1,5 +1,5 @@
 /** heed feedback prioritize: first what a reward model knows least about. */
-import { type OpenReward, openReward, type Reward } from '../../align/index.ts';
+import { type OpenReward, openReward, type Reward } from '../../align/parts.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { type Content, type Database, type Project, setPriorities } from '../../feedback/index.ts';
