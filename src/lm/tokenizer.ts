@@ -14,7 +14,8 @@ import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
 const SPECIAL = 'special_tokens_map.json';
-const TEMPLATE = 'chat_template.jinja';
+/** The file of a chat template. */
+export const TEMPLATE = 'chat_template.jinja';
 
 /** The text of a tokenizer's files by name; only tokenizer.json has to be there. */
 type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
@@ -47,6 +48,8 @@ export interface Tokenizer {
   readonly chatTemplate: string | undefined;
   /** Templates by name, where the folder has several; `chatTemplate` is "default". */
   readonly chatTemplates: Readonly<Record<string, string>>;
+  /** Takes a template where there is none, for good, and gives it: see `withChatTemplate`. */
+  adoptTemplate?(): string;
   readonly paddingSide: 'left' | 'right';
   readonly truncationSide: 'left' | 'right';
   /** The longest sequence it was made for, where it says so. */

@@ -14,6 +14,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { epochOrder, type Row } from '../../data/index.ts';
 import { opening } from '../../disposables.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
@@ -31,7 +32,7 @@ const whole = (least: number) => z.number().int().min(least);
 export const bestOfNSchema = policyTrainingSchema
   .pick({
     ...{ seed: true, reward: true, rewardCall: true, data: true, onBadRow: true },
-    ...{ maxTokens: true, temperature: true, generate: true },
+    ...{ maxTokens: true, temperature: true, generate: true, chatTemplate: true },
   })
   .extend({
     model: z.string().describe('folder of the model that answers, or its name on the Hub'),
@@ -100,8 +101,9 @@ export function createBestOfN(given: BestOfNInput, parts: BestOfNParts = {}) {
 
 async function create(options: BestOfNOptions, parts: BestOfNParts) {
   return opening(async (own) => {
-    const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    own.use(model.parameters);
+    const loaded = parts.model ?? (await loadModel(options.model, parts.pull));
+    own.use(loaded.parameters);
+    const model = templatedModel(loaded, options.chatTemplate, parts.tell);
     const { data, onBadRow } = options;
     const all = data
       ? await readPrompts(data, model.tokenizer, { onBadRow, pull: parts.pull, tell: parts.tell })

@@ -37,26 +37,28 @@ const whole = (least: number) => z.number().int().min(least);
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
-export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: true, onBadRow: true }).extend({
-  model: z
-    .string()
-    .describe('who answers: folder of a chat model, its name on the Hub, or one at an address, https://…/v1#MODEL'),
-  critic: z.string().optional().describe('who criticizes, revises and judges: likewise (default: who answers)'),
-  constitution: z
-    .string()
-    .optional()
-    .describe('file of principles: JSON, or a list in Markdown or text (default: ours)'),
-  part: z.enum(constitutionParts).default('both').describe('what to make'),
-  prompts: whole(1)
-    .optional()
-    .describe('prompts of a part, drawn by the seed, again where these are more (default: all)'),
-  rounds: whole(1).default(1).describe('times that an answer is criticized and revised'),
-  revisionPairs: z.boolean().default(false).describe('answers and their revisions are comparisons too'),
-  batch: whole(1).default(16).describe('prompts of a step: what is lost at most where somebody does not answer'),
-  maxTokens: whole(1).default(512).describe('tokens of an answer, a critique or a revision at most'),
-  temperature: z.number().min(0).default(1).describe('of the draws of these'),
-  call: chatCallSchema.prefault({}),
-});
+export const constitutionSchema = policyTrainingSchema
+  .pick({ seed: true, data: true, onBadRow: true, chatTemplate: true })
+  .extend({
+    model: z
+      .string()
+      .describe('who answers: folder of a chat model, its name on the Hub, or one at an address, https://…/v1#MODEL'),
+    critic: z.string().optional().describe('who criticizes, revises and judges: likewise (default: who answers)'),
+    constitution: z
+      .string()
+      .optional()
+      .describe('file of principles: JSON, or a list in Markdown or text (default: ours)'),
+    part: z.enum(constitutionParts).default('both').describe('what to make'),
+    prompts: whole(1)
+      .optional()
+      .describe('prompts of a part, drawn by the seed, again where these are more (default: all)'),
+    rounds: whole(1).default(1).describe('times that an answer is criticized and revised'),
+    revisionPairs: z.boolean().default(false).describe('answers and their revisions are comparisons too'),
+    batch: whole(1).default(16).describe('prompts of a step: what is lost at most where somebody does not answer'),
+    maxTokens: whole(1).default(512).describe('tokens of an answer, a critique or a revision at most'),
+    temperature: z.number().min(0).default(1).describe('of the draws of these'),
+    call: chatCallSchema.prefault({}),
+  });
 export type ConstitutionOptions = z.output<typeof constitutionSchema>;
 export type ConstitutionInput = z.input<typeof constitutionSchema>;
 
@@ -92,7 +94,9 @@ export function createConstitution(given: ConstitutionInput, parts: Constitution
 async function create(options: ConstitutionOptions, parts: ConstitutionParts) {
   const principles = options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
   const all = await promptsOf(options, parts);
-  const model = parts.model ?? (await openChat(options.model, parts.pull, options.call));
+  const { chatTemplate } = options;
+  const open = (name: string) => openChat(name, parts.pull, options.call, { chatTemplate, onNotice: parts.tell });
+  const model = parts.model ?? (await open(options.model));
   try {
     const prompts = all.filter((prompt) => model.fits?.(prompt) ?? true);
     const long = all.length - prompts.length;
@@ -102,8 +106,7 @@ async function create(options: ConstitutionOptions, parts: ConstitutionParts) {
         hint: 'Give shorter prompts, or a model that reads more.',
       });
     }
-    const critic =
-      parts.critic ?? (options.critic === undefined ? model : await openChat(options.critic, parts.pull, options.call));
+    const critic = parts.critic ?? (options.critic === undefined ? model : await open(options.critic));
     return maker(options, { model, critic, principles, prompts });
   } catch (error) {
     model[Symbol.dispose]();

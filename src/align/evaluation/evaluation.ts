@@ -13,6 +13,7 @@ import { basename } from 'node:path';
 import { epochOrder } from '../../data/index.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
@@ -77,8 +78,9 @@ async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationP
     const file = parts.baseline === undefined && isAnswersFile(options.baseline);
     const data = options.data ?? (file ? options.baseline : undefined);
     const contestant = async (name: string, given: Model | undefined, told?: typeof tell): Promise<Contestant> => {
-      const model = given ?? (await loadModel(name, pull));
-      own.use(model.parameters);
+      const loaded = given ?? (await loadModel(name, pull));
+      own.use(loaded.parameters);
+      const model = templatedModel(loaded, options.chatTemplate, told);
       const all =
         data === undefined
           ? worldPrompts(model.tokenizer)

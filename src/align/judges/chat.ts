@@ -6,6 +6,7 @@
  */
 import type { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
@@ -15,14 +16,21 @@ import type { Answer } from '../reward-functions/reward-function.ts';
 import { chatCallSchema, endpointChat } from './endpoint-chat.ts';
 import type { Chat, Conversation } from './source.ts';
 
-/** Opens what goes on with conversations. @throws HeedError where it is not there, or is named wrongly. */
+/**
+ * Opens what goes on with conversations. With `template`, a model without a chat template adopts one (see `withChatTemplate`).
+ *
+ * @throws HeedError where it is not there, or is named wrongly.
+ */
 export async function openChat(
   text: string,
   pull: PullOptions = {},
   settings: z.input<typeof chatCallSchema> = {},
+  template?: { chatTemplate?: string; onNotice?: (text: string) => void },
 ): Promise<Chat> {
   const parsed = chatCallSchema.parse(settings);
-  return /^https?:\/\//.test(text) ? endpointChat(text, parsed) : modelChat(await loadModel(text, pull));
+  if (/^https?:\/\//.test(text)) return endpointChat(text, parsed);
+  const model = await loadModel(text, pull);
+  return modelChat(template ? templatedModel(model, template.chatTemplate, template.onNotice) : model);
 }
 
 /** Conversations answered side by side, and rows of tokens read at once. */

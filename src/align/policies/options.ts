@@ -41,6 +41,7 @@ export const policyTrainingSchema = z
       evaluations: true,
       checkpointLayers: true,
       dtype: true,
+      chatTemplate: true,
     }).shape,
   )
   .extend({

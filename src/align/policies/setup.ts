@@ -1,6 +1,7 @@
 /** What a policy's training begins with, as its settings name it: models, reward and prompts. */
 import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
 import { opening } from '../../disposables.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/index.ts';
@@ -58,8 +59,9 @@ export async function setUpPolicy(
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   return opening(async (own) => {
-    const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    own.use(model.parameters);
+    const loaded = parts.model ?? (await loadModel(options.model, parts.pull));
+    own.use(loaded.parameters);
+    const model = templatedModel(loaded, options.chatTemplate, parts.tell);
     const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
     const probes = await probesOf(options, model, parts);
     const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);

@@ -20,6 +20,7 @@ export const preferenceSchema = languageTrainingSchema
     keepBest: true,
     checkpointLayers: true,
     dtype: true,
+    chatTemplate: true,
   })
   .extend({
     model: z.string().describe('folder of the model to train, or its name on the Hub: a fine-tuned one'),

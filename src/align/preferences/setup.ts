@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
@@ -31,8 +32,9 @@ export async function createPreferences<O extends PreferenceOptions>(
   algorithm: PreferenceAlgorithm & { paired: boolean },
 ): Promise<PreferenceLearner<O>> {
   return opening(async (own) => {
-    const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    own.use(model.parameters);
+    const loaded = parts.model ?? (await loadModel(options.model, parts.pull));
+    own.use(loaded.parameters);
+    const model = templatedModel(loaded, options.chatTemplate, parts.tell);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // beside adapters, weights stay as they were loaded
     const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;

@@ -14,6 +14,7 @@
  */
 import { basename } from 'node:path';
 import { logSigmoid, mul, neg, sum } from '../../engine/index.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
@@ -92,12 +93,13 @@ export async function* processSupervision(
 }
 
 async function create(options: ProcessOptions, parts: ProcessParts) {
-  const model = parts.model ?? (await loadModel(options.model, parts.pull));
+  const loaded = parts.model ?? (await loadModel(options.model, parts.pull));
   try {
+    const model = templatedModel(loaded, options.chatTemplate, parts.tell);
     const data = await readProcessData(options, model, parts);
     return createProcessLearner(options, createRewardModel(model, seedFor(options.seed, 'head')), data);
   } catch (error) {
-    model.parameters[Symbol.dispose]();
+    loaded.parameters[Symbol.dispose]();
     throw error;
   }
 }

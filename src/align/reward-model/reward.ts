@@ -13,6 +13,7 @@
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
 import { basename, join } from 'node:path';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
@@ -79,17 +80,19 @@ export async function* reward(
 
 async function create(options: RewardOptions, parts: RewardParts) {
   const { seed } = options;
-  const first = parts.model ?? (await loadModel(options.model, parts.pull));
+  const loaded = parts.model ?? (await loadModel(options.model, parts.pull));
   const models: RewardModel[] = [];
   let data: RewardData;
   try {
+    const first = templatedModel(loaded, options.chatTemplate, parts.tell);
     data = await readRewardData(options, first, parts);
     for (let i = 1; i < options.members; i++) {
-      models.push(createRewardModel(await loadModel(options.model, parts.pull), seedFor(seed, 'member', i)));
+      const other = { ...(await loadModel(options.model, parts.pull)), tokenizer: first.tokenizer };
+      models.push(createRewardModel(other, seedFor(seed, 'member', i)));
     }
     models.unshift(createRewardModel(first, seedFor(seed, 'member', 0)));
   } catch (error) {
-    for (const { parameters } of [first, ...models]) parameters[Symbol.dispose]();
+    for (const { parameters } of [loaded, ...models]) parameters[Symbol.dispose]();
     throw error;
   }
   return createRewardLearner(options, models, data);

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Message, readDataset, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
+import { chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
 import { resolveDataset } from '../../lm/hub.ts';
 import { encodeAnswer } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
@@ -20,6 +21,7 @@ export const judgmentSchema = rankingDataSchema.extend({
     .string()
     .optional()
     .describe('answers such as it has learned from (prompt and completion), for the drift'),
+  chatTemplate: chatTemplateSchema,
   policy: z.string().optional().describe('answers of the policy that it is to reward, for the drift'),
 });
 export type JudgmentOptions = z.output<typeof judgmentSchema>;
@@ -56,7 +58,7 @@ async function judge(options: JudgmentOptions, parts: ReadingParts): Promise<Jud
       models.push(await loadRewardModel(name, parts.pull));
       scorers.push(createRewardScorer(models.at(-1)!));
     }
-    const [model] = models;
+    const model = templatedModel(models[0], options.chatTemplate, parts.tell);
     const other = models.find(
       ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],
     );

@@ -13,6 +13,7 @@ import { textsOf } from '../../data/content.ts';
 import { type DatasetRow, readDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { trainBpe } from '../../lm/bpe-trainer.ts';
+import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { createModel, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
@@ -81,6 +82,8 @@ export type PretrainLearner = LanguageLearner<PretrainOptions>;
 interface PretrainParts {
   /** How a tokenizer and data are got from the Hub. */
   pull?: PullOptions;
+  /** Told what a person should know of the data. */
+  tell?: (text: string) => void;
 }
 
 /**
@@ -175,14 +178,16 @@ async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Pro
   });
 }
 
-async function fromData(options: PretrainOptions, data: string, { pull }: PretrainParts): Promise<PretrainLearner> {
+async function fromData(options: PretrainOptions, data: string, parts: PretrainParts): Promise<PretrainLearner> {
+  const { pull } = parts;
   const { seed, length, samples } = options;
   const paths = await resolveDataset(data, pull);
   const rows = () => readDataset(paths, { accept: ['language-modeling', 'prompt-completion'] });
-  const tokenizer =
+  const plain =
     options.tokenizer === undefined
       ? await learnTokenizer(rows(), options.vocabulary)
       : loadTokenizer(await modelFolder(options.tokenizer, pull));
+  const tokenizer = withChatTemplate(plain, options.chatTemplate, parts.tell);
   const { examples } = await gatherExamples(rows(), tokenizer, data, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
   const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);

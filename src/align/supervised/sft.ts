@@ -14,6 +14,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { type BadRow, readDataset, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { embeddedModel, loadModel, type Model } from '../../lm/model.ts';
 import { stepsOf } from '../../run/index.ts';
@@ -92,8 +93,9 @@ export function createSft(given: SftInput, parts: SftParts = {}): Promise<SftLea
 }
 
 async function create(options: SftOptions, parts: SftParts): Promise<SftLearner> {
-  const model = parts.model ?? (await loadModel(options.model, parts.pull));
+  const loaded = parts.model ?? (await loadModel(options.model, parts.pull));
   try {
+    const model = templatedModel(loaded, options.chatTemplate, parts.tell);
     if ('score.weight' in model.parameters.values) {
       throw new HeedError(`"${options.model}" gives scores (${model.architecture}), so it cannot learn to write.`, {
         hint: 'Give a model for text, whose architecture ends in ForCausalLM or LMHeadModel.',
@@ -118,7 +120,7 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
       fingerprint: fingerprint(train),
     });
   } catch (error) {
-    model.parameters[Symbol.dispose]();
+    loaded.parameters[Symbol.dispose]();
     throw error;
   }
 }
