@@ -52,7 +52,7 @@ async function algorithmOf(options: PpoOptions, { policy, layout }: PolicySetup,
   const pretraining =
     data === undefined
       ? undefined
-      : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts.pull);
+      : await createPretraining(policy, { ...options, ptx: { ...options.ptx, data } }, parts);
   const kind = kindOf(options, parts.critic !== undefined);
   const model = kind === 'own' ? (parts.critic ?? (await criticModel(options, policy.model, parts.pull))) : undefined;
   try {

@@ -2,7 +2,7 @@
 import { readDataset } from '../../data/index.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Arena } from '../../nn/index.ts';
-import { gatherExamples } from '../examples/examples.ts';
+import { gatherExamples, longestExample } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';
 import { datasetRows, type RowPosition } from '../supervised/rows.ts';
 import type { Policy } from '../training/policy.ts';
@@ -16,13 +16,11 @@ export interface Pretraining {
   [Symbol.dispose](): void;
 }
 
-const LONGEST = 1024;
-
 /** @throws HeedError where the data cannot be read or has nothing to learn. */
 export async function createPretraining(
   policy: Policy,
   options: PpoOptions & { ptx: { data: string } },
-  pull?: PullOptions,
+  { pull, tell }: { pull?: PullOptions; tell?: (text: string) => void } = {},
 ): Promise<Pretraining> {
   const { ptx, onBadRow, seed, checkpointLayers } = options;
   const { config, tokenizer } = policy.model;
@@ -30,8 +28,9 @@ export async function createPretraining(
     onBadRow,
     accept: ['language-modeling', 'prompt-completion'],
   });
-  const most = Math.min(LONGEST, config.maxPositions);
-  const { examples } = await gatherExamples(data, tokenizer, ptx.data, { length: most, truncate: 'cut' });
+  const most = longestExample(undefined, config);
+  const { examples, long } = await gatherExamples(data, tokenizer, ptx.data, { length: most, truncate: 'cut' });
+  if (long > 0) tell?.(`"${ptx.data}": cut ${long} texts longer than ${most} tokens (--ptx.data)`);
   const length = examples.lengths.reduce((a, b) => Math.max(a, b), 0);
   const { rows } = datasetRows(examples, { length, packing: true, seed });
   const shape = { length, fitted: false, padding: tokenizer.pad ?? 0 };

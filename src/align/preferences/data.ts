@@ -1,21 +1,22 @@
 /** Preferences to learn from, of a dataset or of the embedded world: pairs, or answers that are rated each on its own. */
 import { createHash } from 'node:crypto';
 import { type Format, type Message, type Place, type Row, readDataset, tellBadRow } from '../../data/index.ts';
-import { HeedError } from '../../error.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
-import { createExamples, type Examples, fingerprint, holdOut, subset } from '../examples/examples.ts';
+import { createExamples, type Examples, fingerprint, holdOut, longestExample, subset } from '../examples/examples.ts';
 import {
   checkAnswer,
   encodeAnswer,
   encodedRows,
   encodePair,
+  equalNotice,
   fitAll,
   nothingLeft,
   type PairOptions,
   promptedPair,
+  sameTokens,
 } from '../examples/pairs.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import type { Prompt } from '../policies/rollouts.ts';
@@ -35,8 +36,6 @@ export interface PreferenceData {
   prompts: readonly Prompt[];
 }
 
-const LONGEST = 1024;
-
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
 
 /**
@@ -50,7 +49,7 @@ export async function readPreferences(
   { paired, pull, tell }: { paired: boolean; pull?: PullOptions; tell?: (text: string) => void },
 ): Promise<PreferenceData> {
   const { data, evaluation, seed, comparisons, teacher } = options;
-  const length = lengthOf(options.length, model);
+  const length = longestExample(options.length, model.config);
   const gather = (rows: Dataset, source: string) =>
     gatherItems(rows, model, source, { ...options, length, paired, tell });
   const read = async (name: string) => {
@@ -82,14 +81,6 @@ export async function readPreferences(
   return { train, heldOut, prompts: differentPrompts((heldOut ?? train).prompts) };
 }
 
-function lengthOf(given: number | undefined, { config }: Model): number {
-  const most = given ?? Math.min(LONGEST, config.maxPositions);
-  if (most <= config.maxPositions) return most;
-  throw new HeedError(`Answers of ${most} tokens are longer than the ${config.maxPositions} positions of the model.`, {
-    hint: `Give --length ${config.maxPositions} or less.`,
-  });
-}
-
 /**
  * Items of rows: pairs as they are or as two answers each, all chosen ones first, or answers that are rated each on its own. Ties are left
  * out.
@@ -103,7 +94,7 @@ async function gatherItems(
   const [first, second] = [createExamples(), createExamples()];
   const [prompts, secondPrompts]: Prompt[][] = [[], []];
   const wanted: boolean[] = [];
-  let [long, ties] = [0, 0];
+  let [long, ties, equal] = [0, 0, 0];
   const encode = (row: Row): Example[] => {
     if (row.chosen === undefined) {
       checkAnswer(row.completion, 'completion');
@@ -120,6 +111,10 @@ async function gatherItems(
     if (answers.some(({ ids }) => ids.length > options.length)) long++;
     const fitted = fitAll(answers, options);
     if (!fitted) continue;
+    if (sameTokens(fitted)) {
+      equal++;
+      continue;
+    }
     const [answer, rejected] = fitted;
     const prompt = promptOf(answer, row);
     first.add(answer);
@@ -129,11 +124,12 @@ async function gatherItems(
     second.add(rejected);
     secondPrompts.push(prompt);
   }
-  if (prompts.length === 0) throw nothingLeft(source, long, options.length);
+  if (prompts.length === 0) throw nothingLeft(source, { long, equal }, options.length);
   if (long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
-    options.tell?.(`"${source}": ${what} ${long} longer than ${options.length} tokens`);
+    options.tell?.(`"${source}": ${what} ${long} longer than ${options.length} tokens (--length, --truncate)`);
   }
+  if (equal > 0) options.tell?.(equalNotice(source, equal));
   if (ties > 0) options.tell?.(`"${source}": left out ${ties} of which neither answer is better`);
   if (options.paired) return { sides: [first, second], prompts };
   // chosen answers before all rejected ones, so that the next with another prompt is mostly of the same kind

@@ -8,9 +8,10 @@ import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { seedFor } from '../../random.ts';
+import { longestExample } from '../examples/examples.ts';
 import { encodedRows } from '../examples/pairs.ts';
 import { holdOutPrompts } from '../reward-model/rankings.ts';
-import { longestAnswer, type ReadingParts } from '../reward-model/read-rankings.ts';
+import type { ReadingParts } from '../reward-model/read-rankings.ts';
 import { reviewSteps, SENTENCE } from '../world/solutions.ts';
 import type { ProcessOptions } from './options.ts';
 
@@ -102,7 +103,7 @@ async function gather(
 ): Promise<SteppedAnswer[]> {
   const { onBadRow, truncate } = options;
   const separator = separatorOf(options);
-  const length = longestAnswer(options.length, model);
+  const length = longestExample(options.length, model.config);
   const encode = ({ prompt, completions }: Row) => [
     encodeSteps(prompt as string | Message[], completions as string[], model.tokenizer, separator),
   ];
@@ -117,7 +118,10 @@ async function gather(
     const right = (row.labels as boolean[]).slice(0, at.length);
     all.push({ ids: Int32Array.from(ids), at, right, prompt: JSON.stringify(row.prompt) });
   }
-  if (long > 0) tell?.(`"${source}": ${long} answers are longer than ${length} tokens`);
+  if (long > 0)
+    tell?.(
+      `"${source}": ${truncate === 'drop' ? 'left out' : 'cut'} ${long} answers longer than ${length} tokens (--length, --truncate)`,
+    );
   if (all.length > 0) return all;
   throw new HeedError(`"${source}" has no answer in steps to learn from.`, {
     hint: 'Rows are {"prompt": …, "completions": ["step", …], "labels": [true, …]}. Are they longer than --length?',

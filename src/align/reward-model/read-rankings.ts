@@ -1,10 +1,11 @@
 /** What a reward model learns from and is judged by: files, or comparisons made in the embedded world. */
 import type { z } from 'zod';
 import { readDataset, tellBadRow } from '../../data/index.ts';
-import { HeedError } from '../../error.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
+import { longestExample } from '../examples/examples.ts';
+import { equalNotice } from '../examples/pairs.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
 import type { RewardOptions, rankingDataSchema } from './options.ts';
 import { gatherRankings, holdOutPrompts, type Rankings, rankingFormats } from './rankings.ts';
@@ -26,17 +27,6 @@ export interface RewardData {
   heldOut: Chosen | undefined;
 }
 
-const LONGEST = 1024;
-
-/** The most tokens that are read of an answer with its prompt. @throws HeedError where the model has no place for as many. */
-export function longestAnswer(length: number | undefined, { config }: Pick<Model, 'config'>): number {
-  const most = length ?? Math.min(LONGEST, config.maxPositions);
-  if (most <= config.maxPositions || config.positions.kind !== 'learned') return most;
-  throw new HeedError(`Answers of ${most} tokens are longer than the ${config.maxPositions} positions of the model.`, {
-    hint: `Give --length ${config.maxPositions} or less.`,
-  });
-}
-
 /** What a training learns from, and what is held out: by prompt, so that none is in both. */
 export async function readRewardData(options: RewardOptions, model: Model, parts: ReadingParts): Promise<RewardData> {
   const { evaluation, seed, comparisons, teacher } = options;
@@ -46,7 +36,7 @@ export async function readRewardData(options: RewardOptions, model: Model, parts
         (await reviewComparisons(model, { comparisons: count, teacher: by, seed: from })).map((value) => ({ value })),
         model,
         options.world,
-        { ...options, length: longestAnswer(options.length, model) },
+        { ...options, length: longestExample(options.length, model.config) },
       );
     const rankings = await drawn(comparisons, teacher, seed);
     const others = await drawn(evaluation.comparisons, 'oracle', seedFor(seed, 'held-out comparisons'));
@@ -78,11 +68,12 @@ export async function readRankings(
     accept: rankingFormats,
     tell: (row) => tell?.(`left out ${tellBadRow(row)}`),
   });
-  const length = longestAnswer(options.length, model);
+  const length = longestExample(options.length, model.config);
   const rankings = await gatherRankings(rows, model, data, { ...options, length, tell });
   if (rankings.long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
-    tell?.(`"${data}": ${what} ${rankings.long} comparisons longer than ${length} tokens`);
+    tell?.(`"${data}": ${what} ${rankings.long} comparisons longer than ${length} tokens (--length, --truncate)`);
   }
+  if (rankings.equal > 0) tell?.(equalNotice(data, rankings.equal));
   return rankings;
 }

@@ -4,12 +4,13 @@ import { type Message, readDataset, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
 import { resolveDataset } from '../../lm/hub.ts';
+import { longestExample } from '../examples/examples.ts';
 import { encodeAnswer } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
 import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from '../reward-model/model.ts';
 import { rankingDataSchema } from '../reward-model/options.ts';
 import type { Rankings } from '../reward-model/rankings.ts';
-import { longestAnswer, type ReadingParts, readRankings } from '../reward-model/read-rankings.ts';
+import { type ReadingParts, readRankings } from '../reward-model/read-rankings.ts';
 import { membersOf } from './open.ts';
 
 export const judgmentSchema = rankingDataSchema.extend({
@@ -119,7 +120,7 @@ async function readAnswers(
       encodeAnswer(value.prompt as string | Message[], value.completion, model.tokenizer),
       model,
     );
-    if (answer.ids.length > longestAnswer(length, model)) continue;
+    if (answer.ids.length > longestExample(length, model.config)) continue;
     answers.push(answer);
     lengths.push(answer.at![0] + 1 - Array.from(answer.learn!).indexOf(1));
   }

@@ -25,6 +25,7 @@ import {
   type Gathered,
   gatherExamples,
   holdOut,
+  longestExample,
   subset,
   truncations,
 } from '../examples/examples.ts';
@@ -81,7 +82,6 @@ export interface SftParts {
   tell?: (text: string) => void;
 }
 
-const LONGEST = 1024;
 const MOST_HELD_OUT = 1000;
 
 /**
@@ -155,12 +155,7 @@ interface Data {
 
 async function readData(options: SftOptions, { config, tokenizer }: Model, parts: SftParts): Promise<Data> {
   const { evaluation, loss, truncate, seed } = options;
-  const most = options.length ?? Math.min(LONGEST, config.maxPositions);
-  if (most > config.maxPositions && config.positions.kind === 'learned') {
-    throw new HeedError(`A row of ${most} tokens is longer than the ${config.maxPositions} positions of the model.`, {
-      hint: `Give --length ${config.maxPositions} or less.`,
-    });
-  }
+  const most = longestExample(options.length, config);
   const gather = async (data: string): Promise<Examples> => {
     const bad: BadRow[] = [];
     const rows = readDataset(await resolveDataset(data, parts.pull), {
@@ -198,6 +193,6 @@ function tellOf(
   const say = (what: string, n: number, more: string) =>
     n > 0 && tell(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
   say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? tellBadRow(bad[0]) : ''}`);
-  say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens`);
+  say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens (--length, --truncate)`);
   say('left out', empty, 'of which no token would be learned');
 }
