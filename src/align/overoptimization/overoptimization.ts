@@ -28,6 +28,7 @@ export const overoptimizationSchema = ppoSchema.omit({ kl: true, keepBest: true,
   reward: z.string().describe('the proxy that answers are chosen by and learned from: as in heed ppo'),
   gold: z.string().default('reviews').describe('the reward that the proxy stands for; nothing learns from it'),
   steps: ppoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),
+  maxKl: ppoSchema.shape.maxKl.unwrap().default(0).describe('nats an answer that learning stops at; 0 is no limit'),
   evaluations: ppoSchema.shape.evaluations.unwrap().default(20).describe('of each, evenly spaced'),
   guards: guardsSchema
     .default('kl,target,repetition')

@@ -39,6 +39,7 @@ async function create(options: PpoOptions, parts: PpoParts): Promise<PpoLearner>
       ...setup,
       options,
       name: `${basename(options.model)}-ppo`,
+      klEstimator: options.kl.estimator,
       algorithm: await algorithmOf(options, setup, parts),
     });
   } catch (error) {
