@@ -127,14 +127,15 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
   };
 }
 
-/** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. */
-export function saveModel(folder: string, model: Model, options?: SaveOptions): void {
+/** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. Gives the files' names. */
+export function saveModel(folder: string, model: Model, options?: SaveOptions): string[] {
   // config.json is written last: a folder that has one is whole
-  saveTokenizer(folder, model.tokenizer);
+  const files = saveTokenizer(folder, model.tokenizer);
   if (model.generation) {
     writeFileAtomic(join(folder, GENERATION), `${JSON.stringify(model.generation, null, 2)}\n`);
+    files.push(GENERATION);
   }
-  saveCheckpoint(folder, model, options);
+  return [...files, ...saveCheckpoint(folder, model, options)];
 }
 
 function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, where: string): void {
