@@ -5,7 +5,7 @@
  *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, again and again
  *
  * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centered by
- * default, and PPO stands in for A2C and TRPO. docs/preferences.md has the reasons and the figures.
+ * default, and PPO stands in for A2C and TRPO. docs/reference/preferences.md has the reasons and the figures.
  *
  * Run it: heed train --env CartPole-v1
  */
@@ -17,11 +17,13 @@ import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import type { LearnInput, LearnOptions } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
-import { createTeaching, type LearnParts } from './teaching.ts';
+import { fitSegments } from './teaching/check-settings.ts';
+import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 /** Learns by the algorithm that the settings name. */
 export function createLearner(given: LearnInput, parts: LearnParts): Learner {
-  const options = learnOptions(given);
+  const { environment, onNotice = process.emitWarning } = parts;
+  const options = fitSegments(learnOptions(given), given, environment, onNotice);
   return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 }
 
@@ -29,7 +31,7 @@ export function createLearner(given: LearnInput, parts: LearnParts): Learner {
 export async function openLearner(given: LearnInput, parts: Omit<LearnParts, 'environment'> = {}): Promise<Learner> {
   const options = learnOptions(given);
   const judge = parts.judge ?? (await loadJudge(options));
-  return withEnvironment(options, (environment) => createLearner(options, { ...parts, environment, judge }));
+  return withEnvironment(options, (environment) => createLearner(given, { ...parts, environment, judge }));
 }
 
 /** One rollout, whatever rounds of questions are due, and one PPO update a step. */
@@ -48,23 +50,23 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
   const learned = new Float32Array(batch);
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
-    const heard = await teaching.hear(signal);
+    const news = await teaching.news(signal);
     const before = progress.step;
     const exploring = before < randomSteps;
     const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
     teaching.add(rollout);
 
-    const { wanted, asked, fit } = await teaching.teach(heard, signal);
+    const { due, comparisons, fit } = await teaching.teach(news, signal);
     const renormalizeDue = !exploring && progress.updates % options.renormalize === 0;
     if (renormalizeDue && !progress.fitted) ensemble.setScale(statistics.scale());
-    if (fit || wanted > 0 || renormalizeDue) ensemble.normalize(experience, discount);
+    if (fit || due > 0 || renormalizeDue) ensemble.normalize(experience, discount);
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
       ensemble.reward(rollout, learned, progress.step);
       ppo = agent.update({ ...rollout, rewards: learned }, progress.step / steps);
       progress.updates++;
     }
-    return { ppo, fit, asked, ...teaching.tell(before, evaluator.run) };
+    return { ppo, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts.environment, teaching, { next, evaluator, acting: { ppo: agent } });

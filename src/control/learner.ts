@@ -3,10 +3,11 @@ import type { EnvironmentSource } from '../env/index.ts';
 import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
 import type { TrainParts } from '../run/index.ts';
 import type { LearnOptions } from './options.ts';
-import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
-import type { Teaching, TeachingState, Tensors } from './teaching.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
+import type { TeachingState, Tensors } from './teaching/state.ts';
+import type { Teaching } from './teaching/teaching.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
 export interface LearnStep {
@@ -17,7 +18,7 @@ export interface LearnStep {
   ppo?: PpoMetrics;
   sac?: SacMetrics;
   fit?: Fit;
-  asked: readonly Asked[];
+  asked: readonly SegmentComparison[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
   /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */

@@ -14,9 +14,9 @@ import { pearson, spearman } from './correlation.ts';
 import type { Learner, LearnStep } from './learner.ts';
 import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
-import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward/ensemble.ts';
 import { createExperience, type Segment } from './segments.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
@@ -185,7 +185,7 @@ export interface ComparisonSample extends ComparedClips {
 }
 
 function comparisonSample(
-  asked: Asked,
+  asked: SegmentComparison,
   label: number,
   { worth }: Learner,
   environment: Environment,

@@ -313,12 +313,12 @@ describe('refuses', () => {
   const other = (change: Partial<ParameterSpec>): Arena => createArena([{ ...specs[0], ...change }]);
 
   test.each([{ shape: [2, 3] }, { name: 'other' }])('gradients of other tensors', (change) => {
-    expect(() => createOptimizer(createArena(specs), other(change), { kind: 'sgd' })).toThrow(/of other tensors/);
+    expect(() => createOptimizer(createArena(specs), other(change), { kind: 'sgd' })).toThrow(/have other tensors/);
   });
 
   test('a learning rate that is not finite', () => {
     const { optimizer } = setup(specs, { kind: 'sgd' });
-    expect(() => optimizer.step(Number.NaN)).toThrow(/learning rate has to be finite, got NaN/);
+    expect(() => optimizer.step(Number.NaN)).toThrow(/learning rate must be finite, got NaN/);
   });
 
   test('a state of another kind, and keeps its own', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { createVectorEnvironment, type Environment, makeEnvironment, type Outcome, sourceOf } from '../env/index.ts';
-import { loadEnvironment } from '../env/load.ts';
+import { loadEnvironment } from '../env/open/load.ts';
 import { HeedError } from '../error.ts';
 import { createEvaluator } from './evaluate.ts';
 import { createCritic } from './forward.ts';

@@ -14,7 +14,7 @@ import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/index.ts';
 import { type Cell, cellOptions } from './cell.ts';
 import { type Curve, curvesOf } from './curves.ts';
-import { cellsShape, checkAnswers, targetOf, trainingOf } from './sweep.ts';
+import { cellsShape, checkAnswers, countOf, targetOf, trainingOf } from './sweep.ts';
 import { type CellsStep, trainCells } from './trained.ts';
 import { over } from './variants.ts';
 
@@ -111,9 +111,17 @@ function planned(given: AblateInput) {
 /** Throws a ZodError or a HeedError where settings are wrong. */
 export const checkAblation = (given: AblateInput): void => void planned(given);
 
-/** Throws as `checkAblation` does, at once; rejects where the environment cannot be had, or nobody says what is to be reached. */
-export function createAblation(given: AblateInput): Promise<Ablation> {
+/**
+ * Plans ablations. `onNotice` is called with how many trainings there are.
+ * @throws as `checkAblation` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return from
+ * which it counts as solved and `target` is absent.
+ */
+export function createAblation(
+  given: AblateInput,
+  { onNotice }: { onNotice?(text: string): void } = {},
+): Promise<Ablation> {
   const { options, cells } = planned(given);
+  onNotice?.(countOf(cells, { seeds: options.seeds, jobs: options.jobs }));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
     name: `${given.env ?? 'CartPole-v1'}-ablations`,

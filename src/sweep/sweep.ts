@@ -119,6 +119,24 @@ export function trainingOf(options: object, own: object): Record<string, unknown
   return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
 }
 
+/** How many trainings there are, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */
+export function countOf(
+  cells: readonly Cell[],
+  { seeds, jobs, labels }: { seeds: number; jobs: number; labels?: unknown },
+): string {
+  const variants = new Set(cells.map(({ variant }) => variant)).size;
+  const steps = cells.reduce((sum, cell) => sum + cell.steps, 0);
+  const factors = [
+    counted(variants, 'variant'),
+    ...(Array.isArray(labels) ? [counted(labels.length, 'label count')] : []),
+    counted(seeds, 'seed'),
+  ];
+  const all = `${counted(cells.length, 'training')} (${counted(steps, 'step')})`;
+  return `${all}: ${factors.join(' × ')}, ${Math.min(jobs, cells.length)} at a time`;
+}
+
+const counted = (n: number, what: string): string => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
+
 /** The return to be reached: what was given, or the environment's. */
 export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; target?: number }): Promise<number> {
   if (target !== undefined) return target;
@@ -138,9 +156,14 @@ function planned(given: SweepInput) {
 /** Throws a ZodError or a HeedError where settings are wrong. */
 export const checkSweep = (given: SweepInput): void => void planned(given);
 
-/** Throws as `checkSweep` does, at once; rejects where the environment cannot be had, or nobody says what is to be reached. */
-export function createSweep(given: SweepInput): Promise<Sweep> {
+/**
+ * Plans a sweep. `onNotice` is called with how many trainings it has.
+ * @throws as `checkSweep` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return from
+ * which it counts as solved and `target` is absent.
+ */
+export function createSweep(given: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
   const { options, cells } = planned(given);
+  onNotice?.(countOf(cells, options));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
     name: `${given.env ?? 'CartPole-v1'}-sweep`,

@@ -1,5 +1,6 @@
 /** A process of pool.ts: trains the cells that it is told, one after another, until nobody listens any more. */
 import { HeedError, messageOf } from '../error.ts';
+import { loadPlugins } from '../plugins.ts';
 import { runCell } from './cell.ts';
 import type { Order, Saying } from './pool.ts';
 
@@ -17,6 +18,7 @@ process.on('disconnect', () => {
 process.on('message', async ({ cell, folder, checkpointSeconds }: Order) => {
   busy = true;
   try {
+    await loadPlugins();
     const { signal } = stopping;
     const onStep = ({ step }: { step: number }) => say({ kind: 'step', step });
     const result = await runCell(cell, folder, { signal, checkpointSeconds, onStep });

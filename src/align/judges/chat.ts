@@ -5,6 +5,7 @@
  * - `https://api.example.com/v1#MODEL`: a model behind an endpoint such as OpenAI's, as most servers of language models have.
  */
 import type { z } from 'zod';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -12,33 +13,45 @@ import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { answerLayout, createAnswerScorer } from '../policies/rollouts.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
+import { isModel } from '../training/input.ts';
 import { chatCallSchema, endpointChat } from './endpoint-chat.ts';
-import type { Chat, Conversation } from './source.ts';
+import type { Chat, Conversation, OpenChat } from './source.ts';
+
+/** Who answers conversations, at hand: a chat, or a language model. */
+export type ChatSource = Chat | Model;
 
 /**
- * Opens what goes on with conversations. With `template`, a model without a chat template adopts one (see `withChatTemplate`).
+ * Opens who answers conversations, by a name or from what is at hand, which stays the caller's. With `template`, a model
+ * without a chat template adopts one (see `withChatTemplate`).
  *
  * @throws HeedError where it is not there, or is named wrongly.
  */
 export async function openChat(
-  text: string,
+  source: string | ChatSource,
   pull: PullOptions = {},
   settings: z.input<typeof chatCallSchema> = {},
   template?: { chatTemplate?: string; onNotice?: (text: string) => void },
-): Promise<Chat> {
+): Promise<OpenChat> {
   const parsed = chatCallSchema.parse(settings);
-  if (/^https?:\/\//.test(text)) return endpointChat(text, parsed);
-  const model = await loadModel(text, pull);
-  return modelChat(template ? templatedModel(model, template.chatTemplate, template.onNotice) : model);
+  const templated = (model: Model) =>
+    template ? templatedModel(model, template.chatTemplate, template.onNotice) : model;
+  if (isModel(source)) return modelChat(templated(source));
+  const lent = (chat: Chat): OpenChat => Object.assign(Object.create(chat) as Chat, { [Symbol.dispose]() {} });
+  if (typeof source !== 'string') return lent(source);
+  if (/^https?:\/\//.test(source)) return lent(endpointChat(source, parsed));
+  return opening(async (own) => {
+    const chat = own.use(modelChat(templated(own.use(await loadModel(source, pull)))));
+    return { ...chat, [Symbol.dispose]: own[Symbol.dispose] };
+  });
 }
 
 /** Conversations answered side by side, and rows of tokens read at once. */
 const BATCH = 32;
 const ROWS = 8;
 
-/** A language model, released with what this gives. */
-export function modelChat(model: Model): Chat {
+/** A language model as who answers conversations. The model stays the caller's. */
+export function modelChat(model: Model): OpenChat & Required<Chat> {
   const { config, parameters, tokenizer, ends } = model;
   const generator = createGenerator(config, parameters.values);
   const name = model.folder ?? 'model';
@@ -68,7 +81,7 @@ export function modelChat(model: Model): Chat {
       const layout = answerLayout(model, asked, { rows: ROWS, maxTokens, answers: labels.length });
       const scorer = createAnswerScorer(config, parameters.values, layout);
       const answers = asked.flatMap(({ ids: prompt, text: promptText }) =>
-        labels.map((response, i): Answer => ({ prompt, response, ended: true, promptText, text: texts[i] })),
+        labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
       try {
         const sums = scorer.run(answers).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
@@ -78,10 +91,7 @@ export function modelChat(model: Model): Chat {
       }
     },
     fits,
-    [Symbol.dispose]() {
-      generator[Symbol.dispose]();
-      parameters[Symbol.dispose]();
-    },
+    [Symbol.dispose]: generator[Symbol.dispose],
   };
 }
 

@@ -99,7 +99,6 @@ export function createPreferenceAnswers(
 const unrewarded: Reward = {
   name: 'none',
   score: async (answers) => new Float64Array(answers.length),
-  [Symbol.dispose]() {},
 };
 
 export const mean = (values: ArrayLike<number>): number =>

@@ -7,7 +7,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
-import type { Fit, FitCall, Labeled } from './fit.ts';
+import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
@@ -16,7 +16,7 @@ export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
   scale: InputScale;
-  labeled: readonly Labeled[];
+  comparisons: readonly FitComparison[];
 }
 
 export interface FitOutcome {

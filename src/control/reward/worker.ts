@@ -6,11 +6,11 @@ import type { EnsembleSettings, FitJob, Saying } from './thread.ts';
 
 const ensemble = createRewardEnsemble(...(workerData as EnsembleSettings));
 
-function carryOut({ ensemble: { state, tensors }, scale, labeled, ...call }: FitJob): Saying {
+function carryOut({ ensemble: { state, tensors }, scale, comparisons, ...call }: FitJob): Saying {
   try {
     ensemble.restore(state, tensors);
     ensemble.setScale(scale);
-    const fit = ensemble.fit(labeled, call);
+    const fit = ensemble.fit(comparisons, call);
     return { fit, ensemble: ensemble.save() };
   } catch (error) {
     return { failed: carried(error) };

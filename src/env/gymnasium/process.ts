@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HeedError, messageOf } from '../../error.ts';
-import { look, newLooks } from '../wait.ts';
+import { look, newLooks } from '../batch/wait.ts';
 
 export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
 
