@@ -1,7 +1,7 @@
 /** Commands that use a language model, on tiny ones and on a real one. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { heedPath, ownFolder } from './support/heed.ts';
@@ -79,6 +79,17 @@ describe('heed logprobs', () => {
     const sum = logits[0].reduce((total: number, logit: number) => total + Math.exp(logit), 0);
     expect(logprobs[0]).toBeCloseTo(logits[0][6] - Math.log(sum), 5);
     expect(Object.keys(json('logprobs', '--model', tiny, '--text', 'a text'))).toEqual(['ids', 'logprobs']);
+  });
+
+  it('takes ids where the folder has no tokenizer, and says what a text needs', () => {
+    const bare = join(folder.path, 'bare');
+    cpSync(tiny, bare, { recursive: true, filter: (path) => !basename(path).startsWith('tokenizer') });
+    expect(json('logprobs', '--model', bare, '--ids', '5,6,7')).toEqual(
+      json('logprobs', '--model', tiny, '--ids', '5,6,7'),
+    );
+    expect(heed(['logprobs', '--model', bare, '--ids', '5,6']).stdout).toContain('next ');
+    const { code, stderr } = heed(['logprobs', '--model', bare, '--text', 'a text']);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('has no tokenizer.json')]);
   });
 
   it('shows a table, and refuses what is no list of tokens', () => {
@@ -161,9 +172,10 @@ describe.skipIf(!existsSync(stories))('stories260k', () => {
     }
   });
 
-  it('has no chat template, and says so', () => {
-    const { code, stderr } = heed(['chat', '--model', stories]);
-    expect(code).toBe(1);
-    expect(stderr).toContain('no chat template');
+  it('has no chat template, says so, and talks by the plain one', () => {
+    const { code, stdout, stderr } = heed(['chat', '--model', stories, '--max-tokens', '4', '--json'], 'Hello\n');
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout).messages).toHaveLength(2);
+    expect(stderr).toContain('The model has no chat template');
   });
 });

@@ -83,6 +83,7 @@ export type { PolicyAlgorithm } from './policies/algorithm.ts';
 export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
 export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
+export { answerKl } from './policies/kl.ts';
 export {
   createPolicyLearner,
   type PolicyEvaluation,
@@ -95,7 +96,6 @@ export { policyReport } from './policies/report.ts';
 export {
   type AnswerLayout,
   answerBatches,
-  answerKl,
   answerLayout,
   createAnswerScorer,
   createRollouts,

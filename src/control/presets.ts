@@ -106,7 +106,8 @@ function pebbleIn(env: string): LearnInput {
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
 export function learnOptions(given: LearnInput): LearnOptions {
   checkChoice(given, algorithms);
-  const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
+  const { algorithm = 'ppo' } = given;
+  const env = typeof given.env === 'string' ? given.env : 'CartPole-v1'; // what is none is refused below
   const known =
     algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : unfamiliar(env)));
   const preset: Record<string, unknown> = { [algorithm]: {}, ...known };

@@ -174,5 +174,5 @@ it('takes the template made for tools where there are tools, and says when there
   expect(tokenizer.decode(encodeChat(two, talk).ids)).toBe('D');
   expect(tokenizer.decode(encodeChat(two, talk, { tools: [] }).ids)).toBe('T');
   const none = { ...tokenizer, chatTemplate: undefined, chatTemplates: {} };
-  expect(refusal(() => encodeChat(none, talk)).hint).toContain('chat_template.jinja');
+  expect(refusal(() => encodeChat(none, talk)).hint).toContain('--chatTemplate plain');
 });

@@ -89,10 +89,10 @@ export function encodeChat(
   { assistantMask = false, ...given }: RenderOptions & { assistantMask?: boolean } = {},
 ): { ids: number[]; assistantMask?: number[] } {
   const { tool_use: withTools } = given.tools ? tokenizer.chatTemplates : {};
-  const template = withTools ?? tokenizer.chatTemplate;
+  const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
   if (template === undefined) {
     throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
-      hint: 'Use a chat model, put a chat_template.jinja into its folder, or give prompts and completions as text.',
+      hint: 'Use a chat model, name a template (--chatTemplate plain), or give prompts and completions as text.',
     });
   }
   const options = { ...specialTokens(tokenizer), ...given };

@@ -90,7 +90,7 @@ export interface SaveOptions {
 
 /**
  * Writes a model's `config.json` and weights, replacing those in the folder; other files there stay. A kill on the way leaves
- * the old model, the new one, or a folder without config.json. Parameters with "score.weight" make a classifier.
+ * the old model, the new one, or a folder without config.json. Parameters with "score.weight" make a classifier. Gives the files' names.
  *
  * @throws HeedError where the parameters are not those of the config, where no family of Transformers has such
  * a decoder, or where the system refuses.
@@ -99,7 +99,7 @@ export function saveCheckpoint(
   folder: string,
   { config, raw, parameters }: Pick<Checkpoint, 'config' | 'parameters'> & { raw?: Record<string, unknown> },
   { dtype = 'F32', maxShardBytes = LARGEST_SHARD }: SaveOptions = {},
-): void {
+): string[] {
   const labels = parameters.values[SCORE]?.shape[0];
   const specs = decoderParameters(labels === undefined ? config : { ...config, tied: true });
   if (labels !== undefined) specs.push(scoreSpec(config, labels));
@@ -123,6 +123,7 @@ export function saveCheckpoint(
     ],
     isWeights,
   );
+  return [...names, ...(shards.length > 1 ? [INDEX] : []), CONFIG];
 }
 
 function checkParameters(specs: readonly ParameterSpec[], parameters: Arena): void {

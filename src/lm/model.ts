@@ -115,15 +115,35 @@ export async function baseFolder(folder: string, options: PullOptions = {}): Pro
   return modelFolder(!existsSync(base) && existsSync(beside) ? beside : base, options);
 }
 
+/**
+ * Loads a model for what takes and gives ids alone: its tokenizer may be absent.
+ *
+ * @throws HeedError as `loadModel` does.
+ */
+export async function loadWeights(
+  nameOrFolder: string,
+  options: PullOptions = {},
+): Promise<Checkpoint & { tokenizer?: Tokenizer }> {
+  const folder = await modelFolder(nameOrFolder, options);
+  const base = await baseFolder(folder, options);
+  const withTokenizer = existsSync(join(base ?? folder, 'tokenizer.json'));
+  if (withTokenizer) return loadModel(folder, options);
+  return base === undefined ? loadCheckpoint(folder) : merged(folder, loadCheckpoint(base));
+}
+
 async function loadAdapted(folder: string, base: string, options: PullOptions): Promise<Model> {
-  const model = await loadModel(base, options);
+  return { ...merged(folder, await loadModel(base, options)), folder };
+}
+
+/** A model with the adapter of a folder merged in. The model is used up, even where this throws. */
+function merged<M extends Checkpoint>(folder: string, model: M): M {
   try {
     const adapter = loadAdapter(folder, model.config);
-    const merged = mergeAdapter(model, adapter);
+    const whole = mergeAdapter(model, adapter);
     adapter.parameters[Symbol.dispose]();
-    return { ...merged, folder };
+    return whole;
   } catch (error) {
-    model[Symbol.dispose]();
+    model.parameters[Symbol.dispose]();
     throw error;
   }
 }
@@ -149,14 +169,15 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
   });
 }
 
-/** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. */
-export function saveModel(folder: string, model: ModelData, options?: SaveOptions): void {
+/** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. Gives the files' names. */
+export function saveModel(folder: string, model: ModelData, options?: SaveOptions): string[] {
   // config.json is written last: a folder that has one is whole
-  saveTokenizer(folder, model.tokenizer);
+  const files = saveTokenizer(folder, model.tokenizer);
   if (model.generation) {
     writeFileAtomic(join(folder, GENERATION), `${JSON.stringify(model.generation, null, 2)}\n`);
+    files.push(GENERATION);
   }
-  saveCheckpoint(folder, model, options);
+  return [...files, ...saveCheckpoint(folder, model, options)];
 }
 
 function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, where: string): void {

@@ -203,6 +203,10 @@ it('takes tokens and templates however the config has them', () => {
 });
 
 describe('what cannot be used is said', () => {
+  const wordLevel = {
+    model: { type: 'WordLevel', vocab: { a: 0, b: 1 }, unk_token: 'a' },
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+  };
   const refusal = (files: Record<string, string>) => {
     const folder = mkdtempSync(join(scratch, 'bad-'));
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
@@ -222,6 +226,11 @@ describe('what cannot be used is said', () => {
     [{ 'tokenizer.json': '[]' }, 'should hold a JSON object, got [].'],
     [{ 'tokenizer.json': '{}' }, 'The tokenizer.json of "F" cannot be used'],
     [{ 'tokenizer.json': '{"model":{"type":"Magic"}}' }, 'Unknown TokenizerModel type: Magic'],
+    [
+      // it loads, and would throw at its first use
+      { 'tokenizer.json': JSON.stringify({ ...wordLevel, post_processor: { type: 'TemplateProcessing', single: 7 } }) },
+      'The tokenizer.json of "F" cannot be used',
+    ],
     [
       { 'tokenizer.json': '{"model":{"type":"BPE","vocab":{},"merges":[]}}', 'tokenizer_config.json': '{' },
       'The tokenizer_config.json',

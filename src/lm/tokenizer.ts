@@ -14,7 +14,8 @@ import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
 const SPECIAL = 'special_tokens_map.json';
-const TEMPLATE = 'chat_template.jinja';
+/** The file of a chat template. */
+export const TEMPLATE = 'chat_template.jinja';
 
 /** The text of a tokenizer's files by name; only tokenizer.json has to be there. */
 type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
@@ -47,6 +48,8 @@ export interface Tokenizer {
   readonly chatTemplate: string | undefined;
   /** Templates by name, where the folder has several; `chatTemplate` is "default". */
   readonly chatTemplates: Readonly<Record<string, string>>;
+  /** Takes a template where there is none, for good, and gives it: see `withChatTemplate`. */
+  adoptTemplate?(): string;
   readonly paddingSide: 'left' | 'right';
   readonly truncationSide: 'left' | 'right';
   /** The longest sequence it was made for, where it says so. */
@@ -78,14 +81,16 @@ export function loadTokenizer(folder: string): Tokenizer {
   return tokenizerFrom({ [TOKENIZER]: json, ...Object.fromEntries(others) }, folder);
 }
 
-/** Writes a tokenizer's files as they were read, each as a whole. */
-export function saveTokenizer(folder: string, tokenizer: Tokenizer): void {
+/** Writes a tokenizer's files as they were read, each as a whole. Gives their names. */
+export function saveTokenizer(folder: string, tokenizer: Tokenizer): string[] {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
     throw fileError(error, 'create', folder);
   }
-  for (const [name, text] of Object.entries(tokenizer.files)) writeFileAtomic(join(folder, name), text);
+  const files = Object.entries(tokenizer.files);
+  for (const [name, text] of files) writeFileAtomic(join(folder, name), text);
+  return files.map(([name]) => name);
 }
 
 /** A tokenizer of files at hand. `where` is what errors call the place they came from. */
@@ -158,7 +163,9 @@ function open(json: Json, config: Json, where: string): Library {
   try {
     const unknown = (json.model as Json | undefined)?.unk_token;
     // a WordLevel model's unknown token is in tokenizer.json, where the library does not look for it
-    return openLibrary(json, { ...config, unk_token: unknown ?? tokenText(config.unk_token) });
+    const library = openLibrary(json, { ...config, unk_token: unknown ?? tokenText(config.unk_token) });
+    library.encode('a b', { add_special_tokens: true }); // what is wrong with a part shows in its first use
+    return library;
   } catch (error) {
     throw new HeedError(`The ${TOKENIZER} of ${quoted(where)} cannot be used: ${messageOf(error)}`, {
       hint: 'It has to be a Hugging Face fast tokenizer (BPE, Unigram, WordPiece or WordLevel), as save_pretrained writes it.',

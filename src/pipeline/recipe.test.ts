@@ -57,6 +57,12 @@ describe('checkRecipe', () => {
     ['a dotted setting', [{ ...sft, settings: { 'samples.count': 1 } }], /settings\."samples\.count": .*no such/],
     ['a value', [{ ...sft, settings: { epochs: -1 } }], /settings\.epochs: .*>0/],
     ['a missing setting', [{ command: 'ppo' }], /stage "ppo": settings\.model: /],
+    [
+      'an environment that is no text',
+      [{ command: 'train', settings: { env: 7 } }],
+      /settings\.env: .*expected string/,
+    ],
+    ['the same of another command', [{ command: 'rl', settings: { env: 7 } }], /settings\.env: .*expected string/],
     ['an environment', [{ command: 'rl', settings: { env: 'Nowhere-v0' } }], /stage "rl": .*"Nowhere-v0"/],
     ['a model', [{ ...sft, settings: { model: './nowhere' } }], /settings\.model: there is no "\.\/nowhere"/],
     [

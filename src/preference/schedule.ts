@@ -59,7 +59,7 @@ export function labelSchedule(
   if (last - randomSteps < schedule.rounds) {
     throw new HeedError(
       `${schedule.rounds} rounds do not fit between step ${randomSteps}, where random actions end, and step ${last} (${schedule.until} of ${steps}).`,
-      { hint: 'Take more steps, fewer random steps or fewer rounds, or raise until.' },
+      { hint: 'Take more steps, fewer random steps or fewer rounds, or raise --schedule.until.' },
     );
   }
   const times = Array.from({ length: schedule.rounds + 1 }, (_, i) =>

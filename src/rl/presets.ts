@@ -18,14 +18,18 @@ interface Preset<Options> {
 }
 type Presets<Options> = Readonly<Record<string, Preset<Options>>>;
 
-/** The preset of an environment; every game of the Arcade Learning Environment has the same. */
-export const presetOf = (env: string, algorithm: Algorithm = 'ppo'): Preset<object> | undefined => {
+/**
+ * The preset of an environment; every game of the Arcade Learning Environment has the same. Settings that are not checked yet
+ * may name no environment: then there is none.
+ */
+export const presetOf = (env: unknown, algorithm: Algorithm = 'ppo'): Preset<object> | undefined => {
   const presets: Record<Algorithm, Presets<object>> = {
     ppo: ppoPresets,
     a2c: a2cPresets,
     trpo: trpoPresets,
     sac: sacPresets,
   };
+  if (typeof env !== 'string') return undefined;
   return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atariPreset : undefined);
 };
 

@@ -25,7 +25,7 @@ import { answerLayout, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { PolicyInput } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption } from '../rewards/open.ts';
-import { type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
+import { type Live, learnerOf, type Opener, openSource, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 
@@ -34,7 +34,7 @@ const whole = (least: number) => z.number().int().min(least);
 export const bestOfNSchema = policyTrainingSchema
   .pick({
     ...{ seed: true, reward: true, rewardCall: true, data: true, onBadRow: true },
-    ...{ maxTokens: true, temperature: true, generate: true },
+    ...{ maxTokens: true, temperature: true, generate: true, chatTemplate: true },
   })
   .extend({
     model: z.string().describe('folder of the model that answers, or its name on the Hub'),
@@ -127,7 +127,7 @@ export function bestOfN(input: BestOfNInput): Training<BestOfNStep, BestOfNResul
 
 async function create(options: BestOfNOptions, live: Live) {
   return opening(async (own) => {
-    const model = await openModel('model', options.model, live, own);
+    const model = await openTemplated(options, live, own);
     const { data, onBadRow } = options;
     const all =
       data === undefined

@@ -40,26 +40,28 @@ const whole = (least: number) => z.number().int().min(least);
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
-export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: true, onBadRow: true }).extend({
-  model: z
-    .string()
-    .describe('who answers: folder of a chat model, its name on the Hub, or one at an address, https://…/v1#MODEL'),
-  critic: z.string().optional().describe('who criticizes, revises and judges: likewise (default: who answers)'),
-  constitution: z
-    .string()
-    .optional()
-    .describe('file of principles: JSON, or a list in Markdown or text (default: ours)'),
-  part: z.enum(constitutionParts).default('both').describe('what to make'),
-  prompts: whole(1)
-    .optional()
-    .describe('prompts of a part, drawn by the seed, again where these are more (default: all)'),
-  rounds: whole(1).default(1).describe('times that an answer is criticized and revised'),
-  revisionPairs: z.boolean().default(false).describe('answers and their revisions are comparisons too'),
-  batch: whole(1).default(16).describe('prompts of a step: what is lost at most where somebody does not answer'),
-  maxTokens: whole(1).default(512).describe('tokens of an answer, a critique or a revision at most'),
-  temperature: z.number().min(0).default(1).describe('of the draws of these'),
-  call: chatCallSchema.prefault({}),
-});
+export const constitutionSchema = policyTrainingSchema
+  .pick({ seed: true, data: true, onBadRow: true, chatTemplate: true })
+  .extend({
+    model: z
+      .string()
+      .describe('who answers: folder of a chat model, its name on the Hub, or one at an address, https://…/v1#MODEL'),
+    critic: z.string().optional().describe('who criticizes, revises and judges: likewise (default: who answers)'),
+    constitution: z
+      .string()
+      .optional()
+      .describe('file of principles: JSON, or a list in Markdown or text (default: ours)'),
+    part: z.enum(constitutionParts).default('both').describe('what to make'),
+    prompts: whole(1)
+      .optional()
+      .describe('prompts of a part, drawn by the seed, again where these are more (default: all)'),
+    rounds: whole(1).default(1).describe('times that an answer is criticized and revised'),
+    revisionPairs: z.boolean().default(false).describe('answers and their revisions are comparisons too'),
+    batch: whole(1).default(16).describe('prompts of a step: what is lost at most where somebody does not answer'),
+    maxTokens: whole(1).default(512).describe('tokens of an answer, a critique or a revision at most'),
+    temperature: z.number().min(0).default(1).describe('of the draws of these'),
+    call: chatCallSchema.prefault({}),
+  });
 /** The options of `constitution`, with their defaults. */
 export type ConstitutionOptions = z.output<typeof constitutionSchema>;
 /** The input of `constitution`. */
@@ -125,8 +127,9 @@ async function create(options: ConstitutionOptions, live: Live) {
     const principles =
       options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
     const all = await promptsOf(options, live);
+    const template = { chatTemplate: options.chatTemplate, onNotice: live.onNotice };
     const chat = async (path: 'model' | 'critic', name: string) =>
-      own.use(await openChat((live[path] as ChatSource | undefined) ?? name, live.pull, options.call));
+      own.use(await openChat((live[path] as ChatSource | undefined) ?? name, live.pull, options.call, template));
     const model = await chat('model', options.model);
     const prompts = all.filter((prompt) => model.fits?.(prompt) ?? true);
     const long = all.length - prompts.length;

@@ -21,6 +21,7 @@ import {
 } from '../../data/index.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
@@ -99,7 +100,8 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
         : (['data', options.data] as const);
     const prompted = data === undefined ? undefined : await openSource(path, data, live);
     const contestant = async (path: 'model' | 'baseline', notice?: typeof onNotice): Promise<Contestant> => {
-      const model = await openModel(path, options[path], live, own);
+      const loaded = await openModel(path, options[path], live, own);
+      const model = templatedModel(loaded, options.chatTemplate, notice);
       const all = prompted
         ? await readPrompts(prompted, model.tokenizer, { onBadRow, onNotice: notice })
         : worldPrompts(model.tokenizer);

@@ -20,7 +20,9 @@ export const policyEvaluationSchema = z
       .optional()
       .describe('who says which answer is better: a chat model likewise, or one at an address, https://…/v1#MODEL'),
   })
-  .extend(policyTrainingSchema.pick({ data: true, onBadRow: true, seed: true, maxTokens: true }).shape)
+  .extend(
+    policyTrainingSchema.pick({ data: true, onBadRow: true, seed: true, maxTokens: true, chatTemplate: true }).shape,
+  )
   .extend({
     prompts: whole(1).optional().describe('prompts to answer, drawn by the seed (default: all)'),
     batch: whole(1).default(32).describe('prompts answered in a step'),

@@ -4,6 +4,7 @@ import { type Place, placeInWords, type Row, shuffled } from '../../data/index.t
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import type { DecoderConfig } from '../../nn/index.ts';
 import { encodeRow, type Loss } from './encode.ts';
 
 export interface Examples {
@@ -52,6 +53,24 @@ function grown<T extends Int32Array | Uint8Array>(array: T, atLeast: number): T 
   const larger = new (array.constructor as new (length: number) => T)(Math.max(atLeast, 2 * array.length));
   larger.set(array);
   return larger;
+}
+
+const LONGEST = 1024;
+
+/**
+ * The most tokens that are read of an example: by default as many as the model has positions for, at most 1024.
+ *
+ * @throws HeedError where a model was never trained at so many positions.
+ */
+export function longestExample(
+  length: number | undefined,
+  { maxPositions }: Pick<DecoderConfig, 'maxPositions'>,
+): number {
+  const most = length ?? Math.min(LONGEST, maxPositions);
+  if (most <= maxPositions) return most;
+  throw new HeedError(`--length is ${most} tokens, but the model knows ${maxPositions} positions.`, {
+    hint: `Give --length ${maxPositions} or less; --truncate says what becomes of longer examples.`,
+  });
 }
 
 /** Its end is cut off, it becomes several examples, it is left out, or the reading stops. */

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { Row } from '../../data/index.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
-import { encodePair, gatherPairs, type PairOptions } from './pairs.ts';
+import { encodePair, equalNotice, gatherPairs, type PairOptions } from './pairs.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 const tokenizers = Object.fromEntries(
@@ -82,6 +83,30 @@ it('cuts what is too long where it is told to, and says how much there was', asy
   await expect(gather([pair], { length: 16, truncate: 'error' })).rejects.toThrow(
     /"pairs.jsonl", line 1: an answer has \d+ tokens/,
   );
+});
+
+describe('completions of other words than the tokenizer knows', () => {
+  const reviews = loadTokenizer(fileURLToPath(new URL('../../../models/reviews-base', import.meta.url)));
+  const unknown = { prompt: 'cafe', chosen: 'good ness', rejected: 'good grief' };
+  const gatherReviews = (rows: readonly Row[]) =>
+    gatherPairs(
+      rows.map((value) => ({ value })),
+      reviews,
+      'pairs.jsonl',
+      whole,
+    );
+
+  it('are left out, and counted', async () => {
+    const { rows, equal } = await gatherReviews([unknown, { ...unknown, rejected: 'good' }, unknown]);
+    expect([rows.length, equal]).toEqual([1, 2]);
+    expect(equalNotice('pairs.jsonl', equal)).toMatch(/left out 2 whose completions have the same tokens/);
+  });
+
+  it('are refused where nothing else is left', async () => {
+    const refusal = gatherReviews([unknown]);
+    await expect(refusal).rejects.toThrow(/no comparison to learn from: the completions of 1 have the same tokens/);
+    await expect(refusal).rejects.toHaveProperty('hint', expect.stringContaining('does the model fit the data?'));
+  });
 });
 
 it('refuses equal and empty answers by file and line, or leaves them out', async () => {

@@ -73,6 +73,8 @@ export interface Pairs {
   rows: readonly Row[];
   /** How many were longer than `length`. */
   long: number;
+  /** How many were left out because both completions have the same tokens. */
+  equal: number;
 }
 
 /**
@@ -86,7 +88,7 @@ export async function gatherPairs(
 ): Promise<Pairs> {
   const [chosen, rejected] = [createExamples(), createExamples()];
   const rows: Row[] = [];
-  let long = 0;
+  let [long, equal] = [0, 0];
   for await (const { row, answers } of encodedRows(dataset, source, options, (value) => {
     const pair = encodePair(value, tokenizer);
     return [pair.chosen, pair.rejected];
@@ -94,19 +96,45 @@ export async function gatherPairs(
     if (answers.some(({ ids }) => ids.length > options.length)) long++;
     const fitted = fitAll(answers, options);
     if (!fitted) continue;
+    if (sameTokens(fitted)) {
+      equal++;
+      continue;
+    }
     chosen.add(fitted[0]);
     rejected.add(fitted[1]);
     rows.push(row);
   }
-  if (rows.length > 0) return { chosen, rejected, rows, long };
-  throw nothingLeft(source, long, options.length);
+  if (rows.length > 0) return { chosen, rejected, rows, long, equal };
+  throw nothingLeft(source, { long, equal }, options.length);
 }
 
-export const nothingLeft = (source: string, long: number, length: number): HeedError =>
-  new HeedError(
-    `"${source}" has no comparison to learn from${long > 0 ? `: ${long} are longer than ${length} tokens` : ''}.`,
-    { hint: 'Look at the rows, and at how long an answer may be with its prompt (--length).' },
+/** Whether several completions have the same tokens, so that no policy or reward model could tell them apart. */
+export const sameTokens = (completions: readonly Example[]): boolean =>
+  completions.length > 1 && new Set(completions.map(({ ids }) => Array.from(ids).join())).size === 1;
+
+const DOES_IT_FIT = 'Every word outside the vocabulary is one token: does the model fit the data?';
+
+/** What a person should know of comparisons that were left out because their completions have the same tokens. */
+export const equalNotice = (source: string, equal: number): string =>
+  `"${source}": left out ${equal} whose completions have the same tokens. ${DOES_IT_FIT}`;
+
+/** Why no comparison is left. */
+export function nothingLeft(
+  source: string,
+  { long, equal }: Record<'long' | 'equal', number>,
+  length: number,
+): HeedError {
+  const reasons = [
+    ...(long > 0 ? [`${long} are longer than ${length} tokens`] : []),
+    ...(equal > 0 ? [`the completions of ${equal} have the same tokens`] : []),
+  ];
+  return new HeedError(
+    `"${source}" has no comparison to learn from${reasons.length > 0 ? `: ${reasons.join(', ')}` : ''}.`,
+    {
+      hint: equal > 0 ? DOES_IT_FIT : 'Look at the rows, and at how long an answer may be with its prompt (--length).',
+    },
   );
+}
 
 /** Rows with what `encode` makes of each; its complaints come with file and line, or are told of where rows may be left out. */
 export async function* encodedRows(

@@ -7,6 +7,7 @@
 import type { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
@@ -21,7 +22,8 @@ import type { Chat, Conversation, OpenChat } from './source.ts';
 export type ChatSource = Chat | Model;
 
 /**
- * Opens who answers conversations, by a name or from what is at hand, which stays the caller's.
+ * Opens who answers conversations, by a name or from what is at hand, which stays the caller's. With `template`, a model
+ * without a chat template adopts one (see `withChatTemplate`).
  *
  * @throws HeedError where it is not there, or is named wrongly.
  */
@@ -29,14 +31,17 @@ export async function openChat(
   source: string | ChatSource,
   pull: PullOptions = {},
   settings: z.input<typeof chatCallSchema> = {},
+  template?: { chatTemplate?: string; onNotice?: (text: string) => void },
 ): Promise<OpenChat> {
   const parsed = chatCallSchema.parse(settings);
-  if (isModel(source)) return modelChat(source);
+  const templated = (model: Model) =>
+    template ? templatedModel(model, template.chatTemplate, template.onNotice) : model;
+  if (isModel(source)) return modelChat(templated(source));
   const lent = (chat: Chat): OpenChat => Object.assign(Object.create(chat) as Chat, { [Symbol.dispose]() {} });
   if (typeof source !== 'string') return lent(source);
   if (/^https?:\/\//.test(source)) return lent(endpointChat(source, parsed));
   return opening(async (own) => {
-    const chat = own.use(modelChat(own.use(await loadModel(source, pull))));
+    const chat = own.use(modelChat(templated(own.use(await loadModel(source, pull)))));
     return { ...chat, [Symbol.dispose]: own[Symbol.dispose] };
   });
 }

@@ -28,6 +28,10 @@ export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBes
   reward: z.string().describe('the proxy that answers are chosen by and learned from: as in heed ppo'),
   gold: z.string().default('reviews').describe('the reward that the proxy stands for; nothing learns from it'),
   steps: languagePpoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),
+  maxKl: languagePpoSchema.shape.maxKl
+    .unwrap()
+    .default(0)
+    .describe('nats an answer that learning stops at; 0 is no limit'),
   evaluations: languagePpoSchema.shape.evaluations.unwrap().default(20).describe('of each, evenly spaced'),
   guards: guardsSchema
     .default('kl,target,repetition')

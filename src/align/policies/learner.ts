@@ -4,7 +4,7 @@
  */
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
-import { exportParameters, importParameters } from '../../nn/index.ts';
+import { exportParameters, importParameters, type KlEstimator } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
@@ -14,10 +14,11 @@ import { type Alert, alertsOf } from './alerts.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { Asking, ComparedAnswers } from './ask-people.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
+import { answerKl, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
-import { type AnswerLayout, answerKl, createRollouts, type EncodedPrompt, type LanguageRollout } from './rollouts.ts';
+import { type AnswerLayout, createRollouts, type EncodedPrompt, type LanguageRollout } from './rollouts.ts';
 
 export interface PolicySample {
   prompt: string;
@@ -73,6 +74,8 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   answersPerPrompt?: number;
   measure?: (answers: readonly Completion[]) => Record<string, number>;
   algorithm: PolicyAlgorithm;
+  /** Of the KL that metrics and evaluations report: `k1` where absent. */
+  klEstimator?: KlEstimator;
   /** What is to hold of the rewards that the reward tells as others. */
   constraints?: readonly Constraint[];
   /** Somebody who compares the policy's answers. */
@@ -137,7 +140,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     // the same draws each time, so that what differs is the policy
     const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
     const { answers, scores } = rollout;
-    const kls = answerKl(rollout);
+    const kls = answerKl(rollout, parts.klEstimator);
     const evaluation = {
       reward: mean(scores),
       kl: mean(kls),
@@ -162,12 +165,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
   async function learn(signal?: AbortSignal): Promise<Record<string, number>> {
     await asking?.next(state.step, (prompts, drawn) => rollouts.run(prompts, drawn, 2, signal), signal);
     const began = performance.now();
-    const rate = rateOf(state.step);
     const asked = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
     const rollout = await rollouts.run(asked, seedFor(seed, 'rollout', state.step), answersPerPrompt, signal);
+    const rate = rateOf(state.step) * klTaper(mean(answerKl(rollout)), options.maxKl);
     const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
     const metrics = {
-      ...metricsOf(rollout),
+      ...metricsOf(rollout, parts.klEstimator),
       ...algorithm.update(rollout, rate, state.step),
       learning_rate: rate,
       tokens,
@@ -252,7 +255,7 @@ const meansOf = ({ parts = [], others = [] }: LanguageRollout): Record<string, n
   Object.fromEntries([...parts, ...others].map(({ name, scores }) => [`eval/${name}`, mean(scores)]));
 
 /** What is told of every rollout. */
-function metricsOf(rollout: LanguageRollout): Record<string, number> {
+function metricsOf(rollout: LanguageRollout, estimator?: KlEstimator): Record<string, number> {
   const { answers, scores, logProbs } = rollout;
   const middle = mean(scores);
   const tokens = logProbs.reduce((sum, { length }) => sum + length, 0);
@@ -260,7 +263,7 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'reward/mean': middle,
     'reward/std': Math.sqrt(mean(scores.map((score) => (score - middle) ** 2))),
     ...(rollout.deviations && { 'reward/disagreement': mean(rollout.deviations) }),
-    'kl/mean': mean(answerKl(rollout)),
+    'kl/mean': mean(answerKl(rollout, estimator)),
     // −log π of a token drawn from π: unbiased, and nothing more to compute
     'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,
     'response/length': tokens / answers.length,

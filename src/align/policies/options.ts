@@ -41,6 +41,7 @@ export const policyTrainingSchema = z
       evaluations: true,
       checkpointLayers: true,
       dtype: true,
+      chatTemplate: true,
     }).shape,
   )
   .extend({
@@ -51,6 +52,11 @@ export const policyTrainingSchema = z
     maxTokens: whole(1).default(96).describe('tokens of an answer at most'),
     temperature: z.number().positive().default(1).describe('of the draws, and of all log-probabilities'),
     generate: z.object({ batch: whole(1).default(64).describe('answers generated side by side') }).prefault({}),
+    maxKl: z
+      .number()
+      .min(0)
+      .default(10)
+      .describe('nats an answer from the reference: learning slows from half of it on, and stops at it; 0 is no limit'),
     rows: whole(1).default(8).describe('rows of answers computed at once: fewer take less memory'),
     learningRate: z
       .number()

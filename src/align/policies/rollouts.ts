@@ -217,7 +217,3 @@ export function stepTokens(
     return { at: low, reward };
   });
 }
-
-/** Σ log π − log π_ref over each answer: estimates of KL(π ‖ π_ref) in nats an answer. */
-export const answerKl = ({ logProbs, referenceLogProbs }: LanguageRollout): number[] =>
-  logProbs.map((ours, i) => ours.reduce((sum, logP, t) => sum + logP - referenceLogProbs[i][t], 0));

@@ -11,7 +11,7 @@ import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, type Live, openModel, openSource } from '../training/input.ts';
+import { type Input, type Live, openModel, openSource, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
@@ -76,7 +76,7 @@ export async function setUpPolicy(
   own: Disposables,
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
-  const model = await openModel('model', options.model, live, own);
+  const model = await openTemplated(options, live, own);
   const { prompts, evaluationPrompts } = await promptsOf(options, model, live);
   const probes = await probesOf(options, model, live);
   const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectClose } from '../../../test/support/gradients.ts';
+import { klOfToken } from '../policies/kl.ts';
 import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './advantages.ts';
-import { type KlOptions, klOfToken, nextBeta } from './kl-controller.ts';
+import { type KlOptions, nextBeta } from './kl-controller.ts';
 
 /** Of TRL's PPO, with torch: see test/fixtures/losses/ppo.json. Each row is an answer of up to nine tokens. */
 const fixture = JSON.parse(readFileSync(new URL('../../../test/fixtures/losses/ppo.json', import.meta.url), 'utf8'));

@@ -1,8 +1,9 @@
 /** From answers' scores to the advantages of their tokens: PPO on language as a sequence of actions, a token each. */
 import { HeedError } from '../../error.ts';
 import { advantages as estimate } from '../../nn/index.ts';
+import { klOfToken } from '../policies/kl.ts';
 import type { TokenReward } from '../policies/rollouts.ts';
-import { type KlOptions, klOfToken } from './kl-controller.ts';
+import type { KlOptions } from './kl-controller.ts';
 
 /** Of each token of an answer; `after` adds the place behind the last. */
 interface AnswerTokens {

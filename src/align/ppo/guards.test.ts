@@ -68,7 +68,7 @@ async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: num
   const learner = await createLanguagePpo({
     ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
     ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
-    ...{ kl: { beta: 0 }, score: { missingEos: 0 }, ...given },
+    ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0 }, ...given },
     reward: seen,
     model: ends ? { ...model, ends } : model,
   });

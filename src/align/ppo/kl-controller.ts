@@ -1,6 +1,6 @@
 /** How strongly the KL from the reference is held against the policy, and how that follows the KL. */
 import { z } from 'zod';
-import { type KlEstimator, klEstimators } from '../../nn/index.ts';
+import { klEstimators } from '../../nn/index.ts';
 
 const klControllers = ['fixed', 'adaptive', 'proportional'] as const;
 
@@ -12,7 +12,7 @@ export const klSchema = z.object({
     .describe('β stays; goes in steps of a tenth; or follows how far the KL is from its target'),
   target: z.number().positive().default(6).describe('adaptive and proportional: the KL wanted, in nats an answer'),
   horizon: z.number().positive().default(1000).describe('proportional: answers in which β follows'),
-  estimator: z.enum(klEstimators).default('k1').describe('of the KL of a token in the reward'),
+  estimator: z.enum(klEstimators).default('k1').describe('of the KL of a token, in the reward and in metrics'),
 });
 export type KlOptions = z.output<typeof klSchema>;
 
@@ -35,14 +35,4 @@ export function nextBeta(
   }
   const error = Math.max(-0.2, Math.min(0.2, kl / target - 1));
   return beta * Math.max(0, 1 + (error * answers) / horizon);
-}
-
-/**
- * An estimate of a token's KL(π ‖ π_ref) at a draw from π, from its log-probabilities (Schulman, "Approximating KL Divergence"): with
- * d = log π − log π_ref, k1 = d, k2 = ½d², k3 = e^−d − 1 + d.
- */
-export function klOfToken(logP: number, reference: number, estimator: KlEstimator): number {
-  const d = logP - reference;
-  if (estimator === 'k1') return d;
-  return estimator === 'k2' ? 0.5 * d * d : Math.expm1(-d) + d;
 }

@@ -34,7 +34,9 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = learnerOf(languag
     const setup = await setUpPolicy(options, live, own);
     if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();
     const algorithm = await algorithmOf(options, setup, live);
-    return createPolicyLearner({ ...setup, options, name: `${basename(options.model)}-ppo`, algorithm, own });
+    const klEstimator = options.kl.estimator;
+    const name = `${basename(options.model)}-ppo`;
+    return createPolicyLearner({ ...setup, options, name, algorithm, klEstimator, own });
   }),
 );
 
@@ -54,7 +56,9 @@ async function algorithmOf(options: LanguagePpoOptions, { policy, layout }: Poli
   const { data } = options.ptx;
   const opened = new Disposables();
   const pretraining =
-    data === undefined ? undefined : await createPretraining(policy, options, await openSource('ptx.data', data, live));
+    data === undefined
+      ? undefined
+      : await createPretraining(policy, options, await openSource('ptx.data', data, live), live.onNotice);
   try {
     const kind = kindOf(options);
     const model = kind === 'own' ? await criticModel(options, policy.model, live, opened) : undefined;

@@ -63,6 +63,35 @@ it.each<[string, Partial<PpoInput>]>([
   expect(evaluation!.best).toBe(true);
 });
 
+it('measures the KL by the estimator that the reward has it by', async () => {
+  const score = { normalize: 'none', missingEos: 0 } as const;
+  for (const estimator of ['k1', 'k3'] as const) {
+    const ours = await learner({ ...settings, learningRate: 1e-2, score, kl: { estimator } });
+    const steps = await take(ours, 3);
+    for (const { metrics } of steps) {
+      const { 'reward/mean': worth, 'kl/beta': beta, 'kl/mean': kl } = metrics;
+      expect(metrics['reward/objective']).toBeCloseTo(worth - beta * kl, 5);
+      if (estimator === 'k3') expect(kl).toBeGreaterThan(-1e-6); // of every token, which k1 is not
+    }
+    ours[Symbol.dispose]();
+  }
+});
+
+it('learns no further than its limit from the reference', async () => {
+  const far = async (maxKl: number) => {
+    const ours = await learner({ ...settings, steps: 8, learningRate: 3e-2, kl: { beta: 0 }, maxKl });
+    const steps = await take(ours, 8);
+    ours[Symbol.dispose]();
+    return steps.map(({ metrics }) => ({ kl: metrics['kl/mean'], rate: metrics.learning_rate }));
+  };
+  const [bound, free] = [await far(1), await far(0)];
+  expect(free.at(-1)!.kl).toBeGreaterThan(2);
+  expect(free.map(({ rate }) => rate)).toEqual(free.map(() => 3e-2));
+  expect(bound.some(({ rate }) => rate < 3e-2)).toBe(true);
+  for (const { kl, rate } of bound) if (kl >= 1) expect(rate).toBe(0);
+  expect(bound.at(-1)!.kl).toBeLessThan(free.at(-1)!.kl);
+});
+
 it.each<[string, Partial<PpoInput>]>([
   ['with a critic of its own', {}],
   ['with a shared one', { critic: { kind: 'shared', detached: false, warmup: 1 }, lora: { rank: 2 } }],
@@ -175,7 +204,10 @@ it('alerts when a metric leaves its range, once', async () => {
 it('tells how often probes lead it astray', async () => {
   const probes = dataOf(Array.from({ length: 16 }, (_, i) => ({ prompt: `say ${i}`, avoid: ['e'] })));
   const flattering = of(({ text }) => text.split('e').length);
-  const given: Partial<PpoInput> = { learningRate: 1e-2, batch: 16, kl: { beta: 0 }, evaluation: { data, probes } };
+  const given: Partial<PpoInput> = {
+    ...{ learningRate: 1e-2, batch: 16, kl: { beta: 0 }, maxKl: 0 },
+    evaluation: { data, probes },
+  };
   const one = await learner(given as PpoInput, { reward: flattering });
   const { measures: before } = await one.evaluate();
   const { measures: after } = (await take(one, 4)).at(-1)!.evaluation!;

@@ -29,7 +29,8 @@ import {
 } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import { type AnswerLayout, answerBatches, answerKl, inOrder, type LanguageRollout } from '../policies/rollouts.ts';
+import { answerKl } from '../policies/kl.ts';
+import { type AnswerLayout, answerBatches, inOrder, type LanguageRollout } from '../policies/rollouts.ts';
 import { createScoreScale, type ScoreScaleState } from '../policies/score-scale.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
@@ -172,7 +173,7 @@ export function createPpoAlgorithm({
           minibatches++;
         }
       }
-      const far = answerKl(rollout).reduce((a, b) => a + b, 0) / answers.length;
+      const far = answerKl(rollout, kl.estimator).reduce((a, b) => a + b, 0) / answers.length;
       const used = beta;
       beta = nextBeta(kl, beta, far, answers.length);
       return {

@@ -1,6 +1,6 @@
 /** PPO-ptx (Ouyang et al. 2022, equation 2): texts that the policy goes on learning, so that it does not forget them. */
 import type { Arena } from '../../nn/index.ts';
-import { gatherExamples } from '../examples/examples.ts';
+import { gatherExamples, longestExample } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';
 import { datasetRows, type RowPosition } from '../supervised/rows.ts';
 import { readSource, type Source } from '../training/input.ts';
@@ -15,13 +15,12 @@ export interface Pretraining {
   [Symbol.dispose](): void;
 }
 
-const LONGEST = 1024;
-
 /** @throws HeedError where the data cannot be read or has nothing to learn. */
 export async function createPretraining(
   policy: LanguagePolicy,
   options: LanguagePpoOptions,
   source: Source,
+  onNotice?: (text: string) => void,
 ): Promise<Pretraining> {
   const { ptx, onBadRow, seed, checkpointLayers } = options;
   const { config, tokenizer } = policy.model;
@@ -29,8 +28,9 @@ export async function createPretraining(
     onBadRow,
     accept: ['language-modeling', 'prompt-completion'],
   });
-  const most = Math.min(LONGEST, config.maxPositions);
-  const { examples } = await gatherExamples(data, tokenizer, source.name, { length: most, truncate: 'cut' });
+  const most = longestExample(undefined, config);
+  const { examples, long } = await gatherExamples(data, tokenizer, source.name, { length: most, truncate: 'cut' });
+  if (long > 0) onNotice?.(`"${source.name}": cut ${long} texts longer than ${most} tokens (--ptx.data)`);
   const length = examples.lengths.reduce((a, b) => Math.max(a, b), 0);
   const { rows } = datasetRows(examples, { length, packing: true, seed });
   const shape = { length, fitted: false, padding: tokenizer.pad ?? 0 };

@@ -65,6 +65,21 @@ it('takes pairs as they are', async () => {
   expect(prompts[0].ids).toEqual(model.tokenizer.encode('A'));
 });
 
+it('leaves pairs of the same tokens out, as pairs and as rated completions', async () => {
+  const same = pair('A', ' one two three four five six seven', ' one two three four five six eight');
+  const cut = { length: 6, truncate: 'start' }; // where they do not differ yet
+  for (const [paired, sides] of [
+    [true, [4, 4]],
+    [false, [8]],
+  ] as const) {
+    const said: string[] = [];
+    const { train } = await read([...four, same], paired, cut, (text) => said.push(text));
+    expect(train.sides.map(({ lengths }) => lengths.length)).toEqual(sides);
+    expect(said.at(-1)).toEqual(expect.stringContaining('left out 1 whose completions have the same tokens'));
+    await expect(read([same], paired, cut)).rejects.toThrow(/the completions of 1 have the same tokens/);
+  }
+});
+
 it('takes pairs apart, and gives each answer a partner from another prompt', async () => {
   const { train } = await read(four, false);
   expect(told(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
@@ -130,7 +145,13 @@ describe('says what is wrong with', () => {
     ['an empty rated answer', [{ prompt: 'A', completion: ' ', label: true }], false, {}, /line 1.*completion.*empty/],
     ['rated answers where pairs are needed', [{ prompt: 'A', completion: 'b', label: true }], true, {}, /preference/],
     ['nothing that is short enough', four, true, { length: 2 }, /no comparison to learn from: 4 are longer than 2/],
-    ['answers longer than the model', four, true, { length: 5000 }, /5000 tokens are longer than the \d+ positions/],
+    [
+      'answers longer than the model',
+      four,
+      true,
+      { length: 5000 },
+      /--length is 5000 tokens, but the model knows \d+ positions/,
+    ],
   ])('%s', async (_, rows, paired, more, message) => {
     await expect(read(rows, paired, more)).rejects.toThrow(message);
   });

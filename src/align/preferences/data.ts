@@ -1,20 +1,21 @@
 /** Preferences to learn from, of a dataset or of the embedded world: pairs, or answers that are rated each on its own. */
 import { createHash } from 'node:crypto';
 import { type Format, type Message, type Place, type Row, tellBadRow } from '../../data/index.ts';
-import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
-import { createExamples, type Examples, fingerprint, holdOut, subset } from '../examples/examples.ts';
+import { createExamples, type Examples, fingerprint, holdOut, longestExample, subset } from '../examples/examples.ts';
 import {
   checkAnswer,
   encodeAnswer,
   encodedRows,
   encodePair,
+  equalNotice,
   fitAll,
   nothingLeft,
   type PairOptions,
   promptedPair,
+  sameTokens,
 } from '../examples/pairs.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import type { EncodedPrompt } from '../policies/rollouts.ts';
@@ -35,8 +36,6 @@ export interface PreferenceData {
   prompts: readonly EncodedPrompt[];
 }
 
-const LONGEST = 1024;
-
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
 
 /**
@@ -51,7 +50,7 @@ export async function readPreferences(
   live: Live = {},
 ): Promise<PreferenceData> {
   const { data, evaluation, seed, comparisons, teacher } = options;
-  const length = lengthOf(options.length, model);
+  const length = longestExample(options.length, model.config);
   const { onNotice } = live;
   const gather = (rows: Dataset, source: string) =>
     gatherItems(rows, model, source, { ...options, length, paired, onNotice });
@@ -85,14 +84,6 @@ export async function readPreferences(
   return { train, heldOut, prompts: differentPrompts((heldOut ?? train).prompts) };
 }
 
-function lengthOf(given: number | undefined, { config }: Model): number {
-  const most = given ?? Math.min(LONGEST, config.maxPositions);
-  if (most <= config.maxPositions) return most;
-  throw new HeedError(`Answers of ${most} tokens are longer than the ${config.maxPositions} positions of the model.`, {
-    hint: `Give --length ${config.maxPositions} or less.`,
-  });
-}
-
 /**
  * Items of rows: pairs as they are or as two answers each, all chosen ones first, or answers that are rated each on its own. Ties are left
  * out.
@@ -106,7 +97,7 @@ async function gatherItems(
   const [first, second] = [createExamples(), createExamples()];
   const [prompts, secondPrompts]: EncodedPrompt[][] = [[], []];
   const wanted: boolean[] = [];
-  let [long, ties] = [0, 0];
+  let [long, ties, equal] = [0, 0, 0];
   const encode = (row: Row): Example[] => {
     if (row.chosen === undefined) {
       checkAnswer(row.completion, 'completion');
@@ -123,6 +114,10 @@ async function gatherItems(
     if (answers.some(({ ids }) => ids.length > options.length)) long++;
     const fitted = fitAll(answers, options);
     if (!fitted) continue;
+    if (sameTokens(fitted)) {
+      equal++;
+      continue;
+    }
     const [answer, rejected] = fitted;
     const prompt = promptOf(answer, row);
     first.add(answer);
@@ -132,11 +127,12 @@ async function gatherItems(
     second.add(rejected);
     secondPrompts.push(prompt);
   }
-  if (prompts.length === 0) throw nothingLeft(source, long, options.length);
+  if (prompts.length === 0) throw nothingLeft(source, { long, equal }, options.length);
   if (long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
-    options.onNotice?.(`"${source}": ${what} ${long} longer than ${options.length} tokens`);
+    options.onNotice?.(`"${source}": ${what} ${long} longer than ${options.length} tokens (--length, --truncate)`);
   }
+  if (equal > 0) options.onNotice?.(equalNotice(source, equal));
   if (ties > 0) options.onNotice?.(`"${source}": left out ${ties} of which neither answer is better`);
   if (options.paired) return { sides: [first, second], prompts };
   // chosen answers before all rejected ones, so that the next with another prompt is mostly of the same kind

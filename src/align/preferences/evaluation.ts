@@ -1,7 +1,8 @@
 /** How a training on preferences is evaluated: what the policy thinks of held-out ones, and its own answers. */
 
 import { seedFor } from '../../random.ts';
-import { answerKl, answerLayout, createRollouts, type EncodedPrompt } from '../policies/rollouts.ts';
+import { answerKl } from '../policies/kl.ts';
+import { answerLayout, createRollouts, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import type { SampleAnswer } from '../training/samples.ts';

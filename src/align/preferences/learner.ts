@@ -93,7 +93,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
   const answers = own.use(createPreferenceAnswers(policy, data.prompts, options, parts.reward));
   const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
-  const rateOf = rates(options.learningRate ?? usualRate(policy), steps, options);
+  const rateOf = rates(options.learningRate ?? usualRate(policy) * lengthFactor(train), steps, options);
   const fingerprint = preferenceFingerprint(train);
   let state: State = {
     step: 0,
@@ -197,6 +197,19 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     },
     [Symbol.dispose]: own[Symbol.dispose],
   };
+}
+
+/** Tokens of an answer up to which the usual learning rate holds. */
+const USUAL_LENGTH = 64;
+
+/**
+ * What the usual learning rate is multiplied by for answers of such lengths. A step of AdamW moves the log-probability of each
+ * token about as far, and that of an answer as many times as far as it has tokens: by 70 nats in one step of answers of 280
+ * tokens, more than β·log(π/π_ref) can be brought back from. docs/lab/default-kl.md has the measurements.
+ */
+export function lengthFactor({ sides }: Items): number {
+  const lengths = sides.flatMap((side) => side.lengths.map((_, i) => learnedTokens(side.at(i))));
+  return Math.min(1, USUAL_LENGTH / mean(lengths));
 }
 
 const largestDivisor = (of: number, most: number): number => {

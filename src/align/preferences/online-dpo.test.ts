@@ -33,6 +33,17 @@ it('learns nothing where all answers are worth the same', async () => {
   learner[Symbol.dispose]();
 });
 
+it('learns nothing from an answer that is written twice, however it is scored', async () => {
+  let scored = 0;
+  const learner = await createOnlineDpo({
+    ...{ ...settings, steps: 1, maxTokens: 1, temperature: 1e-3 },
+    reward: of(() => scored++),
+  });
+  const [{ metrics }] = await take(learner, 1);
+  expect(metrics['reward/equal_pairs']).toBe(1);
+  learner[Symbol.dispose]();
+});
+
 it('learns the pairs that are left, from a loss of log 2 on, at any temperature', async () => {
   // of four prompts, one has answers that differ
   const reward = of(({ promptText, response }) => (promptText === 'a' ? response.reduce((a, b) => a + b, 0) : 0));

@@ -6,7 +6,7 @@
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))        or another loss of preferences/dpo-loss.ts
  *
  * The reference stays what it was. Where it departs from the paper: a reward compares, as well as a judge; answers that are worth the
- * same make no pair, and where others are then too few for the last part of a step, the first of them stand twice.
+ * same, or are the same, make no pair, and where others are then too few for the last part of a step, the first of them stand twice.
  *
  * Run it: heed online-dpo --model runs/sft/model
  */
@@ -97,7 +97,10 @@ export function createOnlineDpoAlgorithm(
   return {
     update(rollout, rate) {
       const { answers, scores, referenceLogProbs } = rollout;
-      const pairs = pairsOf(scale(scores, answers));
+      // an answer that is written twice says nothing, however it is scored
+      const pairs = pairsOf(scale(scores, answers)).filter(
+        ([better, worse]) => answers[better].response.join() !== answers[worse].response.join(),
+      );
       const told = { 'reward/equal_pairs': 1 - (ANSWERS * pairs.length) / answers.length };
       if (pairs.length === 0) return told;
       const filled = Array.from({ length: part * Math.ceil(pairs.length / part) }, (_, i) => pairs[i % pairs.length]);

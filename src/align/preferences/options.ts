@@ -11,7 +11,6 @@ export const preferenceSchema = languageTrainingSchema
     seed: true,
     schedule: true,
     minimumRate: true,
-    warmup: true,
     weightDecay: true,
     beta2: true,
     maxGradientNorm: true,
@@ -20,6 +19,7 @@ export const preferenceSchema = languageTrainingSchema
     keepBest: true,
     checkpointLayers: true,
     dtype: true,
+    chatTemplate: true,
   })
   .extend({
     model: z.string().describe('folder of the model to train, or its name on the Hub: a fine-tuned one'),
@@ -47,7 +47,11 @@ export const preferenceSchema = languageTrainingSchema
       .number()
       .positive()
       .optional()
-      .describe('the highest (default: 0.2/√parameters; LoRA: ten times it)'),
+      .describe('the highest (default: 0.2/√parameters, less for answers above 64 tokens; LoRA: ten times it)'),
+    warmup: languageTrainingSchema.shape.warmup
+      .unwrap()
+      .default(0.1)
+      .describe('share of the steps in which the rate rises from 0'),
     lora: loraSchema.prefault({}),
     reward: z
       .string()

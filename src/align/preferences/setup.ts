@@ -5,7 +5,7 @@ import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { Training } from '../../run/index.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, type Live, openModel } from '../training/input.ts';
+import { type Input, type Live, openModel, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { readPreferences } from './data.ts';
@@ -33,7 +33,7 @@ export async function createPreferences<O extends PreferenceOptions>(
   algorithm: PreferenceAlgorithm & { paired: boolean },
 ): Promise<PreferenceLearner<O>> {
   return opening(async (own) => {
-    const model = await openModel('model', options.model, live, own);
+    const model = await openTemplated(options, live, own);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // beside adapters, weights stay as they were loaded
     const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;

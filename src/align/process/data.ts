@@ -7,9 +7,9 @@ import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { seedFor } from '../../random.ts';
+import { longestExample } from '../examples/examples.ts';
 import { encodedRows } from '../examples/pairs.ts';
 import { holdOutPrompts } from '../reward-model/rankings.ts';
-import { longestAnswer } from '../reward-model/read-rankings.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewSteps, SENTENCE } from '../world/solutions.ts';
 import type { ProcessOptions } from './options.ts';
@@ -99,7 +99,7 @@ async function gather(
 ): Promise<SteppedAnswer[]> {
   const { onBadRow, truncate } = options;
   const separator = separatorOf(options);
-  const length = longestAnswer(options.length, model);
+  const length = longestExample(options.length, model.config);
   const encode = ({ prompt, completions }: Row) => [
     encodeSteps(prompt as string | Message[], completions as string[], model.tokenizer, separator),
   ];

@@ -30,7 +30,7 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
-import { type Input, type Live, learnerOf, type Opener, openModel } from '../training/input.ts';
+import { type Input, type Live, learnerOf, type Opener, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -133,7 +133,7 @@ export const processEvaluationMetrics = ({
 
 function create(options: ProcessOptions, live: Live) {
   return opening(async (own) => {
-    const model = await openModel('model', options.model, live, own);
+    const model = await openTemplated(options, live, own);
     const data = await readProcessData(options, model, live);
     const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
     return createProcessLearner(options, begun, data, own);

@@ -171,7 +171,30 @@ export function finishRewardModel({ model, passed }: Beginning, calibrated: Cali
 export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
   // before config.json: a folder that has one is whole
   writeCalibration(folder, model.calibration);
-  saveModel(folder, model, options);
+  saveModel(folder, withPadding(model), options);
+}
+
+/**
+ * A model with a padding token that ends no text, in its config and its tokenizer. Transformers scores a row of a batch on its last
+ * token that is not padding, and refuses batches without such a token; were it the EOS, the token before would be scored.
+ */
+function withPadding<M extends Model>(model: M): M {
+  const { tokenizer } = model;
+  const { pad, eos, bos, specialTokens } = tokenizer;
+  const candidates = [pad, tokenizer.idOf('<unk>'), bos, ...specialTokens.values(), 0, 1];
+  const id = candidates.find((candidate) => candidate !== undefined && candidate !== eos)!;
+  const raw = { ...model.raw, pad_token_id: id };
+  if (id === pad) return { ...model, raw };
+  const named = (json: string | undefined) =>
+    JSON.stringify({ ...JSON.parse(json ?? '{}'), pad_token: token }, null, 2);
+  const token = tokenizer.tokenOf(id);
+  const { 'special_tokens_map.json': special } = tokenizer.files;
+  const files = {
+    ...tokenizer.files,
+    'tokenizer_config.json': named(tokenizer.files['tokenizer_config.json']),
+    ...(special !== undefined && { 'special_tokens_map.json': named(special) }),
+  };
+  return { ...model, raw, tokenizer: { ...tokenizer, pad: id, files } };
 }
 
 /** Makes the folder where there is none. */

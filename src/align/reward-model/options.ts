@@ -35,6 +35,7 @@ export const rewardTrainingSchema = languageTrainingSchema
     keepBest: true,
     checkpointLayers: true,
     dtype: true,
+    chatTemplate: true,
   })
   .extend({
     model: z.string().default(embeddedModel).describe('folder of a fine-tuned model, or its name on the Hub'),

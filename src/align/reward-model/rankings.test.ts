@@ -77,6 +77,15 @@ it('makes several rankings of a long one', async () => {
   ]);
 });
 
+it('leaves completions of the same tokens out, and refuses where nothing else is left', async () => {
+  const beginning = 'no, never in all of my life, not even';
+  const same = { prompt: 'Say', completions: ['a', 'b', 'c'].map((end) => `${beginning} ${end}`), ranks: [1, 2, 3] };
+  const cut = { length: 12, truncate: 'start' } as const; // where they do not differ yet
+  const { lists, equal } = await gather([same, { prompt: 'Say', chosen: 'yes', rejected: 'no' }], cut);
+  expect([lists.length, equal]).toEqual([1, 1]);
+  await expect(gather([same], cut)).rejects.toThrow(/the completions of 1 have the same tokens/);
+});
+
 it('cuts what is too long and scores it on its end all the same', async () => {
   const row = { prompt: 'Say', chosen: 'yes', rejected: 'no, never in all of my life, not even once' };
   const whole = (await gather([row])).answer(1);

@@ -12,6 +12,7 @@ import {
   nothingLeft,
   type PairOptions,
   promptedPair,
+  sameTokens,
 } from '../examples/pairs.ts';
 import type { Ranking } from './loss.ts';
 import { scoredAnswer } from './model.ts';
@@ -55,6 +56,8 @@ export interface Rankings {
   ranking(list: number): Ranking;
   /** How many rows had an answer that was too long. */
   readonly long: number;
+  /** How many were left out because all of their completions have the same tokens. */
+  readonly equal: number;
 }
 
 interface Rated extends Omit<Listed, 'first'> {
@@ -81,7 +84,7 @@ export async function gatherRankings(
   const lists: Rated[] = [];
   const alone = new Map<string, Rated>();
   let order: Order;
-  let long = 0;
+  let [long, equal] = [0, 0];
   const encode = (row: Row): Example[] => {
     order = orderOf(row, options);
     const { prompt, completions } = order;
@@ -91,6 +94,10 @@ export async function gatherRankings(
     if (answers.some(({ ids }) => ids.length > options.length)) long++;
     const fitted = answers.flatMap((answer) => fit(answer, options) ?? []);
     if (fitted.length < answers.length) continue;
+    if (sameTokens(fitted)) {
+      equal++;
+      continue;
+    }
     const { prompt, levels, merits } = order!;
     const list: Rated = {
       prompt: createHash('sha256').update(JSON.stringify(prompt)).digest('base64'),
@@ -104,11 +111,11 @@ export async function gatherRankings(
     else alone.set(list.prompt, others ? joined(others, list) : list);
   }
   const rated = [...lists, ...alone.values()].flatMap((list) => chunks(list, options.listSize));
-  if (rated.length === 0) throw nothingLeft(name, long, options.length);
-  return rankingsOf(rated, long);
+  if (rated.length === 0) throw nothingLeft(name, { long, equal }, options.length);
+  return rankingsOf(rated, { long, equal });
 }
 
-function rankingsOf(rated: readonly Rated[], long: number): Rankings {
+function rankingsOf(rated: readonly Rated[], left: Pick<Rankings, 'long' | 'equal'>): Rankings {
   const answers = createExamples();
   const [at, lengths]: number[][] = [[], []];
   const lists: Listed[] = [];
@@ -125,7 +132,7 @@ function rankingsOf(rated: readonly Rated[], long: number): Rankings {
     const { first, levels, merits } = lists[list];
     return { answers: levels.map((_, i) => answer(first + i)), levels, merits };
   };
-  return { lists, answers, lengths, answer, ranking, long };
+  return { lists, answers, lengths, answer, ranking, ...left };
 }
 
 interface Order {

@@ -1,9 +1,10 @@
 /** What a reward model learns from and is judged by: files, or comparisons made in the embedded world. */
 import type { z } from 'zod';
 import { tellBadRow } from '../../data/index.ts';
-import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
+import { longestExample } from '../examples/examples.ts';
+import { equalNotice } from '../examples/pairs.ts';
 import { type Live, openSource, readSource, type Source } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
 import type { RewardModelOptions, rankingDataSchema } from './options.ts';
@@ -20,17 +21,6 @@ export interface RewardData {
   heldOut: Chosen | undefined;
 }
 
-const LONGEST = 1024;
-
-/** The most tokens that are read of an answer with its prompt. @throws HeedError where the model has no place for as many. */
-export function longestAnswer(length: number | undefined, { config }: Pick<Model, 'config'>): number {
-  const most = length ?? Math.min(LONGEST, config.maxPositions);
-  if (most <= config.maxPositions || config.positions.kind !== 'learned') return most;
-  throw new HeedError(`Answers of ${most} tokens are longer than the ${config.maxPositions} positions of the model.`, {
-    hint: `Give --length ${config.maxPositions} or less.`,
-  });
-}
-
 /** What a training learns from, and what is held out: by prompt, so that none is in both. */
 export async function readRewardData(options: RewardModelOptions, model: Model, live: Live): Promise<RewardData> {
   const { evaluation, seed, comparisons, teacher } = options;
@@ -40,7 +30,7 @@ export async function readRewardData(options: RewardModelOptions, model: Model, 
         (await reviewComparisons(model, { comparisons: count, teacher: by, seed: from })).map((value) => ({ value })),
         model,
         options.world,
-        { ...options, length: longestAnswer(options.length, model) },
+        { ...options, length: longestExample(options.length, model.config) },
       );
     const rankings = await drawn(comparisons, teacher, seed);
     const others = await drawn(evaluation.comparisons, 'oracle', seedFor(seed, 'held-out comparisons'));
@@ -74,11 +64,14 @@ export async function readRankings(
     accept: rankingFormats,
     onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
   });
-  const length = longestAnswer(options.length, model);
+  const length = longestExample(options.length, model.config);
   const rankings = await gatherRankings(rows, model, source.name, { ...options, length, onNotice });
   if (rankings.long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
-    onNotice?.(`"${source.name}": ${what} ${rankings.long} comparisons longer than ${length} tokens`);
+    onNotice?.(
+      `"${source.name}": ${what} ${rankings.long} comparisons longer than ${length} tokens (--length, --truncate)`,
+    );
   }
+  if (rankings.equal > 0) onNotice?.(equalNotice(source.name, rankings.equal));
   return rankings;
 }

@@ -166,9 +166,9 @@ describe('says before the training what is wrong', () => {
     ['an empty dataset', { data: dataOf([]) }, /no comparison to learn from/],
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /is of no known format/],
     [
-      'answers longer than the model',
-      { model: fixtureModel('tiny-gpt2'), length: 4096 },
-      /longer than the \d+ positions/,
+      'rows longer than the model',
+      { model: fixtureModel('tiny-llama'), length: 4096 },
+      /--length is 4096 tokens, but the model knows \d+ positions/,
     ],
     ['everything too long', { length: 4 }, /40 are longer than 4 tokens/],
     ['a teacher nobody knows', { data: undefined, model: embeddedModel, teacher: 'me' }, /no teacher 'me'/],

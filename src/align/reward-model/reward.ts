@@ -20,7 +20,7 @@ import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/index.ts';
-import { type Input, type Live, learnerOf, type Opener, openModel } from '../training/input.ts';
+import { type Input, type Live, learnerOf, type Opener, openModel, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -130,13 +130,13 @@ export const rewardEvaluationMetrics = (
 
 function create(options: RewardModelOptions, live: Live) {
   return opening(async (own) => {
-    const open = () => openModel('model', options.model, live, own);
     const lent = live.model !== undefined;
-    const first = await open();
+    const first = await openTemplated(options, live, own);
     const data = await readRewardData(options, first, live);
     const begun: Beginning[] = [];
     for (let i = 0; i < options.members; i++) {
-      const model = i === 0 ? first : await open();
+      const model =
+        i === 0 ? first : { ...(await openModel('model', options.model, live, own)), tokenizer: first.tokenizer };
       begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), own, lent, i > 0));
     }
     return createRewardLearner(options, begun, data, own);

@@ -12,12 +12,14 @@ import {
 } from '../../data/index.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
+import { longestExample } from '../examples/examples.ts';
 import { encodeAnswer } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
 import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from '../reward-model/model.ts';
 import { rankingDataSchema } from '../reward-model/options.ts';
 import type { Rankings } from '../reward-model/rankings.ts';
-import { longestAnswer, readRankings } from '../reward-model/read-rankings.ts';
+import { readRankings } from '../reward-model/read-rankings.ts';
 import { type Live, openSource, readSource, type Source, type Surroundings, separate } from '../training/input.ts';
 import { membersOf } from './open.ts';
 
@@ -30,6 +32,7 @@ export const judgmentSchema = rankingDataSchema.extend({
     .string()
     .optional()
     .describe('answers such as it has learned from (prompt and completion), for the drift'),
+  chatTemplate: chatTemplateSchema,
   policy: z.string().optional().describe('answers of the policy that it is to reward, for the drift'),
 });
 export type JudgmentOptions = z.output<typeof judgmentSchema>;
@@ -85,7 +88,7 @@ async function judge(options: JudgmentOptions, live: Live): Promise<Judgment> {
     }
   }
   const scorers = models.map((model) => own.use(createRewardScorer(model)));
-  const [model] = models;
+  const model = templatedModel(models[0], options.chatTemplate, live.onNotice);
   const other = models.find(
     ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],
   );
@@ -143,7 +146,7 @@ async function readAnswers(
       encodeAnswer(value.prompt as string | Message[], value.completion, model.tokenizer),
       model,
     );
-    if (answer.ids.length > longestAnswer(length, model)) continue;
+    if (answer.ids.length > longestExample(length, model.config)) continue;
     answers.push(answer);
     lengths.push(answer.at![0] + 1 - Array.from(answer.learn!).indexOf(1));
   }

@@ -14,6 +14,7 @@ import type { DatasetRow, MessagesRow, PromptCompletionRow, TextRow } from '../.
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { trainBpe } from '../../lm/bpe-trainer.ts';
+import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { createModel, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
@@ -174,10 +175,11 @@ async function fromData(options: PretrainOptions, data: string, live: Live): Pro
   const { seed, length, samples } = options;
   const source = await openSource('data', data, live);
   const rows = () => readSource(source, { accept: ['language-modeling', 'prompt-completion'] });
-  const tokenizer =
+  const plain =
     options.tokenizer === undefined
       ? await learnTokenizer(rows(), options.vocabulary)
       : loadTokenizer(await modelFolder(options.tokenizer, live.pull));
+  const tokenizer = withChatTemplate(plain, options.chatTemplate, live.onNotice);
   const { examples } = await gatherExamples(rows(), tokenizer, source.name, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
   const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);

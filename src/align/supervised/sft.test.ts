@@ -158,7 +158,7 @@ it('tells of rows that were left out or cut', async () => {
   learner[Symbol.dispose]();
   expect(told).toEqual([
     expect.stringMatching(/: left out 1 row as wrong, the first: .*line 2: "text" is empty/),
-    expect.stringMatching(/: cut 1 row longer than 48 tokens$/),
+    expect.stringMatching(/: cut 1 row longer than 48 tokens \(--length, --truncate\)$/),
   ]);
   await expect(createSft({ ...settings, data })).rejects.toThrow(/line 2: "text" is empty/);
 });
@@ -184,6 +184,10 @@ it('answers given prompts, and evaluates examples longer than its rows', async (
   expect(tokens).toBeGreaterThan(48);
   expect(answers.map(({ prompt }) => prompt)).toEqual(['red', 'blue moon']);
   learner[Symbol.dispose]();
+});
+
+it('refuses rows longer than the model was made for, whatever its positions are', async () => {
+  await expect(createSft({ ...settings, length: 4096 })).rejects.toThrow(/--length is 4096 .* knows \d+ positions/);
 });
 
 describe('says what is wrong with', () => {

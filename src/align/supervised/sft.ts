@@ -23,10 +23,19 @@ import {
   type Gathered,
   gatherExamples,
   holdOut,
+  longestExample,
   subset,
   truncations,
 } from '../examples/examples.ts';
-import { type Input, type Live, learnerOf, type Opener, openModel, openSource, readSource } from '../training/input.ts';
+import {
+  type Input,
+  type Live,
+  learnerOf,
+  type Opener,
+  openSource,
+  openTemplated,
+  readSource,
+} from '../training/input.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 import { loraSchema } from '../training/trainable.ts';
@@ -75,13 +84,12 @@ export type SftInput = Input<z.input<typeof sftSchema>, TextRow | MessagesRow | 
 /** A learner by likelihood, a step at a time. */
 export type SftLearner = LanguageLearner<SftOptions>;
 
-const LONGEST = 1024;
 const MOST_HELD_OUT = 1000;
 
 /** A learner that fine-tunes: what `sft` runs. */
 export const createSft: Opener<SftInput, SftLearner> = learnerOf(sftSchema, (options, live) =>
   opening(async (own) => {
-    const model = await openModel('model', options.model, live, own);
+    const model = await openTemplated(options, live, own);
     if ('score.weight' in model.parameters.values) {
       throw new HeedError(`"${options.model}" gives scores (${model.architecture}), so it cannot learn to write.`, {
         hint: 'Give a model for text, whose architecture ends in ForCausalLM or LMHeadModel.',
@@ -142,12 +150,7 @@ interface Data {
 
 async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<Data> {
   const { evaluation, loss, truncate, seed } = options;
-  const most = options.length ?? Math.min(LONGEST, config.maxPositions);
-  if (most > config.maxPositions && config.positions.kind === 'learned') {
-    throw new HeedError(`A row of ${most} tokens is longer than the ${config.maxPositions} positions of the model.`, {
-      hint: `Give --length ${config.maxPositions} or less.`,
-    });
-  }
+  const most = longestExample(options.length, config);
   const gather = async (path: 'data' | 'evaluation.data', name: string): Promise<Examples> => {
     const bad: BadRow[] = [];
     const source = await openSource(path, name, live);
@@ -187,6 +190,6 @@ function noticeOf(
   const say = (what: string, n: number, more: string) =>
     n > 0 && onNotice(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
   say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? tellBadRow(bad[0]) : ''}`);
-  say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens`);
+  say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens (--length, --truncate)`);
   say('left out', empty, 'of which no token would be learned');
 }

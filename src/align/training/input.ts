@@ -17,6 +17,7 @@ import {
 } from '../../data/index.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { parseOptions } from '../../options.ts';
@@ -194,6 +195,18 @@ export async function openModel(
     hint: 'Load one with: await loadModel(…) of heed/lm.',
   });
 }
+
+/**
+ * The model that an input names or passes, which reads messages by the template that its options name, else by its own;
+ * one without a template adopts `plain` (see `withChatTemplate`).
+ *
+ * @throws HeedError as `openModel` does, and where there is no such template.
+ */
+export const openTemplated = async (
+  { model, chatTemplate }: { model: string; chatTemplate?: string },
+  live: Live,
+  own: Disposables,
+): Promise<Model> => templatedModel(await openModel('model', model, live, own), chatTemplate, live.onNotice);
 
 /** Whether a live value is a model. */
 export const isModel = (value: unknown): value is Model =>

@@ -1,5 +1,6 @@
 /** Settings that every training of a language model has. */
 import { z } from 'zod';
+import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/index.ts';
 
@@ -37,6 +38,7 @@ export const languageTrainingSchema = z.object({
   keepBest: z.boolean().default(true).describe('keep the model of the lowest held-out loss in best/ too'),
   checkpointLayers: z.boolean().default(false).describe('compute layers again for gradients: less memory, more time'),
   dtype: z.enum(FLOAT_DTYPES).default('F32').describe('what the weights of saved models are rounded to'),
+  chatTemplate: chatTemplateSchema,
   samples: samplesSchema.prefault({}),
 });
 export type LanguageTrainingOptions = z.output<typeof languageTrainingSchema>;

@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
+import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
 import { createGenerator, generateSchema } from '../../lm/generate.ts';
 import type { Bits } from '../../nn/index.ts';
@@ -22,6 +23,7 @@ const schema = generateSchema.omit({ batch: true }).extend({
     .unwrap()
     .default(0.95)
     .describe('only the likeliest tokens that together have this probability'),
+  chatTemplate: chatTemplateSchema,
   maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('tokens of an answer at most'),
 });
 const help = `  /system TEXT  who it is to be (alone: nobody), from a new beginning
@@ -43,12 +45,12 @@ async function chatting(command: Command): Promise<void> {
   const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
   const output = createOutput(flags);
   const given = settingsFrom(command, schema);
-  const settings = checking(() => schema.parse(given), given);
-  const { config, parameters, tokenizer, ends } = await openModel(flags.model);
+  const { chatTemplate, ...settings } = checking(() => schema.parse(given), given);
+  const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
   let answers = 0;
-  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // a model that cannot chat says so now
+  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // what is wrong with a template shows now
   const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const screen = output.json ? process.stderr : process.stdout;

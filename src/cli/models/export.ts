@@ -43,12 +43,11 @@ async function exporting(flags: Flags): Promise<void> {
   } catch (error) {
     throw fileError(error, 'create', out);
   }
-  if (format === 'safetensors') saveModel(out, whole, { dtype });
-  else {
-    exportOnnx(out, config, parameters.values);
-    saveTokenizer(out, tokenizer);
-  }
+  const files =
+    format === 'safetensors'
+      ? saveModel(out, whole, { dtype })
+      : [...exportOnnx(out, config, parameters.values), ...saveTokenizer(out, tokenizer)];
   parameters[Symbol.dispose]();
   output.say(table([[format, out]]));
-  output.result({ folder: out, format });
+  output.result({ folder: out, format, files });
 }

@@ -1,6 +1,7 @@
 /** heed generate: answers to prompts. */
 import type { Command } from 'commander';
 import { readDataset } from '../../data/index.ts';
+import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema } from '../../lm/generate.ts';
 import { resolveDataset } from '../../lm/hub.ts';
@@ -12,6 +13,8 @@ import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { bitsOption, openModel } from './open-model.ts';
+
+const schema = generateSchema.extend({ chatTemplate: chatTemplateSchema });
 
 type Prompt = string | readonly Message[];
 
@@ -35,7 +38,7 @@ export function addGenerate(command: Command): void {
     .option('--system <text>', 'a system message before it, with --chat')
     .option('--stop <text>', 'text that ends an answer; may be given again', gather)
     .addOption(bitsOption());
-  addFlags(command, generateSchema);
+  addFlags(command, schema);
   command.action(() => generating(command));
 }
 
@@ -44,10 +47,10 @@ const gather = (text: string, earlier: string[] = []) => [...earlier, text];
 async function generating(command: Command): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, generateSchema);
-  const settings = checking(() => generateSchema.parse(given), given);
+  const given = settingsFrom(command, schema);
+  const { chatTemplate, ...settings } = checking(() => schema.parse(given), given);
   const prompts = await readPrompts(flags);
-  const { config, parameters, tokenizer, ends } = await openModel(flags.model);
+  const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));
   const interrupted = listenForInterrupt(() => {});
   const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { scoreTokens } from '../../lm/token-scores.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
-import { openModel } from './open-model.ts';
+import { openModel, openWeights } from './open-model.ts';
 
 interface Flags {
   model: string;
@@ -26,11 +26,13 @@ export function addLogprobs(command: Command): void {
           hint: 'heed logprobs --model M --text "Once upon a time"',
         });
       }
-      const { config, parameters, tokenizer } = await openModel(flags.model);
+      const model = await (flags.ids ? openWeights(flags.model) : openModel(flags.model));
+      const { config, parameters, tokenizer } = model;
       try {
-        const ids = flags.ids ?? tokenizer.encode(flags.text!);
+        const ids = flags.ids ?? tokenizer!.encode(flags.text!);
         const { logprobs, ranks, likeliest, logits } = scoreTokens(config, parameters.values, ids, flags);
-        const named = (id: number) => JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }));
+        const named = (id: number) =>
+          tokenizer ? JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false })) : `${id}`;
         const rows = ids.map((id, i) => [
           `${id}`,
           named(id),

@@ -1,13 +1,22 @@
 /** A language model for a command, which is pulled from the Hub with progress where it is not there yet. */
 import { Option } from 'commander';
-import { loadModel, type Model } from '../../lm/model.ts';
+import { templatedModel } from '../../lm/built-in-templates.ts';
+import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
 import type { Bits } from '../../nn/index.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 
-export function openModel(nameOrFolder: string): Promise<Model> {
+/** A model that reads messages by such a chat template, else by its own; one without a template adopts `plain`. */
+export async function openModel(nameOrFolder: string, chatTemplate?: string): Promise<Model> {
   const { done, ...tell } = pullProgress(nameOrFolder);
-  return loadModel(nameOrFolder, tell).finally(done);
+  const model = await loadModel(nameOrFolder, tell).finally(done);
+  return templatedModel(model, chatTemplate, (text) => void process.stderr.write(`${text}\n`));
+}
+
+/** A model whose tokenizer may be absent: for ids alone. */
+export function openWeights(nameOrFolder: string): ReturnType<typeof loadWeights> {
+  const { done, ...tell } = pullProgress(nameOrFolder);
+  return loadWeights(nameOrFolder, tell).finally(done);
 }
 
 /** For commands that do not train: the weights rounded to fewer bits. */

@@ -1,0 +1,43 @@
+/** Errors name flags as they are typed: each `--flag` in a text of the source is one of some command. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { expect, it } from 'vitest';
+import { commands } from './commands.ts';
+
+const source = new URL('../../', import.meta.url).pathname;
+
+/** Where "--" is no flag: variables of CSS, decrements. */
+const OTHERS = /^(engine|run|studio)\//;
+
+async function flags(): Promise<Set<string>> {
+  const known = new Set(['--json', '--verbose', '--help', '--version']);
+  const collect = (command: Command) => {
+    for (const { long } of command.options) if (long) known.add(long);
+    command.commands.forEach(collect);
+  };
+  for (const [name, , add] of commands) {
+    const command = new Command(name);
+    await add(command);
+    collect(command);
+  }
+  return known;
+}
+
+const named = (text: string): string[] => [...text.matchAll(/(?<=[\s"'`(])--[a-zA-Z][\w.-]*\w/g)].map(([flag]) => flag);
+
+it('finds the flags that a text names', () => {
+  expect(named('Give --length 8, or "--evaluation.data" (--on-bad-row skip).')).toEqual([
+    ...['--length', '--evaluation.data', '--on-bad-row'],
+  ]);
+});
+
+it('no text names a flag that there is not', async () => {
+  const known = await flags();
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' });
+  const wrong = files
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !OTHERS.test(file))
+    .flatMap((file) => named(readFileSync(join(source, file), 'utf8')).map((flag) => `${file}: ${flag}`))
+    .filter((place) => !known.has(place.split(': ')[1]));
+  expect(wrong).toEqual([]);
+});

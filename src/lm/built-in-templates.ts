@@ -1,0 +1,142 @@
+/** Chat templates for models that have none: built-in ones by name, or those of a file. */
+import { existsSync, readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { HeedError } from '../error.ts';
+import { fileError } from '../files.ts';
+import { compile } from './tokenizer/jinja.ts';
+import { TEMPLATE, type Tokenizer } from './tokenizer.ts';
+
+/** A message's text; of a list of parts, the text of each. */
+const CONTENT = [
+  '{%- macro text(content) -%}',
+  '{%- if content is string -%}{{ content }}',
+  '{%- elif content -%}{%- for part in content -%}{{ part.text }}{%- endfor -%}{%- endif -%}',
+  '{%- endmacro -%}',
+].join('\n');
+
+/** Turns that begin with a name and a colon, an empty line between two. The end of a text ends a response. */
+const named = (user: string, assistant: string): string => `${CONTENT}
+{%- set names = {'user': '${user}', 'assistant': '${assistant}'} -%}
+{%- for message in messages -%}
+{%- if not loop.first -%}{{ '\\n\\n' }}{%- endif -%}
+{{ names.get(message.role, message.role | capitalize) }}:
+{%- if message.role == 'assistant' -%}
+{%- generation -%}{{ ' ' + text(message.content) + eos_token }}{%- endgeneration -%}
+{%- else -%}{{ ' ' + text(message.content) }}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '\\n\\n${assistant}:' }}{%- endif -%}`;
+
+/** Turns between markers. What ends a turn may be several tokens, so that the end of the text follows a response too. */
+const chatml = `${CONTENT}
+{%- for message in messages -%}
+{%- if not loop.first -%}{{ '\\n' }}{%- endif -%}
+{{ '<|im_start|>' + message.role + '\\n' }}
+{%- if message.role == 'assistant' -%}
+{%- generation -%}{{ text(message.content) + '<|im_end|>' }}
+{%- if eos_token != '<|im_end|>' -%}{{ eos_token }}{%- endif -%}{%- endgeneration -%}
+{%- else -%}{{ text(message.content) + '<|im_end|>' }}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '\\n<|im_start|>assistant\\n' }}{%- endif -%}`;
+
+const builtIn = { plain: named('User', 'Assistant'), human: named('Human', 'Assistant'), chatml } as const;
+
+/** Names of the built-in templates. */
+export const templateNames = Object.keys(builtIn) as (keyof typeof builtIn)[];
+
+/** What the option `chatTemplate` is, wherever it is one. */
+export const chatTemplateSchema = z
+  .string()
+  .optional()
+  .describe(
+    `how messages become text: ${templateNames.join(', ')} or a Jinja file (default: the model's own, else plain)`,
+  );
+
+/**
+ * The tokenizer with another chat template: a built-in one by its name, or that of a file. Without `template`, a tokenizer
+ * that has none adopts `plain` with the first conversation that it is to write, and `onNotice` is told. The files of the
+ * tokenizer, which are saved with a model, carry the template.
+ *
+ * @throws HeedError where the template cannot be read, or a built-in one has no token to end a response with.
+ */
+export function withChatTemplate(
+  tokenizer: Tokenizer,
+  template?: string,
+  onNotice: (text: string) => void = () => {},
+): Tokenizer {
+  if (template !== undefined) return templated(tokenizer, readTemplate(template, tokenizer));
+  if (tokenizer.chatTemplate !== undefined) return tokenizer;
+  let adopted: Tokenizer | undefined;
+  return {
+    ...tokenizer,
+    get chatTemplate() {
+      return adopted?.chatTemplate;
+    },
+    get chatTemplates() {
+      return (adopted ?? tokenizer).chatTemplates;
+    },
+    get files() {
+      return (adopted ?? tokenizer).files;
+    },
+    adoptTemplate() {
+      if (!adopted) {
+        adopted = templated(tokenizer, readTemplate('plain', tokenizer));
+        onNotice(
+          'The model has no chat template: messages are written by "plain" (User: …, Assistant: …), which is saved with it. --chatTemplate names another.',
+        );
+      }
+      return adopted.chatTemplate!;
+    },
+  };
+}
+
+/** A model whose tokenizer is as `withChatTemplate` gives it. @throws HeedError likewise. */
+export const templatedModel = <M extends { tokenizer: Tokenizer }>(
+  model: M,
+  template?: string,
+  onNotice?: (text: string) => void,
+): M => ({ ...model, tokenizer: withChatTemplate(model.tokenizer, template, onNotice) });
+
+const templated = (tokenizer: Tokenizer, template: string): Tokenizer => ({
+  ...tokenizer,
+  chatTemplate: template,
+  chatTemplates: { ...tokenizer.chatTemplates, default: template },
+  files: { ...tokenizer.files, [TEMPLATE]: template },
+});
+
+function readTemplate(name: string, tokenizer: Tokenizer): string {
+  if (Object.hasOwn(builtIn, name)) return forTokenizer(builtIn[name as keyof typeof builtIn], tokenizer);
+  if (!existsSync(name)) {
+    throw new HeedError(`There is no chat template "${name}".`, {
+      hint: `--chatTemplate is one of ${templateNames.join(', ')}, or a file with a Jinja template.`,
+    });
+  }
+  let text: string;
+  try {
+    text = readFileSync(name, 'utf8');
+  } catch (error) {
+    throw fileError(error, 'read', name);
+  }
+  try {
+    compile(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new HeedError(`The chat template in "${name}" cannot be read: ${why}`, {
+      hint: 'It has to be a Jinja template, such as the chat_template.jinja of a chat model.',
+      cause,
+    });
+  }
+  return text;
+}
+
+/** A built-in template begins a text as the tokenizer does. */
+function forTokenizer(template: string, { encode, eos, bos }: Tokenizer): string {
+  if (eos === undefined) {
+    throw new HeedError('The tokenizer has no EOS token, so no chat template could say where a response ends.', {
+      hint: 'Name one as eos_token in tokenizer_config.json.',
+    });
+  }
+  const begins = bos !== undefined && encode('a')[0] === bos;
+  return begins ? `{{- bos_token -}}\n${template}` : template;
+}
