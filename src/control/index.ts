@@ -2,7 +2,7 @@ export { type Clip, type ClipStep, type Judge, judges, loadJudge } from './behav
 export { clipsOf } from './clips.ts';
 export { createLearner, learnFromPreferences, openLearner } from './learn.ts';
 export type { Learner, LearnStep } from './learner.ts';
-export { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+export { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 export { learnOptions, learnPresets } from './presets.ts';
 export type { Asked } from './queries.ts';
 export { preferenceReport } from './report.ts';

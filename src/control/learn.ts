@@ -14,19 +14,19 @@ import { createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { stepsOf } from '../run/index.ts';
 import { loadJudge } from './behaviors/index.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
-import type { LearnInput, LearnOptions } from './options.ts';
+import type { LearnOptions, LearnSettings } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
 import { createTeaching, type LearnParts } from './teaching.ts';
 
 /** Learns by the algorithm that the settings name. */
-export function createLearner(given: LearnInput, parts: LearnParts): Learner {
+export function createLearner(given: LearnSettings, parts: LearnParts): Learner {
   const options = learnOptions(given);
   return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 }
 
 /** Opens what the settings name, the environment and the judge, and learns in it; releasing the learner releases all of it. */
-export async function openLearner(given: LearnInput, parts: Omit<LearnParts, 'environment'> = {}): Promise<Learner> {
+export async function openLearner(given: LearnSettings, parts: Omit<LearnParts, 'environment'> = {}): Promise<Learner> {
   const options = learnOptions(given);
   const judge = parts.judge ?? (await loadJudge(options));
   return withEnvironment(options, (environment) => createLearner(options, { ...parts, environment, judge }));
@@ -75,7 +75,7 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
  * aborts. Acts in `environment` where it is given, and not in the one that the settings name; so with a `judge`.
  */
 export async function* learnFromPreferences(
-  given: LearnInput,
+  given: LearnSettings,
   parts: Partial<LearnParts> & { signal?: AbortSignal } = {},
 ): AsyncGenerator<LearnStep, void, undefined> {
   const { environment, signal, ...others } = parts;

@@ -77,4 +77,4 @@ export const learnSchema = z.object({
   pebble: pebbleSchema.optional(),
 });
 export type LearnOptions = z.infer<typeof learnSchema>;
-export type LearnInput = z.input<typeof learnSchema>;
+export type LearnSettings = z.input<typeof learnSchema>;

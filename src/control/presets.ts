@@ -4,12 +4,12 @@ import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, reward, short } from './mujoco-presets.ts';
-import { algorithms, type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+import { algorithms, type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 
-const choice: LearnInput['choice'] = { errorRate: 0.1 }; // the paper's, right labels or not: it costs nothing where they are right
+const choice: LearnSettings['choice'] = { errorRate: 0.1 }; // the paper's, right labels or not: it costs nothing where they are right
 
 /** For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows the environment. */
-function unfamiliar(env: string): LearnInput {
+function unfamiliar(env: string): LearnSettings {
   const { steps, options } = presetOf(env) ?? { options: { normalizeObservations: true } };
   return {
     steps,
@@ -24,7 +24,7 @@ function unfamiliar(env: string): LearnInput {
 }
 
 /** PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/pebble.md has the results). */
-const pebble: LearnInput = {
+const pebble: LearnSettings = {
   steps: 100_000,
   labels: 700,
   randomSteps: 1000,
@@ -38,7 +38,7 @@ const pebble: LearnInput = {
 };
 
 /** Settings that are known to work, by environment (docs/preferences.md has the results). */
-export const learnPresets: Readonly<Record<string, LearnInput>> = {
+export const learnPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
   'LunarLander-v3': {
     steps: 1_000_000,
@@ -66,7 +66,7 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
 };
 
 /** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */
-const atari: LearnInput = {
+const atari: LearnSettings = {
   steps: atariPreset.steps,
   labels: 1000,
   randomSteps: 4096,
@@ -90,7 +90,7 @@ const atari: LearnInput = {
   ppo: { ...atariPreset.options, advantageFloor: 3 },
 };
 
-function pebbleIn(env: string): LearnInput {
+function pebbleIn(env: string): LearnSettings {
   const { segment, choice, reward, judge, people } = learnPresets[env] ?? {};
   return {
     ...pebble,
@@ -104,7 +104,7 @@ function pebbleIn(env: string): LearnInput {
 }
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function learnOptions(given: LearnInput): LearnOptions {
+export function learnOptions(given: LearnSettings): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
   const known =

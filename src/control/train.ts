@@ -12,7 +12,7 @@ import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
 import type { Learner, LearnStep } from './learner.ts';
-import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
 import type { Asked } from './queries.ts';
 import { createRewardEnsemble } from './reward/ensemble.ts';
@@ -22,7 +22,7 @@ import { createExperience, type Segment } from './segments.ts';
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
 /** Checked settings of `heed train`. */
-export const trainOptions = (given: LearnInput): LearnOptions => trainSchema.parse(learnOptions(given));
+export const trainOptions = (given: LearnSettings): LearnOptions => trainSchema.parse(learnOptions(given));
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;

@@ -1,7 +1,7 @@
 /** Compiled forward passes of a policy, bound once to rows that are filled before each run. */
 import { input, type Program, trace, Value } from '../engine/index.ts';
 import type { Arena } from '../nn/index.ts';
-import type { ActingPolicy, Policy } from './policy.ts';
+import type { ActingPolicy, PolicyNetwork } from './policy.ts';
 
 /**
  * Whether a pass over so many rows is best left to one thread. Measured on a machine with other work: two gained 6 % at best
@@ -22,7 +22,7 @@ export function createForward(policy: ActingPolicy, parameters: Arena, rows: num
 }
 
 /** A policy's values for a fixed number of rows. */
-export function createCritic(policy: Policy, parameters: Arena, rows: number) {
+export function createCritic(policy: PolicyNetwork, parameters: Arena, rows: number) {
   const inner = policy.observationSize;
   const program = trace((g) => ({ values: policy.critic.apply(input(g, 'observations', ['n', inner])) }), {
     dims: { n: rows },

@@ -3,7 +3,7 @@ export { type A2cOptions, a2cSchema } from './a2c-options.ts';
 export { createEvaluator, type Evaluation, type Evaluator, meanAndDeviation } from './evaluate.ts';
 export { isSmall } from './forward.ts';
 export type { OnPolicy } from './on-policy.ts';
-export { createPolicy, type Policy, type PolicyOptions } from './policy.ts';
+export { createPolicyNetwork, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
 export { createPpo, type Ppo, type PpoMetrics } from './ppo.ts';
 export { type PpoOptions, ppoSchema } from './ppo-options.ts';
 export { atariPreset, ppoPresets } from './presets.ts';
@@ -15,10 +15,10 @@ export { type SacOptions, sacSchema } from './sac-options.ts';
 export {
   createRlLearner,
   learnFromReward,
-  type RlInput,
   type RlLearner,
   type RlOptions,
   type RlResult,
+  type RlSettings,
   type RlStep,
   rlOptions,
   rlSchema,

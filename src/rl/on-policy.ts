@@ -23,10 +23,10 @@ import {
   saveStatistics,
   scaleRewards,
 } from './normalize.ts';
-import { createPolicy, encodeAction, type Policy, type PolicyOptions } from './policy.ts';
+import { createPolicyNetwork, encodeAction, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
 import { createActor, createCollector, type Rollout } from './rollout.ts';
 
-interface OnPolicyOptions extends PolicyOptions {
+interface OnPolicyOptions extends PolicyNetworkOptions {
   horizon: number;
   discount: number;
   lambda: number;
@@ -59,7 +59,7 @@ type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Arra
 
 /** The learner: a policy, its optimizer and its randomness. `collect` and `update` may be called by hand. */
 export interface OnPolicy<Metrics> {
-  readonly policy: Policy;
+  readonly policy: PolicyNetwork;
   readonly parameters: Arena;
   /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
   collect(explore?: 'uniform'): Rollout;
@@ -78,12 +78,12 @@ export function createOnPolicy<Metrics>(
   environment: VectorEnvironment,
   options: OnPolicyOptions,
   seed: number,
-  learn: (policy: Policy, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
+  learn: (policy: PolicyNetwork, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
 ): OnPolicy<Metrics> {
   const { horizon, discount, lambda } = options;
   const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
-  const policy = createPolicy(observationSize, actionSpace, options, environment.observationSpace.shape);
+  const policy = createPolicyNetwork(observationSize, actionSpace, options, environment.observationSpace.shape);
   const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
   const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
   const order = Int32Array.from({ length: batch }, (_, i) => i);
@@ -227,7 +227,7 @@ export function checkMinibatch(minibatch: number, count: number, horizon: number
 
 /** Copies the chosen rows into the inputs that there are; actions as `logProbability` takes them. */
 export function loadRows(
-  policy: Policy,
+  policy: PolicyNetwork,
   rows: ArrayLike<number>,
   from: Experience,
   into: Partial<Record<keyof Experience, { data: ArrayLike<unknown> }>>,

@@ -19,7 +19,7 @@ import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } fro
 import { fill, orthogonal } from '../nn/initialize.ts';
 import type { Random } from '../random.ts';
 
-export interface PolicyOptions {
+export interface PolicyNetworkOptions {
   /** Widths of the hidden layers, of actor and critic alike. */
   hidden: readonly number[];
   activation: NonNullable<MlpOptions['activation']>;
@@ -28,7 +28,7 @@ export interface PolicyOptions {
 }
 
 /** A distribution over actions by its numbers: log-probabilities of a discrete action, or the means of a box's. */
-export interface Policy {
+export interface PolicyNetwork {
   /** Numbers an observation has. */
   observationSize: number;
   actionSpace: Space;
@@ -51,7 +51,7 @@ export interface Policy {
 
 /** What it takes to act. */
 export type ActingPolicy = Pick<
-  Policy,
+  PolicyNetwork,
   'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'
 >;
 
@@ -62,12 +62,12 @@ export const LOG_DEVIATION = 'actor.logDeviation';
  * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they have the
  * convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not depend on the state.
  */
-export function createPolicy(
+export function createPolicyNetwork(
   observationSize: number,
   actionSpace: Space,
-  options: PolicyOptions,
+  options: PolicyNetworkOptions,
   shape?: readonly number[],
-): Policy {
+): PolicyNetwork {
   const { hidden, activation, gain } = options;
   const actionSize = sizeOf(actionSpace);
   const outputSize = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
@@ -173,7 +173,13 @@ export function sampleActions(
 }
 
 /** One action (actionSize numbers) as a row of `logProbability`: a discrete one as 0s and a 1, a box's as it is. */
-export function encodeAction(policy: Policy, actions: Float32Array, from: number, out: Float32Array, to: number): void {
+export function encodeAction(
+  policy: PolicyNetwork,
+  actions: Float32Array,
+  from: number,
+  out: Float32Array,
+  to: number,
+): void {
   const { actionSpace, outputSize } = policy;
   const discrete = actionSpace.kind === 'discrete';
   for (let j = 0; j < outputSize; j++) out[to + j] = discrete ? Number(actions[from] === j) : actions[from + j];

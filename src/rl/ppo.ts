@@ -28,7 +28,7 @@ import {
   remainingOf,
   standardize,
 } from './on-policy.ts';
-import type { Policy } from './policy.ts';
+import type { PolicyNetwork } from './policy.ts';
 import type { PpoOptions } from './ppo-options.ts';
 
 /** Means over an update's minibatches. */
@@ -103,7 +103,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 }
 
 /** The compiled loss with its minibatch. */
-function createLoss(policy: Policy, parameters: Arena, options: PpoOptions) {
+function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOptions) {
   const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normalizeAdvantages, advantageFloor } = options;
   const train: TrainStep = createTrainStep(
     parameters,

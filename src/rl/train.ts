@@ -20,10 +20,10 @@ export const rlSchema = z.object({
   ...algorithmShape,
 });
 export type RlOptions = z.infer<typeof rlSchema>;
-export type RlInput = z.input<typeof rlSchema>;
+export type RlSettings = z.input<typeof rlSchema>;
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function rlOptions(given: RlInput): RlOptions {
+export function rlOptions(given: RlSettings): RlOptions {
   checkChoice(given);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
   const { options, ...preset } = presetOf(env, algorithm) ?? {};
@@ -50,7 +50,7 @@ interface RlState {
 export type RlLearner = ReturnType<typeof createRlLearner>;
 
 /** Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is run. */
-export function createRlLearner(given: RlInput, { environment: source }: { environment: EnvironmentSource }) {
+export function createRlLearner(given: RlSettings, { environment: source }: { environment: EnvironmentSource }) {
   const options = rlOptions(given);
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
@@ -97,7 +97,7 @@ export function createRlLearner(given: RlInput, { environment: source }: { envir
  * given, and not in the one that the settings name.
  */
 export async function* learnFromReward(
-  given: RlInput,
+  given: RlSettings,
   { environment, signal }: { environment?: EnvironmentSource; signal?: AbortSignal } = {},
 ): AsyncGenerator<RlStep, void, undefined> {
   const create = (source: EnvironmentSource) => createRlLearner(given, { environment: source });

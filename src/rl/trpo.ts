@@ -35,7 +35,7 @@ import {
   remainingOf,
   standardize,
 } from './on-policy.ts';
-import { LOG_DEVIATION, type Policy } from './policy.ts';
+import { LOG_DEVIATION, type PolicyNetwork } from './policy.ts';
 import type { TrpoOptions } from './trpo-options.ts';
 
 export interface TrpoMetrics {
@@ -135,7 +135,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
 }
 
 /** −E[ρA] with its gradient, and E[KL] from the distributions that are held. */
-function createSurrogate(policy: Policy, actor: Arena, rows: number) {
+function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
   const step = createTrainStep(
     actor,
     (g) => {
@@ -179,7 +179,7 @@ function createSurrogate(policy: Policy, actor: Arena, rows: number) {
  * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from where it
  * stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
  */
-export function createFisher(policy: Policy, actor: Arena, observations: Value, damping: number) {
+export function createFisher(policy: PolicyNetwork, actor: Arena, observations: Value, damping: number) {
   const own = new Disposables();
   const [vector, result] = [own.use(createArena(actor.specs)), own.use(createArena(actor.specs))];
   const vectorName = (name: string) => `vector of ${name}`;
