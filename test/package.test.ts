@@ -52,9 +52,11 @@ it('the packed package installs without scripts in an empty folder, and trains t
 
   // types reach a stranger's compiler, and are not `any` there
   const use = `${imports}
-import { learnFromPreferences, type LearnStep } from 'heed/control';
-const steps: AsyncGenerator<LearnStep> = learnFromPreferences({ env: 'CartPole-v1' });
-for await (const { step } of steps) step satisfies number;
+import { learnFromPreferences } from 'heed/control';
+const training = learnFromPreferences({ env: 'CartPole-v1' });
+for await (const { step } of training) step satisfies number;
+const { policy } = await training;
+policy.act([0, 0, 0, 0]) satisfies number | number[];
 // @ts-expect-error
 learnFromPreferences({ labels: 'many' });
 export { ${rooms.map((_, i) => `room${i}`).join(', ')} };`;

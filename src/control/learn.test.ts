@@ -174,7 +174,7 @@ describe('a learner', () => {
   it('ends at an aborted signal', async () => {
     const controller = new AbortController();
     let steps = 0;
-    for await (const { done } of learnFromPreferences(given, { signal: controller.signal })) {
+    for await (const { done } of learnFromPreferences({ ...given, signal: controller.signal })) {
       expect(done).toBe(false);
       if (++steps === 3) controller.abort();
     }

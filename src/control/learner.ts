@@ -6,7 +6,7 @@ import type { LearnOptions } from './options.ts';
 import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
-import type { Teaching, TeachingState, Tensors } from './teaching.ts';
+import type { LearnParts, Teaching, TeachingState, Tensors } from './teaching.ts';
 
 /** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
 export interface LearnStep {
@@ -31,8 +31,10 @@ export interface LearnStep {
 
 export interface Learner {
   readonly options: LearnOptions;
-  /** What it acts in; not its to release. */
+  /** What it acts in; not its to dispose of. */
   readonly environment: EnvironmentSource;
+  /** Whether the teacher is a synthetic one, who goes by true returns or the judge; mistakes included. */
+  readonly oracle: boolean;
   /** Some steps and what is learned from them, and whatever rounds of questions are due. */
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
@@ -58,13 +60,14 @@ interface Acting {
 /** `acting`: what acts, by the names that checkpoints have for it. The learner releases all of it, and the teaching. */
 export function learnerOf(
   options: LearnOptions,
-  environment: EnvironmentSource,
+  { environment, teacher }: Pick<LearnParts, 'environment' | 'teacher'>,
   teaching: Teaching,
   { next, evaluator, acting }: Pick<Learner, 'next'> & { evaluator: Evaluator; acting: Record<string, Acting> },
 ): Learner {
   return {
     options,
     environment,
+    oracle: teacher === undefined,
     next,
     evaluate: evaluator.run,
     worth: teaching.worth,

@@ -83,5 +83,5 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     return { sac, fit, asked, ...teaching.tell(before, evaluator.run) };
   }
 
-  return learnerOf(options, parts.environment, teaching, { next, evaluator, acting: { sac: agent, novelty } });
+  return learnerOf(options, parts, teaching, { next, evaluator, acting: { sac: agent, novelty } });
 }

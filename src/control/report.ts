@@ -3,7 +3,8 @@ import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/re
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { learnSchema } from './options.ts';
-import type { ComparisonSample, Followed } from './train.ts';
+import type { RewardAgreement } from './probe.ts';
+import type { ComparisonSample } from './train.ts';
 
 /** Throws a HeedError where the folder is not such a run. */
 export function preferenceReport(folder: string): Report {
@@ -12,7 +13,7 @@ export function preferenceReport(folder: string): Report {
   const rows = readMetrics(folder);
   const samples = readSamples(folder);
   const comparisons = samples.filter(({ kind }) => kind === 'comparison') as unknown as ComparisonSample[];
-  const followed = samples.findLast(({ kind }) => kind === 'rewards') as unknown as Followed | undefined;
+  const agreement = samples.findLast(({ kind }) => kind === 'rewards') as unknown as RewardAgreement | undefined;
   const last = (name: string) => rows.findLast((row) => name in row);
   const labels = rows.at(-1)?.labels ?? 0;
   const accuracy = last('reward/accuracy')?.['reward/accuracy'];
@@ -42,12 +43,12 @@ export function preferenceReport(folder: string): Report {
               note: 'of choices foreseen before they were learned',
             },
           ]),
-      ...(followed
+      ...(agreement
         ? [
             {
               label: 'Learned follows true',
-              value: readable(followed.pearson),
-              note: `Pearson; Spearman ${readable(followed.spearman)}`,
+              value: readable(agreement.pearson),
+              note: `Pearson; Spearman ${readable(agreement.spearman)}`,
             },
           ]
         : []),
@@ -61,7 +62,7 @@ export function preferenceReport(folder: string): Report {
         (row) => [row.step, row.labels ?? 0],
         solvedFrom(samples),
       ),
-      ...(followed ? [scatter(followed)] : []),
+      ...(agreement ? [scatter(agreement)] : []),
       chart(
         rows,
         'reward/accuracy',
@@ -99,7 +100,7 @@ export function preferenceReport(folder: string): Report {
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', '−') : '–');
 
-const scatter = ({ predicted, true: truth, pearson, spearman }: Followed): Section => ({
+const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement): Section => ({
   kind: 'scatter',
   title: 'Learned against true reward',
   caption: `${truth.length} windows that nobody was asked about, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,

@@ -55,8 +55,11 @@ export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<
 const LIMIT = 10; // normalized observations and rewards are clipped to ±10, as in the reference implementations
 
 /** (x − mean)/√variance, clipped, row by row. */
-export function normalizeRows(statistics: RunningStatistics, rows: Float32Array, out: Float32Array): void {
-  const { mean, variance } = statistics;
+export function normalizeRows(
+  { mean, variance }: { mean: ArrayLike<number>; variance: ArrayLike<number> },
+  rows: Float32Array,
+  out: Float32Array,
+): void {
   const size = mean.length;
   for (let i = 0; i < rows.length; i++) {
     const j = i % size;

@@ -100,7 +100,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   const rng = { actions: drawn('actions'), learning: drawn('learning') };
   const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
   const collector = own.use(
-    createCollector(environment, createActor(policy, parameters, count), {
+    createCollector(environment, createSquashedActor(policy, parameters, count), {
       horizon: options.horizon,
       random: rng.actions,
     }),
@@ -273,7 +273,7 @@ function fillNormal(out: Float32Array, random: Random): void {
 }
 
 /** The policy's draws as an actor: one program from observations and noise to actions. */
-function createActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
+export function createSquashedActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
   const own = new Disposables();
   const observations = own.use(new Value('float32', [count, policy.observationSize]));
   const noise = own.use(new Value('float32', [count, policy.actionSize]));

@@ -4,8 +4,8 @@
  * Run it: heed rl --env CartPole-v1
  */
 import { z } from 'zod';
-import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
-import { driveRun, type Run, stepsOf, type TrainParts } from '../run/index.ts';
+import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
+import { driveRun, type Run, type TrainParts } from '../run/index.ts';
 import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { presetOf } from './presets.ts';
@@ -62,6 +62,8 @@ export function createRlLearner(given: RlSettings, { environment: source }: { en
 
   return {
     options,
+    /** What it acts in; not its to dispose of. */
+    environment: source,
     /** The mean return from which the environment counts as solved, where it says so. */
     rewardThreshold: source.rewardThreshold,
     async next(): Promise<RlStep> {
@@ -92,18 +94,6 @@ export function createRlLearner(given: RlSettings, { environment: source }: { en
   };
 }
 
-/**
- * Learns from the environment's own reward until the steps are done or `signal` aborts. Acts in `environment` where it is
- * given, and not in the one that the settings name.
- */
-export async function* learnFromReward(
-  given: RlSettings,
-  { environment, signal }: { environment?: EnvironmentSource; signal?: AbortSignal } = {},
-): AsyncGenerator<RlStep, void, undefined> {
-  const create = (source: EnvironmentSource) => createRlLearner(given, { environment: source });
-  yield* stepsOf(environment ? create(environment) : await withEnvironment(rlOptions(given), create), signal);
-}
-
 /** A row of samples.jsonl: what the report tells of the environment. */
 export interface WorldSample {
   kind: 'world';
@@ -115,12 +105,11 @@ export function sampleWorld(run: Run, rewardThreshold: number | undefined): void
   if (rewardThreshold !== undefined) run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
 }
 
-/** What a training comes to. */
-export interface RlResult {
-  /** The run's folder. */
-  run: string;
-  /** Greedy episodes of the final policy. */
+/** What learning comes to, in numbers. */
+export interface RlMetrics {
+  /** Mean and standard deviation of the returns of the final policy's greedy episodes. */
   return: { mean: number; std: number; episodes: number };
+  /** Environment steps. */
   steps: number;
   /** Wall time of the training, that of earlier processes of the run included. */
   seconds: number;
@@ -128,11 +117,17 @@ export interface RlResult {
   stepsPerSecond: number;
 }
 
+/** What a run comes to: the result of `heed rl --json`. */
+export interface RlRunResult extends RlMetrics {
+  /** The run's folder. */
+  run: string;
+}
+
 /**
  * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it has
  * one. Undefined where the signal stopped it: then a checkpoint was written.
  */
-export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlResult | undefined> {
+export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
   const { rewardThreshold } = learner;
   return driveRun(learner, {
     ...parts,

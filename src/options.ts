@@ -1,0 +1,55 @@
+/** Options that a caller passes, checked by a schema: what is wrong is a HeedError that names the option. */
+import { ZodError, type z } from 'zod';
+import { HeedError } from './error.ts';
+
+/**
+ * The options that a schema makes of an input, with their defaults.
+ *
+ * @throws HeedError naming each option that is wrong, what was expected and what was got: `beta: expected a number above 0, got -1`.
+ */
+export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  try {
+    return schema.parse(input);
+  } catch (error) {
+    if (!(error instanceof ZodError)) throw error;
+    throw new HeedError(faultsInWords(error, input), { cause: error });
+  }
+}
+
+/** The faults that a schema found, where an error is or was caused by such. */
+export function faultsIn(error: unknown): ZodError | undefined {
+  if (error instanceof ZodError) return error;
+  return error instanceof HeedError && error.cause instanceof ZodError ? error.cause : undefined;
+}
+
+/** What is wrong with which option, a line each. `flag` makes the option's name of its path, such as `critic.rate`. */
+export function faultsInWords(error: ZodError, input: unknown, flag = (path: string) => path): string {
+  return error.issues
+    .map((issue) => {
+      const value = valueAt(input, issue.path);
+      // an element of a list has no name of its own
+      const name = flag(issue.path.filter((key) => typeof key === 'string').join('.'));
+      if (issue.code === 'invalid_type' && value === undefined) return `${name} is missing`;
+      return `${name}: ${expectation(issue)}, got ${value === undefined ? 'what goes with it' : inWords(value)}`;
+    })
+    .join('\n');
+}
+
+// zod's messages begin with the kind of fault ("Too small: expected …"), which "expected …, got …" says already
+const expectation = ({ message }: z.core.$ZodIssue) =>
+  message
+    .replace(/^[A-Z][a-z ]+: /, '')
+    .replace(/, received .*$/, '')
+    .replace('expected int', 'expected a whole number')
+    .replace(/expected number to be ([<>]=?)\s*/, (_, sign: string) => `expected a number ${bounds[sign]} `);
+
+const bounds: Readonly<Record<string, string>> = { '>': 'above', '>=': 'not below', '<': 'below', '<=': 'not above' };
+
+const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], input);
+
+const inWords = (value: unknown): string => {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint' || typeof value === 'symbol') return String(value);
+  return JSON.stringify(value)?.slice(0, 200) ?? String(value);
+};
