@@ -14,13 +14,11 @@
 import { checkOptions } from '../rl/check-options.ts';
 import { type EnvironmentInput, environmentName, inEnvironment } from '../rl/environment-input.ts';
 import { type ControlPolicy, createControlPolicy, createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
-import { policiesOf } from '../rl/load-policy.ts';
 import { returnOf } from '../rl/train.ts';
 import { createTraining, type Training } from '../run/index.ts';
 import { loadJudge } from './behaviors/index.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
-import { rewardOf } from './load-reward.ts';
 import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
@@ -124,15 +122,10 @@ export function createLearner(settings: LearnSettings, parts: LearnParts): Learn
 }
 
 function resultOf(learner: Learner, last: LearnStep | undefined, seconds: number): LearnResult {
-  const { options, environment } = learner;
-  const { state, tensors } = learner.save();
-  const acting = options.algorithm === 'pebble' ? 'sac' : options.algorithm;
-  const saved = { state: (state as unknown as Record<string, unknown>)[acting], tensors };
-  const { policy } = policiesOf(options, environment, saved);
   const metrics = measure(learner, last, seconds);
   return {
-    policy: createControlPolicy(policy, { seed: options.seed }),
-    reward: createControlReward(rewardOf(options, environment, { state: state.reward, tensors })),
+    policy: createControlPolicy(learner.policies().policy, { seed: learner.options.seed }),
+    reward: createControlReward(learner.reward()),
     metrics,
   };
 }

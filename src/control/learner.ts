@@ -1,7 +1,10 @@
 /** A learner from preferences: a loop that acts, and what it is taught by. */
 import type { EnvironmentSource } from '../env/index.ts';
 import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
+import { policiesOf, type RunPolicies } from '../rl/load-policy.ts';
 import type { TrainParts } from '../run/index.ts';
+import type { RewardSnapshot } from './control-reward.ts';
+import { rewardOf } from './load-reward.ts';
 import type { LearnOptions } from './options.ts';
 import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
@@ -39,6 +42,10 @@ export interface Learner {
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
   evaluate(): Evaluation;
+  /** The policy of the moment, and the one that training began with. */
+  policies(): Pick<RunPolicies, 'policy' | 'untrained'>;
+  /** The learned reward of the moment. */
+  reward(): RewardSnapshot;
   /** The true return of a segment, or what the judge says of it. */
   worth(segment: Segment): number;
   /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
@@ -57,7 +64,7 @@ interface Acting {
   [Symbol.dispose]?(): void;
 }
 
-/** `acting`: what acts, by the names that checkpoints have for it. The learner releases all of it, and the teaching. */
+/** `acting`: what acts, by the names that checkpoints have for it, the policy's first. The learner releases all of it, and the teaching. */
 export function learnerOf(
   options: LearnOptions,
   { environment, teacher }: Pick<LearnParts, 'environment' | 'teacher'>,
@@ -70,6 +77,11 @@ export function learnerOf(
     oracle: teacher === undefined,
     next,
     evaluate: evaluator.run,
+    policies() {
+      const [name] = Object.keys(acting);
+      return policiesOf(options, environment, acting[name].save());
+    },
+    reward: () => rewardOf(options, environment, teaching.ensemble.save()),
     worth: teaching.worth,
     compareRewards: teaching.compareRewards,
     save() {

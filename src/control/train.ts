@@ -5,6 +5,7 @@
  * Run it: heed train --env CartPole-v1
  */
 import type { Environment } from '../env/index.ts';
+import { sampleEpisodes } from '../rl/episodes.ts';
 import { returnMetrics, returnOf, sampleWorld } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
@@ -42,8 +43,9 @@ export async function trainFromPreferences(
   learner: Learner,
   parts: TrainParts<LearnStep>,
 ): Promise<LearnRunResult | undefined> {
-  const { run } = parts;
-  const shown = learner.environment.make();
+  const { run, onWarning: onNotice = process.emitWarning } = parts;
+  const { environment, options } = learner;
+  const shown = environment.make();
   const probe = createProbe(learner);
   let agreement: RewardAgreement | undefined;
   try {
@@ -61,6 +63,8 @@ export async function trainFromPreferences(
         });
         agreement = step.evaluation && step.labels > 0 ? probe.measure() : undefined;
         if (step.done && agreement) run.sample({ kind: 'rewards', step: step.step, ...agreement });
+        if (step.done)
+          sampleEpisodes(run, environment, learner.policies(), { seed: options.seed, step: step.step, onNotice });
         return metricsOf(step, agreement);
       },
       result: ({ step, labels, accuracy, evaluation }, seconds) => ({

@@ -5,20 +5,24 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, type EnvironmentSource, makeEnvironment, sizeOf, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
+import { seedFor } from '../random.ts';
 import { type Algorithm, algorithms } from '../rl/agent.ts';
 import { type RlInput, rl, rlOptions } from '../rl/index.ts';
 import { createRlLearner, trainRl } from '../rl/train.ts';
-import { createRun } from '../run/index.ts';
+import { type Clips, createRun } from '../run/index.ts';
 import {
   type Clip,
   type ControlPolicy,
+  createControlPolicy,
   createLearner,
   type LearnInput,
   learnFromPreferences,
   learnOptions,
   loadPolicy,
   loadReward,
+  openLearner,
   pebble,
+  preferenceReport,
   trainFromPreferences,
 } from './index.ts';
 
@@ -174,7 +178,6 @@ describe.each(algorithms)('a run of heed rl by %s', (algorithm) => {
     run.close();
     const { returns } = learner.evaluate();
     const policy = keep(await loadPolicy(run.folder));
-    const { seedFor } = await import('../random.ts');
     returns.forEach((expected, i) => {
       expect(live(policy, source, seedFor(0, 'evaluation', i))).toBeCloseTo(expected, 2);
     });
@@ -204,4 +207,73 @@ it('a run of heed train is loaded as what it was', async () => {
   const step = [[0.1, 0.2, 0, -0.3], 1] as const;
   expect(reward.score(...step)).toBe(whole.reward.score(...step));
   await expect(loadPolicy(folder)).rejects.toThrow('not a run');
+
+  const report = preferenceReport(run.folder);
+  const figure = (label: string) => report.summary.find((one) => one.label === label);
+  expect(figure('Held-out accuracy')?.value).toMatch(/^\d+\.\d\u00a0%$/);
+  expect(figure('Time')?.value).toMatch(/^\d+\u00a0s$/);
+  const clips = report.sections.at(-1) as Clips;
+  expect(clips.title).toBe('What it learned');
+  expect(clips.comparisons).toHaveLength(2);
+  const { first, second, caption } = clips.comparisons[0];
+  const [before, after] = [learner.policies().untrained, learner.policies().policy].map((snapshot) =>
+    live(keep(createControlPolicy(snapshot)), source, seedFor(0, 'evaluation', 0)),
+  );
+  expect(caption).toBe(
+    `Episode 1: return ${before} in ${before} steps before training, ${after} in ${after} steps after.`,
+  );
+  expect(first.length).toBeGreaterThan(1);
+  expect(second.length).toBeGreaterThan(1);
+});
+
+it('a report of a teacher whose answers nobody knows beforehand tells of the choices foreseen', async () => {
+  const learner = keep(
+    await openLearner({
+      ...tiny,
+      env: cartPole,
+      teacher: (a, b) => (a.steps.length > b.steps.length ? 'first' : 'second'),
+    }),
+  );
+  const run = createRun(join(folder, 'own'), { name: 'x', command: 'train', config: learner.options, seed: 0 });
+  await trainFromPreferences(learner, { run });
+  run.close();
+  const labels = preferenceReport(run.folder).summary.map(({ label }) => label);
+  expect(labels).toContain('Choices foreseen');
+  expect(labels).not.toContain('Held-out accuracy');
+});
+
+it('a run ends well where its environment cannot be drawn, and says so', async () => {
+  const learner = keep(
+    await openLearner({
+      ...tiny,
+      labels: 0,
+      env: () => ({
+        ...cartPole(),
+        frame: () => {
+          throw new Error('no pen');
+        },
+      }),
+    }),
+  );
+  const run = createRun(join(folder, 'blind'), { name: 'x', command: 'train', config: learner.options, seed: 0 });
+  const notices: string[] = [];
+  const result = await trainFromPreferences(learner, { run, onWarning: (text) => void notices.push(text) });
+  run.close();
+  expect(result?.steps).toBe(1280);
+  expect(notices.join()).toContain('no pen');
+});
+
+it('a behavior is reported in its own unit', () => {
+  const options = learnOptions({ env: 'Hopper-backflip' });
+  const run = createRun(join(folder, 'flip'), { name: 'x', command: 'train', config: options, seed: 0 });
+  run.log(0, { 'return/mean': 2.4, 'return/std': 2.6 });
+  run.close();
+  const report = preferenceReport(run.folder);
+  expect(report.subtitle).toContain('The environment has no reward.');
+  expect(report.summary[0]).toEqual({
+    label: 'Result',
+    value: '2.4',
+    note: 'turns in 4 s; ± 2.6 over 20 greedy episodes',
+  });
+  expect(report.sections[0]).toMatchObject({ yLabel: 'turns in 4 s' });
 });

@@ -10,7 +10,6 @@ import { createTraining, type Training } from '../run/index.ts';
 import { checkOptions } from './check-options.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import { type EnvironmentInput, environmentName, inEnvironment } from './environment-input.ts';
-import { policiesOf } from './load-policy.ts';
 import {
   createRlLearner,
   type RlLearner,
@@ -46,9 +45,12 @@ export interface RlResult {
  */
 export function rl(input: RlInput = {}): Training<RlStep, RlResult> {
   const { env = 'CartPole-v1', signal, ...settings } = input;
-  const began = performance.now();
+  let began = 0;
   return createTraining(
-    () => openRlLearner(env, settings),
+    () => {
+      began = performance.now();
+      return openRlLearner(env, settings);
+    },
     (learner, last) => resultOf(learner, last, (performance.now() - began) / 1000),
     signal,
   );
@@ -63,9 +65,8 @@ async function openRlLearner(env: EnvironmentInput, settings: Omit<RlSettings, '
 }
 
 function resultOf(learner: RlLearner, last: RlStep | undefined, seconds: number): RlResult {
-  const { options, environment } = learner;
-  const saved = learner.save();
-  const { policy } = policiesOf(options, environment, { state: saved.state.agent, tensors: saved.tensors });
+  const { options } = learner;
+  const { policy } = learner.policies();
   const steps = last?.step ?? 0;
   return {
     policy: createControlPolicy(policy, { seed: options.seed }),

@@ -7,7 +7,9 @@ import { z } from 'zod';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
 import { driveRun, type Run, type TrainParts } from '../run/index.ts';
 import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
+import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
+import { policiesOf } from './load-policy.ts';
 import { presetOf } from './presets.ts';
 import { worldShape } from './world-options.ts';
 
@@ -75,7 +77,12 @@ export function createRlLearner(given: RlSettings, { environment: source }: { en
       const evaluate = done || Math.floor(step / every) > Math.floor(before / every);
       return { step, metrics, evaluation: evaluate ? evaluator.run() : undefined, done };
     },
+    /** Greedy episodes. */
     evaluate: evaluator.run,
+    /** The policy of the moment, and the one that training began with. */
+    policies() {
+      return policiesOf(options, source, agent.save());
+    },
     save(): { state: RlState; tensors: ReturnType<Agent['save']>['tensors'] } {
       const { state, tensors } = agent.save();
       return { state: { step, agent: state, environment: environment.save() }, tensors };
@@ -128,14 +135,19 @@ export interface RlRunResult extends RlMetrics {
  * one. Undefined where the signal stopped it: then a checkpoint was written.
  */
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
-  const { rewardThreshold } = learner;
+  const { rewardThreshold, options } = learner;
+  const { seed } = options;
+  const { onWarning: onNotice = process.emitWarning } = parts;
   return driveRun(learner, {
     ...parts,
     before() {
       sampleWorld(parts.run, rewardThreshold);
       return returnMetrics(learner.evaluate());
     },
-    record: ({ metrics, evaluation }) => ({ ...metrics, ...returnMetrics(evaluation) }),
+    record({ step, metrics, evaluation, done }) {
+      if (done) sampleEpisodes(parts.run, learner.environment, learner.policies(), { seed, step, onNotice });
+      return { ...metrics, ...returnMetrics(evaluation) };
+    },
     result: ({ step, evaluation }, seconds) => ({
       run: parts.run.folder,
       return: returnOf(evaluation!),

@@ -2,7 +2,7 @@ export { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 export { type Drivable, driveRun, stepsOf, type TrainParts } from './drive.ts';
 export { bootstrap, type Interval, wilson } from './intervals.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
-export type { Clips, ComparedClips } from './report/clips.ts';
+export type { Clips, ComparedClips, PairOfClips } from './report/clips.ts';
 export type { LineChart, Series } from './report/line-chart.ts';
 export type { Scatter } from './report/scatter.ts';
 export { type Link, type Report, renderReport, type Section, type Table, type Text, writeReport } from './report.ts';
