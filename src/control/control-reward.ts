@@ -12,6 +12,7 @@ import { fromJson, toJson } from '../run/json.ts';
 import type { InputScale } from './reward/inputs.ts';
 import { createPredictor, createRewardModel } from './reward/model.ts';
 import type { RewardOptions } from './reward/options.ts';
+import { rewardOnnx } from './reward-onnx.ts';
 
 /** A learned reward. Dispose of it when it is no longer needed. */
 export interface ControlReward extends Disposable {
@@ -39,6 +40,8 @@ export interface ControlReward extends Disposable {
   ): number;
   /** Writes `reward.safetensors`, from which `loadReward(folder)` makes the same reward again. */
   save(folder: string): void;
+  /** The bytes of `reward.onnx`, which ONNX Runtime runs in any language; `rewardOnnx` says what it takes and gives. */
+  onnx(): Uint8Array;
   /** What it is made of, as plain data and tensors. */
   snapshot(): RewardSnapshot;
 }
@@ -101,6 +104,7 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
       return members.reduce((sum, [value], m) => sum + (value - shift[m]) / divisor[m], 0) / members.length;
     },
     save: (folder) => saveReward(folder, held),
+    onnx: () => rewardOnnx(held),
     snapshot: () => held,
     [Symbol.dispose]: own[Symbol.dispose],
   };

@@ -4,6 +4,13 @@ export { type Clip, type ClipStep, type Judge, judges, loadJudge } from './behav
 export { clipsOf } from './clips.ts';
 export { type ControlReward, createControlReward, type RewardSnapshot } from './control-reward.ts';
 export {
+  type EvaluateRunOptions,
+  evaluateRun,
+  evaluateRunSchema,
+  type ReturnFigures,
+  type RunEvaluation,
+} from './evaluate-run.ts';
+export {
   createLearner,
   type LearnInput,
   type LearnMetrics,
@@ -26,3 +33,4 @@ export { type RewardOptions, rewardSchema } from './reward/options.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
 export type { ClipPreference, ClipTeacher, JudgeInput, TeacherInput } from './teacher-input.ts';
 export { type LearnRunResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';
+export { type WatchOptions, watchPage, watchSchema } from './watch.ts';

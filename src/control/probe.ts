@@ -1,10 +1,13 @@
 /** How well the learned reward agrees with the true one, on windows that the teacher was not asked about. */
-import { createVectorEnvironment } from '../env/index.ts';
+import { createVectorEnvironment, type EnvironmentSource, sizeOf } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
-import { createRandomPlay } from '../rl/rollout.ts';
+import { createSnapshotActor, type PolicySnapshot } from '../rl/control-policy.ts';
+import { createCollector, createRandomPlay } from '../rl/rollout.ts';
 import { pairAccuracy, pearson, spearman } from './correlation.ts';
 import type { Learner } from './learner.ts';
-import { createRewardEnsemble } from './reward/ensemble.ts';
+import type { LearnOptions } from './options.ts';
+import { createRewardEnsemble, type RewardState } from './reward/ensemble.ts';
+import type { FitTensors } from './reward/fit.ts';
 import { createExperience, type Segment } from './segments.ts';
 
 /**
@@ -32,29 +35,9 @@ const WINDOWS = 200;
 
 /** Measures a learner's reward; the windows of random play are drawn once, from the run's seed. */
 export function createProbe(learner: Learner) {
-  const { options } = learner;
-  const seed = seedFor(options.seed, 'probe');
-  const { environments, horizon } = options[options.algorithm]!;
-  const environment = createVectorEnvironment(learner.environment.batch(environments), seed);
-  environment.reset();
-  const { observationSize, actionSpace } = environment;
-  const { shape } = environment.observationSpace;
-  const experience = createExperience(environment, horizon, options.segment.memory);
-  const play = createRandomPlay(environment, { horizon, random: random(seed, 'ppo', 'actions') });
-  while (experience.held < experience.capacity) experience.add(play());
-  environment[Symbol.dispose]();
-  const draw = random(seed, 'windows');
-  const { window } = options.segment;
-  const windows: Segment[] = [];
-  for (let i = 0; i < WINDOWS / 2; i++) {
-    const cut = experience.sample(draw, { steps: window, anchor: false });
-    if (cut) windows.push(cut);
-  }
-  const ensemble = createRewardEnsemble({ observationSize, actionSpace, shape }, options.reward, options.choice, {
-    window,
-    rows: Math.min(environments * horizon, 1024),
-    seed,
-  });
+  const { options, environment, worth } = learner;
+  const windows = drawWindows(environment, options, undefined);
+  const ensemble = ensembleFor(environment, options);
   return {
     /** Compares the reward of the moment with the true one. */
     measure(): RewardAgreement {
@@ -62,15 +45,72 @@ export function createProbe(learner: Learner) {
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
-      const truth = [...windows.map(learner.worth), ...recent.true];
-      return {
-        predicted,
-        true: truth,
-        pearson: pearson(predicted, truth),
-        spearman: spearman(predicted, truth),
-        ...(learner.oracle && { accuracy: pairAccuracy(predicted, truth) }),
-      };
+      return agreementOf(predicted, [...windows.map(worth), ...recent.true], learner.oracle);
     },
     [Symbol.dispose]: ensemble[Symbol.dispose],
   };
+}
+
+/** Measures a reward of a checkpoint: on windows of random play, and of play by the policy that was trained on it. */
+export function measureReward(
+  environment: EnvironmentSource,
+  options: LearnOptions,
+  checkpoint: { state: RewardState; tensors: FitTensors },
+  { policy, worth, oracle }: { policy: PolicySnapshot; worth: (segment: Segment) => number; oracle: boolean },
+): RewardAgreement {
+  const ensemble = ensembleFor(environment, options);
+  try {
+    ensemble.restore(checkpoint.state, checkpoint.tensors);
+    const windows = [undefined, policy].flatMap((one) => drawWindows(environment, options, one));
+    return agreementOf([...ensemble.meanReturns(windows)], windows.map(worth), oracle);
+  } finally {
+    ensemble[Symbol.dispose]();
+  }
+}
+
+function agreementOf(predicted: number[], truth: number[], oracle: boolean): RewardAgreement {
+  return {
+    predicted,
+    true: truth,
+    pearson: pearson(predicted, truth),
+    spearman: spearman(predicted, truth),
+    ...(oracle && { accuracy: pairAccuracy(predicted, truth) }),
+  };
+}
+
+const probeSeed = ({ seed }: Pick<LearnOptions, 'seed'>) => seedFor(seed, 'probe');
+
+function ensembleFor({ observationSpace, actionSpace }: EnvironmentSource, options: LearnOptions) {
+  const { environments, horizon } = options[options.algorithm]!;
+  return createRewardEnsemble(
+    { observationSize: sizeOf(observationSpace), actionSpace, shape: observationSpace.shape },
+    options.reward,
+    options.choice,
+    { window: options.segment.window, rows: Math.min(environments * horizon, 1024), seed: probeSeed(options) },
+  );
+}
+
+/** Windows of a policy's play, or of random play, in environments of their own. */
+function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: PolicySnapshot | undefined): Segment[] {
+  const seed = probeSeed(options);
+  const { environments, horizon } = options[options.algorithm]!;
+  const { window, memory } = options.segment;
+  const environment = createVectorEnvironment(source.batch(environments), seed);
+  environment.reset();
+  const experience = createExperience(environment, horizon, memory);
+  const settings = { horizon, random: random(seed, 'ppo', 'actions') };
+  const actor = policy && createSnapshotActor(policy, environments);
+  const collect = actor
+    ? createCollector(environment, actor, settings).collect
+    : createRandomPlay(environment, settings);
+  while (experience.held < experience.capacity) experience.add(collect());
+  actor?.[Symbol.dispose]();
+  environment[Symbol.dispose]();
+  const draw = random(seed, 'windows');
+  const windows: Segment[] = [];
+  for (let i = 0; i < WINDOWS / 2; i++) {
+    const cut = experience.sample(draw, { steps: window, anchor: false });
+    if (cut) windows.push(cut);
+  }
+  return windows;
 }

@@ -215,13 +215,12 @@ it('a run of heed train is loaded as what it was', async () => {
   const clips = report.sections.at(-1) as Clips;
   expect(clips.title).toBe('What it learned');
   expect(clips.comparisons).toHaveLength(2);
-  const { first, second, caption } = clips.comparisons[0];
+  const { first, second, names, caption } = clips.comparisons[0];
   const [before, after] = [learner.policies().untrained, learner.policies().policy].map((snapshot) =>
     live(keep(createControlPolicy(snapshot)), source, seedFor(0, 'evaluation', 0)),
   );
-  expect(caption).toBe(
-    `Episode 1: return ${before} in ${before} steps before training, ${after} in ${after} steps after.`,
-  );
+  expect(names).toEqual([`before training: return ${before}`, `after training: return ${after}`]);
+  expect(caption).toBe(`Episode 1: ${before} steps before training, ${after} steps after.`);
   expect(first.length).toBeGreaterThan(1);
   expect(second.length).toBeGreaterThan(1);
 });

@@ -3,16 +3,18 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Disposables } from '../disposables.ts';
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
-import { type Box, type Discrete, type Space, sizeOf } from '../env/index.ts';
+import { type Box, type Discrete, type EnvironmentSource, type Space, sizeOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { Algorithm } from './agent.ts';
+import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { createForward } from './forward.ts';
 import { normalizeRows } from './normalize.ts';
 import { type ActingPolicy, createPolicyNetwork, greedyActions, type PolicyNetwork } from './policy.ts';
+import { policyOnnx } from './policy-onnx.ts';
 import { type Actor, createActor } from './rollout.ts';
 import { createSquashedActor } from './sac.ts';
 import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
@@ -37,6 +39,8 @@ export interface ControlPolicy extends Disposable {
   actAll(observations: readonly ArrayLike<number>[], options?: { greedy?: boolean }): Action[];
   /** Writes `policy.safetensors`, from which `loadPolicy(folder)` makes the same policy again. */
   save(folder: string): void;
+  /** The bytes of `policy.onnx`, which ONNX Runtime runs in any language; `policyOnnx` says what it takes and gives. */
+  onnx(): Uint8Array;
   /** What it is made of, as plain data and tensors. */
   snapshot(): PolicySnapshot;
 }
@@ -124,9 +128,7 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
   const rng = random(seed, 'act');
   const actors = {
     likeliest: ofAnyCount((rows) => createGreedyActor(network, parameters, rows)),
-    drawing: ofAnyCount((rows) =>
-      'sample' in network ? createSquashedActor(network, parameters, rows) : createActor(network, parameters, rows),
-    ),
+    drawing: ofAnyCount((rows) => createDrawingActor(network, parameters, rows)),
   };
   for (const actor of Object.values(actors)) own.use(actor);
 
@@ -151,10 +153,59 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     act: (observation, options) => actAll([observation], options)[0],
     actAll,
     save: (folder) => savePolicy(folder, held),
+    onnx: () => policyOnnx(held),
     snapshot: () => held,
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }
+
+/** Draws a snapshot's actions for so many rows of raw observations. */
+export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Actor {
+  const own = new Disposables();
+  const { network, parameters } = actorOf(snapshot);
+  own.use(parameters);
+  const actor = own.use(createDrawingActor(network, parameters, rows));
+  const observations = new Float32Array(actor.observations.length);
+  const { statistics } = snapshot;
+  return {
+    observations,
+    act(random, actions, logProbs) {
+      if (statistics) normalizeRows(statistics, observations, actor.observations);
+      else actor.observations.set(observations);
+      actor.act(random, actions, logProbs);
+    },
+    [Symbol.dispose]: own[Symbol.dispose],
+  };
+}
+
+/**
+ * Whole greedy episodes of a snapshot's policy, from the seeds that evaluations of a run with this seed have.
+ */
+export function evaluatePolicy(
+  source: Pick<EnvironmentSource, 'batch'>,
+  snapshot: PolicySnapshot,
+  { episodes, seed }: { episodes: number; seed: number },
+): Evaluation {
+  const { network, parameters } = actorOf(snapshot);
+  const { statistics } = snapshot;
+  const prepare = (rows: Float32Array) => {
+    if (!statistics) return rows;
+    const out = new Float32Array(rows.length);
+    normalizeRows(statistics, rows, out);
+    return out;
+  };
+  const evaluator = createEvaluator(source.batch(episodes), network, parameters, { seed, prepare });
+  try {
+    return evaluator.run();
+  } finally {
+    evaluator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
+  }
+}
+
+/** Drawn actions, as an actor. */
+const createDrawingActor = (network: PolicyNetwork | SquashedPolicy, parameters: Arena, rows: number): Actor =>
+  'sample' in network ? createSquashedActor(network, parameters, rows) : createActor(network, parameters, rows);
 
 /** What `make` makes for a number of rows, kept until another number is asked for. */
 function ofAnyCount<T extends Disposable>(make: (rows: number) => T): Disposable & { of(rows: number): T } {

@@ -115,11 +115,11 @@ export function sampleEpisodes(
   }
 }
 
-/** The clips of samples, as a section of a report. */
-export function episodeClips(samples: readonly Record<string, unknown>[], unit = ''): Clips[] {
+/** The clips of samples, as a section of a report. `unit`: what a return counts, where it is no reward. */
+export function episodeClips(samples: readonly Record<string, unknown>[], unit?: string): Clips[] {
   const episodes = samples.filter(({ kind }) => kind === 'episode') as unknown as EpisodeSample[];
   if (episodes.length === 0) return [];
-  const value = (x: number) => `${readable(x)}${unit && ` ${unit}`}`;
+  const value = (x: number) => (unit ? `${readable(x)} ${unit}` : `return ${readable(x)}`);
   return [
     {
       kind: 'clips',
@@ -129,8 +129,8 @@ export function episodeClips(samples: readonly Record<string, unknown>[], unit =
         first,
         second,
         framesPerSecond,
-        names: ['before', 'after'],
-        caption: `Episode ${episode}: return ${value(returns[0])} in ${steps(lengths[0])} before training, ${value(returns[1])} in ${steps(lengths[1])} after.`,
+        names: [`before training: ${value(returns[0])}`, `after training: ${value(returns[1])}`],
+        caption: `Episode ${episode}: ${steps(lengths[0])} before training, ${steps(lengths[1])} after.`,
       })),
     },
   ];

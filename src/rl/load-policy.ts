@@ -14,6 +14,13 @@ import {
 } from './control-policy.ts';
 import type { SavedStatistics } from './normalize.ts';
 
+/** Options of what opens a run's checkpoint. */
+export const checkpointShape = {
+  seed: z.number().int().min(0).optional().describe("seed of the episodes' starts (default: the run's own)"),
+  step: z.number().int().min(0).optional().describe('the checkpoint of this environment step (default: the newest)'),
+  python: z.string().optional().describe("the Python that Gymnasium is in (default: the run's own)"),
+};
+
 /** Options of `loadPolicy`. */
 export interface LoadPolicyOptions {
   /** The checkpoint of this environment step; the newest one if not given. */

@@ -52,7 +52,7 @@ export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<
   statistics.count = total;
 }
 
-const LIMIT = 10; // normalized observations and rewards are clipped to ±10, as in the reference implementations
+export const LIMIT = 10; // normalized observations and rewards are clipped to ±10, as in the reference implementations
 
 /** (x − mean)/√variance, clipped, row by row. */
 export function normalizeRows(
