@@ -2,7 +2,7 @@ export { type Action, type ControlPolicy, createControlPolicy } from '../rl/cont
 export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
 export { type Clip, type ClipStep, type Judge, judges, loadJudge } from './behaviors/index.ts';
 export { clipsOf } from './clips.ts';
-export { type ControlReward, createControlReward, type RewardSnapshot } from './control-reward.ts';
+export { type ControlReward, createControlReward } from './control-reward.ts';
 export {
   type EvaluateRunOptions,
   evaluateRun,
@@ -30,6 +30,7 @@ export { preferenceReport } from './report.ts';
 export { createRewardEnsemble } from './reward/ensemble.ts';
 export type { Fit, Labeled } from './reward/fit.ts';
 export { type RewardOptions, rewardSchema } from './reward/options.ts';
+export type { RewardSnapshot } from './reward-snapshot.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
 export type { ClipPreference, ClipTeacher, JudgeInput, TeacherInput } from './teacher-input.ts';
 export { type LearnRunResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';

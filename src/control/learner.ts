@@ -3,11 +3,11 @@ import type { EnvironmentSource } from '../env/index.ts';
 import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
 import { policiesOf, type RunPolicies } from '../rl/load-policy.ts';
 import type { TrainParts } from '../run/index.ts';
-import type { RewardSnapshot } from './control-reward.ts';
 import { rewardOf } from './load-reward.ts';
 import type { LearnOptions } from './options.ts';
 import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
+import type { RewardSnapshot } from './reward-snapshot.ts';
 import type { Segment } from './segments.ts';
 import type { LearnParts, Teaching, TeachingState, Tensors } from './teaching.ts';
 

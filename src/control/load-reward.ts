@@ -4,15 +4,10 @@ import { HeedError } from '../error.ts';
 import { controlSettings } from '../rl/load-policy.ts';
 import { readCheckpoint, readInfo } from '../run/index.ts';
 import { settingsOf } from '../run/report-parts.ts';
-import {
-  type ControlReward,
-  createControlReward,
-  isSavedReward,
-  type RewardSnapshot,
-  readReward,
-} from './control-reward.ts';
+import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type LearnOptions, learnSchema } from './options.ts';
 import type { RewardState } from './reward/ensemble.ts';
+import { isSavedReward, type RewardSnapshot, readReward } from './reward-snapshot.ts';
 
 /** Options of `loadReward`. */
 export interface LoadRewardOptions {

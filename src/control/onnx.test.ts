@@ -4,10 +4,12 @@ import { releasedAfterwards } from '../../test/support/released.ts';
 import type { Box, Space } from '../env/index.ts';
 import { createArena, createParameters, exportParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
-import { createControlPolicy, type PolicySnapshot, untrained } from '../rl/control-policy.ts';
-import { createControlReward, type RewardSnapshot } from './control-reward.ts';
+import { createControlPolicy } from '../rl/control-policy.ts';
+import { type PolicySnapshot, untrained } from '../rl/policy-snapshot.ts';
+import { createControlReward } from './control-reward.ts';
 import { createRewardModel } from './reward/model.ts';
 import { rewardSchema } from './reward/options.ts';
+import type { RewardSnapshot } from './reward-snapshot.ts';
 
 const keep = releasedAfterwards();
 const box = (size: number, bound: number, shape?: number[]): Box => ({

@@ -1,7 +1,8 @@
 /** How well the learned reward agrees with the true one, on windows that the teacher was not asked about. */
 import { createVectorEnvironment, type EnvironmentSource, sizeOf } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
-import { createSnapshotActor, type PolicySnapshot } from '../rl/control-policy.ts';
+import { createSnapshotActor } from '../rl/control-policy.ts';
+import type { PolicySnapshot } from '../rl/policy-snapshot.ts';
 import { createCollector, createRandomPlay } from '../rl/rollout.ts';
 import { pairAccuracy, pearson, spearman } from './correlation.ts';
 import type { Learner } from './learner.ts';

@@ -15,8 +15,8 @@ import {
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
 import { normalized, within } from '../rl/policy-onnx.ts';
-import { type RewardSnapshot, rewardModelOf } from './control-reward.ts';
 import { CHANGE_EPSILON, EPSILON, LIMIT } from './reward/inputs.ts';
+import { type RewardSnapshot, rewardModelOf } from './reward-snapshot.ts';
 
 /**
  * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless observations are images, `action`:

@@ -3,7 +3,8 @@ import { type Environment, type EnvironmentSource, type Frame, type Shape, sizeO
 import { messageOf } from '../error.ts';
 import { seedFor } from '../random.ts';
 import type { Clips, Run } from '../run/index.ts';
-import { type ControlPolicy, createControlPolicy, type PolicySnapshot } from './control-policy.ts';
+import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
+import type { PolicySnapshot } from './policy-snapshot.ts';
 
 /** A whole episode: what it returned, and what its beginning looks like. */
 export interface RecordedEpisode {

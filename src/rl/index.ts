@@ -1,12 +1,13 @@
 export { type A2c, type A2cMetrics, createA2c } from './a2c.ts';
 export { type A2cOptions, a2cSchema } from './a2c-options.ts';
-export { type Action, type ControlPolicy, createControlPolicy, type PolicySnapshot } from './control-policy.ts';
+export { type Action, type ControlPolicy, createControlPolicy } from './control-policy.ts';
 export type { EnvironmentInput } from './environment-input.ts';
 export { createEvaluator, type Evaluation, type Evaluator, meanAndDeviation } from './evaluate.ts';
 export { isSmall } from './forward.ts';
 export { type LoadPolicyOptions, loadPolicy } from './load-policy.ts';
 export type { OnPolicy } from './on-policy.ts';
 export { createPolicyNetwork, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
+export type { PolicySnapshot } from './policy-snapshot.ts';
 export { createPpo, type Ppo, type PpoMetrics } from './ppo.ts';
 export { type PpoOptions, ppoSchema } from './ppo-options.ts';
 export { atariPreset, ppoPresets } from './presets.ts';

@@ -4,15 +4,9 @@ import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { readCheckpoint, readInfo } from '../run/index.ts';
 import { type Algorithm, algorithms } from './agent.ts';
-import {
-  type ControlPolicy,
-  createControlPolicy,
-  isSavedPolicy,
-  type PolicySnapshot,
-  readPolicy,
-  untrained,
-} from './control-policy.ts';
+import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { SavedStatistics } from './normalize.ts';
+import { isSavedPolicy, type PolicySnapshot, readPolicy, untrained } from './policy-snapshot.ts';
 
 /** Options of what opens a run's checkpoint. */
 export const checkpointShape = {

@@ -13,8 +13,8 @@ import {
   type Tensor,
 } from '../engine/index.ts';
 import { sizeOf } from '../env/index.ts';
-import { actorOf, type PolicySnapshot } from './control-policy.ts';
 import { LIMIT } from './normalize.ts';
+import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 
 /**
  * The bytes of `policy.onnx`. It takes `observation` [batch, o], float32, and gives `action`: for discrete actions
