@@ -1,4 +1,7 @@
-/** Settings under which behaviors without a reward are learned from their judges; docs/behaviors.md has what they reach. */
+/**
+ * Settings under which behaviors without a reward are learned from their judges; docs/behaviors.md has what they
+ * reach.
+ */
 import { ppoPresets } from '../rl/index.ts';
 import { many, reward } from './mujoco-presets.ts';
 import type { LearnSettings } from './options.ts';
@@ -14,6 +17,7 @@ const figure: LearnSettings = {
   choice: { errorRate: 0, scale: 0.3 },
 };
 
+/** Presets of the behaviors, by environment. */
 export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-swing': {
     judge: 'swing',

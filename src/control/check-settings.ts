@@ -3,6 +3,7 @@ import type { EnvironmentSource } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { needsMembers, rulesOf } from '../preference/index.ts';
 import type { LearnOptions } from './options.ts';
+import { roundsFit } from './presets.ts';
 
 /** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
 export function checkSettings(
@@ -34,5 +35,16 @@ export function checkSettings(
     throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
       hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
     });
+  }
+  const { until } = options.schedule;
+  const last = Math.floor(until * options.steps);
+  const first = `--randomSteps${options.algorithm === 'pebble' ? ', --pebble.pretrainSteps' : ''}`;
+  if (options.labels > 0 && !roundsFit(options, begin)) {
+    throw new HeedError(
+      `${options.schedule.rounds} rounds do not fit between step ${begin}, the first query's, and step ${last}, the last's`,
+      {
+        hint: `give more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
+      },
+    );
   }
 }

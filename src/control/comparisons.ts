@@ -36,6 +36,7 @@ interface Sizes {
 
 const arrays = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
+/** Comparisons as plain data and tensors. */
 export function packComparisons(comparisons: readonly Learned[]) {
   const { state, tensors } = packPairs(
     'comparisons',
@@ -48,11 +49,13 @@ export function packComparisons(comparisons: readonly Learned[]) {
   return { state: saved, tensors };
 }
 
+/** The comparisons that were packed. */
 export function unpackComparisons(saved: readonly SavedComparison[], tensors: Tensors, sizes: Sizes): Learned[] {
   const pairs = unpackPairs('comparisons', saved, tensors, sizes);
   return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
 }
 
+/** Queries that wait, as plain data and tensors. */
 export function packPending(pending: readonly Pending[], { actionSize }: Pick<Sizes, 'actionSize'>) {
   const { state, tensors } = packPairs(
     'waiting',
@@ -70,6 +73,7 @@ export function packPending(pending: readonly Pending[], { actionSize }: Pick<Si
   return { state: saved, tensors };
 }
 
+/** The queries that were packed. */
 export function unpackPending(saved: readonly SavedPending[], tensors: Tensors, sizes: Sizes): Pending[] {
   const pairs = unpackPairs('waiting', saved, tensors, sizes);
   return saved.map(({ id, step, predicted, clips }, i) => {

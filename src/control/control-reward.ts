@@ -1,4 +1,6 @@
-/** A learned reward as a value: it scores steps, it is saved to a folder, and it is written as ONNX (reward-onnx.ts). */
+/**
+ * A learned reward as a value: it scores steps, it is saved to a folder, and it is written as ONNX (reward-onnx.ts).
+ */
 import { Disposables } from '../disposables.ts';
 import { type Box, type Space, sizeOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -17,8 +19,8 @@ export interface ControlReward extends Disposable {
   /** Whether a score depends on where the step led, so that `nextObservation` has to be given. */
   readonly needsNext: boolean;
   /**
-   * The reward of a step: the mean over the ensemble of each member's normalized reward, as the policy was trained on it,
-   * without any bonus for exploring.
+   * The reward of a step: the mean over the ensemble of each member's normalized reward, as the policy was trained on
+   * it, without any bonus for exploring.
    *
    * @param observation What the agent saw, [o].
    * @param action What it did: the number of a discrete action, or one number for each element of a box.
@@ -34,7 +36,9 @@ export interface ControlReward extends Disposable {
   ): number;
   /** Writes `reward.safetensors`, from which `loadReward(folder)` makes the same reward again. */
   save(folder: string): void;
-  /** The bytes of `reward.onnx`, which ONNX Runtime runs in any language; `rewardOnnx` says what it takes and gives. */
+  /**
+   * The bytes of `reward.onnx`, which ONNX Runtime runs in any language; `rewardOnnx` says what it takes and gives.
+   */
   onnx(): Uint8Array;
   /** What it is made of, as plain data and tensors. */
   snapshot(): RewardSnapshot;

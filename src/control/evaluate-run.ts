@@ -19,6 +19,7 @@ export const evaluateRunSchema = z.object({
   ...checkpointShape,
   episodes: z.number().int().min(1).default(100).describe('greedy episodes'),
 });
+/** Options of `evaluateRun`, as they are given. */
 export type EvaluateRunOptions = z.input<typeof evaluateRunSchema>;
 
 /** Mean and standard deviation of episodes' true returns. */
@@ -43,7 +44,10 @@ export interface RunEvaluation {
    * reward puts in the right order.
    */
   heldOutAccuracy?: number;
-  /** Of a run of `heed train` with another teacher: the share of its choices that were predicted before they were learned. */
+  /**
+   * Of a run of `heed train` with another teacher: the share of its choices that were predicted before they were
+   * learned.
+   */
   accuracy?: number;
 }
 

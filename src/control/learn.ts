@@ -2,7 +2,7 @@
  * Learning from human preferences in an environment (Christiano et al. 2017): an agent learns what a teacher wants from
  * comparisons of short clips, and never sees the environment's reward.
  *
- *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, again and again
+ *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, and again
  *
  * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centered by
  * default, and PPO stands in for A2C and TRPO. docs/preferences.md has the reasons and the figures.
@@ -72,8 +72,8 @@ export interface LearnResult {
 }
 
 /**
- * Learns from preferences. Awaiting it gives its result; iterating it gives its steps, each a PPO update or some hundred
- * environment steps of PEBBLE.
+ * Learns from preferences. Awaiting it gives its result; iterating it gives its steps, each a PPO update or some
+ * hundred environment steps of PEBBLE.
  *
  * @throws HeedError naming the option that is wrong; while it is awaited or iterated.
  */
@@ -90,13 +90,15 @@ export function learnFromPreferences(input: LearnInput = {}): Training<LearnStep
   );
 }
 
-/** Learns from preferences by PEBBLE: SAC on a replay buffer whose rewards are written anew as the reward is learned. */
+/**
+ * Learns from preferences by PEBBLE: SAC on a replay buffer whose rewards are written anew as the reward is learned.
+ */
 export const pebble = (input: PebbleInput = {}): Training<LearnStep, LearnResult> =>
   learnFromPreferences({ ...input, algorithm: 'pebble' });
 
 /**
- * Opens what the input names, the environment and the judge, and makes a learner in it. Disposing of the learner disposes
- * of what was opened.
+ * Opens what the input names, the environment and the judge, and makes a learner in it. Disposing of the learner
+ * disposes of what was opened.
  */
 export async function openLearner(input: Omit<LearnInput, 'signal'>): Promise<Learner> {
   const { env = 'CartPole-v1', teacher, judge, onNotice, ...settings } = input;
@@ -109,7 +111,7 @@ export async function openLearner(input: Omit<LearnInput, 'signal'>): Promise<Le
   const named = typeof env === 'string' ? { ...plain, env } : plain;
   const { workers, python } = checkOptions(learnSchema, named, () => learnOptions(named));
   return inEnvironment(env, { workers, python }, async (environment) => {
-    const options = learnOptions({ ...plain, env: environmentName(env, environment) });
+    const options = learnOptions({ ...plain, env: environmentName(env, environment) }, onNotice);
     const parts = { environment, teacher: own, judge: typeof judge === 'function' ? judge : await loadJudge(options) };
     return createLearner(options, parts);
   });

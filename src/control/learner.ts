@@ -11,15 +11,22 @@ import type { RewardSnapshot } from './reward-snapshot.ts';
 import type { Segment } from './segments.ts';
 import type { LearnParts, Teaching, TeachingState, Tensors } from './teaching.ts';
 
-/** What the iterator yields: after every PPO update, or some hundred steps of PEBBLE, with what happened since the last. */
+/**
+ * A step of learning: a rollout and its PPO update, or some hundred environment steps of PEBBLE, and the queries and the
+ * fit that were due.
+ */
 export interface LearnStep {
   /** Environment steps so far. */
   step: number;
+  /** Comparisons that the teacher made so far. */
   labels: number;
-  /** Of the algorithm that acts, where it learned. */
+  /** PPO's update, where there was one. */
   ppo?: PpoMetrics;
+  /** SAC's updates, where there were any. */
   sac?: SacMetrics;
+  /** The fit of the reward ensemble, where there was one. */
   fit?: Fit;
+  /** Queries that were answered in this step. */
   asked: readonly Asked[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
@@ -29,9 +36,11 @@ export interface LearnStep {
   disagreement: number;
   /** Questions without an answer; only where the teacher answers later. */
   waiting?: number;
+  /** Whether all steps are done. */
   done: boolean;
 }
 
+/** What a training drives: it acts, asks and learns, some steps at a time. */
 export interface Learner {
   readonly options: LearnOptions;
   /** What it acts in; not its to dispose of. */
@@ -50,21 +59,26 @@ export interface Learner {
   worth(segment: Segment): number;
   /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
   compareRewards(count?: number): { predicted: number[]; true: number[] };
+  /** All it takes to go on. */
   save(): { state: TeachingState; tensors: Saved };
+  /** Goes on from what was saved. */
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
   [Symbol.dispose](): void;
 }
 
 type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
-/** What acts, as far as checkpoints hold it. */
+/** What acts, as far as a learner saves it. */
 interface Acting {
   save(): { state: unknown; tensors: Saved };
   restore(state: unknown, tensors: Tensors): void;
   [Symbol.dispose]?(): void;
 }
 
-/** `acting`: what acts, by the names that checkpoints have for it, the policy's first. The learner releases all of it, and the teaching. */
+/**
+ * `acting`: what acts, by the names that checkpoints have for it, the policy's first. The learner releases all of it,
+ * and the teaching.
+ */
 export function learnerOf(
   options: LearnOptions,
   { environment, teacher }: Pick<LearnParts, 'environment' | 'teacher'>,

@@ -1,4 +1,7 @@
-/** Settings under which 700 labels teach MuJoCo's tasks; docs/preferences.md has what they reach, docs/preferences-measured.md what was tried. */
+/**
+ * Settings under which 700 labels teach MuJoCo's tasks; docs/preferences.md has what they reach,
+ * docs/preferences-measured.md what was tried.
+ */
 import { ppoPresets } from '../rl/index.ts';
 import type { LearnSettings } from './options.ts';
 
@@ -14,6 +17,7 @@ const common: LearnSettings = {
   schedule: { firstShare: 0.15, rounds: 30, until: 0.9 },
   query: { share: 0.5 },
 };
+/** What the rewards of all figures have in common. */
 export const reward: LearnSettings['reward'] = {
   hidden: [64, 64],
   output: 'linear',
@@ -29,7 +33,10 @@ export const short: LearnSettings['reward'] = {
   firstSteps: 600,
 };
 
-/** Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in length. */
+/**
+ * Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in
+ * length.
+ */
 const ending = (env: string, more?: LearnSettings['reward']): LearnSettings => ({
   ...common,
   segment: { window: 50, shortest: 0.2, memory: 40_000 },
@@ -46,7 +53,10 @@ const lasting = (env: string): LearnSettings => ({
   reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
   ppo: ppoOf(env),
 });
-/** More members err less than three, and rectified units make out squares and distances of few labels, where tanh does not. */
+/**
+ * More members err less than three, and rectified units make out squares and distances of few labels, where tanh does
+ * not.
+ */
 export const many: LearnSettings['reward'] = {
   ...reward,
   ...short,
@@ -57,8 +67,9 @@ export const many: LearnSettings['reward'] = {
 };
 
 /**
- * A first reward that is wrong about torques drives the arm's actions to their bounds, from where PPO comes back late: much is
- * asked about random play, then more at first than at last. Of clips of 25 steps the half is the way to the target, alike in all.
+ * A first reward that is wrong about torques drives the arm's actions to their bounds, from where PPO comes back late:
+ * much is asked about random play, then more at first than at last. Of clips of 25 steps the half is the way to the
+ * target, alike in all.
  */
 const reacher: LearnSettings = {
   ...lasting('Reacher-v5'),
@@ -68,19 +79,26 @@ const reacher: LearnSettings = {
   reward: many,
 };
 
-/** A discount of 0.999 adds up a thousand times what a constant is wrong by, and comparisons of equal length say nothing of it. */
+/**
+ * A discount of 0.999 adds up a thousand times what a constant is wrong by, and comparisons of equal length say
+ * nothing of it.
+ */
 const swimmer: LearnSettings = {
   ...lasting('Swimmer-v5'),
   schedule: { kind: 'annealed', firstShare: 0.3, rounds: 30, until: 0.9 },
   reward: { ...many, normalize: 'zero-at-first' },
 };
 
-/** What its seeds fall into is running, and falling: what members differ about is worth a look, and λ nearer to 0 steadier. */
+/**
+ * What its seeds fall into is running, and falling: what members differ about is worth a look, and λ nearer to 0
+ * steadier.
+ */
 const walker: LearnSettings = {
   ...ending('Walker2d-v5', { members: 5, steps: 150, bonus: 0.5 }),
   ppo: { ...ppoOf('Walker2d-v5'), lambda: 0.9 },
 };
 
+/** Presets of MuJoCo's tasks, by environment. */
 export const mujocoPresets: Readonly<Record<string, LearnSettings>> = {
   'InvertedPendulum-v5': {
     ...ending('InvertedPendulum-v5'),

@@ -18,7 +18,9 @@ import { trainFromPreferences } from './train.ts';
 
 const keep = releasedAfterwards();
 
-/** Seven stretches of 200 steps: one of random play, one for what is new, and five that are taught by twelve labels. */
+/**
+ * Seven stretches of 200 steps: one of random play, one for what is new, and five that are taught by twelve labels.
+ */
 const tiny = (more: LearnSettings = {}): LearnSettings => ({
   algorithm: 'pebble',
   env: 'Pendulum-v1',

@@ -6,9 +6,13 @@ import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, reward, short } from './mujoco-presets.ts';
 import { algorithms, type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 
-const choice: LearnSettings['choice'] = { errorRate: 0.1 }; // the paper's, right labels or not: it costs nothing where they are right
+/** The paper's, whether labels are right or not: it costs nothing where they are. */
+const choice: LearnSettings['choice'] = { errorRate: 0.1 };
 
-/** For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows the environment. */
+/**
+ * For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows
+ * the environment.
+ */
 function unfamiliar(env: string): LearnSettings {
   const { steps, options } = presetOf(env) ?? { options: { normalizeObservations: true } };
   return {
@@ -23,7 +27,10 @@ function unfamiliar(env: string): LearnSettings {
   };
 }
 
-/** PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/pebble.md has the results). */
+/**
+ * PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/pebble.md has the
+ * results).
+ */
 const pebble: LearnSettings = {
   steps: 100_000,
   labels: 700,
@@ -58,14 +65,18 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
       firstSteps: 250,
       scaleBy: 'return',
     },
-    // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a thousand of them.
+    // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a
+    // thousand of them.
     ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
   },
   ...mujocoPresets,
   ...behaviorPresets,
 };
 
-/** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */
+/**
+ * Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at
+ * this size.
+ */
 const atari: LearnSettings = {
   steps: atariPreset.steps,
   labels: 1000,
@@ -103,8 +114,11 @@ function pebbleIn(env: string): LearnSettings {
   };
 }
 
-/** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function learnOptions(given: LearnSettings): LearnOptions {
+/**
+ * Checked settings: what is given, over the environment's preset, over the defaults. A run that is too short for the
+ * random steps and rounds of the preset gets fewer, and `onNotice` is called.
+ */
+export function learnOptions(given: LearnSettings, onNotice?: (text: string) => void): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
   const known =
@@ -117,5 +131,46 @@ export function learnOptions(given: LearnSettings): LearnOptions {
   }
   // a hinge has no probability to mix with a coin
   if (given.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...given.choice };
-  return learnSchema.parse(merged);
+  return shortened(learnSchema.parse(merged), given, onNotice);
 }
+
+/** Environment steps before the first query. */
+const begins = ({ randomSteps, pebble }: LearnOptions) => randomSteps + (pebble?.pretrainSteps ?? 0);
+
+/** Whether the rounds of queries fit between the first steps and the step of the last round. */
+export const roundsFit = ({ steps, schedule }: LearnOptions, begin: number): boolean =>
+  Math.floor(schedule.until * steps) - begin >= schedule.rounds;
+
+const FIRST_SHARE = 1 / 3; // of the time until the last round, before the first
+
+/** The settings with fewer first steps and rounds where these do not fit into the run and were not given. */
+function shortened(
+  options: LearnOptions,
+  given: LearnSettings,
+  onNotice: (text: string) => void = () => {},
+): LearnOptions {
+  const begin = begins(options);
+  if (roundsFit(options, begin)) return options;
+  const { steps, randomSteps, schedule, pebble } = options;
+  const last = Math.floor(schedule.until * steps);
+  const share = Math.min(1, (FIRST_SHARE * last) / begin);
+  const fewer = (count: number, fixed: unknown) => (fixed === undefined ? Math.floor(share * count) : count);
+  const short: LearnOptions = {
+    ...options,
+    randomSteps: fewer(randomSteps, given.randomSteps),
+    ...(pebble && { pebble: { ...pebble, pretrainSteps: fewer(pebble.pretrainSteps, given.pebble?.pretrainSteps) } }),
+  };
+  const rounds = given.schedule?.rounds ?? Math.max(1, Math.min(schedule.rounds, last - begins(short)));
+  short.schedule = { ...schedule, rounds };
+  if (!roundsFit(short, begins(short))) return options;
+  const changes = [
+    change('randomSteps', randomSteps, short.randomSteps),
+    change('pebble.pretrainSteps', pebble?.pretrainSteps, short.pebble?.pretrainSteps),
+    change('schedule.rounds', schedule.rounds, rounds),
+  ];
+  onNotice(`In a run of ${steps} steps, ${changes.filter(Boolean).join(', ')}.`);
+  return short;
+}
+
+const change = (name: string, before: number | undefined, after: number | undefined): string =>
+  before === after ? '' : `${name} is ${after} instead of ${before}`;

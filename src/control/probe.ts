@@ -13,8 +13,8 @@ import { createExperience, type Segment } from './segments.ts';
 
 /**
  * Learned and true returns of windows that the teacher was not asked about: half cut from a fresh agent's random play,
- * half from the latest experience of training. Together they span what the learned reward has to tell apart; either half
- * alone may not vary at all (a perfect CartPole policy earns the same in every window).
+ * half from the latest experience of training. Together they span what the learned reward has to tell apart; either
+ * half alone may not vary at all (a perfect CartPole policy earns the same in every window).
  */
 export interface RewardAgreement {
   /** Learned return of each window: the mean over the ensemble. */
@@ -26,8 +26,8 @@ export interface RewardAgreement {
   /** Spearman's ρ; NaN likewise. */
   spearman: number;
   /**
-   * Held-out accuracy: over all pairs of the windows whose true returns differ, the share that the learned returns put in
-   * the right order. Absent where the teacher does not go by true returns or the judge; NaN where all are equal.
+   * Held-out accuracy: over all pairs of the windows whose true returns differ, the share that the learned returns put
+   * in the right order. Absent where the teacher does not go by true returns or the judge; NaN where all are equal.
    */
   accuracy?: number;
 }

@@ -1,4 +1,7 @@
-/** A learned reward as an ONNX graph that ONNX Runtime runs in any language, scaling of its inputs and outputs included. */
+/**
+ * A learned reward as an ONNX graph that ONNX Runtime runs in any language, scaling of its inputs and outputs
+ * included.
+ */
 import {
   cast,
   concat,
@@ -19,9 +22,10 @@ import { CHANGE_EPSILON, EPSILON, LIMIT } from './reward/inputs.ts';
 import { type RewardSnapshot, rewardModelOf } from './reward-snapshot.ts';
 
 /**
- * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless observations are images, `action`:
- * [batch], int64, of discrete actions, otherwise [batch, a], float32. Where the reward depends on them, it also takes `next_observation` [batch, o]
- * and `terminated` [batch], float32, 1 where the step ended the task. It gives `reward` [batch], as `score` does.
+ * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless observations are images,
+ * `action`: [batch], int64, of discrete actions, otherwise [batch, a], float32. Where the reward depends on them, it
+ * also takes `next_observation` [batch, o] and `terminated` [batch], float32, 1 where the step ended the task. It gives
+ * `reward` [batch], as `score` does.
  */
 export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
   const { model, parameters } = rewardModelOf(snapshot);

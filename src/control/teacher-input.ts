@@ -6,8 +6,8 @@ import { clipOf } from './behaviors/judge.ts';
 import type { Segment } from './segments.ts';
 
 /**
- * What a teacher says of two clips: which is better, that both are equally good, that they cannot be compared, or nothing
- * (`skip`: another pair is asked instead). Two numbers that add up to 1 say how much each is preferred.
+ * What a teacher says of two clips: which is better, that both are equally good, that they cannot be compared, or
+ * nothing (`skip`: another pair is asked instead). Two numbers that add up to 1 say how much each is preferred.
  */
 export type ClipPreference = 'first' | 'second' | 'equal' | 'incomparable' | 'skip' | Distribution;
 

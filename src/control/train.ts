@@ -19,8 +19,9 @@ import type { Asked } from './queries.ts';
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
-/** Checked settings of `heed train`. */
-export const trainOptions = (given: LearnSettings): LearnOptions => trainSchema.parse(learnOptions(given));
+/** Checked settings of `heed train`; see `learnOptions`. */
+export const trainOptions = (given: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
+  trainSchema.parse(learnOptions(given, onNotice));
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;
@@ -36,8 +37,8 @@ export interface LearnRunResult extends LearnMetrics {
 const SHOWN_COMPARISONS = 24;
 
 /**
- * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then a
- * checkpoint was written.
+ * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal
+ * stopped it: then a checkpoint was written.
  */
 export async function trainFromPreferences(
   learner: Learner,

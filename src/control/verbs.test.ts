@@ -276,3 +276,26 @@ it('a behavior is reported in its own unit', () => {
   });
   expect(report.sections[0]).toMatchObject({ yLabel: 'turns in 4 s' });
 });
+
+describe('a run that is too short for its preset', () => {
+  it('gets fewer random steps and rounds, which is said once', () => {
+    const notices: string[] = [];
+    const options = learnOptions({ steps: 3000 }, (text) => notices.push(text));
+    expect(options).toMatchObject({ randomSteps: 400, schedule: { rounds: 8 } });
+    expect(notices).toEqual(['In a run of 3000 steps, randomSteps is 400 instead of 2000.']);
+    learnOptions(options, (text) => notices.push(text));
+    learnOptions({}, (text) => notices.push(text));
+    expect(notices).toHaveLength(1);
+    const tiny = learnOptions({ algorithm: 'pebble', env: 'Pendulum-v1', steps: 60 });
+    expect(tiny.randomSteps + tiny.pebble!.pretrainSteps).toBeLessThanOrEqual(12);
+    expect(tiny.schedule.rounds).toBe(20);
+  });
+
+  it('keeps what was given, and is refused where that does not fit', async () => {
+    expect(learnOptions({ steps: 3000, randomSteps: 2000 }).randomSteps).toBe(2000);
+    const error = await Promise.resolve(learnFromPreferences({ steps: 3000, randomSteps: 2000 })).catch((e) => e);
+    expect(error).toBeInstanceOf(HeedError);
+    expect(error.message).toContain('rounds do not fit');
+    expect(error.hint).toContain('--schedule.until');
+  });
+});

@@ -14,13 +14,15 @@ export const watchSchema = z.object({
   episodes: z.number().int().min(1).max(20).default(3).describe('episodes that are shown'),
   seconds: z.number().positive().max(600).default(30).describe('seconds of each episode that are shown, at most'),
 });
+/** Options of `watchPage`, as they are given. */
 export type WatchOptions = z.input<typeof watchSchema>;
 
 const FRAMES_PER_SECOND = 30;
 const EVALUATED = 20; // episodes, for the figures above the clips
 
 /**
- * The page of a run of `heed train` or `heed rl`: episodes of the agent before and after training, from the same starts.
+ * The page of a run of `heed train` or `heed rl`: episodes of the agent before and after training, from the same
+ * starts.
  * @throws HeedError if the folder holds no such run, or its environment cannot be opened.
  */
 export async function watchPage(folder: string, options: WatchOptions = {}): Promise<Report> {

@@ -219,8 +219,8 @@ export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create(settings) {
-      const options = trainOptions(settings);
+    create(settings, { tell }) {
+      const options = trainOptions(settings, tell);
       checkEnvironment(options.env);
       return openLearner(options);
     },

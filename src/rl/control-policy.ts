@@ -34,7 +34,9 @@ export interface ControlPolicy extends Disposable {
   actAll(observations: readonly ArrayLike<number>[], options?: { greedy?: boolean }): Action[];
   /** Writes `policy.safetensors`, from which `loadPolicy(folder)` makes the same policy again. */
   save(folder: string): void;
-  /** The bytes of `policy.onnx`, which ONNX Runtime runs in any language; `policyOnnx` says what it takes and gives. */
+  /**
+   * The bytes of `policy.onnx`, which ONNX Runtime runs in any language; `policyOnnx` says what it takes and gives.
+   */
   onnx(): Uint8Array;
   /** What it is made of, as plain data and tensors. */
   snapshot(): PolicySnapshot;

@@ -9,8 +9,8 @@ import { HeedError } from '../error.ts';
 export type EnvironmentInput = string | (() => Environment) | EnvironmentSource;
 
 /**
- * What `create` makes in the environment that was given. Disposing of it also disposes of what was opened for it; a source
- * that the caller gave is left alone.
+ * What `create` makes in the environment that was given. Disposing of it also disposes of what was opened for it; a
+ * source that the caller gave is left alone.
  */
 export async function inEnvironment<T extends Disposable>(
   env: EnvironmentInput,

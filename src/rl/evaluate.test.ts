@@ -5,7 +5,10 @@ import { random, seedFor } from '../random.ts';
 import { createEvaluator, meanAndDeviation } from './evaluate.ts';
 import { createPolicyNetwork } from './policy.ts';
 
-/** Lasts as many steps as its seed says (at most 9) and pays the action: the larger of two numbers it shows is the better. */
+/**
+ * Lasts as many steps as its seed says (at most 9) and pays the action: the larger of two numbers it shows is the
+ * better.
+ */
 const choosing =
   (seeds: number[] = []) =>
   (): Environment => {

@@ -1,6 +1,6 @@
 /**
- * What the algorithms share that learn from what their policy has just done: the rollout, what it was worth (generalized
- * advantage estimation), normalization, and what a checkpoint holds. Each says by itself how it learns from that.
+ * What on-policy algorithms share: the rollout, generalized advantage estimation, normalization, and what a checkpoint
+ * holds. Each algorithm supplies its own update.
  */
 import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -34,13 +34,13 @@ interface OnPolicyOptions extends PolicyNetworkOptions {
   normalizeRewards: boolean;
 }
 
-/** What there is to learn from, a row a step: all of a rollout. */
+/** All of a rollout, one row per step. */
 export type Experience = Record<
   'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values',
   Float32Array
 >;
 
-/** How an algorithm learns. */
+/** An algorithm's update. */
 interface Learning<Metrics> {
   /** Its moments are part of a checkpoint. */
   optimizer: Optimizer;
@@ -72,7 +72,9 @@ export interface OnPolicy<Metrics> {
   [Symbol.dispose](): void;
 }
 
-/** Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart. */
+/**
+ * Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart.
+ */
 export function createOnPolicy<Metrics>(
   name: string,
   environment: VectorEnvironment,

@@ -18,8 +18,8 @@ import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 
 /**
  * The bytes of `policy.onnx`. It takes `observation` [batch, o], float32, and gives `action`: for discrete actions
- * [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The action is the
- * likeliest one.
+ * [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The action is
+ * the likeliest one.
  */
 export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
   const { network, parameters } = actorOf(snapshot);

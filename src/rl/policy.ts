@@ -19,6 +19,7 @@ import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } fro
 import { fill, orthogonal } from '../nn/initialize.ts';
 import type { Random } from '../random.ts';
 
+/** What a policy network is made of. */
 export interface PolicyNetworkOptions {
   /** Widths of the hidden layers, of actor and critic alike. */
   hidden: readonly number[];
@@ -56,11 +57,13 @@ export type ActingPolicy = Pick<
 >;
 
 const LOG_2PI = Math.log(2 * Math.PI);
+/** Name of the parameter that holds the log deviations of a box's Gaussian, [1, actionSize]. */
 export const LOG_DEVIATION = 'actor.logDeviation';
 
 /**
- * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they have the
- * convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not depend on the state.
+ * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they
+ * have the convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not
+ * depend on the state.
  */
 export function createPolicyNetwork(
   observationSize: number,
@@ -81,7 +84,8 @@ export function createPolicyNetwork(
     });
     return trunk ? { ...head, apply: (x) => head.apply(trunk.apply(x)) } : head;
   };
-  const actor = network('actor', outputSize, 0.01); // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
+  // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
+  const actor = network('actor', outputSize, 0.01);
   const critic = network('critic', 1, 1);
   const before = trunk?.parameters ?? [];
   const shared = { observationSize, actionSpace, actionSize, outputSize, actor, critic };
@@ -123,7 +127,9 @@ export function createPolicyNetwork(
   };
 }
 
-/** Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all that look at the same tensor. */
+/**
+ * Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all that look at the same tensor.
+ */
 function createTrunk(image: readonly [number, number, number]): Network & { width: number } {
   const { parameters, apply } = natureCnn('trunk', image);
   const seen = new WeakMap<Tensor, Tensor>();
@@ -138,7 +144,9 @@ function createTrunk(image: readonly [number, number, number]): Network & { widt
   };
 }
 
-/** Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given. */
+/**
+ * Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given.
+ */
 export function sampleActions(
   policy: ActingPolicy,
   distribution: Float32Array,

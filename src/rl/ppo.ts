@@ -42,8 +42,15 @@ export interface PpoMetrics {
   'gradient/norm': number;
   learning_rate: number;
 }
+/** The PPO learner. */
 export type Ppo = OnPolicy<PpoMetrics>;
 
+/**
+ * A PPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if the minibatch does not divide what is collected.
+ */
 export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
   const { horizon, epochs, minibatch } = options;
   checkMinibatch(minibatch, environment.count, horizon, 'ppo.minibatch');

@@ -38,8 +38,8 @@ export interface RlResult {
 }
 
 /**
- * Learns from the environment's own reward. Awaiting it gives its result; iterating it gives its steps, each an update of
- * the policy or several small ones.
+ * Learns from the environment's own reward. Awaiting it gives its result; iterating it gives its steps, each an update
+ * of the policy or several small ones.
  *
  * @throws HeedError naming the option that is wrong; while it is awaited or iterated.
  */

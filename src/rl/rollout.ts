@@ -53,7 +53,10 @@ export function createActor(policy: ActingPolicy, parameters: Arena, count: numb
   };
 }
 
-/** With `statistics`, they take in each observation, which is then normalized by them for the actor. Releases the actor. */
+/**
+ * With `statistics`, they take in each observation, which is then normalized by them for the actor. Releases the
+ * actor.
+ */
 export function createCollector(
   environment: VectorEnvironment,
   actor: Actor,

@@ -1,6 +1,6 @@
 /**
- * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/sac.md lists each detail
- * with its source.
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/sac.md lists each
+ * detail with its source.
  *
  *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)
  *   actor         E[α log π(a|s) − min Qᵢ(s,a)],  a ~ π(·|s)
@@ -70,6 +70,12 @@ export interface Sac {
   [Symbol.dispose](): void;
 }
 
+/**
+ * A SAC learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if actions are not numbers within bounds.
+ */
 export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
   const { minibatch, gradientSteps, learningRate, tau, targetInterval } = options;
   const { count, observationSize, actionSize, actionSpace } = environment;

@@ -13,6 +13,7 @@ import { policiesOf } from './load-policy.ts';
 import { presetOf } from './presets.ts';
 import { worldShape } from './world-options.ts';
 
+/** The settings of `heed rl`. */
 export const rlSchema = z.object({
   ...worldShape,
   steps: z.number().int().min(1).default(60_000).describe('environment steps in all'),
@@ -21,7 +22,9 @@ export const rlSchema = z.object({
   episodes: z.number().int().min(1).default(100).describe('greedy episodes of an evaluation'),
   ...algorithmShape,
 });
+/** Checked settings of `heed rl`. */
 export type RlOptions = z.infer<typeof rlSchema>;
+/** Settings of `heed rl` as they are given: plain data. */
 export type RlSettings = z.input<typeof rlSchema>;
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
@@ -40,6 +43,7 @@ export interface RlStep {
   metrics: Record<string, number>;
   /** Greedy episodes; at evaluations and at the end. */
   evaluation?: Evaluation;
+  /** Whether all steps are done. */
   done: boolean;
 }
 
@@ -49,9 +53,13 @@ interface RlState {
   environment: VectorState;
 }
 
+/** What `createRlLearner` makes. */
 export type RlLearner = ReturnType<typeof createRlLearner>;
 
-/** Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is run. */
+/**
+ * Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is
+ * run.
+ */
 export function createRlLearner(given: RlSettings, { environment: source }: { environment: EnvironmentSource }) {
   const options = rlOptions(given);
   const { seed, steps } = options;
@@ -107,7 +115,10 @@ export interface WorldSample {
   rewardThreshold: number;
 }
 
-/** Tells a run from what return on its environment counts as solved: a report has the folder alone, and cannot open every environment. */
+/**
+ * Tells a run from what return on its environment counts as solved: a report has the folder alone, and cannot open
+ * every environment.
+ */
 export function sampleWorld(run: Run, rewardThreshold: number | undefined): void {
   if (rewardThreshold !== undefined) run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
 }
@@ -131,8 +142,8 @@ export interface RlRunResult extends RlMetrics {
 }
 
 /**
- * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it has
- * one. Undefined where the signal stopped it: then a checkpoint was written.
+ * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it
+ * has one. Undefined where the signal stopped it: then a checkpoint was written.
  */
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
   const { rewardThreshold, options } = learner;
@@ -158,6 +169,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   });
 }
 
+/** The figures of an evaluation that results have. */
 export const returnOf = ({ mean, std, episodes }: Evaluation) => ({ mean, std, episodes });
 
 /** An evaluation under the standard names of metrics. */

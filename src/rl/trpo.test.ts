@@ -73,7 +73,10 @@ describe.each([
     const rng = random(2);
     for (const { start, end } of actor.ranges) for (let i = start; i < end; i++) vector[i] = rng.normal();
 
-    /** Actions of a state with the weight of each in the expectation: all of them, or the Gauss–Hermite points of a Gaussian. */
+    /**
+     * Actions of a state with the weight of each in the expectation: all of them, or the Gauss–Hermite points of a
+     * Gaussian.
+     */
     function weighted(row: number): { action: number[]; weight: number }[] {
       const at = (j: number) => forward.distribution[row * policy.outputSize + j];
       if (space.kind === 'discrete') {

@@ -1,8 +1,8 @@
 /**
  * Trust region policy optimization (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
  *
- *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
- *   as long as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
+ *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher
+ *   matrix, as far as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
  *
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
  */
@@ -38,6 +38,7 @@ import {
 import { LOG_DEVIATION, type PolicyNetwork } from './policy.ts';
 import type { TrpoOptions } from './trpo-options.ts';
 
+/** The numbers of one TRPO update. */
 export interface TrpoMetrics {
   'loss/policy': number;
   'loss/value': number;
@@ -49,8 +50,15 @@ export interface TrpoMetrics {
   'gradient/norm': number;
   learning_rate: number;
 }
+/** The TRPO learner. */
 export type Trpo = OnPolicy<TrpoMetrics>;
 
+/**
+ * A TRPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if the minibatch does not divide what is collected.
+ */
 export function createTrpo(environment: VectorEnvironment, options: TrpoOptions, seed: number): Trpo {
   const { horizon, epochs, minibatch, targetKl } = options;
   const batch = environment.count * horizon;
@@ -176,8 +184,8 @@ function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
 }
 
 /**
- * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from where it
- * stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
+ * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from
+ * where it stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
  */
 export function createFisher(policy: PolicyNetwork, actor: Arena, observations: Value, damping: number) {
   const own = new Disposables();

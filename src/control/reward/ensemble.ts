@@ -13,12 +13,17 @@ import { createPredictor, createRewardModel, type RewardSpaces } from './model.t
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
 
+/** The reward ensemble: it predicts, is fitted to comparisons, and is normalized. */
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
 const IMAGES = 64; // whose reward is predicted at once: their features take a hundred kilobytes each
 const FIRST_STEPS = 2048; // of random play, that are kept
 const FIRST = 'reward.first.'; // of their tensors' names
 
+/**
+ * An ensemble with fresh weights. `window` is the longest segment, `rows` the steps that are predicted at once.
+ * The caller disposes of it.
+ */
 export function createRewardEnsemble(
   spaces: RewardSpaces,
   options: RewardOptions,
@@ -64,8 +69,8 @@ export function createRewardEnsemble(
   const fitting = createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
 
   /**
-   * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about is
-   * what it has fallen to at environment step `step`.
+   * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about
+   * is what it has fallen to at environment step `step`.
    */
   function reward(steps: Steps, out: Float32Array, step: number): void {
     const each = predict(steps);
@@ -150,6 +155,7 @@ export function createRewardEnsemble(
   };
 }
 
+/** What a checkpoint holds of it besides tensors. */
 export interface RewardState extends FitState {
   shift: number[];
   divisor: number[];

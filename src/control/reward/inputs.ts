@@ -28,6 +28,7 @@ export interface InputScale {
   changeVariance: number[];
 }
 
+/** Writes what the networks see of steps. */
 export interface RewardInputs {
   /** Numbers a step is described by. */
   readonly width: number;
@@ -42,10 +43,14 @@ export interface RewardInputs {
   pointOf(segment: Segment): Float64Array;
 }
 
-export const LIMIT = 5; // observations rarer than five deviations are clipped
-export const EPSILON = 1e-8; // added to the variance of an observation
-export const CHANGE_EPSILON = 1e-12; // added to the variance of what a step changes, which is far smaller
+/** Observations rarer than five deviations are clipped. */
+export const LIMIT = 5;
+/** Added to the variance of an observation. */
+export const EPSILON = 1e-8;
+/** Added to the variance of what a step changes, which is far smaller. */
+export const CHANGE_EPSILON = 1e-12;
 
+/** Inputs of observations that are numbers; `change`: also what a step changed. */
 export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
   const actionSize = sizeOf(actionSpace);
   const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
