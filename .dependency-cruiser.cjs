@@ -53,7 +53,7 @@ const alignRooms = [
   'overoptimization',
   'plan',
 ];
-const leaves = '^src/(disposables|error|options|random|files|renamed)\\.ts$';
+const leaves = '^src/(disposables|error|files|options|plugins|random|registry|renamed)\\.ts$';
 
 module.exports = {
   forbidden: [

@@ -53,38 +53,33 @@ const jobs = {
     const at = {};
     const { tokenizer, ...model } = await endless(folder);
     const judge = await openReward(join(folder, 'reward'));
-    const learner = await createPpo(
-      {
-        ...onPolicy(folder, steps),
-        reward: join(folder, 'reward'),
-        batch: 32,
-        kl: { beta: 0.05, controller: 'fixed' },
-        score: { normalize: 'none', missingEos: 0, place: 'after' },
-        ppo: { epochs: 4, minibatch: 32 },
-      },
-      {
-        model: {
-          ...model,
-          tokenizer: {
-            ...tokenizer,
-            // texts are made when all answers have ended
-            decode(...given) {
-              at.generated = performance.now();
-              return tokenizer.decode(...given);
-            },
-          },
-        },
-        reward: {
-          ...judge,
-          async score(answers) {
-            const decoded = at.generated;
-            const scores = await judge.score(answers);
-            Object.assign(at, { generated: decoded, scored: performance.now() });
-            return scores;
+    const learner = await createPpo({
+      ...onPolicy(folder, steps),
+      batch: 32,
+      kl: { beta: 0.05, controller: 'fixed' },
+      score: { normalize: 'none', missingEos: 0, place: 'after' },
+      ppo: { epochs: 4, minibatch: 32 },
+      model: {
+        ...model,
+        tokenizer: {
+          ...tokenizer,
+          // texts are made when all answers have ended
+          decode(...given) {
+            at.generated = performance.now();
+            return tokenizer.decode(...given);
           },
         },
       },
-    );
+      reward: {
+        ...judge,
+        async score(answers) {
+          const decoded = at.generated;
+          const scores = await judge.score(answers);
+          Object.assign(at, { generated: decoded, scored: performance.now() });
+          return scores;
+        },
+      },
+    });
     return timed(steps, async () => {
       const began = performance.now();
       await learner.next();
@@ -121,17 +116,20 @@ const jobs = {
 
   /** --folder F --beta B [--steps N] → seconds of a GRPO step on 8 prompts with 4 answers each. */
   async grpo({ folder, beta, steps = 3 }) {
-    const learner = await createGrpo(
-      { ...onPolicy(folder, steps), batch: 8, answers: 4, epochs: 1, minibatches: 1, beta },
-      {
-        model: await endless(folder),
-        reward: {
-          name: 'cheap',
-          score: async (answers) => answers.map(({ text }) => text.length),
-          [Symbol.dispose]() {},
-        },
+    const learner = await createGrpo({
+      ...onPolicy(folder, steps),
+      batch: 8,
+      answers: 4,
+      epochs: 1,
+      minibatches: 1,
+      beta,
+      model: await endless(folder),
+      reward: {
+        name: 'cheap',
+        score: async (answers) => answers.map(({ text }) => text.length),
+        [Symbol.dispose]() {},
       },
-    );
+    });
     return timed(steps, async () => {
       const began = performance.now();
       await learner.next();

@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPpo } from '../dist/align/index.js';
 import { startStudioThread } from '../dist/cli/people/studio-thread.js';
-import { addItems, addPerson, createProject, openDatabase } from '../dist/feedback/index.js';
-import { startStudio } from '../dist/feedback/server/index.js';
+import { addItems, addPerson, createProject, openDatabase, startStudio } from '../dist/feedback/index.js';
 import { embeddedModel } from '../dist/lm/index.js';
 
 const { threaded, steps } = JSON.parse(process.argv[2]);

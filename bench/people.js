@@ -36,7 +36,7 @@ async function* latency() {
     while (!done) {
       const [{ item }] = await timed('next', () => studio.next('people', 1));
       const vote = { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice: 'first' } };
-      await timed('vote', () => studio.vote('people', vote));
+      await timed('vote', () => studio.judge('people', vote));
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     child.send('close');
@@ -128,7 +128,7 @@ function person(seed) {
 
 async function trained(settings, teacher) {
   const sizes = { steps: STEPS, batch: 32, maxTokens: 72, kl: { target: 8 }, ppo: { minibatch: 16 }, evaluations: 1 };
-  const learner = await createPpo({ ...sizes, ...settings }, { teacher });
+  const learner = await createPpo({ ...sizes, ...settings, teacher });
   let labels;
   let accuracy;
   for (;;) {

@@ -2,8 +2,7 @@
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { addPerson, openDatabase } from '../dist/feedback/index.js';
-import { startStudio } from '../dist/feedback/server/index.js';
+import { addPerson, openDatabase, startStudio } from '../dist/feedback/index.js';
 import { createRun } from '../dist/run/index.js';
 
 export const studio = { sections: { runs, points } };

@@ -7,8 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { openChat } from '../dist/cli/people/studio-model.js';
-import { addItems, addPerson, createProject, nextItems, openDatabase, recordVote } from '../dist/feedback/index.js';
-import { startStudio } from '../dist/feedback/server/index.js';
+import {
+  addItems,
+  addPerson,
+  assignItems,
+  createProject,
+  openDatabase,
+  recordJudgment,
+  startStudio,
+} from '../dist/feedback/index.js';
 import { fillRuns } from './screenshot-runs.js';
 
 const all = process.argv.includes('--all');
@@ -85,10 +92,10 @@ async function fill(database) {
   for (const [n, name] of ['ada', 'ben', 'chi'].entries()) {
     const { person } = await addPerson(database, name, n === 0 ? 'reviewer' : 'annotator');
     for (let i = 0; i < 5; i++) {
-      const [{ item, shown }] = await nextItems(database, pairs, person.id);
+      const [{ item, shown }] = await assignItems(database, pairs, person.id);
       const choice = i % 3 === 0 && n === 2 ? 'second' : 'first';
       const vote = { kind: 'pair', choice, strength: 2, ...(choice === 'second' && { reason: 'It is shorter.' }) };
-      await recordVote(database, pairs, person.id, {
+      await recordJudgment(database, pairs, person.id, {
         id: `${name} ${i}`,
         item: item.id,
         vote,
@@ -142,7 +149,7 @@ async function seeAll(page) {
 /** The two answers to a message. */
 async function talk(page) {
   await page.goto(`${studio.url}/#/chat`);
-  await page.getByRole('button', { name: 'Begin' }).click();
+  await page.getByRole('button', { name: 'Start' }).click();
   await page.getByLabel(/Your first message/).fill('we went to the restaurant .');
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: /Left is better/ }).waitFor();

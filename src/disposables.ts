@@ -16,6 +16,12 @@ export class Disposables implements Disposable {
     this.#things.push({ [Symbol.dispose]: end });
   }
 
+  /** Leaves a thing to the caller: it is not disposed of with the others. Returns it, kept here or not. */
+  release<T extends Disposable | undefined>(thing: T): T {
+    this.#things = this.#things.filter((kept) => kept !== thing);
+    return thing;
+  }
+
   /** Hands everything to a new owner: disposing of this one then does nothing. */
   move(): Disposables {
     const moved = new Disposables();

@@ -6,6 +6,7 @@
 /** Four 32-bit words; plain data, so that a checkpoint can hold it. */
 export type RandomState = [number, number, number, number];
 
+/** A stream of random numbers, whose whole state can be saved. */
 export interface Random {
   /** Uniform 32-bit unsigned integer. */
   uint32(): number;
@@ -13,15 +14,21 @@ export interface Random {
   uniform(): number;
   /** Uniform integer in [0, n). */
   integer(n: number): number;
-  /** Standard normal. Draws two uniforms a call and keeps none, so that the state is the four words alone. */
+  /** Standard normal. Each call draws two uniforms and keeps neither, so the state is four words. */
   normal(): number;
-  /** Fisher–Yates, in place. */
+  /** Shuffles in place (Fisher–Yates), and returns its argument. */
   shuffle<T extends { length: number; [index: number]: number }>(values: T): T;
+  /** The state: `restore` continues the stream from there. */
   save(): RandomState;
+  /** Continues the stream from a saved state. */
   restore(state: RandomState): void;
 }
 
-/** A generator for one purpose: the same (seed, ...path) always gives the same stream. */
+/**
+ * A generator for one purpose: the same (seed, ...path) is always the same stream.
+ *
+ * @param path - What the stream is for, such as `'episodes', 3`: streams of other paths are independent of it.
+ */
 export function random(seed: number, ...path: (string | number)[]): Random {
   let hash = mix(seed >>> 0) ^ mix(Math.floor(seed / 2 ** 32) >>> 0);
   for (const part of path) {
@@ -72,7 +79,7 @@ export function random(seed: number, ...path: (string | number)[]): Random {
   };
 }
 
-/** A 32-bit seed for one purpose, for things that take a seed and not a generator. */
+/** A 32-bit seed for one purpose, for what takes a seed instead of a generator. */
 export function seedFor(seed: number, ...path: (string | number)[]): number {
   return random(seed, ...path).uint32();
 }

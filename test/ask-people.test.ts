@@ -24,7 +24,7 @@ beforeAll(async () => {
 /** Signs in by the link that the training prints, as the page does, and is given a token for scripts. */
 async function sitDown({ says, stderr }: Running) {
   await says('#token=');
-  const [url, token] = /http:\S+#token=\S+/.exec(stderr())![0].split('/#token=');
+  const [, url, token] = /(http:\S+)\/#token=([\w-]+)\/label\//.exec(stderr())!;
   const headers = { 'content-type': 'application/json', origin: url };
   const body = JSON.stringify({ token });
   const session = await fetch(`${url}/api/session`, { method: 'POST', headers, body });
@@ -53,7 +53,7 @@ async function compare(running: Running, most = Number.POSITIVE_INFINITY): Promi
         (option) => trueReward(prompt, (option as { text: string }).text.split(/\s+/).filter(Boolean), true).total,
       );
       const choice = first === second ? 'tie' : first > second ? 'first' : 'second';
-      await studio.vote(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
+      await studio.judge(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
       if (++said === most) return said;
     }
   }

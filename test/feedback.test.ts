@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { addPerson, findProject, nextItems, openDatabase, recordVote } from '../src/feedback/index.ts';
+import { addPerson, assignItems, findProject, openDatabase, recordJudgment } from '../src/feedback/index.ts';
 import { call, ownFolder } from './support/heed.ts';
 import { startPostgres } from './support/postgres.ts';
 
@@ -41,13 +41,13 @@ describe('a project of pairs', () => {
 
     const database = await openDatabase(join(folder.path, 'feedback.db'));
     const project = await findProject(database, 'p');
-    const { content } = (await nextItems(database, project, (await addPerson(database, 'peek')).person.id))[0].item;
+    const { content } = (await assignItems(database, project, (await addPerson(database, 'peek')).person.id))[0].item;
     expect(content.options).toHaveLength(2);
     const sides = new Set<string>();
     for (const name of ['ada', 'ben']) {
       const { person } = await addPerson(database, name);
       for (let i = 0; ; i++) {
-        const [next] = await nextItems(database, project, person.id);
+        const [next] = await assignItems(database, project, person.id);
         if (!next) break;
         const good = next.item.content.options.findIndex(
           (option) => option.kind === 'text' && option.text.startsWith('Good'),
@@ -55,7 +55,7 @@ describe('a project of pairs', () => {
         sides.add(`${good}`);
         const choice = name === 'ben' && i % 5 === 0 ? 'tie' : good === 0 ? 'first' : 'second';
         const vote = { kind: 'pair' as const, choice: choice as 'first', reason: `because ${i}` };
-        await recordVote(database, project, person.id, {
+        await recordJudgment(database, project, person.id, {
           id: `${name}-${i}`,
           item: next.item.id,
           vote,

@@ -2,20 +2,18 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { addPerson, findProject, openDatabase, recordVote } from '../src/feedback/index.ts';
+import { addPerson, findProject, openDatabase, recordJudgment } from '../src/feedback/index.ts';
 import { ownFolder, type Running, rowsOf, start } from './support/heed.ts';
 import { ownBrowser } from './support/studio.ts';
 
 const folder = ownFolder();
 const { open } = await ownBrowser();
 
-/** Opens the page that a training tells of, where its questions are. */
+/** Opens the link that a training prints, which leads to its first query. */
 async function sitDown({ says, stderr }: Running): Promise<Page> {
   await says('#token=');
   const link = /http:\S+#token=\S+/.exec(stderr())![0];
-  const page = await open(link);
-  await page.getByRole('link', { name: /^CartPole/ }).click();
-  return page;
+  return open(link);
 }
 
 /** Whoever looks: prefers the pole that stands longer, as the page shows it, until the training ends or enough is said. */
@@ -58,7 +56,7 @@ describe('heed train --teacher human', () => {
     const first = start(['train', ...flags, '--out', run], folder.path);
     const page = await sitDown(first);
     expect(await compare(page, first.end, 1)).toBe(1);
-    await page.getByText('1 answered by you').waitFor();
+    await page.getByText('1 judged by you').waitFor();
     first.child.kill('SIGINT');
     const stopped = await first.end;
     expect({ code: stopped.code, stderr: stopped.stderr }).toMatchObject({
@@ -73,7 +71,7 @@ describe('heed train --teacher human', () => {
     const { person } = await addPerson(database, 'ada');
     const held = await database.query.selectFrom('items').select('id').where('answered', '=', 0).execute();
     expect(held).toHaveLength(1);
-    await recordVote(database, project, person.id, {
+    await recordJudgment(database, project, person.id, {
       id: 'between',
       item: held[0].id,
       vote: { kind: 'pair', choice: 'first' },

@@ -90,6 +90,7 @@ describe('heed sft', () => {
       [['--model', 'nowhere'], 1, 'There is no folder "nowhere"'],
       [['--model', llama, '--data', 'nowhere.jsonl'], 1, 'nowhere.jsonl'],
       [['--loss', 'most'], 2, '--loss: expected one of'],
+      [['--schedule', 'most'], 2, '--schedule: expected one of constant, '],
       [['--rows', '0'], 2, '--rows'],
     ] as const) {
       const outcome = await heed(['sft', ...args, '--out', 'wrong'], folder.path);

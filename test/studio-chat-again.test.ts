@@ -16,7 +16,7 @@ it.skipIf(!browser)('goes on with the same answers after a reload, and in a stud
   const page = await browser!.newPage();
   await page.goto(first.link);
   await page.getByRole('link', { name: 'Chat' }).click();
-  await page.getByRole('button', { name: 'Begin' }).click();
+  await page.getByRole('button', { name: 'Start' }).click();
   await page.getByLabel(/Your first message/).fill('How are you?');
   await page.keyboard.press('Enter');
   const choice = page.getByRole('button', { name: /Left is better/ });
@@ -30,9 +30,9 @@ it.skipIf(!browser)('goes on with the same answers after a reload, and in a stud
     expect(await page.getByRole('region', { name: 'Left' }).innerText()).toBe(left);
     expect(await page.getByRole('region', { name: 'Prompt' }).innerText()).toContain('How are you?');
     await choice.click();
-    await page.getByText('1 kept').waitFor();
+    await page.getByText('1 judgment saved').waitFor();
     await page.reload();
-    await page.getByText('1 kept').waitFor();
+    await page.getByText('1 judgment saved').waitFor();
     expect(await page.getByRole('region', { name: 'Prompt' }).innerText()).toContain(left.trim().split('\n')[0]);
   } finally {
     await second.stop();

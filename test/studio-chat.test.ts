@@ -23,19 +23,19 @@ afterAll(() => stop?.());
 
 it('draws two answers a turn, keeps the choice and what was written, and goes on from it', async () => {
   await page.getByRole('link', { name: 'Chat' }).click();
-  await page.getByRole('button', { name: 'Begin' }).click();
+  await page.getByRole('button', { name: 'Start' }).click();
   await page.getByLabel(/Your first message/).fill('How are <b>you</b>?');
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: /Left is better/ }).waitFor();
   const left = await page.getByRole('region', { name: 'Left' }).innerText();
   expect(await barriers(page)).toEqual([]);
   await page.keyboard.press('1');
-  await page.getByText('1 kept').waitFor();
-  await page.getByLabel(/Go on/).fill('And now?');
+  await page.getByText('1 judgment saved').waitFor();
+  await page.getByLabel(/Your message/).fill('And now?');
   await page.getByRole('button', { name: /Send/ }).click();
-  await page.getByLabel(/A better answer than both/).fill('Well, thank you.');
+  await page.getByLabel(/A better response/).fill('Well, thank you.');
   await page.getByRole('button', { name: /Right is better/ }).click();
-  await page.getByText('2 kept').waitFor();
+  await page.getByText('2 judgments saved').waitFor();
   const conversation = await page.getByRole('region', { name: 'Prompt' }).innerText();
   expect(conversation).toContain('How are <b>you</b>?');
   expect(conversation).toContain(left.trim().split('\n')[0]);

@@ -7,9 +7,10 @@ import {
   type Database,
   type NewItem,
   openDatabase,
+  type Studio,
   type StudioEvent,
+  startStudio,
 } from '../src/feedback/index.ts';
-import { type Studio, startStudio } from '../src/feedback/server/index.ts';
 import { ownStores } from './support/stores.ts';
 
 const { kinds, skipWhereMissing } = await ownStores();
@@ -49,7 +50,7 @@ describe.each(kinds)('%s', (kind, address) => {
   let votes = 0;
   async function say(client: Client): Promise<string> {
     const [{ item }] = await client.next('p');
-    await client.vote('p', { id: `v${votes++}`, item: item.id, vote: first });
+    await client.judge('p', { id: `v${votes++}`, item: item.id, vote: first });
     return item.id;
   }
 

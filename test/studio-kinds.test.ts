@@ -111,9 +111,9 @@ describe('every kind of item', () => {
     const first = await prompt(page);
     for (const key of ['2', '1', 't', '3', 'Enter']) await page.keyboard.press(key);
     await moved(page, first);
-    await page.getByRole('button', { name: 'Answer 3 comes next' }).click();
-    await page.getByRole('button', { name: 'Answer 1 comes next' }).click();
-    const chip = page.getByRole('button', { name: 'Answer 2 comes next' });
+    await page.getByRole('button', { name: 'Rank response 3 next' }).click();
+    await page.getByRole('button', { name: 'Rank response 1 next' }).click();
+    const chip = page.getByRole('button', { name: 'Rank response 2 next' });
     await chip.dragTo(page.getByRole('list', { name: 'Best first' }).locator('.gap').first());
     expect(await page.getByRole('list', { name: 'Best first' }).innerText()).toMatch(/2\s+3\s+1/);
     await page.getByRole('button', { name: /Send/ }).click();
@@ -152,7 +152,7 @@ describe('every kind of item', () => {
     const [corrected] = await answersTo('correct', 1);
     expect(corrected.answer.text).toMatch(/^Better: option0 of 0/);
     await page.goto(`${url}/#/label/write`);
-    await page.getByLabel(/Your answer/).fill(`a haiku ${SCRIPT}`);
+    await page.getByLabel(/Your response/).fill(`a haiku ${SCRIPT}`);
     await page.getByRole('button', { name: /Send/ }).click();
     const [written] = await answersTo('write', 1);
     expect(written.answer).toEqual({ kind: 'demonstration', text: `a haiku ${SCRIPT}` });
@@ -162,7 +162,7 @@ describe('every kind of item', () => {
   it('says how much better, by which aspects, and writes a better one; sides are those that were seen', async () => {
     const page = await openAt('strength');
     for (let i = 0; i < 3; i++) {
-      await page.getByLabel(/A better answer than both/).fill('best');
+      await page.getByLabel(/A better response/).fill('best');
       await page.getByRole('radio', { name: '1' }).check();
       await page.getByRole('button', { name: /Left is better/ }).click();
       await page.keyboard.press('3');
@@ -185,7 +185,7 @@ describe('every kind of item', () => {
     const page = await openAt('practice');
     const left = (await page.getByRole('region', { name: 'Left' }).innerText()) === 'good';
     await page.keyboard.press(left ? '2' : '1');
-    await page.getByText(`It should have been: ${left ? 'left' : 'right'} is better (it is good)`).waitFor();
+    await page.getByText(`The right judgment: ${left ? 'left' : 'right'} is better (it is good)`).waitFor();
     await page.keyboard.press('4');
     await answersTo('practice', 2);
     const other = await openAt('practice', tokens[0]);
@@ -199,7 +199,7 @@ describe('every kind of item', () => {
   it('never gives two people at once the same last place', async () => {
     const pages = await Promise.all(tokens.map((one) => openAt('together', one)));
     const answerAll = async (page: Page) => {
-      while (!(await page.getByText('There is nothing more').isVisible())) {
+      while (!(await page.getByText('No more items').isVisible())) {
         await page.keyboard.press('1');
         await page.waitForTimeout(20);
       }
@@ -226,7 +226,7 @@ describe('every kind of item', () => {
 
   it('shows formatted text that stays text, and is usable by everybody on a phone in the dark', async () => {
     const page = await openAt('rank', token, { colorScheme: 'dark', viewport: { width: 380, height: 800 } });
-    const option = page.getByRole('region', { name: 'Answer 1' });
+    const option = page.getByRole('region', { name: 'Response 1' });
     expect(await option.getByRole('listitem').allInnerTexts()).toEqual(['one', 'two']);
     expect(await option.innerText()).toContain(SCRIPT);
     await page.keyboard.press('r');

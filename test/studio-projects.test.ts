@@ -28,31 +28,31 @@ describe('an owner', () => {
     await page.getByRole('link', { name: 'New project' }).click();
     await page.getByLabel('Name', { exact: true }).fill('haiku');
     await page.getByLabel(/Guidelines/).fill(`Be **kind**. ${SCRIPT}`);
-    await page.getByLabel('People who answer an item').fill('2');
-    await page.getByLabel(/Share of what is shown/).fill('0');
-    await page.getByLabel(/Whether a better answer/).check();
-    await page.getByRole('button', { name: 'Add an aspect' }).click();
+    await page.getByLabel(/Judgments per item/).fill('2');
+    await page.getByLabel(/Share of gold items/).fill('0');
+    await page.getByLabel(/Allow a better response/).check();
+    await page.getByRole('button', { name: 'Add aspect' }).click();
     await page
       .getByRole('group', { name: /Aspects/ })
       .getByLabel('Name')
       .fill('rhythm');
     expect(await barriers(page)).toEqual([]);
-    await page.getByRole('button', { name: 'Make it' }).click();
+    await page.getByRole('button', { name: 'Create project' }).click();
     await page.getByText('0 of 0').waitFor();
-    await page.getByText('2 answers wanted for each item').waitFor();
+    await page.getByText('Judgments per item: 2.').waitFor();
   });
 
   it('adds items by a file, and is told which row is wrong', async () => {
     const path = join(folder.path, 'pairs.csv');
     const rows = Array.from({ length: 6 }, (_, n) => `"haiku ${n}, ${SCRIPT.replaceAll('"', '""')}",good,bad`);
     writeFileSync(path, ['prompt,chosen,rejected', ...rows].join('\n'));
-    await page.getByLabel(/A file/).setInputFiles(path);
-    await page.getByRole('button', { name: 'Add them' }).click();
-    await page.getByText('6 items were added').waitFor();
+    await page.getByLabel(/^File \(/).setInputFiles(path);
+    await page.getByRole('button', { name: 'Add items' }).click();
+    await page.getByText('Added 6 items').waitFor();
     await page.getByText('0 of 6').waitFor();
-    await page.getByLabel('Written in').selectOption('jsonl');
-    await page.getByLabel('or paste rows').fill('{"prompt": "p", "chosen": 1, "rejected": "b"}');
-    await page.getByRole('button', { name: 'Add them' }).click();
+    await page.getByLabel('File type').selectOption('jsonl');
+    await page.getByLabel('Or paste rows').fill('{"prompt": "p", "chosen": 1, "rejected": "b"}');
+    await page.getByRole('button', { name: 'Add items' }).click();
     const alert = await page.getByRole('alert').innerText();
     expect(alert).toContain('line 1');
     expect(alert).not.toContain(folder.path);
@@ -69,8 +69,8 @@ describe('an owner', () => {
     }
     expect(await barriers(page)).toEqual([]);
     page.once('dialog', (dialog) => void dialog.accept());
-    await page.getByRole('button', { name: 'Shut out chi' }).click();
-    await page.getByText('annotator, shut out').waitFor();
+    await page.getByRole('button', { name: 'Revoke access of chi' }).click();
+    await page.getByText('annotator, access revoked').waitFor();
     const theirs = await open(links[2]);
     await theirs.getByRole('alert').waitFor();
     await theirs.context().close();
@@ -89,24 +89,24 @@ describe('an owner', () => {
         await theirs.keyboard.press(goodIsLeft === good ? '1' : '2');
         await theirs.keyboard.press('Enter');
       }
-      await theirs.getByText('There is nothing more').waitFor();
-      await theirs.waitForFunction("!document.body.innerText.includes('on the way')");
+      await theirs.getByText('No more items').waitFor();
+      await theirs.waitForFunction("!document.body.innerText.includes('waiting to be sent')");
       await theirs.context().close();
     }
     await page.goto(`${url}/#/quality/haiku`);
     await page.getByRole('row', { name: /ada 6/ }).waitFor();
     await page.getByRole('row', { name: /Krippendorff/ }).waitFor();
     expect(await barriers(page)).toEqual([]);
-    await page.getByRole('link', { name: /Decide/ }).click();
+    await page.getByRole('link', { name: /Adjudicate/ }).click();
     await page.getByText('1 to decide').waitFor();
-    const said = await page.getByRole('list', { name: 'What people said' }).innerText();
+    const said = await page.getByRole('list', { name: 'Judgments' }).innerText();
     expect(said).toMatch(/ada (left|right) is better/);
     expect(said).toContain('ben');
     expect(await barriers(page)).toEqual([]);
     const goodIsLeft = (await page.getByRole('region', { name: 'Left' }).innerText()) === 'good';
     await page.keyboard.press(goodIsLeft ? '1' : '2');
     await page.keyboard.press('Enter');
-    await page.getByText('All are decided').waitFor();
+    await page.getByText('All disagreements are decided').waitFor();
     await page.goto(`${url}/#/project/haiku`);
     await page.getByText('6 of 6').waitFor();
     const [download] = await Promise.all([
@@ -123,23 +123,23 @@ describe('an owner', () => {
   });
 
   it('changes settings and guidelines; answers remember which they followed', async () => {
-    await page.getByLabel('What makes an answer good').fill('Be kinder.');
-    await page.getByRole('button', { name: 'Write a new version' }).click();
-    await page.getByText('This is version 2.').waitFor();
+    await page.getByLabel('What makes a response good').fill('Be kinder.');
+    await page.getByRole('button', { name: 'Save new version' }).click();
+    await page.getByText('Saved as version 2.').waitFor();
     await page.getByText('Settings', { exact: true }).click();
-    await page.getByLabel('People who answer an item').fill('3');
-    await page.getByRole('button', { name: 'Change them' }).click();
-    await page.getByText('What is asked from now on').waitFor();
+    await page.getByLabel(/Judgments per item/).fill('3');
+    await page.getByRole('button', { name: 'Save settings' }).click();
+    await page.getByText('Saved. Items handed out').waitFor();
     await page.reload();
-    await page.getByText('3 answers wanted for each item').waitFor();
+    await page.getByText('Judgments per item: 3.').waitFor();
     for (const labels of ['100', '']) {
       await page.getByText('Settings', { exact: true }).click();
-      await page.getByLabel(/Answers after which nobody/).fill(labels);
-      await page.getByRole('button', { name: 'Change them' }).click();
-      await page.getByText('What is asked from now on').waitFor();
+      await page.getByLabel(/Judgment budget/).fill(labels);
+      await page.getByRole('button', { name: 'Save settings' }).click();
+      await page.getByText('Saved. Items handed out').waitFor();
       await page.reload();
-      await page.getByText('3 answers wanted for each item').waitFor();
-      expect(await page.getByLabel(/Answers after which nobody/).inputValue()).toBe(labels);
+      await page.getByText('Judgments per item: 3.').waitFor();
+      expect(await page.getByLabel(/Judgment budget/).inputValue()).toBe(labels);
     }
     expect(await barriers(page)).toEqual([]);
     await page.setViewportSize({ width: 380, height: 800 });

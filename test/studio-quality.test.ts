@@ -59,7 +59,7 @@ it('goes on answering while it finds out how far people agree', async () => {
     // no more than there are open items, however long it takes
     for (; !found && answered < 100; answered++) {
       const [{ item }] = await studio.next('p');
-      await studio.vote('p', { id: `mine ${answered}`, item: item.id, vote: { kind: 'pair', choice: 'first' } });
+      await studio.judge('p', { id: `mine ${answered}`, item: item.id, vote: { kind: 'pair', choice: 'first' } });
     }
     expect(answered).toBeGreaterThan(10);
     const { answers, undecided, disagreements, people, judged } = await quality;

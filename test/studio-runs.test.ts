@@ -85,7 +85,7 @@ it('lists runs, the newest first, in pages; searches; marks those that run', asy
   await page.getByRole('searchbox', { name: 'Search' }).fill('live');
   await page.getByText('1 run', { exact: true }).waitFor();
   expect(await rows.innerText()).toContain('running');
-  const machine = page.getByLabel('The machine');
+  const machine = page.getByLabel('Machine');
   expect(await machine.innerText()).toMatch(
     /Load\s+\d+\.\d of \d+ cores?\s+Memory\s+\d+\.\d GiB of \d+\.\d GiB\s+Studio\s+\d+\.\d GiB/,
   );
@@ -99,9 +99,9 @@ it('draws curves that grow while the run is written; smoothing, axes and zoom ou
   expect(await inked('loss/policy')).toBeGreaterThan(500);
   logSteps(live, 200, 401);
   await reading('reward/mean').getByText('4 at 400').waitFor();
-  await page.getByLabel('Along').selectOption('Labels');
+  await page.getByLabel('X axis').selectOption('Labels');
   await reading('reward/mean').getByText('at 8').waitFor();
-  await page.getByLabel('Along').selectOption('Steps');
+  await page.getByLabel('X axis').selectOption('Steps');
   await page.getByLabel('Log scale').check();
   await page.getByLabel('From').fill('100');
   await page.getByLabel('From').press('Enter');
@@ -147,14 +147,14 @@ it('shows alerts, and answers at two steps side by side: as text', async () => {
     '101',
     '1',
   ]);
-  await page.getByRole('img', { name: /reward of sampled answers, from 0 to 101/ }).waitFor();
-  await page.getByLabel('beside step').selectOption('0');
+  await page.getByRole('img', { name: /reward of sampled responses, from 0 to 101/ }).waitFor();
+  await page.getByLabel('Compare with step').selectOption('0');
   await page.getByText('answer 1 at 100').waitFor({ state: 'detached' });
   await page.getByLabel('Kind').selectOption('comparison');
-  await page.getByText('The left one was preferred. The reward model gave the left one 70 %.').waitFor();
+  await page.getByText('The left clip was preferred. The reward model preferred the left with 70 %.').waitFor();
   expect(await page.getByRole('img', { name: 'Left clip of 2 frames' }).isVisible()).toBe(true);
   await page.getByRole('list', { name: 'Clips by step' }).getByRole('button', { name: 'step 75' }).click();
-  await page.getByText('The right one was preferred. The reward model gave the left one 20 %.').waitFor();
+  await page.getByText('The right clip was preferred. The reward model preferred the left with 20 %.').waitFor();
   expect(await page.title()).toBe('heed');
 });
 
@@ -165,7 +165,7 @@ it('plays clips in step: pause, frame by frame, scrub, speed', async () => {
   const drawn = () =>
     page.evaluate<string[]>("Array.from(document.querySelectorAll('.clips canvas'), (canvas) => canvas.toDataURL())");
   const first = await drawn();
-  await page.getByRole('button', { name: 'One frame on' }).click();
+  await page.getByRole('button', { name: 'One frame forward' }).click();
   expect(await frame.inputValue()).toBe('1');
   const second = await drawn();
   for (const side of [0, 1]) expect(second[side]).not.toBe(first[side]);
@@ -186,12 +186,12 @@ it('lays runs over one another, with what differs in their settings', async () =
   await page.goto(`${url}/#/runs?search=e`);
   await page.getByRole('searchbox', { name: 'Search' }).fill('ppo');
   await page.getByRole('button', { name: 'Older' }).click();
-  for (const name of ['live', 'other']) await page.getByRole('checkbox', { name: `Pick ${name}` }).check();
-  await page.getByRole('link', { name: 'Lay 2 over one another' }).click();
+  for (const name of ['live', 'other']) await page.getByRole('checkbox', { name: `Select ${name}` }).check();
+  await page.getByRole('link', { name: 'Compare 2 runs' }).click();
   await reading('loss/policy').locator('i').nth(1).waitFor();
   const table = page.getByRole('region', { name: 'Settings' });
   expect((await table.locator('tbody').innerText()).trim().split(/\s+/)).toEqual(['learningRate', '0.001', '0.01']);
-  await page.getByRole('link', { name: 'Without live' }).click();
+  await page.getByRole('link', { name: 'Remove live' }).click();
   await page.getByRole('heading', { name: 'other', exact: true }).waitFor();
 });
 

@@ -5,8 +5,14 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addPerson, createClient, type Database, openDatabase } from '../src/feedback/index.ts';
-import { type Studio, startStudio } from '../src/feedback/server/index.ts';
+import {
+  addPerson,
+  createClient,
+  type Database,
+  openDatabase,
+  type Studio,
+  startStudio,
+} from '../src/feedback/index.ts';
 import { ownFolder, start } from './support/heed.ts';
 import { startPostgres } from './support/postgres.ts';
 

@@ -5,8 +5,16 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addItems, addPerson, createProject, type Database, findProject, openDatabase } from '../src/feedback/index.ts';
-import { type Studio, startStudio } from '../src/feedback/server/index.ts';
+import {
+  addItems,
+  addPerson,
+  createProject,
+  type Database,
+  findProject,
+  openDatabase,
+  type Studio,
+  startStudio,
+} from '../src/feedback/index.ts';
 import { createRun, openRun } from '../src/run/index.ts';
 import { ownFolder, start } from './support/heed.ts';
 

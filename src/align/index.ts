@@ -25,7 +25,7 @@ export {
   rest,
   restSchema,
 } from './best-of-n/rest.ts';
-export { type BestOfNResult, bestOfNReport, trainBestOfN } from './best-of-n/train.ts';
+export { type BestOfNRun, bestOfNReport, trainBestOfN } from './best-of-n/train.ts';
 export {
   type Constitution,
   type ConstitutionInput,
@@ -37,20 +37,17 @@ export {
 } from './constitution/constitution.ts';
 export { defaultConstitution, type Principle, readConstitution } from './constitution/principles.ts';
 export { constitutionReport } from './constitution/report.ts';
-export { type ConstitutionResult, constitutionMetrics, trainConstitution } from './constitution/train.ts';
+export { constitutionMetrics } from './constitution/rows.ts';
+export { type ConstitutionRun, trainConstitution } from './constitution/train.ts';
 export { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluation/comparison.ts';
 export {
   createPolicyEvaluation,
   evaluatePolicy,
-  type PolicyEvaluationParts,
+  type PolicyEvaluationInput,
   type PolicyEvaluationStep,
   type PolicyEvaluator,
 } from './evaluation/evaluation.ts';
-export {
-  type PolicyEvaluationInput,
-  type PolicyEvaluationOptions,
-  policyEvaluationSchema,
-} from './evaluation/options.ts';
+export { type PolicyEvaluationOptions, policyEvaluationSchema } from './evaluation/options.ts';
 export { policyEvaluationReport } from './evaluation/report.ts';
 export { type PolicyEvaluationResult, runPolicyEvaluation } from './evaluation/run.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
@@ -105,7 +102,7 @@ export {
   type Rollout,
   type Rollouts,
 } from './policies/rollouts.ts';
-export { type PolicyParts, type PolicySetup, setUpPolicy } from './policies/setup.ts';
+export { type PolicyInput, type PolicySetup, type PolicyTraining, setUpPolicy } from './policies/setup.ts';
 export { type PolicyResult, trainPolicy } from './policies/train.ts';
 export {
   createGrpo,
@@ -134,7 +131,7 @@ export {
   type ParetoStep,
   paretoSchema,
 } from './policy-gradient/pareto.ts';
-export { type ParetoPolicy, type ParetoResult, paretoReport, trainPareto } from './policy-gradient/pareto-train.ts';
+export { type ParetoPolicy, type ParetoRun, paretoReport, trainPareto } from './policy-gradient/pareto-train.ts';
 export {
   createReinforce,
   createReinforceAlgorithm,
@@ -147,8 +144,8 @@ export {
   rloo,
   rlooSchema,
 } from './policy-gradient/reinforce.ts';
-export { createPpo, type PpoLearner, type PpoParts, ppo } from './ppo/learner.ts';
-export { type PpoInput, type PpoOptions, ppoSchema } from './ppo/options.ts';
+export { createPpo, type PpoInput, type PpoLearner, ppo } from './ppo/learner.ts';
+export { type PpoOptions, ppoSchema } from './ppo/options.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo/ppo.ts';
 export type { Items } from './preferences/batch.ts';
 export { type BcoInput, type BcoOptions, bco, bcoLoss, bcoSchema, createBco } from './preferences/bco.ts';
@@ -200,16 +197,17 @@ export {
 export { type PreferenceOptions, preferenceSchema } from './preferences/options.ts';
 export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './preferences/orpo.ts';
 export { offlinePreferenceReport } from './preferences/report.ts';
-export { createPreferences, type PreferenceParts } from './preferences/setup.ts';
+export { createPreferences, type PairInput, type PreferenceTraining, type RatedInput } from './preferences/setup.ts';
 export { type PreferenceResult, trainPreferences } from './preferences/train.ts';
 export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
 export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
 export { processReward } from './process/model.ts';
-export { type ProcessInput, type ProcessOptions, processSchema } from './process/options.ts';
+export { type ProcessOptions, processSchema } from './process/options.ts';
 export {
   createProcess,
+  type ProcessInput,
   type ProcessLearner,
-  type ProcessParts,
+  type ProcessResult,
   type ProcessStep,
   processSupervision,
   stepLoss,
@@ -217,9 +215,16 @@ export {
 } from './process/process.ts';
 export { processReport } from './process/report.ts';
 export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
-export { type ProcessResult, trainProcess } from './process/train.ts';
+export { type ProcessRun, trainProcess } from './process/train.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
-export type { Answer, Reward, RewardPart, Scores, StepReward } from './reward-functions/reward-function.ts';
+export type {
+  Completion,
+  OpenReward,
+  Reward,
+  RewardPart,
+  Scores,
+  StepReward,
+} from './reward-functions/reward-function.ts';
 export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from './reward-model/evaluation.ts';
 export {
   createRankingTrainer,
@@ -236,11 +241,18 @@ export {
   saveRewardModel,
   scoredAnswer,
 } from './reward-model/model.ts';
-export { type RewardInput, type RewardOptions, rewardSchema } from './reward-model/options.ts';
+export { type RewardOptions, rewardSchema } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
 export { rewardReport } from './reward-model/report.ts';
-export { createReward, type RewardLearner, type RewardParts, type RewardStep, reward } from './reward-model/reward.ts';
-export { type RewardResult, trainReward } from './reward-model/train.ts';
+export {
+  createReward,
+  type RewardInput,
+  type RewardLearner,
+  type RewardResult,
+  type RewardStep,
+  reward,
+} from './reward-model/reward.ts';
+export { type RewardRun, trainReward } from './reward-model/train.ts';
 export { type Judgment, type JudgmentRow, judgeReward, judgmentSchema } from './rewards/judge-reward.ts';
 export { ensembleReward, membersOf, mixedReward, modelReward, openReward } from './rewards/open.ts';
 export { evaluationReport } from './rewards/report.ts';
@@ -267,7 +279,6 @@ export {
   type SftInput,
   type SftLearner,
   type SftOptions,
-  type SftParts,
   sft,
   sftSchema,
 } from './supervised/sft.ts';

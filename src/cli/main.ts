@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
+import { loadPlugins } from '../plugins.ts';
 import { commands } from './program/commands.ts';
 import { UsageError } from './program/usage.ts';
 
@@ -25,9 +26,14 @@ export async function main(args: readonly string[]): Promise<number> {
       runs
         .optionsGroup('Output:')
         .option('--json', 'the last line on stdout is one JSON object with the result, everything else goes to stderr')
-        .option('--verbose', 'show where in the code an error came from');
+        .option('--verbose', 'show where in the code an error came from')
+        .option(
+          '--plugin <file...>',
+          'modules of your own that register losses, rewards, environments and more by name',
+        );
     }
   }
+  program.hook('preAction', (_, command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin));
   // whoever reads may stop reading: `heed … | head`
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -1,6 +1,6 @@
 /**
- * Settings under which behaviors without a reward are learned from their judges; docs/behaviors.md has what they
- * reach.
+ * Settings under which behaviors without a reward are learned from their judges; docs/how-to/teach-a-behavior.md has what
+ * they reach.
  */
 import { ppoPresets } from '../rl/index.ts';
 import { many, reward } from './mujoco-presets.ts';

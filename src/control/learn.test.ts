@@ -3,7 +3,7 @@ import { expectResumable, finish, tensorsOf, told } from '../../test/support/lea
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
-import { type Answer, type Choice, choices, type Question, type Teacher } from '../preference/index.ts';
+import { type Choice, choices, type Query, type QueryJudgment, type Teacher } from '../preference/index.ts';
 import { createLearner, learnFromPreferences } from './learn.ts';
 import type { Learner, LearnStep } from './learner.ts';
 import type { LearnSettings } from './options.ts';
@@ -44,11 +44,11 @@ function start(given: LearnSettings, teacher?: Teacher<Segment>): Learner {
 const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ asked }) => asked);
 
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
-const best = ({ options: [a, b] }: Question<Segment>): Choice =>
+const best = ({ options: [a, b] }: Query<Segment>): Choice =>
   returnOf(a) === returnOf(b) ? choices.tie : returnOf(a) > returnOf(b) ? choices.first : choices.second;
 const someone = (answer: Teacher<Segment>['answer']): Teacher<Segment> => ({ name: 'someone', answer });
 /** Answers each question alone. */
-const answering = (choose: (question: Question<Segment>) => Answer['choice']) =>
+const answering = (choose: (question: Query<Segment>) => QueryJudgment['choice']) =>
   someone((questions) => questions.map((question) => ({ id: question.id, choice: choose(question) })));
 const later = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -267,7 +267,7 @@ describe('a teacher', () => {
   });
 
   it('sees clips with what they are replayed from, and what is typical', async () => {
-    const seen: Question<Segment & { typicalReturn?: number }>[] = [];
+    const seen: Query<Segment & { typicalReturn?: number }>[] = [];
     const watching = someone((questions) => {
       seen.push(...questions);
       return questions.map((question) => ({ id: question.id, choice: best(question) }));

@@ -5,7 +5,7 @@
  *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, and again
  *
  * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centered by
- * default, and PPO stands in for A2C and TRPO. docs/preferences.md has the reasons and the figures.
+ * default, and PPO stands in for A2C and TRPO. docs/reference/preferences.md has the reasons and the figures.
  *
  *     const { policy, reward } = await learnFromPreferences({ env: 'CartPole-v1', labels: 20 });
  *
@@ -24,7 +24,8 @@ import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
 import { createProbe } from './probe.ts';
 import { type JudgeInput, type TeacherInput, teacherOf } from './teacher-input.ts';
-import { createTeaching, type LearnParts } from './teaching.ts';
+import { fitSegments } from './teaching/check-settings.ts';
+import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 /** What `learnFromPreferences` takes: the settings of `heed train`, some of which may be values. */
 export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'judge'> {
@@ -111,15 +112,16 @@ export async function openLearner(input: Omit<LearnInput, 'signal'>): Promise<Le
   const named = typeof env === 'string' ? { ...plain, env } : plain;
   const { workers, python } = checkOptions(learnSchema, named, () => learnOptions(named));
   return inEnvironment(env, { workers, python }, async (environment) => {
-    const options = learnOptions({ ...plain, env: environmentName(env, environment) }, onNotice);
-    const parts = { environment, teacher: own, judge: typeof judge === 'function' ? judge : await loadJudge(options) };
-    return createLearner(options, parts);
+    const complete = { ...plain, env: environmentName(env, environment) };
+    const ownJudge = typeof judge === 'function' ? judge : await loadJudge(learnOptions(complete));
+    return createLearner(complete, { environment, teacher: own, judge: ownJudge, onNotice });
   });
 }
 
 /** Makes a learner by the algorithm that the settings name, in an environment that stays the caller's. */
 export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
-  const options = learnOptions(settings);
+  const { environment, onNotice = process.emitWarning } = parts;
+  const options = fitSegments(learnOptions(settings, onNotice), settings, environment, onNotice);
   return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 }
 
@@ -168,23 +170,23 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
   const learned = new Float32Array(batch);
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
-    const heard = await teaching.hear(signal);
+    const news = await teaching.news(signal);
     const before = progress.step;
     const exploring = before < randomSteps;
     const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
     teaching.add(rollout);
 
-    const { wanted, asked, fit } = await teaching.teach(heard, signal);
+    const { due, comparisons, fit } = await teaching.teach(news, signal);
     const renormalizeDue = !exploring && progress.updates % options.renormalize === 0;
     if (renormalizeDue && !progress.fitted) ensemble.setScale(statistics.scale());
-    if (fit || wanted > 0 || renormalizeDue) ensemble.normalize(experience, discount);
+    if (fit || due > 0 || renormalizeDue) ensemble.normalize(experience, discount);
     let ppo: PpoMetrics | undefined;
     if (!exploring) {
       ensemble.reward(rollout, learned, progress.step);
       ppo = agent.update({ ...rollout, rewards: learned }, progress.step / steps);
       progress.updates++;
     }
-    return { ppo, fit, asked, ...teaching.tell(before, evaluator.run) };
+    return { ppo, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { ppo: agent } });

@@ -5,11 +5,12 @@ import { policiesOf, type RunPolicies } from '../rl/load-policy.ts';
 import type { TrainParts } from '../run/index.ts';
 import { rewardOf } from './load-reward.ts';
 import type { LearnOptions } from './options.ts';
-import type { Asked } from './queries.ts';
 import type { Fit } from './reward/fit.ts';
 import type { RewardSnapshot } from './reward-snapshot.ts';
 import type { Segment } from './segments.ts';
-import type { LearnParts, Teaching, TeachingState, Tensors } from './teaching.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
+import type { CheckpointTensors, TeachingState } from './teaching/state.ts';
+import type { LearnParts, Teaching } from './teaching/teaching.ts';
 
 /**
  * A step of learning: a rollout and its PPO update, or some hundred environment steps of PEBBLE, and the queries and the
@@ -27,7 +28,7 @@ export interface LearnStep {
   /** The fit of the reward ensemble, where there was one. */
   fit?: Fit;
   /** Queries that were answered in this step. */
-  asked: readonly Asked[];
+  asked: readonly SegmentComparison[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
   /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
@@ -71,7 +72,7 @@ type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'
 /** What acts, as far as a learner saves it. */
 interface Acting {
   save(): { state: unknown; tensors: Saved };
-  restore(state: unknown, tensors: Tensors): void;
+  restore(state: unknown, tensors: CheckpointTensors): void;
   [Symbol.dispose]?(): void;
 }
 
@@ -108,7 +109,7 @@ export function learnerOf(
     },
     restore(checkpoint) {
       const state = { ...(checkpoint.state as TeachingState & Record<string, unknown>) };
-      const tensors = checkpoint.tensors as Tensors;
+      const tensors = checkpoint.tensors as CheckpointTensors;
       for (const [name, part] of Object.entries(acting)) {
         part.restore(state[name], tensors);
         delete state[name];

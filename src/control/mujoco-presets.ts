@@ -1,6 +1,6 @@
 /**
- * Settings under which 700 labels teach MuJoCo's tasks; docs/preferences.md has what they reach,
- * docs/preferences-measured.md what was tried.
+ * Settings under which 700 labels teach MuJoCo's tasks; docs/reference/preferences.md has what they
+ * reach, docs/lab/preferences.md what was tried.
  */
 import { ppoPresets } from '../rl/index.ts';
 import type { LearnSettings } from './options.ts';

@@ -9,7 +9,7 @@
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
 
-type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+type CheckpointTensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 const [STATES, WEIGHTS] = ['novelty.states', 'novelty.weights'];
 
 interface NoveltyState {
@@ -71,14 +71,14 @@ export function createNovelty(size: number, { neighbors, particles }: { neighbor
       deviation = Math.max(Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2)), 1e-6);
       for (let i = 0; i < n; i++) out[i] /= deviation;
     },
-    save: (): { state: NoveltyState; tensors: Tensors } => ({
+    save: (): { state: NoveltyState; tensors: CheckpointTensors } => ({
       state: { rows: [...rows], deviation },
       tensors: {
         [STATES]: { dtype: 'F32', shape: [rows.length, size], data: states },
         [WEIGHTS]: { dtype: 'F32', shape: [size], data: weights },
       },
     }),
-    restore(state: NoveltyState, tensors: Tensors): void {
+    restore(state: NoveltyState, tensors: CheckpointTensors): void {
       const [saved, scale] = [STATES, WEIGHTS].map((name) => tensors[name]?.data);
       if (saved?.length !== state.rows.length * size || scale?.length !== size) {
         throw new HeedError(`the checkpoint's ${STATES} do not fit states of ${size} numbers`, {

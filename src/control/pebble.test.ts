@@ -6,7 +6,7 @@ import { expectResumable, finish, tensorsOf, told } from '../../test/support/lea
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { makeEnvironment, sourceOf } from '../env/index.ts';
 import type { HeedError } from '../error.ts';
-import { choices, type Question, type Teacher } from '../preference/index.ts';
+import { choices, type Query, type Teacher } from '../preference/index.ts';
 import { createRun, openRun, type Run, readMetrics, renderReport } from '../run/index.ts';
 import { createLearner } from './learn.ts';
 import type { LearnSettings } from './options.ts';
@@ -93,7 +93,7 @@ describe('PEBBLE', () => {
     // the same answers, whatever the segments paid: a teacher that looks at where the pole was
     const blind: Teacher<Segment> = {
       name: 'blind',
-      answer: (questions: readonly Question<Segment>[]) =>
+      answer: (questions: readonly Query<Segment>[]) =>
         questions.map(({ id, options: [a, b] }) => ({
           id,
           choice: a.observations[0] > b.observations[0] ? choices.first : choices.second,

@@ -6,7 +6,7 @@
  *   the way
  *
  * Where it departs from the paper: rewards are the ensemble's normalized ones, as in the PPO loop; critics start anew
- * when the first reward is learned, and are not trained ahead then. docs/pebble.md has the details and the figures.
+ * when the first reward is learned, and are not trained ahead then. docs/reference/pebble.md has the details and the figures.
  *
  *     const { policy } = await pebble({ env: 'HalfCheetah-v5' });
  *
@@ -18,7 +18,7 @@ import { createSac, type SacMetrics } from '../rl/index.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { createNovelty } from './novelty.ts';
 import type { LearnOptions } from './options.ts';
-import { createTeaching, type LearnParts } from './teaching.ts';
+import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 const ROWS = 128; // few enough that the reward of a single step costs little beside an update
 
@@ -68,7 +68,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   }
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
-    const heard = await teaching.hear(signal);
+    const news = await teaching.news(signal);
     const before = progress.step;
     const { metrics } = repeat(before, steps, () => {
       const metrics = live();
@@ -78,11 +78,11 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     if (sac) progress.updates++;
 
     const unknown = !progress.fitted;
-    const { asked, fit } = await teaching.teach(heard, signal);
+    const { comparisons, fit } = await teaching.teach(news, signal);
     if (fit || unknown) relabel();
     // what they were worth for being new says nothing of what is wanted
     if (fit && unknown) agent.resetCritics();
-    return { sac, fit, asked, ...teaching.tell(before, evaluator.run) };
+    return { sac, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { sac: agent, novelty } });

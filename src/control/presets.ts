@@ -28,8 +28,8 @@ function unfamiliar(env: string): LearnSettings {
 }
 
 /**
- * PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/pebble.md has the
- * results).
+ * PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/reference/pebble.md has
+ * the results).
  */
 const pebble: LearnSettings = {
   steps: 100_000,
@@ -44,7 +44,7 @@ const pebble: LearnSettings = {
   pebble: {},
 };
 
-/** Settings that are known to work, by environment (docs/preferences.md has the results). */
+/** Settings that are known to work, by environment (docs/reference/preferences.md has the results). */
 export const learnPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
   'LunarLander-v3': {

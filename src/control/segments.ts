@@ -69,170 +69,208 @@ interface ExperienceState {
   places: [episode: number, step: number][];
 }
 
-/** `capacity`: steps of each environment, rounded up to whole rollouts. */
+/** What an experience is made of: rings of `capacity` rows, and a row of each environment. */
+interface Rings {
+  readonly capacity: number;
+  readonly count: number;
+  /** Numbers a row has of each array. */
+  readonly widths: Readonly<Record<(typeof arrayNames)[number], number>>;
+  readonly arrays: { observations: Numbers; actions: Float32Array; nextObservations: Numbers; rewards: Float32Array };
+  readonly terminated: Uint8Array;
+  readonly truncated: Uint8Array;
+  /** Of each row: the episode it belongs to, and which of its steps it is. */
+  readonly episodes: Segment['episode'][];
+  readonly episodeSteps: Int32Array;
+  /** Rows ever added. */
+  written: number;
+}
+
+const arrayNames = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
+
+/** Keeps the last `steps` steps of all environments together, rounded up to whole rollouts of `horizon` steps of each. */
 export function createExperience(environment: VectorEnvironment, horizon: number, steps: number): Experience {
-  const { count, observationSize, actionSize } = environment;
-  const capacity = Math.ceil(Math.max(steps / count, horizon) / horizon) * horizon;
-  const size = capacity * count;
-  const image = environment.observationSpace.shape !== undefined;
-  const arrays = {
-    observations: image ? new Uint8Array(size * observationSize) : new Float32Array(size * observationSize),
-    actions: new Float32Array(size * actionSize),
-    nextObservations: image ? new Uint8Array(0) : new Float32Array(size * observationSize),
-    rewards: new Float32Array(size),
-  };
-  const terminated = new Uint8Array(size);
-  const truncated = new Uint8Array(size);
-  const episodes = new Array<Segment['episode']>(size);
-  const episodeSteps = new Int32Array(size);
-  let written = 0; // time steps ever added
-  /** Where the task ended among the held steps, found when first asked for: in a good policy's hands it is rare. */
-  let ends: [t: number, n: number][] | undefined;
-
-  const nextSize = image ? 0 : observationSize;
-
-  const held = () => Math.min(written, capacity);
-  /** Place of the t-th oldest held step of an environment. */
-  const place = (t: number, n: number) => ((Math.max(0, written - capacity) + t) % capacity) * count + n;
-
-  function endsOf(): [number, number][] {
-    const found: [number, number][] = [];
-    for (let t = 0; t < held(); t++) for (let n = 0; n < count; n++) if (terminated[place(t, n)]) found.push([t, n]);
-    return found;
-  }
-
-  function cut(start: number, n: number, steps: number): Segment | undefined {
-    let length = 0;
-    let ended = false;
-    for (; length < steps && !ended; length++) {
-      if (start + length >= held()) return undefined; // not lived yet
-      const i = place(start + length, n);
-      ended = terminated[i] === 1;
-      // A time limit is not the task's: nobody saw how it would have gone on.
-      if (truncated[i] && length + 1 < steps) return undefined;
-    }
-    const copy = <A extends Numbers>(from: A, width: number): A => {
-      const out = like(from, length * width);
-      for (let t = 0; t < length; t++) {
-        const i = place(start + t, n) * width;
-        out.set(from.subarray(i, i + width), t * width);
-      }
-      return out;
-    };
-    const first = place(start, n);
-    return {
-      length,
-      observations: copy(arrays.observations, observationSize),
-      actions: copy(arrays.actions, actionSize),
-      nextObservations: copy(arrays.nextObservations, nextSize),
-      rewards: copy(arrays.rewards, 1),
-      terminated: ended,
-      // the last step's: after a resumption, the first step's may be a copy that ends at the checkpoint
-      episode: episodes[place(start + length - 1, n)],
-      from: episodeSteps[first],
-    };
-  }
-
+  const rings = createRings(environment, Math.ceil(Math.max(steps / environment.count, horizon) / horizon) * horizon);
+  const { capacity, count, arrays, terminated, truncated, episodeSteps } = rings;
+  /** Where the task ended among the held steps, found when first needed: a good policy rarely ends it. */
+  let ends: readonly (readonly [t: number, n: number])[] | undefined;
   return {
     capacity,
     count,
     get held() {
-      return held();
+      return heldOf(rings);
     },
     get oldest() {
-      return written <= capacity ? 0 : written % capacity;
+      return rings.written <= capacity ? 0 : rings.written % capacity;
     },
     ...arrays,
     terminated,
     truncated,
     add(rollout) {
       ends = undefined;
-      for (let t = 0; t < horizon; t++, written++) {
-        const to = (written % capacity) * count;
-        const rows = (from: Float32Array, into: Numbers, width: number) =>
-          into.set(from.subarray(t * count * width, (t + 1) * count * width), to * width);
-        rows(rollout.observations, arrays.observations, observationSize);
-        rows(rollout.actions, arrays.actions, actionSize);
-        rows(rollout.nextObservations, arrays.nextObservations, nextSize);
-        rows(rollout.rewards, arrays.rewards, 1);
-        terminated.set(rollout.terminated.subarray(t * count, (t + 1) * count), to);
-        truncated.set(rollout.truncated.subarray(t * count, (t + 1) * count), to);
-        for (let n = 0; n < count; n++) {
-          episodes[to + n] = rollout.episodes[t * count + n];
-          episodeSteps[to + n] = rollout.episodeSteps[t * count + n];
-        }
-      }
+      for (let t = 0; t < horizon; t++) addRow(rings, rollout, t);
     },
     sample(random, { steps, anchor }) {
-      ends ??= endsOf();
+      ends ??= endsOf(rings);
       if (anchor && ends.length === 0) return undefined;
       for (let attempt = 0; attempt < 200; attempt++) {
-        let [start, n] = [random.integer(held()), random.integer(count)];
+        let [start, n] = [random.integer(heldOf(rings)), random.integer(count)];
         if (anchor) {
           [start, n] = ends[random.integer(ends.length)];
           // The end lies anywhere in the window, which starts no earlier than its episode.
-          start -= Math.min(random.integer(steps), episodeSteps[place(start, n)]);
+          start -= Math.min(random.integer(steps), episodeSteps[placeOf(rings, start, n)]);
           if (start < 0) continue;
         }
-        const segment = cut(start, n, steps);
+        const segment = cutSegment(rings, start, n, steps);
         if (segment && (!anchor || segment.terminated)) return segment;
       }
       return undefined;
     },
-    save() {
-      const known = new Map<Segment['episode'], number>();
-      const places: [number, number][] = [];
-      for (let i = 0; i < held() * count; i++) {
-        const episode = episodes[i];
-        if (!known.has(episode)) known.set(episode, known.size);
-        places.push([known.get(episode)!, episodeSteps[i]]);
-      }
-      const wide = (data: Numbers, width: number): SavedNumbers => tensorOf(data, [size, width]);
-      return {
-        state: {
-          written,
-          episodes: [...known.keys()].map((episode) => ({
-            seed: episode!.seed,
-            actions: Array.from(episode!.actions.subarray(0, episode!.length * actionSize)),
-          })),
-          places,
-        },
-        tensors: {
-          'experience.observations': wide(arrays.observations, observationSize),
-          'experience.actions': wide(arrays.actions, actionSize),
-          'experience.nextObservations': wide(arrays.nextObservations, nextSize),
-          'experience.rewards': wide(arrays.rewards, 1),
-          'experience.terminated': wide(Float32Array.from(terminated), 1),
-          'experience.truncated': wide(Float32Array.from(truncated), 1),
-        },
-      };
-    },
+    save: () => saveRings(rings),
     restore(state, tensors) {
-      const read = (name: string, into: { set(from: ArrayLike<number>): void; length: number }) => {
-        const data = tensors[`experience.${name}`]?.data;
-        if (!(data instanceof Float32Array || data instanceof Uint8Array) || data.length !== into.length) {
-          throw new HeedError(`the checkpoint's experience.${name} does not fit these settings`, {
-            hint: 'resume with the settings the run was started with',
-          });
-        }
-        into.set(data);
-      };
-      for (const [name, into] of Object.entries(arrays)) read(name, into);
-      read('terminated', terminated);
-      read('truncated', truncated);
-      written = state.written;
+      restoreRings(rings, state, tensors);
       ends = undefined;
-      const restored = state.episodes.map(({ seed, actions }) => ({
-        seed,
-        actions: Float32Array.from(actions),
-        length: actions.length / actionSize,
-      }));
-      state.places.forEach(([episode, step], i) => {
-        episodes[i] = restored[episode];
-        episodeSteps[i] = step;
-      });
     },
   };
+}
+
+function createRings(
+  { count, observationSize, actionSize, observationSpace }: VectorEnvironment,
+  capacity: number,
+): Rings {
+  const size = capacity * count;
+  const image = observationSpace.shape !== undefined;
+  const nextObservations = image ? 0 : observationSize;
+  return {
+    capacity,
+    count,
+    widths: { observations: observationSize, actions: actionSize, nextObservations, rewards: 1 },
+    arrays: {
+      observations: image ? new Uint8Array(size * observationSize) : new Float32Array(size * observationSize),
+      actions: new Float32Array(size * actionSize),
+      nextObservations: image ? new Uint8Array(0) : new Float32Array(size * observationSize),
+      rewards: new Float32Array(size),
+    },
+    terminated: new Uint8Array(size),
+    truncated: new Uint8Array(size),
+    episodes: new Array<Segment['episode']>(size),
+    episodeSteps: new Int32Array(size),
+    written: 0,
+  };
+}
+
+const heldOf = ({ written, capacity }: Rings): number => Math.min(written, capacity);
+
+/** Place of the t-th oldest held step of environment n. */
+const placeOf = ({ written, capacity, count }: Rings, t: number, n: number): number =>
+  ((Math.max(0, written - capacity) + t) % capacity) * count + n;
+
+/** The held steps that ended the task. */
+function endsOf(rings: Rings): [t: number, n: number][] {
+  const ends: [number, number][] = [];
+  for (let t = 0; t < heldOf(rings); t++) {
+    for (let n = 0; n < rings.count; n++) if (rings.terminated[placeOf(rings, t, n)]) ends.push([t, n]);
+  }
+  return ends;
+}
+
+/** Copies the `t`-th row of a rollout over the oldest. */
+function addRow(rings: Rings, rollout: Rollout, t: number): void {
+  const { count, arrays, widths } = rings;
+  const to = (rings.written++ % rings.capacity) * count;
+  for (const name of arrayNames) {
+    const row = count * widths[name];
+    arrays[name].set(rollout[name].subarray(t * row, (t + 1) * row), to * widths[name]);
+  }
+  rings.terminated.set(rollout.terminated.subarray(t * count, (t + 1) * count), to);
+  rings.truncated.set(rollout.truncated.subarray(t * count, (t + 1) * count), to);
+  for (let n = 0; n < count; n++) {
+    rings.episodes[to + n] = rollout.episodes[t * count + n];
+    rings.episodeSteps[to + n] = rollout.episodeSteps[t * count + n];
+  }
+}
+
+/** The window of `steps` from the `start`-th held step of environment n on; undefined where it is not whole. */
+function cutSegment(rings: Rings, start: number, n: number, steps: number): Segment | undefined {
+  const { arrays, widths, terminated, truncated } = rings;
+  let length = 0;
+  let ended = false;
+  for (; length < steps && !ended; length++) {
+    if (start + length >= heldOf(rings)) return undefined; // still to come
+    const i = placeOf(rings, start + length, n);
+    ended = terminated[i] === 1;
+    // A time limit is not the task's: nobody saw how it would have gone on.
+    if (truncated[i] && length + 1 < steps) return undefined;
+  }
+  const copy = <A extends Numbers>(from: A, width: number): A => {
+    const out = like(from, length * width);
+    for (let t = 0; t < length; t++) {
+      const i = placeOf(rings, start + t, n) * width;
+      out.set(from.subarray(i, i + width), t * width);
+    }
+    return out;
+  };
+  return {
+    length,
+    observations: copy(arrays.observations, widths.observations),
+    actions: copy(arrays.actions, widths.actions),
+    nextObservations: copy(arrays.nextObservations, widths.nextObservations),
+    rewards: copy(arrays.rewards, 1),
+    terminated: ended,
+    // the last step's: after a resumption, the first step's may be a copy that ends at the checkpoint
+    episode: rings.episodes[placeOf(rings, start + length - 1, n)],
+    from: rings.episodeSteps[placeOf(rings, start, n)],
+  };
+}
+
+function saveRings(rings: Rings): ReturnType<Experience['save']> {
+  const { capacity, count, widths, arrays, terminated, truncated, written } = rings;
+  const indices = new Map<Segment['episode'], number>();
+  const places: [number, number][] = [];
+  for (let i = 0; i < heldOf(rings) * count; i++) {
+    const episode = rings.episodes[i];
+    if (!indices.has(episode)) indices.set(episode, indices.size);
+    places.push([indices.get(episode)!, rings.episodeSteps[i]]);
+  }
+  const episodes = [...indices.keys()].map((episode) => ({
+    seed: episode!.seed,
+    actions: Array.from(episode!.actions.subarray(0, episode!.length * widths.actions)),
+  }));
+  const tensor = (data: Numbers, width: number): SavedNumbers => tensorOf(data, [capacity * count, width]);
+  return {
+    state: { written, episodes, places },
+    tensors: {
+      'experience.observations': tensor(arrays.observations, widths.observations),
+      'experience.actions': tensor(arrays.actions, widths.actions),
+      'experience.nextObservations': tensor(arrays.nextObservations, widths.nextObservations),
+      'experience.rewards': tensor(arrays.rewards, 1),
+      'experience.terminated': tensor(Float32Array.from(terminated), 1),
+      'experience.truncated': tensor(Float32Array.from(truncated), 1),
+    },
+  };
+}
+
+/** @throws HeedError where a tensor is missing or of another size. */
+function restoreRings(rings: Rings, state: ExperienceState, tensors: Record<string, { data: unknown }>): void {
+  const { arrays, terminated, truncated, widths } = rings;
+  for (const [name, into] of Object.entries({ ...arrays, terminated, truncated })) {
+    const data = tensors[`experience.${name}`]?.data;
+    if (!(data instanceof Float32Array || data instanceof Uint8Array) || data.length !== into.length) {
+      throw new HeedError(`the checkpoint's experience.${name} does not fit these settings`, {
+        hint: 'resume with the settings the run was started with',
+      });
+    }
+    into.set(data);
+  }
+  rings.written = state.written;
+  const episodes = state.episodes.map(({ seed, actions }) => ({
+    seed,
+    actions: Float32Array.from(actions),
+    length: actions.length / widths.actions,
+  }));
+  for (const [i, [episode, step]] of state.places.entries()) {
+    rings.episodes[i] = episodes[episode];
+    rings.episodeSteps[i] = step;
+  }
 }
 
 /** Memory for so many numbers of the same kind. */
@@ -245,3 +283,6 @@ export const tensorOf = (data: Numbers, shape: number[]): SavedNumbers => ({
   shape,
   data,
 });
+
+/** A segment without what its clip is replayed from, which nothing needs any more. */
+export const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;

@@ -14,7 +14,7 @@ import type { Learner, LearnStep } from './learner.ts';
 import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
 import { createProbe, type RewardAgreement } from './probe.ts';
-import type { Asked } from './queries.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
@@ -127,7 +127,7 @@ export interface ComparisonSample extends ComparedClips {
 }
 
 function comparisonSample(
-  asked: Asked,
+  asked: SegmentComparison,
   label: number,
   { worth }: Learner,
   environment: Environment,

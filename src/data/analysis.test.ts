@@ -176,7 +176,7 @@ describe('split', () => {
     const path = file(['bad', ...texts(10)]);
     await expect(split(path, {})).rejects.toThrow('line 1');
     const bad: unknown[] = [];
-    const found = await split(path, { test: 0.5 }, { onBadRow: 'skip', tell: (row) => bad.push(row) });
+    const found = await split(path, { test: 0.5 }, { onBadRow: 'skip', onSkip: (row) => bad.push(row) });
     for await (const _ of found.read('test'));
     expect(found.rows).toEqual({ train: 5, validation: 0, test: 5 });
     expect(bad.length).toBe(1);

@@ -1,8 +1,8 @@
 /** What may be wrong with a dataset: bad rows, rows that come twice, rows that another split has, lopsided labels. */
 import { exactKey, nearKey, promptKey, textsOf } from './content.ts';
-import { readDataset } from './dataset.ts';
-import { dataFiles } from './paths.ts';
+import { readDataset, sourcesOf } from './dataset.ts';
 import type { BadRow, Place } from './row.ts';
+import type { Data } from './rows.ts';
 import { byFrequency, tally } from './tally.ts';
 
 /** A row and the earlier one that it repeats. */
@@ -32,14 +32,14 @@ export interface Checked {
 
 export interface CheckOptions {
   /** Other data, such as the training split of a test split. */
-  against?: string | readonly string[];
+  against?: Data | readonly string[];
   /** The column that says where a row is from. */
   source?: string;
 }
 
 /** Reads a dataset once, and what it is held against; memory grows by a few numbers a row. */
 export async function check(
-  paths: string | readonly string[],
+  data: Data | readonly string[],
   { against, source = 'source' }: CheckOptions = {},
 ): Promise<Checked> {
   const others = against === undefined ? undefined : await keysOf(against);
@@ -49,7 +49,7 @@ export async function check(
   const seen = { exact: new Map<number, Place>(), near: new Map<number, Place>() };
   const longer = { chosen: 0, rejected: 0 };
   const result: Checked = {
-    files: dataFiles(paths),
+    files: sourcesOf(data),
     rows: 0,
     bad: [],
     formats: {},
@@ -58,8 +58,8 @@ export async function check(
     balance: { label: {}, source: {} },
     identical: [],
   };
-  const tell = (bad: BadRow) => result.bad.push(bad);
-  for await (const found of readDataset(result.files, { onBadRow: 'skip', tell })) {
+  const onSkip = (bad: BadRow) => result.bad.push(bad);
+  for await (const found of readDataset(data, { onBadRow: 'skip', onSkip })) {
     const { value, format, originalFormat, file, line, row } = found;
     const place = { file, line, row };
     result.rows++;
@@ -91,9 +91,9 @@ export async function check(
 
 const nameOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
 
-async function keysOf(paths: string | readonly string[]): Promise<{ rows: Set<number>; prompts: Set<number> }> {
+async function keysOf(data: Data | readonly string[]): Promise<{ rows: Set<number>; prompts: Set<number> }> {
   const keys = { rows: new Set<number>(), prompts: new Set<number>() };
-  for await (const { value, format } of readDataset(paths, { onBadRow: 'skip' })) {
+  for await (const { value, format } of readDataset(data, { onBadRow: 'skip' })) {
     keys.rows.add(nearKey(value, format));
     const prompt = promptKey(value, format);
     if (prompt !== undefined) keys.prompts.add(prompt);

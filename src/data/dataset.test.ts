@@ -23,7 +23,7 @@ function file(name: string, content: string | Uint8Array): string {
 async function read(paths: string | string[], options: DatasetOptions = { onBadRow: 'skip' }) {
   const rows: Row[] = [];
   const bad: Omit<BadRow, 'file'>[] = [];
-  for await (const { value } of readDataset(paths, { tell: ({ file, ...rest }) => bad.push(rest), ...options }))
+  for await (const { value } of readDataset(paths, { onSkip: ({ file, ...rest }) => bad.push(rest), ...options }))
     rows.push(value);
   return { rows, bad };
 }

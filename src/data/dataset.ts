@@ -4,16 +4,31 @@ import { adopt } from './convert.ts';
 import { type FoundInFile, readFileRows } from './file.ts';
 import { detectFormat, type ForeignFormat, type Format, faultOf, formatRead, formats } from './format.ts';
 import { dataFiles } from './paths.ts';
-import { type BadRow, DEEPEST, type Fault, isDeeper, type Place, type Row } from './row.ts';
+import {
+  type BadRow,
+  DEEPEST,
+  type Fault,
+  inWords,
+  isDeeper,
+  isRecord,
+  type Place,
+  placeInWords,
+  type Row,
+} from './row.ts';
+import { type Data, isRows, type Rows } from './rows.ts';
 
 export interface DatasetOptions {
   /** The formats the caller can take; any where absent. */
   accept?: readonly Format[];
-  /** Whether a bad row ends the reading with a HeedError, or is told of and left out. */
+  /** Whether a bad row ends the reading with a HeedError, or is reported and left out. */
   onBadRow?: 'error' | 'skip';
-  tell?: (bad: BadRow) => void;
+  /** Called with each bad row that is left out. */
+  onSkip?: (bad: BadRow) => void;
+  /** What errors call rows in memory: `data` unless set. */
+  name?: string;
 }
 
+/** A sound row of a dataset, and where it stands. */
 export interface DatasetRow extends Place {
   /** The row in `format`, with its other columns. */
   value: Row;
@@ -27,23 +42,45 @@ export interface DatasetRow extends Place {
 const TELLING = 100;
 
 /**
- * The sound rows of a dataset (a file, several, a folder or a pattern; see dataFiles), in order, a few at a time in memory. A
- * file has one format, that of most of its first rows, which every row of it has to have. Throws a HeedError with file, line,
- * field and reason at the first bad row unless told to skip them.
+ * Reads the sound rows of a dataset in order: of rows in memory, or of files (one, several, a folder or a pattern; see
+ * dataFiles), of which a few rows at a time are in memory. A file has one format, that of most of its first rows, which
+ * every row of it has to have.
+ *
+ * @throws HeedError with place, field and reason at the first bad row, unless they are to be skipped.
  */
 export async function* readDataset(
-  paths: string | readonly string[],
-  { accept = formats, onBadRow = 'error', tell }: DatasetOptions = {},
+  data: Data | readonly string[],
+  { accept = formats, onBadRow = 'error', onSkip, name = 'data' }: DatasetOptions = {},
 ): AsyncGenerator<DatasetRow> {
-  for (const file of dataFiles(paths)) {
-    for await (const found of checked(readFileRows(file), accept)) {
+  const sources = isInMemory(data) ? [rowsInMemory(data, name)] : dataFiles(data).map((file) => readFileRows(file));
+  for (const source of sources) {
+    for await (const found of checked(source, accept)) {
       if ('value' in found) {
         yield found;
         continue;
       }
       if (onBadRow === 'error') throw badRowError(found);
-      tell?.(found);
+      onSkip?.(found);
     }
+  }
+}
+
+/** The names of what a dataset is read from: its files, or the name of rows in memory. */
+export const sourcesOf = (data: Data | readonly string[], name = 'data'): string[] =>
+  isInMemory(data) ? [name] : dataFiles(data);
+
+/** A list of paths is no list of rows. */
+export const isInMemory = (data: Data | readonly string[]): data is Rows =>
+  isRows(data) && !(Array.isArray(data) && typeof data[0] === 'string');
+
+async function* rowsInMemory(rows: Rows, file: string): AsyncGenerator<FoundInFile> {
+  let row = 0;
+  for await (const value of rows) {
+    row++;
+    const place = { file, line: 0, row };
+    yield isRecord(value)
+      ? { ...place, value }
+      : { ...place, field: '', reason: `expected an object with the columns of a row, got ${inWords(value)}` };
   }
 }
 
@@ -106,11 +143,15 @@ function unknownFormat(row: Row, accept: readonly Format[]): Fault {
   return { field: '', reason: `is of no known format: expected ${expected}, got ${got}` };
 }
 
-export const tellBadRow = ({ file, line, row, field, reason }: BadRow): string =>
-  `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}: ${field ? `"${field}" ` : ''}${reason}`;
+/** A bad row in words: its place, field and what is wrong. */
+export const tellBadRow = (bad: BadRow): string =>
+  `${placeInWords(bad)}: ${bad.field ? `"${bad.field}" ` : ''}${bad.reason}`;
 
 function badRowError(bad: BadRow): HeedError {
   return new HeedError(tellBadRow(bad), {
-    hint: 'Correct the row, or leave bad rows out with --on-bad-row skip; "heed data check" lists them all.',
+    hint:
+      bad.line === 0
+        ? "Correct the row, or leave bad rows out with onBadRow: 'skip'."
+        : 'Correct the row, or leave bad rows out with --on-bad-row skip; "heed data check" lists them all.',
   });
 }

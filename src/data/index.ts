@@ -14,6 +14,21 @@ export {
 export { type Inspection, type InspectOptions, inspect, type Lengths } from './inspect.ts';
 export { epochOrder, shuffled } from './order.ts';
 export { dataFiles } from './paths.ts';
-export type { BadRow, Fault, Place, Row } from './row.ts';
+export { type BadRow, type Fault, type Place, placeInWords, type Row } from './row.ts';
+export {
+  collectRows,
+  type Data,
+  isRows,
+  type MessagesRow,
+  type PreferenceRow,
+  type PromptCompletionRow,
+  type PromptRow,
+  type RankingRow,
+  type RatedRow,
+  type Rows,
+  type StepwiseRow,
+  type TextRow,
+  type UnpairedPreferenceRow,
+} from './rows.ts';
 export { type Split, type SplitOptions, type Splits, split, splitSchema, splits } from './split.ts';
 export { writeDataset } from './write.ts';

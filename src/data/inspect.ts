@@ -1,8 +1,8 @@
 /** A look at a dataset: how much of what, how long, how much of it twice. */
 import { exactKey, nearKey, textsOf } from './content.ts';
-import { readDataset } from './dataset.ts';
-import { dataFiles } from './paths.ts';
+import { readDataset, sourcesOf } from './dataset.ts';
 import type { BadRow, Row } from './row.ts';
+import type { Data } from './rows.ts';
 import { byFrequency, tally } from './tally.ts';
 
 /** Of a part of the rows; `p95` is the length that 95 % do not exceed. */
@@ -39,7 +39,7 @@ export interface InspectOptions {
 
 /** Reads a dataset once; memory grows by a few numbers a row. */
 export async function inspect(
-  paths: string | readonly string[],
+  data: Data | readonly string[],
   { count, samples = 3 }: InspectOptions = {},
 ): Promise<Inspection> {
   const formats = new Map<string, number>();
@@ -48,7 +48,7 @@ export async function inspect(
   const tokens = new Map<string, number[]>();
   const seen = { exact: new Set<number>(), near: new Set<number>() };
   const result: Inspection = {
-    files: dataFiles(paths),
+    files: sourcesOf(data),
     rows: 0,
     bad: 0,
     formats: {},
@@ -57,13 +57,13 @@ export async function inspect(
     duplicates: { exact: 0, near: 0 },
     samples: [],
   };
-  const tell = (bad: BadRow) => {
+  const onSkip = (bad: BadRow) => {
     result.firstBad ??= bad;
     result.bad++;
   };
-  for await (const { value, format, original, originalFormat } of readDataset(result.files, {
+  for await (const { value, format, original, originalFormat } of readDataset(data, {
     onBadRow: 'skip',
-    tell,
+    onSkip,
   })) {
     result.rows++;
     tally(formats, originalFormat);

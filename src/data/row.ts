@@ -3,12 +3,20 @@
 /** Columns of a row as plain JSON data. */
 export type Row = Record<string, unknown>;
 
+/** Where a row stands. */
 export interface Place {
+  /** The file, or the name of the data in memory. */
   file: string;
-  /** The line it begins on, from 1; of Parquet and of JSON columns, the row. */
+  /** The line it begins on, from 1; of Parquet and of JSON columns, the row; 0 of rows in memory. */
   line: number;
   /** Which row of the file it is, from 1. */
   row: number;
+}
+
+/** A place for error messages: `"pairs.jsonl", line 3`, or `data, row 3` of rows in memory. */
+export function placeInWords({ file, line, row }: Place): string {
+  if (line === 0) return `${file}, row ${row}`;
+  return `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}`;
 }
 
 export interface Fault {

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
 import { nearKey } from './content.ts';
-import { type DatasetOptions, readDataset } from './dataset.ts';
+import { type DatasetOptions, isInMemory, readDataset } from './dataset.ts';
 import type { Row } from './row.ts';
+import { collectRows, type Data } from './rows.ts';
 
 const share = z.number().min(0).lt(1);
 export const splitSchema = z
@@ -36,12 +37,13 @@ export interface Splits {
  * split, so that shares are met to within a group. Throws a HeedError where no row has the column `by`.
  */
 export async function split(
-  paths: string | readonly string[],
+  data: Data | readonly string[],
   given: z.input<typeof splitSchema>,
   reading: Omit<DatasetOptions, 'accept'> = {},
 ): Promise<Splits> {
   const { test, validation, seed, by } = splitSchema.parse(given);
-  const groups = await groupsOf(paths, by, reading);
+  const source = isInMemory(data) ? await collectRows(data) : data; // read twice
+  const groups = await groupsOf(source, by, reading);
   const members: number[] = [];
   for (const group of groups) members[group] = (members[group] ?? 0) + 1;
   const order = random(seed, 'split').shuffle(Uint32Array.from(members.keys()));
@@ -64,7 +66,7 @@ export async function split(
     groups: members.length,
     async *read(name) {
       let i = 0;
-      for await (const { original } of readDataset(paths, { ...reading, tell: undefined })) {
+      for await (const { original } of readDataset(source, { ...reading, onSkip: undefined })) {
         if (place[groups[i++]] === splits.indexOf(name)) yield original;
       }
     },
@@ -73,7 +75,7 @@ export async function split(
 
 /** The group of each row, from 0 in the order in which they begin. */
 async function groupsOf(
-  paths: string | readonly string[],
+  data: readonly object[] | string | readonly string[],
   by: string | undefined,
   reading: Omit<DatasetOptions, 'accept'>,
 ): Promise<Uint32Array> {
@@ -87,7 +89,7 @@ async function groupsOf(
   };
   const first = new Map<string | number, number>();
   let found = false;
-  for await (const { value, format, original } of readDataset(paths, reading)) {
+  for await (const { value, format, original } of readDataset(data, reading)) {
     const i = parent.length;
     parent.push(i);
     const column = by === undefined ? undefined : (value[by] ?? original[by]);

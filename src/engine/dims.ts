@@ -4,7 +4,10 @@
  */
 import { HeedError } from '../error.ts';
 
+/** A dimension: its size, or a symbol or polynomial of symbols whose size is given later. */
 export type Dim = number | string;
+
+/** The dimensions of a tensor, the outermost first. `[]` is a scalar. */
 export type Shape = readonly Dim[];
 
 /** Whether a dimension is a symbol by itself, and no sum or product. */
@@ -40,6 +43,7 @@ function format(terms: Polynomial): Dim {
   return kept.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
 }
 
+/** a + b. */
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   const sum = parse(a);
@@ -47,6 +51,7 @@ export function addDims(a: Dim, b: Dim): Dim {
   return format(sum);
 }
 
+/** a · b. */
 export function multiplyDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b;
   const product: Polynomial = new Map();
@@ -59,6 +64,7 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
   return format(product);
 }
 
+/** a − b. */
 export const subtractDims = (a: Dim, b: Dim): Dim => addDims(a, multiplyDims(-1, b));
 
 /** a ÷ b where b is one term that divides every term of a; undefined where it does not. */
@@ -80,15 +86,20 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
   return format(quotient);
 }
 
+/** How many elements a shape has. */
 export const product = (dims: Shape): Dim => dims.reduce(multiplyDims, 1);
+
+/** Whether two shapes are equal. A symbol equals only itself. */
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
+
+/** "[batch, 4]". */
 export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`;
 
 /** The terms of a dimension, for building its value at run time: [symbols, coefficient] each. */
 export const termsOf = (dim: Dim): [string[], number][] =>
   [...parse(dim)].map(([key, c]) => [key.split('*').filter(Boolean), c]);
 
-/** The dimension with the symbols of known size replaced by their sizes. */
+/** The dimension with the symbols in `sizes` replaced by their sizes. */
 export function substitute(dim: Dim, sizes: Readonly<Record<string, number>>): Dim {
   if (typeof dim === 'number') return dim;
   const sizeOf = (symbol: string): Dim => (Object.hasOwn(sizes, symbol) ? sizes[symbol] : symbol);
@@ -97,13 +108,15 @@ export function substitute(dim: Dim, sizes: Readonly<Record<string, number>>): D
     .reduce(addDims, 0);
 }
 
-/** The number a dimension stands for, given its symbols. */
+/** The size of a dimension. @throws HeedError where `symbols` lacks the size of one of its symbols. */
 export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>): number {
   if (typeof dim === 'number') return dim;
   let total = 0;
   for (const [names, coefficient] of termsOf(dim)) {
     total += names.reduce((value, name) => {
-      if (symbols[name] === undefined) throw new HeedError(`the size of dimension "${name}" is not known`);
+      if (symbols[name] === undefined) {
+        throw new HeedError(`the size of dimension "${name}" is not known`, { hint: `pass { dims: { ${name}: 32 } }` });
+      }
       return value * symbols[name];
     }, coefficient);
   }

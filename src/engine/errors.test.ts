@@ -30,11 +30,12 @@ describe('errors name the tensor', () => {
       bias: floats([3]),
       ids: Value.of('int32', [2], [1, 2]),
     };
-    const outputs: Record<string, Value> = { y: new Value('float32', [2, 3]), count: new Value('int32', []) };
+    const outputs = { y: new Value('float32', [2, 3]), count: new Value('int32', []) };
     const { bias: _, ...missing } = inputs;
     expect(() => program.bind(missing, outputs)).toThrow(
       heedError(/no value for input bias float32\[3\]/, /bind a value named "bias"/),
     );
+    // @ts-expect-error: y is missing
     expect(() => program.bind(inputs, { count: outputs.count })).toThrow(heedError(/no value for output y float32/));
     const wrong: [string, Value, RegExp][] = [
       ['bias', floats([4]), /input bias float32\[3\] does not take a value float32\[4\]/],
@@ -69,11 +70,11 @@ describe('errors name the tensor', () => {
     expect(list(program.run(good).count)).toEqual([1]); // nothing of the failed runs stays
     program[Symbol.dispose]();
     const square = trace((g) => ({ y: add(input(g, 'x', ['a', 'b']), 1) }));
-    expect(() => square.run({ x: [1, 2, 3, 4] })).toThrow(heedError(/input x float32\[a, b\]/, /give a Value/));
+    expect(() => square.run({ x: [1, 2, 3, 4] })).toThrow(heedError(/input x float32\[a, b\]/, /pass a Value/));
     square[Symbol.dispose]();
   });
 
-  it('after a release', () => {
+  it('after disposal', () => {
     const program = trace(build);
     const inputs = { 'policy.weight': floats([2, 3]), bias: floats([3]), ids: Value.of('int32', [2], [1, 2]) };
     const outputs = { y: new Value('float32', [2, 3]), count: new Value('int32', []) };
@@ -81,18 +82,18 @@ describe('errors name the tensor', () => {
     first.run();
     first[Symbol.dispose]();
     first[Symbol.dispose]();
-    expect(() => first.run()).toThrow(heedError(/a binding is used after its release/));
+    expect(() => first.run()).toThrow(heedError(/a binding was used after it was disposed of/));
     second.run(); // has a binding of its own
     program[Symbol.dispose]();
     program[Symbol.dispose]();
-    expect(() => second.run()).toThrow(heedError(/a binding is used after its program's release/));
-    expect(() => program.bind(inputs, outputs)).toThrow(heedError(/a program is used after its release/));
-    expect(() => program.run({})).toThrow(heedError(/a program is used after its release/));
+    expect(() => second.run()).toThrow(heedError(/a binding was used after its program was disposed of/));
+    expect(() => program.bind(inputs, outputs)).toThrow(heedError(/a program was used after it was disposed of/));
+    expect(() => program.run({})).toThrow(heedError(/a program was used after it was disposed of/));
     second[Symbol.dispose]();
     inputs.bias[Symbol.dispose]();
     inputs.bias[Symbol.dispose]();
     const again = trace(build);
-    expect(() => again.bind(inputs, outputs)).toThrow(heedError(/float32\[3\] is used after its release/));
+    expect(() => again.bind(inputs, outputs)).toThrow(heedError(/float32\[3\] was used after it was disposed of/));
     again[Symbol.dispose]();
   });
 

@@ -6,7 +6,7 @@ import { add } from './ops/elementwise.ts';
 
 /**
  * d loss / d each of `wrt`, traced into the same graph, each with its tensor's shape. Nodes that none of `wrt` reaches
- * are left out, so a frozen weight costs nothing; none goes through the nodes of `stop`.
+ * are left out, so a frozen weight costs nothing. No gradient goes through the nodes of `stop`.
  *
  * @throws HeedError where the loss is not a float32 scalar, does not depend on one of `wrt`, or passes through an op
  * without a gradient.
@@ -26,7 +26,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], stop: ReadonlySe
   });
 }
 
-/** The cotangents of `wrt` through `nodes`, given that of `output`; undefined where the output does not depend on one. */
+/** The cotangents of `wrt` through `nodes`, from that of `output`; undefined where `output` does not depend on one. */
 function pullBack(
   nodes: readonly TracedNode[],
   output: Tensor,
@@ -76,8 +76,8 @@ function pullBack(
 }
 
 /**
- * What `build` makes, of which nothing but what it read and the result is kept until the gradient asks for more: then it
- * is computed again, as far as the gradient needs it (Chen et al. 2016). Less memory for more time.
+ * The result of `build`, whose intermediate tensors are not kept for the gradient: they are computed again when it
+ * needs them (Chen et al. 2016). Less memory for more time.
  */
 export function checkpoint(graph: Graph, build: () => Tensor): Tensor {
   const before = graph.nodes.length;
@@ -89,13 +89,13 @@ export function checkpoint(graph: Graph, build: () => Tensor): Tensor {
   }
   const inputs = [...read.values()];
   return withGradient(inputs, output, (dy) => {
-    // traced as if for the first time: what is known is the first pass, which is to be forgotten
-    const known = new Map(graph.known);
-    graph.known.clear();
+    // trace as if for the first time: without the nodes of the first pass
+    const memo = new Map(graph.memo);
+    graph.memo.clear();
     const start = graph.nodes.length;
     const again = build();
     const cotangents = pullBack(graph.nodes.slice(start), again, dy, inputs);
-    for (const [key, tensors] of known) graph.known.set(key, tensors);
+    for (const [key, tensors] of memo) graph.memo.set(key, tensors);
     return cotangents;
   });
 }

@@ -1,6 +1,6 @@
 /**
  * The traced graph. An op is a function that appends a node and returns the tensor it makes; the node keeps the op's
- * gradient beside it. Nothing is computed here: `compile` (runtime.ts) turns a graph into a program that runs.
+ * gradient beside it. Nothing is computed here: `compile` (program.ts) turns a graph into a program that runs.
  */
 import { HeedError } from '../error.ts';
 import { type Dim, formatShape, type Shape, sameShape, substitute, termsOf } from './dims.ts';
@@ -9,63 +9,81 @@ import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
 
 /** A traced tensor: a place in a graph, with a shape and no numbers. */
 export interface Tensor {
+  /** The graph that it is a place in. */
   readonly graph: Graph;
+  /** Its name in the graph: an input's own, or one that starts with %. */
   readonly name: string;
+  /** The type of its elements. */
   readonly dtype: DType;
+  /** Its dimensions: sizes and symbols. */
   readonly shape: Shape;
 }
 
 /**
- * The gradient of one node: given the cotangents of its outputs (undefined where nothing depends on one), the
+ * The gradient of one node: from the cotangents of its outputs (undefined where nothing depends on one) to the
  * cotangents of its inputs (undefined where there is none).
  */
 type Vjp = (cotangents: (Tensor | undefined)[]) => (Tensor | undefined)[];
 
+/** A node of a traced graph, with its gradient. */
 export interface TracedNode extends GraphNode {
-  /** What the gradient goes to. */
+  /** The tensors that the gradient flows to. */
   readonly inputTensors: (Tensor | undefined)[];
+  /** The tensors that it makes. */
   readonly outputTensors: Tensor[];
+  /** Its gradient; undefined for an op that has none. */
   readonly vjp: Vjp | undefined;
 }
 
+/** A graph while it is traced: plain data that ops append to. */
 export interface Graph {
+  /** The nodes in the order in which they were traced, which is topological. */
   readonly nodes: TracedNode[];
+  /** The declared inputs. */
   readonly inputs: Tensor[];
+  /** The constants, with their numbers. */
   readonly constants: Initializer[];
   /** Which node makes a tensor, by the tensor's name. */
   readonly producer: Map<string, TracedNode>;
-  /** What was traced before, so that the same op on the same inputs is one node. */
-  readonly known: Map<string, Tensor[]>;
-  /** Sizes of symbols that are known while tracing: such a symbol is replaced wherever it is named. */
+  /** Traced tensors by op and inputs, so that the same op on the same inputs is one node. */
+  readonly memo: Map<string, Tensor[]>;
+  /** Sizes of symbols while tracing: such a symbol is replaced by its size wherever it occurs. */
   readonly sizes: Readonly<Record<string, number>>;
+  /** How many names were made, for the next. */
   count: number;
 }
 
+/** An empty graph. */
 export const createGraph = (sizes: Graph['sizes'] = {}): Graph => ({
   nodes: [],
   inputs: [],
   constants: [],
   producer: new Map(),
-  known: new Map(),
+  memo: new Map(),
   sizes,
   count: 0,
 });
 
-/** A shape that a caller names, in canonical form. */
+/** A caller's shape in canonical form, its symbols replaced by their sizes. */
 export const resolve = ({ sizes }: Graph, shape: Shape): Shape => shape.map((dim) => substitute(dim, sizes));
 
 /** "policy.0.weight float32[64, 4]": how errors name a tensor. */
 export const describe = (t: Tensor): string => `${t.name} ${t.dtype}${formatShape(t.shape)}`;
 
-/** A value that the program is given at each run. Dimensions may be symbols: `input(g, 'x', ['batch', 4])`. */
+/**
+ * Declares an input: a tensor that the program reads at each run. Dimensions may be symbols:
+ * `input(g, 'x', ['batch', 4])`. The same declaration twice is one input.
+ *
+ * @throws HeedError where the name is declared with another shape or dtype, or starts with %.
+ */
 export function input(graph: Graph, name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
-  const known = graph.inputs.find((t) => t.name === name);
+  const declared = graph.inputs.find((t) => t.name === name);
   const tensor: Tensor = { graph, name, dtype, shape: resolve(graph, shape) };
-  if (known) {
-    if (known.dtype === dtype && sameShape(known.shape, tensor.shape)) return known;
-    throw new HeedError(`input "${name}" is declared twice: ${describe(known)} and ${describe(tensor)}`);
+  if (declared) {
+    if (declared.dtype === dtype && sameShape(declared.shape, tensor.shape)) return declared;
+    throw new HeedError(`input "${name}" is declared twice: ${describe(declared)} and ${describe(tensor)}`);
   }
-  if (/^%/.test(name)) throw new HeedError(`input "${name}" starts with %, which is kept for traced tensors`);
+  if (/^%/.test(name)) throw new HeedError(`input "${name}" starts with %, which is reserved for traced tensors`);
   graph.inputs.push(tensor);
   return tensor;
 }
@@ -79,7 +97,11 @@ const arrayOf = {
   float16: Uint16Array,
 };
 
-/** A value fixed in the program. float16 is given as its 16 bits. */
+/**
+ * A tensor whose numbers are part of the program. float16 is written as its 16 bits.
+ *
+ * @throws HeedError where the numbers do not fill the shape, or the dtype cannot hold one.
+ */
 export function constant(graph: Graph, values: ArrayLike<number>, shape: readonly number[], dtype: DType = 'float32') {
   const size = shape.reduce((a, b) => a * b, 1);
   if (values.length !== size) {
@@ -88,17 +110,17 @@ export function constant(graph: Graph, values: ArrayLike<number>, shape: readonl
   const wrong = misfit(dtype, values);
   if (wrong !== undefined) {
     throw new HeedError(`a constant ${dtype}${formatShape(shape)} cannot hold ${wrong}`, {
-      hint: 'cast() the tensor it goes with to float32, or give whole numbers within the range',
+      hint: 'cast() the tensor it goes with to float32, or use whole numbers within the range',
     });
   }
   const key =
     size <= 64 ? `constant ${dtype} ${shape} ${Array.from(values, (v) => (Object.is(v, -0) ? '-0' : v))}` : '';
-  const known = key && graph.known.get(key);
-  if (known) return known[0];
+  const traced = key && graph.memo.get(key);
+  if (traced) return traced[0];
   const data = dtype === 'int64' ? BigInt64Array.from(Array.from(values, BigInt)) : new arrayOf[dtype](values);
   const tensor: Tensor = { graph, name: `%constant_${graph.count++}`, dtype, shape: [...shape] };
   graph.constants.push({ name: tensor.name, dtype, shape: [...shape], data });
-  if (key) graph.known.set(key, [tensor]);
+  if (key) graph.memo.set(key, [tensor]);
   return tensor;
 }
 
@@ -114,7 +136,7 @@ const KINDS: Record<'float' | 'number' | 'bool', readonly DType[]> = {
   bool: ['bool'],
 };
 
-/** Throws where a tensor is not of the kind that an op takes, or not of the same dtype as the first. */
+/** @throws HeedError where a tensor is not of the kind that an op takes, or has another dtype than the first. */
 export function checkDtypes(op: string, kind: keyof typeof KINDS, ...tensors: (Tensor | undefined)[]): void {
   for (const t of tensors) {
     if (t && !KINDS[kind].includes(t.dtype)) {
@@ -135,7 +157,7 @@ interface Emission {
   vjp?: Vjp;
 }
 
-/** Appends a node with one output. `vjp` gets the output's cotangent alone. */
+/** Appends a node with one output, and returns it. `vjp` gets the output's cotangent alone. */
 export function emit(
   op: string,
   inputs: (Tensor | undefined)[],
@@ -146,7 +168,7 @@ export function emit(
   return emitMany(op, inputs, [{ shape, dtype: options.dtype }], { ...options, vjp: vjp && (([dy]) => vjp(dy!)) })[0];
 }
 
-/** Appends a node with several outputs. */
+/** Appends a node with several outputs, and returns them. */
 export function emitMany(
   op: string,
   inputs: (Tensor | undefined)[],
@@ -159,8 +181,8 @@ export function emitMany(
     if (t && t.graph !== graph) throw new HeedError(`${op}: ${describe(t)} and ${describe(first)} are of two graphs`);
   }
   const key = `${domain}:${op} ${inputs.map((t) => t?.name ?? '')} ${JSON.stringify(attributes)} ${outputs.length}`;
-  const known = graph.known.get(key);
-  if (known) return known;
+  const traced = graph.memo.get(key);
+  if (traced) return traced;
   const outputTensors = outputs.map(({ shape, dtype }) => ({
     graph,
     name: `%${op.toLowerCase()}_${graph.count++}`,
@@ -179,13 +201,13 @@ export function emitMany(
   };
   graph.nodes.push(node);
   for (const t of outputTensors) graph.producer.set(t.name, node);
-  graph.known.set(key, outputTensors);
+  graph.memo.set(key, outputTensors);
   return outputTensors;
 }
 
 /**
- * `output`, computed from `inputs`, with a gradient of its own in place of that of the ops between them: where those
- * would make more passes than are needed, or keep more in memory. `vjp` gives the cotangents of `inputs`.
+ * `output`, computed from `inputs`, with its own gradient instead of that of the ops between them: where those would
+ * make more passes than necessary, or keep more in memory. `vjp` maps the cotangent of `output` to those of `inputs`.
  */
 export function withGradient(
   inputs: readonly Tensor[],
@@ -209,7 +231,7 @@ export function withGradient(
   return tensor;
 }
 
-/** An int64 vector holding `dims`, read from the graph's inputs where they are symbols. */
+/** An int64 vector of `dims`. Symbols are read from the shapes of the graph's inputs at run time. */
 export function shapeTensor(graph: Graph, dims: Shape): Tensor {
   if (dims.every((d) => typeof d === 'number')) return constant(graph, dims, [dims.length], 'int64');
   const parts = dims.map((dim) => dimTensor(graph, dim));

@@ -16,6 +16,7 @@ import {
   mean,
   mul,
   neg,
+  type Program,
   pow,
   softmax,
   sqrt,
@@ -204,7 +205,7 @@ describe('outputs in the memory of inputs', () => {
       ['the result', { mixed: 'q' }, undefined],
       ['another reader of the past', { newKeys: 'keys' }, (_, past) => ({ old: tanh(past) })],
     ])('is not written over by %s', (_name, over, more) => {
-      const program = trace((g) => attend(g, more));
+      const program: Program = trace((g) => attend(g, more));
       const values: Record<string, Value> = inputs();
       const outputs = Object.fromEntries(
         program.outputs.map(({ name, dtype, shape }) => [

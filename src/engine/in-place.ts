@@ -9,7 +9,7 @@ const ELEMENTWISE = new Set(
   LessOrEqual Log Max Min Mul Neg Not Or Pow QuickGelu Reciprocal Relu Sigmoid Sign Sin Softplus Sqrt Sub Tanh
   Where`.split(/\s+/),
 );
-/** Operators made to write outputs over inputs: which output over which input. Keys and values are appended to a cache. */
+/** Operators that may write an output over an input, by output and input. They append keys and values to a cache. */
 const MADE_FOR_IT: Record<string, [output: number, input: number][]> = {
   GroupQueryAttention: [
     [1, 3],
@@ -21,13 +21,15 @@ const REDUCING = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum']);
 /**
  * Output memory may be an input's only where no element is written before its last read: every node that reads the
  * input must be the one that makes the output or come before it, and from the input to the output there may be
- * elementwise nodes and reductions only. (A product on the way would do by the graph, but ONNX Runtime fuses it with the
- * elementwise node behind it, and then reads rows that it has already written.)
+ * elementwise nodes and reductions only. (A product on the way would be right by the graph, but ONNX Runtime fuses it
+ * with the elementwise node behind it, and then reads rows that it has already written.)
+ *
+ * @throws HeedError where the memory may not be shared, saying why.
  */
 export function checkInPlace(nodes: readonly TracedNode[], input: Spec, output: Tensor, from: Value, to: Value): void {
   const refuse = (why: string) => {
     throw new HeedError(`output ${describe(output)} may not share the memory of input "${input.name}": ${why}`, {
-      hint: 'give it memory of its own',
+      hint: 'give the output memory of its own',
     });
   };
   if (from.data.byteOffset !== to.data.byteOffset || from.data.byteLength !== to.data.byteLength) {

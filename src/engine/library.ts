@@ -69,9 +69,21 @@ export interface Library {
   handle: unknown;
 }
 
-const REINSTALL = 'run "npm ci" (or "npm install onnxruntime-node"), then "heed doctor"';
+const platform = `${process.platform}-${process.arch}`;
+/** The package of scripts/platform-packages.js that holds the library for this machine. */
+const platformPackage = `heed-onnxruntime-${platform}`;
+const PLATFORMS = new Set(['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64']);
+const REINSTALL = PLATFORMS.has(platform)
+  ? `run "npm install ${platformPackage}" (in a clone of heed "npm ci"), then "heed doctor"; ` +
+    'or set HEED_ONNXRUNTIME to an ONNX Runtime library'
+  : 'heed brings it for Linux x64 and arm64 (glibc), macOS arm64 and Windows x64; ' +
+    'elsewhere try "npm install onnxruntime-node", or set HEED_ONNXRUNTIME to an ONNX Runtime library';
 
-/** Where the library of the installed onnxruntime-node lies, or what HEED_ONNXRUNTIME names. */
+/**
+ * Where ONNX Runtime's library is: what HEED_ONNXRUNTIME names, else heed's package for this platform, else an
+ * installed onnxruntime-node.
+ * @throws HeedError if none of them is there.
+ */
 export function libraryPath(): string {
   const override = process.env.HEED_ONNXRUNTIME;
   if (override) {
@@ -80,25 +92,32 @@ export function libraryPath(): string {
       hint: 'give the path of an ONNX Runtime shared library, or unset it to use the installed one',
     });
   }
+  const { resolve } = createRequire(import.meta.url);
+  try {
+    return resolve(platformPackage);
+  } catch {
+    // npm installs no optional dependencies where it is told so, and a clone has none
+  }
   let folder: string;
   try {
-    const found = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-    folder = join(dirname(found), 'bin', 'napi-v6', process.platform, process.arch);
+    folder = join(dirname(resolve('onnxruntime-node/package.json')), 'bin', 'napi-v6', process.platform, process.arch);
   } catch (cause) {
-    throw new HeedError('the package onnxruntime-node is not installed', { hint: REINSTALL, cause });
+    throw new HeedError(`ONNX Runtime is missing: neither ${platformPackage} nor onnxruntime-node is installed`, {
+      hint: REINSTALL,
+      cause,
+    });
   }
   const name = existsSync(folder)
     ? readdirSync(folder).find((file) => /^(lib)?onnxruntime\.(so(\.\d+)*|dll|([\d.]*)dylib)$/.test(file))
     : undefined;
-  if (!name) {
-    throw new HeedError(`onnxruntime-node has no library for ${process.platform}/${process.arch} in ${folder}`, {
-      hint: 'linux x64 and arm64, macOS arm64 and Windows are supported; elsewhere set HEED_ONNXRUNTIME to a library',
-    });
-  }
+  if (!name) throw new HeedError(`onnxruntime-node has no library for ${platform} in ${folder}`, { hint: REINSTALL });
   return join(folder, name);
 }
 
-/** Loads the library and looks up its functions. Throws a HeedError where it is missing, foreign or too old. */
+/**
+ * Loads the library and looks up its functions.
+ * @throws HeedError if the file cannot be loaded, is another library, or is too old.
+ */
 export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Library {
   let handle: ReturnType<typeof koffi.load>;
   let base: Pointer;

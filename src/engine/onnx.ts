@@ -1,8 +1,8 @@
 /**
  * Writes a graph of plain data as an ONNX model: the bytes that ONNX Runtime loads.
  *
- * IR version 9; operators of `ai.onnx` opset 18 and `com.microsoft` 1. Nothing here checks that operators and shapes fit
- * together: ONNX Runtime does when it loads the model.
+ * IR version 9; operators of `ai.onnx` opset 18 and `com.microsoft` 1. Whether operators and shapes fit together, ONNX
+ * Runtime checks when it loads the model.
  */
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { HeedError } from '../error.ts';
@@ -16,12 +16,15 @@ import {
   type ValueInfoProtoSchema,
 } from './onnx_pb.ts';
 
+/** The types of elements that tensors may have. */
 export type DType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8' | 'uint32' | 'float16';
 
 /** A number is an integer; a real number is wrapped, since JavaScript cannot tell 1 from 1.0 and ONNX does. */
 export type Attribute = number | { float: number } | string | number[] | { floats: number[] };
 
+/** A node: an operator with its inputs and outputs. */
 export interface GraphNode {
+  /** The operator, such as "MatMul". */
   op: string;
   /** '' is `ai.onnx`; the other is 'com.microsoft'. */
   domain: string;
@@ -29,34 +32,43 @@ export interface GraphNode {
   inputs: string[];
   /** Names of values; '' is an optional output left out. */
   outputs: string[];
+  /** The operator's attributes by name. */
   attributes: Record<string, Attribute>;
 }
 
 interface GraphValue {
   name: string;
   dtype: DType;
-  /** A string names a dimension whose size is known when the graph runs. */
+  /** A string names a dimension whose size the values of a run decide. */
   shape: (number | string)[];
 }
 
+/** A tensor whose numbers belong to the model. */
 export interface Initializer {
+  /** Its name in the graph. */
   name: string;
+  /** The type of its elements. */
   dtype: DType;
+  /** The sizes of its axes. */
   shape: number[];
   /**
-   * The elements in row-major order and the machine's (little-endian) bytes, written as they are, whatever the view's type.
-   * Absent where they are no part of the model: then they lie in a file beside it, or whoever loads it gives them by name.
+   * The elements in row-major order, as the machine's (little-endian) bytes, whatever the view's type. Absent where
+   * they lie in a file beside the model, or are passed by name when the model is loaded.
    */
   data?: ArrayBufferView;
-  /** Where in a file beside the model they lie. */
+  /** Where the elements lie in a file beside the model: the file's name, and the offset in bytes. */
   file?: { location: string; offset: number };
 }
 
+/** A whole graph. */
 export interface ModelGraph {
   /** In an order in which every value is made before it is used. */
   nodes: GraphNode[];
+  /** What it reads at each run. */
   inputs: GraphValue[];
+  /** What it computes. */
   outputs: GraphValue[];
+  /** Its constants and fixed weights. */
   initializers: Initializer[];
 }
 
@@ -80,8 +92,8 @@ const ELEMENTS: Record<DType, { type: DataType; bytes: number }> = {
 /**
  * The model as protobuf bytes.
  *
- * @throws HeedError when an integer attribute or a dimension is not an integer, when an initializer's data does not fill its
- *   shape, or when the initializers exceed the 2 GiB that protobuf can hold.
+ * @throws HeedError where an integer attribute or a dimension is not an integer, where an initializer's data does not
+ * fill its shape, or where the initializers exceed the 2 GiB that protobuf can hold.
  */
 export function encodeModel(graph: ModelGraph): Uint8Array {
   const constantBytes = graph.initializers.reduce((sum, { data }) => sum + (data?.byteLength ?? 0), 0);
@@ -135,7 +147,7 @@ function tensor({ name, dtype, shape, data, file }: Initializer): MessageInitSha
   const expected = shape.reduce((product, size) => product * size, ELEMENTS[dtype].bytes);
   const dataType = ELEMENTS[dtype].type;
   if (!data) {
-    const { location, offset } = file ?? { location: 'given by name', offset: 0 };
+    const { location, offset } = file ?? { location: 'passed by name', offset: 0 };
     const place = { location, offset: `${offset}`, length: `${expected}` };
     const externalData = Object.entries(place).map(([key, value]) => ({ key, value }));
     return { name, dataType, dims, dataLocation: DataLocation.EXTERNAL, externalData };
@@ -143,14 +155,14 @@ function tensor({ name, dtype, shape, data, file }: Initializer): MessageInitSha
   if (data.byteLength !== expected) {
     throw new HeedError(
       `Initializer '${name}' of ${dtype} [${shape}] needs ${expected} bytes, got ${data.byteLength}.`,
-      { hint: 'Give its elements in a typed array of that type (int64: BigInt64Array; bool: Uint8Array).' },
+      { hint: 'Pass its elements in a typed array of that type (int64: BigInt64Array; bool: Uint8Array).' },
     );
   }
   const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return { name, dataType, dims, rawData };
 }
 
-const SYMBOLIC = 'Name a dimension that is not known yet with a string.';
+const SYMBOLIC = 'Name a dimension whose size is decided later with a string.';
 
 function dimension(size: number, name: string): bigint {
   if (size < 0) throw new HeedError(`A dimension of '${name}' is ${size}; expected 0 or more.`, { hint: SYMBOLIC });

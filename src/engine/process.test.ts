@@ -46,7 +46,8 @@ describe('what native code holds on to', () => {
       const p = trace((g) => ({ y: add(input(g, 'x', [4]), input(g, 'b', [])) }));
       const sets = Array.from({ length: 50 }, (_, k) => {
         const part = allocate('float32', 16).subarray(4, 8); // a part of what was allocated
-        const values = { x: new Value('float32', [4], part), b: new Value('float32', []), y: new Value('float32', [4]) };
+        const [b, y] = [new Value('float32', []), new Value('float32', [4])];
+        const values = { x: new Value('float32', [4], part), b, y };
         return { values, binding: p.bind(values, values) };
       });
       await collect(10);
@@ -156,10 +157,13 @@ describe('bits', () => {
   // Large enough that every operator is shared out between threads; numbers that vanish (denormal) among them.
   const hash = `
     import { createHash } from 'node:crypto';
-    const { trace, input, Value, gradients, mean, mul, matmul, softmax, tanh, gather, sum, rmsNorm, dropout, linear, uniform } = engine;
-    const digest = (data) => createHash('sha256').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest('hex');
+    const { trace, input, Value, gradients, mean, mul, matmul, softmax, tanh, gather, sum } = engine;
+    const { rmsNorm, dropout, linear, uniform } = engine;
+    const bytes = (data) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const digest = (data) => createHash('sha256').update(bytes(data)).digest('hex');
     let state = 1;
-    const numbers = (n) => Float32Array.from({ length: n }, () => ((state = (state * 48271) % 2147483647) / 2147483647 - 0.5));`;
+    const next = () => (state = (state * 48271) % 2147483647) / 2147483647 - 0.5;
+    const numbers = (n) => Float32Array.from({ length: n }, next);`;
   const network = `${hash}
     const p = trace((g) => {
       const [table, w, gain] = [input(g, 'table', [50, 256]), input(g, 'w', [256, 256]), input(g, 'gain', [256])];

@@ -209,7 +209,7 @@ describe('programs', () => {
     program[Symbol.dispose]();
   });
 
-  it('share a session where they are equal, until the last is released', () => {
+  it('share a session where they are equal, until the last is disposed of', () => {
     const before = sessionCount();
     const build = (factor: number) => (g: Graph) => ({ y: mul(input(g, 'x', ['n']), factor) });
     const [a, b, other] = [trace(build(2)), trace(build(2)), trace(build(3))];
@@ -251,15 +251,15 @@ describe('runs in another thread', () => {
       return { y: x };
     });
     const values = { x: floats([256, 256]), y: new Value('float32', [256, 256]) };
-    const release = () => {
+    const dispose = () => {
       program[Symbol.dispose]();
       for (const value of Object.values(values)) value[Symbol.dispose]();
     };
-    return { program, values, [Symbol.dispose]: release };
+    return { program, values, [Symbol.dispose]: dispose };
   };
 
   it('leave the event loop free and agree with runs in this one', async () => {
-    const { program, values, [Symbol.dispose]: release } = heavy();
+    const { program, values, [Symbol.dispose]: dispose } = heavy();
     const binding = program.bind(values, values);
     binding.run();
     const expected = values.y.data.slice();
@@ -277,17 +277,17 @@ describe('runs in another thread', () => {
       done = true;
       return turns;
     };
-    // a run on this thread never leaves it any; on a busy machine one beside it may be over before the loop has its turn
+    // a run on this thread never leaves it any; on a busy machine another may end before the loop has its turn
     let most = 0;
     for (let tries = 0; tries < 20 && most <= 2; tries++) most = Math.max(most, await turnsMeanwhile());
     expect(most).toBeGreaterThan(2);
     expect(values.y.data).toEqual(expected);
     binding[Symbol.dispose]();
-    release();
+    dispose();
   });
 
-  it('end well where everything is released meanwhile', async () => {
-    const { program, values, [Symbol.dispose]: release } = heavy();
+  it('end well where everything is disposed of meanwhile', async () => {
+    const { program, values, [Symbol.dispose]: dispose } = heavy();
     const binding = program.bind(values, values);
     binding.run();
     const expected = values.y.data.slice();
@@ -302,7 +302,7 @@ describe('runs in another thread', () => {
       expect(another.values.y.data).toEqual(expected);
     }
     binding[Symbol.dispose]();
-    release();
+    dispose();
     expect(sessionCount()).toBe(before - 1);
   });
 
@@ -315,8 +315,48 @@ describe('runs in another thread', () => {
     await binding.runAsync();
     expect(values.y.data[0]).toBe(values.table.data[1]);
     binding[Symbol.dispose]();
-    await expect(binding.runAsync()).rejects.toThrow(heedError(/a binding is used after its release/));
+    await expect(binding.runAsync()).rejects.toThrow(heedError(/a binding was used after it was disposed of/));
     program[Symbol.dispose]();
     for (const value of Object.values(values)) value[Symbol.dispose]();
+  });
+});
+
+describe('declared inputs', () => {
+  const traced = () =>
+    trace({ x: ['n', 2], at: { dtype: 'int32', shape: ['n'] } }, ({ x, at }) => ({
+      y: gather(mul(x, 2), at),
+      count: sum(at),
+    }));
+
+  it('name the inputs and outputs of a program, and give their dtypes', () => {
+    const program = traced();
+    const { y, count } = program.run({ x: [1, 2, 3, 4], at: [1, 1] });
+    expect([list(y), list(count)]).toEqual([[6, 8, 6, 8], [2]]);
+    const inputs = { x: Value.of('float32', [2, 2], [1, 2, 3, 4]), at: Value.of('int32', [2], [0, 1]) };
+    const outputs = { y: new Value('float32', [2, 2]), count: new Value('int32', []) };
+    program.bind(inputs, outputs).run();
+    expect([list(outputs.y.data), outputs.count.item()]).toEqual([[2, 4, 6, 8], 1]);
+    program[Symbol.dispose]();
+  });
+
+  it('make a wrong name or dtype a compile-time error, and one when it runs', () => {
+    const program = traced();
+    // @ts-expect-error: at is missing
+    expect(() => program.run({ x: [1, 2], att: [0] })).toThrow(heedError(/no value for input at int32\[n\]/));
+    const floatsOnly = { x: floats([1, 2]), at: floats([1]) };
+    const outputs = { y: new Value('float32', [1, 2]), count: new Value('int32', []) };
+    // @ts-expect-error: at is int32
+    expect(() => program.bind(floatsOnly, outputs)).toThrow(heedError(/does not take a value float32\[1\]/));
+    // @ts-expect-error: there is no output z
+    expect(program.run({ x: [1, 2], at: [0] }).z).toBeUndefined();
+    // @ts-expect-error: there is no input y
+    expect(() => trace({ x: ['n'] }, ({ y }) => ({ z: y }))).toThrow(heedError(/there is no input "y"/, /there are x/));
+    program[Symbol.dispose]();
+  });
+
+  it('a value of one element gives its number', () => {
+    expect(Value.of('float32', [1, 1], [0.5]).item()).toBe(0.5);
+    expect(Value.of('int64', [], [7n]).item()).toBe(7);
+    expect(() => floats([2]).item()).toThrow(heedError(/float32\[2\] is not a single number/, /read its data/));
   });
 });

@@ -1,6 +1,7 @@
 /** Programs: a traced graph, compiled by ONNX Runtime, run on values bound to it. */
 import { createHash } from 'node:crypto';
 import { HeedError, messageOf } from '../error.ts';
+import { type AnyInputs, declareInputs, type InputSpecs, type TensorsOf, type ValuesOf } from './declare.ts';
 import { evaluateDim, isSymbol } from './dims.ts';
 import { misfit } from './dtype.ts';
 import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
@@ -10,48 +11,66 @@ import { encodeModel, type Initializer } from './onnx.ts';
 import { type Data, overlap, runtime, Value } from './runtime.ts';
 import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
 
+/** How a program is compiled. */
 export interface CompileOptions {
   /** Sizes of symbolic dimensions that are always the same: shapes and memory are then planned once. */
   dims?: Readonly<Record<string, number>>;
   /** Run in the calling thread alone: for programs so small that handing work to other threads costs what it saves. */
   singleThread?: boolean;
   /**
-   * Take what is made in between from one pool that all such programs share, and give it back as soon as it is read: for
-   * large programs. The others plan their memory as one block and keep it, which is a little faster.
+   * Take intermediate results from one pool that all such programs share, and return each as soon as it is read: for
+   * large programs. The other programs plan their memory as one block and keep it, which is a little faster.
    */
   sharedMemory?: boolean;
   /**
-   * Values of inputs that never change: they become part of the program, and are inputs no more. ONNX Runtime keeps a
-   * copy of matrices, laid out so that products with few rows are faster (half the time and less). Whether a later change of a
-   * value is seen is not said.
+   * Values of inputs that never change. They become part of the program and are no longer inputs. ONNX Runtime keeps a
+   * copy of matrices in a layout that makes products with few rows about twice as fast. Do not change such a value
+   * afterwards: whether the program sees the change is undefined.
    */
   fixed?: Readonly<Record<string, Value>>;
-  /** Write ONNX Runtime's profile of every run to files that start with this path. */
+  /** Write ONNX Runtime's profile of every run to files whose paths start with this. */
   profile?: string;
 }
 
-/** Values bound to a program: made once, run many times, without a copy. */
+/** Values bound to a program: bound once, run many times, without a copy. */
 export interface Binding {
+  /** Runs the program: reads the bound inputs and overwrites the bound outputs. */
   run(): void;
   /** Runs in another thread, for long programs: the event loop stays free. Do not touch the values meanwhile. */
   runAsync(): Promise<void>;
   [Symbol.dispose](): void;
 }
 
-export interface Program {
+type Numbers = Value | ArrayLike<number> | number;
+
+/**
+ * A compiled graph. `I` holds the inputs it was declared with, and `O` the names of its outputs. Inputs that were not
+ * declared, such as the parameters of a network, are known at run time only.
+ */
+export interface Program<I extends InputSpecs = AnyInputs, O extends string = string> {
+  /** What it reads: the declared inputs that its outputs need, and those that networks added. */
   readonly inputs: readonly Spec[];
+  /** What it computes. */
   readonly outputs: readonly Spec[];
   /** The ONNX model, as an .onnx file holds it. */
   readonly model: Uint8Array;
   /**
-   * Binds values to inputs and outputs by name; values for names that the program lacks are ignored. An output may
-   * share an input's memory only where every read of that input comes before the write (an optimizer's update).
+   * Binds values to inputs and outputs by name. Values for inputs that the program does not read are ignored. An output
+   * may share an input's memory only where every read of that input comes before the write (an optimizer's update).
    *
    * @throws HeedError naming the tensor whose value is missing, of another dtype or shape, or shares memory unsafely.
    */
-  bind(inputs: Readonly<Record<string, Value>>, outputs: Readonly<Record<string, Value>>): Binding;
-  /** Runs once on plain numbers, for tests and occasional use: binds, copies and releases at each call. */
-  run(inputs: Readonly<Record<string, Value | ArrayLike<number> | number>>): Record<string, Data>;
+  bind(inputs: ValuesOf<I> & Readonly<Record<string, Value | undefined>>, outputs: Readonly<Record<O, Value>>): Binding;
+  /**
+   * Runs once on plain numbers, for tests and occasional use: binds and copies at each call.
+   *
+   * @throws HeedError naming the input that is missing, cannot hold its numbers, or has a shape that they do not give.
+   */
+  run(
+    inputs: { readonly [K in keyof I]: Numbers | Extract<I[K], undefined> } & Readonly<
+      Record<string, Numbers | undefined>
+    >,
+  ): Record<O, Data>;
   [Symbol.dispose](): void;
 }
 
@@ -76,35 +95,68 @@ function leave(session: Session): void {
 /** How many sessions are alive, for tests of leaks and of sharing. */
 export const sessionCount = (): number => sessions.size;
 
-/** Traces `build` into a fresh graph, in which symbols of known size are numbers, and compiles what it returns. */
-export function trace(build: (graph: Graph) => Record<string, Tensor>, options: CompileOptions = {}): Program {
-  return compile(build(createGraph(options.dims)), options);
+/**
+ * Traces a function of declared inputs into a fresh graph, and compiles the outputs that it returns by name:
+ *
+ *     const program = trace({ x: ['n', 4], w: [2, 4] }, ({ x, w }) => ({ y: tanh(linear(x, w)) }));
+ *     program.run({ x: [1, 2, 3, 4], w: weights }).y;
+ *
+ * Symbols whose size `options.dims` gives are numbers while tracing.
+ *
+ * @throws HeedError where `build` reads an input that is not declared, and as `compile` does.
+ */
+export function trace<const I extends InputSpecs, O extends Readonly<Record<string, Tensor>>>(
+  inputs: I,
+  build: (inputs: TensorsOf<I>, graph: Graph) => O,
+  options?: CompileOptions,
+): Program<I, keyof O & string>;
+/** The same for a function that declares its inputs itself, with `input(graph, name, shape, dtype)`. */
+export function trace<O extends Readonly<Record<string, Tensor>>>(
+  build: (graph: Graph) => O,
+  options?: CompileOptions,
+): Program<AnyInputs, keyof O & string>;
+export function trace(...call: unknown[]): Program {
+  if (typeof call[0] === 'function') {
+    const [build, options] = call as [(graph: Graph) => Record<string, Tensor>, CompileOptions?];
+    return compile(build(createGraph(options?.dims)), options);
+  }
+  type Build = (inputs: object, graph: Graph) => Record<string, Tensor>;
+  const [inputs, build, options] = call as [InputSpecs, Build, CompileOptions?];
+  return trace((graph) => build(declareInputs(graph, inputs), graph), options);
 }
 
-/** Compiles the named outputs and whatever they need; the rest of the graph is left out. */
-export function compile(outputs: Readonly<Record<string, Tensor>>, options: CompileOptions = {}): Program {
+/**
+ * Compiles the named outputs and whatever they need. The rest of the graph is left out.
+ *
+ * @throws HeedError where there is no output, an output has the name of an input or comes from another graph, or a
+ * fixed value does not fit its input.
+ */
+export function compile<O extends Readonly<Record<string, Tensor>>>(
+  outputs: O,
+  options: CompileOptions = {},
+): Program<AnyInputs, keyof O & string> {
   const { dims = {}, fixed = {} } = options;
-  const { nodes, specs, inputs, given, model } = encode(outputs, fixed, () => ({}));
+  const { nodes, specs, inputs, fixedInputs, model } = encode(outputs, fixed, () => ({}));
   const key = createHash('sha256')
     .update(model)
     .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
-    .update(given.length > 0 ? `${ownSessions++}` : '') // holds values of its own
+    .update(fixedInputs.length > 0 ? `${ownSessions++}` : '') // holds values of its own
     .digest('hex');
-  const kept = given.map(({ name }) => [name, fixed[name]] as const);
+  const kept = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
   const session = sessions.get(key) ?? { key, kept, pointer: createSession(model, kept, options), users: 0 };
   session.users++;
   sessions.set(key, session);
 
-  let released = false;
-  const alive = () => {
-    if (released) throw new HeedError('a program is used after its release');
+  let disposed = false;
+  const checkAlive = () => {
+    if (disposed) throw new HeedError('a program was used after it was disposed of');
   };
   const program: Program = {
     inputs: inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
     outputs: specs,
     model,
     bind(inputValues, outputValues) {
-      alive();
+      checkAlive();
       const symbols: Record<string, number> = { ...dims };
       for (const spec of program.inputs) learnSymbols(spec, inputValues[spec.name]?.shape, symbols);
       for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
@@ -123,10 +175,10 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
           if (overlap(from, to)) checkInPlace(nodes, input, outputs[output.name], from, to);
         }
       });
-      return createBinding(session, program, inputValues, outputValues, () => released);
+      return createBinding(session, program, inputValues, outputValues, () => disposed);
     },
-    run(given) {
-      alive();
+    run(numbersByName) {
+      checkAlive();
       const symbols: Record<string, number> = { ...dims };
       const made: Value[] = [];
       const keep = <V extends Value>(value: V) => {
@@ -136,11 +188,11 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
       const inputValues: Record<string, Value> = {};
       try {
         for (const spec of program.inputs) {
-          const value = given[spec.name];
+          const value = numbersByName[spec.name];
           if (value instanceof Value) learnSymbols(spec, value.shape, symbols);
         }
         for (const spec of program.inputs) {
-          const value = given[spec.name];
+          const value = numbersByName[spec.name];
           if (value === undefined) continue;
           if (value instanceof Value) {
             inputValues[spec.name] = value;
@@ -151,7 +203,7 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
           const wrong = misfit(spec.dtype, numbers);
           if (wrong !== undefined) {
             throw new HeedError(`input ${describeSpec(spec)} cannot hold ${wrong}`, {
-              hint: 'give numbers of its dtype',
+              hint: 'pass numbers that its dtype can hold',
             });
           }
           inputValues[spec.name] = keep(Value.of(spec.dtype, shape, numbers));
@@ -178,8 +230,8 @@ export function compile(outputs: Readonly<Record<string, Tensor>>, options: Comp
       }
     },
     [Symbol.dispose]() {
-      if (released) return;
-      released = true;
+      if (disposed) return;
+      disposed = true;
       leave(session);
     },
   };
@@ -200,8 +252,8 @@ function encode(
   const { graph } = outputs[names[0]];
   const { nodes, renamed, inputs: needed } = select(graph, outputs);
   const inputs = needed.filter(({ name }) => !Object.hasOwn(fixed, name));
-  const given = needed.filter(({ name }) => Object.hasOwn(fixed, name));
-  for (const spec of given) checkValue('fixed input', spec, fixed[spec.name], {});
+  const fixedInputs = needed.filter(({ name }) => Object.hasOwn(fixed, name));
+  for (const spec of fixedInputs) checkValue('fixed input', spec, fixed[spec.name], {});
   const rename = (name: string) => renamed.get(name) ?? name;
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const specs = names.map((name) => ({ name, dtype: outputs[name].dtype, shape: outputs[name].shape }));
@@ -214,10 +266,15 @@ function encode(
     })),
     initializers: [
       ...graph.constants.filter((c) => used.has(c.name)),
-      ...given.map(({ name, dtype }) => ({ name, dtype, shape: [...fixed[name].shape], ...held(name, fixed[name]) })),
+      ...fixedInputs.map(({ name, dtype }) => ({
+        name,
+        dtype,
+        shape: [...fixed[name].shape],
+        ...held(name, fixed[name]),
+      })),
     ],
   });
-  return { nodes, specs, inputs, given, model };
+  return { nodes, specs, inputs, fixedInputs, model };
 }
 
 const IN_ONE_FILE = 1.9e9;
@@ -315,7 +372,7 @@ function createBinding(
   program: Program,
   inputs: Readonly<Record<string, Value>>,
   outputs: Readonly<Record<string, Value>>,
-  isReleased: () => boolean,
+  isProgramDisposed: () => boolean,
 ): Binding {
   const { api, check, out, runOptions } = runtime();
   // ONNX Runtime reads this memory at each run: the values must live as long as the binding.
@@ -331,8 +388,8 @@ function createBinding(
   }
   let live: { values: Value[]; users: number } | undefined = { values, users: 1 };
   const alive = () => {
-    if (!live || isReleased()) {
-      throw new HeedError(`a binding is used after ${live ? "its program's" : 'its'} release`);
+    if (!live || isProgramDisposed()) {
+      throw new HeedError(`a binding was used after ${live ? 'its program' : 'it'} was disposed of`);
     }
     return live;
   };
@@ -346,7 +403,7 @@ function createBinding(
       check(RunWithBinding(session.pointer, runOptions, pointer));
     },
     runAsync: async () => {
-      // What is released meanwhile lives until the run has ended.
+      // A binding or program that is disposed of meanwhile lives until the run has ended.
       const held = alive();
       held.users++;
       session.users++;

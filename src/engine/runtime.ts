@@ -38,14 +38,14 @@ export function runtime(): Runtime {
     memory: out('CreateCpuMemoryInfo', 1, 0),
     runOptions: out('CreateRunOptions'),
   };
-  // one allocator for all programs that ask for it; it takes from the system what is needed, not the next power of two
+  // one allocator for all programs with sharedMemory; it takes what is needed from the system, not the next power of 2
   const [sameAsRequested, byDefault] = [1, -1];
   const arena = out('CreateArenaCfg', 0, sameAsRequested, byDefault, byDefault);
   check(api.CreateAndRegisterAllocator(shared.env, shared.memory, arena));
   return shared;
 }
 
-/** What the library can compute on, in its own words, such as "CPUExecutionProvider". */
+/** The execution providers of the library, such as "CPUExecutionProvider". */
 export function executionProviders(): string[] {
   const { api, check } = runtime();
   const [list, count] = [[null], [0]] as [Pointer[], number[]];
@@ -76,12 +76,13 @@ const types = {
   uint32: [12, Uint32Array],
 } as const;
 
+/** The typed arrays that values lie in. float16 lies as its 16 bits, bool as bytes of 0 and 1. */
 export type Data = InstanceType<(typeof types)[DType][1]>;
 type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
 
 /**
- * Zeros that ONNX Runtime may hold on to. A typed array of 64 bytes or less made directly would lie on V8's heap and
- * move; one over an ArrayBuffer of its own does not.
+ * Zeros in memory that never moves, as ONNX Runtime requires: a typed array of 64 bytes or less made directly would lie
+ * on V8's heap and move; one over an ArrayBuffer of its own does not.
  */
 export function allocate<D extends DType>(dtype: D, length: number): DataOf<D> {
   const make = types[dtype][1];
@@ -89,14 +90,21 @@ export function allocate<D extends DType>(dtype: D, length: number): DataOf<D> {
   return new make(buffer, 0, length) as DataOf<D>;
 }
 
-/** Numbers with a shape, in memory that programs read and write in place. Release it when done. */
+/** Numbers with a shape, in memory that programs read and write in place. Dispose of it when done. */
 export class Value<D extends DType = DType> {
+  /** The type of its elements. */
   readonly dtype: D;
+  /** The sizes of its axes, the outermost first. */
   readonly shape: readonly number[];
+  /** The elements, row-major: read them and write into them. */
   readonly data: DataOf<D>;
   #handle: Pointer;
 
-  /** `data` is used as it is, not copied; zeros where absent. It must come from `allocate`, or be a part of such. */
+  /**
+   * @param data - The elements, used in place, not copied; zeros by default. It must come from `allocate`, or be a part
+   * of such memory.
+   * @throws HeedError where the shape has a size that is not a whole number from 0, or the data does not fill it.
+   */
   constructor(dtype: D, shape: readonly number[], data?: DataOf<D>) {
     const size = shape.reduce((a, b) => a * b, 1);
     if (!shape.every((d) => Number.isInteger(d) && d >= 0)) {
@@ -105,7 +113,8 @@ export class Value<D extends DType = DType> {
     const held = data ?? allocate(dtype, size);
     if (!(held instanceof types[dtype][1]) || held.length !== size) {
       throw new HeedError(
-        `a value ${dtype}${formatShape(shape)} needs ${size} elements in a ${types[dtype][1].name}, got ${held.length} in a ${held.constructor.name}`,
+        `a value ${dtype}${formatShape(shape)} needs ${size} elements in a ${types[dtype][1].name}, ` +
+          `got ${held.length} in a ${held.constructor.name}`,
       );
     }
     const { memory, out } = runtime();
@@ -124,7 +133,11 @@ export class Value<D extends DType = DType> {
     );
   }
 
-  /** A value with a copy of the given numbers. */
+  /**
+   * A value with a copy of the numbers.
+   *
+   * @throws HeedError where they do not fill the shape, or the dtype cannot hold one.
+   */
   static of<D extends DType>(dtype: D, shape: readonly number[], numbers: ArrayLike<number | bigint>): Value<D> {
     const size = shape.reduce((a, b) => a * b, 1);
     if (numbers.length !== size) {
@@ -132,7 +145,9 @@ export class Value<D extends DType = DType> {
     }
     const wrong = misfit(dtype, numbers);
     if (wrong !== undefined) {
-      throw new HeedError(`${dtype}${formatShape(shape)} cannot hold ${wrong}`, { hint: 'give numbers of its dtype' });
+      throw new HeedError(`${dtype}${formatShape(shape)} cannot hold ${wrong}`, {
+        hint: 'pass numbers that its dtype can hold',
+      });
     }
     const value = new Value(dtype, shape);
     if (value.data instanceof BigInt64Array)
@@ -141,9 +156,22 @@ export class Value<D extends DType = DType> {
     return value;
   }
 
+  /** The native value, for the engine. @throws HeedError after the value was disposed of. */
   get handle(): Pointer {
-    if (!this.#handle) throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} is used after its release`);
+    if (!this.#handle) {
+      throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} was used after it was disposed of`);
+    }
     return this.#handle;
+  }
+
+  /** The number of a value that has one element, such as a loss. @throws HeedError where it has none or several. */
+  item(): number {
+    if (this.data.length !== 1) {
+      throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} is not a single number`, {
+        hint: 'read its data',
+      });
+    }
+    return Number(this.data[0]);
   }
 
   [Symbol.dispose](): void {

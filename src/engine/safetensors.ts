@@ -1,6 +1,7 @@
 /**
  * The safetensors format, version 1 (github.com/huggingface/safetensors): an 8-byte little-endian header length, a
- * JSON header, the tensors' bytes without holes. Written byte for byte as the official library writes it; read with its checks.
+ * JSON header, the tensors' bytes without holes. Files are written byte for byte as the official library writes them,
+ * and read with its checks.
  */
 
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs';
@@ -26,7 +27,8 @@ const TYPES = {
 } as const;
 
 type SafetensorsDtype = keyof typeof TYPES;
-export const SAFETENSORS_DTYPES = Object.keys(TYPES) as SafetensorsDtype[]; // in the order files hold them
+/** The dtypes of the format, in the order in which files hold their tensors. */
+export const SAFETENSORS_DTYPES = Object.keys(TYPES) as SafetensorsDtype[];
 
 type SafetensorsData =
   | Float64Array
@@ -40,17 +42,23 @@ type SafetensorsData =
   | BigUint64Array
   | BigInt64Array;
 
-/**
- * `data` is the dtype's typed array, row-major. JavaScript has no array for F16 and BF16 (their bits in a Uint16Array), F8_E4M3,
- * F8_E5M2 and BOOL (their bytes in a Uint8Array). To write, a Uint8Array with the raw bytes of any dtype is accepted too.
- */
+/** A tensor of a file. */
 export interface SafetensorsTensor {
+  /** The type of its elements, as the format names it. */
   dtype: SafetensorsDtype;
+  /** The sizes of its axes, the outermost first. */
   shape: readonly number[];
+  /**
+   * The elements, row-major, in the dtype's typed array. JavaScript has no array for F16 and BF16 (their bits lie in a
+   * Uint16Array), nor for F8_E4M3, F8_E5M2 and BOOL (their bytes lie in a Uint8Array). A tensor to be written may also
+   * have the raw bytes of any dtype in a Uint8Array.
+   */
   data: SafetensorsData;
 }
 
+/** A file whose header was read. */
 export interface SafetensorsFile {
+  /** Its strings, by name. */
   metadata: Record<string, string>;
   /** In the file's order. */
   tensors: ReadonlyMap<string, { dtype: SafetensorsDtype; shape: readonly number[] }>;
@@ -66,7 +74,9 @@ const LONGEST_READ = 2 ** 30;
 
 /**
  * Writes tensors and optional string metadata to `path`, whole or not at all (see writeFileAtomic), without copying the
- * data. Throws a HeedError for a shape, dtype or length that does not fit, naming file and tensor.
+ * data.
+ *
+ * @throws HeedError naming the file and the tensor whose shape, dtype or length does not fit.
  */
 export function writeSafetensors(
   path: string,
@@ -109,8 +119,9 @@ export function safetensorsHeader(
 ): { header: Uint8Array; names: string[] } {
   const named = Object.entries(tensors).map(([name, { dtype, shape }]) => {
     const fail = failure(path, name);
-    if (name === '__metadata__') throw fail('this name is kept for the metadata', 'Give the tensor another name.');
-    if (!Object.hasOwn(TYPES, dtype)) throw fail(`unknown dtype "${dtype}"; known: ${SAFETENSORS_DTYPES.join(', ')}`);
+    if (name === '__metadata__') throw fail('this name is reserved for the metadata', 'Give the tensor another name.');
+    if (!Object.hasOwn(TYPES, dtype))
+      throw fail(`unknown dtype "${dtype}"; expected one of ${SAFETENSORS_DTYPES.join(', ')}`);
     const bytes = bytesOf(shape, dtype);
     if (bytes === undefined) throw fail(`shape [${shape}] of ${dtype} is not a count of bytes`);
     return { name, key: Buffer.from(name), dtype, shape, bytes };
@@ -141,8 +152,9 @@ export function safetensorsHeader(
 }
 
 /**
- * Reads a whole file: each tensor straight into its own off-heap ArrayBuffer, so that the memory taken is the file's size once.
- * Throws a HeedError naming file and tensor for anything the format does not allow.
+ * Reads a whole file, each tensor straight into its own off-heap ArrayBuffer: it takes the file's size in memory, once.
+ *
+ * @throws HeedError naming the file and the tensor where the format does not allow what is there.
  */
 export function readSafetensors(path: string): {
   tensors: Record<string, SafetensorsTensor>;
@@ -155,7 +167,7 @@ export function readSafetensors(path: string): {
   return { tensors, metadata: file.metadata };
 }
 
-/** Reads and checks the header only. Each read opens the file anew: nothing stays open, nothing is to be closed. */
+/** Reads and checks the header only. Each later read opens the file again, so there is nothing to close. */
 export function openSafetensors(path: string): SafetensorsFile {
   const { stats, start, metadata, tensors } = withFile(path, (file, stats) => {
     const { header, start } = readHeader(path, file, stats.size);
@@ -169,7 +181,7 @@ export function openSafetensors(path: string): SafetensorsFile {
   const readInto = (name: string, bytes: Uint8Array, from = 0): void => {
     const { begin, end } = entryOf(name);
     if (from + bytes.length > end - begin) {
-      throw failure(path, name)(`it has ${end - begin} bytes, asked for ${bytes.length} from byte ${from}`);
+      throw failure(path, name)(`it has ${end - begin} bytes, fewer than ${bytes.length} from byte ${from} on`);
     }
     withFile(path, (file, now) => {
       if (now.ino !== stats.ino || now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) {
@@ -232,7 +244,7 @@ function readHeader(path: string, file: number, size: number): { header: unknown
   return { header, start: 8 + length };
 }
 
-/** JSON.parse keeps the last of two equal names and says nothing. Takes text that is known to be JSON. */
+/** The first name that comes twice. JSON.parse silently keeps the last of two equal names. `text` must be JSON. */
 function repeatedKey(text: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;
@@ -284,7 +296,7 @@ function checkEntry(path: string, name: string, value: unknown, available: numbe
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== 'string' || !Object.hasOwn(TYPES, dtype)) {
     throw fail(
-      `unknown dtype ${JSON.stringify(dtype)}; known: ${SAFETENSORS_DTYPES.join(', ')}`,
+      `unknown dtype ${JSON.stringify(dtype)}; expected one of ${SAFETENSORS_DTYPES.join(', ')}`,
       'Convert it to one of these.',
     );
   }
@@ -301,9 +313,7 @@ function checkEntry(path: string, name: string, value: unknown, available: numbe
   }
   const bytes = bytesOf(shape, dtype as SafetensorsDtype);
   if (bytes !== end - begin) {
-    throw fail(
-      `shape [${shape}] of ${dtype} is ${bytes ?? 'not a count of'} bytes, the header gives it ${end - begin}`,
-    );
+    throw fail(`shape [${shape}] of ${dtype} is ${bytes ?? 'not a count of'} bytes, the header says ${end - begin}`);
   }
   return { dtype: dtype as SafetensorsDtype, shape, begin, end };
 }

@@ -1,18 +1,23 @@
-/** What a program takes and gives, by name, dtype and shape; whether a value fits. */
+/** The inputs and outputs of a program by name, dtype and shape, and whether a value fits one. */
 import { HeedError } from '../error.ts';
 import { evaluateDim, formatShape, isSymbol, type Shape } from './dims.ts';
 import type { DType } from './onnx.ts';
 import type { Value } from './runtime.ts';
 
+/** An input or output of a program. */
 export interface Spec {
+  /** Its name, by which a value is bound. */
   name: string;
+  /** The type of its elements. */
   dtype: DType;
+  /** Its dimensions: sizes and symbols. */
   shape: Shape;
 }
 
+/** "policy.0.weight float32[64, 4]": how errors name an input or output. */
 export const describeSpec = ({ name, dtype, shape }: Spec): string => `${name} ${dtype}${formatShape(shape)}`;
 
-/** Sizes of symbols, from the first value that has them. */
+/** Adds to `symbols` the sizes that a value's shape shows. The first value that shows a size decides. */
 export function learnSymbols(spec: Spec, shape: readonly number[] | undefined, symbols: Record<string, number>): void {
   if (shape?.length !== spec.shape.length) return;
   spec.shape.forEach((dim, i) => {
@@ -20,12 +25,12 @@ export function learnSymbols(spec: Spec, shape: readonly number[] | undefined, s
   });
 }
 
-/** Checks a value against what a program wants. */
+/** @throws HeedError where a value is missing, or does not fit an input or output of a program. */
 export function checkValue(role: string, spec: Spec, value: Value | undefined, symbols: Record<string, number>): void {
-  const wanted = describeSpec(spec);
-  if (!value) throw new HeedError(`no value for ${role} ${wanted}`, { hint: `bind a value named "${spec.name}"` });
+  const expected = describeSpec(spec);
+  if (!value) throw new HeedError(`no value for ${role} ${expected}`, { hint: `bind a value named "${spec.name}"` });
   const wrong = () =>
-    new HeedError(`${role} ${wanted} does not take a value ${value.dtype}${formatShape(value.shape)}`, {
+    new HeedError(`${role} ${expected} does not take a value ${value.dtype}${formatShape(value.shape)}`, {
       hint: Object.keys(symbols).length
         ? `with ${Object.entries(symbols)
             .map(([s, n]) => `${s} = ${n}`)
@@ -36,7 +41,7 @@ export function checkValue(role: string, spec: Spec, value: Value | undefined, s
   if (spec.shape.some((dim, i) => evaluateDim(dim, symbols) !== value.shape[i])) throw wrong();
 }
 
-/** The shape of plain numbers for an input: one symbol at most may be worked out from their count. */
+/** The shape of plain numbers for an input. Their count may decide the size of one symbol. */
 export function inferShape(spec: Spec, count: number, symbols: Record<string, number>): number[] {
   const unknown = spec.shape.filter((d) => isSymbol(d) && symbols[d] === undefined);
   const sizes = (found: Record<string, number>) => spec.shape.map((d) => evaluateDim(d, found));
@@ -47,7 +52,7 @@ export function inferShape(spec: Spec, count: number, symbols: Record<string, nu
   }
   if (spec.shape.some((d) => isSymbol(d) && symbols[d] === undefined) || all(sizes(symbols)) !== count) {
     throw new HeedError(`input ${describeSpec(spec)} does not take ${count} numbers`, {
-      hint: 'give a Value, which has a shape',
+      hint: 'pass a Value, which has a shape',
     });
   }
   return sizes(symbols);

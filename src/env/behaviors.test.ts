@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { cartPoleSwing } from './cartpole-swing.ts';
+import { cartPoleSwing } from './classic/cartpole-swing.ts';
 import { sizeOf } from './environment.ts';
 import { loadMujoco } from './mujoco/index.ts';
 import type { MujocoEnvironment } from './mujoco/task.ts';

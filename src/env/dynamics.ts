@@ -4,14 +4,14 @@
  */
 
 import { HeedError } from '../error.ts';
-import { type Environment, type Frame, type Outcome, type Space, sizeOf } from './environment.ts';
+import { type Environment, type Frame, type Space, type StepResult, sizeOf } from './environment.ts';
 
 /** A task without a time limit. */
 export interface Dynamics extends Omit<Environment, 'reset' | 'step'> {
   /** Draws the first state of an episode. */
   start(seed: number): void;
   /** Moves on by one step; sets `outcome.reward` and `outcome.terminated`. The action has been checked, not clipped. */
-  advance(action: ArrayLike<number>, outcome: Outcome): void;
+  advance(action: ArrayLike<number>, outcome: StepResult): void;
   observe(observation: Float32Array): void;
   frame(): Frame;
 }
@@ -28,7 +28,7 @@ export type StateEnvironment = Environment & { readonly state: Float64Array };
  */
 export function withTimeLimit(dynamics: Dynamics): Environment {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = dynamics;
-  const outcome: Outcome = { reward: 0, terminated: false, truncated: false };
+  const outcome: StepResult = { reward: 0, terminated: false, truncated: false };
   const observationSize = sizeOf(observationSpace);
   const actionSize = sizeOf(actionSpace);
   const actions = actionSpace.kind === 'discrete' ? actionSpace.n : 0;

@@ -23,8 +23,9 @@ export interface Discrete {
 
 export type Space = Box | Discrete;
 
-/** One step's outcome. The environment owns it and overwrites it at the next step. */
-export interface Outcome {
+/** What a step leads to. The environment owns it and overwrites it at the next step. */
+export interface StepResult {
+  /** Reward of the step. */
   reward: number;
   /** The task itself ended (a fall, a goal): nothing comes after, its value is 0. */
   terminated: boolean;
@@ -45,7 +46,7 @@ export interface Environment {
   /** Starts an episode. The same seed gives the same episode. Writes the first observation into `observation`. */
   reset(seed: number, observation: Float32Array): void;
   /** Acts. A discrete action is one number, a box action one number an element (the environment clips it). */
-  step(action: ArrayLike<number>, observation: Float32Array): Outcome;
+  step(action: ArrayLike<number>, observation: Float32Array): StepResult;
   /** A picture of the present state. */
   frame(): Frame;
   /** Frees what it holds outside of JavaScript's memory, where it holds any. */

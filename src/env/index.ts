@@ -1,22 +1,28 @@
 /** Environments: what an agent acts in. */
 
 export { type Random, random } from '../random.ts';
-export { acrobot } from './acrobot.ts';
-export type { EnvironmentBatch } from './batch.ts';
-export { cartPole } from './cartpole.ts';
+export type { EnvironmentBatch } from './batch/batch.ts';
+export { type EnvironmentSource, sourceOf } from './batch/source.ts';
+export {
+  createVectorEnvironment,
+  type Episode,
+  replay,
+  type VectorEnvironment,
+  type VectorState,
+} from './batch/vector.ts';
+export { acrobot } from './classic/acrobot.ts';
+export { cartPole } from './classic/cartpole.ts';
+export { mountainCar } from './classic/mountain-car.ts';
+export { mountainCarContinuous } from './classic/mountain-car-continuous.ts';
+export { pendulum } from './classic/pendulum.ts';
 export { type Dynamics, type StateEnvironment, withTimeLimit } from './dynamics.ts';
 export * from './environment.ts';
-export { type EnvironmentGroup, listEnvironments } from './list.ts';
-export { checkEnvironment } from './load.ts';
-export { lunarLander } from './lunar-lander.ts';
-export { environmentIds, makeEnvironment } from './make.ts';
-export { mountainCar } from './mountain-car.ts';
-export { mountainCarContinuous } from './mountain-car-continuous.ts';
+export { lunarLander } from './lunar-lander/lunar-lander.ts';
+export { scriptedLander } from './lunar-lander/scripted-lander.ts';
 export { loadMujoco, type MujocoTask, mujocoIds, type World } from './mujoco/index.ts';
-export { type OpenOptions, openEnvironment, withEnvironment } from './open.ts';
-export { isFile } from './own-file.ts';
-export { pendulum } from './pendulum.ts';
-export { scriptedLander } from './scripted-lander.ts';
-export { bar, circle, ink, line, polygon, rectangle } from './shapes.ts';
-export { type EnvironmentSource, sourceOf } from './source.ts';
-export { createVectorEnvironment, type Episode, replay, type VectorEnvironment, type VectorState } from './vector.ts';
+export { type EnvironmentGroup, listEnvironments } from './open/list.ts';
+export { checkEnvironment } from './open/load.ts';
+export { environmentIds, makeEnvironment } from './open/make.ts';
+export { type OpenOptions, openEnvironment, withEnvironment } from './open/open.ts';
+export { isFile } from './open/own-file.ts';
+export { bar, circle, ink, line, polygon, rectangle } from './picture/shapes.ts';

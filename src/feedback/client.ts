@@ -1,45 +1,27 @@
-/** The studio's interface from a script, by a person's token. */
+/** A client of a studio for scripts, by a person's token. */
+import { type ClientResponse, hc } from 'hono/client';
 import { HeedError, messageOf } from '../error.ts';
-import type { Disagreement } from './adjudication.ts';
-import type { Content } from './answer.ts';
-import type { NewItem } from './items.ts';
-import type { Person, Role } from './people.ts';
+import type { Disagreement } from './items/adjudication.ts';
+import type { AddedItems, NewItem } from './items/items.ts';
+import type { NewJudgment, Receipt, Undo } from './items/record.ts';
+import type { Account, Person, PersonRole } from './people.ts';
 import type { Guidelines, Project, ProjectInput, SettingsChanges } from './project.ts';
-import type { QualityReport } from './report.ts';
-import type { NewVote, Recorded } from './votes.ts';
+import type { QualityReport } from './quality/report.ts';
+import type { Api } from './server/index.ts';
+import type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
 
-/** How far a project is. */
-export interface ProjectSummary {
-  id: string;
-  name: string;
-  kind: Project['settings']['kind'];
-  items: number;
-  /** Items with all the answers that are wanted. */
-  answered: number;
-  labels: number;
-  budget?: number;
-  people: number;
-}
-
-/** An item held for a person, without what would tell too much. */
-export interface Asked {
-  item: { id: string; content: Content; practice: boolean };
-  /** In which order to show the options. */
-  shown: number[];
-  /** Until when it is held, in milliseconds since 1970. */
-  expires: number;
-}
-
-/** Something that happened in a project. What else it tells depends on its kind and on the listener's role. */
+/** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
 export interface StudioEvent {
+  /** What happened; `open` is the first event of a stream. */
   kind: 'open' | 'vote' | 'votes' | 'items' | 'settings' | 'guidelines' | 'priorities' | 'decided';
-  /** To go on from. */
+  /** Pass it as `after` to continue from here. */
   id: string;
   [detail: string]: unknown;
 }
 
-/** What the studio refused, and why. */
+/** Thrown when the studio refuses a request. */
 export class ClientError extends HeedError {
+  /** The HTTP status. */
   readonly status: number;
   constructor(status: number, message: string, hint?: string) {
     super(message, { hint });
@@ -47,84 +29,100 @@ export class ClientError extends HeedError {
   }
 }
 
+/** What `createClient` returns. */
 export type Client = ReturnType<typeof createClient>;
 
 /**
- * Asks a studio by HTTP. Votes may be sent again after a failure: an id is one vote.
+ * Creates a client of the studio at `url`. A judgment may be sent again after a failure: its id makes it one.
  *
- * @throws HeedError from each call where the studio cannot be reached, ClientError where it refuses.
+ * Each call throws a HeedError if the studio cannot be reached, and a ClientError if it refuses the request.
  */
 export function createClient({ url, token }: { url: string; token: string }) {
-  const base = `${url.replace(/\/+$/, '')}/api`;
-
-  async function send(path: string, init: RequestInit = {}): Promise<Response> {
+  const send: typeof fetch = async (input, init) => {
     let response: Response;
     try {
-      response = await fetch(`${base}${path}`, {
-        ...init,
-        headers: { ...init.headers, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      });
+      response = await fetch(input, init);
     } catch (cause) {
-      if (init.signal?.aborted) throw cause;
+      if (init?.signal?.aborted) throw cause;
       throw new HeedError(`The studio at ${url} cannot be reached: ${messageOf(cause)}`, {
-        hint: 'Is it running? heed studio prints its address.',
+        hint: 'Check that it is running: heed studio prints its address.',
         cause,
       });
     }
     if (response.ok) return response;
-    const said = (await response.json().catch(() => undefined)) as
+    const failure = (await response.json().catch(() => undefined)) as
       | { error?: { message?: string; hint?: string } }
       | undefined;
-    throw new ClientError(
-      response.status,
-      said?.error?.message ?? `The studio answered ${response.status}.`,
-      said?.error?.hint,
-    );
-  }
-  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> =>
-    (await send(path, { method, body: JSON.stringify(body) })).json() as Promise<T>;
-  const of = (project: string, what = '') => `/projects/${encodeURIComponent(project)}${what}`;
-  const who = (name: string) => `/people/${encodeURIComponent(name)}`;
+    const message = failure?.error?.message ?? `The studio responded with status ${response.status}.`;
+    throw new ClientError(response.status, message, failure?.error?.hint);
+  };
+  const headers = { authorization: `Bearer ${token}` };
+  const api = hc<Api>(`${url.replace(/\/+$/, '')}/api`, { headers, fetch: send });
+  const json = async <T>(response: Promise<ClientResponse<T, number, 'json'>>): Promise<T> => (await response).json();
+  const inProject = (name: string) => ({ param: { project: encodeURIComponent(name) } });
+  const ofPerson = (name: string) => ({ param: { name: encodeURIComponent(name) } });
+  const { projects, people } = api;
+  const project = projects[':project'];
 
   return {
-    /** Who the token is of. */
-    session: () => call<{ person: Person }>('GET', '/session'),
-    projects: () => call<ProjectSummary[]>('GET', '/projects'),
-    project: (name: string) =>
-      call<Project & { guidelines: Pick<Guidelines, 'version' | 'text'>; progress: ProjectSummary & { mine: number } }>(
-        'GET',
-        of(name),
-      ),
-    createProject: (name: string, options: { settings?: ProjectInput; guidelines?: string } = {}) =>
-      call<ProjectSummary>('POST', '/projects', { name, ...options }),
-    changeSettings: (project: string, changes: SettingsChanges) => call<Project>('PATCH', of(project), changes),
-    writeGuidelines: (project: string, text: string) => call<Guidelines>('PUT', of(project, '/guidelines'), { text }),
-    /** At most 10,000 at once. */
-    addItems: (project: string, items: readonly NewItem[]) =>
-      call<{ added: number; known: number }>('POST', of(project, '/items'), { items }),
-    /** By the items' ids: the highest comes first. */
-    setPriorities: (project: string, priorities: Readonly<Record<string, number>>) =>
-      call<{ items: number }>('POST', of(project, '/priorities'), { priorities }),
-    next: async (project: string, count = 1) =>
-      (await call<{ assignments: Asked[] }>('POST', of(project, '/next'), { count })).assignments,
-    vote: (project: string, vote: NewVote) => call<Recorded>('POST', of(project, '/votes'), vote),
-    undo: (project: string, vote: { id: string; item: string }) => call<Recorded>('POST', of(project, '/undo'), vote),
-    quality: (project: string) => call<QualityReport>('GET', of(project, '/quality')),
-    disagreements: (project: string) => call<Disagreement[]>('GET', of(project, '/disagreements')),
-    adjudicate: (project: string, vote: NewVote) => call<Recorded>('POST', of(project, '/adjudicate'), vote),
-    people: () => call<(Person & { active: boolean; created: number })[]>('GET', '/people'),
-    addPerson: (name: string, role: Role = 'annotator') =>
-      call<{ person: Person; token: string }>('POST', '/people', { name, role }),
-    changeRole: (name: string, role: Role) => call<Person>('PATCH', who(name), { role }),
-    newToken: (name: string) => call<{ person: Person; token: string }>('POST', `${who(name)}/token`),
-    removePerson: (name: string) => call<object>('DELETE', who(name)),
-    /** What happens from now on, or after the event with the id `after`, until the signal or the studio ends it. */
+    /** Returns the person the token belongs to. */
+    session: (): Promise<{ person: Person }> => json(api.session.$get()),
+    /** Lists all projects with their progress. */
+    projects: (): Promise<ProjectSummary[]> => json(projects.$get()),
+    /** Returns a project with its settings, guidelines and progress. */
+    project: (name: string): Promise<ProjectDetails> => json(project.$get(inProject(name))),
+    /** Creates a project. */
+    createProject: (
+      name: string,
+      options: { settings?: ProjectInput; guidelines?: string } = {},
+    ): Promise<ProjectSummary> => json(projects.$post({ json: { name, ...options } })),
+    /** Changes settings; those that are left out stay as they are, and `null` unsets one. */
+    changeSettings: (name: string, changes: SettingsChanges): Promise<Project> =>
+      json(project.$patch({ ...inProject(name), json: changes })),
+    /** Writes the guidelines: a new version if the text has changed. */
+    writeGuidelines: (name: string, text: string): Promise<Guidelines> =>
+      json(project.guidelines.$put({ ...inProject(name), json: { text } })),
+    /** Adds items, at most 10,000 at once. */
+    addItems: (name: string, items: readonly NewItem[]): Promise<AddedItems> =>
+      json(project.items.$post({ ...inProject(name), json: { items: [...items] } })),
+    /** Sets priorities by item id; the highest come first. Returns how many of the items the project has. */
+    setPriorities: (name: string, priorities: Readonly<Record<string, number>>): Promise<{ items: number }> =>
+      json(project.priorities.$post({ ...inProject(name), json: { priorities } })),
+    /** Reserves the next items to judge; fewer than `count` if there are no more. */
+    next: async (name: string, count = 1): Promise<AssignedItem[]> =>
+      (await json(project.next.$post({ ...inProject(name), json: { count } }))).assignments,
+    /** Records or changes a judgment. */
+    judge: (name: string, judgment: NewJudgment): Promise<VoteReceipt> =>
+      json(project.votes.$post({ ...inProject(name), json: judgment })),
+    /** Undoes the latest judgment of an item. */
+    undo: (name: string, undo: Undo): Promise<Receipt> => json(project.undo.$post({ ...inProject(name), json: undo })),
+    /** Returns the agreement report. */
+    quality: (name: string): Promise<QualityReport> => json(project.quality.$get(inProject(name))),
+    /** Lists items that annotators disagree on, the least clear first. */
+    disagreements: (name: string): Promise<Disagreement[]> => json(project.disagreements.$get(inProject(name))),
+    /** Decides an item: this judgment counts, and the item is closed. */
+    adjudicate: (name: string, judgment: NewJudgment): Promise<Receipt> =>
+      json(project.adjudicate.$post({ ...inProject(name), json: judgment })),
+    /** Lists everybody in the store. */
+    people: (): Promise<Account[]> => json(people.$get()),
+    /** Adds a person; their token cannot be read again. */
+    addPerson: (name: string, role: PersonRole = 'annotator'): Promise<{ person: Person; token: string }> =>
+      json(people.$post({ json: { name, role } })),
+    /** Changes a person's role. */
+    changeRole: (name: string, role: PersonRole): Promise<Person> =>
+      json(people[':name'].$patch({ ...ofPerson(name), json: { role } })),
+    /** Issues a new token in place of the old one; sessions end. */
+    newToken: (name: string): Promise<{ person: Person; token: string }> =>
+      json(people[':name'].token.$post(ofPerson(name))),
+    /** Revokes a person's access; their judgments stay. */
+    removePerson: (name: string): Promise<object> => json(people[':name'].$delete(ofPerson(name))),
+    /** Yields what happens from now on, or after the event `after`, until the signal or the studio ends it. */
     async *events(
-      project: string,
+      name: string,
       { after, signal }: { after?: string; signal?: AbortSignal } = {},
     ): AsyncGenerator<StudioEvent> {
       const headers: Record<string, string> = after === undefined ? {} : { 'last-event-id': after };
-      const response = await send(`/events?project=${encodeURIComponent(project)}`, { headers, signal });
+      const response = await api.events.$get({ query: { project: name } }, { headers, init: { signal } });
       let text = '';
       for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
         const blocks = (text + part).split('\n\n');

@@ -1,31 +1,43 @@
-/** The store of what people say: projects, items, votes and who gave them, in SQLite or PostgreSQL. */
-export { adjudicate, type Disagreement, disagreements } from './adjudication.ts';
-export * from './answer.ts';
-export { type Assignment, type NextOptions, nextItems } from './assignment.ts';
+/** Human feedback: the store of projects, items, judgments and people, its server, and people as a teacher. */
+
+export { type Client, ClientError, createClient, type StudioEvent } from './client.ts';
+export { adjudicate, type Disagreement, disagreements } from './items/adjudication.ts';
+export { type Assignment, type AssignmentOptions, assignItems } from './items/assignment.ts';
+export { type AddedItems, addItems, type Item, type NewItem, setPriorities } from './items/items.ts';
 export {
-  type Asked,
-  type Client,
-  ClientError,
-  createClient,
-  type ProjectSummary,
-  type StudioEvent,
-} from './client.ts';
-export { type Database, openDatabase } from './database.ts';
-export { type ExportFormat, type ExportOptions, exportFormats, exportRows, type Merge, merges } from './export.ts';
-export { countRows, type Imported, type ImportOptions, importItems } from './import.ts';
-export { addItems, type Item, type NewItem, setPriorities } from './items.ts';
+  JudgmentError,
+  type NewJudgment,
+  type Receipt,
+  recordJudgment,
+  type Undo,
+  undoJudgment,
+} from './items/record.ts';
+export * from './judgment.ts';
 export * from './people.ts';
 export * from './project.ts';
 export {
-  type Balance,
-  balanceOf,
-  categoryNames,
-  type Given,
-  givenAnswers,
-  type PersonQuality,
+  type AnnotatorQuality,
+  type CountedJudgment,
+  type Coverage,
+  countedJudgments,
+  coverageOf,
   type Quality,
   qualityOf,
-} from './quality.ts';
-export type { QualityReport } from './report.ts';
-export { createPeopleTeacher, type PeopleOptions, type PeopleTeacher } from './teacher.ts';
-export { type NewVote, type Recorded, recordVote, undoVote, VoteError } from './votes.ts';
+} from './quality/quality.ts';
+export type { QualityReport } from './quality/report.ts';
+export type { ChatLine, ChatMessage, ChatModel, Piece } from './server/chat.ts';
+export { type Api, type Studio, type StudioOptions, startStudio } from './server/index.ts';
+export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
+export type { ListedRun, RowsEvent } from './server/runs.ts';
+export type { Spread } from './server/runs-spread.ts';
+export { type Database, openDatabase } from './store/database.ts';
+export { createHumanTeacher, type HumanTeacher, type HumanTeacherOptions } from './teacher.ts';
+export {
+  type ExportFormat,
+  type ExportOptions,
+  exportFormats,
+  exportRows,
+  type Merge,
+  merges,
+} from './transfer/export.ts';
+export { countRows, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';

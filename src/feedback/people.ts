@@ -1,53 +1,73 @@
-/** People: who may do what, and how they prove who they are. Of tokens only hashes are kept. */
+/** People: who may do what, and how they prove who they are. The store keeps hashes of tokens, never the tokens. */
 import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { atOnce, type Database } from './database.ts';
-import { newId, note } from './records.ts';
+import { newId, note } from './store/audit.ts';
+import { atOnce, type Database } from './store/database.ts';
 
-/** An owner manages projects and people; a reviewer sees everybody's answers and decides between them; an annotator answers. */
+/**
+ * The roles, from the one that may do most: an owner manages projects and people, a reviewer reads all judgments and
+ * decides between them, an annotator judges items.
+ */
 export const roles = ['owner', 'reviewer', 'annotator'] as const;
-export type Role = (typeof roles)[number];
+/** What a person may do. */
+export type PersonRole = (typeof roles)[number];
 
-export interface Person {
-  id: string;
-  name: string;
-  role: Role;
-}
+/** Checks a `Person`. */
+export const personSchema = z.object({
+  id: z.string().describe('the same for as long as the person exists'),
+  name: z.string().describe('unique in the store'),
+  role: z.enum(roles).describe('what the person may do'),
+});
+/** Somebody who may sign in. */
+export type Person = z.output<typeof personSchema>;
 
-/** Whether a role may do what another may. */
-export const mayAs = (role: Role, needed: Role): boolean => roles.indexOf(role) <= roles.indexOf(needed);
+/** Checks an `Account`. */
+export const accountSchema = personSchema.extend({
+  active: z.boolean().describe('false after the person’s access was revoked'),
+  created: z.number().describe('when the person was added, in milliseconds since 1970'),
+});
+/** A person as the list of people shows them. */
+export type Account = z.output<typeof accountSchema>;
+
+/** Whether a role includes what another role may do. */
+export const mayAs = (role: PersonRole, needed: PersonRole): boolean => roles.indexOf(role) <= roles.indexOf(needed);
 
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
-/** 256 bits that nobody guesses, as text for a link. */
+/** 256 random bits, as text that fits into a link. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
 
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} .@_-]{0,99}$/u;
 
-/** A person with a token to sign in with, which is told this once. @throws HeedError for a name that is taken or unfit. */
+/**
+ * Adds a person and returns the token they sign in with, which cannot be read again. `by` is the id of who adds them.
+ *
+ * @throws HeedError if the name is taken or not allowed.
+ */
 export async function addPerson(
   { query }: Database,
   name: string,
-  role: Role = 'annotator',
+  role: PersonRole = 'annotator',
   by: string | null = null,
 ): Promise<{ person: Person; token: string }> {
   if (!NAME.test(name)) {
-    throw new HeedError(`"${name}" cannot be a name.`, {
-      hint: 'Expected up to 100 letters, digits, spaces, dots, @, dashes and underscores, the first a letter or digit.',
+    throw new HeedError(`"${name}" cannot be the name of a person.`, {
+      hint: 'Use up to 100 letters, digits, spaces and . @ _ -, starting with a letter or digit.',
     });
   }
   const token = newSecret();
   const person: Person = { id: newId(), name, role };
   await atOnce(query, async (query) => {
-    const made = await query
+    const added = await query
       .insertInto('people')
       .values({ ...person, tokenHash: hashOf(token), created: Date.now() })
       .onConflict((conflict) => conflict.column('name').doNothing())
       .returning('id')
       .executeTakeFirst();
-    if (!made) {
-      throw new HeedError(`There is somebody called "${name}" already.`, {
-        hint: 'Take another name, or give them a new token: heed feedback users token NAME.',
+    if (!added) {
+      throw new HeedError(`There is already a person named "${name}".`, {
+        hint: `Choose another name, or issue a new token: heed feedback users token ${name}`,
       });
     }
     await note(query, { person: by, kind: 'person added', detail: { name, role } });
@@ -55,7 +75,7 @@ export async function addPerson(
   return { person, token };
 }
 
-/** Who has a token; undefined for none that is known. */
+/** The person a token belongs to; undefined if it is nobody's. */
 export async function personByToken({ query }: Database, token: string): Promise<Person | undefined> {
   const row = await query
     .selectFrom('people')
@@ -65,7 +85,7 @@ export async function personByToken({ query }: Database, token: string): Promise
   return row as Person | undefined;
 }
 
-/** By name. @throws HeedError where there is nobody. */
+/** The person with a name. @throws HeedError if there is none. */
 export async function findPerson({ query }: Database, name: string): Promise<Person> {
   const row = await query
     .selectFrom('people')
@@ -73,15 +93,15 @@ export async function findPerson({ query }: Database, name: string): Promise<Per
     .where('name', '=', name)
     .executeTakeFirst();
   if (row) return row as Person;
-  throw new HeedError(`There is nobody called "${name}".`, { hint: 'See who there is: heed feedback users list.' });
+  throw new HeedError(`There is no person named "${name}".`, { hint: 'List them with: heed feedback users list' });
 }
 
-/** Who goes by that name; where there is nobody, a new person who has no token yet that anybody knows. */
-export async function ensurePerson(database: Database, name: string, role: Role): Promise<Person> {
+/** The person with a name. If there is none, adds one whose token nobody knows. */
+export async function ensurePerson(database: Database, name: string, role: PersonRole): Promise<Person> {
   const find = () =>
     database.query.selectFrom('people').select(['id', 'name', 'role']).where('name', '=', name).executeTakeFirst();
-  const known = await find();
-  if (known) return known as Person;
+  const person = await find();
+  if (person) return person as Person;
   try {
     return (await addPerson(database, name, role)).person;
   } catch (error) {
@@ -92,16 +112,20 @@ export async function ensurePerson(database: Database, name: string, role: Role)
   }
 }
 
-export async function listPeople({ query }: Database): Promise<(Person & { active: boolean; created: number })[]> {
+/** Everybody in the store, in the order they were added. */
+export async function listPeople({ query }: Database): Promise<Account[]> {
   const rows = await query
     .selectFrom('people')
     .select(['id', 'name', 'role', 'tokenHash', 'created'])
     .orderBy('created')
     .execute();
-  return rows.map(({ tokenHash, role, ...row }) => ({ ...row, role: role as Role, active: tokenHash !== null }));
+  return rows.map(({ tokenHash, role, ...row }) => ({ ...row, role: role as PersonRole, active: tokenHash !== null }));
 }
 
-/** A new token in place of the old, which no longer signs in; sessions end. `null` shuts them out; what they answered stays. */
+/**
+ * Replaces a person's token and ends their sessions; returns the new token. `null` revokes access instead, and keeps
+ * the person's judgments.
+ */
 export async function changeToken(
   { query }: Database,
   { id, name }: Person,
@@ -125,11 +149,11 @@ export async function changeToken(
   return token;
 }
 
-/** What they may do from now on; sessions that are open go by it at once. */
+/** Changes a person's role, in open sessions too. Returns the person as they are now. */
 export async function changeRole(
   { query }: Database,
   { id, name }: Person,
-  role: Role,
+  role: PersonRole,
   by: string | null = null,
 ): Promise<Person> {
   await query.transaction().execute(async (query) => {
@@ -141,11 +165,11 @@ export async function changeRole(
 
 interface Session {
   person: Person;
-  /** What a request that changes something has to send along. */
+  /** The word that a request has to send along when it changes something. */
   csrf: string;
 }
 
-/** Begins a session; the secret goes into a cookie. */
+/** Opens a session. The secret belongs in a cookie, the `csrf` word in the page. */
 export async function openSession(
   { query }: Database,
   person: Person,
@@ -158,6 +182,7 @@ export async function openSession(
   return { secret, csrf };
 }
 
+/** The open session that a cookie's secret belongs to, if any. */
 export async function sessionOf({ query }: Database, secret: string, now = Date.now()): Promise<Session | undefined> {
   const row = await query
     .selectFrom('sessions')
@@ -171,5 +196,6 @@ export async function sessionOf({ query }: Database, secret: string, now = Date.
   return { person: person as Person, csrf };
 }
 
+/** Ends the session that a cookie's secret belongs to. */
 export const closeSession = ({ query }: Database, secret: string): Promise<unknown> =>
   query.deleteFrom('sessions').where('hash', '=', hashOf(secret)).execute();

@@ -6,12 +6,12 @@ import { afterAll, expect, it } from 'vitest';
 import {
   addItems,
   addPerson,
+  assignItems,
   changeSettings,
   createProject,
   findProject,
-  nextItems,
   openDatabase,
-  recordVote,
+  recordJudgment,
 } from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-project-'));
@@ -29,18 +29,29 @@ async function begin(path: string) {
     project,
     [0, 1].map((n) => ({ content: { prompt: `${n}`, options } })),
   );
-  const [{ item }] = await nextItems(database, project, ada);
-  await recordVote(database, project, ada, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
+  const [{ item }] = await assignItems(database, project, ada);
+  await recordJudgment(database, project, ada, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
   return { database, project, ada, ben, item: item.id };
 }
 
+it('refuses settings that are wrong, by their names', async () => {
+  const database = await openDatabase(':memory:');
+  await expect(createProject(database, 'P', { overlap: 0 })).rejects.toMatchObject({
+    name: 'HeedError',
+    message: expect.stringContaining('overlap'),
+  });
+  const project = await createProject(database, 'P');
+  await expect(changeSettings(database, project, { goldShare: 2 }, null)).rejects.toThrow('goldShare');
+  await database.close();
+});
+
 it('asks on once a label budget is taken away, and more people once more answers are wanted', async () => {
   const { database, project, ben, item } = await begin(':memory:');
-  expect(await nextItems(database, project, ben)).toEqual([]);
+  expect(await assignItems(database, project, ben)).toEqual([]);
   const free = await changeSettings(database, project, { labels: null }, null);
   expect(free.settings.labels).toBeUndefined();
   const idsOf = async (of: typeof project) =>
-    (await nextItems(database, of, ben, { count: 5 })).map((one) => one.item.id);
+    (await assignItems(database, of, ben, { count: 5 })).map((one) => one.item.id);
   expect(await idsOf(free)).toHaveLength(1);
   const more = await changeSettings(database, free, { overlap: 2 }, null);
   expect(await idsOf(more)).toContain(item);
@@ -64,8 +75,8 @@ it('knows what was answered in a store of before the queue', async () => {
   const again = await openDatabase(path);
   const project = await findProject(again, 'P');
   const [ben] = await again.query.selectFrom('people').select('id').where('name', '=', 'ben').execute();
-  expect(await nextItems(again, project, ben.id)).toEqual([]); // the budget is spent
+  expect(await assignItems(again, project, ben.id)).toEqual([]); // the budget is spent
   const free = await changeSettings(again, project, { labels: null }, null);
-  expect(await nextItems(again, free, ben.id, { count: 5 })).toHaveLength(1);
+  expect(await assignItems(again, free, ben.id, { count: 5 })).toHaveLength(1);
   await again.close();
 });

@@ -1,78 +1,102 @@
-/** Projects: what is asked, how, and by which guidelines. */
+/** Projects: what annotators judge, how, and by which guidelines. */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { kinds } from './answer.ts';
-import type { Database, Query } from './database.ts';
-import { newId, note } from './records.ts';
+import { itemKinds } from './judgment.ts';
+import { newId, note } from './store/audit.ts';
+import type { Database, Query } from './store/database.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Checks a project's settings and fills in the defaults. */
 export const settingsSchema = z.strictObject({
-  kind: z.enum(kinds).default('pair').describe('how items are answered'),
-  overlap: whole(1).max(1000).default(1).describe('people who answer an item'),
+  kind: z.enum(itemKinds).default('pair').describe('how annotators judge an item'),
+  overlap: whole(1).max(1000).default(1).describe('annotators who judge each item'),
   goldShare: z
     .number()
     .min(0)
     .max(0.9)
     .default(0.1)
-    .describe('share of what is shown whose answer is known, to tell who is reliable'),
-  practice: whole(0).default(0).describe('items that begin with the right answer told afterwards'),
-  tie: z.boolean().default(true).describe('whether "equally good" may be said of a pair'),
-  bothBad: z.boolean().default(true).describe('whether "both bad" may be said of a pair'),
-  unknown: z.boolean().default(true).describe('whether "cannot tell" may be said of a pair'),
-  strength: z.boolean().default(false).describe('whether to say how much better'),
-  better: z.boolean().default(false).describe('whether a better answer may be written'),
-  reason: z.enum(['none', 'optional', 'required']).default('optional').describe('whether to say why'),
+    .describe('share of gold items, which measure how reliable annotators are'),
+  practice: whole(0)
+    .default(0)
+    .describe('items each annotator practices on first; the right judgment is shown afterwards'),
+  tie: z.boolean().default(true).describe('offer “equally good” for pairs'),
+  bothBad: z.boolean().default(true).describe('offer “both bad” for pairs'),
+  unknown: z.boolean().default(true).describe('offer “cannot tell” for pairs'),
+  strength: z.boolean().default(false).describe('ask how much better the chosen option of a pair is'),
+  better: z.boolean().default(false).describe('let annotators write a response better than both of a pair'),
+  reason: z.enum(['none', 'optional', 'required']).default('optional').describe('ask annotators for a reason'),
   aspects: z
     .array(
       z.strictObject({
-        name: z.string().min(1).max(200),
-        description: z.string().max(2000).default(''),
-        scale: whole(2).max(100).default(5),
+        name: z.string().min(1).max(200).describe('name of the aspect, such as helpful'),
+        description: z.string().max(2000).default('').describe('what the aspect means, for annotators'),
+        scale: whole(2).max(100).default(5).describe('the highest rating; the lowest is 1'),
       }),
     )
     .max(20)
     .default([])
-    .describe('what is rated besides, or in a rating'),
-  leaseSeconds: z.number().positive().default(600).describe('how long an item is held for who got it'),
-  labels: whole(1).optional().describe('answers after which nobody is asked any more'),
-  seeOthers: z.boolean().default(true).describe('whether others’ answers are told once one has given one’s own'),
+    .describe('aspects that annotators rate'),
+  leaseSeconds: z
+    .number()
+    .positive()
+    .default(600)
+    .describe('seconds an item stays reserved for the annotator who got it'),
+  labels: whole(1).optional().describe('judgments after which no more items are handed out'),
+  seeOthers: z.boolean().default(true).describe('show others’ judgments of an item after one’s own'),
 });
+/** A project's settings, with all defaults filled in. */
 export type ProjectSettings = z.output<typeof settingsSchema>;
+/** Settings as a caller passes them: every field may be left out. */
 export type ProjectInput = z.input<typeof settingsSchema>;
 
-export interface Project {
-  id: string;
-  name: string;
-  settings: ProjectSettings;
-  created: number;
+/** Checks a `Project`. */
+export const projectSchema = z.object({
+  id: z.string().describe('the same for as long as the project exists'),
+  name: z.string().describe('unique in the store'),
+  settings: settingsSchema,
+  created: z.number().describe('when the project was created, in milliseconds since 1970'),
+});
+/** A set of items that are judged in the same way. */
+export type Project = z.output<typeof projectSchema>;
+
+/** @throws HeedError naming the setting that is wrong. */
+function checkedSettings(input: unknown): ProjectSettings {
+  const { success, data, error } = settingsSchema.safeParse(input);
+  if (success) return data;
+  const { path, message } = error.issues[0];
+  throw new HeedError(`The project's settings are wrong: ${path.join('.') || 'settings'}: ${message}.`);
 }
 
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}$/u;
 
-/** @throws HeedError for a name that is taken or unfit, or a ZodError for wrong settings. */
+/**
+ * Creates a project. `person` is the id of who creates it.
+ *
+ * @throws HeedError if the name is taken or not allowed, or a setting is wrong.
+ */
 export async function createProject(
   { query }: Database,
   name: string,
-  given: ProjectInput = {},
+  input: ProjectInput = {},
   { guidelines = '', person = null }: { guidelines?: string; person?: string | null } = {},
 ): Promise<Project> {
-  const settings = settingsSchema.parse(given);
+  const settings = checkedSettings(input);
   if (!NAME.test(name)) {
     throw new HeedError(`"${name}" cannot be the name of a project.`, {
-      hint: 'Expected up to 100 letters, digits, spaces, dots, dashes and underscores, the first a letter or digit.',
+      hint: 'Use up to 100 letters, digits, spaces and . _ -, starting with a letter or digit.',
     });
   }
   const project = { id: newId(), name, settings, created: Date.now() };
   await query.transaction().execute(async (query) => {
     const { id, created } = project;
-    const made = await query
+    const added = await query
       .insertInto('projects')
       .values({ id, name, settingsJson: JSON.stringify(settings), created })
       .onConflict((conflict) => conflict.column('name').doNothing())
       .returning('id')
       .executeTakeFirst();
-    if (!made) throw new HeedError(`There is a project "${name}" already.`, { hint: 'Take another name.' });
+    if (!added) throw new HeedError(`There is already a project named "${name}".`, { hint: 'Choose another name.' });
     await query
       .insertInto('guidelines')
       .values({ project: id, version: 1, text: guidelines, created, person })
@@ -82,40 +106,45 @@ export async function createProject(
   return project;
 }
 
-/** By its name or id. @throws HeedError where there is none, with the names there are. */
+/** The project with a name or id. @throws HeedError that lists the projects, if there is none. */
 export async function findProject({ query }: { query: Query }, nameOrId: string): Promise<Project> {
   const row = await query
     .selectFrom('projects')
     .selectAll()
     .where((where) => where.or([where('name', '=', nameOrId), where('id', '=', nameOrId)]))
     .executeTakeFirst();
-  if (row) return projectOf(row);
+  if (row) return projectFromRow(row);
   const all = await query.selectFrom('projects').select('name').orderBy('created').execute();
   const names = all.map(({ name }) => name).join(', ');
-  throw new HeedError(`There is no project "${nameOrId}".`, {
-    hint: names ? `There are: ${names}.` : 'Make one: heed feedback import --project NAME FILE.',
+  throw new HeedError(`There is no project named "${nameOrId}".`, {
+    hint: names ? `Projects in this store: ${names}.` : 'Create one: heed feedback import FILE --project NAME',
   });
 }
 
+/** All projects, in the order they were created. */
 export async function listProjects({ query }: Database): Promise<Project[]> {
-  return (await query.selectFrom('projects').selectAll().orderBy('created').execute()).map(projectOf);
+  return (await query.selectFrom('projects').selectAll().orderBy('created').execute()).map(projectFromRow);
 }
 
-/** Of settings that are named; null for what is no longer to be set. */
+/** Settings to change; the others stay as they are. `null` unsets a setting. */
 export type SettingsChanges = { [Name in keyof ProjectInput]?: ProjectInput[Name] | null };
 
-/** Settings that change apply to what is asked from then on. The kind stays. */
+/**
+ * Changes settings and returns the project as it is now. They apply to items that are handed out from now on.
+ *
+ * @throws HeedError if a setting is wrong, or the kind would change.
+ */
 export async function changeSettings(
   { query }: Database,
   project: Project,
   changes: SettingsChanges,
   person: string | null,
 ): Promise<Project> {
-  const named = Object.entries({ ...project.settings, ...changes }).filter(([, value]) => value !== null);
-  const settings = settingsSchema.parse(Object.fromEntries(named));
+  const entries = Object.entries({ ...project.settings, ...changes }).filter(([, value]) => value !== null);
+  const settings = checkedSettings(Object.fromEntries(entries));
   if (settings.kind !== project.settings.kind) {
-    throw new HeedError(`"${project.name}" is a project of kind ${project.settings.kind}, which stays.`, {
-      hint: 'Make another project for another kind.',
+    throw new HeedError(`The kind of project "${project.name}" is ${project.settings.kind} and cannot change.`, {
+      hint: 'Create a project for the other kind.',
     });
   }
   await query.transaction().execute(async (query) => {
@@ -132,13 +161,16 @@ export async function changeSettings(
   return { ...project, settings };
 }
 
-export interface Guidelines {
-  version: number;
-  text: string;
-  created: number;
-}
+/** Checks `Guidelines`. */
+export const guidelinesSchema = z.object({
+  version: z.number().int().describe('1 for the first text, one more for each change'),
+  text: z.string().describe('what annotators go by, in Markdown'),
+  created: z.number().describe('when this version was written, in milliseconds since 1970'),
+});
+/** One version of what a project's annotators go by. */
+export type Guidelines = z.output<typeof guidelinesSchema>;
 
-/** The newest. */
+/** The latest guidelines of the project with this id. */
 export const guidelinesOf = ({ query }: { query: Query }, project: string): Promise<Guidelines> =>
   query
     .selectFrom('guidelines')
@@ -148,7 +180,7 @@ export const guidelinesOf = ({ query }: { query: Query }, project: string): Prom
     .limit(1)
     .executeTakeFirstOrThrow();
 
-/** A new version, where the text differs from the newest. */
+/** Saves a new version of the guidelines if the text differs from the latest; returns the version that applies now. */
 export async function writeGuidelines(
   { query }: Database,
   project: string,
@@ -168,7 +200,7 @@ export async function writeGuidelines(
   });
 }
 
-const projectOf = ({
+const projectFromRow = ({
   settingsJson,
   ...row
 }: {

@@ -1,19 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ownStores } from '../../test/support/stores.ts';
-import type { Answer as Said, Standing } from '../preference/index.ts';
+import type { QueryJudgment, Standing } from '../preference/index.ts';
 import {
   addPerson,
   adjudicate,
-  createPeopleTeacher,
+  assignItems,
+  createHumanTeacher,
   createProject,
   type Database,
-  nextItems,
   openDatabase,
   type PairChoice,
   type Person,
   type Project,
-  recordVote,
-  undoVote,
+  recordJudgment,
+  undoJudgment,
 } from './index.ts';
 
 const { kinds, skipWhereMissing } = await ownStores();
@@ -24,7 +24,7 @@ afterEach(() => database?.close());
 
 const questions = (...texts: [string, string][]) => texts.map((options, i) => ({ id: `q${i}`, options }));
 const teacherOf = (project: Project, settle = 0, asker = 'one') =>
-  createPeopleTeacher<string>(database, project, {
+  createHumanTeacher<string>(database, project, {
     asker,
     toContent: ({ options }) => ({ options: options.map((text) => ({ kind: 'text', text })) }),
     every: 2,
@@ -34,22 +34,25 @@ const teacherOf = (project: Project, settle = 0, asker = 'one') =>
 let votes = 0;
 /** Their next item, answered. */
 async function vote(project: Project, person: Person, choice: PairChoice | 'skip'): Promise<string> {
-  const [{ item }] = await nextItems(database, project, person.id);
+  const [{ item }] = await assignItems(database, project, person.id);
   const said = choice === 'skip' ? { kind: choice } : { kind: 'pair' as const, choice };
-  await recordVote(database, project, person.id, { id: `v${votes++}`, item: item.id, vote: said as never });
+  await recordJudgment(database, project, person.id, { id: `v${votes++}`, item: item.id, vote: said as never });
   return item.id;
 }
 
 /** Lets others say something once the questions are put, and gathers what comes of it. */
-async function hear(answers: AsyncIterable<Said>, say: () => Promise<unknown>): Promise<[string, Said['choice']][]> {
+async function hear(
+  answers: AsyncIterable<QueryJudgment>,
+  say: () => Promise<unknown>,
+): Promise<[string, QueryJudgment['choice']][]> {
   const said = new Promise((resolve) => setTimeout(resolve, 20)).then(say);
-  const heard: [string, Said['choice']][] = [];
+  const heard: [string, QueryJudgment['choice']][] = [];
   for await (const { id, choice } of answers) heard.push([id, choice]);
   await said; // others may hear of a vote before who gave it is told that it is on the disk
   return heard;
 }
 const listen = (teacher: ReturnType<typeof teacherOf>, asked: ReturnType<typeof questions>, signal?: AbortSignal) =>
-  teacher.answer(asked, signal) as AsyncIterable<Said>;
+  teacher.answer(asked, signal) as AsyncIterable<QueryJudgment>;
 
 describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
   skipWhereMissing(kind);
@@ -69,7 +72,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
       await vote(project, people[1], 'skip');
     });
     expect(Object.fromEntries(heard)).toEqual({ q0: [0, 1], q1: [0.5, 0.5], q2: 'incomparable', q3: 'skip' });
-    expect(await nextItems(database, project, people[2].id)).toEqual([]); // what one skips, nobody is asked
+    expect(await assignItems(database, project, people[2].id)).toEqual([]); // what one skips, nobody is asked
   });
 
   it('are asked once what is asked again, and what was said meanwhile counts, whichever way round', async () => {
@@ -90,7 +93,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
     const heard = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async () => {
       const item = await vote(project, people[0], 'first');
-      await undoVote(database, project, people[0].id, { id: 'undone', item });
+      await undoJudgment(database, project, people[0].id, { id: 'undone', item });
       await vote(project, people[0], 'second');
     });
     expect(heard).toEqual([['q0', [0, 1]]]);
@@ -125,7 +128,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
       setTimeout(() => stop.abort(), 20);
     });
     await teacher.withdraw();
-    expect(await nextItems(database, project, people[1].id)).toEqual([]);
+    expect(await assignItems(database, project, people[1].id)).toEqual([]);
   });
 
   it('may change or take back what was learned, and say something again; whoever asks hears of it once it has settled', async () => {
@@ -144,8 +147,8 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     };
     expect(await changed()).toEqual({});
     const say = (person: Person, item: string, choice: PairChoice) =>
-      recordVote(database, project, person.id, { id: `v${votes++}`, item, vote: { kind: 'pair', choice } });
-    await undoVote(database, project, ada.id, { id: `v${votes++}`, item: items[0] });
+      recordJudgment(database, project, person.id, { id: `v${votes++}`, item, vote: { kind: 'pair', choice } });
+    await undoJudgment(database, project, ada.id, { id: `v${votes++}`, item: items[0] });
     expect(await changed()).toEqual({ q0: 'taken back' });
     expect(await changed()).toEqual({});
     await say(ada, items[0], 'tie');

@@ -1,58 +1,61 @@
-/** People as a teacher: questions become items of a project, and what is said of them comes back as it is said. */
+/** People as a teacher: queries become items of a project, and judgments come back as they are recorded. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Choice, Question, Answer as Said, Standing, Teacher } from '../preference/index.ts';
-import { type Content, choiceOf, contentSchema, voteSchema } from './answer.ts';
-import type { Database } from './database.ts';
-import { addItems, keyOf } from './items.ts';
+import type { Choice, Query, QueryJudgment, Standing, Teacher } from '../preference/index.ts';
+import { addItems, keyOf } from './items/items.ts';
+import { type Content, choiceFromPair, contentSchema, judgmentOrSkipSchema } from './judgment.ts';
 import type { Project } from './project.ts';
+import type { Database } from './store/database.ts';
 
-export interface PeopleOptions<Option> {
-  /** What is shown of a question, its two options in their order. */
-  toContent(question: Question<Option>): Content;
-  /** Of the items: who asks. */
+/** Options of `createHumanTeacher`. */
+export interface HumanTeacherOptions<Option> {
+  /** What annotators see of a query, with its two options in their order. */
+  toContent(query: Query<Option>): Content;
+  /** Source of the items: what sends the queries, such as the run's folder. */
   source?: string;
-  /** Tells one asker's questions from another's of the same ids; the same when it asks again. */
+  /** Tells apart senders whose queries have the same ids. A resumed run passes the same one. */
   asker?: string;
-  /** Milliseconds between looks at the store. */
+  /** Milliseconds between looks at the store; 250 by default. */
   every?: number;
-  /** Milliseconds that an answer has to stand before it counts: until then it can be taken back. */
+  /** Milliseconds that a judgment has to stand before it counts, so that it can be undone; 2000 by default. */
   settle?: number;
 }
 
-export interface PeopleTeacher<Option> extends Teacher<Option> {
-  /** Takes back what nobody has answered: it is asked no more. */
+/** A teacher whose queries people answer in the studio. */
+export interface HumanTeacher<Option> extends Teacher<Option> {
+  /** Closes the items that nobody has judged. */
   withdraw(): Promise<void>;
 }
 
 /**
- * Items that are there already stay as they are, so that questions may be put again after a resumption; what was said of them meanwhile
- * comes at once. A question is answered when as many people as the project wants have, by the mean of their choices,
- * or when a reviewer has decided. Whoever skips it skips it for all.
+ * Creates a teacher from a project of kind pair. A query is answered when as many annotators as the project asks for
+ * have judged its item, by the mean of their choices, or when a reviewer has decided. One skip skips it for all. Items
+ * that exist already stay as they are, so a resumed run can send its queries again and gets their judgments at once.
  */
-export function createPeopleTeacher<Option>(
+export function createHumanTeacher<Option>(
   database: Database,
   project: Project,
-  { toContent, source, asker, every = 250, settle = 2000 }: PeopleOptions<Option>,
-): PeopleTeacher<Option> {
-  const { query } = database;
-  const unanswered = new Set<string>();
-  /** The item of each question, as far as it is known. */
+  { toContent, source, asker, every = 250, settle = 2000 }: HumanTeacherOptions<Option>,
+): HumanTeacher<Option> {
+  const { query: db } = database;
+  /** Items without a judgment that counts. */
+  const open = new Set<string>();
+  /** The item of each query, by the query's id. `turned`: the item has the options the other way round. */
   const items = new Map<string, { item: string; turned: boolean }>();
-  /** What `changed` has seen: the newest vote, of how many answers learned. */
+  /** The newest judgment, and how many comparisons were learned from, when `changed` was last called. */
   let seen = '';
-  const metadataOf = (question: string) => ({ question, ...(asker !== undefined && { asker }) });
+  const metadataOf = (queryId: string) => ({ question: queryId, ...(asker !== undefined && { asker }) });
 
-  /** Adds the questions, and finds the item of each; `turned` where the item has the options the other way round. */
-  async function put(questions: readonly Question<Option>[]) {
-    const contents = questions.map((question) => contentSchema.parse(toContent(question)));
+  /** Adds queries as items; returns the queries of each item. */
+  async function send(queries: readonly Query<Option>[]) {
+    const contents = queries.map((one) => contentSchema.parse(toContent(one)));
     await addItems(
       database,
       project,
-      contents.map((content, i) => ({ content, source, metadata: metadataOf(questions[i].id) })),
+      contents.map((content, i) => ({ content, source, metadata: metadataOf(queries[i].id) })),
     );
-    const asked = new Map<string, { id: string; turned: boolean }[]>();
+    const sent = new Map<string, { id: string; turned: boolean }[]>();
     for (const [i, content] of contents.entries()) {
-      const { id: item, contentJson } = await query
+      const { id: item, contentJson } = await db
         .selectFrom('items')
         .select(['id', 'contentJson'])
         .where('project', '=', project.id)
@@ -60,39 +63,39 @@ export function createPeopleTeacher<Option>(
         .executeTakeFirstOrThrow();
       const [first] = (JSON.parse(contentJson) as Content).options;
       const turned = JSON.stringify(first) !== JSON.stringify(content.options[0]);
-      asked.set(item, [...(asked.get(item) ?? []), { id: questions[i].id, turned }]);
-      items.set(questions[i].id, { item, turned });
+      sent.set(item, [...(sent.get(item) ?? []), { id: queries[i].id, turned }]);
+      items.set(queries[i].id, { item, turned });
     }
-    return asked;
+    return sent;
   }
 
-  /** What is said of items, of those on which enough was said. */
-  async function said(items: readonly string[]): Promise<Map<string, Choice | 'skip'>> {
-    const rows = await query
+  /** The choice for each of these items that has enough judgments, none of them too recent. */
+  async function choicesFor(itemIds: readonly string[]): Promise<Map<string, Choice | 'skip'>> {
+    const rows = await db
       .selectFrom('answers')
       .innerJoin('items', 'items.id', 'answers.item')
       .select(['answers.item', 'answers.person', 'answers.answerJson', 'items.decidedBy'])
-      .where('answers.item', 'in', items)
+      .where('answers.item', 'in', itemIds)
       .execute();
     const unsettled = await unsettledItems();
-    const found = new Map<string, Choice | 'skip'>();
+    const choices = new Map<string, Choice | 'skip'>();
     for (const item of new Set(rows.map(({ item }) => item))) {
       if (unsettled.has(item)) continue;
-      const given = rows.filter((row) => row.item === item);
-      const decided = given.filter(({ person, decidedBy }) => person === decidedBy);
-      const votes = (decided.length > 0 ? decided : given).map(({ answerJson }) =>
-        voteSchema.parse(JSON.parse(answerJson)),
+      const all = rows.filter((row) => row.item === item);
+      const decided = all.filter(({ person, decidedBy }) => person === decidedBy);
+      const judgments = (decided.length > 0 ? decided : all).map(({ answerJson }) =>
+        judgmentOrSkipSchema.parse(JSON.parse(answerJson)),
       );
-      if (votes.some(({ kind }) => kind === 'skip')) found.set(item, 'skip');
-      else if (decided.length > 0 || given.length >= project.settings.overlap)
-        found.set(item, meanOf(votes.map((vote) => choiceOf(vote as Extract<typeof vote, { kind: 'pair' }>))));
+      if (judgments.some(({ kind }) => kind === 'skip')) choices.set(item, 'skip');
+      else if (decided.length > 0 || all.length >= project.settings.overlap)
+        choices.set(item, meanOf(judgments.map((one) => choiceFromPair(one as Extract<typeof one, { kind: 'pair' }>))));
     }
-    return found;
+    return choices;
   }
 
-  /** Of which somebody has said or taken back something a moment ago. */
+  /** Items with a judgment or an undo that has not settled yet. */
   async function unsettledItems(): Promise<Set<string>> {
-    const latest = await query
+    const latest = await db
       .selectFrom('votes')
       .select(['item', 'created'])
       .where('project', '=', project.id)
@@ -103,81 +106,81 @@ export function createPeopleTeacher<Option>(
     return new Set(latest.filter(({ created }) => created > since).map(({ item }) => item));
   }
 
-  /** Finds the items of questions that an earlier process put. */
-  async function recall(questions: readonly string[]): Promise<void> {
-    const wanted = new Map(questions.map((id) => [JSON.stringify(metadataOf(id)), id]));
-    const found = await query
+  /** Finds the items of queries that an earlier process sent. */
+  async function recall(queryIds: readonly string[]): Promise<void> {
+    const byMetadata = new Map(queryIds.map((id) => [JSON.stringify(metadataOf(id)), id]));
+    const rows = await db
       .selectFrom('items')
       .select(['id', 'metadataJson'])
       .where('project', '=', project.id)
-      .where('metadataJson', 'in', [...wanted.keys()])
+      .where('metadataJson', 'in', [...byMetadata.keys()])
       .execute();
-    for (const { id, metadataJson } of found) items.set(wanted.get(metadataJson!)!, { item: id, turned: false });
+    for (const { id, metadataJson } of rows) items.set(byMetadata.get(metadataJson!)!, { item: id, turned: false });
   }
 
-  /** Nobody is asked about these any more. */
-  async function close(items: readonly string[]): Promise<void> {
-    if (items.length > 0) await query.updateTable('items').set({ closed: 1 }).where('id', 'in', items).execute();
+  /** Hands these items out no more. */
+  async function close(itemIds: readonly string[]): Promise<void> {
+    if (itemIds.length > 0) await db.updateTable('items').set({ closed: 1 }).where('id', 'in', itemIds).execute();
   }
 
   return {
     name: 'human',
     later: true,
-    async *answer(questions, signal): AsyncGenerator<Said> {
-      const asked = await put(questions);
-      for (const item of asked.keys()) unanswered.add(item);
-      while (asked.size > 0 && !signal?.aborted) {
-        for (const [item, choice] of await said([...asked.keys()])) {
+    async *answer(queries, signal): AsyncGenerator<QueryJudgment> {
+      const waiting = await send(queries);
+      for (const item of waiting.keys()) open.add(item);
+      while (waiting.size > 0 && !signal?.aborted) {
+        for (const [item, choice] of await choicesFor([...waiting.keys()])) {
           if (choice === 'skip') await close([item]);
-          unanswered.delete(item);
-          for (const { id, turned } of asked.get(item)!)
+          open.delete(item);
+          for (const { id, turned } of waiting.get(item)!)
             yield { id, choice: turned ? turn(choice) : choice, time: Date.now() };
-          asked.delete(item);
+          waiting.delete(item);
         }
-        // whoever stops listening wants no error
-        if (asked.size > 0) await pause(every, undefined, { signal }).catch(() => {});
+        // an aborted pause ends the loop without an error
+        if (waiting.size > 0) await pause(every, undefined, { signal }).catch(() => {});
       }
     },
     async changed(learned) {
-      const { newest } = await query
+      const { newest } = await db
         .selectFrom('votes')
         .select((select) => select.fn.max('seq').as('newest'))
         .where('project', '=', project.id)
         .executeTakeFirstOrThrow();
-      const now = `${newest} ${learned.size}`;
-      if (now === seen) return new Map();
-      const unknown = [...learned.keys()].filter((id) => !items.has(id));
-      if (unknown.length > 0) await recall(unknown);
-      const known = [...learned].flatMap(([id, choice]) => {
-        const found = items.get(id);
-        return found ? [{ id, choice, ...found }] : [];
+      const state = `${newest} ${learned.size}`;
+      if (state === seen) return new Map();
+      const missing = [...learned.keys()].filter((id) => !items.has(id));
+      if (missing.length > 0) await recall(missing);
+      const ours = [...learned].flatMap(([id, choice]) => {
+        const place = items.get(id);
+        return place ? [{ id, choice, ...place }] : [];
       });
-      if (known.length === 0) return new Map();
+      if (ours.length === 0) return new Map();
       const unsettled = await unsettledItems();
-      const standing = await said([...new Set(known.map(({ item }) => item))]);
+      const choices = await choicesFor([...new Set(ours.map(({ item }) => item))]);
       const changed = new Map<string, Standing>();
-      for (const { id, choice, item, turned } of known) {
+      for (const { id, choice, item, turned } of ours) {
         if (unsettled.has(item)) continue;
-        const says = standing.get(item) ?? 'skip';
-        const now = says === 'skip' ? 'taken back' : turned ? (turn(says) as Choice) : says;
-        if (JSON.stringify(now) !== JSON.stringify(choice)) changed.set(id, now);
+        const current = choices.get(item) ?? 'skip';
+        const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as Choice) : current;
+        if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
       }
-      // what has not settled is looked at again
-      seen = unsettled.size > 0 ? '' : now;
+      // items that have not settled are looked at again
+      seen = unsettled.size > 0 ? '' : state;
       return changed;
     },
-    withdraw: () => close([...unanswered]),
+    withdraw: () => close([...open]),
   };
 }
 
-/** Votes that may have come within the time that an answer has to stand. */
+/** Judgments to look through for those that have not settled. */
 const LATEST = 1000;
 
-/** Of what says which is better; incomparable where nothing does. */
-function meanOf(given: readonly Choice[]): Choice {
-  const telling = given.filter((choice) => choice !== 'incomparable');
-  if (telling.length === 0) return 'incomparable';
-  const first = telling.reduce((sum, [p]) => sum + p, 0) / telling.length;
+/** The mean of choices, leaving out incomparable ones; incomparable if all of them are. */
+function meanOf(all: readonly Choice[]): Choice {
+  const comparable = all.filter((choice) => choice !== 'incomparable');
+  if (comparable.length === 0) return 'incomparable';
+  const first = comparable.reduce((sum, [p]) => sum + p, 0) / comparable.length;
   return [first, 1 - first];
 }
 

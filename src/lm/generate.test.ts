@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
 import { loadCheckpoint } from './checkpoint.ts';
-import { type Completion, createGenerator, type GenerateOptions } from './generate.ts';
+import { createGenerator, type GeneratedCompletion, type GenerateOptions } from './generate.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 const folderOf = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
@@ -55,7 +55,7 @@ describe('generation', () => {
   );
   const ends = [2, 17, 44, 101, 300, 444];
   const options: GenerateOptions = { maxTokens: 40, ends, seed: 5 };
-  const brief = ({ ids, finish, logprobs }: Completion) => ({
+  const brief = ({ ids, finish, logprobs }: GeneratedCompletion) => ({
     ids,
     finish,
     logprobs: logprobs.map((p) => Number(p.toFixed(3))),
@@ -67,7 +67,7 @@ describe('generation', () => {
     const together = await generator.complete(asked, { ...options, batch: 5 });
     const alone = await generator.complete(asked, { ...options, batch: 1 });
     expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
-    const logprobs = (all: readonly Completion[]) => all.flatMap(({ logprobs }) => logprobs);
+    const logprobs = (all: readonly GeneratedCompletion[]) => all.flatMap(({ logprobs }) => logprobs);
     for (const [i, logP] of logprobs(together).entries()) expect(logP).toBeCloseTo(logprobs(alone)[i], 4);
     expect(new Set(together.map(({ ids }) => ids.join())).size).toBe(asked.length);
   });

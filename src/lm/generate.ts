@@ -35,7 +35,7 @@ export interface GenerateOptions extends Partial<z.output<typeof generateSchema>
   signal?: AbortSignal;
 }
 
-export interface Completion {
+export interface GeneratedCompletion {
   /** Which prompt it answers. */
   index: number;
   /** With the token that ended it. */
@@ -62,7 +62,7 @@ export interface GeneratedToken {
 /** What one step brought: a token for each sequence at work, and the answers that ended with them. */
 export interface GenerateStep {
   tokens: GeneratedToken[];
-  completions: Completion[];
+  completions: GeneratedCompletion[];
 }
 
 export interface Generator {
@@ -73,7 +73,7 @@ export interface Generator {
    */
   generate(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): AsyncGenerator<GenerateStep, void>;
   /** All the answers, in the order of the prompts. Throws what `generate` does, and the signal's reason. */
-  complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<Completion[]>;
+  complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<GeneratedCompletion[]>;
   [Symbol.dispose](): void;
 }
 
@@ -101,7 +101,7 @@ export function createGenerator(
   const generator: Generator = {
     generate: (prompts, given = {}) => generate({ takeRows, giveBack, config, size }, prompts, given),
     async complete(prompts, given = {}) {
-      const all: Completion[] = new Array(prompts.length);
+      const all: GeneratedCompletion[] = new Array(prompts.length);
       for await (const { completions } of generator.generate(prompts, given)) {
         for (const completion of completions) all[completion.index] = completion;
       }
@@ -134,7 +134,7 @@ interface Sequence {
   prompt: number;
   draws: Random;
   answer: AnswerText | undefined;
-  completion: Completion;
+  completion: GeneratedCompletion;
   ended: boolean;
 }
 
@@ -245,7 +245,7 @@ async function* generate(
   };
 
   /** Takes out what has ended; the last rows move to where they were. */
-  const retire = (): Completion[] => {
+  const retire = (): GeneratedCompletion[] => {
     const ended = working.filter((sequence) => sequence.ended);
     for (const sequence of ended) {
       const row = working.indexOf(sequence);

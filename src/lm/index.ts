@@ -9,10 +9,11 @@ export {
   renderChat,
 } from './chat-template.ts';
 export { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+export type { CompleteOptions, Prompt } from './complete.ts';
 export { exportOnnx } from './export.ts';
 export {
-  type Completion,
   createGenerator,
+  type GeneratedCompletion,
   type GeneratedToken,
   type GenerateOptions,
   type GenerateStep,
@@ -20,7 +21,7 @@ export {
 } from './generate.ts';
 export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
 export { type LoadedAdapter, loadAdapter, saveAdapter } from './lora.ts';
-export { createModel, embeddedModel, loadModel, type Model, saveModel } from './model.ts';
+export { createModel, embeddedModel, loadModel, type Model, type ModelData, saveModel } from './model.ts';
 export {
   createPackedScorer,
   createPackedTrainer,
@@ -31,6 +32,6 @@ export {
   scoresOf,
 } from './packed-program.ts';
 export { type Example, type PackedBatch, packedBatch, packSequences } from './packing.ts';
-export { chooseToken, processLogits, type Sampling } from './sampling.ts';
+export { type Context, chooseToken, processLogits, type Sampler, type Sampling, samplers } from './sampling.ts';
 export { scoreTokens, type TokenScores } from './token-scores.ts';
 export { loadTokenizer, saveTokenizer, type Tokenizer, tokenizerFrom } from './tokenizer.ts';

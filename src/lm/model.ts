@@ -1,4 +1,4 @@
-/** A language model as a whole: what computes, what makes tokens of text, and what ends an answer. */
+/** A language model as a whole: what computes, what makes tokens of text, and what ends a completion. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,14 +9,17 @@ import { createParameters, type DecoderConfig, decoderParameters } from '../nn/i
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { type CompleteOptions, complete, isConversation, type Prompt } from './complete.ts';
 import { type PullOptions, resolveModel } from './hub.ts';
 import { loadAdapter, mergeAdapter } from './lora.ts';
 import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
-export interface Model extends Checkpoint {
+/** What of a model is data. */
+export interface ModelData extends Checkpoint {
+  /** Makes tokens of text and text of tokens, and holds the chat template. */
   tokenizer: Tokenizer;
-  /** Tokens that end an answer: of generation_config.json, else of config.json, else the tokenizer's EOS. */
+  /** Tokens that end a completion: of generation_config.json, else of config.json, else the tokenizer's EOS. */
   ends: readonly number[];
   /** generation_config.json as it was read. */
   generation: Readonly<Record<string, unknown>> | undefined;
@@ -24,18 +27,51 @@ export interface Model extends Checkpoint {
   folder: string | undefined;
 }
 
+/** A language model. Its weights are native memory: `using model = await loadModel(…)` frees them at the end of the block. */
+export interface Model extends ModelData, Disposable {
+  /**
+   * Writes a completion: `await model.generate('Hello')`. A text is the user's turn where the tokenizer has a chat template.
+   * Of a list of prompts it gives a list of completions.
+   *
+   * @throws HeedError for a prompt that the model cannot read; the signal's reason where it aborts.
+   */
+  generate(prompt: Prompt, options?: CompleteOptions): Promise<string>;
+  generate(prompts: readonly Prompt[], options?: CompleteOptions): Promise<string[]>;
+  /** Frees the weights. The model cannot be used afterwards. */
+  [Symbol.dispose](): void;
+}
+
+/** A model of its data. Its methods read `this`, so that a spread copy with other parameters writes with those. */
+export const modelOf = <M extends ModelData>(data: M): M & Model => ({ ...data, ...methods }) as M & Model;
+
+const methods = {
+  async generate(
+    this: Model,
+    prompt: Prompt | readonly Prompt[],
+    options?: CompleteOptions,
+  ): Promise<string | string[]> {
+    if (typeof prompt !== 'string' && !isConversation(prompt))
+      return complete(this, prompt as readonly Prompt[], options);
+    const [text] = await complete(this, [prompt as Prompt], options);
+    return text;
+  },
+  [Symbol.dispose](this: Model): void {
+    this.parameters[Symbol.dispose]();
+  },
+};
+
 /** The name of the tiny model that comes with heed: it writes reviews of places. */
 export const embeddedModel = 'reviews-base';
 
 const GENERATION = 'generation_config.json';
 
 /**
- * Loads a model with its tokenizer from a folder, from the Hub (`OWNER/NAME[@REVISION]`), or the embedded one by its name. Of
- * a LoRA adapter (PEFT) the base model is loaded, with the adapter merged in.
+ * Loads a model with its tokenizer from a folder or from the Hub (`OWNER/NAME[@REVISION]`); without a name, the tiny model
+ * that comes with heed. Of a LoRA adapter (PEFT) the base model is loaded, with the adapter merged in.
  *
  * @throws HeedError naming what is missing, damaged or does not fit together.
  */
-export async function loadModel(nameOrFolder: string, options: PullOptions = {}): Promise<Model> {
+export async function loadModel(nameOrFolder: string = embeddedModel, options: PullOptions = {}): Promise<Model> {
   const folder = await modelFolder(nameOrFolder, options);
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
@@ -44,7 +80,13 @@ export async function loadModel(nameOrFolder: string, options: PullOptions = {})
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
     const generation = readGeneration(folder);
-    return { ...checkpoint, tokenizer, ends: endsOf(generation, checkpoint.raw, tokenizer), generation, folder };
+    return modelOf({
+      ...checkpoint,
+      tokenizer,
+      ends: endsOf(generation, checkpoint.raw, tokenizer),
+      generation,
+      folder,
+    });
   } catch (error) {
     checkpoint.parameters[Symbol.dispose]();
     throw error;
@@ -81,7 +123,7 @@ async function loadAdapted(folder: string, base: string, options: PullOptions): 
     adapter.parameters[Symbol.dispose]();
     return { ...merged, folder };
   } catch (error) {
-    model.parameters[Symbol.dispose]();
+    model[Symbol.dispose]();
     throw error;
   }
 }
@@ -95,7 +137,7 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
   const { bos, eos, pad } = tokenizer;
   const special = { bos_token_id: bos ?? null, eos_token_id: eos ?? null, pad_token_id: pad ?? null };
   const raw = writeConfig(config, special);
-  return {
+  return modelOf({
     config,
     raw,
     parameters: createParameters(decoderParameters(config), random(seed, 'parameters')),
@@ -104,11 +146,11 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
     ends: eos === undefined ? [] : [eos],
     generation: special,
     folder: undefined,
-  };
+  });
 }
 
 /** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. */
-export function saveModel(folder: string, model: Model, options?: SaveOptions): void {
+export function saveModel(folder: string, model: ModelData, options?: SaveOptions): void {
   // config.json is written last: a folder that has one is whole
   saveTokenizer(folder, model.tokenizer);
   if (model.generation) {

@@ -19,7 +19,6 @@ import { HeedError } from '../error.ts';
 import {
   type Arena,
   createArena,
-  createTrainStep,
   type DecoderConfig,
   decoder,
   headName,
@@ -28,6 +27,7 @@ import {
   labelLogProbabilities,
   packedAttention,
   type TrainStep,
+  traceTrainStep,
 } from '../nn/index.ts';
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
@@ -199,7 +199,7 @@ export function createPackedTrainer(
     const key = [...Object.values(size), empty].join();
     let known = steps.get(key);
     if (!known) {
-      const step = createTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
+      const step = traceTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
         dims: {},
         accumulate: !empty,
         gradients,

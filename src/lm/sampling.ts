@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
+import { createRegistry } from '../registry.ts';
 
 export const samplingSchema = z.object({
   temperature: z.number().min(0).default(1).describe('logits are divided by it; 0 takes the likeliest token'),
@@ -26,6 +27,7 @@ export const samplingSchema = z.object({
   noRepeatNgram: z.number().int().min(0).default(0).describe('no run of so many tokens comes twice; 0 lets it'),
   minTokens: z.number().int().min(0).default(0).describe('tokens before which the end may not come'),
   suppress: z.array(z.number().int().min(0)).default([]).describe('ids of tokens that never come'),
+  sampler: z.string().optional().describe('name of a sampler that a plugin registers; it changes the logits last'),
 });
 
 export type Sampling = z.output<typeof samplingSchema>;
@@ -39,6 +41,15 @@ export interface Context {
   /** Tokens that end an answer. */
   ends: readonly number[];
 }
+
+/**
+ * Changes the logits of the next token in place, after all other processing and before the temperature: −∞ forbids a
+ * token. `logits` [vocabulary] are a copy for this call.
+ */
+export type Sampler = (logits: Float32Array, context: Context) => void;
+
+/** Samplers by name: `--sampler NAME`, or `sampler` among the options of a generation. */
+export const samplers = createRegistry<Sampler>('sampler');
 
 interface Choice {
   token: number;
@@ -95,10 +106,12 @@ export function logSumExpOf(values: Float32Array): number {
 }
 
 /** The logits with what depends on single tokens: the same array where there is nothing to do, else one for this call. */
-function adjust(logits: Float32Array, sampling: Sampling, { tokens, generated, ends }: Context): Float32Array {
+function adjust(logits: Float32Array, sampling: Sampling, context: Context): Float32Array {
+  const { tokens, generated, ends } = context;
   const { repetitionPenalty, noRepeatNgram, minTokens, suppress } = sampling;
   const early = generated < minTokens && ends.length > 0;
-  if (repetitionPenalty === 1 && noRepeatNgram === 0 && !early && suppress.length === 0) return logits;
+  const sampler = sampling.sampler === undefined ? undefined : samplers.get(sampling.sampler);
+  if (repetitionPenalty === 1 && noRepeatNgram === 0 && !early && suppress.length === 0 && !sampler) return logits;
   if (space.adjusted.length !== logits.length) space.adjusted = new Float32Array(logits.length);
   const scores = space.adjusted;
   scores.set(logits);
@@ -121,6 +134,7 @@ function adjust(logits: Float32Array, sampling: Sampling, { tokens, generated, e
   }
   if (early) ends.forEach(forbid);
   suppress.forEach(forbid);
+  sampler?.(scores, context);
   return scores;
 }
 

@@ -79,15 +79,16 @@ test('a tiny trunk has the gradients of finite differences', () => {
   const step = keep(
     createTrainStep(
       parameters,
-      (g) => {
-        const y = network.apply(input(g, 'x', ['n', 2, 7, 6]));
+      { x: ['n', 2, 7, 6] },
+      ({ x }) => {
+        const y = network.apply(x);
         return { loss: mean(square(sub(y, 1))), alive: sum(y) };
       },
       { dims: { n: 3 } },
     ),
   );
-  step.inputs.x.data.set(numbers(3 * 84) as never);
-  expect(step.run().alive.data[0]).toBeGreaterThan(0);
+  step.inputs.x.data.set(numbers(3 * 84));
+  expect(step.run().alive.item()).toBeGreaterThan(0);
   const gradients = step.gradients.flat.slice();
   expect(network.parameters.every(({ name }) => step.gradients.values[name].data.some((d) => d !== 0))).toBe(true);
   const wrong: string[] = [];
@@ -96,7 +97,7 @@ test('a tiny trunk has the gradients of finite differences', () => {
       const p = parameters.flat[i];
       const at = (delta: number) => {
         parameters.flat[i] = p + delta;
-        const loss = step.run().loss.data[0] as number;
+        const loss = step.run().loss.item();
         parameters.flat[i] = p;
         return loss;
       };

@@ -4,33 +4,45 @@ import { HeedError } from '../error.ts';
 import { type Initialize, orthogonal, zeros } from './initialize.ts';
 import type { Network } from './mlp.ts';
 
+/** One convolution. */
 export interface ConvolutionLayer {
+  /** Channels out. */
   channels: number;
   /** Height and width of the kernel. */
   kernel: number;
+  /** Pixels between one place of the kernel and the next; 1 by default. */
   stride?: number;
+  /** Zeros around the image on each side; 0 by default. */
   padding?: number;
 }
 
+/** What a convolutional trunk is made of. */
 export interface CnnOptions {
   /** [channels, height, width] of an image. */
   input: readonly [number, number, number];
+  /** The convolutions, the first first. */
   layers: readonly ConvolutionLayer[];
-  /** Width of the fully connected layer behind the convolutions. */
+  /** Width of the fully connected layer after the convolutions. */
   dense: number;
+  /** Initial weights; orthogonal with gain √2 by default. Biases start at 0. */
   initialize?: Initialize;
-  /** After each layer; ReLU where nothing is given. */
+  /** Applied after each layer; ReLU by default. */
   activation?: (x: Tensor) => Tensor;
 }
 
 interface Cnn extends Network {
-  /** `between` is applied to what each layer gives, as dropout is. */
+  /** `between` maps the output of each layer, counted from 0, as dropout does. */
   apply(x: Tensor, between?: (features: Tensor, layer: number) => Tensor): Tensor;
 }
 
-const same = (features: Tensor): Tensor => features;
+const unchanged = (features: Tensor): Tensor => features;
 
-/** Convolutions and one fully connected layer, each with an activation behind it: [n, c, h, w] → [n, dense]. */
+/**
+ * Convolutions and one fully connected layer, each followed by an activation: [n, c, h, w] → [n, dense].
+ *
+ * @param name - Its parameters are `${name}.0.weight` [out, in, h, w], `${name}.0.bias` [out] and so on.
+ * @throws HeedError where an image becomes smaller than a kernel.
+ */
 export function cnn(name: string, options: CnnOptions): Cnn {
   const { layers, dense, initialize = orthogonal(Math.SQRT2), activation = relu } = options;
   let [channels, height, width] = options.input;
@@ -40,7 +52,7 @@ export function cnn(name: string, options: CnnOptions): Cnn {
     [channels, height, width] = [out, size(height), size(width)];
     if (height < 1 || width < 1) {
       throw new HeedError(`layer ${i} of "${name}": a kernel of ${kernel}×${kernel} is larger than its image`, {
-        hint: `images are [${options.input}]: give larger ones, or fewer layers`,
+        hint: `images are [${options.input}]: use larger ones, or fewer layers`,
       });
     }
     return { weight: `${name}.${i}.weight`, bias: `${name}.${i}.bias`, shape, stride, padding };
@@ -59,7 +71,7 @@ export function cnn(name: string, options: CnnOptions): Cnn {
       { name: weight, shape, initialize },
       { name: bias, shape: [shape[0]], initialize: zeros },
     ]),
-    apply: (x, between = same) => {
+    apply: (x, between = unchanged) => {
       const features = convolutions.reduce(
         (h, layer, i) => between(activation(conv2d(h, ...parametersOf(x, layer), layer)), i),
         x,

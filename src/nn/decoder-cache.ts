@@ -34,18 +34,26 @@ import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 
+/** A compiled decoder. */
 export interface CachedDecoder {
-  /** A cache for rows of at most `capacity` tokens each, all empty. */
+  /**
+   * An empty cache for rows of at most `capacity` tokens each.
+   *
+   * @throws HeedError where the model has fewer positions.
+   */
   createCache(rows: number, capacity: number): DecoderCache;
   [Symbol.dispose](): void;
 }
 
+/** The keys and values of the tokens that each row has seen. */
 export interface DecoderCache {
+  /** How many rows it has. */
   readonly rows: number;
+  /** How many tokens a row holds at most. */
   readonly capacity: number;
   /** Bytes of keys and values. */
   readonly bytes: number;
-  /** A run of `time` new tokens for each of `rows` rows from `first` on. Release it when done. */
+  /** A run of `time` new tokens for each of `rows` rows from `first` on. Dispose of it when done. */
   step(first: number, rows: number, time: number): CachedStep;
   /** Copies a row's first `length` tokens to a row of this cache or of a larger one. */
   copyRow(from: number, length: number, to: number, into?: DecoderCache): void;
@@ -55,31 +63,34 @@ export interface DecoderCache {
 /** New tokens of some rows of a cache: fill in, run, read. */
 export interface CachedStep {
   /**
-   * One row's new tokens, in the place that follows `past` tokens in the cache. Rows of several tokens begin at 0, and may
-   * be shorter than the step; where the step has one row, it may have a past.
+   * Sets one row's new tokens, which follow `past` tokens in the cache. Rows of several tokens begin at 0, and may be
+   * shorter than the step. Where the step has one row, that row may have a past.
    */
   fill(row: number, tokens: ArrayLike<number>, past: number): void;
-  /** Behind each row's last token, [rows, vocabulary]; until another step of the cache runs. */
+  /** The logits after each row's last token, [rows, vocabulary]; valid until another step of the cache runs. */
   readonly logits: Float32Array;
-  /** log Σ e^logit of each row. */
+  /** log Σ e^logit of each row, [rows]. */
   readonly logSumExp: Float32Array;
+  /** Computes the logits, and appends keys and values to the cache. */
   run(): void;
+  /** The same in another thread. */
   runAsync(): Promise<void>;
   [Symbol.dispose](): void;
 }
 
+/** How a decoder is compiled. */
 export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
-  /** How the linear layers map: by their weights where absent. */
+  /** How the linear layers map; by their weights by default. */
   linear?: Linear;
-  /** The weights never change: they are laid out anew for speed, in as much memory again. */
+  /** The weights never change: the decoder keeps a copy of them in a faster layout. */
   frozen?: boolean;
-  /** Take the linear layers and the output layer, frozen, in so many bits. */
+  /** Quantize the linear layers and the output layer, frozen, to so many bits. */
   bits?: Bits;
 }
 
 /**
- * Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run, and may change between,
- * unless they are frozen.
+ * Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run and may change between
+ * runs, unless they are frozen.
  */
 export function createCachedDecoder(
   config: DecoderConfig,
@@ -116,7 +127,7 @@ function outputLayer(config: DecoderConfig, weights: Readonly<Record<string, Val
   return (x: Tensor) => (quantized ? quantizedProduct(x, quantized) : linear(x, input(x.graph, name, shape)));
 }
 
-/** The decoder's own weights, by products that take [rows, time, in] as it lies. */
+/** The decoder's own weights, by products of [rows, time, in] without a reshape. */
 function flatLinear(config: DecoderConfig): Linear {
   const lookUp = linearLookup(config);
   return (x, name) => {
@@ -129,7 +140,7 @@ function flatLinear(config: DecoderConfig): Linear {
 const pastName = (layer: number, what: 'keys' | 'values') => `past ${what} ${layer}`;
 const presentName = (layer: number, what: 'keys' | 'values') => `present ${what} ${layer}`;
 
-/** Attention through the cache, and the cache as it is afterwards. */
+/** Attention through the cache, and the cache after it. */
 function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
   const { heads, keyValueHeads, headSize, slidingWindow } = config;
   const lengths = input(g, 'last positions', ['rows'], 'int32');
@@ -166,7 +177,7 @@ function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
   return { attend, present };
 }
 
-// What the operator asks of a head's size; heads of other sizes are rotated before it, and widened with zeros.
+// What the operator requires of a head's size. Heads of other sizes are rotated before it, and widened with zeros.
 const rotatesItself = (headSize: number) => headSize % 16 === 0;
 const storedSize = (headSize: number) => Math.ceil(headSize / 8) * 8;
 
@@ -197,8 +208,8 @@ interface CacheParts {
 function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: CacheParts): DecoderCache {
   const { keyValueHeads, headSize, layers, maxPositions, vocabularySize } = config;
   if (capacity > maxPositions) {
-    throw new HeedError(`a cache for ${capacity} tokens, but the model knows ${maxPositions} positions at most`, {
-      hint: 'shorten the prompt, or ask for fewer tokens',
+    throw new HeedError(`a cache for ${capacity} tokens, but the model has ${maxPositions} positions`, {
+      hint: 'shorten the prompt, or generate fewer tokens',
     });
   }
   const own = new Disposables();
@@ -275,7 +286,7 @@ function createStep({ rows, time, inputs, outputs, bind, mine }: StepParts): Cac
   const total = mine.use(new Value('int32', []));
   const binding = mine.use(bind({ ...inputs, ids, positions, last, total, 'last positions': ends }, outputs));
   const prepare = () => {
-    // of a prompt the operator wants the time, padding included; of what follows, the longest row
+    // for a prompt the operator needs the time with padding; for later tokens, the longest row
     total.data[0] = time > 1 && rows > 1 ? time : ends.data.reduce((a, b) => Math.max(a, b)) + 1;
   };
   return {

@@ -1,40 +1,61 @@
-/** What a decoder is made of, whatever family it came from, and the parameters it has. */
+/** What a decoder is made of, in one form for all families, and its parameters. */
 import { normal, ones, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 
+/** The shape of a decoder. */
 export interface DecoderConfig {
+  /** How many tokens there are. */
   vocabularySize: number;
+  /** Width of the residual stream. */
   hiddenSize: number;
+  /** How many layers it has. */
   layers: number;
+  /** Query heads of each layer. */
   heads: number;
   /** Grouped-query attention: each key and value serves heads / keyValueHeads queries. */
   keyValueHeads: number;
+  /** Width of a head. */
   headSize: number;
+  /** Width of the feed-forward layers. */
   feedForwardSize: number;
+  /** Activation of the feed-forward layers. */
   activation: 'silu' | 'gelu' | 'geluTanh';
-  /** down(activation(gate·x) ∘ up·x); else down(activation(up·x)). */
+  /** Whether a feed-forward layer is down(activation(gate·x) ∘ up·x); else it is down(activation(up·x)). */
   gated: boolean;
+  /** RMS norm (Zhang & Sennrich 2019) or layer norm (Ba et al. 2016). */
   norm: 'rms' | 'layer';
+  /** ε under the norms' roots. */
   normEpsilon: number;
+  /** How positions enter: by rotation of queries and keys, or by learned embeddings. */
   positions: RotaryPositions | { kind: 'learned' };
   /** The longest sequence the model was made for. */
   maxPositions: number;
-  /** A query sees this many tokens, itself included; all before it where absent. */
+  /** A query sees this many tokens, itself included; all before it by default. */
   slidingWindow?: number;
   /** Which linear layers have a bias. */
-  bias: { queryKeyValue: boolean; attentionOutput: boolean; feedForward: boolean };
+  bias: {
+    /** The query, key and value maps. */
+    queryKeyValue: boolean;
+    /** The map behind attention. */
+    attentionOutput: boolean;
+    /** The maps of the feed-forward layers. */
+    feedForward: boolean;
+  };
   /** RMS norm of each head's query and key before the rotation (Qwen3). */
   queryKeyNorm: boolean;
   /** The output layer is the embedding. */
   tied: boolean;
-  /** Deviation of initial weights. */
+  /** Standard deviation of initial weights. */
   initialDeviation: number;
 }
 
-/** Su et al. 2021; each head's halves are rotated against one another, as Llama does. */
+/** Rotary positions (Su et al. 2021). Each head's halves are rotated against one another, as in Llama. */
 export interface RotaryPositions {
+  /** The kind of positions. */
   kind: 'rotary';
+  /** The base of the frequencies: theta^(−2i / headSize). */
   theta: number;
+  /** How frequencies stretch to longer contexts: all alike (Chen et al. 2023), or the slow ones only (Llama 3.1). */
   scaling?:
     | { kind: 'linear'; factor: number }
     | {
@@ -46,11 +67,16 @@ export interface RotaryPositions {
       };
 }
 
-/** Names of a decoder's parameters: Llama's in Hugging Face checkpoints, for every family. */
+// Names of a decoder's parameters, for every family: Llama's in Hugging Face checkpoints.
+/** The token embedding [vocabulary, hidden]. */
 export const EMBEDDING = 'model.embed_tokens.weight';
+/** The learned positions [maxPositions, hidden]. */
 export const POSITIONS = 'model.embed_positions.weight';
+/** The norm after the last layer: the prefix of its weight and bias. */
 export const FINAL_NORM = 'model.norm';
+/** The output layer's weight [vocabulary, hidden], where it is not the embedding. */
 export const HEAD = 'lm_head.weight';
+/** The prefix of a layer's parameters. */
 export const layerName = (layer: number) => `model.layers.${layer}`;
 
 /** The name of the output layer's weight [vocabulary, hidden]. */
@@ -77,8 +103,8 @@ export function layerLinears(config: DecoderConfig): { name: string; shape: [num
 
 /** The size of a linear layer's weight [out, in], and whether it has a bias, by its full name. */
 export function linearLookup(config: DecoderConfig): (name: string) => { shape: [number, number]; bias: boolean } {
-  const known = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
-  return (name) => known.get(name.replace(/^model\.layers\.\d+\./, ''))!;
+  const linears = new Map(layerLinears(config).map((linear) => [linear.name, linear]));
+  return (name) => linears.get(name.replace(/^model\.layers\.\d+\./, ''))!;
 }
 
 /**

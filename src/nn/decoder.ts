@@ -1,6 +1,6 @@
 /**
- * Decoder-only transformers of every family (Llama, Mistral, Qwen, GPT-2, …) as one traced function. How queries meet
- * keys is passed in: all at once for training (packedAttention), or through a cache for generation.
+ * Decoder-only transformers of every family (Llama, Mistral, Qwen, GPT-2, …) as one traced function. The
+ * attention is passed in: over whole rows for training (packedAttention), or through a cache for generation.
  */
 import {
   add,
@@ -48,15 +48,17 @@ export type Linear = (x: Tensor, name: string) => Tensor;
 /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
 export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
 
+/** What a traced decoder reads. */
 export interface DecoderInputs {
   /** [rows, time], int32 or int64 */
   ids: Tensor;
   /** [rows, time]: each token's place in its own sequence, from 0. */
   positions: Tensor;
+  /** How queries meet keys and values. */
   attend: Attend;
-  /** How the linear layers map: by their weights where absent. */
+  /** How the linear layers map; by their weights by default. */
   linear?: Linear;
-  /** Tokens whose states are wanted, all different: their places among all [tokens]. The last layer then ends with these. */
+  /** Places, among all [tokens], of the tokens whose states are read, all different. The last layer ends with these. */
   read?: Tensor;
   /** Keep only what enters each layer, and compute the layer again for its gradient (Chen et al. 2016). */
   checkpointLayers?: boolean;
@@ -65,8 +67,8 @@ export interface DecoderInputs {
 const activations = { silu, gelu, geluTanh };
 
 /**
- * ids → hidden states behind the last norm, [rows, time, hidden], or [1, tokens, hidden] of those that are read. Parameters are
- * inputs, by their names.
+ * ids → hidden states after the last norm, [rows, time, hidden], or [1, tokens, hidden] of the tokens that are read.
+ * Its parameters are inputs of the graph, by their names.
  */
 export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   const { ids, positions, attend, linear: map = weightedLinear(config), read } = inputs;
@@ -99,7 +101,7 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     const between = norm(attended, `${at}.post_attention_layernorm`);
     const up = map(between, `${at}.mlp.up_proj`);
     const gate = config.gated && map(between, `${at}.mlp.gate_proj`);
-    // what lies between two of the widest tensors is made again for the gradient: a fifth of the memory for two passes
+    // what lies between the widest tensors is computed again for the gradient: a fifth of the memory for two passes
     const down = checkpoint(graph, () => {
       return map(gate ? mul(activation(gate), up) : activation(up), `${at}.mlp.down_proj`);
     });
@@ -123,20 +125,21 @@ export function weightedLinear(config: DecoderConfig): Linear {
   };
 }
 
+/** How sequences lie in the rows of a packed batch. */
 export interface Packing {
-  /** [rows, time]: which segment of its row a token is of; tokens see those of the same number before them. */
+  /** [rows, time]: which segment of its row a token belongs to. Tokens see earlier tokens of the same segment. */
   segments: Tensor;
-  /** [rows, time]: the segment that comes before a token's own, which it sees as well, or its own. */
+  /** [rows, time]: the segment before a token's own, which it sees as well, or its own. */
   prefixes?: Tensor;
-  /** [rows, time] */
+  /** [rows, time]: each token's place in its own sequence, from 0. */
   positions: Tensor;
-  /** Positions are below this. */
+  /** All positions are below this. */
   length: number;
 }
 
 /**
- * Causal attention within each of the sequences that are packed into a row, one after another (Krell et al. 2021), so that
- * nothing is spent on padding.
+ * Causal attention within each of the sequences that are packed into a row, one after another (Krell et al. 2021): no
+ * time is spent on padding.
  */
 export function packedAttention(config: DecoderConfig, packing: Packing): Attend {
   const { segments, prefixes, positions, length } = packing;
@@ -146,7 +149,7 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   const of = (x: Tensor) => equal(unsqueeze(x, 2), unsqueeze(segments, 1));
   let seen = logicalAnd(greaterOrEqual(query, key), prefixes ? logicalOr(of(segments), of(prefixes)) : of(segments));
   if (config.slidingWindow !== undefined) {
-    // behind a prefix that others share, places in the row are not places in the sequence
+    // after a prefix that others share, places in the row are not places in the sequence
     const distance = prefixes ? sub(unsqueeze(positions, 2), unsqueeze(positions, 1)) : sub(query, key);
     seen = logicalAnd(seen, less(distance, config.slidingWindow));
   }

@@ -10,14 +10,12 @@ afterAll(() => child.remove());
 /** Trains a small net for 50 steps in a process of its own; gives the parameters' and the moments' bits as hex. */
 function train(seed: number, threads: number, kind: string): string {
   const script = `
-    const { input, mean, square, sub } = engine;
+    const { mean, square, sub } = engine;
     const { createOptimizer, createParameters, createTrainStep, mlp } = nn;
     const network = mlp('net', { sizes: [16, 64, 64, 4] });
     const parameters = createParameters(network.parameters, random.random(${seed}, 'weights'));
-    const build = (g) => ({
-      loss: mean(square(sub(network.apply(input(g, 'x', ['n', 16])), input(g, 'y', ['n', 4])))),
-    });
-    const step = createTrainStep(parameters, build, { dims: { n: 256 } });
+    const loss = ({ x, y }) => mean(square(sub(network.apply(x), y)));
+    const step = createTrainStep(parameters, { x: ['n', 16], y: ['n', 4] }, loss, { dims: { n: 256 } });
     const optimizer = createOptimizer(parameters, step.gradients, { kind: '${kind}', maxGradientNorm: 0.5 });
     const rng = random.random(${seed}, 'data');
     for (let i = 0; i < 50; i++) {

@@ -1,6 +1,6 @@
 /**
  * Optimizers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They sweep
- * over the arena in place, chunk by chunk, so that what the update makes in between stays in the cache.
+ * over the arena in place, chunk by chunk, so that intermediate results stay in the cache.
  */
 import { Disposables } from '../disposables.ts';
 import {
@@ -20,48 +20,65 @@ import {
 } from '../engine/index.ts';
 import type { Arena } from './parameters.ts';
 
+/** Stochastic gradient descent. */
 export interface SgdOptions {
+  /** The kind of optimizer. */
   kind: 'sgd';
+  /** How much of the velocity stays at each step; 0 by default. */
   momentum?: number;
+  /** Nesterov's momentum (Sutskever et al. 2013). */
   nesterov?: boolean;
 }
 
+/** Adam (Kingma & Ba 2015), and AdamW (Loshchilov & Hutter 2019), whose weight decay is decoupled. */
 export interface AdamOptions {
+  /** The kind of optimizer. */
   kind: 'adam' | 'adamw';
+  /** How much of the first and the second moment stays at each step; [0.9, 0.999] by default. */
   betas?: readonly [number, number];
+  /** Added to the root of the second moment; 1e-8 by default. */
   epsilon?: number;
   /** Divide by the largest second moment so far (Reddi et al. 2018). */
   amsgrad?: boolean;
 }
 
+/** RMSProp (Tieleman & Hinton 2012). */
 export interface RmsPropOptions {
+  /** The kind of optimizer. */
   kind: 'rmsprop';
-  /** How much of the mean square is kept at each step. */
+  /** How much of the mean square stays at each step; 0.99 by default. */
   alpha?: number;
+  /** Added to the root of the mean square; 1e-8 by default. */
   epsilon?: number;
+  /** How much of the velocity stays at each step; 0 by default. */
   momentum?: number;
 }
 
 /** What one optimizer does to its share of the parameters. */
 export interface Update {
+  /** Its moments by name: live arrays. */
   readonly moments: Readonly<Record<string, Float32Array>>;
   /** Applies the gradients times `clip`. `step` counts from 1. */
   run(learningRate: number, clip: number, step: number): void;
   [Symbol.dispose](): void;
 }
 
-/** A stretch [start, end) of the arena's numbers. */
+/** A stretch [start, end) of the arena's numbers that decay alike. */
 export interface Run {
+  /** Its first number. */
   start: number;
+  /** The number after its last. */
   end: number;
+  /** Its weight decay. */
   weightDecay: number;
 }
 
-// floats: enough that ONNX Runtime shares the work among threads (from some 200,000), few enough that what is made in between stays in the last cache
+// floats: enough that ONNX Runtime shares the work among threads (from some 200,000), few enough that intermediate
+// results stay in the last cache
 const CHUNK = 1 << 18;
 const SMALL = 1 << 16; // with its moments it fits a second-level cache
 
-/** Whether a sweep over an arena is done before other threads could join in. */
+/** Whether a sweep over an arena ends before other threads could join in. */
 export const isSmall = ({ flat }: Arena): boolean => flat.length <= SMALL;
 
 /** Stretches of at most CHUNK numbers. */
@@ -72,7 +89,7 @@ export function chunksOf<R extends { start: number; end: number }>(run: R): R[] 
   });
 }
 
-/** Updates the given stretches; their moments lie one after another in arrays of their own. */
+/** Updates the stretches `runs`. Their moments lie one after another in arrays of their own. */
 export function flatUpdate(
   parameters: Arena,
   gradients: Arena,
@@ -170,7 +187,7 @@ function adam(options: AdamOptions, weightDecay: number): Rule {
   };
 }
 
-/** Stochastic gradient descent, with momentum where asked (Sutskever et al. 2013). */
+/** Stochastic gradient descent, with optional momentum (Sutskever et al. 2013). */
 function sgd({ momentum = 0, nesterov = false }: SgdOptions, weightDecay: number): Rule {
   return {
     moments: momentum === 0 ? [] : ['momentum'],

@@ -1,23 +1,28 @@
 /** Generalized advantage estimation (Schulman et al. 2016, equation 16). */
 
+/** A rollout: what happened, and the values that a critic predicted. */
 export interface AdvantageInput {
   /** Steps in time. */
   steps: number;
   /** Environments (or sequences) side by side; arrays are [steps, count], time outermost. */
   count: number;
+  /** [steps, count]: the reward of each step. */
   rewards: ArrayLike<number>;
-  /** [steps + 1, count]: the last row is the value of where each stands after the last step. */
+  /** [steps + 1, count]: the values of the states before each step, and after the last. */
   values: ArrayLike<number>;
-  /** The task ended at this step: nothing follows, its next value is 0. */
+  /** [steps, count], 0 or 1: the task ended at this step. Nothing follows: its next value is 0. */
   terminated?: ArrayLike<number>;
-  /** The time limit cut the episode at this step: its next value is `finalValues`, and the sum stops. */
+  /** [steps, count], 0 or 1: the time limit cut the episode at this step. Its next value is `finalValues`. */
   truncated?: ArrayLike<number>;
+  /** [steps, count]: the values of the states in which episodes were cut. Needed with `truncated`. */
   finalValues?: ArrayLike<number>;
+  /** γ: how much a reward of the next step counts. */
   discount: number;
+  /** λ: 0 trusts the critic (one step), 1 the rewards (the whole return). */
   lambda: number;
 }
 
-/** Advantages and returns (advantage + value), [steps, count] each, written into the given arrays. */
+/** Writes advantages, and returns (advantage + value), of [steps, count] each. */
 export function advantages(input: AdvantageInput, advantage: Float32Array, returns: Float32Array): void {
   const { steps, count, rewards, values, terminated, truncated, finalValues, discount, lambda } = input;
   for (let n = 0; n < count; n++) {

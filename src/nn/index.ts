@@ -58,5 +58,11 @@ export {
   valueLoss,
 } from './ppo-loss.ts';
 export { type Bits, type QuantizedWeight, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
-export { learningRate, type ScheduleName, type ScheduleOptions, scheduleNames } from './schedule.ts';
-export { createTrainStep, type TrainStep, type TrainStepOptions } from './train-step.ts';
+export { learningRate, type Schedule, type ScheduleOptions, type SchedulePoint, schedules } from './schedule.ts';
+export {
+  createTrainStep,
+  type LossOutputs,
+  type TrainStep,
+  type TrainStepOptions,
+  traceTrainStep,
+} from './train-step.ts';

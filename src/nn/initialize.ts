@@ -1,23 +1,27 @@
 /** Initial values of parameters. A weight's shape is [out, in, ...]. */
 import type { Random } from '../random.ts';
 
-/** Fills `data`, a tensor of `shape`. */
+/** Fills `data`, the elements of a tensor of `shape`. */
 export type Initialize = (data: Float32Array, shape: readonly number[], random: Random) => void;
 
+/** All 0. */
 export const zeros: Initialize = (data) => void data.fill(0);
+/** All 1. */
 export const ones: Initialize = (data) => void data.fill(1);
+/** All one value. */
 export const fill =
   (value: number): Initialize =>
   (data) =>
     void data.fill(value);
 
+/** Normal, with mean 0 and a standard deviation. */
 export const normal =
   (deviation: number): Initialize =>
   (data, _, random) => {
     for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal();
   };
 
-/** Uniform in ±√(6/(in + out))·gain (Glorot & Bengio 2010); a kernel's height and width count in both. */
+/** Uniform in ±√(6/(in + out))·gain (Glorot & Bengio 2010). A kernel's height and width count in both. */
 export const xavier =
   (gain = 1): Initialize =>
   (data, shape, random) => {
@@ -46,7 +50,7 @@ export const orthogonal =
     const rows = shape[0];
     const columns = data.length / rows;
     const [long, short] = rows > columns ? [rows, columns] : [columns, rows];
-    // `short` orthonormal vectors of length `long`, by Gram–Schmidt; again where the first pass took most of a vector
+    // `short` orthonormal vectors of length `long`, by Gram–Schmidt: twice where the first pass took most of a vector
     const basis: Float64Array[] = [];
     while (basis.length < short) {
       const v = Float64Array.from({ length: long }, () => random.normal());

@@ -1,4 +1,4 @@
-/** Log-probabilities of given tokens, without the logits of all tokens standing in memory at once. */
+/** Log-probabilities of labels, without the logits of all tokens in memory at once. */
 import {
   concat,
   exp,
@@ -16,14 +16,15 @@ import {
   withGradient,
 } from '../engine/index.ts';
 
+/** How labels are scored. */
 export interface LabelOptions {
-  /** Logits are divided by this. */
+  /** Logits are divided by this; 1 by default. */
   temperature?: number;
-  /** So many tokens' logits are made at a time: as many as stay in the last cache where absent. */
+  /** How many tokens' logits are computed at a time; by default as many as stay in the last cache. */
   chunk?: number;
 }
 
-/** log p(label) for each hidden state. hidden [n, width] with n known, head [vocabulary, width], labels [n] → [n]. */
+/** log p(label) of each hidden state. hidden [n, width] with a number n, head [vocabulary, width], labels [n] → [n]. */
 export function labelLogProbabilities(
   hidden: Tensor,
   head: Tensor,

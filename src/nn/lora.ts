@@ -1,6 +1,6 @@
 /**
- * LoRA (Hu et al. 2021): a linear map W stays as it is, and scale · B·A is learned beside it, of a rank far below W's.
- * B begins at 0, so training begins at the model that was loaded.
+ * LoRA (Hu et al. 2021): a linear map W stays unchanged, and scale · B·A of a far lower rank is learned beside it. B
+ * begins at 0, so training begins at the loaded model.
  */
 import { add, input, linear, mul, type Tensor } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
@@ -9,24 +9,33 @@ import { type DecoderConfig, layerLinears, layerName } from './decoder-config.ts
 import { type Initialize, zeros } from './initialize.ts';
 import type { Arena, ParameterSpec } from './parameters.ts';
 
+/** What adapters a model gets. */
 export interface LoraOptions {
+  /** Rank of B·A. */
   rank: number;
+  /** B·A is multiplied by alpha / rank. */
   alpha: number;
-  /** Last names of the linear layers that are adapted, such as "q_proj": all where absent. */
+  /** Last names of the linear layers that are adapted, such as "q_proj"; all by default. */
   targets?: readonly string[];
-  /** scale = alpha / √rank (Kalajdzievski 2023), not alpha / rank. */
+  /** Multiply B·A by alpha / √rank instead (Kalajdzievski 2023). */
   rankStabilized?: boolean;
 }
 
+/** What B·A is multiplied by. */
 export const loraScale = ({ rank, alpha, rankStabilized }: LoraOptions): number =>
   alpha / (rankStabilized ? Math.sqrt(rank) : rank);
 
+/** The names of a linear layer's A and B, as PEFT names them. */
 export const loraNames = (linear: string): { a: string; b: string } => ({
   a: `${linear}.lora_A.weight`,
   b: `${linear}.lora_B.weight`,
 });
 
-/** Whose adapters there are, with the size of their weights. @throws HeedError for a rank or a target that cannot be. */
+/**
+ * The linear layers that get adapters, with the sizes of their weights.
+ *
+ * @throws HeedError where a target is no linear layer of the model, or the rank is not a whole number from 1.
+ */
 export function loraTargets(config: DecoderConfig, { rank, targets }: LoraOptions) {
   const linears = layerLinears(config);
   const last = (name: string) => name.split('.').at(-1)!;
@@ -56,7 +65,7 @@ const uniformByInputs: Initialize = (data, [, inner], random) => {
   for (let i = 0; i < data.length; i++) data[i] = (2 * random.uniform() - 1) / Math.sqrt(inner);
 };
 
-/** The maps of `base` with adapters beside those that have one. */
+/** The maps of `base`, with adapters beside those that have one. */
 export function loraLinear(config: DecoderConfig, options: LoraOptions, base: Linear): Linear {
   const adapted = new Map(loraTargets(config, options).map((target) => [target.name, target]));
   return (x: Tensor, name: string) => {
@@ -69,7 +78,7 @@ export function loraLinear(config: DecoderConfig, options: LoraOptions, base: Li
   };
 }
 
-/** Adds scale · B·A to the weights, so that the model needs no adapter any more. */
+/** Adds scale · B·A to the weights, in place: the model then needs no adapter. */
 export function mergeLora(parameters: Arena, adapters: Arena, options: LoraOptions): void {
   const { rank } = options;
   const scale = loraScale(options);

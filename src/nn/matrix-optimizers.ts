@@ -24,36 +24,45 @@ import { HeedError } from '../error.ts';
 import type { AdamOptions, Update } from './flat-optimizers.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';
 
+/** Adafactor (Shazeer & Stern 2018), as Transformers has it. */
 export interface AdafactorOptions {
+  /** The kind of optimizer. */
   kind: 'adafactor';
-  /** Keeps squares finite under the root. */
+  /** Added to squared gradients; 1e-30 by default. */
   epsilon?: number;
-  /** scaleParameter: the least scale that a tensor is taken to have. */
+  /** With scaleParameter: the least scale of a tensor; 1e-3 by default. */
   leastScale?: number;
-  /** The root mean square of a tensor's update is at most this, before the learning rate. */
+  /** The root mean square of a tensor's update is at most this, before the learning rate; 1 by default. */
   clipThreshold?: number;
-  /** The second moment keeps 1 − step^decayRate of itself. */
+  /** The second moment keeps 1 − step^decayRate of itself; −0.8 by default. */
   decayRate?: number;
   /** Multiply the rate by the root mean square of the tensor. */
   scaleParameter?: boolean;
-  /** Multiply the rate by min(0.01, 1/√step): a learning rate of 1 is the paper's. */
+  /** Multiply the rate by min(0.01, 1/√step). The paper's learning rate is then 1. */
   relativeStep?: boolean;
 }
 
+/** Muon (Jordan et al. 2024), as PyTorch has it. The options of Adam apply to the tensors that AdamW updates. */
 export interface MuonOptions extends Omit<AdamOptions, 'kind'> {
+  /** The kind of optimizer. */
   kind: 'muon';
+  /** How much of the momentum stays at each step; 0.95 by default. */
   momentum?: number;
+  /** Nesterov's momentum; on by default. */
   nesterov?: boolean;
-  /** Steps of the Newton–Schulz iteration. */
+  /** Steps of the Newton–Schulz iteration; 5 by default. */
   iterations?: number;
   /**
-   * How the rate follows the shape [a, b]: "original" √max(1, a/b); "match_rms_adamw" 0.2·√max(a, b), so that a rate
-   * that suits AdamW suits Muon.
+   * What the rate is multiplied by for a shape [a, b]: "original" (by default) √max(1, a/b); "match_rms_adamw"
+   * 0.2·√max(a, b), so that a rate that suits AdamW suits Muon.
    */
   adjust?: 'original' | 'match_rms_adamw';
-  /** Which tensors are Muon's: all matrices by default. Leave out embeddings and output heads. AdamW takes the others. */
+  /**
+   * Which tensors Muon updates: all matrices by default. Leave out embeddings and output heads. AdamW updates the
+   * others.
+   */
   matrices?: (spec: ParameterSpec) => boolean;
-  /** AdamW's learning rate as a share of Muon's. */
+  /** AdamW's learning rate as a share of Muon's; 1 by default. */
   othersRate?: number;
 }
 
@@ -66,7 +75,7 @@ interface TensorRule {
   values(learningRate: number, clip: number, step: number): Record<string, number>;
 }
 
-/** Updates tensor by tensor. `shapes` gives each moment's shape for a tensor. */
+/** Updates tensor by tensor. `shapes` maps a tensor's shape to each moment's. */
 function tensorUpdate(
   parameters: Arena,
   gradients: Arena,
@@ -119,8 +128,8 @@ function tensorUpdate(
 const rootMeanSquare = (x: Tensor): Tensor => sqrt(mean(square(x)));
 
 /**
- * Adafactor (Shazeer & Stern 2018) as Transformers has it, without its first moment: the second moment of a tensor of two axes or
- * more is the product of its row means and column means.
+ * Adafactor (Shazeer & Stern 2018) as Transformers has it, without its first moment: the second moment of a tensor of
+ * two axes or more is the product of its row means and column means.
  */
 export function adafactorUpdate(
   parameters: Arena,
@@ -179,7 +188,7 @@ export function adafactorUpdate(
   return tensorUpdate(parameters, gradients, parameters.specs, shapes, rule);
 }
 
-/** The tensors that Muon itself updates. */
+/** The tensors that Muon itself updates. @throws HeedError where `options.matrices` chooses one that is no matrix. */
 export function muonMatrices(specs: readonly ParameterSpec[], options: MuonOptions): ParameterSpec[] {
   const chosen = specs.filter(options.matrices ?? (({ shape }) => shape.length === 2));
   const wrong = chosen.find(({ shape }) => shape.length !== 2);
@@ -192,8 +201,8 @@ export function muonMatrices(specs: readonly ParameterSpec[], options: MuonOptio
 }
 
 /**
- * Muon (Jordan et al. 2024) as PyTorch has it, with decoupled weight decay: momentum, then the nearest orthogonal matrix
- * by a quintic Newton–Schulz iteration, in float32 where PyTorch takes bfloat16.
+ * Muon (Jordan et al. 2024) as PyTorch has it, with decoupled weight decay: momentum, then the nearest orthogonal
+ * matrix by a quintic Newton–Schulz iteration, in float32 where PyTorch uses bfloat16.
  */
 export function muonUpdate(
   parameters: Arena,
@@ -228,7 +237,7 @@ export function muonUpdate(
   return tensorUpdate(parameters, gradients, specs, { momentum: (shape) => shape }, rule);
 }
 
-/** Singular values brought near 1: each iteration maps a singular value s to 3.4445·s − 4.775·s³ + 2.0315·s⁵. */
+/** `g` with its singular values brought near 1: each iteration maps s to 3.4445·s − 4.775·s³ + 2.0315·s⁵. */
 function orthogonalized(g: Tensor, iterations: number): Tensor {
   const tall = (g.shape[0] as number) > (g.shape[1] as number);
   const wide = tall ? transpose(g, [1, 0]) : g;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { input, trace } from '../engine/index.ts';
+import { relu, trace } from '../engine/index.ts';
 import { random } from '../random.ts';
 import { mlp } from './mlp.ts';
 import { createParameters } from './parameters.ts';
@@ -9,6 +9,7 @@ const ROWS = 5;
 test.each([
   { sizes: [4, 16, 8, 2], activation: 'tanh' as const },
   { sizes: [4, 16, 1], activation: 'relu' as const },
+  { sizes: [4, 16, 1], activation: relu },
   { sizes: [4, 2] },
 ])('mlp $sizes agrees with plain loops', (options) => {
   const network = mlp('net', options);
@@ -16,10 +17,11 @@ test.each([
   const parameters = createParameters(network.parameters, rng);
   for (const { data } of Object.values(parameters.values)) for (let i = 0; i < data.length; i++) data[i] = rng.normal();
   const x = Float32Array.from({ length: ROWS * 4 }, () => rng.normal());
-  const program = trace((g) => ({ y: network.apply(input(g, 'x', ['n', 4])) }));
+  const program = trace({ x: ['n', 4] }, ({ x }) => ({ y: network.apply(x) }));
   const { y } = program.run({ ...parameters.values, x });
 
-  const activate = options.activation === 'relu' ? (v: number) => Math.max(0, v) : Math.tanh;
+  const rectified = options.activation === 'relu' || options.activation === relu;
+  const activate = rectified ? (v: number) => Math.max(0, v) : Math.tanh;
   for (let row = 0; row < ROWS; row++) {
     let h = [...x.subarray(row * 4, row * 4 + 4)];
     options.sizes.slice(1).forEach((out, layer) => {

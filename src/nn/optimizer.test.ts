@@ -236,7 +236,7 @@ describe.each(kinds)('$kind', (options) => {
     expect(optimizer.state).toEqual(before.state);
   });
 
-  test('releases what it made', () => {
+  test('disposes of what it made', () => {
     const before = sessionCount();
     const { optimizer } = setup(specs, { ...options, decay: ({ shape }) => shape.length > 1 }).take(0, 1);
     expect(sessionCount()).toBeGreaterThan(before);
@@ -313,12 +313,12 @@ describe('refuses', () => {
   const other = (change: Partial<ParameterSpec>): Arena => createArena([{ ...specs[0], ...change }]);
 
   test.each([{ shape: [2, 3] }, { name: 'other' }])('gradients of other tensors', (change) => {
-    expect(() => createOptimizer(createArena(specs), other(change), { kind: 'sgd' })).toThrow(/of other tensors/);
+    expect(() => createOptimizer(createArena(specs), other(change), { kind: 'sgd' })).toThrow(/have other tensors/);
   });
 
   test('a learning rate that is not finite', () => {
     const { optimizer } = setup(specs, { kind: 'sgd' });
-    expect(() => optimizer.step(Number.NaN)).toThrow(/learning rate has to be finite, got NaN/);
+    expect(() => optimizer.step(Number.NaN)).toThrow(/learning rate must be finite, got NaN/);
   });
 
   test('a state of another kind, and keeps its own', () => {

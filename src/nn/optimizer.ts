@@ -22,25 +22,31 @@ import {
 } from './matrix-optimizers.ts';
 import type { Arena, ParameterSpec } from './parameters.ts';
 
+/** Which optimizer, and its options. */
 export type OptimizerOptions = {
-  /** Gradients are scaled so that their global norm is at most this. */
+  /** Gradients are scaled so that their global norm is at most this; without a bound by default. */
   maxGradientNorm?: number;
-  /** Added to the gradient (L2) by sgd, adam and rmsprop; taken from the parameter itself (decoupled) by the others. */
+  /** Added to the gradient (L2) by sgd, adam and rmsprop; subtracted from the parameter (decoupled) by the others. */
   weightDecay?: number;
-  /** Which tensors decay: all by default. Often not biases and norms: `({ shape }) => shape.length > 1`. */
+  /** Which tensors decay: all by default. `({ shape }) => shape.length > 1` leaves out biases and norms. */
   decay?: (spec: ParameterSpec) => boolean;
 } & (SgdOptions | AdamOptions | RmsPropOptions | AdafactorOptions | MuonOptions);
 
 /** Steps taken, and moments by name; plain data to save. */
 export interface OptimizerState {
+  /** How many steps were taken. */
   steps: number;
+  /** The moments by name: live arrays. */
   readonly moments: Readonly<Record<string, Float32Array>>;
 }
 
+/** An optimizer over one arena of parameters and one of gradients. */
 export interface Optimizer {
   /**
-   * Clips and applies the gradients at a learning rate; gives their global norm before clipping. Throws, and changes
-   * nothing, where a gradient is not finite.
+   * Clips the gradients and applies them at a learning rate.
+   *
+   * @returns Their global norm before clipping.
+   * @throws HeedError, and changes nothing, where a gradient or the learning rate is not finite.
    */
   step(learningRate: number): number;
   /** The live state: copy it to keep it. */
@@ -48,10 +54,19 @@ export interface Optimizer {
   [Symbol.dispose](): void;
 }
 
+/**
+ * Creates an optimizer that updates `parameters` in place by `gradients`:
+ *
+ *     const optimizer = createOptimizer(parameters, step.gradients, { kind: 'adamw', weightDecay: 0.01 });
+ *     step.run();
+ *     optimizer.step(1e-3);
+ *
+ * @throws HeedError where the gradients have other tensors than the parameters.
+ */
 export function createOptimizer(parameters: Arena, gradients: Arena, options: OptimizerOptions): Optimizer {
   const { maxGradientNorm = Number.POSITIVE_INFINITY } = options;
   if (layout(parameters) !== layout(gradients)) {
-    throw new HeedError('the gradients are of other tensors than the parameters', {
+    throw new HeedError('the gradients have other tensors than the parameters', {
       hint: 'make both arenas from the same list of specs',
     });
   }
@@ -69,7 +84,7 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
   return {
     state,
     step(learningRate) {
-      if (!Number.isFinite(learningRate)) throw new HeedError(`a learning rate has to be finite, got ${learningRate}`);
+      if (!Number.isFinite(learningRate)) throw new HeedError(`a learning rate must be finite, got ${learningRate}`);
       let total = 0;
       for (const binding of norms) {
         binding.run();
@@ -86,7 +101,7 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
   };
 }
 
-/** The state as plain tensors for a checkpoint (the moments are views): each moment, and the steps taken. */
+/** The state as plain tensors for a checkpoint: each moment (a view, not a copy), and the steps taken. */
 export function exportOptimizer(optimizer: Optimizer, prefix = 'optimizer.'): Record<string, SafetensorsTensor> {
   const { steps, moments } = optimizer.state;
   const tensors: Record<string, SafetensorsTensor> = {
@@ -99,7 +114,7 @@ export function exportOptimizer(optimizer: Optimizer, prefix = 'optimizer.'): Re
 }
 
 /**
- * Puts a saved state into an optimizer of the same kind over the same parameters: all of it, or nothing.
+ * Copies a saved state into an optimizer of the same kind over the same parameters: all of it, or nothing.
  *
  * @throws HeedError naming the first tensor that is missing or does not fit.
  */
@@ -109,13 +124,13 @@ export function importOptimizer(
   prefix = 'optimizer.',
 ): void {
   const { state } = optimizer;
-  const wanted = { steps: new Uint32Array(1), ...state.moments };
-  for (const [name, data] of Object.entries(wanted)) {
+  const expected = { steps: new Uint32Array(1), ...state.moments };
+  for (const [name, data] of Object.entries(expected)) {
     const saved = Object.hasOwn(tensors, prefix + name) ? tensors[prefix + name] : undefined;
     if (saved?.data.length !== data.length || saved.data.constructor !== data.constructor) {
       const got = saved ? `${saved.dtype} [${saved.shape}]` : 'nothing';
       throw new HeedError(`tensor "${prefix}${name}" of the checkpoint is ${got}, expected ${data.length} numbers`, {
-        hint: 'it was saved with another kind of optimizer, or other parameters',
+        hint: 'it was saved by another kind of optimizer, or with other parameters',
       });
     }
   }
@@ -141,7 +156,7 @@ function updatesOf(parameters: Arena, gradients: Arena, options: OptimizerOption
   return [muonUpdate(parameters, gradients, matrices, decayOf, options), ...(others.length ? [rated] : [])];
 }
 
-/** The longest stretches of the arena that are of `specs` and decay alike. */
+/** The longest stretches of the arena that belong to `specs` and decay alike. */
 function runsOf(arena: Arena, specs: readonly ParameterSpec[], decayOf: (spec: ParameterSpec) => number): Run[] {
   const chosen = new Set(specs);
   const runs: Run[] = [];

@@ -1,22 +1,27 @@
-/** Parameters: named tensors that lie one after another in one flat array, so that an optimizer updates them in one sweep. */
+/** Parameters: named tensors, one after another in one flat array, so that an optimizer updates them in one sweep. */
 import { allocate, Value } from '../engine/index.ts';
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
 import type { Initialize } from './initialize.ts';
 
+/** A parameter before it has numbers. */
 export interface ParameterSpec {
-  /** As in a checkpoint, such as "actor.0.weight". */
+  /** Its name in graphs and checkpoints, such as "actor.0.weight". */
   name: string;
+  /** The sizes of its axes; [out, in, …] for a weight. */
   shape: readonly number[];
+  /** Draws its initial values. */
   initialize: Initialize;
 }
 
+/** Named tensors in one flat array: parameters, their gradients, or an optimizer's moments. */
 export interface Arena {
+  /** What it holds, in the order in which it lies. */
   readonly specs: readonly ParameterSpec[];
-  /** All of it, padding (always 0) included. */
+  /** All numbers, padding (always 0) included. */
   readonly flat: Float32Array<ArrayBuffer>;
-  /** Where each tensor lies in `flat`. */
+  /** Where each tensor of `specs` lies in `flat`: [start, end). */
   readonly ranges: readonly { start: number; end: number }[];
   /** Each tensor over its part of `flat`, by name. */
   readonly values: Readonly<Record<string, Value<'float32'>>>;
@@ -25,7 +30,7 @@ export interface Arena {
 
 const ALIGNMENT = 16; // floats: a cache line, and the widest vector register
 
-/** Zeros laid out for the given tensors: for parameters, their gradients, or an optimizer's moments. */
+/** An arena of zeros. @throws HeedError where two tensors have one name. */
 export function createArena(specs: readonly ParameterSpec[]): Arena {
   let length = 0;
   const ranges = specs.map(({ shape }) => {
@@ -51,9 +56,9 @@ export function createArena(specs: readonly ParameterSpec[]): Arena {
   };
 }
 
-/** Some of an arena's tensors, those from `start` to before `end`, as an arena over the same memory. */
+/** An arena's tensors from `start` to before `end`, as an arena over the same memory. Disposing of either ends both. */
 export function partOf(
-  { specs, flat, ranges, values, [Symbol.dispose]: release }: Arena,
+  { specs, flat, ranges, values, [Symbol.dispose]: dispose }: Arena,
   start: number,
   end = specs.length,
 ): Arena {
@@ -64,18 +69,18 @@ export function partOf(
     flat: flat.subarray(from, ranges[end]?.start ?? flat.length),
     ranges: ranges.slice(start, end).map((range) => ({ start: range.start - from, end: range.end - from })),
     values: Object.fromEntries(own.map(({ name }) => [name, values[name]])),
-    [Symbol.dispose]: release,
+    [Symbol.dispose]: dispose,
   };
 }
 
-/** Parameters with their initial values; each is drawn in the order given. */
+/** Parameters with their initial values, drawn in the order of `specs`. @throws HeedError where two have one name. */
 export function createParameters(specs: readonly ParameterSpec[], random: Random): Arena {
   const arena = createArena(specs);
   for (const { name, shape, initialize } of specs) initialize(arena.values[name].data, shape, random);
   return arena;
 }
 
-/** The parameters as plain tensors for a checkpoint (views, not copies). */
+/** The parameters as plain tensors for a checkpoint (views, not copies), each name after `prefix`. */
 export function exportParameters(
   arena: Arena,
   prefix = '',
@@ -89,7 +94,7 @@ export function exportParameters(
 }
 
 /**
- * Copies tensors into the parameters: all of them, or none. Others than the parameters' are passed over.
+ * Copies tensors into the parameters: all of them, or none. Other tensors are ignored.
  *
  * @throws HeedError naming the first tensor that is missing, not float32, or of another shape.
  */
@@ -108,9 +113,10 @@ export function saveParameters(path: string, arena: Arena, metadata?: Readonly<R
 }
 
 /**
- * Reads the parameters from a safetensors file, tensor by tensor, after the whole header is checked; gives the file's metadata.
- * Other tensors in the file are passed over.
+ * Reads the parameters from a safetensors file, tensor by tensor, after it checked the whole header. Other tensors in
+ * the file are ignored.
  *
+ * @returns The file's metadata.
  * @throws HeedError naming the file and the tensor where one is missing, not float32, of another shape or cut short.
  */
 export function loadParameters(path: string, arena: Arena): Record<string, string> {

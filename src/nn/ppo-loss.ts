@@ -1,4 +1,4 @@
-/** The terms of PPO's loss (Schulman et al. 2017), in tensor ops; the control and the language half share them. */
+/** The terms of PPO's loss (Schulman et al. 2017) as traced tensors, for control and for language models. */
 import {
   abs,
   add,
@@ -22,14 +22,18 @@ import {
 const average = (x: Tensor, mask?: Tensor): Tensor => (mask ? maskedMean(x, mask) : mean(x));
 
 interface PolicyTerms {
+  /** log π(a|s). */
   logProbs: Tensor;
+  /** log π_old(a|s). */
   oldLogProbs: Tensor;
+  /** A(s, a). */
   advantages: Tensor;
 }
 
 /**
- * min(ρA, clip(ρ, 1 − ε, 1 + ε)A) of each element with ρ = π(a|s)/π_old(a|s) (§3, equation 7), by the equal min(ρA, A + ε|A|):
- * where the clipped term is the smaller, it is that bound, and `clipped` is 1. All tensors have one shape.
+ * min(ρA, clip(ρ, 1 − ε, 1 + ε)A) of each element with ρ = π(a|s)/π_old(a|s) (§3, equation 7), by the equal
+ * min(ρA, A + ε|A|): where the clipped term is the smaller, it is that bound, and `clipped` is 1. All tensors have one
+ * shape.
  */
 export function clippedSurrogate(
   { logProbs, oldLogProbs, advantages }: PolicyTerms,
@@ -43,7 +47,7 @@ export function clippedSurrogate(
   return { surrogate: where(clipped, bound, plain), ratio, logRatio, clipped: cast(clipped, 'float32') };
 }
 
-/** −E[clippedSurrogate]. `clipFraction` is the share of elements that are clipped. */
+/** −E[clippedSurrogate], over the elements where the mask is 1. `clipFraction` is the share that is clipped. */
 export function policyLoss(
   terms: PolicyTerms,
   epsilon: Operand,
@@ -54,14 +58,17 @@ export function policyLoss(
 }
 
 interface ValueTerms {
+  /** V. */
   values: Tensor;
+  /** R. */
   returns: Tensor;
+  /** V_old, the values before the update. */
   oldValues: Tensor;
 }
 
 /**
- * (V − R)² of each element or, where it is larger, that of V kept within `range` of V_old (the reference implementation's, not
- * the paper's); then `clipped` is 1.
+ * (V − R)² of each element or, where it is larger, that of V kept within `range` of V_old; then `clipped` is 1. From
+ * the reference implementation, not the paper.
  */
 export function clippedSquare(
   { values, returns, oldValues }: ValueTerms,
@@ -73,7 +80,7 @@ export function clippedSquare(
   return { square: maximum(plain, clipped), clipped: cast(greater(clipped, plain), 'float32') };
 }
 
-/** ½E[(V − R)²]; with a clip range, of clippedSquare. */
+/** ½E[(V − R)²], over the elements where the mask is 1; with a clip range and old values, ½E[clippedSquare]. */
 export function valueLoss(
   { values, returns, oldValues }: Omit<ValueTerms, 'oldValues'> & { oldValues?: Tensor },
   range?: number,
@@ -84,12 +91,15 @@ export function valueLoss(
   return { loss: mul(average(larger.square, mask), 0.5), clipFraction: average(larger.clipped, mask) };
 }
 
+/** The estimators of approximateKl. */
 export const klEstimators = ['k1', 'k2', 'k3'] as const;
+/** An estimator of approximateKl. */
 export type KlEstimator = (typeof klEstimators)[number];
 
 /**
  * An estimate of KL(π_old ‖ π) at samples of π_old, elementwise from log π − log π_old (Schulman, "Approximating KL
- * Divergence"): k1 = −log ρ is unbiased, k2 = ½(log ρ)² has less variance, k3 = ρ − 1 − log ρ both and is never negative.
+ * Divergence"): k1 = −log ρ is unbiased; k2 = ½(log ρ)² has less variance; k3 = ρ − 1 − log ρ is unbiased, has less
+ * variance and is never negative.
  */
 export function approximateKl(logRatio: Tensor, estimator: KlEstimator = 'k3'): Tensor {
   if (estimator === 'k1') return neg(logRatio);

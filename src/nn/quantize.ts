@@ -1,6 +1,7 @@
 /**
  * Frozen weights in 8 or 4 bits: each block of a row has a scale of its own, and whole numbers around the middle of
- * their range. A quarter or an eighth of the memory, and of what has to be read for each token (ONNX Runtime's MatMulNBits).
+ * their range. They take a quarter or an eighth of the memory, and of the reads for each token (ONNX Runtime's
+ * MatMulNBits).
  */
 import { emit } from '../engine/graph.ts';
 import {
@@ -22,15 +23,18 @@ import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, linearLookup } from './decoder-config.ts';
 
+/** Bits of a quantized number. */
 export type Bits = 4 | 8;
 
+/** A weight in blocks of whole numbers. */
 export interface QuantizedWeight {
+  /** Bits of each number. */
   bits: Bits;
-  /** [out, in] */
+  /** [out, in] of the weight. */
   shape: readonly [number, number];
-  /** [out, ⌈in / BLOCK⌉, BLOCK · bits / 8]; of two numbers in a byte, the first is in the low half. */
+  /** The numbers, [out, ⌈in / BLOCK⌉, BLOCK · bits / 8]. Of two in a byte, the first is in the low half. */
   data: Uint8Array;
-  /** [out, ⌈in / BLOCK⌉] */
+  /** The blocks' scales, [out, ⌈in / BLOCK⌉]. */
   scales: Float32Array;
 }
 
@@ -39,7 +43,7 @@ const BLOCK = 32;
 
 const blocksOf = (inner: number) => Math.ceil(inner / BLOCK);
 
-/** Rounds a weight [out, in] to blocks of whole numbers; a row's last block may be short. */
+/** Rounds a weight [out, in] to blocks of whole numbers. A row's last block may be short. */
 export function quantize(weight: Float32Array, [out, inner]: readonly number[], bits: Bits): QuantizedWeight {
   const middle = 2 ** (bits - 1);
   const blocks = blocksOf(inner);
@@ -65,7 +69,11 @@ export function quantize(weight: Float32Array, [out, inner]: readonly number[], 
   return { bits, shape: [out, inner], data, scales };
 }
 
-/** x [..., in] → [..., out] by a frozen quantized weight: its gradient goes to x alone. */
+/**
+ * x [..., in] → [..., out] by a frozen quantized weight. The gradient goes to x alone.
+ *
+ * @throws HeedError where the last axis of x is not the weight's `in`.
+ */
 export function quantizedProduct(x: Tensor, weight: QuantizedWeight): Tensor {
   const { graph } = x;
   const [out, inner] = weight.shape;
@@ -104,7 +112,7 @@ function dequantized(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }
   return slice(wide, 1, 0, inner);
 }
 
-/** The linear maps of a model, quantized: `weights` are read once, here. */
+/** The linear maps of a model, quantized. `weights` are read once, at the first trace. */
 export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
   const lookUp = linearLookup(config);
   const quantized = new Map<string, QuantizedWeight>();

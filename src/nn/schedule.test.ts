@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { learningRate, type ScheduleName, scheduleNames } from './schedule.ts';
+import { learningRate, schedules } from './schedule.ts';
+
+const scheduleNames = schedules.names();
 
 const fixture: Record<
   string,
@@ -16,7 +18,7 @@ test.each(Object.entries(fixture))('%s, beyond its end too', (name, c) => {
     minimum: c.min_lr_rate,
     decaySteps: c.num_decay_steps,
   };
-  const rates = c.values.map((_, step) => learningRate(name as ScheduleName, step, options));
+  const rates = c.values.map((_, step) => learningRate(name, step, options));
   rates.forEach((rate, step) => {
     expect(Math.abs(rate - c.values[step]), `step ${step}`).toBeLessThan(1e-12);
   });
@@ -42,6 +44,13 @@ test.each(scheduleNames)('%s stays finite, not negative and under its peak, what
 });
 
 test('an unknown schedule is refused by name', () => {
-  expect(() => learningRate('cosinus' as ScheduleName, 0, { rate: 1, total: 1 })).toThrow('"cosinus" is no schedule');
-  expect(() => learningRate('cosinus' as ScheduleName, 0, { rate: 1, total: 9, warmup: 3 })).toThrow('is no schedule');
+  const refusal = 'unknown learning rate schedule "cosinus"';
+  expect(() => learningRate('cosinus', 0, { rate: 1, total: 1 })).toThrow(refusal);
+  expect(() => learningRate('cosinus', 0, { rate: 1, total: 9, warmup: 3 })).toThrow(refusal);
+});
+
+test('a schedule of the user’s own is found by its name, after the warm-up', () => {
+  schedules.register('square', ({ rate, progress }) => rate * (1 - progress) ** 2);
+  const rates = [0, 1, 2, 3, 4].map((step) => learningRate('square', step, { rate: 1, warmup: 2, total: 4 }));
+  expect(rates).toEqual([0, 0.5, 1, 0.25, 0]);
 });

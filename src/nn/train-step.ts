@@ -1,61 +1,162 @@
 /** A loss and its gradients as one program with its own inputs, ready to be filled and run. */
 import { Disposables } from '../disposables.ts';
+import { declareInputs, guarded } from '../engine/declare.ts';
 import { evaluateDim } from '../engine/dims.ts';
 import type { TracedNode } from '../engine/graph.ts';
 import {
+  type AnyInputs,
   add,
   type CompileOptions,
   type Graph,
   gradients,
+  type InputSpecs,
   input,
   mul,
   type Tensor,
+  type TensorsOf,
   trace,
   Value,
+  type ValuesOf,
 } from '../engine/index.ts';
 import type { Data } from '../engine/runtime.ts';
+import type { Spec } from '../engine/spec.ts';
 import { HeedError } from '../error.ts';
 import { type Arena, createArena } from './parameters.ts';
 
-export interface TrainStep {
-  /** What the loss needs besides the parameters; write into their `data` before a run. */
-  readonly inputs: Readonly<Record<string, Value>>;
-  /** Gradients of the last run; with `accumulate`, the weighted sum of those of all runs since the last reset. */
+/** What a loss returns when it is traced: the loss, a float32 scalar, and what else a run should compute. */
+export type LossOutputs = { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
+
+/** A compiled loss with its gradients. `I` holds its declared inputs, and `O` what the loss returned. */
+export interface TrainStep<I extends InputSpecs = AnyInputs, O extends LossOutputs = LossOutputs> {
+  /** The declared inputs: write into their `data` before a run, as in `step.inputs.x.data.set(rows)`. */
+  readonly inputs: ValuesOf<I>;
+  /** Gradients of the last run. With `accumulate`, the weighted sum of those of all runs since the last reset. */
   readonly gradients: Arena;
   /**
-   * Runs forward and backward; gives the loss and the other outputs. `weight` multiplies the gradients (not the loss) as
-   * they are added up: the share of a part batch in the whole. Throws where the loss is not finite; a sum
-   * of gradients is then spoilt until the next reset.
+   * Runs forward and backward.
+   *
+   * @param weight - Multiplies the gradients (not the loss) before they are added to the sum: the share of a part batch
+   * in the whole batch. 1 by default; other weights need `accumulate`.
+   * @returns The loss and the other outputs by name. The next run overwrites them.
+   * @throws HeedError where the loss is not finite. A sum of gradients is then unusable until the next reset.
    */
-  run(weight?: number): Readonly<Record<string, Value>>;
+  run(weight?: number): { readonly [K in keyof O]: K extends 'loss' ? Value<'float32'> : Value };
   /** Sets the gradients to 0: with `accumulate`, before the first part of a batch. */
   reset(): void;
   [Symbol.dispose](): void;
 }
 
+/** How a train step is compiled. `dims` holds the size of every symbol of the inputs. */
 export interface TrainStepOptions extends CompileOptions {
-  /** Sizes of all symbols of the inputs. */
-  dims: Readonly<Record<string, number>>;
-  /** Values of further inputs, such as weights that are not trained: no gradient is made for them. */
+  /** Values of inputs that networks in the loss add but that are not trained, such as frozen weights. */
   frozen?: Readonly<Record<string, Value>>;
-  /** Where the gradients go, made from the same specs as the parameters: for steps of several sizes that add to one sum. */
+  /** Where the gradients go, made from the same specs as the parameters. Several steps may add to one sum. */
   gradients?: Arena;
-  /** Add each run's gradients to those already there, in place, until reset(): a batch in parts. */
+  /** Add each run's gradients to those already there, in place, until `reset()`: a batch in parts. */
   accumulate?: boolean;
 }
 
+/** What is trained: its specs, and its values, which a step reads in place. */
+type Parameters = Pick<Arena, 'specs' | 'values'>;
+
 /**
- * Compiles `build`'s `loss` with respect to `parameters`. All symbols of its inputs must be given sizes in `dims`.
- * Whatever else `build` returns (metrics, predictions) is an output beside the loss.
+ * Compiles a loss, with its gradients with respect to `parameters`:
+ *
+ *     const network = mlp('net', { sizes: [4, 64, 2] });
+ *     const parameters = createParameters(network.parameters, random(seed));
+ *     const step = createTrainStep(
+ *       parameters,
+ *       { x: ['n', 4], action: { dtype: 'int32', shape: ['n', 1] } },
+ *       ({ x, action }) => neg(mean(gatherElements(logSoftmax(network.apply(x)), action, 1))),
+ *       { dims: { n: 32 } },
+ *     );
+ *     step.inputs.x.data.set(observations);
+ *     step.inputs.action.data.set(actions);
+ *     step.run().loss.item();
+ *
+ * @param parameters - What the loss is differentiated by.
+ * @param inputs - The inputs of the loss by name: a shape for float32, `{ dtype, shape }` for another dtype, or a
+ * `Value` of the caller's, which the step reads in place and does not dispose of. An input that the loss does not use
+ * is allowed.
+ * @param loss - Traced once, with the inputs and the parameters by name. Returns the loss, or an object of the loss and
+ * other outputs (metrics, predictions).
+ * @throws HeedError where the loss reads an input that is neither declared, a parameter nor frozen; where a symbol has
+ * no size in `dims`; and as `gradients` does.
  */
-export function createTrainStep(
-  parameters: Pick<Arena, 'specs' | 'values'>,
-  build: (graph: Graph) => { loss: Tensor } & Record<string, Tensor>,
+export function createTrainStep<const I extends InputSpecs, O extends LossOutputs = { readonly loss: Tensor }>(
+  parameters: Parameters,
+  inputs: I,
+  loss: (inputs: TensorsOf<I>, weights: Readonly<Record<string, Tensor>>) => O | Tensor,
+  options: TrainStepOptions = {},
+): TrainStep<I, O> {
+  if (typeof inputs !== 'object' || typeof loss !== 'function') {
+    throw new HeedError('createTrainStep takes parameters, declared inputs and a function from these to the loss', {
+      hint: "call createTrainStep(parameters, { x: ['n', 4] }, ({ x }) => …, { dims: { n: 32 } })",
+    });
+  }
+  const taken = Object.keys(inputs).find((name) => name in parameters.values || name in (options.frozen ?? {}));
+  if (taken !== undefined) {
+    throw new HeedError(`input "${taken}" has the name of a parameter or a frozen value`, {
+      hint: 'rename one of them',
+    });
+  }
+  using own = new Disposables();
+  const values: Record<string, Value | undefined> = {};
+  for (const [name, spec] of Object.entries(inputs)) {
+    if (spec === undefined || spec instanceof Value) values[name] = spec;
+    else {
+      const { shape, dtype = 'float32' } = 'shape' in spec ? spec : { shape: spec };
+      values[name] = own.use(zerosOf({ shape, dtype }, options.dims));
+    }
+  }
+  const traceLoss = (graph: Graph): LossOutputs => {
+    const weights = parameters.specs.map(({ name, shape }) => [name, input(graph, name, shape)] as const);
+    const outputs = loss(declareInputs(graph, inputs), guarded('parameter', Object.fromEntries(weights)));
+    return isTensor(outputs) ? { loss: outputs } : outputs;
+  };
+  const step = own.use(compileStep(parameters, traceLoss, options, values));
+  const undeclared = Object.keys(step.inputs).find((name) => !(name in values));
+  if (undeclared !== undefined) {
+    throw new HeedError(`the loss reads "${undeclared}", which is neither an input, a parameter nor frozen`, {
+      hint: 'declare it among the inputs, or pass its value in frozen',
+    });
+  }
+  const outputs = guarded('output', step.outputs) as ReturnType<TrainStep<I, O>['run']>;
+  const end = own.move();
+  return {
+    gradients: step.gradients,
+    reset: step.reset,
+    run(weight) {
+      step.run(weight);
+      return outputs;
+    },
+    inputs: guarded('input', values) as ValuesOf<I>,
+    [Symbol.dispose]: end[Symbol.dispose],
+  };
+}
+
+/**
+ * Like `createTrainStep`, for a loss that declares its inputs itself with `input(graph, name, shape, dtype)` because
+ * they depend on what it computes. Every input that is neither a parameter nor frozen becomes an input of the step.
+ *
+ * @throws HeedError where a symbol has no size in `dims`, and as `gradients` does.
+ */
+export const traceTrainStep = <O extends LossOutputs>(
+  parameters: Parameters,
+  build: (graph: Graph) => O,
+  options: TrainStepOptions = {},
+): TrainStep<AnyInputs, O> => compileStep(parameters, build, options, {});
+
+/** The step, with zeros for inputs that `declared` lacks. */
+function compileStep<O extends LossOutputs>(
+  parameters: Parameters,
+  build: (graph: Graph) => O,
   options: TrainStepOptions,
-): TrainStep {
-  const own = new Disposables();
-  const { accumulate = false, frozen = {}, gradients: given, ...compileOptions } = options;
-  const gradientArena = given ?? own.use(createArena(parameters.specs));
+  declared: Readonly<Record<string, Value | undefined>>,
+): TrainStep<AnyInputs, O> & { outputs: ReturnType<TrainStep<AnyInputs, O>['run']> } {
+  using own = new Disposables();
+  const { accumulate = false, frozen = {}, gradients: target, ...compileOptions } = options;
+  const gradientArena = target ?? own.use(createArena(parameters.specs));
   const names = parameters.specs.map(({ name }) => name);
   let lookups: Lookup[] = [];
   const program = own.use(
@@ -84,22 +185,24 @@ export function createTrainStep(
     gradientValues[gradientName(name)] = gradientArena.values[name];
     if (accumulate) fixed[sumName(name)] = gradientArena.values[name];
   }
-  const sized = ({ dtype, shape }: (typeof program.inputs)[number]) =>
-    own.use(
-      new Value(
-        dtype,
-        shape.map((d) => evaluateDim(d, options.dims)),
-      ),
-    );
   const inputs: Record<string, Value> = {};
-  for (const spec of program.inputs) if (!(spec.name in fixed)) inputs[spec.name] = sized(spec);
+  for (const [name, value] of Object.entries(declared)) if (value) inputs[name] = value;
+  for (const spec of program.inputs) {
+    if (!(spec.name in fixed || spec.name in inputs)) inputs[spec.name] = own.use(zerosOf(spec, options.dims));
+  }
   const outputs: Record<string, Value> = {};
-  for (const spec of program.outputs) if (!(spec.name in gradientValues)) outputs[spec.name] = sized(spec);
+  for (const spec of program.outputs) {
+    if (!(spec.name in gradientValues)) outputs[spec.name] = own.use(zerosOf(spec, options.dims));
+  }
   const binding = own.use(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
   // tables that are only looked up in get no gradient from the program: what was there is cleared here
   const onlyLookedUp = names.filter((name) => !program.outputs.some((spec) => spec.name === gradientName(name)));
+  const loss = outputs.loss as Value<'float32'>;
+  const results = outputs as ReturnType<TrainStep<AnyInputs, O>['run']>;
+  const end = own.move();
   return {
     inputs,
+    outputs: results,
     gradients: gradientArena,
     run(weight = 1) {
       if (weight !== 1 && !accumulate) {
@@ -113,13 +216,22 @@ export function createTrainStep(
       for (const [i, { table, indices }] of lookups.entries()) {
         addRows(gradientArena.values[table].data, inputs[indices].data, outputs[rowsName(i)].data as Float32Array);
       }
-      const loss = outputs.loss.data[0] as number;
-      if (!Number.isFinite(loss)) throw nonFinite(loss, inputs, parameters);
-      return outputs;
+      if (!Number.isFinite(loss.data[0])) throw nonFinite(loss.data[0], inputs, parameters);
+      return results;
     },
     reset: () => void gradientArena.flat.fill(0),
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: end[Symbol.dispose],
   };
+}
+
+const isTensor = (outputs: LossOutputs | Tensor): outputs is Tensor => 'graph' in outputs && 'dtype' in outputs;
+
+/** Zeros for an input or output, its symbols of the sizes in `dims`. */
+function zerosOf({ dtype, shape }: Pick<Spec, 'dtype' | 'shape'>, dims: CompileOptions['dims'] = {}): Value {
+  return new Value(
+    dtype,
+    shape.map((d) => evaluateDim(d, dims)),
+  );
 }
 
 /** A table of parameters whose rows are taken at indices that are an input, as an embedding's are. */
@@ -156,7 +268,7 @@ function addRows(table: Float32Array, indices: Data, rows: Float32Array): void {
 }
 
 /** Names what went in that was not finite, where something was. */
-function nonFinite(loss: number, inputs: TrainStep['inputs'], parameters: Pick<Arena, 'values'>): HeedError {
+function nonFinite(loss: number, inputs: Readonly<Record<string, Value>>, parameters: Parameters): HeedError {
   const finite = ({ data, dtype }: Value) => dtype !== 'float32' || (data as Float32Array).every(Number.isFinite);
   const badInput = Object.keys(inputs).find((name) => !finite(inputs[name]));
   if (badInput !== undefined) {

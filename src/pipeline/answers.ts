@@ -1,10 +1,11 @@
 /** The same prompts answered by every language model of a pipeline, by the same draws: what each stage changed, to be read. */
 
-import type { Answer } from '../align/index.ts';
+import type { Completion } from '../align/index.ts';
 import { reviewReward } from '../align/index.ts';
 import { drawAnswers } from '../align/policies/draw.ts';
 import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
 import { measureReviews } from '../align/policies/setup.ts';
+import { openSource } from '../align/training/input.ts';
 import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
@@ -66,7 +67,7 @@ interface Asking {
   signal?: AbortSignal;
 }
 
-async function answered(folder: string, data: string | undefined, asking: Asking): Promise<Answer[]> {
+async function answered(folder: string, data: string | undefined, asking: Asking): Promise<Completion[]> {
   const { pull, maxTokens, temperature, seed, signal } = asking;
   const model = await loadModel(folder, pull);
   const { config, parameters, tokenizer } = model;
@@ -75,17 +76,20 @@ async function answered(folder: string, data: string | undefined, asking: Asking
     const prompts =
       data === undefined
         ? worldPrompts(tokenizer)
-        : (await readPrompts(data, tokenizer, { onBadRow: 'skip', pull })).slice(0, asking.count);
+        : (await readPrompts(await openSource('data', data, { pull }), tokenizer, { onBadRow: 'skip' })).slice(
+            0,
+            asking.count,
+          );
     const options = { maxTokens, temperature, seed, batch: 64, signal };
     return await drawAnswers(generator, model, prompts, options);
   } finally {
     generator[Symbol.dispose]();
-    parameters[Symbol.dispose]();
+    model[Symbol.dispose]();
   }
 }
 
 /** By the true reward of the embedded world; the interval is that of 95 %. */
-async function worth(answers: readonly Answer[], shown: number): Promise<Partial<ModelAnswers>> {
+async function worth(answers: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
   const rewards = Array.from(await reviewReward().score(answers));
   const n = rewards.length;
   const mean = rewards.reduce((sum, value) => sum + value, 0) / n;

@@ -37,7 +37,7 @@ describe('checkRecipe', () => {
 
   it('takes what comes with heed, which the page on pipelines shows as it is', () => {
     expect(checkRecipe(defaultRecipe).stages.length).toBeGreaterThan(3);
-    const page = readFileSync(new URL('../../docs/pipeline.md', import.meta.url), 'utf8');
+    const page = readFileSync(new URL('../../docs/reference/pipeline.md', import.meta.url), 'utf8');
     expect(JSON.parse(page.match(/```json\n(.*?)```/s)![1])).toEqual(defaultRecipe);
     for (const command of Object.keys(trainings)) expect(page).toContain(`\`${command}\``);
   });

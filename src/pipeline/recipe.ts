@@ -24,6 +24,10 @@ const stageSchema = z.strictObject({
 export const recipeSchema = z.strictObject({
   name: z.string().min(1).default('pipeline').describe('what it is called in the report'),
   seed: z.number().int().min(0).optional().describe('seed of every stage that has none of its own'),
+  plugins: z
+    .array(z.string())
+    .optional()
+    .describe('modules of your own that register losses, rewards and more by name'),
   stages: z.array(stageSchema).min(1).describe('what is done, in this order'),
   answers: z
     .strictObject({
@@ -64,7 +68,7 @@ export function checkRecipe(given: unknown): Recipe {
 
 const wrong = (problems: readonly string[]) =>
   new HeedError(`The recipe is wrong.\n${problems.map((problem) => `  ${problem}`).join('\n')}`, {
-    hint: 'Nothing has been trained. docs/pipeline.md has what a recipe may hold; heed COMMAND --help lists settings.',
+    hint: 'Nothing has been trained. docs/reference/pipeline.md has what a recipe may hold; heed COMMAND --help lists settings.',
   });
 
 function inWords({ issues }: z.ZodError, within: readonly string[] = []): string[] {

@@ -90,6 +90,7 @@ import { rlReport } from '../rl/report.ts';
 import { createRlLearner, type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
 import type { Report, TrainParts } from '../run/index.ts';
 import {
+  type AblateInput,
   type Ablation,
   ablateSchema,
   ablationReport,
@@ -99,6 +100,7 @@ import {
   createAblation,
   createSweep,
   type Sweep,
+  type SweepInput,
   sweepReport,
   sweepSchema,
   trainAblation,
@@ -116,7 +118,9 @@ export interface LearnerParts {
   /** How models and data are got from the Hub. */
   pull?: PullOptions;
   /** Told what a person should know of the data. */
-  tell?: (text: string) => void;
+  onNotice?: (text: string) => void;
+  /** Who compares a policy's completions, where its settings ask people. */
+  teacher?: unknown;
 }
 
 /** What a run leaves that a later stage can take by the stage's name. */
@@ -150,6 +154,13 @@ const named = {
 const checkedBy = (schema: z.ZodType) => ({
   schema,
   check: (settings: Record<string, unknown>) => void schema.parse(settings),
+});
+
+/** A command whose settings are the input of what opens its learner. */
+const opened = <L extends Learner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
+  ...checkedBy(schema),
+  create: (settings: Record<string, unknown>, { folder: _, ...parts }: LearnerParts) =>
+    open({ ...settings, ...parts } as never),
 });
 
 const language = {
@@ -198,15 +209,15 @@ interface Judge extends Learner, LearnerParts {
 /** An evaluation has nothing to go on with: it is made in one step, and again where it was killed. */
 const judging = {
   ...checkedBy(judgmentSchema),
-  create: (settings: Record<string, unknown>, { pull, tell }: LearnerParts) => ({
+  create: (settings: Record<string, unknown>, { pull, onNotice }: LearnerParts) => ({
     options: { ...judgmentSchema.parse(settings), seed: 0 },
     pull,
-    tell,
+    onNotice,
     [Symbol.dispose]() {},
   }),
   about: ({ options }: Judge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
-  async train({ options, ...parts }: Judge, { run }: TrainParts<never>) {
-    const judgment = await judgeReward(options, parts);
+  async train({ options, pull, onNotice }: Judge, { run }: TrainParts<never>) {
+    const judgment = await judgeReward({ ...options, pull, onNotice });
     run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
     const { accuracy, interval, n, ece, longerWins, bySource } = judgment.evaluation;
     return { run: run.folder, accuracy, interval, n, ece, longerWins, bySource };
@@ -219,12 +230,11 @@ export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create(settings, { tell }) {
-      const options = trainOptions(settings, tell);
-      checkEnvironment(options.env);
-      return openLearner(options);
+    create(settings, { onNotice }) {
+      checkEnvironment(trainOptions(settings).env);
+      return openLearner({ ...settings, onNotice });
     },
-    about: ({ options }: ControlLearner) => ({ name: options.env, steps: options.steps }),
+    about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
     live: ({ evaluation, labels, accuracy, waiting }: LearnStep) => ({
@@ -250,7 +260,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   sweep: {
     schema: sweepSchema,
     check: checkSweep,
-    create: createSweep,
+    create: (settings, { onNotice }) => createSweep(settings as SweepInput, { onNotice }),
     about: ({ name, steps }: Sweep) => ({ name, steps }),
     train: trainSweep,
     report: sweepReport,
@@ -259,17 +269,16 @@ export const trainings: Readonly<Record<string, Training>> = {
   ablate: {
     schema: ablateSchema,
     check: checkAblation,
-    create: createAblation,
+    create: (settings, { onNotice }) => createAblation(settings as AblateInput, { onNotice }),
     about: ({ name, steps }: Ablation) => ({ name, steps }),
     train: trainAblation,
     report: ablationReport,
     live: ({ cells }: CellsStep) => ({ trained: cells }),
   },
-  pretrain: { ...checkedBy(pretrainSchema), create: createPretrain, ...language },
-  sft: { ...checkedBy(sftSchema), create: createSft, ...language },
+  pretrain: { ...opened(pretrainSchema, createPretrain), ...language },
+  sft: { ...opened(sftSchema, createSft), ...language },
   reward: {
-    ...checkedBy(rewardSchema),
-    create: createReward,
+    ...opened(rewardSchema, createReward),
     ...named,
     train: trainReward,
     report: rewardReport,
@@ -281,8 +290,7 @@ export const trainings: Readonly<Record<string, Training>> = {
     product: 'a reward model',
   },
   process: {
-    ...checkedBy(processSchema),
-    create: createProcess,
+    ...opened(processSchema, createProcess),
     ...named,
     train: trainProcess,
     report: processReport,
@@ -293,16 +301,15 @@ export const trainings: Readonly<Record<string, Training>> = {
     }),
     product: 'a reward model',
   },
-  ppo: { ...checkedBy(ppoSchema), create: createPpo, ...policies },
-  reinforce: { ...checkedBy(reinforceSchema), create: createReinforce, ...policies },
-  rloo: { ...checkedBy(rlooSchema), create: createRloo, ...policies },
-  grpo: { ...checkedBy(grpoSchema), create: createGrpo, ...policies },
-  raft: { ...checkedBy(raftSchema), create: createRaft, ...policies },
-  rest: { ...checkedBy(restSchema), create: createRest, ...policies },
-  'online-dpo': { ...checkedBy(onlineDpoSchema), create: createOnlineDpo, ...policies },
+  ppo: { ...opened(ppoSchema, createPpo), ...policies },
+  reinforce: { ...opened(reinforceSchema, createReinforce), ...policies },
+  rloo: { ...opened(rlooSchema, createRloo), ...policies },
+  grpo: { ...opened(grpoSchema, createGrpo), ...policies },
+  raft: { ...opened(raftSchema, createRaft), ...policies },
+  rest: { ...opened(restSchema, createRest), ...policies },
+  'online-dpo': { ...opened(onlineDpoSchema, createOnlineDpo), ...policies },
   'best-of-n': {
-    ...checkedBy(bestOfNSchema),
-    create: createBestOfN,
+    ...opened(bestOfNSchema, createBestOfN),
     ...named,
     train: trainBestOfN,
     report: bestOfNReport,
@@ -313,16 +320,14 @@ export const trainings: Readonly<Record<string, Training>> = {
     path: 'best.jsonl',
   },
   overoptimization: {
-    ...checkedBy(overoptimizationSchema),
-    create: createOveroptimization,
+    ...opened(overoptimizationSchema, createOveroptimization),
     about: named.about,
     train: trainOveroptimization,
     report: overoptimizationReport,
     live: ({ way }: OveroptimizationStep) => ({ curve: way }),
   },
   pareto: {
-    ...checkedBy(paretoSchema),
-    create: createPareto,
+    ...opened(paretoSchema, createPareto),
     about: named.about,
     train: trainPareto,
     report: paretoReport,
@@ -332,14 +337,13 @@ export const trainings: Readonly<Record<string, Training>> = {
       kl: inner.metrics['kl/mean'],
     }),
   },
-  dpo: { ...checkedBy(dpoSchema), create: createDpo, ...preferences },
-  orpo: { ...checkedBy(orpoSchema), create: createOrpo, ...preferences },
-  cpo: { ...checkedBy(cpoSchema), create: createCpo, ...preferences },
-  kto: { ...checkedBy(ktoSchema), create: createKto, ...preferences },
-  bco: { ...checkedBy(bcoSchema), create: createBco, ...preferences },
+  dpo: { ...opened(dpoSchema, createDpo), ...preferences },
+  orpo: { ...opened(orpoSchema, createOrpo), ...preferences },
+  cpo: { ...opened(cpoSchema, createCpo), ...preferences },
+  kto: { ...opened(ktoSchema, createKto), ...preferences },
+  bco: { ...opened(bcoSchema, createBco), ...preferences },
   constitution: {
-    ...checkedBy(constitutionSchema),
-    create: createConstitution,
+    ...opened(constitutionSchema, createConstitution),
     about: named.about,
     train: trainConstitution,
     report: constitutionReport,
@@ -349,8 +353,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   },
   'eval reward': judging,
   'eval policy': {
-    ...checkedBy(policyEvaluationSchema),
-    create: createPolicyEvaluation,
+    ...opened(policyEvaluationSchema, createPolicyEvaluation),
     about: named.about,
     train: runPolicyEvaluation,
     report: policyEvaluationReport,

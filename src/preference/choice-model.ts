@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import type { Distribution } from './comparison.ts';
+import type { Preference } from './comparison.ts';
 
 export const choiceModelSchema = z
   .object({
@@ -67,7 +67,7 @@ export function choiceProbability(model: ChoiceModel, first: number, second: num
  *   costs a constant 1 while |d| ≤ 1 and (1 + |d|) / 2 beyond: it says that the options are within a margin of each
  *   other, not that they are equal.
  */
-export function choiceLoss(model: ChoiceModel, first: number, second: number, choice: Distribution): number {
+export function choiceLoss(model: ChoiceModel, first: number, second: number, choice: Preference): number {
   const [p, q] = choice;
   const d = (first - second) / model.scale;
   if (model.kind === 'hinge') return p * Math.max(0, 1 - d) + q * Math.max(0, 1 + d);

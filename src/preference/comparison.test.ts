@@ -1,20 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
-import { checkChoice, checkComparison, choices } from './comparison.ts';
+import { checkComparison, checkPreference, choices } from './comparison.ts';
 
 fc.configureGlobal({ seed: 1 });
 
 const comparison = { id: 'q1', options: ['a', 'b'], choice: [1, 0], teacher: 'oracle' };
 
-describe('checkChoice', () => {
+describe('checkPreference', () => {
   it('accepts every distribution and incomparable, and returns the value itself', () => {
-    expect(checkChoice('incomparable')).toBe('incomparable');
-    for (const choice of Object.values(choices)) expect(checkChoice(choice)).toBe(choice);
+    expect(checkPreference('incomparable')).toBe('incomparable');
+    for (const choice of Object.values(choices)) expect(checkPreference(choice)).toBe(choice);
     fc.assert(
       fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (p) => {
-        expect(checkChoice([p, 1 - p])).toEqual([p, 1 - p]);
-        expect(checkChoice(Array.from(Float32Array.of(p, 1 - p)))).toHaveLength(2);
+        expect(checkPreference([p, 1 - p])).toEqual([p, 1 - p]);
+        expect(checkPreference(Array.from(Float32Array.of(p, 1 - p)))).toHaveLength(2);
       }),
     );
   });
@@ -34,11 +34,11 @@ describe('checkChoice', () => {
     [null],
     [undefined],
   ])('refuses %j', (value) => {
-    expect(() => checkChoice(value)).toThrow(HeedError);
+    expect(() => checkPreference(value)).toThrow(HeedError);
   });
 
   it('says what it got, NaN included', () => {
-    expect(() => checkChoice([Number.NaN, 1])).toThrow('got ["NaN",1]');
+    expect(() => checkPreference([Number.NaN, 1])).toThrow('got ["NaN",1]');
   });
 });
 

@@ -3,20 +3,17 @@
 import { HeedError } from '../error.ts';
 
 /** How much each of the two options was preferred: non-negative, sums to 1. */
-export type Distribution = readonly [first: number, second: number];
+export type Preference = readonly [first: number, second: number];
 
 /** `'incomparable'`: somebody looked and could not tell. It is kept in the record and never trained on. */
-export type Choice = Distribution | 'incomparable';
+export type Choice = Preference | 'incomparable';
 
 /** The three choices that most teachers make. */
-export const choices = { first: [1, 0], second: [0, 1], tie: [0.5, 0.5] } as const satisfies Record<
-  string,
-  Distribution
->;
+export const choices = { first: [1, 0], second: [0, 1], tie: [0.5, 0.5] } as const satisfies Record<string, Preference>;
 
 /** Plain data: it is JSON as it stands whenever its options are. */
 export interface Comparison<Option> {
-  /** The question's id: unique in a run or a store. */
+  /** The query's id: unique in a run or a store. */
   readonly id: string;
   readonly options: readonly [first: Option, second: Option];
   readonly choice: Choice;
@@ -33,14 +30,14 @@ const sumTolerance = 1e-5;
  * The value itself, once it is known to be a choice.
  * @throws HeedError if it is neither `'incomparable'` nor two finite non-negative numbers that sum to 1.
  */
-export function checkChoice(value: unknown): Choice {
+export function checkPreference(value: unknown): Choice {
   if (value === 'incomparable') return value;
   const ok =
     Array.isArray(value) &&
     value.length === 2 &&
     value.every((p) => Number.isFinite(p) && p >= 0) &&
     Math.abs(value[0] + value[1] - 1) <= sumTolerance;
-  if (ok) return value as unknown as Distribution;
+  if (ok) return value as unknown as Preference;
   throw new HeedError(
     `A choice must be 'incomparable' or two non-negative numbers that sum to 1, as [1, 0]; got ${show(value)}.`,
     { hint: 'Write [1, 0] for the first option, [0, 1] for the second and [0.5, 0.5] for a tie.' },
@@ -61,7 +58,7 @@ export function checkComparison(value: unknown): Comparison<unknown> {
   if (!pair) wrong('options', 'two options', options, id);
   if (typeof teacher !== 'string' || teacher === '') wrong('teacher', 'a non-empty string', teacher, id);
   if (time !== undefined && !Number.isFinite(time)) wrong('time', 'milliseconds since 1970', time, id);
-  checkChoice(choice);
+  checkPreference(choice);
   return value as Comparison<unknown>;
 }
 

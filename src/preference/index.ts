@@ -5,7 +5,7 @@ export { choiceLosses } from './choice-loss.ts';
 export * from './choice-model.ts';
 export * from './comparison.ts';
 export * from './consensus.ts';
-export * from './late-answers.ts';
+export * from './late-judgments.ts';
 export * from './schedule.ts';
 export * from './selection.ts';
 export * from './synthetic-teacher.ts';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import { type Choice, choices } from './comparison.ts';
 import { parseTeacher, type RewardedOption, syntheticTeacher, teacherSchema } from './synthetic-teacher.ts';
-import type { Answer, Question } from './teacher.ts';
+import type { Query, QueryJudgment } from './teacher.ts';
 
 fc.configureGlobal({ seed: 1 });
 
@@ -11,7 +11,7 @@ const { first, second, tie } = choices;
 
 type Pair = [ArrayLike<number>, ArrayLike<number>];
 
-const ask = (pairs: Pair[], typicalReturn?: number): Question<RewardedOption>[] =>
+const ask = (pairs: Pair[], typicalReturn?: number): Query<RewardedOption>[] =>
   pairs.map(([a, b], i) => ({
     id: `q${i}`,
     options: [
@@ -20,8 +20,8 @@ const ask = (pairs: Pair[], typicalReturn?: number): Question<RewardedOption>[] 
     ],
   }));
 
-const answers = (text: string, questions: Question<RewardedOption>[], seed = 0): (Choice | 'skip')[] =>
-  [...(parseTeacher(text, seed).answer(questions) as Iterable<Answer>)].map((answer) => answer.choice);
+const answers = (text: string, questions: Query<RewardedOption>[], seed = 0): (Choice | 'skip')[] =>
+  [...(parseTeacher(text, seed).answer(questions) as Iterable<QueryJudgment>)].map((answer) => answer.choice);
 
 const one = (text: string, a: ArrayLike<number>, b: ArrayLike<number>, typicalReturn?: number) =>
   answers(text, ask([[a, b]], typicalReturn))[0];
@@ -214,7 +214,7 @@ describe('parseTeacher', () => {
     );
     const settings = teacherSchema.parse({ beta: 2, mistake: 0.2, discount: 0.8, skip: 0.4, equal: 0.2 });
     const teacher = syntheticTeacher('mine', settings, 5);
-    const got = [...(teacher.answer(questions) as Iterable<Answer>)].map((answer) => answer.choice);
+    const got = [...(teacher.answer(questions) as Iterable<QueryJudgment>)].map((answer) => answer.choice);
     expect(answers('stochastic:2 + mistake:0.2 + myopic:0.8 + skip:0.4 + equal:0.2', questions, 5)).toEqual(got);
   });
 

@@ -2,16 +2,15 @@
  * Teachers that know the true reward: the rational oracle, the imperfect teachers of B-Pref (Lee et al. 2021,
  * "B-Pref: Benchmarking Preference-Based Reinforcement Learning", §3), and two controls for experiments.
  *
- * A question is answered in B-Pref's order: skip it; call it a tie; choose, rationally or by equation (3); make a
+ * A query is judged in B-Pref's order: skip it; call it a tie; choose, rationally or by equation (3); make a
  * mistake. Where this departs from the paper: equal returns are a tie (there, the first option), so that an option's
  * side carries no information; and a mistake never touches a tie (as in the authors' code).
  *
- * The controls bound what an experiment can claim: learning from `inverted` answers must fail, and `shuffled` ones, a
- * fair coin for each question, must teach nothing. (Permuting true answers would still tell how many ties there are.)
+ * The controls bound what an experiment can claim: learning from `inverted` judgments must fail, and `shuffled` ones,
+ * a fair coin for each query, must teach nothing. (Permuting true judgments would still tell how many ties there are.)
  *
- * Randomness comes from (seed, question id) alone: the same question is answered the same however questions are
- * batched, and a resumed run hears what an uninterrupted one would have heard. To hear a second opinion, ask under
- * another id.
+ * Randomness comes from (seed, query id) alone: a query is judged the same however queries are batched, and a resumed run
+ * gets the judgments of an uninterrupted one. For a second opinion, ask under another id.
  */
 
 import { z } from 'zod';
@@ -19,7 +18,7 @@ import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
 import { segmentReturn } from './choice-model.ts';
 import { type Choice, choices } from './comparison.ts';
-import type { Question, Teacher } from './teacher.ts';
+import type { Query, Teacher } from './teacher.ts';
 
 /** What a synthetic teacher must see of an option. */
 export interface RewardedOption {
@@ -48,40 +47,40 @@ export const teacherSchema = z.object({
     .lte(1)
     .default(1)
     .describe('Myopia γ: a step k steps before the end of the longer option weighs γ^k; 1 weighs all alike.'),
-  mistake: z.number().min(0).max(1).default(0).describe('Probability ε of the other answer.'),
-  skip: share('Skips a question if neither option earns this share of what an average option earns.'),
+  mistake: z.number().min(0).max(1).default(0).describe('probability ε of the opposite judgment'),
+  skip: share('skips a query if neither option earns this share of what an average option earns.'),
   equal: share('Calls a tie if the returns differ by less than this share of what an average option earns.'),
   tieWithin: share('Calls a tie if the returns differ by no more than this.'),
   control: z
     .enum(['none', 'inverted', 'shuffled'])
     .default('none')
-    .describe('Control for experiments: inverted gives the other answer, shuffled a coin that ignores the options.'),
+    .describe('Control for experiments: inverted judges the opposite, shuffled flips a coin'),
 });
 
 type TeacherSettings = z.output<typeof teacherSchema>;
 
 /** A teacher that knows the true reward. `name` is what its comparisons are recorded under. */
 export function syntheticTeacher(name: string, settings: TeacherSettings, seed: number): Teacher<RewardedOption> {
-  return { name, answer: (questions) => questions.map((q) => ({ id: q.id, choice: answerOne(q, settings, seed) })) };
+  return { name, answer: (queries) => queries.map((q) => ({ id: q.id, choice: judgeOne(q, settings, seed) })) };
 }
 
-function answerOne(question: Question<RewardedOption>, settings: TeacherSettings, seed: number): Choice | 'skip' {
-  const draw = random(seed, 'teacher', question.id);
+function judgeOne(query: Query<RewardedOption>, settings: TeacherSettings, seed: number): Choice | 'skip' {
+  const draw = random(seed, 'teacher', query.id);
   const mistaken = draw.uniform() < settings.mistake;
   const coin = draw.uniform();
   // No ties either: that two options are equal is information too.
   if (settings.control === 'shuffled') return coin < 0.5 ? choices.first : choices.second;
 
-  const [first, second] = question.options;
+  const [first, second] = query.options;
   const [a, b] = [segmentReturn(first.rewards, 1), segmentReturn(second.rewards, 1)];
   if (!Number.isFinite(a - b)) {
-    throw new HeedError(`Question '${question.id}' has options whose true returns are ${a} and ${b}.`, {
+    throw new HeedError(`Query '${query.id}' has options whose true returns are ${a} and ${b}.`, {
       hint: 'Give each option a finite reward for each of its steps.',
     });
   }
   // Thresholds are on the plain sums. B-Pref's rewards are all positive; where an average option earns nothing or less,
   // "as good as a share of it" says nothing, so nothing is skipped, and differences are measured by its size.
-  const typical = settings.skip > 0 || settings.equal > 0 ? typicalReturn(question) : 0;
+  const typical = settings.skip > 0 || settings.equal > 0 ? typicalReturn(query) : 0;
   if (settings.skip > 0 && typical > 0 && Math.max(a, b) < settings.skip * typical) return 'skip';
   if (Math.abs(a - b) < settings.equal * Math.abs(typical)) return choices.tie;
 
@@ -92,15 +91,12 @@ function answerOne(question: Question<RewardedOption>, settings: TeacherSettings
   return prefersFirst !== flipped ? choices.first : choices.second;
 }
 
-function typicalReturn({ id, options }: Question<RewardedOption>): number {
+function typicalReturn({ id, options }: Query<RewardedOption>): number {
   const [first, second] = options.map((option) => option.typicalReturn);
   if (!Number.isFinite(first) || !Number.isFinite(second)) {
-    throw new HeedError(
-      `Question '${id}' does not say what an average option earns, which skip and equal measure by.`,
-      {
-        hint: "Give both options a 'typicalReturn', or use another teacher.",
-      },
-    );
+    throw new HeedError(`Query '${id}' does not say what an average option earns, which skip and equal measure by.`, {
+      hint: "Give both options a 'typicalReturn', or use another teacher.",
+    });
   }
   return (first! + second!) / 2;
 }

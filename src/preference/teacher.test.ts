@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import type { Comparison } from './comparison.ts';
-import { type Answer, ask, type Question, type Teacher } from './teacher.ts';
+import { askTeacher, type Query, type QueryJudgment, type Teacher } from './teacher.ts';
 
-const questions: Question<string>[] = ['q0', 'q1', 'q2'].map((id) => ({ id, options: [`${id}a`, `${id}b`] }));
+const questions: Query<string>[] = ['q0', 'q1', 'q2'].map((id) => ({ id, options: [`${id}a`, `${id}b`] }));
 const teacher = (answer: Teacher<string>['answer']): Teacher<string> => ({ name: 'someone', answer });
 
-async function all(...args: Parameters<typeof ask<string>>): Promise<Comparison<string>[]> {
+async function all(...args: Parameters<typeof askTeacher<string>>): Promise<Comparison<string>[]> {
   const comparisons = [];
-  for await (const comparison of ask(...args)) comparisons.push(comparison);
+  for await (const comparison of askTeacher(...args)) comparisons.push(comparison);
   return comparisons;
 }
 
@@ -21,7 +21,7 @@ describe('ask', () => {
   });
 
   it('takes answers in any order, some of them, without skips, with their time', async () => {
-    const person = teacher(async function* (): AsyncGenerator<Answer> {
+    const person = teacher(async function* (): AsyncGenerator<QueryJudgment> {
       yield { id: 'q2', choice: 'incomparable', time: 5 };
       yield { id: 'q0', choice: 'skip' };
     });
@@ -32,13 +32,13 @@ describe('ask', () => {
 
   it('yields an answer before the next one exists', async () => {
     let answered = 0;
-    const slow = teacher(async function* (asked): AsyncGenerator<Answer> {
+    const slow = teacher(async function* (asked): AsyncGenerator<QueryJudgment> {
       for (const { id } of asked) {
         answered++;
         yield { id, choice: [0, 1] };
       }
     });
-    const comparisons = ask(slow, questions);
+    const comparisons = askTeacher(slow, questions);
     await comparisons.next();
     expect(answered).toBe(1);
     await comparisons.return();
@@ -47,7 +47,7 @@ describe('ask', () => {
 
   it('hands the signal on', async () => {
     const controller = new AbortController();
-    const patient = teacher(async function* (asked, signal): AsyncGenerator<Answer> {
+    const patient = teacher(async function* (asked, signal): AsyncGenerator<QueryJudgment> {
       for (const { id } of asked) {
         if (signal?.aborted) return;
         yield { id, choice: [0, 1] };
@@ -57,7 +57,7 @@ describe('ask', () => {
     expect(await all(patient, questions, controller.signal)).toHaveLength(1);
   });
 
-  it.each<[string, Answer[]]>([
+  it.each<[string, QueryJudgment[]]>([
     ['answers what was not asked', [{ id: 'q9', choice: [1, 0] }]],
     [
       'answers twice',

@@ -1,4 +1,4 @@
-/** The settings of A2C, Stable-Baselines3's where none are given; docs/a2c.md says where each comes from. */
+/** The settings of A2C, Stable-Baselines3's where none are given; docs/reference/a2c.md says where each comes from. */
 import { z } from 'zod';
 import { ppoSchema } from './ppo-options.ts';
 import { withDefaults } from './redefault.ts';

@@ -1,12 +1,12 @@
 /**
  * Advantage actor-critic, the synchronous kind of A3C (Mnih et al. 2016): one gradient from a few steps of every
- * environment. docs/a2c.md lists each detail with its source.
+ * environment. docs/reference/a2c.md lists each detail with its source.
  *
  *   L = E[A log π(a|s)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by RMSProp or Adam
  *
  * Run it: heed rl --algorithm a2c --env CartPole-v1
  */
-import { add, input, mean, mul, neg, sub } from '../engine/index.ts';
+import { add, mean, mul, neg, sub } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import { createOptimizer, createTrainStep, valueLoss } from '../nn/index.ts';
 import type { A2cOptions } from './a2c-options.ts';
@@ -36,16 +36,20 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
   return createOnPolicy('a2c', environment, options, seed, (policy, parameters) => {
     const train = createTrainStep(
       parameters,
-      (g) => {
-        const column = (name: string) => input(g, name, ['n', 1]);
-        const observations = input(g, 'observations', ['n', environment.observationSize]);
+      {
+        observations: ['n', environment.observationSize],
+        actions: ['n', policy.outputSize],
+        advantage: ['n', 1],
+        returns: ['n', 1],
+        entropyCoefficient: [],
+      },
+      ({ observations, actions, advantage, returns, entropyCoefficient: bonus }) => {
         const distribution = policy.distribution(observations);
-        const logProbs = policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize]));
-        const policyLoss = neg(mean(mul(logProbs, column('advantage'))));
-        const value = valueLoss({ values: policy.critic.apply(observations), returns: column('returns') });
+        const policyLoss = neg(mean(mul(policy.logProbability(distribution, actions), advantage)));
+        const value = valueLoss({ values: policy.critic.apply(observations), returns });
         const entropy = mean(policy.entropy(distribution));
         const losses = add(policyLoss, mul(value.loss, valueCoefficient));
-        const loss = sub(losses, mul(entropy, input(g, 'entropyCoefficient', [])));
+        const loss = sub(losses, mul(entropy, bonus));
         return { loss, policyLoss, valueLoss: value.loss, entropy };
       },
       { dims: { n: batch }, singleThread: isSmall(parameters, batch) },
@@ -62,14 +66,14 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
         bonus.data[0] = entropyCoefficient * remaining;
         loadRows(policy, every, experience, rows);
         if (options.normalizeAdvantages && batch > 1) {
-          standardize(rows.advantage.data as Float32Array, options.advantageFloor);
+          standardize(rows.advantage.data, options.advantageFloor);
         }
         const { policyLoss, valueLoss, entropy } = train.run();
         const norm = optimizer.step(learningRate);
         return {
-          'loss/policy': policyLoss.data[0] as number,
-          'loss/value': valueLoss.data[0] as number,
-          'policy/entropy': entropy.data[0] as number,
+          'loss/policy': policyLoss.item(),
+          'loss/value': valueLoss.item(),
+          'policy/entropy': entropy.item(),
           'value/explained_variance': explainedVariance(experience),
           'gradient/norm': norm,
           learning_rate: learningRate,

@@ -60,11 +60,11 @@ test('both losses reach the convolutions', () => {
   const norm = (of: 'actor' | 'critic') => {
     const parameters = keep(createParameters([...one.parameters.slice(0, 8), ...one[of].parameters], random(2)));
     const step = keep(
-      createTrainStep(parameters, (g) => ({ loss: mean(square(one[of].apply(input(g, 'x', ['n', size])))) }), {
+      createTrainStep(parameters, { x: ['n', size] }, ({ x }) => mean(square(one[of].apply(x))), {
         dims: { n: 2 },
       }),
     );
-    (step.inputs.x.data as Float32Array).forEach((_, i, all) => {
+    step.inputs.x.data.forEach((_, i, all) => {
       all[i] = (i * 31) % 256;
     });
     step.run();

@@ -1,4 +1,4 @@
-/** The settings of PPO; docs/ppo.md says where each comes from. */
+/** The settings of PPO; docs/reference/ppo.md says where each comes from. */
 import { z } from 'zod';
 
 const positive = z.number().positive();

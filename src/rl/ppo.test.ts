@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
-import { createVectorEnvironment, type Environment, makeEnvironment, type Outcome, sourceOf } from '../env/index.ts';
-import { loadEnvironment } from '../env/load.ts';
+import { createVectorEnvironment, type Environment, makeEnvironment, type StepResult, sourceOf } from '../env/index.ts';
+import { loadEnvironment } from '../env/open/load.ts';
 import { HeedError } from '../error.ts';
 import { createEvaluator } from './evaluate.ts';
 import { createCritic } from './forward.ts';
@@ -44,7 +44,7 @@ const resume = (
 };
 
 /** Observes [number of the episode's step]; `outcome` says what each step of the n-th environment made brings. */
-const scripted = (outcome: (made: number, step: number) => Outcome) => {
+const scripted = (outcome: (made: number, step: number) => StepResult) => {
   let count = 0;
   return (): Environment => {
     const number = count++;
@@ -193,7 +193,7 @@ it('refuses a minibatch that does not divide what is collected, and names one th
 describe('where episodes end', () => {
   const DISCOUNT = 0.9;
   // pays its number; environment 0 is cut every 5 steps, 1 ends every 7, 2 goes on
-  const outcome = (number: number, step: number): Outcome => ({
+  const outcome = (number: number, step: number): StepResult => ({
     reward: 1 + number,
     truncated: number === 0 && step === 4,
     terminated: number === 1 && step === 6,

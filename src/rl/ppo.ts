@@ -1,22 +1,14 @@
 /**
- * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/ppo.md lists
+ * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/reference/ppo.md lists
  * each detail with its source.
  *
  *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by Adam, over minibatches
  *
  * Run it: heed rl --env CartPole-v1
  */
-import { add, input, mean, mul, sub } from '../engine/index.ts';
+import { add, mean, mul, sub } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
-import {
-  type Arena,
-  approximateKl,
-  createOptimizer,
-  createTrainStep,
-  policyLoss,
-  type TrainStep,
-  valueLoss,
-} from '../nn/index.ts';
+import { type Arena, approximateKl, createOptimizer, createTrainStep, policyLoss, valueLoss } from '../nn/index.ts';
 import { isSmall } from './forward.ts';
 import {
   checkMinibatch,
@@ -74,13 +66,13 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
         for (let start = 0; start < batch; start += minibatch) {
           load(order.subarray(start, start + minibatch), experience);
           const metrics = train.run();
-          const kl = metrics.approximateKl.data[0] as number;
+          const kl = metrics.approximateKl.item();
           if (options.targetKl !== undefined && kl > 1.5 * options.targetKl) break training;
           totals.norm += optimizer.step(learningRate);
-          totals.loss += metrics.policyLoss.data[0] as number;
-          totals.value += metrics.valueLoss.data[0] as number;
-          totals.entropy += metrics.entropy.data[0] as number;
-          totals.clip += metrics.clipFraction.data[0] as number;
+          totals.loss += metrics.policyLoss.item();
+          totals.value += metrics.valueLoss.item();
+          totals.entropy += metrics.entropy.item();
+          totals.clip += metrics.clipFraction.item();
           totals.kl += kl;
           totals.minibatches++;
         }
@@ -112,29 +104,33 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 /** The compiled loss with its minibatch. */
 function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOptions) {
   const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normalizeAdvantages, advantageFloor } = options;
-  const train: TrainStep = createTrainStep(
+  const train = createTrainStep(
     parameters,
-    (g) => {
-      const column = (name: string) => input(g, name, ['n', 1]);
-      const observations = input(g, 'observations', ['n', policy.observationSize]);
+    {
+      observations: ['n', policy.observationSize],
+      actions: ['n', policy.outputSize],
+      logProbs: ['n', 1],
+      advantage: ['n', 1],
+      returns: ['n', 1],
+      values: ['n', 1],
+      clip: [],
+      entropyCoefficient: [],
+    },
+    ({ observations, actions, logProbs, advantage, returns, values, clip, entropyCoefficient: bonus }) => {
       const distribution = policy.distribution(observations);
       const surrogate = policyLoss(
         {
-          logProbs: policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize])),
-          oldLogProbs: column('logProbs'),
-          advantages: column('advantage'),
+          logProbs: policy.logProbability(distribution, actions),
+          oldLogProbs: logProbs,
+          advantages: advantage,
         },
-        input(g, 'clip', []),
+        clip,
       );
-      const oldValues = valueClip === undefined ? undefined : column('values');
-      const value = valueLoss(
-        { values: policy.critic.apply(observations), returns: column('returns'), oldValues },
-        valueClip,
-      );
+      const value = valueLoss({ values: policy.critic.apply(observations), returns, oldValues: values }, valueClip);
       const entropy = mean(policy.entropy(distribution));
       const loss = add(surrogate.loss, mul(value.loss, valueCoefficient));
       return {
-        loss: entropyCoefficient === 0 ? loss : sub(loss, mul(entropy, input(g, 'entropyCoefficient', []))),
+        loss: entropyCoefficient === 0 ? loss : sub(loss, mul(entropy, bonus)),
         policyLoss: surrogate.loss,
         valueLoss: value.loss,
         entropy,
@@ -150,12 +146,12 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
     /** Sets the clip range, and the share of the entropy coefficient that is left. */
     set(range: number, remaining: number) {
       clip.data[0] = range;
-      if (bonus) bonus.data[0] = entropyCoefficient * remaining;
+      bonus.data[0] = entropyCoefficient * remaining;
     },
     /** Copies the chosen rows of a rollout into the minibatch. */
     load(chosen: Int32Array, from: Experience) {
       loadRows(policy, chosen, from, rows);
-      if (normalizeAdvantages && chosen.length > 1) standardize(rows.advantage.data as Float32Array, advantageFloor);
+      if (normalizeAdvantages && chosen.length > 1) standardize(rows.advantage.data, advantageFloor);
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Settings that are known to work, by environment; each can be changed. They began as those that RL Baselines3 Zoo
- * tuned for Stable-Baselines3; docs/ppo.md has what they reach.
+ * tuned for Stable-Baselines3; docs/reference/ppo.md has what they reach.
  */
 import type { A2cOptions } from './a2c-options.ts';
 import type { Algorithm } from './agent.ts';
@@ -154,7 +154,7 @@ export const atariPreset: Preset<PpoOptions> = {
   },
 };
 
-/** A2C on the true reward: docs/a2c.md. */
+/** A2C on the true reward: docs/reference/a2c.md. */
 const a2cPresets: Presets<A2cOptions> = {
   'CartPole-v1': { steps: 500_000, options: {} },
   'Acrobot-v1': {
@@ -175,7 +175,7 @@ const a2cPresets: Presets<A2cOptions> = {
   },
 };
 
-/** TRPO on the true reward: docs/trpo.md. */
+/** TRPO on the true reward: docs/reference/trpo.md. */
 const mujocoTrpo: Preset<TrpoOptions> = {
   steps: 1_000_000,
   options: {
@@ -215,7 +215,7 @@ const trpoPresets: Presets<TrpoOptions> = {
   'Swimmer-v5': { ...mujocoTrpo, options: { ...mujocoTrpo.options, discount: 0.9999 } },
 };
 
-/** SAC on the true reward: docs/sac.md. */
+/** SAC on the true reward: docs/reference/sac.md. */
 const mujocoSac: Preset<SacOptions> = {
   steps: 1_000_000,
   episodes: 10,

@@ -1,4 +1,4 @@
-/** The settings of SAC; docs/sac.md says where each comes from. */
+/** The settings of SAC; docs/reference/sac.md says where each comes from. */
 import { z } from 'zod';
 
 const positive = z.number().positive();

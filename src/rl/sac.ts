@@ -1,6 +1,6 @@
 /**
- * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/sac.md lists each
- * detail with its source.
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/reference/sac.md lists
+ * each detail with its source.
  *
  *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)
  *   actor         E[α log π(a|s) − min Qᵢ(s,a)],  a ~ π(·|s)
@@ -9,7 +9,20 @@
  * each minimized by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
  */
 import { Disposables } from '../disposables.ts';
-import { add, concat, input, mean, minimum, mul, neg, sub, type Tensor, trace, Value } from '../engine/index.ts';
+import {
+  add,
+  concat,
+  input,
+  mean,
+  minimum,
+  mul,
+  neg,
+  sub,
+  type Tensor,
+  type TensorsOf,
+  trace,
+  Value,
+} from '../engine/index.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import {
@@ -125,15 +138,15 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   };
   const compiling = { dims: {}, singleThread: isSmall(criticParameters, minibatch) };
   const criticStep = own.use(
-    createTrainStep(criticParameters, (g) => criticLoss((name) => input(g, name, batch[name].shape)), {
+    createTrainStep(criticParameters, batch, criticLoss, {
       ...compiling,
-      frozen: { ...parameters.values, ...targetParameters.values, ...batch },
+      frozen: { ...parameters.values, ...targetParameters.values },
     }),
   );
   const actorStep = own.use(
-    createTrainStep(parameters, (g) => actorLoss((name) => input(g, name, batch[name].shape)), {
+    createTrainStep(parameters, batch, actorLoss, {
       ...compiling,
-      frozen: { ...criticParameters.values, ...batch },
+      frozen: criticParameters.values,
     }),
   );
   function smaller(of: typeof critics, observations: Tensor, action: Tensor): Tensor {
@@ -141,25 +154,22 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     return minimum(of[0].apply(both), of[1].apply(both));
   }
 
-  type Column = (name: keyof typeof batch) => Tensor;
-  function criticLoss(column: Column) {
-    const next = policy.sample(column('nextObservations'), column('nextNoise'));
-    const soft = sub(
-      smaller(targets, column('nextObservations'), next.action),
-      mul(next.logProbability, column('temperature')),
-    );
-    const returns = add(column('rewards'), mul(mul(soft, options.discount), sub(1, column('terminated'))));
-    const both = concat([column('observations'), column('actions')], 1);
+  function criticLoss(inputs: TensorsOf<typeof batch>) {
+    const { observations, actions, rewards, nextObservations, nextNoise, terminated, temperature } = inputs;
+    const next = policy.sample(nextObservations, nextNoise);
+    const soft = sub(smaller(targets, nextObservations, next.action), mul(next.logProbability, temperature));
+    const returns = add(rewards, mul(mul(soft, options.discount), sub(1, terminated)));
+    const both = concat([observations, actions], 1);
     const [first, second] = critics.map((critic) => valueLoss({ values: critic.apply(both), returns }).loss);
     return { loss: add(first, second) };
   }
 
-  function actorLoss(column: Column) {
-    const { action, logProbability } = policy.sample(column('observations'), column('noise'));
-    const value = smaller(critics, column('observations'), action);
+  function actorLoss({ observations, noise, temperature }: TensorsOf<typeof batch>) {
+    const { action, logProbability } = policy.sample(observations, noise);
+    const value = smaller(critics, observations, action);
     const entropy = neg(mean(logProbability));
     const meanValue = mean(value);
-    return { loss: neg(add(mul(entropy, column('temperature')), meanValue)), entropy, value: meanValue };
+    return { loss: neg(add(mul(entropy, temperature), meanValue)), entropy, value: meanValue };
   }
 
   const temperatureGradient = own.use(createArena([logTemperature]));
@@ -211,15 +221,15 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
       for (let i = 0; i < gradientSteps; i++) {
         draw();
         totals.temperature += batch.temperature.data[0];
-        totals.critic += criticStep.run().loss.data[0] as number;
+        totals.critic += criticStep.run().loss.item();
         totals.norm += optimizers.critics.step(learningRate);
         const { loss, entropy, value } = actorStep.run();
         optimizers.actor.step(learningRate);
-        totals.policy += loss.data[0] as number;
-        totals.entropy += entropy.data[0] as number;
-        totals.value += value.data[0] as number;
+        totals.policy += loss.item();
+        totals.entropy += entropy.item();
+        totals.value += value.item();
         if (options.temperature === undefined) {
-          temperatureGradient.flat[0] = (entropy.data[0] as number) - targetEntropy;
+          temperatureGradient.flat[0] = entropy.item() - targetEntropy;
           optimizers.temperature.step(learningRate);
         }
         if (++gradients % targetInterval === 0) follow.run();

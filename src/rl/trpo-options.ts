@@ -1,4 +1,4 @@
-/** The settings of TRPO, sb3-contrib's where none are given; docs/trpo.md says where each comes from. */
+/** The settings of TRPO, sb3-contrib's where none are given; docs/reference/trpo.md says where each comes from. */
 import { z } from 'zod';
 import { ppoSchema } from './ppo-options.ts';
 import { withDefaults } from './redefault.ts';

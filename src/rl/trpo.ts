@@ -1,5 +1,5 @@
 /**
- * Trust region policy optimization (Schulman et al. 2015). docs/trpo.md lists each detail with its source.
+ * Trust region policy optimization (Schulman et al. 2015). docs/reference/trpo.md lists each detail with its source.
  *
  *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher
  *   matrix, as far as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
@@ -74,10 +74,8 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
     const value = own.use(
       createTrainStep(
         critic,
-        (g) => {
-          const observations = input(g, 'observations', ['n', environment.observationSize]);
-          return valueLoss({ values: policy.critic.apply(observations), returns: input(g, 'returns', ['n', 1]) });
-        },
+        { observations: ['n', environment.observationSize], returns: ['n', 1] },
+        ({ observations, returns }) => valueLoss({ values: policy.critic.apply(observations), returns }).loss,
         // what is before both heads, as the convolutions of images, is the actor's
         { dims: { n: minibatch }, singleThread: isSmall(critic, minibatch), frozen: actor.values },
       ),
@@ -89,7 +87,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
     function improve(experience: Experience) {
       const { observations, actions, logProbs, advantage } = surrogate.inputs;
       loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
-      if (options.normalizeAdvantages) standardize(advantage.data as Float32Array, options.advantageFloor);
+      if (options.normalizeAdvantages) standardize(advantage.data, options.advantageFloor);
       const before = surrogate.run();
       const { entropy } = before;
       surrogate.hold();
@@ -114,7 +112,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
         const order = shuffled();
         for (let start = 0; start < batch; start += minibatch) {
           loadRows(policy, order.subarray(start, start + minibatch), experience, value.inputs);
-          total += value.run().loss.data[0] as number;
+          total += value.run().loss.item();
           optimizer.step(learningRate);
         }
       }
@@ -146,33 +144,34 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
 function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
   const step = createTrainStep(
     actor,
-    (g) => {
-      const column = (name: string) => input(g, name, ['n', 1]);
-      const distribution = policy.distribution(input(g, 'observations', ['n', policy.observationSize]));
-      const logProbs = policy.logProbability(distribution, input(g, 'actions', ['n', policy.outputSize]));
-      const ratio = exp(sub(logProbs, column('logProbs')));
-      const held = {
-        distribution: input(g, 'held', ['n', policy.outputSize]),
-        logDeviation: LOG_DEVIATION in actor.values ? input(g, 'heldDeviation', [1, policy.actionSize]) : undefined,
-      };
+    {
+      observations: ['n', policy.observationSize],
+      actions: ['n', policy.outputSize],
+      logProbs: ['n', 1],
+      advantage: ['n', 1],
+      held: ['n', policy.outputSize],
+      heldDeviation: LOG_DEVIATION in actor.values ? [1, policy.actionSize] : undefined,
+    },
+    ({ observations, actions, logProbs, advantage, held, heldDeviation }) => {
+      const distribution = policy.distribution(observations);
+      const ratio = exp(sub(policy.logProbability(distribution, actions), logProbs));
       return {
-        loss: neg(mean(mul(ratio, column('advantage')))),
-        kl: mean(policy.divergence(held, distribution)),
+        loss: neg(mean(mul(ratio, advantage))),
+        kl: mean(policy.divergence({ distribution: held, logDeviation: heldDeviation }, distribution)),
         entropy: mean(policy.entropy(distribution)),
         distribution,
       };
     },
     { dims: { n: rows }, singleThread: isSmall(actor, rows) },
   );
-  const { held, heldDeviation } = step.inputs as Record<string, Value<'float32'>>;
+  const { held, heldDeviation } = step.inputs;
   let latest: ReturnType<typeof step.run>;
   return {
     inputs: step.inputs,
     gradients: step.gradients,
     run() {
       latest = step.run();
-      const [loss, kl, entropy] = ['loss', 'kl', 'entropy'].map((name) => latest[name].data[0] as number);
-      return { loss, kl, entropy };
+      return { loss: latest.loss.item(), kl: latest.kl.item(), entropy: latest.entropy.item() };
     },
     /** Holds the distributions of the last run, for the KL of those to come. */
     hold() {

@@ -15,6 +15,7 @@ import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { plugins } from '../plugins.ts';
 import { withCurrentNames } from '../renamed.ts';
 import { type Checkpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
@@ -33,6 +34,8 @@ const infoSchema = z.object({
   /** The command's options, defaults filled in. */
   config: z.unknown(),
   seed: z.number(),
+  /** Absolute paths of the plugins that the run needs; absent where it needs none. */
+  plugins: z.array(z.string()).optional(),
   versions: z.object({ heed: z.string(), node: z.string(), platform: z.string() }),
   /** ISO 8601, UTC. */
   started: z.string(),
@@ -64,7 +67,9 @@ export type NewRun = Pick<RunInfo, 'name' | 'command' | 'config' | 'seed'>;
 export function createRun(folder: string | undefined, { name, command, config, seed }: NewRun): Run {
   const started = new Date();
   const versions = { heed: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}` };
-  const info: RunInfo = { name, command, config, seed, versions, started: started.toISOString() };
+  const needed = plugins();
+  const own = needed.length > 0 ? { plugins: needed } : {};
+  const info: RunInfo = { name, command, config, seed, ...own, versions, started: started.toISOString() };
   const text = `${JSON.stringify(JSON.parse(toJson({ format: FORMAT, ...info }, 'the run')), null, 2)}\n`;
   const path = folder === undefined ? newFolder(started, name) : folder;
   try {

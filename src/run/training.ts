@@ -58,14 +58,18 @@ export function createTraining<Step extends { done: boolean }, Learner extends S
         throw error;
       }
     } finally {
-      try {
-        if (learner && !failed) resolve(await result(learner, last));
-      } catch (error) {
-        reject(error);
-        throw error;
-      } finally {
-        learner?.[Symbol.dispose]();
-      }
+      if (learner) await conclude(learner, last, failed);
+    }
+  }
+
+  async function conclude(learner: Learner, last: Step | undefined, failed: boolean): Promise<void> {
+    try {
+      if (!failed) resolve(await result(learner, last));
+    } catch (error) {
+      reject(error);
+      throw error;
+    } finally {
+      learner[Symbol.dispose]();
     }
   }
 

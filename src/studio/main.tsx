@@ -1,41 +1,42 @@
-/** The studio's page: who is there, and which part of it they look at. */
+/** The studio's page: signing in, and the view that the address names. */
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { type Person, signIn, signOut, whoIsThere } from './page/api.ts';
-import { Failure } from './page/failure.tsx';
+import { currentPerson, type Person, signIn, signOut } from './page/api.ts';
+import { ErrorNote } from './page/error-note.tsx';
 import { Page } from './pages.tsx';
 import { Runs } from './runs/runs.tsx';
 import './style.css';
 
-const TOKEN = /^#token=([\w-]+)$/;
+/** A link: the token, and the page it opens. */
+const LINK = /^#token=([\w-]+)(\/.*)?$/;
 
-/** Signs in by the link that was opened; its token leaves the address at once. */
+/** Signs in with the token of a link, which is removed from the address at once. */
 async function enter(): Promise<Person | undefined> {
-  const token = TOKEN.exec(location.hash)?.[1];
-  if (token === undefined) return whoIsThere();
-  history.replaceState(null, '', '#/');
+  const [, token, page = '/'] = LINK.exec(location.hash) ?? [];
+  if (token === undefined) return currentPerson();
+  history.replaceState(null, '', `#${page}`);
   try {
     return await signIn(token);
   } catch (error) {
-    // a link that was used signs nobody in, but its first reader may be here still
-    const person = await whoIsThere();
+    // a link works once, but the one who used it may still be signed in
+    const person = await currentPerson();
     if (person) return person;
     throw error;
   }
 }
 
-/** Begun before anything is shown: the address may be another by then. */
-const entered = enter();
+/** Started before the first render, because the address may change by then. */
+const entering = enter();
 
 function Studio() {
   const [person, setPerson] = useState<Person | null>();
-  const [failed, setFailed] = useState<Error>();
+  const [error, setError] = useState<Error>();
   const [path, setPath] = useState(location.hash);
   useEffect(() => {
-    entered.then(
-      (found) => setPerson(found ?? null),
-      (error) => {
-        setFailed(error);
+    entering.then(
+      (signedIn) => setPerson(signedIn ?? null),
+      (failure) => {
+        setError(failure);
         setPerson(null);
       },
     );
@@ -45,7 +46,7 @@ function Studio() {
     return () => removeEventListener('hashchange', moved);
   }, []);
   if (person === undefined) return <p class="quiet">Loading…</p>;
-  if (person === null) return <SignIn failed={failed} done={setPerson} />;
+  if (person === null) return <SignIn initialError={error} onSignIn={setPerson} />;
   return (
     <>
       <nav aria-label="Studio">
@@ -63,8 +64,8 @@ function Studio() {
   );
 }
 
-function SignIn({ failed, done }: { failed: Error | undefined; done: (person: Person) => void }) {
-  const [error, setError] = useState(failed);
+function SignIn({ initialError, onSignIn }: { initialError: Error | undefined; onSignIn: (person: Person) => void }) {
+  const [error, setError] = useState(initialError);
   const [token, setToken] = useState('');
   return (
     <main class="sign-in">
@@ -72,11 +73,11 @@ function SignIn({ failed, done }: { failed: Error | undefined; done: (person: Pe
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          signIn(token.trim()).then(done, setError);
+          signIn(token.trim()).then(onSignIn, setError);
         }}
       >
         <label>
-          Your token
+          Token
           <input
             type="password"
             autocomplete="current-password"
@@ -84,9 +85,11 @@ function SignIn({ failed, done }: { failed: Error | undefined; done: (person: Pe
             onInput={(event) => setToken(event.currentTarget.value)}
           />
         </label>
-        <button type="submit">Sign in</button>
+        <button type="submit" class="primary">
+          Sign in
+        </button>
       </form>
-      {error && <Failure error={error} />}
+      {error && <ErrorNote error={error} />}
     </main>
   );
 }

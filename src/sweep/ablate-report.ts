@@ -1,17 +1,24 @@
 /** The report of ablations, from what their folder holds; of one under way, what is known so far. */
 import { type LineChart, type Report, readInfo, readMetrics, type Series, type Table } from '../run/index.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
-import { type AblateOptions, cellsOf, ownSchema, TRUE_REWARD, variantsOf, WHOLE } from './ablate.ts';
-import { type Curve, curvesOf } from './curves.ts';
+import {
+  type AblateOptions,
+  ablationCells,
+  ablationOwnSchema,
+  ablationVariants,
+  TRUE_REWARD,
+  WHOLE,
+} from './ablate.ts';
+import { curvesOf, type LearningCurve } from './curves.ts';
 import { measured, reachedOf, settingsGiven } from './report-parts.ts';
 import { readResults } from './trained.ts';
 
 /** Throws a HeedError where the folder is not a run. */
 export function ablationReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: AblateOptions = settingsGiven(ownSchema, info, folder);
+  const options: AblateOptions = settingsGiven(ablationOwnSchema, info, folder);
   const results = readResults(folder);
-  const curves = curvesOf(results, variantsOf(options), options.target).filter(({ seeds }) => seeds > 0);
+  const curves = curvesOf(results, ablationVariants(options), options.target).filter(({ seeds }) => seeds > 0);
   const whole = curves.find(({ variant }) => variant === WHOLE);
   const ablated = curves.filter(({ variant }) => variant !== WHOLE && variant !== TRUE_REWARD);
   const beside = curves.filter(({ variant }) => variant === WHOLE || variant === TRUE_REWARD);
@@ -22,7 +29,7 @@ export function ablationReport(folder: string): Report {
       ...(whole
         ? [{ label: 'The whole method', value: measured(whole.return, whole.returnInterval), note: 'return' }]
         : []),
-      { label: 'Trainings', value: results.length, note: `of ${cellsOf(options).length}` },
+      { label: 'Trainings', value: results.length, note: `of ${ablationCells(options).length}` },
       { label: 'Time', value: elapsed(readMetrics(folder)) },
     ],
     sections: [
@@ -40,7 +47,7 @@ export function ablationReport(folder: string): Report {
   };
 }
 
-const line = ({ variant, steps, mean, low, high }: Curve, color: number): Series => ({
+const line = ({ variant, steps, mean, low, high }: LearningCurve, color: number): Series => ({
   name: variant,
   x: [steps],
   y: mean,
@@ -48,7 +55,7 @@ const line = ({ variant, steps, mean, low, high }: Curve, color: number): Series
   color,
 });
 
-const chart = (title: string, curves: readonly Curve[], { target }: AblateOptions): LineChart => ({
+const chart = (title: string, curves: readonly LearningCurve[], { target }: AblateOptions): LineChart => ({
   kind: 'lines',
   title,
   caption: 'Mean over the seeds, and its interval (bootstrap, 95 %).',
@@ -58,7 +65,7 @@ const chart = (title: string, curves: readonly Curve[], { target }: AblateOption
   levels: [{ y: target, label: 'to be reached' }],
 });
 
-const table = (curves: readonly Curve[]): Table => ({
+const table = (curves: readonly LearningCurve[]): Table => ({
   kind: 'table',
   title: 'At the end',
   caption:

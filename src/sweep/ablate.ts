@@ -13,8 +13,8 @@ import { type LearnOptions, type LearnSettings, learnSchema, trainOptions } from
 import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/index.ts';
 import { type Cell, cellOptions } from './cell.ts';
-import { type Curve, curvesOf } from './curves.ts';
-import { cellsShape, checkAnswers, targetOf, trainingOf } from './sweep.ts';
+import { curvesOf, type LearningCurve } from './curves.ts';
+import { cellsShape, checkTeacher, countOf, targetOf, trainingOf } from './sweep.ts';
 import { type CellsStep, trainCells } from './trained.ts';
 import { over } from './variants.ts';
 
@@ -40,14 +40,14 @@ const ownShape = {
     .describe('the ablations, with commas between; the whole method and the true reward are always there'),
   ...cellsShape,
 };
-export const ownSchema = z.object(ownShape);
+export const ablationOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, ...trained } = learnSchema.shape;
 
 /** Its own settings, and those of heed train, which hold for every training. */
 export const ablateSchema = z.object({ ...trained, ...ownShape });
-export type AblateInput = z.input<typeof ownSchema> & Omit<LearnSettings, 'people'>;
-export type AblateOptions = z.output<typeof ownSchema> & { target: number } & Omit<LearnSettings, 'people'>;
+export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnSettings, 'people'>;
+export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnSettings, 'people'>;
 
 export interface Ablation {
   options: AblateOptions;
@@ -70,7 +70,7 @@ function readOnly(only: string): string[] {
 }
 
 /** Every training, so ordered that all curves are about as far at any time. */
-export function cellsOf(options: Omit<AblateOptions, 'target'>): Cell[] {
+export function ablationCells(options: Omit<AblateOptions, 'target'>): Cell[] {
   const given = trainingOf(options, ownShape) as LearnSettings;
   const whole = trainOptions(given);
   const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
@@ -103,17 +103,25 @@ function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: L
 
 /** What settings come to, checked. */
 function planned(given: AblateInput) {
-  const options = { ...given, ...ownSchema.parse(given) };
-  checkAnswers(options);
-  return { options, cells: cellsOf(options) };
+  const options = { ...given, ...ablationOwnSchema.parse(given) };
+  checkTeacher(options);
+  return { options, cells: ablationCells(options) };
 }
 
 /** Throws a ZodError or a HeedError where settings are wrong. */
 export const checkAblation = (given: AblateInput): void => void planned(given);
 
-/** Throws as `checkAblation` does, at once; rejects where the environment cannot be had, or nobody says what is to be reached. */
-export function createAblation(given: AblateInput): Promise<Ablation> {
+/**
+ * Plans ablations. `onNotice` is called with how many trainings there are.
+ * @throws as `checkAblation` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return from
+ * which it counts as solved and `target` is absent.
+ */
+export function createAblation(
+  given: AblateInput,
+  { onNotice }: { onNotice?(text: string): void } = {},
+): Promise<Ablation> {
   const { options, cells } = planned(given);
+  onNotice?.(countOf(cells, { seeds: options.seeds, jobs: options.jobs }));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
     name: `${given.env ?? 'CartPole-v1'}-ablations`,
@@ -127,12 +135,16 @@ export interface AblationResult {
   /** The run's folder. */
   run: string;
   target: number;
-  curves: Curve[];
+  curves: LearningCurve[];
   seconds: number;
 }
 
 /** The names of all curves, in order. */
-export const variantsOf = ({ only }: Pick<AblateOptions, 'only'>): string[] => [WHOLE, ...readOnly(only), TRUE_REWARD];
+export const ablationVariants = ({ only }: Pick<AblateOptions, 'only'>): string[] => [
+  WHOLE,
+  ...readOnly(only),
+  TRUE_REWARD,
+];
 
 /** Trains what is not finished. Undefined where the signal stopped it. */
 export function trainAblation(
@@ -142,7 +154,7 @@ export function trainAblation(
   return trainCells(cells, options.jobs, {
     ...parts,
     result: (results, seconds) => {
-      const curves = curvesOf(results, variantsOf(options), options.target);
+      const curves = curvesOf(results, ablationVariants(options), options.target);
       return { run: parts.run.folder, target: options.target, curves, seconds };
     },
   });

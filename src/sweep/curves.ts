@@ -2,7 +2,7 @@
 import { bootstrap, type Interval, mean, wilson } from '../run/intervals.ts';
 import type { CellResult } from './cell.ts';
 
-export interface Curve {
+export interface LearningCurve {
   variant: string;
   seeds: number;
   /** Means over seeds of the greedy returns at each evaluation, with bootstrap intervals. */
@@ -19,7 +19,11 @@ export interface Curve {
 }
 
 /** A curve for each variant, empty where no seed of it is finished. */
-export const curvesOf = (results: readonly CellResult[], variants: readonly string[], target: number): Curve[] =>
+export const curvesOf = (
+  results: readonly CellResult[],
+  variants: readonly string[],
+  target: number,
+): LearningCurve[] =>
   variants.map((variant) => {
     const seeds = results.filter((one) => one.variant === variant);
     const finals = seeds.map((one) => one.return);

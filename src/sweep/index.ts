@@ -11,8 +11,8 @@ export {
 } from './ablate.ts';
 export { ablationReport } from './ablate-report.ts';
 export type { CellResult } from './cell.ts';
-export type { Curve } from './curves.ts';
-export type { Needs, Outcome } from './needs.ts';
+export type { LearningCurve } from './curves.ts';
+export type { LabelOutcome, Needs } from './needs.ts';
 export {
   checkSweep,
   createSweep,

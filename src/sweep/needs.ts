@@ -4,7 +4,7 @@ import type { CellResult } from './cell.ts';
 import type { Variant } from './variants.ts';
 
 /** What came of one variant with one number of labels. */
-export interface Outcome {
+export interface LabelOutcome {
   labels: number;
   /** Seeds that are finished. */
   seeds: number;
@@ -24,7 +24,7 @@ export interface Needs {
   labels: number;
   /** The same over samples of the seeds. */
   interval: Interval;
-  outcomes: Outcome[];
+  outcomes: LabelOutcome[];
 }
 
 export function needsOf(
@@ -64,7 +64,7 @@ export function needsOf(
       labels: fewest(rows),
       interval: bootstrap(complete, fewest),
       outcomes: labels.map((count, at) =>
-        outcomeOf(
+        labelOutcome(
           count,
           rows.flatMap((row) => row[at] ?? []),
           target,
@@ -74,7 +74,7 @@ export function needsOf(
   });
 }
 
-function outcomeOf(labels: number, returns: readonly number[], target: number): Outcome {
+function labelOutcome(labels: number, returns: readonly number[], target: number): LabelOutcome {
   const reached = returns.filter((value) => value >= target).length;
   const share = reached / returns.length;
   return {

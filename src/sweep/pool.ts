@@ -8,19 +8,19 @@ import { availableParallelism } from 'node:os';
 import { extname, join } from 'node:path';
 import type { Cell, CellResult } from './cell.ts';
 
-export interface Order {
+export interface CellOrder {
   cell: Cell;
   folder: string;
   checkpointSeconds?: number;
 }
-export type Saying =
+export type CellMessage =
   | { kind: 'ready' }
   | { kind: 'step'; step: number }
   | { kind: 'finished'; result: CellResult }
   | { kind: 'failed'; message: string; hint?: string };
 
 /** A cell that could not be trained. */
-export interface Failure {
+export interface CellFailure {
   cell: Cell;
   message: string;
   hint?: string;
@@ -44,10 +44,10 @@ export async function* runCells(
     /** Environment steps that cells under way have taken, all together. */
     onProgress?: (steps: number) => void;
   },
-): AsyncGenerator<CellResult | Failure, void, undefined> {
+): AsyncGenerator<CellResult | CellFailure, void, undefined> {
   const { folder, jobs, checkpointSeconds, signal, onProgress } = parts;
   const queue = [...cells];
-  const ended: (CellResult | Failure)[] = [];
+  const ended: (CellResult | CellFailure)[] = [];
   const under = new Map<ChildProcess, { cell: Cell; step: number }>();
   const deaths = new Map<Cell, number>();
   let wake = () => {};
@@ -58,9 +58,9 @@ export async function* runCells(
     if (!cell || signal?.aborted) return void (child.connected && child.disconnect());
     under.set(child, { cell, step: 0 });
     const place = join(folder, cell.key.replaceAll(/[^\w.=-]+/g, '-'));
-    child.send({ cell, folder: place, checkpointSeconds } satisfies Order, () => {}); // one that is dead is seen to be so
+    child.send({ cell, folder: place, checkpointSeconds } satisfies CellOrder, () => {}); // one that is dead is seen to be so
   };
-  const end = (child: ChildProcess, what: CellResult | Failure) => {
+  const end = (child: ChildProcess, what: CellResult | CellFailure) => {
     under.delete(child);
     ended.push(what);
     wake();
@@ -70,15 +70,15 @@ export async function* runCells(
       env: { ...process.env, HEED_THREADS: process.env.HEED_THREADS ?? String(threadsEach(jobs)) },
     });
     children.add(child);
-    child.on('message', (saying: Saying) => {
+    child.on('message', (message: CellMessage) => {
       const work = under.get(child);
-      if (saying.kind === 'step') {
-        if (work) work.step = saying.step;
+      if (message.kind === 'step') {
+        if (work) work.step = message.step;
         onProgress?.([...under.values()].reduce((sum, { step }) => sum + step, 0));
         return;
       }
-      if (work && saying.kind === 'finished') end(child, saying.result);
-      if (work && saying.kind === 'failed') end(child, { ...saying, cell: work.cell });
+      if (work && message.kind === 'finished') end(child, message.result);
+      if (work && message.kind === 'failed') end(child, { ...message, cell: work.cell });
       next(child);
     });
     child.once('error', () => {}); // 'exit' tells of it

@@ -3,18 +3,18 @@ import { type LineChart, type Report, readInfo, readMetrics, type Table } from '
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { measured, percent, reachedOf, settingsGiven } from './report-parts.ts';
-import { cellsOf, ownSchema, type SweepOptions, variantsOf } from './sweep.ts';
+import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
 
 /** Throws a HeedError where the folder is not a run. */
 export function sweepReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: SweepOptions = settingsGiven(ownSchema, info, folder);
+  const options: SweepOptions = settingsGiven(sweepOwnSchema, info, folder);
   const results = readResults(folder);
-  const variants = variantsOf(options);
+  const variants = sweepVariants(options);
   const needs = needsOf(results, { ...options, variants });
-  const cells = cellsOf(options);
+  const cells = sweepCells(options);
   const fewest = [...needs].sort((a, b) => a.labels - b.labels || a.interval[1] - b.interval[1])[0];
   const preset = needs.find(({ variant }) => variant === PRESET);
   const most = Math.max(...options.labels);

@@ -1,14 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { learnSchema } from '../control/index.ts';
-import { cellsOf as ablationCells, ablations, checkAblation, TRUE_REWARD, WHOLE } from './ablate.ts';
+import { ablationCells, ablations, checkAblation, TRUE_REWARD, WHOLE } from './ablate.ts';
 import { type CellResult, cellOptions } from './cell.ts';
 import { curvesOf } from './curves.ts';
 import { needsOf } from './needs.ts';
-import { cellsOf, checkSweep, createSweep, ownSchema, type SweepInput, targetOf } from './sweep.ts';
+import { checkSweep, createSweep, type SweepInput, sweepCells, sweepOwnSchema, targetOf } from './sweep.ts';
 import { grid, oneAtATime, readVaried } from './variants.ts';
 
 const read = (...given: string[]) => given.map((one) => readVaried(one, learnSchema));
-const plan = (given: SweepInput) => cellsOf({ ...given, ...ownSchema.parse(given) });
+const plan = (given: SweepInput) => sweepCells({ ...given, ...sweepOwnSchema.parse(given) });
+
+it('says how many trainings there are before any begins', async () => {
+  const notices: string[] = [];
+  const input = { vary: ['reward.members=1,3'], labels: [5, 10], seeds: 2, jobs: 4, steps: 3000, randomSteps: 500 };
+  (await createSweep(input, { onNotice: (text) => notices.push(text) }))[Symbol.dispose]();
+  expect(notices).toEqual(['12 trainings (36,000 steps): 3 variants × 2 label counts × 2 seeds, 4 at a time']);
+});
 
 describe('what is varied', () => {
   it('reads values of every kind', () => {

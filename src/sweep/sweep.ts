@@ -60,7 +60,7 @@ const ownShape = {
   share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that has to reach the return'),
   ...cellsShape,
 };
-export const ownSchema = z.object(ownShape);
+export const sweepOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, labels: ___, ...trained } = learnSchema.shape;
 
@@ -70,8 +70,8 @@ export const sweepSchema = z.object({
   evaluations: trained.evaluations.unwrap().default(0).describe(trained.evaluations.description!),
   ...ownShape,
 });
-export type SweepInput = z.input<typeof ownSchema> & Omit<LearnSettings, 'labels' | 'people'>;
-export type SweepOptions = z.output<typeof ownSchema> & { target: number } & Omit<LearnSettings, 'labels' | 'people'>;
+export type SweepInput = z.input<typeof sweepOwnSchema> & Omit<LearnSettings, 'labels' | 'people'>;
+export type SweepOptions = z.output<typeof sweepOwnSchema> & { target: number } & Omit<LearnSettings, 'labels' | 'people'>;
 
 export interface Sweep {
   options: SweepOptions;
@@ -83,16 +83,16 @@ export interface Sweep {
 }
 
 /** The variants that settings ask for. */
-export function variantsOf({ vary, grid: all }: Pick<SweepOptions, 'vary' | 'grid'>): Variant[] {
+export function sweepVariants({ vary, grid: all }: Pick<SweepOptions, 'vary' | 'grid'>): Variant[] {
   const varied = vary.map((one) => readVaried(one, learnSchema));
   return all ? grid(varied) : oneAtATime(varied);
 }
 
 /** Every training of a sweep, so ordered that all variants are about as far at any time. */
-export function cellsOf(options: Omit<SweepOptions, 'target'>): Cell[] {
+export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
   const { labels, seeds, seed: first } = options;
   const given = trainingOf(options, ownShape);
-  const variants = variantsOf(options);
+  const variants = sweepVariants(options);
   // of each variant and number of labels, seeds differ in nothing else
   const kinds = variants.flatMap(({ name, settings }) =>
     labels.map((count) => {
@@ -119,6 +119,24 @@ export function trainingOf(options: object, own: object): Record<string, unknown
   return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
 }
 
+/** How many trainings there are, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */
+export function countOf(
+  cells: readonly Cell[],
+  { seeds, jobs, labels }: { seeds: number; jobs: number; labels?: unknown },
+): string {
+  const variants = new Set(cells.map(({ variant }) => variant)).size;
+  const steps = cells.reduce((sum, cell) => sum + cell.steps, 0);
+  const factors = [
+    counted(variants, 'variant'),
+    ...(Array.isArray(labels) ? [counted(labels.length, 'label count')] : []),
+    counted(seeds, 'seed'),
+  ];
+  const all = `${counted(cells.length, 'training')} (${counted(steps, 'step')})`;
+  return `${all}: ${factors.join(' × ')}, ${Math.min(jobs, cells.length)} at a time`;
+}
+
+const counted = (n: number, what: string): string => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
+
 /** The return to be reached: what was given, or the environment's. */
 export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; target?: number }): Promise<number> {
   if (target !== undefined) return target;
@@ -130,17 +148,22 @@ export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; 
 
 /** What settings come to, checked. */
 function planned(given: SweepInput) {
-  const options = { ...given, ...ownSchema.parse(given) };
-  checkAnswers(options);
-  return { options, cells: cellsOf(options) };
+  const options = { ...given, ...sweepOwnSchema.parse(given) };
+  checkTeacher(options);
+  return { options, cells: sweepCells(options) };
 }
 
 /** Throws a ZodError or a HeedError where settings are wrong. */
 export const checkSweep = (given: SweepInput): void => void planned(given);
 
-/** Throws as `checkSweep` does, at once; rejects where the environment cannot be had, or nobody says what is to be reached. */
-export function createSweep(given: SweepInput): Promise<Sweep> {
+/**
+ * Plans a sweep. `onNotice` is called with how many trainings it has.
+ * @throws as `checkSweep` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return from
+ * which it counts as solved and `target` is absent.
+ */
+export function createSweep(given: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
   const { options, cells } = planned(given);
+  onNotice?.(countOf(cells, options));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
     name: `${given.env ?? 'CartPole-v1'}-sweep`,
@@ -151,7 +174,7 @@ export function createSweep(given: SweepInput): Promise<Sweep> {
 }
 
 /** @throws HeedError where nothing can be acted in, or nobody can answer so often. */
-export function checkAnswers({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
+export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
   checkEnvironment(env);
   if (teacher !== 'human') return;
   throw new HeedError('People cannot answer for many trainings at a time.', {
@@ -176,7 +199,7 @@ export function trainSweep(sweep: Sweep, parts: TrainParts<CellsStep>): Promise<
   return trainCells(cells, options.jobs, {
     ...parts,
     result: (results, seconds) => {
-      const variants = needsOf(results, { ...options, variants: variantsOf(options) });
+      const variants = needsOf(results, { ...options, variants: sweepVariants(options) });
       return { run: parts.run.folder, target, share, variants, seconds };
     },
   });

@@ -5,7 +5,7 @@ import { HeedError } from '../error.ts';
 import { driveRun, type TrainParts } from '../run/index.ts';
 import { openRows, readRows } from '../run/rows.ts';
 import type { Cell, CellResult } from './cell.ts';
-import { type Failure, runCells } from './pool.ts';
+import { type CellFailure, runCells } from './pool.ts';
 
 const RESULTS = 'results.jsonl';
 
@@ -36,7 +36,7 @@ export function trainCells<Result extends { run: string }>(
   const known = new Set(readResults(folder).map(({ key }) => key));
   const waiting = cells.filter(({ key }) => !known.has(key));
   let done = [...known].reduce((sum, key) => sum + (planned.get(key)?.steps ?? 0), 0);
-  const failures: Failure[] = [];
+  const failures: CellFailure[] = [];
   const tell = (underWay: number) => onStep?.({ step: done + underWay, cells: known.size });
   const running = runCells(waiting, {
     ...{ folder: join(folder, 'cells'), jobs, checkpointSeconds },
@@ -82,7 +82,7 @@ export function trainCells<Result extends { run: string }>(
   });
 }
 
-function failed([{ cell, message, hint }, ...more]: readonly Failure[], folder: string): HeedError {
+function failed([{ cell, message, hint }, ...more]: readonly CellFailure[], folder: string): HeedError {
   const others = more.length > 0 ? `, and ${more.length} others failed` : '';
   return new HeedError(`"${cell.key}" failed: ${message}${others}. Whatever else was to be trained is finished.`, {
     hint: `${hint ? `${hint}\n` : ''}heed report ${folder} shows what is finished.`,

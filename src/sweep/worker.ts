@@ -1,11 +1,12 @@
 /** A process of pool.ts: trains the cells that it is told, one after another, until nobody listens any more. */
 import { HeedError, messageOf } from '../error.ts';
+import { loadPlugins } from '../plugins.ts';
 import { runCell } from './cell.ts';
-import type { Order, Saying } from './pool.ts';
+import type { CellMessage, CellOrder } from './pool.ts';
 
 const stopping = new AbortController();
 let busy = false;
-const say = (saying: Saying) => process.connected && process.send!(saying);
+const send = (message: CellMessage) => process.connected && process.send!(message);
 
 // Ctrl-C reaches every process of a terminal; the sweep says when to stop, by hanging up
 process.on('SIGINT', () => {});
@@ -14,17 +15,18 @@ process.on('disconnect', () => {
   if (!busy) process.exit();
 });
 
-process.on('message', async ({ cell, folder, checkpointSeconds }: Order) => {
+process.on('message', async ({ cell, folder, checkpointSeconds }: CellOrder) => {
   busy = true;
   try {
+    await loadPlugins();
     const { signal } = stopping;
-    const onStep = ({ step }: { step: number }) => say({ kind: 'step', step });
+    const onStep = ({ step }: { step: number }) => send({ kind: 'step', step });
     const result = await runCell(cell, folder, { signal, checkpointSeconds, onStep });
-    if (result) say({ kind: 'finished', result });
+    if (result) send({ kind: 'finished', result });
   } catch (error) {
-    say({ kind: 'failed', message: messageOf(error), hint: error instanceof HeedError ? error.hint : undefined });
+    send({ kind: 'failed', message: messageOf(error), hint: error instanceof HeedError ? error.hint : undefined });
   }
   busy = false;
   if (!process.connected) process.exit();
 });
-say({ kind: 'ready' });
+send({ kind: 'ready' });

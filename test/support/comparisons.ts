@@ -1,12 +1,12 @@
 /** Comparisons under a reward that is known, and ensembles small enough to learn it in a moment. */
 
 import { createRewardEnsemble, type RewardEnsemble } from '../../src/control/reward/ensemble.ts';
-import type { Labeled } from '../../src/control/reward/fit.ts';
-import type { Steps } from '../../src/control/reward/inputs.ts';
+import type { FitComparison } from '../../src/control/reward/fit.ts';
+import type { StepRows } from '../../src/control/reward/inputs.ts';
 import { type RewardOptions, rewardSchema } from '../../src/control/reward/options.ts';
 import type { Segment } from '../../src/control/segments.ts';
 import type { Space } from '../../src/env/index.ts';
-import { type ChoiceModel, choiceModelSchema, choices, type Distribution } from '../../src/preference/index.ts';
+import { type ChoiceModel, choiceModelSchema, choices, type Preference } from '../../src/preference/index.ts';
 import { random } from '../../src/random.ts';
 import { releasedAfterwards } from './released.ts';
 
@@ -37,8 +37,8 @@ const trueReward = (observation: ArrayLike<number>, action: number) =>
   WEIGHTS.reduce((sum, w, j) => sum + w * observation[j], 0) + 0.5 * action;
 
 export const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
-const better = (a: Segment, b: Segment): Distribution => (returnOf(a) > returnOf(b) ? choices.first : choices.second);
-export const flipped = ({ segments, choice: [p, q] }: Labeled): Labeled => ({ segments, choice: [q, p] });
+const better = (a: Segment, b: Segment): Preference => (returnOf(a) > returnOf(b) ? choices.first : choices.second);
+export const flipped = ({ segments, choice: [p, q] }: FitComparison): FitComparison => ({ segments, choice: [q, p] });
 
 export const parametersOf = (ensemble: RewardEnsemble) => structuredClone(ensemble.save().tensors);
 
@@ -61,15 +61,15 @@ export function drawing(name: string) {
     };
   }
 
-  const labeled = (count: number, choose: (a: Segment, b: Segment) => Distribution = better): Labeled[] =>
+  const labeled = (count: number, choose: (a: Segment, b: Segment) => Preference = better): FitComparison[] =>
     Array.from({ length: count }, () => {
       const segments = [segment(), segment()] as const;
       return { segments, choice: choose(...segments) };
     });
 
-  const coin = (): Distribution => (rng.uniform() < 0.5 ? choices.first : choices.second);
+  const coin = (): Preference => (rng.uniform() < 0.5 ? choices.first : choices.second);
 
-  const stepsOf = (count: number): Steps => {
+  const stepsOf = (count: number): StepRows => {
     const { observations, actions, nextObservations } = segment({ length: count });
     return { observations, actions, nextObservations, terminated: new Uint8Array(count) };
   };

@@ -17,15 +17,13 @@ writeFileSync(data, ['a', 'b', 'cat', 'dog', 'sun'].map((prompt) => `${JSON.stri
 const lengths: Reward = {
   name: 'length',
   score: async (answers) => answers.map(({ text }) => text.length),
-  [Symbol.dispose]() {},
 };
 const shortness: Reward = {
   name: 'shortness',
   score: async (answers) => answers.map(({ text }) => -text.length),
-  [Symbol.dispose]() {},
 };
 const settings = { model: llama, data, answers: 4, batch: 2, maxTokens: 6 };
-const learner = (given = {}) => createBestOfN({ ...settings, ...given }, { reward: lengths, gold: shortness });
+const learner = (given = {}) => createBestOfN({ ...settings, ...given, reward: lengths, gold: shortness });
 
 const drawn = (rewards: number[], gold?: number[]): Drawn => ({ prompt: '', rewards, gold, best: '', first: '' });
 

@@ -12,19 +12,22 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { epochOrder, type Row } from '../../data/index.ts';
+import { epochOrder, type PromptCompletionRow, type Row, type TextOrMessages } from '../../data/index.ts';
 import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
-import type { PullOptions } from '../../lm/hub.ts';
-import { loadModel, type Model } from '../../lm/model.ts';
+import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
+import type { Training } from '../../run/index.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
 import { answerLayout, type Prompt } from '../policies/rollouts.ts';
+import type { PolicyInput } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
-import { openReward } from '../rewards/open.ts';
+import { openRewardOption } from '../rewards/open.ts';
+import { type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
+import { type TrainingResult, trainingOf } from '../training/verb.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -43,8 +46,10 @@ export const bestOfNSchema = policyTrainingSchema
     prompts: whole(1).optional().describe('prompts to answer, drawn by the seed (default: all)'),
     batch: whole(1).default(8).describe('prompts answered in a step'),
   });
+/** The options of `bestOfN`, with their defaults. */
 export type BestOfNOptions = z.output<typeof bestOfNSchema>;
-export type BestOfNInput = z.input<typeof bestOfNSchema>;
+/** The input of `bestOfN`. */
+export type BestOfNInput = PolicyInput<z.input<typeof bestOfNSchema>>;
 
 /** What was drawn for a prompt. */
 export interface Drawn {
@@ -75,44 +80,69 @@ export interface BestOfNStep {
   done: boolean;
 }
 
-interface BestOfNParts {
-  model?: Model;
-  reward?: Reward;
-  gold?: Reward;
-  /** How models and data are got from the Hub. */
-  pull?: PullOptions;
-  /** Told what a person should know of the data: rows left out. */
-  tell?: (text: string) => void;
-}
-
 interface State {
   step: number;
   drawn: Drawn[];
   fingerprint: string;
 }
 
-export type BestOfN = Awaited<ReturnType<typeof createBestOfN>>;
+/** What draws completions and chooses among them, a few prompts a step. */
+export type BestOfN = Awaited<ReturnType<typeof create>>;
 
-/** Throws a ZodError at once where settings are wrong; rejects with a HeedError where model, rewards or prompts cannot be used. */
-export function createBestOfN(given: BestOfNInput, parts: BestOfNParts = {}) {
-  return create(bestOfNSchema.parse(given), parts);
+/** What `bestOfN` runs. */
+export const createBestOfN: Opener<BestOfNInput, BestOfN> = learnerOf(bestOfNSchema, create);
+
+/** What `bestOfN` ends with. The model is as it was. */
+export interface BestOfNResult extends TrainingResult {
+  /** The best completion of each prompt: data for `sft`. */
+  rows: PromptCompletionRow[];
+  /** What the best of 1, 2, 4, … and all completions is worth. */
+  bestOf: BestOf[];
+  /** What was drawn for each prompt, with the reward of every completion. */
+  drawn: readonly Drawn[];
 }
 
-async function create(options: BestOfNOptions, parts: BestOfNParts) {
+/**
+ * Takes the best of several completions of each prompt by a reward. Nothing is trained (Stiennon et al. 2020).
+ *
+ *     const { rows } = await bestOfN({ model, data: [{ prompt: 'Hello' }], answers: 8, reward: (completions) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function bestOfN(input: BestOfNInput): Training<BestOfNStep, BestOfNResult> {
+  const all: Drawn[] = [];
+  return trainingOf(
+    () => createBestOfN(input),
+    input.signal,
+    ({ drawn }) => {
+      all.push(...drawn);
+      return drawnMetrics(all);
+    },
+    (learner) => {
+      const drawn = learner.drawn();
+      return { rows: drawn.map(bestRow), bestOf: drawn.length > 0 ? bestOf(drawn) : [], drawn };
+    },
+  );
+}
+
+async function create(options: BestOfNOptions, live: Live) {
   return opening(async (own) => {
-    const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    own.use(model.parameters);
+    const model = await openModel('model', options.model, live, own);
     const { data, onBadRow } = options;
-    const all = data
-      ? await readPrompts(data, model.tokenizer, { onBadRow, pull: parts.pull, tell: parts.tell })
-      : worldPrompts(model.tokenizer);
+    const all =
+      data === undefined
+        ? worldPrompts(model.tokenizer)
+        : await readPrompts(await openSource('data', data, live), model.tokenizer, {
+            onBadRow,
+            onNotice: live.onNotice,
+          });
     const drawn = Array.from(epochOrder(all.length, options.seed, 0).subarray(0, options.prompts), (i) => all[i]);
     const prompts = options.prompts === undefined ? all : drawn;
     answerLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
-    const over = parts.model ? undefined : model;
-    const reward = own.use(parts.reward ?? (await openReward(options.reward, parts.pull, options.rewardCall, over)));
-    const gold = options.gold === undefined ? parts.gold : await openReward(options.gold, parts.pull, {}, over);
-    if (gold) own.use(gold);
+    const over = live.model === undefined ? model : undefined;
+    const reward = await openRewardOption('reward', options.reward, live, own, options.rewardCall, over);
+    const gold =
+      options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
     const generator = own.use(createGenerator(model.config, model.parameters.values));
     return { ...learner(options, { model, prompts, reward, gold, generator }), [Symbol.dispose]: own[Symbol.dispose] };
   });
@@ -189,6 +219,22 @@ export function bestOf(drawn: readonly Drawn[]): BestOf[] {
       ...(drawn[0].gold && { gold: mean(({ gold }) => gold!) }),
     };
   });
+}
+
+/** What the best of each number of completions is worth so far, as metrics. */
+export const drawnMetrics = (drawn: readonly Drawn[]): Record<string, number> =>
+  Object.fromEntries(
+    bestOf(drawn).flatMap(({ n, reward, gold }): [string, number][] => [
+      [`best_of/${n}`, reward],
+      ...(gold === undefined ? [] : [[`gold_of/${n}`, gold] satisfies [string, number]]),
+    ]),
+  );
+
+/** A prompt as its dataset had it, with the best completion and its reward. */
+export function bestRow({ prompt: text, row, best, rewards }: Drawn): PromptCompletionRow & { reward: number } {
+  const prompt = (row?.prompt ?? text) as TextOrMessages;
+  const completion = Array.isArray(prompt) ? [{ role: 'assistant', content: best.trim() }] : best;
+  return { prompt, completion, reward: Math.max(...rewards) };
 }
 
 /** How likely each of `most` answers, the lowest first, is the best of n drawn from them: C(k − 1, n − 1) / C(most, n). */

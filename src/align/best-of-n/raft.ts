@@ -12,17 +12,17 @@
 import { z } from 'zod';
 import { mul, neg, sum } from '../../engine/index.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
-import { stepsOf } from '../../run/index.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { type AnswerTrainer, createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
-import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
+import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { type AnswerLayout, answerKl } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
-import type { PolicyParts } from '../policies/setup.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
 import type { Policy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -39,8 +39,10 @@ export const raftSchema = policyTrainingSchema.extend({
   epochs: whole(1).default(2).describe('times that the answers kept are learned'),
   minibatches: whole(1).default(2).describe('optimizer steps an epoch'),
 });
+/** The options of `raft`, with their defaults. */
 export type RaftOptions = z.output<typeof raftSchema>;
-export type RaftInput = z.input<typeof raftSchema>;
+/** The input of `raft`. */
+export type RaftInput = PolicyInput<z.input<typeof raftSchema>>;
 
 /** −Σ weight · log p: with a weight of 1/n, the mean over the labels. */
 export const likelihoodLoss: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
@@ -88,7 +90,7 @@ export function bestOfEach(rewards: ArrayLike<number>, size: number): number[] {
 /** Learns to write these answers. Gives the mean loss in nats a token, and the mean norm of the gradients. */
 export function learnByLikelihood(
   trainer: AnswerTrainer,
-  answers: readonly Answer[],
+  answers: readonly Completion[],
   options: { epochs: number; minibatches: number; seed: number },
   rate: number,
   ...step: number[]
@@ -106,18 +108,18 @@ export function learnByLikelihood(
   return { 'loss/policy': loss / steps, 'gradient/norm': norm / steps };
 }
 
-/**
- * A learner by RAFT. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
- * prompts cannot be used.
- */
-export function createRaft(given: RaftInput, parts: PolicyParts = {}): Promise<PolicyLearner<RaftOptions>> {
-  return createAnswerLearner('raft', raftSchema.parse(given), parts, createRaftAlgorithm);
-}
+/** A learner by RAFT: what `raft` runs. */
+export const createRaft: Opener<RaftInput, PolicyLearner<RaftOptions>> = learnerOf(raftSchema, (options, live) =>
+  createAnswerLearner('raft', options, live, createRaftAlgorithm),
+);
 
-/** Learns by RAFT, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* raft(
-  given: RaftInput,
-  parts: PolicyParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PolicyStep, void, undefined> {
-  yield* stepsOf(await createRaft(given, parts), parts.signal);
+/**
+ * Trains a policy by RAFT, in place: it learns the best of several completions by likelihood (Dong et al. 2023).
+ *
+ *     const { model } = await raft({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function raft(input: RaftInput): PolicyTraining {
+  return policyTraining(createRaft, input);
 }

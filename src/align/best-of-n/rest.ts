@@ -12,16 +12,16 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
-import { stepsOf } from '../../run/index.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer } from '../policies/answer-trainer.ts';
-import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
+import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
-import type { PolicyParts } from '../policies/setup.ts';
+import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
 import type { Policy } from '../training/policy.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 
@@ -46,8 +46,10 @@ export const restSchema = policyTrainingSchema
     path: ['thresholds'],
     message: 'expected rising numbers, such as 0.5,0.75',
   });
+/** The options of `rest`, with their defaults. */
 export type RestOptions = z.output<typeof restSchema>;
-export type RestInput = z.input<typeof restSchema>;
+/** The input of `rest`. */
+export type RestInput = PolicyInput<z.input<typeof restSchema>>;
 
 /** Learns from rollouts with `options.answers` answers to each prompt. */
 export function createRestAlgorithm(policy: Policy, layout: AnswerLayout, options: RestOptions): PolicyAlgorithm {
@@ -88,18 +90,18 @@ export function bestShare(scores: ArrayLike<number>, size: number, share: number
   ).flat();
 }
 
-/**
- * A learner by ReST. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
- * prompts cannot be used.
- */
-export function createRest(given: RestInput, parts: PolicyParts = {}): Promise<PolicyLearner<RestOptions>> {
-  return createAnswerLearner('rest', restSchema.parse(given), parts, createRestAlgorithm);
-}
+/** A learner by ReST: what `rest` runs. */
+export const createRest: Opener<RestInput, PolicyLearner<RestOptions>> = learnerOf(restSchema, (options, live) =>
+  createAnswerLearner('rest', options, live, createRestAlgorithm),
+);
 
-/** Learns by ReST, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* rest(
-  given: RestInput,
-  parts: PolicyParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PolicyStep, void, undefined> {
-  yield* stepsOf(await createRest(given, parts), parts.signal);
+/**
+ * Trains a policy by ReST, in place: it grows a dataset of its own completions and learns the better ones (Gulcehre et al. 2023).
+ *
+ *     const { model } = await rest({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function rest(input: RestInput): PolicyTraining {
+  return policyTraining(createRest, input);
 }

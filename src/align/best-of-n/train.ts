@@ -1,6 +1,6 @@
 /** Best of n in a run's folder: what was drawn, a dataset of the best, and what more answers bring. */
 import { join } from 'node:path';
-import { type Row, writeDataset } from '../../data/index.ts';
+import { writeDataset } from '../../data/index.ts';
 import {
   driveRun,
   type LineChart,
@@ -13,9 +13,9 @@ import {
 } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
 import { elapsed, subtitle } from '../../run/report-parts.ts';
-import { type BestOf, type BestOfN, type BestOfNStep, bestOf, type Drawn } from './best-of-n.ts';
+import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Drawn, drawnMetrics } from './best-of-n.ts';
 
-export interface BestOfNResult {
+export interface BestOfNRun {
   /** The run's folder. */
   run: string;
   /** The model that answered. */
@@ -40,10 +40,7 @@ type DrawnRow = { kind: 'drawn'; step: number; index: number } & Drawn;
  * Draws in a run's folder, of which best.jsonl is what comes. Goes on from the run's newest checkpoint where it has one. Undefined
  * where the signal stopped it.
  */
-export async function trainBestOfN(
-  learner: BestOfN,
-  parts: TrainParts<BestOfNStep>,
-): Promise<BestOfNResult | undefined> {
+export async function trainBestOfN(learner: BestOfN, parts: TrainParts<BestOfNStep>): Promise<BestOfNRun | undefined> {
   const { run } = parts;
   const data = join(run.folder, 'best.jsonl');
   const result = await driveRun(learner, {
@@ -51,9 +48,9 @@ export async function trainBestOfN(
     before: () => ({}),
     record({ step, drawn }) {
       for (const [index, one] of drawn.entries()) run.sample({ kind: 'drawn', step, index, ...one } satisfies DrawnRow);
-      return Object.fromEntries(bestOf(learner.drawn()).flatMap(rowOf));
+      return drawnMetrics(learner.drawn());
     },
-    result({ step }, seconds): BestOfNResult {
+    result({ step }, seconds): BestOfNRun {
       const curve = bestOf(learner.drawn());
       const [first, last] = [curve[0], curve.at(-1)!];
       return {
@@ -70,20 +67,12 @@ export async function trainBestOfN(
     },
   });
   // of a run that was over already, the learner has drawn nothing
-  if (result) await writeDataset(data, (readSamples(run.folder) as unknown as DrawnRow[]).map(rowToLearn));
+  if (result)
+    await writeDataset(
+      data,
+      (readSamples(run.folder) as unknown as DrawnRow[]).map((row) => ({ ...bestRow(row) })),
+    );
   return result && { ...result, data };
-}
-
-const rowOf = ({ n, reward, gold }: BestOf): [string, number][] => [
-  [`best_of/${n}`, reward],
-  ...(gold === undefined ? [] : [[`gold_of/${n}`, gold] satisfies [string, number]]),
-];
-
-/** A prompt as its dataset had it, with the best answer. */
-function rowToLearn({ prompt: text, row, best, rewards }: Drawn): Row {
-  const prompt = row?.prompt ?? text;
-  const completion = Array.isArray(prompt) ? [{ role: 'assistant', content: best.trim() }] : best;
-  return { prompt, completion, reward: Math.max(...rewards) };
 }
 
 /** Throws a HeedError where the folder is not a run. */

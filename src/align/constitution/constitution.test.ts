@@ -17,14 +17,13 @@ const said = (conversation: Conversation) => conversation.map(({ content }) => c
 const chatOf = (answer: (turns: string[], i: number) => string, more: Partial<Chat> = {}): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map((conversation, i) => answer(said(conversation), i)),
-  [Symbol.dispose]() {},
   ...more,
 });
 
 async function made(given: Partial<ConstitutionInput>, model: Chat, critic?: Chat): Promise<ConstitutionStep[]> {
   const steps: ConstitutionStep[] = [];
   const options = { model: 'rule', constitution: rules, data, ...given };
-  for await (const step of constitution(options, { model, critic })) steps.push(step);
+  for await (const step of constitution({ ...options, model, critic })) steps.push(step);
   return steps;
 }
 
@@ -125,11 +124,11 @@ it('leaves out what a model has no room for', async () => {
   const narrow = chatOf(() => 'red', { fits: (conversation) => said(conversation)[0].length < 4 });
   const told: string[] = [];
   const options = { model: 'rule', constitution: rules, data };
-  const maker = await createConstitution(options, { model: narrow, tell: (text) => told.push(text) });
+  const maker = await createConstitution({ ...options, model: narrow, onNotice: (text) => told.push(text) });
   expect(told).toEqual(['left out 3 of 5 prompts: too long for "rule"']);
   expect((await maker.next()).revised).toHaveLength(2);
   const none = chatOf(() => 'red', { fits: () => false });
-  await expect(createConstitution(options, { model: none })).rejects.toThrow(/No prompt leaves the model room/);
+  await expect(createConstitution({ ...options, model: none })).rejects.toThrow(/No prompt leaves the model room/);
 });
 
 it('takes prompts again where more are wanted, and draws others for the comparisons', async () => {

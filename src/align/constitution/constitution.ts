@@ -15,23 +15,26 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { Message } from '../../data/index.ts';
+import type { Message, PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/index.ts';
 import { reviewPrompts } from '../../data/reviews/index.ts';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import type { PullOptions } from '../../lm/hub.ts';
 import { random, seedFor } from '../../random.ts';
-import { stepsOf } from '../../run/index.ts';
-import { openChat } from '../judges/chat.ts';
+import type { Training } from '../../run/index.ts';
+import { type ChatSource, openChat } from '../judges/chat.ts';
 import { chatCallSchema } from '../judges/endpoint-chat.ts';
 import { createJudge } from '../judges/judge.ts';
 import type { Chat } from '../judges/source.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { readPromptRows } from '../policies/prompts.ts';
+import { type Input, type Live, learnerOf, type Opener, openSource } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { itemsOfStep } from '../training/steps.ts';
+import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { type Compared, compareAnswers } from './compare.ts';
 import { defaultConstitution, type Principle, readConstitution } from './principles.ts';
 import { type Revised, reviseAnswers } from './revise.ts';
+import { comparisonRows, constitutionMetrics, revisionPairs, revisionRows } from './rows.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -57,18 +60,15 @@ export const constitutionSchema = policyTrainingSchema.pick({ seed: true, data: 
   temperature: z.number().min(0).default(1).describe('of the draws of these'),
   call: chatCallSchema.prefault({}),
 });
+/** The options of `constitution`, with their defaults. */
 export type ConstitutionOptions = z.output<typeof constitutionSchema>;
-export type ConstitutionInput = z.input<typeof constitutionSchema>;
-
-interface ConstitutionParts {
-  /** In place of opening `model` and `critic`; released with the learner. */
-  model?: Chat;
-  critic?: Chat;
-  /** How models and data are got from the Hub. */
-  pull?: PullOptions;
-  /** Told what a person should know of the data: rows left out. */
-  tell?: (text: string) => void;
-}
+/** The input of `constitution`. */
+export type ConstitutionInput = Omit<Input<z.input<typeof constitutionSchema>, PromptRow>, 'model' | 'critic'> & {
+  /** Who answers: a chat model, by name or loaded, or any object that completes conversations. */
+  model: string | ChatSource;
+  /** Who criticizes, revises and judges, likewise. Left out, it is who answers. */
+  critic?: string | ChatSource;
+};
 
 export interface ConstitutionStep {
   step: number;
@@ -79,45 +79,72 @@ export interface ConstitutionStep {
   done: boolean;
 }
 
-export type Constitution = Awaited<ReturnType<typeof createConstitution>>;
+/** What makes revisions and comparisons, a batch of prompts a step. */
+export type Constitution = Awaited<ReturnType<typeof create>>;
 
-/**
- * What makes revisions and comparisons, a batch of prompts a step. Throws a ZodError at once where settings are wrong; rejects with a
- * HeedError where models, constitution or prompts cannot be used.
- */
-export function createConstitution(given: ConstitutionInput, parts: ConstitutionParts = {}) {
-  return create(constitutionSchema.parse(given), parts);
+/** What `constitution` runs. */
+export const createConstitution: Opener<ConstitutionInput, Constitution> = learnerOf(constitutionSchema, create);
+
+/** What `constitution` ends with. */
+export interface ConstitutionResult extends TrainingResult {
+  /** Prompts with their last revisions: data for `sft`. */
+  revisions: PromptCompletionRow[];
+  /** Completions compared by the principles: data for `reward` and `dpo`. */
+  comparisons: PreferenceRow[];
 }
 
-async function create(options: ConstitutionOptions, parts: ConstitutionParts) {
-  const principles = options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
-  const all = await promptsOf(options, parts);
-  const model = parts.model ?? (await openChat(options.model, parts.pull, options.call));
-  try {
+/**
+ * Makes a model's completions better by written principles, and compares them by these (Bai et al. 2022).
+ *
+ *     const { revisions, comparisons } = await constitution({ model, data: [{ prompt: 'Hello' }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function constitution(input: ConstitutionInput): Training<ConstitutionStep, ConstitutionResult> {
+  const made = { revised: [] as Revised[], compared: [] as Compared[] };
+  return trainingOf(
+    () => createConstitution(input),
+    input.signal,
+    ({ revised, compared }: ConstitutionStep) => {
+      made.revised.push(...revised);
+      made.compared.push(...compared);
+      return constitutionMetrics({ revised, compared });
+    },
+    ({ options }) => ({
+      revisions: revisionRows(made) as unknown as PromptCompletionRow[],
+      comparisons: [
+        ...(options.revisionPairs ? revisionPairs(made) : []),
+        ...comparisonRows(made),
+      ] as unknown as PreferenceRow[],
+    }),
+  );
+}
+
+async function create(options: ConstitutionOptions, live: Live) {
+  return opening(async (own) => {
+    const principles =
+      options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
+    const all = await promptsOf(options, live);
+    const chat = async (path: 'model' | 'critic', name: string) =>
+      own.use(await openChat((live[path] as ChatSource | undefined) ?? name, live.pull, options.call));
+    const model = await chat('model', options.model);
     const prompts = all.filter((prompt) => model.fits?.(prompt) ?? true);
     const long = all.length - prompts.length;
-    if (long > 0) parts.tell?.(`left out ${long} of ${all.length} prompts: too long for "${model.name}"`);
+    if (long > 0) live.onNotice?.(`left out ${long} of ${all.length} prompts: too long for "${model.name}"`);
     if (prompts.length === 0) {
       throw new HeedError('No prompt leaves the model room for an answer.', {
         hint: 'Give shorter prompts, or a model that reads more.',
       });
     }
-    const critic =
-      parts.critic ?? (options.critic === undefined ? model : await openChat(options.critic, parts.pull, options.call));
-    return maker(options, { model, critic, principles, prompts });
-  } catch (error) {
-    model[Symbol.dispose]();
-    throw error;
-  }
+    const critic = options.critic === undefined ? model : await chat('critic', options.critic);
+    return { ...maker(options, { model, critic, principles, prompts }), [Symbol.dispose]: own[Symbol.dispose] };
+  });
 }
 
-async function promptsOf(
-  { data, onBadRow }: ConstitutionOptions,
-  { pull, tell }: ConstitutionParts,
-): Promise<Message[][]> {
+async function promptsOf({ data, onBadRow }: ConstitutionOptions, live: Live): Promise<Message[][]> {
   const turn = (content: string): Message[] => [{ role: 'user', content }];
   if (data === undefined) return reviewPrompts.map(({ text }) => turn(text));
-  const rows = await readPromptRows(data, { onBadRow, pull, tell });
+  const rows = await readPromptRows(await openSource('data', data, live), { onBadRow, onNotice: live.onNotice });
   return rows.map(({ value: { prompt } }) => (typeof prompt === 'string' ? turn(prompt) : (prompt as Message[])));
 }
 
@@ -179,16 +206,5 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
       checkSameData(saved, state, 'prompts and principles');
       state = saved;
     },
-    [Symbol.dispose](): void {
-      for (const chat of new Set([model, critic])) chat[Symbol.dispose]();
-    },
   };
-}
-
-/** Makes them step by step, until all prompts are taken or `signal` aborts. */
-export async function* constitution(
-  given: ConstitutionInput,
-  parts: ConstitutionParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<ConstitutionStep, void, undefined> {
-  yield* stepsOf(await createConstitution(given, parts), parts.signal);
 }

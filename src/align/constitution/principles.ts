@@ -1,6 +1,6 @@
 /**
  * A constitution: principles by which answers are criticized, revised and compared. A file of them is JSON or a list in Markdown or plain
- * text; docs/constitution.md shows both.
+ * text; docs/reference/constitution.md shows both.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';

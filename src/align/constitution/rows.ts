@@ -10,8 +10,8 @@ export type ConstitutionRow =
   | ({ kind: 'comparison'; step: number } & Compared);
 
 interface MadeRows {
-  revised: Revised[];
-  compared: Compared[];
+  revised: readonly Revised[];
+  compared: readonly Compared[];
 }
 
 export function readMade(folder: string): MadeRows {
@@ -70,3 +70,13 @@ const pairOf = (prompt: Revised['prompt'], chosen: string, rejected: string): Ro
   chosen: [assistant(chosen)],
   rejected: [assistant(rejected)],
 });
+
+/** Shares of a step's answers or pairs. */
+export function constitutionMetrics({ revised, compared }: Readonly<MadeRows>): Record<string, number> {
+  const all = [...revised, ...compared];
+  return {
+    ...(revised.length > 0 && { 'revisions/changed': revised.filter(isChanged).length / revised.length }),
+    ...(compared.length > 0 && { 'comparisons/ties': compared.filter(isTie).length / compared.length }),
+    'rows/left_out': all.filter(({ leftOut }) => leftOut).length / all.length,
+  };
+}

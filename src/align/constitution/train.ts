@@ -6,6 +6,7 @@ import type { Constitution, ConstitutionOptions, ConstitutionStep } from './cons
 import {
   type ConstitutionRow,
   comparisonRows,
+  constitutionMetrics,
   isChanged,
   isTie,
   leftOutOf,
@@ -21,7 +22,7 @@ interface MadeDataset {
   leftOut: Record<string, number>;
 }
 
-export interface ConstitutionResult {
+export interface ConstitutionRun {
   /** The run's folder. */
   run: string;
   /** For heed sft. Of so many answers, the revision is another. */
@@ -39,7 +40,7 @@ export interface ConstitutionResult {
 export async function trainConstitution(
   maker: Constitution,
   parts: TrainParts<ConstitutionStep>,
-): Promise<ConstitutionResult | undefined> {
+): Promise<ConstitutionRun | undefined> {
   const { run } = parts;
   let result: { run: string; steps: number; seconds: number } | undefined;
   let made: Awaited<ReturnType<typeof writeMade>>;
@@ -61,23 +62,10 @@ export async function trainConstitution(
   return result && { ...result, ...made };
 }
 
-/** Shares of a step's answers or pairs. */
-export function constitutionMetrics({
-  revised,
-  compared,
-}: Pick<ConstitutionStep, 'revised' | 'compared'>): Record<string, number> {
-  const all = [...revised, ...compared];
-  return {
-    ...(revised.length > 0 && { 'revisions/changed': revised.filter(isChanged).length / revised.length }),
-    ...(compared.length > 0 && { 'comparisons/ties': compared.filter(isTie).length / compared.length }),
-    'rows/left_out': all.filter(({ leftOut }) => leftOut).length / all.length,
-  };
-}
-
 async function writeMade(
   folder: string,
   { part, revisionPairs: withRevisions }: ConstitutionOptions,
-): Promise<Pick<ConstitutionResult, 'revisions' | 'comparisons'>> {
+): Promise<Pick<ConstitutionRun, 'revisions' | 'comparisons'>> {
   const made = readMade(folder);
   const write = async (name: string, rows: Parameters<typeof writeDataset>[1]) => {
     const data = join(folder, `${name}.jsonl`);

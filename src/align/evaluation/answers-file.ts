@@ -1,11 +1,12 @@
 /** Answers that somebody has given already, in a dataset of prompts and completions. */
 import { existsSync, statSync } from 'node:fs';
-import { type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import { type Row, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Prompt } from '../policies/rollouts.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
+import { readSource, type Source } from '../training/input.ts';
 
 /** Whether a name is that of a file of answers, and not of a model. */
 export const isAnswersFile = (name: string): boolean =>
@@ -13,14 +14,14 @@ export const isAnswersFile = (name: string): boolean =>
 
 /** The first answer to each prompt, by what the prompt says. */
 export async function readAnswers(
-  path: string,
-  { onBadRow, tell }: { onBadRow: 'error' | 'skip'; tell?: (text: string) => void },
+  source: Source,
+  { onBadRow, onNotice }: { onBadRow: 'error' | 'skip'; onNotice?: (text: string) => void },
 ): Promise<Map<string, string>> {
   const answers = new Map<string, string>();
-  const rows = readDataset(path, {
+  const rows = readSource(source, {
     onBadRow,
     accept: ['prompt-completion', 'unpaired-preference'],
-    tell: (row) => tell?.(`left out ${tellBadRow(row)}`),
+    onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
   });
   for await (const { value } of rows) {
     const key = keyOf(value);
@@ -49,7 +50,7 @@ export function checkAnswers(path: string, answers: ReadonlyMap<string, string>,
 }
 
 /** An answer to a prompt as a reward takes it: in the tokens of the model that it is compared with. */
-export function givenAnswer(answers: ReadonlyMap<string, string>, prompt: Prompt, tokenizer: Tokenizer): Answer {
+export function givenAnswer(answers: ReadonlyMap<string, string>, prompt: Prompt, tokenizer: Tokenizer): Completion {
   const { ids, text: promptText, row } = prompt;
   const text = answers.get(keyOf(row!))!;
   const response = tokenizer.encode(text, { addSpecialTokens: false });

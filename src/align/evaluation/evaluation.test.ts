@@ -44,13 +44,12 @@ beforeAll(async () => {
 const length: Reward = {
   name: 'length',
   score: async (answers) => answers.map(({ text }) => text.length),
-  [Symbol.dispose]() {},
 };
 const settings = { model: llama, baseline: other, data, batch: 3, maxTokens: 8 };
 
 describe('an evaluation of a policy', () => {
   it('compares answers to the same prompts by what they are worth, and tells how far they are apart', async () => {
-    const { pairs, ...told } = await evaluatePolicy(settings, { reward: length });
+    const { pairs, ...told } = await evaluatePolicy({ ...settings, reward: length });
     expect(pairs.map(({ asked }) => asked)).toEqual(prompts);
     for (const { policy, baseline, rewards, preference } of pairs) {
       expect(policy.length).toBeLessThanOrEqual(rewards!.policy);
@@ -64,7 +63,7 @@ describe('an evaluation of a policy', () => {
     expect(reward!.interval[0]).toBeLessThan(reward!.difference);
     expect(kl).toBeCloseTo(pairs.reduce((sum, { logRatio }) => sum + logRatio!, 0) / 7, 6);
     expect(kl).toBeGreaterThan(0);
-    const again = await evaluatePolicy(settings, { reward: length });
+    const again = await evaluatePolicy({ ...settings, reward: length });
     expect(again).toEqual({ pairs, ...told });
   });
 
@@ -78,7 +77,7 @@ describe('an evaluation of a policy', () => {
         return length.score(answers);
       },
     };
-    const { pairs } = await evaluatePolicy(settings, { reward: taking });
+    const { pairs } = await evaluatePolicy({ ...settings, reward: taking });
     const logP = async (name: string) => {
       const { config, parameters } = await loadModel(name);
       const all = texts.map(({ ids, from }) =>
@@ -94,7 +93,7 @@ describe('an evaluation of a policy', () => {
   });
 
   it('of a model with itself is all ties', async () => {
-    const { winRate, ties, kl, reward } = await evaluatePolicy({ ...settings, baseline: llama }, { reward: length });
+    const { winRate, ties, kl, reward } = await evaluatePolicy({ ...settings, baseline: llama, reward: length });
     expect({ winRate, ties, difference: reward!.difference }).toEqual({ winRate: 0.5, ties: 7, difference: 0 });
     expect(kl).toBeCloseTo(0, 5);
   });
@@ -108,13 +107,12 @@ describe('an evaluation of a policy', () => {
           asked.push(String((prompt as Message[])[0].content));
           return { preference: Number(one < two), shown: one < two ? ['first', 'second'] : ['second', 'first'] };
         }),
-      [Symbol.dispose]() {},
     };
-    const { pairs, judge: check } = await evaluatePolicy(settings, { reward: length, judge });
+    const { pairs, judge: check } = await evaluatePolicy({ ...settings, reward: length, judge });
     expect(asked).toEqual(prompts.map(([{ content }]) => content));
     for (const { preference, policy, baseline } of pairs) expect(preference).toBe(Number(policy < baseline));
     expect(check).toEqual({ agreement: 1, first: 0.5, unreadable: 0, pairs: 7 });
-    const equal = await evaluatePolicy({ ...settings, baseline: llama }, { judge });
+    const equal = await evaluatePolicy({ ...settings, baseline: llama, judge });
     expect(equal).toMatchObject({ winRate: 0.5, ties: 7 });
     expect(equal.judge).toBeUndefined();
     expect(asked).toHaveLength(7);
@@ -126,26 +124,28 @@ describe('an evaluation of a policy', () => {
       { prompt: 'sky', completion: 'blue' },
       { prompt: 'sky', completion: 'gray' },
     ]);
-    const { pairs, kl, reward } = await evaluatePolicy({ ...settings, baseline }, { reward: length });
+    const { pairs, kl, reward } = await evaluatePolicy({ ...settings, baseline, reward: length });
     expect(pairs.map(({ baseline }) => baseline)).toEqual([...new Array(6).fill('so it is'), 'blue']);
     expect(kl).toBeUndefined();
     expect(reward!.baseline).toBeCloseTo((6 * 8 + 4) / 7, 6);
     const few = lines('few.jsonl', [{ prompt: prompts[1], completion: [{ role: 'assistant', content: 'yes' }] }]);
-    expect(await evaluatePolicy({ ...settings, data: undefined, baseline: few }, { reward: length })).toMatchObject({
+    expect(await evaluatePolicy({ ...settings, data: undefined, baseline: few, reward: length })).toMatchObject({
       n: 1,
       pairs: [{ prompt: 'b', baseline: 'yes' }],
     });
-    await expect(evaluatePolicy({ ...settings, baseline: few }, { reward: length })).rejects.toThrow(
+    await expect(evaluatePolicy({ ...settings, baseline: few, reward: length })).rejects.toThrow(
       /few.jsonl" has no answer to 6 of 7 prompts, the first: "a"/,
     );
   });
 
   it('has no KL between models of different tokens, and says so', async () => {
     const told: string[] = [];
-    const { kl, n } = await evaluatePolicy(
-      { ...settings, baseline: at('tiny-gpt2') },
-      { reward: length, tell: (text) => told.push(text) },
-    );
+    const { kl, n } = await evaluatePolicy({
+      ...settings,
+      baseline: at('tiny-gpt2'),
+      reward: length,
+      onNotice: (text) => told.push(text),
+    });
     expect({ kl, n }).toEqual({ kl: undefined, n: 7 });
     expect(told).toEqual(['The two models read different tokens: there is no KL between them.']);
   });
@@ -155,19 +155,19 @@ describe('an evaluation of a policy', () => {
     writeFileSync(reward, 'export default (answers) => answers.map(() => NaN);');
     await expect(evaluatePolicy({ ...settings, reward })).rejects.toThrow(/nan.mjs" gave NaN for an answer/);
     await expect(evaluatePolicy(settings)).rejects.toThrow(/Nothing says which of two answers is better/);
-    await expect(evaluatePolicy({ ...settings, maxTokens: 5000 }, { reward: length })).rejects.toThrow(/positions/);
+    await expect(evaluatePolicy({ ...settings, maxTokens: 5000, reward: length })).rejects.toThrow(/positions/);
     const judge = 'http://127.0.0.1:9/v1#m';
     const judgeCall = { retries: 1, pause: 0 };
     await expect(evaluatePolicy({ ...settings, judge, judgeCall })).rejects.toThrow(/"m" at .* cannot be reached/);
     await expect(evaluatePolicy({ ...settings, temperature: -1 })).rejects.toThrow(/temperature/);
     const signal = AbortSignal.abort(new Error('enough'));
-    await expect(evaluatePolicy(settings, { reward: length, signal })).rejects.toThrow('enough');
+    await expect(evaluatePolicy({ ...settings, reward: length, signal })).rejects.toThrow('enough');
   });
 });
 
 describe('in a run', () => {
   const start = async (name: string, given = {}) => {
-    const evaluator = await createPolicyEvaluation({ ...settings, ...given }, { reward: length });
+    const evaluator = await createPolicyEvaluation({ ...settings, ...given, reward: length });
     const { options, name: title } = evaluator;
     const run = createRun(join(folder, name), { name: title, command: 'eval policy', config: options, seed: 0 });
     return { evaluator, run };
@@ -198,7 +198,7 @@ describe('in a run', () => {
     ).toBeUndefined();
     cut.evaluator[Symbol.dispose]();
     expect(policyEvaluationReport(cut.run.folder).summary[0].note).toContain('6 prompts');
-    const next = await createPolicyEvaluation(settings, { reward: length });
+    const next = await createPolicyEvaluation({ ...settings, reward: length });
     const { seconds, ...resumed } = (await runPolicyEvaluation(next, { run: cut.run }))!;
     next[Symbol.dispose]();
     const { run: _, comparisons, seconds: __, ...whole } = result!;
@@ -206,7 +206,7 @@ describe('in a run', () => {
     expect(readFileSync(resumed.comparisons, 'utf8')).toBe(readFileSync(comparisons, 'utf8'));
     cut.run.close();
 
-    const changed = await createPolicyEvaluation({ ...settings, prompts: 3 }, { reward: length });
+    const changed = await createPolicyEvaluation({ ...settings, prompts: 3, reward: length });
     expect(() => changed.restore(cut.evaluator.save())).toThrow(/prompts are not what they were/);
     changed[Symbol.dispose]();
   });

@@ -10,38 +10,48 @@
  * Run it: heed eval policy --model runs/ppo/model --baseline runs/sft/model
  */
 import { basename } from 'node:path';
-import { epochOrder } from '../../data/index.ts';
-import { opening } from '../../disposables.ts';
+import type { z } from 'zod';
+import {
+  type Data,
+  epochOrder,
+  isRows,
+  type PreferenceRow,
+  type PromptCompletionRow,
+  type PromptRow,
+} from '../../data/index.ts';
+import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { loadModel, type Model } from '../../lm/model.ts';
+import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
-import { stepsOf } from '../../run/index.ts';
-import { type Judge, openJudge } from '../judges/judge.ts';
+import { createTraining, type Training } from '../../run/index.ts';
+import { type Judge, type JudgeSource, openJudge } from '../judges/judge.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
 import { answerLayout, createAnswerScorer, type Prompt } from '../policies/rollouts.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
-import { openReward } from '../rewards/open.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
+import { openRewardOption, type RewardSource } from '../rewards/open.ts';
+import { type Input, type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { checkAnswers, givenAnswer, isAnswersFile, readAnswers } from './answers-file.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
-import { type PolicyEvaluationInput, type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
+import { type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
 
-export interface PolicyEvaluationParts {
-  /** In place of what the settings name; released with the evaluation. */
-  model?: Model;
-  baseline?: Model;
-  reward?: Reward;
-  judge?: Judge;
-  /** How models and data are got from the Hub. */
-  pull?: PullOptions;
-  /** Told what a person should know: rows left out, tokens that differ. */
-  tell?: (text: string) => void;
-}
+/** The input of `evaluatePolicy`. */
+export type PolicyEvaluationInput = Omit<
+  Input<
+    z.input<typeof policyEvaluationSchema>,
+    PromptRow | PromptCompletionRow | PreferenceRow,
+    RewardSource,
+    JudgeSource
+  >,
+  'baseline'
+> & {
+  /** What it is compared with: a model, by name or loaded, or completions of the prompts. */
+  baseline: string | Model | Data<PromptCompletionRow>;
+};
 
 export interface PolicyEvaluationStep {
   /** Steps so far, of which each compared the answers to a few prompts. */
@@ -50,63 +60,72 @@ export interface PolicyEvaluationStep {
   done: boolean;
 }
 
+/** An evaluation, a few prompts a step. */
 export type PolicyEvaluator = Awaited<ReturnType<typeof create>>;
 
-/** Throws a ZodError at once where settings are wrong; rejects with a HeedError where what they name cannot be used. */
-export function createPolicyEvaluation(
-  given: PolicyEvaluationInput,
-  parts: PolicyEvaluationParts = {},
-): Promise<PolicyEvaluator> {
-  return create(policyEvaluationSchema.parse(given), parts);
+/** What `evaluatePolicy` runs. */
+export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluator> = learnerOf(
+  policyEvaluationSchema,
+  create,
+);
+
+/**
+ * Compares a policy's completions with those of a baseline, by a reward or a judge.
+ *
+ *     const { winRate, kl } = await evaluatePolicy({ model, baseline: 'reviews-base', data: prompts, reward });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong; with the signal's reason where it aborts.
+ */
+export function evaluatePolicy(input: PolicyEvaluationInput): Training<PolicyEvaluationStep, PolicyComparison> {
+  return createTraining(
+    () => createPolicyEvaluation(input),
+    (evaluator, last) => {
+      if (!last?.done) input.signal?.throwIfAborted();
+      return evaluator.comparison();
+    },
+    input.signal,
+  );
 }
 
-/** All of an evaluation at once. Rejects with what `createPolicyEvaluation` throws, and with the signal's reason where it aborts. */
-export async function evaluatePolicy(
-  settings: PolicyEvaluationInput,
-  { signal, ...parts }: PolicyEvaluationParts & { signal?: AbortSignal } = {},
-): Promise<PolicyComparison> {
-  const evaluator = await createPolicyEvaluation(settings, parts);
-  for await (const { done } of stepsOf(evaluator, signal)) if (done) return evaluator.comparison();
-  throw signal!.reason;
-}
-
-async function create(options: PolicyEvaluationOptions, parts: PolicyEvaluationParts) {
+async function create(options: PolicyEvaluationOptions, live: Live) {
   const { onBadRow, maxTokens } = options;
-  const { pull, tell } = parts;
+  const { onNotice } = live;
   return opening(async (own) => {
-    const file = parts.baseline === undefined && isAnswersFile(options.baseline);
-    const data = options.data ?? (file ? options.baseline : undefined);
-    const contestant = async (name: string, given: Model | undefined, told?: typeof tell): Promise<Contestant> => {
-      const model = given ?? (await loadModel(name, pull));
-      own.use(model.parameters);
-      const all =
-        data === undefined
-          ? worldPrompts(model.tokenizer)
-          : await readPrompts(data, model.tokenizer, { onBadRow, pull, tell: told });
+    const rows = isRows(live.baseline);
+    const file = rows || (live.baseline === undefined && isAnswersFile(options.baseline));
+    const [path, data] =
+      options.data === undefined && file
+        ? (['baseline', options.baseline] as const)
+        : (['data', options.data] as const);
+    const prompted = data === undefined ? undefined : await openSource(path, data, live);
+    const contestant = async (path: 'model' | 'baseline', notice?: typeof onNotice): Promise<Contestant> => {
+      const model = await openModel(path, options[path], live, own);
+      const all = prompted
+        ? await readPrompts(prompted, model.tokenizer, { onBadRow, onNotice: notice })
+        : worldPrompts(model.tokenizer);
       const drawn = epochOrder(all.length, options.seed, 0).subarray(0, options.prompts);
       const prompts = options.prompts === undefined ? all : Array.from(drawn, (i) => all[i]);
       answerLayout(model, prompts, { rows: 1, maxTokens }); // whether they fit
       return { model, prompts, generator: own.use(createGenerator(model.config, model.parameters.values)) };
     };
-    const policy = await contestant(options.model, parts.model, tell);
+    const policy = await contestant('model', onNotice);
     const { prompts } = policy;
     let answerOf: Answering;
     let ratios: LogRatios | undefined;
     if (file) {
-      const answers = await readAnswers(await resolveDataset(options.baseline, pull), { onBadRow, tell });
-      checkAnswers(options.baseline, answers, prompts);
+      const source = await openSource('baseline', options.baseline, live);
+      const answers = await readAnswers(source, { onBadRow, onNotice });
+      checkAnswers(source.name, answers, prompts);
       answerOf = async (from, to) =>
         prompts.slice(from, to).map((prompt) => givenAnswer(answers, prompt, policy.model.tokenizer));
     } else {
-      const baseline = await contestant(options.baseline, parts.baseline);
+      const baseline = await contestant('baseline');
       answerOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
       if (same && options.temperature > 0) ratios = own.use(createLogRatios(policy, baseline.model, options));
-      if (!same) tell?.('The two models read different tokens: there is no KL between them.');
+      if (!same) onNotice?.('The two models read different tokens: there is no KL between them.');
     }
-    const { reward, judge } = await refereesOf(options, parts, data === undefined);
-    if (reward) own.use(reward);
-    if (judge) own.use(judge);
+    const { reward, judge } = await refereesOf(options, live, own);
     return {
       ...evaluator(options, { policy, answerOf, ratios, reward, judge }),
       [Symbol.dispose]: own[Symbol.dispose],
@@ -122,7 +141,7 @@ interface Contestant {
 }
 
 /** The baseline's answers to some of the prompts. */
-type Answering = (from: number, to: number, signal?: AbortSignal) => Promise<Answer[]>;
+type Answering = (from: number, to: number, signal?: AbortSignal) => Promise<Completion[]>;
 
 /** Answers drawn by the same seeds, whoever gives them. */
 const answered = (
@@ -131,28 +150,26 @@ const answered = (
   from: number,
   to: number,
   signal?: AbortSignal,
-): Promise<Answer[]> =>
+): Promise<Completion[]> =>
   drawAnswers(generator, model, prompts.slice(from, to), {
     ...{ maxTokens, temperature, batch: generate.batch, signal },
     seed: seedFor(seed, 'answers', from),
   });
 
-/** Who says which answer is better. In the embedded world, the true reward does where nobody else is asked. */
-async function refereesOf(options: PolicyEvaluationOptions, parts: PolicyEvaluationParts, inWorld: boolean) {
-  const { rewardCall, judgeCall } = options;
-  const named = parts.reward ?? parts.judge ?? options.reward ?? options.judge;
-  if (named === undefined && !inWorld) {
-    throw new HeedError('Nothing says which of two answers is better.', { hint: 'Give --reward, or --judge.' });
+/** Who says which completion is better. In the embedded world, the true reward does where nobody else is asked. */
+async function refereesOf(options: PolicyEvaluationOptions, live: Live, own: Disposables) {
+  const { rewardCall, judgeCall, data, judge } = options;
+  if (options.reward === undefined && judge === undefined && data !== undefined) {
+    throw new HeedError('Nothing says which of two completions is better.', { hint: 'Give --reward, or --judge.' });
   }
-  const text = named === undefined ? 'reviews' : options.reward;
-  const reward = parts.reward ?? (text === undefined ? undefined : await openReward(text, parts.pull, rewardCall));
-  try {
-    const asked = parts.judge === undefined && options.judge !== undefined;
-    return { reward, judge: asked ? await openJudge(options.judge!, parts.pull, judgeCall) : parts.judge };
-  } catch (error) {
-    reward?.[Symbol.dispose]();
-    throw error;
-  }
+  const name = options.reward ?? (judge === undefined ? 'reviews' : undefined);
+  return {
+    reward: name === undefined ? undefined : await openRewardOption('reward', name, live, own, rewardCall),
+    judge:
+      judge === undefined
+        ? undefined
+        : own.use(await openJudge((live.judge as JudgeSource | undefined) ?? judge, live.pull, judgeCall)),
+  };
 }
 
 /** Rows computed at once. */
@@ -172,7 +189,7 @@ function createLogRatios(
   );
   const sum = (logProbs: Float32Array) => logProbs.reduce((a, b) => a + b, 0);
   return {
-    run(answers: readonly Answer[]): number[] {
+    run(answers: readonly Completion[]): number[] {
       const theirs = others.run(answers);
       return own.run(answers).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
     },
@@ -204,7 +221,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
   let state: State = { step: 0, pairs: [], fingerprint };
 
   /** What is said of pairs of answers, the policy's first. */
-  const refereed = async (ours: readonly Answer[], theirs: readonly Answer[], signal?: AbortSignal) => {
+  const refereed = async (ours: readonly Completion[], theirs: readonly Completion[], signal?: AbortSignal) => {
     const rewards = await reward?.score([...ours, ...theirs], signal);
     const different = [...ours.keys()].filter((i) => ours[i].text.trim() !== theirs[i].text.trim());
     const verdicts = await judge?.compare(

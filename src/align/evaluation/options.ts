@@ -29,5 +29,5 @@ export const policyEvaluationSchema = z
     rewardCall: policyTrainingSchema.shape.rewardCall,
     judgeCall: judgeCallSchema.prefault({}),
   });
-export type PolicyEvaluationInput = z.input<typeof policyEvaluationSchema>;
+/** The options of `evaluatePolicy`, with their defaults. */
 export type PolicyEvaluationOptions = z.output<typeof policyEvaluationSchema>;

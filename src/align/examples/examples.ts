@@ -1,6 +1,6 @@
 /** Examples to learn from, held as token ids in typed arrays: a dataset's text is gone once it is read. */
 import { createHash } from 'node:crypto';
-import { type Place, type Row, shuffled } from '../../data/index.ts';
+import { type Place, placeInWords, type Row, shuffled } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -88,9 +88,9 @@ export async function gatherExamples(
 ): Promise<Gathered> {
   const examples = createExamples();
   let [count, long, empty] = [0, 0, 0];
-  for await (const { value, file = source, line = count + 1 } of rows) {
+  for await (const { value, file = source, line = count + 1, row = count + 1 } of rows) {
     count++;
-    const where = `"${file}", line ${line}`;
+    const where = placeInWords({ file, line, row });
     let example: Example;
     try {
       example = encodeRow(value, tokenizer, loss);

@@ -96,7 +96,7 @@ it('refuses equal and empty answers by file and line, or leaves them out', async
   await expect(gather([empty])).rejects.toThrow(/line 1: "chosen" is an empty answer/);
   await expect(gather([silent])).rejects.toThrow(/"chosen" is an empty answer/);
   const told: string[] = [];
-  const kept = await gather([equal, pair, silent], { onBadRow: 'skip', tell: (text) => told.push(text) });
+  const kept = await gather([equal, pair, silent], { onBadRow: 'skip', onNotice: (text) => told.push(text) });
   expect(kept.rows).toEqual([pair]);
   expect(told).toHaveLength(2);
   await expect(gather([])).rejects.toThrow(/has no comparison to learn from/);

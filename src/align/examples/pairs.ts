@@ -2,7 +2,7 @@
  * Comparisons of two answers as tokens: what TRL's RewardTrainer makes of them. Its DPOTrainer cuts the answer where the prompt
  * alone would end, which loses a letter where a token reaches over that end; here no letter is lost.
  */
-import { explicitPrompt, type Message, type Place, type Row } from '../../data/index.ts';
+import { explicitPrompt, type Message, type Place, placeInWords, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -62,7 +62,7 @@ export interface PairOptions {
   truncate: PairTruncation;
   /** Whether a pair that cannot be used ends the reading, or is told of and left out. */
   onBadRow?: 'error' | 'skip';
-  tell?: (text: string) => void;
+  onNotice?: (text: string) => void;
 }
 
 export interface Pairs {
@@ -112,13 +112,13 @@ export const nothingLeft = (source: string, long: number, length: number): HeedE
 export async function* encodedRows(
   dataset: AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>,
   source: string,
-  { onBadRow = 'error', tell, length, truncate }: PairOptions,
+  { onBadRow = 'error', onNotice, length, truncate }: PairOptions,
   encode: (row: Row) => Example[],
 ): AsyncGenerator<{ row: Row; answers: Example[] }> {
   let count = 0;
-  for await (const { value, file = source, line = count + 1 } of dataset) {
+  for await (const { value, file = source, line = count + 1, row = count + 1 } of dataset) {
     count++;
-    const where = `"${file}", line ${line}`;
+    const where = placeInWords({ file, line, row });
     try {
       const answers = encode(value);
       const longest = Math.max(...answers.map(({ ids }) => ids.length));
@@ -136,7 +136,7 @@ export async function* encodedRows(
           cause,
         });
       }
-      tell?.(`left out ${where}: ${cause.message}`);
+      onNotice?.(`left out ${where}: ${cause.message}`);
     }
   }
 }

@@ -5,32 +5,48 @@
  * - `https://api.example.com/v1#MODEL`: a model behind an endpoint such as OpenAI's, as most servers of language models have.
  */
 import type { z } from 'zod';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { answerLayout, createAnswerScorer } from '../policies/rollouts.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
+import { isModel } from '../training/input.ts';
 import { chatCallSchema, endpointChat } from './endpoint-chat.ts';
-import type { Chat, Conversation } from './source.ts';
+import type { Chat, Conversation, OpenChat } from './source.ts';
 
-/** Opens what goes on with conversations. @throws HeedError where it is not there, or is named wrongly. */
+/** Who answers conversations, at hand: a chat, or a language model. */
+export type ChatSource = Chat | Model;
+
+/**
+ * Opens who answers conversations, by a name or from what is at hand, which stays the caller's.
+ *
+ * @throws HeedError where it is not there, or is named wrongly.
+ */
 export async function openChat(
-  text: string,
+  source: string | ChatSource,
   pull: PullOptions = {},
   settings: z.input<typeof chatCallSchema> = {},
-): Promise<Chat> {
+): Promise<OpenChat> {
   const parsed = chatCallSchema.parse(settings);
-  return /^https?:\/\//.test(text) ? endpointChat(text, parsed) : modelChat(await loadModel(text, pull));
+  if (isModel(source)) return modelChat(source);
+  const lent = (chat: Chat): OpenChat => Object.assign(Object.create(chat) as Chat, { [Symbol.dispose]() {} });
+  if (typeof source !== 'string') return lent(source);
+  if (/^https?:\/\//.test(source)) return lent(endpointChat(source, parsed));
+  return opening(async (own) => {
+    const chat = own.use(modelChat(own.use(await loadModel(source, pull))));
+    return { ...chat, [Symbol.dispose]: own[Symbol.dispose] };
+  });
 }
 
 /** Conversations answered side by side, and rows of tokens read at once. */
 const BATCH = 32;
 const ROWS = 8;
 
-/** A language model, released with what this gives. */
-export function modelChat(model: Model): Chat {
+/** A language model as who answers conversations. The model stays the caller's. */
+export function modelChat(model: Model): OpenChat & Required<Chat> {
   const { config, parameters, tokenizer, ends } = model;
   const generator = createGenerator(config, parameters.values);
   const name = model.folder ?? 'model';
@@ -60,7 +76,7 @@ export function modelChat(model: Model): Chat {
       const layout = answerLayout(model, asked, { rows: ROWS, maxTokens, answers: labels.length });
       const scorer = createAnswerScorer(config, parameters.values, layout);
       const answers = asked.flatMap(({ ids: prompt, text: promptText }) =>
-        labels.map((response, i): Answer => ({ prompt, response, ended: true, promptText, text: texts[i] })),
+        labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
       try {
         const sums = scorer.run(answers).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
@@ -70,10 +86,7 @@ export function modelChat(model: Model): Chat {
       }
     },
     fits,
-    [Symbol.dispose]() {
-      generator[Symbol.dispose]();
-      parameters[Symbol.dispose]();
-    },
+    [Symbol.dispose]: generator[Symbol.dispose],
   };
 }
 

@@ -57,7 +57,6 @@ export function endpointChat(text: string, settings: ChatSettings): Chat {
       });
       return answers;
     },
-    [Symbol.dispose]() {},
   };
 }
 

@@ -16,7 +16,6 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const chatOf = (answer: (asked: string) => string): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
-  [Symbol.dispose]() {},
 });
 const template = '{{prompt}}|{{a}}|{{b}}';
 const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
@@ -94,7 +93,7 @@ describe('a judge', () => {
     const judge = createJudge(chat, { template });
     const [{ shown }] = await judge.compare(pairs.slice(0, 1));
     expect(shown).toEqual([plain, swapped].map(([a, b]) => (a > b ? 'first' : 'second')));
-    judge[Symbol.dispose]();
+    chat[Symbol.dispose]();
   });
 
   it('asks what a file says, which has to show both answers', async () => {

@@ -7,6 +7,8 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import type { PullOptions } from '../../lm/hub.ts';
+import type { Model } from '../../lm/model.ts';
+import { isModel } from '../training/input.ts';
 import { openChat } from './chat.ts';
 import { chatCallSchema } from './endpoint-chat.ts';
 import type { Chat, Conversation } from './source.ts';
@@ -44,8 +46,22 @@ export interface Judge {
   readonly name: string;
   /** A verdict on each pair, in their order. Throws as a chat does. */
   compare(pairs: readonly AnswerPair[], signal?: AbortSignal): Promise<Verdict[]>;
-  [Symbol.dispose](): void;
 }
+
+/** A judge that holds native memory, for whoever opened it to dispose of. */
+export type OpenJudge = Judge & Disposable;
+
+/**
+ * A judge as a function: for each pair, 1 where its first completion is better, 0 where its second is, ½ for a tie; or how
+ * likely the first is better.
+ */
+export type JudgeFunction = (
+  pairs: readonly AnswerPair[],
+  signal?: AbortSignal,
+) => ArrayLike<number> | Promise<ArrayLike<number>>;
+
+/** A judge at hand: an object, a function, or a language model that is asked. */
+export type JudgeSource = Judge | JudgeFunction | Model;
 
 /** Where a template shows the prompt and its answers. */
 export const SHOWN_PAIR = `Prompt:
@@ -63,19 +79,52 @@ ${SHOWN_PAIR}
 
 Which answer is better? Write one letter and nothing else: A, B, or C where neither is better.`;
 
-/** Opens a judge: as `openChat` reads its name. @throws HeedError where it is not there, or its template is none. */
+/**
+ * Opens a judge, by a name as `openChat` reads it, or makes one of what is at hand, which stays the caller's.
+ *
+ * @throws HeedError where it is not there, or its template is none.
+ */
 export async function openJudge(
-  text: string,
+  source: string | JudgeSource,
   pull: PullOptions = {},
   given: z.input<typeof judgeCallSchema> = {},
-): Promise<Judge> {
+): Promise<OpenJudge> {
   const { template: path, maxTokens, ...call } = judgeCallSchema.parse(given);
+  if (typeof source === 'function') return { ...functionJudge(source), [Symbol.dispose]() {} };
+  if (typeof source !== 'string' && !isModel(source)) {
+    return { name: source.name, compare: (pairs, signal) => source.compare(pairs, signal), [Symbol.dispose]() {} };
+  }
   const template = path === undefined ? undefined : readTemplate(path);
-  return createJudge(await openChat(text, pull, call), { template, maxTokens });
+  const chat = await openChat(source, pull, call);
+  return { ...createJudge(chat, { template, maxTokens }), [Symbol.dispose]: chat[Symbol.dispose] };
+}
+
+/** A judge from a function. @throws HeedError unless it gives a number from 0 to 1 for each pair. */
+function functionJudge(judge: JudgeFunction): Judge {
+  const name = judge.name || 'judge';
+  return {
+    name,
+    async compare(pairs, signal) {
+      signal?.throwIfAborted();
+      const preferences = Array.from(await judge(pairs, signal));
+      const wrong = preferences.find((preference) => !(preference >= 0 && preference <= 1));
+      if (wrong === undefined && preferences.length === pairs.length) {
+        return preferences.map((probability) => {
+          const preference = (1 + Math.sign(probability - 0.5)) / 2;
+          const shown = { 0: ['second', 'first'], 0.5: ['tie', 'tie'], 1: ['first', 'second'] } as const;
+          return { preference, shown: shown[preference as 0 | 0.5 | 1], probability };
+        });
+      }
+      const got = wrong === undefined ? `${preferences.length} numbers` : String(wrong);
+      throw new HeedError(`The judge "${name}" gave ${got}: expected ${pairs.length} numbers from 0 to 1.`, {
+        hint: 'Give 1 where the first completion of a pair is better, 0 where the second is, 0.5 for a tie.',
+      });
+    },
+  };
 }
 
 /**
- * A judge that asks a chat, which is released with it. Of a local model the likelier of the answers "A" and "B" is the verdict; an endpoint's
+ * A judge that asks a chat, which stays the caller's. Of a local model the likelier of the answers "A" and "B" is the verdict; an endpoint's
  * is read in what it says.
  */
 export function createJudge(
@@ -104,7 +153,6 @@ export function createJudge(
         probability: (sigmoid(odds[2 * i]) + sigmoid(-odds[2 * i + 1])) / 2,
       }));
     },
-    [Symbol.dispose]: chat[Symbol.dispose],
   };
 }
 

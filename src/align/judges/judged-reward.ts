@@ -5,15 +5,15 @@ import { createGenerator } from '../../lm/generate.ts';
 import { seedFor } from '../../random.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, OpenReward } from '../reward-functions/reward-function.ts';
 import type { Policy } from '../training/policy.ts';
 import type { Judge } from './judge.ts';
 
 /**
  * Of two answers to one prompt, side by side, each is worth the preference for it to the other; an answer alone, the preference for it
- * to the reference's: its mean is a win rate. The judge is released with the reward, the policy is not.
+ * to the reference's: its mean is a win rate. Judge and policy stay the caller's.
  */
-export function judgedReward(judge: Judge, policy: Policy, options: PolicyTrainingOptions): Reward {
+export function judgedReward(judge: Judge, policy: Policy, options: PolicyTrainingOptions): OpenReward {
   const others = referenceAnswers(policy, options);
   return {
     name: judge.name,
@@ -35,10 +35,7 @@ export function judgedReward(judge: Judge, policy: Policy, options: PolicyTraini
       for (const [at, i] of asked.entries()) preferences[i] = verdicts[at].preference;
       return paired ? preferences.flatMap((preference) => [preference, 1 - preference]) : preferences;
     },
-    [Symbol.dispose]() {
-      others[Symbol.dispose]();
-      judge[Symbol.dispose]();
-    },
+    [Symbol.dispose]: others[Symbol.dispose],
   };
 }
 
@@ -48,9 +45,9 @@ function referenceAnswers(
   { seed, maxTokens, temperature, generate }: PolicyTrainingOptions,
 ) {
   const generator = createGenerator(reference.config, reference.weights);
-  const known = new Map<Answer['prompt'], string>();
+  const known = new Map<Completion['prompt'], string>();
   return {
-    async to(answers: readonly Answer[], signal?: AbortSignal): Promise<string[]> {
+    async to(answers: readonly Completion[], signal?: AbortSignal): Promise<string[]> {
       const prompts = answers
         .filter(({ prompt }) => !known.has(prompt))
         .map(({ prompt: ids, promptText: text, row }) => ({ ids, text, row }));

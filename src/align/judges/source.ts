@@ -13,7 +13,9 @@ export interface CompleteOptions {
   signal?: AbortSignal;
 }
 
+/** Who answers conversations: a local model, one behind an endpoint, or any object like it. */
 export interface Chat {
+  /** What errors call it. */
   readonly name: string;
   /**
    * What the assistant says next in each conversation, in their order. Empty where it says nothing.
@@ -30,5 +32,7 @@ export interface Chat {
   logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
   /** Whether the model has room for a conversation and the beginning of a turn. An endpoint has no such method. */
   fits?(conversation: Conversation): boolean;
-  [Symbol.dispose](): void;
 }
+
+/** A chat that holds native memory, for whoever opened it to dispose of. */
+export type OpenChat = Chat & Disposable;

@@ -1,6 +1,6 @@
 /** What PPO may be guarded by, as a command names it. */
 import { z } from 'zod';
-import type { PpoInput } from '../ppo/options.ts';
+import type { PpoInput } from '../ppo/learner.ts';
 
 type GuardedSettings = Pick<PpoInput, 'kl' | 'guards' | 'rewardCall'>;
 

@@ -16,10 +16,10 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from '../best-of-n/best-of-n.ts';
 import { asksNobody } from '../policies/options.ts';
-import type { PolicyParts } from '../policies/setup.ts';
-import { createPpo, type PpoLearner } from '../ppo/learner.ts';
-import { type PpoInput, ppoSchema } from '../ppo/options.ts';
+import { createPpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
+import { ppoSchema } from '../ppo/options.ts';
 import { hasEnsemble } from '../rewards/open.ts';
+import { type Live, learnerOf, type Opener, type Surroundings } from '../training/input.ts';
 import { type Guard, guardsSchema, readGuards } from './guards.ts';
 
 const drawing = bestOfNSchema.shape;
@@ -84,25 +84,16 @@ export interface Observatory {
   [Symbol.dispose](): void;
 }
 
-/**
- * What measures over-optimization. Throws a ZodError at once where settings are wrong; rejects with a HeedError where
- * models, rewards or prompts cannot be used.
- */
-export function createOveroptimization(
-  given: OveroptimizationInput,
-  parts: Pick<PolicyParts, 'pull' | 'tell'> = {},
-): Promise<Observatory> {
-  const options = overoptimizationSchema.parse(given);
-  return create(options, parts);
-}
+/** What measures over-optimization. */
+export const createOveroptimization: Opener<OveroptimizationInput & Surroundings, Observatory> = learnerOf(
+  overoptimizationSchema,
+  create,
+);
 
-async function create(
-  options: OveroptimizationOptions,
-  parts: Pick<PolicyParts, 'pull' | 'tell'>,
-): Promise<Observatory> {
+async function create(options: OveroptimizationOptions, { pull, onNotice }: Live): Promise<Observatory> {
   const open: Observatory['open'] = {
-    'best-of-n': (settings) => createBestOfN(settings, parts),
-    rl: (settings) => createPpo(settings, parts),
+    'best-of-n': (settings) => createBestOfN({ ...settings, pull, onNotice }),
+    rl: (settings) => createPpo({ ...settings, pull, onNotice }),
   };
   const ways = waysOf(options);
   if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {

@@ -1,6 +1,6 @@
 /**
  * Bytes that programs take while they run, from a model's shape: what src/nn/decoder.ts keeps for the gradient, logits as
- * src/nn/label-log-probabilities.ts makes them, the cache of src/nn/decoder-cache.ts. docs/plan.md has the formulas in
+ * src/nn/label-log-probabilities.ts makes them, the cache of src/nn/decoder-cache.ts. docs/reference/plan.md has the formulas in
  * words, and how far they were off.
  */
 import type { DecoderConfig } from '../../nn/index.ts';

@@ -18,7 +18,7 @@ const shapes = JSON.parse(readFileSync(new URL('../../../bench/lm-shapes.json', 
 
 const bytesOf = ({ roles }: Pick<Plan, 'roles'>) => Object.fromEntries(roles.map(({ name, bytes }) => [name, bytes]));
 
-/** Peak RSS in MB, x86-64, two threads; docs/plan.md has the tables. Of `node bench/lm-job.js sft`: */
+/** Peak RSS in MB, x86-64, two threads; docs/reference/plan.md has the tables. Of `node bench/lm-job.js sft`: */
 const steps: [shape: string, settings: PlanInput, peak: number][] = [
   ['1M', {}, 246],
   ['1M', { method: 'lora' }, 240],

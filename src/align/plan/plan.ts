@@ -1,7 +1,7 @@
 /**
  * What memory a training takes, by what it is for: the weights of each model in it, gradients, AdamW's moments, activations,
  * logits, and the cache of answers that are being written. From the model's shape alone, by what heed allocates:
- * plan-roles.ts has the models, plan-memory.ts the programs, docs/plan.md the formulas in words and how far they were off.
+ * plan-roles.ts has the models, plan-memory.ts the programs, docs/reference/plan.md the formulas in words and how far they were off.
  *
  * Run it: heed plan --params 7B --algorithm ppo --method lora
  */

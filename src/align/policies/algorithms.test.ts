@@ -1,13 +1,14 @@
 /** REINFORCE, RLOO, GRPO and its kin, RAFT, ReST and online DPO: each learns what it is rewarded for, and goes on as if it had never stopped. */
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
+import { Disposables } from '../../disposables.ts';
 import { loadModel } from '../../lm/model.ts';
 import { bestOfEach, createRaftAlgorithm, raftSchema } from '../best-of-n/raft.ts';
 import { bestShare, createRestAlgorithm, restSchema } from '../best-of-n/rest.ts';
 import { createGrpoAlgorithm, grpoSchema, overlongPenalty } from '../policy-gradient/grpo.ts';
 import { createReinforceAlgorithm, reinforceSchema, rlooSchema } from '../policy-gradient/reinforce.ts';
 import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../preferences/online-dpo.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createPolicy, type Policy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { createPolicyLearner, type PolicyStep } from './learner.ts';
@@ -17,8 +18,8 @@ import { type AnswerLayout, answerLayout } from './rollouts.ts';
 const llama = fixtureModel('tiny-llama');
 
 /** The share of tokens with an even id: half of them at first. */
-const evenness = ({ response }: Answer) => response.filter((id) => id % 2 === 0).length / response.length;
-const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness), [Symbol.dispose]() {} };
+const evenness = ({ response }: Completion) => response.filter((id) => id % 2 === 0).length / response.length;
+const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness) };
 
 type Options = PolicyTrainingOptions & { answers: number };
 type Make = (policy: Policy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
@@ -63,7 +64,10 @@ async function learnerOf(make: Make, options: Options) {
     text,
   }));
   const layout = answerLayout(model, prompts, options);
-  const policy = createPolicy(model, { lora: options.lora, reference: undefined, seed: options.seed });
+  const own = new Disposables();
+  const policy = own.use(
+    createPolicy(own.use(model), { lora: options.lora, reference: undefined, seed: options.seed }),
+  );
   return createPolicyLearner({
     policy,
     reward,
@@ -74,6 +78,7 @@ async function learnerOf(make: Make, options: Options) {
     layout,
     answersPerPrompt: options.answers,
     algorithm: make(policy, layout, options as never),
+    own,
   });
 }
 

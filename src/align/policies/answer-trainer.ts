@@ -2,7 +2,7 @@
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import type { Policy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import type { Tensors } from './algorithm.ts';
@@ -21,7 +21,7 @@ export interface AnswerTrainer {
    * over the parts, and the norm of the gradients before they were clipped.
    */
   step(
-    answers: readonly Answer[],
+    answers: readonly Completion[],
     numbers: AnswerNumbers,
     rate: number,
   ): { sums: Record<string, number>; norm: number };

@@ -4,7 +4,7 @@ import { type Choice, choices, type Standing, type Teacher } from '../../prefere
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { createPpo } from '../ppo/learner.ts';
 import { createOnlineDpo } from '../preferences/online-dpo.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
 
 const { folder, dataOf } = ownData();
@@ -16,12 +16,12 @@ const settings = {
 };
 
 /** What there is to learn: the more tokens are of the first half of the vocabulary, the better. */
-const low = ({ response }: Answer) => response.filter((id) => id < 256).length / response.length;
-const better = ([first, second]: readonly [Answer, Answer]): Choice =>
+const low = ({ response }: Completion) => response.filter((id) => id < 256).length / response.length;
+const better = ([first, second]: readonly [Completion, Completion]): Choice =>
   low(first) === low(second) ? choices.tie : low(first) > low(second) ? choices.first : choices.second;
 
 /** Somebody who comes to a question after a while. What they take back is not learned, or no more. */
-function somebody(takenBack: ReadonlySet<string> = new Set(), choose = better): Teacher<Answer> {
+function somebody(takenBack: ReadonlySet<string> = new Set(), choose = better): Teacher<Completion> {
   return {
     name: 'somebody',
     later: true,
@@ -49,7 +49,7 @@ describe('people who compare the answers of a policy in training', () => {
     ['GRPO', createGrpo],
     ['online DPO', createOnlineDpo],
   ])('teach the reward of %s, and a resumed training equals an uninterrupted one', async (_, create) => {
-    const whole = await create(settings, { teacher: somebody() });
+    const whole = await create({ ...settings, teacher: somebody() });
     const steps = await take(whole, 2);
     expect(steps[0]).toMatchObject({ metrics: { labels: 0, waiting: 8 }, compared: [] });
     expect(steps[1].metrics).toMatchObject({ labels: 8, waiting: 0, 'reward/accuracy': expect.any(Number) });
@@ -64,7 +64,7 @@ describe('people who compare the answers of a policy in training', () => {
       [24, 0],
     ]);
 
-    const resumed = await create(settings, { teacher: somebody() });
+    const resumed = await create({ ...settings, teacher: somebody() });
     resumed.restore(checkpoint);
     expect(plain(await take(resumed, 4))).toEqual(plain(rest));
     expect(checkpointOf(resumed).tensors).toEqual(checkpointOf(whole).tensors);
@@ -72,10 +72,10 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('leave a reward model that goes on, and rewards of the same mean and deviation on what the policy answered at first', async () => {
-    const learner = await createPpo(settings, { teacher: somebody() });
+    const learner = await createPpo({ ...settings, teacher: somebody() });
     const begun = await openReward(settings.reward);
     await take(learner, 2);
-    const { asking } = checkpointOf(learner).state as { asking: { reward: { references: Answer[] } } };
+    const { asking } = checkpointOf(learner).state as { asking: { reward: { references: Completion[] } } };
     learner.asking!.saveModels(`${folder}/reward`);
     const taught = await openReward(`${folder}/reward`);
     const [before, after] = await Promise.all(
@@ -91,7 +91,7 @@ describe('people who compare the answers of a policy in training', () => {
 
   it('may take back what they said: the reward is as if it had never been said', async () => {
     const takenBack = new Set<string>();
-    const learner = await createPpo(settings, { teacher: somebody(takenBack) });
+    const learner = await createPpo({ ...settings, teacher: somebody(takenBack) });
     await take(learner, 2);
     const wrong = tensorsOf(learner);
     takenBack.add('q2');
@@ -100,7 +100,7 @@ describe('people who compare the answers of a policy in training', () => {
     expect(compared).toContainEqual(expect.objectContaining({ id: 'q2', choice: 'taken back' }));
     expect(tensorsOf(learner)).not.toEqual(wrong);
 
-    const other = await createPpo(settings, { teacher: somebody() });
+    const other = await createPpo({ ...settings, teacher: somebody() });
     const { state, tensors } = checkpointOf(learner);
     other.restore({ state: structuredClone(state), tensors });
     expect(tensorsOf(other)).toEqual(tensorsOf(learner));
@@ -108,7 +108,7 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('who cannot tell anything teach nothing', async () => {
-    const learner = await createPpo(settings, { teacher: somebody(new Set(), () => 'incomparable') });
+    const learner = await createPpo({ ...settings, teacher: somebody(new Set(), () => 'incomparable') });
     const steps = await take(learner, 4);
     expect(steps.at(-1)!.metrics.labels).toBe(16);
     expect(steps.at(-1)!.metrics).not.toHaveProperty('reward/accuracy');
@@ -116,7 +116,7 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('are not asked where nothing could be learned of it', async () => {
-    const asked = (given: object, teacher?: Teacher<Answer>) => createPpo({ ...settings, ...given }, { teacher });
+    const asked = (given: object, teacher?: Teacher<Completion>) => createPpo({ ...settings, ...given, teacher });
     await expect(asked({})).rejects.toThrow('nobody who could be asked');
     await expect(asked({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');
     await expect(asked({ reward: 'reviews' }, somebody())).rejects.toThrow('true reward of the embedded world');

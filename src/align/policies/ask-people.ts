@@ -15,10 +15,10 @@ import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import {
   choiceModelSchema,
-  createLateAnswers,
-  type Distribution,
+  createLateJudgments,
   labelSchedule,
   needsMembers,
+  type Preference,
   peopleSchema,
   rulesOf,
   type Standing,
@@ -28,7 +28,7 @@ import {
   type Teacher,
 } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
 import type { Prompt, Rollout } from './rollouts.ts';
 
@@ -75,7 +75,7 @@ interface AnswerQuestion {
   id: string;
   /** Of the policy. */
   step: number;
-  options: [Answer, Answer];
+  options: [Completion, Completion];
   /** Probability that the reward gave the first, when it was asked. */
   predicted: number;
 }
@@ -128,7 +128,7 @@ interface AskingParts {
   options: { people: AskingOptions; steps: number; seed: number };
   /** Stays the caller's to release. */
   reward: LearningReward;
-  teacher: Teacher<Answer> | undefined;
+  teacher: Teacher<Completion> | undefined;
   prompts: readonly Prompt[];
 }
 
@@ -154,7 +154,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   const schedule = { ...people.schedule, rounds: Math.max(1, Math.min(wished, Math.floor(until * steps))) };
   const rounds = labelSchedule(schedule, { labels: people.labels, steps, randomSteps: 0 });
   const create = () =>
-    createLateAnswers<AnswerQuestion, Answer>(teacher, {
+    createLateJudgments<AnswerQuestion, Completion>(teacher, {
       labels: people.labels,
       steps,
       people,
@@ -171,25 +171,25 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
 
   async function hear(step: number, signal: AbortSignal | undefined): Promise<void> {
     const learned = new Map(state.compared.map(({ id, choice }) => [id, choice]));
-    const { answered, changed } = await late.hear({ step, labels: labels(), fitted: true }, learned, signal);
-    for (const { choice, predicted } of answered) {
+    const { comparisons, changed } = await late.news({ step, labels: labels(), fitted: true }, learned, signal);
+    for (const { choice, predicted } of comparisons) {
       if (choice === 'incomparable' || choice[0] === choice[1]) continue;
       state.decided++;
       if (predicted !== 0.5 && predicted > 0.5 === choice[0] > choice[1]) state.right++;
     }
-    state.compared = [...state.compared, ...answered].map((one) => ({
+    state.compared = [...state.compared, ...comparisons].map((one) => ({
       ...one,
       choice: changed.get(one.id) ?? one.choice,
     }));
-    state.unlearned += answered.length + changed.size;
-    state.untold.push(...new Set([...answered.map(({ id }) => id), ...changed.keys()]));
+    state.unlearned += comparisons.length + changed.size;
+    state.untold.push(...new Set([...comparisons.map(({ id }) => id), ...changed.keys()]));
   }
 
   async function learn(): Promise<void> {
     const enough = state.unlearned >= people.atOnce || (state.unlearned > 0 && late.waiting === 0);
     if (!enough) return;
     const decided = state.compared.flatMap(({ options, choice }) =>
-      choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Distribution }],
+      choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
     );
     state.fit = await reward.fit(decided);
     state.unlearned = 0;
@@ -213,7 +213,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     const { answers } = await draw(asked, seedFor(seed, 'questions', step));
     if (step === 0) reward.refer(answers);
     const pairs = asked
-      .map((_, i): [Answer, Answer] => [answers[2 * i], answers[2 * i + 1]])
+      .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
     const [first, second] = [0, 1].map((side) => reward.scores(pairs.map((pair) => pair[side])));
     const count = Math.min(wanted, pairs.length);

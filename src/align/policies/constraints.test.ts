@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { createRloo } from '../policy-gradient/reinforce.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { mixedReward } from '../rewards/open.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { type Constraint, constrain, keepsTo, parseConstraints, withConstraints } from './constraints.ts';
@@ -17,8 +17,7 @@ const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => 
 /** The share of tokens that are, half of them at first. */
 const share = (name: string, is: (id: number) => boolean): Reward => ({
   name,
-  score: async (answers) => answers.map(({ response }: Answer) => response.filter(is).length / response.length),
-  [Symbol.dispose]() {},
+  score: async (answers) => answers.map(({ response }: Completion) => response.filter(is).length / response.length),
 });
 const even = share('even', (id) => id % 2 === 0);
 
@@ -112,7 +111,7 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
   );
   const run = async (rate: number, steps: number) => {
     const given = { ...settings, subjectTo: `${file} >= 0.4`, lagrange: { rate } };
-    const learner = await createRloo(given, { reward: { ...even } });
+    const learner = await createRloo({ ...given, reward: { ...even } });
     return { learner, taken: await take(learner, steps), given };
   };
   const lateMean = (taken: { metrics: Record<string, number> }[], name: string) =>
@@ -128,26 +127,23 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
   expect(lateMean(rest, `constraint/${file}`)).toBeGreaterThan(0.36);
   expect(lateMean(rest, `lambda/${file}`)).toBeGreaterThan(0.3);
   expect(rest.at(-1)!.evaluation!.measures[`eval/${file}`]).toEqual(expect.any(Number));
-  const resumed = await createRloo(held.given, { reward: { ...even } });
+  const resumed = await createRloo({ ...held.given, reward: { ...even } });
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 12))).toEqual(plain(rest));
   for (const learner of [held.learner, resumed]) learner[Symbol.dispose]();
 });
 
-it('tells both rewards, and releases them', async () => {
-  let released = 0;
-  const other: Reward = { ...even, name: 'other', [Symbol.dispose]: () => void released++ };
-  const both = withConstraints({ ...even, [Symbol.dispose]: () => void released++ }, [other]);
-  const answer: Answer = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
+it('tells both rewards', async () => {
+  const both = withConstraints(even, [{ ...even, name: 'other' }]);
+  const answer: Completion = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
   expect(await both.explain!([answer])).toEqual({ scores: [2 / 3], others: [{ name: 'other', scores: [2 / 3] }] });
   expect(await both.score([answer])).toEqual([2 / 3]);
-  both[Symbol.dispose]();
-  expect(released).toBe(2);
 });
 
 it('brings parts of a reward to one scale first, where GRPO is told so', async () => {
   const given = { ...settings, steps: 12, aggregation: 'normalize_then_sum' as const };
-  const learner = await createGrpo(given, {
+  const learner = await createGrpo({
+    ...given,
     reward: mixedReward([
       { weight: 1, reward: even },
       {
@@ -161,8 +157,8 @@ it('brings parts of a reward to one scale first, where GRPO is told so', async (
   expect(parts['eval/even']).toBeGreaterThan(0.6);
   expect(parts['eval/tiny']).toBeCloseTo(parts['eval/even'] / 1e3, 9);
   learner[Symbol.dispose]();
-  const none = await createGrpo(given, { reward: even });
+  const none = await createGrpo({ ...given, reward: even });
   await expect(none.next()).rejects.toThrow(/has no parts/);
   none[Symbol.dispose]();
-  expect(() => createGrpo({ ...given, scale: 'none' }, { reward: even })).toThrow(/expected group/);
+  expect(() => createGrpo({ ...given, scale: 'none', reward: even })).toThrow(/expected group/);
 });

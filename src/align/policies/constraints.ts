@@ -12,7 +12,7 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { explained } from '../reward-functions/reward-function.ts';
 import { deviation, mean } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
@@ -45,9 +45,9 @@ export function parseConstraints(text: string): Constraint[] {
   });
 }
 
-/** The objective, which tells what the constrained rewards are as well. All are released with it. */
+/** The objective, which tells what the constrained rewards are as well. The rewards stay the caller's. */
 export function withConstraints(objective: Reward, constrained: readonly Reward[]): Reward {
-  const explain: Reward['explain'] = async (answers: readonly Answer[], signal) => {
+  const explain: Reward['explain'] = async (answers: readonly Completion[], signal) => {
     const [scores, ...all] = await Promise.all([
       explained(objective, answers, signal),
       ...constrained.map((reward) => reward.score(answers, signal)),
@@ -58,9 +58,6 @@ export function withConstraints(objective: Reward, constrained: readonly Reward[
     name: objective.name,
     explain,
     score: objective.score,
-    [Symbol.dispose]() {
-      for (const reward of [objective, ...constrained]) reward[Symbol.dispose]();
-    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** Answers of a model to prompts, drawn from a seed. */
 import type { Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import type { Prompt } from './rollouts.ts';
 
 interface DrawOptions {
@@ -20,13 +20,13 @@ export async function drawAnswers(
   { tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>,
   prompts: readonly Prompt[],
   options: DrawOptions,
-): Promise<Answer[]> {
+): Promise<Completion[]> {
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
   const completions = await generator.complete(
     prompts.map(({ ids }) => ids),
     { ...options, suppress, ends, tokenizer },
   );
-  return completions.map(({ ids: response, finish, text }, i): Answer => {
+  return completions.map(({ ids: response, finish, text }, i): Completion => {
     const { ids: prompt, text: promptText, row } = prompts[i];
     return { prompt, response, ended: finish === 'eos', promptText, text: text!, row };
   });

@@ -2,9 +2,11 @@
  * What trainings share in which a policy learns from what its own answers are worth: in each step prompts are taken in
  * a drawn order, answered and scored; an algorithm learns from that; now and then the policy is evaluated on other prompts.
  */
+import type { Disposables } from '../../disposables.ts';
+import type { Model } from '../../lm/model.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type Policy, usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
@@ -54,7 +56,6 @@ export interface PolicyStep {
 }
 
 export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
-  /** Released with the learner, and so are the rewards. */
   policy: Policy;
   reward: Reward;
   /** What evaluations tell of besides. */
@@ -70,12 +71,14 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   layout: AnswerLayout;
   /** Answers to each prompt in a step: 1 where absent. */
   answersPerPrompt?: number;
-  measure?: (answers: readonly Answer[]) => Record<string, number>;
+  measure?: (answers: readonly Completion[]) => Record<string, number>;
   algorithm: PolicyAlgorithm;
   /** What is to hold of the rewards that the reward tells as others. */
   constraints?: readonly Constraint[];
-  /** Somebody who compares the policy's answers; released with the learner. */
+  /** Somebody who compares the policy's answers. */
   asking?: Asking;
+  /** What was opened for the learner: disposed of with it, and so is the algorithm. */
+  own: Disposables;
 }
 
 interface State {
@@ -99,16 +102,19 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
-  const { answersPerPrompt = 1, constraints = [], asking } = parts;
+  const { answersPerPrompt = 1, constraints = [], asking, own } = parts;
+  own.use(parts.algorithm);
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
   const { steps, seed, batch } = options;
-  const rollouts = createRollouts(policy, reward, {
-    layout,
-    maxTokens: options.maxTokens,
-    temperature: options.temperature,
-    batch: options.generate.batch,
-  });
+  const rollouts = own.use(
+    createRollouts(policy, reward, {
+      layout,
+      maxTokens: options.maxTokens,
+      temperature: options.temperature,
+      batch: options.generate.batch,
+    }),
+  );
   const rateOf = rates(options.learningRate ?? usualRate(policy), steps, options);
   const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
   let state: State = {
@@ -210,10 +216,10 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       return { ...step, metrics: { ...metrics, ...asked }, compared };
     },
     save() {
-      const { state: own, tensors } = algorithm.save();
+      const { state: inner, tensors } = algorithm.save();
       const asked = asking?.save();
       return {
-        state: { ...state, algorithm: own, asking: asked?.state },
+        state: { ...state, algorithm: inner, asking: asked?.state },
         tensors: { ...exportParameters(policy.parameters), ...tensors, ...asked?.tensors },
       };
     },
@@ -230,9 +236,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       asking?.restore({ state: asked, tensors });
       state = saved;
     },
-    [Symbol.dispose](): void {
-      for (const part of [asking, rollouts, algorithm, policy, reward, gold]) part?.[Symbol.dispose]();
+    /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
+    finish(): Model {
+      policy.merge();
+      return own.release(policy.model);
     },
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

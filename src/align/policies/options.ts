@@ -20,7 +20,7 @@ export const policyTrainingSchema = z
       .string()
       .optional()
       .describe(
-        'what is to hold of other rewards meanwhile, such as "B >= 0.5 and C <= 2": see docs/multi-objective.md',
+        'what is to hold of other rewards meanwhile, such as "B >= 0.5 and C <= 2": see docs/reference/multi-objective.md',
       ),
     gold: z
       .string()

@@ -5,15 +5,15 @@ import {
   type DatasetRow,
   type Format,
   type Place,
+  placeInWords,
   type Row,
-  readDataset,
   tellBadRow,
 } from '../../data/index.ts';
 import { reviewPrompts } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { readSource, type Source } from '../training/input.ts';
 import type { Prompt } from './rollouts.ts';
 
 /** Formats whose rows have a prompt of their own. */
@@ -21,9 +21,8 @@ const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'pref
 
 export interface PromptOptions {
   onBadRow: 'error' | 'skip';
-  pull?: PullOptions;
-  /** Told of rows that were left out. */
-  tell?: (text: string) => void;
+  /** Called with how many rows were left out. */
+  onNotice?: (text: string) => void;
 }
 
 /**
@@ -31,21 +30,22 @@ export interface PromptOptions {
  *
  * @throws HeedError for a row without one, or where there are none.
  */
-export async function readPromptRows(data: string, { onBadRow, pull, tell }: PromptOptions): Promise<DatasetRow[]> {
+export async function readPromptRows(source: Source, { onBadRow, onNotice }: PromptOptions): Promise<DatasetRow[]> {
+  const { name } = source;
   const bad: BadRow[] = [];
-  const all = readDataset(await resolveDataset(data, pull), {
+  const all = readSource(source, {
     onBadRow,
     accept: withPrompt,
-    tell: (row) => bad.push(row),
+    onSkip: (row) => bad.push(row),
   });
   const rows: DatasetRow[] = [];
   for await (const row of all) rows.push(row);
   if (bad.length > 0) {
     const rows = bad.length === 1 ? 'row' : 'rows';
-    tell?.(`"${data}": left out ${bad.length} ${rows} as wrong, the first: ${tellBadRow(bad[0])}`);
+    onNotice?.(`"${name}": left out ${bad.length} ${rows} as wrong, the first: ${tellBadRow(bad[0])}`);
   }
   if (rows.length > 0) return rows;
-  throw new HeedError(`"${data}" has no prompts.`, { hint: 'Give data with at least one row.' });
+  throw new HeedError(`"${name}" has no prompts.`, { hint: 'Give data with at least one row.' });
 }
 
 /**
@@ -54,10 +54,10 @@ export async function readPromptRows(data: string, { onBadRow, pull, tell }: Pro
  *
  * @throws HeedError for a row without a prompt, one that cannot be tokenized, or where there are none.
  */
-export const readPrompts = async (data: string, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> =>
-  (await readPromptRows(data, options)).map(({ value, file, line }) => promptOf(value, tokenizer, { file, line }));
+export const readPrompts = async (source: Source, tokenizer: Tokenizer, options: PromptOptions): Promise<Prompt[]> =>
+  (await readPromptRows(source, options)).map((row) => promptOf(row.value, tokenizer, row));
 
-function promptOf(row: Row, tokenizer: Tokenizer, { file, line }: Pick<Place, 'file' | 'line'>): Prompt {
+function promptOf(row: Row, tokenizer: Tokenizer, place: Place): Prompt {
   const prompt = row.prompt as string | Message[];
   try {
     const ids =
@@ -68,7 +68,7 @@ function promptOf(row: Row, tokenizer: Tokenizer, { file, line }: Pick<Place, 'f
     return { ids, text: typeof prompt === 'string' ? prompt : String(prompt.at(-1)?.content ?? ''), row };
   } catch (cause) {
     if (!(cause instanceof HeedError)) throw cause;
-    throw new HeedError(`"${file}", line ${line}: ${cause.message}`, { hint: cause.hint, cause });
+    throw new HeedError(`${placeInWords(place)}: ${cause.message}`, { hint: cause.hint, cause });
   }
 }
 

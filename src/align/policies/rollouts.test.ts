@@ -19,7 +19,6 @@ const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', 
 const lengths: Reward = {
   name: 'length',
   score: async (answers) => answers.map(({ response }) => response.length),
-  [Symbol.dispose]() {},
 };
 const model = await loadModel(llama);
 const prompts = ['red sun', 'a', 'the capital of France is'].map((text) => ({

@@ -12,7 +12,7 @@ import { type Example, type PackedPart, type PackingOptions, packedBatches, rowL
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
 import {
-  type Answer,
+  type Completion,
   explained,
   type NamedScores,
   type Reward,
@@ -30,7 +30,7 @@ export interface Prompt {
 
 export interface Rollout {
   /** Those to one prompt stand side by side. */
-  answers: readonly Answer[];
+  answers: readonly Completion[];
   /** log p of each answer's tokens, at the temperature that they were drawn at: under the policy that drew them, */
   logProbs: readonly Float32Array[];
   /** and under the reference. */
@@ -81,7 +81,7 @@ export function answerLayout(
  * are read in their place: those that each token is told from and, where `states` is "last too", that behind the last token.
  */
 export function answerBatches(
-  answers: readonly Answer[],
+  answers: readonly Completion[],
   layout: AnswerLayout,
   states?: 'before' | 'last too',
 ): PackedPart[] {
@@ -91,7 +91,7 @@ export function answerBatches(
   );
 }
 
-function exampleOf({ prompt, response }: Answer, states?: 'before' | 'last too'): Example {
+function exampleOf({ prompt, response }: Completion, states?: 'before' | 'last too'): Example {
   const ids = [...prompt, ...response];
   const prefix = prompt.length - 1;
   if (!states) return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length), prefix };
@@ -112,7 +112,7 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
 
 interface AnswerScorer {
   /** Numbers for each answer's tokens: their log-probabilities, or what `read` makes of the states. */
-  run(answers: readonly Answer[]): Float32Array[];
+  run(answers: readonly Completion[]): Float32Array[];
   [Symbol.dispose](): void;
 }
 
@@ -179,7 +179,7 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
         asked.map(({ ids }) => ids),
         { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer, signal },
       );
-      const answers = completions.map(({ ids, finish, text }, i): Answer => {
+      const answers = completions.map(({ ids, finish, text }, i): Completion => {
         const { ids: prompt, text: promptText, row } = asked[i];
         return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
       });
@@ -203,7 +203,7 @@ export function createRollouts(policy: Policy, reward: Reward, options: RolloutO
 
 /** Steps of a text as steps of its tokens: each ends with the first token behind which all of its text is there. */
 export function stepTokens(
-  { prompt, response }: Answer,
+  { prompt, response }: Completion,
   steps: readonly StepReward[],
   tokenizer: Pick<Tokenizer, 'decode'>,
 ): TokenReward[] {

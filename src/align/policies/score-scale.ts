@@ -1,7 +1,7 @@
 /** Scores as PPO learns from them: of one scale whatever the reward, bounded, and lower for answers that did not end. */
 
 import { z } from 'zod';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import type { TokenReward } from './rollouts.ts';
 
 /** How scores are brought to one scale before an algorithm learns from them. */
@@ -25,7 +25,7 @@ export interface ScoreScaleState {
 }
 
 export interface ScoreScale {
-  (scores: ArrayLike<number>, answers: readonly Answer[]): Float64Array;
+  (scores: ArrayLike<number>, answers: readonly Completion[]): Float64Array;
   /** Steps of an answer on the scale of the last scores, whose shift they share. */
   steps(own: readonly TokenReward[]): TokenReward[];
   save(): ScoreScaleState;
@@ -38,7 +38,7 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
     const deviation = Math.sqrt(state.squares / Math.max(1, state.count - 1)) || 1;
     return normalize === 'none' ? { shift: 0, by: scale } : { shift: state.mean, by: scale / deviation };
   };
-  const scaled = (scores: ArrayLike<number>, answers: readonly Answer[]) => {
+  const scaled = (scores: ArrayLike<number>, answers: readonly Completion[]) => {
     if (normalize === 'running' || (normalize === 'first' && state.count === 0)) state = withMore(state, scores);
     const { shift, by } = current();
     const most = clip ?? Number.POSITIVE_INFINITY;

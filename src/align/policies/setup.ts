@@ -1,36 +1,53 @@
 /** What a policy's training begins with, as its settings name it: models, reward and prompts. */
+
+import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/index.ts';
 import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
-import { opening } from '../../disposables.ts';
-import type { PullOptions } from '../../lm/hub.ts';
-import { loadModel, type Model } from '../../lm/model.ts';
+import type { Disposables } from '../../disposables.ts';
+import { HeedError } from '../../error.ts';
+import type { Model } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/index.ts';
+import type { Training } from '../../run/index.ts';
 import { holdOut } from '../examples/examples.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
-import { openLearningReward } from '../rewards/learning.ts';
-import { openReward } from '../rewards/open.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
+import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
+import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
+import { type Input, type Live, openModel, openSource } from '../training/input.ts';
 import { createPolicy, type Policy } from '../training/policy.ts';
+import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
 import { type Asking, createAsking } from './ask-people.ts';
 import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
+import type { PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
 import { type AnswerLayout, answerLayout, type Prompt } from './rollouts.ts';
+import { policyMetrics } from './train.ts';
 
-export interface PolicyParts {
-  /** The model, in place of loading `model`; it is trained in place and released with the learner. */
-  model?: Model;
-  /** In place of opening `reward`; released with the learner. */
-  reward?: Reward;
-  /** In place of opening `gold`; released with the learner. */
-  gold?: Reward;
-  /** Who compares the policy's answers, where `askPeople` is set. */
-  teacher?: Teacher<Answer>;
-  /** How models and data are got from the Hub. */
-  pull?: PullOptions;
-  /** Told what a person should know of the data: rows left out. */
-  tell?: (text: string) => void;
-}
+/** The input of a verb in which a policy learns from its own completions. */
+export type PolicyInput<I> = Input<
+  I,
+  PromptRow | PromptCompletionRow | PreferenceRow | UnpairedPreferenceRow,
+  RewardSource
+> & {
+  /** Who compares the policy's completions, where `askPeople` is set. */
+  teacher?: Teacher<Completion>;
+};
+
+/** What such a verb returns. */
+export type PolicyTraining = Training<PolicyStep, ModelResult>;
+
+/** The training of a learner that `create` makes of an input. */
+export const policyTraining = <I extends { signal?: AbortSignal }, O extends PolicyTrainingOptions>(
+  create: (input: I) => Promise<PolicyLearner<O>>,
+  input: I,
+): PolicyTraining =>
+  trainingOf(
+    () => create(input),
+    input.signal,
+    policyMetrics,
+    (learner) => ({ model: learner.finish() }),
+  );
 
 export interface PolicySetup {
   policy: Policy;
@@ -43,76 +60,89 @@ export interface PolicySetup {
   /** Prompts that try to lead astray. */
   probes: readonly Prompt[];
   layout: AnswerLayout;
-  measure?: (answers: readonly Answer[]) => Record<string, number>;
+  measure?: (answers: readonly Completion[]) => Record<string, number>;
   /** Where somebody compares the policy's answers. */
   asking?: Asking;
 }
 
 /**
- * For so many `answers` to each prompt, one where absent. Rejects with a HeedError where models, reward or prompts cannot be
- * used, or do not fit together.
+ * Opens what a policy's training needs, for so many `answers` to each prompt, one where absent. `own` keeps what is opened.
+ *
+ * @throws HeedError where models, reward or prompts cannot be used, or do not fit together.
  */
 export async function setUpPolicy(
   options: PolicyTrainingOptions & { answers?: number },
-  parts: PolicyParts,
+  live: Live,
+  own: Disposables,
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
-  return opening(async (own) => {
-    const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    own.use(model.parameters);
-    const { prompts, evaluationPrompts } = await promptsOf(options, model, parts);
-    const probes = await probesOf(options, model, parts);
-    const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
-    // beside adapters, weights stay as they were loaded
-    const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
-    const open = async (text: string) => own.use(await openReward(text, parts.pull, options.rewardCall, over));
-    const learning = options.askPeople && options.people ? own.use(await learningReward(options, parts)) : undefined;
-    const objective = learning ?? (parts.reward ? own.use(parts.reward) : await open(options.reward));
-    const asking =
-      learning &&
+  const model = await openModel('model', options.model, live, own);
+  const { prompts, evaluationPrompts } = await promptsOf(options, model, live);
+  const probes = await probesOf(options, model, live);
+  const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
+  // beside adapters, weights stay as they were loaded
+  const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
+  const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
+  const objective = learning ?? (await openRewardOption('reward', options.reward, live, own, options.rewardCall, over));
+  const asking =
+    learning &&
+    own.use(
       createAsking({
         options: { ...options, people: options.people! },
         reward: learning,
         prompts,
-        teacher: parts.teacher,
-      });
-    if (asking) own.use(asking);
-    const constrained: Reward[] = [];
-    for (const { name } of constraints) constrained.push(await open(name));
-    const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
-    const gold =
-      parts.gold ?? (options.gold === undefined ? undefined : await openReward(options.gold, parts.pull, {}, over));
-    if (gold) own.use(gold);
-    const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
-    if (reference) own.use(reference.parameters);
-    const policy = createPolicy(model, { lora: options.lora, reference, seed: options.seed });
-    const measure = options.data === undefined ? measureReviews : undefined;
-    return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };
-  });
+        teacher: live.teacher as Teacher<Completion> | undefined,
+      }),
+    );
+  const constrained: Reward[] = [];
+  for (const { name } of constraints) {
+    constrained.push(own.use(await openReward(name, live.pull, options.rewardCall, over)));
+  }
+  const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
+  const gold =
+    options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
+  const reference =
+    options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
+  const policy = own.use(createPolicy(model, { lora: options.lora, reference, seed: options.seed }));
+  const measure = options.data === undefined ? measureReviews : undefined;
+  return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };
 }
 
-const learningReward = (
+async function learningReward(
   { reward, people, rewardCall: call, onBadRow, seed }: PolicyTrainingOptions,
-  { pull, tell }: PolicyParts,
-) => openLearningReward(reward, { pull, tell, call, learning: people!, onBadRow, seed });
+  live: Live,
+): Promise<LearningReward> {
+  if (live.reward !== undefined) {
+    throw new HeedError('reward: with askPeople, expected the folder of a reward model, got one in memory.', {
+      hint: 'Save it with saveRewardModel, and pass the folder.',
+    });
+  }
+  return openLearningReward(reward, { live, call, learning: people!, onBadRow, seed });
+}
 
-async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, { pull, tell }: PolicyParts) {
+async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, live: Live) {
   const { data, evaluation, onBadRow, seed } = options;
-  const read = (from: string) => readPrompts(from, tokenizer, { onBadRow, pull, tell });
-  const all = data === undefined ? worldPrompts(tokenizer) : await read(data);
+  const read = async (path: 'data' | 'evaluation.data', name: string) =>
+    readPrompts(await openSource(path, name, live), tokenizer, { onBadRow, onNotice: live.onNotice });
+  const all = data === undefined ? worldPrompts(tokenizer) : await read('data', data);
   const few = (prompts: readonly Prompt[]) => prompts.slice(0, evaluation.count);
-  if (evaluation.data !== undefined) return { prompts: all, evaluationPrompts: few(await read(evaluation.data)) };
+  if (evaluation.data !== undefined) {
+    return { prompts: all, evaluationPrompts: few(await read('evaluation.data', evaluation.data)) };
+  }
   // the world has few prompts and many answers to each: what an evaluation draws was not learned from
   if (data === undefined || all.length === 1) return { prompts: all, evaluationPrompts: few(all) };
   const { kept, held } = holdOut(all.length, Math.min(evaluation.share, evaluation.count / all.length), seed);
   return { prompts: kept.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };
 }
 
-const probesOf = async ({ evaluation, onBadRow }: PolicyTrainingOptions, model: Model, parts: PolicyParts) =>
-  evaluation.probes === undefined ? [] : readProbes(evaluation.probes, model.tokenizer, { onBadRow, ...parts });
+async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { tokenizer }: Model, live: Live) {
+  if (evaluation.probes === undefined) return [];
+  const source = await openSource('evaluation.probes', evaluation.probes, live);
+  return readProbes(source, tokenizer, { onBadRow, onNotice: live.onNotice });
+}
 
 /** What answers to the world's prompts are worth by the true reward, and how good and how well formed their sentences are. */
-export function measureReviews(answers: readonly Answer[]): Record<string, number> {
+export function measureReviews(answers: readonly Completion[]): Record<string, number> {
   const asked = answers.map(({ promptText }) => reviewPromptIn(promptText)!);
   const words = answers.map(({ text }) => text.split(/\s+/).filter(Boolean));
   const total = answers.reduce((sum, { ended }, i) => sum + trueReward(asked[i], words[i], ended).total, 0);

@@ -36,6 +36,18 @@ interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predict
   second: string;
 }
 
+/** The metrics of a step and of its evaluation, by their names. */
+export const policyMetrics = ({ metrics, evaluation }: PolicyStep): Record<string, number> => ({
+  ...metrics,
+  ...(evaluation && evaluationMetrics(evaluation)),
+});
+
+const evaluationMetrics = ({ reward, kl, measures }: PolicyEvaluation): Record<string, number> => ({
+  'eval/reward': reward,
+  'eval/kl': kl,
+  ...measures,
+});
+
 /** As `trainModel` does. */
 export function trainPolicy<O extends PolicyTrainingOptions>(
   learner: PolicyLearner<O>,
@@ -61,10 +73,11 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
       }
       return metrics;
     },
-    recordEvaluation(step, { reward, kl, measures, spread, samples }) {
+    recordEvaluation(step, evaluation) {
+      const { spread, samples } = evaluation;
       recordAnswers(run, step, samples);
       run.sample({ kind: 'spread', step, of: spread } satisfies SpreadRow);
-      return { 'eval/reward': reward, 'eval/kl': kl, ...measures };
+      return evaluationMetrics(evaluation);
     },
     result({ step, evaluation }) {
       const { reward, kl, measures } = evaluation!;

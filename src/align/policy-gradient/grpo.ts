@@ -11,24 +11,24 @@
  *
  * Where it departs from the papers: log-probabilities of the policy that answered are those the generator gave; the outer
  * loop of DeepSeekMath, which renews reference and reward model, is the caller's; DAPO draws new prompts for groups that are left out,
- * here the step is smaller. docs/grpo.md has the settings and results.
+ * here the step is smaller. docs/reference/grpo.md has the settings and results.
  *
  * Run it: heed grpo --model runs/sft/model
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import type { Reading } from '../../lm/packed-program.ts';
-import { stepsOf } from '../../run/index.ts';
 import { groupAdvantages, normalizeThenSum, scales } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
-import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
+import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { type AnswerLayout, createAnswerScorer, type Rollout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
-import type { PolicyParts } from '../policies/setup.ts';
+import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
 import type { Policy } from '../training/policy.ts';
 import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
@@ -39,7 +39,7 @@ export const grpoSchema = policyTrainingSchema
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
     answers: whole(2).default(4).describe('answers to each prompt in a step: a group'),
-    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/grpo.md'),
+    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/reference/grpo.md'),
     level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
     scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
     aggregation: z
@@ -77,8 +77,10 @@ export const grpoSchema = policyTrainingSchema
     path: ['level'],
     message: 'expected token: this loss has no ratio of whole answers to clip',
   });
+/** The options of `grpo`, with their defaults. */
 export type GrpoOptions = z.output<typeof grpoSchema>;
-export type GrpoInput = z.input<typeof grpoSchema>;
+/** The input of `grpo`. */
+export type GrpoInput = PolicyInput<z.input<typeof grpoSchema>>;
 
 /**
  * What is taken off an answer's score for its length: nothing until `cache` tokens before the most, 1 at the most, evenly
@@ -203,18 +205,18 @@ function metricsOf(
   };
 }
 
-/**
- * A learner by GRPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
- * prompts cannot be used.
- */
-export function createGrpo(given: GrpoInput, parts: PolicyParts = {}): Promise<PolicyLearner<GrpoOptions>> {
-  return createAnswerLearner('grpo', grpoSchema.parse(given), parts, createGrpoAlgorithm);
-}
+/** A learner by GRPO: what `grpo` runs. */
+export const createGrpo: Opener<GrpoInput, PolicyLearner<GrpoOptions>> = learnerOf(grpoSchema, (options, live) =>
+  createAnswerLearner('grpo', options, live, createGrpoAlgorithm),
+);
 
-/** Learns by GRPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* grpo(
-  given: GrpoInput,
-  parts: PolicyParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PolicyStep, void, undefined> {
-  yield* stepsOf(await createGrpo(given, parts), parts.signal);
+/**
+ * Trains a policy by GRPO, in place: completions of one prompt are compared with each other (Shao et al. 2024).
+ *
+ *     const { model } = await grpo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function grpo(input: GrpoInput): PolicyTraining {
+  return policyTraining(createGrpo, input);
 }

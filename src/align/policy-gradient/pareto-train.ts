@@ -13,7 +13,15 @@ import {
 import { figure } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
 import type { PolicySample } from '../policies/learner.ts';
-import { dominated, hypervolume, type ParetoLearner, type ParetoPoint, type ParetoStep } from './pareto.ts';
+import {
+  dominated,
+  hypervolume,
+  type ParetoLearner,
+  type ParetoPoint,
+  type ParetoStep,
+  paretoMetrics,
+  pointMetrics,
+} from './pareto.ts';
 
 /** A policy of the front, or one that another is better than. */
 export interface ParetoPolicy extends ParetoPoint {
@@ -22,7 +30,7 @@ export interface ParetoPolicy extends ParetoPoint {
   model?: string;
 }
 
-export interface ParetoResult {
+export interface ParetoRun {
   /** The run's folder. */
   run: string;
   /** Names of both rewards. */
@@ -51,21 +59,23 @@ const folderOf = ({ weight }: ParetoPoint) => `policy-${weight}`;
  * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then
  * a checkpoint was written.
  */
-export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep>): Promise<ParetoResult | undefined> {
+export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep>): Promise<ParetoRun | undefined> {
   const { run } = parts;
   const { names, start } = learner;
   const record = (step: number, point: ParetoPoint, samples: readonly PolicySample[]) => {
     run.sample({ kind: 'point', step, names, point, samples } satisfies PointRow);
-    return { 'eval/first': point.rewards[0], 'eval/second': point.rewards[1], 'eval/kl': point.kl };
+    return pointMetrics(point);
   };
   return driveRun(learner, {
     ...parts,
     before: () => record(0, start, []),
-    record({ step, weight, inner, point, samples = [] }) {
+    record(latest) {
+      const { step, point, samples = [] } = latest;
       if (point) learner.saveModel(join(run.folder, folderOf(point)));
-      return { weight, ...inner.metrics, ...(point && record(step, point, samples)) };
+      if (point) record(step, point, samples);
+      return paretoMetrics(latest);
     },
-    result({ step }, seconds): ParetoResult {
+    result({ step }, seconds): ParetoRun {
       const points = [start, ...learner.points()];
       const worse = dominated(points);
       return {

@@ -5,23 +5,30 @@
  *   r = (1 − w) A/σ_A + w B/σ_B        σ: deviations over the answers of the model before it is trained
  *
  * The hypervolume is the area of what the front is better than in both, and the start is not: 0 where nothing was gained in either, whatever
- * was gained in one. docs/multi-objective.md has the settings and results.
+ * was gained in one. docs/reference/multi-objective.md has the settings and results.
  *
  * Run it: heed pareto --model runs/sft/model --reward A --against B
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { Disposables, opening } from '../../disposables.ts';
+import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
+import type { Training } from '../../run/index.ts';
 import { deviation, mean } from '../policies/advantages.ts';
 import type { Tensors } from '../policies/algorithm.ts';
+import { createAnswerLearner } from '../policies/answer-learner.ts';
 import type { PolicyLearner, PolicySample, PolicyStep } from '../policies/learner.ts';
 import { asksNobody } from '../policies/options.ts';
 import { createRollouts } from '../policies/rollouts.ts';
-import { type PolicyParts, setUpPolicy } from '../policies/setup.ts';
-import type { Reward } from '../reward-functions/reward-function.ts';
-import { mixedReward, openReward } from '../rewards/open.ts';
+import { type PolicyInput, setUpPolicy } from '../policies/setup.ts';
+import type { OpenReward, Reward } from '../reward-functions/reward-function.ts';
+import { mixedReward, openRewardOption } from '../rewards/open.ts';
+import { type Live, learnerOf, type Opener } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
-import { createRloo, type ReinforceOptions, rlooSchema } from './reinforce.ts';
+import { copyOf } from '../training/trainable.ts';
+import { type TrainingResult, trainingOf } from '../training/verb.ts';
+import { createReinforceAlgorithm, type ReinforceOptions, rlooSchema } from './reinforce.ts';
 
 export const paretoSchema = rlooSchema.omit({ keepBest: true, ...asksNobody }).extend({
   reward: z.string().describe('the first reward, as in heed ppo'),
@@ -33,8 +40,10 @@ export const paretoSchema = rlooSchema.omit({ keepBest: true, ...asksNobody }).e
     .describe('of the second reward, the first having the rest: a policy is trained for each'),
   evaluations: rlooSchema.shape.evaluations.unwrap().default(0).describe('on the way, of each policy'),
 });
+/** The options of `pareto`, with their defaults. */
 export type ParetoOptions = z.output<typeof paretoSchema>;
-export type ParetoInput = z.input<typeof paretoSchema>;
+/** The input of `pareto`. */
+export type ParetoInput = PolicyInput<z.input<typeof paretoSchema>>;
 
 /** A policy, by what its answers to the evaluation's prompts are worth. */
 export interface ParetoPoint {
@@ -58,8 +67,6 @@ export interface ParetoStep {
   done: boolean;
 }
 
-type ParetoParts = Omit<PolicyParts, 'model' | 'reward'>;
-
 interface State {
   points: ParetoPoint[];
   /** A policy is under way. */
@@ -67,73 +74,134 @@ interface State {
   fingerprint: string;
 }
 
+/** A learner of one policy after another, a step at a time. */
 export type ParetoLearner = Awaited<ReturnType<typeof create>>;
 
-/** Throws a ZodError at once where settings are wrong; rejects with a HeedError where model, rewards or prompts cannot be used. */
-export function createPareto(given: ParetoInput, parts: ParetoParts = {}): Promise<ParetoLearner> {
-  return create(paretoSchema.parse(given), parts);
+/** A learner of policies for several weightings: what `pareto` runs. */
+export const createPareto: Opener<ParetoInput, ParetoLearner> = learnerOf(paretoSchema, (options, live) =>
+  create(options, live, false),
+);
+
+/** What `pareto` ends with. */
+export interface ParetoResult extends TrainingResult {
+  /** The model before it was trained, and the policies by their weights, each with its model, the caller's to dispose of. */
+  points: (ParetoPoint & { dominated: boolean; model?: Model })[];
+  /** The area of what the front is better than in both rewards, and the start is not. */
+  hypervolume: number;
 }
 
-async function create(options: ParetoOptions, parts: ParetoParts) {
-  const rewards: Reward[] = [];
-  const release = () => {
-    for (const reward of rewards) reward[Symbol.dispose]();
-  };
-  try {
-    for (const text of [options.reward, options.against]) {
-      rewards.push(await openReward(text, parts.pull, options.rewardCall));
+/**
+ * Trains a policy for each of several weightings of two rewards, each from a copy of the model, which stays as it was.
+ *
+ *     const { points } = await pareto({ model: 'reviews-base', data: prompts, reward: helpful, against: harmless });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function pareto(input: ParetoInput): Training<ParetoStep, ParetoResult> {
+  return trainingOf(
+    () => learnerOf(paretoSchema, (options, live) => create(options, live, true))(input),
+    input.signal,
+    paretoMetrics,
+    (learner) => {
+      const all = [learner.start, ...learner.points()];
+      const worse = dominated(all);
+      const models = [undefined, ...learner.models];
+      return {
+        points: all.map((point, i) => ({ ...point, dominated: worse[i], ...(models[i] && { model: models[i] }) })),
+        hypervolume: hypervolume(learner.points(), learner.start.rewards),
+      };
+    },
+  );
+}
+
+/** The metrics of a step, by their names. */
+export const paretoMetrics = ({ weight, inner, point }: ParetoStep): Record<string, number> => ({
+  weight,
+  ...inner.metrics,
+  ...(point && pointMetrics(point)),
+});
+
+/** The metrics of a policy that is done, by their names. */
+export const pointMetrics = ({ rewards, kl }: ParetoPoint): Record<string, number> => ({
+  'eval/first': rewards[0],
+  'eval/second': rewards[1],
+  'eval/kl': kl,
+});
+
+/** With `keep`, the models of the policies that are done are kept, and are not disposed of with the learner. */
+function create(options: ParetoOptions, live: Live, keep: boolean) {
+  return opening(async (own) => {
+    const rewards: OpenReward[] = [];
+    for (const path of ['reward', 'against'] as const) {
+      rewards.push(await openRewardOption(path, options[path], live, own, options.rewardCall));
     }
-    const { start, deviations } = await evaluateStart(options, parts, rewards);
+    const { start, deviations } = await evaluateStart(options, live, rewards);
     const names = rewards.map(({ name }) => name);
-    return createParetoLearner(options, {
-      start,
-      names,
-      [Symbol.dispose]: release,
-      open: (weight) => open(weight, deviations),
-    });
-  } catch (error) {
-    release();
-    throw error;
-  }
+    return createParetoLearner(options, { start, names, keep, own, open: (weight) => open(weight, deviations) });
 
-  function open(weight: number, deviations: readonly number[]) {
-    const mix = mixedReward(
-      rewards.map((reward, k) => ({ weight: (k === 0 ? 1 - weight : weight) / deviations[k], reward })),
-    );
-    return createRloo(options, { ...parts, reward: { ...mix, [Symbol.dispose]() {} } });
-  }
+    async function open(weight: number, deviations: readonly number[]) {
+      const reward = mixedReward(
+        rewards.map((reward, k) => ({ weight: (k === 0 ? 1 - weight : weight) / deviations[k], reward })),
+      );
+      const passed = live.model as Model | undefined;
+      const copy = passed && { ...passed, parameters: copyOf(passed.parameters) };
+      try {
+        const model = copy && { model: copy };
+        const learner = await createAnswerLearner(
+          'rloo',
+          rlooSchema.parse(options),
+          { ...live, ...model, reward },
+          createReinforceAlgorithm,
+        );
+        return { learner, copy };
+      } catch (error) {
+        copy?.[Symbol.dispose]();
+        throw error;
+      }
+    }
+  });
 }
 
-/** The model before it is trained: what its answers are worth, and how much that differs. */
-async function evaluateStart(options: ParetoOptions, parts: ParetoParts, rewards: readonly Reward[]) {
-  const both = { ...mixedReward(rewards.map((reward) => ({ weight: 1, reward }))), [Symbol.dispose]() {} };
-  const setup = await setUpPolicy({ ...options, keepBest: false }, { ...parts, reward: both });
-  const { policy, reward, layout, evaluationPrompts } = setup;
+/** The model before it is trained: what its completions are worth, and how much that differs. */
+async function evaluateStart(options: ParetoOptions, live: Live, rewards: readonly Reward[]) {
+  using own = new Disposables();
+  const both = mixedReward(rewards.map((reward) => ({ weight: 1, reward })));
+  const { policy, reward, layout, evaluationPrompts } = await setUpPolicy(
+    { ...options, keepBest: false },
+    { ...live, reward: both },
+    own,
+  );
   const { maxTokens, temperature, generate, seed } = options;
-  const rollouts = createRollouts(policy, reward, { layout, maxTokens, temperature, batch: generate.batch });
-  try {
-    const told = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
-    const scores = told.parts!.map((part) => part.scores);
-    const start: ParetoPoint = { rewards: [mean(scores[0]), mean(scores[1])], kl: 0 };
-    return { start, deviations: scores.map((of) => deviation(of) || 1) };
-  } finally {
-    for (const part of [rollouts, policy, reward]) part[Symbol.dispose]();
-  }
+  const rollouts = own.use(createRollouts(policy, reward, { layout, maxTokens, temperature, batch: generate.batch }));
+  const { parts } = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
+  const scores = parts!.map((part) => part.scores);
+  const start: ParetoPoint = { rewards: [mean(scores[0]), mean(scores[1])], kl: 0 };
+  return { start, deviations: scores.map((of) => deviation(of) || 1) };
 }
 
 interface Tools {
   start: ParetoPoint;
   /** Of the rewards. */
   names: readonly string[];
-  open(weight: number): Promise<PolicyLearner<ReinforceOptions>>;
-  [Symbol.dispose](): void;
+  /** Opens the learner of a policy; of a model that was passed, with the copy that it trains. */
+  open(weight: number): Promise<{ learner: PolicyLearner<ReinforceOptions>; copy: Model | undefined }>;
+  keep: boolean;
+  own: Disposables;
 }
 
-function createParetoLearner(options: ParetoOptions, { start, names, open, [Symbol.dispose]: release }: Tools) {
+function createParetoLearner(options: ParetoOptions, { start, names, open, keep, own }: Tools) {
   const { weights, steps } = options;
   const total = weights.length * steps;
   let state: State = { points: [], begun: false, fingerprint: JSON.stringify(start) };
   let learner: PolicyLearner<ReinforceOptions> | undefined;
+  let copy: Model | undefined;
+  const models: Model[] = [];
+  const close = () => {
+    learner?.[Symbol.dispose]();
+    copy?.[Symbol.dispose]();
+    [learner, copy] = [undefined, undefined];
+  };
+  own.defer(close);
   /** Of a policy that was under way when the run was stopped, until it goes on. */
   let waiting: { state: unknown; tensors: Tensors } | undefined;
 
@@ -143,6 +211,8 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, [Symb
     steps: total,
     start,
     names,
+    /** The models of the policies that are done, where they are kept. */
+    models,
     /** The policies that are done. */
     points: (): readonly ParetoPoint[] => state.points,
     /** Writes the policy of the last step. */
@@ -150,11 +220,8 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, [Symb
     /** A step of the policy under way. */
     async next(): Promise<ParetoStep> {
       const weight = weights[state.points.length];
-      if (!state.begun) {
-        learner?.[Symbol.dispose]();
-        learner = undefined;
-      }
-      learner ??= await open(weight);
+      if (!state.begun) close();
+      if (!learner) ({ learner, copy } = await open(weight));
       if (waiting) learner.restore(waiting);
       waiting = undefined;
       const inner = await learner.next();
@@ -167,6 +234,10 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, [Symb
       const [first, second] = names.map((name) => measures[`eval/${name}`]);
       const point: ParetoPoint = { weight, rewards: [first, second], kl };
       state = { ...state, points: [...state.points, point], begun: false };
+      if (keep) {
+        models.push(learner.finish());
+        copy = undefined; // it is what finish gave
+      }
       return { step, weight, inner, point, samples, done: step >= total };
     },
     save() {
@@ -179,10 +250,7 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, [Symb
       state = saved;
       waiting = saved.begun ? { state: own, tensors: checkpoint.tensors as Tensors } : undefined;
     },
-    [Symbol.dispose]() {
-      learner?.[Symbol.dispose]();
-      release();
-    },
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

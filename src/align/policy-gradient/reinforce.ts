@@ -15,17 +15,17 @@
 import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub, sum } from '../../engine/index.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
-import { stepsOf } from '../../run/index.ts';
 import { leaveOneOut, mean, standardize } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
-import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
+import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { type AnswerLayout, answerKl } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
-import type { PolicyParts } from '../policies/setup.ts';
+import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
 import type { Policy } from '../training/policy.ts';
 
 const baselines = ['mean', 'leave-one-out'] as const;
@@ -54,8 +54,10 @@ export const rlooSchema = settings.extend({
   batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
   answers: whole(2).default(4).describe('answers to each prompt in a step'),
 });
+/** The options of `reinforce`, with their defaults. */
 export type ReinforceOptions = z.output<typeof reinforceSchema>;
-export type ReinforceInput = z.input<typeof reinforceSchema>;
+/** The input of `reinforce`. */
+export type ReinforceInput = PolicyInput<z.input<typeof reinforceSchema>>;
 
 /**
  * The loss as a packed program makes it. Its inputs, by sequence: `gain` (A/n, 0 in spare places) and, with a clip, `old`
@@ -113,37 +115,36 @@ export function createReinforceAlgorithm(
   };
 }
 
-/**
- * A learner by REINFORCE. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
- * prompts cannot be used.
- */
-export function createReinforce(
-  given: ReinforceInput,
-  parts: PolicyParts = {},
-): Promise<PolicyLearner<ReinforceOptions>> {
-  return createAnswerLearner('reinforce', reinforceSchema.parse(given), parts, createReinforceAlgorithm);
-}
-
-/** Learns by REINFORCE, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* reinforce(
-  given: ReinforceInput,
-  parts: PolicyParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PolicyStep, void, undefined> {
-  yield* stepsOf(await createReinforce(given, parts), parts.signal);
-}
+/** A learner by REINFORCE: what `reinforce` runs. */
+export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = learnerOf(
+  reinforceSchema,
+  (options, live) => createAnswerLearner('reinforce', options, live, createReinforceAlgorithm),
+);
 
 /**
- * A learner by RLOO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward or
- * prompts cannot be used.
+ * Trains a policy by REINFORCE with a baseline, in place (Williams 1992; Ahmadian et al. 2024).
+ *
+ *     const { model } = await reinforce({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
  */
-export function createRloo(given: ReinforceInput, parts: PolicyParts = {}): Promise<PolicyLearner<ReinforceOptions>> {
-  return createAnswerLearner('rloo', rlooSchema.parse(given), parts, createReinforceAlgorithm);
+export function reinforce(input: ReinforceInput): PolicyTraining {
+  return policyTraining(createReinforce, input);
 }
 
-/** Learns by RLOO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* rloo(
-  given: ReinforceInput,
-  parts: PolicyParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PolicyStep, void, undefined> {
-  yield* stepsOf(await createRloo(given, parts), parts.signal);
+/** A learner by RLOO: what `rloo` runs. */
+export const createRloo: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = learnerOf(
+  rlooSchema,
+  (options, live) => createAnswerLearner('rloo', options, live, createReinforceAlgorithm),
+);
+
+/**
+ * Trains a policy by RLOO, in place: the baseline of a completion is the mean of the prompt's others (Ahmadian et al. 2024).
+ *
+ *     const { model } = await rloo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function rloo(input: ReinforceInput): PolicyTraining {
+  return policyTraining(createRloo, input);
 }

@@ -22,7 +22,7 @@ import {
 } from '../../nn/index.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import { type AnswerLayout, answerBatches, createAnswerScorer, inOrder } from '../policies/rollouts.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { checkSameTokens, type Policy, type Weights } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 
@@ -101,10 +101,10 @@ export interface Critic {
   readonly parameters: Arena;
   readonly optimizer: Optimizer;
   /** V of the state before each token and behind the last, of each answer. */
-  values(answers: readonly Answer[]): Float32Array[];
+  values(answers: readonly Completion[]): Float32Array[];
   /** An optimizer step on answers, by what was seen to come from the states before their tokens, and behind the last where it has as many. */
   update(
-    answers: readonly Answer[],
+    answers: readonly Completion[],
     returns: readonly Float32Array[],
     old: readonly Float32Array[],
     rate: number,

@@ -2,16 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { fixtureModel, ownData } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { PolicyEvaluation } from '../policies/learner.ts';
-import { type Answer, explained, type Reward } from '../reward-functions/reward-function.ts';
+import { type Completion, explained, type Reward } from '../reward-functions/reward-function.ts';
 import { ensembleReward } from '../rewards/open.ts';
 import { guard, guardsSchema, repetition, sameness } from './guards.ts';
+import type { PpoInput } from './learner.ts';
 import { createPpo } from './learner.ts';
-import type { PpoInput } from './options.ts';
 
 const llama = fixtureModel('tiny-llama');
 const { dataOf } = ownData();
 const data = dataOf([{ prompt: 'red' }, { prompt: 'a blue sun' }]);
-const answer = (response: number[]): Answer => ({ prompt: [], response, ended: true, promptText: '', text: '' });
+const answer = (response: number[]): Completion => ({ prompt: [], response, ended: true, promptText: '', text: '' });
 
 it('sees what an answer says again', () => {
   expect(repetition([1, 2, 3, 4], 1)).toBe(0);
@@ -35,11 +35,10 @@ it('takes nothing unless told, and tells what it sees', () => {
   expect([...guard(answers, weights, 2).penalties]).toEqual([1 + 7.5 + 100, 50]);
 });
 
-type Score = (answer: Answer) => number;
+type Score = (answer: Completion) => number;
 const rewardOf = (score: Score): Reward => ({
   name: 'exploited',
   score: async (answers) => answers.map(score),
-  [Symbol.dispose]() {},
 });
 const tokensIn =
   (low: number, high: number): Score =>
@@ -52,13 +51,13 @@ interface Exploited {
   evaluation: PolicyEvaluation;
   /** What left its healthy range on the way. */
   alerts: Set<string>;
-  answers: readonly Answer[];
+  answers: readonly Completion[];
 }
 
 /** What some steps of PPO come to with nothing that holds it back, but for what is given. */
 async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: number[]): Promise<Exploited> {
   const model = await loadModel(llama);
-  let answers: readonly Answer[] = [];
+  let answers: readonly Completion[] = [];
   const seen: Reward = {
     ...reward,
     explain(all, signal) {
@@ -66,14 +65,13 @@ async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: num
       return explained(reward, all, signal);
     },
   };
-  const learner = await createPpo(
-    {
-      ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
-      ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
-      ...{ kl: { beta: 0 }, score: { missingEos: 0 }, ...given },
-    },
-    { reward: seen, model: ends ? { ...model, ends } : model },
-  );
+  const learner = await createPpo({
+    ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
+    ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
+    ...{ kl: { beta: 0 }, score: { missingEos: 0 }, ...given },
+    reward: seen,
+    model: ends ? { ...model, ends } : model,
+  });
   const alerts = new Set<string>();
   await learner.evaluate();
   for (;;) {
@@ -107,7 +105,7 @@ describe('a policy that gets its reward by', () => {
   it('what one member of an ensemble rewards by mistake leaves it when they are to agree', async () => {
     const meant = tokensIn(0, 64);
     const mistaken = tokensIn(64, 320);
-    const members = [meant, (answer: Answer) => meant(answer) + 2 * mistaken(answer)].map(rewardOf);
+    const members = [meant, (answer: Completion) => meant(answer) + 2 * mistaken(answer)].map(rewardOf);
     const count = ({ answers }: Exploited, score: Score) =>
       answers.reduce((sum, answer) => sum + score(answer), 0) / answers.length;
     const [mean, pessimistic] = await Promise.all(

@@ -3,7 +3,7 @@
  * the same again, or by saying what all others say. Each tells what it sees, by the name of a metric, whether it takes or not.
  */
 import { z } from 'zod';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 
 const weight = (text: string) => z.number().min(0).default(0).describe(text);
 
@@ -22,7 +22,7 @@ interface Guarded {
 }
 
 /** `usual` is the mean length of the first step's answers, in tokens. */
-export function guard(answers: readonly Answer[], options: GuardOptions, usual: number): Guarded {
+export function guard(answers: readonly Completion[], options: GuardOptions, usual: number): Guarded {
   const seen = {
     length: answers.map(({ response }) => Math.max(0, response.length / usual - 1)),
     repetition: answers.map(({ response }) => repetition(response, options.ngram)),
@@ -53,7 +53,7 @@ export function repetition(ids: readonly number[], n: number): number {
 }
 
 /** Of each answer: the share of its different n-grams that another answer has too, on average over the others. */
-export function sameness(answers: readonly Pick<Answer, 'response'>[], n: number): number[] {
+export function sameness(answers: readonly Pick<Completion, 'response'>[], n: number): number[] {
   const sets = answers.map(({ response }) => new Set(ngramsOf(response, n)));
   const holders = new Map<string, number>();
   for (const set of sets) for (const ngram of set) holders.set(ngram, (holders.get(ngram) ?? 0) + 1);

@@ -83,5 +83,5 @@ export const ppoSchema = policyTrainingSchema.extend({
     })
     .prefault({}),
 });
+/** The options of `ppo`, with their defaults. */
 export type PpoOptions = z.output<typeof ppoSchema>;
-export type PpoInput = z.input<typeof ppoSchema>;

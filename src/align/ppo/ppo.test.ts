@@ -4,10 +4,9 @@ import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/
 import { decodeAnswer } from '../../lm/answer-text.ts';
 import { embeddedModel, loadModel } from '../../lm/model.ts';
 import type { PolicyStep } from '../policies/learner.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createRewardModel, saveRewardModel } from '../reward-model/model.ts';
-import { createPpo, type PpoLearner, type PpoParts, ppo } from './learner.ts';
-import type { PpoInput } from './options.ts';
+import { createPpo, type PpoInput, type PpoLearner, ppo } from './learner.ts';
 
 const llama = fixtureModel('tiny-llama');
 const judge = fixtureModel('tiny-llama-rm');
@@ -15,10 +14,9 @@ const { folder, dataOf } = ownData();
 
 const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
 
-const of = (score: (answer: Answer) => number): Reward => ({
+const of = (score: (answer: Completion) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(score),
-  [Symbol.dispose]() {},
 });
 /** How many of an answer's tokens are of the first half of the vocabulary. */
 const low = () => of(({ response }) => response.filter((id) => id < 256).length);
@@ -34,8 +32,8 @@ const settings: PpoInput = {
   learningRate: 1e-3,
   ppo: { minibatch: 4 },
 };
-const learner = (given: PpoInput = {} as PpoInput, parts: PpoParts = { reward: low() }) =>
-  createPpo({ ...settings, ...given }, parts);
+const learner = (given: Partial<PpoInput> = {}, more: Partial<PpoInput> = { reward: low() }) =>
+  createPpo({ ...settings, ...given, ...more });
 
 const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
 
@@ -46,7 +44,7 @@ it.each<[string, Partial<PpoInput>]>([
 ])('raises the reward that it is given, training %s', async (_, given) => {
   const steps: PolicyStep[] = [];
   const options = { ...settings, steps: 8, batch: 16, evaluations: 1, kl: { beta: 0.02 }, ...given };
-  for await (const step of ppo({ ...options, ppo: { minibatch: 8 } }, { reward: low() })) steps.push(step);
+  for await (const step of ppo({ ...options, ppo: { minibatch: 8 }, reward: low() })) steps.push(step);
   expect(steps).toHaveLength(8);
   const [first, last] = [steps[0].metrics, steps.at(-1)!.metrics];
   expect(first['kl/mean']).toBeCloseTo(0, 4);
@@ -221,7 +219,6 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
     name: 'even',
     explain,
     score: async (answers) => (await explain(answers)).scores,
-    [Symbol.dispose]() {},
   };
   const given: Partial<PpoInput> = { learningRate: 5e-3, batch: 16, maxTokens: 24, kl: { beta: 0.02 }, evaluations: 0 };
   const [atEnd, bySteps] = await Promise.all(
@@ -245,7 +242,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
 it('stops where it is told to', async () => {
   const controller = new AbortController();
   let steps = 0;
-  for await (const _ of ppo(settings, { reward: low(), signal: controller.signal })) {
+  for await (const _ of ppo({ ...settings, reward: low(), signal: controller.signal })) {
     if (++steps === 2) controller.abort();
   }
   expect(steps).toBe(2);

@@ -9,7 +9,7 @@
  * over minibatches of answers, a few epochs each; the critic (critic.ts) learns the returns beside it. Where it departs from the
  * papers: policy and critic are clipped and stepped apart; scores are shifted and scaled by those of the first step;
  * an answer that was cut pays for it. TRL's departures (temperature, the score a step after the EOS) and rewards of an answer's
- * steps where they end (Uesato et al. 2022) are settings. docs/ppo-language.md has them all, with results.
+ * steps where they end (Uesato et al. 2022) are settings. docs/reference/ppo-language.md has them all, with results.
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
  */

@@ -1,10 +1,9 @@
 /** PPO-ptx (Ouyang et al. 2022, equation 2): texts that the policy goes on learning, so that it does not forget them. */
-import { readDataset } from '../../data/index.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Arena } from '../../nn/index.ts';
 import { gatherExamples } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';
 import { datasetRows, type RowPosition } from '../supervised/rows.ts';
+import { readSource, type Source } from '../training/input.ts';
 import type { Policy } from '../training/policy.ts';
 import type { PpoOptions } from './options.ts';
 
@@ -19,19 +18,15 @@ export interface Pretraining {
 const LONGEST = 1024;
 
 /** @throws HeedError where the data cannot be read or has nothing to learn. */
-export async function createPretraining(
-  policy: Policy,
-  options: PpoOptions & { ptx: { data: string } },
-  pull?: PullOptions,
-): Promise<Pretraining> {
+export async function createPretraining(policy: Policy, options: PpoOptions, source: Source): Promise<Pretraining> {
   const { ptx, onBadRow, seed, checkpointLayers } = options;
   const { config, tokenizer } = policy.model;
-  const data = readDataset(await resolveDataset(ptx.data, pull), {
+  const data = readSource(source, {
     onBadRow,
     accept: ['language-modeling', 'prompt-completion'],
   });
   const most = Math.min(LONGEST, config.maxPositions);
-  const { examples } = await gatherExamples(data, tokenizer, ptx.data, { length: most, truncate: 'cut' });
+  const { examples } = await gatherExamples(data, tokenizer, source.name, { length: most, truncate: 'cut' });
   const length = examples.lengths.reduce((a, b) => Math.max(a, b), 0);
   const { rows } = datasetRows(examples, { length, packing: true, seed });
   const shape = { length, fitted: false, padding: tokenizer.pad ?? 0 };

@@ -8,7 +8,7 @@ import { createPackedTrainer, scoresOf } from '../../lm/packed-program.ts';
 import { packedBatch } from '../../lm/packing.ts';
 import type { Arena } from '../../nn/index.ts';
 import { answerKl, createAnswerScorer, type Rollout } from '../policies/rollouts.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { createPolicy } from '../training/policy.ts';
 import { criticNetwork } from './critic.ts';
 import { ppoSchema } from './options.ts';
@@ -27,7 +27,7 @@ it("makes TRL's two updates", async () => {
   const reference = { ...model, ...loadCheckpoint(folder('tiny-llama-ref')) };
   const policy = createPolicy(model, { lora: { rank: 0 }, reference, seed: 0 });
   const layout = { lengths: [16, 24], tokens: 32, padding: pad };
-  const answers = expected.queries.map((query: number[], i: number): Answer => {
+  const answers = expected.queries.map((query: number[], i: number): Completion => {
     const whole: number[] = expected.responses[i];
     const end = whole.indexOf(eos);
     return {
@@ -63,7 +63,7 @@ it("makes TRL's two updates", async () => {
     states: 'last too',
   });
   const scores = Float64Array.from(scorer.run(answers), (all) => all.at(-1)!);
-  const tokens = answers.reduce((sum: number, { response }: Answer) => sum + response.length, 0);
+  const tokens = answers.reduce((sum: number, { response }: Completion) => sum + response.length, 0);
   const padding = answers.length * response_len - tokens;
   for (const [step, metrics] of expected.metrics_per_update.entries()) {
     const rollout: Rollout = {

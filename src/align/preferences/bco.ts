@@ -10,11 +10,11 @@
  */
 import { z } from 'zod';
 import { logSigmoid, mul, neg, sub } from '../../engine/index.ts';
-import { stepsOf } from '../../run/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
+import type { PreferenceLearner } from './learner.ts';
 import { logRatios, meanReward, type PreferenceLoss } from './loss.ts';
 import { preferenceSchema } from './options.ts';
-import { createPreferences, type PreferenceParts } from './setup.ts';
+import { createPreferences, type PreferenceTraining, preferenceTraining, type RatedInput } from './setup.ts';
 
 /** The loss of answers on their own; an answer's reward is r. */
 export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {
@@ -28,19 +28,23 @@ export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {
 export const bcoSchema = preferenceSchema.extend({
   beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
 });
+/** The options of `bco`, with their defaults. */
 export type BcoOptions = z.output<typeof bcoSchema>;
-export type BcoInput = z.input<typeof bcoSchema>;
+/** The input of `bco`. */
+export type BcoInput = RatedInput<z.input<typeof bcoSchema>>;
 
-/** A learner of rated answers; throws and rejects as `createDpo` does. */
-export function createBco(given: BcoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<BcoOptions>> {
-  const options = bcoSchema.parse(given);
-  return createPreferences('bco', options, parts, { loss: bcoLoss(options), paired: false });
-}
+/** A learner by BCO: what `bco` runs. */
+export const createBco: Opener<BcoInput, PreferenceLearner<BcoOptions>> = learnerOf(bcoSchema, (options, live) =>
+  createPreferences('bco', options, live, { loss: bcoLoss(options), paired: false }),
+);
 
-/** Learns rated answers, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* bco(
-  given: BcoInput,
-  parts: PreferenceParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PreferenceStep, void, undefined> {
-  yield* stepsOf(await createBco(given, parts), parts.signal);
+/**
+ * Trains a model on completions that are wanted or not, by BCO, in place (Jung et al. 2024).
+ *
+ *     const { model } = await bco({ model: 'reviews-base', data: [{ prompt, completion, label: true }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function bco(input: BcoInput): PreferenceTraining {
+  return preferenceTraining(createBco, input);
 }

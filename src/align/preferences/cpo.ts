@@ -13,11 +13,11 @@
  */
 import { z } from 'zod';
 import { div, exp, mul, relu, square, sub, type Tensor } from '../../engine/index.ts';
-import { stepsOf } from '../../run/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
+import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs, smoothed } from './loss.ts';
 import { referenceFreeSchema } from './options.ts';
-import { createPreferences, type PreferenceParts } from './setup.ts';
+import { createPreferences, type PairInput, type PreferenceTraining, preferenceTraining } from './setup.ts';
 
 const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
 
@@ -66,26 +66,30 @@ const bent = (logP: Tensor, alpha: number): Tensor =>
   alpha === 0 ? logP : mul(sub(1, exp(mul(logP, -alpha))), 1 / alpha);
 
 export const cpoSchema = referenceFreeSchema.extend({
-  loss: z.enum(cpoLosses).default('simpo').describe('see docs/preference-losses.md'),
+  loss: z.enum(cpoLosses).default('simpo').describe('see docs/reference/preference-losses.md'),
   beta: z.number().positive().default(2).describe('scale of the rewards; of sums (sigmoid, hinge) 0.1 is usual'),
   gamma: z.number().min(0).default(0.5).describe('of simpo: by so much a chosen answer is to be ahead'),
   alpha: z.number().min(0).default(0).describe('of simpo: how rewards bend (AlphaPO); 0 not at all'),
   likelihood: z.number().min(0).default(0).describe('weight of the likelihood of the chosen answers (λ); 1 in CPO'),
   labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
 });
+/** The options of `cpo`, with their defaults. */
 export type CpoOptions = z.output<typeof cpoSchema>;
-export type CpoInput = z.input<typeof cpoSchema>;
+/** The input of `cpo`. */
+export type CpoInput = PairInput<z.input<typeof cpoSchema>>;
 
-/** A learner of pairs; throws and rejects as `createDpo` does. */
-export function createCpo(given: CpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<CpoOptions>> {
-  const options = cpoSchema.parse(given);
-  return createPreferences('cpo', options, parts, { loss: cpoLoss(options), paired: true });
-}
+/** A learner by CPO: what `cpo` runs. */
+export const createCpo: Opener<CpoInput, PreferenceLearner<CpoOptions>> = learnerOf(cpoSchema, (options, live) =>
+  createPreferences('cpo', options, live, { loss: cpoLoss(options), paired: true }),
+);
 
-/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* cpo(
-  given: CpoInput,
-  parts: PreferenceParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PreferenceStep, void, undefined> {
-  yield* stepsOf(await createCpo(given, parts), parts.signal);
+/**
+ * Trains a model on pairs without a reference, by CPO, SimPO or AlphaPO, in place (Xu et al. 2024; Meng et al. 2024).
+ *
+ *     const { model } = await cpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function cpo(input: CpoInput): PreferenceTraining {
+  return preferenceTraining(createCpo, input);
 }

@@ -34,11 +34,15 @@ const four = [
   pair('C', ' 7', ' 8'),
 ];
 
-const read = (rows: readonly object[], paired: boolean, more: object = {}, tell?: (text: string) => void) =>
-  readPreferences(dpoSchema.parse({ model: llama, data: dataOf(rows), evaluation: { share: 0 }, ...more }), model, {
+const read = (rows: readonly object[], paired: boolean, more: object = {}, onNotice?: (text: string) => void) =>
+  readPreferences(
+    dpoSchema.parse({ model: llama, data: dataOf(rows), evaluation: { share: 0 }, ...more }),
+    model,
     paired,
-    tell,
-  });
+    {
+      onNotice,
+    },
+  );
 
 /** Prompt and answer of each side's answers. */
 const told = ({ sides }: PreferenceItems) =>

@@ -1,8 +1,7 @@
 /** Preferences to learn from, of a dataset or of the embedded world: pairs, or answers that are rated each on its own. */
 import { createHash } from 'node:crypto';
-import { type Format, type Message, type Place, type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import { type Format, type Message, type Place, type Row, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
@@ -19,6 +18,7 @@ import {
 } from '../examples/pairs.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import type { Prompt } from '../policies/rollouts.ts';
+import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
 import { countOf, type Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
@@ -47,20 +47,23 @@ type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value
 export async function readPreferences(
   options: PreferenceOptions,
   model: Model,
-  { paired, pull, tell }: { paired: boolean; pull?: PullOptions; tell?: (text: string) => void },
+  paired: boolean,
+  live: Live = {},
 ): Promise<PreferenceData> {
   const { data, evaluation, seed, comparisons, teacher } = options;
   const length = lengthOf(options.length, model);
+  const { onNotice } = live;
   const gather = (rows: Dataset, source: string) =>
-    gatherItems(rows, model, source, { ...options, length, paired, tell });
-  const read = async (name: string) => {
+    gatherItems(rows, model, source, { ...options, length, paired, onNotice });
+  const read = async (path: 'data' | 'evaluation.data', name: string) => {
     const accept: Format[] = ['preference', 'implicit-preference'];
-    const rows = readDataset(await resolveDataset(name, pull), {
+    const source = await openSource(path, name, live);
+    const rows = readSource(source, {
       onBadRow: options.onBadRow,
       accept: paired ? accept : [...accept, 'unpaired-preference'],
-      tell: (row) => tell?.(`left out ${tellBadRow(row)}`),
+      onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
     });
-    return gather(rows, name);
+    return gather(rows, source.name);
   };
   if (data === undefined) {
     const drawn = async (count: number, by: string, from: number) => {
@@ -74,11 +77,11 @@ export async function readPreferences(
     const heldOut = await drawn(evaluation.comparisons, 'oracle', seedFor(seed, 'held-out comparisons'));
     return { train, heldOut, prompts: worldPrompts(model.tokenizer) };
   }
-  const all = await read(data);
+  const all = await read('data', data);
   const { train, heldOut } =
     evaluation.data === undefined
       ? split(all, evaluation.share, seed)
-      : { train: all, heldOut: await read(evaluation.data) };
+      : { train: all, heldOut: await read('evaluation.data', evaluation.data) };
   return { train, heldOut, prompts: differentPrompts((heldOut ?? train).prompts) };
 }
 
@@ -132,9 +135,9 @@ async function gatherItems(
   if (prompts.length === 0) throw nothingLeft(source, long, options.length);
   if (long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
-    options.tell?.(`"${source}": ${what} ${long} longer than ${options.length} tokens`);
+    options.onNotice?.(`"${source}": ${what} ${long} longer than ${options.length} tokens`);
   }
-  if (ties > 0) options.tell?.(`"${source}": left out ${ties} of which neither answer is better`);
+  if (ties > 0) options.onNotice?.(`"${source}": left out ${ties} of which neither answer is better`);
   if (options.paired) return { sides: [first, second], prompts };
   // chosen answers before all rejected ones, so that the next with another prompt is mostly of the same kind
   for (const i of second.lengths.keys()) first.add(second.at(i));

@@ -6,16 +6,16 @@
  *
  * This loss and its kin are in dpo-loss.ts. Length desensitizing (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
  * a pair is longer than the other weigh `lengthAlpha`. Where it departs from the paper: the reference's log-probabilities
- * are computed once before the first step, AdamW in place of RMSprop. docs/dpo.md has the settings and results.
+ * are computed once before the first step, AdamW in place of RMSprop. docs/reference/dpo.md has the settings and results.
  *
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
 import { z } from 'zod';
-import { stepsOf } from '../../run/index.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
 import { divergences, dpoLoss, dpoLosses } from './dpo-loss.ts';
-import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import type { PreferenceLearner } from './learner.ts';
 import { preferenceSchema } from './options.ts';
-import { createPreferences, type PreferenceParts } from './setup.ts';
+import { createPreferences, type PairInput, type PreferenceTraining, preferenceTraining } from './setup.ts';
 
 const lossNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 
@@ -49,15 +49,13 @@ export const dpoSchema = preferenceSchema
     path: ['divergenceAlpha'],
     message: 'expected another number than 1, which is reverse_kl',
   });
+/** The options of `dpo`, with their defaults. */
 export type DpoOptions = z.output<typeof dpoSchema>;
-export type DpoInput = z.input<typeof dpoSchema>;
+/** The input of `dpo`. */
+export type DpoInput = PairInput<z.input<typeof dpoSchema>>;
 
-/**
- * A learner of pairs. Throws a ZodError at once where settings are wrong; rejects with a HeedError where model or data cannot be
- * used.
- */
-export function createDpo(given: DpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<DpoOptions>> {
-  const options = dpoSchema.parse(given);
+/** A learner by DPO: what `dpo` runs. */
+export const createDpo: Opener<DpoInput, PreferenceLearner<DpoOptions>> = learnerOf(dpoSchema, (options, live) => {
   const loss = dpoLoss({
     losses: lossNames(options.loss) as (typeof dpoLosses)[number][],
     weights: options.lossWeights,
@@ -68,13 +66,16 @@ export function createDpo(given: DpoInput, parts: PreferenceParts = {}): Promise
     temperature: options.discopopTemperature,
     weighting: options.weighting,
   });
-  return createPreferences('dpo', options, parts, { loss, tailWeight: options.lengthAlpha, paired: true });
-}
+  return createPreferences('dpo', options, live, { loss, tailWeight: options.lengthAlpha, paired: true });
+});
 
-/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* dpo(
-  given: DpoInput,
-  parts: PreferenceParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PreferenceStep, void, undefined> {
-  yield* stepsOf(await createDpo(given, parts), parts.signal);
+/**
+ * Trains a model on pairs by DPO, in place, one optimizer step at a time (Rafailov et al. 2023).
+ *
+ *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function dpo(input: DpoInput): PreferenceTraining {
+  return preferenceTraining(createDpo, input);
 }

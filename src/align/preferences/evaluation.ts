@@ -98,7 +98,6 @@ export function createPreferenceAnswers(
 const unrewarded: Reward = {
   name: 'none',
   score: async (answers) => new Float64Array(answers.length),
-  [Symbol.dispose]() {},
 };
 
 export const mean = (values: ArrayLike<number>): number =>

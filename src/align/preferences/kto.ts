@@ -12,11 +12,11 @@
  */
 import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../../engine/index.ts';
-import { stepsOf } from '../../run/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
+import type { PreferenceLearner } from './learner.ts';
 import { logRatios, type PreferenceLoss } from './loss.ts';
 import { preferenceSchema } from './options.ts';
-import { createPreferences, type PreferenceParts } from './setup.ts';
+import { createPreferences, type PreferenceTraining, preferenceTraining, type RatedInput } from './setup.ts';
 
 const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
 
@@ -46,19 +46,23 @@ export const ktoSchema = preferenceSchema.extend({
   desirableWeight: z.number().min(0).default(1).describe('of answers that are wanted (λ_D)'),
   undesirableWeight: z.number().min(0).default(1).describe('of answers that are not (λ_U)'),
 });
+/** The options of `kto`, with their defaults. */
 export type KtoOptions = z.output<typeof ktoSchema>;
-export type KtoInput = z.input<typeof ktoSchema>;
+/** The input of `kto`. */
+export type KtoInput = RatedInput<z.input<typeof ktoSchema>>;
 
-/** A learner of rated answers; throws and rejects as `createDpo` does. */
-export function createKto(given: KtoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<KtoOptions>> {
-  const options = ktoSchema.parse(given);
-  return createPreferences('kto', options, parts, { loss: ktoLoss(options), paired: false });
-}
+/** A learner by KTO: what `kto` runs. */
+export const createKto: Opener<KtoInput, PreferenceLearner<KtoOptions>> = learnerOf(ktoSchema, (options, live) =>
+  createPreferences('kto', options, live, { loss: ktoLoss(options), paired: false }),
+);
 
-/** Learns rated answers, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* kto(
-  given: KtoInput,
-  parts: PreferenceParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PreferenceStep, void, undefined> {
-  yield* stepsOf(await createKto(given, parts), parts.signal);
+/**
+ * Trains a model on completions that are wanted or not, by KTO, in place (Ethayarajh et al. 2024).
+ *
+ *     const { model } = await kto({ model: 'reviews-base', data: [{ prompt, completion, label: true }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function kto(input: KtoInput): PreferenceTraining {
+  return preferenceTraining(createKto, input);
 }

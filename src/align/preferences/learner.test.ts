@@ -7,7 +7,6 @@ import { createDpo, type DpoInput, dpo } from './dpo.ts';
 import { createKto } from './kto.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
 import { createOrpo } from './orpo.ts';
-import type { PreferenceParts } from './setup.ts';
 
 const { dataOf } = ownData();
 
@@ -57,14 +56,14 @@ it('learns which answers are preferred, those it has not seen too, and goes away
   expect(steps.at(-1)!.done).toBe(true);
 });
 
-const algorithms: Record<string, (more?: object, parts?: PreferenceParts) => Promise<PreferenceLearner>> = {
-  dpo: (more, parts) => createDpo({ ...settings, ...more }, parts),
-  'dpo with adapters': (more, parts) => createDpo({ ...settings, lora: { rank: 2 }, ...more }, parts),
-  'dpo of several losses': (more, parts) =>
-    createDpo({ ...settings, loss: 'ipo, sft', lossWeights: [1, 0.5], lengthAlpha: 0.5, ...more }, parts),
-  orpo: (more, parts) => createOrpo({ ...settings, ...more }, parts),
-  kto: (more, parts) => createKto({ ...settings, ...more }, parts),
-  bco: (more, parts) => createBco({ ...settings, ...more }, parts),
+const algorithms: Record<string, (more?: object, live?: object) => Promise<PreferenceLearner>> = {
+  dpo: (more, live) => createDpo({ ...settings, ...more, ...live }),
+  'dpo with adapters': (more, live) => createDpo({ ...settings, lora: { rank: 2 }, ...more, ...live }),
+  'dpo of several losses': (more, live) =>
+    createDpo({ ...settings, loss: 'ipo, sft', lossWeights: [1, 0.5], lengthAlpha: 0.5, ...more, ...live }),
+  orpo: (more, live) => createOrpo({ ...settings, ...more, ...live }),
+  kto: (more, live) => createKto({ ...settings, ...more, ...live }),
+  bco: (more, live) => createBco({ ...settings, ...more, ...live }),
 };
 
 it.each(Object.keys(algorithms).filter((name) => name !== 'dpo'))(
@@ -107,7 +106,6 @@ it('tells what the answers are worth', async () => {
       asked += answers.length;
       return answers.map(({ text }) => text.length);
     },
-    [Symbol.dispose]() {},
   };
   const learner = await algorithms.dpo({}, { reward });
   const before = await learner.evaluate();

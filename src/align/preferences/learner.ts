@@ -3,7 +3,8 @@
  * policy's own log-probabilities, and by those of the reference where the loss has one; now and then the policy is evaluated on
  * held-out preferences and by its answers.
  */
-
+import type { Disposables } from '../../disposables.ts';
+import type { Model } from '../../lm/model.ts';
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { learnedTokens } from '../examples/examples.ts';
@@ -43,7 +44,6 @@ export interface PreferenceStep {
 }
 
 export interface PreferenceLearnerParts<O extends PreferenceOptions> {
-  /** Released with the learner, and so is the reward. */
   policy: Policy;
   options: O;
   /** Of the run. */
@@ -52,6 +52,8 @@ export interface PreferenceLearnerParts<O extends PreferenceOptions> {
   data: PreferenceData;
   /** What answers are worth, to be told in evaluations. */
   reward?: Reward;
+  /** What was opened for the learner: disposed of with it. */
+  own: Disposables;
 }
 
 interface State {
@@ -71,7 +73,7 @@ export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> =
 >;
 
 export function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
-  const { policy, options, algorithm, data } = parts;
+  const { policy, options, algorithm, data, own } = parts;
   const { train, heldOut } = data;
   const { loss } = algorithm;
   const count = countOf(train);
@@ -80,15 +82,17 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
   const layout = layoutOf(parts);
   const reads = readsOf(loss);
-  const trainer = createPreferenceTrainer(policy, loss, layout, {
-    sides: train.sides.length,
-    part,
-    checkpointLayers: options.checkpointLayers,
-  });
-  const scorer = createPreferenceScorer(policy, loss, layout, part);
-  const references = createReferences(policy, layout, part, options.precompute ?? true);
-  const answers = createPreferenceAnswers(policy, data.prompts, options, parts.reward);
-  const optimizer = adamw(policy.parameters, trainer.gradients, options);
+  const trainer = own.use(
+    createPreferenceTrainer(policy, loss, layout, {
+      sides: train.sides.length,
+      part,
+      checkpointLayers: options.checkpointLayers,
+    }),
+  );
+  const scorer = own.use(createPreferenceScorer(policy, loss, layout, part));
+  const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
+  const answers = own.use(createPreferenceAnswers(policy, data.prompts, options, parts.reward));
+  const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
   const rateOf = rates(options.learningRate ?? usualRate(policy), steps, options);
   const fingerprint = preferenceFingerprint(train);
   let state: State = {
@@ -186,10 +190,12 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       importOptimizer(optimizer, tensors);
       state = saved;
     },
-    [Symbol.dispose](): void {
-      for (const one of [answers, optimizer, references, scorer, trainer, policy, parts.reward])
-        one?.[Symbol.dispose]();
+    /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
+    finish(): Model {
+      policy.merge();
+      return own.release(policy.model);
     },
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
 import type { AnswerPair, Judge } from '../judges/judge.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
 
 const { dataOf } = ownData();
@@ -11,10 +11,9 @@ const settings: OnlineDpoInput = {
   ...{ model: fixtureModel('tiny-llama'), data, evaluation: { data }, batch: 4, part: 4, maxTokens: 6 },
   ...{ evaluations: 1, learningRate: 0.01, rows: 2 },
 };
-const of = (worth: (answer: Answer) => number): Reward => ({
+const of = (worth: (answer: Completion) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(worth),
-  [Symbol.dispose]() {},
 });
 
 it('takes the better of two answers for the chosen one, and makes no pair of equal ones', () => {
@@ -25,7 +24,7 @@ it('takes the better of two answers for the chosen one, and makes no pair of equ
 });
 
 it('learns nothing where all answers are worth the same', async () => {
-  const learner = await createOnlineDpo({ ...settings, steps: 1 }, { reward: of(() => 1) });
+  const learner = await createOnlineDpo({ ...settings, steps: 1, reward: of(() => 1) });
   const before = learner.policy.parameters.flat.slice();
   const [{ metrics }] = await take(learner, 1);
   expect(metrics['reward/equal_pairs']).toBe(1);
@@ -37,7 +36,7 @@ it('learns nothing where all answers are worth the same', async () => {
 it('learns the pairs that are left, from a loss of log 2 on, at any temperature', async () => {
   // of four prompts, one has answers that differ
   const reward = of(({ promptText, response }) => (promptText === 'a' ? response.reduce((a, b) => a + b, 0) : 0));
-  const learner = await createOnlineDpo({ ...settings, steps: 2, temperature: 0.7 }, { reward });
+  const learner = await createOnlineDpo({ ...settings, steps: 2, temperature: 0.7, reward });
   const [first, second] = await take(learner, 2);
   expect(first.metrics['reward/equal_pairs']).toBe(0.75);
   expect(first.metrics['loss/policy']).toBeCloseTo(Math.LN2, 4);
@@ -49,7 +48,6 @@ it('learns the pairs that are left, from a loss of log 2 on, at any temperature'
 it('asks a judge which answer is better, and whether they are better than the reference’s', async () => {
   const evens = (text: string) => (text.match(/e/g)?.length ?? 0) / (text.length + 1);
   const seen: AnswerPair[] = [];
-  let released = false;
   const judge: Judge = {
     name: 'of e',
     async compare(pairs) {
@@ -59,11 +57,8 @@ it('asks a judge which answer is better, and whether they are better than the re
         shown: ['first', 'second'],
       }));
     },
-    [Symbol.dispose]: () => {
-      released = true;
-    },
   };
-  const learner = await createOnlineDpo({ ...settings, steps: 12, batch: 16, part: 16 }, { judge });
+  const learner = await createOnlineDpo({ ...settings, steps: 12, batch: 16, part: 16, judge });
   const before = await learner.evaluate();
   expect(seen.map(({ prompt }) => prompt)).toEqual(['red sun', 'a', 'the capital of France is', 'cats']);
   const steps = await take(learner, 12);
@@ -71,7 +66,6 @@ it('asks a judge which answer is better, and whether they are better than the re
   expect(steps.at(-1)!.evaluation!.reward).toBeGreaterThan(before.reward);
   expect(seen.every(({ answers: [a, b] }) => a !== b)).toBe(true);
   learner[Symbol.dispose]();
-  expect(released).toBe(true);
 });
 
 it('refuses settings that do not fit one another', () => {

@@ -12,19 +12,20 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { opening } from '../../disposables.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
-import { stepsOf } from '../../run/index.ts';
 import { listOf } from '../examples/examples.ts';
-import { type Judge, judgeCallSchema, openJudge } from '../judges/judge.ts';
+import { type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
 import { judgedReward } from '../judges/judged-reward.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import { createPolicyLearner, type PolicyLearner, type PolicyStep } from '../policies/learner.ts';
+import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import type { AnswerLayout, Rollout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
-import { type PolicyParts, type PolicySetup, setUpPolicy } from '../policies/setup.ts';
+import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
 import type { Policy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { type DpoLoss, dpoLoss, dpoLosses } from './dpo-loss.ts';
@@ -46,7 +47,7 @@ export const onlineDpoSchema = policyTrainingSchema
     loss: z
       .enum(dpoLosses as [DpoLoss, ...DpoLoss[]])
       .default('sigmoid')
-      .describe('of a pair, see docs/dpo.md'),
+      .describe('of a pair, see docs/reference/dpo.md'),
     beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
   })
@@ -62,8 +63,13 @@ export const onlineDpoSchema = policyTrainingSchema
     path: ['askPeople'],
     message: 'expected a reward model to teach, not a judge',
   });
+/** The options of `onlineDpo`, with their defaults. */
 export type OnlineDpoOptions = z.output<typeof onlineDpoSchema>;
-export type OnlineDpoInput = z.input<typeof onlineDpoSchema>;
+/** The input of `onlineDpo`. */
+export type OnlineDpoInput = Omit<PolicyInput<z.input<typeof onlineDpoSchema>>, 'judge'> & {
+  /** Who compares, in place of a reward: by name, an object, a function, or a chat model. */
+  judge?: string | JudgeSource;
+};
 
 /** Answers to a prompt. */
 const ANSWERS = 2;
@@ -134,54 +140,42 @@ function exampleOf({ answers }: Rollout, i: number) {
   return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
 }
 
-interface OnlineDpoParts extends PolicyParts {
-  /** In place of opening `judge`; released with the learner. */
-  judge?: Judge;
-}
-
-/**
- * A learner by online DPO. Throws a ZodError at once where settings are wrong; rejects with a HeedError where models, reward, judge or
- * prompts cannot be used.
- */
-export function createOnlineDpo(
-  given: OnlineDpoInput,
-  parts: OnlineDpoParts = {},
-): Promise<PolicyLearner<OnlineDpoOptions>> {
-  return create(onlineDpoSchema.parse(given), parts);
-}
-
-async function create(options: OnlineDpoOptions, parts: OnlineDpoParts): Promise<PolicyLearner<OnlineDpoOptions>> {
-  const { judge: name, judgeCall } = options;
-  const judge = parts.judge ?? (name === undefined ? undefined : await openJudge(name, parts.pull, judgeCall));
-  const asked = { ...options, answers: ANSWERS };
-  let setup: PolicySetup | undefined;
-  try {
-    setup = await setUpPolicy(asked, judge ? { ...parts, reward: unasked } : parts);
-    return createPolicyLearner({
-      ...setup,
-      ...(judge && { reward: judgedReward(judge, setup.policy, options) }),
-      options,
-      name: `${basename(options.model)}-online-dpo`,
-      answersPerPrompt: ANSWERS,
-      algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
-    });
-  } catch (error) {
-    for (const part of [judge, setup?.policy, setup?.reward, setup?.gold]) part?.[Symbol.dispose]();
-    throw error;
-  }
-}
+/** A learner by online DPO: what `onlineDpo` runs. */
+export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOptions>> = learnerOf(
+  onlineDpoSchema,
+  (options, live) =>
+    opening(async (own) => {
+      const judge =
+        options.judge === undefined
+          ? undefined
+          : own.use(await openJudge((live.judge as JudgeSource) ?? options.judge, live.pull, options.judgeCall));
+      const setup = await setUpPolicy(
+        { ...options, answers: ANSWERS },
+        judge ? { ...live, reward: unasked } : live,
+        own,
+      );
+      return createPolicyLearner({
+        ...setup,
+        ...(judge && { reward: own.use(judgedReward(judge, setup.policy, options)) }),
+        options,
+        name: `${basename(options.model)}-online-dpo`,
+        answersPerPrompt: ANSWERS,
+        algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
+        own,
+      });
+    }),
+);
 
 /** Where a judge compares. */
-const unasked: Reward = {
-  name: 'none',
-  score: async (answers) => new Float64Array(answers.length),
-  [Symbol.dispose]() {},
-};
+const unasked: Reward = { name: 'none', score: async (answers) => new Float64Array(answers.length) };
 
-/** Learns by online DPO, a step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* onlineDpo(
-  given: OnlineDpoInput,
-  parts: OnlineDpoParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PolicyStep, void, undefined> {
-  yield* stepsOf(await createOnlineDpo(given, parts), parts.signal);
+/**
+ * Trains a policy by DPO on pairs of its own completions, in place; a reward or a judge compares them (Guo et al. 2024).
+ *
+ *     const { model } = await onlineDpo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], judge: (pairs) => … });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function onlineDpo(input: OnlineDpoInput): PolicyTraining {
+  return policyTraining(createOnlineDpo, input);
 }

@@ -10,11 +10,11 @@
  */
 import { z } from 'zod';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../../engine/index.ts';
-import { stepsOf } from '../../run/index.ts';
-import type { PreferenceLearner, PreferenceStep } from './learner.ts';
+import { learnerOf, type Opener } from '../training/input.ts';
+import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs } from './loss.ts';
 import { referenceFreeSchema } from './options.ts';
-import { createPreferences, type PreferenceParts } from './setup.ts';
+import { createPreferences, type PairInput, type PreferenceTraining, preferenceTraining } from './setup.ts';
 
 /** The loss of pairs; an answer's reward is β times its log-probability per token. */
 export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
@@ -38,19 +38,23 @@ function logOdds(logP: Tensor): Tensor {
 export const orpoSchema = referenceFreeSchema.extend({
   beta: z.number().positive().default(1).describe('weight of the odds beside the likelihood of chosen answers (λ)'),
 });
+/** The options of `orpo`, with their defaults. */
 export type OrpoOptions = z.output<typeof orpoSchema>;
-export type OrpoInput = z.input<typeof orpoSchema>;
+/** The input of `orpo`. */
+export type OrpoInput = PairInput<z.input<typeof orpoSchema>>;
 
-/** A learner of pairs; throws and rejects as `createDpo` does. */
-export function createOrpo(given: OrpoInput, parts: PreferenceParts = {}): Promise<PreferenceLearner<OrpoOptions>> {
-  const options = orpoSchema.parse(given);
-  return createPreferences('orpo', options, parts, { loss: orpoLoss(options), wholeTexts: true, paired: true });
-}
+/** A learner by ORPO: what `orpo` runs. */
+export const createOrpo: Opener<OrpoInput, PreferenceLearner<OrpoOptions>> = learnerOf(orpoSchema, (options, live) =>
+  createPreferences('orpo', options, live, { loss: orpoLoss(options), wholeTexts: true, paired: true }),
+);
 
-/** Learns pairs, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* orpo(
-  given: OrpoInput,
-  parts: PreferenceParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<PreferenceStep, void, undefined> {
-  yield* stepsOf(await createOrpo(given, parts), parts.signal);
+/**
+ * Trains a model on pairs without a reference, by ORPO, in place (Hong et al. 2024).
+ *
+ *     const { model } = await orpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function orpo(input: OrpoInput): PreferenceTraining {
+  return preferenceTraining(createOrpo, input);
 }

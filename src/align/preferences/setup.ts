@@ -1,58 +1,74 @@
-/** What a training on preferences begins with, as its settings name it: models, preferences, and what answers are worth. */
+/** What a training on preferences begins with, as its input names it: models, preferences, and a reward for evaluations. */
 import { basename } from 'node:path';
+import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/index.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import type { PullOptions } from '../../lm/hub.ts';
-import { loadModel, type Model } from '../../lm/model.ts';
-import type { Reward } from '../reward-functions/reward-function.ts';
-import { openReward } from '../rewards/open.ts';
+import type { Training } from '../../run/index.ts';
+import { openRewardOption, type RewardSource } from '../rewards/open.ts';
+import { type Input, type Live, openModel } from '../training/input.ts';
 import { createPolicy } from '../training/policy.ts';
+import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { readPreferences } from './data.ts';
-import { createPreferenceLearner, type PreferenceAlgorithm, type PreferenceLearner } from './learner.ts';
+import {
+  createPreferenceLearner,
+  type PreferenceAlgorithm,
+  type PreferenceLearner,
+  type PreferenceStep,
+} from './learner.ts';
 import { readsOf } from './loss.ts';
 import type { PreferenceOptions } from './options.ts';
+import { preferenceMetrics } from './train.ts';
 
-export interface PreferenceParts {
-  /** The model, in place of loading `model`; it is trained in place and released with the learner. */
-  model?: Model;
-  /** In place of opening `reward`; released with the learner. */
-  reward?: Reward;
-  /** How models and data are got from the Hub. */
-  pull?: PullOptions;
-  /** Told what a person should know of the data: rows left out. */
-  tell?: (text: string) => void;
-}
+/** The input of a verb that learns pairs: its options, with a model, rows or a reward in memory where these have names. */
+export type PairInput<I> = Input<I, PreferenceRow, RewardSource>;
 
-/** A learner of pairs, or of answers that are rated each on their own. Rejects with a HeedError where what it needs cannot be used. */
+/** The input of a verb that learns rated completions; pairs are two of them. */
+export type RatedInput<I> = Input<I, UnpairedPreferenceRow | PreferenceRow, RewardSource>;
+
+/** A learner of pairs, or of completions that are rated each on its own. Rejects with a HeedError where what it needs cannot be used. */
 export async function createPreferences<O extends PreferenceOptions>(
   command: string,
   options: O,
-  parts: PreferenceParts,
+  live: Live,
   algorithm: PreferenceAlgorithm & { paired: boolean },
 ): Promise<PreferenceLearner<O>> {
   return opening(async (own) => {
-    const model = parts.model ?? (await loadModel(options.model, parts.pull));
-    own.use(model.parameters);
+    const model = await openModel('model', options.model, live, own);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // beside adapters, weights stay as they were loaded
-    const over = parts.model === undefined && options.lora.rank > 0 ? model : undefined;
-    const reward = parts.reward ?? (spec === undefined ? undefined : await openReward(spec, parts.pull, {}, over));
-    if (reward) own.use(reward);
-    const data = await readPreferences(options, model, { paired: algorithm.paired, ...parts });
+    const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
+    const reward = spec === undefined ? undefined : await openRewardOption('reward', spec, live, own, {}, over);
+    const data = await readPreferences(options, model, algorithm.paired, live);
     if (readsOf(algorithm.loss).has('kl') && !data.train.partners) {
-      throw new HeedError('All answers are to one prompt: there is no answer to another, to estimate the KL from.', {
-        hint: 'Give answers to several prompts, or a loss without a KL (--loss apo_zero_unpaired).',
+      throw new HeedError('All completions are to one prompt: there is none to another, to estimate the KL from.', {
+        hint: 'Give completions of several prompts, or a loss without a KL (--loss apo_zero_unpaired).',
       });
     }
-    const reference = options.reference === undefined ? undefined : await loadModel(options.reference, parts.pull);
-    if (reference) own.use(reference.parameters);
+    const reference =
+      options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
     return createPreferenceLearner({
-      policy: createPolicy(model, { lora: options.lora, reference, seed: options.seed }),
+      policy: own.use(createPolicy(model, { lora: options.lora, reference, seed: options.seed })),
       options,
       name: `${basename(options.model)}-${command}`,
       algorithm,
       data,
       reward,
+      own,
     });
   });
 }
+
+/** What a verb that learns preferences returns. */
+export type PreferenceTraining = Training<PreferenceStep, ModelResult>;
+
+/** The training of a learner that `create` makes of an input. */
+export const preferenceTraining = <I extends { signal?: AbortSignal }, O extends PreferenceOptions>(
+  create: (input: I) => Promise<PreferenceLearner<O>>,
+  input: I,
+): PreferenceTraining =>
+  trainingOf(
+    () => create(input),
+    input.signal,
+    preferenceMetrics,
+    (learner) => ({ model: learner.finish() }),
+  );

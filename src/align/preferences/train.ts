@@ -19,6 +19,24 @@ export interface PreferenceResult extends TrainedModel {
   steps: number;
 }
 
+/** The metrics of a step and of its evaluation, by their names. */
+export const preferenceMetrics = ({ loss, metrics, evaluation }: PreferenceStep): Record<string, number> => ({
+  'loss/train': loss,
+  ...metrics,
+  ...(evaluation && evaluationMetrics(evaluation)),
+});
+
+function evaluationMetrics({ loss, metrics, reward, kl, length }: PreferenceEvaluation): Record<string, number> {
+  const all = {
+    'loss/eval': loss,
+    ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value])),
+    'eval/reward': reward,
+    'eval/kl': kl,
+    'eval/response/length': length,
+  };
+  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, number] => entry[1] !== undefined));
+}
+
 /** As `trainModel` does. */
 export function trainPreferences<O extends PreferenceOptions>(
   learner: PreferenceLearner<O>,
@@ -28,19 +46,10 @@ export function trainPreferences<O extends PreferenceOptions>(
   return trainModel<PreferenceEvaluation, PreferenceStep, PreferenceResult>(learner, parts, {
     keepBest,
     save: (folder) => learner.policy.save(folder, { dtype }),
-    record: ({ loss, metrics }) => ({ 'loss/train': loss, ...metrics }),
-    recordEvaluation(step, { samples, loss, metrics, reward, kl, length }) {
-      recordAnswers(parts.run, step, samples);
-      const told = {
-        'loss/eval': loss,
-        ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value])),
-        'eval/reward': reward,
-        'eval/kl': kl,
-        'eval/response/length': length,
-      };
-      return Object.fromEntries(
-        Object.entries(told).filter((entry): entry is [string, number] => entry[1] !== undefined),
-      );
+    record: ({ evaluation: _, ...step }) => preferenceMetrics(step),
+    recordEvaluation(step, evaluation) {
+      recordAnswers(parts.run, step, evaluation.samples);
+      return evaluationMetrics(evaluation);
     },
     result({ step, recentLoss, evaluation }) {
       const { loss = Number.NaN, metrics, reward, kl } = evaluation!;

@@ -1,16 +1,16 @@
 /** Answers in steps, each labeled right or wrong: from datasets, or made in the embedded world. */
 import { createHash } from 'node:crypto';
-import { type Row, readDataset, tellBadRow } from '../../data/index.ts';
+import { type Row, tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
-import { resolveDataset } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { seedFor } from '../../random.ts';
 import { encodedRows } from '../examples/pairs.ts';
 import { holdOutPrompts } from '../reward-model/rankings.ts';
-import { longestAnswer, type ReadingParts } from '../reward-model/read-rankings.ts';
+import { longestAnswer } from '../reward-model/read-rankings.ts';
+import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewSteps, SENTENCE } from '../world/solutions.ts';
 import type { ProcessOptions } from './options.ts';
 
@@ -59,11 +59,7 @@ export const separatorOf = ({ separator, data }: Pick<ProcessOptions, 'separator
   separator ?? (data === undefined ? SENTENCE : '\n');
 
 /** What a training learns from, and what is held out: by prompt, so that none is in both. */
-export async function readProcessData(
-  options: ProcessOptions,
-  model: Model,
-  parts: ReadingParts,
-): Promise<ProcessData> {
+export async function readProcessData(options: ProcessOptions, model: Model, live: Live): Promise<ProcessData> {
   const { data, evaluation, seed } = options;
   if (data === undefined) {
     const drawn = async (answers: number, from: number) =>
@@ -72,23 +68,24 @@ export async function readProcessData(
         options,
         model,
         'reviews',
-        parts,
+        live,
       );
     return {
       train: await drawn(options.answers, seed),
       heldOut: await drawn(evaluation.answers, seedFor(seed, 'held-out answers')),
     };
   }
-  const read = async (from: string) => {
-    const rows = readDataset(await resolveDataset(from, parts.pull), {
+  const read = async (path: 'data' | 'evaluation.data', name: string) => {
+    const source = await openSource(path, name, live);
+    const rows = readSource(source, {
       onBadRow: options.onBadRow,
       accept: ['stepwise'],
-      tell: (row) => parts.tell?.(`left out ${tellBadRow(row)}`),
+      onSkip: (row) => live.onNotice?.(`left out ${tellBadRow(row)}`),
     });
-    return gather(rows, options, model, from, parts);
+    return gather(rows, options, model, source.name, live);
   };
-  const all = await read(data);
-  if (evaluation.data !== undefined) return { train: all, heldOut: await read(evaluation.data) };
+  const all = await read('data', data);
+  if (evaluation.data !== undefined) return { train: all, heldOut: await read('evaluation.data', evaluation.data) };
   const { kept, held } = holdOutPrompts(all, evaluation.share, seed);
   return { train: kept.map((i) => all[i]), heldOut: held.map((i) => all[i]) };
 }
@@ -98,7 +95,7 @@ async function gather(
   options: ProcessOptions,
   model: Model,
   source: string,
-  { tell }: ReadingParts,
+  { onNotice }: Live,
 ): Promise<SteppedAnswer[]> {
   const { onBadRow, truncate } = options;
   const separator = separatorOf(options);
@@ -108,7 +105,7 @@ async function gather(
   ];
   const all: SteppedAnswer[] = [];
   let long = 0;
-  for await (const { row, answers } of encodedRows(rows, source, { onBadRow, tell, length, truncate }, encode)) {
+  for await (const { row, answers } of encodedRows(rows, source, { onBadRow, onNotice, length, truncate }, encode)) {
     const answer = answers[0] as ReturnType<typeof encodeSteps>;
     if (answer.ids.length > length) long++;
     if (answer.ids.length > length && truncate === 'drop') continue;
@@ -117,7 +114,7 @@ async function gather(
     const right = (row.labels as boolean[]).slice(0, at.length);
     all.push({ ids: Int32Array.from(ids), at, right, prompt: JSON.stringify(row.prompt) });
   }
-  if (long > 0) tell?.(`"${source}": ${long} answers are longer than ${length} tokens`);
+  if (long > 0) onNotice?.(`"${source}": ${long} answers are longer than ${length} tokens`);
   if (all.length > 0) return all;
   throw new HeedError(`"${source}" has no answer in steps to learn from.`, {
     hint: 'Rows are {"prompt": …, "completions": ["step", …], "labels": [true, …]}. Are they longer than --length?',

@@ -5,11 +5,12 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { TextOrMessages } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import { checkedRewards } from '../reward-functions/call.ts';
-import type { Answer, Reward, Scores } from '../reward-functions/reward-function.ts';
+import type { Completion, OpenReward, Scores } from '../reward-functions/reward-function.ts';
 import { createStateScorer, type RewardModel, type ScorerOptions } from '../reward-model/model.ts';
 import { encodeSteps, within } from './data.ts';
 import { probability } from './evaluation.ts';
@@ -23,7 +24,42 @@ const readingSchema = z.object({
   /** What steps make an answer worth. */
   aggregate: z.enum(aggregates),
 });
-type StepReading = z.output<typeof readingSchema>;
+/** How a model reads steps: what ends one, and what the steps make a completion worth. */
+export type StepReading = z.output<typeof readingSchema>;
+
+/** A process reward model: its head is read where each step ends, and `score` is what the steps make a completion worth. */
+export interface ProcessModel extends RewardModel {
+  /** How it reads steps. */
+  steps: StepReading;
+}
+
+/** A classifier of one label as a process reward model, over the same weights. */
+export const processModelOf = (model: RewardModel, steps: StepReading): ProcessModel => ({
+  ...model,
+  steps,
+  ...methods,
+});
+
+const methods = {
+  async score(this: ProcessModel, prompt: TextOrMessages, given: string | readonly string[]) {
+    const texts = typeof given === 'string' ? [given] : given;
+    const reward = processReward(this, this.steps);
+    try {
+      const answers = texts.map((text) => ({
+        prompt: [],
+        response: [],
+        ended: true,
+        promptText: '',
+        text,
+        row: { prompt },
+      }));
+      const scores = Array.from(await reward.score(answers));
+      return typeof given === 'string' ? scores[0] : scores;
+    } finally {
+      reward[Symbol.dispose]();
+    }
+  },
+} as Pick<ProcessModel, 'score'>;
 
 /** Written before the model: a folder that has a config.json is whole. */
 export function saveStepReading(folder: string, reading: StepReading): void {
@@ -51,16 +87,16 @@ export function readStepReading(folder: string): StepReading | undefined {
 
 /**
  * Rewards of answers by their steps, as the model's own tokenizer and chat template write them; steps behind what the model can read
- * are not seen. The model is released with the reward.
+ * are not seen. The model stays the caller's.
  */
 export function processReward(
   model: RewardModel,
   { separator, aggregate }: StepReading,
   reading?: ScorerOptions,
-): Reward {
+): OpenReward {
   const scorer = createStateScorer(model, reading);
   const name = model.folder ?? 'process reward model';
-  const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
+  const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     signal?.throwIfAborted();
     const steps = answers.map(({ text }) => stepsIn(text, separator));
     const examples = answers.map(({ row, promptText }, i) => {
@@ -79,9 +115,6 @@ export function processReward(
     name,
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    [Symbol.dispose]() {
-      scorer[Symbol.dispose]();
-      model.parameters[Symbol.dispose]();
-    },
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }

@@ -26,7 +26,10 @@ export const processSchema = rewardTrainingSchema.extend({
     .min(1)
     .optional()
     .describe('what ends a step (default: a line break, or the end of a sentence)'),
-  supervision: z.enum(supervisions).default('steps').describe('which steps are learned from, see docs/process.md'),
+  supervision: z
+    .enum(supervisions)
+    .default('steps')
+    .describe('which steps are learned from, see docs/reference/process.md'),
   aggregate: z.enum(aggregates).default('product').describe('what steps make an answer worth, where it is a reward'),
   ...rewardLearning('answer'),
   evaluation: z
@@ -37,5 +40,5 @@ export const processSchema = rewardTrainingSchema.extend({
     })
     .prefault({}),
 });
+/** The options of `processSupervision`, with their defaults. */
 export type ProcessOptions = z.output<typeof processSchema>;
-export type ProcessInput = z.input<typeof processSchema>;

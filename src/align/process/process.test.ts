@@ -8,12 +8,12 @@ import { SCORE } from '../../lm/layout.ts';
 import { embeddedModel, loadModel } from '../../lm/model.ts';
 import type { Reading } from '../../lm/packed-program.ts';
 import { random } from '../../random.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
 import { encodeSteps, within } from './data.ts';
 import { evaluateSteps } from './evaluation.ts';
-import type { ProcessInput } from './options.ts';
-import { createProcess, type ProcessLearner, stepLoss, supervised } from './process.ts';
+
+import { createProcess, type ProcessInput, type ProcessLearner, stepLoss, supervised } from './process.ts';
 
 const llama = fixtureModel('tiny-llama');
 const { folder, dataOf } = ownData();
@@ -58,7 +58,13 @@ it('learns which steps are right, and is a reward that tells of them', async () 
   expect(JSON.parse(readFileSync(join(saved, 'process.json'), 'utf8'))).toEqual({ separator: '\n', aggregate: 'min' });
 
   const reward = await openReward(saved);
-  const answerOf = (text: string): Answer => ({ prompt: [1], response: [2], ended: true, promptText: 'Say 1:', text });
+  const answerOf = (text: string): Completion => ({
+    prompt: [1],
+    response: [2],
+    ended: true,
+    promptText: 'Say 1:',
+    text,
+  });
   const texts = [' red cat sun\n cat moon dog\n', ' cat red sun\n blue dog sun\n moon cat red', ''];
   const told = await reward.explain!(texts.map(answerOf));
   const [good, bad, empty] = Array.from(told.scores);

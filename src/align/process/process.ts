@@ -8,33 +8,38 @@
  * of all steps, of those up to the first wrong one, or of the last alone, right where all are: outcome supervision, to compare with.
  * Where it departs from the papers and from TRL's PRMTrainer: one logit for right against wrong, where they have a token or a
  * class for each (the same loss, of the difference of their logits); the head alone is new, the rest begins as a fine-tuned model.
- * docs/process.md has the settings and results.
+ * docs/reference/process.md has the settings and results.
  *
  * Run it: heed process --model runs/sft/model --data steps.jsonl
  */
 import { basename } from 'node:path';
+import type { z } from 'zod';
+import type { StepwiseRow } from '../../data/index.ts';
+import { type Disposables, opening } from '../../disposables.ts';
 import { logSigmoid, mul, neg, sum } from '../../engine/index.ts';
-import { loadModel, type Model } from '../../lm/model.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
-import { stepsOf } from '../../run/index.ts';
+import type { Training } from '../../run/index.ts';
 import { answersBatch, roomFor } from '../reward-model/loss.ts';
-import { createRewardModel, createStateScorer, plainCalibration, type RewardModel } from '../reward-model/model.ts';
-import type { ReadingParts } from '../reward-model/read-rankings.ts';
+import {
+  type Beginning,
+  beginRewardModel,
+  createStateScorer,
+  finishRewardModel,
+  plainCalibration,
+} from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
+import { type Input, type Live, learnerOf, type Opener, openModel } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
+import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
+import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { type ProcessData, readProcessData, type SteppedAnswer, separatorOf, stepsFingerprint } from './data.ts';
 import { evaluateSteps, type StepEvaluation } from './evaluation.ts';
-import { saveStepReading } from './model.ts';
-import { type ProcessInput, type ProcessOptions, processSchema } from './options.ts';
-
-export interface ProcessParts extends ReadingParts {
-  /** The model, in place of loading `model`; it is used up. */
-  model?: Model;
-}
+import { type ProcessModel, processModelOf, saveStepReading } from './model.ts';
+import { type ProcessOptions, processSchema } from './options.ts';
 
 /** Of the model as it stands, on held-out answers. */
 export interface ProcessEvaluation extends StepEvaluation {
@@ -73,33 +78,66 @@ export function supervised(answer: SteppedAnswer, supervision: ProcessOptions['s
   return { ...answer, at: at.slice(0, count), right: right.slice(0, count) };
 }
 
+/** A learner of a process reward model, a step at a time. */
 export type ProcessLearner = Awaited<ReturnType<typeof create>>;
 
+/** The input of `processSupervision`. */
+export type ProcessInput = Input<z.input<typeof processSchema>, StepwiseRow>;
+
+/** A learner of a process reward model: what `processSupervision` runs. */
+export const createProcess: Opener<ProcessInput, ProcessLearner> = learnerOf(processSchema, create);
+
+/** What `processSupervision` ends with. */
+export interface ProcessResult extends TrainingResult {
+  /** The process reward model: a reward that gives rewards of steps too. It is the caller's to dispose of. */
+  model: ProcessModel;
+}
+
 /**
- * A learner of a process reward model. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the model
- * or the data cannot be used.
+ * Trains a reward model that judges each step of a completion (Lightman et al. 2023).
+ *
+ *     const { model } = await processSupervision({ data: [{ prompt, completions: ['step', …], labels: [true, …] }, …] });
+ *
+ * A language model that is passed is copied, and stays as it was. Rejects with a HeedError that names the option or the row
+ * that is wrong.
  */
-export function createProcess(given: ProcessInput, parts: ProcessParts = {}): Promise<ProcessLearner> {
-  return create(processSchema.parse(given), parts);
+export function processSupervision(input: ProcessInput): Training<ProcessStep, ProcessResult> {
+  return trainingOf(
+    () => createProcess(input),
+    input.signal,
+    processMetrics,
+    (learner) => ({ model: learner.finish() }),
+  );
 }
 
-/** Trains a process reward model, one optimizer step at a time, until the steps are done or `signal` aborts. */
-export async function* processSupervision(
-  given: ProcessInput,
-  parts: ProcessParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<ProcessStep, void, undefined> {
-  yield* stepsOf(await createProcess(given, parts), parts.signal);
-}
+/** The metrics of a step and of its evaluation, by their names. */
+export const processMetrics = (step: ProcessStep): Record<string, number> => ({
+  ...stepMetrics(step),
+  ...(step.evaluation && processEvaluationMetrics(step.evaluation)),
+});
 
-async function create(options: ProcessOptions, parts: ProcessParts) {
-  const model = parts.model ?? (await loadModel(options.model, parts.pull));
-  try {
-    const data = await readProcessData(options, model, parts);
-    return createProcessLearner(options, createRewardModel(model, seedFor(options.seed, 'head')), data);
-  } catch (error) {
-    model.parameters[Symbol.dispose]();
-    throw error;
-  }
+/** The metrics of an evaluation, by their names. */
+export const processEvaluationMetrics = ({
+  loss,
+  accuracy,
+  auc,
+  answers,
+}: ProcessEvaluation): Record<string, number> => ({
+  'loss/eval': loss,
+  'accuracy/eval': accuracy,
+  'accuracy/product': answers.product.accuracy,
+  'accuracy/min': answers.min.accuracy,
+  'accuracy/last': answers.last.accuracy,
+  ...(Number.isFinite(auc) && { auc }),
+});
+
+function create(options: ProcessOptions, live: Live) {
+  return opening(async (own) => {
+    const model = await openModel('model', options.model, live, own);
+    const data = await readProcessData(options, model, live);
+    const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
+    return createProcessLearner(options, begun, data, own);
+  });
 }
 
 interface ProcessState {
@@ -109,22 +147,31 @@ interface ProcessState {
   fingerprint: string;
 }
 
-function createProcessLearner(options: ProcessOptions, model: RewardModel, { train: all, heldOut }: ProcessData) {
+function createProcessLearner(
+  options: ProcessOptions,
+  begun: Beginning,
+  { train: all, heldOut }: ProcessData,
+  own: Disposables,
+) {
+  const { model } = begun;
+  const reading = { separator: separatorOf(options), aggregate: options.aggregate };
   const { seed, batch: part, accumulate, epochs, supervision } = options;
   const train = all.map((answer) => supervised(answer, supervision));
   const batch = Math.min(part * accumulate, train.length);
   const steps = Math.max(1, Math.round((train.length * epochs) / batch));
   const padding = model.tokenizer.pad ?? 0;
   const length = roomFor(train.reduce((most, { ids }) => Math.max(most, ids.length), 0));
-  const trained = trainedReward(model, options.lora, seed);
+  const trained = own.use(trainedReward(model, options.lora, seed));
   const { parameters, frozen, linear } = trained;
-  const trainer = createPackedTrainer(model.config, parameters, stepLoss, {
-    checkpointLayers: options.checkpointLayers,
-    frozen,
-    linear,
-  });
-  const optimizer = adamw(parameters, trainer.gradients, options);
-  const scorer = createStateScorer(model, trained);
+  const trainer = own.use(
+    createPackedTrainer(model.config, parameters, stepLoss, {
+      checkpointLayers: options.checkpointLayers,
+      frozen,
+      linear,
+    }),
+  );
+  const optimizer = own.use(adamw(parameters, trainer.gradients, options));
+  const scorer = own.use(createStateScorer(model, trained));
   const usual = 0.5 / Math.sqrt(sizeOf(parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
   let state: ProcessState = {
@@ -161,7 +208,6 @@ function createProcessLearner(options: ProcessOptions, model: RewardModel, { tra
     evaluate,
     /** Writes a folder that `openReward` opens. */
     saveModel(folder: string): void {
-      const reading = { separator: separatorOf(options), aggregate: options.aggregate };
       const plain = { gain: 1, calibration: plainCalibration };
       saveStepReading(folder, reading);
       trained.save(folder, plain, { dtype: options.dtype });
@@ -207,8 +253,12 @@ function createProcessLearner(options: ProcessOptions, model: RewardModel, { tra
       importOptimizer(optimizer, tensors);
       state = saved;
     },
-    [Symbol.dispose](): void {
-      for (const part of [scorer, optimizer, trainer, trained]) part[Symbol.dispose]();
+    /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
+    finish(): ProcessModel {
+      trained.merge();
+      const { calibration } = model;
+      return processModelOf(finishRewardModel(begun, { gain: 1, calibration }, own), reading);
     },
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }

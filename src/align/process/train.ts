@@ -3,10 +3,10 @@ import type { TrainParts } from '../../run/index.ts';
 import type { Share } from '../reward-model/evaluation.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { StepEvaluation } from './evaluation.ts';
-import type { ProcessEvaluation, ProcessLearner, ProcessStep } from './process.ts';
+import { type ProcessEvaluation, type ProcessLearner, type ProcessStep, processEvaluationMetrics } from './process.ts';
 
 /** What the training comes to. Without held-out answers, accuracy is NaN. */
-export interface ProcessResult extends TrainedModel, Share {
+export interface ProcessRun extends TrainedModel, Share {
   /** Share of the held-out steps that are right. */
   right: number;
   /** By answer, as `StepEvaluation` has it. */
@@ -21,25 +21,14 @@ export interface ProcessEvaluationRow {
 }
 
 /** As `trainModel` does. */
-export function trainProcess(
-  learner: ProcessLearner,
-  parts: TrainParts<ProcessStep>,
-): Promise<ProcessResult | undefined> {
-  return trainModel<ProcessEvaluation, ProcessStep, ProcessResult>(learner, parts, {
+export function trainProcess(learner: ProcessLearner, parts: TrainParts<ProcessStep>): Promise<ProcessRun | undefined> {
+  return trainModel<ProcessEvaluation, ProcessStep, ProcessRun>(learner, parts, {
     keepBest: learner.options.keepBest,
     save: learner.saveModel,
     record: stepMetrics,
     recordEvaluation(step, evaluation) {
       parts.run.sample({ kind: 'evaluation', step, evaluation } satisfies ProcessEvaluationRow);
-      const { loss, accuracy, auc, answers } = evaluation;
-      return {
-        'loss/eval': loss,
-        'accuracy/eval': accuracy,
-        'accuracy/product': answers.product.accuracy,
-        'accuracy/min': answers.min.accuracy,
-        'accuracy/last': answers.last.accuracy,
-        ...(Number.isFinite(auc) && { auc }),
-      };
+      return processEvaluationMetrics(evaluation);
     },
     result({ evaluation }) {
       const { accuracy = Number.NaN, interval = [0, 1], n = 0, right = Number.NaN, answers } = evaluation ?? {};

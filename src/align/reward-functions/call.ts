@@ -3,13 +3,13 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import { type CallSettings, limited, post, severally } from '../training/requests.ts';
-import type { Answer, Reward, Scores, StepReward } from './reward-function.ts';
+import type { Completion, Reward, Scores, StepReward } from './reward-function.ts';
 
 /** Of each answer a number, more being better, or what its steps add, whose sum is the number. */
 type Given = ArrayLike<number | readonly StepReward[]>;
 
 /** What a file exports, as default or as `reward`. */
-export type RewardFunction = (answers: readonly Answer[], signal: AbortSignal) => Given | Promise<Given>;
+export type RewardFunction = (answers: readonly Completion[], signal: AbortSignal) => Given | Promise<Given>;
 
 /** A reward from a .js, .mjs, .ts or .mts file. @throws HeedError where it cannot be loaded, or exports no function. */
 export async function fileReward(path: string, settings: CallSettings): Promise<Reward> {
@@ -44,11 +44,10 @@ export function functionReward(name: string, call: RewardFunction, { timeout }: 
     name,
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    [Symbol.dispose]() {},
   };
 }
 
-function checkedScores(name: string, given: unknown, answers: readonly Answer[]): Scores {
+function checkedScores(name: string, given: unknown, answers: readonly Completion[]): Scores {
   if (!Array.isArray(given) || !given.some(Array.isArray)) return { scores: checkedRewards(name, given, answers) };
   const steps = given.map((own: unknown, i): readonly StepReward[] => {
     if (!Array.isArray(own)) return [];
@@ -90,17 +89,16 @@ export function endpointReward(url: string, settings: CallSettings): Reward {
       });
       return rewards;
     },
-    [Symbol.dispose]() {},
   };
 }
 
-const sent = ({ promptText, text, ended, row }: Answer) => ({ prompt: promptText, response: text, ended, row });
+const sent = ({ promptText, text, ended, row }: Completion) => ({ prompt: promptText, response: text, ended, row });
 
 const rewardsIn = (answer: unknown): unknown =>
   Array.isArray(answer) ? answer : (answer as { rewards?: unknown } | null)?.rewards;
 
 /** @throws HeedError unless there is a finite number for each answer. */
-export function checkedRewards(name: string, given: unknown, answers: readonly Answer[]): ArrayLike<number> {
+export function checkedRewards(name: string, given: unknown, answers: readonly Completion[]): ArrayLike<number> {
   const expected = `expected ${answers.length} numbers`;
   const hint = 'A reward gives a finite number for each answer, in their order.';
   if (!Array.isArray(given) && !ArrayBuffer.isView(given)) {

@@ -2,7 +2,7 @@
 import type { Row } from '../../data/index.ts';
 
 /** An answer of a policy, as a reward sees it. */
-export interface Answer {
+export interface Completion {
   /** Tokens of the prompt as the policy read it. */
   readonly prompt: readonly number[];
   /** Tokens of the answer, with the one that ended it. */
@@ -47,18 +47,26 @@ export interface Scores {
   others?: readonly NamedScores[];
 }
 
+/** What says how good completions are. */
 export interface Reward {
+  /** What errors and metrics call it. */
   readonly name: string;
   /**
    * A finite number for each answer, in their order.
    *
    * @throws HeedError where a reward cannot be had, or is no number; the signal's reason where it aborts.
    */
-  score(answers: readonly Answer[], signal?: AbortSignal): Promise<ArrayLike<number>>;
+  score(answers: readonly Completion[], signal?: AbortSignal): Promise<ArrayLike<number>>;
   /** The same, and what the numbers are made of. Absent where a reward cannot tell. */
-  explain?(answers: readonly Answer[], signal?: AbortSignal): Promise<Scores>;
-  [Symbol.dispose](): void;
+  explain?(answers: readonly Completion[], signal?: AbortSignal): Promise<Scores>;
 }
 
-export const explained = async (reward: Reward, answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> =>
+/** A reward that holds native memory or processes, for whoever opened it to dispose of. */
+export type OpenReward = Reward & Disposable;
+
+export const explained = async (
+  reward: Reward,
+  answers: readonly Completion[],
+  signal?: AbortSignal,
+): Promise<Scores> =>
   reward.explain ? reward.explain(answers, signal) : { scores: await reward.score(answers, signal) };

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
-import { createPpo } from '../ppo/learner.ts';
-import type { PpoInput } from '../ppo/options.ts';
+import { createPpo, type PpoInput } from '../ppo/learner.ts';
+
 import { openReward } from '../rewards/open.ts';
 import { createReward } from './reward.ts';
 

@@ -4,7 +4,7 @@ import type { PullOptions } from '../../lm/hub.ts';
 import { loadAdapter } from '../../lm/lora.ts';
 import { baseFolder, type Model, modelFolder } from '../../lm/model.ts';
 import { loraLinear, weightedLinear } from '../../nn/index.ts';
-import { checkRewardModel, type RewardModel, readCalibration, type ScorerOptions } from './model.ts';
+import { checkRewardModel, type RewardModel, readCalibration, rewardModelOf, type ScorerOptions } from './model.ts';
 
 interface AdaptedReward extends ScorerOptions {
   /** Its parameters are the adapters and the head alone. */
@@ -26,7 +26,7 @@ export async function rewardModelOver(
   const { config } = base;
   const { parameters, options } = loadAdapter(folder, config);
   try {
-    const model = { ...base, folder, parameters, calibration: readCalibration(folder) };
+    const model = rewardModelOf({ ...base, folder, parameters }, readCalibration(folder));
     checkRewardModel(model);
     return {
       model,

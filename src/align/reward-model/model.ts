@@ -6,6 +6,8 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { TextOrMessages } from '../../data/index.ts';
+import type { Disposables } from '../../disposables.ts';
 import type { Value } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
@@ -17,6 +19,8 @@ import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import { initialize, type Linear } from '../../nn/index.ts';
 import { random } from '../../random.ts';
+import { encodeAnswer } from '../examples/pairs.ts';
+import { copyOf } from '../training/trainable.ts';
 import { answersBatch } from './loss.ts';
 
 const CALIBRATION = 'reward.json';
@@ -31,27 +35,66 @@ type Calibration = z.output<typeof calibrationSchema>;
 
 export const plainCalibration: Calibration = { shift: 0, scale: 1 };
 
+/** A reward model. `using` frees its weights at the end of the block. */
 export interface RewardModel extends Model {
+  /** What makes rewards of its scores. */
   calibration: Calibration;
+  /**
+   * The reward of a completion: `await model.score('Hello', 'Hi')`. Of a list of completions it gives a list. Prompt and
+   * completions are read as rows of data are: text as it stands, messages as the chat template writes them.
+   *
+   * @throws HeedError where the tokenizer cannot read them.
+   */
+  score(prompt: TextOrMessages, completion: string): Promise<number>;
+  score(prompt: TextOrMessages, completions: readonly string[]): Promise<number[]>;
 }
 
+const methods = {
+  async score(
+    this: RewardModel,
+    prompt: TextOrMessages,
+    given: string | readonly string[],
+  ): Promise<number | number[]> {
+    const completions = typeof given === 'string' ? [given] : given;
+    const scorer = createRewardScorer(this);
+    try {
+      const scores = Array.from(scorer.run(completions.map((text) => encodedFor(this, prompt, text))));
+      return typeof given === 'string' ? scores[0] : scores;
+    } finally {
+      scorer[Symbol.dispose]();
+    }
+  },
+};
+
+/** A completion with its prompt as a reward model reads it, ready to be scored; of what is too long, the beginning is left out. */
+export function encodedFor(model: Model, prompt: TextOrMessages, text: string) {
+  const completion = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
+  const { ids, at } = scoredAnswer(encodeAnswer(prompt, completion, model.tokenizer), model);
+  const excess = Math.max(0, ids.length - model.config.maxPositions);
+  return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
+}
+
+/** A classifier of one label as a reward model, over the same weights. */
+export const rewardModelOf = (model: Model, calibration: Calibration): RewardModel =>
+  ({ ...model, calibration, ...methods }) as RewardModel;
+
 /**
- * A reward model that begins as a language model, with a head drawn from N(0, 1/(hidden + 1)) (Huang et al. 2024, "The
- * N+ Implementation Details of RLHF with PPO"), or that goes on from one. The model given is used up.
+ * A reward model that begins as a copy of a language model, with a head drawn from N(0, 1/(hidden + 1)) (Huang et al. 2024,
+ * "The N+ Implementation Details of RLHF with PPO"). Of a reward model it is another over the same weights, which goes on
+ * from there. The model that is passed stays the caller's.
  *
  * @throws HeedError where it is a classifier of several labels.
  */
 export function createRewardModel(model: Model, seed: number): RewardModel {
   if (model.parameters.values[SCORE]) {
     checkRewardModel(model);
-    return { ...model, calibration: plainCalibration };
+    return rewardModelOf(model, plainCalibration);
   }
   const { config } = model;
   const parameters = classifierParameters(model.parameters, scoreSpec(config, 1));
   const { data, shape } = parameters.values[SCORE];
   initialize.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
-  model.parameters[Symbol.dispose]();
-  return { ...model, config: { ...config, tied: true }, parameters, calibration: plainCalibration };
+  return rewardModelOf({ ...model, config: { ...config, tied: true }, parameters }, plainCalibration);
 }
 
 export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters' | 'folder'>): void {
@@ -68,9 +111,9 @@ export async function loadRewardModel(nameOrFolder: string, options: PullOptions
   const model = await loadModel(nameOrFolder, options);
   try {
     checkRewardModel(model);
-    return { ...model, calibration: readCalibration(model.folder!) };
+    return rewardModelOf(model, readCalibration(model.folder!));
   } catch (error) {
-    model.parameters[Symbol.dispose]();
+    model[Symbol.dispose]();
     throw error;
   }
 }
@@ -86,6 +129,42 @@ export function readCalibration(folder: string): Calibration {
       cause,
     });
   }
+}
+
+/** Where the training of a reward model begins. */
+export interface Beginning {
+  /** The model to train. */
+  model: RewardModel;
+  /** The reward model that the caller passed, whose weights these are. */
+  passed?: RewardModel;
+}
+
+/**
+ * Where the training of a reward model begins: of a language model at a copy with a head; of a reward model at its own
+ * weights, or at a copy of them.
+ *
+ * @param lent Whether the model stays the caller's; else `own` keeps it, or what takes its place.
+ */
+export function beginRewardModel(begun: Model, seed: number, own: Disposables, lent: boolean, copy = false): Beginning {
+  const model = createRewardModel(begun, seed);
+  const isCopy = model.parameters !== begun.parameters;
+  if (!lent) {
+    own.release(begun);
+    if (isCopy) begun[Symbol.dispose]();
+    return { model: own.use(model) };
+  }
+  if (isCopy) return { model: own.use(model) };
+  if (copy) return { model: own.use({ ...model, parameters: copyOf(model.parameters) }) };
+  return { model, ...('calibration' in begun && { passed: begun as RewardModel }) };
+}
+
+/** The trained model with its calibration: the one that was passed, or else one that `own` no longer keeps. */
+export function finishRewardModel({ model, passed }: Beginning, calibrated: Calibrated, own: Disposables): RewardModel {
+  const { data } = model.parameters.values[SCORE];
+  for (let i = 0; i < data.length; i++) data[i] *= calibrated.gain;
+  const finished = passed ?? own.release(model);
+  finished.calibration = calibrated.calibration;
+  return finished;
 }
 
 /** Writes a folder that `loadRewardModel` and Transformers load. */

@@ -82,5 +82,5 @@ export const rewardSchema = rewardTrainingSchema
     path: ['loss'],
     message: 'expected bradley-terry with --labelSmoothing or --ratingMargin',
   });
+/** The options of `reward`, with their defaults. */
 export type RewardOptions = z.output<typeof rewardSchema>;
-export type RewardInput = z.input<typeof rewardSchema>;

@@ -104,7 +104,7 @@ describe('refuses by file and line', () => {
     await expect(gather([row])).rejects.toThrow(message);
     const told: string[] = [];
     const sound = { prompt: 'Say', chosen: 'a', rejected: 'b' };
-    const { lists } = await gather([row, sound], { onBadRow: 'skip', tell: (text) => told.push(text) });
+    const { lists } = await gather([row, sound], { onBadRow: 'skip', onNotice: (text) => told.push(text) });
     expect([lists.length, told.length]).toEqual([1, 1]);
   });
 

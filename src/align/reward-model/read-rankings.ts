@@ -1,19 +1,13 @@
 /** What a reward model learns from and is judged by: files, or comparisons made in the embedded world. */
 import type { z } from 'zod';
-import { readDataset, tellBadRow } from '../../data/index.ts';
+import { tellBadRow } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
+import { type Live, openSource, readSource, type Source } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
 import type { RewardOptions, rankingDataSchema } from './options.ts';
 import { gatherRankings, holdOutPrompts, type Rankings, rankingFormats } from './rankings.ts';
-
-/** How data is got from the Hub, and who is told what a person should know of it. */
-export interface ReadingParts {
-  pull?: PullOptions;
-  tell?: (text: string) => void;
-}
 
 /** Some rankings of a dataset. */
 export interface Chosen {
@@ -38,7 +32,7 @@ export function longestAnswer(length: number | undefined, { config }: Pick<Model
 }
 
 /** What a training learns from, and what is held out: by prompt, so that none is in both. */
-export async function readRewardData(options: RewardOptions, model: Model, parts: ReadingParts): Promise<RewardData> {
+export async function readRewardData(options: RewardOptions, model: Model, live: Live): Promise<RewardData> {
   const { evaluation, seed, comparisons, teacher } = options;
   if (options.data === undefined) {
     const drawn = async (count: number, by: string, from: number) =>
@@ -52,9 +46,11 @@ export async function readRewardData(options: RewardOptions, model: Model, parts
     const others = await drawn(evaluation.comparisons, 'oracle', seedFor(seed, 'held-out comparisons'));
     return { train: { rankings, lists: all(rankings) }, heldOut: { rankings: others, lists: all(others) } };
   }
-  const rankings = await readRankings(options.data, options, model, parts);
+  const read = async (path: 'data' | 'evaluation.data', name: string) =>
+    readRankings(await openSource(path, name, live), options, model, live.onNotice);
+  const rankings = await read('data', options.data);
   if (evaluation.data !== undefined) {
-    const others = await readRankings(evaluation.data, options, model, parts);
+    const others = await read('evaluation.data', evaluation.data);
     return { train: { rankings, lists: all(rankings) }, heldOut: { rankings: others, lists: all(others) } };
   }
   const { kept, held } = holdOutPrompts(rankings.lists, evaluation.share, seed);
@@ -66,23 +62,23 @@ export async function readRewardData(options: RewardOptions, model: Model, parts
 
 const all = ({ lists }: Rankings) => [...lists.keys()];
 
-/** Rankings of a dataset, which may be on the Hub. */
+/** The rankings of a dataset. @throws HeedError where a row cannot be used, or nothing is left. */
 export async function readRankings(
-  data: string,
+  source: Source,
   options: z.output<typeof rankingDataSchema>,
   model: Pick<Model, 'config' | 'tokenizer' | 'ends'>,
-  { pull, tell }: ReadingParts,
+  onNotice?: (text: string) => void,
 ): Promise<Rankings> {
-  const rows = readDataset(await resolveDataset(data, pull), {
+  const rows = readSource(source, {
     onBadRow: options.onBadRow,
     accept: rankingFormats,
-    tell: (row) => tell?.(`left out ${tellBadRow(row)}`),
+    onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
   });
   const length = longestAnswer(options.length, model);
-  const rankings = await gatherRankings(rows, model, data, { ...options, length, tell });
+  const rankings = await gatherRankings(rows, model, source.name, { ...options, length, onNotice });
   if (rankings.long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
-    tell?.(`"${data}": ${what} ${rankings.long} comparisons longer than ${length} tokens`);
+    onNotice?.(`"${source.name}": ${what} ${rankings.long} comparisons longer than ${length} tokens`);
   }
   return rankings;
 }

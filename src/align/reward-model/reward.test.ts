@@ -7,8 +7,8 @@ import { random } from '../../random.ts';
 import { judgeReward } from '../rewards/judge-reward.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
 import { calibrate, createRewardModel, createRewardScorer } from './model.ts';
-import type { RewardInput } from './options.ts';
-import { createReward, type RewardLearner, type RewardStep, reward } from './reward.ts';
+
+import { createReward, type RewardInput, type RewardLearner, type RewardStep, reward } from './reward.ts';
 
 const { folder, dataOf } = ownData();
 

@@ -8,33 +8,42 @@
  * An answer is scored on the token that ends it. What is saved is normalized: over held-out answers, rewards are 0 on average and
  * deviate by 1, so that what is set against them (a KL penalty) means the same whatever the model. Where it departs from InstructGPT:
  * two epochs unless told (there one, of a far larger model that learned the second by heart), AdamW with a linear schedule, and the mean
- * is that of held-out answers, not of demonstrations. docs/reward.md has the settings and results.
+ * is that of held-out answers, not of demonstrations. docs/reference/reward.md has the settings and results.
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
 import { basename, join } from 'node:path';
-import { loadModel, type Model } from '../../lm/model.ts';
+import type { z } from 'zod';
+import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/index.ts';
+import { type Disposables, opening } from '../../disposables.ts';
+import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
-import { stepsOf } from '../../run/index.ts';
+import type { Training } from '../../run/index.ts';
+import { type Input, type Live, learnerOf, type Opener, openModel } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
+import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
+import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { evaluateReward, judgedPairs, type RewardEvaluation } from './evaluation.ts';
 import { createRankingTrainer, roomFor } from './loss.ts';
-import { calibrate, createRewardModel, createRewardScorer, plainCalibration, type RewardModel } from './model.ts';
-import { type RewardInput, type RewardOptions, rewardSchema } from './options.ts';
+import {
+  type Beginning,
+  beginRewardModel,
+  calibrate,
+  createRewardScorer,
+  finishRewardModel,
+  plainCalibration,
+  type RewardModel,
+} from './model.ts';
+import { type RewardOptions, rewardSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
-import { type Chosen, type ReadingParts, type RewardData, readRewardData } from './read-rankings.ts';
+import { type Chosen, type RewardData, readRewardData } from './read-rankings.ts';
 import { trainedReward } from './trainable.ts';
 
 /** Rewards of so many answers are what the others are normalized by. */
 const MOST_REFERENCES = 1000;
-
-export interface RewardParts extends ReadingParts {
-  /** The model, in place of loading `model`; it is used up. Those of an ensemble are loaded all the same. */
-  model?: Model;
-}
 
 /** Of the model as it stands, on held-out comparisons. */
 export interface RewardStepEvaluation extends RewardEvaluation {
@@ -59,40 +68,79 @@ export interface RewardStep {
   done: boolean;
 }
 
+/** A learner of a reward model or of an ensemble, a step at a time. */
 export type RewardLearner = Awaited<ReturnType<typeof create>>;
 
+/** The input of `reward`. */
+export type RewardInput = Input<
+  z.input<typeof rewardSchema>,
+  PreferenceRow | RankingRow | RatedRow | UnpairedPreferenceRow
+>;
+
+/** A learner of a reward model: what `reward` runs. */
+export const createReward: Opener<RewardInput, RewardLearner> = learnerOf(rewardSchema, create);
+
+/** What `reward` ends with. The models are the caller's to dispose of. */
+export interface RewardResult extends TrainingResult {
+  /** The reward model; of an ensemble, its first member. It is a reward for `ppo`, `grpo` and others. */
+  model: RewardModel;
+  /** Every member of the ensemble: as an array, they are a reward too. */
+  members: RewardModel[];
+}
+
 /**
- * A learner of a reward model. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the model or the
- * data cannot be used.
+ * Trains a reward model on comparisons, rankings or ratings of completions (Ouyang et al. 2022, §3.5).
+ *
+ *     const { model } = await reward({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
+ *     await ppo({ model: policy, data: prompts, reward: model });
+ *
+ * A language model that is passed is copied, and stays as it was; a reward model is trained in place. Rejects with a HeedError
+ * that names the option or the row that is wrong.
  */
-export function createReward(given: RewardInput, parts: RewardParts = {}): Promise<RewardLearner> {
-  return create(rewardSchema.parse(given), parts);
+export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
+  return trainingOf(
+    () => createReward(input),
+    input.signal,
+    rewardMetrics,
+    (learner) => {
+      const members = learner.finish();
+      return { model: members[0], members };
+    },
+  );
 }
 
-/** Trains a reward model, one optimizer step at a time, until the steps are done or `signal` aborts. */
-export async function* reward(
-  given: RewardInput,
-  parts: RewardParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<RewardStep, void, undefined> {
-  yield* stepsOf(await createReward(given, parts), parts.signal);
-}
+/** The metrics of a step and of its evaluation, by their names. */
+export const rewardMetrics = (step: RewardStep): Record<string, number> => ({
+  ...stepMetrics(step),
+  ...(step.evaluation && rewardEvaluationMetrics(step.evaluation)),
+});
 
-async function create(options: RewardOptions, parts: RewardParts) {
-  const { seed } = options;
-  const first = parts.model ?? (await loadModel(options.model, parts.pull));
-  const models: RewardModel[] = [];
-  let data: RewardData;
-  try {
-    data = await readRewardData(options, first, parts);
-    for (let i = 1; i < options.members; i++) {
-      models.push(createRewardModel(await loadModel(options.model, parts.pull), seedFor(seed, 'member', i)));
+/** The metrics of an evaluation, by their names; an ensemble's disagreement where its members differ. */
+export const rewardEvaluationMetrics = (
+  { accuracy, loss, ece, margin, longerWins, disagreement }: RewardStepEvaluation,
+  ensemble = disagreement > 0,
+): Record<string, number> => ({
+  'loss/eval': loss,
+  'accuracy/eval': accuracy,
+  ece,
+  'margin/mean': margin.mean,
+  longer_wins: longerWins,
+  ...(ensemble && { disagreement }),
+});
+
+function create(options: RewardOptions, live: Live) {
+  return opening(async (own) => {
+    const open = () => openModel('model', options.model, live, own);
+    const lent = live.model !== undefined;
+    const first = await open();
+    const data = await readRewardData(options, first, live);
+    const begun: Beginning[] = [];
+    for (let i = 0; i < options.members; i++) {
+      const model = i === 0 ? first : await open();
+      begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), own, lent, i > 0));
     }
-    models.unshift(createRewardModel(first, seedFor(seed, 'member', 0)));
-  } catch (error) {
-    for (const { parameters } of [first, ...models]) parameters[Symbol.dispose]();
-    throw error;
-  }
-  return createRewardLearner(options, models, data);
+    return createRewardLearner(options, begun, data, own);
+  });
 }
 
 interface RewardState {
@@ -102,7 +150,13 @@ interface RewardState {
   fingerprint: string;
 }
 
-function createRewardLearner(options: RewardOptions, models: readonly RewardModel[], { train, heldOut }: RewardData) {
+function createRewardLearner(
+  options: RewardOptions,
+  begun: readonly Beginning[],
+  { train, heldOut }: RewardData,
+  own: Disposables,
+) {
+  const models = begun.map(({ model }) => model);
   const { seed, batch: part, accumulate, epochs } = options;
   const { rankings, lists } = train;
   const batch = Math.min(part * accumulate, lists.length);
@@ -114,15 +168,18 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     padding: models[0].tokenizer.pad ?? 0,
   };
   const members = models.map((model, index) => {
-    const trained = trainedReward(model, options.lora, seedFor(seed, 'member', index));
+    const trained = own.use(trainedReward(model, options.lora, seedFor(seed, 'member', index)));
     const { parameters, frozen, linear } = trained;
-    const trainer = createRankingTrainer(model.config, parameters, shape, options, {
-      checkpointLayers: options.checkpointLayers,
-      frozen,
-      linear,
-    });
-    const optimizer = adamw(parameters, trainer.gradients, options);
-    return { trained, trainer, optimizer, scorer: createRewardScorer(model, trained), prefix: `member${index}.` };
+    const trainer = own.use(
+      createRankingTrainer(model.config, parameters, shape, options, {
+        checkpointLayers: options.checkpointLayers,
+        frozen,
+        linear,
+      }),
+    );
+    const optimizer = own.use(adamw(parameters, trainer.gradients, options));
+    const scorer = own.use(createRewardScorer(model, trained));
+    return { trained, trainer, optimizer, scorer, prefix: `member${index}.` };
   });
   const usual = 0.5 / Math.sqrt(sizeOf(members[0].trained.parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
@@ -137,6 +194,8 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
   const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const calibrationBy = (scores: ArrayLike<number>) =>
     options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
+  const calibrationOf = ({ run }: { run(answers: readonly Example[]): Float32Array }) =>
+    calibrationBy(run(references.map(referred.answer)));
 
   /** Of the model as it stands; it counts for no best. Undefined where nothing is held out. */
   function evaluate(): RewardStepEvaluation | undefined {
@@ -168,10 +227,10 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
     /** Writes the model, or each member into a folder of its own, with what makes rewards of its scores; adapters in `adapter` beside too. */
     saveModels(folder: string): void {
       for (const [i, { trained, scorer }] of members.entries()) {
-        const calibrated = calibrationBy(scorer.run(references.map(referred.answer)));
-        const own = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
-        trained.save(own(folder), calibrated, { dtype: options.dtype });
-        trained.saveAdapter?.(own(adapterBeside(folder)), calibrated);
+        const calibrated = calibrationOf(scorer);
+        const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
+        trained.save(place(folder), calibrated, { dtype: options.dtype });
+        trained.saveAdapter?.(place(adapterBeside(folder)), calibrated);
       }
     },
     /** One optimizer step of each member, and an evaluation where one is due. */
@@ -225,11 +284,14 @@ function createRewardLearner(options: RewardOptions, models: readonly RewardMode
       }
       state = saved;
     },
-    [Symbol.dispose](): void {
-      for (const { trained, trainer, optimizer, scorer } of members) {
-        for (const part of [scorer, optimizer, trainer, trained]) part[Symbol.dispose]();
-      }
-    },
+    /** The trained models, adapters merged in, whose rewards are calibrated. They are no longer disposed of with the learner. */
+    finish: (): RewardModel[] =>
+      members.map(({ trained, scorer }, i) => {
+        const calibrated = calibrationOf(scorer);
+        trained.merge();
+        return finishRewardModel(begun[i], calibrated, own);
+      }),
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

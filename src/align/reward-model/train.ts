@@ -1,10 +1,10 @@
 /** The training of a reward model in a run's folder. */
 import type { TrainParts } from '../../run/index.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
-import type { RewardLearner, RewardStep, RewardStepEvaluation } from './reward.ts';
+import { type RewardLearner, type RewardStep, type RewardStepEvaluation, rewardEvaluationMetrics } from './reward.ts';
 
 /** What the training of a reward model comes to: `model` has `member-…` folders of an ensemble. Without held-out comparisons, accuracy is NaN. */
-export interface RewardResult extends TrainedModel {
+export interface RewardRun extends TrainedModel {
   /** Share of the held-out comparisons that it decides as was done. */
   accuracy: number;
   /** Wilson's, of 95 %. */
@@ -22,22 +22,14 @@ export interface RewardEvaluationRow {
 }
 
 /** As `trainModel` does. */
-export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep>): Promise<RewardResult | undefined> {
-  return trainModel<RewardStepEvaluation, RewardStep, RewardResult>(learner, parts, {
+export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep>): Promise<RewardRun | undefined> {
+  return trainModel<RewardStepEvaluation, RewardStep, RewardRun>(learner, parts, {
     keepBest: learner.options.keepBest,
     save: learner.saveModels,
     record: stepMetrics,
     recordEvaluation(step, evaluation) {
       parts.run.sample({ kind: 'evaluation', step, evaluation } satisfies RewardEvaluationRow);
-      const { accuracy, loss, ece, margin, longerWins, disagreement } = evaluation;
-      return {
-        'loss/eval': loss,
-        'accuracy/eval': accuracy,
-        ece,
-        'margin/mean': margin.mean,
-        longer_wins: longerWins,
-        ...(learner.members.length > 1 && { disagreement }),
-      };
+      return rewardEvaluationMetrics(evaluation, learner.members.length > 1);
     },
     result({ evaluation }) {
       const { accuracy = Number.NaN, interval = [0, 1], n = 0, verdict = 'nothing to judge by' } = evaluation ?? {};

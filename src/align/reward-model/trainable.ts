@@ -16,6 +16,7 @@ import type { Weights } from '../training/policy.ts';
 import { copyOf, type LoraSettings, loraOptions } from '../training/trainable.ts';
 import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated, writeCalibration } from './model.ts';
 
+/** What of a reward model is trained, and how it is written. */
 export interface TrainedReward {
   model: RewardModel;
   /** What is trained. */
@@ -32,6 +33,9 @@ export interface TrainedReward {
    * adapters, and of GPT-2, for which PEFT has none like these.
    */
   saveAdapter?(folder: string, calibrated: Calibrated): void;
+  /** Merges adapters and their head into the model's own weights. Where all weights are trained, they are there already. */
+  merge(): void;
+  /** Frees the adapters; the model stays. */
   [Symbol.dispose](): void;
 }
 
@@ -47,7 +51,8 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       linear: undefined,
       save: (folder, calibrated, options) =>
         whileCalibrated(model, calibrated, (whole) => saveRewardModel(folder, whole, options)),
-      [Symbol.dispose]: parameters[Symbol.dispose],
+      merge() {},
+      [Symbol.dispose]() {},
     };
   }
   const head = parameters.values[SCORE];
@@ -57,6 +62,10 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
     random(seed, 'adapters'),
   );
   const { [SCORE]: _, ...frozen } = parameters.values;
+  const mergeInto = (arena: Arena) => {
+    mergeLora(arena, adapters, options);
+    arena.values[SCORE].data.set(adapters.values[SCORE].data);
+  };
   return {
     model,
     parameters: adapters,
@@ -65,8 +74,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
     linear: loraLinear(config, options, weightedLinear(config)),
     save(folder, calibrated, saving) {
       const merged = copyOf(parameters);
-      mergeLora(merged, adapters, options);
-      merged.values[SCORE].data.set(adapters.values[SCORE].data);
+      mergeInto(merged);
       whileCalibrated({ ...model, parameters: merged }, calibrated, (whole) => saveRewardModel(folder, whole, saving));
       merged[Symbol.dispose]();
     },
@@ -83,8 +91,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
         );
       },
     }),
-    [Symbol.dispose]() {
-      for (const arena of [adapters, parameters]) arena[Symbol.dispose]();
-    },
+    merge: () => mergeInto(parameters),
+    [Symbol.dispose]: adapters[Symbol.dispose],
   };
 }

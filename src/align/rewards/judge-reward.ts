@@ -1,14 +1,24 @@
 /** The evaluation of a reward model, or of an ensemble, on comparisons that it has not learned from: what `heed eval reward` tells. */
 import { z } from 'zod';
-import { type Message, readDataset, tellBadRow } from '../../data/index.ts';
+import {
+  type Data,
+  type Message,
+  type PreferenceRow,
+  type PromptCompletionRow,
+  type RankingRow,
+  type RatedRow,
+  tellBadRow,
+  type UnpairedPreferenceRow,
+} from '../../data/index.ts';
+import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { resolveDataset } from '../../lm/hub.ts';
 import { encodeAnswer } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
 import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from '../reward-model/model.ts';
 import { rankingDataSchema } from '../reward-model/options.ts';
 import type { Rankings } from '../reward-model/rankings.ts';
-import { longestAnswer, type ReadingParts, readRankings } from '../reward-model/read-rankings.ts';
+import { longestAnswer, readRankings } from '../reward-model/read-rankings.ts';
+import { type Live, openSource, readSource, type Source, type Surroundings, separate } from '../training/input.ts';
 import { membersOf } from './open.ts';
 
 export const judgmentSchema = rankingDataSchema.extend({
@@ -38,56 +48,72 @@ export interface JudgmentRow {
   judgment: Judgment;
 }
 
-/** Throws a ZodError at once where settings are wrong; rejects with a HeedError where model or data cannot be used. */
-export function judgeReward(given: z.input<typeof judgmentSchema>, parts: ReadingParts = {}): Promise<Judgment> {
-  return judge(judgmentSchema.parse(given), parts);
+/** The input of `judgeReward`. */
+export type JudgmentInput = Omit<z.input<typeof judgmentSchema>, 'model' | 'data' | 'reference' | 'policy'> &
+  Surroundings & {
+    /** A reward model or the members of an ensemble; or the folder or the name of one, several with commas between. */
+    model: string | RewardModel | readonly RewardModel[];
+    /** Comparisons, ranked or rated completions. */
+    data: string | Data<PreferenceRow | RankingRow | RatedRow | UnpairedPreferenceRow>;
+    /** Completions such as it has learned from, for the drift. */
+    reference?: string | Data<PromptCompletionRow>;
+    /** Completions of the policy that it is to reward, for the drift. */
+    policy?: string | Data<PromptCompletionRow>;
+  };
+
+/**
+ * Evaluates a reward model on comparisons that it has not learned from.
+ *
+ * @throws HeedError that names the option or the row that is wrong.
+ */
+export async function judgeReward(input: JudgmentInput): Promise<Judgment> {
+  const { options, live } = separate(judgmentSchema, input);
+  return judge(options, live);
 }
 
-async function judge(options: JudgmentOptions, parts: ReadingParts): Promise<Judgment> {
+async function judge(options: JudgmentOptions, live: Live): Promise<Judgment> {
   if ((options.reference === undefined) !== (options.policy === undefined)) {
-    throw new HeedError("For the drift, the reference's answers and the policy's are needed both.", {
+    throw new HeedError("For the drift, the reference's completions and the policy's are needed both.", {
       hint: 'Give --reference and --policy, or neither.',
     });
   }
-  const models: RewardModel[] = [];
-  const scorers: ReturnType<typeof createRewardScorer>[] = [];
-  try {
+  using own = new Disposables();
+  const models = [live.model ?? []].flat() as RewardModel[];
+  if (live.model === undefined) {
     for (const name of options.model.split(',').flatMap((name) => membersOf(name.trim()))) {
-      models.push(await loadRewardModel(name, parts.pull));
-      scorers.push(createRewardScorer(models.at(-1)!));
+      models.push(own.use(await loadRewardModel(name, live.pull)));
     }
-    const [model] = models;
-    const other = models.find(
-      ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],
-    );
-    if (other) {
-      throw new HeedError(`"${other.folder}" has another tokenizer than "${model.folder}".`, {
-        hint: 'Evaluate them one by one: the members of an ensemble read alike.',
-      });
-    }
-    const means = (answers: Parameters<(typeof scorers)[number]['run']>[0]) =>
-      meansOf(scorers.map(({ run }) => run(answers)));
-    const rankings: Rankings = await readRankings(options.data, options, model, parts);
-    const { means: rewards, disagreement } = means(rankings.lengths.map((_, i) => rankings.answer(i)));
-    const scale = models.reduce((sum, { calibration }) => sum + calibration.scale, 0) / models.length;
-    const pairs = judgedPairs(rankings, [...rankings.lists.keys()], rewards);
-    const drifted = async (data: string) => {
-      const { answers, lengths } = await readAnswers(data, options, model, parts);
-      return { rewards: means(answers).means, lengths };
-    };
-    const drift =
-      options.reference === undefined
-        ? undefined
-        : driftOf(await drifted(options.reference), await drifted(options.policy!));
-    return {
-      evaluation: evaluateReward(pairs, scale),
-      disagreement: models.length > 1 ? disagreement : undefined,
-      drift,
-    };
-  } finally {
-    for (const scorer of scorers) scorer[Symbol.dispose]();
-    for (const { parameters } of models) parameters[Symbol.dispose]();
   }
+  const scorers = models.map((model) => own.use(createRewardScorer(model)));
+  const [model] = models;
+  const other = models.find(
+    ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],
+  );
+  if (other) {
+    throw new HeedError(`"${other.folder}" has another tokenizer than "${model.folder}".`, {
+      hint: 'Evaluate them one by one: the members of an ensemble read alike.',
+    });
+  }
+  const means = (answers: Parameters<(typeof scorers)[number]['run']>[0]) =>
+    meansOf(scorers.map(({ run }) => run(answers)));
+  const source = await openSource('data', options.data, live);
+  const rankings: Rankings = await readRankings(source, options, model, live.onNotice);
+  const { means: rewards, disagreement } = means(rankings.lengths.map((_, i) => rankings.answer(i)));
+  const scale = models.reduce((sum, { calibration }) => sum + calibration.scale, 0) / models.length;
+  const pairs = judgedPairs(rankings, [...rankings.lists.keys()], rewards);
+  const drifted = async (path: 'reference' | 'policy', name: string) => {
+    const { answers, lengths } = await readAnswers(await openSource(path, name, live), options, model, live);
+    return { rewards: means(answers).means, lengths };
+  };
+  const drift =
+    options.reference === undefined
+      ? undefined
+      : driftOf(await drifted('reference', options.reference), await drifted('policy', options.policy!));
+  return {
+    evaluation: evaluateReward(pairs, scale),
+    disagreement: models.length > 1 ? disagreement : undefined,
+    drift,
+  };
 }
 
 function meansOf(rewards: readonly Float32Array[]): { means: Float32Array; disagreement: number } {
@@ -100,17 +126,17 @@ function meansOf(rewards: readonly Float32Array[]): { means: Float32Array; disag
 
 /** Answers of a dataset with a completion to each prompt; those that are too long are left out. */
 async function readAnswers(
-  data: string,
+  source: Source,
   { onBadRow, length }: JudgmentOptions,
   model: RewardModel,
-  { pull, tell }: ReadingParts,
+  { onNotice }: Live,
 ) {
   const answers: ReturnType<typeof scoredAnswer>[] = [];
   const lengths: number[] = [];
-  const rows = readDataset(await resolveDataset(data, pull), {
+  const rows = readSource(source, {
     onBadRow,
     accept: ['prompt-completion', 'unpaired-preference'],
-    tell: (row) => tell?.(`left out ${tellBadRow(row)}`),
+    onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
   });
   for await (const { value } of rows) {
     const answer = scoredAnswer(
@@ -122,5 +148,7 @@ async function readAnswers(
     lengths.push(answer.at![0] + 1 - Array.from(answer.learn!).indexOf(1));
   }
   if (answers.length > 0) return { answers, lengths };
-  throw new HeedError(`"${data}" has no answer that fits.`, { hint: 'Give rows with prompt and completion.' });
+  throw new HeedError(`"${source.name}" has no completion that fits.`, {
+    hint: 'Give rows with prompt and completion.',
+  });
 }

@@ -8,14 +8,13 @@ import { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
-import type { PullOptions } from '../../lm/hub.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/index.ts';
-import type { Distribution } from '../../preference/index.ts';
+import type { Preference } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';
 import { checkedRewards } from '../reward-functions/call.ts';
-import type { Answer, Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, OpenReward, Reward } from '../reward-functions/reward-function.ts';
 import { createRankingTrainer, type Ranking, roomFor } from '../reward-model/loss.ts';
 import {
   type Calibrated,
@@ -28,10 +27,11 @@ import {
 } from '../reward-model/model.ts';
 import { rankingDataSchema, rewardSchema } from '../reward-model/options.ts';
 import { readRankings } from '../reward-model/read-rankings.ts';
+import { type Live, openSource } from '../training/input.ts';
 import { checkSameTokens } from '../training/policy.ts';
 import { adamw, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
 import { copyOf } from '../training/trainable.ts';
-import { encodedFor, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
+import { encodedAnswer, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -50,8 +50,8 @@ type LearningOptions = z.output<typeof learningSchema>;
 
 /** Two answers to a prompt, and how much each of them was preferred. */
 interface Compared {
-  options: readonly [Answer, Answer];
-  choice: Distribution;
+  options: readonly [Completion, Completion];
+  choice: Preference;
 }
 
 export interface RewardFit {
@@ -61,12 +61,13 @@ export interface RewardFit {
   accuracy: number;
 }
 
-export interface LearningReward extends Reward {
+/** A reward that goes on learning from comparisons. */
+export interface LearningReward extends OpenReward {
   readonly members: number;
   /** Of each member, scores of answers: the difference of two is the log odds that the one is chosen. */
-  scores(answers: readonly Answer[]): Float32Array[];
+  scores(answers: readonly Completion[]): Float32Array[];
   /** Rewards of these keep their mean and deviation from here on, whatever is learned (Ziegler et al. 2019, §2.1). */
-  refer(answers: readonly Answer[]): void;
+  refer(answers: readonly Completion[]): void;
   /** Learns these comparisons, and of what it learned before only those that are among them. */
   fit(comparisons: readonly Compared[]): Promise<RewardFit>;
   /** Writes it as it stands, as `heed reward` does. */
@@ -76,8 +77,8 @@ export interface LearningReward extends Reward {
 }
 
 interface LearningParts {
-  pull?: PullOptions;
-  tell?: (text: string) => void;
+  /** Where the earlier comparisons are, if they are in memory; how models are fetched. */
+  live: Live;
   call: RewardSettings;
   learning: LearningOptions;
   onBadRow: 'error' | 'skip';
@@ -90,13 +91,13 @@ interface Member {
   calibrated: Calibrated;
   /** Mean and deviation of the references' rewards. */
   standard?: { mean: number; deviation: number };
-  scores(answers: readonly Answer[]): Float32Array;
+  scores(answers: readonly Completion[]): Float32Array;
   fit(rankings: readonly Ranking[], seed: number): Promise<number>;
   [Symbol.dispose](): void;
 }
 
 interface State {
-  references: readonly Answer[];
+  references: readonly Completion[];
   members: Pick<Member, 'calibrated' | 'standard'>[];
   fitted: boolean;
 }
@@ -104,14 +105,14 @@ interface State {
 /** @throws HeedError where the text names no reward model of `heed reward`, or the comparisons cannot be read. */
 export async function openLearningReward(
   text: string,
-  { pull, tell, call, learning, onBadRow, seed }: LearningParts,
+  { live, call, learning, onBadRow, seed }: LearningParts,
 ): Promise<LearningReward> {
   const folders = modelFolders(text);
   return opening(async (own) => {
     const members: Member[] = [];
     for (const folder of folders) {
-      const model = await loadRewardModel(folder, pull);
-      own.use(model.parameters);
+      const model = await loadRewardModel(folder, live.pull);
+      own.use(model);
       if (readStepReading(model.folder!)) {
         throw new HeedError(`"${folder}" is a reward model of steps, which cannot learn from comparisons.`, {
           hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
@@ -125,11 +126,16 @@ export async function openLearningReward(
     const earlier =
       learning.comparisons === undefined
         ? undefined
-        : await readRankings(learning.comparisons, rankingDataSchema.parse({ onBadRow }), model, { pull, tell });
+        : await readRankings(
+            await openSource('people.comparisons', learning.comparisons, live),
+            rankingDataSchema.parse({ onBadRow }),
+            model,
+            live.onNotice,
+          );
     const rewards = members.map((member) => rewardOf(member));
     const reward = rewards.length === 1 ? rewards[0] : ensembleReward(rewards, call.pessimism);
-    const scores = (answers: readonly Answer[]) => members.map((member) => member.scores(answers));
-    let references: readonly Answer[] = [];
+    const scores = (answers: readonly Completion[]) => members.map((member) => member.scores(answers));
+    let references: readonly Completion[] = [];
     let fitted = false;
 
     /** So many earlier comparisons, drawn anew for as many answers as there are. */
@@ -209,7 +215,6 @@ function rewardOf(member: Member): Reward {
         answers,
       );
     },
-    [Symbol.dispose]() {},
   };
 }
 
@@ -226,7 +231,7 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
     model,
     calibrated: { gain: 1 / scale, calibration: { shift, scale } },
     scores: (answers) =>
-      Float32Array.from(scorer.run(answers.map((answer) => encodedFor(model, answer))), ([score]) => score),
+      Float32Array.from(scorer.run(answers.map((answer) => encodedAnswer(model, answer))), ([score]) => score),
     async fit(rankings, seed) {
       const { parameters } = model;
       parameters.flat.set(begun.flat);
@@ -262,13 +267,16 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
 
 /** A comparison as it is learned: what is preferred by three to one, as three and one that are certain. */
 function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[] {
-  const answers = options.map((answer) => encodedFor(model, answer));
+  const answers = options.map((answer) => encodedAnswer(model, answer));
   const ranking = (levels: number[], weight: number): Ranking => ({ answers, levels, merits: [0, 0], weight });
   if (choice[0] === choice[1]) return [ranking([0, 0], 1)];
   return [ranking([1, 0], choice[0]), ranking([0, 1], choice[1])].filter(({ weight }) => weight! > 0);
 }
 
-function accuracyOf(comparisons: readonly Compared[], scores: (answers: readonly Answer[]) => Float32Array[]): number {
+function accuracyOf(
+  comparisons: readonly Compared[],
+  scores: (answers: readonly Completion[]) => Float32Array[],
+): number {
   const decided = comparisons.filter(({ choice }) => choice[0] !== choice[1]);
   const [first, second] = [0, 1].map((side) => scores(decided.map(({ options }) => options[side])));
   const right = decided.filter(({ choice }, i) => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { SCORE } from '../../lm/layout.ts';
 import { functionReward } from '../reward-functions/call.ts';
-import type { Answer } from '../reward-functions/reward-function.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { createRewardScorer, loadRewardModel, saveRewardModel, scoredAnswer } from '../reward-model/model.ts';
 import { ensembleReward, openReward } from './open.ts';
 
@@ -16,7 +16,7 @@ const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/model
 const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const answer = (text: string, given: Partial<Answer> = {}): Answer => ({
+const answer = (text: string, given: Partial<Completion> = {}): Completion => ({
   prompt: [1],
   response: [2],
   ended: true,
@@ -33,7 +33,7 @@ const fileOf = (name: string, source: string): string => {
   writeFileSync(path, source);
   return path;
 };
-const score = async (text: string, given: readonly Answer[] = answers, settings = {}) => {
+const score = async (text: string, given: readonly Completion[] = answers, settings = {}) => {
   const reward = await openReward(text, {}, { ...quick, ...settings });
   try {
     return Array.from(await reward.score(given));

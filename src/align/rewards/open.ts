@@ -10,22 +10,37 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { TextOrMessages } from '../../data/index.ts';
+import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import type { Message } from '../../lm/chat-template.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
-import { encodeAnswer } from '../examples/pairs.ts';
-import { processReward, readStepReading } from '../process/model.ts';
-import { checkedRewards, endpointReward, fileReward } from '../reward-functions/call.ts';
-import { type Answer, explained, type Reward, type Scores } from '../reward-functions/reward-function.ts';
+import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
+import {
+  checkedRewards,
+  endpointReward,
+  fileReward,
+  functionReward,
+  type RewardFunction,
+} from '../reward-functions/call.ts';
+import {
+  type Completion,
+  explained,
+  type OpenReward,
+  type Reward,
+  type Scores,
+} from '../reward-functions/reward-function.ts';
 import { rewardModelOver } from '../reward-model/adapted.ts';
 import {
+  checkRewardModel,
   createRewardScorer,
+  encodedFor,
   loadRewardModel,
+  plainCalibration,
   type RewardModel,
   type ScorerOptions,
-  scoredAnswer,
 } from '../reward-model/model.ts';
+import { isModel, type Live } from '../training/input.ts';
 import { reviewReward, reviewRewards } from '../world/rewards.ts';
 
 export const rewardCallSchema = z.object({
@@ -40,26 +55,76 @@ export const rewardCallSchema = z.object({
 });
 export type RewardSettings = z.output<typeof rewardCallSchema>;
 
+/** A reward that is at hand: an object, a function, a reward model, or several reward models as an ensemble. */
+export type RewardSource = Reward | RewardFunction | RewardModel | readonly RewardModel[];
+
 /**
- * Opens a reward. Reward models that are adapters of the model `over` take its weights in place of loading them again: these have to
- * stay as they were loaded, and outlive the reward.
+ * Opens a reward by its text, or makes one of what is at hand. Models and rewards that are passed stay the caller's; what is
+ * opened by name is disposed of with the reward. Reward models that are adapters of the model `over` take its weights in
+ * place of loading them again: these have to stay as they were loaded, and outlive the reward.
  *
  * @throws HeedError where it is not there, or is none.
  */
 export async function openReward(
-  text: string,
+  source: string | RewardSource,
   pull: PullOptions = {},
   given: z.input<typeof rewardCallSchema> = {},
   over?: Model,
-): Promise<Reward> {
+): Promise<OpenReward> {
   const settings = rewardCallSchema.parse(given);
-  const weighted = weightedIn(text);
-  const sources = await openAll(
+  if (typeof source !== 'string') return rewardAtHand(source, settings);
+  const weighted = weightedIn(source);
+  return openTogether(
     weighted.map((part) => part.text),
     (part) => openOne(part, pull, settings, over),
+    (rewards) =>
+      weighted.length === 1 && weighted[0].weight === 1
+        ? rewards[0]
+        : mixedReward(rewards.map((reward, i) => ({ reward, weight: weighted[i].weight }))),
   );
-  if (weighted.length === 1 && weighted[0].weight === 1) return sources[0];
-  return mixedReward(sources.map((reward, i) => ({ reward, weight: weighted[i].weight })));
+}
+
+/** The reward that an option names, or that was passed in its place, which stays the caller's. `own` keeps what is opened. */
+export const openRewardOption = async (
+  path: 'reward' | 'gold' | 'against',
+  name: string,
+  live: Live,
+  own: Disposables,
+  call: z.input<typeof rewardCallSchema> = {},
+  over?: Model,
+): Promise<OpenReward> =>
+  own.use(await openReward((live[path] as RewardSource | undefined) ?? name, live.pull, call, over));
+
+function rewardAtHand(source: RewardSource, settings: RewardSettings): OpenReward {
+  if (typeof source === 'function') return lent(functionReward(source.name || 'reward', source, settings));
+  if (Array.isArray(source)) {
+    const members = source.map((model: RewardModel) => rewardOfModel(model));
+    return members.length === 1 ? members[0] : together(members, (all) => ensembleReward(all, settings.pessimism));
+  }
+  if (isModel(source)) return rewardOfModel(source as RewardModel);
+  const reward = source as Reward;
+  if (typeof reward?.score === 'function') return lent(reward);
+  throw new HeedError(`reward: expected a name, a function, a reward or a reward model, got ${typeof source}.`, {
+    hint: 'Pass a function such as (completions) => completions.map(({ text }) => text.length).',
+  });
+}
+
+/** A reward that is not disposed of with what it is lent to. */
+export const lent = (reward: Reward): OpenReward => ({ ...methodsOf(reward), [Symbol.dispose]() {} });
+
+/** A reward may be an object of a class. */
+const methodsOf = (reward: Reward): Reward => ({
+  name: reward.name,
+  score: (completions, signal) => reward.score(completions, signal),
+  ...(reward.explain && { explain: (completions, signal) => reward.explain!(completions, signal) }),
+});
+
+/** Rewards by a model that stays the caller's. @throws HeedError where it is a language model. */
+function rewardOfModel(model: RewardModel, reading?: ScorerOptions): OpenReward {
+  checkRewardModel(model);
+  return 'steps' in model
+    ? processReward(model, (model as ProcessModel).steps, reading)
+    : modelReward({ ...model, calibration: model.calibration ?? plainCalibration }, reading);
 }
 
 /** What a reward's text is the sum of. */
@@ -107,36 +172,42 @@ async function openOne(
   pull: PullOptions,
   settings: RewardSettings,
   over: Model | undefined,
-): Promise<Reward> {
-  if (/^https?:\/\//.test(text)) return endpointReward(text, settings);
-  if (/\.m?[jt]s$/.test(text)) return fileReward(text, settings);
-  if (reviewRewards.includes(text) && !existsSync(text)) return reviewReward(text);
-  const members = await openAll(foldersIn(text), (folder) => openModel(folder, pull, over));
-  return members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism);
+): Promise<OpenReward> {
+  if (/^https?:\/\//.test(text)) return lent(endpointReward(text, settings));
+  if (/\.m?[jt]s$/.test(text)) return lent(await fileReward(text, settings));
+  if (reviewRewards.includes(text) && !existsSync(text)) return lent(reviewReward(text));
+  return openTogether(
+    foldersIn(text),
+    (folder) => openFolder(folder, pull, over),
+    (members) => (members.length === 1 ? members[0] : ensembleReward(members, settings.pessimism)),
+  );
 }
 
-async function openModel(folder: string, pull: PullOptions, over: Model | undefined): Promise<Reward> {
-  const adapted = over && (await rewardModelOver(over, folder, pull));
-  const model = adapted?.model ?? (await loadRewardModel(folder, pull));
-  try {
+const openFolder = (folder: string, pull: PullOptions, over: Model | undefined): Promise<OpenReward> =>
+  opening(async (own) => {
+    const adapted = over && (await rewardModelOver(over, folder, pull));
+    const model = own.use(adapted?.model ?? (await loadRewardModel(folder, pull)));
     const steps = readStepReading(model.folder!);
-    return steps ? processReward(model, steps, adapted) : modelReward(model, adapted);
-  } catch (error) {
-    model.parameters[Symbol.dispose]();
-    throw error;
-  }
-}
+    const reward = own.use(rewardOfModel(steps ? processModelOf(model, steps) : model, adapted));
+    return { ...reward, [Symbol.dispose]: own[Symbol.dispose] };
+  });
 
-/** All of them, or none: where one cannot be opened, the others are released. */
-async function openAll(texts: readonly string[], open: (text: string) => Promise<Reward>): Promise<Reward[]> {
-  const opened: Reward[] = [];
-  try {
-    for (const text of texts) opened.push(await open(text));
-    return opened;
-  } catch (error) {
-    for (const reward of opened) reward[Symbol.dispose]();
-    throw error;
-  }
+/** One reward of several, which are disposed of with it. Where one cannot be opened, neither are the others left. */
+const openTogether = (
+  texts: readonly string[],
+  open: (text: string) => Promise<OpenReward>,
+  join: (rewards: readonly OpenReward[]) => Reward,
+): Promise<OpenReward> =>
+  opening(async (own) => {
+    const rewards: OpenReward[] = [];
+    for (const text of texts) rewards.push(own.use(await open(text)));
+    return { ...join(rewards), [Symbol.dispose]: own[Symbol.dispose] };
+  });
+
+function together(rewards: readonly OpenReward[], join: (rewards: readonly OpenReward[]) => Reward): OpenReward {
+  const own = new Disposables();
+  for (const reward of rewards) own.use(reward);
+  return { ...join(rewards), [Symbol.dispose]: own[Symbol.dispose] };
 }
 
 /** The folders of an ensemble's members, where a folder is one; else the folder or name itself. */
@@ -149,36 +220,28 @@ export function membersOf(name: string): string[] {
 
 /**
  * Rewards by a model, which reads prompts and answers as its own tokenizer and chat template write them; of what is longer than the
- * model knows, the beginning is not read. The model is released with the reward.
+ * model knows, the beginning is not read. The model stays the caller's.
  */
-export function modelReward(model: RewardModel, reading?: ScorerOptions): Reward {
+export function modelReward(model: RewardModel, reading?: ScorerOptions): OpenReward {
   const scorer = createRewardScorer(model, reading);
   const name = model.folder ?? 'reward model';
   return {
     name,
     async score(answers, signal) {
       signal?.throwIfAborted();
-      return checkedRewards(name, scorer.run(answers.map((answer) => encodedFor(model, answer))), answers);
+      return checkedRewards(name, scorer.run(answers.map((answer) => encodedAnswer(model, answer))), answers);
     },
-    [Symbol.dispose]() {
-      scorer[Symbol.dispose]();
-      model.parameters[Symbol.dispose]();
-    },
+    [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 /** An answer with its prompt as the model reads it, ready to be scored. */
-export function encodedFor(model: RewardModel, { promptText, text, row }: Answer) {
-  const prompt = (row?.prompt ?? promptText) as string | Message[];
-  const completion = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
-  const { ids, at } = scoredAnswer(encodeAnswer(prompt, completion, model.tokenizer), model);
-  const excess = Math.max(0, ids.length - model.config.maxPositions);
-  return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
-}
+export const encodedAnswer = (model: RewardModel, { promptText, text, row }: Completion) =>
+  encodedFor(model, (row?.prompt ?? promptText) as TextOrMessages, text);
 
-/** Σ weight · reward. */
+/** Σ weight · reward. The rewards stay the caller's. */
 export function mixedReward(parts: readonly { weight: number; reward: Reward }[]): Reward {
-  const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
+  const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     const all = await Promise.all(parts.map(({ reward }) => explained(reward, answers, signal)));
     const weighted = <T>(of: (own: Scores, weight: number) => T): T[] => all.map((own, k) => of(own, parts[k].weight));
     return {
@@ -197,15 +260,13 @@ export function mixedReward(parts: readonly { weight: number; reward: Reward }[]
     name: parts.map(({ weight, reward }) => (weight === 1 ? reward.name : `${weight}*${reward.name}`)).join(' + '),
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    [Symbol.dispose]() {
-      for (const { reward } of parts) reward[Symbol.dispose]();
-    },
   };
 }
 
-/** The mean of the members' rewards, less `pessimism` deviations of them (Coste et al. 2023, §3). They are asked one after another. */
+/** The mean of the members' rewards, less `pessimism` deviations of them (Coste et al. 2023, §3). They are asked one after another,
+ * and stay the caller's. */
 export function ensembleReward(members: readonly Reward[], pessimism = 0): Reward & Required<Pick<Reward, 'explain'>> {
-  const explain = async (answers: readonly Answer[], signal?: AbortSignal): Promise<Scores> => {
+  const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     const all: ArrayLike<number>[] = [];
     for (const member of members) all.push(await member.score(answers, signal));
     const means = answers.map((_, i) => all.reduce((sum, rewards) => sum + rewards[i], 0) / all.length);
@@ -218,8 +279,5 @@ export function ensembleReward(members: readonly Reward[], pessimism = 0): Rewar
     name: members.map(({ name }) => name).join(', '),
     explain,
     score: async (answers, signal) => (await explain(answers, signal)).scores,
-    [Symbol.dispose]() {
-      for (const member of members) member[Symbol.dispose]();
-    },
   };
 }

@@ -1,5 +1,6 @@
 /** A training of a language model by maximum likelihood, one optimizer step at a time: what fine-tuning and pretraining share. */
-import { type Completion, createGenerator } from '../../lm/generate.ts';
+import type { Disposables } from '../../disposables.ts';
+import { createGenerator, type GeneratedCompletion } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
@@ -44,7 +45,7 @@ export interface LanguageStep {
 }
 
 export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
-  /** Of which the options are. Released with the learner. */
+  /** The model to train. */
   model: Model;
   options: O;
   /** Trains adapters in place of the weights, where their rank is above 0. */
@@ -64,9 +65,11 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   heldOut?: Examples;
   prompts: readonly SamplePrompt[];
   /** What to tell of the answers to `prompts`. */
-  measure?: (answers: readonly Completion[]) => Record<string, number>;
+  measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
   /** By which a resumed training knows its data. */
   fingerprint: string;
+  /** What was opened for the learner: disposed of with it. */
+  own: Disposables;
 }
 
 interface LanguageState {
@@ -83,19 +86,17 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 >;
 
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
-  const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint } = parts;
+  const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint, own } = parts;
   const { config, tokenizer, ends } = model;
-  const trained = trainedPart(model, parts.lora ?? {}, options.seed);
+  const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
   const { parameters, weights, frozen, linear } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
-  const likelihood = createLikelihood(config, parameters, shape, {
-    linear,
-    frozen,
-    checkpointLayers: options.checkpointLayers,
-  });
-  const optimizer = adamw(parameters, likelihood.gradients, options);
-  const evaluator = heldOut && createHeldOutLoss(config, weights, heldOut, shape, part, linear);
-  const generator = prompts.length > 0 ? createGenerator(config, weights, { linear }) : undefined;
+  const likelihood = own.use(
+    createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers: options.checkpointLayers }),
+  );
+  const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
+  const evaluator = heldOut && own.use(createHeldOutLoss(config, weights, heldOut, shape, part, linear));
+  const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { linear })) : undefined;
   const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(sizeOf(parameters)), steps, options);
   let state: LanguageState = {
     step: 0,
@@ -177,8 +178,11 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       rows.restore(saved.rows);
       state = saved;
     },
-    [Symbol.dispose](): void {
-      for (const part of [generator, evaluator, optimizer, likelihood, trained]) part?.[Symbol.dispose]();
+    /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
+    finish(): Model {
+      trained.merge();
+      return own.release(model);
     },
+    [Symbol.dispose]: own[Symbol.dispose],
   };
 }

@@ -4,32 +4,28 @@
  *
  * Without data, the text is that of the embedded world, written as it is learned and never twice. Its grammar has a known
  * entropy, which no model gets below; the defaults are what it takes to come near it, and how the base model that comes with
- * heed was made. docs/sft.md has the curve.
+ * heed was made. docs/reference/sft.md has the curve.
  *
  * Run it: heed pretrain
  */
 import { z } from 'zod';
 import { textsOf } from '../../data/content.ts';
-import { type DatasetRow, readDataset } from '../../data/index.ts';
+import type { DatasetRow, MessagesRow, PromptCompletionRow, TextRow } from '../../data/index.ts';
+import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { trainBpe } from '../../lm/bpe-trainer.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { createModel, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
-import { stepsOf } from '../../run/index.ts';
 import { encodeRow } from '../examples/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
+import { type Input, type Live, learnerOf, type Opener, openSource, readSource } from '../training/input.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from '../world/demonstrations.ts';
-import {
-  createLanguageLearner,
-  type LanguageLearner,
-  type LanguageLearnerParts,
-  type LanguageStep,
-} from './learner.ts';
+import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
 import { createRows, datasetRows, packExamples } from './rows.ts';
 import { readPrompts, samplePrompts } from './sample-prompts.ts';
+import { type LanguageTraining, languageTraining } from './train.ts';
 
 const size = (value: number) => z.number().int().min(1).default(value);
 
@@ -74,42 +70,41 @@ export const pretrainSchema = z
     path: ['keyValueHeads'],
     message: 'expected to divide --heads',
   });
+/** The options of `pretrain`, with their defaults. */
 export type PretrainOptions = z.output<typeof pretrainSchema>;
-export type PretrainInput = z.input<typeof pretrainSchema>;
+/** The input of `pretrain`. */
+export type PretrainInput = Input<z.input<typeof pretrainSchema>, TextRow | MessagesRow | PromptCompletionRow>;
+/** A learner by likelihood, a step at a time. */
 export type PretrainLearner = LanguageLearner<PretrainOptions>;
 
-interface PretrainParts {
-  /** How a tokenizer and data are got from the Hub. */
-  pull?: PullOptions;
-}
+/** A learner that pretrains a new model: what `pretrain` runs. */
+export const createPretrain: Opener<PretrainInput, PretrainLearner> = learnerOf(pretrainSchema, (options, live) =>
+  options.data === undefined ? fromWorld(options, live) : fromData(options, options.data, live),
+);
 
 /**
- * A learner that pretrains a new model. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the
- * tokenizer or the data cannot be used.
+ * Trains a new model on texts, with a tokenizer of its own unless one is named.
+ *
+ *     const { model } = await pretrain({ data: [{ text: 'Once upon a time …' }, …], tokens: 1e6 });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
  */
-export function createPretrain(given: PretrainInput, parts: PretrainParts = {}): Promise<PretrainLearner> {
-  const options = pretrainSchema.parse(given);
-  return options.data === undefined ? fromWorld(options, parts) : fromData(options, options.data, parts);
+export function pretrain(input: PretrainInput): LanguageTraining {
+  return languageTraining(createPretrain, input);
 }
 
-/** Pretrains, one optimizer step at a time, until the steps are done or `signal` aborts. */
-export async function* pretrain(
-  given: PretrainInput,
-  parts: PretrainParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<LanguageStep, void, undefined> {
-  yield* stepsOf(await createPretrain(given, parts), parts.signal);
-}
-
-type Source = Pick<
+type Learned = Pick<
   LanguageLearnerParts<PretrainOptions>,
   'name' | 'rows' | 'heldOut' | 'prompts' | 'measure' | 'fingerprint'
 >;
 
-function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, source: Source): PretrainLearner {
+function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, learned: Learned): PretrainLearner {
   const { rows, accumulate, length, seed } = options;
+  const own = new Disposables();
   return createLanguageLearner({
-    ...source,
-    model: createModel(configOf(options, tokenizer), tokenizer, seed),
+    ...learned,
+    own,
+    model: own.use(createModel(configOf(options, tokenizer), tokenizer, seed)),
     options,
     part: rows,
     length,
@@ -147,7 +142,7 @@ const WORLD_TOKENS = 2.5e6;
 /** Texts written at each evaluation: the share of coherent ones is then known to within some .06. */
 const WRITTEN = 64;
 
-async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Promise<PretrainLearner> {
+async function fromWorld(options: PretrainOptions, { pull }: Live): Promise<PretrainLearner> {
   const { seed, length, heldOut, samples, tokenizer: given } = options;
   const tokenizer = given === undefined ? createReviewTokenizer() : loadTokenizer(await modelFolder(given, pull));
   const { bos } = tokenizer;
@@ -175,15 +170,15 @@ async function fromWorld(options: PretrainOptions, { pull }: PretrainParts): Pro
   });
 }
 
-async function fromData(options: PretrainOptions, data: string, { pull }: PretrainParts): Promise<PretrainLearner> {
+async function fromData(options: PretrainOptions, data: string, live: Live): Promise<PretrainLearner> {
   const { seed, length, samples } = options;
-  const paths = await resolveDataset(data, pull);
-  const rows = () => readDataset(paths, { accept: ['language-modeling', 'prompt-completion'] });
+  const source = await openSource('data', data, live);
+  const rows = () => readSource(source, { accept: ['language-modeling', 'prompt-completion'] });
   const tokenizer =
     options.tokenizer === undefined
       ? await learnTokenizer(rows(), options.vocabulary)
-      : loadTokenizer(await modelFolder(options.tokenizer, pull));
-  const { examples } = await gatherExamples(rows(), tokenizer, data, { length, loss: 'all', truncate: 'split' });
+      : loadTokenizer(await modelFolder(options.tokenizer, live.pull));
+  const { examples } = await gatherExamples(rows(), tokenizer, source.name, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
   const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);
   const [train, heldOut] = [subset(examples, kept), subset(examples, held)];
@@ -195,13 +190,13 @@ async function fromData(options: PretrainOptions, data: string, { pull }: Pretra
     prompts:
       samples.data === undefined
         ? samplePrompts(held.length > 0 ? heldOut : train, samples.count, tokenizer)
-        : await readPrompts(samples.data, samples.count, tokenizer, pull),
+        : await readPrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer),
     fingerprint: fingerprint(train),
   });
 }
 
 /** A tokenizer is learned from the first texts, up to so many characters: more would hardly change it. */
-const TELLING = 2e7;
+const ENOUGH = 2e7;
 
 async function learnTokenizer(rows: AsyncIterable<DatasetRow>, vocabularySize: number): Promise<Tokenizer> {
   const texts: string[] = [];
@@ -210,7 +205,7 @@ async function learnTokenizer(rows: AsyncIterable<DatasetRow>, vocabularySize: n
     const text = [...textsOf(value, format).values()].join('');
     texts.push(text);
     characters += text.length;
-    if (characters > TELLING) break;
+    if (characters > ENOUGH) break;
   }
   const [bos, eos, pad] = ['<s>', '</s>', '<pad>'];
   const json = (value: unknown) => JSON.stringify(value, null, 2);

@@ -1,9 +1,8 @@
 /** Prompts for a person to see what a model makes of them, taken from examples. */
-import { readDataset } from '../../data/index.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Examples } from '../examples/examples.ts';
+import { readSource, type Source } from '../training/input.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 
 /** Of a text all of which is learned, the start is given: a quarter, but no more than so many tokens. */
@@ -21,15 +20,9 @@ export function samplePrompts(examples: Examples, count: number, tokenizer: Toke
 }
 
 /** The first prompts of a dataset that has any: of text, or of messages, which the assistant goes on from. */
-export async function readPrompts(
-  data: string,
-  count: number,
-  tokenizer: Tokenizer,
-  pull?: PullOptions,
-): Promise<SamplePrompt[]> {
+export async function readPrompts(source: Source, count: number, tokenizer: Tokenizer): Promise<SamplePrompt[]> {
   const prompts: SamplePrompt[] = [];
-  const paths = await resolveDataset(data, pull);
-  for await (const { value } of readDataset(paths, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {
+  for await (const { value } of readSource(source, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {
     if (prompts.length >= count) break;
     const prompt = value.prompt as string | Message[];
     prompts.push({

@@ -47,7 +47,7 @@ it('trains adapters beside weights that stay as they are, and writes them merged
   const base = await loadModel(llama);
   const before = base.parameters.flat.slice();
   const given = { ...settings, steps: 20, learningRate: 2e-2, lora: { rank: 4, targets: 'q_proj,v_proj,down_proj' } };
-  const learner = await createSft(given, { model: base });
+  const learner = await createSft({ ...given, model: base });
   const steps = await take(learner, 20);
   const [first, last] = steps.filter(({ evaluation }) => evaluation).map(({ evaluation }) => evaluation!.loss!);
   expect(last).toBeLessThan(first);
@@ -113,7 +113,7 @@ it('stops early once the held-out loss no longer falls, and knows which was the 
 it('stops where it is told to', async () => {
   const controller = new AbortController();
   let steps = 0;
-  for await (const _ of sft(settings, { signal: controller.signal })) if (++steps === 2) controller.abort();
+  for await (const _ of sft({ ...settings, signal: controller.signal })) if (++steps === 2) controller.abort();
   expect(steps).toBe(2);
 });
 
@@ -153,8 +153,8 @@ it('computes no more rows at once than there are', async () => {
 it('tells of rows that were left out or cut', async () => {
   const told: string[] = [];
   const data = dataOf([{ text: sentence() }, { text: '' }, { text: sentence().repeat(20) }, { text: sentence() }]);
-  const tell = (text: string) => void told.push(text);
-  const learner = await createSft({ ...settings, data, onBadRow: 'skip' }, { tell });
+  const onNotice = (text: string) => void told.push(text);
+  const learner = await createSft({ ...settings, data, onBadRow: 'skip', onNotice });
   learner[Symbol.dispose]();
   expect(told).toEqual([
     expect.stringMatching(/: left out 1 row as wrong, the first: .*line 2: "text" is empty/),

@@ -6,17 +6,16 @@
  *
  * Where it departs from the paper: completions only, or what the assistant wrote, are learned (the paper learns whole texts);
  * examples are packed into rows so that nothing is computed for padding, and do not see one another; the learning
- * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/sft.md has the settings and results.
+ * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/reference/sft.md has the settings and results.
  *
  * Run it: heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { type BadRow, readDataset, tellBadRow } from '../../data/index.ts';
+import { type BadRow, type MessagesRow, type PromptCompletionRow, type TextRow, tellBadRow } from '../../data/index.ts';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { embeddedModel, loadModel, type Model } from '../../lm/model.ts';
-import { stepsOf } from '../../run/index.ts';
+import { embeddedModel, type Model } from '../../lm/model.ts';
 import { losses } from '../examples/encode.ts';
 import {
   type Examples,
@@ -27,13 +26,15 @@ import {
   subset,
   truncations,
 } from '../examples/examples.ts';
+import { type Input, type Live, learnerOf, type Opener, openModel, openSource, readSource } from '../training/input.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 import { loraSchema } from '../training/trainable.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from '../world/demonstrations.ts';
-import { createLanguageLearner, type LanguageLearner, type LanguageStep } from './learner.ts';
+import { createLanguageLearner, type LanguageLearner } from './learner.ts';
 import { datasetRows } from './rows.ts';
 import { readPrompts, samplePrompts } from './sample-prompts.ts';
+import { type LanguageTraining, languageTraining } from './train.ts';
 
 export const sftSchema = z.object({
   model: z.string().default(embeddedModel).describe('folder of a model, or its name on the Hub'),
@@ -67,39 +68,26 @@ export const sftSchema = z.object({
     .prefault({}),
   ...languageTrainingSchema.shape,
 });
+/** The options of `sft`, with their defaults. */
 export type SftOptions = z.output<typeof sftSchema>;
-export type SftInput = z.input<typeof sftSchema>;
+/** The input of `sft`. */
+export type SftInput = Input<z.input<typeof sftSchema>, TextRow | MessagesRow | PromptCompletionRow>;
+/** A learner by likelihood, a step at a time. */
 export type SftLearner = LanguageLearner<SftOptions>;
-
-export interface SftParts {
-  /** The model, in place of loading `model`; it is trained in place and released with the learner. */
-  model?: Model;
-  /** How models and data are got from the Hub. */
-  pull?: PullOptions;
-  /** Told what a person should know of the data: rows left out, examples cut. */
-  tell?: (text: string) => void;
-}
 
 const LONGEST = 1024;
 const MOST_HELD_OUT = 1000;
 
-/**
- * A learner that fine-tunes. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the model or
- * the data cannot be used.
- */
-export function createSft(given: SftInput, parts: SftParts = {}): Promise<SftLearner> {
-  return create(sftSchema.parse(given), parts);
-}
-
-async function create(options: SftOptions, parts: SftParts): Promise<SftLearner> {
-  const model = parts.model ?? (await loadModel(options.model, parts.pull));
-  try {
+/** A learner that fine-tunes: what `sft` runs. */
+export const createSft: Opener<SftInput, SftLearner> = learnerOf(sftSchema, (options, live) =>
+  opening(async (own) => {
+    const model = await openModel('model', options.model, live, own);
     if ('score.weight' in model.parameters.values) {
       throw new HeedError(`"${options.model}" gives scores (${model.architecture}), so it cannot learn to write.`, {
         hint: 'Give a model for text, whose architecture ends in ForCausalLM or LMHeadModel.',
       });
     }
-    const { train, heldOut, length } = await readData(options, model, parts);
+    const { train, heldOut, length } = await readData(options, model, live);
     const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
     const part = Math.min(options.rows, perEpoch);
     return createLanguageLearner({
@@ -113,35 +101,36 @@ async function create(options: SftOptions, parts: SftParts): Promise<SftLearner>
       packing: options.packing,
       steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
       heldOut,
-      prompts: await promptsOf(options, heldOut ?? train, model, parts.pull),
+      prompts: await promptsOf(options, heldOut ?? train, model, live),
       measure: options.data === undefined ? measureResponses : undefined,
       fingerprint: fingerprint(train),
+      own,
     });
-  } catch (error) {
-    model.parameters[Symbol.dispose]();
-    throw error;
-  }
+  }),
+);
+
+/**
+ * Fine-tunes a model on texts, conversations or prompts with completions, in place (Ouyang et al. 2022, §3.5).
+ *
+ *     const { model } = await sft({ model: 'reviews-base', data: [{ prompt: 'Hello', completion: ' world' }, …] });
+ *
+ * Rejects with a HeedError that names the option or the row that is wrong.
+ */
+export function sft(input: SftInput): LanguageTraining {
+  return languageTraining(createSft, input);
 }
 
 async function promptsOf(
   { data, samples }: SftOptions,
   examples: Examples,
   { tokenizer }: Model,
-  pull?: PullOptions,
+  live: Live,
 ): Promise<SamplePrompt[]> {
   if (samples.count === 0) return [];
   if (data === undefined) return reviewSamplePrompts(tokenizer);
   return samples.data === undefined
     ? samplePrompts(examples, samples.count, tokenizer)
-    : readPrompts(samples.data, samples.count, tokenizer, pull);
-}
-
-/** Fine-tunes, one optimizer step at a time, until the steps are done or `signal` aborts. The model is trained in place. */
-export async function* sft(
-  given: SftInput,
-  parts: SftParts & { signal?: AbortSignal } = {},
-): AsyncGenerator<LanguageStep, void, undefined> {
-  yield* stepsOf(await createSft(given, parts), parts.signal);
+    : readPrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer);
 }
 
 interface Data {
@@ -151,7 +140,7 @@ interface Data {
   length: number;
 }
 
-async function readData(options: SftOptions, { config, tokenizer }: Model, parts: SftParts): Promise<Data> {
+async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<Data> {
   const { evaluation, loss, truncate, seed } = options;
   const most = options.length ?? Math.min(LONGEST, config.maxPositions);
   if (most > config.maxPositions && config.positions.kind === 'learned') {
@@ -159,15 +148,16 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, parts
       hint: `Give --length ${config.maxPositions} or less.`,
     });
   }
-  const gather = async (data: string): Promise<Examples> => {
+  const gather = async (path: 'data' | 'evaluation.data', name: string): Promise<Examples> => {
     const bad: BadRow[] = [];
-    const rows = readDataset(await resolveDataset(data, parts.pull), {
+    const source = await openSource(path, name, live);
+    const rows = readSource(source, {
       onBadRow: options.onBadRow,
       accept: ['language-modeling', 'prompt-completion'],
-      tell: (row) => bad.push(row),
+      onSkip: (row) => bad.push(row),
     });
-    const found = await gatherExamples(rows, tokenizer, data, { length: most, loss, truncate });
-    tellOf(found, bad, data, most, options, parts.tell);
+    const found = await gatherExamples(rows, tokenizer, source.name, { length: most, loss, truncate });
+    noticeOf(found, bad, source.name, most, options, live.onNotice);
     return found.examples;
   };
   const demonstrations = () =>
@@ -176,25 +166,26 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, parts
       loss,
       truncate,
     });
-  const all = options.data === undefined ? (await demonstrations()).examples : await gather(options.data);
+  const all = options.data === undefined ? (await demonstrations()).examples : await gather('data', options.data);
   const longest = all.lengths.reduce((a, b) => Math.max(a, b), 0);
   const length = options.length ?? longest;
-  if (evaluation.data !== undefined) return { train: all, heldOut: await gather(evaluation.data), length };
+  if (evaluation.data !== undefined)
+    return { train: all, heldOut: await gather('evaluation.data', evaluation.data), length };
   const share = Math.min(evaluation.share, MOST_HELD_OUT / all.lengths.length);
   const { kept, held } = holdOut(all.lengths.length, share, seed);
   return { train: subset(all, kept), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
 }
 
-function tellOf(
+function noticeOf(
   { long, empty }: Gathered,
   bad: readonly BadRow[],
   data: string,
   most: number,
   { truncate }: SftOptions,
-  tell: SftParts['tell'] = () => {},
+  onNotice: Live['onNotice'] = () => {},
 ): void {
   const say = (what: string, n: number, more: string) =>
-    n > 0 && tell(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
+    n > 0 && onNotice(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
   say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? tellBadRow(bad[0]) : ''}`);
   say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens`);
   say('left out', empty, 'of which no token would be learned');

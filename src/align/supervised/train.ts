@@ -1,8 +1,9 @@
 /** A training of a language model by maximum likelihood in a run's folder. */
-import type { TrainParts } from '../../run/index.ts';
+import type { Training, TrainParts } from '../../run/index.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { recordAnswers } from '../training/samples.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
+import { type ModelResult, trainingOf } from '../training/verb.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
 
 /** What a training of a language model comes to. */
@@ -17,6 +18,32 @@ export interface LanguageResult extends TrainedModel {
   measures?: Record<string, number>;
 }
 
+/** The metrics of a step and of its evaluation, by their names. */
+export const languageMetrics = (step: LanguageStep): Record<string, number> => ({
+  ...stepMetrics(step),
+  ...(step.evaluation && evaluationMetrics(step.evaluation)),
+});
+
+const evaluationMetrics = ({ loss, perplexity, measures }: LanguageEvaluation): Record<string, number> => ({
+  ...(loss !== undefined && { 'loss/eval': loss, perplexity: perplexity! }),
+  ...measures,
+});
+
+/** What a verb that trains by likelihood returns. */
+export type LanguageTraining = Training<LanguageStep, ModelResult>;
+
+/** The training of a learner that `create` makes of an input. */
+export const languageTraining = <I extends { signal?: AbortSignal }, O extends LanguageTrainingOptions>(
+  create: (input: I) => Promise<LanguageLearner<O>>,
+  input: I,
+): LanguageTraining =>
+  trainingOf(
+    () => create(input),
+    input.signal,
+    languageMetrics,
+    (learner) => ({ model: learner.finish() }),
+  );
+
 /** As `trainModel` does. */
 export function trainLanguageModel<O extends LanguageTrainingOptions>(
   learner: LanguageLearner<O>,
@@ -27,9 +54,9 @@ export function trainLanguageModel<O extends LanguageTrainingOptions>(
     keepBest,
     save: (folder) => learner.saveModel(folder, { dtype }),
     record: stepMetrics,
-    recordEvaluation(step, { loss, perplexity, measures, samples }) {
-      recordAnswers(parts.run, step, samples);
-      return { ...(loss !== undefined && { 'loss/eval': loss, perplexity: perplexity! }), ...measures };
+    recordEvaluation(step, evaluation) {
+      recordAnswers(parts.run, step, evaluation.samples);
+      return evaluationMetrics(evaluation);
     },
     result({ evaluation, recentLoss, tokensPerSecond }) {
       const { loss = Number.NaN, perplexity = Number.NaN, measures } = evaluation!;

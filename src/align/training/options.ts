@@ -1,7 +1,7 @@
 /** Settings that every training of a language model has. */
 import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
-import { scheduleNames } from '../../nn/index.ts';
+import { schedules } from '../../nn/index.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -17,7 +17,11 @@ export const languageTrainingSchema = z.object({
   rows: whole(1).default(8).describe('rows computed at once'),
   accumulate: whole(1).default(1).describe('times so many rows make one step'),
   learningRate: z.number().positive().optional().describe('the highest (default: 1/√parameters of the model)'),
-  schedule: z.enum(scheduleNames).default('linear').describe('how the learning rate goes on after the warm-up'),
+  schedule: z
+    .string()
+    .refine(schedules.has, { error: () => `expected one of ${schedules.names().join(', ')}` })
+    .default('linear')
+    .describe(`course of the learning rate after the warm-up: ${schedules.names().join(', ')}`),
   minimumRate: z
     .number()
     .min(0)

@@ -17,26 +17,29 @@ export interface Policy extends Trained {
 
 export interface PolicyOptions {
   lora: LoraSettings;
-  /** In place of the model as it stands; released with the policy. */
+  /** What the KL is measured from, in place of the model as it stands. It stays the caller's. */
   reference?: Model;
   seed: number;
 }
 
-/** @throws HeedError where the reference does not know the same tokens. */
+/** A policy of a model, which stays the caller's. @throws HeedError where the reference does not know the same tokens. */
 export function createPolicy(model: Model, { lora, reference, seed }: PolicyOptions): Policy {
   const { config } = model;
   const hint = 'Their log-probabilities cannot be compared: take the model that the policy was trained from.';
   if (reference) checkSameTokens(model, reference, 'The reference', hint);
   const trained = trainedPart(model, lora, seed);
   // with adapters, the weights beside them stay as they were
-  const frozen = reference?.parameters ?? (loraOptions(lora) ? undefined : copyOf(model.parameters));
+  const copy = reference || loraOptions(lora) ? undefined : copyOf(model.parameters);
   return {
     ...trained,
     model,
-    reference: { config: reference?.config ?? config, weights: (frozen ?? model.parameters).values },
+    reference: {
+      config: reference?.config ?? config,
+      weights: (reference?.parameters ?? copy ?? model.parameters).values,
+    },
     [Symbol.dispose]() {
       trained[Symbol.dispose]();
-      frozen?.[Symbol.dispose]();
+      copy?.[Symbol.dispose]();
     },
   };
 }

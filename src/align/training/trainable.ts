@@ -46,6 +46,7 @@ export function copyOf(arena: Arena): Arena {
 /** Where the adapters of a model go that is saved in a folder with them merged. */
 export const adapterBeside = (folder: string): string => join(folder, '..', 'adapter');
 
+/** What of a model is trained, and how it is written. */
 export interface Trained {
   /** What is trained. */
   readonly parameters: Arena;
@@ -57,7 +58,9 @@ export interface Trained {
   readonly linear: Linear | undefined;
   /** Writes a whole model, adapters merged into a copy of the weights; these also by themselves, in `adapter` beside the folder. */
   save(folder: string, options?: SaveOptions): void;
-  /** Releases the model too. */
+  /** Merges adapters into the model's own weights. Where all weights are trained, they are there already. */
+  merge(): void;
+  /** Frees the adapters; the model stays. */
   [Symbol.dispose](): void;
 }
 
@@ -72,7 +75,8 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       frozen: {},
       linear: undefined,
       save: (folder, options) => saveModel(folder, model, options),
-      [Symbol.dispose]: parameters[Symbol.dispose],
+      merge() {},
+      [Symbol.dispose]() {},
     };
   }
   const adapters = createParameters(loraParameters(config, options), random(seed, 'adapters'));
@@ -91,9 +95,7 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
         saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
       }
     },
-    [Symbol.dispose]() {
-      adapters[Symbol.dispose]();
-      parameters[Symbol.dispose]();
-    },
+    merge: () => mergeLora(parameters, adapters, options),
+    [Symbol.dispose]: adapters[Symbol.dispose],
   };
 }

@@ -9,7 +9,7 @@ import {
   trueReward,
 } from '../../data/reviews/index.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
-import type { Completion } from '../../lm/generate.ts';
+import type { GeneratedCompletion } from '../../lm/generate.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import { random } from '../../random.ts';
 import type { SamplePrompt } from '../training/samples.ts';
@@ -53,7 +53,7 @@ export const reviewSamplePrompts = (tokenizer: Tokenizer): SamplePrompt[] =>
   asked.map(({ text }) => ({ ids: encodeChat(tokenizer, [{ role: 'user', content: text }]).ids }));
 
 /** What the answers to these prompts are worth by the true reward, and how well formed they are. */
-export function measureResponses(answers: readonly Completion[]): Record<string, number> {
+export function measureResponses(answers: readonly GeneratedCompletion[]): Record<string, number> {
   const words = answers.map(wordsOf);
   const rewards = asked.map((prompt, i) => trueReward(prompt, words[i], answers[i].finish === 'eos').total);
   const reward = rewards.reduce((sum, value) => sum + value, 0) / rewards.length;
@@ -61,7 +61,7 @@ export function measureResponses(answers: readonly Completion[]): Record<string,
 }
 
 /** How well formed texts are, and how many of them are coherent. */
-export function measureTexts(answers: readonly Completion[]): Record<string, number> {
+export function measureTexts(answers: readonly GeneratedCompletion[]): Record<string, number> {
   const { accepted, coherent, distinct2, uniqueSentences } = describeTexts(answers.map(wordsOf));
   return {
     'text/accepted': accepted,
@@ -71,4 +71,4 @@ export function measureTexts(answers: readonly Completion[]): Record<string, num
   };
 }
 
-const wordsOf = ({ text }: Completion): string[] => text!.split(/\s+/).filter(Boolean);
+const wordsOf = ({ text }: GeneratedCompletion): string[] => text!.split(/\s+/).filter(Boolean);

@@ -7,7 +7,7 @@ import {
   trueReward,
 } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
-import type { Answer, Reward, Scores, StepReward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward, Scores, StepReward } from '../reward-functions/reward-function.ts';
 import { reviewPromptIn } from './comparisons.ts';
 
 const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'] as const satisfies (keyof RewardParts)[];
@@ -26,13 +26,12 @@ export function reviewReward(name = 'reviews'): Reward {
         return part ? reward.parts[part] : reward.total;
       });
     },
-    [Symbol.dispose]() {},
   };
 }
 
 /** Steps are sentences: of K, each good one is worth 1 / K. */
 function sentenceReward(name: string): Reward {
-  const explain = async (answers: readonly Answer[]): Promise<Scores> => {
+  const explain = async (answers: readonly Completion[]): Promise<Scores> => {
     const steps = answers.map((answer) => {
       const good = goodSentences(promptOf(answer, name), wordsOf(answer));
       const ends = sentenceEnds(answer.text);
@@ -40,7 +39,7 @@ function sentenceReward(name: string): Reward {
     });
     return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
   };
-  return { name, explain, score: async (answers) => (await explain(answers)).scores, [Symbol.dispose]() {} };
+  return { name, explain, score: async (answers) => (await explain(answers)).scores };
 }
 
 /** Characters of a text up to the end of each sentence. */
@@ -53,9 +52,9 @@ function sentenceEnds(text: string): number[] {
   });
 }
 
-const wordsOf = ({ text }: Answer) => text.split(/\s+/).filter(Boolean);
+const wordsOf = ({ text }: Completion) => text.split(/\s+/).filter(Boolean);
 
-function promptOf({ promptText }: Answer, name: string): ReviewPrompt {
+function promptOf({ promptText }: Completion, name: string): ReviewPrompt {
   const prompt = reviewPromptIn(promptText);
   if (prompt) return prompt;
   throw new HeedError(`The reward "${name}" knows no such prompt: "${promptText.slice(0, 80)}".`, {

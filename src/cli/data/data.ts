@@ -12,7 +12,7 @@ import {
   formats,
   inspect,
   type Lengths,
-  type Place,
+  placeInWords,
   type Row,
   readDataset,
   type Split,
@@ -92,10 +92,10 @@ function addCheck(command: Command): void {
       some(
         output,
         'repeated',
-        found.duplicates.map(({ of, ...place }) => `${at(place)} repeats ${at(of)}`),
+        found.duplicates.map(({ of, ...place }) => `${placeInWords(place)} repeats ${placeInWords(of)}`),
       );
-      some(output, 'leaked', (leakage?.rows ?? []).map(at));
-      some(output, 'identical answers', found.identical.map(at));
+      some(output, 'leaked', (leakage?.rows ?? []).map(placeInWords));
+      some(output, 'identical answers', found.identical.map(placeInWords));
       output.result(found);
       if (found.bad.length > 0) process.exitCode = 1;
     });
@@ -166,7 +166,10 @@ interface Reading {
 const onBadRow = () =>
   new Option('--on-bad-row <what>', 'stop at a bad row, or leave it out').choices(['error', 'skip']).default('error');
 
-const reading = ({ onBadRow }: Reading, bad: BadRow[]): DatasetOptions => ({ onBadRow, tell: (row) => bad.push(row) });
+const reading = ({ onBadRow }: Reading, bad: BadRow[]): DatasetOptions => ({
+  onBadRow,
+  onSkip: (row) => bad.push(row),
+});
 
 const collect = (value: string, before: string[] = []) => [...before, value];
 
@@ -184,7 +187,6 @@ function some(output: Output, heading: string, lines: readonly string[]): void {
   if (lines.length > SHOWN) output.say(`  and ${number(lines.length - SHOWN)} more: --json has them all`);
 }
 
-const at = ({ file, line, row }: Place) => `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}`;
 const number = (n: number) => n.toLocaleString('en-US');
 const length = (n: number) => n.toLocaleString('en-US', { maximumFractionDigits: 1 });
 const spread = ({ mean, median, p95, max }: Lengths) =>

@@ -92,7 +92,7 @@ function checkSpeed(): Check {
       name: 'speed',
       state: 'fail',
       found: `${found}, but the product is wrong`,
-      advice: 'Install onnxruntime-node again.',
+      advice: 'Install heed again, or set HEED_ONNXRUNTIME to another library.',
     };
   }
   if (gflops >= SLOW_GFLOPS) return { name: 'speed', state: 'ok', found };

@@ -29,8 +29,8 @@ async function evaluatingReward(command: Command): Promise<void> {
   const given = settingsFrom(command, judgmentSchema);
   const settings = checking(() => judgmentSchema.parse(given), given);
   const { done, ...pull } = pullProgress('pull');
-  const tell = (text: string) => void process.stderr.write(`${text}\n`);
-  const judgment = await judgeReward(settings, { pull, tell }).finally(done);
+  const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
+  const judgment = await judgeReward({ ...settings, pull, onNotice }).finally(done);
   const { evaluation, drift, disagreement } = judgment;
   const name = `${basename(settings.model)}-eval`;
   const run = createRun(flags.out, { name, command: 'eval reward', config: settings, seed: 0 });

@@ -1,19 +1,18 @@
 /** People who compare the answers of a policy while it trains: --ask-people of the commands that train one. */
-import type { Answer, PolicyParts, PolicyTrainingOptions } from '../../align/index.ts';
+import type { Completion, PolicyTrainingOptions } from '../../align/index.ts';
 import type { Content } from '../../feedback/index.ts';
-import type { LearnerParts, Training } from '../../pipeline/index.ts';
+import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training, where `askPeople` is set with a studio in which people answer. */
 export function askingPeople(training: Training, portOf: () => number): Training {
-  const teachers = new WeakMap<object, TeacherToCome<Answer>>();
+  const teachers = new WeakMap<object, TeacherToCome<Completion>>();
   return {
     ...training,
     create(settings, parts) {
       if (settings.askPeople !== true) return training.create(settings, parts);
-      const teacher = teacherToCome<Answer>();
-      const asking: LearnerParts & PolicyParts = { ...parts, teacher };
-      const made = training.create(settings, asking);
+      const teacher = teacherToCome<Completion>();
+      const made = training.create(settings, { ...parts, teacher });
       const learner = made instanceof Promise ? made : Promise.resolve(made);
       return learner.then((learner) => {
         teachers.set(learner, teacher);

@@ -1,12 +1,12 @@
 /** heed best-of-n: the best of several answers to each prompt, and what more of them would bring. */
 import type { Command } from 'commander';
-import type { BestOfNResult } from '../../align/index.ts';
+import type { BestOfNRun } from '../../align/index.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addBestOfN = (command: Command): void => addTraining(command, 'best-of-n', { tell });
 
-const tell = ({ curve, data, seconds }: BestOfNResult): [string, string][] => [
+const tell = ({ curve, data, seconds }: BestOfNRun): [string, string][] => [
   ...curve.map(({ n, kl, reward, gold }): [string, string] => [
     n === 1 ? 'reward' : `best of ${n}`,
     `${figure(reward)}${gold === undefined ? '' : `, by the second reward ${figure(gold)}`} (KL ${figure(kl)})`,

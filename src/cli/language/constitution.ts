@@ -1,12 +1,12 @@
 /** heed constitution: revisions and comparisons by principles that people wrote. */
 import type { Command } from 'commander';
-import type { ConstitutionResult } from '../../align/index.ts';
+import type { ConstitutionRun } from '../../align/index.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { tell: told });
 
-function told({ revisions, comparisons, seconds }: ConstitutionResult): [string, string][] {
+function told({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
   const without = (leftOut: Record<string, number>) =>
     Object.entries(leftOut).map(([why, count]) => `, ${count} left out: ${why}`);
   return [

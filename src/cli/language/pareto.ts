@@ -1,12 +1,12 @@
 /** heed pareto: what two rewards cost one another. */
 import type { Command } from 'commander';
-import type { ParetoResult } from '../../align/index.ts';
+import type { ParetoRun } from '../../align/index.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addPareto = (command: Command): void => addTraining(command, 'pareto', { tell });
 
-const tell = ({ points, rewards, hypervolume, seconds }: ParetoResult): [string, string][] => [
+const tell = ({ points, rewards, hypervolume, seconds }: ParetoRun): [string, string][] => [
   ['weight', rewards.join(', ')],
   ...points.map(({ weight, rewards: [first, second], dominated }): [string, string] => [
     weight === undefined ? 'start' : String(weight),

@@ -1,13 +1,13 @@
 /** heed process: a reward model of the steps of answers. */
 import type { Command } from 'commander';
-import type { ProcessResult } from '../../align/index.ts';
+import type { ProcessRun } from '../../align/index.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 import { percent, toldShare } from './reward.ts';
 
 export const addProcess = (command: Command): void => addTraining(command, 'process', { tell });
 
-const tell = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessResult): [string, string][] => [
+const tell = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessRun): [string, string][] => [
   [
     'steps',
     n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n }, 'steps')}; ${percent(right)} are right`,

@@ -1,6 +1,6 @@
 /** heed reward: a reward model from comparisons. */
 import type { Command } from 'commander';
-import type { RewardResult } from '../../align/index.ts';
+import type { RewardRun } from '../../align/index.ts';
 import { duration } from '../../run/progress.ts';
 import { mergeOption, storeOption } from '../people/feedback.ts';
 import { addTraining } from '../run/run-training.ts';
@@ -18,7 +18,7 @@ export function addReward(command: Command): void {
     .addOption(mergeOption());
 }
 
-const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardResult): [string, string][] => [
+const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun): [string, string][] => [
   ['accuracy', n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n })}: ${verdict}`],
   ['time', duration(seconds)],
   ['model', model],

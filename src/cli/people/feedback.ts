@@ -5,9 +5,10 @@ import { writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import {
   addPerson,
-  balanceOf,
   changeToken,
+  countedJudgments,
   countRows,
+  coverageOf,
   createProject,
   type Database,
   type ExportFormat,
@@ -15,17 +16,16 @@ import {
   exportRows,
   findPerson,
   findProject,
-  givenAnswers,
   importItems,
   listPeople,
   type Merge,
   merges,
   openDatabase,
   type Person,
+  type PersonRole,
   type Project,
   type ProjectInput,
   qualityOf,
-  type Role,
   roles,
   settingsSchema,
 } from '../../feedback/index.ts';
@@ -92,7 +92,7 @@ function addImport(command: Command): void {
       const settings = settingsFrom(command, settingsSchema) as ProjectInput;
       checking(() => settingsSchema.parse(settings), settings);
       const { votesOf, gold, practiceItems: practice, onBadRow } = flags;
-      const tell = (text: string) => void process.stderr.write(`${text}\n`);
+      const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
       let progress: Progress | undefined;
       const done = await withStore(flags.store, async (database) => {
         const project = await projectFor(database, flags, settings);
@@ -102,7 +102,14 @@ function addImport(command: Command): void {
           progress ??= createProgress({ total, unit: 'rows' });
           progress.update(rows);
         };
-        return importItems(database, project, files, { gold, practice, votesOf, onBadRow, tell, onRows });
+        return importItems(database, project, files, {
+          gold,
+          practice,
+          annotator: votesOf,
+          onBadRow,
+          onNotice,
+          onRows,
+        });
       });
       progress?.done();
       output.say(
@@ -175,9 +182,9 @@ function addStats(command: Command): void {
     const output = createOutput(flags);
     await withStore(flags.store, async (database) => {
       const project = await findProject(database, flags.project);
-      const quality = qualityOf(await givenAnswers(database, project.id));
+      const quality = qualityOf(await countedJudgments(database, project.id));
       const names = new Map((await listPeople(database)).map(({ id, name }) => [id, name]));
-      const balance = await balanceOf(database, project);
+      const balance = await coverageOf(database, project);
       const people = quality.people.map((one) => ({ ...one, person: names.get(one.person)! }));
       tellStats(output, project, { ...quality, people }, balance);
       output.result({ project: project.name, ...quality, people, consensus: quality.consensus.size, balance });
@@ -189,7 +196,7 @@ function tellStats(
   output: Output,
   { settings }: Project,
   quality: ReturnType<typeof qualityOf>,
-  balance: Awaited<ReturnType<typeof balanceOf>>,
+  balance: Awaited<ReturnType<typeof coverageOf>>,
 ): void {
   const { alpha, interval, items } = quality.alpha;
   const all = balance[0].rows.reduce((sum, row) => sum + row.items, 0);
@@ -272,7 +279,7 @@ function addUsers(command: Command): void {
     .argument('[what]', 'list, add, token or remove', 'list')
     .argument('[name]', 'of the person')
     .addOption(new Option('--role <role>', 'what they may do').choices([...roles]).default('annotator'))
-    .action(async (what: string, name: string | undefined, flags: Common & { role: Role }) => {
+    .action(async (what: string, name: string | undefined, flags: Common & { role: PersonRole }) => {
       const output = createOutput(flags);
       await withStore(flags.store, async (database) => {
         if (what === 'list') {
@@ -301,7 +308,7 @@ async function changed(
   database: Database,
   what: string,
   name: string,
-  role: Role,
+  role: PersonRole,
 ): Promise<{ person: Person; token?: string }> {
   if (what === 'add') return addPerson(database, name, role);
   if (what !== 'token' && what !== 'remove') {

@@ -1,12 +1,12 @@
 /** People beside a training: a project of the studio in which they answer what the training asks. */
 import { dirname, join } from 'node:path';
 import {
-  createPeopleTeacher,
+  createHumanTeacher,
   createProject,
   type Database,
+  type HumanTeacherOptions,
   listProjects,
   openDatabase,
-  type PeopleOptions,
   type Project,
   type ProjectInput,
 } from '../../feedback/index.ts';
@@ -40,7 +40,7 @@ interface AskedPeople<Option> {
   /** Of the project, unless one is named. */
   name: string;
   settings: ProjectInput;
-  toContent: PeopleOptions<Option>['toContent'];
+  toContent: HumanTeacherOptions<Option>['toContent'];
   port: number;
   /** What the link is told with. */
   invitation: string;
@@ -56,12 +56,12 @@ export async function besidePeople<Option, Result>(
   try {
     const project = await projectFor(database, people.project ?? name, settings, people.guidelines);
     const asking = { source: run.folder, asker: run.info.started, toContent };
-    const present = createPeopleTeacher<Option>(database, project, asking);
+    const present = createHumanTeacher<Option>(database, project, asking);
     teacher.is = present;
     const say = (text: string) => void process.stderr.write(`${text}\n`);
     const studio = await startStudioThread({ store, runs: dirname(run.folder), port, owner: OWNER }, say);
     try {
-      say(`${invitation}: ${studio.link}`);
+      say(`${invitation}: ${studio.link}/label/${encodeURIComponent(project.name)}`);
       say('Training goes on meanwhile. Ctrl-C stops it with a checkpoint; no answer is lost.');
       const result = await train();
       if (result) await present.withdraw();

@@ -1,12 +1,11 @@
 import { expect, it } from 'vitest';
 import type { Reward } from '../../align/index.ts';
-import { addItems, addPerson, createProject, nextItems, openDatabase } from '../../feedback/index.ts';
+import { addItems, addPerson, assignItems, createProject, openDatabase } from '../../feedback/index.ts';
 import { prioritize, priorityOf } from './prioritize.ts';
 
 const rewardOf = (score: (text: string) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(({ text }) => score(text)),
-  [Symbol.dispose]() {},
 });
 
 it('items on which a model is least certain, or an ensemble disagrees most, come first', async () => {
@@ -22,7 +21,7 @@ it('items on which a model is least certain, or an ensemble disagrees most, come
   ]);
   const order = async (name: string) => {
     const { person } = await addPerson(database, name);
-    const next = await nextItems(database, project, person.id, { count: 3 });
+    const next = await assignItems(database, project, person.id, { count: 3 });
     // others may have the same: held items are taken
     await database.query.deleteFrom('leases').execute();
     await database.query.updateTable('items').set({ taken: 0 }).execute();

@@ -1,5 +1,6 @@
 /** heed feedback prioritize: first what a reward model knows least about. */
-import { openReward, type Reward } from '../../align/index.ts';
+import { type OpenReward, openReward, type Reward } from '../../align/index.ts';
+import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { type Content, type Database, type Project, setPriorities } from '../../feedback/index.ts';
 
@@ -67,14 +68,15 @@ export function priorityOf(differences: readonly number[]): number {
 const textOf = (prompt: string | readonly { content: string }[]): string =>
   typeof prompt === 'string' ? prompt : prompt.map(({ content }) => content).join('\n\n');
 
-/** Rewards by their texts, all or none. An ensemble's folder is its members. */
-export async function openMembers(texts: readonly string[]): Promise<Reward[]> {
-  const opened: Reward[] = [];
+/** Rewards by their texts, all or none. */
+export async function openMembers(texts: readonly string[]): Promise<OpenReward[]> {
+  const own = new Disposables();
+  const opened: OpenReward[] = [];
   try {
-    for (const text of texts) opened.push(await openReward(text));
+    for (const text of texts) opened.push(own.use(await openReward(text)));
     return opened;
   } catch (error) {
-    for (const reward of opened) reward[Symbol.dispose]();
+    own[Symbol.dispose]();
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** A model that people talk to in the studio. */
-import type { ChatMessage, ChatModel, Piece } from '../../feedback/server/chat.ts';
+import type { ChatMessage, ChatModel, Piece } from '../../feedback/index.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { openModel } from '../models/open-model.ts';

@@ -2,7 +2,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { HeedError, messageOf } from '../../error.ts';
-import type { Studio, StudioOptions } from '../../feedback/server/index.ts';
+import type { Studio, StudioOptions } from '../../feedback/index.ts';
 
 /** What of a studio's options can be told a thread, and where its store is. */
 export type ThreadedStudio = Pick<StudioOptions, 'runs' | 'port' | 'owner'> & { store: string };

@@ -1,8 +1,7 @@
 /** The thread of studio-thread.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { HeedError, messageOf } from '../../error.ts';
-import { openDatabase } from '../../feedback/index.ts';
-import { startStudio } from '../../feedback/server/index.ts';
+import { openDatabase, startStudio } from '../../feedback/index.ts';
 import type { Saying, ThreadedStudio } from './studio-thread.ts';
 
 const tell = (saying: Saying) => parentPort!.postMessage(saying);

@@ -1,7 +1,6 @@
 /** heed studio: the page where people compare answers and clips, and runs are watched. */
 import type { Command } from 'commander';
-import { openDatabase } from '../../feedback/index.ts';
-import { startStudio } from '../../feedback/server/index.ts';
+import { openDatabase, startStudio } from '../../feedback/index.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';

@@ -73,7 +73,7 @@ Examples:
     'envs',
     'list the environments that can be used on this machine, and what the others need',
     async (command) => (await import('../control/envs.ts')).addEnvs(command),
-    `heed train and heed rl take these names as --env, and files of your own (docs/environments.md).
+    `heed train and heed rl take these names as --env, and files of your own (docs/reference/environments.md).
 
 Examples:
   heed envs

@@ -14,15 +14,15 @@ import {
   progressOf,
   runPipeline,
 } from '../../pipeline/index.ts';
-import { createProgress, openRun, type Run, writeReport } from '../../run/index.ts';
-import type { LoggerChoice } from '../../run/loggers/index.ts';
+import { loadPlugins } from '../../plugins.ts';
+import { createProgress, openRun, type Run, readInfo, writeReport } from '../../run/index.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { percent } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
-import { addRunOptions } from './run-training.ts';
+import { addRunOptions, loggersOf } from './run-training.ts';
 
 interface Flags {
   seed?: string;
@@ -30,7 +30,7 @@ interface Flags {
   resume?: string;
   from?: string;
   checkpointSeconds?: number;
-  log?: LoggerChoice[];
+  log?: string;
   json?: boolean;
 }
 
@@ -46,7 +46,7 @@ export function addPipeline(command: Command): void {
 async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   const output = createOutput(flags);
   runtime(); // where the engine does not start, that is the first thing to know
-  const run = flags.resume === undefined ? begin(path, flags) : resume(flags.resume, path, flags);
+  const run = flags.resume === undefined ? await begin(path, flags) : await resume(flags.resume, path, flags);
   let progress = createProgress();
   let seen: Record<string, number> = {};
   let started: string | undefined;
@@ -68,9 +68,9 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
         run,
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
-        log: flags.log,
+        log: loggersOf(flags.log),
         pull,
-        tell: say,
+        onNotice: say,
         onWarning: (text) => progress.note(text),
         onStage({ name, command, index, count, folder, steps }) {
           endLine();
@@ -104,20 +104,28 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   }
 }
 
-function begin(path: string | undefined, { seed, out, from }: Flags): Run {
+async function begin(path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
   if (from !== undefined) throw new UsageError('--from goes on with a run: give it with --resume');
   const given = path === undefined ? { ...defaultRecipe } : readRecipe(path);
+  await loadPlugins(pluginsOf(given));
   const recipe = checking(() => checkRecipe(seed === undefined ? given : { ...(given as object), seed: number(seed) }));
   return createPipeline(recipe, out);
 }
 
-function resume(folder: string, path: string | undefined, { seed, out, from }: Flags): Run {
+/** What a recipe names as its plugins; `checkRecipe` complains of what is no list of paths. */
+function pluginsOf(recipe: unknown): string[] {
+  const { plugins } = (recipe ?? {}) as { plugins?: unknown };
+  return Array.isArray(plugins) ? plugins.filter((path) => typeof path === 'string') : [];
+}
+
+async function resume(folder: string, path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
   const extra = [...(seed === undefined ? [] : ['--seed']), ...(out === undefined ? [] : ['--out'])];
   if (extra.length > 0) {
     throw new UsageError(`--resume goes on with a run as it is, but ${extra.join(', ')} was given too`, {
       hint: 'leave it out, or start a new run with it',
     });
   }
+  await loadPlugins(readInfo(folder).plugins);
   checking(() => progressOf(folder));
   const run = openRun(folder);
   try {

@@ -1,10 +1,11 @@
 /** What the commands that train share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { ZodError } from 'zod';
 import { runtime } from '../../engine/index.ts';
 import { HeedError, messageOf } from '../../error.ts';
+import { faultsIn } from '../../options.ts';
 import { type Learner, type Training, trainings } from '../../pipeline/index.ts';
+import { loadPlugins } from '../../plugins.ts';
 import { createProgress, createRun, openRun, type ProgressOptions, type Run, writeReport } from '../../run/index.ts';
 import { type Ending, type LoggerChoice, readLoggers, tellOf } from '../../run/loggers/index.ts';
 import { pullProgress } from '../models/pull.ts';
@@ -44,11 +45,7 @@ export const addRunOptions = (command: Command): Command =>
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
     .option('--resume <run>', 'go on with a run that was stopped, with its settings')
     .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds)
-    .option(
-      '--log <where>',
-      'tell of it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts',
-      loggers,
-    );
+    .option('--log <where>', 'report it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts');
 
 function seconds(given: string): number {
   const value = Number(given);
@@ -57,9 +54,10 @@ function seconds(given: string): number {
   return value;
 }
 
-function loggers(given: string): LoggerChoice[] {
+/** What `--log` names. It is read late: a plugin may have registered a logger. */
+export function loggersOf(text: string | undefined): LoggerChoice[] {
   try {
-    return readLoggers(given);
+    return text === undefined ? [] : readLoggers(text);
   } catch (error) {
     throw new UsageError(`--log: ${messageOf(error)}`);
   }
@@ -69,15 +67,17 @@ interface Flags {
   out?: string;
   resume?: string;
   checkpointSeconds?: number;
-  log?: LoggerChoice[];
+  log?: string;
   json?: boolean;
 }
 
 async function training(command: Command, known: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
+  const log = loggersOf(flags.log);
   runtime(); // where the engine does not start, that is the first thing to know
   const old = flags.resume === undefined ? undefined : open(flags.resume, command, known);
+  await loadPlugins(old?.info.plugins);
   let learner: Learner | undefined;
   let run = old;
   const interrupted = listenForInterrupt((text) => progress.note(text));
@@ -90,7 +90,7 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
     const { options } = learner;
     run ??= createRun(flags.out, { name, command: known.command, config: options, seed: options.seed });
     process.stderr.write(`${name} in ${run.folder}\n`);
-    telling = tellOf(run, flags.log ?? [], (text) => progress.note(text));
+    telling = tellOf(run, log, (text) => progress.note(text));
     let seen: Record<string, number> = {};
     let result: { run: string } | undefined;
     let started = false;
@@ -134,7 +134,7 @@ function create(
   folder?: string,
 ): Learner | Promise<Learner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = create(settings, { folder, pull, tell: (text) => void process.stderr.write(`${text}\n`) });
+  const learner = create(settings, { folder, pull, onNotice: (text) => void process.stderr.write(`${text}\n`) });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
@@ -142,8 +142,9 @@ function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Pr
   try {
     return create(known, info.config as Record<string, unknown>, folder);
   } catch (cause) {
-    if (!(cause instanceof ZodError)) throw cause;
-    throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(cause, info.config)}`, {
+    const faults = faultsIn(cause);
+    if (!faults) throw cause;
+    throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(faults, info.config)}`, {
       hint: 'Was the file edited by hand, or made by another version of heed?',
       cause,
     });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { finish } from '../../../test/support/learners.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
-import { cartPoleSwing } from '../../env/cartpole-swing.ts';
+import { cartPoleSwing } from '../../env/classic/cartpole-swing.ts';
 import { makeEnvironment, sizeOf, sourceOf } from '../../env/index.ts';
 import { loadMujoco } from '../../env/mujoco/index.ts';
 import { createLearner, openLearner } from '../learn.ts';

@@ -1,5 +1,5 @@
 /**
- * Behaviors that no reward function describes, and the judges that know them when they see them. docs/behaviors.md
+ * Behaviors that no reward function describes, and the judges that know them when they see them. docs/how-to/teach-a-behavior.md
  */
 import { existsSync } from 'node:fs';
 import { type Environment, type EnvironmentSource, isFile, sizeOf } from '../../env/index.ts';
@@ -34,12 +34,12 @@ export function judgeNamed(name: string, env: string): Judge {
   const known = Object.hasOwn(judges, name) ? judges[name] : undefined;
   if (!known) {
     throw new HeedError(`unknown judge: expected one of ${Object.keys(judges).join(', ')} or a file, got "${name}"`, {
-      hint: 'a judge of your own is a file, ./my-judge.js; docs/behaviors.md has an example',
+      hint: 'a judge of your own is a file, ./my-judge.js; docs/how-to/teach-a-behavior.md has an example',
     });
   }
   if (known.env === env) return known.judge;
   throw new HeedError(`the judge "${name}" looks at ${known.env}, and the environment is ${env}`, {
-    hint: `give --env ${known.env}, or a judge of your own: docs/behaviors.md has an example`,
+    hint: `give --env ${known.env}, or a judge of your own: docs/how-to/teach-a-behavior.md has an example`,
   });
 }
 
@@ -55,7 +55,7 @@ export async function loadJudge({ judge: name, env }: { judge?: string; env: str
   const { default: exported } = await importFile(name, 'The judge');
   if (typeof exported === 'function') return exported as Judge;
   throw new HeedError(`"${name}": expected a function as default export, got ${typeof exported}`, {
-    hint: 'write: export default ({ steps, terminated }) => a number; docs/behaviors.md has an example',
+    hint: 'write: export default ({ steps, terminated }) => a number; docs/how-to/teach-a-behavior.md has an example',
   });
 }
 

@@ -4,7 +4,7 @@ import { expectClose } from '../../../test/support/gradients.ts';
 import type { Space } from '../../env/index.ts';
 import { choices } from '../../preference/index.ts';
 import type { Experience } from '../segments.ts';
-import type { Labeled } from './fit.ts';
+import type { FitComparison } from './fit.ts';
 import type { RewardOptions } from './options.ts';
 
 const create = ensemblesReleasedAfterwards();
@@ -13,7 +13,7 @@ const { segment, labeled, stepsOf } = drawing('reward-ensemble.test');
 describe('the terminal head', () => {
   const ended = (count: number) => {
     // to end the task is good, and nothing else matters
-    const pair = (): Labeled => ({ segments: [segment({ terminated: true }), segment()], choice: choices.first });
+    const pair = (): FitComparison => ({ segments: [segment({ terminated: true }), segment()], choice: choices.first });
     return Array.from({ length: count }, pair);
   };
 
@@ -83,7 +83,7 @@ describe('what the policy is given', () => {
   const truncated = Uint8Array.from({ length: held * count }, (_, i) => Number(i % 13 === 0));
   const experience = { ...steps, terminated, truncated, count, capacity, held, oldest } as unknown as Experience;
   const DISCOUNT = 0.9;
-  let data: Labeled[] | undefined;
+  let data: FitComparison[] | undefined;
   const given = (options: Partial<RewardOptions>, step = 0) => {
     const ensemble = create(options);
     data ??= labeled(20);

@@ -8,7 +8,7 @@ import type { ChoiceModel } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import type { Experience, Numbers, Segment } from '../segments.ts';
 import { createRewardFit, type FitState, type FitTensors } from './fit.ts';
-import { type InputScale, joinSegments, packSteps, type Steps, unpackSteps } from './inputs.ts';
+import { type InputScale, joinSegments, packSteps, type StepRows, unpackSteps } from './inputs.ts';
 import { createPredictor, createRewardModel, type RewardSpaces } from './model.ts';
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
@@ -72,7 +72,7 @@ export function createRewardEnsemble(
    * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about
    * is what it has fallen to at environment step `step`.
    */
-  function reward(steps: Steps, out: Float32Array, step: number): void {
+  function reward(steps: StepRows, out: Float32Array, step: number): void {
     const each = predict(steps);
     const normalized = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
     const bonus = options.bonus * (1 - options.bonusDecay) ** step;

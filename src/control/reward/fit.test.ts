@@ -7,9 +7,9 @@ import {
   parametersOf,
   returnOf,
 } from '../../../test/support/comparisons.ts';
-import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Distribution } from '../../preference/index.ts';
+import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Preference } from '../../preference/index.ts';
 import type { Numbers, Segment } from '../segments.ts';
-import type { Labeled } from './fit.ts';
+import type { FitComparison } from './fit.ts';
 import type { RewardOptions } from './options.ts';
 
 const create = ensemblesReleasedAfterwards();
@@ -110,7 +110,7 @@ describe('a fit', () => {
 
   it('cuts both clips to the same share of their length, at places of their own, and the end with what is cut', () => {
     const [first, second] = [segment({ length: 2, terminated: true }), segment({ length: 4, level: 1 })];
-    const choice: Distribution = [0.75, 0.25];
+    const choice: Preference = [0.75, 0.25];
     const shape: Partial<RewardOptions> = {
       members: 1,
       lastGain: 2,
@@ -142,7 +142,7 @@ describe('a fit', () => {
   it('learns from pairs that nobody was asked about where it is sure, as it would choose', () => {
     const [data, pairs] = [labeled(60), labeled(100).map(({ segments }) => segments)];
     const itself = segment();
-    const nothing: Labeled = { segments: [itself, itself], choice: choices.tie };
+    const nothing: FitComparison = { segments: [itself, itself], choice: choices.tie };
     const twice = (more: Partial<RewardOptions>) => {
       const ensemble = create({ output: 'linear', weightDecay: 0, firstSteps: 150, steps: 60, ...more });
       expect(ensemble.fit(data, { first: true, unasked: pairs }).sure).toBe(0); // it knows nothing yet
@@ -230,7 +230,7 @@ describe('validation', () => {
   it.each([0.1, 0.25, 0.5])('a share of %d is never trained on, not even before there were enough', (validation) => {
     const data = labeled(40);
     const held = data.map((_, i) => i % Math.round(1 / validation) === Math.round(1 / validation) - 1);
-    const train = (given: Labeled[]) => {
+    const train = (given: FitComparison[]) => {
       const ensemble = create({ validation, firstSteps: 20, steps: 20 });
       const fits = [1, 3, 9, 40].map((n, i) => ensemble.fit(given.slice(0, n), { first: i === 0 }));
       return { parameters: parametersOf(ensemble), fit: fits[3] };
@@ -267,7 +267,7 @@ describe('validation', () => {
 });
 
 describe('the learned constant', () => {
-  const longer = (): Labeled => ({ segments: [segment({ length: 2 }), segment()], choice: choices.second });
+  const longer = (): FitComparison => ({ segments: [segment({ length: 2 }), segment()], choice: choices.second });
   const constantOf = (ensemble: ReturnType<typeof create>) => [
     ...(ensemble.save().tensors['reward.constant'].data as Float32Array),
   ];

@@ -2,7 +2,7 @@
  * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy
  * between the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
  */
-import { add, input, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
+import { add, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import {
@@ -10,7 +10,7 @@ import {
   choiceLoss,
   choiceLosses,
   choices,
-  type Distribution,
+  type Preference,
   segmentReturn,
 } from '../../preference/index.ts';
 import { type RandomState, random } from '../../random.ts';
@@ -20,9 +20,9 @@ import type { RewardInputs } from './inputs.ts';
 import type { RewardOptions } from './options.ts';
 
 /** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
-export interface Labeled {
+export interface FitComparison {
   segments: readonly [Segment, Segment];
-  choice: Distribution;
+  choice: Preference;
 }
 
 /** The numbers of one fit. */
@@ -90,43 +90,45 @@ export function createRewardFit(
     });
   }
 
+  const n = 2 * minibatch * window;
   const train = createTrainStep(
     parameters,
-    (g) => {
-      const n = 2 * minibatch * window;
-      const perStep = mul(
-        model.rewards(
-          input(g, 'x', [n, width], inputs.dtype),
-          input(g, 'terminal', [n, 1]),
-          options.dropout > 0 ? input(g, 'seed', [], 'int32') : undefined,
-        ),
-        input(g, 'weights', [1, n]),
-      );
+    {
+      x: { dtype: inputs.dtype, shape: [n, width] },
+      terminal: [n, 1],
+      seed: options.dropout > 0 ? { dtype: 'int32', shape: [] } : undefined,
+      weights: [1, n],
+      p: [1, minibatch],
+      q: [1, minibatch],
+      counts: [members, minibatch],
+      l2: [],
+    },
+    ({ x, terminal, seed, weights, p, q, counts, l2 }, parameter) => {
+      const perStep = mul(model.rewards(x, terminal, seed), weights);
       const returns = sum(reshape(perStep, [members, 2, minibatch, window]), { axes: [3] });
       const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, minibatch]));
-      const [p, q] = ['p', 'q'].map((name) => input(g, name, [1, minibatch]));
       const losses =
         options.learnsFrom === 'returns'
           ? add(square(sub(first, p)), square(sub(second, q)))
           : choiceLosses(choiceModel, first, second, p, q);
-      const weighted = mul(losses, input(g, 'counts', [members, minibatch]));
+      const weighted = mul(losses, counts);
       const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add
       const penalty = parameters.specs
         .filter(({ name }) => name.endsWith('weight'))
-        .map(({ name, shape }) => sum(square(input(g, name, shape))))
+        .map(({ name }) => sum(square(parameter[name])))
         .reduce((a, b) => add(a, b));
-      const loss = options.l2 > 0 ? add(fit, mul(penalty, input(g, 'l2', []))) : fit;
+      const loss = options.l2 > 0 ? add(fit, mul(penalty, l2)) : fit;
       return { loss, fit };
     },
-    { dims: {}, singleThread: inputs.dtype === 'float32' && isSmall(parameters, 2 * minibatch * window) },
+    { singleThread: inputs.dtype === 'float32' && isSmall(parameters, 2 * minibatch * window) },
   );
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
     weightDecay: options.weightDecay,
     decay: ({ name }) => name !== model.constant,
   });
-  const into = (name: string) => train.inputs[name].data as Float32Array;
-  const ends = terminalHead ? into('terminal') : undefined;
+  const batch = train.inputs;
+  const ends = terminalHead ? batch.terminal.data : undefined;
 
   /**
    * Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows
@@ -135,8 +137,8 @@ export function createRewardFit(
   function loadSegment(segment: Segment, x: Numbers, share: number, to: number): void {
     const length = Math.max(1, Math.round(segment.length * share));
     const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;
-    into('x').set(x.subarray(from * width, (from + length) * width), to * window * width);
-    const weights = into('weights');
+    batch.x.data.set(x.subarray(from * width, (from + length) * width), to * window * width);
+    const weights = batch.weights.data;
     for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
     if (ends && segment.terminated && from + length === segment.length) ends[to * window + length - 1] = 1;
   }
@@ -144,10 +146,10 @@ export function createRewardFit(
   const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
   /** Those of the pairs whose choice the mean of the ensemble is sure of, with that choice. */
-  function sureOf(pairs: readonly (readonly [Segment, Segment])[]): Labeled[] {
+  function sureOf(pairs: readonly (readonly [Segment, Segment])[]): FitComparison[] {
     const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
     const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
-    return pairs.flatMap((segments, i): Labeled[] => {
+    return pairs.flatMap((segments, i): FitComparison[] => {
       const difference = first[i] - second[i];
       return Math.abs(difference) < margin
         ? []
@@ -155,47 +157,47 @@ export function createRewardFit(
     });
   }
 
-  function fit(labeled: readonly Labeled[], { first, unasked = [] }: FitCall): Fit {
+  function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Fit {
     // Which comparisons are held out depends on their place alone, so that none is ever trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
-    const training = labeled.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
-    const validation = labeled.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
+    const training = comparisons.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
+    const validation = comparisons.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
     const sure = options.pseudo > 0 && !first ? sureOf(unasked) : [];
     const asked = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
-    const features = [...labeled, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
-    const counts = bootstrapCounts(labeled.length);
+    const features = [...comparisons, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
+    const counts = bootstrapCounts(comparisons.length);
     const wanted = first ? options.firstSteps : options.steps;
     let steps = 0;
     const losses: number[] = [];
-    if (options.l2 > 0) into('l2')[0] = l2;
+    if (options.l2 > 0) batch.l2.data[0] = l2;
     for (; steps < wanted; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
-        const i = b < asked ? training[draw.integer(training.length)] : labeled.length + draw.integer(sure.length);
-        const { segments, choice } = labeled[i] ?? sure[i - labeled.length];
+        const i = b < asked ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
+        const { segments, choice } = comparisons[i] ?? sure[i - comparisons.length];
         const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
         for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
         const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
-        into('p')[b] = p;
-        into('q')[b] = q;
-        for (let m = 0; m < members; m++) into('counts')[m * minibatch + b] = counts[m][i] ?? 1;
+        batch.p.data[b] = p;
+        batch.q.data[b] = q;
+        for (let m = 0; m < members; m++) batch.counts.data[m * minibatch + b] = counts[m][i] ?? 1;
       }
-      if (options.dropout > 0) (train.inputs.seed.data as Int32Array)[0] = draw.uint32() | 0;
+      if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = train.run();
       optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / wanted)));
-      losses.push(outputs.fit.data[0] as number);
+      losses.push(outputs.fit.item());
       if (
         options.coverage !== undefined &&
         steps % 10 === 9 &&
-        assess(labeled, training).accuracy >= options.coverage
+        assess(comparisons, training).accuracy >= options.coverage
       ) {
         steps++;
         break;
       }
     }
-    const onTraining = assess(labeled, training);
-    const onValidation = assess(labeled, validation);
+    const onTraining = assess(comparisons, training);
+    const onValidation = assess(comparisons, validation);
     if (options.l2 > 0 && validation.length > 0) {
       const ratio = onValidation.loss / onTraining.loss;
       if (ratio > 1.5) l2 *= 1.5;
@@ -226,11 +228,11 @@ export function createRewardFit(
   }
 
   /** How well the mean of the ensemble predicts the given comparisons. */
-  function assess(labeled: readonly Labeled[], which: readonly number[]): { accuracy: number; loss: number } {
-    const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => labeled[i].segments[side])));
+  function assess(comparisons: readonly FitComparison[], which: readonly number[]): { accuracy: number; loss: number } {
+    const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => comparisons[i].segments[side])));
     let [right, decided, loss] = [0, 0, 0];
     which.forEach((i, at) => {
-      const [p, q] = labeled[i].choice;
+      const [p, q] = comparisons[i].choice;
       const difference = first[at] - second[at];
       loss += choiceLoss(choiceModel, difference, 0, [p, q]);
       if (p === q) return;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../../test/support/released.ts';
-import { input, mean, square } from '../../engine/index.ts';
+import { mean, square } from '../../engine/index.ts';
 import { withTimeLimit } from '../../env/dynamics.ts';
 import { type Environment, sourceOf } from '../../env/index.ts';
 import { createParameters, createTrainStep } from '../../nn/index.ts';
@@ -15,7 +15,7 @@ import type { LearnSettings } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import { trainFromPreferences } from '../train.ts';
 import { createRewardEnsemble } from './ensemble.ts';
-import type { Labeled } from './fit.ts';
+import type { FitComparison } from './fit.ts';
 import { imageRewardNetwork, pixels } from './images.ts';
 import { rewardSchema } from './options.ts';
 
@@ -55,17 +55,13 @@ describe('the network', () => {
     const network = imageRewardNetwork(1, image, 1, { lastGain: 1, dropout: 0 });
     const parameters = keep(createParameters(network.parameters, random(1)));
     const step = keep(
-      createTrainStep(
-        parameters,
-        (g) => ({
-          loss: mean(square(network.apply(pixels(input(g, 'x', [3, size], 'uint8'), [...image])))),
-        }),
-        { dims: {} },
+      createTrainStep(parameters, { x: { dtype: 'uint8', shape: [3, size] } }, ({ x }) =>
+        mean(square(network.apply(pixels(x, [...image])))),
       ),
     );
     const rng = random(2);
     for (let i = 0; i < 3 * size; i++) step.inputs.x.data[i] = rng.integer(256);
-    const loss = () => step.run().loss.data[0] as number;
+    const loss = () => step.run().loss.item();
     loss();
     for (const { name } of parameters.specs) {
       const values = parameters.values[name].data as Float32Array;
@@ -106,7 +102,7 @@ function segment(length = 3): Segment {
   return { length, observations, actions, nextObservations: new Uint8Array(0), rewards, terminated: false };
 }
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
-const labeled = (count: number): Labeled[] =>
+const labeled = (count: number): FitComparison[] =>
   Array.from({ length: count }, () => {
     const segments = [segment(), segment()] as const;
     return { segments, choice: returnOf(segments[0]) > returnOf(segments[1]) ? choices.first : choices.second };

@@ -10,8 +10,8 @@ import {
 } from '../../rl/normalize.ts';
 import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from '../segments.ts';
 
-/** Steps side by side; arrays are [n, ...]. */
-export interface Steps {
+/** StepRows side by side; arrays are [n, ...]. */
+export interface StepRows {
   observations: Numbers;
   actions: Float32Array;
   nextObservations: Numbers;
@@ -36,7 +36,7 @@ export interface RewardInputs {
   readonly dtype: 'float32' | 'uint8';
   scale: InputScale;
   /** Writes step `row` of `steps` as row `to` of `out`. */
-  write(steps: Steps, row: number, out: Numbers, to: number): void;
+  write(steps: StepRows, row: number, out: Numbers, to: number): void;
   /** A segment's steps as inputs, [length, width]. */
   ofSegment(segment: Segment): Numbers;
   /** Where a segment lies: the mean of its steps' inputs, and its length, [width + 1]. */
@@ -140,7 +140,7 @@ function endsOf({ length, terminated }: Segment): Uint8Array {
 }
 
 /** The steps of segments, one after another. */
-export function joinSegments(segments: readonly Segment[]): Steps {
+export function joinSegments(segments: readonly Segment[]): StepRows {
   const total = segments.reduce((n, { length }) => n + length, 0);
   const width = (key: 'observations' | 'actions' | 'nextObservations') =>
     segments.length ? segments[0][key].length / segments[0].length : 0;
@@ -160,7 +160,7 @@ export function joinSegments(segments: readonly Segment[]): Steps {
 }
 
 const arrays = ['observations', 'actions', 'nextObservations', 'terminated'] as const;
-type StepArrays = Steps & { terminated: Uint8Array };
+type StepArrays = StepRows & { terminated: Uint8Array };
 
 /** A copy of steps, as tensors of a checkpoint. */
 export const packSteps = (prefix: string, steps: StepArrays): Record<string, SavedNumbers> =>

@@ -22,7 +22,7 @@ import type { Arena, ParameterSpec } from '../../nn/index.ts';
 import { zeros } from '../../nn/initialize.ts';
 import { isSmall } from '../../rl/index.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
-import { createRewardInputs, type RewardInputs, type Steps } from './inputs.ts';
+import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
 import { rewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -91,7 +91,7 @@ export function createRewardModel(
 /** Predicts rewards, a number of rows at a time. */
 export interface RewardPredictor extends Disposable {
   /** Rewards of any number of steps, each member's as it is: [members][n]. */
-  predict(steps: Steps): Float32Array[];
+  predict(steps: StepRows): Float32Array[];
 }
 
 /** The predictions of a reward model with these parameters. */

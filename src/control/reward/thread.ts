@@ -7,7 +7,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
-import type { Fit, FitCall, Labeled } from './fit.ts';
+import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 
 /** What the thread makes its ensemble of. */
@@ -18,7 +18,7 @@ export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
   scale: InputScale;
-  labeled: readonly Labeled[];
+  comparisons: readonly FitComparison[];
 }
 
 /** A fit that is done. */
@@ -27,8 +27,8 @@ export interface FitOutcome {
   ensemble: ReturnType<RewardEnsemble['save']>;
 }
 
-/** What the thread says. */
-export type Saying = FitOutcome | { failed: CarriedError };
+/** What the thread sends back. */
+export type FitMessage = FitOutcome | { failed: CarriedError };
 
 /** The thread, as its caller sees it. */
 export interface RewardThread {
@@ -50,10 +50,10 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
     });
     settle?.reject(dead);
   };
-  worker.on('message', (saying: Saying) => {
+  worker.on('message', (message: FitMessage) => {
     worker.unref();
-    if ('failed' in saying) settle?.reject(revived(saying.failed));
-    else settle?.resolve(saying);
+    if ('failed' in message) settle?.reject(revived(message.failed));
+    else settle?.resolve(message);
   });
   worker.once('error', (error) => die(messageOf(error)));
   worker.once('exit', (code) => die(`exit code ${code}`));

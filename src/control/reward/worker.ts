@@ -2,15 +2,15 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { carried } from '../../error.ts';
 import { createRewardEnsemble } from './ensemble.ts';
-import type { EnsembleSettings, FitJob, Saying } from './thread.ts';
+import type { EnsembleSettings, FitJob, FitMessage } from './thread.ts';
 
 const ensemble = createRewardEnsemble(...(workerData as EnsembleSettings));
 
-function carryOut({ ensemble: { state, tensors }, scale, labeled, ...call }: FitJob): Saying {
+function carryOut({ ensemble: { state, tensors }, scale, comparisons, ...call }: FitJob): FitMessage {
   try {
     ensemble.restore(state, tensors);
     ensemble.setScale(scale);
-    const fit = ensemble.fit(labeled, call);
+    const fit = ensemble.fit(comparisons, call);
     return { fit, ensemble: ensemble.save() };
   } catch (error) {
     return { failed: carried(error) };

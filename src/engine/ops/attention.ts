@@ -9,9 +9,9 @@ import { sum } from './reduce.ts';
 import { concat, reshape, slice, split, transpose } from './shape.ts';
 
 /**
- * Rotary position embedding (Su et al. 2021): each head's two halves are rotated against one another by angles given
- * as tables. x [rows, time, heads · size], positions [rows, time] of int32 or int64, cos and sin [positions, size / 2]: of
- * as many positions as there are times at least, for ONNX Runtime asks for that.
+ * Rotary position embedding (Su et al. 2021): each head's two halves are rotated against one another, by angles from
+ * tables. x [rows, time, heads · size], positions [rows, time] of int32 or int64, cos and sin [positions, size / 2].
+ * The tables need at least as many positions as x has times: ONNX Runtime requires it.
  */
 export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): Tensor {
   checkDtypes('rotary', 'float', x, cos, sin);
@@ -28,11 +28,13 @@ export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): 
 }
 
 interface AttentionOptions {
+  /** How many heads q has. */
   heads: number;
+  /** How many heads k and v have. */
   keyValueHeads: number;
-  /** Scores are multiplied by this: 1/√size where absent. */
+  /** Scores are multiplied by this; 1/√size by default. */
   scale?: number;
-  /** The mask lets no token see a later one: then most scores of later ones are not computed. */
+  /** The mask lets no token see a later one. Most scores of later ones are then not computed. */
   causal?: boolean;
 }
 
@@ -41,7 +43,7 @@ const BLOCK = 128;
 
 /**
  * softmax(q·kᵀ·scale + mask)·v for each head. q [rows, time, heads · size]; k and v [rows, time, keyValueHeads · size],
- * each of whose heads serves heads / keyValueHeads queries; mask [rows or 1, 1, time, time], added to the scores.
+ * each head serves heads / keyValueHeads queries. mask [rows or 1, 1, time, time] is added to the scores.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options: AttentionOptions): Tensor {
   const { heads, keyValueHeads, causal = false } = options;
@@ -51,7 +53,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options
   const fits = [k, v].every((t) => sameShape(t.shape, [rows, time, keyValueHeads * size]));
   if (q.shape.length !== 3 || !Number.isInteger(size) || heads % keyValueHeads !== 0 || !fits) {
     throw new HeedError(
-      `attention: ${describe(q)}, ${describe(k)} and ${describe(v)} do not fit ${heads} heads and ${keyValueHeads} for keys and values`,
+      `attention: ${describe(q)}, ${describe(k)} and ${describe(v)} do not fit ` +
+        `${heads} heads and ${keyValueHeads} for keys and values`,
     );
   }
   const { scale = 1 / Math.sqrt(size) } = options;

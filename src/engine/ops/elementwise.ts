@@ -5,6 +5,7 @@ import { checkDtypes, describe, emit, scalar, type Tensor } from '../graph.ts';
 import type { DType } from '../onnx.ts';
 import { sumTo } from './shape.ts';
 
+/** A tensor, or a number that stands for a scalar of the other operand's dtype. */
 export type Operand = Tensor | number;
 
 /** Both operands as tensors; a number becomes a scalar of the other's dtype. */
@@ -31,17 +32,20 @@ function unexpanded(x: Tensor, other: Tensor): Tensor {
   return together && sameShape(together, x.shape) ? source : x;
 }
 
+/** a + b. */
 export function add(a: Operand, b: Operand): Tensor {
   if (b === 0) return a as Tensor;
   const [x, y, shape] = pair('add', a, b, 'number');
   return emit('Add', [x, y], shape, { vjp: (dy) => [sumTo(dy, x.shape), sumTo(dy, y.shape)] });
 }
 
+/** a − b. */
 export function sub(a: Operand, b: Operand): Tensor {
   const [x, y, shape] = pair('sub', a, b, 'number');
   return emit('Sub', [x, y], shape, { vjp: (dy) => [sumTo(dy, x.shape), sumTo(neg(dy), y.shape)] });
 }
 
+/** a · b. */
 export function mul(a: Operand, b: Operand): Tensor {
   if (b === 1) return a as Tensor;
   if (a === 1) return b as Tensor;
@@ -52,8 +56,9 @@ export function mul(a: Operand, b: Operand): Tensor {
 }
 
 const isOne = (t: Tensor): boolean =>
-  t.shape.length === 0 && t.name === t.graph.known.get(`constant ${t.dtype}  1`)?.[0].name;
+  t.shape.length === 0 && t.name === t.graph.memo.get(`constant ${t.dtype}  1`)?.[0].name;
 
+/** a / b. */
 export function div(a: Operand, b: Operand): Tensor {
   if (b === 1) return a as Tensor;
   const [x, y, shape] = pair('div', a, b, 'number');
@@ -84,7 +89,7 @@ function splitByOrder(dy: Tensor, x: Tensor, y: Tensor, first: Tensor): Tensor[]
   return [sumTo(dx, x.shape), sumTo(sub(dy, dx), y.shape)];
 }
 
-/** x clipped to [low, high] (scalars); the gradient passes to x where it lies within, bounds included, as PyTorch's does. */
+/** x clipped to [low, high] (scalars). The gradient passes where x lies within, bounds included, as PyTorch's does. */
 export function clip(x: Tensor, low: Operand, high: Operand): Tensor {
   if (typeof low === 'number' && typeof high === 'number' && !(low <= high)) {
     throw new HeedError(`clip: the lower bound ${low} is above the upper ${high}, for ${describe(x)}`);
@@ -109,12 +114,13 @@ export function pow(x: Tensor, exponent: number): Tensor {
   });
 }
 
+/** x². */
 export function square(x: Tensor): Tensor {
   checkDtypes('square', 'number', x);
   return emit('Mul', [x, x], x.shape, { vjp: (dy) => [mul(mul(dy, 2), x)] });
 }
 
-/** An elementwise function of one tensor; `derivative` gives dx from dy, x and y. */
+/** An elementwise function of one tensor. `gradient` maps dy and y to dx. */
 function unary(
   op: string,
   x: Tensor,
@@ -128,20 +134,30 @@ function unary(
   return y;
 }
 
+/** −x. */
 export const neg = (x: Tensor): Tensor => unary('Neg', x, (dy) => neg(dy), {}, '', 'number');
+/** eˣ. */
 export const exp = (x: Tensor): Tensor => unary('Exp', x, (dy, y) => mul(dy, y));
+/** The natural logarithm. */
 export const log = (x: Tensor): Tensor => unary('Log', x, (dy) => div(dy, x));
+/** √x. */
 export const sqrt = (x: Tensor): Tensor => unary('Sqrt', x, (dy, y) => div(mul(dy, 0.5), y));
+/** 1/x. */
 export const reciprocal = (x: Tensor): Tensor => unary('Reciprocal', x, (dy, y) => neg(mul(dy, square(y))));
+/** |x|. */
 export const abs = (x: Tensor): Tensor => unary('Abs', x, (dy) => mul(dy, sign(x)), {}, '', 'number');
 /** −1, 0 or 1; its gradient is 0 everywhere. */
 export const sign = (x: Tensor): Tensor => unary('Sign', x, (dy) => mul(dy, 0), {}, '', 'number');
 /** Rounded down; its gradient is 0 everywhere. */
 export const floor = (x: Tensor): Tensor => unary('Floor', x, (dy) => mul(dy, 0));
+/** The sine of x in radians. */
 export const sin = (x: Tensor): Tensor => unary('Sin', x, (dy) => mul(dy, cos(x)));
+/** The cosine of x in radians. */
 export const cos = (x: Tensor): Tensor => unary('Cos', x, (dy) => neg(mul(dy, sin(x))));
+/** The error function. */
 export const erf = (x: Tensor): Tensor =>
   unary('Erf', x, (dy) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))));
+/** The hyperbolic tangent. */
 export const tanh = (x: Tensor): Tensor => unary('Tanh', x, (dy, y) => mul(dy, sub(1, square(y))));
 /** 1/(1 + e⁻ˣ). ONNX Runtime's is 10⁻⁵ off, of the value, at −5, and 0 below −18: exp(logSigmoid(x)) is exact there. */
 export const sigmoid = (x: Tensor): Tensor => unary('Sigmoid', x, (dy, y) => mul(dy, mul(y, sub(1, y))));
@@ -149,6 +165,7 @@ export const sigmoid = (x: Tensor): Tensor => unary('Sigmoid', x, (dy, y) => mul
 export const softplus = (x: Tensor): Tensor => unary('Softplus', x, (dy, y) => mul(dy, exp(sub(x, y))));
 /** log σ(x), without overflow. */
 export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
+/** max(x, 0). Its gradient at 0 is 0. */
 export const relu = (x: Tensor): Tensor => unary('Relu', x, (dy) => where(greater(x, 0), dy, scalar(dy, 0)));
 
 /** x·σ(x) (SiLU, "swish"): ONNX Runtime's QuickGelu with α = 1. */
@@ -192,14 +209,23 @@ function comparison(op: string, a: Operand, b: Operand, kind?: 'number' | 'bool'
   return emit(op, [x, y], shape, { dtype: 'bool' });
 }
 
+/** a > b. */
 export const greater = (a: Operand, b: Operand): Tensor => comparison('Greater', a, b, 'number');
+/** a ≥ b. */
 export const greaterOrEqual = (a: Operand, b: Operand): Tensor => comparison('GreaterOrEqual', a, b, 'number');
+/** a < b. */
 export const less = (a: Operand, b: Operand): Tensor => comparison('Less', a, b, 'number');
+/** a ≤ b. */
 export const lessOrEqual = (a: Operand, b: Operand): Tensor => comparison('LessOrEqual', a, b, 'number');
+/** a = b, of any one dtype. */
 export const equal = (a: Operand, b: Operand): Tensor => comparison('Equal', a, b);
+/** a and b, of bool. */
 export const logicalAnd = (a: Tensor, b: Tensor): Tensor => comparison('And', a, b, 'bool');
+/** a or b, of bool. */
 export const logicalOr = (a: Tensor, b: Tensor): Tensor => comparison('Or', a, b, 'bool');
+/** not x, of bool. */
 export const logicalNot = (x: Tensor): Tensor => unary('Not', x, undefined, {}, '', 'bool');
+/** Whether x is NaN. */
 // biome-ignore lint/suspicious/noShadowRestrictedNames: what the op is called everywhere
 export function isNaN(x: Tensor): Tensor {
   checkDtypes('isNaN', 'float', x);

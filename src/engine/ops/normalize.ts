@@ -55,7 +55,7 @@ function checkWidth(op: string, x: Tensor, ...parameters: Tensor[]) {
   }
 }
 
-/** dx from the cotangent of 1/√(mean deviation² + ε): only a derivative of a derivative asks for it. */
+/** dx from the cotangent of 1/√(mean deviation² + ε): only a derivative of a derivative needs it. */
 const inverseGradient = (dy: Tensor, deviation: Tensor, inverse: Tensor): Tensor =>
   mul(deviation, mul(div(dy, countRatio(deviation, dy)), neg(pow(inverse, 3))));
 

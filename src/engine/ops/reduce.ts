@@ -18,6 +18,7 @@ import {
 } from './elementwise.ts';
 import { expand, reshape } from './shape.ts';
 
+/** Which axes a reduction takes, and whether they stay. */
 export interface ReduceOptions {
   /** Axes to reduce, negative from the end; all of them where absent. */
   axes?: readonly number[];
@@ -47,14 +48,16 @@ function reduce(op: string, x: Tensor, options: ReduceOptions, gradient: (dyKept
   return y;
 }
 
+/** The sum of the elements. */
 export const sum = (x: Tensor, options: ReduceOptions = {}): Tensor =>
   reduce('ReduceSum', x, options, (dy) => expand(dy, x.shape));
 
+/** The mean of the elements. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reduce('ReduceMean', x, options, (dy) => expand(div(dy, countRatio(x, dy)), x.shape));
 }
 
-/** How many elements of x there are for one of y: a number where it is known, else a scalar read at run time. */
+/** How many elements of x there are for one of y: a number where the shapes say so, else a scalar read at run time. */
 export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   const ratio = divideDims(product(x.shape), product(y.shape));
   if (typeof ratio === 'number') return ratio;

@@ -24,8 +24,8 @@ export const axisOf = (op: string, x: Tensor, axis: number): number => {
 /** The same elements in another shape; one dimension may be −1 and is worked out. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const named = resolve(x.graph, shape);
-  const known = product(named.filter((d) => d !== -1));
-  const missing = named.includes(-1) ? divideDims(product(x.shape), known) : 1;
+  const others = product(named.filter((d) => d !== -1));
+  const missing = named.includes(-1) ? divideDims(product(x.shape), others) : 1;
   const target = named.map((d) => (d === -1 ? (missing ?? -1) : d));
   if (target.includes(-1) || product(target) !== product(x.shape)) {
     throw new HeedError(`reshape: ${describe(x)} does not fit ${formatShape(shape)}`);
@@ -114,7 +114,7 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
   });
 }
 
-/** The inverse of concat: pieces of the given sizes along an axis. */
+/** The inverse of concat: pieces of the sizes `into` along an axis. */
 export function split(x: Tensor, into: Shape, axis: number): Tensor[] {
   const at = axisOf('split', x, axis);
   const sizes = resolve(x.graph, into);
@@ -151,7 +151,7 @@ export function range(graph: Graph, size: Dim): Tensor {
   return emit('Cast', [indices], [length], { attributes: { to: 6 }, dtype: 'int32' });
 }
 
-/** Elements [start, end) along an axis. A negative bound counts from the end; a symbolic axis needs `end` symbolic too. */
+/** Elements [start, end) along an axis. Negative bounds count from the end. A symbolic axis needs a symbolic `end`. */
 export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
   const at = axisOf('slice', x, axis);
   const size = x.shape[at];

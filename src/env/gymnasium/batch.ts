@@ -1,6 +1,6 @@
 /** Copies of an environment in Python processes: each process steps its share at the same time as the others. */
 
-import { batchArrays, checkCount, type EnvironmentBatch } from '../batch.ts';
+import { batchArrays, checkCount, type EnvironmentBatch } from '../batch/batch.ts';
 import { type Box, type Space, sizeOf } from '../environment.ts';
 import type { PythonProcess } from './process.ts';
 
@@ -23,12 +23,19 @@ export interface Described {
    * move up, and an episode begins with its first picture everywhere.
    */
   news: number;
+  /** Whether the environment sets no time limit of its own. */
+  unlimited: boolean;
 }
 
 export interface GymnasiumBatch extends EnvironmentBatch {
   /** The present picture of a copy: height u32, width u32, RGB u8[height, width, 3]; valid until the next request. */
   picture(copy: number): DataView;
 }
+
+/** Steps of an episode from which on a time limit is missed. */
+const LONG = 10_000;
+/** Environments of which that was said. */
+const noticed = new Set<string>();
 
 /** What a copy has lived of its episode; all that a new process needs to go on. */
 interface Life {
@@ -94,6 +101,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
     }
     for (let i = 0; i < actionSize; i++) life.actions[end + i] = actions[at + i];
     life.length++;
+    if (described.unlimited && life.length === LONG) warnOfLength();
   }
 
   /** The copies that one process steps. */
@@ -215,6 +223,16 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
         for (const slot of slots) taken.delete(slot);
       },
     };
+  }
+
+  function warnOfLength(): void {
+    if (noticed.has(id)) return;
+    noticed.add(id);
+    const join = id.includes('?') ? '&' : '?';
+    process.emitWarning(
+      `an episode of ${id} has ${LONG.toLocaleString('en-US')} steps and goes on: it has no time limit but heed's, ${maxEpisodeSteps.toLocaleString('en-US')} steps. Give one: ${id}${join}max_episode_steps=500`,
+      { code: 'HEED_LONG_EPISODE' },
+    );
   }
 
   function warnOfChance(): void {

@@ -8,7 +8,8 @@ import { releasedAfterwards } from '../../../test/support/released.ts';
 import { HeedError } from '../../error.ts';
 import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
 import { presetOf } from '../../rl/presets.ts';
-import { createVectorEnvironment, replay } from '../vector.ts';
+import { createVectorEnvironment, replay } from '../batch/vector.ts';
+import { sizeOf } from '../environment.ts';
 import { type GymnasiumSource, openGymnasium } from './index.ts';
 import { isGymnasiumName, parseName } from './names.ts';
 
@@ -265,6 +266,42 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     expect(frames).toHaveLength(3);
     if (!has('pygame')) return;
     expect(frames[0]).toMatchObject({ width: 300, height: 200, shapes: [{ kind: 'image', x: 0, y: 0 }] });
+  });
+});
+
+describe.skipIf(!python)('what is missed or left out (HEED_PYTHON)', () => {
+  const warnings = () => {
+    const texts: string[] = [];
+    vi.spyOn(process, 'emitWarning').mockImplementation((text) => void texts.push(String(text)));
+    onTestFinished(() => void vi.restoreAllMocks());
+    return texts;
+  };
+
+  test('a module that registers an environment is named', async () => {
+    const { message, hint } = await refusal('gym:MiniGrid-Empty-5x5-v0');
+    expect(message).toContain('is not registered in Gymnasium by itself');
+    expect(hint).toContain('name the module that registers it: gym:minigrid:MiniGrid-Empty-5x5-v0');
+    expect((await refusal('gym:Nowhere-v1')).hint).toContain('gym:module:ID');
+  });
+
+  test.skipIf(!has('minigrid'))('texts among the observations are left out, with a warning', async () => {
+    const texts = warnings();
+    const source = await opened('gym:minigrid:MiniGrid-Empty-5x5-v0');
+    expect(sizeOf(source.observationSpace)).toBe(4 + 7 * 7 * 3);
+    expect(texts).toEqual([expect.stringContaining('observations are shown without mission')]);
+    const batch = keep(source.batch(2));
+    batch.reset([1, 2]);
+    batch.step(Float32Array.of(0, 2), [3, 4]);
+    expect(batch.observations.some((x) => x > 0)).toBe(true);
+  });
+
+  test('an episode that goes on for very long says that it has no time limit', async () => {
+    const texts = warnings();
+    const batch = keep((await opened('gym:CliffWalking-v1')).batch(1));
+    batch.reset([1]);
+    for (let t = 0; t < 10_000; t++) batch.step(Float32Array.of(3), [-1]);
+    expect(texts).toEqual([expect.stringContaining('Give one: gym:CliffWalking-v1?max_episode_steps=500')]);
+    expect((await opened('gym:CliffWalking-v1?max_episode_steps=500')).maxEpisodeSteps).toBe(500);
   });
 });
 

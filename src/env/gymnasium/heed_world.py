@@ -1,5 +1,6 @@
 """An environment of Gymnasium as heed sees one: flat observations, and one number or a row of them for an action."""
 
+import importlib.util
 import sys
 
 import gymnasium as gym
@@ -24,15 +25,17 @@ class World:
         env = make(id, arguments)
         self.env = env
         self.max_steps = env.spec.max_episode_steps or limit
+        self.unlimited = not env.spec.max_episode_steps
         self.act, self.taken = bare(env).step, 0
         self.threshold = env.spec.reward_threshold
         self.fps = env.metadata.get("render_fps", 30)
         seen = env.observation_space
-        self.flatten = None
+        self.flatten, self.dropped = None, []
         if not isinstance(seen, gym.spaces.Box):
-            if not seen.is_np_flattenable:
-                raise Refused(f"observations of {seen} have no fixed size", "wrap it so that they are a Box")
-            self.flatten, seen = env.observation_space, gym.spaces.flatten_space(seen)
+            seen = numbers_of(seen, "observation", self.dropped)
+            if seen is None or not seen.is_np_flattenable:
+                raise Refused(f"observations of {env.observation_space} have no fixed size", f"{WRAP}, with observations in a Box")
+            self.flatten, seen = seen, gym.spaces.flatten_space(seen)
         # height, width, colors as Gymnasium has them; convolutions want the colors first
         self.turned = seen.dtype == np.uint8 and len(seen.shape) == 3 and seen.shape[2] in (1, 3, 4)
         low, high = (np.moveaxis(x, 2, 0) if self.turned else x for x in (seen.low, seen.high))
@@ -72,7 +75,7 @@ class World:
 
     def write(self, observation, row):
         if self.flatten is not None:
-            observation = gym.spaces.flatten(self.flatten, observation)
+            observation = gym.spaces.flatten(self.flatten, observation)  # leaves out what the space has not
         elif self.turned:
             observation = np.moveaxis(observation, 2, 0)
         row[:] = observation if observation.ndim == 1 else observation.ravel()
@@ -97,6 +100,43 @@ class World:
         self.env.close()
 
 
+def numbers_of(space, name="", dropped=None):
+    """The space without its texts, such as the mission of MiniGrid; None where nothing else is in it. `dropped` gets their names."""
+    if isinstance(space, gym.spaces.Dict):
+        parts = {key: numbers_of(part, key, dropped) for key, part in space.spaces.items()}
+        parts = {key: part for key, part in parts.items() if part is not None}
+        return gym.spaces.Dict(parts) if parts else None
+    try:
+        space.is_np_flattenable
+    except NotImplementedError:  # a space of the environment's own
+        text = True
+    else:
+        text = isinstance(space, gym.spaces.Text)
+    if text and dropped is not None:
+        dropped.append(name)
+    return None if text else space
+
+
+# Modules that register environments, by how their names begin.
+MODULES = {
+    "minigrid": ("MiniGrid-", "BabyAI-"),
+    "miniworld": ("MiniWorld-",),
+    "gymnasium_robotics": ("Fetch", "HandManipulate", "HandReach", "Adroit", "FrankaKitchen", "AntMaze", "PointMaze"),
+    "highway_env": ("highway-", "merge-", "roundabout-", "parking-", "intersection-", "racetrack-"),
+}
+
+
+def unregistered(id, error):
+    """What to do about a name that nobody has registered."""
+    module = next((one for one, starts in MODULES.items() if id.startswith(starts)), None)
+    if module is None:
+        return Refused(f"{id}: {error}", "a module that registers it can be named first, as in gym:module:ID")
+    hint = f"name the module that registers it: gym:{module}:{id}"
+    if importlib.util.find_spec(module) is None:
+        hint = f"{install(module.replace('_', '-'))}, then {hint}"
+    return Refused(f"{id} is not registered in Gymnasium by itself", hint)
+
+
 def make(id, arguments):
     if id.startswith("ALE/"):
         try:
@@ -115,7 +155,7 @@ def make(id, arguments):
     except (gym.error.UnregisteredEnv, gym.error.NamespaceNotFound, ModuleNotFoundError) as error:
         if getattr(error, "name", None):  # what it imports; Gymnasium leaves it empty where the module is the one named
             raise Refused(f"{id}: {error}", install(error.name)) from error
-        raise Refused(f"{id}: {error}", "a module that registers it can be named first, as in gym:module:ID") from error
+        raise unregistered(id, error) from error
     except (gym.error.Error, TypeError, AssertionError) as error:
         raise Refused(f"{id}: {error}", "look at the arguments that follow the ? of the name") from error
 

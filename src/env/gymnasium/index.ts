@@ -1,15 +1,15 @@
 /**
  * Environments of Gymnasium, in the user's own Python: `gym:CartPole-v1`, and games of the Arcade Learning Environment,
- * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/environments.md has what the names may say.
+ * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/reference/environments.md has what the names may say.
  *
  * An episode is its seed and its actions here too: a Python process that dies is replaced by another, in which the
  * episodes under way are lived again, and training goes on as if nothing had been.
  */
 
 import { HeedError } from '../../error.ts';
-import type { Box, Environment, Frame, Outcome, Space } from '../environment.ts';
-import { encodePng } from '../png.ts';
-import type { EnvironmentSource } from '../source.ts';
+import type { EnvironmentSource } from '../batch/source.ts';
+import type { Box, Environment, Frame, Space, StepResult } from '../environment.ts';
+import { encodePng } from '../picture/png.ts';
 import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
 import { parseName } from './names.ts';
 import { startPython } from './process.ts';
@@ -36,6 +36,10 @@ interface Description {
   news: number;
   actions: { n: number } | { n?: undefined; size: number; low: Bounds; high: Bounds };
   maxEpisodeSteps: number | null;
+  /** Whether the environment sets no time limit of its own. */
+  unlimited: boolean;
+  /** Parts of its observations that are no numbers, and are left out. */
+  dropped: string[];
   rewardThreshold: number | null;
   framesPerSecond: number;
 }
@@ -73,7 +77,13 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     maxEpisodeSteps: told.maxEpisodeSteps ?? UNLIMITED,
     bytes: told.bytes,
     news: told.news,
+    unlimited: told.unlimited,
   };
+  if (told.dropped.length > 0) {
+    process.emitWarning(`${name}: observations are shown without ${told.dropped.join(' and ')}, which is no numbers`, {
+      code: 'HEED_TEXT_LEFT_OUT',
+    });
+  }
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
   const rewardThreshold = told.rewardThreshold ?? undefined;
   const framesPerSecond = told.framesPerSecond;
@@ -97,7 +107,7 @@ function environmentOf(
   rest: Pick<Environment, 'rewardThreshold' | 'framesPerSecond'>,
 ): Environment {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewards, terminated, truncated } = batch;
-  const outcome: Outcome = { reward: 0, terminated: false, truncated: false };
+  const outcome: StepResult = { reward: 0, terminated: false, truncated: false };
   const once = [-1];
   return {
     id,

@@ -11,9 +11,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HeedError, messageOf } from '../../error.ts';
-import { look, newLooks } from '../wait.ts';
+import { look, newLooks } from '../batch/wait.ts';
 
-export const operations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
+export const processOperations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
 
 /** Deaths over one request after which it is not repeated any more. */
 const MOST_DEATHS = 3;
@@ -31,7 +31,7 @@ export interface PythonProcess {
   readonly restarts: number;
   readonly released: boolean;
   /** Sends a request; its answer has to be received before the next. */
-  send(operation: keyof typeof operations, body: Uint8Array): void;
+  send(operation: keyof typeof processOperations, body: Uint8Array): void;
   /** Waits for the answer: its body, valid until the next. HeedError with what Python said where it failed. */
   receive(): DataView;
   /** Calls `live` after a restart, to have it live again what was in the process. Gives what takes it off again. */
@@ -66,7 +66,7 @@ export function startPython(python: string, order: { patience: number; [other: s
       last = new Uint8Array(8 + body.length);
       header = new DataView(last.buffer);
     }
-    header.setUint32(0, operations[operation], true);
+    header.setUint32(0, processOperations[operation], true);
     header.setUint32(4, body.length, true);
     last.set(body, 8);
     write();

@@ -73,6 +73,8 @@ def describe(world):
         "news": world.news,
         "actions": actions,
         "maxEpisodeSteps": world.max_steps,
+        "unlimited": getattr(world, "unlimited", False),
+        "dropped": getattr(world, "dropped", []),
         "rewardThreshold": world.threshold,
         "framesPerSecond": world.fps,
     }

@@ -4,7 +4,7 @@
  * contact forces; ends when its middle is below 0.2 m or above 1 m.
  */
 
-import { addNoise, clip, effort } from './motion.ts';
+import { addNoise, clamp, effort } from './motion.ts';
 import type { MujocoTask, World } from './task.ts';
 
 /** A leg towards x and y, each −1 or 1. Its ankle bends by 30 … 70 degrees about an axis across the leg, the sign of which is its own. */
@@ -72,7 +72,7 @@ export const ant: MujocoTask = {
     const { xpos, before, dt, cfrc_ext } = world;
     const x = world.body('torso') * 3;
     let contact = 0;
-    for (let i = 0; i < cfrc_ext.length; i++) contact += clip(cfrc_ext[i], 1) ** 2;
+    for (let i = 0; i < cfrc_ext.length; i++) contact += clamp(cfrc_ext[i], 1) ** 2;
     const velocity = (xpos[x] - before.xpos[x]) / dt;
     return velocity + (healthy(world) ? 1 : 0) - 0.5 * effort(world) - 5e-4 * contact;
   },
@@ -81,6 +81,6 @@ export const ant: MujocoTask = {
     let at = 0;
     for (let i = 2; i < qpos.length; i++) observation[at++] = qpos[i];
     for (let i = 0; i < qvel.length; i++) observation[at++] = qvel[i];
-    for (let i = 6; i < cfrc_ext.length; i++) observation[at++] = clip(cfrc_ext[i], 1); // the first body is the world
+    for (let i = 6; i < cfrc_ext.length; i++) observation[at++] = clamp(cfrc_ext[i], 1); // the first body is the world
   },
 };

@@ -7,7 +7,7 @@ import { withTimeLimit } from '../dynamics.ts';
 import type { Box } from '../environment.ts';
 import { picture } from './picture.ts';
 import type { MujocoEnvironment, MujocoTask } from './task.ts';
-import { compile, Simulation } from './world.ts';
+import { compileModel, Simulation } from './world.ts';
 
 /** A task and what MuJoCo made of its model. */
 interface CompiledTask {
@@ -21,7 +21,7 @@ const abandoned = new FinalizationRegistry<MjModel | MjData>((held) => held.isDe
 
 /** Compiles a task. The model is freed when neither this nor any environment made of it is held any more. */
 export function compileTask(mujoco: MainModule, task: MujocoTask): CompiledTask {
-  const compiled = { mujoco, model: compile(mujoco, task), task };
+  const compiled = { mujoco, model: compileModel(mujoco, task), task };
   abandoned.register(compiled, compiled.model);
   return compiled;
 }

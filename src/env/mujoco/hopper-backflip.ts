@@ -8,7 +8,7 @@
  */
 
 import { hopper } from './hopper.ts';
-import { addNoise, clip } from './motion.ts';
+import { addNoise, clamp } from './motion.ts';
 import { heightsOf } from './planar.ts';
 import type { MujocoTask, World } from './task.ts';
 
@@ -64,7 +64,7 @@ export const hopperBackflip: MujocoTask = {
     observation[1] = Math.sin(qpos[2]);
     observation[2] = Math.cos(qpos[2]);
     for (let i = 3; i < 6; i++) observation[i] = qpos[i];
-    for (let i = 0; i < 6; i++) observation[6 + i] = clip(qvel[i], 20);
+    for (let i = 0; i < 6; i++) observation[6 + i] = clamp(qvel[i], 20);
     observation[12] = clears(world)[1];
   },
 };

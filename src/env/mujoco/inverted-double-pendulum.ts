@@ -4,7 +4,7 @@
  * the tip is 1 m or less above the cart.
  */
 
-import { addNoise, clip } from './motion.ts';
+import { addNoise, clamp } from './motion.ts';
 import type { MujocoTask, World } from './task.ts';
 
 const model = `
@@ -67,7 +67,7 @@ export const invertedDoublePendulum: MujocoTask = {
     observation[2] = Math.sin(qpos[2]);
     observation[3] = Math.cos(qpos[1]);
     observation[4] = Math.cos(qpos[2]);
-    for (let i = 0; i < 3; i++) observation[5 + i] = clip(qvel[i], 10);
-    observation[8] = clip(qfrc_constraint[0], 10);
+    for (let i = 0; i < 3; i++) observation[5 + i] = clamp(qvel[i], 10);
+    observation[8] = clamp(qfrc_constraint[0], 10);
   },
 };

@@ -18,7 +18,7 @@ export function addNoise(values: Float64Array, scale: number, { uniform, normal 
   for (let i = 0; i < values.length; i++) values[i] += scale * (kind === 'normal' ? normal() : 2 * uniform() - 1);
 }
 
-export const clip = (x: number, limit: number): number => Math.min(Math.max(x, -limit), limit);
+export const clamp = (x: number, limit: number): number => Math.min(Math.max(x, -limit), limit);
 
 /** Writes qpos from its `skip`-th number on, then qvel within ±limit. */
 export function observeState(
@@ -29,7 +29,7 @@ export function observeState(
 ): void {
   let at = 0;
   for (let i = skip; i < qpos.length; i++) observation[at++] = qpos[i];
-  for (let i = 0; i < qvel.length; i++) observation[at++] = clip(qvel[i], limit);
+  for (let i = 0; i < qvel.length; i++) observation[at++] = clamp(qvel[i], limit);
 }
 
 /**

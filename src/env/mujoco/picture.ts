@@ -1,7 +1,7 @@
 /** A picture of a world: its geoms' outlines, seen from the side or from above without perspective. */
 
 import type { Frame, Shape } from '../environment.ts';
-import { circle, ink, line, polygon } from '../shapes.ts';
+import { circle, ink, line, polygon } from '../picture/shapes.ts';
 import type { Camera } from './task.ts';
 import type { Simulation } from './world.ts';
 

@@ -14,7 +14,7 @@ const path = join(folder, 'task.js');
 const reward = () => 0;
 
 test('the example of the documentation runs as written', async () => {
-  const page = readFileSync(new URL('../../../docs/environments.md', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../../docs/reference/environments.md', import.meta.url), 'utf8');
   const [, own] = page.split('### Your own MJCF');
   const [, mjcf] = own.match(/```xml\n(.*?)```/s)!;
   const [, code] = own.match(/```js\n(.*?)```/s)!;

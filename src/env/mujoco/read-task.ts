@@ -15,7 +15,7 @@ export function readMujocoTask(exported: unknown, path: string): MujocoTask {
   const { id = basename(path).replace(/\.\w+$/, ''), model, frameSkip = 1, observe, observationSize } = task;
   const wrong = (expected: string, got: unknown) =>
     new HeedError(`${path}: expected ${expected}, got ${typeof got === 'number' ? got : typeof got}`, {
-      hint: 'see "Your own MJCF" in docs/environments.md',
+      hint: 'see "Your own MJCF" in docs/reference/environments.md',
     });
   if (typeof model !== 'string')
     throw wrong('a default export with a `model`: MJCF, or the path of a file of it', model);

@@ -124,7 +124,7 @@ export class Simulation implements World {
 }
 
 /** Compiles MJCF. HeedError with MuJoCo's message. Owns memory outside JavaScript's heap: `delete()` frees it. */
-export function compile(mujoco: MainModule, { id, model, assets = {} }: MujocoTask): MjModel {
+export function compileModel(mujoco: MainModule, { id, model, assets = {} }: MujocoTask): MjModel {
   const files = new mujoco.MjVFS();
   try {
     for (const [name, bytes] of Object.entries(assets)) files.addBuffer(name, bytes);

@@ -1,96 +1,125 @@
-/** Talking to a model: each turn draws two answers, and what is said of them becomes an item with a vote. */
+/** Routes for talking to a model: each turn draws two responses, and the choice between them becomes a judged item. */
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import type { Content } from '../answer.ts';
-import type { Database } from '../database.ts';
-import { itemIdOf } from '../import.ts';
-import { addItems } from '../items.ts';
-import { newId } from '../records.ts';
-import { recordVote } from '../votes.ts';
-import { bodyOf, type Env, HttpError, personOf, projectOf } from './context.ts';
-import { newVoteSchema } from './projects.ts';
+import { addItems, itemIdOf } from '../items/items.ts';
+import { newJudgmentSchema, recordJudgment } from '../items/record.ts';
+import type { Content } from '../judgment.ts';
+import { newId } from '../store/audit.ts';
+import type { Database } from '../store/database.ts';
+import { body, type Env, HttpError, projectOf, requires } from './context.ts';
 
-export type ChatMessage = { role: string; content: string };
+/** One message of a conversation. */
+export type ChatMessage = {
+  /** `system`, `user` or `assistant`. */
+  role: string;
+  /** The text. */
+  content: string;
+};
 
-/** A model that answers. */
+/** A model that people can talk to. */
 export interface ChatModel {
+  /** What the page calls it. */
   name: string;
-  /** Two answers to the conversation's last message, piece by piece as they come. */
+  /** Draws two responses to a conversation's last message, piece by piece as they are written. */
   draw(messages: readonly ChatMessage[], seed: number, signal: AbortSignal): AsyncIterable<Piece[]>;
 }
 
-/** What has become final of an answer: the first or the second. */
+/** A piece of text that is final. */
 export interface Piece {
+  /** Which response it continues: 0 or 1. */
   index: number;
+  /** The text. */
   text: string;
 }
 
-/** How long a turn that nobody has chosen in is kept. */
-const KEPT_MILLISECONDS = 7 * 24 * 3600 * 1000;
+/** A line of the streamed reply to `POST /chat`. */
+export interface ChatLine {
+  /** Text to append to the responses. */
+  pieces?: Piece[];
+  /** Id of the turn, in the last line. */
+  turn?: string;
+  /** What went wrong, in the last line. */
+  error?: { message: string; hint?: string };
+}
+
+/** How long a turn waits for a choice. */
+const TURN_MILLISECONDS = 7 * 24 * 3600 * 1000;
 
 const role = z.enum(['system', 'user', 'assistant']);
 const messagesSchema = z
   .array(z.object({ role, content: z.string().min(1).max(200_000) }))
   .min(1)
   .max(1000);
-export const drawSchema = z.object({ messages: messagesSchema });
-export const chosenSchema = newVoteSchema.omit({ item: true }).extend({ turn: z.string().max(200) });
 
-export function chatRoutes(database: Database, model: ChatModel | undefined): Hono<Env> {
+/** Body of the request for two responses. */
+export const drawSchema = z.object({ messages: messagesSchema.describe('the conversation so far') });
+
+/** Body of the request that chooses between the responses of a turn. */
+export const turnSchema = newJudgmentSchema
+  .omit({ item: true })
+  .extend({ turn: z.string().max(200).describe('id of the turn') });
+
+/** Which model can be talked to. */
+export const modelSchema = z.object({ model: z.string().nullable().describe('its name; null if there is none') });
+
+/** The routes for the chat. */
+export function chatRoutes(database: Database, model: ChatModel | undefined) {
   const { query } = database;
   let seeds = Date.now() % 2 ** 31;
-  // one conversation is answered after another: the model has the machine for itself
-  let before: Promise<unknown> = Promise.resolve();
+  // one conversation at a time has the machine for itself
+  let queue: Promise<unknown> = Promise.resolve();
 
   return new Hono<Env>()
-    .get('/chat', (context) => {
-      personOf(context);
-      return context.json({ model: model?.name ?? null });
-    })
-    .post('/chat', async (context) => {
-      const { id: person } = personOf(context);
-      const { messages } = await bodyOf(context, drawSchema);
+    .get('/chat', requires('annotator'), (context) => context.json({ model: model?.name ?? null }))
+    .post('/chat', requires('annotator'), body(drawSchema), async (context) => {
+      const person = context.var.person.id;
+      const { messages } = context.req.valid('json');
       if (!model) throw new HttpError(409, 'There is no model to talk to.', 'Start the studio with --model.');
       context.header('content-type', 'application/x-ndjson');
       return stream(context, async (out) => {
         const gone = new AbortController();
         out.onAbort(() => gone.abort());
-        const line = (value: object) => out.write(`${JSON.stringify(value)}\n`);
-        const answers = ['', ''];
-        const mine = before.then(async () => {
+        const write = (line: ChatLine) => out.write(`${JSON.stringify(line)}\n`);
+        const responses = ['', ''];
+        const drawing = queue.then(async () => {
           for await (const pieces of model.draw(messages, seeds++, gone.signal)) {
-            for (const { index, text } of pieces) answers[index] += text;
-            await line({ pieces });
+            for (const { index, text } of pieces) responses[index] += text;
+            await write({ pieces });
           }
         });
-        before = mine.catch(() => {});
+        queue = drawing.catch(() => {});
         try {
-          await mine;
+          await drawing;
           if (gone.signal.aborted) return;
           const turn = newId();
-          const options = answers.map((text) => ({ kind: 'text' as const, text }));
+          const options = responses.map((text) => ({ kind: 'text' as const, text }));
           const contentJson = JSON.stringify({ prompt: messages, options } satisfies Content);
           const created = Date.now();
           await query
             .deleteFrom('turns')
-            .where('created', '<', created - KEPT_MILLISECONDS)
+            .where('created', '<', created - TURN_MILLISECONDS)
             .execute();
           await query.insertInto('turns').values({ id: turn, person, contentJson, created }).execute();
-          await line({ turn });
+          await write({ turn });
         } catch (error) {
           const hint = error instanceof HeedError ? error.hint : undefined;
-          await line({ error: { message: messageOf(error), hint } });
+          await write({ error: { message: messageOf(error), hint } });
         }
       });
     })
-    .post('/projects/:project/chat', async (context) => {
-      const { id: person } = personOf(context);
+    .post('/projects/:project/chat', requires('annotator'), body(turnSchema), async (context) => {
+      const person = context.var.person.id;
       const project = await projectOf(database, context.req.param('project'));
-      const { turn: id, ...vote } = await bodyOf(context, chosenSchema);
-      if (project.settings.kind !== 'pair') {
-        throw new HttpError(409, `"${project.name}" compares no pairs.`, 'Choose a project of kind pair.');
+      const { turn: id, ...judgment } = context.req.valid('json');
+      const { kind } = project.settings;
+      if (kind !== 'pair') {
+        throw new HttpError(
+          409,
+          `Expected a project of kind pair, got "${project.name}" of kind ${kind}.`,
+          'Choose a project of kind pair.',
+        );
       }
       const turn = await query
         .selectFrom('turns')
@@ -99,11 +128,11 @@ export function chatRoutes(database: Database, model: ChatModel | undefined): Ho
         .where('person', '=', person)
         .executeTakeFirst();
       if (!turn) {
-        throw new HttpError(404, 'The studio does not remember this turn.', 'Let the model answer once more.');
+        throw new HttpError(404, 'The studio no longer has this turn.', 'Let the model respond once more.');
       }
       const content: Content = JSON.parse(turn.contentJson);
       await addItems(database, project, [{ content, source: `chat with ${model?.name ?? 'a model'}` }], person);
-      const item = await itemIdOf(database, project, { content });
-      return context.json(await recordVote(database, project, person, { ...vote, item }));
+      const item = await itemIdOf(database, project, content);
+      return context.json(await recordJudgment(database, project, person, { ...judgment, item }));
     });
 }

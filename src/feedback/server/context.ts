@@ -1,21 +1,24 @@
-/** What every route of the studio's server shares. */
-import type { Context } from 'hono';
-import type { z } from 'zod';
+/** What every route of the studio's server shares: who asks, what they sent, and how a request is refused. */
+import type { MiddlewareHandler } from 'hono';
+import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import type { Database } from '../database.ts';
-import { mayAs, type Person, type Role } from '../people.ts';
+import { mayAs, type Person, type PersonRole, personSchema } from '../people.ts';
 import { findProject, type Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
 
+/** Values that belong to a request. */
 export interface Variables {
-  /** Who asks; unset before they have signed in. */
+  /** The person whose token or cookie came with the request, if any. */
   person?: Person;
-  /** Of a session by cookie: what a change has to send along. */
+  /** The word of a session by cookie, which a request has to send along when it changes something. */
   csrf?: string;
 }
+/** The environment of every route. */
 export type Env = { Variables: Variables };
 
-/** An answer other than 200, with what to say. */
+/** Refuses a request with a status other than 200. */
 export class HttpError extends HeedError {
+  /** The HTTP status. */
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 429;
 
   constructor(status: HttpError['status'], message: string, hint?: string) {
@@ -24,44 +27,79 @@ export class HttpError extends HeedError {
   }
 }
 
-/** @throws HttpError 401 where nobody is signed in, 403 where they may not. */
-export function personOf(context: Context<Env>, needed: Role = 'annotator'): Person {
-  const person = context.get('person');
-  if (!person)
-    throw new HttpError(
-      401,
-      'Nobody is signed in.',
-      'Open the link that heed studio printed, or sign in with your token.',
-    );
-  if (mayAs(person.role, needed)) return person;
-  throw new HttpError(403, `This takes a ${needed}; ${person.name} is ${person.role}.`, 'Ask an owner of the studio.');
-}
+/** Lets people of a role or above pass. @throws HttpError 401 if nobody is signed in, 403 if they may not. */
+export const requires =
+  (needed: PersonRole): MiddlewareHandler<{ Variables: { person: Person } }> =>
+  async (context, next) => {
+    const person: Person | undefined = context.get('person');
+    if (!person) {
+      throw new HttpError(
+        401,
+        'You are not signed in.',
+        'Open the link that heed studio printed, or sign in with your token.',
+      );
+    }
+    if (!mayAs(person.role, needed)) {
+      throw new HttpError(
+        403,
+        `This requires the role ${needed}; ${person.name} has the role ${person.role}.`,
+        'Ask an owner of the studio.',
+      );
+    }
+    await next();
+  };
 
-/** The request's body, checked. @throws HttpError 400 */
-export async function bodyOf<S extends z.ZodType>(context: Context<Env>, schema: S): Promise<z.output<S>> {
-  let value: unknown;
-  try {
-    value = await context.req.json();
-  } catch {
-    throw new HttpError(400, 'The body is not JSON.');
-  }
-  return parsed(schema, value);
-}
+/** Checks the request's JSON body; the handler reads it as `valid('json')`. @throws HttpError 400 naming the field. */
+export const body =
+  <S extends z.ZodType>(
+    schema: S,
+  ): MiddlewareHandler<Env, string, { in: { json: z.input<S> }; out: { json: z.output<S> } }> =>
+  async (context, next) => {
+    let value: unknown;
+    try {
+      value = await context.req.json();
+    } catch {
+      throw new HttpError(400, 'The body is not JSON.');
+    }
+    context.req.addValidatedData('json', parse(schema, value) as object);
+    await next();
+  };
 
-/** @throws HttpError 400 naming the field. */
-export function parsed<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+/** Checks the address's query; the handler reads it as `valid('query')`. @throws HttpError 400 naming the field. */
+export const query =
+  <S extends z.ZodObject>(
+    schema: S,
+  ): MiddlewareHandler<Env, string, { in: { query: z.input<S> }; out: { query: z.output<S> } }> =>
+  async (context, next) => {
+    context.req.addValidatedData('query', parse(schema, context.req.query()));
+    await next();
+  };
+
+function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
   const { path, message } = error.issues[0];
   throw new HttpError(400, `${path.join('.') || 'The body'}: ${message}`);
 }
 
+/** A number in an address. */
+export const number = z.coerce.number<string | number>();
+
+/** What requests that have nothing to return are answered with. */
+export const emptySchema = z.object({});
+
+/** Who is signed in, as a session's routes return it. */
+export const sessionSchema = z.object({
+  person: personSchema,
+  csrf: z.string().optional().describe('the word to send along as x-heed-csrf with requests that change something'),
+});
+
 /** The project of that name. @throws HttpError 404 */
 export async function projectOf(database: Database, name: string): Promise<Project> {
   try {
     return await findProject(database, name);
   } catch (error) {
-    // which projects there are is not for everybody
-    throw error instanceof HeedError ? new HttpError(404, `There is no project "${name}".`) : error;
+    // not everybody may know which projects there are
+    throw error instanceof HeedError ? new HttpError(404, `There is no project named "${name}".`) : error;
   }
 }

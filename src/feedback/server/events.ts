@@ -1,15 +1,15 @@
-/** What happens in a project, told as it happens: votes, items, settings, guidelines. */
+/** The stream of what happens in a project, as it happens: judgments, items, settings, guidelines. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Database } from '../database.ts';
-import { mayAs, type Role } from '../people.ts';
-import { type Env, parsed, personOf, projectOf } from './context.ts';
-import { whoAsks } from './security.ts';
+import { mayAs, type PersonRole } from '../people.ts';
+import type { Database } from '../store/database.ts';
+import { type Env, projectOf, query, requires } from './context.ts';
+import { authenticate } from './security.ts';
 
-/** How far the record was told: of votes and of the audit trail, which count apart. */
+/** How far a listener has been told: positions in the record of judgments and in the audit trail. */
 interface Position {
   votes: number;
   events: number;
@@ -17,15 +17,16 @@ interface Position {
 
 /** Milliseconds between looks at the store. */
 const LOOK = 300;
-/** Milliseconds between signs of life, at which it is also seen whether the listener may still listen. */
+/** Milliseconds between pings. At each, the server checks that the listener may still listen. */
 const PING = 15_000;
-/** Rows that are read at once for who has missed many. */
+/** Rows read at once for a listener who has missed many. */
 const BATCH = 500;
 
-export const eventsSchema = z.object({ project: z.string().max(200) });
+/** Query of the request for the stream. */
+export const eventsSchema = z.object({ project: z.string().max(200).describe('name of the project') });
 
-/** What one may hear of, by the audit trail's names, and from which role on. */
-const kinds: Record<string, { kind: string; role: Role }> = {
+/** The events of the audit trail that listeners get, and the role they take. */
+const kinds: Record<string, { kind: string; role: PersonRole }> = {
   'items added': { kind: 'items', role: 'annotator' },
   'settings changed': { kind: 'settings', role: 'annotator' },
   'guidelines written': { kind: 'guidelines', role: 'annotator' },
@@ -34,66 +35,64 @@ const kinds: Record<string, { kind: string; role: Role }> = {
 };
 
 /**
- * `GET /?project=NAME`: reviewers and owners hear of each vote and who gave it, annotators only how many there were. Where an id is sent
- * back as Last-Event-ID, what came after it is told first; else the stream begins with `open`, and tells what comes.
+ * The routes below `/events`. Reviewers and owners get each judgment and who gave it, annotators only how many there
+ * were. With an id as Last-Event-ID, the stream begins after that event; without one it begins with `open`.
  */
-export function eventRoutes(database: Database): Hono<Env> {
+export function eventRoutes(database: Database) {
   const record = createRecord(database);
-  return new Hono<Env>().get('/', async (context) => {
-    personOf(context);
-    const { project: name } = parsed(eventsSchema, context.req.query());
-    const { id: project } = await projectOf(database, name);
-    const told = /^(\d{1,15}),(\d{1,15})$/.exec(context.req.header('last-event-id') ?? '');
-    let at = told ? { votes: Number(told[1]), events: Number(told[2]) } : await record.now();
+  return new Hono<Env>().get('/', requires('annotator'), query(eventsSchema), async (context) => {
+    const { id: project } = await projectOf(database, context.req.valid('query').project);
+    const last = /^(\d{1,15}),(\d{1,15})$/.exec(context.req.header('last-event-id') ?? '');
+    let at = last ? { votes: Number(last[1]), events: Number(last[2]) } : await record.now();
     return streamSSE(context, async (stream) => {
-      const tell = (event: string, data: object) =>
+      const send = (event: string, data: object) =>
         stream.writeSSE({ event, id: `${at.votes},${at.events}`, data: JSON.stringify({ kind: event, ...data }) });
       let seen = { events: -1, at: Date.now() };
-      if (!told) await tell('open', {});
+      if (!last) await send('open', {});
       try {
         while (!stream.aborted) {
           const end = await record.settled();
           if (end.events !== seen.events || Date.now() - seen.at > PING) {
-            // who was shut out hears nothing more
+            // a listener whose access was revoked gets nothing more
             if (!(await signedIn())) return;
             if (Date.now() - seen.at > PING) await stream.write(': still here\n\n');
             seen = { events: end.events, at: Date.now() };
           }
           const { votes, events, next } = await record.read(project, at, end);
-          const { role } = personOf(context);
+          const { role } = context.var.person;
           if (mayAs(role, 'reviewer')) {
             for (const { seq, ...vote } of votes) {
               at = { ...at, votes: seq };
-              await tell('vote', { seq, ...vote });
+              await send('vote', { seq, ...vote });
             }
           } else if (votes.length > 0) {
             at = { ...at, votes: next.votes };
-            await tell('votes', { count: votes.length });
+            await send('votes', { count: votes.length });
           }
           for (const { seq, kind, person, detailJson } of events) {
-            const known = kinds[kind];
-            if (!known || !mayAs(role, known.role)) continue;
+            const listed = kinds[kind];
+            if (!listed || !mayAs(role, listed.role)) continue;
             at = { votes: next.votes, events: seq };
             const by = mayAs(role, 'reviewer') ? { person } : {};
-            await tell(known.kind, { ...JSON.parse(detailJson), ...by });
+            await send(listed.kind, { ...JSON.parse(detailJson), ...by });
           }
           at = next;
           if (votes.length < BATCH && events.length < BATCH) await pause(LOOK);
         }
       } catch {
-        // the store was closed, or does not answer: the listener comes again, and misses nothing
+        // the store was closed or fails: the listener reconnects and misses nothing
       }
     });
 
     async function signedIn(): Promise<boolean> {
-      const { person } = await whoAsks(database, context);
-      context.set('person', person);
+      const { person } = await authenticate(database, context);
+      if (person) context.set('person', person);
       return person !== undefined;
     }
   });
 }
 
-/** The record as all listeners of a process read it: however many there are, the store is looked at once. */
+/** The record as all listeners of a process read it. However many there are, the store is read once. */
 function createRecord({ query, kind }: Database) {
   let looked: { at: number; ends: Promise<Ends> } | undefined;
   let before: Seen | undefined;
@@ -110,8 +109,8 @@ function createRecord({ query, kind }: Database) {
   }
 
   /**
-   * PostgreSQL gives numbers out before their rows can be seen, and a later one may be seen first: what was the end at one look is so
-   * for good once every transaction of that time is over.
+   * PostgreSQL numbers rows before they become visible, and a later row may become visible first. The end that one look
+   * saw is settled once every transaction of that time is over.
    */
   async function ends(): Promise<Ends> {
     const snapshot =
@@ -133,7 +132,7 @@ function createRecord({ query, kind }: Database) {
     if (!looked || now - looked.at >= LOOK) {
       const found = ends();
       looked = { at: now, ends: found };
-      // asked anew where it failed
+      // a failed look is repeated by the next caller
       found.catch(() => {
         looked = undefined;
       });
@@ -169,9 +168,9 @@ function createRecord({ query, kind }: Database) {
   }
 
   return {
-    /** Up to where nothing can still appear. */
+    /** The position before which nothing can still appear. */
     settled: async (): Promise<Position> => (await look()).settled,
-    /** The end as it is, once what was under way then is over. */
+    /** The current end, once the transactions under way are over. */
     async now(): Promise<Position> {
       const { seen } = await look();
       for (;;) {
@@ -182,9 +181,9 @@ function createRecord({ query, kind }: Database) {
     },
     read(project: string, from: Position, to: Position): ReturnType<typeof read> {
       const key = `${project} ${from.votes},${from.events} ${to.votes},${to.events}`;
-      const known = reads.get(key) ?? read(project, from, to);
-      reads.set(key, known);
-      return known;
+      const shared = reads.get(key) ?? read(project, from, to);
+      reads.set(key, shared);
+      return shared;
     },
   };
 }

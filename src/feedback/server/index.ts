@@ -7,10 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { type Http2Bindings, type HttpBindings, serve } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Context, Hono } from 'hono';
-import { ZodError } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import type { Database } from '../database.ts';
 import { ensurePerson, newSecret, type Person } from '../people.ts';
+import type { Database } from '../store/database.ts';
 import { type ChatModel, chatRoutes } from './chat.ts';
 import { type Env, HttpError } from './context.ts';
 import { eventRoutes } from './events.ts';
@@ -19,43 +18,48 @@ import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
 import { runRoutes } from './runs.ts';
-import { checkHost, checkPath, createBuckets, identify, limitBody, securityHeaders } from './security.ts';
+import { checkHost, checkPath, createRateLimit, identify, limitBody, securityHeaders } from './security.ts';
 import { sessionRoutes } from './session.ts';
 import { transferRoutes } from './transfer.ts';
 
+/** Options of `startStudio`. */
 export interface StudioOptions {
+  /** The store; it stays the caller's. */
   database: Database;
-  /** Of the runs that are shown. */
+  /** Folder of the runs to show; `runs` by default. */
   runs?: string;
-  /** 127.0.0.1 unless told. */
+  /** Address to listen on; 127.0.0.1 by default. */
   host?: string;
-  /** 0, the default, takes a free one. */
+  /** Port to listen on; 0, the default, takes a free one. */
   port?: number;
-  /** Names that the studio may be asked by, besides its address. */
+  /** Host names that the studio is opened by, besides its address. */
   hosts?: readonly string[];
-  /** Whether a proxy in front says by X-Forwarded-For and -Proto who asks and how; without one, anybody could. */
+  /** Whether to believe X-Forwarded-For and X-Forwarded-Proto. Without a proxy that sets them, anybody could. */
   trustProxy?: boolean;
-  /** Milliseconds that a client has, other than usual. */
+  /** Milliseconds that a client has, where they differ from the defaults. */
   timeouts?: Partial<typeof TIMEOUTS>;
-  /** Whom people can talk to. */
+  /** The model that people can talk to. */
   chat?: ChatModel;
-  /** Who the printed link signs in. */
+  /** Name of the owner whom the printed link signs in; `me` by default. */
   owner?: string;
-  /** Told of what went wrong here; never of tokens. */
+  /** Receives what went wrong on the server; never tokens. */
   onError?: (text: string) => void;
 }
 
+/** A running studio. */
 export interface Studio {
+  /** The address of the page. */
   url: string;
-  /** Signs its reader in, once. */
+  /** The address with a token that signs its reader in once, within an hour. */
   link: string;
+  /** Stops the server. */
   close(): Promise<void>;
 }
 
 const page = fileURLToPath(new URL('../../studio', import.meta.url));
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
 
-/** What a slow client may take: for the headers, for all of a request, and between requests; and how often this is looked at. */
+/** Milliseconds for a request's headers, for all of it, between requests, and between checks of these limits. */
 const TIMEOUTS = {
   headersTimeout: 15_000,
   requestTimeout: 300_000,
@@ -65,22 +69,26 @@ const TIMEOUTS = {
 
 type FetchCallback = (request: Request, env: HttpBindings | Http2Bindings) => Promise<Response>;
 
-/** How long a printed link works. */
+/** How long the printed link works. */
 const LINK_SECONDS = 3600;
 
-/** @throws HeedError where the address is taken. */
+/**
+ * Starts the studio's server for a store.
+ *
+ * @throws HeedError if it cannot listen on the address.
+ */
 export async function startStudio(options: StudioOptions): Promise<Studio> {
   const { database, host = '127.0.0.1', port = 0, owner = 'me' } = options;
   const person = await ensurePerson(database, owner, 'owner');
   const token = newSecret();
   const until = Date.now() + 1000 * LINK_SECONDS;
   let used = false;
-  const once = (given: string): Person | undefined => {
-    if (used || given !== token || Date.now() > until) return undefined;
+  const personByLink = (secret: string): Person | undefined => {
+    if (used || secret !== token || Date.now() > until) return undefined;
     used = true;
     return person;
   };
-  const app = createApp(options, once);
+  const app = createApp(options, personByLink);
   const streams = new Set<ServerResponse>();
   const fetch: FetchCallback = async (request, env) => {
     const response = await app.fetch(request, env);
@@ -101,32 +109,30 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
-        // they never end by themselves
+        // streams never end by themselves
         for (const stream of streams) stream.destroy();
-        // what is still under way gets a moment
+        // requests under way get a moment to finish
         setTimeout(() => server.closeAllConnections(), 2000).unref();
       }),
   };
 }
 
-/** All routes. `once` knows the printed link's token. */
-export function createApp(options: StudioOptions, once: (token: string) => Person | undefined): Hono<Env> {
-  const { database, runs = 'runs', host = '127.0.0.1', hosts = [], trustProxy = false, onError = () => {} } = options;
-  const names =
-    LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
+/** The routes below `/api`. Their types are the contract between the server, the page and `createClient`. */
+function createApi(options: StudioOptions, personByLink: (token: string) => Person | undefined) {
+  const { database, runs = 'runs', trustProxy = false } = options;
   const address = (context: Context<Env>) =>
-    // the last is what the proxy itself saw; those before it anybody may have written
+    // the last entry is what the proxy itself saw; anybody may have written those before it
     (trustProxy && context.req.header('x-forwarded-for')?.split(',').at(-1)?.trim()) ||
     (getConnInfo(context).remote.address ?? '');
-  const [rate, failures] = [createBuckets(1200, 60), createBuckets(30, 60)];
-  const api = new Hono<Env>()
+  const [rate, failures] = [createRateLimit(1200, 60), createRateLimit(30, 60)];
+  return new Hono<Env>()
     .use(limitBody())
     .use(identify(database, failures, address))
     .use(async (context, next) => {
       rate.take(context.get('person')?.id ?? address(context));
       await next();
     })
-    .route('/session', sessionRoutes(database, once, { failures, address, trustProxy }))
+    .route('/session', sessionRoutes(database, personByLink, { failures, address, trustProxy }))
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
     .route('/', transferRoutes(database))
@@ -134,34 +140,56 @@ export function createApp(options: StudioOptions, once: (token: string) => Perso
     .route('/events', eventRoutes(database))
     .route('/runs', runRoutes(runs))
     .get('/openapi.json', (context) => context.json(openApi()))
-    .route('/machine', machineRoutes())
-    .all('*', () => {
-      throw new HttpError(404, 'There is no such thing here.');
-    });
+    .route('/machine', machineRoutes());
+}
+
+/** The type of the routes, for Hono's client. */
+export type Api = ReturnType<typeof createApi>;
+
+/** The whole server as one function of a request. `personByLink` knows the token of the printed link. */
+export function createApp(options: StudioOptions, personByLink: (token: string) => Person | undefined): Hono<Env> {
+  const { host = '127.0.0.1', hosts = [], onError = () => {} } = options;
+  const names =
+    LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
+  const api = createApi(options, personByLink);
   const app = new Hono<Env>()
     .use(securityHeaders)
     .use(checkPath)
     .use(checkHost(names))
     .route('/api', api)
+    .all('/api/*', (context) => {
+      const { method, path } = context.req;
+      const allowed = methodsOf(api, path.slice('/api'.length));
+      if (allowed.length === 0) throw new HttpError(404, `There is nothing at ${path}.`, 'See /api/openapi.json.');
+      const message = `${path} does not take ${method}.`;
+      return context.json({ error: { message, hint: `Expected ${allowed.join(' or ')}.` } }, 405, {
+        allow: allowed.join(', '),
+      });
+    })
     .get('*', pageFile);
   app.onError((error, context) => {
     if (error instanceof HttpError)
       return context.json({ error: { message: error.message, hint: error.hint } }, error.status);
-    if (error instanceof ZodError) {
-      const { path, message } = error.issues[0];
-      return context.json({ error: { message: `${path.join('.') || 'The body'}: ${message}` } }, 400);
-    }
     if (error instanceof HeedError) return context.json({ error: { message: error.message, hint: error.hint } }, 400);
-    // what is nested a hundred thousand times over
+    // a body nested a hundred thousand times
     if (error instanceof RangeError && /call stack/.test(error.message))
       return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
     onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
     return context.json(
-      { error: { message: 'This is a fault of heed.', hint: 'The studio’s terminal says more.' } },
+      { error: { message: 'The studio failed: this is a fault of heed.', hint: 'The studio’s terminal says more.' } },
       500,
     );
   });
   return app;
+}
+
+/** The methods that a path of the API takes. */
+function methodsOf({ routes }: Pick<Api, 'routes'>, path: string): string[] {
+  const matching = routes.filter(
+    ({ method, path: pattern }) =>
+      method !== 'ALL' && new RegExp(`^${pattern.replace(/:\w+/g, '[^/]+')}/?$`).test(path),
+  );
+  return [...new Set(matching.map(({ method }) => method))];
 }
 
 const types: Record<string, string> = {
@@ -174,10 +202,10 @@ const types: Record<string, string> = {
   '.json': 'application/json',
 };
 
-/** A built file by its name, which changes with it; any other path is the page's own. */
+/** Serves a built file, whose name changes with its content; for any other path, the page. */
 async function pageFile({ req }: { req: { path: string } }): Promise<Response> {
   if (!existsSync(join(page, 'index.html'))) {
-    const body = 'The page was not built. In a clone of heed: npm run build';
+    const body = 'The page has not been built. In a clone of heed, run: npm run build';
     return new Response(body, { status: 503, headers: { 'content-type': 'text/plain; charset=utf-8' } });
   }
   const path = join(page, normalize(`/${decodeURIComponent(req.path)}`));
@@ -193,7 +221,7 @@ function listen(fetch: FetchCallback, hostname: string, port: number, serverOpti
   return new Promise((resolve, reject) => {
     const server = serve({ fetch, hostname, port, serverOptions }, () => resolve(server as Server));
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const hint = cause.code === 'EADDRINUSE' ? 'Take another with --port.' : undefined;
+      const hint = cause.code === 'EADDRINUSE' ? 'Choose another port with --port, or 0 for a free one.' : undefined;
       reject(new HeedError(`The studio cannot listen on ${hostname}:${port}: ${messageOf(cause)}`, { hint, cause }));
     });
   });

@@ -1,11 +1,19 @@
-/** How busy the machine is that the studio runs on, where trainings often run too. */
+/** How busy the studio's machine is. Runs often train on it too. */
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { Hono } from 'hono';
-import { type Env, personOf } from './context.ts';
+import { z } from 'zod';
+import { type Env, requires } from './context.ts';
 
-export const machineRoutes = (): Hono<Env> =>
-  new Hono<Env>().get('/', (context) => {
-    personOf(context);
+/** Load and memory of the machine. */
+export const machineSchema = z.object({
+  cores: z.number().int().describe('CPU cores'),
+  load: z.number().describe('processes that want a core, averaged over the last minute'),
+  memory: z.object({ total: z.number(), free: z.number(), studio: z.number() }).describe('bytes'),
+});
+
+/** The routes below `/machine`. */
+export const machineRoutes = () =>
+  new Hono<Env>().get('/', requires('annotator'), (context) => {
     const memory = { total: totalmem(), free: freemem(), studio: process.memoryUsage.rss() };
     return context.json({ cores: availableParallelism(), load: loadavg()[0], memory });
   });

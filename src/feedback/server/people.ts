@@ -1,42 +1,50 @@
-/** Who there is. */
+/** Routes for people: who there is, what they may do, and their tokens. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import type { Database } from '../database.ts';
-import { addPerson, changeRole, changeToken, findPerson, listPeople, roles } from '../people.ts';
-import { bodyOf, type Env, HttpError, personOf } from './context.ts';
+import { addPerson, changeRole, changeToken, findPerson, listPeople, personSchema, roles } from '../people.ts';
+import type { Database } from '../store/database.ts';
+import { body, type Env, HttpError, requires } from './context.ts';
 
-export const newPersonSchema = z.object({ name: z.string().max(100), role: z.enum(roles).default('annotator') });
+/** Body of the request that adds a person. */
+export const newPersonSchema = z.object({
+  name: z.string().max(100).describe('unique in the store'),
+  role: z.enum(roles).default('annotator').describe('what the person may do'),
+});
 
-export const roleSchema = z.object({ role: z.enum(roles) });
+/** Body of the request that changes a role. */
+export const roleSchema = z.object({ role: z.enum(roles).describe('what the person may do from now on') });
 
-export function peopleRoutes(database: Database): Hono<Env> {
+/** A person and their new token. */
+export const tokenSchema = z.object({
+  person: personSchema,
+  token: z.string().describe('signs the person in; it cannot be read again'),
+});
+
+/** The routes below `/people`. */
+export function peopleRoutes(database: Database) {
   return new Hono<Env>()
-    .get('/', async (context) => {
-      personOf(context, 'reviewer');
-      return context.json(await listPeople(database));
+    .get('/', requires('reviewer'), async (context) => context.json(await listPeople(database)))
+    .post('/', requires('owner'), body(newPersonSchema), async (context) => {
+      const { name, role } = context.req.valid('json');
+      return context.json(await addPerson(database, name, role, context.var.person.id), 201);
     })
-    .post('/', async (context) => {
-      const by = personOf(context, 'owner');
-      const { name, role } = await bodyOf(context, newPersonSchema);
-      return context.json(await addPerson(database, name, role, by.id), 201);
-    })
-    .patch('/:name', async (context) => {
-      const by = personOf(context, 'owner');
+    .patch('/:name', requires('owner'), body(roleSchema), async (context) => {
+      const { id } = context.var.person;
       const person = await findPerson(database, context.req.param('name'));
-      const { role } = await bodyOf(context, roleSchema);
-      if (person.id === by.id && role !== 'owner') throw new HttpError(409, 'Nobody can take their own role away.');
-      return context.json(await changeRole(database, person, role, by.id));
+      const { role } = context.req.valid('json');
+      if (person.id === id && role !== 'owner') throw new HttpError(409, 'You cannot give up your own role.');
+      return context.json(await changeRole(database, person, role, id));
     })
-    .post('/:name/token', async (context) => {
-      const by = personOf(context, 'owner');
+    .post('/:name/token', requires('owner'), async (context) => {
       const person = await findPerson(database, context.req.param('name'));
-      return context.json({ person, token: await changeToken(database, person, 'new', by.id) });
+      const token = (await changeToken(database, person, 'new', context.var.person.id))!;
+      return context.json({ person, token });
     })
-    .delete('/:name', async (context) => {
-      const by = personOf(context, 'owner');
+    .delete('/:name', requires('owner'), async (context) => {
+      const { id } = context.var.person;
       const person = await findPerson(database, context.req.param('name'));
-      if (person.id === by.id) throw new HttpError(409, 'Nobody can shut themselves out.');
-      await changeToken(database, person, null, by.id);
+      if (person.id === id) throw new HttpError(409, 'You cannot revoke your own access.');
+      await changeToken(database, person, null, id);
       return context.json({});
     });
 }

@@ -1,67 +1,57 @@
-/** Projects: what there is, what is asked next, what was said, and what that is worth. */
-import { type Context, Hono } from 'hono';
+/** Routes for projects: their items, the next items to judge, judgments, and their quality. */
+import { Hono } from 'hono';
 import { z } from 'zod';
-import { adjudicate, disagreements } from '../adjudication.ts';
-import { answerSchema, contentSchema, voteSchema } from '../answer.ts';
-import { nextItems } from '../assignment.ts';
-import type { Database } from '../database.ts';
-import { addItems, setPriorities } from '../items.ts';
+import { adjudicate, disagreements } from '../items/adjudication.ts';
+import { assignItems } from '../items/assignment.ts';
+import { addItems, itemSchema, newItemSchema, setPriorities } from '../items/items.ts';
+import {
+  idSchema,
+  newJudgmentSchema,
+  receiptSchema,
+  recordJudgment,
+  undoJudgment,
+  undoSchema,
+} from '../items/record.ts';
+import { contentSchema, itemKinds, judgmentSchema } from '../judgment.ts';
 import {
   changeSettings,
   createProject,
   guidelinesOf,
+  guidelinesSchema,
   listProjects,
   type Project,
+  projectSchema,
   type SettingsChanges,
   settingsSchema,
   writeGuidelines,
 } from '../project.ts';
-import { createReports } from '../report.ts';
-import { recordVote, undoVote } from '../votes.ts';
-import { bodyOf, type Env, personOf, projectOf } from './context.ts';
+import { createReports } from '../quality/report.ts';
+import type { Database } from '../store/database.ts';
+import { body, type Env, projectOf, requires } from './context.ts';
 
-/** PostgreSQL keeps no NUL. */
-const string = (longest: number) =>
-  z
-    .string()
-    .max(longest)
-    .regex(/^[^\0]*$/, 'text has no NUL in it');
-const text = string(200_000);
+const whole = z.number().int();
+/** PostgreSQL cannot store NUL. */
+const text = z
+  .string()
+  .max(200_000)
+  .refine((value) => !value.includes('\0'), 'text must not contain NUL');
+
+/** Body of the request that creates a project. */
 export const newProjectSchema = z.object({
-  name: z.string().max(100),
-  settings: settingsSchema.prefault({}),
-  guidelines: text.default(''),
+  name: z.string().max(100).describe('unique in the store'),
+  settings: settingsSchema.prefault({}).describe('those that are left out have their defaults'),
+  guidelines: text.default('').describe('what annotators go by, in Markdown'),
 });
-export const itemsSchema = z.object({
-  items: z
-    .array(
-      z.object({
-        content: contentSchema,
-        source: string(1000).optional(),
-        topic: string(1000).optional(),
-        metadata: z
-          .record(z.string(), z.unknown())
-          .refine((value) => JSON.stringify(value).length <= 100_000, 'expected at most 100,000 characters of JSON')
-          .optional(),
-        gold: answerSchema.optional(),
-        practice: z.boolean().optional(),
-        priority: z.number().optional(),
-      }),
-    )
-    .max(10_000),
-});
-export const nextSchema = z.object({ count: z.number().int().min(1).max(50).default(1) });
-const id = string(200).min(1);
-export const newVoteSchema = z.object({
-  id,
-  item: id,
-  vote: voteSchema,
-  shown: z.array(z.number().int()).max(26).optional(),
-  duration: z.number().min(0).max(1e9).optional(),
-});
-export const undoSchema = z.object({ id, item: id });
 
-/** What is left out stays as it is: it has no default. What need not be set is taken away by null. */
+/** Body of the request that adds items. */
+export const itemsSchema = z.object({ items: z.array(newItemSchema).max(10_000) });
+
+/** Body of the request for the next items. */
+export const nextSchema = z.object({
+  count: whole.min(1).max(50).default(1).describe('items to reserve, counting those reserved already'),
+});
+
+/** Body of the request that changes settings. A setting that is left out has no default here: it stays as it is. */
 export const changesSchema = z.strictObject(
   Object.fromEntries(
     Object.entries(settingsSchema.shape).map(([name, schema]) => {
@@ -69,109 +59,151 @@ export const changesSchema = z.strictObject(
       return [name, plain.describe(schema.description ?? name)];
     }),
   ),
-) as z.ZodType<SettingsChanges>;
-export const guidelinesSchema = z.object({ text });
-export const prioritiesSchema = z.object({ priorities: z.record(id, z.number()) });
+) as z.ZodType<SettingsChanges, SettingsChanges>;
 
-/** Disagreements to decide that are told at once. */
+/** Body of the request that writes guidelines. */
+export const guidelinesTextSchema = z.object({ text: text.describe('what annotators go by, in Markdown') });
+
+/** Body of the request that sets priorities. */
+export const prioritiesSchema = z.object({
+  priorities: z.record(idSchema, z.number()).describe('by item id; items with a higher one come first'),
+});
+
+/** How many of the items in a request the project has. */
+export const countSchema = z.object({ items: whole.describe('items that the project has') });
+
+/** How far a project is. */
+export const summarySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  kind: z.enum(itemKinds),
+  created: z.number().describe('in milliseconds since 1970'),
+  items: whole.describe('items, gold items left out'),
+  answered: whole.describe('items with all the judgments that the project asks for'),
+  labels: whole.describe('judgments of these items'),
+  budget: whole.optional().describe('judgments after which no more items are handed out'),
+  people: whole.describe('people who have judged an item'),
+});
+/** How far a project is. */
+export type ProjectSummary = z.output<typeof summarySchema>;
+
+/** A project as its own page shows it. */
+export const detailsSchema = projectSchema.extend({
+  guidelines: guidelinesSchema.omit({ created: true }),
+  progress: summarySchema.extend({ mine: whole.describe('items that you have judged or skipped') }),
+});
+/** A project with its guidelines and progress. */
+export type ProjectDetails = z.output<typeof detailsSchema>;
+
+/** The next items, without their gold judgments and without where they come from. */
+export const assignmentsSchema = z.object({
+  assignments: z.array(
+    z.object({
+      item: itemSchema.pick({ id: true }).extend({ content: contentSchema, practice: z.boolean() }),
+      shown: z.array(whole).describe('the order in which to show the options, as indices'),
+      expires: z.number().describe('when the reservation ends, in milliseconds since 1970'),
+    }),
+  ),
+});
+/** An item reserved for an annotator, as the annotator sees it. */
+export type AssignedItem = z.output<typeof assignmentsSchema>['assignments'][number];
+
+/** What is known once a judgment is recorded, with others' judgments if the project shows them. */
+export const voteReceiptSchema = receiptSchema.extend({
+  others: z
+    .array(z.object({ person: z.string().describe('name'), vote: judgmentSchema }))
+    .optional()
+    .describe('others’ judgments of the item'),
+});
+/** The receipt of a judgment over HTTP. */
+export type VoteReceipt = z.output<typeof voteReceiptSchema>;
+
+/** Disagreements that one request returns. */
 const SHOWN = 50;
 
-export function projectRoutes(database: Database): Hono<Env> {
+/** The routes below `/projects`. */
+export function projectRoutes(database: Database) {
   const reports = createReports(database);
-  const asked = (context: Context<Env>) => projectOf(database, context.req.param('project')!);
+  const find = (context: { req: { param(name: 'project'): string } }) =>
+    projectOf(database, context.req.param('project'));
   return new Hono<Env>()
-    .get('/', async (context) => {
-      personOf(context);
+    .get('/', requires('annotator'), async (context) => {
       const projects = await listProjects(database);
       return context.json(await Promise.all(projects.map((project) => summaryOf(database, project))));
     })
-    .post('/', async (context) => {
-      const person = personOf(context, 'owner');
-      const { name, settings, guidelines } = await bodyOf(context, newProjectSchema);
-      const project = await createProject(database, name, settings, { guidelines, person: person.id });
+    .post('/', requires('owner'), body(newProjectSchema), async (context) => {
+      const { name, settings, guidelines } = context.req.valid('json');
+      const person = context.var.person.id;
+      const project = await createProject(database, name, settings, { guidelines, person });
       return context.json(await summaryOf(database, project), 201);
     })
-    .get('/:project', async (context) => {
-      const person = personOf(context);
-      const project = await asked(context);
+    .get('/:project', requires('annotator'), async (context) => {
+      const project = await find(context);
       const { version, text } = await guidelinesOf(database, project.id);
-      const progress = {
-        ...(await summaryOf(database, project)),
-        mine: await answersOf(database, project.id, person.id),
-      };
-      return context.json({ ...project, guidelines: { version, text }, progress });
+      const mine = await countOf(database, project.id, context.var.person.id);
+      const progress = { ...(await summaryOf(database, project)), mine };
+      return context.json({ ...project, guidelines: { version, text }, progress } satisfies ProjectDetails);
     })
-    .patch('/:project', async (context) => {
-      const person = personOf(context, 'owner');
-      const project = await asked(context);
-      const changes = await bodyOf(context, changesSchema);
-      return context.json(await changeSettings(database, project, changes, person.id));
+    .patch('/:project', requires('owner'), body(changesSchema), async (context) => {
+      const changes = context.req.valid('json');
+      return context.json(await changeSettings(database, await find(context), changes, context.var.person.id));
     })
-    .put('/:project/guidelines', async (context) => {
-      const person = personOf(context, 'owner');
-      const { id } = await asked(context);
-      const { text: written } = await bodyOf(context, guidelinesSchema);
-      return context.json(await writeGuidelines(database, id, written, person.id));
+    .put('/:project/guidelines', requires('owner'), body(guidelinesTextSchema), async (context) => {
+      const { id } = await find(context);
+      return context.json(await writeGuidelines(database, id, context.req.valid('json').text, context.var.person.id));
     })
-    .post('/:project/items', async (context) => {
-      const person = personOf(context, 'owner');
-      const project = await asked(context);
-      const { items } = await bodyOf(context, itemsSchema);
-      return context.json(await addItems(database, project, items, person.id));
+    .post('/:project/items', requires('owner'), body(itemsSchema), async (context) => {
+      const { items } = context.req.valid('json');
+      return context.json(await addItems(database, await find(context), items, context.var.person.id));
     })
-    .post('/:project/priorities', async (context) => {
-      const person = personOf(context, 'owner');
-      const { id } = await asked(context);
-      const { priorities } = await bodyOf(context, prioritiesSchema);
-      return context.json({ items: await setPriorities(database, id, new Map(Object.entries(priorities)), person.id) });
+    .post('/:project/priorities', requires('owner'), body(prioritiesSchema), async (context) => {
+      const { id } = await find(context);
+      const priorities = new Map(Object.entries(context.req.valid('json').priorities));
+      return context.json({ items: await setPriorities(database, id, priorities, context.var.person.id) });
     })
-    .post('/:project/next', async (context) => {
-      const person = personOf(context);
-      const project = await asked(context);
-      const { count } = await bodyOf(context, nextSchema);
-      const assignments = await nextItems(database, project, person.id, { count });
+    .post('/:project/next', requires('annotator'), body(nextSchema), async (context) => {
+      const project = await find(context);
+      const assignments = await assignItems(database, project, context.var.person.id, context.req.valid('json'));
       return context.json({
-        // what an item's answer is, and where it is from, would tell too much
-        assignments: assignments.map(({ item: { id, content, practice }, shown, expires }) => ({
-          item: { id, content, practice },
-          shown,
-          expires,
-        })),
+        // an annotator must not see what the right judgment is, or where the item comes from
+        assignments: assignments.map(
+          ({ item: { id, content, practice = false }, shown, expires }): AssignedItem => ({
+            item: { id, content, practice },
+            shown,
+            expires,
+          }),
+        ),
       });
     })
-    .post('/:project/votes', async (context) => {
-      const person = personOf(context);
-      const project = await asked(context);
-      const vote = await bodyOf(context, newVoteSchema);
-      const recorded = await recordVote(database, project, person.id, vote);
-      const others = project.settings.seeOthers ? await othersOn(database, vote.item, person.id) : [];
-      return context.json({ ...recorded, ...(others.length > 0 && { others }) });
+    .post('/:project/votes', requires('annotator'), body(newJudgmentSchema), async (context) => {
+      const project = await find(context);
+      const { id } = context.var.person;
+      const judgment = context.req.valid('json');
+      const receipt = await recordJudgment(database, project, id, judgment);
+      const others = project.settings.seeOthers ? await othersOn(database, judgment.item, id) : [];
+      return context.json({ ...receipt, ...(others.length > 0 && { others }) } satisfies VoteReceipt as VoteReceipt);
     })
-    .post('/:project/undo', async (context) => {
-      const person = personOf(context);
-      const project = await asked(context);
-      return context.json(await undoVote(database, project, person.id, await bodyOf(context, undoSchema)));
+    .post('/:project/undo', requires('annotator'), body(undoSchema), async (context) => {
+      const project = await find(context);
+      return context.json(await undoJudgment(database, project, context.var.person.id, context.req.valid('json')));
     })
-    .get('/:project/quality', async (context) => {
-      personOf(context, 'reviewer');
-      const project = await asked(context);
-      return context.json(await reports.of(project.id));
+    .get('/:project/quality', requires('reviewer'), async (context) => {
+      const { id } = await find(context);
+      return context.json(await reports.of(id));
     })
-    .get('/:project/disagreements', async (context) => {
-      personOf(context, 'reviewer');
-      const project = await asked(context);
-      const report = await reports.of(project.id);
+    .get('/:project/disagreements', requires('reviewer'), async (context) => {
+      const { id } = await find(context);
+      const report = await reports.of(id);
       return context.json(await disagreements(database, report.disagreements, SHOWN));
     })
-    .post('/:project/adjudicate', async (context) => {
-      const person = personOf(context, 'reviewer');
-      const project = await asked(context);
-      return context.json(await adjudicate(database, project, person.id, await bodyOf(context, newVoteSchema)));
+    .post('/:project/adjudicate', requires('reviewer'), body(newJudgmentSchema), async (context) => {
+      const project = await find(context);
+      return context.json(await adjudicate(database, project, context.var.person.id, context.req.valid('json')));
     });
 }
 
-/** What others said, for who has said it themselves. */
-async function othersOn({ query }: Database, item: string, person: string) {
+/** Others' judgments of an item, for somebody who has judged it. */
+async function othersOn({ query }: Database, item: string, person: string): Promise<VoteReceipt['others'] & object> {
   const rows = await query
     .selectFrom('answers')
     .innerJoin('people', 'people.id', 'answers.person')
@@ -183,8 +215,8 @@ async function othersOn({ query }: Database, item: string, person: string) {
   return rows.map(({ name, answerJson }) => ({ person: name, vote: JSON.parse(answerJson) }));
 }
 
-async function summaryOf({ query }: Database, { id, name, settings, created }: Project) {
-  const items = await query
+async function summaryOf({ query }: Database, { id, name, settings, created }: Project): Promise<ProjectSummary> {
+  const counts = await query
     .selectFrom('items')
     .select((select) => [
       select.fn.countAll<number>().as('items'),
@@ -205,16 +237,16 @@ async function summaryOf({ query }: Database, { id, name, settings, created }: P
     name,
     kind: settings.kind,
     created,
-    items: Number(items.items),
-    /** Items with all the answers that are wanted. */
-    answered: Number(items.answered),
-    labels: Number(items.labels ?? 0),
+    items: Number(counts.items),
+    answered: Number(counts.answered),
+    labels: Number(counts.labels ?? 0),
     budget: settings.labels,
     people: Number(people),
   };
 }
 
-async function answersOf({ query }: Database, project: string, person: string): Promise<number> {
+/** Items that a person has judged or skipped. */
+async function countOf({ query }: Database, project: string, person: string): Promise<number> {
   const tally = await query
     .selectFrom('tallies')
     .select('given')

@@ -1,19 +1,21 @@
-/** How numbers of a run's answers are spread, step by step: what histograms are drawn of. */
+/** How numbers of a run's completions are distributed, step by step: what its histograms show. */
 import type { SampleIndex } from '../../run/samples.ts';
 
+/** The distribution of each number of a run's completions, step by step. */
 export interface Spread {
+  /** The steps, at most 80 of them. */
   steps: number[];
-  /** Of each number by its name: the ends of its bins, and the share of the values in each of them, step by step. */
+  /** By the name of the number: ends of the bins, and per step the mean and the share of values in each bin. */
   of: Record<string, { least: number; greatest: number; means: (number | null)[]; shares: number[][] }>;
 }
 
 const BINS = 24;
-/** More steps are no wider than a few pixels. */
+/** More steps would be too narrow to see. */
 const STEPS = 80;
-/** Answers of a step. */
+/** Completions of a step. */
 const MOST = 1000;
 
-/** Of all answers where a run tells of all, else of those that it kept to be read. */
+/** Computes the distributions: of all completions if the run recorded their numbers, else of its samples. */
 export function spreadOf(samples: SampleIndex): Spread {
   const kind = samples.counts().spread ? 'spread' : 'answer';
   const all = samples.steps(kind);
@@ -23,10 +25,10 @@ export function spreadOf(samples: SampleIndex): Spread {
     { length: count },
     (_, i) => all[Math.round((i * (all.length - 1)) / Math.max(1, count - 1))],
   );
-  const found = steps.map((step) => valuesOf(samples.read({ kind, step, limit: MOST }).samples as Row[]));
-  const names = [...new Set(found.flatMap((values) => [...values.keys()]))];
+  const values = steps.map((step) => valuesOf(samples.read({ kind, step, limit: MOST }).samples as Row[]));
+  const names = [...new Set(values.flatMap((one) => [...one.keys()]))];
   const of = names.map((name) => {
-    const columns = found.map((values) => (values.get(name) ?? []).filter(Number.isFinite));
+    const columns = values.map((one) => (one.get(name) ?? []).filter(Number.isFinite));
     return [name, binned(columns)] as const;
   });
   return { steps, of: Object.fromEntries(of.filter(([, { greatest }]) => Number.isFinite(greatest))) };
@@ -34,7 +36,7 @@ export function spreadOf(samples: SampleIndex): Spread {
 
 type Row = Record<string, unknown>;
 
-/** What is told of all answers comes in one row; an answer that can be read is a row of its own. */
+/** Numbers of all completions come in one row; a sample is a row of its own. */
 function valuesOf(rows: readonly Row[]): Map<string, number[]> {
   const values = new Map<string, number[]>();
   const add = (name: string, value: unknown) => {

@@ -1,89 +1,115 @@
-/** Runs: what trains or trained here, its metrics and what it wrote for people to read. */
+/** Routes for runs: the list of them, their metrics, samples and reports, and a stream of what is new. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as breathe, setTimeout as pause } from 'node:timers/promises';
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { isRun, type RunInfo, readInfo } from '../../run/index.ts';
 import { isWritten } from '../../run/lock.ts';
 import { createSampleIndex, type SampleIndex } from '../../run/samples.ts';
 import { createRunSeries, type RunSeries } from '../../run/series.ts';
-import { type Env, HttpError, parsed, personOf } from './context.ts';
+import { type Env, HttpError, number, query, requires } from './context.ts';
 import { spreadOf } from './runs-spread.ts';
 
-/** Metrics and places of samples of so many runs are kept in memory. */
-const KEPT = 16;
-/** Runs that one stream follows: browsers keep few connections. */
+/** Runs whose metrics and index of samples stay in memory. */
+const CACHED = 16;
+/** Runs that one stream follows at most: a browser keeps few connections. */
 const FOLLOWED = 20;
 /** Milliseconds between looks at a file that grows. */
 const LOOK = 500;
 
-interface Found {
+interface RunFolder {
   id: string;
   path: string;
   info: RunInfo;
 }
 
-/** A run as the list tells of it. */
-export interface ListedRun {
-  id: string;
-  name: string;
-  command: string;
-  started: string;
-  seed: number;
-  /** When a row was last written, in milliseconds since 1970. */
-  changed: number;
-  /** Whether a process writes to it now. */
+/** A run in the list. */
+export const listedRunSchema = z.object({
+  id: z.string().describe('name of the folder, or FOLDER~STAGE for a stage of a pipeline'),
+  name: z.string(),
+  command: z.string().describe('the command that started it, such as ppo'),
+  started: z.string().describe('in ISO 8601'),
+  seed: z.number(),
+  changed: z.number().describe('when a row was last written, in milliseconds since 1970'),
+  running: z.boolean().describe('whether a process is writing to it'),
+});
+/** A run in the list. */
+export type ListedRun = z.output<typeof listedRunSchema>;
+
+/** A page of the list of runs. */
+export const runListSchema = z.object({
+  total: z.number().int().describe('runs that match'),
+  runs: z.array(listedRunSchema).describe('the newest first'),
+});
+
+/** Query of the request for a page of the list. */
+export const pageSchema = z.object({
+  limit: number.int().min(1).max(1000).default(100).describe('runs on a page'),
+  offset: number.int().min(0).default(0).describe('runs to pass over'),
+  search: z.string().max(200).default('').describe('words that the id, name or command must contain'),
+});
+
+/** Query of the request for metrics. */
+export const metricsSchema = z.object({
+  names: z.string().max(10_000).describe('names of metrics, separated by commas'),
+  buckets: number.int().min(1).max(5000).default(800).describe('points of each metric at most'),
+  by: z.string().max(200).optional().describe('the metric along which points lie; step by default'),
+  from: number.optional().describe('where the first point may lie'),
+  to: number.optional().describe('where the last point may lie'),
+  smooth: number.min(0).lt(1).optional().describe('share that the running mean keeps at each row'),
+});
+
+/** Query of the request for a stream. */
+export const streamSchema = z.object({
+  with: z.string().max(5000).default('').describe('ids of more runs, separated by commas'),
+});
+
+/** Query of the request for samples. */
+export const samplesSchema = z.object({
+  kind: z.string().max(100).optional().describe('kind of the samples'),
+  step: number.optional().describe('step of the samples'),
+  limit: number.int().min(1).max(500).default(50).describe('samples on a page'),
+  offset: number.int().min(0).default(0).describe('samples to pass over'),
+});
+
+/** An event of a run's stream. */
+export interface RowsEvent {
+  /** Id of the run. */
+  run: string;
+  /** Rows of metrics it has now. */
+  rows: number;
+  /** Whether a process is writing to it. */
   running: boolean;
+  /** The latest value of each metric. */
+  latest: Record<string, number>;
 }
 
-const number = z.coerce.number();
-export const pageSchema = z.object({
-  limit: number.int().min(1).max(1000).default(100),
-  offset: number.int().min(0).default(0),
-  search: z.string().max(200).default(''),
-});
-export const metricsSchema = z.object({
-  names: z.string().max(10_000),
-  buckets: number.int().min(1).max(5000).default(800),
-  by: z.string().max(200).optional(),
-  from: number.optional(),
-  to: number.optional(),
-  smooth: number.min(0).lt(1).optional(),
-});
-export const streamSchema = z.object({ with: z.string().max(5000).default('') });
-export const samplesSchema = z.object({
-  kind: z.string().max(100).optional(),
-  step: number.optional(),
-  limit: number.int().min(1).max(500).default(50),
-  offset: number.int().min(0).default(0),
-});
-
-/** `folder` holds the runs, each a folder with a name without slashes, or stages of a pipeline in one of those. */
-export function runRoutes(folder: string): Hono<Env> {
+/** The routes below `/runs`. `folder` holds the runs; a pipeline's folder holds its stages. */
+export function runRoutes(folder: string) {
   const infos = new Map<string, { changed: number; info: RunInfo }>();
-  const kept = new Map<string, { series: RunSeries; samples: SampleIndex }>();
+  const cache = new Map<string, { series: RunSeries; samples: SampleIndex }>();
 
-  /** Folders of runs, as ids: `name` or `name~stage`. A config.json is read once. */
-  function list(): Found[] {
-    const found: Found[] = [];
+  /** All runs, the newest first. A config.json is read again only if it has changed. */
+  function list(): RunFolder[] {
+    const found: RunFolder[] = [];
     const look = (id: string, path: string) => {
       const config = statSync(join(path, 'config.json'), { throwIfNoEntry: false });
       if (!config) return undefined;
-      let known = infos.get(id);
-      if (known?.changed !== config.mtimeMs) {
+      let entry = infos.get(id);
+      if (entry?.changed !== config.mtimeMs) {
         try {
-          known = { changed: config.mtimeMs, info: readInfo(path) };
+          entry = { changed: config.mtimeMs, info: readInfo(path) };
         } catch {
-          return undefined; // the folder of something else
+          return undefined; // not a run
         }
-        infos.set(id, known);
+        infos.set(id, entry);
       }
-      found.push({ id, path, info: known.info });
-      return known.info;
+      found.push({ id, path, info: entry.info });
+      return entry.info;
     };
     for (const name of foldersIn(folder)) {
       const path = join(folder, name);
@@ -93,7 +119,7 @@ export function runRoutes(folder: string): Hono<Env> {
     return found.sort((a, b) => (a.info.started < b.info.started ? 1 : -1));
   }
 
-  /** @throws HttpError 404 for what is not in the listing, wherever its path would lead. */
+  /** The folder of a run. @throws HttpError 404 if the id is not one of the list, wherever its path would lead. */
   function pathOf(id: string): string {
     const parts = id.split('~');
     const sound = parts.length <= 2 && parts.every((part) => part !== '' && !/[/\\]|^\.\.?$/.test(part));
@@ -101,36 +127,36 @@ export function runRoutes(folder: string): Hono<Env> {
     if (!sound || !isRun(path)) throw new HttpError(404, `There is no run "${id}".`);
     return path;
   }
-  const asked = (context: Context<Env>): { id: string; path: string } => {
-    personOf(context);
-    const id = context.req.param('run')!;
-    return { id, path: pathOf(id) };
-  };
-
-  function keptOf(id: string): { series: RunSeries; samples: SampleIndex } {
+  function dataOf(id: string): { series: RunSeries; samples: SampleIndex } {
     const path = pathOf(id);
-    const known = kept.get(id) ?? {
+    const entry = cache.get(id) ?? {
       series: createRunSeries(path),
       samples: createSampleIndex(join(path, 'samples.jsonl')),
     };
-    // the last one used is the last to be forgotten
-    kept.delete(id);
-    kept.set(id, known);
-    for (const [first] of kept) if (kept.size > KEPT) kept.delete(first);
-    return known;
+    // the least recently used entry is dropped first
+    cache.delete(id);
+    cache.set(id, entry);
+    for (const [oldest] of cache) if (cache.size > CACHED) cache.delete(oldest);
+    return entry;
   }
 
-  /** A run of millions of rows takes seconds to read at first; whoever labels meanwhile does not wait for it. */
+  function samplesOf(id: string): SampleIndex {
+    const { samples } = dataOf(id);
+    samples.refresh();
+    return samples;
+  }
+
+  /** A run of millions of rows takes seconds to read at first: other requests run in between. */
   async function seriesOf(id: string): Promise<RunSeries> {
-    const { series } = keptOf(id);
+    const { series } = dataOf(id);
     for (series.refresh(1); !series.complete; series.refresh(1)) await breathe();
     return series;
   }
 
   return new Hono<Env>()
-    .get('/', (context) => {
-      personOf(context);
-      const { limit, offset, search } = parsed(pageSchema, context.req.query());
+    .use(requires('annotator'))
+    .get('/', query(pageSchema), (context) => {
+      const { limit, offset, search } = context.req.valid('query');
       const words = search.toLowerCase().split(/\s+/).filter(Boolean);
       const all = list().filter(({ id, info: { name, command } }) =>
         words.every((word) => `${id} ${name} ${command}`.toLowerCase().includes(word)),
@@ -138,75 +164,61 @@ export function runRoutes(folder: string): Hono<Env> {
       return context.json({ total: all.length, runs: all.slice(offset, offset + limit).map(listed) });
     })
     .get('/:run', async (context) => {
-      const { id, path } = asked(context);
-      const own = await seriesOf(id);
-      const { samples } = keptOf(id);
-      samples.refresh();
+      const id = context.req.param('run');
+      const path = pathOf(id);
+      const series = await seriesOf(id);
       return context.json({
         id,
         info: readInfo(path),
         running: isWritten(path),
-        rows: own.rows,
-        metrics: own.names(),
-        latest: finite(own.latest()),
-        samples: samples.counts(),
+        rows: series.rows,
+        metrics: series.names(),
+        latest: finite(series.latest()),
+        samples: samplesOf(id).counts(),
         report: existsSync(join(path, REPORT)),
         checkpoints: foldersIn(join(path, 'checkpoints')).filter((name) => /^\d+$/.test(name)),
       });
     })
-    .get('/:run/metrics', async (context) => {
-      const { id } = asked(context);
-      const { names, ...options } = parsed(metricsSchema, context.req.query());
-      const own = await seriesOf(id);
-      return context.json(
-        Object.fromEntries(names.split(',').map((name) => [name, own.buckets(name, options) ?? null])),
-      );
+    .get('/:run/metrics', query(metricsSchema), async (context) => {
+      const { names, ...options } = context.req.valid('query');
+      const series = await seriesOf(context.req.param('run'));
+      const metrics = names.split(',').map((name) => [name, series.buckets(name, options) ?? null] as const);
+      return context.json(Object.fromEntries(metrics));
     })
-    .get('/:run/samples', (context) => {
-      const { id } = asked(context);
-      const what = parsed(samplesSchema, context.req.query());
-      const { samples } = keptOf(id);
-      samples.refresh();
-      return context.json({ ...samples.read(what), steps: samples.steps(what.kind) });
+    .get('/:run/samples', query(samplesSchema), (context) => {
+      const options = context.req.valid('query');
+      const samples = samplesOf(context.req.param('run'));
+      return context.json({ ...samples.read(options), steps: samples.steps(options.kind) });
     })
-    .get('/:run/spread', (context) => {
-      const { samples } = keptOf(asked(context).id);
-      samples.refresh();
-      return context.json(spreadOf(samples));
-    })
+    .get('/:run/spread', (context) => context.json(spreadOf(samplesOf(context.req.param('run')))))
     .get('/:run/report.html', async (context) => {
-      const { path } = asked(context);
-      const file = join(path, REPORT);
+      const file = join(pathOf(context.req.param('run')), REPORT);
       if (!existsSync(file)) throw new HttpError(404, 'This run has no report yet.');
       const text = await readFile(file, 'utf8');
       return context.body(text, 200, {
         'content-type': 'text/html; charset=utf-8',
         'content-security-policy': reportPolicy(text),
-        // browsers refuse what is both sandboxed and isolated
+        // browsers refuse a page that is both sandboxed and isolated
         'cross-origin-opener-policy': 'unsafe-none',
       });
     })
-    .get('/:run/stream', (context) => {
-      const { id } = asked(context);
-      const others = parsed(streamSchema, context.req.query()).with.split(',').filter(Boolean);
-      const ids = [id, ...others].slice(0, FOLLOWED);
+    .get('/:run/stream', query(streamSchema), (context) => {
+      const others = context.req.valid('query').with.split(',').filter(Boolean);
+      const ids = [context.req.param('run'), ...others].slice(0, FOLLOWED);
       const paths = ids.map(pathOf);
       return streamSSE(context, async (stream) => {
-        const told = (context.req.header('last-event-id') ?? '').split(',').map((text) => Number(text || -1));
-        const states = ids.map((_, i) => `${told[i] ?? -1}`);
+        const last = (context.req.header('last-event-id') ?? '').split(',').map((text) => Number(text || -1));
+        const sent = ids.map((_, i) => `${last[i] ?? -1}`);
         let wasRunning = ids.map(() => true);
         while (!stream.aborted) {
           for (const [i, run] of ids.entries()) {
-            const own = await seriesOf(run);
+            const series = await seriesOf(run);
             const running = isWritten(paths[i]);
-            if (states[i] === String(own.rows) && running === wasRunning[i]) continue;
-            states[i] = String(own.rows);
+            if (sent[i] === String(series.rows) && running === wasRunning[i]) continue;
+            sent[i] = String(series.rows);
             wasRunning = wasRunning.with(i, running);
-            await stream.writeSSE({
-              event: 'rows',
-              id: states.join(','),
-              data: JSON.stringify({ run, rows: own.rows, running, latest: finite(own.latest()) }),
-            });
+            const event: RowsEvent = { run, rows: series.rows, running, latest: finite(series.latest()) };
+            await stream.writeSSE({ event: 'rows', id: sent.join(','), data: JSON.stringify(event) });
           }
           await pause(LOOK);
         }
@@ -214,14 +226,14 @@ export function runRoutes(folder: string): Hono<Env> {
     });
 }
 
-function listed({ id, path, info: { name, command, started, seed } }: Found): ListedRun {
+function listed({ id, path, info: { name, command, started, seed } }: RunFolder): ListedRun {
   const rows = statSync(join(path, 'metrics.jsonl'), { throwIfNoEntry: false });
   return { id, name, command, started, seed, changed: rows?.mtimeMs ?? Date.parse(started), running: isWritten(path) };
 }
 
 const REPORT = 'report.html';
 
-/** A report is a page of its own that may run the scripts which it came with, and ask for nothing. */
+/** A report is a page that may run its own scripts and load nothing. */
 function reportPolicy(text: string): string {
   const scripts = [...text.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
@@ -235,7 +247,7 @@ const foldersIn = (path: string): string[] => {
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name);
   } catch {
-    return []; // no run was made yet
+    return []; // there are no runs yet
   }
 };
 

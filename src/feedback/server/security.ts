@@ -1,45 +1,47 @@
-/** Who may ask what from where: sessions, tokens, origins, sizes and rates. */
+/** Who may send what from where: sessions, tokens, origins, sizes and rates. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie } from 'hono/cookie';
-import type { Database } from '../database.ts';
 import { personByToken, sessionOf } from '../people.ts';
+import type { Database } from '../store/database.ts';
 import { type Env, HttpError, type Variables } from './context.ts';
 
+/** Name of the session's cookie. */
 export const COOKIE = 'heed_session';
 
-/** Of a request's body: items of clips are large. */
+/** Bytes of a request's body at most: items with clips are large. */
 const LARGEST = 64 * 2 ** 20;
 
+/** Refuses bodies that are too large. */
 export const limitBody = (): MiddlewareHandler<Env> =>
   bodyLimit({
     maxSize: LARGEST,
     onError: () => {
-      throw new HttpError(413, `The body is larger than ${LARGEST / 2 ** 20} MiB.`, 'Send it in parts.');
+      throw new HttpError(413, `The body is larger than ${LARGEST / 2 ** 20} MiB.`, 'Send it in several requests.');
     },
   });
 
-/** Nothing is loaded from elsewhere, nothing is shown in a frame, and no text becomes a script. */
+/** Headers by which browsers load nothing from elsewhere, show nothing in a frame, and run no text as a script. */
 export const securityHeaders: MiddlewareHandler<Env> = async (context, next) => {
   await next();
   const { headers } = context.res;
-  const unlessTold = (name: string, value: string) => headers.has(name) || headers.set(name, value);
-  unlessTold(
+  const setDefault = (name: string, value: string) => headers.has(name) || headers.set(name, value);
+  setDefault(
     'content-security-policy',
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   );
   headers.set('x-content-type-options', 'nosniff');
   headers.set('x-frame-options', 'DENY');
   headers.set('referrer-policy', 'no-referrer');
-  unlessTold('cross-origin-opener-policy', 'same-origin');
+  setDefault('cross-origin-opener-policy', 'same-origin');
   headers.set('cross-origin-resource-policy', 'same-origin');
   headers.set('permissions-policy', 'camera=(), microphone=(), geolocation=()');
-  unlessTold('cache-control', 'no-store');
+  setDefault('cache-control', 'no-store');
 };
 
 /**
- * Requests have to name the studio by a host that it has: a page elsewhere whose name was pointed here (DNS rebinding) does not.
- * Where the studio is bound to all addresses, its owner says which names it has.
+ * Refuses requests to a host name that is not the studio's (DNS rebinding) and changes from pages of another origin. A
+ * studio bound to all addresses knows its names only from its owner: with no `hosts`, every name passes.
  */
 export function checkHost(hosts: ReadonlySet<string>): MiddlewareHandler<Env> {
   return async (context, next) => {
@@ -48,13 +50,13 @@ export function checkHost(hosts: ReadonlySet<string>): MiddlewareHandler<Env> {
     if (hosts.size > 0 && !hosts.has(name)) {
       throw new HttpError(
         403,
-        'The studio does not go by that name.',
-        'Open it by the printed link, or name the host with --hosts.',
+        `The studio cannot be opened as "${name}".`,
+        'Open the printed link, or add the name with --hosts.',
       );
     }
     const origin = context.req.header('origin');
     if (origin !== undefined && changes(context) && !isSame(origin, host)) {
-      throw new HttpError(403, 'A page of another origin may not ask this.');
+      throw new HttpError(403, 'A page of another origin cannot send this request.');
     }
     await next();
   };
@@ -70,8 +72,8 @@ function isSame(origin: string, host: string): boolean {
 
 const changes = ({ req }: Context<Env>) => !['GET', 'HEAD', 'OPTIONS'].includes(req.method);
 
-/** Who asks, by a token or by a session's cookie; nobody where neither is known. */
-export async function whoAsks(database: Database, context: Context<Env>): Promise<Variables> {
+/** Finds the person by the request's token or cookie; empty if it has neither, or an invalid one. */
+export async function authenticate(database: Database, context: Context): Promise<Variables> {
   const bearer = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '')?.[1];
   if (bearer !== undefined) return { person: await personByToken(database, bearer) };
   const secret = getCookie(context, COOKIE);
@@ -79,19 +81,19 @@ export async function whoAsks(database: Database, context: Context<Env>): Promis
 }
 
 /**
- * Finds out who asks; of a session, a change needs the session's word along. Tokens and cookies that nobody has count as failures of
- * the address that they come from.
+ * Sets the request's person. A session that changes something has to send its word along. Invalid tokens count as
+ * failures of the address that they come from.
  */
 export function identify(
   database: Database,
-  failures: Buckets,
+  failures: RateLimit,
   addressOf: (context: Context<Env>) => string,
 ): MiddlewareHandler<Env> {
   return async (context, next) => {
-    const { person, csrf } = await whoAsks(database, context);
+    const { person, csrf } = await authenticate(database, context);
     if (!person && context.req.header('authorization') !== undefined) failures.take(addressOf(context));
     if (csrf !== undefined && changes(context) && context.req.header('x-heed-csrf') !== csrf) {
-      throw new HttpError(403, 'The request lacks the word of its session.', 'Load the page again.');
+      throw new HttpError(403, 'The x-heed-csrf header does not match the session.', 'Reload the page.');
     }
     context.set('person', person);
     context.set('csrf', csrf);
@@ -99,15 +101,16 @@ export function identify(
   };
 }
 
-export interface Buckets {
-  /** @throws HttpError 429 where the key's bucket is empty. */
+/** Limits how often something happens, by a key. */
+export interface RateLimit {
+  /** Counts one. @throws HttpError 429 if the limit is reached. */
   take(key: string): void;
-  /** Likewise, and takes nothing. */
+  /** Counts nothing. @throws HttpError 429 if the limit is reached. */
   check(key: string): void;
 }
 
-/** So many of something in so many seconds by a key: buckets that fill again steadily. */
-export function createBuckets(most: number, seconds: number): Buckets {
+/** Allows `most` in `seconds` for each key, by token buckets. */
+export function createRateLimit(most: number, seconds: number): RateLimit {
   const buckets = new Map<string, { left: number; at: number }>();
   function leftIn(key: string, now: number): number {
     const { left, at } = buckets.get(key) ?? { left: most, at: now };
@@ -120,7 +123,7 @@ export function createBuckets(most: number, seconds: number): Buckets {
     take(key) {
       const now = Date.now();
       const left = leftIn(key, now) - 1;
-      // who comes no more is forgotten: a full bucket is as good as none
+      // a bucket that is full again can be forgotten
       if (buckets.size > 10_000)
         for (const [other, one] of buckets) if (now - one.at > 1000 * seconds) buckets.delete(other);
       buckets.set(key, { left, at: now });
@@ -128,7 +131,7 @@ export function createBuckets(most: number, seconds: number): Buckets {
   };
 }
 
-/** Paths and queries that databases and file systems choke on lead nowhere. */
+/** Refuses addresses that databases and file systems cannot handle. */
 export const checkPath: MiddlewareHandler<Env> = async (context, next) => {
   const { url } = context.req;
   if (/%00/.test(url) || !isDecodable(context.req.path)) throw new HttpError(400, 'The address is malformed.');

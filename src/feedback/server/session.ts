@@ -1,47 +1,52 @@
-/** Signing in and out. */
+/** Routes for signing in and out. */
 import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { z } from 'zod';
-import type { Database } from '../database.ts';
 import { closeSession, openSession, type Person, personByToken } from '../people.ts';
-import { bodyOf, type Env, HttpError, personOf } from './context.ts';
-import { type Buckets, COOKIE } from './security.ts';
+import type { Database } from '../store/database.ts';
+import { body, type Env, HttpError, requires } from './context.ts';
+import { COOKIE, type RateLimit } from './security.ts';
 
-export const signInSchema = z.object({ token: z.string().min(1).max(200) });
+/** Body of the request that signs somebody in. */
+export const signInSchema = z.object({ token: z.string().min(1).max(200).describe('a token, or that of a link') });
 
-interface SessionOptions {
-  /** Sign-ins that failed, by address. */
-  failures: Buckets;
+/** Options of `sessionRoutes`. */
+export interface SessionOptions {
+  /** Limits failed sign-ins by address. */
+  failures: RateLimit;
+  /** The address that a request comes from. */
   address: (context: Context<Env>) => string;
+  /** Whether to believe the headers of a proxy in front. */
   trustProxy: boolean;
 }
 
-/** `once` tells who has a link's token, which signs in a single time. */
+/** The routes below `/session`. `personByLink` knows the token of the printed link, which signs in a single time. */
 export function sessionRoutes(
   database: Database,
-  once: (token: string) => Person | undefined,
+  personByLink: (token: string) => Person | undefined,
   { failures, address, trustProxy }: SessionOptions,
-): Hono<Env> {
-  const told = (person: Person, csrf: string | undefined) => ({ person, csrf });
+) {
   return new Hono<Env>()
-    .get('/', (context) => context.json(told(personOf(context), context.get('csrf'))))
-    .post('/', async (context) => {
-      const { token } = await bodyOf(context, signInSchema);
+    .get('/', requires('annotator'), (context) =>
+      context.json({ person: context.var.person, csrf: context.get('csrf') }),
+    )
+    .post('/', body(signInSchema), async (context) => {
+      const { token } = context.req.valid('json');
       failures.check(address(context));
-      const person = once(token) ?? (await personByToken(database, token));
+      const person = personByLink(token) ?? (await personByToken(database, token));
       if (!person) {
         failures.take(address(context));
         throw new HttpError(
           401,
-          'This token signs nobody in.',
-          'A printed link works once; start the studio again for another, or ask its owner for a token.',
+          'This token is not valid.',
+          'A printed link works once: restart the studio for a new one, or ask its owner for a token.',
         );
       }
       const { secret, csrf } = await openSession(database, person);
       const secure = trustProxy && context.req.header('x-forwarded-proto') === 'https';
-      const kept = { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: 14 * 24 * 3600 } as const;
-      setCookie(context, COOKIE, secret, { ...kept, secure });
-      return context.json(told(person, csrf));
+      const options = { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: 14 * 24 * 3600 } as const;
+      setCookie(context, COOKIE, secret, { ...options, secure });
+      return context.json({ person, csrf });
     })
     .delete('/', async (context) => {
       const secret = getCookie(context, COOKIE);

@@ -1,4 +1,4 @@
-/** Files in and out by a browser, and what forms of settings are made from. */
+/** Routes for files: import, export, and the schema that forms of settings are made from. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,73 +6,106 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import type { Database } from '../database.ts';
-import { exportFormats, exportRows, formatsOf, merges } from '../export.ts';
-import { importItems } from '../import.ts';
+import { itemKinds } from '../judgment.ts';
 import { settingsSchema } from '../project.ts';
-import { bodyOf, type Env, parsed, personOf, projectOf } from './context.ts';
+import type { Database } from '../store/database.ts';
+import { exportFormats, exportRows, formatsOf, merges } from '../transfer/export.ts';
+import { importItems, importResultSchema } from '../transfer/import.ts';
+import { body, type Env, projectOf, query, requires } from './context.ts';
 
-const MOST = 60 * 2 ** 20;
+/** Characters of a file in a request: the body has a limit too. */
+const LONGEST = 60 * 2 ** 20;
 
+/** Body of the request that imports a file. */
 export const importSchema = z.object({
-  text: z.string().min(1).max(MOST),
-  type: z.enum(['jsonl', 'json', 'csv', 'tsv']).default('jsonl'),
-  /** What the file's own answers are: nothing, or right, which tells who is reliable, or right and told after practice. */
-  answers: z.enum(['ignored', 'gold', 'practice']).default('ignored'),
-  onBadRow: z.enum(['error', 'skip']).default('error'),
+  text: z.string().min(1).max(LONGEST).describe('the text of the file'),
+  type: z.enum(['jsonl', 'json', 'csv', 'tsv']).default('jsonl').describe('what the text is'),
+  answers: z
+    .enum(['ignored', 'gold', 'practice'])
+    .default('ignored')
+    .describe('what the file’s own judgments are for: nothing, gold items or practice items'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that does not fit, or leave it out'),
 });
 
-const types = { jsonl: 'application/jsonl', csv: 'text/csv', parquet: 'application/vnd.apache.parquet' };
+/** What an import over HTTP did. */
+export const importedSchema = importResultSchema.extend({
+  told: z.array(z.string()).describe('the first rows that were left out, and why'),
+});
+
+/** The content type of each kind of exported file. */
+export const exportTypes = {
+  jsonl: 'application/jsonl',
+  csv: 'text/csv',
+  parquet: 'application/vnd.apache.parquet',
+} as const;
+
+/** Query of the request that exports a file. */
 export const exportSchema = z.object({
-  as: z.enum(['jsonl', 'csv', 'parquet']).default('jsonl'),
-  format: z.enum(exportFormats).optional(),
-  merge: z.enum(merges).default('majority'),
+  as: z.enum(['jsonl', 'csv', 'parquet']).default('jsonl').describe('type of the file'),
+  format: z.enum(exportFormats).optional().describe('format of the rows; by default the first that the kind has'),
+  merge: z.enum(merges).default('majority').describe('how several judgments of an item are merged'),
 });
 
-export function transferRoutes(database: Database): Hono<Env> {
+/** A setting in the schema that a form is made from. */
+export const fieldSchema = z.looseObject({
+  type: z.enum(['string', 'boolean', 'integer', 'number', 'array']).optional(),
+  enum: z.array(z.string()).optional(),
+  minimum: z.number().optional(),
+  maximum: z.number().optional(),
+  default: z.unknown().optional(),
+  description: z.string().optional(),
+});
+
+/** JSON Schema of a project's settings, as far as forms need it. */
+export const settingsFormSchema = z.looseObject({
+  properties: z.record(z.string(), fieldSchema).describe('JSON Schema of each setting'),
+  formats: z.record(z.enum(itemKinds), z.array(z.enum(exportFormats))).describe('export formats of each kind'),
+});
+
+/** The routes for files. */
+export function transferRoutes(database: Database) {
+  const settingsForm = settingsFormSchema.parse({
+    ...z.toJSONSchema(settingsSchema, { io: 'input' }),
+    formats: formatsOf,
+  });
   return new Hono<Env>()
-    .get('/settings-schema', (context) => {
-      personOf(context);
-      const { $schema, ...schema } = z.toJSONSchema(settingsSchema, { io: 'input' });
-      return context.json({ ...schema, formats: formatsOf });
-    })
-    .post('/projects/:project/import', async (context) => {
-      personOf(context, 'owner');
+    .get('/settings-schema', requires('annotator'), (context) => context.json(settingsForm))
+    .post('/projects/:project/import', requires('owner'), body(importSchema), async (context) => {
       const project = await projectOf(database, context.req.param('project'));
-      const { text, type, answers, onBadRow } = await bodyOf(context, importSchema);
+      const { text, type, answers, onBadRow } = context.req.valid('json');
       return inFolder(async (folder) => {
         const path = join(folder, `items.${type}`);
         await writeFile(path, text, { mode: 0o600 });
-        const bad: string[] = [];
-        const own = (said: string) => said.replaceAll(path, 'items');
-        const known = { gold: answers === 'gold', practice: answers === 'practice' };
+        const notices: string[] = [];
+        const withoutPath = (text: string) => text.replaceAll(path, 'items');
         try {
-          const done = await importItems(database, project, [path], {
-            ...known,
+          const result = await importItems(database, project, [path], {
+            gold: answers === 'gold',
+            practice: answers === 'practice',
             onBadRow,
-            tell: (said) => void (bad.length < 5 && bad.push(own(said))),
+            onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
           });
-          return context.json({ ...done, told: bad });
+          return context.json({ ...result, told: notices });
         } catch (error) {
-          throw error instanceof HeedError ? new HeedError(own(error.message), { hint: error.hint }) : error;
+          throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
         }
       });
     })
-    .get('/projects/:project/export', async (context) => {
-      personOf(context, 'reviewer');
+    .get('/projects/:project/export', requires('reviewer'), query(exportSchema), async (context) => {
       const project = await projectOf(database, context.req.param('project'));
-      const { as, format, merge } = parsed(exportSchema, context.req.query());
+      const { as, format, merge } = context.req.valid('query');
       return inFolder(async (folder) => {
         const path = join(folder, `rows.${as}`);
         await writeDataset(path, exportRows(database, project, { format, merge }));
         const name = encodeURIComponent(`${project.name}.${as}`);
         return new Response(await readFile(path), {
-          headers: { 'content-type': types[as], 'content-disposition': `attachment; filename*=UTF-8''${name}` },
+          headers: { 'content-type': exportTypes[as], 'content-disposition': `attachment; filename*=UTF-8''${name}` },
         });
       });
     });
 }
 
+/** Runs `work` with a temporary folder. */
 async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'heed-studio-'));
   try {

@@ -1,46 +1,73 @@
 /** Runs told of elsewhere while they are written: TensorBoard, MLflow, a webhook. What fails there warns once and stops no training. */
 import { join } from 'node:path';
 import { HeedError } from '../../error.ts';
+import { createRegistry } from '../../registry.ts';
 import type { Run } from '../run.ts';
-import type { Ending } from './logger.ts';
+import type { Ending, RunLogger } from './logger.ts';
 import { createMlflow } from './mlflow.ts';
 import { createTensorBoard } from './tensorboard.ts';
 import { createWebhook } from './webhook.ts';
 
 export type { Ending, RunLogger } from './logger.ts';
 
+/** A place that a run is reported to. */
 export interface LoggerChoice {
-  kind: 'tensorboard' | 'mlflow' | 'webhook';
-  /** An address; of TensorBoard a folder, `tensorboard` in the run's unless told. */
+  /** Name of a registered logger: tensorboard, mlflow, webhook, or a plugin's. */
+  kind: string;
+  /** What follows the colon: an address; for TensorBoard a folder, by default `tensorboard` in the run's. */
   to?: string;
 }
+
+/** What makes a logger for a run. */
+export interface LoggerMaker {
+  /** Checks what follows the colon before anything starts; the text it returns says what is expected instead. */
+  check?(to: string | undefined): string | undefined;
+  /** Starts reporting. `onWarning` is called at most once, when reporting fails; training goes on. */
+  create(to: string | undefined, run: Run, onWarning: (text: string) => void): RunLogger;
+}
+
+const needsAddress = (to: string | undefined): string | undefined =>
+  URL.canParse(to ?? '') && /^https?:/.test(to!) ? undefined : 'URL';
+
+/** Loggers by name: `--log NAME[:WHERE]`. */
+export const loggers = createRegistry<LoggerMaker>('logger', {
+  tensorboard: {
+    create: (to, run, onWarning) => createTensorBoard(to ?? join(run.folder, 'tensorboard'), onWarning),
+  },
+  mlflow: { check: needsAddress, create: (to, run, onWarning) => createMlflow(to!, run, onWarning) },
+  webhook: { check: needsAddress, create: (to, run, onWarning) => createWebhook(to!, run, onWarning) },
+});
 
 /** Reads `tensorboard,mlflow:URL,webhook:URL`. @throws HeedError naming what is wrong. */
 export function readLoggers(text: string): LoggerChoice[] {
   return text.split(',').map((part) => {
-    const [, kind, to] = /^(\w+)(?::(.+))?$/.exec(part.trim()) ?? [];
-    if (kind === 'tensorboard') return { kind, to };
-    if ((kind === 'mlflow' || kind === 'webhook') && isAddress(to)) return { kind, to };
-    throw new HeedError(`expected tensorboard, mlflow:URL or webhook:URL, with commas between, got "${part.trim()}"`);
+    const [, kind, to] = /^([^\s:]+)(?::(.+))?$/.exec(part.trim()) ?? [];
+    if (kind === undefined || !loggers.has(kind)) {
+      throw new HeedError(`expected ${inWords()}, with commas between, got "${part.trim()}"`);
+    }
+    const expected = loggers.get(kind).check?.(to);
+    if (expected === undefined) return { kind, to };
+    throw new HeedError(`expected ${kind}:${expected}, got "${part.trim()}"`);
   });
 }
 
-/** Tells of a run from here on. */
+const inWords = (): string =>
+  loggers
+    .names()
+    .map((name) => [name, loggers.get(name).check?.(undefined)].filter(Boolean).join(':'))
+    .join(', ');
+
+/** Reports a run from here on. */
 export function tellOf(
   run: Run,
   choices: readonly LoggerChoice[],
   onWarning: (text: string) => void,
 ): { close(ending: Ending): Promise<void> } {
-  const loggers = choices.map(({ kind, to }) => {
-    if (kind === 'tensorboard') return createTensorBoard(to ?? join(run.folder, 'tensorboard'), onWarning);
-    return (kind === 'mlflow' ? createMlflow : createWebhook)(to!, run, onWarning);
-  });
-  for (const logger of loggers) run.observe(logger);
+  const started = choices.map(({ kind, to }) => loggers.get(kind).create(to, run, onWarning));
+  for (const logger of started) run.observe(logger);
   return {
     close: async (ending) => {
-      await Promise.all(loggers.map((logger) => logger.close(ending)));
+      await Promise.all(started.map((logger) => logger.close(ending)));
     },
   };
 }
-
-const isAddress = (text: string | undefined): boolean => URL.canParse(text ?? '') && /^https?:/.test(text!);

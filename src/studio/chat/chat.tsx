@@ -1,230 +1,237 @@
-/** Talking to a model: of two answers one is chosen, or a better one written, and the conversation goes on from it. */
+/** Talking to a model: the better of two responses, or one that the person writes, continues the conversation. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Answering } from '../label/answering.tsx';
+import type { ChatLine } from '../../feedback/index.ts';
+import { Judging } from '../label/judging.tsx';
 import {
   ApiError,
   api,
+  inProject,
+  type JudgmentOrSkip,
+  json,
+  jsonLines,
   type Person,
-  type ProjectView,
-  pathOf,
-  type Summary,
-  streamed,
-  type Vote,
+  type ProjectDetails,
+  type ProjectSummary,
+  projectApi,
 } from '../page/api.ts';
-import { Failure } from '../page/failure.tsx';
-import { Once, useLoaded } from '../page/load.tsx';
-import { Options, Prompt } from '../page/shown.tsx';
+import { ErrorNote } from '../page/error-note.tsx';
+import { OptionsView, PromptView } from '../page/item.tsx';
+import { Loaded, useResource } from '../page/load.tsx';
 
 type Message = { role: 'user' | 'assistant'; content: string };
 
-type Line = { pieces?: { index: number; text: string }[]; turn?: string; error?: { message: string; hint?: string } };
-
-const KEPT = 'heed chat project';
-/** What a reload of the page goes on from. */
+const PROJECT_KEY = 'heed chat project';
+/** The state of a conversation, from which a reload of the page continues. */
 interface Talk {
   messages: readonly Message[];
-  /** What is being answered, or waits for a choice. */
+  /** Two responses that wait for a choice. */
   answers?: readonly string[];
   turn?: string;
+  /** Judgments that were saved. */
   kept: number;
 }
-const talkOf = (person: Person, project: string) => `heed chat ${person.id} ${project}`;
+const storageKeyOf = (person: Person, project: string) => `heed chat ${person.id} ${project}`;
 
-/** Made where there is none to put answers into. */
-const OWN = 'chat';
+/** Name of the project that is created if there is none for judgments. */
+const DEFAULT_PROJECT = 'chat';
 
-export function Chat({ person }: { person: Person }) {
-  const about = useLoaded<{ model: string | null }>('/chat');
-  const projects = useLoaded<Summary[]>('/projects');
+/** The page on which people talk to a model. */
+export function ChatPage({ person }: { person: Person }) {
+  const about = useResource(() => json(api.chat.$get()));
+  const projects = useResource(() => json(api.projects.$get()));
   return (
     <main class="label chat">
       <h1>Talk to a model</h1>
-      <Once of={about}>
+      <Loaded of={about}>
         {({ model }) =>
           model === null ? (
             <p>
-              There is none. Start the studio with one: <code>heed studio --model FOLDER</code>
+              No model is loaded. Start the studio with one: <code>heed studio --model FOLDER</code>
             </p>
           ) : (
-            <Once of={projects}>
-              {(all) => <Place model={model} person={person} pairs={all.filter(({ kind }) => kind === 'pair')} />}
-            </Once>
+            <Loaded of={projects}>
+              {(all) => <Start model={model} person={person} pairs={all.filter(({ kind }) => kind === 'pair')} />}
+            </Loaded>
           )
         }
-      </Once>
+      </Loaded>
     </main>
   );
 }
 
-/** Chooses where what is said goes. */
-function Place({ model, person, pairs }: { model: string; person: Person; pairs: readonly Summary[] }) {
+/** Chooses the project that judgments are saved to. */
+function Start({ model, person, pairs }: { model: string; person: Person; pairs: readonly ProjectSummary[] }) {
   const names = pairs.map(({ name }) => name);
-  if (person.role === 'owner' && !names.includes(OWN)) names.push(OWN);
-  const kept = localStorage.getItem(KEPT);
-  const [name, setName] = useState(kept !== null && names.includes(kept) ? kept : names.at(-1));
-  const [project, setProject] = useState<ProjectView>();
-  const [failed, setFailed] = useState<Error>();
+  if (person.role === 'owner' && !names.includes(DEFAULT_PROJECT)) names.push(DEFAULT_PROJECT);
+  const stored = localStorage.getItem(PROJECT_KEY);
+  const [name, setName] = useState(stored !== null && names.includes(stored) ? stored : names.at(-1));
+  const [project, setProject] = useState<ProjectDetails>();
+  const [error, setError] = useState<Error>();
   useEffect(() => {
-    if (name !== undefined && sessionStorage.getItem(talkOf(person, name)) !== null) begin().catch(setFailed);
+    if (name !== undefined && sessionStorage.getItem(storageKeyOf(person, name)) !== null) begin().catch(setError);
   }, []);
-  if (name === undefined) return <p>There is no project that compares pairs. Ask an owner to make one.</p>;
-  if (project) return <Conversation model={model} project={project} keptAs={talkOf(person, project.name)} />;
+  if (name === undefined) return <p>There is no project of kind pair. Ask an owner to create one.</p>;
+  if (project) return <Conversation model={model} project={project} storageKey={storageKeyOf(person, project.name)} />;
   async function begin() {
     if (name === undefined) return;
     if (!pairs.some((one) => one.name === name)) {
-      await api('/projects', { body: { name, settings: { kind: 'pair', better: true, goldShare: 0 } } });
+      await json(api.projects.$post({ json: { name, settings: { kind: 'pair', better: true, goldShare: 0 } } }));
     }
-    localStorage.setItem(KEPT, name);
-    setProject(await api<ProjectView>(pathOf(name)));
+    localStorage.setItem(PROJECT_KEY, name);
+    setProject(await json(projectApi.$get(inProject(name))));
   }
   return (
     <form
       class="manage"
       onSubmit={(event) => {
         event.preventDefault();
-        begin().catch(setFailed);
+        begin().catch(setError);
       }}
     >
       <p>
-        <code>{model}</code> answers each message twice. Which answer is better, and what you write yourself, is kept.
+        <code>{model}</code> responds to each message twice. Your choices, and better responses that you write, are
+        saved to a project.
       </p>
       <label>
-        Keep it in
+        Project
         <select value={name} onChange={(event) => setName(event.currentTarget.value)}>
           {names.map((one) => (
             <option value={one}>{one}</option>
           ))}
         </select>
       </label>
-      <button type="submit">Begin</button>
-      {failed && <Failure error={failed} />}
+      <button type="submit" class="primary">
+        Start
+      </button>
+      {error && <ErrorNote error={error} />}
     </form>
   );
 }
 
-function Conversation({ model, project, keptAs }: { model: string; project: ProjectView; keptAs: string }) {
-  const [begun] = useState<Talk>(() => JSON.parse(sessionStorage.getItem(keptAs) ?? '{"messages":[],"kept":0}'));
-  const [messages, setMessages] = useState(begun.messages);
-  const [answers, setAnswers] = useState(begun.answers);
-  const [turn, setTurn] = useState(begun.turn);
-  const [kept, setKept] = useState(begun.kept);
-  const [failed, setFailed] = useState<Error>();
+function Conversation({ model, project, storageKey }: { model: string; project: ProjectDetails; storageKey: string }) {
+  const [stored] = useState<Talk>(() => JSON.parse(sessionStorage.getItem(storageKey) ?? '{"messages":[],"kept":0}'));
+  const [messages, setMessages] = useState(stored.messages);
+  const [responses, setResponses] = useState(stored.answers);
+  const [turn, setTurn] = useState(stored.turn);
+  const [saved, setSaved] = useState(stored.kept);
+  const [error, setError] = useState<Error>();
   const since = useRef(0);
   const stop = useRef<AbortController>(undefined);
   const writing = useRef<HTMLTextAreaElement>(null);
 
-  const draw = async (asked: readonly Message[]) => {
-    setFailed(undefined);
+  const draw = async (conversation: readonly Message[]) => {
+    setError(undefined);
     setTurn(undefined);
-    setAnswers(['', '']);
+    setResponses(['', '']);
     stop.current?.abort();
     stop.current = new AbortController();
     const { signal } = stop.current;
     try {
-      const so: [string, string] = ['', ''];
-      let finished: string | undefined;
-      for await (const { pieces = [], turn, error } of streamed<Line>('/chat', { messages: asked }, signal)) {
+      const texts: [string, string] = ['', ''];
+      let id: string | undefined;
+      const reply = await api.chat.$post({ json: { messages: [...conversation] } }, { init: { signal } });
+      for await (const { pieces = [], turn, error } of jsonLines<ChatLine>(reply)) {
         if (error) throw new ApiError(500, error.message, error.hint);
-        for (const { index, text } of pieces) so[index] += text;
-        if (pieces.length > 0) setAnswers([...so]);
-        finished = turn ?? finished;
+        for (const { index, text } of pieces) texts[index] += text;
+        if (pieces.length > 0) setResponses([...texts]);
+        id = turn ?? id;
       }
-      if (finished === undefined) throw new ApiError(0, 'The answers broke off.', 'Let the model answer once more.');
-      setTurn(finished);
+      if (id === undefined) throw new ApiError(0, 'The responses broke off.', 'Let the model respond once more.');
+      setTurn(id);
       since.current = performance.now();
-    } catch (error) {
-      if (!signal.aborted) setFailed(error as Error);
+    } catch (failure) {
+      if (!signal.aborted) setError(failure as Error);
     }
   };
   useEffect(() => {
-    // answers that had not come to their end are drawn anew
+    // responses that were not finished are drawn again
     if (messages.at(-1)?.role === 'user' && turn === undefined) void draw(messages);
     return () => stop.current?.abort();
   }, []);
   useEffect(() => {
-    const whole: Talk = { messages, kept, ...(turn !== undefined && { answers, turn }) };
-    if (messages.length > 0) sessionStorage.setItem(keptAs, JSON.stringify(whole));
-    else sessionStorage.removeItem(keptAs);
-  }, [messages, kept, turn]);
-  const ask = () => {
+    const talk: Talk = { messages, kept: saved, ...(turn !== undefined && { answers: responses, turn }) };
+    if (messages.length > 0) sessionStorage.setItem(storageKey, JSON.stringify(talk));
+    else sessionStorage.removeItem(storageKey);
+  }, [messages, saved, turn]);
+  const sendMessage = () => {
     const content = writing.current!.value.trim();
     if (content === '') return;
-    const asked = [...messages, { role: 'user' as const, content }];
-    setMessages(asked);
+    const next = [...messages, { role: 'user' as const, content }];
+    setMessages(next);
     writing.current!.blur();
-    void draw(asked);
+    void draw(next);
   };
-  const say = (vote: Vote) => {
+  const choose = (vote: JudgmentOrSkip) => {
     if (vote.kind !== 'pair') return;
     const body = {
       id: crypto.randomUUID(),
-      turn,
+      turn: turn!,
       vote,
       shown: [0, 1],
       duration: Math.round(performance.now() - since.current),
     };
-    const content = vote.better ?? answers![vote.choice === 'second' ? 1 : 0];
-    setFailed(undefined);
-    api(`${pathOf(project.name)}/chat`, { body }).then(() => {
-      setKept((n) => n + 1);
+    const content = vote.better ?? responses![vote.choice === 'second' ? 1 : 0];
+    setError(undefined);
+    json(projectApi.chat.$post({ ...inProject(project.name), json: body })).then(() => {
+      setSaved((n) => n + 1);
       setMessages([...messages, { role: 'assistant', content: content || '…' }]);
-      setAnswers(undefined);
+      setResponses(undefined);
       setTurn(undefined);
-    }, setFailed);
+    }, setError);
   };
-  const content = { options: (answers ?? []).map((text) => ({ kind: 'text' as const, text })) };
+  const content = { options: (responses ?? []).map((text) => ({ kind: 'text' as const, text })) };
   return (
     <>
       <p class="quiet" role="status">
-        With <code>{model}</code>, into {project.name}: {kept} kept
+        <code>{model}</code>, project {project.name}: {saved} {saved === 1 ? 'judgment' : 'judgments'} saved
       </p>
-      {messages.length > 0 && <Prompt prompt={[...messages]} />}
-      {answers && <Options content={content} shown={[0, 1]} />}
-      {failed && <Failure error={failed} retry={turn ? undefined : () => void draw(messages)} />}
-      {answers && turn && (
+      {messages.length > 0 && <PromptView prompt={[...messages]} />}
+      {responses && <OptionsView content={content} shown={[0, 1]} />}
+      {error && <ErrorNote error={error} retry={turn ? undefined : () => void draw(messages)} />}
+      {responses && turn && (
         <>
-          <Answering
+          <Judging
             key={turn}
             settings={{ ...project.settings, better: true }}
             content={content}
             shown={[0, 1]}
-            say={say}
-            mustAnswer
+            onJudgment={choose}
+            noSkip
           />
           <p>
             <button type="button" onClick={() => void draw(messages)}>
-              Two others
+              Draw two others
             </button>
           </p>
         </>
       )}
-      {answers && !turn && !failed && <p class="quiet">The model is answering…</p>}
-      {!answers && (
+      {responses && !turn && !error && <p class="quiet">The model is responding…</p>}
+      {!responses && (
         <form
           class="ask"
           onSubmit={(event) => {
             event.preventDefault();
-            ask();
+            sendMessage();
           }}
         >
           <label class="why">
-            {messages.length === 0 ? 'Your first message' : 'Go on'}
+            {messages.length === 0 ? 'Your first message' : 'Your message'}
             <textarea
               ref={writing}
               rows={3}
               onKeyDown={(event) => {
                 if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
                 event.preventDefault();
-                ask();
+                sendMessage();
               }}
             />
           </label>
-          <button type="submit" class="send">
+          <button type="submit" class="primary">
             Send <kbd>enter</kbd>
           </button>{' '}
           {messages.length > 0 && (
             <button type="button" onClick={() => setMessages([])}>
-              Begin anew
+              New conversation
             </button>
           )}
         </form>

@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Action, actions, bind, bindings, bindUsual } from './keys.ts';
+import { type Action, actions, bind, bindings, resetBindings } from './keys.ts';
 
 const PRESS = 'press a key';
 
-/** Shows what each key does, and changes it to the next one that is pressed. */
+/** A dialog that shows the key of each action and changes it. */
 export function KeysDialog({ close }: { close(): void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [asked, setAsked] = useState<Action>();
+  const [changing, setChanging] = useState<Action>();
   const [, redraw] = useState(0);
   useEffect(() => dialog.current!.showModal(), []);
   const now = bindings();
@@ -16,10 +16,10 @@ export function KeysDialog({ close }: { close(): void }) {
       aria-labelledby="keys-title"
       onClose={close}
       onKeyDown={(event) => {
-        if (!asked || ['Shift', 'Control', 'Alt', 'Meta', 'Tab'].includes(event.key)) return;
+        if (!changing || ['Shift', 'Control', 'Alt', 'Meta', 'Tab'].includes(event.key)) return;
         event.preventDefault();
-        if (event.key !== 'Escape') bind(asked, event.key.toLowerCase());
-        setAsked(undefined);
+        if (event.key !== 'Escape') bind(changing, event.key.toLowerCase());
+        setChanging(undefined);
       }}
     >
       <h2 id="keys-title">Keys</h2>
@@ -31,10 +31,10 @@ export function KeysDialog({ close }: { close(): void }) {
               <td>
                 <button
                   type="button"
-                  aria-label={`${asked === action ? PRESS : now[action]}: change the key of ${actions[action]}`}
-                  onClick={() => setAsked(action)}
+                  aria-label={`${changing === action ? PRESS : now[action]}: change the key of ${actions[action]}`}
+                  onClick={() => setChanging(action)}
                 >
-                  {asked === action ? PRESS : <kbd>{now[action]}</kbd>}
+                  {changing === action ? PRESS : <kbd>{now[action]}</kbd>}
                 </button>
               </td>
             </tr>
@@ -42,16 +42,17 @@ export function KeysDialog({ close }: { close(): void }) {
         </tbody>
       </table>
       <p class="quiet">
-        Arrows choose left, right and equally good too. In a text, Escape leaves and Ctrl Enter sends.
+        The arrow keys choose left, right and equally good as well. In a text field, Escape leaves it and Ctrl Enter
+        sends.
       </p>
       <button
         type="button"
         onClick={() => {
-          bindUsual();
+          resetBindings();
           redraw((n) => n + 1);
         }}
       >
-        As at first
+        Reset to defaults
       </button>{' '}
       <button type="button" onClick={() => dialog.current!.close()}>
         Close

@@ -1,25 +1,27 @@
-/** Keys of the labeling page: one hand is enough, and each can be changed. */
+/** Keys of the labeling page. One hand is enough, and each key can be changed. */
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
+/** What a key can do, in the words of the dialog. */
 export const actions = {
-  first: 'the left one is better, or good',
-  second: 'the right one is better, or bad',
+  first: 'left is better, or good',
+  second: 'right is better, or bad',
   tie: 'equally good',
   'both-bad': 'both bad',
   unknown: 'cannot tell',
   send: 'send',
   skip: 'skip',
-  undo: 'take back',
+  undo: 'undo',
   guidelines: 'guidelines',
-  reason: 'say why',
-  write: 'write a better one, or rate aspects',
-  raw: 'text as it is, or formatted',
+  reason: 'write a reason',
+  write: 'write a response, or rate aspects',
+  raw: 'raw or formatted text',
   keys: 'change these keys',
 } as const;
+/** One of the things a key can do. */
 export type Action = keyof typeof actions;
 type Bindings = Record<Action, string>;
 
-const usual: Bindings = {
+const defaults: Bindings = {
   first: '1',
   second: '2',
   tie: '3',
@@ -34,27 +36,29 @@ const usual: Bindings = {
   raw: 'r',
   keys: '?',
 };
-/** Beside those that can be changed. */
-const also: Record<string, Action> = { ArrowLeft: 'first', ArrowRight: 'second', ArrowDown: 'tie' };
+/** Keys that always work, besides those that can be changed. */
+const fixed: Record<string, Action> = { ArrowLeft: 'first', ArrowRight: 'second', ArrowDown: 'tie' };
 
-const KEPT = 'heed keys';
+const STORAGE_KEY = 'heed keys';
 
-export const bindings = (): Bindings => ({ ...usual, ...JSON.parse(localStorage.getItem(KEPT) ?? '{}') });
-/** A key that another action has is taken from it: the two change places. */
+/** The key of each action. */
+export const bindings = (): Bindings => ({ ...defaults, ...JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}') });
+/** Gives an action a key. If another action has the key, the two swap keys. */
 export function bind(action: Action, key: string): void {
   const now = bindings();
   const other = (Object.keys(now) as Action[]).find((one) => now[one] === key);
   if (other) now[other] = now[action];
-  localStorage.setItem(KEPT, JSON.stringify({ ...now, [action]: key }));
+  localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...now, [action]: key }));
 }
-export const bindUsual = (): void => localStorage.removeItem(KEPT);
+/** Gives every action its default key. */
+export const resetBindings = (): void => localStorage.removeItem(STORAGE_KEY);
 
 /**
- * Tells which key was pressed, and what it stands for, unless somebody is writing or a dialog is open. `handle` says whether
- * it did something; otherwise the browser does what it does.
+ * Calls `handle` with the action and name of each pressed key, unless somebody is writing or a dialog is open. If it
+ * returns false, the browser handles the key.
  */
 export function useKeys(handle: (action: Action | undefined, key: string) => boolean): void {
-  // who types fast presses the next key before the page has settled: it meets what is shown by then
+  // a fast typist presses the next key before the effects have run: it must meet the newest handler
   const newest = useRef(handle);
   newest.current = handle;
   useLayoutEffect(() => {
@@ -63,7 +67,7 @@ export function useKeys(handle: (action: Action | undefined, key: string) => boo
       if (defaultPrevented || ctrlKey || metaKey || altKey || repeat || isBusy(target, key)) return;
       const now = bindings();
       const pressed = key.toLowerCase();
-      const action = (Object.keys(now) as Action[]).find((one) => now[one] === pressed) ?? also[key];
+      const action = (Object.keys(now) as Action[]).find((one) => now[one] === pressed) ?? fixed[key];
       if (newest.current(action, pressed)) event.preventDefault();
     };
     addEventListener('keydown', listen);

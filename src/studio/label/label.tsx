@@ -1,52 +1,57 @@
-/** The labeling page: one decision at a time. */
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Answer, api, type ProjectView, pathOf, type Recorded, type Vote } from '../page/api.ts';
-import { Failure } from '../page/failure.tsx';
-import { Text } from '../page/markdown.tsx';
-import { Options, Prompt } from '../page/shown.tsx';
-import { Answering } from './answering.tsx';
+/** The labeling page: one item at a time. */
+import { useRef, useState } from 'preact/hooks';
+import {
+  inProject,
+  type Judgment,
+  type JudgmentOrSkip,
+  json,
+  type ProjectDetails,
+  projectApi,
+  type VoteReceipt,
+} from '../page/api.ts';
+import { ErrorNote } from '../page/error-note.tsx';
+import { OptionsView, PromptView } from '../page/item.tsx';
+import { Loaded, useResource } from '../page/load.tsx';
+import { FormattedText } from '../page/markdown.tsx';
+import { Judging } from './judging.tsx';
 import { type Action, bindings, useKeys } from './keys.ts';
 import { KeysDialog } from './keys-dialog.tsx';
 import { createQueue, type Queue } from './queue.ts';
-import { inWords, isRight } from './words.ts';
+import { describeJudgment, isRight } from './words.ts';
 
 const RAW = 'heed raw';
 
+/** The page on which an annotator judges a project's items. */
 export function Label({ project: name }: { project: string }) {
-  const [project, setProject] = useState<ProjectView>();
-  const [failed, setFailed] = useState<Error>();
-  useEffect(() => {
-    api<ProjectView>(pathOf(name)).then(setProject, setFailed);
-  }, [name]);
-  if (failed) return <Failure error={failed} />;
-  return project ? <Labeling project={project} /> : <p class="quiet">Loading…</p>;
+  const project = useResource(() => json(projectApi.$get(inProject(name))), name);
+  return <Loaded of={project}>{(details) => <Labeling project={details} />}</Loaded>;
 }
 
-/** What came back of the answer before this one. */
-interface Told extends Pick<Recorded, 'others'> {
-  vote: Vote;
-  shown: number[];
-  gold?: Answer;
+/** What is shown about the judgment before this one. */
+interface FeedbackProps extends Pick<VoteReceipt, 'others'> {
+  judgment: JudgmentOrSkip;
+  shown: readonly number[];
+  gold?: Judgment;
 }
 
-function Labeling({ project }: { project: ProjectView }) {
+function Labeling({ project }: { project: ProjectDetails }) {
   const [, redraw] = useState(0);
   const queue = useRef<Queue | undefined>(undefined);
   queue.current ??= createQueue(project.name, () => redraw((n) => n + 1));
-  const [told, setTold] = useState<Told>();
+  const [feedback, setFeedback] = useState<FeedbackProps>();
   const [mine, setMine] = useState(project.progress.mine);
   const [raw, setRaw] = useState(localStorage.getItem(RAW) === 'yes');
   const [binding, setBinding] = useState(false);
   const guidelines = useRef<HTMLDetailsElement>(null);
   const { current, waiting, empty, error } = queue.current.state();
 
-  const say = (vote: Vote) => {
+  const judge = (judgment: JudgmentOrSkip) => {
     const { shown } = current!;
-    const sent = queue.current!.answer(vote);
+    const arrived = queue.current!.judge(judgment);
     setMine((n) => n + 1);
-    setTold(undefined);
-    void sent.then((recorded) => {
-      if (recorded?.gold || recorded?.others) setTold({ ...recorded, vote, shown });
+    setFeedback(undefined);
+    void arrived.then((receipt) => {
+      if (receipt?.gold || receipt?.others) setFeedback({ ...receipt, judgment, shown });
     });
   };
   const act = (action: Action | undefined): boolean => {
@@ -59,7 +64,7 @@ function Labeling({ project }: { project: ProjectView }) {
       if (queue.current!.canUndo()) {
         queue.current!.undo();
         setMine((n) => n - 1);
-        setTold(undefined);
+        setFeedback(undefined);
       }
     } else return false;
     return true;
@@ -73,10 +78,10 @@ function Labeling({ project }: { project: ProjectView }) {
       <header class="progress">
         <h1>{project.name}</h1>
         <span role="status">
-          {mine} answered by you{waiting > 0 && `, ${waiting} on the way`}
+          {mine} judged by you{waiting > 0 && `, ${waiting} waiting to be sent`}
         </span>
         <span class="quiet">
-          {budget === undefined ? `${answered} of ${items} items` : `${labels} of ${budget} answers`} done in all
+          {budget === undefined ? `${answered} of ${items} items complete` : `${labels} of ${budget} judgments`}
         </span>
         <span class="tools">
           <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
@@ -86,7 +91,7 @@ function Labeling({ project }: { project: ProjectView }) {
             Keys <kbd>{keys.keys}</kbd>
           </button>
           <button type="button" onClick={() => act('undo')} disabled={!queue.current.canUndo()}>
-            Take back <kbd>{keys.undo}</kbd>
+            Undo <kbd>{keys.undo}</kbd>
           </button>
         </span>
       </header>
@@ -95,22 +100,24 @@ function Labeling({ project }: { project: ProjectView }) {
         <summary>
           Guidelines <kbd>{keys.guidelines}</kbd>
         </summary>
-        <Text text={project.guidelines.text || 'None were written.'} />
+        <FormattedText text={project.guidelines.text || 'This project has no guidelines yet.'} />
       </details>
-      {error && <Failure error={error} retry={queue.current.retry} />}
-      {told && <Feedback {...told} />}
-      {!current && !error && <p class="quiet">{empty ? 'There is nothing more to answer. Thank you.' : 'Loading…'}</p>}
+      {error && <ErrorNote error={error} retry={queue.current.retry} />}
+      {feedback && <Feedback {...feedback} />}
+      {!current && !error && <p class="quiet">{empty ? 'No more items for now. Thank you.' : 'Loading…'}</p>}
       {current && (
         <>
-          {current.item.practice && <p class="practice">Practice: you are told afterwards.</p>}
-          <Prompt prompt={current.item.content.prompt} raw={raw} />
-          <Options key={current.item.id} content={current.item.content} shown={current.shown} raw={raw} />
-          <Answering
-            key={`answer ${current.item.id}`}
+          {current.item.practice && (
+            <p class="practice">Practice item: the right judgment is shown after you have judged it.</p>
+          )}
+          <PromptView prompt={current.item.content.prompt} raw={raw} />
+          <OptionsView key={current.item.id} content={current.item.content} shown={current.shown} raw={raw} />
+          <Judging
+            key={`judgment ${current.item.id}`}
             settings={project.settings}
             content={current.item.content}
             shown={current.shown}
-            say={say}
+            onJudgment={judge}
           />
         </>
       )}
@@ -118,20 +125,20 @@ function Labeling({ project }: { project: ProjectView }) {
   );
 }
 
-function Feedback({ vote, shown, gold, others = [] }: Told) {
-  const right = gold && isRight(vote, gold);
+function Feedback({ judgment, shown, gold, others = [] }: FeedbackProps) {
+  const right = gold && isRight(judgment, gold);
   return (
-    <div class="told" role="status">
+    <div class="feedback" role="status">
       {gold && (
         <p class={right === undefined ? '' : right ? 'right' : 'wrong'}>
           {right
-            ? 'Right.'
-            : `${right === false ? 'It should have been' : 'One good answer'}: ${inWords(gold, shown)}${gold.reason ? ` (${gold.reason})` : ''}`}
+            ? 'Correct.'
+            : `${right === false ? 'The right judgment' : 'A good response'}: ${describeJudgment(gold, shown)}${gold.reason ? ` (${gold.reason})` : ''}`}
         </p>
       )}
       {others.length > 0 && (
         <p class="quiet">
-          Of the one before: {others.map((other) => `${other.person}: ${inWords(other.vote, shown)}`).join('; ')}
+          Previous item: {others.map((other) => `${other.person}: ${describeJudgment(other.vote, shown)}`).join('; ')}
         </p>
       )}
     </div>

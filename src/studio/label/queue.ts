@@ -1,80 +1,93 @@
 /**
- * What one person answers: items fetched ahead, so that the next one is there at once, and votes that are sent in order and
- * kept until they have arrived, whatever the network does.
+ * One person's queue: items are fetched ahead, so that the next one is there at once, and judgments are sent in order.
+ * They are kept in the browser until they have arrived, whatever the network does.
  */
-import { type ApiError, type Assignment, api, pathOf, type Recorded, type Vote } from '../page/api.ts';
+import {
+  type ApiError,
+  type AssignedItem,
+  inProject,
+  type JudgmentOrSkip,
+  json,
+  projectApi,
+  type VoteReceipt,
+} from '../page/api.ts';
 
-/** Items held at once: the one that is seen and those that come next. */
+/** Items reserved at once: the one on the page and those that come next. */
 const AHEAD = 4;
 
-/** Between looks for more where there is nothing to answer. */
+/** Milliseconds between looks for more items when there are none. */
 const EMPTY_MILLISECONDS = 1500;
 
-interface Sending {
-  what: 'votes' | 'undo';
-  body: { id: string; item: string; vote?: Vote; shown?: number[]; duration?: number };
-}
+/** A request that waits to be sent. Its form is kept in the browser's storage. */
+type Outgoing =
+  | { what: 'votes'; body: { id: string; item: string; vote: JudgmentOrSkip; shown: number[]; duration: number } }
+  | { what: 'undo'; body: { id: string; item: string } };
 
 interface QueueState {
-  current: Assignment | undefined;
-  /** Votes that have not arrived yet. */
+  current: AssignedItem | undefined;
+  /** Judgments that have not arrived yet. */
   waiting: number;
-  /** There is nothing more to ask. */
+  /** Whether there are no more items. */
   empty: boolean;
   error: ApiError | undefined;
 }
 
 export interface Queue {
   state(): QueueState;
-  /** Shows the next item at once; the promise is the vote's. */
-  answer(vote: Vote): Promise<Recorded | undefined>;
-  /** Takes the latest answer back and shows its item again. */
+  /** Shows the next item at once. The promise is for the receipt of the judgment; undefined if the server refused it. */
+  judge(judgment: JudgmentOrSkip): Promise<VoteReceipt | undefined>;
+  /** Undoes the latest judgment and shows its item again. */
   undo(): void;
   canUndo(): boolean;
   /** Tries again after an error. */
   retry(): void;
 }
 
-/** `changed` is called whenever the state has. */
-export function createQueue(project: string, changed: () => void): Queue {
-  const path = pathOf(project);
-  const kept = `heed votes ${project}`;
-  let items: Assignment[] = [];
-  const done: Assignment[] = [];
-  const answered = new Set<string>();
-  const sending: Sending[] = JSON.parse(localStorage.getItem(kept) ?? '[]');
-  const told = new Map<string, (recorded: Recorded | undefined) => void>();
+/** Creates the queue of a project. `onChange` is called whenever its state has changed. */
+export function createQueue(project: string, onChange: () => void): Queue {
+  const place = inProject(project);
+  const storageKey = `heed votes ${project}`;
+  let items: AssignedItem[] = [];
+  const done: AssignedItem[] = [];
+  const judged = new Set<string>();
+  const outbox: Outgoing[] = JSON.parse(localStorage.getItem(storageKey) ?? '[]');
+  const receivers = new Map<string, (receipt: VoteReceipt | undefined) => void>();
   let [empty, fetching, busy] = [false, false, false];
   let since = performance.now();
   let error: ApiError | undefined;
-  let again: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const page = location.hash;
 
-  const keep = () => localStorage.setItem(kept, JSON.stringify(sending));
+  const save = () => localStorage.setItem(storageKey, JSON.stringify(outbox));
+
+  const post = (next: Outgoing): Promise<VoteReceipt> =>
+    next.what === 'votes'
+      ? json(projectApi.votes.$post({ ...place, json: next.body }))
+      : json(projectApi.undo.$post({ ...place, json: next.body }));
 
   async function send(): Promise<void> {
     if (busy) return;
     busy = true;
     try {
-      for (let next = sending[0]; next; next = sending[0]) {
-        const recorded = await api<Recorded>(`${path}/${next.what}`, { body: next.body }).catch((failed: ApiError) => {
-          // what the server will never take is not worth keeping; what it could not be asked is
-          if (failed.status === 0 || failed.status >= 429 || failed.status === 401) throw failed;
-          error = failed;
+      for (let next = outbox[0]; next; next = outbox[0]) {
+        const receipt = await post(next).catch((failure: ApiError) => {
+          // requests that did not reach the server, or may pass later, stay; the others would be refused again
+          if (failure.status === 0 || failure.status >= 429 || failure.status === 401) throw failure;
+          error = failure;
           return undefined;
         });
-        sending.shift();
-        keep();
-        told.get(next.body.id)?.(recorded);
-        told.delete(next.body.id);
-        changed();
+        outbox.shift();
+        save();
+        receivers.get(next.body.id)?.(receipt);
+        receivers.delete(next.body.id);
+        onChange();
       }
-    } catch (failed) {
-      error = failed as ApiError;
+    } catch (failure) {
+      error = failure as ApiError;
       setTimeout(() => void send(), 3000);
     } finally {
       busy = false;
-      changed();
+      onChange();
     }
   }
 
@@ -82,33 +95,31 @@ export function createQueue(project: string, changed: () => void): Queue {
     if (fetching || items.length >= AHEAD) return;
     fetching = true;
     try {
-      const { assignments } = await api<{ assignments: Assignment[] }>(`${path}/next`, {
-        body: { count: AHEAD + answered.size },
-      });
+      const { assignments } = await json(projectApi.next.$post({ ...place, json: { count: AHEAD + judged.size } }));
       const fresh = assignments.filter(
-        ({ item }) => !answered.has(item.id) && !items.some((one) => one.item.id === item.id),
+        ({ item }) => !judged.has(item.id) && !items.some((one) => one.item.id === item.id),
       );
       if (items.length === 0) since = performance.now();
       items = [...items, ...fresh].slice(0, AHEAD);
-      empty = items.length === 0 && sending.length === 0;
+      empty = items.length === 0 && outbox.length === 0;
       error = undefined;
-    } catch (failed) {
-      error = failed as ApiError;
+    } catch (failure) {
+      error = failure as ApiError;
     } finally {
       fetching = false;
-      changed();
-      clearTimeout(again);
-      // an agent that learns asks again; a page that was left does not
-      if (items.length === 0) again = setTimeout(() => location.hash === page && fetchMore(), EMPTY_MILLISECONDS);
+      onChange();
+      clearTimeout(timer);
+      // a run that learns sends new items; a page that was left does not look for them
+      if (items.length === 0) timer = setTimeout(() => location.hash === page && fetchMore(), EMPTY_MILLISECONDS);
     }
   }
 
-  function push(one: Sending): Promise<Recorded | undefined> {
-    sending.push(one);
-    keep();
-    const arrived = new Promise<Recorded | undefined>((resolve) => told.set(one.body.id, resolve));
+  function push(next: Outgoing): Promise<VoteReceipt | undefined> {
+    outbox.push(next);
+    save();
+    const arrived = new Promise<VoteReceipt | undefined>((resolve) => receivers.set(next.body.id, resolve));
     void send().then(() => {
-      if (sending.length === 0) answered.clear();
+      if (outbox.length === 0) judged.clear();
       return fetchMore();
     });
     return arrived;
@@ -116,16 +127,16 @@ export function createQueue(project: string, changed: () => void): Queue {
 
   void send().then(fetchMore);
   return {
-    state: () => ({ current: items[0], waiting: sending.length, empty, error }),
-    answer(vote) {
+    state: () => ({ current: items[0], waiting: outbox.length, empty, error }),
+    judge(vote) {
       const current = items.shift()!;
       done.push(current);
-      answered.add(current.item.id);
+      judged.add(current.item.id);
       const duration = Math.round(performance.now() - since);
       since = performance.now();
       const { item, shown } = current;
       const arrived = push({ what: 'votes', body: { id: crypto.randomUUID(), item: item.id, vote, shown, duration } });
-      changed();
+      onChange();
       return arrived;
     },
     undo() {
@@ -135,15 +146,15 @@ export function createQueue(project: string, changed: () => void): Queue {
       empty = false;
       since = performance.now();
       void push({ what: 'undo', body: { id: crypto.randomUUID(), item: last.item.id } }).then(() =>
-        answered.delete(last.item.id),
+        judged.delete(last.item.id),
       );
-      changed();
+      onChange();
     },
     canUndo: () => done.length > 0,
     retry() {
       error = undefined;
       void send().then(fetchMore);
-      changed();
+      onChange();
     },
   };
 }

@@ -1,10 +1,11 @@
-/** Several options put in order, best first: by number keys, buttons, or by dragging. */
+/** Ranks several options, best first, by number keys, buttons or dragging. */
 import { useState } from 'preact/hooks';
 import { bindings, useKeys } from './keys.ts';
-import type { KindProps } from './kind.ts';
+import type { KindProps } from './kind-props.ts';
 
-export function Ranking({ shown, give, paused }: KindProps) {
-  /** Places on the page, best first; those together are equally good. */
+/** The controls for items of kind ranking. */
+export function RankingControls({ shown, submit, paused }: KindProps) {
+  /** Places on the page, best first; those of a tier are equally good. */
   const [tiers, setTiers] = useState<readonly (readonly number[])[]>([]);
   const [tying, setTying] = useState(false);
   const count = shown.length;
@@ -33,7 +34,7 @@ export function Ranking({ shown, give, paused }: KindProps) {
     const ranks = shown.map(
       (_, option) => 1 + tiers.findIndex((tier) => tier.some((place) => shown[place] === option)),
     );
-    give({ kind: 'ranking', ranks });
+    submit({ kind: 'ranking', ranks });
   };
   useKeys((action, key) => {
     if (paused) return false;
@@ -54,7 +55,7 @@ export function Ranking({ shown, give, paused }: KindProps) {
       onDragStart={(event) => event.dataTransfer?.setData('text/plain', String(place))}
       onClick={() => press(place)}
       aria-label={
-        placed.includes(place) ? `Take answer ${place + 1} out of the order` : `Answer ${place + 1} comes next`
+        placed.includes(place) ? `Remove response ${place + 1} from the ranking` : `Rank response ${place + 1} next`
       }
     >
       {place + 1}
@@ -69,9 +70,11 @@ export function Ranking({ shown, give, paused }: KindProps) {
     },
   });
   return (
-    <fieldset class="ranking" aria-label="Your order">
+    <fieldset class="ranking" aria-label="Your ranking">
       <div class="tray" {...target((place) => put(without(place)))}>
-        <span class="quiet">{waiting.length > 0 ? 'Press or drag, the best first:' : 'All are in order.'}</span>
+        <span class="quiet">
+          {waiting.length > 0 ? 'Click or drag the responses, best first:' : 'All responses are ranked.'}
+        </span>
         {waiting.map(chip)}
       </div>
       <ol class="tiers" aria-label="Best first">
@@ -88,9 +91,9 @@ export function Ranking({ shown, give, paused }: KindProps) {
         </li>
       </ol>
       <button type="button" aria-pressed={tying} disabled={tiers.length === 0} onClick={() => setTying(!tying)}>
-        The next is as good <kbd>t</kbd>
+        Tie the next one <kbd>t</kbd>
       </button>
-      <button type="button" class="send" disabled={waiting.length > 0} onClick={send}>
+      <button type="button" class="primary" disabled={waiting.length > 0} onClick={send}>
         Send <kbd>{keys.send}</kbd>
       </button>
     </fieldset>

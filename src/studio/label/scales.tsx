@@ -2,7 +2,7 @@ import type { ProjectSettings } from '../page/api.ts';
 
 type Aspect = ProjectSettings['aspects'][number];
 
-/** Aspects on their scales: a digit rates the one that has the focus and goes on to the next. */
+/** The scales of aspects. A digit rates the one in focus and moves on to the next. */
 export function Scales({
   aspects,
   values,
@@ -65,4 +65,5 @@ export function Scales({
   );
 }
 
+/** Moves the focus to the first scale. */
 export const focusScales = (): void => document.querySelector<HTMLInputElement>('.scales input')?.focus();

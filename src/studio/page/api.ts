@@ -1,47 +1,26 @@
-/** The studio's server, as the page asks it. */
-import type { Answer, Content, Vote } from '../../feedback/answer.ts';
-import type { Person } from '../../feedback/people.ts';
-import type { ProjectSettings } from '../../feedback/project.ts';
+/** The studio's server as the page calls it: Hono's client, which knows the types of the server's routes. */
+import { type ClientResponse, hc } from 'hono/client';
+import type { Api, Person } from '../../feedback/index.ts';
 
-export type { Answer, Content, Option, PairChoice, Vote } from '../../feedback/answer.ts';
-export type { Person } from '../../feedback/people.ts';
-export type { ProjectSettings } from '../../feedback/project.ts';
+export type {
+  AssignedItem,
+  Content,
+  Disagreement,
+  Judgment,
+  JudgmentOrSkip,
+  Option,
+  PairChoice,
+  Person,
+  ProjectDetails,
+  ProjectSettings,
+  ProjectSummary,
+  QualityReport,
+  VoteReceipt,
+} from '../../feedback/index.ts';
 
-export interface Summary {
-  id: string;
-  name: string;
-  kind: ProjectSettings['kind'];
-  items: number;
-  answered: number;
-  labels: number;
-  budget?: number;
-  people: number;
-}
-
-export interface ProjectView {
-  id: string;
-  name: string;
-  settings: ProjectSettings;
-  guidelines: { version: number; text: string };
-  progress: Summary & { mine: number };
-}
-
-export interface Assignment {
-  item: { id: string; content: Content; practice: boolean };
-  /** In which order to show the options. */
-  shown: number[];
-  expires: number;
-}
-
-export interface Recorded {
-  seq: number;
-  answered: number;
-  gold?: Answer;
-  others?: { person: string; vote: Vote }[];
-}
-
-/** What went wrong, in words for a person. */
+/** What went wrong, and what to do. */
 export class ApiError extends Error {
+  /** The HTTP status; 0 if the studio could not be reached. */
   readonly status: number;
   readonly hint: string | undefined;
   constructor(status: number, message: string, hint?: string) {
@@ -51,22 +30,42 @@ export class ApiError extends Error {
   }
 }
 
+/** The word of the session, which requests send along. */
 let csrf = '';
 
-interface Asked {
-  method?: string;
-  body?: unknown;
-  signal?: AbortSignal;
-}
+const send: typeof fetch = async (input, init) => {
+  let response: Response;
+  try {
+    response = await fetch(input, init);
+  } catch {
+    throw new ApiError(
+      0,
+      'The studio cannot be reached.',
+      'Check that it is running. Your judgments are kept in this browser until it is back.',
+    );
+  }
+  if (response.ok) return response;
+  const value = await response.json().catch(() => undefined);
+  const message = value?.error?.message ?? `The studio responded with status ${response.status}.`;
+  throw new ApiError(response.status, message, value?.error?.hint);
+};
 
-export async function api<T>(path: string, asked: Asked = {}): Promise<T> {
-  return (await answered(path, asked)).json();
-}
+/** The routes of the server. A call throws an ApiError if the studio cannot be reached or refuses the request. */
+export const api = hc<Api>('/api', { headers: () => ({ 'x-heed-csrf': csrf }), fetch: send });
 
-/** Values as they come, one in each line. */
-export async function* streamed<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
-  const { body: bytes } = await answered(path, { body, signal });
-  const reader = bytes!.pipeThrough(new TextDecoderStream()).getReader();
+/** The JSON of a response. */
+export const json = async <T>(response: Promise<ClientResponse<T, number, 'json'>>): Promise<T> =>
+  (await response).json();
+
+/** Path parameters of a project's routes. */
+export const inProject = (name: string) => ({ param: { project: encodeURIComponent(name) } });
+
+/** The routes of one project. */
+export const projectApi = api.projects[':project'];
+
+/** Yields the values of a streamed response, one for each line of JSON. */
+export async function* jsonLines<T>({ body }: { body: ReadableStream | null }): AsyncGenerator<T> {
+  const reader = body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
     const lines = (rest + read.value).split('\n');
@@ -75,53 +74,23 @@ export async function* streamed<T>(path: string, body: unknown, signal: AbortSig
   }
 }
 
-async function answered(path: string, { method, body, signal }: Asked): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(`/api${path}`, {
-      method: method ?? (body === undefined ? 'GET' : 'POST'),
-      headers: { 'content-type': 'application/json', 'x-heed-csrf': csrf },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal,
-    });
-  } catch {
-    throw new ApiError(
-      0,
-      'The studio cannot be reached.',
-      'Is it still running? What you answer is kept here until it is back.',
-    );
-  }
-  if (response.ok) return response;
-  const value = await response.json().catch(() => undefined);
-  throw new ApiError(
-    response.status,
-    value?.error?.message ?? `The studio says ${response.status}.`,
-    value?.error?.hint,
-  );
-}
-
-interface Session {
-  person: Person;
-  csrf: string;
-}
-
-const begun = ({ person, csrf: word }: Session): Person => {
+const begin = ({ person, csrf: word = '' }: { person: Person; csrf?: string }): Person => {
   csrf = word;
   return person;
 };
 
-/** Who is signed in; undefined where nobody is. */
-export async function whoIsThere(): Promise<Person | undefined> {
+/** The person who is signed in; undefined if nobody is. */
+export async function currentPerson(): Promise<Person | undefined> {
   try {
-    return begun(await api<Session>('/session'));
+    return begin(await json(api.session.$get()));
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return undefined;
     throw error;
   }
 }
 
+/** Signs in with a token. */
 export const signIn = async (token: string): Promise<Person> =>
-  begun(await api<Session>('/session', { body: { token } }));
-export const signOut = (): Promise<unknown> => api('/session', { method: 'DELETE' });
-
-export const pathOf = (project: string): string => `/projects/${encodeURIComponent(project)}`;
+  begin(await json(api.session.$post({ json: { token } })));
+/** Signs out. */
+export const signOut = (): Promise<unknown> => json(api.session.$delete());

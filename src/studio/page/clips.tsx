@@ -2,13 +2,15 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Option } from './api.ts';
 
+/** An option that is a clip. */
 export type Clip = Extract<Option, { kind: 'clip' }>;
 type Frame = Clip['frames'][number];
 
-/** Seconds that the last frame stays before the loop begins again. */
+/** Seconds that the last frame stays before the loop starts again. */
 const PAUSE = 0.5;
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 
+/** Plays clips side by side, with a player below them. */
 export function Clips({ clips }: { clips: readonly Clip[] }) {
   const canvases = useRef<(HTMLCanvasElement | null)[]>([]);
   const length = Math.max(...clips.map(({ frames }) => frames.length));
@@ -31,7 +33,7 @@ export function Clips({ clips }: { clips: readonly Clip[] }) {
     if (!playing) return undefined;
     let last = performance.now();
     let request = requestAnimationFrame(function tick(now) {
-      // a frame may be dated before the call that asked for it
+      // the time of a frame may lie before the call that requested it
       const moved = (Math.max(0, now - last) / 1000) * clips[0].framesPerSecond * speed;
       last = now;
       const end = length + PAUSE * clips[0].framesPerSecond * speed;
@@ -80,7 +82,7 @@ export function Clips({ clips }: { clips: readonly Clip[] }) {
             show(Number(event.currentTarget.value));
           }}
         />
-        <button type="button" onClick={() => step(1)} aria-label="One frame on">
+        <button type="button" onClick={() => step(1)} aria-label="One frame forward">
           ›
         </button>
         <label>
@@ -109,10 +111,10 @@ interface Shape {
   href?: string;
 }
 
-/** Pictures of pixels, of the shapes that have one. */
+/** The pictures of shapes of kind image. */
 const pictures = new WeakMap<object, HTMLImageElement>();
-/** The frame that each canvas is to show. */
-const shown = new WeakMap<HTMLCanvasElement, Frame>();
+/** The latest frame of each canvas. */
+const latest = new WeakMap<HTMLCanvasElement, Frame>();
 
 function pictureOf(shape: Shape): HTMLImageElement {
   const picture = pictures.get(shape) ?? Object.assign(new Image(), { src: shape.href });
@@ -120,14 +122,15 @@ function pictureOf(shape: Shape): HTMLImageElement {
   return picture;
 }
 
+/** Draws a frame, once its pictures are loaded. */
 export function drawFrame(canvas: HTMLCanvasElement, frame: Frame): void {
   const { width } = frame;
   const shapes = frame.shapes as Shape[];
-  shown.set(canvas, frame);
+  latest.set(canvas, frame);
   const waiting = shapes.find((shape) => shape.kind === 'image' && !pictureOf(shape).complete);
   if (waiting) {
-    // until then the frame before stays
-    const again = () => shown.get(canvas) === frame && drawFrame(canvas, frame);
+    // until then the previous frame stays
+    const again = () => latest.get(canvas) === frame && drawFrame(canvas, frame);
     pictureOf(waiting).addEventListener('load', again, { once: true });
     return;
   }

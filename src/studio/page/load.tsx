@@ -1,55 +1,58 @@
+/** Loading data into a view, and running actions from one. */
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { api } from './api.ts';
-import { Failure } from './failure.tsx';
+import { ErrorNote } from './error-note.tsx';
 
-interface Loaded<T> {
+interface Resource<T> {
   value: T | undefined;
-  failed: Error | undefined;
-  /** Asks again. */
-  again(): void;
+  error: Error | undefined;
+  /** Loads it again. */
+  reload(): void;
 }
 
-/** What a path of the studio gives. */
-export function useLoaded<T>(path: string): Loaded<T> {
+/** Loads a value when the view appears, and again when one of the keys changes. */
+export function useResource<T>(load: () => Promise<T>, ...keys: readonly unknown[]): Resource<T> {
   const [value, setValue] = useState<T>();
-  const [failed, setFailed] = useState<Error>();
-  const [times, setTimes] = useState(0);
+  const [error, setError] = useState<Error>();
+  const [count, setCount] = useState(0);
   useEffect(() => {
-    let over = false;
-    const unless =
-      <V,>(set: (value: V) => void) =>
-      (value: V) =>
-        over || set(value);
-    api<T>(path).then(unless(setValue), unless(setFailed));
+    let current = true;
+    load().then(
+      (loaded) => {
+        if (!current) return;
+        setValue(loaded);
+        setError(undefined);
+      },
+      (failure) => current && setError(failure),
+    );
     return () => {
-      over = true;
+      current = false;
     };
-  }, [path, times]);
-  return { value, failed, again: () => setTimes((n) => n + 1) };
+  }, [...keys, count]);
+  return { value, error, reload: () => setCount((n) => n + 1) };
 }
 
-/** Its value once it is there. */
-export function Once<T>({
-  of: { value, failed, again },
+/** Shows a resource once it is loaded. */
+export function Loaded<T>({
+  of: { value, error, reload },
   children,
 }: {
-  of: Loaded<T>;
+  of: Resource<T>;
   children(value: T): JSX.Element;
 }) {
-  if (failed) return <Failure error={failed} retry={again} />;
+  if (error) return <ErrorNote error={error} retry={reload} />;
   return value === undefined ? <p class="quiet">Loading…</p> : children(value);
 }
 
-/** Something to do: its failure, or what came of it, is told beside the form. */
-export function useDone(): { run(work: () => Promise<string | undefined>): void; told: ComponentChildren } {
-  const [done, setDone] = useState<string>();
-  const [failed, setFailed] = useState<Error>();
+/** An action of a form, and a note for beside it: what the action returned, or why it failed. */
+export function useAction(): { run(work: () => Promise<string | undefined>): void; note: ComponentChildren } {
+  const [result, setResult] = useState<string>();
+  const [error, setError] = useState<Error>();
   const run = (work: () => Promise<string | undefined>) => {
-    setDone(undefined);
-    setFailed(undefined);
-    work().then(setDone, setFailed);
+    setResult(undefined);
+    setError(undefined);
+    work().then(setResult, setError);
   };
-  const told = failed ? <Failure error={failed} /> : <p role="status">{done}</p>;
-  return { run, told };
+  const note = error ? <ErrorNote error={error} /> : <p role="status">{result}</p>;
+  return { run, note };
 }

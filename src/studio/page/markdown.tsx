@@ -1,4 +1,4 @@
-/** Text of models and people, with the Markdown that it mostly uses. It becomes elements of ours, never markup: no HTML, no links, no pictures. */
+/** Text of models and people, with simple Markdown. It becomes the page's own elements: no HTML, no links, no pictures. */
 import type { ComponentChildren } from 'preact';
 
 const FENCE = /^\s*(```|~~~)/;
@@ -6,13 +6,14 @@ const ITEM = /^\s*(?:[-*+]|(\d+)[.)])\s+(.*)$/;
 const HEADING = /^#{1,6}\s+(.*)$/;
 const QUOTE = /^>\s?(.*)$/;
 
-export function Text({ text, raw }: { text: string; raw?: boolean }) {
+/** Shows text with its Markdown, or as it was written. */
+export function FormattedText({ text, raw }: { text: string; raw?: boolean }) {
   return raw ? <p class="text">{text}</p> : <div class="formatted">{blocks(text.split('\n'))}</div>;
 }
 
 function blocks(lines: readonly string[]): ComponentChildren[] {
-  const found: ComponentChildren[] = [];
-  /** The lines from `at` on for which this holds, without their marks. */
+  const elements: ComponentChildren[] = [];
+  /** The lines from `at` on that `take` accepts, as it returns them. */
   const run = (at: number, take: (line: string) => string | undefined): string[] => {
     const taken: string[] = [];
     for (let i = at; i < lines.length; i++) {
@@ -27,13 +28,13 @@ function blocks(lines: readonly string[]): ComponentChildren[] {
     if (FENCE.test(line)) {
       const code = run(at + 1, (one) => (FENCE.test(one) ? undefined : one));
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
-      found.push(<pre tabIndex={0}>{code.join('\n')}</pre>);
+      elements.push(<pre tabIndex={0}>{code.join('\n')}</pre>);
       at += code.length + 2;
     } else if (line.trim() === '') {
       at++;
     } else if (HEADING.test(line)) {
       // the page has headings of its own
-      found.push(
+      elements.push(
         <p>
           <strong>{inline(HEADING.exec(line)![1])}</strong>
         </p>,
@@ -41,29 +42,29 @@ function blocks(lines: readonly string[]): ComponentChildren[] {
       at++;
     } else if (QUOTE.test(line)) {
       const quoted = run(at, (one) => QUOTE.exec(one)?.[1]);
-      found.push(<blockquote>{blocks(quoted)}</blockquote>);
+      elements.push(<blockquote>{blocks(quoted)}</blockquote>);
       at += quoted.length;
     } else if (ITEM.test(line)) {
       const items = run(at, (one) => ITEM.exec(one)?.[2]);
       const start = ITEM.exec(line)![1];
       const inside = items.map((one) => <li>{inline(one)}</li>);
-      found.push(start === undefined ? <ul>{inside}</ul> : <ol start={Number(start)}>{inside}</ol>);
+      elements.push(start === undefined ? <ul>{inside}</ul> : <ol start={Number(start)}>{inside}</ol>);
       at += items.length;
     } else {
       const own = run(at, (one) => (one.trim() === '' || FENCE.test(one) || ITEM.test(one) ? undefined : one));
-      found.push(<p class="text">{inline(own.join('\n'))}</p>);
+      elements.push(<p class="text">{inline(own.join('\n'))}</p>);
       at += own.length;
     }
   }
-  return found;
+  return elements;
 }
 
 const INLINE = /`([^`\n]+)`|\*\*(?=\S)([^\n]*?\S)\*\*|\*(?=\S)([^*\n]*\S)\*|\b_(?=\S)([^_\n]*\S)_\b/;
 
 function inline(text: string): ComponentChildren[] {
-  const found = INLINE.exec(text);
-  if (!found) return [text];
-  const [whole, code, strong, starred, underlined] = found;
+  const match = INLINE.exec(text);
+  if (!match) return [text];
+  const [whole, code, strong, starred, underlined] = match;
   const element =
     code !== undefined ? (
       <code>{code}</code>
@@ -72,5 +73,5 @@ function inline(text: string): ComponentChildren[] {
     ) : (
       <em>{inline(starred ?? underlined)}</em>
     );
-  return [text.slice(0, found.index), element, ...inline(text.slice(found.index + whole.length))];
+  return [text.slice(0, match.index), element, ...inline(text.slice(match.index + whole.length))];
 }

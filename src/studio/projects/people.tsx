@@ -1,35 +1,39 @@
-/** Who there is: adding people, giving new tokens, shutting out. A token is shown once. */
+/** People: adding them, issuing tokens, revoking access. A token is shown once. */
 import { useState } from 'preact/hooks';
-import { api, type Person } from '../page/api.ts';
-import { Once, useDone, useLoaded } from '../page/load.tsx';
+import { api, json, type Person } from '../page/api.ts';
+import { Loaded, useAction, useResource } from '../page/load.tsx';
 
-type Listed = Person & { active: boolean; created: number };
-type Given = { person: Person; token: string };
+interface Issued {
+  person: Person;
+  token: string;
+}
 
 const ROLES: Record<Person['role'], string> = {
-  owner: 'owner: makes projects and adds people',
-  reviewer: 'reviewer: sees all answers and decides',
-  annotator: 'annotator: answers',
+  owner: 'Owner: manages projects and people',
+  reviewer: 'Reviewer: reads all judgments and adjudicates',
+  annotator: 'Annotator: judges items',
 };
 
+/** The page of everybody in the store. */
 export function People({ person: me }: { person: Person }) {
-  const people = useLoaded<Listed[]>('/people');
-  const [given, setGiven] = useState<Given>();
-  const { run, told } = useDone();
+  const people = useResource(() => json(api.people.$get()));
+  const [issued, setIssued] = useState<Issued>();
+  const { run, note } = useAction();
   const isOwner = me.role === 'owner';
-  const after = (work: () => Promise<Given | undefined>) =>
+  const after = (work: () => Promise<Issued | undefined>) =>
     run(async () => {
-      setGiven(await work());
-      people.again();
+      setIssued(await work());
+      people.reload();
       return undefined;
     });
-  const path = (name: string) => `/people/${encodeURIComponent(name)}`;
+  const routes = api.people[':name'];
+  const of = (name: string) => ({ param: { name: encodeURIComponent(name) } });
   return (
     <main class="manage">
       <h1>People</h1>
-      {given && <Token {...given} />}
-      {told}
-      <Once of={people}>
+      {issued && <Token {...issued} />}
+      {note}
+      <Loaded of={people}>
         {(all) => (
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
           <section class="wide" aria-label="People" tabIndex={0}>
@@ -38,26 +42,26 @@ export function People({ person: me }: { person: Person }) {
                 {all.map(({ name, role, active }) => (
                   <tr>
                     <th scope="row">{name}</th>
-                    <td>{active ? role : <span class="quiet">{role}, shut out</span>}</td>
+                    <td>{active ? role : <span class="quiet">{role}, access revoked</span>}</td>
                     {isOwner && (
                       <td>
                         <button
                           type="button"
                           aria-label={`New token for ${name}`}
-                          onClick={() => after(() => api<Given>(`${path(name)}/token`, { method: 'POST' }))}
+                          onClick={() => after(() => json(routes.token.$post(of(name))))}
                         >
                           New token
                         </button>{' '}
                         {active && name !== me.name && (
                           <button
                             type="button"
-                            aria-label={`Shut out ${name}`}
+                            aria-label={`Revoke access of ${name}`}
                             onClick={() =>
-                              confirm(`Shut ${name} out? What they answered stays.`) &&
-                              after(() => api<undefined>(path(name), { method: 'DELETE' }).then(() => undefined))
+                              confirm(`Revoke the access of ${name}? Their judgments are kept.`) &&
+                              after(() => json(routes.$delete(of(name))).then(() => undefined))
                             }
                           >
-                            Shut out
+                            Revoke access
                           </button>
                         )}
                       </td>
@@ -68,15 +72,15 @@ export function People({ person: me }: { person: Person }) {
             </table>
           </section>
         )}
-      </Once>
-      {isOwner && <Add add={(name, role) => after(() => api<Given>('/people', { body: { name, role } }))} />}
+      </Loaded>
+      {isOwner && <AddPerson add={(name, role) => after(() => json(api.people.$post({ json: { name, role } })))} />}
     </main>
   );
 }
 
-function Add({ add }: { add(name: string, role: string): void }) {
+function AddPerson({ add }: { add(name: string, role: Person['role']): void }) {
   const [name, setName] = useState('');
-  const [role, setRole] = useState<string>('annotator');
+  const [role, setRole] = useState<Person['role']>('annotator');
   return (
     <form
       onSubmit={(event) => {
@@ -85,7 +89,7 @@ function Add({ add }: { add(name: string, role: string): void }) {
         setName('');
       }}
     >
-      <h2>Add somebody</h2>
+      <h2>Add a person</h2>
       <div class="row">
         <label>
           Name
@@ -93,24 +97,26 @@ function Add({ add }: { add(name: string, role: string): void }) {
         </label>
         <label>
           Role
-          <select value={role} onChange={(event) => setRole(event.currentTarget.value)}>
+          <select value={role} onChange={(event) => setRole(event.currentTarget.value as Person['role'])}>
             {Object.entries(ROLES).map(([one, text]) => (
               <option value={one}>{text}</option>
             ))}
           </select>
         </label>
-        <button type="submit">Add</button>
+        <button type="submit" class="primary">
+          Add
+        </button>
       </div>
     </form>
   );
 }
 
-function Token({ person, token }: Given) {
+function Token({ person, token }: Issued) {
   const link = `${location.origin}/#token=${token}`;
   return (
     <section class="prompt" aria-label="New token">
       <p>
-        This link signs {person.name} in. It is shown this once; whoever has it is {person.name} here.
+        This link signs {person.name} in. It is shown only once, and anyone who has it can act as {person.name}.
       </p>
       <p class="text">
         <code>{link}</code>

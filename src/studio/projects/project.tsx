@@ -1,12 +1,13 @@
-/** One project as its owner sees it: progress, items, guidelines, settings, what comes out. */
+/** The page of one project: progress, items, guidelines, settings and export. */
 import { useState } from 'preact/hooks';
-import { api, type Person, type ProjectSettings, type ProjectView, pathOf } from '../page/api.ts';
-import { Once, useDone, useLoaded } from '../page/load.tsx';
-import { SettingsForm, type SettingsSchema } from './settings-form.tsx';
+import { inProject, json, type Person, type ProjectDetails, type ProjectSettings, projectApi } from '../page/api.ts';
+import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
 
-export function Project({ project: name, person }: { project: string; person: Person }) {
-  const project = useLoaded<ProjectView>(pathOf(name));
-  const schema = useLoaded<SettingsSchema>('/settings-schema');
+/** The page of a project, for owners and reviewers. */
+export function ProjectPage({ project: name, person }: { project: string; person: Person }) {
+  const project = useResource<ProjectDetails>(() => json(projectApi.$get(inProject(name))), name);
+  const schema = useResource(loadSettingsSchema);
   const encoded = encodeURIComponent(name);
   const isOwner = person.role === 'owner';
   return (
@@ -14,93 +15,86 @@ export function Project({ project: name, person }: { project: string; person: Pe
       <header class="progress">
         <h1>{name}</h1>
         <span class="tools">
-          <a class="button" href={`#/label/${encoded}`}>
-            Answer
+          <a class="button primary" href={`#/label/${encoded}`}>
+            Judge items
           </a>
           <a class="button" href={`#/quality/${encoded}`}>
             Agreement
           </a>
           <a class="button" href={`#/decide/${encoded}`}>
-            Decide
+            Adjudicate
           </a>
         </span>
       </header>
-      <Once of={project}>
-        {(view) => (
-          <Once of={schema}>
+      <Loaded of={project}>
+        {(details) => (
+          <Loaded of={schema}>
             {(schema) => (
               <>
-                <Progress {...view} />
-                {isOwner && <AddItems name={name} added={project.again} />}
-                {isOwner && <Guidelines {...view} />}
-                {isOwner && <Settings schema={schema} {...view} />}
-                <Download name={name} formats={schema.formats[view.settings.kind]} />
+                <Progress {...details} />
+                {isOwner && <AddItems name={name} onAdded={project.reload} />}
+                {isOwner && <Guidelines {...details} />}
+                {isOwner && <Settings schema={schema} {...details} />}
+                <Download name={name} formats={schema.formats[details.settings.kind]} />
               </>
             )}
-          </Once>
+          </Loaded>
         )}
-      </Once>
+      </Loaded>
     </main>
   );
 }
 
-function Progress({ settings, progress: { items, answered, labels, budget, people } }: ProjectView) {
+function Progress({ settings, progress: { items, answered, labels, budget, people } }: ProjectDetails) {
   const rows: [string, string, number, number][] = [
-    ['Items with all the answers that are wanted', `${answered} of ${items}`, answered, items],
+    ['Complete items', `${answered} of ${items}`, answered, items],
     ...(budget === undefined
       ? []
-      : [
-          ['Answers of those that are paid for', `${labels} of ${budget}`, labels, budget] as [
-            string,
-            string,
-            number,
-            number,
-          ],
-        ]),
+      : [['Judgments of the budget', `${labels} of ${budget}`, labels, budget] as [string, string, number, number]]),
   ];
   return (
     <section aria-labelledby="progress-title">
       <h2 id="progress-title">Progress</h2>
-      {rows.map(([text, told, value, most]) => (
+      {rows.map(([text, count, value, most]) => (
         <label class="bar">
-          {text}: {told}
+          {text}: {count}
           <progress value={value} max={Math.max(most, 1)} />
         </label>
       ))}
       <p class="quiet">
-        {labels} answers by {people} {people === 1 ? 'person' : 'people'}; kind {settings.kind}, {settings.overlap}{' '}
-        {settings.overlap === 1 ? 'answer' : 'answers'} wanted for each item.
+        {labels} {labels === 1 ? 'judgment' : 'judgments'} by {people} {people === 1 ? 'person' : 'people'}. Kind:{' '}
+        {settings.kind}. Judgments per item: {settings.overlap}.
       </p>
     </section>
   );
 }
 
-const TYPES = ['jsonl', 'json', 'csv', 'tsv'];
+const TYPES = ['jsonl', 'json', 'csv', 'tsv'] as const;
+type FileType = (typeof TYPES)[number];
+/** What judgments in an imported file are for. */
+const USES = {
+  ignored: 'Ignore them',
+  gold: 'Use as gold, to measure annotators',
+  practice: 'Use for practice',
+} as const;
 
-interface Imported {
-  added: number;
-  known: number;
-  bad: number;
-  told: string[];
-}
-
-function AddItems({ name, added }: { name: string; added(): void }) {
+function AddItems({ name, onAdded }: { name: string; onAdded(): void }) {
   const [text, setText] = useState('');
-  const [type, setType] = useState('jsonl');
-  const [answers, setAnswers] = useState('ignored');
+  const [type, setType] = useState<FileType>('jsonl');
+  const [answers, setAnswers] = useState<keyof typeof USES>('ignored');
   const [skips, setSkips] = useState(false);
-  const { run, told } = useDone();
+  const { run, note } = useAction();
   const send = () =>
     run(async () => {
-      const body = { text, type, answers, onBadRow: skips ? 'skip' : 'error' };
-      const done = await api<Imported>(`${pathOf(name)}/import`, { body });
+      const body = { text, type, answers, onBadRow: skips ? ('skip' as const) : ('error' as const) };
+      const result = await json(projectApi.import.$post({ ...inProject(name), json: body }));
       setText('');
-      added();
+      onAdded();
       const rest = [
-        ...(done.known > 0 ? [`${done.known} were there already`] : []),
-        ...(done.bad > 0 ? [`${done.bad} were left out: ${done.told.join('; ')}`] : []),
+        ...(result.known > 0 ? [`${result.known} already in the project`] : []),
+        ...(result.bad > 0 ? [`${result.bad} skipped: ${result.told.join('; ')}`] : []),
       ];
-      return [`${done.added} items were added`, ...rest].join(', ');
+      return [`Added ${result.added} items`, ...rest].join(', ');
     });
   return (
     <section aria-labelledby="items-title">
@@ -112,7 +106,7 @@ function AddItems({ name, added }: { name: string; added(): void }) {
         }}
       >
         <label>
-          A file (JSONL, JSON, CSV or TSV)
+          File (JSONL, JSON, CSV or TSV)
           <input
             type="file"
             accept=".jsonl,.ndjson,.json,.csv,.tsv"
@@ -120,13 +114,13 @@ function AddItems({ name, added }: { name: string; added(): void }) {
               const file = files?.[0];
               if (!file) return;
               const extension = file.name.split('.').at(-1)!.toLowerCase();
-              setType(TYPES.includes(extension) ? extension : 'jsonl');
+              setType(TYPES.find((one) => one === extension) ?? 'jsonl');
               void file.text().then(setText);
             }}
           />
         </label>
         <label>
-          or paste rows
+          Or paste rows
           <textarea
             rows={4}
             value={text.length > 20_000 ? `${text.slice(0, 20_000)}…` : text}
@@ -137,69 +131,69 @@ function AddItems({ name, added }: { name: string; added(): void }) {
         </label>
         <div class="row">
           <label>
-            Written in
-            <select value={type} onChange={(event) => setType(event.currentTarget.value)}>
+            File type
+            <select value={type} onChange={(event) => setType(event.currentTarget.value as FileType)}>
               {TYPES.map((one) => (
                 <option value={one}>{one}</option>
               ))}
             </select>
           </label>
           <label>
-            The rows’ own answers
-            <select value={answers} onChange={(event) => setAnswers(event.currentTarget.value)}>
-              <option value="ignored">are not used</option>
-              <option value="gold">are right: they tell who is reliable</option>
-              <option value="practice">are right: they are told after practice</option>
+            Judgments in the file
+            <select value={answers} onChange={(event) => setAnswers(event.currentTarget.value as keyof typeof USES)}>
+              {Object.entries(USES).map(([one, text]) => (
+                <option value={one}>{text}</option>
+              ))}
             </select>
           </label>
           <label class="tick">
             <input type="checkbox" checked={skips} onChange={(event) => setSkips(event.currentTarget.checked)} />
-            Leave rows out that do not fit
+            Skip rows that do not fit
           </label>
         </div>
         <button type="submit" disabled={text === ''}>
-          Add them
+          Add items
         </button>
-        {told}
+        {note}
       </form>
     </section>
   );
 }
 
-function Guidelines({ name, guidelines }: ProjectView) {
+function Guidelines({ name, guidelines }: ProjectDetails) {
   const [text, setText] = useState(guidelines.text);
   const [version, setVersion] = useState(guidelines.version);
-  const { run, told } = useDone();
+  const { run, note } = useAction();
   const save = () =>
     run(async () => {
-      const path = `${pathOf(name)}/guidelines`;
-      const written = await api<{ version: number }>(path, { method: 'PUT', body: { text } });
-      setVersion(written.version);
-      return `This is version ${written.version}. Answers remember the version that they were given under.`;
+      const saved = await json(projectApi.guidelines.$put({ ...inProject(name), json: { text } }));
+      setVersion(saved.version);
+      return `Saved as version ${saved.version}. Judgments keep the version they were made under.`;
     });
   return (
     <section aria-labelledby="guidelines-title">
       <h2 id="guidelines-title">Guidelines, version {version}</h2>
       <label>
-        What makes an answer good
+        What makes a response good
         <textarea rows={6} value={text} onInput={(event) => setText(event.currentTarget.value)} />
       </label>
       <button type="button" onClick={save}>
-        Write a new version
+        Save new version
       </button>
-      {told}
+      {note}
     </section>
   );
 }
 
-function Settings({ name, settings: given, schema }: ProjectView & { schema: SettingsSchema }) {
-  const [settings, setSettings] = useState<ProjectSettings>(given);
-  const { run, told } = useDone();
+function Settings({ name, settings: stored, schema }: ProjectDetails & { schema: SettingsSchema }) {
+  const [settings, setSettings] = useState<ProjectSettings>(stored);
+  const { run, note } = useAction();
   const save = () =>
     run(async () => {
-      // what is left out stays: that there is no limit any more has to be said
-      await api(pathOf(name), { method: 'PATCH', body: { ...settings, labels: settings.labels ?? null } });
-      return 'What is asked from now on follows these.';
+      // a setting that is left out stays: null removes the budget
+      const changes = { ...settings, labels: settings.labels ?? null };
+      await json(projectApi.$patch({ ...inProject(name), json: changes }));
+      return 'Saved. Items handed out from now on use these settings.';
     });
   return (
     <details>
@@ -211,38 +205,46 @@ function Settings({ name, settings: given, schema }: ProjectView & { schema: Set
         }}
       >
         <SettingsForm schema={schema} settings={settings} change={setSettings} />
-        <button type="submit">Change them</button>
-        {told}
+        <button type="submit">Save settings</button>
+        {note}
       </form>
     </details>
   );
 }
 
-function Download({ name, formats }: { name: string; formats: readonly string[] }) {
+type Formats = SettingsSchema['formats'][ProjectSettings['kind']];
+/** How several judgments of an item are merged. */
+const MERGES = { majority: 'Take the majority', consensus: 'Take the consensus', each: 'Export each' } as const;
+
+function Download({ name, formats }: { name: string; formats: Formats }) {
   const [format, setFormat] = useState(formats[0]);
-  const [merge, setMerge] = useState('majority');
+  const [merge, setMerge] = useState<keyof typeof MERGES>('majority');
   return (
     <section aria-labelledby="export-title">
       <h2 id="export-title">Download</h2>
       <div class="row">
         <label>
-          Rows of
-          <select value={format} onChange={(event) => setFormat(event.currentTarget.value)}>
+          Format
+          <select value={format} onChange={(event) => setFormat(event.currentTarget.value as typeof format)}>
             {formats.map((one) => (
               <option value={one}>{one}</option>
             ))}
           </select>
         </label>
         <label>
-          Of several answers to an item
-          <select value={merge} onChange={(event) => setMerge(event.currentTarget.value)}>
-            <option value="majority">the most frequent</option>
-            <option value="consensus">what is probably true</option>
-            <option value="each">each</option>
+          Several judgments of an item
+          <select value={merge} onChange={(event) => setMerge(event.currentTarget.value as typeof merge)}>
+            {Object.entries(MERGES).map(([one, text]) => (
+              <option value={one}>{text}</option>
+            ))}
           </select>
         </label>
-        {['jsonl', 'csv', 'parquet'].map((as) => (
-          <a class="button" download href={`/api${pathOf(name)}/export?as=${as}&format=${format}&merge=${merge}`}>
+        {(['jsonl', 'csv', 'parquet'] as const).map((as) => (
+          <a
+            class="button"
+            download
+            href={`/api${projectApi.export.$path({ ...inProject(name), query: { as, format, merge } })}`}
+          >
             {as}
           </a>
         ))}

@@ -1,27 +1,28 @@
-/** What there is to answer, and how another project is made. */
+/** The list of projects, and the form that creates one. */
 import { useState } from 'preact/hooks';
-import { api, type Person, type ProjectSettings, type Summary } from '../page/api.ts';
-import { Once, useDone, useLoaded } from '../page/load.tsx';
-import { SettingsForm, type SettingsSchema, usualSettings } from './settings-form.tsx';
+import { api, json, type Person, type ProjectSettings, type ProjectSummary } from '../page/api.ts';
+import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { defaultSettings, loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
 
+/** The page of all projects. */
 export function Projects({ person: { role } }: { person: Person }) {
-  const projects = useLoaded<Summary[]>('/projects');
+  const projects = useResource(() => json(api.projects.$get()));
   return (
     <main>
       <header class="progress">
         <h1>Projects</h1>
         {role === 'owner' && (
-          <a class="button tools" href="#/new">
+          <a class="button primary tools" href="#/new">
             New project
           </a>
         )}
       </header>
-      <Once of={projects}>
+      <Loaded of={projects}>
         {(all) => (
           <>
             {all.length === 0 && (
               <p class="quiet">
-                There is none yet. Make one here, or of a dataset:{' '}
+                No projects yet. Import a dataset to create one:{' '}
                 <code>heed feedback import pairs.jsonl --project NAME</code>
               </p>
             )}
@@ -32,21 +33,21 @@ export function Projects({ person: { role } }: { person: Person }) {
             </ul>
           </>
         )}
-      </Once>
+      </Loaded>
     </main>
   );
 }
 
-function Card({ project, manages }: { project: Summary; manages: boolean }) {
+function Card({ project, manages }: { project: ProjectSummary; manages: boolean }) {
   const { name, kind, items, answered, labels, budget, people } = project;
-  const [done, all, of] = budget === undefined ? [answered, items, 'items'] : [labels, budget, 'answers'];
+  const [done, all, of] = budget === undefined ? [answered, items, 'items'] : [labels, budget, 'judgments'];
   return (
     <li>
       <a href={`#/label/${encodeURIComponent(name)}`}>
         <h2>{name}</h2>
-        <progress value={done} max={Math.max(all, 1)} aria-label={`${done} of ${all} ${of} are there`} />
+        <progress value={done} max={Math.max(all, 1)} aria-label={`${done} of ${all} ${of}`} />
         <p class="quiet">
-          {kind}, {answered} of {items} items answered, {labels} answers by {people}{' '}
+          {kind} · {answered} of {items} items complete · {labels} {labels === 1 ? 'judgment' : 'judgments'} by {people}{' '}
           {people === 1 ? 'person' : 'people'}
         </p>
       </a>
@@ -59,24 +60,25 @@ function Card({ project, manages }: { project: Summary; manages: boolean }) {
   );
 }
 
+/** The page that creates a project. */
 export function NewProject() {
-  const schema = useLoaded<SettingsSchema>('/settings-schema');
+  const schema = useResource(loadSettingsSchema);
   return (
     <main class="manage">
       <h1>New project</h1>
-      <Once of={schema}>{(schema) => <Making schema={schema} />}</Once>
+      <Loaded of={schema}>{(schema) => <ProjectForm schema={schema} />}</Loaded>
     </main>
   );
 }
 
-function Making({ schema }: { schema: SettingsSchema }) {
+function ProjectForm({ schema }: { schema: SettingsSchema }) {
   const [name, setName] = useState('');
   const [guidelines, setGuidelines] = useState('');
-  const [settings, setSettings] = useState<ProjectSettings>(usualSettings(schema));
-  const { run, told } = useDone();
-  const make = () =>
+  const [settings, setSettings] = useState<ProjectSettings>(defaultSettings(schema));
+  const { run, note } = useAction();
+  const create = () =>
     run(async () => {
-      await api('/projects', { body: { name: name.trim(), settings, guidelines } });
+      await json(api.projects.$post({ json: { name: name.trim(), settings, guidelines } }));
       location.hash = `#/project/${encodeURIComponent(name.trim())}`;
       return undefined;
     });
@@ -84,7 +86,7 @@ function Making({ schema }: { schema: SettingsSchema }) {
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        make();
+        create();
       }}
     >
       <label>
@@ -92,14 +94,14 @@ function Making({ schema }: { schema: SettingsSchema }) {
         <input value={name} required maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
       </label>
       <label>
-        Guidelines: what makes an answer good, in words for those who answer
+        Guidelines for annotators (Markdown)
         <textarea rows={6} value={guidelines} onInput={(event) => setGuidelines(event.currentTarget.value)} />
       </label>
       <SettingsForm schema={schema} settings={settings} change={setSettings} isNew />
-      <button type="submit" class="send">
-        Make it
+      <button type="submit" class="primary">
+        Create project
       </button>
-      {told}
+      {note}
     </form>
   );
 }

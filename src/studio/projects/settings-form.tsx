@@ -1,27 +1,38 @@
-/** A form of the settings of a project, made from their schema. */
-import type { ProjectSettings } from '../page/api.ts';
+/** A form for a project's settings, made from their schema. */
+import { api, json, type ProjectSettings } from '../page/api.ts';
 
-interface Field {
-  type?: 'boolean' | 'integer' | 'number' | 'array';
-  enum?: string[];
-  minimum?: number;
-  maximum?: number;
-  default?: unknown;
-  description?: string;
-}
-export interface SettingsSchema {
-  properties: Record<keyof ProjectSettings, Field>;
-  /** What each kind of project can be exported as. */
-  formats: Record<ProjectSettings['kind'], string[]>;
-}
+/** Loads the schema of the settings, with the export formats of each kind. */
+export const loadSettingsSchema = () => json(api['settings-schema'].$get());
+/** JSON Schema of the settings. */
+export type SettingsSchema = Awaited<ReturnType<typeof loadSettingsSchema>>;
+type Field = SettingsSchema['properties'][string];
 
-const OF_PAIRS = ['tie', 'bothBad', 'unknown', 'strength', 'better'];
+/** Short labels; the schema's descriptions are the help texts below them. */
+const LABELS: Record<Exclude<keyof ProjectSettings, 'aspects'>, string> = {
+  kind: 'Kind',
+  overlap: 'Judgments per item',
+  goldShare: 'Share of gold items',
+  practice: 'Practice items',
+  tie: 'Offer “equally good”',
+  bothBad: 'Offer “both bad”',
+  unknown: 'Offer “cannot tell”',
+  strength: 'Ask how much better',
+  better: 'Allow a better response',
+  reason: 'Reason',
+  leaseSeconds: 'Reservation in seconds',
+  labels: 'Judgment budget',
+  seeOthers: 'Show others’ judgments',
+};
 
-export const usualSettings = ({ properties }: SettingsSchema): ProjectSettings =>
+const PAIR_SETTINGS = ['tie', 'bothBad', 'unknown', 'strength', 'better'];
+
+/** The default of each setting. */
+export const defaultSettings = ({ properties }: SettingsSchema): ProjectSettings =>
   Object.fromEntries(
     Object.entries(properties).flatMap(([name, field]) => ('default' in field ? [[name, field.default]] : [])),
   ) as unknown as ProjectSettings;
 
+/** The form. `isNew`: the kind can still be chosen. */
 export function SettingsForm({
   schema,
   settings,
@@ -34,16 +45,17 @@ export function SettingsForm({
   isNew?: boolean;
 }) {
   const set = (name: string, value: unknown) => change({ ...settings, [name]: value });
-  const shown = Object.entries(schema.properties).filter(
-    ([name]) =>
-      (name !== 'kind' || isNew) && name !== 'aspects' && (settings.kind === 'pair' || !OF_PAIRS.includes(name)),
+  const names = (Object.keys(LABELS) as (keyof typeof LABELS)[]).filter(
+    (name) => (name !== 'kind' || isNew) && (settings.kind === 'pair' || !PAIR_SETTINGS.includes(name)),
   );
   return (
     <div class="settings">
-      {shown.map(([name, field]) => (
+      {names.map((name) => (
         <Entry
-          field={field}
-          value={settings[name as keyof ProjectSettings]}
+          key={name}
+          label={LABELS[name]}
+          field={schema.properties[name]}
+          value={settings[name]}
           set={(value: unknown) => set(name, value)}
         />
       ))}
@@ -52,8 +64,19 @@ export function SettingsForm({
   );
 }
 
-function Entry({ field, value, set }: { field: Field; value: unknown; set(value: unknown): void }) {
-  const text = `${field.description?.[0].toUpperCase()}${field.description?.slice(1)}`;
+interface EntryProps {
+  label: string;
+  field: Field;
+  value: unknown;
+  set(value: unknown): void;
+}
+
+function Entry({ label, field, value, set }: EntryProps) {
+  const text = (
+    <span>
+      {label} <span class="quiet help">{field.description}</span>
+    </span>
+  );
   if (field.type === 'boolean') {
     return (
       <label class="tick">
@@ -99,7 +122,7 @@ function Aspects({ aspects, set }: { aspects: readonly Aspect[]; set(aspects: As
     set(aspects.map((one, i) => (i === at ? { ...one, ...change } : one)));
   return (
     <fieldset class="aspects">
-      <legend>Aspects that are rated besides, or in a rating</legend>
+      <legend>Aspects to rate</legend>
       {aspects.map(({ name, description, scale }, i) => (
         <div class="row">
           <label>
@@ -107,11 +130,11 @@ function Aspects({ aspects, set }: { aspects: readonly Aspect[]; set(aspects: As
             <input value={name} required onInput={(event) => put(i, { name: event.currentTarget.value })} />
           </label>
           <label>
-            What it means
+            Description
             <input value={description} onInput={(event) => put(i, { description: event.currentTarget.value })} />
           </label>
           <label>
-            Up to
+            Highest rating
             <input
               type="number"
               min={2}
@@ -126,7 +149,7 @@ function Aspects({ aspects, set }: { aspects: readonly Aspect[]; set(aspects: As
         </div>
       ))}
       <button type="button" onClick={() => set([...aspects, { name: '', description: '', scale: 5 }])}>
-        Add an aspect
+        Add aspect
       </button>
     </fieldset>
   );

@@ -1,33 +1,36 @@
-/** Curves of one metric, by µPlot: each run's points faintly, between their extremes, and the smoothed line over them. */
+/** Curves of one metric, drawn by µPlot: faint points of each run between their extremes, and a smoothed line. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { Buckets } from './data.ts';
 
-export interface Curve {
+/** A run's curve. */
+export interface ChartCurve {
   name: string;
   /** Which of the colors. */
   color: number;
   data: Buckets;
 }
 
-/** Of lines on a ground of light or dark; each stands out from it, and from the others for those who see fewer colors. */
+/** Colors of lines in light and dark mode, chosen to differ for people with color vision deficiencies too. */
 const LIGHT = ['#2f5fb3', '#b4600a', '#1f7d72', '#b4343c', '#7a4fae', '#6d6a62', '#a83f86', '#4c7a1d'];
 const DARK = ['#8fb0f5', '#e8ad60', '#5fc9b9', '#ef857c', '#b99fe4', '#b5b2ab', '#ec93cb', '#a5cf74'];
 const dark = matchMedia('(prefers-color-scheme: dark)');
+/** The color of the run at an index. */
 export const colorOf = (i: number): string => (dark.matches ? DARK : LIGHT)[i % LIGHT.length];
 
 const HEIGHT = 200;
 
 interface ChartProps {
   title: string;
-  curves: readonly Curve[];
+  curves: readonly ChartCurve[];
   by: string;
   log: boolean;
   onZoom(from: number, to: number): void;
   onReset(): void;
 }
 
+/** Draws the curves, with a reading of the point under the cursor. */
 export function Chart(props: ChartProps) {
   const { title, curves, by, log } = props;
   const place = useRef<HTMLDivElement>(null);
@@ -58,21 +61,21 @@ export function Chart(props: ChartProps) {
     };
   }, [shape, by, log, theme]);
   useEffect(() => plot.current?.setData(tableOf(latest.current)), [curves]);
-  const told = curves.map((curve) => ({ ...curve, ...valueAt(curve.data, at, by) }));
+  const readings = curves.map((curve) => ({ ...curve, ...valueAt(curve.data, at, by) }));
   return (
     <figure class="chart">
       <figcaption>{title}</figcaption>
-      <div ref={place} role="img" aria-label={`${title}: ${told.map(inWords).join('; ')}`} />
+      <div ref={place} role="img" aria-label={`${title}: ${readings.map(sentenceOf).join('; ')}`} />
       <p class="reading">
-        {told.map(({ color, name, x, value, smoothed, min, max }) => (
+        {readings.map(({ color, name, x, value, smoothed, min, max }) => (
           <span key={name}>
             <i style={{ background: colorOf(color) }} />
-            {value === undefined ? '–' : figure(value)}
+            {value === undefined ? '–' : shortNumber(value)}
             <small>
               {' '}
-              {min !== undefined && max !== undefined && min < max && `(${figure(min)} to ${figure(max)}) `}
+              {min !== undefined && max !== undefined && min < max && `(${shortNumber(min)} to ${shortNumber(max)}) `}
               {x !== undefined && `at ${axisValue(by, x)}`}
-              {smoothed !== undefined && `, smoothed ${figure(smoothed)}`}
+              {smoothed !== undefined && `, smoothed ${shortNumber(smoothed)}`}
             </small>
           </span>
         ))}
@@ -81,8 +84,8 @@ export function Chart(props: ChartProps) {
   );
 }
 
-const inWords = ({ name, x, value }: { name: string; x?: number; value?: number }) =>
-  value === undefined ? `${name} has no points here` : `${name} is ${figure(value)} at ${x}`;
+const sentenceOf = ({ name, x, value }: { name: string; x?: number; value?: number }) =>
+  value === undefined ? `${name} has no points here` : `${name} is ${shortNumber(value)} at ${x}`;
 
 const placesOf = (data: Buckets, by: string): number[] =>
   by === 'time' ? data.time : by === 'step' ? data.step : (data.at ?? data.step);
@@ -99,7 +102,7 @@ function valueAt(data: Buckets, at: number | null, by: string) {
 
 /** Places, and for each curve its least, greatest, mean and smoothed values at them. */
 function tableOf({ curves, by, log }: ChartProps): uPlot.AlignedData {
-  // what cannot be drawn on such a scale is left out
+  // a log scale has no place for values that are not positive
   const drawn = (values: number[]) => values.map((value) => (value === null || (log && value <= 0) ? null : value));
   const tables = curves.map(
     ({ data }) =>
@@ -115,7 +118,7 @@ function tableOf({ curves, by, log }: ChartProps): uPlot.AlignedData {
   return tables.length === 1 ? distinct(tables[0]) : uPlot.join(tables.map(distinct));
 }
 
-/** A count stays where it is for some rows, but a place of a plot is one. */
+/** Keeps the last row of each place: a count may stay the same over several rows. */
 function distinct(table: uPlot.AlignedData): uPlot.AlignedData {
   const places = table[0];
   const kept = Array.from(places.keys()).filter((i) => i === places.length - 1 || places[i] < places[i + 1]);
@@ -158,7 +161,7 @@ function options(
     scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
     axes: [
       { ...axis, size: 28, values: (_, places) => places.map((place) => axisValue(by, place)) },
-      { ...axis, size: 56, values: (_, values) => values.map((value) => (value === null ? '' : figure(value))) },
+      { ...axis, size: 56, values: (_, values) => values.map((value) => (value === null ? '' : shortNumber(value))) },
     ],
     series,
     bands,
@@ -178,8 +181,8 @@ function options(
   };
 }
 
-/** A value with three digits that matter. */
-export function figure(value: number): string {
+/** A number with three significant digits. */
+export function shortNumber(value: number): string {
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace('.0e', 'e');
   if (size >= 1e4) return `${Number((value / 1000).toPrecision(3))}k`;
@@ -187,7 +190,7 @@ export function figure(value: number): string {
 }
 
 function axisValue(by: string, value: number): string {
-  if (by !== 'time') return Math.abs(value) < 1e4 ? String(Number(value.toPrecision(4))) : figure(value);
+  if (by !== 'time') return Math.abs(value) < 1e4 ? String(Number(value.toPrecision(4))) : shortNumber(value);
   if (value < 120) return `${Number(value.toPrecision(3))} s`;
   return value < 7200 ? `${Number((value / 60).toPrecision(3))} min` : `${Number((value / 3600).toPrecision(3))} h`;
 }

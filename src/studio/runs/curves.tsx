@@ -1,19 +1,20 @@
-/** Every metric of runs in a panel of its own, by the first word of its name; each is asked for when it comes into view. */
+/** A panel for each metric, grouped by the first word of its name. A metric is loaded when its panel comes into view. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Chart, type Curve } from './chart.tsx';
-import { metricOf, type RunDetails } from './data.ts';
-import type { Change, RunsView } from './view.ts';
+import { Chart, type ChartCurve } from './chart.tsx';
+import { loadMetric, type RunDetails } from './data.ts';
+import type { ChangeView, RunsView } from './view.ts';
 
 interface Props {
   runs: readonly RunDetails[];
   view: RunsView;
-  change: Change;
+  change: ChangeView;
   /** Grows with the rows of the runs. */
   version: number;
 }
 
 const AXES = { step: 'Steps', time: 'Time', labels: 'Labels', tokens: 'Tokens' };
 
+/** The tab of curves. */
 export function Curves({ runs, view, change, version }: Props) {
   const all = [...new Set(runs.flatMap(({ metrics }) => metrics))];
   const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
@@ -23,7 +24,7 @@ export function Curves({ runs, view, change, version }: Props) {
   return (
     <>
       <Bar metrics={all} view={view} change={change} />
-      {all.length === 0 && <p class="quiet">No row was written yet.</p>}
+      {all.length === 0 && <p class="quiet">No metrics yet.</p>}
       <div class="groups">
         {[...groups].map(([group, members]) => (
           <section key={group} aria-label={group} class={members.length === 1 ? 'single' : undefined}>
@@ -42,10 +43,10 @@ export function Curves({ runs, view, change, version }: Props) {
 
 const groupOf = (name: string): string => (name.includes('/') ? name.slice(0, name.indexOf('/')) : 'others');
 
-function Bar({ metrics, view, change }: { metrics: readonly string[]; view: RunsView; change: Change }) {
+function Bar({ metrics, view, change }: { metrics: readonly string[]; view: RunsView; change: ChangeView }) {
   const { by, log, smooth, find, from, to } = view;
   const axes = Object.entries(AXES).filter(([name]) => name === 'step' || name === 'time' || metrics.includes(name));
-  // most of the slider is for strong smoothing, where a little changes much
+  // most of the slider is for strong smoothing, where small changes matter most
   const bent = Math.round(100 * (1 - Math.sqrt(1 - smooth)));
   const edge = (name: 'from' | 'to', label: string) => (
     <label>
@@ -75,7 +76,7 @@ function Bar({ metrics, view, change }: { metrics: readonly string[]; view: Runs
         />
       </label>
       <label>
-        Along{' '}
+        X axis{' '}
         <select
           value={by}
           onChange={({ currentTarget: { value } }) => change({ by: value, from: undefined, to: undefined })}
@@ -114,39 +115,39 @@ function Bar({ metrics, view, change }: { metrics: readonly string[]; view: Runs
 function Panel({ name, runs, view, change, version }: Props & { name: string }) {
   const place = useRef<HTMLDivElement>(null);
   const seen = useSeen(place);
-  const [curves, setCurves] = useState<Curve[]>();
-  const [failed, setFailed] = useState<Error>();
+  const [curves, setCurves] = useState<ChartCurve[]>();
+  const [error, setError] = useState<Error>();
   const drawn = useRef('');
   const { by, smooth, from, to } = view;
-  const wanted = JSON.stringify([version, by, smooth, from, to]);
+  const target = JSON.stringify([version, by, smooth, from, to]);
   useEffect(() => {
-    if (!seen || drawn.current === wanted) return undefined;
+    if (!seen || drawn.current === target) return undefined;
     let here = true;
     const timer = setTimeout(async () => {
       try {
-        const found = await Promise.all(
+        const loaded = await Promise.all(
           runs.map(({ id, metrics }) =>
-            metrics.includes(name) ? metricOf(id, name, { by, smooth, from, to }) : undefined,
+            metrics.includes(name) ? loadMetric(id, name, { by, smooth, from, to }) : undefined,
           ),
         );
         if (!here) return;
-        drawn.current = wanted;
+        drawn.current = target;
         setCurves(
-          found.flatMap((data, color) => (data && data.points > 0 ? [{ name: runs[color].id, color, data }] : [])),
+          loaded.flatMap((data, color) => (data && data.points > 0 ? [{ name: runs[color].id, color, data }] : [])),
         );
-        setFailed(undefined);
-      } catch (error) {
-        if (here) setFailed(error as Error);
+        setError(undefined);
+      } catch (failure) {
+        if (here) setError(failure as Error);
       }
-    }, 60); // a slider that is drawn along asks once
+    }, 60); // one request while a slider moves
     return () => {
       here = false;
       clearTimeout(timer);
     };
-  }, [seen, wanted]);
+  }, [seen, target]);
   return (
     <div ref={place} class="panel" data-metric={name}>
-      {failed && <p class="failure">{failed.message}</p>}
+      {error && <p class="failure">{error.message}</p>}
       {curves ? (
         <Chart
           title={name}
@@ -163,7 +164,7 @@ function Panel({ name, runs, view, change, version }: Props & { name: string }) 
   );
 }
 
-/** An edge of a stretch with no more digits than the stretch can show. */
+/** An edge of an interval, with no more digits than the interval can show. */
 function rounded(edge: number, other: number): number {
   const digits = Math.max(0, 3 - Math.floor(Math.log10(Math.abs(edge - other) || 1)));
   return Number(edge.toFixed(Math.min(12, digits)));

@@ -1,112 +1,104 @@
-/** Runs as the server tells of them: metrics asked together, and told when rows come. */
-import type { ListedRun } from '../../feedback/server/runs.ts';
-import type { Spread } from '../../feedback/server/runs-spread.ts';
-import type { RunInfo } from '../../run/index.ts';
+/** Runs from the server: metrics requested together, and a stream of new rows. */
+import type { RowsEvent } from '../../feedback/index.ts';
 import type { Buckets } from '../../run/series.ts';
-import { api } from '../page/api.ts';
+import { api, json } from '../page/api.ts';
 
-export type { Buckets, ListedRun, Spread };
+export type { ListedRun, Spread } from '../../feedback/index.ts';
+export type { Buckets };
 
-export interface RunDetails {
-  id: string;
-  info: RunInfo;
-  running: boolean;
-  rows: number;
-  metrics: string[];
-  latest: Record<string, number>;
-  samples: Record<string, number>;
-  report: boolean;
-  checkpoints: string[];
-}
+/** The routes of one run. */
+export const runApi = api.runs[':run'];
+/** Path parameters of a run's routes. */
+export const ofRun = (id: string) => ({ param: { run: encodeURIComponent(id) } });
 
-export interface Sample {
+/** A run, its settings and latest metrics. */
+export const loadRun = (id: string) => json(runApi.$get(ofRun(id)));
+export type RunDetails = Awaited<ReturnType<typeof loadRun>>;
+
+/** A sample that a run wrote. Its fields depend on its kind. */
+export interface RunSample {
   kind: string;
   step?: number;
   [field: string]: unknown;
 }
 
-export interface Samples {
-  total: number;
-  samples: Sample[];
-  /** The steps at which there are samples of the kind. */
-  steps: number[];
+/** Which samples to load. */
+export interface SampleQuery {
+  kind?: string;
+  step?: number;
+  offset?: number;
+  limit?: number;
 }
 
-export const runPath = (id: string): string => `/runs/${encodeURIComponent(id)}`;
-
-export function samplesOf(id: string, what: Record<string, string | number | undefined>): Promise<Samples> {
-  const given = Object.entries(what).filter(([, value]) => value !== undefined);
-  return api(`${runPath(id)}/samples?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`);
+/** Loads samples of a run, with how many there are and the steps at which there are any. */
+export async function loadSamples(id: string, query: SampleQuery) {
+  const page = await json(runApi.samples.$get({ ...ofRun(id), query }));
+  return { ...page, samples: page.samples as RunSample[] };
 }
 
-interface Stretch {
+/** Which part of a metric to load, and how. */
+interface Extent {
   by: string;
   smooth: number;
   from?: number;
   to?: number;
 }
 
-interface Waiting {
+interface Pending {
   name: string;
-  resolve(found: Buckets | undefined): void;
+  resolve(buckets: Buckets | undefined): void;
   reject(error: unknown): void;
 }
-const waiting = new Map<string, Waiting[]>();
-/** Of one request: the server answers them one after another, and shows the first the sooner. */
+const pending = new Map<string, Pending[]>();
+/** Metrics of one request: with fewer, the first ones appear sooner. */
 const TOGETHER = 12;
 
-/** A metric of a run. What is asked at the same moment goes in one request. */
-export function metricOf(run: string, name: string, { by, smooth, from, to }: Stretch): Promise<Buckets | undefined> {
-  const query = new URLSearchParams({ buckets: '600', by });
-  if (smooth > 0) query.set('smooth', String(smooth));
-  if (from !== undefined) query.set('from', String(from));
-  if (to !== undefined) query.set('to', String(to));
-  const address = `${runPath(run)}/metrics?${query}`;
+/** Loads a metric of a run. Metrics requested at the same moment share a request. */
+export function loadMetric(run: string, name: string, { by, smooth, from, to }: Extent): Promise<Buckets | undefined> {
+  const query = { buckets: 600, by, ...(smooth > 0 && { smooth }), from, to };
+  const key = JSON.stringify([run, query]);
   return new Promise((resolve, reject) => {
-    const known = waiting.get(address);
     const own = { name, resolve, reject };
-    if (known) {
-      known.push(own);
+    const others = pending.get(key);
+    if (others) {
+      others.push(own);
       return;
     }
-    waiting.set(address, [own]);
+    pending.set(key, [own]);
     setTimeout(() => {
-      const all = waiting.get(address)!;
-      waiting.delete(address);
-      for (let i = 0; i < all.length; i += TOGETHER) void ask(address, all.slice(i, i + TOGETHER));
+      const all = pending.get(key)!;
+      pending.delete(key);
+      for (let i = 0; i < all.length; i += TOGETHER) void loadTogether(run, query, all.slice(i, i + TOGETHER));
     }, 20);
   });
 }
 
-async function ask(address: string, some: readonly Waiting[]): Promise<void> {
+async function loadTogether(
+  run: string,
+  query: { buckets: number; by: string; smooth?: number; from?: number; to?: number },
+  some: readonly Pending[],
+): Promise<void> {
   try {
     // names hold no commas: the server splits at them
-    const names = encodeURIComponent([...new Set(some.map(({ name }) => name))].join(','));
-    const found = await api<Record<string, Buckets | null>>(`${address}&names=${names}`);
-    for (const { name, resolve } of some) resolve(found[name] ?? undefined);
+    const names = [...new Set(some.map(({ name }) => name))].join(',');
+    const metrics = await json(runApi.metrics.$get({ ...ofRun(run), query: { ...query, names } }));
+    for (const { name, resolve } of some) resolve(metrics[name] ?? undefined);
   } catch (error) {
     for (const { reject } of some) reject(error);
   }
 }
 
-interface Rows {
-  run: string;
-  rows: number;
-  running: boolean;
-  latest: Record<string, number>;
-}
-
 /**
- * Tells of rows as they come, until the returned function is called; again after the server was away. A page that nobody sees
- * holds no connection: a browser has six for all its tabs.
+ * Calls `onRows` as rows are written, until the returned function is called; it reconnects after the server was away. A
+ * hidden page holds no connection, because a browser has six for all its tabs.
  */
-export function followRuns(ids: readonly string[], told: (rows: Rows) => void): () => void {
+export function followRuns(ids: readonly string[], onRows: (rows: RowsEvent) => void): () => void {
   const [first, ...others] = ids;
-  const address = `/api${runPath(first)}/stream?with=${others.map(encodeURIComponent).join(',')}`;
+  const address = `/api${runApi.stream.$path({ ...ofRun(first), query: { with: others.join(',') } })}`;
   let source: EventSource | undefined;
-  let again: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
-    clearTimeout(again);
+    clearTimeout(timer);
     source?.close();
     source = undefined;
   };
@@ -114,10 +106,10 @@ export function followRuns(ids: readonly string[], told: (rows: Rows) => void): 
     stop();
     if (document.hidden) return;
     source = new EventSource(address);
-    source.addEventListener('rows', (event) => told(JSON.parse(event.data)));
-    // it tries again of itself, but not where it was refused
+    source.addEventListener('rows', (event) => onRows(JSON.parse(event.data)));
+    // it reconnects by itself unless it was refused
     source.onerror = () => {
-      if (source?.readyState === EventSource.CLOSED) again = setTimeout(begin, 5000);
+      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(begin, 5000);
     };
   };
   begin();

@@ -1,7 +1,7 @@
-/** Clips that were compared, a dozen at a time, as the training went on: each by the last frame of the preferred one. */
+/** Comparisons in the order of the run, a dozen at a time: each is the last frame of the preferred clip. */
 import { useEffect, useRef } from 'preact/hooks';
 import { type Clip, drawFrame } from '../page/clips.tsx';
-import { type ComparedSample, isCompared, useSamples } from './sampled.ts';
+import { type ComparisonSample, isComparison, useSamples } from './use-samples.ts';
 
 const TOGETHER = 12;
 
@@ -9,20 +9,21 @@ interface Props {
   of: string;
   kind: string;
   step: number | undefined;
-  /** Place among those of the kind and step. */
-  chosen: number;
-  choose(place: number): void;
+  /** Index of the selected sample among those of the kind and step. */
+  selected: number;
+  onSelect(index: number): void;
 }
 
-export function Gallery({ of, kind, step, chosen, choose }: Props) {
-  const offset = Math.floor(chosen / TOGETHER) * TOGETHER;
-  const { found } = useSamples(of, { kind, step, offset, limit: TOGETHER }, 0);
+/** Shows comparisons to choose from. */
+export function Gallery({ of, kind, step, selected, onSelect }: Props) {
+  const offset = Math.floor(selected / TOGETHER) * TOGETHER;
+  const { page } = useSamples(of, { kind, step, offset, limit: TOGETHER }, 0);
   return (
     <ul class="gallery" aria-label="Clips by step">
-      {found?.samples.map((sample, i) =>
-        isCompared(sample) ? (
+      {page?.samples.map((sample, i) =>
+        isComparison(sample) ? (
           <li key={offset + i}>
-            <button type="button" aria-current={offset + i === chosen} onClick={() => choose(offset + i)}>
+            <button type="button" aria-current={offset + i === selected} onClick={() => onSelect(offset + i)}>
               <Still frame={preferred(sample).at(-1)!} />
               step {sample.step}
             </button>
@@ -33,7 +34,7 @@ export function Gallery({ of, kind, step, chosen, choose }: Props) {
   );
 }
 
-const preferred = ({ first, second, choice }: ComparedSample): Clip['frames'] =>
+const preferred = ({ first, second, choice }: ComparisonSample): Clip['frames'] =>
   choice !== 'incomparable' && choice[1] > choice[0] ? second : first;
 
 function Still({ frame }: { frame: Clip['frames'][number] }) {

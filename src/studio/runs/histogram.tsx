@@ -1,9 +1,10 @@
-/** How values are spread: the groups over one another, in the same bins. */
-import { colorOf, figure } from './chart.tsx';
+/** A histogram of groups of values, over one another in the same bins. */
+import { colorOf, shortNumber } from './chart.tsx';
 
 const BINS = 20;
 const [WIDTH, HEIGHT] = [400, 120];
 
+/** Draws the histogram; nothing if there are no values. */
 export function Histogram({
   title,
   groups,
@@ -22,8 +23,8 @@ export function Histogram({
   });
   const most = Math.max(...shares.flat());
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const told = groups.map(
-    ({ name, values }) => `${name}: ${values.length > 0 ? `mean ${figure(mean(values))}` : 'none'}`,
+  const summaries = groups.map(
+    ({ name, values }) => `${name}: ${values.length > 0 ? `mean ${shortNumber(mean(values))}` : 'none'}`,
   );
   return (
     <figure class="chart">
@@ -31,7 +32,7 @@ export function Histogram({
       <svg
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         role="img"
-        aria-label={`${title}, from ${figure(least)} to ${figure(greatest)}. ${told.join('; ')}`}
+        aria-label={`${title}, from ${shortNumber(least)} to ${shortNumber(greatest)}. ${summaries.join('; ')}`}
       >
         {shares.map((counts, group) =>
           counts.map((share, bin) => (
@@ -47,11 +48,11 @@ export function Histogram({
         )}
       </svg>
       <p class="ends quiet">
-        <span>{figure(least)}</span>
-        <span>{figure(greatest)}</span>
+        <span>{shortNumber(least)}</span>
+        <span>{shortNumber(greatest)}</span>
       </p>
       <p class="reading">
-        {told.map((text, group) => (
+        {summaries.map((text, group) => (
           <span key={text}>
             <i style={{ background: colorOf(group) }} />
             {text}

@@ -1,23 +1,18 @@
-/** How busy the machine of the studio is. */
+/** Load of the studio's machine. */
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../page/api.ts';
+import { api, json } from '../page/api.ts';
 
-interface Load {
-  cores: number;
-  /** Processes that want a core, over the last minute. */
-  load: number;
-  /** Bytes. */
-  memory: { total: number; free: number; studio: number };
-}
+const loadMachine = () => json(api.machine.$get());
 
 const LOOK = 5000;
 const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
+/** The load of the machine, updated every few seconds. */
 export function Machine() {
-  const [now, setNow] = useState<Load>();
+  const [now, setNow] = useState<Awaited<ReturnType<typeof loadMachine>>>();
   useEffect(() => {
     const look = () => {
-      if (!document.hidden) api<Load>('/machine').then(setNow, () => setNow(undefined));
+      if (!document.hidden) loadMachine().then(setNow, () => setNow(undefined));
     };
     look();
     const again = setInterval(look, LOOK);
@@ -27,7 +22,7 @@ export function Machine() {
   const { cores, load, memory } = now;
   const used = memory.total - memory.free;
   return (
-    <dl class="machine" aria-label="The machine">
+    <dl class="machine" aria-label="Machine">
       <div>
         <dt>Load</dt>
         <dd>

@@ -1,24 +1,24 @@
-/** One run, or several over one another: their curves, samples and settings, as they grow. */
+/** One run, or several compared: their curves, samples and settings, updated as they grow. */
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../page/api.ts';
-import { Failure } from '../page/failure.tsx';
+import { ErrorNote } from '../page/error-note.tsx';
 import { colorOf } from './chart.tsx';
 import { Curves } from './curves.tsx';
-import { followRuns, type RunDetails, runPath, type Sample, samplesOf } from './data.ts';
+import { followRuns, loadRun, loadSamples, ofRun, type RunDetails, type RunSample, runApi } from './data.ts';
 import { RunSamples } from './samples.tsx';
 import { Settings } from './settings.tsx';
 import { Spreads } from './spread.tsx';
-import { type Change, hashOf, linkTo, PARTS, type RunsView, viewOf } from './view.ts';
+import { type ChangeView, hashOf, linkTo, PARTS, type RunsView, viewOf } from './view.ts';
 
-/** Milliseconds between drawings of what comes. */
+/** Milliseconds between updates. */
 const PACE = 1500;
-/** No screen tells more curves apart. */
+/** More curves cannot be told apart. */
 const MOST = 8;
 
-export function RunPage({ view, change }: { view: RunsView; change: Change }) {
+/** The page of runs. */
+export function RunPage({ view, change }: { view: RunsView; change: ChangeView }) {
   const ids = view.runs.slice(0, MOST);
-  const { runs, version, failed } = useRuns(ids);
-  if (!runs) return <main class="runs">{failed ? <Failure error={failed} /> : <p class="quiet">Reading…</p>}</main>;
+  const { runs, version, error } = useRuns(ids);
+  if (!runs) return <main class="runs">{error ? <ErrorNote error={error} /> : <p class="quiet">Reading…</p>}</main>;
   const [only] = runs;
   return (
     <main class="runs">
@@ -26,14 +26,14 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
         <p class="quiet">
           <a href="#/runs">Runs</a>
         </p>
-        <h1>{runs.length === 1 ? only.id.replace('~', ' › ') : `${runs.length} runs over one another`}</h1>
+        <h1>{runs.length === 1 ? only.id.replace('~', ' › ') : `${runs.length} runs compared`}</h1>
         {view.runs.length > MOST && (
           <p class="quiet">
-            The first {MOST} of {view.runs.length} are shown.
+            Showing the first {MOST} of {view.runs.length}.
           </p>
         )}
       </header>
-      {failed && <Failure error={failed} />}
+      {error && <ErrorNote error={error} />}
       <ul class="legend">
         {runs.map((run, i) => (
           <li key={run.id}>
@@ -44,14 +44,14 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
             </span>
             {run.running && <span class="running">running</span>}
             {run.report && (
-              <a href={`/api${runPath(run.id)}/report.html`} target="_blank" rel="noopener">
+              <a href={`/api${runApi['report.html'].$path(ofRun(run.id))}`} target="_blank" rel="noopener">
                 Report{runs.length > 1 && <span class="hidden"> of {run.id}</span>}
               </a>
             )}
             {runs.length > 1 && (
               <a
                 href={hashOf({ ...view, runs: view.runs.filter((id) => id !== run.id) })}
-                aria-label={`Without ${run.id}`}
+                aria-label={`Remove ${run.id}`}
               >
                 ×
               </a>
@@ -59,9 +59,7 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
           </li>
         ))}
         <li>
-          <a href={hashOf({ ...viewOf('#/runs'), picked: view.runs })}>
-            Lay others over {runs.length > 1 ? 'them' : 'it'}
-          </a>
+          <a href={hashOf({ ...viewOf('#/runs'), picked: view.runs })}>Compare with other runs</a>
         </li>
       </ul>
       <nav class="parts" aria-label="Parts of the run">
@@ -79,7 +77,7 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
           )}
           {runs.length > 1 && (
             <details open>
-              <summary>What differs in their settings</summary>
+              <summary>Settings that differ</summary>
               <Settings runs={runs} differing />
             </details>
           )}
@@ -93,25 +91,25 @@ export function RunPage({ view, change }: { view: RunsView; change: Change }) {
   );
 }
 
-/** What is known of runs, and a number that grows with their rows. */
+/** Loads runs and follows them; `version` grows with their rows. */
 function useRuns(ids: readonly string[]) {
   const [runs, setRuns] = useState<RunDetails[]>();
   const [version, setVersion] = useState(0);
-  const [failed, setFailed] = useState<Error>();
+  const [error, setError] = useState<Error>();
   useEffect(() => {
     let here = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const known = new Map<string, string>();
+    const states = new Map<string, string>();
     const look = async () => {
       try {
-        const found = await Promise.all(ids.map((id) => api<RunDetails>(runPath(id))));
+        const loaded = await Promise.all(ids.map(loadRun));
         if (!here) return;
-        for (const { id, rows, running } of found) known.set(id, `${rows} ${running}`);
-        setRuns(found);
+        for (const { id, rows, running } of loaded) states.set(id, `${rows} ${running}`);
+        setRuns(loaded);
         setVersion((n) => n + 1);
-        setFailed(undefined);
-      } catch (error) {
-        if (here) setFailed(error as Error);
+        setError(undefined);
+      } catch (failure) {
+        if (here) setError(failure as Error);
       } finally {
         timer = undefined;
       }
@@ -120,7 +118,7 @@ function useRuns(ids: readonly string[]) {
     void look().then(() => {
       if (!here) return;
       stop = followRuns(ids, ({ run, rows, running }) => {
-        if (known.get(run) !== `${rows} ${running}`) timer ??= setTimeout(look, PACE);
+        if (states.get(run) !== `${rows} ${running}`) timer ??= setTimeout(look, PACE);
       });
     });
     return () => {
@@ -129,14 +127,14 @@ function useRuns(ids: readonly string[]) {
       stop();
     };
   }, [ids.join()]);
-  return { runs, version, failed };
+  return { runs, version, error };
 }
 
 function Alerts({ id, count, several }: { id: string; count: number; several: boolean }) {
-  const [alerts, setAlerts] = useState<Sample[]>([]);
+  const [alerts, setAlerts] = useState<RunSample[]>([]);
   useEffect(() => {
     const offset = Math.max(0, count - 20);
-    samplesOf(id, { kind: 'alert', offset, limit: 20 }).then(
+    loadSamples(id, { kind: 'alert', offset, limit: 20 }).then(
       ({ samples }) => setAlerts(samples.reverse()),
       () => {},
     );

@@ -1,13 +1,14 @@
-/** Runs: the list of them, and the page of one or of several over one another. */
+/** Runs: the list of them, and the page of one run or of several compared. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api } from '../page/api.ts';
-import { Failure } from '../page/failure.tsx';
+import { api, json } from '../page/api.ts';
+import { ErrorNote } from '../page/error-note.tsx';
 import type { ListedRun } from './data.ts';
 import { Machine } from './machine.tsx';
 import { RunPage } from './page.tsx';
-import { type Change, hashOf, linkTo, type RunsView, viewOf } from './view.ts';
+import { type ChangeView, hashOf, linkTo, type RunsView, viewOf } from './view.ts';
 import './runs.css';
 
+/** The page of runs. */
 export function Runs() {
   const [view, setView] = useState(() => viewOf(location.hash));
   const latest = useRef(view);
@@ -17,7 +18,7 @@ export function Runs() {
     addEventListener('hashchange', moved);
     return () => removeEventListener('hashchange', moved);
   }, []);
-  const change: Change = (what) => {
+  const change: ChangeView = (what) => {
     latest.current = { ...latest.current, ...what };
     history.replaceState(null, '', hashOf(latest.current));
     setView(latest.current);
@@ -30,25 +31,25 @@ const PAGE = 50;
 /** Milliseconds between looks at the list. */
 const LOOK = 10_000;
 
-function RunList({ view, change }: { view: RunsView; change: Change }) {
+function RunList({ view, change }: { view: RunsView; change: ChangeView }) {
   const { search, page, picked } = view;
-  const [found, setFound] = useState<{ total: number; runs: ListedRun[] }>();
-  const [failed, setFailed] = useState<Error>();
+  const [list, setList] = useState<{ total: number; runs: ListedRun[] }>();
+  const [error, setError] = useState<Error>();
   useEffect(() => {
     let here = true;
-    const query = new URLSearchParams({ limit: String(PAGE), offset: String(page * PAGE), search });
+    const query = { limit: PAGE, offset: page * PAGE, search };
     const look = () => {
       if (document.hidden) return;
-      api<{ total: number; runs: ListedRun[] }>(`/runs?${query}`).then(
-        (now) => {
+      json(api.runs.$get({ query })).then(
+        (loaded) => {
           if (!here) return;
-          setFound(now);
-          setFailed(undefined);
+          setList(loaded);
+          setError(undefined);
         },
-        (error) => here && setFailed(error),
+        (failure) => here && setError(failure),
       );
     };
-    const first = setTimeout(look, 150); // who types asks once
+    const first = setTimeout(look, 150); // one request for several key presses
     const again = setInterval(look, LOOK);
     return () => {
       here = false;
@@ -58,7 +59,7 @@ function RunList({ view, change }: { view: RunsView; change: Change }) {
   }, [search, page]);
   const pick = (id: string, yes: boolean) =>
     change({ picked: yes ? [...picked, id] : picked.filter((other) => other !== id) });
-  const pages = Math.ceil((found?.total ?? 0) / PAGE);
+  const pages = Math.ceil((list?.total ?? 0) / PAGE);
   return (
     <main class="runs">
       <header class="bar">
@@ -76,48 +77,48 @@ function RunList({ view, change }: { view: RunsView; change: Change }) {
           />
         </label>
         {picked.length > 0 && (
-          <a class="button" href={linkTo(...picked)}>
-            {picked.length === 1 ? 'Show' : `Lay ${picked.length} over one another`}
+          <a class="button primary" href={linkTo(...picked)}>
+            {picked.length === 1 ? 'Show' : `Compare ${picked.length} runs`}
           </a>
         )}
         {picked.length > 0 && (
           <button type="button" onClick={() => change({ picked: [] })}>
-            Pick none
+            Clear selection
           </button>
         )}
         <span class="quiet" role="status">
-          {found && `${found.total} ${found.total === 1 ? 'run' : 'runs'}`}
+          {list && `${list.total} ${list.total === 1 ? 'run' : 'runs'}`}
         </span>
       </div>
-      {failed && <Failure error={failed} />}
-      {!found && !failed && <p class="quiet">Loading…</p>}
-      {found?.total === 0 && search === '' && (
+      {error && <ErrorNote error={error} />}
+      {!list && !error && <p class="quiet">Loading…</p>}
+      {list?.total === 0 && search === '' && (
         <p class="quiet">
-          There is none yet. Start one: <code>heed train --env CartPole-v1</code>
+          No runs yet. Start one: <code>heed train --env CartPole-v1</code>
         </p>
       )}
-      {found && found.runs.length > 0 && (
+      {list && list.runs.length > 0 && (
         <section class="scroll" aria-label="Runs">
           <table>
             <thead>
               <tr>
                 <th scope="col">
-                  <span class="hidden">Pick</span>
+                  <span class="hidden">Select</span>
                 </th>
                 <th scope="col">Run</th>
                 <th scope="col">Command</th>
                 <th scope="col">Started</th>
-                <th scope="col">Last row</th>
+                <th scope="col">Updated</th>
                 <th scope="col">Seed</th>
               </tr>
             </thead>
             <tbody>
-              {found.runs.map(({ id, name, command, started, changed, seed, running }) => (
+              {list.runs.map(({ id, name, command, started, changed, seed, running }) => (
                 <tr key={id}>
                   <td>
                     <input
                       type="checkbox"
-                      aria-label={`Pick ${id}`}
+                      aria-label={`Select ${id}`}
                       checked={picked.includes(id)}
                       onChange={(event) => pick(id, event.currentTarget.checked)}
                     />

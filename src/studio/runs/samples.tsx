@@ -1,34 +1,36 @@
+/** The samples of a run: completions of two steps side by side, comparisons of clips, and others one by one. */
 import { Clips } from '../page/clips.tsx';
-import { Failure } from '../page/failure.tsx';
-import { figure } from './chart.tsx';
-import type { RunDetails, Sample } from './data.ts';
+import { ErrorNote } from '../page/error-note.tsx';
+import { shortNumber } from './chart.tsx';
+import type { RunDetails, RunSample } from './data.ts';
 import { Gallery } from './gallery.tsx';
 import { Histogram } from './histogram.tsx';
-import { type ComparedSample, isCompared, useSamples } from './sampled.ts';
-import type { Change, RunsView } from './view.ts';
+import { type ComparisonSample, isComparison, useSamples } from './use-samples.ts';
+import type { ChangeView, RunsView } from './view.ts';
 
 interface Props {
   runs: readonly RunDetails[];
   view: RunsView;
-  change: Change;
+  change: ChangeView;
   version: number;
 }
 
+/** The tab of samples. */
 export function RunSamples({ runs, view, change, version }: Props) {
   const run = runs.find(({ id }) => id === view.of) ?? runs[0];
-  // those are drawn as histograms, and told in the report
+  // these are in the histograms and in the report
   const kinds = Object.keys(run.samples).filter((one) => one !== 'spread' && one !== 'world');
   const kind = view.kind && kinds.includes(view.kind) ? view.kind : (kinds.find((one) => one === 'answer') ?? kinds[0]);
-  const asked = { of: run.id, kind, view, change, version };
+  const props = { of: run.id, kind, view, change, version };
   return (
     <>
-      <fieldset class="bar" aria-label="Which samples">
+      <fieldset class="bar" aria-label="Choice of samples">
         {runs.length > 1 && (
           <Choice
-            label="Of"
+            label="Run"
             value={run.id}
             options={runs.map(({ id }) => id)}
-            chosen={(of) => change({ of, steps: [], sample: 0 })}
+            onChange={(of) => change({ of, steps: [], sample: 0 })}
           />
         )}
         {kinds.length > 1 && (
@@ -36,33 +38,33 @@ export function RunSamples({ runs, view, change, version }: Props) {
             label="Kind"
             value={kind}
             options={kinds}
-            told={(one) => `${one} (${run.samples[one]})`}
-            chosen={(one) => change({ kind: one, steps: [], sample: 0 })}
+            textOf={(one) => `${one} (${run.samples[one]})`}
+            onChange={(one) => change({ kind: one, steps: [], sample: 0 })}
           />
         )}
       </fieldset>
-      {kind === undefined && <p class="quiet">No samples were written yet.</p>}
-      {kind === 'answer' && <Answers key={run.id} {...asked} />}
-      {kind !== undefined && kind !== 'answer' && <OneByOne key={`${run.id} ${kind}`} {...asked} kind={kind} />}
+      {kind === undefined && <p class="quiet">No samples yet.</p>}
+      {kind === 'answer' && <Completions key={run.id} {...props} />}
+      {kind !== undefined && kind !== 'answer' && <OneByOne key={`${run.id} ${kind}`} {...props} kind={kind} />}
     </>
   );
 }
 
-interface Asked {
+interface SamplesProps {
   of: string;
   view: RunsView;
-  change: Change;
+  change: ChangeView;
   version: number;
 }
 
-function Choice({ label, value, options, told = (one) => one, chosen }: ChoiceProps) {
+function Choice({ label, value, options, textOf = (one) => one, onChange }: ChoiceProps) {
   return (
     <label>
       {label}{' '}
-      <select value={value} onChange={({ currentTarget }) => chosen(currentTarget.value)}>
+      <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
         {options.map((one) => (
           <option key={one} value={one}>
-            {told(one)}
+            {textOf(one)}
           </option>
         ))}
       </select>
@@ -73,15 +75,15 @@ interface ChoiceProps {
   label: string;
   value: string | undefined;
   options: readonly string[];
-  told?: (one: string) => string;
-  chosen(one: string): void;
+  textOf?: (one: string) => string;
+  onChange(one: string): void;
 }
 
-function Answers({ of, view, change, version }: Asked) {
-  const { found, failed } = useSamples(of, { kind: 'answer', limit: 1 }, version);
-  if (failed) return <Failure error={failed} />;
-  if (!found) return <p class="quiet">Loading…</p>;
-  const { steps } = found;
+function Completions({ of, view, change, version }: SamplesProps) {
+  const { page, error } = useSamples(of, { kind: 'answer', limit: 1 }, version);
+  if (error) return <ErrorNote error={error} />;
+  if (!page) return <p class="quiet">Loading…</p>;
+  const { steps } = page;
   const [first = steps[0], second = steps.at(-1)!] = view.steps.filter((step) => steps.includes(step));
   const texts = steps.map(String);
   return (
@@ -91,30 +93,30 @@ function Answers({ of, view, change, version }: Asked) {
           label="Step"
           value={String(first)}
           options={texts}
-          chosen={(step) => change({ steps: [Number(step), second] })}
+          onChange={(step) => change({ steps: [Number(step), second] })}
         />
         <Choice
-          label="beside step"
+          label="Compare with step"
           value={String(second)}
           options={texts}
-          chosen={(step) => change({ steps: [first, Number(step)] })}
+          onChange={(step) => change({ steps: [first, Number(step)] })}
         />
       </fieldset>
-      <Beside of={of} steps={first === second ? [first] : [first, second]} />
+      <SideBySide of={of} steps={first === second ? [first] : [first, second]} />
     </>
   );
 }
 
-/** Numbers of a sample that are not about where it comes from. */
-const measures = (sample: Sample): string[] =>
+/** Names of a sample's numbers, without those that say where it comes from. */
+const measures = (sample: RunSample): string[] =>
   Object.keys(sample).filter((name) => typeof sample[name] === 'number' && name !== 'step' && name !== 'index');
 
-function Beside({ of, steps }: { of: string; steps: readonly number[] }) {
+function SideBySide({ of, steps }: { of: string; steps: readonly number[] }) {
   const first = useSamples(of, { kind: 'answer', step: steps[0], limit: 200 }, 0);
   const last = useSamples(of, { kind: 'answer', step: steps.at(-1), limit: 200 }, 0);
-  const failed = first.failed ?? last.failed;
-  if (failed) return <Failure error={failed} />;
-  const sides = [first, last].slice(0, steps.length).map(({ found }) => found?.samples ?? []);
+  const error = first.error ?? last.error;
+  if (error) return <ErrorNote error={error} />;
+  const sides = [first, last].slice(0, steps.length).map(({ page }) => page?.samples ?? []);
   const names = [...new Set(sides.flat().flatMap(measures))];
   const referenced = sides.flat().some(({ reference }) => reference !== undefined);
   const rows = [...new Set(sides.flat().map(({ index }) => index))];
@@ -124,7 +126,7 @@ function Beside({ of, steps }: { of: string; steps: readonly number[] }) {
         {names.map((name) => (
           <Histogram
             key={name}
-            title={`${name} of sampled answers`}
+            title={`${name} of sampled responses`}
             groups={sides.map((samples, i) => ({
               name: `step ${steps[i]}`,
               values: samples.map((sample) => sample[name]).filter((value): value is number => Number.isFinite(value)),
@@ -133,20 +135,20 @@ function Beside({ of, steps }: { of: string; steps: readonly number[] }) {
         ))}
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-      <section class="scroll" aria-label="Answers" tabIndex={0}>
+      <section class="scroll" aria-label="Responses" tabIndex={0}>
         <table class="answers">
           <thead>
             <tr>
               <th scope="col">Prompt</th>
               {steps.map((step) => (
                 <>
-                  <th scope="col">Answer at step {step}</th>
+                  <th scope="col">Response at step {step}</th>
                   {names.map((name) => (
                     <th scope="col">{name}</th>
                   ))}
                 </>
               ))}
-              {referenced && <th scope="col">In the data</th>}
+              {referenced && <th scope="col">Reference</th>}
             </tr>
           </thead>
           <tbody>
@@ -160,7 +162,7 @@ function Beside({ of, steps }: { of: string; steps: readonly number[] }) {
                     <>
                       <td class="text">{words(answer?.text)}</td>
                       {names.map((name) => (
-                        <td class="number">{typeof answer?.[name] === 'number' ? figure(answer[name]) : '–'}</td>
+                        <td class="number">{typeof answer?.[name] === 'number' ? shortNumber(answer[name]) : '–'}</td>
                       ))}
                     </>
                   ))}
@@ -178,55 +180,55 @@ function Beside({ of, steps }: { of: string; steps: readonly number[] }) {
 const words = (value: unknown): string =>
   typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
 
-function OneByOne({ of, kind, view, change, version }: Asked & { kind: string }) {
+function OneByOne({ of, kind, view, change, version }: SamplesProps & { kind: string }) {
   const [step] = view.steps;
-  const { found, failed } = useSamples(of, { kind, step, offset: view.sample, limit: 1 }, version);
-  if (failed) return <Failure error={failed} />;
-  if (!found) return <p class="quiet">Loading…</p>;
-  const [sample] = found.samples;
+  const { page, error } = useSamples(of, { kind, step, offset: view.sample, limit: 1 }, version);
+  if (error) return <ErrorNote error={error} />;
+  if (!page) return <p class="quiet">Loading…</p>;
+  const [sample] = page.samples;
   return (
     <>
-      <fieldset class="bar" aria-label="Which of them">
-        {found.steps.length > 1 && (
+      <fieldset class="bar" aria-label="Choice of sample">
+        {page.steps.length > 1 && (
           <Choice
             label="Step"
             value={step === undefined ? '' : String(step)}
-            options={['', ...found.steps.map(String)]}
-            told={(one) => one || 'all'}
-            chosen={(one) => change({ steps: one === '' ? [] : [Number(one)], sample: 0 })}
+            options={['', ...page.steps.map(String)]}
+            textOf={(one) => one || 'all'}
+            onChange={(one) => change({ steps: one === '' ? [] : [Number(one)], sample: 0 })}
           />
         )}
         <button type="button" disabled={view.sample === 0} onClick={() => change({ sample: view.sample - 1 })}>
           Previous
         </button>
         <span role="status">
-          {found.total === 0 ? 'none' : `${view.sample + 1} of ${found.total}`}
+          {page.total === 0 ? 'none' : `${view.sample + 1} of ${page.total}`}
           {sample?.step !== undefined && `, at step ${sample.step}`}
         </span>
         <button
           type="button"
-          disabled={view.sample + 1 >= found.total}
+          disabled={view.sample + 1 >= page.total}
           onClick={() => change({ sample: view.sample + 1 })}
         >
           Next
         </button>
       </fieldset>
-      {sample && (isCompared(sample) ? <Compared sample={sample} /> : <Plain sample={sample} />)}
-      {sample && isCompared(sample) && found.total > 1 && (
-        <Gallery of={of} kind={kind} step={step} chosen={view.sample} choose={(one) => change({ sample: one })} />
+      {sample && (isComparison(sample) ? <Comparison sample={sample} /> : <Plain sample={sample} />)}
+      {sample && isComparison(sample) && page.total > 1 && (
+        <Gallery of={of} kind={kind} step={step} selected={view.sample} onSelect={(one) => change({ sample: one })} />
       )}
     </>
   );
 }
 
-function Compared({ sample }: { sample: ComparedSample }) {
+function Comparison({ sample }: { sample: ComparisonSample }) {
   const { first, second, framesPerSecond, choice, predicted, returns } = sample;
-  const said =
+  const verdict =
     choice === 'incomparable'
-      ? 'Nobody could tell which is better.'
+      ? 'Incomparable.'
       : choice[0] === choice[1]
-        ? 'Both were said to be as good.'
-        : `The ${choice[0] > choice[1] ? 'left' : 'right'} one was preferred.`;
+        ? 'Both were judged equally good.'
+        : `The ${choice[0] > choice[1] ? 'left' : 'right'} clip was preferred.`;
   return (
     <>
       <Clips
@@ -234,15 +236,15 @@ function Compared({ sample }: { sample: ComparedSample }) {
         clips={[first, second].map((frames) => ({ kind: 'clip' as const, frames, framesPerSecond }))}
       />
       <p>
-        {said}
-        {typeof predicted === 'number' && ` The reward model gave the left one ${Math.round(100 * predicted)} %.`}
-        {Array.isArray(returns) && ` True returns: ${returns.map(figure).join(' and ')}.`}
+        {verdict}
+        {typeof predicted === 'number' && ` The reward model preferred the left with ${Math.round(100 * predicted)} %.`}
+        {Array.isArray(returns) && ` True returns: ${returns.map(shortNumber).join(' and ')}.`}
       </p>
     </>
   );
 }
 
-function Plain({ sample }: { sample: Sample }) {
+function Plain({ sample }: { sample: RunSample }) {
   return (
     <dl class="plain">
       {Object.entries(sample).map(([name, value]) => (

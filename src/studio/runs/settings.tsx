@@ -1,9 +1,9 @@
-/** What runs were started with, side by side. */
+/** The settings of runs, side by side. */
 import type { RunDetails } from './data.ts';
 
-/** `differing`: only what is not the same in all. */
+/** A table of settings. `differing`: only those that are not the same in all runs. */
 export function Settings({ runs, differing = false }: { runs: readonly RunDetails[]; differing?: boolean }) {
-  const known = runs.map(
+  const columns = runs.map(
     ({ info, checkpoints }) =>
       new Map([
         ['command', info.command],
@@ -18,10 +18,10 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
             ] as [string, string][])),
       ]),
   );
-  const names = [...new Set(known.flatMap((one) => [...one.keys()]))].filter(
-    (name) => !differing || new Set(known.map((one) => one.get(name))).size > 1,
+  const names = [...new Set(columns.flatMap((one) => [...one.keys()]))].filter(
+    (name) => !differing || new Set(columns.map((one) => one.get(name))).size > 1,
   );
-  if (names.length === 0) return <p class="quiet">They were started with the same settings.</p>;
+  if (names.length === 0) return <p class="quiet">All settings are the same.</p>;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
     <section class="scroll" aria-label="Settings" tabIndex={0}>
@@ -40,7 +40,7 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
           {names.map((name) => (
             <tr key={name}>
               <th scope="row">{name}</th>
-              {known.map((one) => (
+              {columns.map((one) => (
                 <td>{one.get(name) ?? '–'}</td>
               ))}
             </tr>

@@ -1,34 +1,35 @@
-/** How rewards, KL and lengths of the answers are spread, step by step: a column a step, the darker the more answers. */
+/** Distributions of a run's numbers over its steps: one column for each step, darker where there are more values. */
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../page/api.ts';
-import { Failure } from '../page/failure.tsx';
-import { colorOf, figure } from './chart.tsx';
-import { type RunDetails, runPath, type Spread } from './data.ts';
+import { json } from '../page/api.ts';
+import { ErrorNote } from '../page/error-note.tsx';
+import { colorOf, shortNumber } from './chart.tsx';
+import { ofRun, type RunDetails, runApi, type Spread } from './data.ts';
 
+/** The tab of histograms. */
 export function Spreads({ runs, version }: { runs: readonly RunDetails[]; version: number }) {
-  const [found, setFound] = useState<Spread[]>();
-  const [failed, setFailed] = useState<Error>();
+  const [spreads, setSpreads] = useState<Spread[]>();
+  const [error, setError] = useState<Error>();
   useEffect(() => {
     let here = true;
-    Promise.all(runs.map(({ id }) => api<Spread>(`${runPath(id)}/spread`))).then(
-      (spreads) => here && setFound(spreads),
-      (error) => here && setFailed(error),
+    Promise.all(runs.map(({ id }) => json(runApi.spread.$get(ofRun(id))))).then(
+      (loaded) => here && setSpreads(loaded),
+      (failure) => here && setError(failure),
     );
     return () => {
       here = false;
     };
   }, [runs.map(({ id }) => id).join(), version]);
-  if (failed) return <Failure error={failed} />;
-  if (!found) return <p class="quiet">Loading…</p>;
-  const names = [...new Set(found.flatMap(({ of }) => Object.keys(of)))];
-  if (names.length === 0) return <p class="quiet">No answers of this kind were written yet.</p>;
+  if (error) return <ErrorNote error={error} />;
+  if (!spreads) return <p class="quiet">Loading…</p>;
+  const names = [...new Set(spreads.flatMap(({ of }) => Object.keys(of)))];
+  if (names.length === 0) return <p class="quiet">This run has no numbers to show here.</p>;
   return (
     <>
       {names.map((name) => (
         <section key={name} aria-label={name}>
           <h2>{name}</h2>
           <div class="panels">
-            {found.map(
+            {spreads.map(
               ({ steps, of }, i) =>
                 of[name] && <Heat key={i} name={runs[i].id} color={i} steps={steps} spread={of[name]} />,
             )}
@@ -59,18 +60,18 @@ function Heat({
   const line = means.flatMap((mean, i) =>
     mean === null ? [] : [`${(i + 0.5) * width},${HEIGHT * (1 - (mean - least) / span)}`],
   );
-  const told = `mean ${textOf(means[0])} at step ${steps[0]}, ${textOf(means.at(-1))} at step ${steps.at(-1)}`;
+  const summary = `mean ${textOf(means[0])} at step ${steps[0]}, ${textOf(means.at(-1))} at step ${steps.at(-1)}`;
   return (
     <figure class="chart">
       <figcaption>{name.replace('~', ' › ')}</figcaption>
       <p class="ends quiet">
-        <span>{figure(greatest)}</span>
+        <span>{shortNumber(greatest)}</span>
       </p>
       <svg
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${name}, from ${figure(least)} to ${figure(greatest)}: ${told}`}
+        aria-label={`${name}, from ${shortNumber(least)} to ${shortNumber(greatest)}: ${summary}`}
       >
         {shares.map((column, step) =>
           column.map(
@@ -90,15 +91,15 @@ function Heat({
         <polyline class="mean" points={line.join(' ')} />
       </svg>
       <p class="ends quiet">
-        <span>{figure(least)}</span>
+        <span>{shortNumber(least)}</span>
       </p>
       <p class="ends quiet">
         <span>step {steps[0]}</span>
         <span>step {steps.at(-1)}</span>
       </p>
-      <p class="reading">{told}</p>
+      <p class="reading">{summary}</p>
     </figure>
   );
 }
 
-const textOf = (value: number | null | undefined) => (value == null ? 'none' : figure(value));
+const textOf = (value: number | null | undefined) => (value == null ? 'none' : shortNumber(value));

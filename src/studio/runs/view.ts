@@ -1,76 +1,78 @@
-/** What of the runs is looked at: kept in the address, so that a reload or a link shows the same. */
+/** What the page of runs shows: kept in the address, so that a reload or a link shows the same. */
 
+/** The tabs of a run. */
 export const PARTS = ['curves', 'histograms', 'samples', 'settings'] as const;
 type Part = (typeof PARTS)[number];
 
+/** What the page shows. */
 export interface RunsView {
-  /** One, or several over one another; none for the list. */
+  /** Ids of the runs; none for the list. */
   runs: string[];
   part: Part;
   search: string;
   page: number;
-  /** Picked in the list. */
+  /** Ids of the runs selected in the list. */
   picked: string[];
-  /** What curves lie along: step, time, labels. */
+  /** The x axis of curves: step, time, labels or tokens. */
   by: string;
   log: boolean;
-  /** 0 to 1: the share that the mean so far keeps. */
+  /** The share that the running mean keeps, from 0 to 1. */
   smooth: number;
-  /** Shows metrics with this in their names. */
+  /** Words that the names of shown metrics contain. */
   find: string;
   from?: number;
   to?: number;
-  /** Which samples. */
+  /** Run whose samples are shown. */
   of?: string;
   kind?: string;
   steps: number[];
   sample: number;
 }
 
-/** Changes what is looked at. */
-export type Change = (what: Partial<RunsView>) => void;
+/** Changes what the page shows. */
+export type ChangeView = (what: Partial<RunsView>) => void;
 
 /** Reads `#/runs/ID,ID?name=value&…`. */
 export function viewOf(hash: string): RunsView {
   const [path, query = ''] = hash.replace(/^#\/runs\/?/, '').split('?');
-  const given = new URLSearchParams(query);
+  const params = new URLSearchParams(query);
   const number = (name: string) => {
-    const text = given.get(name);
+    const text = params.get(name);
     return text === null || !Number.isFinite(Number(text)) ? undefined : Number(text);
   };
   const listed = (text: string | null) => (text ? text.split(',') : []);
   return {
     runs: listed(path).map(decodeURIComponent),
-    part: PARTS.find((part) => part === given.get('part')) ?? 'curves',
-    search: given.get('search') ?? '',
+    part: PARTS.find((part) => part === params.get('part')) ?? 'curves',
+    search: params.get('search') ?? '',
     page: Math.max(0, Math.floor(number('page') ?? 0)),
-    picked: listed(given.get('picked')).map(decodeURIComponent),
-    by: given.get('by') ?? 'step',
-    log: given.has('log'),
+    picked: listed(params.get('picked')).map(decodeURIComponent),
+    by: params.get('by') ?? 'step',
+    log: params.has('log'),
     smooth: Math.min(0.999, Math.max(0, number('smooth') ?? 0.6)),
-    find: given.get('find') ?? '',
+    find: params.get('find') ?? '',
     from: number('from'),
     to: number('to'),
-    of: given.get('of') ?? undefined,
-    kind: given.get('kind') ?? undefined,
-    steps: listed(given.get('steps')).map(Number).filter(Number.isFinite),
+    of: params.get('of') ?? undefined,
+    kind: params.get('kind') ?? undefined,
+    steps: listed(params.get('steps')).map(Number).filter(Number.isFinite),
     sample: Math.max(0, Math.floor(number('sample') ?? 0)),
   };
 }
 
-/** The address of a view; what is as usual is left out. */
+/** The address of a view, without values that are the default. */
 export function hashOf(view: RunsView): string {
-  const usual = viewOf('#/runs');
-  const given = new URLSearchParams();
+  const defaults = viewOf('#/runs');
+  const params = new URLSearchParams();
   const names = ['part', 'search', 'page', 'by', 'smooth', 'find', 'from', 'to', 'of', 'kind', 'sample'] as const;
-  for (const name of names) if (view[name] !== usual[name]) given.set(name, String(view[name]));
-  if (view.log) given.set('log', '');
-  if (view.steps.length > 0) given.set('steps', view.steps.join(','));
-  if (view.picked.length > 0) given.set('picked', view.picked.map(encodeURIComponent).join(','));
-  const query = given.toString();
+  for (const name of names) if (view[name] !== defaults[name]) params.set(name, String(view[name]));
+  if (view.log) params.set('log', '');
+  if (view.steps.length > 0) params.set('steps', view.steps.join(','));
+  if (view.picked.length > 0) params.set('picked', view.picked.map(encodeURIComponent).join(','));
+  const query = params.toString();
   const path = view.runs.map(encodeURIComponent).join(',');
   return `#/runs${path && `/${path}`}${query && `?${query}`}`;
 }
 
-/** The address of runs, seen as they are at first. */
+/** The address of runs in the default view. */
 export const linkTo = (...runs: string[]): string => hashOf({ ...viewOf('#/runs'), runs });

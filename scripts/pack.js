@@ -1,0 +1,44 @@
+/**
+ * Makes the tarballs of a release: npm run pack:all [-- --out FOLDER]. They are heed and its platform packages; publish
+ * the latter first. heed's package.json gets them as optional dependencies only here: `npm ci` refuses a lockfile that
+ * lacks a package of package.json, and they are not on npm before the release. --from FOLDER packs what is compiled there.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { writePlatformPackages } from './platform-packages.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'release' }, from: { type: 'string' } } });
+const out = resolve(values.out);
+
+function npm(args, cwd) {
+  const { status } = spawnSync('npm', args, { cwd, stdio: 'inherit', shell: process.platform === 'win32' });
+  if (status !== 0) throw new Error(`"npm ${args.join(' ')}" failed in ${cwd}`);
+}
+
+if (!values.from) {
+  rmSync(join(root, 'dist'), { recursive: true, force: true }); // no file of a moved source is published
+  npm(['run', '--silent', 'build'], root);
+}
+const from = values.from ?? root;
+const stage = mkdtempSync(join(tmpdir(), 'heed-pack-'));
+try {
+  const optionalDependencies = writePlatformPackages(stage);
+  const { scripts, allowScripts, devDependencies, ...manifest } = JSON.parse(
+    readFileSync(join(from, 'package.json'), 'utf8'),
+  );
+  const heed = join(stage, 'heed');
+  mkdirSync(heed);
+  for (const name of manifest.files) {
+    if (!name.startsWith('!')) cpSync(join(from, name), join(heed, name), { recursive: true });
+  }
+  writeFileSync(join(heed, 'package.json'), `${JSON.stringify({ ...manifest, optionalDependencies }, null, 2)}\n`);
+  mkdirSync(out, { recursive: true });
+  for (const name of readdirSync(stage)) npm(['pack', '--silent', '--pack-destination', out], join(stage, name));
+} finally {
+  rmSync(stage, { recursive: true, force: true });
+}

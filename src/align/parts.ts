@@ -1,0 +1,292 @@
+export {
+  type BestOf,
+  type BestOfN,
+  type BestOfNInput,
+  type BestOfNOptions,
+  type BestOfNStep,
+  bestOf,
+  bestOfNSchema,
+  createBestOfN,
+  type Drawn,
+} from './best-of-n/best-of-n.ts';
+export {
+  createRaft,
+  createRaftAlgorithm,
+  type RaftInput,
+  type RaftOptions,
+  raft,
+  raftSchema,
+} from './best-of-n/raft.ts';
+export {
+  createRest,
+  createRestAlgorithm,
+  type RestInput,
+  type RestOptions,
+  rest,
+  restSchema,
+} from './best-of-n/rest.ts';
+export { type BestOfNRun, bestOfNReport, trainBestOfN } from './best-of-n/train.ts';
+export {
+  type Constitution,
+  type ConstitutionInput,
+  type ConstitutionOptions,
+  type ConstitutionStep,
+  constitution,
+  constitutionSchema,
+  createConstitution,
+} from './constitution/constitution.ts';
+export { defaultConstitution, type Principle, readConstitution } from './constitution/principles.ts';
+export { constitutionReport } from './constitution/report.ts';
+export { constitutionMetrics } from './constitution/rows.ts';
+export { type ConstitutionRun, trainConstitution } from './constitution/train.ts';
+export { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluation/comparison.ts';
+export {
+  createPolicyEvaluation,
+  evaluatePolicy,
+  type PolicyEvaluationInput,
+  type PolicyEvaluationStep,
+  type PolicyEvaluator,
+} from './evaluation/evaluation.ts';
+export { type PolicyEvaluationOptions, policyEvaluationSchema } from './evaluation/options.ts';
+export { policyEvaluationReport } from './evaluation/report.ts';
+export { type PolicyEvaluationResult, runPolicyEvaluation } from './evaluation/run.ts';
+export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
+export { encodeRow, type Loss, losses } from './examples/encode.ts';
+export { createExamples, type Examples, gatherExamples } from './examples/examples.ts';
+export { encodePair, gatherPairs, type PairOptions, type Pairs } from './examples/pairs.ts';
+export { modelChat, openChat } from './judges/chat.ts';
+export { type ChatSettings, chatCallSchema } from './judges/endpoint-chat.ts';
+export { createJudge, type Judge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
+export type { Chat, CompleteOptions, Conversation } from './judges/source.ts';
+export type { Curve, Point } from './overoptimization/curves.ts';
+export { fitScalingLaw, gainAt, type ScalingLaw } from './overoptimization/fit.ts';
+export {
+  createOveroptimization,
+  type OveroptimizationInput,
+  type OveroptimizationOptions,
+  overoptimizationSchema,
+} from './overoptimization/overoptimization.ts';
+export { overoptimizationReport } from './overoptimization/report.ts';
+export {
+  type OveroptimizationResult,
+  type OveroptimizationStep,
+  trainOveroptimization,
+} from './overoptimization/train.ts';
+export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
+export { type Change, type Plan, plan } from './plan/plan.ts';
+export type { Role } from './plan/roles.ts';
+export { type ModelShape, typicalShape } from './plan/shapes.ts';
+export { groupAdvantages, leaveOneOut, normalizeThenSum, type Scale, standardize } from './policies/advantages.ts';
+export type { Alert } from './policies/alerts.ts';
+export type { PolicyAlgorithm } from './policies/algorithm.ts';
+export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
+export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
+export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
+export {
+  createPolicyLearner,
+  type PolicyEvaluation,
+  type PolicyLearner,
+  type PolicyLearnerParts,
+  type PolicyStep,
+} from './policies/learner.ts';
+export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
+export { policyReport } from './policies/report.ts';
+export {
+  type AnswerLayout,
+  answerBatches,
+  answerKl,
+  answerLayout,
+  createAnswerScorer,
+  createRollouts,
+  type Prompt,
+  type Rollout,
+  type Rollouts,
+} from './policies/rollouts.ts';
+export { type PolicyInput, type PolicySetup, type PolicyTraining, setUpPolicy } from './policies/setup.ts';
+export { type PolicyResult, trainPolicy } from './policies/train.ts';
+export {
+  createGrpo,
+  createGrpoAlgorithm,
+  type GrpoInput,
+  type GrpoOptions,
+  grpo,
+  grpoSchema,
+} from './policy-gradient/grpo.ts';
+export {
+  type GrpoLoss,
+  type GrpoLossOptions,
+  grpoInputs,
+  grpoLoss,
+  grpoLosses,
+  tokenWeights,
+} from './policy-gradient/grpo-loss.ts';
+export {
+  createPareto,
+  dominated,
+  hypervolume,
+  type ParetoInput,
+  type ParetoLearner,
+  type ParetoOptions,
+  type ParetoPoint,
+  type ParetoStep,
+  paretoSchema,
+} from './policy-gradient/pareto.ts';
+export { type ParetoPolicy, type ParetoRun, paretoReport, trainPareto } from './policy-gradient/pareto-train.ts';
+export {
+  createReinforce,
+  createReinforceAlgorithm,
+  createRloo,
+  type ReinforceInput,
+  type ReinforceOptions,
+  reinforce,
+  reinforceLoss,
+  reinforceSchema,
+  rloo,
+  rlooSchema,
+} from './policy-gradient/reinforce.ts';
+export { createPpo, type PpoInput, type PpoLearner, ppo } from './ppo/learner.ts';
+export { type PpoOptions, ppoSchema } from './ppo/options.ts';
+export { createPpoAlgorithm, ppoLoss } from './ppo/ppo.ts';
+export type { Items } from './preferences/batch.ts';
+export { type BcoInput, type BcoOptions, bco, bcoLoss, bcoSchema, createBco } from './preferences/bco.ts';
+export {
+  type CpoInput,
+  type CpoLossOptions,
+  type CpoOptions,
+  cpo,
+  cpoLoss,
+  cpoSchema,
+  createCpo,
+} from './preferences/cpo.ts';
+export { type PreferenceData, type PreferenceItems, readPreferences } from './preferences/data.ts';
+export { createDpo, type DpoInput, type DpoOptions, dpo, dpoSchema } from './preferences/dpo.ts';
+export {
+  type Divergence,
+  type DpoLoss,
+  type DpoLossOptions,
+  divergences,
+  dpoLoss,
+  dpoLosses,
+} from './preferences/dpo-loss.ts';
+export type { PreferenceEvaluation } from './preferences/evaluation.ts';
+export {
+  createKto,
+  type KtoInput,
+  type KtoLossOptions,
+  type KtoOptions,
+  kto,
+  ktoLoss,
+  ktoSchema,
+} from './preferences/kto.ts';
+export {
+  createPreferenceLearner,
+  type PreferenceAlgorithm,
+  type PreferenceLearner,
+  type PreferenceLearnerParts,
+  type PreferenceStep,
+} from './preferences/learner.ts';
+export { type Answers, createLossProgram, type PreferenceLoss } from './preferences/loss.ts';
+export {
+  createOnlineDpo,
+  createOnlineDpoAlgorithm,
+  type OnlineDpoInput,
+  type OnlineDpoOptions,
+  onlineDpo,
+  onlineDpoSchema,
+} from './preferences/online-dpo.ts';
+export { type PreferenceOptions, preferenceSchema } from './preferences/options.ts';
+export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './preferences/orpo.ts';
+export { offlinePreferenceReport } from './preferences/report.ts';
+export { createPreferences, type PairInput, type PreferenceTraining, type RatedInput } from './preferences/setup.ts';
+export { type PreferenceResult, trainPreferences } from './preferences/train.ts';
+export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
+export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
+export { processReward } from './process/model.ts';
+export { type ProcessOptions, processSchema } from './process/options.ts';
+export {
+  createProcess,
+  type ProcessInput,
+  type ProcessLearner,
+  type ProcessResult,
+  type ProcessStep,
+  processSupervision,
+  stepLoss,
+  supervised,
+} from './process/process.ts';
+export { processReport } from './process/report.ts';
+export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
+export { type ProcessRun, trainProcess } from './process/train.ts';
+export type { RewardFunction } from './reward-functions/call.ts';
+export type {
+  Completion,
+  OpenReward,
+  Reward,
+  RewardPart,
+  Scores,
+  StepReward,
+} from './reward-functions/reward-function.ts';
+export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from './reward-model/evaluation.ts';
+export {
+  createRankingTrainer,
+  type Ranking,
+  type RankingLossOptions,
+  type RankingTrainer,
+  rankingLoss,
+} from './reward-model/loss.ts';
+export {
+  createRewardModel,
+  createRewardScorer,
+  loadRewardModel,
+  type RewardModel,
+  saveRewardModel,
+  scoredAnswer,
+} from './reward-model/model.ts';
+export { type RewardOptions, rewardSchema } from './reward-model/options.ts';
+export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
+export { rewardReport } from './reward-model/report.ts';
+export {
+  createReward,
+  type RewardInput,
+  type RewardLearner,
+  type RewardResult,
+  type RewardStep,
+  reward,
+} from './reward-model/reward.ts';
+export { type RewardRun, trainReward } from './reward-model/train.ts';
+export { type Judgment, type JudgmentRow, judgeReward, judgmentSchema } from './rewards/judge-reward.ts';
+export { ensembleReward, membersOf, mixedReward, modelReward, openReward } from './rewards/open.ts';
+export { evaluationReport } from './rewards/report.ts';
+export {
+  createLanguageLearner,
+  type LanguageEvaluation,
+  type LanguageLearner,
+  type LanguageStep,
+  type Sample,
+} from './supervised/learner.ts';
+export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './supervised/likelihood.ts';
+export {
+  createPretrain,
+  type PretrainInput,
+  type PretrainLearner,
+  type PretrainOptions,
+  pretrain,
+  pretrainSchema,
+} from './supervised/pretrain.ts';
+export { languageReport } from './supervised/report.ts';
+export { createRows, datasetRows, packExamples, type Rows } from './supervised/rows.ts';
+export {
+  createSft,
+  type SftInput,
+  type SftLearner,
+  type SftOptions,
+  sft,
+  sftSchema,
+} from './supervised/sft.ts';
+export { type LanguageResult, trainLanguageModel } from './supervised/train.ts';
+export { checkSameTokens, createPolicy, type Policy, type PolicyOptions } from './training/policy.ts';
+export type { CallSettings } from './training/requests.ts';
+export type { AnswerRow, SampleAnswer, SamplePrompt } from './training/samples.ts';
+export { adamw, evaluationIsDue, itemsOfStep, rates } from './training/steps.ts';
+export type { TrainedModel } from './training/train-model.ts';
+export { reviewComparisons } from './world/comparisons.ts';
+export { reviewReward } from './world/rewards.ts';

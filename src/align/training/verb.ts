@@ -1,0 +1,56 @@
+/** What a verb such as `dpo(…)` returns and ends with. */
+import type { Model } from '../../lm/model.ts';
+import { createTraining, type Steps, type Training } from '../../run/index.ts';
+
+/** What every training ends with. */
+export interface TrainingResult {
+  /** The latest value of each metric, by the names of metrics.jsonl: those of the last step and of the last evaluation. */
+  metrics: Record<string, number>;
+  /** Steps taken. */
+  steps: number;
+}
+
+/** What the training of a language model ends with. */
+export interface ModelResult extends TrainingResult {
+  /**
+   * The trained model, with adapters merged in: the one that was passed in, or else the one that was loaded, which is now
+   * the caller's to dispose of.
+   */
+  model: Model;
+}
+
+/**
+ * A training of a learner.
+ *
+ * @param open Opens the learner, when the training begins.
+ * @param metricsOf Gives the metrics of a step and of its evaluation, by the names of metrics.jsonl.
+ * @param finish Makes the rest of the result, before the learner is disposed of.
+ */
+export function trainingOf<
+  Step extends { step: number; done: boolean },
+  Learner extends Steps<Step>,
+  Rest extends object,
+>(
+  open: () => Promise<Learner>,
+  signal: AbortSignal | undefined,
+  metricsOf: (step: Step) => Record<string, number>,
+  finish: (learner: Learner) => Rest | Promise<Rest>,
+): Training<Step, Rest & TrainingResult> {
+  const metrics: Record<string, number> = {};
+  let learner: Learner;
+  return createTraining(
+    async () => {
+      learner = await open();
+      return {
+        async next(signal?: AbortSignal): Promise<Step> {
+          const step = await learner.next(signal);
+          Object.assign(metrics, metricsOf(step));
+          return step;
+        },
+        [Symbol.dispose]: () => learner[Symbol.dispose](),
+      };
+    },
+    async (_, last) => ({ ...(await finish(learner)), metrics, steps: last?.step ?? 0 }),
+    signal,
+  );
+}

@@ -1,0 +1,68 @@
+/** Whether the settings of a learner fit its environment and one another. */
+import type { EnvironmentSource } from '../../env/index.ts';
+import { HeedError } from '../../error.ts';
+import { needsMembers, rulesOf } from '../../preference/index.ts';
+import type { LearnOptions, LearnSettings } from '../options.ts';
+import { roundsFit } from '../presets.ts';
+
+/**
+ * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say how
+ * long they are. `onNotice` then says so.
+ */
+export function fitSegments(
+  options: LearnOptions,
+  input: LearnSettings,
+  { id, maxEpisodeSteps }: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps'>,
+  onNotice: (text: string) => void,
+): LearnOptions {
+  const { segment } = options;
+  if (segment.window <= maxEpisodeSteps || input.segment?.window !== undefined) return options;
+  onNotice(
+    `Segments have ${maxEpisodeSteps} steps, not ${segment.window}: no episode of ${id} is longer. --segment.window sets another length.`,
+  );
+  return { ...options, segment: { ...segment, window: maxEpisodeSteps } };
+}
+
+/** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
+export function checkSettings(
+  options: LearnOptions,
+  begin: number,
+  { observationSpace, maxEpisodeSteps }: EnvironmentSource,
+): void {
+  if (observationSpace.shape && options.algorithm === 'pebble') {
+    throw new HeedError(`PEBBLE learns from numbers, and the observations of ${options.env} are images`, {
+      hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
+    });
+  }
+  const { window } = options.segment;
+  if (window > maxEpisodeSteps) {
+    throw new HeedError(
+      `a segment of ${window} steps is longer than any episode of ${options.env} (${maxEpisodeSteps})`,
+      {
+        hint: `give --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
+      },
+    );
+  }
+  const unable = options.reward.members < 2 ? rulesOf(options.query).find(needsMembers) : undefined;
+  if (options.labels > 0 && unable) {
+    throw new HeedError(`one member cannot disagree with itself, so that no query can be chosen by ${unable}`, {
+      hint: 'give --reward.members 3, or --query.rule entropy or random',
+    });
+  }
+  if (begin >= options.steps) {
+    throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
+      hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
+    });
+  }
+  const { until } = options.schedule;
+  const last = Math.floor(until * options.steps);
+  const first = `--randomSteps${options.algorithm === 'pebble' ? ', --pebble.pretrainSteps' : ''}`;
+  if (options.labels > 0 && !roundsFit(options, begin)) {
+    throw new HeedError(
+      `${options.schedule.rounds} rounds do not fit between step ${begin}, the first query's, and step ${last}, the last's`,
+      {
+        hint: `give more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
+      },
+    );
+  }
+}

@@ -1,0 +1,28 @@
+/** Which labels are due. */
+import type { Round } from '../../preference/index.ts';
+import type { TeachingProgress } from './progress.ts';
+
+/** When labels are asked for. */
+interface Timetable {
+  rounds: readonly Round[];
+  /** Environment step before which nothing is asked. */
+  begin: number;
+  /** Updates between attempts to make up for what the teacher skipped in the last round. */
+  renormalize: number;
+}
+
+/**
+ * Labels to ask for now, those owed from earlier rounds included, and the first round that is still to come. After the last
+ * round, owed labels are asked for whenever the reward is renormalized.
+ */
+export function dueLabels(
+  { step, nextRound, owed, updates }: Pick<TeachingProgress, 'step' | 'nextRound' | 'owed' | 'updates'>,
+  { rounds, begin, renormalize }: Timetable,
+): { labels: number; nextRound: number } {
+  if (step < begin) return { labels: 0, nextRound };
+  let labels = 0;
+  let next = nextRound;
+  for (; rounds[next]?.atStep <= step; next++) labels += rounds[next].labels;
+  const again = next === rounds.length && updates % renormalize === 0;
+  return { labels: labels > 0 || again ? labels + owed : 0, nextRound: next };
+}

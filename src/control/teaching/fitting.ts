@@ -1,0 +1,105 @@
+/** When the ensemble is fitted, and where: here, while the loop waits, or on a thread beside it. */
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { RewardEnsemble } from '../reward/ensemble.ts';
+import type { Fit } from '../reward/fit.ts';
+import type { FitJob, FitOutcome, RewardThread } from '../reward/thread.ts';
+import type { TeachingProgress } from './progress.ts';
+import type { ComparisonRecord } from './record.ts';
+import { createUnderway } from './underway.ts';
+
+/** What a fit needs. */
+interface FittingParts {
+  ensemble: Pick<RewardEnsemble, 'fit' | 'save' | 'adopt' | 'setScale'>;
+  /** The ensemble before its first fit, for a teacher who may change what they said. */
+  untaught?: FitJob['ensemble'];
+  record: Pick<ComparisonRecord, 'usable'>;
+  /** The present scale of the inputs, and pairs that nobody was asked about. */
+  inputs(): Pick<FitJob, 'scale' | 'unasked'>;
+}
+type FittingProgress = Pick<TeachingProgress, 'step' | 'updates' | 'fitted' | 'anew' | 'unlearned'>;
+
+export interface Fitting {
+  /** Fits the ensemble where there is something new to learn from. Gives the fit that ended now, if any. */
+  learn(): Promise<Fit | undefined>;
+  /** What a checkpoint says, so that a resumed run begins a fit under way again. */
+  save(): Pick<TeachingProgress, 'anew' | 'unlearned'>;
+  /** Drops a fit under way. */
+  forget(): void;
+}
+
+/**
+ * The next fit: to all comparisons, where any of them was in none before and any is usable. The progress then says that all
+ * is learned. After a change the fit begins with the untaught ensemble: what a comparison taught is in all weights.
+ */
+export function nextFit(
+  progress: Pick<TeachingProgress, 'fitted' | 'anew' | 'unlearned'>,
+  { ensemble, untaught, record, inputs }: FittingParts,
+): FitJob | undefined {
+  if (progress.unlearned === null) return undefined;
+  const comparisons = record.usable();
+  progress.unlearned = null;
+  if (comparisons.length === 0) return undefined;
+  const { anew, fitted } = progress;
+  progress.anew = false;
+  return { ensemble: anew ? untaught! : ensemble.save(), comparisons, first: anew || !fitted, ...inputs() };
+}
+
+/** Fits while the loop waits. */
+export function createFittingHere(progress: FittingProgress, parts: FittingParts): Fitting {
+  const { ensemble, untaught } = parts;
+  return {
+    async learn() {
+      const job = nextFit(progress, parts);
+      if (!job) return undefined;
+      const { ensemble: start, scale, comparisons, ...call } = job;
+      if (start === untaught) ensemble.adopt(start.state, start.tensors);
+      ensemble.setScale(scale);
+      const fit = ensemble.fit(comparisons, call);
+      progress.fitted = true;
+      return fit;
+    },
+    save: () => ({ unlearned: progress.unlearned, anew: progress.anew }),
+    forget() {},
+  };
+}
+
+/**
+ * Fits on a thread while the loop goes on. The loop waits before the first fit, at the end of the run, and once `staleness`
+ * updates have run on a reward that has not seen the latest comparisons.
+ */
+export function createFittingBeside(
+  progress: FittingProgress,
+  parts: FittingParts & { thread: Pick<RewardThread, 'fit'>; staleness: number; steps: number },
+): Fitting {
+  const { ensemble, thread, staleness, steps } = parts;
+  const underway = createUnderway<FitOutcome>();
+  /** Whether the fit under way began with the untaught ensemble. */
+  let anew = false;
+  return {
+    async learn() {
+      let fit: Fit | undefined;
+      await breathe(); // the thread's messages arrive
+      for (;;) {
+        const age = progress.updates - (underway.since ?? progress.updates);
+        const wait = !progress.fitted || age >= staleness || progress.step >= steps;
+        const outcome = await underway.take(wait);
+        if (outcome) {
+          ensemble.adopt(outcome.ensemble.state, outcome.ensemble.tensors);
+          progress.fitted = true;
+          ({ fit } = outcome);
+        }
+        if (underway.since !== undefined) return fit;
+        const since = progress.unlearned;
+        anew = progress.anew;
+        const job = nextFit(progress, parts);
+        if (!job) return fit;
+        underway.begin(since!, thread.fit(job));
+      }
+    },
+    save: () => ({
+      unlearned: underway.since ?? progress.unlearned,
+      anew: progress.anew || (underway.since !== undefined && anew),
+    }),
+    forget: underway.forget,
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * Queries: many pairs of segments are drawn from recent experience, and the teacher is asked about those from which the
+ * ensemble should learn most (Christiano et al. 2017, §2.2.4).
+ */
+import { HeedError } from '../../error.ts';
+import {
+  askTeacher,
+  type Choice,
+  type Point,
+  type Predictions,
+  type Query,
+  rulesOf,
+  selectQueries,
+  type Teacher,
+} from '../../preference/index.ts';
+import { type Random, random } from '../../random.ts';
+import type { LearnOptions } from '../options.ts';
+import type { RewardEnsemble } from '../reward/ensemble.ts';
+import { type Experience, type Segment, withoutEpisode } from '../segments.ts';
+import type { TeachingProgress } from './progress.ts';
+
+/** A query: two segments that the teacher is asked to compare. */
+export interface SegmentQuery {
+  /** `q` and a number, unique in a run. */
+  id: string;
+  /** Environment step of the run at which it was drawn. */
+  step: number;
+  segments: readonly [Segment, Segment];
+  /** Probability the ensemble gave the first segment then; NaN before the first fit. */
+  predicted: number;
+}
+
+/** A query and what the teacher said about it. */
+export interface SegmentComparison extends SegmentQuery {
+  choice: Choice;
+}
+
+/** What drawing queries takes further. */
+type QueryProgress = Pick<TeachingProgress, 'step' | 'questions' | 'owed' | 'fitted' | 'disagreement'>;
+
+/** What queries are drawn from. */
+export interface QuerySource {
+  options: Pick<LearnOptions, 'seed' | 'segment' | 'query' | 'choice'>;
+  experience: Experience;
+  ensemble: RewardEnsemble;
+  /** The pairs of earlier queries. */
+  earlier(): readonly (readonly [Segment, Segment])[];
+}
+
+/** Asks until there are `labels` comparisons, or the teacher has skipped three times as many. What is missing is owed. */
+export async function askRound(
+  teacher: Teacher<Segment>,
+  source: QuerySource,
+  progress: QueryProgress,
+  labels: number,
+  signal: AbortSignal | undefined,
+): Promise<SegmentComparison[]> {
+  const comparisons: SegmentComparison[] = [];
+  for (let attempt = 0; attempt < 4 && comparisons.length < labels; attempt++) {
+    const queries = drawQueries(source, progress, labels - comparisons.length);
+    const asked = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
+    const choices = new Map<string, Choice>();
+    for await (const { id, choice } of askTeacher<Segment>(teacher, asked, signal)) choices.set(id, choice);
+    // in the order of the queries, whatever the order of the answers: a person's pace must not change what is learned
+    for (const query of queries) {
+      const choice = choices.get(query.id);
+      if (choice) comparisons.push({ ...query, choice });
+    }
+  }
+  progress.owed = labels - comparisons.length;
+  return comparisons;
+}
+
+/** The queries from which the ensemble should learn most, the best first. */
+export function drawQueries(
+  { options, experience, ensemble, earlier }: QuerySource,
+  progress: QueryProgress,
+  count: number,
+): SegmentQuery[] {
+  const rng = random(options.seed, 'queries', progress.questions);
+  const pairs = drawPairs(experience, options.segment, count, rng);
+  const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
+  const covers = rulesOf(options.query).includes('coverage');
+  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
+  const chosen = selectQueries(options.query, predictions, options.choice, count, rng);
+  const typicalReturn = typical(experience, options.segment.window);
+  const probability = chosen.map((i) => probabilities(predictions, i, options.choice.scale));
+  progress.disagreement = probability.reduce((sum, p) => sum + variance(p), 0) / Math.max(1, chosen.length);
+  return chosen.map((i, at) => ({
+    id: `q${progress.questions++}`,
+    step: progress.step,
+    segments: [
+      { ...pairs[i][0], typicalReturn },
+      { ...pairs[i][1], typicalReturn },
+    ],
+    predicted: progress.fitted ? probability[at].reduce((a, b) => a + b, 0) / probability[at].length : Number.NaN,
+  }));
+}
+
+/** Where the candidates and the segments of earlier queries lie, each number in its deviation over the candidates. */
+function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], earlier: readonly Segment[]) {
+  const candidates = pairs.flat().map(ensemble.pointOf);
+  const deviations = Array.from(candidates[0], (_, j) => Math.sqrt(variance(candidates.map((point) => point[j]))));
+  const scaled = (point: Float64Array): Point => point.map((x, j) => x / Math.max(deviations[j], 1e-6));
+  const points = candidates.map(scaled);
+  return {
+    first: points.filter((_, i) => i % 2 === 0),
+    second: points.filter((_, i) => i % 2 === 1),
+    asked: earlier.map((segment) => scaled(ensemble.pointOf(segment))),
+  };
+}
+
+function drawPairs(
+  experience: Experience,
+  cutting: LearnOptions['segment'],
+  count: number,
+  rng: Random,
+): [Segment, Segment][] {
+  const enough = Math.max(cutting.fewest, count * cutting.candidates);
+  const draw = () => drawSegment(experience, cutting, rng);
+  const pairs = Array.from({ length: enough }, (): [Segment, Segment] => [draw(), draw()]);
+  if (!cutting.differ) return pairs;
+  const differing = pairs.filter(([a, b]) => a.length !== b.length);
+  return differing.length >= count ? differing : pairs;
+}
+
+/** @throws HeedError if the experience is too short for a segment. */
+export function drawSegment(experience: Experience, cutting: LearnOptions['segment'], rng: Random): Segment {
+  const window = Math.max(1, Math.round(cutting.window * (1 - rng.uniform() * (1 - cutting.shortest))));
+  const anchored = rng.uniform() < cutting.anchored && experience.sample(rng, { steps: window, anchor: true });
+  const segment = anchored || experience.sample(rng, { steps: window, anchor: false });
+  if (segment) return segment;
+  throw new HeedError(`no window of ${window} steps fits the experience of ${experience.held} steps an environment`, {
+    hint: 'shorten --segment.window, or raise --randomSteps or --segment.memory',
+  });
+}
+
+/** Random pairs of segments that nobody was asked about. */
+export function drawPairsAtRandom(
+  experience: Experience,
+  cutting: LearnOptions['segment'],
+  count: number,
+  rng: Random,
+): (readonly [Segment, Segment])[] {
+  const draw = () => withoutEpisode(drawSegment(experience, cutting, rng));
+  return Array.from({ length: count }, () => [draw(), draw()] as const);
+}
+
+/** True return of an average stretch of recent experience; B-Pref's skipping and equal teachers measure by it. */
+function typical({ rewards, held, count }: Experience, window: number): number {
+  let total = 0;
+  for (let i = 0; i < held * count; i++) total += rewards[i];
+  return (total / (held * count)) * window;
+}
+
+/** Each member's probability that the first of a pair is chosen. */
+const probabilities = ({ first, second }: Predictions, i: number, scale: number): number[] =>
+  first.map((member, m) => 1 / (1 + Math.exp(-(member[i] - second[m][i]) / scale)));
+
+const variance = (values: readonly number[]): number => {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length;
+};

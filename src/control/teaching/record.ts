@@ -1,0 +1,52 @@
+/** The record of comparisons: what the teacher said, what of it changed later, and what a fit may learn from. */
+import type { Standing } from '../../preference/index.ts';
+import type { FitComparison } from '../reward/fit.ts';
+import { withoutEpisode } from '../segments.ts';
+import type { RecordedComparison } from './comparisons.ts';
+import type { TeachingProgress } from './progress.ts';
+import type { SegmentComparison } from './queries.ts';
+
+export interface ComparisonRecord {
+  /** All comparisons, in the order they came. */
+  readonly all: readonly RecordedComparison[];
+  /** What stands of each, by its query's id. */
+  standings(): Map<string, Standing>;
+  /** Adds comparisons, and replaces what the teacher says otherwise now. */
+  add(comparisons: readonly SegmentComparison[], changed: ReadonlyMap<string, Standing>): void;
+  /** The comparisons that say which segment is better, or that both are equal. */
+  usable(): FitComparison[];
+  /** Forgets everything and holds these instead. */
+  replace(comparisons: readonly RecordedComparison[]): void;
+}
+
+/** An empty record. It keeps `labels`, `predictions`, `anew` and `unlearned` of the progress up to date. */
+export function createRecord(
+  progress: Pick<TeachingProgress, 'updates' | 'labels' | 'predictions' | 'anew' | 'unlearned'>,
+): ComparisonRecord {
+  let all: RecordedComparison[] = [];
+  return {
+    get all() {
+      return all;
+    },
+    standings: () => new Map(all.map(({ id, choice }) => [id, choice])),
+    add(comparisons, changed) {
+      if (comparisons.length + changed.size === 0) return;
+      progress.unlearned ??= progress.updates;
+      for (const { id, segments, choice, predicted } of comparisons) {
+        all.push({ id, segments: [withoutEpisode(segments[0]), withoutEpisode(segments[1])], choice });
+        if (choice === 'incomparable' || choice[0] === choice[1] || Number.isNaN(predicted)) continue;
+        progress.predictions.decided++;
+        if (predicted !== 0.5 && predicted > 0.5 === choice[0] > choice[1]) progress.predictions.right++;
+      }
+      if (changed.size > 0) {
+        all = all.map((one) => ({ ...one, choice: changed.get(one.id) ?? one.choice }));
+        progress.anew = true;
+      }
+      progress.labels = all.filter(({ choice }) => choice !== 'taken back').length;
+    },
+    usable: () => all.filter((one): one is RecordedComparison & FitComparison => typeof one.choice !== 'string'),
+    replace(comparisons) {
+      all = [...comparisons];
+    },
+  };
+}

@@ -1,0 +1,200 @@
+/**
+ * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked about
+ * it when that is due, the reward ensemble learns from the comparisons, and the policy is evaluated on the true reward.
+ *
+ * The parts are in files of their own: when labels are due (due.ts), which queries are asked (queries.ts) and how (asking.ts),
+ * what was said (record.ts), when the ensemble is fitted and where (fitting.ts), and what a checkpoint holds (state.ts).
+ */
+import { createVectorEnvironment, type EnvironmentSource } from '../../env/index.ts';
+import type { Arena } from '../../nn/index.ts';
+import { labelSchedule, parseTeacher, type Teacher } from '../../preference/index.ts';
+import { random } from '../../random.ts';
+import { createEvaluator, type Evaluation, type Rollout } from '../../rl/index.ts';
+import type { ActingPolicy } from '../../rl/policy.ts';
+import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from '../behaviors/index.ts';
+import type { LearnOptions } from '../options.ts';
+import { createRewardEnsemble } from '../reward/ensemble.ts';
+import { createInputStatistics } from '../reward/inputs.ts';
+import { type RewardThread, startRewardThread } from '../reward/thread.ts';
+import { createExperience, type SavedNumbers, type Segment } from '../segments.ts';
+import { type Asking, createAskingBeside, createAskingHere, createAskingLater, type News } from './asking.ts';
+import { checkSettings } from './check-settings.ts';
+import { dueLabels } from './due.ts';
+import { createFittingBeside, createFittingHere, type Fitting } from './fitting.ts';
+import { newProgress } from './progress.ts';
+import { drawPairsAtRandom, drawSegment, type QuerySource } from './queries.ts';
+import { createRecord } from './record.ts';
+import { restoreTeaching, saveTeaching, type TeachingParts, type TeachingState } from './state.ts';
+
+/** What a loop acts in, and who is asked. */
+export interface LearnParts {
+  environment: EnvironmentSource;
+  /** Who answers queries; the one that `options.teacher` names where it is absent. */
+  teacher?: Teacher<Segment>;
+  /** What a synthetic teacher goes by; the judge that `options.judge` names where it is absent. */
+  judge?: Judge;
+  /** Called with what a person should know and need not act on; `process.emitWarning` where it is absent. */
+  onNotice?: (text: string) => void;
+}
+
+/** The shape of the acting loop. */
+export interface LoopShape {
+  /** Copies of the environment. */
+  environments: number;
+  /** Steps of each copy in a rollout. */
+  horizon: number;
+  /** Steps whose reward is predicted at once. */
+  rows: number;
+  /** Environment step before which nothing is asked. */
+  begin: number;
+}
+
+/** Random pairs for a fit to be sure of, with `reward.pseudo`. */
+const UNASKED = 200;
+
+export type Teaching = ReturnType<typeof createTeaching>;
+
+/** The environment of the result is `environments` copies, started. @throws HeedError where settings do not fit. */
+export function createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
+  const { seed, segment: cutting } = options;
+  checkSettings(options, shape.begin, parts.environment);
+  const taught = createTaught(options, parts, shape);
+  const { progress, record, asking, fitting, ensemble, experience, statistics, environment } = taught;
+  const { judge } = taught;
+
+  /** The true return of a segment, or the judge's score. */
+  const worth = (segment: Segment): number =>
+    judge ? judged(judge, segment) : segment.rewards.reduce((a, b) => a + b, 0);
+
+  return {
+    environment,
+    ensemble,
+    experience,
+    statistics,
+    progress,
+    worth,
+    /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
+    news: (signal: AbortSignal | undefined): Promise<News> => asking.news(signal),
+    /** Keeps a rollout. */
+    add(rollout: Rollout): void {
+      progress.step += shape.environments * shape.horizon;
+      experience.add(rollout);
+      statistics.add(rollout);
+    },
+    /** Asks for the `due` labels, records the comparisons that came, and fits the ensemble where that is due. */
+    async teach(news: News, signal: AbortSignal | undefined) {
+      const { due, comparisons } = await asking.ask(news, signal);
+      record.add(comparisons, news.changed);
+      return { due, comparisons, fit: await fitting.learn() };
+    },
+    /** Evaluates a policy by greedy episodes on the true reward. */
+    evaluator(agent: { policy: ActingPolicy; parameters: Arena; prepare?: (rows: Float32Array) => Float32Array }) {
+      const { policy, parameters, prepare } = agent;
+      return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
+    },
+    /** What every step of a learner reports; `before`: the environment step it began at. */
+    report(before: number, evaluate: () => Evaluation) {
+      const { step, predictions, disagreement } = progress;
+      const done = step >= options.steps;
+      const every = options.evaluations > 0 ? options.steps / options.evaluations : Number.POSITIVE_INFINITY;
+      const due = done || Math.floor(step / every) > Math.floor(before / every);
+      return {
+        step,
+        labels: progress.labels,
+        evaluation: due ? evaluate() : undefined,
+        accuracy: predictions.right / predictions.decided,
+        disagreement,
+        ...(asking.waiting !== undefined && { waiting: asking.waiting }),
+        done,
+      };
+    },
+    /** Predicted and true returns of `count` segments of recent experience. */
+    compareRewards(count = 200) {
+      const rng = random(seed, 'correlation', progress.step);
+      const segments = Array.from({ length: count }, () => drawSegment(experience, cutting, rng));
+      return {
+        predicted: [...ensemble.meanReturns(segments)],
+        true: segments.map(worth),
+      };
+    },
+    save: () => saveTeaching(taught),
+    restore: (state: TeachingState, tensors: Record<string, SavedNumbers>) => restoreTeaching(taught, state, tensors),
+    [Symbol.dispose]: taught[Symbol.dispose],
+  };
+}
+
+/** Creates the parts and connects them. */
+function createTaught(options: LearnOptions, parts: LearnParts, { environments, horizon, rows, begin }: LoopShape) {
+  const { seed, steps, labels, segment: cutting } = options;
+  const { teacher, judge } = teacherOf(options, parts);
+  const environment = createVectorEnvironment(parts.environment.batch(environments), seed);
+  const { observationSize, actionSpace } = environment;
+  const { shape } = environment.observationSpace;
+  const rounds = labelSchedule(options.schedule, { labels, steps, randomSteps: begin });
+  environment.reset();
+  const model: Parameters<typeof createRewardEnsemble> = [
+    { observationSize, actionSpace, shape },
+    options.reward,
+    options.choice,
+    { window: cutting.window, rows, seed },
+  ];
+  const ensemble = createRewardEnsemble(...model);
+  const experience = createExperience(environment, horizon, cutting.memory);
+  const statistics = createInputStatistics(observationSize, shape);
+  const progress = newProgress();
+  const record = createRecord(progress);
+  const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
+
+  const earlier = () => [...record.all, ...(asking.open ?? [])].map(({ segments }) => segments);
+  const source: QuerySource = { options, experience, ensemble, earlier };
+  const takeDue = () => {
+    const due = dueLabels(progress, { rounds, begin, renormalize: options.renormalize });
+    progress.nextRound = due.nextRound;
+    return due.labels;
+  };
+  const request = { teacher, source, takeDue };
+  const asking: Asking = teacher.later
+    ? createAskingLater(progress, { ...request, record, labels, steps, people: options.people })
+    : thread
+      ? createAskingBeside(progress, { ...request, ahead: options.people.ahead, steps })
+      : createAskingHere(progress, request);
+
+  const unasked = () =>
+    drawPairsAtRandom(
+      experience,
+      cutting,
+      options.reward.pseudo > 0 ? UNASKED : 0,
+      random(seed, 'unasked', progress.step),
+    );
+  const fit = {
+    ensemble,
+    // only a teacher who answers later changes what they said
+    untaught: teacher.later ? structuredClone(ensemble.save()) : undefined,
+    record,
+    inputs: () => ({ scale: statistics.scale(), unasked: unasked() }),
+  };
+  const fitting: Fitting = thread
+    ? createFittingBeside(progress, { ...fit, thread, staleness: options.staleness, steps })
+    : createFittingHere(progress, fit);
+
+  return {
+    ...{ progress, record, asking, fitting, ensemble, experience, statistics, environment, judge },
+    [Symbol.dispose]() {
+      asking[Symbol.dispose]();
+      thread?.[Symbol.dispose]();
+      ensemble[Symbol.dispose]();
+      environment[Symbol.dispose]();
+    },
+  } satisfies TeachingParts & Record<string | symbol, unknown>;
+}
+
+/** Who answers, and what a synthetic teacher goes by in place of the true reward. */
+function teacherOf(
+  { teacher: name, judge: judgeName, seed, env, segment }: LearnOptions,
+  { teacher, judge: given, environment }: LearnParts,
+): { teacher: Teacher<Segment>; judge: Judge | undefined } {
+  const judge = given ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
+  if (given) tryJudge(given, environment, segment.window);
+  const synthetic = () => (judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed) as Teacher<Segment>));
+  return { teacher: teacher ?? synthetic(), judge };
+}

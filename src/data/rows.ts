@@ -1,0 +1,103 @@
+/** What a caller may pass as data: a path, or rows in memory; and the rows of each format. */
+import type { Message, TextOrMessages } from './format.ts';
+
+/**
+ * A dataset: a path (a file, a folder, a pattern), or rows in memory. An array is read as it stands; an iterable is read
+ * once. Rows may have other columns too, which are kept.
+ */
+export type Data<R = object> = string | Rows<R>;
+
+/** Rows in memory. */
+export type Rows<R = object> =
+  | Iterable<R | (R & Record<string, unknown>)>
+  | AsyncIterable<R | (R & Record<string, unknown>)>;
+
+/** Plain text to learn: `{ text: 'Once upon a time' }`. */
+export interface TextRow {
+  /** The whole text. The tokenizer's EOS is added at its end. */
+  text: string;
+}
+
+/** A conversation to learn. The tokenizer's chat template writes it. */
+export interface MessagesRow {
+  /** The turns in their order. The assistant's are learned unless `loss` says otherwise. */
+  messages: Message[];
+}
+
+/** A prompt with the completion to learn. */
+export interface PromptCompletionRow {
+  /** Text, or the turns before the completion. */
+  prompt: TextOrMessages;
+  /** Text where the prompt is text, else the assistant's turn. */
+  completion: TextOrMessages;
+}
+
+/** A prompt for the model to answer. */
+export interface PromptRow {
+  /** Text to continue, or a conversation in which the assistant is next. */
+  prompt: TextOrMessages;
+}
+
+/** Two completions of a prompt, and which of them was preferred. */
+export interface PreferenceRow {
+  /** Text or turns. Left out, it is what both completions begin with. */
+  prompt?: TextOrMessages;
+  /** The completion that was preferred; text where the prompt is text. */
+  chosen: TextOrMessages;
+  /** The other completion. */
+  rejected: TextOrMessages;
+  /** True where neither was preferred: reward models learn a tie, preference losses leave the row out. */
+  tie?: boolean;
+  /** By how much `chosen` is better, for reward models: what their scores should differ by at least. */
+  margin?: number;
+}
+
+/** Several completions of a prompt, ranked or rated. Reward models learn them as one ranking. */
+export interface RankingRow {
+  /** Text or turns. */
+  prompt: TextOrMessages;
+  /** Two or more completions. */
+  completions: TextOrMessages[];
+  /** The rank of each completion: 1 is the best, equal ranks are ties. */
+  ranks?: number[];
+  /** In place of ranks, a rating of each completion: more is better. */
+  ratings?: number[];
+}
+
+/** One completion of a prompt and whether it is wanted. */
+export interface UnpairedPreferenceRow {
+  /** Text or turns. */
+  prompt: TextOrMessages;
+  /** Text where the prompt is text, else the assistant's turn. */
+  completion: TextOrMessages;
+  /** Whether the completion is wanted; 1 and 0 do as well. */
+  label: boolean | 0 | 1;
+}
+
+/** One completion of a prompt with a rating. Rows of one prompt are one ranking. */
+export interface RatedRow extends PromptCompletionRow {
+  /** More is better. */
+  rating: number;
+}
+
+/** A completion in steps, each labeled right or wrong. */
+export interface StepwiseRow {
+  /** Text or turns. */
+  prompt: TextOrMessages;
+  /** The steps of one completion in their order. */
+  completions: string[];
+  /** Whether each step is right; 1 and 0 do as well. */
+  labels: (boolean | 0 | 1)[];
+}
+
+/** Rows as an array; one that is an array already is returned as it is. */
+export async function collectRows<R>(rows: Rows<R>): Promise<readonly R[]> {
+  if (Array.isArray(rows)) return rows;
+  const collected: R[] = [];
+  for await (const row of rows) collected.push(row);
+  return collected;
+}
+
+/** Whether a value can be iterated, and is no text. */
+export const isRows = (value: unknown): value is Rows =>
+  typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value);

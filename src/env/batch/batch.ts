@@ -1,0 +1,133 @@
+/**
+ * Several copies of an environment stepped together: here one after another, elsewhere in threads (parallel.ts) or in
+ * another program (gymnasium/). What a copy lives is its seed and its actions; who chose them is not known here.
+ */
+
+import { HeedError } from '../../error.ts';
+import { type Box, type Environment, type Space, sizeOf } from '../environment.ts';
+import { ofCopy } from './fault.ts';
+
+export interface EnvironmentBatch {
+  readonly id: string;
+  readonly count: number;
+  readonly observationSpace: Box;
+  readonly actionSpace: Space;
+  readonly maxEpisodeSteps: number;
+  /** [count, observationSize]: the present observations; of an episode's start where one has just begun. */
+  readonly observations: Float32Array;
+  /** [count, observationSize]: the observation the episode ended in; valid where this step terminated or truncated. */
+  readonly finalObservations: Float32Array;
+  /** [count] each, of the last step. */
+  readonly rewards: Float64Array;
+  readonly terminated: Uint8Array;
+  readonly truncated: Uint8Array;
+  /** Starts an episode in every copy. seeds: [count]. */
+  reset(seeds: ArrayLike<number>): void;
+  /**
+   * Acts in every copy. actions: [count, actionSize]. next: [count], the seed from which a copy starts anew where this step
+   * ends its episode, or −1: then it stays ended, and later steps leave it alone, with a reward of 0.
+   */
+  step(actions: Float32Array, next: ArrayLike<number>): void;
+  /** Starts an episode in one copy and acts in it as it was acted before. actions: [steps, actionSize]. */
+  replay(copy: number, seed: number, actions: Float32Array): void;
+  /** Frees what the copies hold. */
+  [Symbol.dispose](): void;
+}
+
+/** The memory of a batch, so that another thread can see it. */
+export type BatchArrays = Pick<
+  EnvironmentBatch,
+  'observations' | 'finalObservations' | 'rewards' | 'terminated' | 'truncated'
+>;
+
+export function batchArrays(count: number, observationSize: number): BatchArrays {
+  return {
+    observations: new Float32Array(count * observationSize),
+    finalObservations: new Float32Array(count * observationSize),
+    rewards: new Float64Array(count),
+    terminated: new Uint8Array(count),
+    truncated: new Uint8Array(count),
+  };
+}
+
+/** Copies that are stepped one after another. Outcomes go into `arrays` where they are given. */
+export function createBatch(make: () => Environment, count: number, arrays?: BatchArrays): EnvironmentBatch {
+  checkCount(count);
+  const environments = Array.from({ length: count }, make);
+  const { id, observationSpace, actionSpace, maxEpisodeSteps } = environments[0];
+  const size = sizeOf(observationSpace);
+  const actionSize = sizeOf(actionSpace);
+  const memory = arrays ?? batchArrays(count, size);
+  const { observations, finalObservations, rewards, terminated, truncated } = memory;
+  const views = environments.map((_, copy) => observations.subarray(copy * size, (copy + 1) * size));
+  const action = new Float32Array(actionSize);
+
+  const act = (copy: number, actions: Float32Array, at: number) => {
+    for (let i = 0; i < actionSize; i++) action[i] = actions[at + i];
+    try {
+      return environments[copy].step(action, views[copy]);
+    } catch (error) {
+      throw ofCopy(error, copy);
+    }
+  };
+  const begin = (copy: number, seed: number) => {
+    try {
+      environments[copy].reset(seed, views[copy]);
+    } catch (error) {
+      throw ofCopy(error, copy);
+    }
+  };
+  const clear = (copy: number) => {
+    rewards[copy] = 0;
+    terminated[copy] = 0;
+    truncated[copy] = 0;
+  };
+  // of the last step, and not started anew
+  const ended = new Uint8Array(count);
+
+  return {
+    id,
+    count,
+    observationSpace,
+    actionSpace,
+    maxEpisodeSteps,
+    ...memory,
+    reset(seeds) {
+      for (let copy = 0; copy < count; copy++) {
+        begin(copy, seeds[copy]);
+        clear(copy);
+        ended[copy] = 0;
+      }
+    },
+    step(actions, next) {
+      for (let copy = 0; copy < count; copy++) {
+        if (ended[copy]) {
+          rewards[copy] = 0;
+          continue;
+        }
+        const outcome = act(copy, actions, copy * actionSize);
+        rewards[copy] = outcome.reward;
+        terminated[copy] = outcome.terminated ? 1 : 0;
+        truncated[copy] = outcome.truncated ? 1 : 0;
+        if (!outcome.terminated && !outcome.truncated) continue;
+        finalObservations.set(views[copy], copy * size);
+        if (next[copy] >= 0) begin(copy, next[copy]);
+        else ended[copy] = 1;
+      }
+    },
+    replay(copy, seed, actions) {
+      begin(copy, seed);
+      clear(copy);
+      ended[copy] = 0;
+      for (let at = 0; at < actions.length; at += actionSize) act(copy, actions, at);
+    },
+    [Symbol.dispose]() {
+      for (const environment of environments) environment[Symbol.dispose]?.();
+    },
+  };
+}
+
+export function checkCount(count: number): void {
+  if (Number.isInteger(count) && count >= 1) return;
+  throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use for example 8' });
+}

@@ -1,0 +1,181 @@
+/**
+ * A batch of environments that goes on for ever: each copy is started anew as soon as its episode ends, from the seed that is due.
+ * Every episode is kept as its seed and its actions, which is all that a checkpoint or a clip needs.
+ */
+
+import { HeedError } from '../../error.ts';
+import { seedFor } from '../../random.ts';
+import { type Environment, type Frame, sizeOf } from '../environment.ts';
+import type { EnvironmentBatch } from './batch.ts';
+import { placed } from './fault.ts';
+
+/** One episode, as what it takes to live it again. Whoever keeps a reference to an ended one keeps it whole. */
+export interface Episode {
+  /** Which of the copies lived it. */
+  env: number;
+  /** Which of that copy's episodes it is, from 0. */
+  index: number;
+  seed: number;
+  /** Steps so far. */
+  length: number;
+  /** [length, actionSize], with room for more after that. */
+  actions: Float32Array;
+}
+
+/** The state of a vector environment as plain data. */
+export interface VectorState {
+  seed: number;
+  /** Steps of all copies together; absent in states of version 0.1. */
+  steps?: number;
+  /** Of each copy: the index of its episode under way (−1 before the first) and the actions so far, flat. */
+  episodes: { index: number; actions: number[] }[];
+}
+
+export interface VectorEnvironment extends Omit<EnvironmentBatch, 'reset' | 'step' | 'replay'> {
+  readonly observationSize: number;
+  readonly actionSize: number;
+  /** [count]: the episode under way in each copy; replaced by a new object when it ends. */
+  readonly episodes: Episode[];
+  /** Starts the next episode in every copy. */
+  reset(): void;
+  /** Acts in every copy. actions: [count, actionSize]. */
+  step(actions: Float32Array): void;
+  save(): VectorState;
+  /** Rebuilds a saved state by replaying its actions; `rewards`, `terminated` and `truncated` become 0. */
+  restore(state: VectorState): void;
+}
+
+/** Takes over the batch. Episode `index` of copy `env` starts from seedFor(seed, 'episode', env, index). */
+export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): VectorEnvironment {
+  const { id, count, observationSpace, actionSpace, maxEpisodeSteps } = batch;
+  const { observations, finalObservations, rewards, terminated, truncated } = batch;
+  const observationSize = sizeOf(observationSpace);
+  const actionSize = sizeOf(actionSpace);
+  const seedOf = (env: number, index: number) => seedFor(seed, 'episode', env, index);
+  const episodes: Episode[] = [];
+  // of the episode after the present one
+  const next = new Float64Array(count);
+  let started = false;
+  /** Steps of all copies; unknown after a state that does not say. */
+  let taken: number | undefined = 0;
+
+  /** Notes that a copy is at the start of an episode. */
+  const begin = (env: number, index: number) => {
+    const steps = Math.min(maxEpisodeSteps, 64);
+    const actions = new Float32Array(steps * actionSize);
+    episodes[env] = { env, index, seed: seedOf(env, index), length: 0, actions };
+    next[env] = seedOf(env, index + 1);
+  };
+  for (let env = 0; env < count; env++) begin(env, -1);
+
+  /** Keeps the action that is at `at`. */
+  const keep = (episode: Episode, actions: Float32Array, at: number) => {
+    const end = episode.length * actionSize;
+    if (end === episode.actions.length) {
+      const larger = new Float32Array(Math.min(end * 2, maxEpisodeSteps * actionSize));
+      larger.set(episode.actions);
+      episode.actions = larger;
+    }
+    for (let i = 0; i < actionSize; i++) episode.actions[end + i] = actions[at + i];
+    episode.length++;
+  };
+
+  return {
+    id,
+    count,
+    observationSpace,
+    actionSpace,
+    observationSize,
+    actionSize,
+    maxEpisodeSteps,
+    observations,
+    finalObservations,
+    rewards,
+    terminated,
+    truncated,
+    episodes,
+    reset() {
+      for (let env = 0; env < count; env++) begin(env, episodes[env].index + 1);
+      batch.reset(episodes.map((episode) => episode.seed));
+      started = true;
+    },
+    step(actions) {
+      if (!started || actions.length !== count * actionSize) {
+        throw new HeedError(
+          started
+            ? `${id}: expected ${count} × ${actionSize} numbers as actions, got ${actions.length}`
+            : `${id}: expected reset() before the first step`,
+          { hint: 'call reset() once, then step with a Float32Array of count × actionSize' },
+        );
+      }
+      try {
+        batch.step(actions, next);
+      } catch (error) {
+        throw placed(error, ({ copy, episodeStep }) => ({
+          step: taken === undefined ? undefined : taken + copy + 1,
+          // an episode that begins is the one after that which has just ended
+          episode: episodes[copy].index + (episodeStep === 0 ? 2 : 1),
+          ...(count > 1 && { copy: copy + 1 }),
+        }));
+      }
+      if (taken !== undefined) taken += count;
+      for (let env = 0; env < count; env++) {
+        keep(episodes[env], actions, env * actionSize);
+        if (terminated[env] || truncated[env]) begin(env, episodes[env].index + 1);
+      }
+    },
+    save: () => ({
+      seed,
+      ...(taken !== undefined && { steps: taken }),
+      episodes: episodes.map(({ index, length, actions }) => ({
+        index,
+        actions: Array.from(actions.subarray(0, length * actionSize)),
+      })),
+    }),
+    restore(state) {
+      if (state.seed !== seed || state.episodes.length !== count) {
+        throw new HeedError(
+          `${id}: expected the state of ${count} environments from seed ${seed}, got ${state.episodes.length} from seed ${state.seed}`,
+          { hint: 'resume with the count and the seed that the state was saved with' },
+        );
+      }
+      started = false;
+      taken = state.steps;
+      for (const [env, { index, actions }] of state.episodes.entries()) {
+        begin(env, index);
+        if (index < 0) continue;
+        const lived = Float32Array.from(actions);
+        batch.replay(env, episodes[env].seed, lived);
+        for (let at = 0; at < lived.length; at += actionSize) keep(episodes[env], lived, at);
+        started = true;
+      }
+    },
+    [Symbol.dispose]: batch[Symbol.dispose],
+  };
+}
+
+/**
+ * The pictures of an episode's steps from … to − 1, each taken after its step, so that an ending is seen. Runs `env`
+ * from the episode's start. HeedError when the episode has no such steps.
+ */
+export function replay(
+  env: Environment,
+  episode: Pick<Episode, 'seed' | 'length' | 'actions'>,
+  from: number,
+  to: number,
+): Frame[] {
+  if (!(from >= 0 && from <= to && to <= episode.length)) {
+    throw new HeedError(`${env.id}: expected steps within 0 … ${episode.length}, got ${from} … ${to}`, {
+      hint: 'ask for 0 ≤ from ≤ to ≤ episode.length',
+    });
+  }
+  const size = sizeOf(env.actionSpace);
+  const observation = new Float32Array(sizeOf(env.observationSpace));
+  const frames: Frame[] = [];
+  env.reset(episode.seed, observation);
+  for (let t = 0; t < to; t++) {
+    env.step(episode.actions.subarray(t * size, (t + 1) * size), observation);
+    if (t >= from) frames.push(env.frame());
+  }
+  return frames;
+}

@@ -1,0 +1,97 @@
+/** Which environments can be used on this machine, and what it would take to have the others. */
+
+import { spawnSync } from 'node:child_process';
+import { messageOf } from '../../error.ts';
+import { behaviorTasks, mujocoTasks } from '../mujoco/index.ts';
+import { environmentIds } from './make.ts';
+
+export interface EnvironmentGroup {
+  name: string;
+  /** Names as `--env` takes them. */
+  ids: string[];
+  /** Where they come from. */
+  from: string;
+  /** What is not there, where they cannot be used, and the command that would bring it. */
+  missing?: string;
+  install?: string;
+}
+
+/** What Python is asked: packages that are there, and the newest version of every environment with the package it needs. */
+const question = `
+import importlib.util, json, sys
+there = lambda name: importlib.util.find_spec(name) is not None
+told = {"executable": sys.executable, "version": sys.version.split()[0], "gymnasium": None, "groups": {}}
+if there("gymnasium"):
+    import gymnasium
+    told["gymnasium"] = gymnasium.__version__
+    if there("ale_py"):
+        import ale_py
+        gymnasium.register_envs(ale_py)
+    needs = {"box2d": "Box2D", "mujoco": "mujoco", "atari": "ale_py", "phys2d": "jax", "tabular": "jax"}
+    newest = {}
+    for spec in gymnasium.registry.values():
+        place = spec.entry_point if isinstance(spec.entry_point, str) else spec.entry_point.__module__
+        if spec.namespace in (None, "ALE") and place.startswith(("gymnasium.envs.", "ale_py")):
+            group = "atari" if place.startswith("ale_py") else place.split(".")[2].split(":")[0]
+            if group == "atari" and spec.namespace is None: continue
+            key = (spec.namespace, spec.name)
+            if key not in newest or spec.version > newest[key][1].version: newest[key] = (group, spec)
+    told["groups"] = {group: {"needs": needs.get(group), "there": group not in needs or there(needs[group]), "ids": []} for group, _ in newest.values()}
+    told["groups"].setdefault("atari", {"needs": "ale_py", "there": there("ale_py"), "ids": []})
+    for group, spec in newest.values(): told["groups"][group]["ids"].append(spec.id)
+print(json.dumps(told))
+`;
+
+interface Told {
+  executable: string;
+  version: string;
+  gymnasium: string | null;
+  groups: Record<string, { needs: string | null; there: boolean; ids: string[] }>;
+}
+
+const packages: Record<string, string> = { Box2D: '"gymnasium[box2d]"', ale_py: 'gymnasium ale-py', jax: 'jax' };
+
+/** All groups; Python is started to ask for its Gymnasium. */
+export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
+  const lander = 'LunarLander-v3';
+  const swing = 'CartPole-swing';
+  const idsOf = (tasks: typeof mujocoTasks) => tasks.map(({ id }) => id);
+  return [
+    { name: 'classic control', ids: environmentIds.filter((id) => id !== lander && id !== swing), from: 'heed' },
+    { name: 'box2d', ids: [lander], from: 'heed' },
+    { name: 'mujoco', ids: idsOf(mujocoTasks), from: 'heed' },
+    {
+      name: 'behaviors',
+      ids: [swing, ...idsOf(behaviorTasks)],
+      from: 'heed; no reward tells of them: docs/how-to/teach-a-behavior.md',
+    },
+    ...gymnasiumGroups(python),
+    { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/reference/environments.md has an example' },
+  ];
+}
+
+function gymnasiumGroups(python: string): EnvironmentGroup[] {
+  const absent = (from: string, missing: string, install: string): EnvironmentGroup[] =>
+    ['gymnasium', 'atari'].map((name) => ({ name, ids: [], from, missing, install }));
+  const asked = spawnSync(python, ['-c', question], { encoding: 'utf8', timeout: 60_000 });
+  if (asked.status !== 0) {
+    const why = asked.error ? messageOf(asked.error) : (asked.stderr.trim().split('\n').at(-1) ?? '');
+    const install = 'install Python 3.10 or later, or name one that is there: HEED_PYTHON=/path/to/python heed envs';
+    return absent(python, `Python does not run: ${why}`, install);
+  }
+  const { executable, version, gymnasium, groups } = JSON.parse(asked.stdout.trim().split('\n').at(-1)!) as Told;
+  if (gymnasium === null) {
+    const install = `${executable} -m pip install gymnasium ale-py`;
+    return absent(`Python ${version}, ${executable}`, 'the package gymnasium', install);
+  }
+  const from = `Gymnasium ${gymnasium}, Python ${version}, ${executable}`;
+  return Object.entries(groups).map(([name, { needs, there, ids }]) => ({
+    name: name === 'atari' ? name : `gymnasium ${name.replaceAll('_', ' ')}`,
+    ids: ids.map((id) => (name === 'atari' ? id : `gym:${id}`)).sort(),
+    from,
+    ...(!there && {
+      missing: `the package ${needs}`,
+      install: `${executable} -m pip install ${packages[needs!] ?? `"gymnasium[${name}]"`}`,
+    }),
+  }));
+}

@@ -1,0 +1,41 @@
+/** Environments by name that live in this process, loaded when they are asked for. */
+
+import { HeedError } from '../../error.ts';
+import type { Environment } from '../environment.ts';
+import { isGymnasiumName } from '../gymnasium/names.ts';
+import { loadMujoco, mujocoIds } from '../mujoco/index.ts';
+import { environmentIds, makeEnvironment } from './make.ts';
+import { isFile, loadFile } from './own-file.ts';
+
+/** What makes the environment of that name, or that file. HeedError where there is none, or it cannot be used. */
+export async function loadEnvironment(name: string): Promise<() => Environment> {
+  checkEnvironment(name);
+  if (isFile(name)) return loadFile(name);
+  if (mujocoIds.includes(name)) return loadMujoco(name);
+  return () => makeEnvironment(name);
+}
+
+/** HeedError with the nearest names when there is no environment of that name. Nothing is loaded or started. */
+export function checkEnvironment(name: string): void {
+  const known = [...environmentIds, ...mujocoIds];
+  if (known.includes(name) || isGymnasiumName(name) || isFile(name)) return;
+  const distances = new Map(known.map((other) => [other, editDistance(name.toLowerCase(), other.toLowerCase())]));
+  const nearest = Math.min(...distances.values());
+  const meant = known.filter((other) => distances.get(other) === nearest);
+  throw new HeedError(`unknown environment: expected one of ${known.join(', ')}, got "${name}"`, {
+    hint: `did you mean ${meant.join(' or ')}? Also taken: gym:ID of your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists what there is.`,
+  });
+}
+
+/** Levenshtein's: insertions, deletions and replacements between two strings. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

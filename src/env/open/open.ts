@@ -1,0 +1,76 @@
+/** Opens environments by name, with whatever they need: a file, WASM, threads, another program. */
+
+import { startThreads } from '../batch/parallel.ts';
+import { type EnvironmentSource, plainSource } from '../batch/source.ts';
+import { isGymnasiumName } from '../gymnasium/names.ts';
+import { loadEnvironment } from './load.ts';
+import { checkThere, isFile } from './own-file.ts';
+import { startWatchdog, watchedSource } from './watchdog.ts';
+
+export interface OpenOptions {
+  /** Threads that step copies, this one among them, or processes where they live in another program. */
+  workers?: number;
+  /** The Python that Gymnasium is in (default: HEED_PYTHON, or python3). */
+  python?: string;
+}
+
+/**
+ * The environments of that name: `CartPole-v1`, `Hopper-v5`, `gym:CarRacing-v3`, `ALE/Pong-v5`, or a file, `./my-env.js`. HeedError
+ * where there are none, or what they need is missing.
+ */
+export async function openEnvironment(
+  name: string,
+  { workers = 0, python }: OpenOptions = {},
+): Promise<EnvironmentSource> {
+  if (isGymnasiumName(name)) {
+    const { openGymnasium } = await import('../gymnasium/index.ts');
+    return openGymnasium(name, { workers: Math.max(1, workers), python });
+  }
+  if (!isFile(name)) return openNamed(name, workers);
+  checkThere(name);
+  const watchdog = startWatchdog(name);
+  watchdog.enter('being loaded');
+  try {
+    return watchedSource(await openNamed(name, workers), watchdog);
+  } catch (error) {
+    watchdog[Symbol.dispose]();
+    throw error;
+  } finally {
+    watchdog.leave();
+  }
+}
+
+async function openNamed(name: string, workers: number): Promise<EnvironmentSource> {
+  const here = plainSource(await loadEnvironment(name));
+  if (workers <= 1) return here;
+  const threads = await startThreads(name, workers - 1);
+  return {
+    ...here,
+    batch: (count) => threads.batch(here, count),
+    [Symbol.dispose]() {
+      threads[Symbol.dispose]();
+      here[Symbol.dispose]();
+    },
+  };
+}
+
+/** What `create` makes of an environment that is opened for it; disposing of the one disposes of the other. */
+export async function withEnvironment<T extends { [Symbol.dispose](): void }>(
+  { env, ...options }: OpenOptions & { env: string },
+  create: (environment: EnvironmentSource) => T,
+): Promise<T> {
+  const environment = await openEnvironment(env, options);
+  try {
+    const made = create(environment);
+    const release = made[Symbol.dispose].bind(made);
+    return Object.assign(made, {
+      [Symbol.dispose]() {
+        release();
+        environment[Symbol.dispose]();
+      },
+    });
+  } catch (error) {
+    environment[Symbol.dispose]();
+    throw error;
+  }
+}

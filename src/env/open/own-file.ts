@@ -1,0 +1,173 @@
+/** An environment of one's own in a file, checked when it is loaded: what is wrong is cheaper to hear before training. */
+
+import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { runInNewContext } from 'node:vm';
+import { HeedError, messageOf } from '../../error.ts';
+import { importFile } from '../../files.ts';
+import { random } from '../../random.ts';
+import { guarded } from '../batch/fault.ts';
+import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
+import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
+
+/** Whether a name means a file and not an environment that is known by its name. */
+export const isFile = (name: string): boolean =>
+  /^\.{0,2}[/\\]/.test(name) || isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);
+
+/**
+ * What makes the environment of a file: its default export, a function that makes one or a MuJoCo task. HeedError where the file
+ * cannot be loaded or what it makes is no environment.
+ */
+export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Promise<() => Environment> {
+  checkThere(path);
+  const { default: exported } = await importFile(path, 'The environment');
+  const make = typeof exported === 'function' ? (exported as () => Environment) : await loadTask(path, exported);
+  within(path, trialSeconds, () => checkWorks(path, make));
+  return () => guarded(make(), path);
+}
+
+/** @throws HeedError where there is no such file. */
+export function checkThere(path: string): void {
+  if (existsSync(path)) return;
+  throw new HeedError(`there is no file "${path}" to take an environment from`, {
+    hint: 'paths are taken from the folder you are in',
+  });
+}
+
+function loadTask(path: string, exported: unknown): Promise<() => Environment> {
+  if (typeof exported === 'object' && exported !== null) return loadMujoco(readMujocoTask(exported, path));
+  throw new HeedError(`"${path}": expected a function as default export, got ${kindOf(exported)}`, {
+    hint: 'write: export default () => withTimeLimit({ … }); docs/reference/environments.md has an example',
+  });
+}
+
+const LONGEST_TRIAL = 300; // steps
+/** How long those may take. */
+const TRIAL_SECONDS = 60;
+
+/** Runs what is synchronous and may never come back. */
+function within(path: string, seconds: number, trial: () => void): void {
+  try {
+    runInNewContext('trial()', { trial }, { timeout: 1000 * seconds });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+    throw new HeedError(`"${path}": an episode of at most ${LONGEST_TRIAL} steps was not over after ${seconds} s`, {
+      hint: 'does reset or step wait for something, or loop for ever? Try it alone, in Node',
+    });
+  }
+}
+
+/** Lives an episode in two copies at once, with the same actions. HeedError for what would go wrong in training. */
+function checkWorks(path: string, make: () => Environment): void {
+  const wrong = (message: string, hint: string, cause?: unknown) =>
+    new HeedError(`"${path}": ${message}`, { hint, cause });
+  const calling = <T>(what: string, call: () => T): T => {
+    try {
+      return call();
+    } catch (cause) {
+      const hint = (cause as HeedError).hint ?? 'the error is in the file; --verbose shows where';
+      throw wrong(`${what} failed: ${messageOf(cause)}`, hint, cause);
+    }
+  };
+  const [one, other] = [1, 2].map(() => calling('making an environment', make));
+  const fault = faultOf(one);
+  if (fault)
+    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md says what an environment has');
+
+  const size = sizeOf(one.observationSpace);
+  const [seen, seenByOther] = [1, 2].map(() => new Float32Array(size).fill(Number.NaN));
+  const checkSeen = (when: string) => {
+    const at = seen.findIndex((x) => !Number.isFinite(x));
+    if (at < 0) return;
+    throw wrong(
+      `expected ${size} finite numbers as observation ${when}, got ${seen[at]} as number ${at}`,
+      'write every number that observationSpace.low has a place for into the array that is given',
+    );
+  };
+  const differs = (what: string) =>
+    wrong(
+      `expected the same ${what} from the same seed and actions, got different ones from two copies`,
+      'draw from random(seed) of heed/env and not from Math.random, and keep no state outside of the function that makes a copy',
+    );
+
+  const seed = 20_260_101;
+  calling('reset', () => one.reset(seed, seen));
+  calling('reset', () => other.reset(seed, seenByOther));
+  checkSeen('after reset');
+  if (!same(seen, seenByOther)) throw differs('first observation');
+  checkFrame(
+    calling('frame', () => one.frame()),
+    wrong,
+  );
+  const draw = random(seed, 'trial');
+  for (let t = 1; t <= Math.min(one.maxEpisodeSteps, LONGEST_TRIAL); t++) {
+    const action = someAction(one.actionSpace, draw);
+    const outcome = { ...calling('step', () => one.step(action, seen)) };
+    const otherOutcome = calling('step', () => other.step(action, seenByOther));
+    const bad = badOutcome(outcome);
+    if (bad) throw wrong(`expected ${bad[0]} from step, got ${bad[1]}`, 'return { reward, terminated, truncated }');
+    checkSeen(`after step ${t}`);
+    if (!same(seen, seenByOther)) throw differs(`observation after step ${t}`);
+    if (outcome.reward !== otherOutcome.reward) throw differs(`reward of step ${t}`);
+    if (outcome.terminated || outcome.truncated) break;
+    if (t === one.maxEpisodeSteps) {
+      throw wrong(
+        `expected an episode to be truncated after its maxEpisodeSteps, ${t}, got one that goes on`,
+        'withTimeLimit of heed/env sees to it',
+      );
+    }
+  }
+  for (const environment of [one, other]) environment[Symbol.dispose]?.();
+}
+
+/** What is wrong with an environment's description, as [expected, got]. */
+function faultOf(environment: Environment): [string, string] | undefined {
+  if (typeof environment !== 'object' || environment === null) {
+    return ['the default export to return an environment', kindOf(environment)];
+  }
+  const { id, observationSpace, actionSpace, maxEpisodeSteps, framesPerSecond } = environment;
+  if (typeof id !== 'string' || id === '') return ['an id', kindOf(id)];
+  const missing = (['reset', 'step', 'frame'] as const).find((name) => typeof environment[name] !== 'function');
+  if (missing) return [`a function ${missing}`, kindOf(environment[missing])];
+  if (observationSpace?.kind !== 'box') return ["an observationSpace of kind 'box'", JSON.stringify(observationSpace)];
+  const wrongBox = [observationSpace, actionSpace].find((space) => space?.kind === 'box' && !isBox(space));
+  if (wrongBox) return ['low and high of a box to be as many numbers, low ≤ high', JSON.stringify(wrongBox)];
+  const discrete = actionSpace?.kind === 'discrete' && Number.isInteger(actionSpace.n) && actionSpace.n >= 1;
+  if (!discrete && actionSpace?.kind !== 'box') {
+    return ["an actionSpace { kind: 'discrete', n } or { kind: 'box', low, high }", JSON.stringify(actionSpace)];
+  }
+  if (!(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps >= 1)) {
+    return ['maxEpisodeSteps to be a whole number from 1', String(maxEpisodeSteps)];
+  }
+  if (!(framesPerSecond > 0)) return ['framesPerSecond to be more than 0', String(framesPerSecond)];
+  return undefined;
+}
+
+const isBox = ({ low, high }: Extract<Space, { kind: 'box' }>): boolean =>
+  low instanceof Float32Array &&
+  high instanceof Float32Array &&
+  low.length > 0 &&
+  low.length === high.length &&
+  low.every((x, i) => x <= high[i]);
+
+function badOutcome({ reward, terminated, truncated }: StepResult): [string, string] | undefined {
+  if (!Number.isFinite(reward)) return ['a finite number as reward', String(reward)];
+  if (typeof terminated !== 'boolean') return ['true or false as terminated', kindOf(terminated)];
+  if (typeof truncated !== 'boolean') return ['true or false as truncated', kindOf(truncated)];
+  return undefined;
+}
+
+function checkFrame(frame: unknown, wrong: (message: string, hint: string) => HeedError): void {
+  const { width, height, shapes } = (frame ?? {}) as Record<string, unknown>;
+  if ((width as number) > 0 && (height as number) > 0 && Array.isArray(shapes)) return;
+  throw wrong(`expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`, 'people judge what it shows');
+}
+
+function someAction(space: Space, { integer, normal }: ReturnType<typeof random>): number[] {
+  if (space.kind === 'discrete') return [integer(space.n)];
+  return Array.from(space.low, (low, i) => Math.min(Math.max(normal(), low), space.high[i]));
+}
+
+const same = (a: Float32Array, b: Float32Array): boolean => a.every((x, i) => x === b[i]);
+
+const kindOf = (value: unknown): string => (value === null ? 'null' : typeof value);

@@ -1,0 +1,247 @@
+/**
+ * Assignment: which annotator gets which item. A lease that expires reserves an item for an annotator, so an item gets
+ * exactly the judgments that the project asks for. Nobody gets an item twice.
+ */
+import { type ExpressionBuilder, sql } from 'kysely';
+import { random } from '../../random.ts';
+import type { Project } from '../project.ts';
+import type { Database, Query } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import { type Item, itemColumns, itemFromRow } from './items.ts';
+
+/** An item reserved for an annotator. */
+export interface Assignment {
+  /** The item, gold included: not to be sent to the annotator as it is. */
+  item: Item;
+  /** The order in which to show the options, as indices. */
+  shown: number[];
+  /** When the reservation ends, in milliseconds since 1970. */
+  expires: number;
+}
+
+/** Options of `assignItems`. */
+export interface AssignmentOptions {
+  /** Items to reserve, counting those reserved already; 1 by default. */
+  count?: number;
+  /** The current time, in milliseconds since 1970. */
+  now?: number;
+}
+
+/**
+ * Reserves items for a person: first those they hold already, then practice items, then new items with gold items among
+ * them. Returns fewer than `count` if other people are taking the rest at this moment, and none if there are no more or
+ * the project's budget is spent.
+ */
+export async function assignItems(
+  { query: root, kind }: Database,
+  { id: project, settings }: Project,
+  person: string,
+  { count = 1, now = Date.now() }: AssignmentOptions = {},
+): Promise<Assignment[]> {
+  await reclaim(root, kind, project, now);
+  const expires = now + 1000 * settings.leaseSeconds;
+  return root.transaction().execute(async (query) => {
+    if (kind === 'postgres') await alone(query, project, person);
+    const rows = await query
+      .selectFrom('leases')
+      .innerJoin('items', 'items.id', 'leases.item')
+      .select(itemColumns.map((column) => `items.${column}` as const))
+      .where('leases.project', '=', project)
+      .where('leases.person', '=', person)
+      .orderBy('leases.expires')
+      .orderBy('items.seq')
+      .limit(count)
+      // a lease that another transaction is about to end is passed over
+      .$if(kind === 'postgres', (select) => select.forUpdate('leases').skipLocked())
+      .execute();
+    const held = rows.map(itemFromRow);
+    if (held.length > 0) {
+      const ids = held.map(({ id }) => id);
+      await query
+        .updateTable('leases')
+        .set({ expires })
+        .where('person', '=', person)
+        .where('item', 'in', ids)
+        .execute();
+    }
+    const fresh = await newItems(query, kind, { id: project, settings }, person, held.length, count - held.length);
+    if (fresh.length > 0) {
+      const leases = fresh.map(({ id: item }) => ({ item, person, project, expires }));
+      await query.insertInto('leases').values(leases).execute();
+    }
+    return [...held, ...fresh].map((item) => ({ item, shown: orderFor(item, person), expires }));
+  });
+}
+
+/**
+ * Lets one person's requests run one after another without holding up those of others. The commit does not wait for the
+ * disk: a lease that is lost in a power cut is like one that has expired.
+ */
+const alone = (query: Query, project: string, person: string): Promise<unknown> =>
+  sql`select pg_advisory_xact_lock(hashtext(${project}), hashtext(${person})), set_config('synchronous_commit', 'off', true)`.execute(
+    query,
+  );
+
+/** Items that this person has not had yet, each reserved for them. Fewer than `count` if the queue ends. */
+async function newItems(
+  query: Query,
+  kind: Database['kind'],
+  { id: project, settings }: Pick<Project, 'id' | 'settings'>,
+  person: string,
+  held: number,
+  count: number,
+): Promise<Item[]> {
+  if (count <= 0) return [];
+  const { judged, labels } = await talliesOf(query, project, person);
+  if (settings.labels !== undefined && labels >= settings.labels) return [];
+  const gold: (Item | undefined)[] = [];
+  for (let place = judged + held; gold.length < count; place++) {
+    const others = gold.flatMap((item) => item?.id ?? []);
+    gold.push(
+      (place < settings.practice ? await goldFor(query, project, person, others, true) : undefined) ??
+        (isGold(project, person, place, settings.goldShare)
+          ? await goldFor(query, project, person, others, false)
+          : undefined),
+    );
+  }
+  const missing = gold.filter((item) => !item).length;
+  const open = missing === 0 ? [] : await takeOpen(query, kind, project, person, missing);
+  const items = gold.map((item) => item ?? open.shift());
+  const end = items.indexOf(undefined);
+  return items.slice(0, end < 0 ? count : end) as Item[];
+}
+
+/** How many items a person has judged or skipped, and everybody's judgments of items that are not gold. */
+async function talliesOf(query: Query, project: string, person: string): Promise<{ judged: number; labels: number }> {
+  const all = await query
+    .selectFrom('tallies')
+    .select(['person', 'given', 'labels'])
+    .where('project', '=', project)
+    .execute();
+  return {
+    judged: all.find((one) => one.person === person)?.given ?? 0,
+    labels: all.reduce((sum, { labels }) => sum + labels, 0),
+  };
+}
+
+/** Ends leases that have expired, except on items that are being judged at this moment. */
+async function reclaim(root: Query, kind: Database['kind'], project: string, now: number): Promise<void> {
+  const late = await root
+    .selectFrom('leases')
+    .select('item')
+    .distinct()
+    .where('project', '=', project)
+    .where('expires', '<=', now)
+    .limit(1000)
+    .execute();
+  if (late.length === 0) return;
+  await root.transaction().execute(async (query) => {
+    const mine = await query
+      .selectFrom('items')
+      .select('id')
+      .where(
+        'id',
+        'in',
+        late.map(({ item }) => item),
+      )
+      .$if(kind === 'postgres', (select) => select.forNoKeyUpdate().skipLocked())
+      .execute();
+    if (mine.length === 0) return;
+    const items = mine.map(({ id }) => id);
+    await query.deleteFrom('leases').where('item', 'in', items).where('expires', '<=', now).execute();
+    await recount(query, items);
+  });
+}
+
+/** Brings items' counts up to date with their judgments and leases; returns how many judgments the first one has. */
+export async function recount(query: Query, items: readonly string[]): Promise<number> {
+  const count = (table: 'answers' | 'leases') =>
+    sql<number>`(select count(*) from ${sql.table(table)} as held where held.item = items.id${table === 'answers' ? sql` and held.kind = 'answer'` : sql``})`;
+  const [{ answered }] = await query
+    .updateTable('items')
+    .set({ answered: count('answers'), taken: sql`${count('answers')} + ${count('leases')}` })
+    .where('id', 'in', items)
+    .returning('answered')
+    .execute();
+  return answered;
+}
+
+/** Gold items come at places that an annotator cannot foresee, and that are the same each time. */
+const isGold = (project: string, person: string, place: number, share: number): boolean =>
+  random(place, 'gold', project, person).uniform() < share;
+
+/** The order of the options is drawn for each person and item, and is the same each time they see it. */
+function orderFor({ id, content }: Item, person: string): number[] {
+  const order = Array.from(content.options, (_, i) => i);
+  return random(0, 'order', id, person).shuffle(order);
+}
+
+async function goldFor(
+  query: Query,
+  project: string,
+  person: string,
+  others: readonly string[],
+  practice: boolean,
+): Promise<Item | undefined> {
+  const row = await query
+    .selectFrom('items')
+    .select(itemColumns)
+    .where('project', '=', project)
+    .where('goldJson', 'is not', null)
+    .where('practice', '=', Number(practice))
+    .where('closed', '=', 0)
+    .where(unseenBy(person))
+    .$if(others.length > 0, (select) => select.where('id', 'not in', others))
+    .orderBy('seq')
+    .limit(1)
+    .executeTakeFirst();
+  return row && itemFromRow(row);
+}
+
+/** The first items of the queue, each counted as taken. */
+async function takeOpen(
+  query: Query,
+  kind: Database['kind'],
+  project: string,
+  person: string,
+  count: number,
+): Promise<Item[]> {
+  const take = async (most: number, passLocked: boolean) => {
+    const rows = await query
+      .with('open', (from) =>
+        from
+          .selectFrom('items')
+          .select('id')
+          .where('project', '=', project)
+          .where('goldJson', 'is', null)
+          .where('closed', '=', 0)
+          .whereRef('taken', '<', 'wanted')
+          .where(unseenBy(person))
+          .orderBy('priority', 'desc')
+          .orderBy('seq')
+          .limit(most)
+          .$if(kind === 'postgres', (select) => select.forNoKeyUpdate())
+          .$if(passLocked, (select) => select.skipLocked()),
+      )
+      .updateTable('items')
+      .set((set) => ({ taken: set('taken', '+', 1) }))
+      .where('id', 'in', (select) => select.selectFrom('open').select('id'))
+      .returning(itemColumns)
+      .execute();
+    return rows.sort((a, b) => b.priority - a.priority || a.seq - b.seq).map(itemFromRow);
+  };
+  if (kind === 'sqlite') return take(count, false);
+  // requests at the same time get different items; only if all that is left is locked does one wait
+  const free = await take(count, true);
+  return free.length > 0 ? free : take(1, false);
+}
+
+const unseenBy = (person: string) => (where: ExpressionBuilder<Tables, 'items'>) => {
+  const of = (table: 'answers' | 'leases') =>
+    where.not(
+      where.exists(
+        where.selectFrom(table).select('item').whereRef('item', '=', 'items.id').where('person', '=', person),
+      ),
+    );
+  return where.and([of('answers'), of('leases')]);
+};

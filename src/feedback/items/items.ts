@@ -1,0 +1,219 @@
+/** Items: what annotators judge. */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import {
+  type Content,
+  contentSchema,
+  type ItemKind,
+  type Judgment,
+  judgmentSchema,
+  optionCounts,
+} from '../judgment.ts';
+import type { Project } from '../project.ts';
+import { newId, note } from '../store/audit.ts';
+import { atOnce, type Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+
+/** PostgreSQL cannot store NUL. */
+const name = z
+  .string()
+  .max(1000)
+  .refine((text) => !text.includes('\0'), 'text must not contain NUL');
+
+/** Checks a `NewItem`. */
+export const newItemSchema = z.object({
+  content: contentSchema.describe('what annotators see'),
+  source: name.optional().describe('where the item comes from; annotators do not see it'),
+  topic: name.optional().describe('what the item is about; the agreement report counts items by topic'),
+  metadata: z
+    .record(z.string(), z.unknown())
+    .refine((value) => JSON.stringify(value).length <= 100_000, 'expected at most 100,000 characters of JSON')
+    .optional()
+    .describe('any JSON, returned with the item by an export'),
+  gold: judgmentSchema.optional().describe('the right judgment, which makes this a gold item'),
+  practice: z.boolean().optional().describe('for a gold item: annotators practice on it and see the right judgment'),
+  priority: z.number().optional().describe('items with a higher priority come first; 0 by default'),
+});
+/** An item to add to a project. */
+export type NewItem = z.output<typeof newItemSchema>;
+
+/** Checks an `Item`. */
+export const itemSchema = newItemSchema.extend({
+  id: z.string().describe('unique in the store'),
+  seq: z.number().int().describe('order of arrival'),
+});
+/** An item of a project. */
+export type Item = z.output<typeof itemSchema>;
+
+/** Checks an `AddedItems`. */
+export const addedItemsSchema = z.object({
+  added: z.number().int().describe('items that are new'),
+  known: z.number().int().describe('items whose content the project has already'),
+});
+/** How many of the items passed to `addItems` are new. */
+export type AddedItems = z.output<typeof addedItemsSchema>;
+
+/** Rows of one insert: databases limit the values of a statement. */
+const AT_ONCE = 500;
+
+/**
+ * Adds items to a project, all or none of them. An item whose content the project has already stays as it is, so an
+ * import can be repeated.
+ *
+ * @throws HeedError naming the item and what is wrong with it.
+ */
+export async function addItems(
+  { query }: Database,
+  { id: project, settings }: Project,
+  items: readonly NewItem[],
+  person: string | null = null,
+): Promise<AddedItems> {
+  const created = Date.now();
+  const rows = items.map((input, i) => {
+    const item = checkedItem(input, settings.kind, i);
+    return {
+      id: newId(),
+      project,
+      key: keyOf(item.content),
+      contentJson: JSON.stringify(item.content),
+      source: item.source ?? null,
+      topic: item.topic ?? null,
+      metadataJson: item.metadata ? JSON.stringify(item.metadata) : null,
+      goldJson: item.gold ? JSON.stringify(item.gold) : null,
+      practice: Number(item.practice ?? false),
+      priority: item.priority ?? 0,
+      taken: 0,
+      answered: 0,
+      wanted: settings.overlap,
+      decidedBy: null,
+      closed: 0,
+      created,
+    };
+  });
+  const added = await atOnce(query, async (query) => {
+    let count = 0;
+    for (let from = 0; from < rows.length; from += AT_ONCE) {
+      const inserted = await query
+        .insertInto('items')
+        .values(rows.slice(from, from + AT_ONCE))
+        .onConflict((conflict) => conflict.columns(['project', 'key']).doNothing())
+        .returning('id')
+        .execute();
+      count += inserted.length;
+    }
+    await note(query, { project, person, kind: 'items added', detail: { added: count, known: rows.length - count } });
+    return count;
+  });
+  return { added, known: rows.length - added };
+}
+
+function checkedItem(item: NewItem, kind: ItemKind, index: number): NewItem {
+  const { success, data, error } = contentSchema.safeParse(item.content);
+  const [least, most] = optionCounts[kind];
+  if (!success) {
+    const { path, message } = error.issues[0];
+    throw itemError(index, `${path.join('.')}: ${message}`);
+  }
+  if (data.options.length < least || data.options.length > most) {
+    const expected = least === most ? `${least}` : `${least} to ${most}`;
+    throw itemError(index, `expected ${expected} options for a ${kind}, got ${data.options.length}`);
+  }
+  if (least === 0 && data.prompt === undefined) throw itemError(index, `a ${kind} needs a prompt`);
+  if (`${item.source}${item.topic}`.includes('\0')) throw itemError(index, 'source and topic must not contain NUL');
+  if (item.practice && !item.gold) throw itemError(index, 'a practice item needs gold, the right judgment');
+  if (item.gold) checkJudgment(item.gold, kind, data, index);
+  return { ...item, content: data };
+}
+
+/**
+ * Checks a judgment against the kind and the content of its item. `index` is the item's position, for the error.
+ *
+ * @throws HeedError if the judgment is malformed, of another kind, or does not fit the content.
+ */
+export function checkJudgment(input: unknown, kind: ItemKind, { options }: Content, index?: number): Judgment {
+  const { success, data, error } = judgmentSchema.safeParse(input);
+  if (!success) {
+    const { path, message } = error.issues[0];
+    throw itemError(index, `the judgment's ${path.join('.') || 'kind'}: ${message}`);
+  }
+  if (data.kind !== kind) throw itemError(index, `expected a judgment of kind ${kind}, got ${data.kind}`);
+  if (data.kind === 'ranking' && data.ranks.length !== options.length) {
+    throw itemError(index, `expected ${options.length} ranks, got ${data.ranks.length}`);
+  }
+  return data;
+}
+
+const itemError = (index: number | undefined, what: string) =>
+  new HeedError(index === undefined ? `${what[0].toUpperCase()}${what.slice(1)}.` : `Item ${index + 1}: ${what}.`);
+
+/** A hash of the content, whatever the order of its options: a project has one item with it. */
+export function keyOf({ prompt, options }: Content): string {
+  const sorted = options.map((option) => JSON.stringify(option)).sort();
+  return createHash('sha256')
+    .update(JSON.stringify([prompt ?? null, sorted]))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+/** The columns that `itemFromRow` reads. */
+export const itemColumns = [
+  'id',
+  'seq',
+  'contentJson',
+  'source',
+  'topic',
+  'metadataJson',
+  'goldJson',
+  'practice',
+  'priority',
+] as const;
+type Row = Omit<Pick<Tables['items'], (typeof itemColumns)[number]>, 'seq'> & { seq: number };
+
+/** The item in a row. Rows were checked when they were written. */
+export const itemFromRow = ({ contentJson, source, topic, metadataJson, goldJson, practice, ...row }: Row): Item => ({
+  ...row,
+  content: JSON.parse(contentJson),
+  ...(source !== null && { source }),
+  ...(topic !== null && { topic }),
+  ...(metadataJson !== null && { metadata: JSON.parse(metadataJson) }),
+  ...(goldJson !== null && { gold: JSON.parse(goldJson) }),
+  practice: practice === 1,
+});
+
+/** The id of the item with a content. @throws an error if the project has none. */
+export async function itemIdOf({ query }: Database, { id: project }: Project, content: Content): Promise<string> {
+  const { id } = await query
+    .selectFrom('items')
+    .select('id')
+    .where('project', '=', project)
+    .where('key', '=', keyOf(content))
+    .executeTakeFirstOrThrow();
+  return id;
+}
+
+/**
+ * Sets priorities by item id; items with a higher one are handed out first. Ignores ids that the project does not
+ * have, and returns how many it has.
+ */
+export async function setPriorities(
+  { query }: Database,
+  project: string,
+  priorities: ReadonlyMap<string, number>,
+  person: string | null = null,
+): Promise<number> {
+  return query.transaction().execute(async (query) => {
+    let items = 0;
+    for (const [id, priority] of priorities) {
+      const { numUpdatedRows } = await query
+        .updateTable('items')
+        .set({ priority })
+        .where('id', '=', id)
+        .where('project', '=', project)
+        .executeTakeFirstOrThrow();
+      items += Number(numUpdatedRows);
+    }
+    await note(query, { project, person, kind: 'priorities set', detail: { items } });
+    return items;
+  });
+}

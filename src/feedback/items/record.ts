@@ -1,0 +1,279 @@
+/** The record of judgments: rows are only added. The table `answers` holds each annotator's latest judgment. */
+import type { Insertable } from 'kysely';
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import { type Judgment, judgmentOrSkipSchema, judgmentSchema } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import { atOnce, type Database, type Query } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import { recount } from './assignment.ts';
+import { checkJudgment, type Item, itemColumns, itemFromRow } from './items.ts';
+
+/** An id in a request. PostgreSQL cannot store NUL. */
+export const idSchema = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((text) => !text.includes('\0'), 'text must not contain NUL');
+
+/** Checks a `NewJudgment`. */
+export const newJudgmentSchema = z.object({
+  id: idSchema.describe('chosen by the sender: sending the same id again records nothing new'),
+  item: idSchema.describe('id of the item'),
+  vote: judgmentOrSkipSchema.describe('the judgment, or a skip'),
+  shown: z.array(z.number().int()).max(26).optional().describe('the order in which the options were shown, as indices'),
+  duration: z.number().min(0).max(1e9).optional().describe('milliseconds from seeing the item to judging it'),
+});
+/** A judgment to record. */
+export type NewJudgment = z.output<typeof newJudgmentSchema>;
+
+/** Checks an `Undo`. */
+export const undoSchema = z.object({
+  id: idSchema.describe('chosen by the sender: sending the same id again undoes nothing more'),
+  item: idSchema.describe('id of the item'),
+});
+/** A judgment to undo: the latest of the person on the item. */
+export type Undo = z.output<typeof undoSchema>;
+
+/** Checks a `Receipt`. */
+export const receiptSchema = z.object({
+  seq: z.number().int().describe('position in the record'),
+  answered: z.number().int().describe('judgments the item has now'),
+  gold: judgmentSchema.optional().describe('for a practice item: the right judgment'),
+});
+/** What is known once a judgment is recorded. */
+export type Receipt = z.output<typeof receiptSchema>;
+
+/** Thrown when the caller's input is invalid. */
+export class JudgmentError extends HeedError {}
+
+/**
+ * Records a judgment; it is on disk when this resolves. A later judgment of the same person on the same item replaces
+ * the earlier one, and the record keeps both. A judgment whose lease has expired counts all the same.
+ *
+ * @throws JudgmentError if the item is of another project, or the judgment does not fit the item.
+ */
+export async function recordJudgment(
+  { query: root, kind }: Database,
+  { id: project, settings }: Project,
+  person: string,
+  { id, item: itemId, vote: input, shown, duration }: NewJudgment,
+  now = Date.now(),
+): Promise<Receipt> {
+  const { success, data } = judgmentOrSkipSchema.safeParse(input);
+  return atOnce(root, async (query) => {
+    const row = await itemFor(query, kind, project, itemId);
+    const item = itemFromRow(row);
+    const gold = item.practice && item.gold ? { gold: item.gold } : {};
+    const skipped = success && data.kind === 'skip';
+    const judgment = skipped ? data : checkedJudgment(input, settings, item);
+    if (shown && !isOrder(shown, item.content.options.length)) {
+      throw new JudgmentError(
+        `"shown" must list each of the ${item.content.options.length} options once, got [${shown}].`,
+      );
+    }
+    const before = await query
+      .selectFrom('answers')
+      .select('kind')
+      .where('item', '=', itemId)
+      .where('person', '=', person)
+      .executeTakeFirst();
+    const latest = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(judgment), created: now };
+    const seq = await append(query, {
+      ...latest,
+      id,
+      project,
+      item: itemId,
+      person,
+      shownJson: shown ? JSON.stringify(shown) : null,
+      duration: duration ?? null,
+    });
+    if (seq === undefined) return { seq: (await seqOf(query, person, id, itemId))!, answered: row.answered, ...gold };
+    await query
+      .insertInto('answers')
+      .values({ ...latest, item: itemId, person, project, vote: seq })
+      .onConflict((conflict) => conflict.columns(['item', 'person']).doUpdateSet({ ...latest, vote: seq }))
+      .execute();
+    // a lease becomes a judgment; a skip frees the item for somebody else
+    await query.deleteFrom('leases').where('item', '=', itemId).where('person', '=', person).execute();
+    await tally(query, { project, person, gold: row.goldJson !== null, before: before?.kind, after: latest.kind });
+    return { seq, answered: await recount(query, [itemId]), ...gold };
+  });
+}
+
+/**
+ * Undoes a person's latest judgment of an item; the one before it, if any, counts again. The item is reserved for them
+ * once more.
+ *
+ * @throws JudgmentError if the person has no judgment of the item.
+ */
+export async function undoJudgment(
+  { query: root, kind }: Database,
+  { id: project, settings }: Project,
+  person: string,
+  { id, item }: Undo,
+  now = Date.now(),
+): Promise<Receipt> {
+  return root.transaction().execute(async (query) => {
+    const { answered, goldJson } = await itemFor(query, kind, project, item);
+    const recorded = await seqOf(query, person, id, item);
+    if (recorded !== undefined) return { seq: recorded, answered };
+    const standing = await standingJudgments(query, item, person);
+    const latest = standing.pop();
+    if (!latest) throw new JudgmentError('There is nothing to undo: you have no judgment of this item.');
+    const answerJson = JSON.stringify({ vote: latest.seq });
+    const undo = {
+      id,
+      project,
+      item,
+      person,
+      kind: 'undo',
+      answerJson,
+      shownJson: null,
+      duration: null,
+      created: now,
+    };
+    const seq = await append(query, undo);
+    if (seq === undefined) return { seq: (await seqOf(query, person, id, item))!, answered };
+    const earlier = standing.at(-1);
+    if (earlier) {
+      await query
+        .updateTable('answers')
+        .set({ vote: earlier.seq, kind: earlier.kind, answerJson: earlier.answerJson, created: earlier.created })
+        .where('item', '=', item)
+        .where('person', '=', person)
+        .execute();
+    } else {
+      await query.deleteFrom('answers').where('item', '=', item).where('person', '=', person).execute();
+      await query
+        .insertInto('leases')
+        .values({ item, person, project, expires: now + 1000 * settings.leaseSeconds })
+        .onConflict((conflict) => conflict.columns(['item', 'person']).doNothing())
+        .execute();
+    }
+    await tally(query, { project, person, gold: goldJson !== null, before: latest.kind, after: earlier?.kind });
+    return { seq, answered: await recount(query, [item]) };
+  });
+}
+
+/** The item, locked for this transaction. @throws JudgmentError if the project has no such item. */
+const itemFor = (query: Query, kind: Database['kind'], project: string, item: string) =>
+  query
+    .selectFrom('items')
+    .select([...itemColumns, 'answered'])
+    .where('id', '=', item)
+    .where('project', '=', project)
+    .$if(kind === 'postgres', (select) => select.forNoKeyUpdate())
+    .executeTakeFirstOrThrow(
+      () => new JudgmentError(`The project has no item with id "${item}".`, { hint: 'Fetch the next item.' }),
+    );
+
+/** Position of a judgment that is in the record already. @throws JudgmentError if it is another person's or item's. */
+async function seqOf(query: Query, person: string, id: string, item: string): Promise<number | undefined> {
+  const found = await query
+    .selectFrom('votes')
+    .select(['seq', 'person', 'item'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (found && (found.person !== person || found.item !== item)) {
+    throw new JudgmentError(`Another judgment has the id "${id}".`, { hint: 'Draw a new id for each judgment.' });
+  }
+  return found?.seq;
+}
+
+/** Adds to the record with the guidelines of now; undefined if the id is in the record already. */
+async function append(
+  query: Query,
+  row: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>,
+): Promise<number | undefined> {
+  const added = await query
+    .insertInto('votes')
+    .values((values) => ({
+      ...row,
+      guidelines: values
+        .selectFrom('guidelines')
+        .select((select) => select.fn.max('version').as('version'))
+        .where('project', '=', row.project),
+    }))
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .returning('seq')
+    .executeTakeFirst();
+  return added?.seq;
+}
+
+/** Keeps a person's counts up to date when their judgment of an item changes from `before` to `after`. */
+async function tally(
+  query: Query,
+  {
+    project,
+    person,
+    gold,
+    ...kinds
+  }: { project: string; person: string; gold: boolean; before?: string; after?: string },
+): Promise<void> {
+  const label = (kind?: string) => Number(kind === 'answer' && !gold);
+  const given = Number(kinds.after !== undefined) - Number(kinds.before !== undefined);
+  const labels = label(kinds.after) - label(kinds.before);
+  await query
+    .insertInto('tallies')
+    .values({ project, person, given, labels })
+    .onConflict((conflict) =>
+      conflict.columns(['project', 'person']).doUpdateSet((set) => ({
+        given: set('tallies.given', '+', given),
+        labels: set('tallies.labels', '+', labels),
+      })),
+    )
+    .execute();
+}
+
+/** A person's judgments of an item that were not undone, in order. */
+async function standingJudgments(query: Query, item: string, person: string) {
+  const all = await query
+    .selectFrom('votes')
+    .select(['seq', 'kind', 'answerJson', 'created'])
+    .where('item', '=', item)
+    .where('person', '=', person)
+    .orderBy('seq')
+    .execute();
+  const standing: typeof all = [];
+  for (const row of all) {
+    if (row.kind === 'undo') standing.pop();
+    else standing.push(row);
+  }
+  return standing;
+}
+
+/** @throws JudgmentError if the project does not offer such a judgment. */
+function checkedJudgment(input: unknown, settings: Project['settings'], { content }: Item): Judgment {
+  let judgment: Judgment;
+  try {
+    judgment = checkJudgment(input, settings.kind, content);
+  } catch (error) {
+    throw error instanceof HeedError ? new JudgmentError(error.message, { hint: error.hint, cause: error }) : error;
+  }
+  const offered = { tie: settings.tie, 'both-bad': settings.bothBad, unknown: settings.unknown };
+  if (judgment.kind === 'pair' && judgment.choice in offered && !offered[judgment.choice as keyof typeof offered]) {
+    throw new JudgmentError(`This project does not offer the choice "${judgment.choice}".`);
+  }
+  if (settings.reason === 'required' && !judgment.reason?.trim()) {
+    throw new JudgmentError('This project requires a reason with each judgment.', { hint: 'Say why in a few words.' });
+  }
+  const ratings = judgment.kind === 'rating' ? judgment.ratings : judgment.aspects;
+  for (const [name, value] of Object.entries(ratings ?? {})) {
+    const aspect = settings.aspects.find((one) => one.name === name);
+    if (!aspect || value > aspect.scale) {
+      const what = aspect ? `expected 1 to ${aspect.scale}, got ${value}` : 'the project has no such aspect';
+      throw new JudgmentError(`The rating of "${name}": ${what}.`);
+    }
+  }
+  if (judgment.kind === 'rating') {
+    const missing = settings.aspects.find(({ name }) => !Object.hasOwn(judgment.ratings, name));
+    if (missing) throw new JudgmentError(`The rating of "${missing.name}" is missing.`);
+  }
+  return judgment;
+}
+
+const isOrder = (shown: readonly number[], count: number): boolean =>
+  shown.length === count &&
+  new Set(shown).size === count &&
+  shown.every((i) => Number.isInteger(i) && i >= 0 && i < count);

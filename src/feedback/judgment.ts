@@ -1,0 +1,137 @@
+/** What annotators are shown and what they say about it: plain data, checked wherever it comes in. */
+import { z } from 'zod';
+import { type Choice, choices } from '../preference/index.ts';
+
+const text = z.string().max(200_000);
+const messages = z
+  .array(z.looseObject({ role: z.string().max(100), content: text }))
+  .min(1)
+  .max(1000);
+
+/** A picture as `env` draws it. */
+const frameSchema = z.object({
+  width: z.number().positive(),
+  height: z.number().positive(),
+  shapes: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.looseObject({ kind: z.enum(['polygon', 'line', 'circle']) }),
+        // pictures are inside the item, so looking at a clip sends no request to anybody
+        z.looseObject({ kind: z.literal('image'), href: z.string().regex(/^data:image\/png;base64,[\w+/]+=*$/) }),
+      ]),
+    )
+    .max(10_000),
+});
+
+const optionSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('text'), text }),
+  z.object({
+    kind: z.literal('clip'),
+    frames: z.array(frameSchema).min(1).max(10_000),
+    framesPerSecond: z.number().positive().max(1000),
+  }),
+]);
+/** One of the things an item shows side by side: a text or a clip. */
+export type Option = z.output<typeof optionSchema>;
+
+/** Checks a `Content`. */
+export const contentSchema = z.object({
+  prompt: z.union([text, messages]).optional().describe('what the options respond to: a text or messages'),
+  options: z.array(optionSchema).max(26).describe('what is judged: texts or clips'),
+});
+/** What an item shows: an optional prompt, and the options. */
+export type Content = z.output<typeof contentSchema>;
+
+/**
+ * The kinds of items: two options are compared, several are ranked, one is rated by aspects, called good or bad or
+ * corrected, or a response is written from scratch.
+ */
+export const itemKinds = ['pair', 'ranking', 'rating', 'binary', 'correction', 'demonstration'] as const;
+/** How an item is judged. All items of a project are of one kind. */
+export type ItemKind = (typeof itemKinds)[number];
+
+/** The fewest and the most options that an item of each kind has. */
+export const optionCounts: Readonly<Record<ItemKind, readonly [least: number, most: number]>> = {
+  pair: [2, 2],
+  ranking: [2, 26],
+  rating: [1, 1],
+  binary: [1, 1],
+  correction: [1, 1],
+  demonstration: [0, 0],
+};
+
+/** What an annotator can choose for a pair. `both-bad` and `unknown` are recorded, and nothing is learned from them. */
+export const pairChoices = ['first', 'second', 'tie', 'both-bad', 'unknown'] as const;
+/** One of the choices for a pair. */
+export type PairChoice = (typeof pairChoices)[number];
+
+const ratings = z.record(z.string().max(200), z.number().int().min(1).max(100));
+const common = {
+  reason: text.optional().describe('why, in the annotator’s own words'),
+  aspects: ratings.optional().describe('ratings by aspect; for a pair, 1 means the first option is much better'),
+};
+
+const skipSchema = z.object({
+  kind: z.literal('skip'),
+  reason: text.optional().describe('why the annotator skips the item'),
+});
+
+/** Checks a `Judgment`. */
+export const judgmentSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('pair'),
+    choice: z.enum(pairChoices).describe('which option is better'),
+    strength: z.number().int().min(1).max(3).optional().describe('how much better: 1 slightly, 3 much'),
+    better: text.optional().describe('a response better than both, written by the annotator'),
+    ...common,
+  }),
+  z.object({
+    kind: z.literal('ranking'),
+    ranks: z
+      .array(z.number().int().min(1))
+      .min(2)
+      .max(26)
+      .describe('the rank of each option: 1 is best, ties share a rank'),
+    ...common,
+  }),
+  z.object({
+    kind: z.literal('rating'),
+    ratings: ratings.describe('ratings by aspect, from 1 up to the scale of the aspect'),
+    reason: common.reason,
+  }),
+  z.object({ kind: z.literal('binary'), good: z.boolean().describe('whether the response is good'), ...common }),
+  z.object({ kind: z.literal('correction'), text: text.min(1).describe('the corrected response'), ...common }),
+  z.object({ kind: z.literal('demonstration'), text: text.min(1).describe('the response'), ...common }),
+]);
+/** What an annotator says about an item. Its `kind` is that of the item. */
+export type Judgment = z.output<typeof judgmentSchema>;
+
+/** Checks a `JudgmentOrSkip`. */
+export const judgmentOrSkipSchema = z.union([judgmentSchema, skipSchema]);
+/** A judgment, or the statement that the annotator skips the item. */
+export type JudgmentOrSkip = z.output<typeof judgmentOrSkipSchema>;
+
+/** The preference that a pair's judgment states, as probabilities of the two options. */
+export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: 'pair' }>): Choice {
+  if (choice === 'tie' || choice === 'first' || choice === 'second') {
+    // a slight preference counts for less than a strong one
+    const weight = strength === 1 ? 0.75 : strength === 2 ? 0.9 : 1;
+    if (choice === 'tie' || weight === 1) return choices[choice];
+    return choice === 'first' ? [weight, 1 - weight] : [1 - weight, weight];
+  }
+  return 'incomparable';
+}
+
+/** The category by which judgments of one kind are compared; undefined for ratings and written text. */
+export function categoryOf(judgment: Judgment): number | undefined {
+  switch (judgment.kind) {
+    case 'pair':
+      return pairChoices.indexOf(judgment.choice);
+    case 'binary':
+      return Number(judgment.good);
+    case 'ranking':
+      return judgment.ranks.indexOf(Math.min(...judgment.ranks));
+    default:
+      return undefined;
+  }
+}

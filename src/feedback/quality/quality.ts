@@ -1,0 +1,310 @@
+/** Quality of judgments: annotator agreement, reliability of each annotator, consensus, and coverage of the items. */
+import {
+  accuracyOf,
+  type Consensus,
+  cohenKappa,
+  dawidSkene,
+  fleissKappa,
+  type Rating,
+  type Reliability,
+  reliability,
+} from '../../preference/index.ts';
+import { type Content, categoryOf, type Judgment } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
+
+/** A judgment that counts, with what it is about. */
+export interface CountedJudgment {
+  /** Id of the item. */
+  item: string;
+  /** Id of the annotator. */
+  person: string;
+  /** What the annotator said. */
+  judgment: Judgment;
+  /** When it was recorded, in milliseconds since 1970. */
+  created: number;
+  /** Milliseconds from seeing the item to judging it, if the page measured them. */
+  duration: number | null;
+  /** The order in which the options were shown, if it was recorded. */
+  shown: number[] | null;
+  /** Version of the guidelines at the time. */
+  guidelines: number;
+  /** The right judgment, for a gold item. */
+  gold: Judgment | undefined;
+  /** Whether it is a practice item. */
+  practice: boolean;
+  /** Id of the reviewer who decided a disagreement on the item, if anybody did. */
+  decidedBy: string | null;
+}
+
+/** Every judgment of a project that counts, in the order they were recorded. Skips are left out. */
+export async function countedJudgments({ query }: Database, project: string): Promise<CountedJudgment[]> {
+  const rows = await query
+    .selectFrom('answers')
+    .innerJoin('votes', 'votes.seq', 'answers.vote')
+    .innerJoin('items', 'items.id', 'answers.item')
+    .select([
+      'answers.item',
+      'answers.person',
+      'answers.answerJson',
+      'votes.created',
+      'votes.duration',
+      'votes.shownJson',
+      'votes.guidelines',
+      'items.goldJson',
+      'items.practice',
+      'items.decidedBy',
+    ])
+    .where('answers.project', '=', project)
+    .where('answers.kind', '=', 'answer')
+    .orderBy('votes.seq')
+    .execute();
+  return rows.map(({ answerJson, shownJson, goldJson, practice, ...row }) => ({
+    ...row,
+    judgment: JSON.parse(answerJson),
+    shown: shownJson === null ? null : JSON.parse(shownJson),
+    gold: goldJson === null ? undefined : JSON.parse(goldJson),
+    practice: practice === 1,
+  }));
+}
+
+/** How one annotator judges. A share is NaN if there is nothing to compute it from. */
+export interface AnnotatorQuality {
+  /** Id of the annotator. */
+  person: string;
+  /** Judgments that count. */
+  answers: number;
+  /** Share of `n` gold items that they judged right, practice left out. */
+  gold: { right: number; n: number };
+  /** Share of `n` judgments by others of the same items that are the same as theirs. */
+  agreement: { share: number; n: number };
+  /** Estimated accuracy, by Dawid and Skene (1979). */
+  reliability: number;
+  /** Median time from seeing an item to judging it, in seconds. */
+  seconds: number;
+  /** Share of `n` decided choices for the option shown on the left, and its distance from a half in deviations. */
+  left: { share: number; z: number; n: number };
+  /** How much less they agree with the consensus in the last third of their judgments than in the first. */
+  fatigue: number;
+}
+
+/** What `qualityOf` finds. */
+export interface Quality {
+  /** Judgments that count. */
+  answers: number;
+  /** Each annotator's part. */
+  people: AnnotatorQuality[];
+  /** Items with a judgment. */
+  items: number;
+  /** Krippendorff's α with its interval, over items with two judgments or more, gold and practice items included. */
+  alpha: Reliability;
+  /** Mean of Cohen's κ over pairs of annotators with 5 items or more in common. */
+  cohen: number;
+  /** Fleiss' κ if all items have equally many judgments, else NaN. */
+  fleiss: number;
+  /** Items that annotators disagree on and no reviewer has decided, the least clear first. */
+  disagreements: { item: string; confidence: number }[];
+  /** The most likely category of each item (see `categoryOf`) and its probability. */
+  consensus: Map<string, { answer: number; confidence: number }>;
+  /** Versions of the guidelines that judgments were given under, with how many. */
+  guidelines: { version: number; answers: number }[];
+}
+
+/** Fewer are too few to compute a share from. */
+const FEW = 5;
+
+/**
+ * Measures judgments by their categories (see `categoryOf`): rankings by the option ranked best. Ratings and written
+ * text have no category and are only counted. `seed` draws the samples of the interval of α.
+ */
+export function qualityOf(judgments: readonly CountedJudgment[], { seed = 0 }: { seed?: number } = {}): Quality {
+  const [itemIds, people] = [judgments.map(({ item }) => item), judgments.map(({ person }) => person)].map(indexOf);
+  const judged = judgments.flatMap((one) => {
+    const category = categoryOf(one.judgment);
+    return category === undefined ? [] : [{ ...one, category }];
+  });
+  const ratings: Rating[] = judged.map(({ item, person, category }) => ({
+    item: itemIds.get(item)!,
+    annotator: people.get(person)!,
+    category,
+  }));
+  const categories = 1 + ratings.reduce((most, { category }) => Math.max(most, category), 0);
+  const estimate = ratings.length > 0 ? dawidSkene(ratings, { categories }) : undefined;
+  const consensus = estimate && consensusOf(estimate, itemIds);
+  const byItem = grouped(judged, ({ item }) => item);
+  const byPerson = grouped(judged, ({ person }) => person);
+  return {
+    answers: judgments.length,
+    items: itemIds.size,
+    alpha: reliability(ratings, { seed }),
+    cohen: meanCohen(byItem),
+    fleiss: fleissOf([...byItem.values()], categories),
+    people: [...grouped(judgments, ({ person }) => person)].map(([person, all]) => {
+      const own = byPerson.get(person) ?? [];
+      const reliability = estimate && own.length > 0 ? accuracyOf(estimate, people.get(person)!) : Number.NaN;
+      return { ...annotatorQuality(person, all, own, byItem, consensus), reliability };
+    }),
+    disagreements: disagreementsOf(byItem, consensus),
+    consensus: consensus ?? new Map(),
+    guidelines: versionsOf(judgments),
+  };
+}
+
+type Categorized = CountedJudgment & { category: number };
+
+function annotatorQuality(
+  person: string,
+  all: readonly CountedJudgment[],
+  own: readonly Categorized[],
+  byItem: ReadonlyMap<string, readonly Categorized[]>,
+  consensus: Quality['consensus'] | undefined,
+): Omit<AnnotatorQuality, 'reliability'> {
+  const golden = own.filter(({ gold, practice }) => gold && !practice);
+  const right = golden.filter(({ gold, category }) => categoryOf(gold!) === category).length;
+  let [equal, compared] = [0, 0];
+  for (const { item, category } of own) {
+    for (const other of byItem.get(item)!) {
+      if (other.person === person) continue;
+      compared++;
+      equal += Number(other.category === category);
+    }
+  }
+  const durations = all.flatMap(({ duration }) => duration ?? []);
+  const decided = own.flatMap(({ judgment, shown }) =>
+    judgment.kind === 'pair' && shown && (judgment.choice === 'first' || judgment.choice === 'second')
+      ? [Number(shown[0] === (judgment.choice === 'first' ? 0 : 1))]
+      : [],
+  );
+  const left = mean(decided);
+  const agreed = own.map(({ item, category }) => Number(consensus?.get(item)?.answer === category));
+  const third = Math.floor(agreed.length / 3);
+  return {
+    person,
+    answers: all.length,
+    gold: { right: golden.length === 0 ? Number.NaN : right / golden.length, n: golden.length },
+    agreement: { share: compared === 0 ? Number.NaN : equal / compared, n: compared },
+    seconds: median(durations) / 1000,
+    left: { share: left, z: (left - 0.5) * 2 * Math.sqrt(decided.length), n: decided.length },
+    fatigue: third < FEW ? Number.NaN : mean(agreed.slice(0, third)) - mean(agreed.slice(-third)),
+  };
+}
+
+function consensusOf({ items }: Consensus, ids: ReadonlyMap<string, number>): Quality['consensus'] {
+  return new Map(
+    [...ids].flatMap(([item, index]) => {
+      const probabilities = items.get(index);
+      if (!probabilities) return [];
+      const confidence = Math.max(...probabilities);
+      return [[item, { answer: probabilities.indexOf(confidence), confidence }] as const];
+    }),
+  );
+}
+
+function disagreementsOf(
+  byItem: ReadonlyMap<string, readonly Categorized[]>,
+  consensus: Quality['consensus'] | undefined,
+): Quality['disagreements'] {
+  return [...byItem]
+    .filter(([, own]) => !own[0].decidedBy && own.some(({ category }) => category !== own[0].category))
+    .map(([item]) => ({ item, confidence: consensus!.get(item)!.confidence }))
+    .sort((a, b) => a.confidence - b.confidence);
+}
+
+/** Collects pairs of annotators item by item: among hundreds of people, few pairs have many items in common. */
+function meanCohen(byItem: ReadonlyMap<string, readonly Categorized[]>): number {
+  const pairs = [...byItem.values()].flatMap((own) => {
+    const sorted = own.toSorted((a, b) => (a.person < b.person ? -1 : 1));
+    return sorted.flatMap((one, i) => sorted.slice(i + 1).map((other) => [one, other] as const));
+  });
+  const kappas = [...grouped(pairs, ([one, other]) => `${one.person} ${other.person}`).values()]
+    .filter(({ length }) => length >= FEW)
+    .map((both) =>
+      cohenKappa(
+        both.map(([{ category }]) => category),
+        both.map(([, { category }]) => category),
+      ),
+    );
+  return mean(kappas.filter((kappa) => !Number.isNaN(kappa)));
+}
+
+function fleissOf(items: readonly (readonly Categorized[])[], categories: number): number {
+  const raters = items[0]?.length ?? 0;
+  if (raters < 2 || items.some(({ length }) => length !== raters)) return Number.NaN;
+  return fleissKappa(
+    items.map((own) => {
+      const counts = new Float64Array(categories);
+      for (const { category } of own) counts[category]++;
+      return counts;
+    }),
+  );
+}
+
+function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
+  const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
+  return versions.map(([version, own]) => ({ version, answers: own.length })).sort((a, b) => a.version - b.version);
+}
+
+/** How many items have a judgment, by topic, source or length. */
+export interface Coverage {
+  /** What the rows are counted by. */
+  by: 'topic' | 'source' | 'length';
+  /** Items of each topic, source or length, and how many of them have a judgment. */
+  rows: { name: string; items: number; answered: number }[];
+}
+
+const LENGTHS = [100, 300, 1000, 3000];
+
+/** Counts a project's items, and those with a judgment, by topic, by source and by length. */
+export async function coverageOf({ query }: Database, { id }: Project): Promise<Coverage[]> {
+  const items = await query
+    .selectFrom('items')
+    .select(['topic', 'source', 'answered', 'contentJson'])
+    .where('project', '=', id)
+    .orderBy('seq')
+    .execute();
+  const rows = items.map(({ topic, source, answered, contentJson }) => ({
+    answered: answered > 0,
+    topic: topic ?? 'none',
+    source: source ?? 'none',
+    length: lengthName(JSON.parse(contentJson)),
+  }));
+  return (['topic', 'source', 'length'] as const).map((by) => ({
+    by,
+    rows: [...grouped(rows, (one) => one[by])].map(([name, own]) => ({
+      name,
+      items: own.length,
+      answered: own.filter(({ answered }) => answered).length,
+    })),
+  }));
+}
+
+function lengthName({ options }: Content): string {
+  const longest = Math.max(
+    0,
+    ...options.map((option) => (option.kind === 'text' ? option.text.length : option.frames.length)),
+  );
+  const above = LENGTHS.find((most) => longest <= most);
+  return above === undefined ? `over ${LENGTHS.at(-1)}` : `up to ${above}`;
+}
+
+const indexOf = (values: readonly string[]): Map<string, number> =>
+  new Map([...new Set(values)].map((value, i) => [value, i]));
+
+function grouped<T, K>(values: readonly T[], key: (value: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const value of values) {
+    const group = groups.get(key(value));
+    if (group) group.push(value);
+    else groups.set(key(value), [value]);
+  }
+  return groups;
+}
+
+const mean = (values: readonly number[]): number =>
+  values.length === 0 ? Number.NaN : values.reduce((a, b) => a + b, 0) / values.length;
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}

@@ -1,0 +1,187 @@
+/** The agreement report of a project. A report on many judgments takes a while; the server goes on meanwhile. */
+import { Worker } from 'node:worker_threads';
+import { z } from 'zod';
+import { findProject } from '../project.ts';
+import type { Database } from '../store/database.ts';
+import { countedJudgments, coverageOf, qualityOf } from './quality.ts';
+
+const whole = z.number().int();
+const number = z.number().nullable();
+
+/** Checks a `QualityReport`. */
+export const qualityReportSchema = z.object({
+  at: z.number().describe('when the report was begun, in milliseconds since 1970; later judgments are not in it'),
+  answers: whole.describe('judgments that count'),
+  items: whole.describe('items with a judgment'),
+  alpha: z
+    .object({ alpha: number, interval: z.tuple([number, number]), items: whole })
+    .describe('Krippendorff’s α, its 95 % interval, and the items that several annotators judged'),
+  cohen: number.describe('mean of Cohen’s κ over pairs of annotators'),
+  fleiss: number.describe('Fleiss’ κ, if all items have equally many judgments'),
+  people: z
+    .array(
+      z.object({
+        person: z.string().describe('id of the annotator'),
+        name: z.string(),
+        answers: whole.describe('judgments that count'),
+        gold: z.object({ right: number, n: whole }).describe('share of gold items judged right, practice left out'),
+        agreement: z.object({ share: number, n: whole }).describe('share of others’ judgments that are the same'),
+        reliability: number.describe('estimated accuracy, by Dawid and Skene'),
+        seconds: number.describe('median time to a judgment, in seconds'),
+        left: z
+          .object({ share: number, z: number, n: whole })
+          .describe('share of choices for the left, and its distance from a half in deviations'),
+        fatigue: number.describe('how much less they agree with the consensus at the end than at the beginning'),
+      }),
+    )
+    .describe('how each annotator judges'),
+  disagreements: z
+    .array(z.object({ item: z.string(), confidence: z.number() }))
+    .describe('items that annotators disagree on, the least clear first, at most 1000'),
+  undecided: whole.describe('disagreements that no reviewer has decided'),
+  judged: whole.describe('items with a consensus'),
+  guidelines: z
+    .array(z.object({ version: whole, answers: whole }))
+    .describe('versions of the guidelines that judgments were given under'),
+  balance: z
+    .array(
+      z.object({
+        by: z.enum(['topic', 'source', 'length']),
+        rows: z.array(z.object({ name: z.string(), items: whole, answered: whole })),
+      }),
+    )
+    .describe('items with a judgment, by topic, source and length'),
+});
+/** The agreement report of a project. A number is null if there is nothing to compute it from. */
+export type QualityReport = z.output<typeof qualityReportSchema>;
+
+/** Disagreements that a report lists. */
+const LISTED = 1000;
+
+/** Makes the report of the project with this id. */
+export async function reportOf(database: Database, projectId: string): Promise<QualityReport> {
+  const at = Date.now();
+  const { consensus, disagreements, alpha, cohen, fleiss, people, ...quality } = qualityOf(
+    await countedJudgments(database, projectId),
+  );
+  const rows = await database.query.selectFrom('people').select(['id', 'name']).execute();
+  const names = new Map(rows.map(({ id, name }) => [id, name]));
+  const [low, high] = alpha.interval;
+  return {
+    at,
+    ...quality,
+    alpha: { alpha: orNull(alpha.alpha), interval: [orNull(low), orNull(high)], items: alpha.items },
+    cohen: orNull(cohen),
+    fleiss: orNull(fleiss),
+    people: people.map(({ gold, agreement, reliability, seconds, left, fatigue, ...one }) => ({
+      ...one,
+      name: names.get(one.person)!,
+      gold: { right: orNull(gold.right), n: gold.n },
+      agreement: { share: orNull(agreement.share), n: agreement.n },
+      reliability: orNull(reliability),
+      seconds: orNull(seconds),
+      left: { share: orNull(left.share), z: orNull(left.z), n: left.n },
+      fatigue: orNull(fatigue),
+    })),
+    disagreements: disagreements.slice(0, LISTED),
+    undecided: disagreements.length,
+    judged: consensus.size,
+    balance: await coverageOf(database, await findProject(database, projectId)),
+  };
+}
+
+/** JSON has no NaN. */
+const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
+
+/** Makes a report in a thread with its own connection, if possible. */
+function reportInThread(database: Database, project: string): Promise<QualityReport> {
+  // a store in memory has no second connection, and no thread of Node 20 reads TypeScript
+  if (database.address === ':memory:' || import.meta.url.endsWith('.ts')) return reportOf(database, project);
+  return new Promise((resolve, reject) => {
+    const workerData = { address: database.address, project };
+    const worker = new Worker(new URL('./report-worker.js', import.meta.url), { workerData });
+    worker.unref();
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    // has no effect if the report has come before
+    worker.once('exit', (code) => reject(new Error(`internal: the report's thread ended with ${code}`)));
+  });
+}
+
+interface Reports {
+  /**
+   * The report of the project with this id. It includes everything recorded before this call if such a report is quick
+   * to make; else it is the latest one, and a newer one may be under way.
+   */
+  of(project: string): Promise<QualityReport>;
+}
+
+/** A report that takes no longer than this, in milliseconds, is made for each change. */
+const QUICK = 1000;
+/** A slow report is made again after this many times what the last one took: a tenth of a core at most. */
+const PAUSE_FACTOR = 10;
+
+/**
+ * Keeps the reports of a server's projects. All who ask at the same time share a report, and nothing is computed unless
+ * the project has changed.
+ */
+export function createReports(
+  database: Database,
+  { make = reportInThread, now = () => performance.now() }: { make?: typeof reportInThread; now?: () => number } = {},
+): Reports {
+  interface Entry {
+    /** The latest judgment and the latest event when it was begun. */
+    upTo: readonly number[];
+    report: Promise<QualityReport>;
+    /** When it was finished, and what it took. */
+    done?: { at: number; took: number };
+  }
+  interface ProjectReports {
+    last?: Entry;
+    running?: Entry;
+  }
+  const byProject = new Map<string, ProjectReports>();
+  const lastSeq = async (table: 'votes' | 'events', project: string) => {
+    const { seq } = await database.query
+      .selectFrom(table)
+      .select((select) => select.fn.max('seq').as('seq'))
+      .where('project', '=', project)
+      .executeTakeFirstOrThrow();
+    return seq ?? 0;
+  };
+  function begin(project: string, reports: ProjectReports, upTo: readonly number[]): Entry {
+    const from = now();
+    const entry: Entry = { upTo, report: make(database, project) };
+    reports.running = entry;
+    entry.report.then(
+      () => {
+        entry.done = { at: now(), took: now() - from };
+        reports.last = entry;
+        reports.running = undefined;
+      },
+      () => {
+        reports.running = undefined;
+      },
+    );
+    return entry;
+  }
+  return {
+    async of(project) {
+      const latest = [await lastSeq('votes', project), await lastSeq('events', project)];
+      const covers = (entry: Entry | undefined) => entry?.upTo.every((seq, i) => seq >= latest[i]);
+      const reports = byProject.get(project) ?? {};
+      byProject.set(project, reports);
+      for (;;) {
+        if (covers(reports.last)) return reports.last!.report;
+        if (reports.last && reports.last.done!.took > QUICK) {
+          const { at, took } = reports.last.done!;
+          if (!reports.running && now() - at >= PAUSE_FACTOR * took) begin(project, reports, latest);
+          return reports.last.report;
+        }
+        if (!reports.running || covers(reports.running))
+          return (reports.running ?? begin(project, reports, latest)).report;
+        await reports.running.report.catch(() => {});
+      }
+    },
+  };
+}

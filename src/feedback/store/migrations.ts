@@ -1,0 +1,190 @@
+/** Migrations of the schema, applied once each, in order. A released one is never edited: a change is a new entry. */
+import { type Kysely, Migrator, sql } from 'kysely';
+import { HeedError } from '../../error.ts';
+import type { Tables } from './schema.ts';
+
+type Kind = 'sqlite' | 'postgres';
+
+/**
+ * Applies the migrations that are missing. Several processes may start at once.
+ *
+ * @throws HeedError if a newer version of heed has written the database.
+ */
+export async function migrate(query: Kysely<Tables>, kind: Kind): Promise<void> {
+  const migrations = migrationsOf(kind);
+  const migrator = new Migrator({ db: query, provider: { getMigrations: async () => migrations } });
+  const { error } = await migrator.migrateToLatest();
+  if (!error) return;
+  if (/previously executed migration .* is missing/.test(String(error))) {
+    throw new HeedError('A newer version of heed has written this store.', {
+      hint: 'Update heed, or open another store.',
+      cause: error,
+    });
+  }
+  throw error;
+}
+
+const migrationsOf = (kind: Kind) => ({
+  '001-begin': { up: (query: Kysely<unknown>) => begin(query, kind) },
+  '002-queue': { up: queue },
+  '003-turns': { up: turns },
+});
+
+async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
+  const counter = kind === 'sqlite' ? ('integer' as const) : ('serial' as const);
+  // as wide as a JavaScript number
+  const time = 'double precision' as const;
+  const { schema } = query;
+  await schema
+    .createTable('projects')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('name', 'text', (column) => column.notNull().unique())
+    .addColumn('settingsJson', 'text', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('people')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('name', 'text', (column) => column.notNull().unique())
+    .addColumn('role', 'text', (column) => column.notNull())
+    .addColumn('tokenHash', 'text', (column) => column.unique())
+    .addColumn('created', time, (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('guidelines')
+    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
+    .addColumn('version', 'integer', (column) => column.notNull())
+    .addColumn('text', 'text', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .addColumn('person', 'text')
+    .addPrimaryKeyConstraint('guidelines_key', ['project', 'version'])
+    .execute();
+  await schema
+    .createTable('items')
+    .addColumn('seq', counter, (column) => column.primaryKey())
+    .addColumn('id', 'text', (column) => column.notNull().unique())
+    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
+    .addColumn('key', 'text', (column) => column.notNull())
+    .addColumn('contentJson', 'text', (column) => column.notNull())
+    .addColumn('source', 'text')
+    .addColumn('topic', 'text')
+    .addColumn('metadataJson', 'text')
+    .addColumn('goldJson', 'text')
+    .addColumn('practice', 'integer', (column) => column.notNull())
+    .addColumn('priority', time, (column) => column.notNull())
+    .addColumn('taken', 'integer', (column) => column.notNull())
+    .addColumn('answered', 'integer', (column) => column.notNull())
+    .addColumn('decidedBy', 'text', (column) => column.references('people.id'))
+    .addColumn('closed', 'integer', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .addUniqueConstraint('items_project_key', ['project', 'key'])
+    .execute();
+  // the queue: open items of a project by priority, then in order of arrival
+  await sql`create index items_queue on items (project, priority desc, seq) where closed = 0 and "goldJson" is null`.execute(
+    query,
+  );
+  // progress, without reading the items' contents: SQLite needs the condition's column in the index too
+  await sql`create index items_progress on items (project, answered, "goldJson") where "goldJson" is null`.execute(
+    query,
+  );
+  await sql`create index items_gold on items (project, practice desc, seq) where "goldJson" is not null`.execute(query);
+  await schema
+    .createTable('sessions')
+    .addColumn('hash', 'text', (column) => column.primaryKey())
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('csrf', 'text', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .addColumn('expires', time, (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('leases')
+    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('project', 'text', (column) => column.notNull())
+    .addColumn('expires', time, (column) => column.notNull())
+    .addPrimaryKeyConstraint('leases_key', ['item', 'person'])
+    .execute();
+  await schema.createIndex('leases_person').on('leases').columns(['project', 'person']).execute();
+  await schema.createIndex('leases_expires').on('leases').columns(['project', 'expires']).execute();
+  await schema
+    .createTable('votes')
+    .addColumn('seq', counter, (column) => column.primaryKey())
+    .addColumn('id', 'text', (column) => column.notNull().unique())
+    .addColumn('project', 'text', (column) => column.notNull())
+    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('answerJson', 'text', (column) => column.notNull())
+    .addColumn('shownJson', 'text')
+    .addColumn('duration', time)
+    .addColumn('guidelines', 'integer', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .execute();
+  await schema.createIndex('votes_project').on('votes').columns(['project', 'seq']).execute();
+  await schema.createIndex('votes_person').on('votes').columns(['project', 'person', 'seq']).execute();
+  await schema
+    .createTable('answers')
+    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('project', 'text', (column) => column.notNull())
+    .addColumn('vote', 'integer', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('answerJson', 'text', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .addPrimaryKeyConstraint('answers_key', ['item', 'person'])
+    .execute();
+  await schema.createIndex('answers_person').on('answers').columns(['project', 'person']).execute();
+  await schema
+    .createTable('events')
+    .addColumn('seq', counter, (column) => column.primaryKey())
+    .addColumn('project', 'text')
+    .addColumn('person', 'text')
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('detailJson', 'text', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .execute();
+  await schema.createIndex('events_project').on('events').columns(['project', 'seq']).execute();
+}
+
+/** Finds the next item without passing the ones that are judged already, and without counting judgments. */
+async function queue(query: Kysely<unknown>): Promise<void> {
+  const { schema } = query;
+  await schema
+    .alterTable('items')
+    .addColumn('wanted', 'integer', (column) => column.notNull().defaultTo(1))
+    .execute();
+  const projects = await sql<{ id: string; settingsJson: string }>`select id, "settingsJson" from projects`.execute(
+    query,
+  );
+  for (const { id, settingsJson } of projects.rows) {
+    await sql`update items set wanted = ${JSON.parse(settingsJson).overlap} where project = ${id}`.execute(query);
+  }
+  await schema.dropIndex('items_queue').execute();
+  await sql`create index items_queue on items (project, priority desc, seq)
+    where closed = 0 and "goldJson" is null and taken < wanted`.execute(query);
+  await schema.createIndex('votes_item').on('votes').columns(['item', 'person', 'seq']).execute();
+  await schema
+    .createTable('tallies')
+    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('given', 'integer', (column) => column.notNull())
+    .addColumn('labels', 'integer', (column) => column.notNull())
+    .addPrimaryKeyConstraint('tallies_key', ['project', 'person'])
+    .execute();
+  await sql`insert into tallies (project, person, given, labels)
+    select answers.project, answers.person, count(*),
+      sum(case when answers.kind = 'answer' and items."goldJson" is null then 1 else 0 end)
+    from answers join items on items.id = answers.item group by answers.project, answers.person`.execute(query);
+}
+
+/** Conversations continue after the studio was restarted. */
+async function turns({ schema }: Kysely<unknown>): Promise<void> {
+  await schema
+    .createTable('turns')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('contentJson', 'text', (column) => column.notNull())
+    .addColumn('created', 'double precision', (column) => column.notNull())
+    .execute();
+  await schema.createIndex('turns_created').on('turns').column('created').execute();
+}

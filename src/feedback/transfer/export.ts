@@ -1,0 +1,207 @@
+/** Exports judgments as datasets. */
+import type { Row } from '../../data/index.ts';
+import { HeedError } from '../../error.ts';
+import { itemColumns, itemFromRow } from '../items/items.ts';
+import { type Content, choiceFromPair, type ItemKind, type Judgment, type Option, pairChoices } from '../judgment.ts';
+import type { Project } from '../project.ts';
+import { countedJudgments, qualityOf } from '../quality/quality.ts';
+import type { Database } from '../store/database.ts';
+
+/** The formats of exported rows: dataset formats, or `votes` with everything on record. */
+export const exportFormats = [
+  'preference',
+  'unpaired-preference',
+  'ranking',
+  'prompt-completion',
+  'rating',
+  'votes',
+] as const;
+/** Format of the rows of an export. */
+export type ExportFormat = (typeof exportFormats)[number];
+
+/** How several judgments of an item are merged: not at all, by majority, or by consensus (Dawid and Skene 1979). */
+export const merges = ['each', 'majority', 'consensus'] as const;
+/** One of the ways to merge judgments. */
+export type Merge = (typeof merges)[number];
+
+/** The formats that judgments of each kind can be exported in; the first is the default. */
+export const formatsOf: Readonly<Record<ItemKind, readonly ExportFormat[]>> = {
+  pair: ['preference', 'unpaired-preference', 'prompt-completion', 'votes'],
+  ranking: ['ranking', 'preference', 'votes'],
+  rating: ['rating', 'votes'],
+  binary: ['unpaired-preference', 'votes'],
+  correction: ['prompt-completion', 'preference', 'votes'],
+  demonstration: ['prompt-completion', 'votes'],
+};
+
+/** Options of `exportRows`. */
+export interface ExportOptions {
+  /** Format of the rows; by default the first that the kind of project has. */
+  format?: ExportFormat;
+  /** How several judgments of an item are merged; `majority` by default, and an even split exports nothing. */
+  merge?: Merge;
+  /** Whether to export gold and practice items too; false by default. */
+  gold?: boolean;
+}
+
+/**
+ * Yields rows of a project's judgments, item by item. Ties, "both bad" and "cannot tell" do not say which option is
+ * better: they are only in the format `votes`.
+ *
+ * @throws HeedError if judgments of the project's kind have no such format.
+ */
+export async function* exportRows(
+  database: Database,
+  project: Project,
+  { format = formatsOf[project.settings.kind][0], merge = 'majority', gold = false }: ExportOptions = {},
+): AsyncGenerator<Row> {
+  const possible = formatsOf[project.settings.kind];
+  if (!possible.includes(format)) {
+    throw new HeedError(`A project of kind ${project.settings.kind} cannot be exported as ${format}.`, {
+      hint: `Choose one of: ${possible.join(', ')}.`,
+    });
+  }
+  const { query } = database;
+  const people = new Map(
+    (await query.selectFrom('people').select(['id', 'name']).execute()).map(({ id, name }) => [id, name]),
+  );
+  const judgments = await countedJudgments(database, project.id);
+  const consensus = merge === 'consensus' ? qualityOf(judgments).consensus : undefined;
+  const byItem = new Map<string, Attributed[]>();
+  for (const { item, person, judgment, decidedBy } of judgments) {
+    if (decidedBy !== null && decidedBy !== person && merge !== 'each') continue;
+    byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, judgment }]);
+  }
+  const items = await query
+    .selectFrom('items')
+    .select(itemColumns)
+    .where('project', '=', project.id)
+    .$if(!gold && format !== 'votes', (select) => select.where('goldJson', 'is', null))
+    .orderBy('seq')
+    .execute();
+  const records = format === 'votes' ? await recordsByItem(database, project.id, people) : undefined;
+  for (const row of items) {
+    const item = itemFromRow(row);
+    const { content, source, topic, metadata } = item;
+    const extra = { ...(source && { source }), ...(topic && { topic }), ...(metadata && { metadata }) };
+    if (records) {
+      const { gold, practice } = item;
+      yield { ...content, ...extra, ...(gold && { gold, practice }), votes: records.get(item.id) ?? [] };
+      continue;
+    }
+    for (const one of merged(byItem.get(item.id) ?? [], merge, consensus?.get(item.id))) {
+      for (const exported of rowsOf(content, one.judgment, format)) {
+        yield { ...exported, ...extra, annotators: one.people, ...(one.share < 1 && { agreement: one.share }) };
+      }
+    }
+  }
+}
+
+async function recordsByItem({ query }: Database, project: string, people: ReadonlyMap<string, string>) {
+  const rows = await query
+    .selectFrom('votes')
+    .select(['id', 'item', 'person', 'kind', 'answerJson', 'shownJson', 'duration', 'created', 'guidelines'])
+    .where('project', '=', project)
+    .where('kind', '!=', 'undo')
+    .orderBy('seq')
+    .execute();
+  const byItem = new Map<string, Row[]>();
+  for (const { id, item, person, answerJson, shownJson, duration, created, guidelines } of rows) {
+    const record = {
+      id,
+      person: people.get(person)!,
+      vote: JSON.parse(answerJson),
+      ...(shownJson && { shown: JSON.parse(shownJson) }),
+      ...(duration !== null && { duration }),
+      time: created,
+      guidelines,
+    };
+    byItem.set(item, [...(byItem.get(item) ?? []), record]);
+  }
+  return byItem;
+}
+
+/** A judgment and the name of who gave it. */
+interface Attributed {
+  person: string;
+  judgment: Judgment;
+}
+
+interface Merged {
+  judgment: Judgment;
+  /** Names of the annotators who agree on it. */
+  people: string[];
+  /** Their share of the item's annotators. */
+  share: number;
+}
+
+function merged(all: readonly Attributed[], merge: Merge, consensus: { answer: number } | undefined): Merged[] {
+  if (merge === 'each') return all.map(({ person, judgment }) => ({ judgment, people: [person], share: 1 }));
+  const groups = new Map<string, Attributed[]>();
+  for (const one of all) groups.set(keyOf(one.judgment), [...(groups.get(keyOf(one.judgment)) ?? []), one]);
+  const sorted = [...groups.values()].sort((a, b) => b.length - a.length);
+  const top = consensus ? sorted.find(([{ judgment }]) => categoryIs(judgment, consensus.answer)) : sorted[0];
+  // an even split has no majority
+  if (!top || (!consensus && sorted.length > 1 && sorted[1].length === top.length)) return [];
+  return [{ judgment: top[0].judgment, people: top.map(({ person }) => person), share: top.length / all.length }];
+}
+
+/** The same for judgments that say the same, whatever the reasons. */
+function keyOf(judgment: Judgment): string {
+  const { reason: _, ...rest } = judgment;
+  return rest.kind === 'pair' ? rest.choice : JSON.stringify(rest);
+}
+
+function categoryIs(judgment: Judgment, category: number): boolean {
+  if (judgment.kind === 'pair') return pairChoices[category] === judgment.choice;
+  if (judgment.kind === 'binary') return Number(judgment.good) === category;
+  return true;
+}
+
+const textOf = (option: Option): string | undefined => (option.kind === 'text' ? option.text : undefined);
+
+function rowsOf({ prompt, options }: Content, judgment: Judgment, format: ExportFormat): Row[] {
+  const start = prompt === undefined ? {} : { prompt };
+  const written = (text: string) => (Array.isArray(prompt) ? [{ role: 'assistant', content: text }] : text);
+  const shown = (option: Option) => {
+    const text = textOf(option);
+    return text === undefined ? option : written(text);
+  };
+  const reason = { ...(judgment.reason && { reason: judgment.reason }) };
+  switch (judgment.kind) {
+    case 'pair': {
+      const choice = choiceFromPair(judgment);
+      if (format === 'prompt-completion')
+        return judgment.better ? [{ ...start, completion: written(judgment.better), ...reason }] : [];
+      if (choice === 'incomparable' || choice[0] === choice[1]) return [];
+      const [chosen, rejected] = choice[0] > choice[1] ? options : options.toReversed();
+      if (format === 'unpaired-preference') {
+        return [
+          { ...start, completion: shown(chosen), label: true, ...reason },
+          { ...start, completion: shown(rejected), label: false, ...reason },
+        ];
+      }
+      const strength = judgment.strength ? { strength: judgment.strength } : {};
+      return [{ ...start, chosen: shown(chosen), rejected: shown(rejected), ...strength, ...reason }];
+    }
+    case 'ranking': {
+      const { ranks } = judgment;
+      if (format === 'ranking') return [{ ...start, completions: options.map(shown), ranks, ...reason }];
+      return options.flatMap((better, i) =>
+        options.flatMap((worse, j) =>
+          ranks[i] < ranks[j] ? [{ ...start, chosen: shown(better), rejected: shown(worse), ...reason }] : [],
+        ),
+      );
+    }
+    case 'rating':
+      return [{ ...start, completion: shown(options[0]), ratings: judgment.ratings, ...reason }];
+    case 'binary':
+      return [{ ...start, completion: shown(options[0]), label: judgment.good, ...reason }];
+    case 'correction':
+      return format === 'preference'
+        ? [{ ...start, chosen: written(judgment.text), rejected: shown(options[0]), ...reason }]
+        : [{ ...start, completion: written(judgment.text), ...reason }];
+    default:
+      return [{ ...start, completion: written(judgment.text), ...reason }];
+  }
+}

@@ -1,0 +1,124 @@
+/** Files of all kinds in and out again. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ownStores } from '../../../test/support/stores.ts';
+import { type Row, writeDataset } from '../../data/index.ts';
+import {
+  addPerson,
+  assignItems,
+  countRows,
+  coverageOf,
+  createProject,
+  type Database,
+  exportRows,
+  importItems,
+  openDatabase,
+  type ProjectInput,
+  recordJudgment,
+} from '../index.ts';
+
+const { folder, kinds, skipWhereMissing } = await ownStores();
+
+describe.each(kinds)('%s', (kind, address) => {
+  skipWhereMissing(kind);
+  let database: Database;
+  beforeEach(async () => {
+    database = await openDatabase(await address());
+  });
+  afterEach(() => database?.close());
+
+  const projectOf = (settings: ProjectInput = {}) => createProject(database, 'P', { goldShare: 0, ...settings });
+  const path = (name: string) => join(folder, `${kind} ${name}`);
+  const countOf = async (table: 'items' | 'votes' | 'people') =>
+    Number(
+      (await database.query
+        .selectFrom(table)
+        .select((of) => of.fn.countAll().as('n'))
+        .executeTakeFirst())!.n,
+    );
+  const voted = (n: number, vote: object = { kind: 'pair', choice: n % 2 === 0 ? 'first' : 'second' }) => ({
+    prompt: `Prompt ${n}`,
+    options: ['one', 'two'],
+    ...(n % 10 === 0 && { votes: [{ id: `v${n}`, person: n % 3 === 0 ? 'ada' : 'ben', vote }] }),
+  });
+  const writeRows = (name: string, rows: readonly object[]) =>
+    writeFileSync(path(name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+
+  it('keeps parts of a file whole or not at all, and goes on where it was broken off', async () => {
+    const project = await projectOf({ tie: false });
+    const rows = Array.from({ length: 600 }, (_, n) => voted(n));
+    writeRows('all.jsonl', rows);
+    writeRows('broken.jsonl', rows.with(550, voted(550, { kind: 'pair', choice: 'tie' })));
+    await expect(importItems(database, project, [path('broken.jsonl')])).rejects.toThrow('the choice "tie"');
+    expect([await countOf('items'), await countOf('votes')]).toEqual([500, 50]);
+    const told: number[] = [];
+    const again = await importItems(database, project, [path('all.jsonl')], { onRows: (n) => told.push(n) });
+    expect(again).toEqual({ added: 100, known: 500, votes: 10, bad: 0 });
+    expect(told).toEqual([500, 600]);
+    expect(await countRows([path('all.jsonl')])).toBe(600);
+    expect(await importItems(database, project, [path('all.jsonl')])).toMatchObject({ added: 0, votes: 0 });
+    expect([await countOf('votes'), await countOf('people')]).toEqual([60, 2]);
+    writeRows('no-vote.jsonl', [{ ...voted(1), votes: [{ person: 'ada', vote: { kind: 'wink' } }] }]);
+    await expect(importItems(database, project, [path('no-vote.jsonl')])).rejects.toThrow('line 1');
+  });
+
+  it.each(['jsonl', 'tsv', 'csv', 'parquet', 'jsonl.gz'])('reads TRL’s unpaired answers from %s', async (type) => {
+    const project = await projectOf({ kind: 'binary' });
+    const rows: Row[] = Array.from({ length: 6 }, (_, n) => ({
+      prompt: `Is ${n}\t"prime"?`,
+      completion: `Say, ${n}\nor not.`,
+      label: n % 2 === 0,
+    }));
+    const file = path(`unpaired.${type}`);
+    await writeDataset(file, rows);
+    const done = await importItems(database, project, [file], { annotator: 'ada' });
+    expect(done).toEqual({ added: 6, known: 0, votes: 6, bad: 0 });
+    expect(await importItems(database, project, [file], { annotator: 'ada' })).toMatchObject({ added: 0, votes: 0 });
+    const out: Row[] = [];
+    for await (const { annotators, ...row } of exportRows(database, project)) {
+      expect(annotators).toEqual(['ada']);
+      out.push(row);
+    }
+    expect(out).toEqual(rows);
+  });
+
+  it('writes CSV that others read', async () => {
+    const project = await projectOf();
+    writeRows('pairs.jsonl', [{ prompt: 'Say "a, b"', chosen: 'a,\nb', rejected: 'c' }]);
+    await importItems(database, project, [path('pairs.jsonl')], { annotator: 'ada' });
+    await writeDataset(path('out.csv'), exportRows(database, project));
+    expect(readFileSync(path('out.csv'), 'utf8').replaceAll('\r', '')).toBe(
+      'prompt,chosen,rejected,annotators\n"Say ""a, b""","a,\nb",c,"[""ada""]"\n',
+    );
+  });
+
+  it('tells what was asked of, by topic, source and length', async () => {
+    const project = await projectOf();
+    const rows = Array.from({ length: 9 }, (_, n) => ({
+      prompt: `${n}`,
+      options: ['a'.repeat(n < 4 ? 100 : 101), 'b'],
+      ...(n < 6 && { topic: n < 2 ? 'law' : 'art' }),
+      ...(n % 2 === 0 && { source: 'web' }),
+    }));
+    writeRows('balance.jsonl', rows);
+    await importItems(database, project, [path('balance.jsonl')]);
+    const { person } = await addPerson(database, 'ada');
+    for (let n = 0; n < 5; n++) {
+      const [{ item }] = await assignItems(database, project, person.id);
+      await recordJudgment(database, project, person.id, {
+        id: `${n}`,
+        item: item.id,
+        vote: { kind: 'pair', choice: 'tie' },
+      });
+    }
+    const row = (name: string, items: number, answered: number) => ({ name, items, answered });
+    const balance = await coverageOf(database, project);
+    const sorted = balance.map(({ by, rows }) => ({ by, rows: rows.toSorted((a, b) => (a.name < b.name ? -1 : 1)) }));
+    expect(sorted).toEqual([
+      { by: 'topic', rows: [row('art', 4, 3), row('law', 2, 2), row('none', 3, 0)] },
+      { by: 'source', rows: [row('none', 4, 2), row('web', 5, 3)] },
+      { by: 'length', rows: [row('up to 100', 4, 4), row('up to 300', 5, 1)] },
+    ]);
+  });
+});

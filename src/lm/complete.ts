@@ -1,0 +1,53 @@
+/** What a model writes, in one line: prompts in, texts out. */
+import { HeedError } from '../error.ts';
+import { encodeChat, type Message } from './chat-template.ts';
+import { createGenerator, type GenerateOptions } from './generate.ts';
+import type { Model } from './model.ts';
+
+/** A text, or a conversation in which the assistant is next. */
+export type Prompt = string | readonly Message[];
+
+/** How a model writes: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and `signal`. */
+export interface CompleteOptions extends Omit<GenerateOptions, 'tokenizer' | 'stream'> {
+  /**
+   * Whether a text is the user's turn of a conversation, which the chat template writes: true where the tokenizer has a
+   * chat template. Else the model continues the text, as it does with data whose prompts are text.
+   */
+  chat?: boolean;
+}
+
+/**
+ * The model's completion of each prompt, in their order, without special tokens and without space around it.
+ *
+ * @throws HeedError for an empty prompt, one that is longer than the model's positions, or a conversation where the
+ *   tokenizer has no chat template; the signal's reason where it aborts.
+ */
+export async function complete(
+  model: Pick<Model, 'config' | 'parameters' | 'tokenizer' | 'ends'>,
+  prompts: readonly Prompt[],
+  { chat = model.tokenizer.chatTemplate !== undefined, ...options }: CompleteOptions = {},
+): Promise<string[]> {
+  const { config, parameters, tokenizer, ends } = model;
+  const ids = prompts.map((prompt) => {
+    if (typeof prompt === 'string' && !chat) return tokenizer.encode(prompt);
+    const messages: readonly Message[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
+    return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
+  });
+  const generator = createGenerator(config, parameters.values);
+  try {
+    const completions = await generator.complete(ids, { ends, ...options, tokenizer });
+    return completions.map(({ text }) => text!.trim());
+  } finally {
+    generator[Symbol.dispose]();
+  }
+}
+
+/** Whether a value is one conversation, and not a list of prompts. @throws HeedError where it is neither. */
+export function isConversation(prompt: readonly unknown[]): prompt is readonly Message[] {
+  if (prompt.length === 0) return false;
+  const messages = prompt.filter((item) => typeof item === 'object' && item !== null && 'role' in item);
+  if (messages.length === 0 || messages.length === prompt.length) return messages.length > 0;
+  throw new HeedError('Prompts and messages are mixed in one list.', {
+    hint: 'Give a text, a conversation (a list of messages), or a list of either.',
+  });
+}

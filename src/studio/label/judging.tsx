@@ -1,0 +1,281 @@
+/** The controls with which an item is judged: by its kind, with aspects and a reason, or skipped. */
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { Judgment, JudgmentOrSkip, PairChoice } from '../page/api.ts';
+import { type Action, bindings, useKeys } from './keys.ts';
+import type { KindProps } from './kind-props.ts';
+import { RankingControls } from './ranking.tsx';
+import { focusScales, Scales } from './scales.tsx';
+import { strengths } from './words.ts';
+
+const KINDS = {
+  pair: Pair,
+  ranking: RankingControls,
+  rating: Rating,
+  binary: Binary,
+  correction: Written,
+  demonstration: Written,
+};
+
+const SKIPS = ['I do not understand it', 'I do not know enough to tell', 'It should not be shown to people'];
+
+/** The controls for one item: another item needs another `key`. */
+export function Judging({
+  settings,
+  content,
+  shown,
+  onJudgment,
+  noSkip = false,
+}: Omit<KindProps, 'submit' | 'paused'> & { onJudgment(judgment: JudgmentOrSkip): void; noSkip?: boolean }) {
+  const [skipping, setSkipping] = useState(false);
+  const [aspects, setAspects] = useState<Record<string, number>>({});
+  const [missing, setMissing] = useState(false);
+  const why = useRef<HTMLTextAreaElement>(null);
+  const keys = bindings();
+  const Kind = KINDS[settings.kind];
+
+  const reason = () => {
+    const written = why.current?.value.trim();
+    return written ? { reason: written } : {};
+  };
+  const submit = (judgment: Judgment) => {
+    if (settings.reason === 'required' && !reason().reason) {
+      setMissing(true);
+      why.current?.focus();
+      return;
+    }
+    const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
+    onJudgment({ ...judgment, ...ratings, ...reason() });
+  };
+  // for a pair, a scale goes from the first option to the second, on whichever side they were shown
+  const turned = () =>
+    Object.fromEntries(
+      settings.aspects.flatMap(({ name, scale }) =>
+        name in aspects
+          ? [[name, settings.kind === 'pair' && shown[0] === 1 ? scale + 1 - aspects[name] : aspects[name]]]
+          : [],
+      ),
+    );
+  const skip = (because?: string) => onJudgment({ kind: 'skip', ...(because ? { reason: because } : reason()) });
+  useKeys((action, key) => {
+    if (skipping) {
+      if (key === 'escape') setSkipping(false);
+      else if (action === 'skip') skip();
+      else if (SKIPS[Number(key) - 1]) skip(SKIPS[Number(key) - 1]);
+      else return false;
+      return true;
+    }
+    if (action === 'skip' && !noSkip) setSkipping(true);
+    else if (action === 'reason') why.current?.focus();
+    else if (action === 'write') focusWriting();
+    else return false;
+    return true;
+  });
+
+  return (
+    <div class="answering">
+      {skipping && (
+        <fieldset class="choices skipping" aria-label="Reason for skipping">
+          {SKIPS.map((because, i) => (
+            <button type="button" onClick={() => skip(because)}>
+              {because} <kbd>{i + 1}</kbd>
+            </button>
+          ))}
+          <button type="button" onClick={() => skip()}>
+            Just skip <kbd>{keys.skip}</kbd>
+          </button>
+          <button type="button" onClick={() => setSkipping(false)}>
+            Back <kbd>esc</kbd>
+          </button>
+        </fieldset>
+      )}
+      <div hidden={skipping}>
+        {settings.kind !== 'rating' && settings.aspects.length > 0 && (
+          <Scales
+            aspects={settings.aspects}
+            values={aspects}
+            rate={(name, value) => setAspects((now) => ({ ...now, [name]: value }))}
+            ends={settings.kind === 'pair' ? ['left is better', 'right is better'] : undefined}
+          />
+        )}
+        <Kind settings={settings} content={content} shown={shown} submit={submit} paused={skipping} />
+        {!noSkip && (
+          <button type="button" class="skip" onClick={() => setSkipping(true)}>
+            Skip <kbd>{keys.skip}</kbd>
+          </button>
+        )}
+      </div>
+      {settings.reason !== 'none' && (
+        <label class="why">
+          Reason{settings.reason === 'required' ? '' : ' (optional)'} <kbd>{keys.reason}</kbd>
+          {missing && <strong class="missing"> Say why in a few words, then choose again.</strong>}
+          <textarea ref={why} rows={2} onKeyDown={leave} />
+        </label>
+      )}
+    </div>
+  );
+}
+
+function leave(event: KeyboardEvent & { currentTarget: HTMLElement }): void {
+  if (event.key !== 'Escape') return;
+  event.preventDefault();
+  event.currentTarget.blur();
+}
+
+function focusWriting(): void {
+  const writing = document.querySelector<HTMLTextAreaElement>('.written textarea');
+  if (writing) writing.focus();
+  else focusScales();
+}
+
+function Pair({ settings, shown, submit, paused }: KindProps) {
+  const [choice, setChoice] = useState<PairChoice>();
+  const better = useRef<HTMLTextAreaElement>(null);
+  const [left, right]: PairChoice[] = shown[0] === 0 ? ['first', 'second'] : ['second', 'first'];
+  const keys = bindings();
+  const isDecided = choice === left || choice === right;
+  const asksStrength = settings.strength && isDecided;
+  const send = (chosen: PairChoice, strength?: number) => {
+    const written = better.current?.value.trim();
+    submit({ kind: 'pair', choice: chosen, ...(strength && { strength }), ...(written && { better: written }) });
+  };
+  const choose = (chosen: PairChoice) => {
+    const more = (settings.strength && (chosen === left || chosen === right)) || settings.aspects.length > 0;
+    if (more) setChoice(chosen);
+    else send(chosen);
+  };
+  const choices: [Action, PairChoice, string][] = [
+    ['first', left, 'Left is better'],
+    ...(settings.tie ? [['tie', 'tie', 'Equally good'] as [Action, PairChoice, string]] : []),
+    ...(settings.bothBad ? [['both-bad', 'both-bad', 'Both bad'] as [Action, PairChoice, string]] : []),
+    ...(settings.unknown ? [['unknown', 'unknown', 'Cannot tell'] as [Action, PairChoice, string]] : []),
+    ['second', right, 'Right is better'],
+  ];
+  useKeys((action, key) => {
+    if (paused) return false;
+    if (asksStrength && key >= '1' && key <= '3') send(choice, Number(key));
+    else if (choice && key === 'escape') setChoice(undefined);
+    else if (choice && action === 'send' && !asksStrength) send(choice);
+    else {
+      const match = choices.find(([own]) => own === action);
+      if (!match) return false;
+      choose(match[1]);
+    }
+    return true;
+  });
+  return (
+    <>
+      {settings.better && (
+        <label class="why written">
+          A better response (optional) <kbd>{keys.write}</kbd>
+          <textarea ref={better} rows={3} onKeyDown={leave} />
+        </label>
+      )}
+      <fieldset class="choices" aria-label="Your judgment">
+        {choices.map(([action, own, text]) => (
+          <button
+            type="button"
+            class={action}
+            aria-pressed={choice === undefined ? undefined : choice === own}
+            onClick={() => choose(own)}
+          >
+            {text} <kbd>{keys[action]}</kbd>
+          </button>
+        ))}
+      </fieldset>
+      {asksStrength && (
+        <fieldset class="choices strength" aria-label="How much better?">
+          {strengths.map((much, i) => (
+            <button type="button" onClick={() => send(choice, i + 1)}>
+              {much} better <kbd>{i + 1}</kbd>
+            </button>
+          ))}
+        </fieldset>
+      )}
+      {choice && !asksStrength && (
+        <button type="button" class="primary" onClick={() => send(choice)}>
+          Send <kbd>{keys.send}</kbd>
+        </button>
+      )}
+    </>
+  );
+}
+
+function Binary({ submit, paused }: KindProps) {
+  const keys = bindings();
+  const judge = (good: boolean) => submit({ kind: 'binary', good });
+  useKeys((action) => {
+    if (paused || (action !== 'first' && action !== 'second')) return false;
+    judge(action === 'first');
+    return true;
+  });
+  return (
+    <fieldset class="choices" aria-label="Your judgment">
+      <button type="button" class="good" onClick={() => judge(true)}>
+        Good <kbd>{keys.first}</kbd>
+      </button>
+      <button type="button" class="bad" onClick={() => judge(false)}>
+        Bad <kbd>{keys.second}</kbd>
+      </button>
+    </fieldset>
+  );
+}
+
+function Rating({ settings: { aspects }, submit, paused }: KindProps) {
+  const [values, setValues] = useState<Record<string, number>>({});
+  const complete = aspects.every(({ name }) => name in values);
+  const send = () => complete && submit({ kind: 'rating', ratings: values });
+  useKeys((action) => {
+    if (paused || action !== 'send') return false;
+    send();
+    return true;
+  });
+  useLayoutEffect(focusScales, []);
+  return (
+    <>
+      <Scales
+        aspects={aspects}
+        values={values}
+        rate={(name, value) => setValues((now) => ({ ...now, [name]: value }))}
+      />
+      <button type="button" class="primary" disabled={!complete} onClick={send}>
+        Send <kbd>{bindings().send}</kbd>
+      </button>
+    </>
+  );
+}
+
+function Written({ settings: { kind }, content, submit, paused }: KindProps) {
+  const writing = useRef<HTMLTextAreaElement>(null);
+  const [option] = content.options;
+  const before = option?.kind === 'text' ? option.text : '';
+  const send = () => {
+    const text = writing.current!.value.trim();
+    if (text === '') writing.current!.focus();
+    else submit(kind === 'correction' ? { kind: 'correction', text } : { kind: 'demonstration', text });
+  };
+  useKeys((action) => {
+    if (paused || action !== 'send') return false;
+    send();
+    return true;
+  });
+  useLayoutEffect(() => writing.current!.focus(), []);
+  return (
+    <>
+      <label class="why written">
+        {kind === 'correction' ? 'Corrected response' : 'Your response'} <kbd>{bindings().write}</kbd>
+        <textarea
+          ref={writing}
+          rows={8}
+          defaultValue={before}
+          onKeyDown={(event) => {
+            leave(event);
+            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send();
+          }}
+        />
+      </label>
+      <button type="button" class="primary" onClick={send}>
+        Send <kbd>ctrl enter</kbd>
+      </button>
+    </>
+  );
+}

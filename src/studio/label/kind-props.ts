@@ -1,0 +1,13 @@
+import type { Content, Judgment, ProjectSettings } from '../page/api.ts';
+
+/** What the controls for each kind of item get. */
+export interface KindProps {
+  settings: ProjectSettings;
+  content: Content;
+  /** The order in which the options are shown, as indices. */
+  shown: readonly number[];
+  /** Sends the judgment, unless something is missing. */
+  submit(judgment: Judgment): void;
+  /** Whether keys mean something else at the moment. */
+  paused: boolean;
+}

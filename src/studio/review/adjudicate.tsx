@@ -1,0 +1,74 @@
+/** Adjudication: a reviewer sees an item with everybody's judgments, and decides it. */
+import { useState } from 'preact/hooks';
+import { Judging } from '../label/judging.tsx';
+import { describeJudgment } from '../label/words.ts';
+import {
+  type Disagreement,
+  inProject,
+  type JudgmentOrSkip,
+  json,
+  type ProjectDetails,
+  projectApi,
+} from '../page/api.ts';
+import { ErrorNote } from '../page/error-note.tsx';
+import { OptionsView, PromptView } from '../page/item.tsx';
+import { Loaded, useResource } from '../page/load.tsx';
+
+/** The page on which a reviewer decides disagreements. */
+export function AdjudicationPage({ project: name }: { project: string }) {
+  const project = useResource(() => json(projectApi.$get(inProject(name))), name);
+  const open = useResource<Disagreement[]>(() => json(projectApi.disagreements.$get(inProject(name))), name);
+  return (
+    <main class="label">
+      <h1>Adjudicate: {name}</h1>
+      <Loaded of={project}>
+        {(details) => <Loaded of={open}>{(all) => <Disagreements project={details} all={all} />}</Loaded>}
+      </Loaded>
+    </main>
+  );
+}
+
+function Disagreements({ project, all }: { project: ProjectDetails; all: readonly Disagreement[] }) {
+  const [at, setAt] = useState(0);
+  const [error, setError] = useState<Error>();
+  const current = all[at];
+  if (!current)
+    return <p class="quiet">{all.length === 0 ? 'No disagreements.' : 'All disagreements are decided. Thank you.'}</p>;
+  const { item, answers: judgments, confidence } = current;
+  const shown = item.content.options.map((_, i) => i);
+  const decide = (vote: JudgmentOrSkip) => {
+    const body = { id: crypto.randomUUID(), item: item.id, vote, shown };
+    setError(undefined);
+    json(projectApi.adjudicate.$post({ ...inProject(project.name), json: body })).then(() => setAt(at + 1), setError);
+  };
+  return (
+    <>
+      <p role="status">
+        {all.length - at} to decide.{' '}
+        <span class="quiet">The most likely judgment has a probability of {Math.round(100 * confidence)} %.</span>
+      </p>
+      <PromptView prompt={item.content.prompt} />
+      <OptionsView key={item.id} content={item.content} shown={shown} />
+      <ul class="judgments" aria-label="Judgments">
+        {judgments.map(({ name, answer }) => (
+          <li>
+            <strong>{name}</strong> {describeJudgment(answer, shown)}
+            {'reason' in answer && answer.reason && <span class="quiet"> “{answer.reason}”</span>}
+          </li>
+        ))}
+      </ul>
+      {error && <ErrorNote error={error} />}
+      <Judging
+        key={`judgment ${item.id}`}
+        settings={project.settings}
+        content={item.content}
+        shown={shown}
+        onJudgment={decide}
+        noSkip
+      />
+      <button type="button" onClick={() => setAt(at + 1)}>
+        Leave open
+      </button>
+    </>
+  );
+}

@@ -1,0 +1,148 @@
+/** The agreement report of a project, in tables and plain words. */
+import { inProject, json, projectApi, type QualityReport } from '../page/api.ts';
+import { Loaded, useResource } from '../page/load.tsx';
+
+const share = (value: number | null): string => (value === null ? '–' : `${Math.round(100 * value)} %`);
+const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
+
+/** The page of the agreement report. */
+export function AgreementPage({ project }: { project: string }) {
+  const report = useResource<QualityReport>(() => json(projectApi.quality.$get(inProject(project))), project);
+  return (
+    <main class="manage">
+      <header class="progress">
+        <h1>Agreement: {project}</h1>
+        <a class="button primary tools" href={`#/decide/${encodeURIComponent(project)}`}>
+          Adjudicate disagreements
+        </a>
+      </header>
+      <Loaded of={report}>
+        {(loaded) => (
+          <>
+            <p class="quiet">As of {new Date(loaded.at).toLocaleString()}.</p>
+            <Agreement {...loaded} />
+            <Annotators people={loaded.people} />
+            <Coverage balance={loaded.balance} />
+          </>
+        )}
+      </Loaded>
+    </main>
+  );
+}
+
+function Agreement({ answers, items, alpha, cohen, fleiss, undecided, guidelines }: QualityReport) {
+  const rows: [string, string, string][] = [
+    ['Judgments', `${answers} of ${items} items`, ''],
+    [
+      'Krippendorff’s α',
+      alpha.alpha === null
+        ? '–'
+        : `${number(alpha.alpha)} (${number(alpha.interval[0])} to ${number(alpha.interval[1])})`,
+      verdict(alpha.alpha),
+    ],
+    ['Cohen’s κ', number(cohen), 'mean over pairs of annotators with five items or more in common'],
+    ['Fleiss’ κ', number(fleiss), 'if all items have equally many judgments'],
+    ['Disagreements', String(undecided), 'not decided by a reviewer yet'],
+  ];
+  return (
+    <section aria-labelledby="agreement-title">
+      <h2 id="agreement-title">Agreement</h2>
+      {guidelines.length > 1 && (
+        <p class="warning">
+          The guidelines changed during labeling:{' '}
+          {guidelines.map(({ version, answers }) => `version ${version}, ${answers} judgments`).join('; ')}.
+        </p>
+      )}
+      <table>
+        <tbody>
+          {rows.map(([name, value, meaning]) => (
+            <tr>
+              <th scope="row">{name}</th>
+              <td>{value}</td>
+              <td class="quiet">{meaning}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** What α means. The usual bars are 0.8, and 0.667 for tentative conclusions (Krippendorff 2004); preferences rarely reach them. */
+function verdict(alpha: number | null): string {
+  if (alpha === null) return 'no item has two judgments yet';
+  if (alpha >= 0.8) return 'high agreement';
+  if (alpha >= 0.4) return 'moderate agreement, as is usual for preferences';
+  return 'little more than chance: check that the guidelines are clear';
+}
+
+function warningsOf({ left, fatigue, gold, seconds }: QualityReport['people'][number]): string[] {
+  return [
+    ...(Math.abs(left.z ?? 0) > 3 ? [`chooses the left ${share(left.share)} of the time`] : []),
+    ...((fatigue ?? 0) > 0.15 ? [`agrees with the consensus ${share(fatigue)} less at the end`] : []),
+    ...((gold.n ?? 0) >= 5 && (gold.right ?? 1) < 0.7 ? ['fails many gold items'] : []),
+    ...(seconds !== null && seconds < 1.5 ? ['faster than the text can be read'] : []),
+  ];
+}
+
+function Annotators({ people }: Pick<QualityReport, 'people'>) {
+  return (
+    <section aria-labelledby="annotators-title">
+      <h2 id="annotators-title">Annotators</h2>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+      <section class="wide" aria-label="Table of annotators" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              {['Name', 'Judgments', 'Gold items', 'Agreement', 'Reliability', 'Seconds', 'Left', ''].map((title) =>
+                title ? <th scope="col">{title}</th> : <td />,
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {people.map((one) => (
+              <tr>
+                <th scope="row">{one.name}</th>
+                <td>{one.answers}</td>
+                <td>{one.gold.n === 0 ? '–' : `${share(one.gold.right)} of ${one.gold.n}`}</td>
+                <td>{share(one.agreement.share)}</td>
+                <td>{share(one.reliability)}</td>
+                <td>{one.seconds === null ? '–' : one.seconds.toFixed(1)}</td>
+                <td>{share(one.left.share)}</td>
+                <td class="missing">{warningsOf(one).join('; ')}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </section>
+  );
+}
+
+function Coverage({ balance }: Pick<QualityReport, 'balance'>) {
+  return (
+    <section aria-labelledby="coverage-title">
+      <h2 id="coverage-title">Coverage</h2>
+      <div class="balances">
+        {balance.map(({ by, rows }) => (
+          <table>
+            <caption>By {by}</caption>
+            <tbody>
+              {rows.map(({ name, items, answered }) => (
+                <tr>
+                  <th scope="row">{name}</th>
+                  <td>
+                    <progress value={answered} max={items} aria-label={`${answered} of ${items}, ${name}`} />
+                  </td>
+                  <td>
+                    {answered} of {items}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        ))}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,34 @@
+/** Loading a run's samples, and samples of two clips. */
+import { useEffect, useState } from 'preact/hooks';
+import type { Clip } from '../page/clips.tsx';
+import { loadSamples, type RunSample, type SampleQuery } from './data.ts';
+
+/** Loads samples of a run, and again when `version` changes. */
+export function useSamples(of: string, query: SampleQuery, version: number) {
+  const [page, setPage] = useState<Awaited<ReturnType<typeof loadSamples>>>();
+  const [error, setError] = useState<Error>();
+  useEffect(() => {
+    let here = true;
+    loadSamples(of, query).then(
+      (samples) => here && setPage(samples),
+      (failure) => here && setError(failure),
+    );
+    return () => {
+      here = false;
+    };
+  }, [of, JSON.stringify(query), version]);
+  return { page, error };
+}
+
+/** Two clips with the preference between them: what a run in control writes for each comparison. */
+export interface ComparisonSample extends RunSample {
+  first: Clip['frames'];
+  second: Clip['frames'];
+  framesPerSecond: number;
+  choice: [number, number] | 'incomparable';
+}
+
+/** Whether a sample is of two clips. */
+export const isComparison = (sample: RunSample): sample is ComparisonSample =>
+  [sample.first, sample.second].every((frames) => Array.isArray(frames) && frames.length > 0 && frames[0].shapes) &&
+  typeof sample.framesPerSecond === 'number';

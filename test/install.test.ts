@@ -1,0 +1,271 @@
+/**
+ * Packs the release, installs it in empty projects from a registry, and runs there what the README shows.
+ * `npm run test:install` does so on Node 20, 22 and 24, which it gets from npm.
+ */
+import { type ExecFileException, execFile } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { ownFolder } from './support/heed.ts';
+import { serveRegistry } from './support/registry.ts';
+
+const MOST_BYTES = 160 * 2 ** 20;
+const folder = ownFolder();
+const root = fileURLToPath(new URL('..', import.meta.url));
+const windows = process.platform === 'win32';
+const platformPackage = `heed-onnxruntime-${process.platform}-${process.arch}`;
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const programs = [...readme.matchAll(/```([jt]s)\n(.*?)```/gs)].map(([, language, code]) => ({ language, code }));
+const rooms = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).exports)
+  .filter((name) => name !== './package.json')
+  .map((name) => name.replace('.', 'heed'));
+
+// npm test gives its children the project's own settings, which a stranger's folder does not have
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^npm_(?!config_(cache|registry|cafile))|^HEED_ONN/i.test(name)),
+);
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program without blocking this process, which serves the registry. */
+function run(program: string, args: string[], options: { cwd: string; env?: object; shell?: boolean }) {
+  const started = { ...options, env: { ...env, ...options.env }, maxBuffer: 2 ** 26 };
+  return new Promise<Outcome>((resolve) => {
+    execFile(program, args, started, (error: ExecFileException | null, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout: String(stdout), stderr: String(stderr) }),
+    );
+  });
+}
+
+/** stdout of a program that has to succeed. */
+async function output(...args: Parameters<typeof run>): Promise<string> {
+  const { code, stdout, stderr } = await run(...args);
+  expect(code, `${args[1].join(' ')}\n${stdout}${stderr}`).toBe(0);
+  return stdout;
+}
+
+const offline = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|EIDLETIMEOUT/;
+let npm: string;
+let registry: Awaited<ReturnType<typeof serveRegistry>>;
+let npmHosts: string;
+
+beforeAll(async () => {
+  const whole = { cwd: folder.path, shell: windows };
+  npm = (
+    await output('npm', ['exec', '--call', '"node -p process.env.npm_execpath"'], { ...whole, shell: true })
+  ).trim();
+  const upstream = (await output('npm', ['config', 'get', 'registry'], whole)).trim();
+  const hosts = [upstream, env.HTTPS_PROXY, env.https_proxy, env.HTTP_PROXY, env.http_proxy].filter((url) => url);
+  npmHosts = ['127.0.0.1', ...hosts.map((url) => new URL(url!).hostname)].join();
+  const release = join(folder.path, 'release');
+  const pack = [join(root, 'scripts', 'pack.js'), '--from', inject('compiled'), '--out', release];
+  await output(process.execPath, pack, { cwd: root });
+  registry = await serveRegistry(release, upstream);
+}, 300_000);
+afterAll(() => registry?.close());
+
+/** An empty project in which npm, run by `node`, has installed heed. Gives npm's error if there is no network. */
+async function install(
+  node: string,
+  name: string,
+  flags: string[],
+  extra = {},
+): Promise<{ project: string; stdout: string; error?: string }> {
+  const project = join(folder.path, name);
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{"name":"empty","private":true,"type":"module"}');
+  const options = ['--prefer-offline', '--no-audit', '--no-fund', '--registry', registry.url, ...flags];
+  const { code, stdout, stderr } = await run(node, [npm, 'install', ...options, 'heed'], { cwd: project, env: extra });
+  if (code !== 0 && offline.test(stderr)) return { project, stdout, error: stderr };
+  expect(code, stderr).toBe(0);
+  return { project, stdout };
+}
+
+const heed = (project: string, ...args: string[]) => [join(project, 'node_modules', 'heed', 'bin', 'heed.js'), ...args];
+
+/** Runs the README's programs, those in TypeScript as written where Node strips types, and compiled where it does not. */
+async function runPrograms(node: string, project: string): Promise<void> {
+  const strips = (await output(node, ['-p', 'process.features.typescript'], { cwd: project })).trim() === 'strip';
+  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
+  for (const [i, { language, code }] of programs.entries()) {
+    const file = `program-${i + 1}.${strips ? language : 'js'}`;
+    writeFileSync(join(project, file), strips ? code : ts.transpileModule(code, { compilerOptions }).outputText);
+    await output(node, [file], { cwd: project });
+  }
+}
+
+const everyNode = process.env.npm_lifecycle_event === 'test:install';
+const majors = everyNode ? ['20', '22', '24'] : ['this'];
+
+/** The Node of this test, or one that npm installs outside the repository. Nothing if npm cannot. */
+async function nodeProgram(major: string): Promise<string | undefined> {
+  if (major === 'this') return process.execPath;
+  const cache = join(tmpdir(), 'heed-test-nodes', major);
+  const name = `node-${windows ? 'win' : process.platform}-${process.arch}`;
+  const program = join(cache, 'node_modules', name, 'bin', windows ? 'node.exe' : 'node');
+  if (!existsSync(program)) {
+    mkdirSync(cache, { recursive: true });
+    writeFileSync(join(cache, 'package.json'), '{"private":true}');
+    await run(process.execPath, [npm, 'install', '--ignore-scripts', `${name}@${major}`], { cwd: cache });
+  }
+  return existsSync(program) ? program : undefined;
+}
+
+describe('the release', () => {
+  it('is heed without source maps and scripts, and a library with its license for each platform', async () => {
+    const { heed, ...libraries } = Object.fromEntries(registry.manifests);
+    expect(heed.scripts ?? heed.devDependencies).toBeUndefined();
+    expect(Object.keys(heed.optionalDependencies!).sort()).toEqual(Object.keys(libraries).sort());
+    expect(Object.keys(libraries).sort()).toEqual(
+      ['darwin-arm64', 'linux-arm64', 'linux-x64', 'win32-x64'].map((platform) => `heed-onnxruntime-${platform}`),
+    );
+    for (const [name, { scripts, version, os, cpu, libc, main }] of Object.entries(libraries)) {
+      expect(scripts).toBeUndefined();
+      expect(name).toBe(`heed-onnxruntime-${os}-${cpu}`);
+      expect(libc).toEqual(os?.includes('linux') ? ['glibc'] : undefined);
+      const paths = await contents(`${name}-${version}.tgz`);
+      expect(paths.sort()).toEqual(['LICENSE', 'README.md', 'ThirdPartyNotices.txt', main, 'package.json'].sort());
+    }
+    const paths = await contents(`heed-${heed.version}.tgz`);
+    const shipped = /^(dist|bin|models)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+    expect(paths.filter((path) => !shipped.test(path) || /\.test\.|\.map$/.test(path))).toEqual([]);
+  });
+
+  it('is not made by npm pack, which would leave the library out', async () => {
+    const { code, stderr } = await run(process.execPath, [npm, 'pack', '--dry-run'], { cwd: inject('compiled') });
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('npm run pack:all');
+  });
+
+  const contents = async (tarball: string) =>
+    (await output('tar', ['-tzf', tarball], { cwd: join(folder.path, 'release') }))
+      .trim()
+      .split(/\r?\n/)
+      .map((path) => path.replace('package/', ''));
+});
+
+it('the guard of the tests below refuses other hosts, and says which', async () => {
+  const refused = join(folder.path, 'refused-here.txt');
+  const ask = "require('https').get('https://example.org').on('error', () => process.exit(3))";
+  const guard = { NODE_OPTIONS: onlyHosts, HEED_TEST_HOSTS: npmHosts, HEED_TEST_REFUSED: refused };
+  expect((await run(process.execPath, ['-e', ask], { cwd: folder.path, env: guard })).code).toBe(3);
+  expect(readFileSync(refused, 'utf8')).toBe('example.org\n');
+});
+const onlyHosts = `--require "${fileURLToPath(new URL('support/only-hosts.cjs', import.meta.url)).replaceAll('\\', '/')}"`;
+
+describe.each(majors)('on Node %s', (major) => {
+  it('heed installs with scripts forbidden, and everything runs', async (context) => {
+    const node = await nodeProgram(major);
+    if (!node) return context.skip(`npm could not install Node ${major}`);
+    const { project, error } = await install(node, `forbidden-${major}`, ['--ignore-scripts']);
+    context.onTestFinished(() => rm(project, { recursive: true, force: true }), 300_000);
+    if (error) return context.skip('npm has no network and no full cache');
+    const modules = join(project, 'node_modules');
+    expect(readdirSync(modules).filter((name) => /onnxruntime/.test(name))).toEqual([platformPackage]);
+    expect(bytesOf(modules)).toBeLessThan(MOST_BYTES);
+
+    const flags = ['--steps', '3000', '--randomSteps', '512', '--episodes', '5', '--json'];
+    const trained = await output(node, heed(project, 'train', ...flags), { cwd: project });
+    expect(JSON.parse(trained)).toMatchObject({ labels: 10, return: { episodes: 5 } });
+    await runPrograms(node, project);
+    if (major === majors[0]) {
+      await checkImportsAndTypes(project);
+      await checkLibraries(project);
+    }
+  }, 300_000);
+
+  it('heed installs with scripts allowed where only npm is reachable, and runs', async (context) => {
+    const node = await nodeProgram(major);
+    if (!node) return context.skip(`npm could not install Node ${major}`);
+    const refused = join(folder.path, `refused-${major}.txt`);
+    const guard = { NODE_OPTIONS: onlyHosts, HEED_TEST_HOSTS: npmHosts, HEED_TEST_REFUSED: refused };
+    // npm asks for the first flag from some version on, and older ones do not mind it
+    const flags = ['--dangerously-allow-all-scripts', '--foreground-scripts'];
+    const { project, stdout, error } = await install(node, `allowed-${major}`, flags, guard);
+    context.onTestFinished(() => rm(project, { recursive: true, force: true }), 300_000);
+    if (error) return context.skip('npm has no network and no full cache');
+    expect(stdout).toContain('koffi@'); // its script did run
+    expect(existsSync(refused) && readFileSync(refused, 'utf8')).toBe(false);
+    expect(bytesOf(join(project, 'node_modules'))).toBeLessThan(MOST_BYTES);
+    if (everyNode) await runPrograms(node, project);
+    else await output(node, heed(project, 'doctor'), { cwd: project });
+  }, 300_000);
+});
+
+/** What `du` counts on a disk of 4 KiB blocks. */
+function bytesOf(path: string): number {
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' });
+  return files.reduce((sum, file) => sum + Math.ceil(statSync(join(path, file)).size / 4096) * 4096, 0);
+}
+
+/** Every room loads, and its types reach a stranger's compiler and are not `any` there. */
+async function checkImportsAndTypes(project: string): Promise<void> {
+  const imports = rooms.map((name, i) => `import * as room${i} from '${name}';`).join('\n');
+  const all = `[${rooms.map((_, i) => `room${i}`)}]`;
+  writeFileSync(
+    join(project, 'all.js'),
+    `${imports}\nif (!${all}.every((r) => Object.keys(r).length > 0)) process.exit(1);`,
+  );
+  await output(process.execPath, ['all.js'], { cwd: project });
+
+  const use = `${imports}
+import { learnFromPreferences, type LearnStep } from 'heed/control';
+const steps: AsyncGenerator<LearnStep> = learnFromPreferences({ env: 'CartPole-v1' });
+for await (const { step } of steps) step satisfies number;
+// @ts-expect-error
+learnFromPreferences({ labels: 'many' });
+export { ${rooms.map((_, i) => `room${i}`).join(', ')} };`;
+  writeFileSync(join(project, 'use.ts'), use);
+  const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node'];
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--lib', 'es2023', ...types];
+  await output(process.execPath, [compiler, ...options, 'use.ts'], { cwd: project });
+}
+
+/** Which library is taken: heed's own, else an installed onnxruntime-node's, and HEED_ONNXRUNTIME's before both. */
+async function checkLibraries(project: string): Promise<void> {
+  const engine = async (extra = {}) => {
+    const { code, stdout } = await run(process.execPath, heed(project, 'doctor', '--json'), {
+      cwd: project,
+      env: extra,
+    });
+    const [found] = JSON.parse(stdout).checks.filter(({ name }: { name: string }) => name === 'engine');
+    return { code, ...found };
+  };
+  const modules = join(project, 'node_modules');
+  const other = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  symlinkSync(other, join(modules, 'onnxruntime-node'), 'junction');
+  const own = await engine();
+  expect(own).toMatchObject({ code: 0, state: 'ok', found: expect.stringContaining(platformPackage) });
+  renameSync(join(modules, platformPackage), join(project, 'moved'));
+  const installed = await engine();
+  expect(installed).toMatchObject({ code: 0, found: expect.stringContaining('napi-v6') });
+  renameSync(join(modules, 'onnxruntime-node'), join(project, 'moved-too'));
+  expect(await engine()).toMatchObject({
+    code: 1,
+    state: 'fail',
+    found: `ONNX Runtime is missing: neither ${platformPackage} nor onnxruntime-node is installed`,
+    advice: expect.stringContaining(`run "npm install ${platformPackage}"`),
+  });
+  const moved = readdirSync(join(project, 'moved')).find((file) => /onnxruntime.*\.(so|dll|dylib)/.test(file))!;
+  const named = await engine({ HEED_ONNXRUNTIME: join(project, 'moved', moved) });
+  expect(named).toMatchObject({ code: 0, found: expect.stringContaining('moved') });
+}
