@@ -4,7 +4,7 @@ import { createVectorEnvironment, openEnvironment } from '../dist/env/index.js';
 import { createParameters } from '../dist/nn/index.js';
 import { random } from '../dist/random.js';
 import { createForward } from '../dist/rl/forward.js';
-import { createEvaluator, createPolicy, createPpo, ppoSchema } from '../dist/rl/index.js';
+import { createEvaluator, createPolicyNetwork, createPpo, ppoSchema } from '../dist/rl/index.js';
 
 const seconds = (start) => (performance.now() - start) / 1000;
 
@@ -59,7 +59,7 @@ const kinds = {
 
   /** The default policy's forward pass. */
   forward({ rows }) {
-    const policy = createPolicy(4, { kind: 'discrete', n: 2 }, ppoSchema.parse({}));
+    const policy = createPolicyNetwork(4, { kind: 'discrete', n: 2 }, ppoSchema.parse({}));
     const parameters = createParameters(policy.parameters, random(0, 'bench'));
     const forward = createForward(policy, parameters, rows);
     const times = [];

@@ -22,7 +22,7 @@ beforeAll(async () => {
 const keep = releasedAfterwards();
 
 /** Ten iterations of 128 steps, the first two of them random; twelve labels in rounds of three at 256, 512, 768 and 896. */
-const tiny = (more: Control.LearnInput = {}): Control.LearnInput => ({
+const tiny = (more: Control.LearnSettings = {}): Control.LearnSettings => ({
   ...{ env: 'CartPole-v1', steps: 1280, labels: 12, randomSteps: 256, evaluations: 0, episodes: 2, renormalize: 2 },
   segment: { window: 10, memory: 600, fewest: 20, candidates: 3 },
   schedule: { rounds: 3, until: 0.7 },
@@ -33,7 +33,7 @@ const tiny = (more: Control.LearnInput = {}): Control.LearnInput => ({
 /** So long a fit that updates are done before it. */
 const slow = { reward: { steps: 1000 } };
 
-function begin(given: Control.LearnInput, teacher?: Teacher<Control.Segment>): Control.Learner {
+function begin(given: Control.LearnSettings, teacher?: Teacher<Control.Segment>): Control.Learner {
   return keep(control.createLearner(given, { environment: env.sourceOf(env.cartPole), teacher }));
 }
 
@@ -57,7 +57,7 @@ function hesitant() {
   return { teacher, answer: () => answer() };
 }
 
-it.each<[string, Control.LearnInput]>([
+it.each<[string, Control.LearnSettings]>([
   ['PPO', tiny()],
   [
     'PEBBLE',

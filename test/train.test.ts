@@ -21,6 +21,7 @@ describe('heed train', () => {
       labels: 10,
       steps: expect.any(Number),
       accuracy: expect.any(Number),
+      heldOutAccuracy: expect.any(Number),
       correlation: { pearson: expect.any(Number), spearman: expect.any(Number) },
       seconds: expect.any(Number),
     });
@@ -45,6 +46,7 @@ describe('heed train', () => {
       .map((line) => JSON.parse(line));
     const asked = comparisons.filter(({ kind }) => kind === 'comparison');
     expect(asked).toHaveLength(10);
+    expect(result.heldOutAccuracy).toBeGreaterThan(0.7);
     for (const { first, lengths } of asked) expect(first).toHaveLength(lengths[0]);
     const report = readFileSync(join(run, 'report.html'), 'utf8');
     for (const title of [
@@ -53,6 +55,7 @@ describe('heed train', () => {
       'Learned against true reward',
       'Disagreement',
       'What was asked',
+      'What it learned',
       'Configuration',
     ]) {
       expect(report).toContain(title);

@@ -1,10 +1,13 @@
-/** Settings under which behaviors without a reward are learned from their judges; docs/how-to/teach-a-behavior.md has what they reach. */
+/**
+ * Settings under which behaviors without a reward are learned from their judges; docs/how-to/teach-a-behavior.md has what
+ * they reach.
+ */
 import { ppoPresets } from '../rl/index.ts';
 import { many, reward } from './mujoco-presets.ts';
-import type { LearnInput } from './options.ts';
+import type { LearnSettings } from './options.ts';
 
 /** What both figures of MuJoCo are asked alike; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
-const figure: LearnInput = {
+const figure: LearnSettings = {
   labels: 900,
   randomSteps: 10_000,
   episodes: 20,
@@ -14,7 +17,8 @@ const figure: LearnInput = {
   choice: { errorRate: 0, scale: 0.3 },
 };
 
-export const behaviorPresets: Readonly<Record<string, LearnInput>> = {
+/** Presets of the behaviors, by environment. */
+export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-swing': {
     judge: 'swing',
     steps: 100_000,

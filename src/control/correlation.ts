@@ -1,6 +1,8 @@
 /** How well one row of numbers follows another. */
 
-/** Pearson's r: 1 where y rises on a straight line with x. NaN where either never varies, for then nothing follows. */
+/**
+ * Pearson's r: 1 where y rises on a straight line with x. NaN where either never varies, for then nothing follows.
+ */
 export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = x.length;
   let [meanX, meanY] = [0, 0];
@@ -20,8 +22,27 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy))); // rounding can leave it a little beyond
 }
 
-/** Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean rank. */
+/**
+ * Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean
+ * rank.
+ */
 export const spearman = (x: ArrayLike<number>, y: ArrayLike<number>): number => pearson(ranks(x), ranks(y));
+
+/**
+ * Over all pairs of places where `truth` differs, the share that `predicted` puts in the same order; a tie of
+ * `predicted` counts half. NaN where `truth` never differs.
+ */
+export function pairAccuracy(predicted: ArrayLike<number>, truth: ArrayLike<number>): number {
+  let [right, pairs] = [0, 0];
+  for (let i = 0; i < truth.length; i++) {
+    for (let j = 0; j < i; j++) {
+      if (truth[i] === truth[j]) continue;
+      pairs++;
+      right += (1 + Math.sign(predicted[i] - predicted[j]) * Math.sign(truth[i] - truth[j])) / 2;
+    }
+  }
+  return pairs > 0 ? right / pairs : Number.NaN;
+}
 
 function ranks(values: ArrayLike<number>): Float64Array {
   const order = Array.from({ length: values.length }, (_, i) => i).sort((i, j) => values[i] - values[j]);

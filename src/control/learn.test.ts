@@ -6,14 +6,14 @@ import { HeedError } from '../error.ts';
 import { type Choice, choices, type Query, type QueryJudgment, type Teacher } from '../preference/index.ts';
 import { createLearner, learnFromPreferences } from './learn.ts';
 import type { Learner, LearnStep } from './learner.ts';
-import type { LearnInput } from './options.ts';
+import type { LearnSettings } from './options.ts';
 import { learnOptions, learnPresets } from './presets.ts';
 import type { Segment } from './segments.ts';
 
 const keep = releasedAfterwards();
 
 /** Ten iterations, the first two of them random; twelve labels in four rounds. */
-const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
+const tiny = (env: string, more: LearnSettings = {}): LearnSettings => ({
   env,
   steps: 1280,
   labels: 12,
@@ -36,7 +36,7 @@ const tiny = (env: string, more: LearnInput = {}): LearnInput => ({
   },
 });
 
-function start(given: LearnInput, teacher?: Teacher<Segment>): Learner {
+function start(given: LearnSettings, teacher?: Teacher<Segment>): Learner {
   const environment = sourceOf(() => makeEnvironment(given.env ?? 'CartPole-v1'));
   return keep(createLearner(given, { environment, teacher }));
 }
@@ -52,7 +52,7 @@ const answering = (choose: (question: Query<Segment>) => QueryJudgment['choice']
   someone((questions) => questions.map((question) => ({ id: question.id, choice: choose(question) })));
 const later = () => new Promise((resolve) => setImmediate(resolve));
 
-const environments: [string, LearnInput][] = [
+const environments: [string, LearnSettings][] = [
   ['CartPole-v1', tiny('CartPole-v1')],
   [
     'LunarLander-v3',
@@ -174,7 +174,7 @@ describe('a learner', () => {
   it('ends at an aborted signal', async () => {
     const controller = new AbortController();
     let steps = 0;
-    for await (const { done } of learnFromPreferences(given, { signal: controller.signal })) {
+    for await (const { done } of learnFromPreferences({ ...given, signal: controller.signal })) {
       expect(done).toBe(false);
       if (++steps === 3) controller.abort();
     }
@@ -284,7 +284,7 @@ describe('a teacher', () => {
 });
 
 describe('settings', () => {
-  it.each<[string, LearnInput, string]>([
+  it.each<[string, LearnSettings, string]>([
     ['a segment longer than any episode', { segment: { window: 501 } }, 'longer than any episode'],
     ['only random steps', { steps: 2000, randomSteps: 2000 }, 'leave none'],
     ['rounds that do not fit', { schedule: { rounds: 30_000 } }, 'rounds do not fit'],
@@ -327,7 +327,7 @@ describe('settings', () => {
 });
 
 describe('CartPole in full', () => {
-  const end = async (given: LearnInput) =>
+  const end = async (given: LearnSettings) =>
     (await finish(start({ seed: 2, labels: 10, evaluations: 0, ...given }))).at(-1)!;
 
   it('is solved with ten labels', async () => {

@@ -2,36 +2,156 @@
  * Learning from human preferences in an environment (Christiano et al. 2017): an agent learns what a teacher wants from
  * comparisons of short clips, and never sees the environment's reward.
  *
- *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, again and again
+ *   roll out → cut segments → choose pairs → ask the teacher → fit the reward ensemble → normalize → PPO, and again
  *
  * Where it departs from the paper: segments are windows of time (segments.ts), the reward is scaled and not centered by
  * default, and PPO stands in for A2C and TRPO. docs/reference/preferences.md has the reasons and the figures.
  *
- * Run it: heed train --env CartPole-v1
+ *     const { policy, reward } = await learnFromPreferences({ env: 'CartPole-v1', labels: 20 });
+ *
+ * From the command line: heed train --env CartPole-v1
  */
-import { withEnvironment } from '../env/index.ts';
-import { createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
-import { stepsOf } from '../run/index.ts';
+import { checkOptions } from '../rl/check-options.ts';
+import { type EnvironmentInput, environmentName, inEnvironment } from '../rl/environment-input.ts';
+import { type ControlPolicy, createControlPolicy, createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
+import { returnOf } from '../rl/train.ts';
+import { createTraining, type Training } from '../run/index.ts';
 import { loadJudge } from './behaviors/index.ts';
+import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
-import type { LearnInput, LearnOptions } from './options.ts';
+import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
+import { createProbe } from './probe.ts';
+import { type JudgeInput, type TeacherInput, teacherOf } from './teacher-input.ts';
 import { fitSegments } from './teaching/check-settings.ts';
 import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
-/** Learns by the algorithm that the settings name. */
-export function createLearner(given: LearnInput, parts: LearnParts): Learner {
+/** What `learnFromPreferences` takes: the settings of `heed train`, some of which may be values. */
+export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'judge'> {
+  /** What the agent acts in (default: `CartPole-v1`). */
+  env?: EnvironmentInput;
+  /** Who answers (default: `oracle`). */
+  teacher?: TeacherInput;
+  /** What a synthetic teacher goes by instead of the true reward. */
+  judge?: JudgeInput;
+  /** Ends the training after the step under way. */
+  signal?: AbortSignal;
+  /** Called with what a person should know, such as that a short run needed other settings than its preset has. */
+  onNotice?: (text: string) => void;
+}
+
+/** What `pebble` takes; PEBBLE's own options are in `pebble`. */
+export type PebbleInput = Omit<LearnInput, 'algorithm' | 'ppo'>;
+
+/** What learning from preferences comes to, in numbers. */
+export interface LearnMetrics {
+  /** Mean and standard deviation of the true returns of the final policy's greedy episodes. */
+  return: { mean: number; std: number; episodes: number };
+  /** Comparisons that the teacher made. */
+  labels: number;
+  /** Environment steps. */
+  steps: number;
+  /** Share of the teacher's decided choices that the ensemble predicted before it learned of them. */
+  accuracy: number;
+  /** Share of random held-out pairs that the ensemble puts in the right order; see `RewardAgreement`. */
+  heldOutAccuracy?: number;
+  /** Correlation of the learned and the true returns of fresh windows; see `RewardAgreement`. */
+  correlation: { pearson: number; spearman: number };
+  /** Wall time of the training, that of earlier processes of the run included. */
+  seconds: number;
+}
+
+/** What learning from preferences ends with. */
+export interface LearnResult {
+  /** The trained policy, the caller's to dispose of. */
+  policy: ControlPolicy;
+  /** The learned reward, the caller's to dispose of. */
+  reward: ControlReward;
+  /** How good they are, and what it took. */
+  metrics: LearnMetrics;
+}
+
+/**
+ * Learns from preferences. Awaiting it gives its result; iterating it gives its steps, each a PPO update or some
+ * hundred environment steps of PEBBLE.
+ *
+ * @throws HeedError naming the option that is wrong; while it is awaited or iterated.
+ */
+export function learnFromPreferences(input: LearnInput = {}): Training<LearnStep, LearnResult> {
+  const { signal, ...rest } = input;
+  let began = 0;
+  return createTraining(
+    () => {
+      began = performance.now();
+      return openLearner(rest);
+    },
+    (learner, last) => resultOf(learner, last, (performance.now() - began) / 1000),
+    signal,
+  );
+}
+
+/**
+ * Learns from preferences by PEBBLE: SAC on a replay buffer whose rewards are written anew as the reward is learned.
+ */
+export const pebble = (input: PebbleInput = {}): Training<LearnStep, LearnResult> =>
+  learnFromPreferences({ ...input, algorithm: 'pebble' });
+
+/**
+ * Opens what the input names, the environment and the judge, and makes a learner in it. Disposing of the learner
+ * disposes of what was opened.
+ */
+export async function openLearner(input: Omit<LearnInput, 'signal'>): Promise<Learner> {
+  const { env = 'CartPole-v1', teacher, judge, onNotice, ...settings } = input;
+  const own = teacherOf(teacher);
+  const plain: LearnSettings = {
+    ...settings,
+    ...(teacher !== undefined && { teacher: own?.name ?? (teacher as string) }),
+    ...(typeof judge === 'string' && { judge }),
+  };
+  const named = typeof env === 'string' ? { ...plain, env } : plain;
+  const { workers, python } = checkOptions(learnSchema, named, () => learnOptions(named));
+  return inEnvironment(env, { workers, python }, async (environment) => {
+    const complete = { ...plain, env: environmentName(env, environment) };
+    const ownJudge = typeof judge === 'function' ? judge : await loadJudge(learnOptions(complete));
+    return createLearner(complete, { environment, teacher: own, judge: ownJudge, onNotice });
+  });
+}
+
+/** Makes a learner by the algorithm that the settings name, in an environment that stays the caller's. */
+export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
   const { environment, onNotice = process.emitWarning } = parts;
-  const options = fitSegments(learnOptions(given), given, environment, onNotice);
+  const options = fitSegments(learnOptions(settings, onNotice), settings, environment, onNotice);
   return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 }
 
-/** Opens what the settings name, the environment and the judge, and learns in it; releasing the learner releases all of it. */
-export async function openLearner(given: LearnInput, parts: Omit<LearnParts, 'environment'> = {}): Promise<Learner> {
-  const options = learnOptions(given);
-  const judge = parts.judge ?? (await loadJudge(options));
-  return withEnvironment(options, (environment) => createLearner(given, { ...parts, environment, judge }));
+function resultOf(learner: Learner, last: LearnStep | undefined, seconds: number): LearnResult {
+  const metrics = measure(learner, last, seconds);
+  return {
+    policy: createControlPolicy(learner.policies().policy, { seed: learner.options.seed }),
+    reward: createControlReward(learner.reward()),
+    metrics,
+  };
+}
+
+function measure(learner: Learner, last: LearnStep | undefined, seconds: number): LearnMetrics {
+  const { step: steps = 0, labels = 0, accuracy = Number.NaN } = last ?? {};
+  const probe = labels > 0 ? createProbe(learner) : undefined;
+  try {
+    const agreement = probe?.measure();
+    const { pearson = Number.NaN, spearman = Number.NaN } = agreement ?? {};
+    return {
+      return: returnOf(last?.evaluation ?? learner.evaluate()),
+      labels,
+      steps,
+      accuracy,
+      ...(agreement?.accuracy !== undefined && { heldOutAccuracy: agreement.accuracy }),
+      correlation: { pearson, spearman },
+      seconds,
+    };
+  } finally {
+    probe?.[Symbol.dispose]();
+  }
 }
 
 /** One rollout, whatever rounds of questions are due, and one PPO update a step. */
@@ -69,20 +189,5 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     return { ppo, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
   }
 
-  return learnerOf(options, parts.environment, teaching, { next, evaluator, acting: { ppo: agent } });
-}
-
-/**
- * Learns from preferences, one PPO update or some hundred steps of PEBBLE at a time, until the steps are done or `signal`
- * aborts. Acts in `environment` where it is given, and not in the one that the settings name; so with a `judge`.
- */
-export async function* learnFromPreferences(
-  given: LearnInput,
-  parts: Partial<LearnParts> & { signal?: AbortSignal } = {},
-): AsyncGenerator<LearnStep, void, undefined> {
-  const { environment, signal, ...others } = parts;
-  const learner = environment
-    ? createLearner(given, { judge: await loadJudge(learnOptions(given)), ...others, environment })
-    : await openLearner(given, others);
-  yield* stepsOf(learner, signal);
+  return learnerOf(options, parts, teaching, { next, evaluator, acting: { ppo: agent } });
 }

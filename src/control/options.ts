@@ -6,6 +6,7 @@ import { worldShape } from '../rl/world-options.ts';
 import { pebbleSchema } from './pebble-options.ts';
 import { rewardSchema } from './reward/options.ts';
 
+/** How segments are cut. */
 export const segmentSchema = z.object({
   window: z.number().int().min(1).default(25).describe('steps of a segment; fewer where the episode ends in it'),
   shortest: z
@@ -26,8 +27,10 @@ export const segmentSchema = z.object({
   differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
 });
 
+/** The algorithms that learn from preferences, by name. */
 export const algorithms = ['ppo', 'pebble'] as const;
 
+/** The settings of learning from preferences. */
 export const learnSchema = z.object({
   ...worldShape,
   algorithm: z
@@ -76,5 +79,7 @@ export const learnSchema = z.object({
   ppo: ppoSchema.optional(),
   pebble: pebbleSchema.optional(),
 });
+/** Checked settings of learning from preferences. */
 export type LearnOptions = z.infer<typeof learnSchema>;
-export type LearnInput = z.input<typeof learnSchema>;
+/** Settings of learning from preferences as they are given: plain data. */
+export type LearnSettings = z.input<typeof learnSchema>;

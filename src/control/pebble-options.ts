@@ -4,6 +4,7 @@ import { sacSchema } from '../rl/index.ts';
 
 const { learningStarts: _, ...sac } = sacSchema.shape; // random steps are the loop's
 
+/** The options of PEBBLE. */
 export const pebbleSchema = z.object({
   pretrainSteps: z
     .number()

@@ -9,7 +9,7 @@ import type { HeedError } from '../error.ts';
 import { choices, type Query, type Teacher } from '../preference/index.ts';
 import { createRun, openRun, type Run, readMetrics, renderReport } from '../run/index.ts';
 import { createLearner } from './learn.ts';
-import type { LearnInput } from './options.ts';
+import type { LearnSettings } from './options.ts';
 import { learnOptions } from './presets.ts';
 import { preferenceReport } from './report.ts';
 import { createRewardEnsemble } from './reward/ensemble.ts';
@@ -18,8 +18,10 @@ import { trainFromPreferences } from './train.ts';
 
 const keep = releasedAfterwards();
 
-/** Seven stretches of 200 steps: one of random play, one for what is new, and five that are taught by twelve labels. */
-const tiny = (more: LearnInput = {}): LearnInput => ({
+/**
+ * Seven stretches of 200 steps: one of random play, one for what is new, and five that are taught by twelve labels.
+ */
+const tiny = (more: LearnSettings = {}): LearnSettings => ({
   algorithm: 'pebble',
   env: 'Pendulum-v1',
   steps: 1400,
@@ -35,7 +37,7 @@ const tiny = (more: LearnInput = {}): LearnInput => ({
   pebble: { pretrainSteps: 200, hidden: [16], minibatch: 16, bufferSize: 1200, particles: 50, ...more.pebble },
 });
 
-const start = (given: LearnInput, teacher?: Teacher<Segment>, environment = () => makeEnvironment('Pendulum-v1')) =>
+const start = (given: LearnSettings, teacher?: Teacher<Segment>, environment = () => makeEnvironment('Pendulum-v1')) =>
   keep(createLearner(given, { environment: sourceOf(environment), teacher }));
 
 describe('PEBBLE', () => {
@@ -176,7 +178,7 @@ describe('a run of PEBBLE', () => {
 });
 
 describe('Pendulum in full', () => {
-  const end = async (given: LearnInput) => {
+  const end = async (given: LearnSettings) => {
     const learner = start({
       ...{ algorithm: 'pebble', env: 'Pendulum-v1', seed: 2, labels: 60, randomSteps: 200 },
       ...{ evaluations: 0, episodes: 10, ...given },
@@ -204,7 +206,7 @@ describe('Pendulum in full', () => {
 });
 
 describe('settings of PEBBLE', () => {
-  it.each<[string, LearnInput, string]>([
+  it.each<[string, LearnSettings, string]>([
     ['actions that are a choice', { ...tiny(), env: 'CartPole-v1' }, 'a choice of 2'],
     ['pretraining that leaves no step', tiny({ pebble: { pretrainSteps: 1300 } }), 'leave none'],
     ["PPO's beside them", { ...tiny(), ppo: {} }, 'settings of ppo are given'],

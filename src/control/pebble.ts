@@ -1,14 +1,16 @@
 /**
- * PEBBLE (Lee et al. 2021): learning from preferences off-policy, so that nothing an agent lived is thrown away. It sees
- * the world before it is taught, and its past is judged anew whenever the teacher's wishes are understood better.
+ * PEBBLE (Lee et al. 2021): learning from preferences off-policy, by SAC. The agent explores before it is taught. All its
+ * experience stays in a replay buffer, whose rewards are computed again after every fit of the reward ensemble.
  *
- *   random play → play for what is new (novelty.ts) → ask, fit the reward ensemble, write its rewards over all that is in
- *   the replay buffer → SAC, asking on the way
+ *   random play → play for what is new (novelty.ts) → ask → fit the reward ensemble → relabel the buffer → SAC, asking on
+ *   the way
  *
- * Where it departs from the paper: rewards are the ensemble's normalized ones, as in the PPO loop; critics start anew when
- * the first reward is learned, and are not trained ahead then. docs/reference/pebble.md has the details and the figures.
+ * Where it departs from the paper: rewards are the ensemble's normalized ones, as in the PPO loop; critics start anew
+ * when the first reward is learned, and are not trained ahead then. docs/reference/pebble.md has the details and the figures.
  *
- * Run it: heed train --algorithm pebble --env HalfCheetah-v5
+ *     const { policy } = await pebble({ env: 'HalfCheetah-v5' });
+ *
+ * From the command line: heed train --algorithm pebble --env HalfCheetah-v5
  */
 import { random } from '../random.ts';
 import { repeat } from '../rl/agent.ts';
@@ -83,5 +85,5 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     return { sac, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
   }
 
-  return learnerOf(options, parts.environment, teaching, { next, evaluator, acting: { sac: agent, novelty } });
+  return learnerOf(options, parts, teaching, { next, evaluator, acting: { sac: agent, novelty } });
 }

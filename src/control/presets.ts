@@ -4,12 +4,16 @@ import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, reward, short } from './mujoco-presets.ts';
-import { algorithms, type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+import { algorithms, type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 
-const choice: LearnInput['choice'] = { errorRate: 0.1 }; // the paper's, right labels or not: it costs nothing where they are right
+/** The paper's, whether labels are right or not: it costs nothing where they are. */
+const choice: LearnSettings['choice'] = { errorRate: 0.1 };
 
-/** For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows the environment. */
-function unfamiliar(env: string): LearnInput {
+/**
+ * For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows
+ * the environment.
+ */
+function unfamiliar(env: string): LearnSettings {
   const { steps, options } = presetOf(env) ?? { options: { normalizeObservations: true } };
   return {
     steps,
@@ -23,8 +27,11 @@ function unfamiliar(env: string): LearnInput {
   };
 }
 
-/** PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/reference/pebble.md has the results). */
-const pebble: LearnInput = {
+/**
+ * PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/reference/pebble.md has
+ * the results).
+ */
+const pebble: LearnSettings = {
   steps: 100_000,
   labels: 700,
   randomSteps: 1000,
@@ -38,7 +45,7 @@ const pebble: LearnInput = {
 };
 
 /** Settings that are known to work, by environment (docs/reference/preferences.md has the results). */
-export const learnPresets: Readonly<Record<string, LearnInput>> = {
+export const learnPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
   'LunarLander-v3': {
     steps: 1_000_000,
@@ -58,15 +65,19 @@ export const learnPresets: Readonly<Record<string, LearnInput>> = {
       firstSteps: 250,
       scaleBy: 'return',
     },
-    // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a thousand of them.
+    // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a
+    // thousand of them.
     ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
   },
   ...mujocoPresets,
   ...behaviorPresets,
 };
 
-/** Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at this size. */
-const atari: LearnInput = {
+/**
+ * Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at
+ * this size.
+ */
+const atari: LearnSettings = {
   steps: atariPreset.steps,
   labels: 1000,
   randomSteps: 4096,
@@ -90,7 +101,7 @@ const atari: LearnInput = {
   ppo: { ...atariPreset.options, advantageFloor: 3 },
 };
 
-function pebbleIn(env: string): LearnInput {
+function pebbleIn(env: string): LearnSettings {
   const { segment, choice, reward, judge, people } = learnPresets[env] ?? {};
   return {
     ...pebble,
@@ -103,8 +114,11 @@ function pebbleIn(env: string): LearnInput {
   };
 }
 
-/** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function learnOptions(given: LearnInput): LearnOptions {
+/**
+ * Checked settings: what is given, over the environment's preset, over the defaults. A run that is too short for the
+ * random steps and rounds of the preset gets fewer, and `onNotice` is called.
+ */
+export function learnOptions(given: LearnSettings, onNotice?: (text: string) => void): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo' } = given;
   const env = typeof given.env === 'string' ? given.env : 'CartPole-v1'; // what is none is refused below
@@ -118,5 +132,46 @@ export function learnOptions(given: LearnInput): LearnOptions {
   }
   // a hinge has no probability to mix with a coin
   if (given.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...given.choice };
-  return learnSchema.parse(merged);
+  return shortened(learnSchema.parse(merged), given, onNotice);
 }
+
+/** Environment steps before the first query. */
+const begins = ({ randomSteps, pebble }: LearnOptions) => randomSteps + (pebble?.pretrainSteps ?? 0);
+
+/** Whether the rounds of queries fit between the first steps and the step of the last round. */
+export const roundsFit = ({ steps, schedule }: LearnOptions, begin: number): boolean =>
+  Math.floor(schedule.until * steps) - begin >= schedule.rounds;
+
+const FIRST_SHARE = 1 / 3; // of the time until the last round, before the first
+
+/** The settings with fewer first steps and rounds where these do not fit into the run and were not given. */
+function shortened(
+  options: LearnOptions,
+  given: LearnSettings,
+  onNotice: (text: string) => void = () => {},
+): LearnOptions {
+  const begin = begins(options);
+  if (roundsFit(options, begin)) return options;
+  const { steps, randomSteps, schedule, pebble } = options;
+  const last = Math.floor(schedule.until * steps);
+  const share = Math.min(1, (FIRST_SHARE * last) / begin);
+  const fewer = (count: number, fixed: unknown) => (fixed === undefined ? Math.floor(share * count) : count);
+  const short: LearnOptions = {
+    ...options,
+    randomSteps: fewer(randomSteps, given.randomSteps),
+    ...(pebble && { pebble: { ...pebble, pretrainSteps: fewer(pebble.pretrainSteps, given.pebble?.pretrainSteps) } }),
+  };
+  const rounds = given.schedule?.rounds ?? Math.max(1, Math.min(schedule.rounds, last - begins(short)));
+  short.schedule = { ...schedule, rounds };
+  if (!roundsFit(short, begins(short))) return options;
+  const changes = [
+    change('randomSteps', randomSteps, short.randomSteps),
+    change('pebble.pretrainSteps', pebble?.pretrainSteps, short.pebble?.pretrainSteps),
+    change('schedule.rounds', schedule.rounds, rounds),
+  ];
+  onNotice(`In a run of ${steps} steps, ${changes.filter(Boolean).join(', ')}.`);
+  return short;
+}
+
+const change = (name: string, before: number | undefined, after: number | undefined): string =>
+  before === after ? '' : `${name} is ${after} instead of ${before}`;

@@ -1,53 +1,53 @@
 /** The report of learning from preferences, from what the run's folder holds. */
+import { episodeClips } from '../rl/episodes.ts';
 import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
+import { unitOf } from './behaviors/index.ts';
 import { learnSchema } from './options.ts';
-import type { ComparisonSample, Followed } from './train.ts';
+import type { RewardAgreement } from './probe.ts';
+import type { ComparisonSample } from './train.ts';
 
-/** Throws a HeedError where the folder is not such a run. */
+/**
+ * The report of a run of `heed train`.
+ * @throws HeedError if the folder is not such a run.
+ */
 export function preferenceReport(folder: string): Report {
   const info = readInfo(folder);
   const options = settingsOf(learnSchema, info, folder);
   const rows = readMetrics(folder);
   const samples = readSamples(folder);
   const comparisons = samples.filter(({ kind }) => kind === 'comparison') as unknown as ComparisonSample[];
-  const followed = samples.findLast(({ kind }) => kind === 'rewards') as unknown as Followed | undefined;
+  const agreement = samples.findLast(({ kind }) => kind === 'rewards') as unknown as RewardAgreement | undefined;
   const last = (name: string) => rows.findLast((row) => name in row);
   const labels = rows.at(-1)?.labels ?? 0;
-  const accuracy = last('reward/accuracy')?.['reward/accuracy'];
+  const foreseen = last('reward/accuracy')?.['reward/accuracy'];
+  const unit = unitOf(options.env);
+  const heldOut = rows.filter((row) => 'reward/held_out_accuracy' in row);
   const byBoth = ['labels', 'environment steps'];
   const both = (row: MetricsRow) => [row.labels ?? 0, row.step];
   return {
     title: `${options.env}, learned from ${labels.toLocaleString('en-US')} comparisons`,
     subtitle: subtitle(
       info.started,
-      `The agent never saw the environment's reward. ${options.algorithm.toUpperCase()}, teacher ${options.teacher}`,
+      `${unit ? 'The environment has no reward.' : "The agent never saw the environment's reward."} ${options.algorithm.toUpperCase()}, teacher ${options.teacher}`,
       options.seed,
     ),
     summary: [
-      ...returnFigure(last('return/mean'), options.episodes),
+      ...returnFigure(last('return/mean'), options.episodes, unit),
       { label: 'Labels', value: labels, note: `of ${options.labels.toLocaleString('en-US')}` },
       {
         label: 'Environment steps',
         value: rows.at(-1)?.step ?? 0,
         note: `of ${options.steps.toLocaleString('en-US')}`,
       },
-      ...(accuracy === undefined
-        ? []
-        : [
-            {
-              label: 'Held-out accuracy',
-              value: percent(accuracy),
-              note: 'of choices foreseen before they were learned',
-            },
-          ]),
-      ...(followed
+      ...accuracyFigure(agreement, foreseen),
+      ...(agreement
         ? [
             {
               label: 'Learned follows true',
-              value: readable(followed.pearson),
-              note: `Pearson; Spearman ${readable(followed.spearman)}`,
+              value: readable(agreement.pearson),
+              note: `Pearson; Spearman ${readable(agreement.spearman)}`,
             },
           ]
         : []),
@@ -60,14 +60,28 @@ export function preferenceReport(folder: string): Report {
         ['environment steps', 'labels'],
         (row) => [row.step, row.labels ?? 0],
         solvedFrom(samples),
+        unit,
       ),
-      ...(followed ? [scatter(followed)] : []),
+      ...(agreement ? [scatter(agreement)] : []),
+      ...(heldOut.some((row) => Number.isFinite(row['reward/held_out_accuracy']))
+        ? [
+            chart(
+              rows,
+              'reward/held_out_accuracy',
+              'Held-out accuracy',
+              'share in the right order',
+              'Pairs of windows that the teacher was not asked about: the share that the reward model puts in the right order, at each evaluation.',
+              byBoth,
+              both,
+            ),
+          ]
+        : []),
       chart(
         rows,
         'reward/accuracy',
-        'Held-out accuracy',
+        'Choices foreseen',
         'share of choices foreseen',
-        "Share of the teacher's decided choices that the reward model predicted before it learned of them, so far. Questions chosen for disagreement are the ones it finds hard.",
+        "Share of the teacher's decided choices that the reward model predicted before it learned of them, so far. Pairs chosen for disagreement are the ones it finds hard.",
         byBoth,
         both,
       ),
@@ -89,27 +103,38 @@ export function preferenceReport(folder: string): Report {
         byBoth,
         both,
       ),
-      ...(comparisons.length > 0 ? [asked(comparisons, labels, options.judge)] : []),
+      ...(comparisons.length > 0 ? [queriesOf(comparisons, labels, options.judge)] : []),
       ...algorithmCharts(rows),
+      ...episodeClips(samples, unit),
     ],
     config: info.config as Record<string, unknown>,
   };
 }
 
-const percent = (share: number) => `${Math.round(share * 100)} %`;
+/** Accuracy on held-out pairs; where nobody knows the right answers, on queries before they were learned. */
+function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number | undefined): Report['summary'] {
+  if (agreement?.accuracy !== undefined && Number.isFinite(agreement.accuracy)) {
+    const note = 'pairs of windows that the teacher was not asked about';
+    return [{ label: 'Held-out accuracy', value: `${(100 * agreement.accuracy).toFixed(1)}\u00a0%`, note }];
+  }
+  if (foreseen === undefined) return [];
+  return [{ label: 'Choices foreseen', value: percent(foreseen), note: 'judged queries, before they were learned' }];
+}
+
+const percent = (share: number) => `${Math.round(share * 100)}\u00a0%`;
 const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', '−') : '–');
 
-const scatter = ({ predicted, true: truth, pearson, spearman }: Followed): Section => ({
+const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement): Section => ({
   kind: 'scatter',
   title: 'Learned against true reward',
-  caption: `${truth.length} windows that nobody was asked about, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
+  caption: `${truth.length} windows that the teacher was not asked about, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
   xLabel: 'true return of the window',
   yLabel: 'learned return',
   points: { x: truth, y: predicted },
   fit: true,
 });
 
-const asked = (comparisons: readonly ComparisonSample[], labels: number, judge?: string): Section => ({
+const queriesOf = (comparisons: readonly ComparisonSample[], labels: number, judge?: string): Section => ({
   kind: 'clips',
   title: 'What was asked',
   caption:

@@ -7,7 +7,9 @@ import { createExperience, type Experience, type Segment } from './segments.ts';
 
 const HORIZON = 8;
 
-/** A counter: observes [seed, step], ends by itself after `ends` steps or is cut after `limit`; reward is the step. */
+/**
+ * A counter: observes [seed, step], ends by itself after `ends` steps or is cut after `limit`; reward is the step.
+ */
 const counter =
   (ends: number, limit = 1000) =>
   (): Environment => {

@@ -11,6 +11,7 @@ import type { Rollout } from '../rl/index.ts';
 /** Numbers, or the bytes of images. */
 export type Numbers = Float32Array | Uint8Array;
 
+/** Steps of one episode, one after another. */
 export interface Segment {
   /** Steps; fewer than the window where the episode ended in it. */
   length: number;
@@ -276,6 +277,7 @@ function restoreRings(rings: Rings, state: ExperienceState, tensors: Record<stri
 export const like = <A extends Numbers>(from: A | undefined, length: number): A =>
   (from instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)) as A;
 
+/** Numbers as a tensor of a checkpoint. */
 export const tensorOf = (data: Numbers, shape: number[]): SavedNumbers => ({
   dtype: data instanceof Uint8Array ? 'U8' : 'F32',
   shape,

@@ -4,75 +4,51 @@
  *
  * Run it: heed train --env CartPole-v1
  */
-import { createVectorEnvironment, type Environment } from '../env/index.ts';
-import { random, seedFor } from '../random.ts';
-import { createRandomPlay } from '../rl/rollout.ts';
+import type { Environment } from '../env/index.ts';
+import { sampleEpisodes } from '../rl/episodes.ts';
 import { returnMetrics, returnOf, sampleWorld } from '../rl/train.ts';
 import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
 import { clipsOf } from './clips.ts';
-import { pearson, spearman } from './correlation.ts';
+import type { LearnMetrics } from './learn.ts';
 import type { Learner, LearnStep } from './learner.ts';
-import { type LearnInput, type LearnOptions, learnSchema } from './options.ts';
+import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 import { learnOptions } from './presets.ts';
-import { createRewardEnsemble } from './reward/ensemble.ts';
-import { createExperience, type Segment } from './segments.ts';
+import { createProbe, type RewardAgreement } from './probe.ts';
 import type { SegmentComparison } from './teaching/queries.ts';
 
 /** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
-/** Checked settings of `heed train`. */
-export const trainOptions = (given: LearnInput): LearnOptions => trainSchema.parse(learnOptions(given));
+/** Checked settings of `heed train`; see `learnOptions`. */
+export const trainOptions = (given: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
+  trainSchema.parse(learnOptions(given, onNotice));
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;
   return labels.unwrap().min(1).default(labels.parse(undefined)).describe(labels.description!);
 }
 
-/** What a training from preferences comes to. */
-export interface TrainResult {
+/** What a run comes to: the result of `heed train --json`. */
+export interface LearnRunResult extends LearnMetrics {
   /** The run's folder. */
   run: string;
-  /** Greedy episodes of the final policy on the true reward. */
-  return: { mean: number; std: number; episodes: number };
-  /** Comparisons the teacher answered. */
-  labels: number;
-  steps: number;
-  /** Share of the teacher's decided choices that the ensemble predicted before it learned of them. */
-  accuracy: number;
-  /** Of the returns of fresh windows under the learned reward with those under the true one; see `Followed`. */
-  correlation: { pearson: number; spearman: number };
-  /** Wall time of the training, that of earlier processes of the run included. */
-  seconds: number;
 }
 
-/**
- * Learned and true returns of windows that nobody was asked about: half cut from a fresh agent's random play, half from the latest
- * experience of training. Together they span what the learned reward has to tell apart; either half alone may not vary
- * at all (a perfect CartPole policy earns the same in every window). NaN where the true returns are all equal even so.
- */
-export interface Followed {
-  predicted: number[];
-  true: number[];
-  pearson: number;
-  spearman: number;
-}
-
-const WINDOWS = 200;
 const SHOWN_COMPARISONS = 24;
 
 /**
- * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then a
- * checkpoint was written.
+ * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal
+ * stopped it: then a checkpoint was written.
  */
 export async function trainFromPreferences(
   learner: Learner,
   parts: TrainParts<LearnStep>,
-): Promise<TrainResult | undefined> {
-  const { run } = parts;
-  const shown = learner.environment.make();
+): Promise<LearnRunResult | undefined> {
+  const { run, onWarning: onNotice = process.emitWarning } = parts;
+  const { environment, options } = learner;
+  const shown = environment.make();
   const probe = createProbe(learner);
-  let followed: Followed | undefined;
+  let agreement: RewardAgreement | undefined;
   try {
     return await driveRun(learner, {
       ...parts,
@@ -86,9 +62,11 @@ export async function trainFromPreferences(
           if (isShown(before + i, learner.options.labels))
             run.sample(comparisonSample(asked, before + i + 1, learner, shown));
         });
-        followed = step.evaluation && step.labels > 0 ? probe.follow() : undefined;
-        if (step.done && followed) run.sample({ kind: 'rewards', step: step.step, ...followed });
-        return metricsOf(step, followed);
+        agreement = step.evaluation && step.labels > 0 ? probe.measure() : undefined;
+        if (step.done && agreement) run.sample({ kind: 'rewards', step: step.step, ...agreement });
+        if (step.done)
+          sampleEpisodes(run, environment, learner.policies(), { seed: options.seed, step: step.step, onNotice });
+        return metricsOf(step, agreement);
       },
       result: ({ step, labels, accuracy, evaluation }, seconds) => ({
         run: run.folder,
@@ -96,7 +74,8 @@ export async function trainFromPreferences(
         labels,
         steps: step,
         accuracy,
-        correlation: { pearson: followed?.pearson ?? Number.NaN, spearman: followed?.spearman ?? Number.NaN },
+        ...(agreement?.accuracy !== undefined && { heldOutAccuracy: agreement.accuracy }),
+        correlation: { pearson: agreement?.pearson ?? Number.NaN, spearman: agreement?.spearman ?? Number.NaN },
         seconds,
       }),
     });
@@ -106,7 +85,7 @@ export async function trainFromPreferences(
   }
 }
 
-function metricsOf(step: LearnStep, followed: Followed | undefined): Record<string, number> {
+function metricsOf(step: LearnStep, agreement: RewardAgreement | undefined): Record<string, number> {
   const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, asked, waiting } = step;
   return {
     labels,
@@ -117,49 +96,12 @@ function metricsOf(step: LearnStep, followed: Followed | undefined): Record<stri
     ...(fit && Number.isFinite(fit.validationLoss) && { 'reward/validation_loss': fit.validationLoss }),
     ...(Number.isFinite(accuracy) && { 'reward/accuracy': accuracy }),
     ...(asked.length > 0 && { 'reward/disagreement': disagreement }),
-    ...(followed && {
-      'reward/correlation_pearson': followed.pearson,
-      'reward/correlation_spearman': followed.spearman,
+    ...(agreement && {
+      'reward/correlation_pearson': agreement.pearson,
+      'reward/correlation_spearman': agreement.spearman,
     }),
+    ...(agreement?.accuracy !== undefined && { 'reward/held_out_accuracy': agreement.accuracy }),
     ...returnMetrics(evaluation),
-  };
-}
-
-/** Windows of random play, drawn once from the run's seed, and the learned reward of the moment on them. */
-function createProbe(learner: Learner) {
-  const { options } = learner;
-  const seed = seedFor(options.seed, 'probe');
-  const { environments, horizon } = options[options.algorithm]!;
-  const environment = createVectorEnvironment(learner.environment.batch(environments), seed);
-  environment.reset();
-  const { observationSize, actionSpace } = environment;
-  const { shape } = environment.observationSpace;
-  const experience = createExperience(environment, horizon, options.segment.memory);
-  const play = createRandomPlay(environment, { horizon, random: random(seed, 'ppo', 'actions') });
-  while (experience.held < experience.capacity) experience.add(play());
-  environment[Symbol.dispose]();
-  const draw = random(seed, 'windows');
-  const { window } = options.segment;
-  const windows: Segment[] = [];
-  for (let i = 0; i < WINDOWS / 2; i++) {
-    const cut = experience.sample(draw, { steps: window, anchor: false });
-    if (cut) windows.push(cut);
-  }
-  const ensemble = createRewardEnsemble({ observationSize, actionSpace, shape }, options.reward, options.choice, {
-    window,
-    rows: Math.min(environments * horizon, 1024),
-    seed,
-  });
-  return {
-    follow(): Followed {
-      const { state, tensors } = learner.save();
-      ensemble.restore(state.reward, tensors);
-      const recent = learner.compareRewards(WINDOWS / 2);
-      const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
-      const truth = [...windows.map(learner.worth), ...recent.true];
-      return { predicted, true: truth, pearson: pearson(predicted, truth), spearman: spearman(predicted, truth) };
-    },
-    [Symbol.dispose]: ensemble[Symbol.dispose],
   };
 }
 

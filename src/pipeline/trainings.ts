@@ -232,7 +232,7 @@ export const trainings: Readonly<Record<string, Training>> = {
     check: (settings) => checkEnvironment(trainOptions(settings).env),
     create(settings, { onNotice }) {
       checkEnvironment(trainOptions(settings).env);
-      return openLearner(settings, { onNotice });
+      return openLearner({ ...settings, onNotice });
     },
     about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,

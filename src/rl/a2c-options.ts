@@ -12,6 +12,7 @@ const { shape } = ppoSchema.omit({
   targetKl: true,
 });
 
+/** The options of A2C; docs on A2C say where each comes from. */
 export const a2cSchema = z.object({
   ...withDefaults(shape, {
     horizon: 5,
@@ -24,4 +25,5 @@ export const a2cSchema = z.object({
   learningRate: z.number().positive().default(7e-4).describe("the optimizer's rate at the start"),
   epsilon: z.number().positive().default(1e-5).describe("the optimizer's ε, outside the root"),
 });
+/** Checked options of A2C. */
 export type A2cOptions = z.infer<typeof a2cSchema>;

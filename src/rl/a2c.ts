@@ -13,6 +13,7 @@ import type { A2cOptions } from './a2c-options.ts';
 import { isSmall } from './forward.ts';
 import { createOnPolicy, explainedVariance, loadRows, type OnPolicy, remainingOf, standardize } from './on-policy.ts';
 
+/** The numbers of one A2C update. */
 export interface A2cMetrics {
   'loss/policy': number;
   'loss/value': number;
@@ -21,8 +22,13 @@ export interface A2cMetrics {
   'gradient/norm': number;
   learning_rate: number;
 }
+/** The A2C learner. */
 export type A2c = OnPolicy<A2cMetrics>;
 
+/**
+ * An A2C learner in environments that have been reset. `seed` is that of its weights and actions.
+ * The caller disposes of it.
+ */
 export function createA2c(environment: VectorEnvironment, options: A2cOptions, seed: number): A2c {
   const { optimizer: kind, epsilon, maxGradientNorm, valueCoefficient, entropyCoefficient } = options;
   const batch = environment.count * options.horizon;

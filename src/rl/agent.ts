@@ -15,10 +15,12 @@ import { type SacOptions, sacSchema } from './sac-options.ts';
 import { createTrpo } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
 
+/** The algorithms that learn from rewards, by name. */
 export const algorithms = ['ppo', 'a2c', 'trpo', 'sac'] as const;
+/** The name of an algorithm. */
 export type Algorithm = (typeof algorithms)[number];
 
-/** Settings of the algorithms; those of the one that is chosen count. */
+/** Options of the algorithms; those of the chosen one count. */
 export const algorithmShape = {
   algorithm: z.enum(algorithms).default('ppo').describe('how the agent learns'),
   ppo: ppoSchema.optional(),
@@ -57,7 +59,7 @@ export function createAgent(
   return onPolicy(createPpo(environment, options.ppo!, seed), options.ppo!, steps);
 }
 
-/** One rollout and one update at a time, save where rollouts are short: then as many as make a row worth telling. */
+/** One rollout and one update at a time; several where rollouts are short, so that a row of metrics covers enough steps. */
 function onPolicy<Metrics extends object>(
   agent: OnPolicy<Metrics>,
   { environments, horizon }: { environments: number; horizon: number },
@@ -92,9 +94,9 @@ function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: nu
   };
 }
 
-const ROW = 200; // environment steps that a row of metrics tells of at least
+const ROW = 200; // environment steps that a row of metrics covers at least
 
-/** Goes on until a row is full or the steps are done; means of the metrics of those that have any. */
+/** Repeats until a row is full or the steps are done. Metrics are means over the updates that have any. */
 export function repeat(
   from: number,
   steps: number,
@@ -113,7 +115,7 @@ export function repeat(
   return { step, metrics: Object.fromEntries(Object.entries(totals).map(([name, sum]) => [name, sum / updates])) };
 }
 
-/** @throws HeedError where settings are given of an algorithm, of those there are, that is not the chosen one. */
+/** @throws HeedError if there are options of an algorithm that is not the chosen one. */
 export function checkChoice<Name extends string = Algorithm>(
   given: { algorithm?: Name } & Partial<Record<Name, unknown>>,
   names: readonly Name[] = algorithms as readonly string[] as readonly Name[],

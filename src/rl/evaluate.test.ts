@@ -3,9 +3,12 @@ import { type Environment, makeEnvironment, sourceOf } from '../env/index.ts';
 import { createParameters } from '../nn/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createEvaluator, meanAndDeviation } from './evaluate.ts';
-import { createPolicy } from './policy.ts';
+import { createPolicyNetwork } from './policy.ts';
 
-/** Lasts as many steps as its seed says (at most 9) and pays the action: the larger of two numbers it shows is the better. */
+/**
+ * Lasts as many steps as its seed says (at most 9) and pays the action: the larger of two numbers it shows is the
+ * better.
+ */
 const choosing =
   (seeds: number[] = []) =>
   (): Environment => {
@@ -37,7 +40,11 @@ interface Options extends Partial<Parameters<typeof createEvaluator>[3]> {
 
 function evaluator(make: () => Environment, { episodes, ...options }: Options) {
   const { observationSpace, actionSpace } = make();
-  const policy = createPolicy(observationSpace.low.length, actionSpace, { hidden: [], activation: 'tanh', gain: 1 });
+  const policy = createPolicyNetwork(observationSpace.low.length, actionSpace, {
+    hidden: [],
+    activation: 'tanh',
+    gain: 1,
+  });
   const parameters = createParameters(policy.parameters, random(0));
   const made = createEvaluator(sourceOf(make).batch(episodes), policy, parameters, { seed: 3, ...options });
   const release = () => {

@@ -1,10 +1,11 @@
-/** How well a policy does on the true reward: whole episodes from seeds that training never used. */
+/** Evaluates a policy on the true reward: whole episodes from seeds that training never uses. */
 import type { EnvironmentBatch } from '../env/index.ts';
 import type { Arena } from '../nn/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createForward } from './forward.ts';
 import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from './policy.ts';
 
+/** The returns of whole episodes. */
 export interface Evaluation {
   mean: number;
   /** Standard deviation over the episodes. */
@@ -15,12 +16,16 @@ export interface Evaluation {
   returns: number[];
 }
 
+/** Evaluates a policy again and again, as it learns. */
 export interface Evaluator {
   run(): Evaluation;
   [Symbol.dispose](): void;
 }
 
-/** Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees (normalization). */
+/**
+ * Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees
+ * (normalization).
+ */
 export function createEvaluator(
   batch: EnvironmentBatch,
   policy: ActingPolicy,
@@ -61,6 +66,7 @@ export function createEvaluator(
   };
 }
 
+/** Mean and standard deviation (over n) of values. */
 export function meanAndDeviation(values: readonly number[]): { mean: number; std: number } {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   return { mean, std: Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length) };

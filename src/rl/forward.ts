@@ -1,11 +1,11 @@
 /** Compiled forward passes of a policy, bound once to rows that are filled before each run. */
 import { input, type Program, trace, Value } from '../engine/index.ts';
 import type { Arena } from '../nn/index.ts';
-import type { ActingPolicy, Policy } from './policy.ts';
+import type { ActingPolicy, PolicyNetwork } from './policy.ts';
 
 /**
- * Whether a pass over so many rows is best left to one thread. Measured on a machine with other work: two gained 6 % at best
- * at 256 rows of 9,000 parameters, and took up to twice as long, as the second spins for 20 ms after each run.
+ * Whether a pass over so many rows is best left to one thread. Measured on a machine with other work: two gained 6 % at
+ * best at 256 rows of 9,000 parameters, and took up to twice as long, as the second spins for 20 ms after each run.
  */
 export const isSmall = ({ flat }: Arena, rows: number): boolean => flat.length * rows < 2 ** 25;
 
@@ -22,7 +22,7 @@ export function createForward(policy: ActingPolicy, parameters: Arena, rows: num
 }
 
 /** A policy's values for a fixed number of rows. */
-export function createCritic(policy: Policy, parameters: Arena, rows: number) {
+export function createCritic(policy: PolicyNetwork, parameters: Arena, rows: number) {
   const inner = policy.observationSize;
   const program = trace((g) => ({ values: policy.critic.apply(input(g, 'observations', ['n', inner])) }), {
     dims: { n: rows },

@@ -4,13 +4,14 @@ import { input, mean, square, trace } from '../engine/index.ts';
 import { createParameters, createTrainStep } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { createCritic, createForward } from './forward.ts';
-import { createPolicy } from './policy.ts';
+import { createPolicyNetwork } from './policy.ts';
 
 const keep = releasedAfterwards();
 
 const shape = [2, 40, 36];
 const size = 2 * 40 * 36;
-const policy = () => createPolicy(size, { kind: 'discrete', n: 3 }, { hidden: [], activation: 'tanh', gain: 1 }, shape);
+const policy = () =>
+  createPolicyNetwork(size, { kind: 'discrete', n: 3 }, { hidden: [], activation: 'tanh', gain: 1 }, shape);
 
 test('an image goes through convolutions that actor and critic have in common', () => {
   const { parameters, observationSize } = policy();

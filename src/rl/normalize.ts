@@ -7,6 +7,7 @@ export interface RunningStatistics {
   variance: Float64Array;
 }
 
+/** Statistics of nothing yet: mean 0, variance 1. */
 export const createStatistics = (size: number): RunningStatistics => ({
   count: 1e-4, // as the reference implementations: the first batch outweighs the start at once
   mean: new Float64Array(size),
@@ -20,12 +21,14 @@ export interface SavedStatistics {
   variance: number[];
 }
 
+/** Statistics as plain data. */
 export const saveStatistics = ({ count, mean, variance }: RunningStatistics): SavedStatistics => ({
   count,
   mean: [...mean],
   variance: [...variance],
 });
 
+/** Puts saved statistics back. */
 export function restoreStatistics(into: RunningStatistics, from: SavedStatistics): void {
   into.count = from.count;
   into.mean.set(from.mean);
@@ -52,11 +55,15 @@ export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<
   statistics.count = total;
 }
 
-const LIMIT = 10; // normalized observations and rewards are clipped to ±10, as in the reference implementations
+/** Normalized observations and rewards are clipped to ±10, as in the reference implementations. */
+export const LIMIT = 10;
 
 /** (x − mean)/√variance, clipped, row by row. */
-export function normalizeRows(statistics: RunningStatistics, rows: Float32Array, out: Float32Array): void {
-  const { mean, variance } = statistics;
+export function normalizeRows(
+  { mean, variance }: { mean: ArrayLike<number>; variance: ArrayLike<number> },
+  rows: Float32Array,
+  out: Float32Array,
+): void {
   const size = mean.length;
   for (let i = 0; i < rows.length; i++) {
     const j = i % size;
@@ -72,6 +79,7 @@ interface RewardScale {
   returns: Float64Array;
 }
 
+/** The scale of nothing yet, for a number of environments. */
 export const createRewardScale = (count: number): RewardScale => ({
   statistics: createStatistics(1),
   returns: new Float64Array(count),

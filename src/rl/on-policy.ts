@@ -1,6 +1,6 @@
 /**
- * What the algorithms share that learn from what their policy has just done: the rollout, what it was worth (generalized
- * advantage estimation), normalization, and what a checkpoint holds. Each says by itself how it learns from that.
+ * What on-policy algorithms share: the rollout, generalized advantage estimation, normalization, and what a checkpoint
+ * holds. Each algorithm supplies its own update.
  */
 import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -23,10 +23,10 @@ import {
   saveStatistics,
   scaleRewards,
 } from './normalize.ts';
-import { createPolicy, encodeAction, type Policy, type PolicyOptions } from './policy.ts';
+import { createPolicyNetwork, encodeAction, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
 import { createActor, createCollector, type Rollout } from './rollout.ts';
 
-interface OnPolicyOptions extends PolicyOptions {
+interface OnPolicyOptions extends PolicyNetworkOptions {
   horizon: number;
   discount: number;
   lambda: number;
@@ -34,13 +34,13 @@ interface OnPolicyOptions extends PolicyOptions {
   normalizeRewards: boolean;
 }
 
-/** What there is to learn from, a row a step: all of a rollout. */
+/** All of a rollout, one row per step. */
 export type Experience = Record<
   'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values',
   Float32Array
 >;
 
-/** How an algorithm learns. */
+/** An algorithm's update. */
 interface Learning<Metrics> {
   /** Its moments are part of a checkpoint. */
   optimizer: Optimizer;
@@ -59,7 +59,7 @@ type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Arra
 
 /** The learner: a policy, its optimizer and its randomness. `collect` and `update` may be called by hand. */
 export interface OnPolicy<Metrics> {
-  readonly policy: Policy;
+  readonly policy: PolicyNetwork;
   readonly parameters: Arena;
   /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
   collect(explore?: 'uniform'): Rollout;
@@ -72,18 +72,20 @@ export interface OnPolicy<Metrics> {
   [Symbol.dispose](): void;
 }
 
-/** Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart. */
+/**
+ * Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart.
+ */
 export function createOnPolicy<Metrics>(
   name: string,
   environment: VectorEnvironment,
   options: OnPolicyOptions,
   seed: number,
-  learn: (policy: Policy, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
+  learn: (policy: PolicyNetwork, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
 ): OnPolicy<Metrics> {
   const { horizon, discount, lambda } = options;
   const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
-  const policy = createPolicy(observationSize, actionSpace, options, environment.observationSpace.shape);
+  const policy = createPolicyNetwork(observationSize, actionSpace, options, environment.observationSpace.shape);
   const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
   const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
   const order = Int32Array.from({ length: batch }, (_, i) => i);
@@ -227,7 +229,7 @@ export function checkMinibatch(minibatch: number, count: number, horizon: number
 
 /** Copies the chosen rows into the inputs that there are; actions as `logProbability` takes them. */
 export function loadRows(
-  policy: Policy,
+  policy: PolicyNetwork,
   rows: ArrayLike<number>,
   from: Experience,
   into: Partial<Record<keyof Experience, { data: ArrayLike<unknown> }>>,

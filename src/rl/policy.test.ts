@@ -4,14 +4,21 @@ import type { Space } from '../env/index.ts';
 import { createParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { createForward } from './forward.ts';
-import { createPolicy, encodeAction, greedyActions, LOG_DEVIATION, sampleActions, uniformActions } from './policy.ts';
+import {
+  createPolicyNetwork,
+  encodeAction,
+  greedyActions,
+  LOG_DEVIATION,
+  sampleActions,
+  uniformActions,
+} from './policy.ts';
 
 const network = { hidden: [8], activation: 'tanh', gain: 1 } as const;
 const box: Space = { kind: 'box', low: Float32Array.of(-1, -2), high: Float32Array.of(1, 4) };
 const discrete: Space = { kind: 'discrete', n: 3 };
 
 describe('a Gaussian policy', () => {
-  const policy = createPolicy(4, box, network);
+  const policy = createPolicyNetwork(4, box, network);
   const inputs = {
     mean: numbers([5, 2], { seed: 1 }),
     actions: numbers([5, 2], { low: -2, high: 2, seed: 2 }),
@@ -69,7 +76,7 @@ describe('a Gaussian policy', () => {
 });
 
 describe('a categorical policy', () => {
-  const policy = createPolicy(4, discrete, network);
+  const policy = createPolicyNetwork(4, discrete, network);
   const probabilities = [
     [0.2, 0.5, 0.3],
     [0.7, 0.1, 0.2],

@@ -19,7 +19,8 @@ import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } fro
 import { fill, orthogonal } from '../nn/initialize.ts';
 import type { Random } from '../random.ts';
 
-export interface PolicyOptions {
+/** What a policy network is made of. */
+export interface PolicyNetworkOptions {
   /** Widths of the hidden layers, of actor and critic alike. */
   hidden: readonly number[];
   activation: NonNullable<MlpOptions['activation']>;
@@ -28,7 +29,7 @@ export interface PolicyOptions {
 }
 
 /** A distribution over actions by its numbers: log-probabilities of a discrete action, or the means of a box's. */
-export interface Policy {
+export interface PolicyNetwork {
   /** Numbers an observation has. */
   observationSize: number;
   actionSpace: Space;
@@ -51,23 +52,25 @@ export interface Policy {
 
 /** What it takes to act. */
 export type ActingPolicy = Pick<
-  Policy,
+  PolicyNetwork,
   'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'
 >;
 
 const LOG_2PI = Math.log(2 * Math.PI);
+/** Name of the parameter that holds the log deviations of a box's Gaussian, [1, actionSize]. */
 export const LOG_DEVIATION = 'actor.logDeviation';
 
 /**
- * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they have the
- * convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not depend on the state.
+ * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they
+ * have the convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not
+ * depend on the state.
  */
-export function createPolicy(
+export function createPolicyNetwork(
   observationSize: number,
   actionSpace: Space,
-  options: PolicyOptions,
+  options: PolicyNetworkOptions,
   shape?: readonly number[],
-): Policy {
+): PolicyNetwork {
   const { hidden, activation, gain } = options;
   const actionSize = sizeOf(actionSpace);
   const outputSize = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
@@ -81,7 +84,8 @@ export function createPolicy(
     });
     return trunk ? { ...head, apply: (x) => head.apply(trunk.apply(x)) } : head;
   };
-  const actor = network('actor', outputSize, 0.01); // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
+  // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
+  const actor = network('actor', outputSize, 0.01);
   const critic = network('critic', 1, 1);
   const before = trunk?.parameters ?? [];
   const shared = { observationSize, actionSpace, actionSize, outputSize, actor, critic };
@@ -123,7 +127,9 @@ export function createPolicy(
   };
 }
 
-/** Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all that look at the same tensor. */
+/**
+ * Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all that look at the same tensor.
+ */
 function createTrunk(image: readonly [number, number, number]): Network & { width: number } {
   const { parameters, apply } = natureCnn('trunk', image);
   const seen = new WeakMap<Tensor, Tensor>();
@@ -138,7 +144,9 @@ function createTrunk(image: readonly [number, number, number]): Network & { widt
   };
 }
 
-/** Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given. */
+/**
+ * Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given.
+ */
 export function sampleActions(
   policy: ActingPolicy,
   distribution: Float32Array,
@@ -173,7 +181,13 @@ export function sampleActions(
 }
 
 /** One action (actionSize numbers) as a row of `logProbability`: a discrete one as 0s and a 1, a box's as it is. */
-export function encodeAction(policy: Policy, actions: Float32Array, from: number, out: Float32Array, to: number): void {
+export function encodeAction(
+  policy: PolicyNetwork,
+  actions: Float32Array,
+  from: number,
+  out: Float32Array,
+  to: number,
+): void {
   const { actionSpace, outputSize } = policy;
   const discrete = actionSpace.kind === 'discrete';
   for (let j = 0; j < outputSize; j++) out[to + j] = discrete ? Number(actions[from] === j) : actions[from + j];

@@ -4,6 +4,7 @@ import { z } from 'zod';
 const positive = z.number().positive();
 const fraction = z.number().min(0).max(1);
 
+/** The options of PPO. */
 export const ppoSchema = z.object({
   environments: z.number().int().min(1).max(4096).default(8).describe('environments stepped side by side'),
   horizon: z.number().int().min(1).default(32).describe('steps of each environment between updates'),
@@ -43,4 +44,5 @@ export const ppoSchema = z.object({
   activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
   gain: positive.default(Math.SQRT2).describe('gain of the orthogonal initial weights of the hidden layers'),
 });
+/** Checked options of PPO. */
 export type PpoOptions = z.infer<typeof ppoSchema>;

@@ -20,7 +20,7 @@ import {
   remainingOf,
   standardize,
 } from './on-policy.ts';
-import type { Policy } from './policy.ts';
+import type { PolicyNetwork } from './policy.ts';
 import type { PpoOptions } from './ppo-options.ts';
 
 /** Means over an update's minibatches. */
@@ -34,8 +34,15 @@ export interface PpoMetrics {
   'gradient/norm': number;
   learning_rate: number;
 }
+/** The PPO learner. */
 export type Ppo = OnPolicy<PpoMetrics>;
 
+/**
+ * A PPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if the minibatch does not divide what is collected.
+ */
 export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
   const { horizon, epochs, minibatch } = options;
   checkMinibatch(minibatch, environment.count, horizon, 'ppo.minibatch');
@@ -95,7 +102,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
 }
 
 /** The compiled loss with its minibatch. */
-function createLoss(policy: Policy, parameters: Arena, options: PpoOptions) {
+function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOptions) {
   const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normalizeAdvantages, advantageFloor } = options;
   const train = createTrainStep(
     parameters,

@@ -1,6 +1,6 @@
 /**
- * Settings that are known to work, by environment; each can be changed. They began as those that RL Baselines3 Zoo tuned
- * for Stable-Baselines3; docs/reference/ppo.md has what they reach.
+ * Settings that are known to work, by environment; each can be changed. They began as those that RL Baselines3 Zoo
+ * tuned for Stable-Baselines3; docs/reference/ppo.md has what they reach.
  */
 import type { A2cOptions } from './a2c-options.ts';
 import type { Algorithm } from './agent.ts';

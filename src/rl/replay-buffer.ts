@@ -2,6 +2,7 @@
 import { HeedError } from '../error.ts';
 import type { Rollout } from './rollout.ts';
 
+/** How full a buffer is. */
 export interface ReplayState {
   /** Transitions held. */
   length: number;
@@ -30,6 +31,7 @@ export interface ReplayBuffer extends Readonly<ReplayState> {
 
 const PREFIX = 'replay.';
 
+/** An empty buffer of `capacity` transitions; the oldest makes room for the newest. */
 export function createReplayBuffer(capacity: number, observationSize: number, actionSize: number): ReplayBuffer {
   const columns = {
     observations: new Float32Array(capacity * observationSize),

@@ -2,39 +2,44 @@
 import { makeEnvironment } from '../env/index.ts';
 import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
+import { episodeClips } from './episodes.ts';
 import { rlSchema, type WorldSample } from './train.ts';
 
-/** Of the metrics that the algorithm has. */
+/** Charts of the metrics that an algorithm has. */
 const CHARTS: [name: string, title: string, yLabel: string, caption: string][] = [
   ['policy/entropy', 'Entropy of the policy', 'nats', 'How undecided the policy is between actions.'],
   [
     'policy/approx_kl',
-    'Change of the policy an update',
+    'Policy change per update',
     'KL, nats',
     'How far an update moves the policy. Large values mean updates that are too bold.',
   ],
-  ['temperature', 'Temperature', 'reward a nat', 'What a nat of entropy is worth to the policy.'],
+  ['temperature', 'Temperature', 'reward per nat', 'How much reward the policy gives up for a nat of entropy.'],
   [
     'value/explained_variance',
     'Explained variance of the value',
     'share',
-    '1: the critic foresees returns. 0: no better than a constant.',
+    '1: the critic predicts returns exactly. 0: it is no better than a constant.',
   ],
   [
     'value/mean',
-    'Value of what the policy does',
+    "Value of the policy's actions",
     'return',
-    'Mean of the smaller of the critics, over what is learned from.',
+    'Mean of the smaller of the two critics, over the transitions learned from.',
   ],
   ['loss/value', 'Value loss', 'loss', 'Half the squared error of the critic.'],
   ['loss/critic', 'Value loss', 'loss', 'Half the squared error of both critics.'],
 ];
 
-/** Throws a HeedError where the folder is not such a run. */
+/**
+ * The report of a run of `heed rl`.
+ * @throws HeedError if the folder is not such a run.
+ */
 export function rlReport(folder: string): Report {
   const info = readInfo(folder);
   const options = settingsOf(rlSchema, info, folder);
   const rows = readMetrics(folder);
+  const samples = readSamples(folder);
   const last = rows.findLast((row) => 'return/mean' in row);
   return {
     title: `${options.env}, learned from its own reward`,
@@ -49,34 +54,41 @@ export function rlReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], solvedFrom(readSamples(folder))),
+      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], solvedFrom(samples)),
       ...algorithmCharts(rows),
+      ...episodeClips(samples),
     ],
     config: info.config as Record<string, unknown>,
   };
 }
 
-/** The return from which the run told that its environment counts as solved. */
+/** The return from which the environment counts as solved, as the run recorded it. */
 export const solvedFrom = (samples: ReturnType<typeof readSamples>): number | undefined =>
   (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.rewardThreshold;
 
-/** What the algorithm told of itself. */
+/** Charts of an algorithm's own metrics. */
 export const algorithmCharts = (rows: readonly MetricsRow[]): LineChart[] =>
   CHARTS.filter(([name]) => rows.some((row) => name in row)).map((one) => chart(rows, ...one));
 
-export function returnFigure(last: MetricsRow | undefined, episodes: number): Report['summary'] {
+/** The last return, as one of a report's few numbers. `unit`: what it counts, where it is no reward. */
+export function returnFigure(last: MetricsRow | undefined, episodes: number, unit?: string): Report['summary'] {
   if (!last) return [];
   const [mean, std] = [last['return/mean'], last['return/std']].map((value) => value.toFixed(1).replace('-', '−'));
-  return [{ label: 'Return', value: mean, note: `± ${std} over ${episodes} greedy episodes` }];
+  const note = `± ${std} over ${episodes} greedy episodes`;
+  return [{ label: unit ? 'Result' : 'Return', value: mean, note: unit ? `${unit}; ${note}` : note }];
 }
 
-/** Returns of evaluations with their deviation, and the return from which the environment counts as solved: what the run tells, or what is known by its name. */
+/**
+ * Returns of evaluations with their deviation, and the return from which the environment counts as solved: what the run
+ * tells, or what is known by its name. `unit`: what the return counts, where it is no reward.
+ */
 export function returnChart(
   rows: readonly MetricsRow[],
   env: string,
   xLabels: readonly string[],
   x: (row: MetricsRow) => number[],
   solved = thresholdOf(env),
+  unit?: string,
 ): LineChart {
   const seen = rows.filter((row) => 'return/mean' in row);
   const mean = seen.map((row) => row['return/mean']);
@@ -85,10 +97,9 @@ export function returnChart(
     kind: 'lines',
     wide: true,
     title: 'Return',
-    caption:
-      'True return of greedy episodes from seeds that training never used: mean, and one standard deviation around it.',
+    caption: `${unit ? 'Result' : 'True return'} of greedy episodes from seeds that training never used: mean, and one standard deviation around it.`,
     xLabels,
-    yLabel: 'return',
+    yLabel: unit ?? 'return',
     series: [
       {
         name: 'return',

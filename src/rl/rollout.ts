@@ -4,7 +4,7 @@ import type { Arena } from '../nn/index.ts';
 import type { Random } from '../random.ts';
 import { createForward } from './forward.ts';
 import { normalizeRows, type RunningStatistics, updateStatistics } from './normalize.ts';
-import { LOG_DEVIATION, type Policy, sampleActions, uniformActions } from './policy.ts';
+import { type ActingPolicy, LOG_DEVIATION, sampleActions, uniformActions } from './policy.ts';
 
 /** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
 export interface Rollout {
@@ -41,7 +41,7 @@ export interface Actor {
 }
 
 /** A policy as an actor on so many environments. */
-export function createActor(policy: Policy, parameters: Arena, count: number): Actor {
+export function createActor(policy: ActingPolicy, parameters: Arena, count: number): Actor {
   const { observations, distribution, run, [Symbol.dispose]: release } = createForward(policy, parameters, count);
   return {
     observations,
@@ -53,7 +53,10 @@ export function createActor(policy: Policy, parameters: Arena, count: number): A
   };
 }
 
-/** With `statistics`, they take in each observation, which is then normalized by them for the actor. Releases the actor. */
+/**
+ * With `statistics`, they take in each observation, which is then normalized by them for the actor. Releases the
+ * actor.
+ */
 export function createCollector(
   environment: VectorEnvironment,
   actor: Actor,

@@ -5,6 +5,7 @@ const positive = z.number().positive();
 const fraction = z.number().min(0).max(1);
 const count = z.number().int().min(1);
 
+/** The options of SAC. */
 export const sacSchema = z.object({
   environments: count.max(4096).default(1).describe('environments stepped side by side'),
   horizon: count.default(1).describe('steps of each environment between updates'),
@@ -22,4 +23,5 @@ export const sacSchema = z.object({
   hidden: z.array(count).default([256, 256]).describe('widths of the hidden layers of actor and critics'),
   activation: z.enum(['tanh', 'relu']).default('relu').describe('activation of the hidden layers'),
 });
+/** Checked options of SAC. */
 export type SacOptions = z.infer<typeof sacSchema>;

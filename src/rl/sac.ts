@@ -1,6 +1,6 @@
 /**
- * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/reference/sac.md lists each detail
- * with its source.
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/reference/sac.md lists
+ * each detail with its source.
  *
  *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)
  *   actor         E[α log π(a|s) − min Qᵢ(s,a)],  a ~ π(·|s)
@@ -83,6 +83,12 @@ export interface Sac {
   [Symbol.dispose](): void;
 }
 
+/**
+ * A SAC learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if actions are not numbers within bounds.
+ */
 export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
   const { minibatch, gradientSteps, learningRate, tau, targetInterval } = options;
   const { count, observationSize, actionSize, actionSpace } = environment;
@@ -113,7 +119,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   const rng = { actions: drawn('actions'), learning: drawn('learning') };
   const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
   const collector = own.use(
-    createCollector(environment, createActor(policy, parameters, count), {
+    createCollector(environment, createSquashedActor(policy, parameters, count), {
       horizon: options.horizon,
       random: rng.actions,
     }),
@@ -283,7 +289,7 @@ function fillNormal(out: Float32Array, random: Random): void {
 }
 
 /** The policy's draws as an actor: one program from observations and noise to actions. */
-function createActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
+export function createSquashedActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
   const own = new Disposables();
   const observations = own.use(new Value('float32', [count, policy.observationSize]));
   const noise = own.use(new Value('float32', [count, policy.actionSize]));

@@ -7,7 +7,7 @@ import { HeedError } from '../error.ts';
 import { createRun, openRun, type Run, readMetrics } from '../run/index.ts';
 import { type Algorithm, algorithms } from './agent.ts';
 import { rlReport } from './report.ts';
-import { createRlLearner, type RlInput, rlOptions, trainRl } from './train.ts';
+import { createRlLearner, type RlSettings, rlOptions, trainRl } from './train.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -24,7 +24,7 @@ const small: Record<Algorithm, object> = {
   trpo: { environments: 2, horizon: 128, minibatch: 64, hidden: [8] },
   sac: { learningStarts: 250, minibatch: 16, bufferSize: 500, hidden: [8] },
 };
-const settings = (algorithm: Algorithm): RlInput => ({
+const settings = (algorithm: Algorithm): RlSettings => ({
   algorithm,
   env: 'Pendulum-v1',
   steps: 1000,
@@ -35,7 +35,7 @@ const settings = (algorithm: Algorithm): RlInput => ({
 
 async function train(
   run: Run,
-  given: RlInput,
+  given: RlSettings,
   { stopAfter = Number.POSITIVE_INFINITY, make = () => makeEnvironment('Pendulum-v1') } = {},
 ) {
   const controller = new AbortController();
@@ -70,7 +70,7 @@ describe.each(algorithms)('%s', (algorithm) => {
 });
 
 it('a report marks where the environment counts as solved, also one that it cannot open', async () => {
-  const given: RlInput = { ...settings('ppo'), env: './own.js', steps: 256 };
+  const given: RlSettings = { ...settings('ppo'), env: './own.js', steps: 256 };
   const own = () => ({ ...makeEnvironment('Pendulum-v1'), rewardThreshold: -200 });
   const folder = newFolder();
   const run = createRun(folder, { name: 'test', command: 'rl', config: rlOptions(given), seed: 0 });

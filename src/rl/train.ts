@@ -4,13 +4,16 @@
  * Run it: heed rl --env CartPole-v1
  */
 import { z } from 'zod';
-import { createVectorEnvironment, type EnvironmentSource, type VectorState, withEnvironment } from '../env/index.ts';
-import { driveRun, type Run, stepsOf, type TrainParts } from '../run/index.ts';
+import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
+import { driveRun, type Run, type TrainParts } from '../run/index.ts';
 import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
+import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
+import { policiesOf } from './load-policy.ts';
 import { presetOf } from './presets.ts';
 import { worldShape } from './world-options.ts';
 
+/** The settings of `heed rl`. */
 export const rlSchema = z.object({
   ...worldShape,
   steps: z.number().int().min(1).default(60_000).describe('environment steps in all'),
@@ -19,11 +22,13 @@ export const rlSchema = z.object({
   episodes: z.number().int().min(1).default(100).describe('greedy episodes of an evaluation'),
   ...algorithmShape,
 });
+/** Checked settings of `heed rl`. */
 export type RlOptions = z.infer<typeof rlSchema>;
-export type RlInput = z.input<typeof rlSchema>;
+/** Settings of `heed rl` as they are given: plain data. */
+export type RlSettings = z.input<typeof rlSchema>;
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function rlOptions(given: RlInput): RlOptions {
+export function rlOptions(given: RlSettings): RlOptions {
   checkChoice(given);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
   const { options, ...preset } = presetOf(env, algorithm) ?? {};
@@ -38,6 +43,7 @@ export interface RlStep {
   metrics: Record<string, number>;
   /** Greedy episodes; at evaluations and at the end. */
   evaluation?: Evaluation;
+  /** Whether all steps are done. */
   done: boolean;
 }
 
@@ -47,10 +53,14 @@ interface RlState {
   environment: VectorState;
 }
 
+/** What `createRlLearner` makes. */
 export type RlLearner = ReturnType<typeof createRlLearner>;
 
-/** Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is run. */
-export function createRlLearner(given: RlInput, { environment: source }: { environment: EnvironmentSource }) {
+/**
+ * Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is
+ * run.
+ */
+export function createRlLearner(given: RlSettings, { environment: source }: { environment: EnvironmentSource }) {
   const options = rlOptions(given);
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
@@ -62,6 +72,8 @@ export function createRlLearner(given: RlInput, { environment: source }: { envir
 
   return {
     options,
+    /** What it acts in; not its to dispose of. */
+    environment: source,
     /** The mean return from which the environment counts as solved, where it says so. */
     rewardThreshold: source.rewardThreshold,
     async next(): Promise<RlStep> {
@@ -73,7 +85,12 @@ export function createRlLearner(given: RlInput, { environment: source }: { envir
       const evaluate = done || Math.floor(step / every) > Math.floor(before / every);
       return { step, metrics, evaluation: evaluate ? evaluator.run() : undefined, done };
     },
+    /** Greedy episodes. */
     evaluate: evaluator.run,
+    /** The policy of the moment, and the one that training began with. */
+    policies() {
+      return policiesOf(options, source, agent.save());
+    },
     save(): { state: RlState; tensors: ReturnType<Agent['save']>['tensors'] } {
       const { state, tensors } = agent.save();
       return { state: { step, agent: state, environment: environment.save() }, tensors };
@@ -92,35 +109,25 @@ export function createRlLearner(given: RlInput, { environment: source }: { envir
   };
 }
 
-/**
- * Learns from the environment's own reward until the steps are done or `signal` aborts. Acts in `environment` where it is
- * given, and not in the one that the settings name.
- */
-export async function* learnFromReward(
-  given: RlInput,
-  { environment, signal }: { environment?: EnvironmentSource; signal?: AbortSignal } = {},
-): AsyncGenerator<RlStep, void, undefined> {
-  const create = (source: EnvironmentSource) => createRlLearner(given, { environment: source });
-  yield* stepsOf(environment ? create(environment) : await withEnvironment(rlOptions(given), create), signal);
-}
-
 /** A row of samples.jsonl: what the report tells of the environment. */
 export interface WorldSample {
   kind: 'world';
   rewardThreshold: number;
 }
 
-/** Tells a run from what return on its environment counts as solved: a report has the folder alone, and cannot open every environment. */
+/**
+ * Tells a run from what return on its environment counts as solved: a report has the folder alone, and cannot open
+ * every environment.
+ */
 export function sampleWorld(run: Run, rewardThreshold: number | undefined): void {
   if (rewardThreshold !== undefined) run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
 }
 
-/** What a training comes to. */
-export interface RlResult {
-  /** The run's folder. */
-  run: string;
-  /** Greedy episodes of the final policy. */
+/** What learning comes to, in numbers. */
+export interface RlMetrics {
+  /** Mean and standard deviation of the returns of the final policy's greedy episodes. */
   return: { mean: number; std: number; episodes: number };
+  /** Environment steps. */
   steps: number;
   /** Wall time of the training, that of earlier processes of the run included. */
   seconds: number;
@@ -128,19 +135,30 @@ export interface RlResult {
   stepsPerSecond: number;
 }
 
+/** What a run comes to: the result of `heed rl --json`. */
+export interface RlRunResult extends RlMetrics {
+  /** The run's folder. */
+  run: string;
+}
+
 /**
- * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it has
- * one. Undefined where the signal stopped it: then a checkpoint was written.
+ * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it
+ * has one. Undefined where the signal stopped it: then a checkpoint was written.
  */
-export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlResult | undefined> {
-  const { rewardThreshold } = learner;
+export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
+  const { rewardThreshold, options } = learner;
+  const { seed } = options;
+  const { onWarning: onNotice = process.emitWarning } = parts;
   return driveRun(learner, {
     ...parts,
     before() {
       sampleWorld(parts.run, rewardThreshold);
       return returnMetrics(learner.evaluate());
     },
-    record: ({ metrics, evaluation }) => ({ ...metrics, ...returnMetrics(evaluation) }),
+    record({ step, metrics, evaluation, done }) {
+      if (done) sampleEpisodes(parts.run, learner.environment, learner.policies(), { seed, step, onNotice });
+      return { ...metrics, ...returnMetrics(evaluation) };
+    },
     result: ({ step, evaluation }, seconds) => ({
       run: parts.run.folder,
       return: returnOf(evaluation!),
@@ -151,6 +169,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   });
 }
 
+/** The figures of an evaluation that results have. */
 export const returnOf = ({ mean, std, episodes }: Evaluation) => ({ mean, std, episodes });
 
 /** An evaluation under the standard names of metrics. */

@@ -13,6 +13,7 @@ const { shape } = ppoSchema.omit({
 });
 const count = z.number().int().min(1);
 
+/** The options of TRPO. */
 export const trpoSchema = z.object({
   ...withDefaults(shape, {
     environments: 1,
@@ -30,4 +31,5 @@ export const trpoSchema = z.object({
   backtracks: count.default(10).describe('lengths of the step that are tried at most'),
   shrink: z.number().gt(0).lt(1).default(0.8).describe('each as a share of the one before'),
 });
+/** Checked options of TRPO. */
 export type TrpoOptions = z.infer<typeof trpoSchema>;

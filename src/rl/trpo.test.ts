@@ -6,7 +6,7 @@ import { createVectorEnvironment, makeEnvironment, type Space, sourceOf } from '
 import { createParameters, partOf } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { createForward } from './forward.ts';
-import { createPolicy, LOG_DEVIATION, sampleActions } from './policy.ts';
+import { createPolicyNetwork, LOG_DEVIATION, sampleActions } from './policy.ts';
 import { conjugateGradient, createFisher, createTrpo } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
 
@@ -33,7 +33,7 @@ describe.each([
 ] as const)('with %s', (_, space) => {
   const ROWS = 5;
   function setup() {
-    const policy = createPolicy(2, space, { hidden: [4], activation: 'tanh', gain: 1 });
+    const policy = createPolicyNetwork(2, space, { hidden: [4], activation: 'tanh', gain: 1 });
     const parameters = keep(createParameters(policy.parameters, random(0)));
     const rng = random(1);
     for (const { name } of policy.parameters) {
@@ -73,7 +73,10 @@ describe.each([
     const rng = random(2);
     for (const { start, end } of actor.ranges) for (let i = start; i < end; i++) vector[i] = rng.normal();
 
-    /** Actions of a state with the weight of each in the expectation: all of them, or the Gauss–Hermite points of a Gaussian. */
+    /**
+     * Actions of a state with the weight of each in the expectation: all of them, or the Gauss–Hermite points of a
+     * Gaussian.
+     */
     function weighted(row: number): { action: number[]; weight: number }[] {
       const at = (j: number) => forward.distribution[row * policy.outputSize + j];
       if (space.kind === 'discrete') {

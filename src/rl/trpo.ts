@@ -1,8 +1,8 @@
 /**
  * Trust region policy optimization (Schulman et al. 2015). docs/reference/trpo.md lists each detail with its source.
  *
- *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher matrix,
- *   as long as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
+ *   maximize E[ρA] such that E[KL(π_old ‖ π)] ≤ δ:  the direction F⁻¹g by conjugate gradient, where F is the Fisher
+ *   matrix, as far as δ allows by the quadratic model, and shortened until the bound holds and the objective has grown
  *
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
  */
@@ -35,9 +35,10 @@ import {
   remainingOf,
   standardize,
 } from './on-policy.ts';
-import { LOG_DEVIATION, type Policy } from './policy.ts';
+import { LOG_DEVIATION, type PolicyNetwork } from './policy.ts';
 import type { TrpoOptions } from './trpo-options.ts';
 
+/** The numbers of one TRPO update. */
 export interface TrpoMetrics {
   'loss/policy': number;
   'loss/value': number;
@@ -49,8 +50,15 @@ export interface TrpoMetrics {
   'gradient/norm': number;
   learning_rate: number;
 }
+/** The TRPO learner. */
 export type Trpo = OnPolicy<TrpoMetrics>;
 
+/**
+ * A TRPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if the minibatch does not divide what is collected.
+ */
 export function createTrpo(environment: VectorEnvironment, options: TrpoOptions, seed: number): Trpo {
   const { horizon, epochs, minibatch, targetKl } = options;
   const batch = environment.count * horizon;
@@ -133,7 +141,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
 }
 
 /** −E[ρA] with its gradient, and E[KL] from the distributions that are held. */
-function createSurrogate(policy: Policy, actor: Arena, rows: number) {
+function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
   const step = createTrainStep(
     actor,
     {
@@ -175,10 +183,10 @@ function createSurrogate(policy: Policy, actor: Arena, rows: number) {
 }
 
 /**
- * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from where it
- * stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
+ * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from
+ * where it stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
  */
-export function createFisher(policy: Policy, actor: Arena, observations: Value, damping: number) {
+export function createFisher(policy: PolicyNetwork, actor: Arena, observations: Value, damping: number) {
   const own = new Disposables();
   const [vector, result] = [own.use(createArena(actor.specs)), own.use(createArena(actor.specs))];
   const vectorName = (name: string) => `vector of ${name}`;

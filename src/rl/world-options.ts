@@ -1,6 +1,7 @@
 /** The settings of what an agent acts in, the same for every command that trains one. */
 import { z } from 'zod';
 
+/** Fields of the schemas of commands that train an agent. */
 export const worldShape = {
   env: z.string().default('CartPole-v1').describe('environment, by name (heed envs) or a file with one of your own'),
   workers: z

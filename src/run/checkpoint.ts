@@ -80,11 +80,21 @@ export function writeCheckpoint(
 }
 
 /**
- * The newest valid checkpoint of a run's folder, read without changing anything: what an evaluation of a run under way
- * needs. Throws a HeedError if there is none.
+ * The newest valid checkpoint of a run's folder, or that of a step, read without changing anything: what an evaluation
+ * of a run under way needs.
+ * @throws HeedError if there is none.
  */
-export function readCheckpoint(run: string): Checkpoint & { rows: RowLengths; invalid: string[] } {
-  const found = steps(run);
+export function readCheckpoint(
+  run: string,
+  { step }: { step?: number } = {},
+): Checkpoint & { rows: RowLengths; invalid: string[] } {
+  const all = steps(run);
+  const found = step === undefined ? all : all.filter((name) => Number(name) === step);
+  if (found.length === 0 && all.length > 0) {
+    throw new HeedError(`The run "${run}" has no checkpoint of step ${step}.`, {
+      hint: `It has checkpoints of the steps ${all.map(Number).reverse().join(', ')}.`,
+    });
+  }
   const warnings: string[] = [];
   for (const [i, name] of found.entries()) {
     const folder = join(run, FOLDER, name);

@@ -20,7 +20,10 @@ export const subtitle = (started: string, how: string, seed: number) =>
 
 /** Wall time from the first row to the last; the pause before a resumption counts. */
 export const elapsed = (rows: readonly MetricsRow[]) =>
-  rows.length > 1 ? duration(rows[rows.length - 1].time - rows[0].time) : '–';
+  rows.length > 1 ? together(duration(rows[rows.length - 1].time - rows[0].time)) : '–';
+
+/** A number and its unit stay on one line. */
+const together = (text: string) => text.replaceAll(/(\d) /g, '$1\u00a0');
 
 /** Lines of a chart, each by its name and its metric. */
 export type Lines = readonly (readonly [name: string, metric: string])[];

@@ -213,7 +213,7 @@ describe('the parts of a report', () => {
 
   it('packs clips so that scenery is kept once and nothing else is lost', () => {
     const first = Array.from({ length: 50 }, (_, i) => frame(i));
-    const { clips } = packComparison({ first, second: [], choice: [1, 0], framesPerSecond: 30 });
+    const { clips } = packComparison({ first, second: [], framesPerSecond: 30 });
     expect(clips[0].shapes).toHaveLength(52);
     expect(clips[0].frames.map((numbers) => numbers.map((n) => clips[0].shapes[n]))).toEqual(
       first.map(({ shapes }) => JSON.parse(JSON.stringify(shapes).replaceAll('10.123456789', '10.1'))),

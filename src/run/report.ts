@@ -153,9 +153,9 @@ function inCell(cell: string | number | Link): string {
   return `<a href="./${escaped(href)}">${escaped(cell.text)}</a>`; // ./: whatever the path begins with is no protocol
 }
 
-function clips({ title, caption: below, comparisons }: Clips, data: PageData): string {
+function clips({ title, caption: below, comparisons, large }: Clips, data: PageData): string {
   const pairs = comparisons.map((pair) => drawComparison(pair, data.comparisons.push(packComparison(pair)) - 1));
-  return `<section class="wide"><h2>${escaped(title)}</h2>${caption('p class="caption"', below)}<div class="comparisons">${pairs.join('')}</div></section>`;
+  return `<section class="wide"><h2>${escaped(title)}</h2>${caption('p class="caption"', below)}<div class="comparisons${large ? ' large' : ''}">${pairs.join('')}</div></section>`;
 }
 
 function figure(

@@ -9,7 +9,7 @@
  * Run it: heed ablate --env CartPole-v1
  */
 import { z } from 'zod';
-import { type LearnInput, type LearnOptions, learnSchema, trainOptions } from '../control/index.ts';
+import { type LearnOptions, type LearnSettings, learnSchema, trainOptions } from '../control/index.ts';
 import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/index.ts';
 import { type Cell, cellOptions } from './cell.ts';
@@ -22,7 +22,7 @@ export const WHOLE = 'the whole method';
 export const TRUE_REWARD = 'true reward';
 
 /** What each ablation changes. */
-export const ablations: Readonly<Record<string, Omit<LearnInput, 'labels'>>> = {
+export const ablations: Readonly<Record<string, Omit<LearnSettings, 'labels'>>> = {
   'random queries': { query: { rule: 'random', share: 1 } },
   'no ensemble': { query: { rule: 'random', share: 1 }, reward: { members: 1 } },
   'no online queries': { schedule: { kind: 'front-loaded', firstShare: 1 } },
@@ -46,8 +46,8 @@ const { people: _, seed: __, ...trained } = learnSchema.shape;
 
 /** Its own settings, and those of heed train, which hold for every training. */
 export const ablateSchema = z.object({ ...trained, ...ownShape });
-export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnInput, 'people'>;
-export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnInput, 'people'>;
+export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnSettings, 'people'>;
+export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnSettings, 'people'>;
 
 export interface Ablation {
   options: AblateOptions;
@@ -71,7 +71,7 @@ function readOnly(only: string): string[] {
 
 /** Every training, so ordered that all curves are about as far at any time. */
 export function ablationCells(options: Omit<AblateOptions, 'target'>): Cell[] {
-  const given = trainingOf(options, ownShape) as LearnInput;
+  const given = trainingOf(options, ownShape) as LearnSettings;
   const whole = trainOptions(given);
   const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
     ...[WHOLE, ...readOnly(options.only)].map((variant) => {

@@ -1,17 +1,17 @@
 /** A cell: one training of many that are compared, with one seed; and what it comes to. */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LearnInput, openLearner, trainOptions } from '../control/index.ts';
+import { type LearnSettings, openLearner, trainOptions } from '../control/index.ts';
 import { withEnvironment } from '../env/index.ts';
 import type { Evaluation } from '../rl/index.ts';
-import { createRlLearner, type RlInput, returnMetrics, rlOptions } from '../rl/train.ts';
+import { createRlLearner, type RlSettings, returnMetrics, rlOptions } from '../rl/train.ts';
 import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics, type TrainParts } from '../run/index.ts';
 import { isWritten } from '../run/lock.ts';
 
 /** Which cell of its plan, its environment steps, and what is trained: from preferences, or on the true reward. */
 export type Cell = { key: string; variant: string; seed: number; steps: number } & (
-  | { command: 'train'; settings: LearnInput }
-  | { command: 'rl'; settings: RlInput }
+  | { command: 'train'; settings: LearnSettings }
+  | { command: 'rl'; settings: RlSettings }
 );
 
 /** What a cell came to: a row of results.jsonl. */
@@ -44,7 +44,7 @@ interface CellStep {
 
 /** Checked settings of a cell; throws where they are wrong. */
 export const cellOptions = ({ command, settings }: Pick<Cell, 'command' | 'settings'>) =>
-  command === 'rl' ? rlOptions(settings as RlInput) : trainOptions(settings as LearnInput);
+  command === 'rl' ? rlOptions(settings as RlSettings) : trainOptions(settings as LearnSettings);
 
 /**
  * Trains a cell, in a run of its own in `folder` from which it goes on where it was stopped. The folder is gone when it is finished.

@@ -1,6 +1,6 @@
 /** What the reports of sweeps and ablations share. */
 import { z } from 'zod';
-import type { LearnInput } from '../control/index.ts';
+import type { LearnSettings } from '../control/index.ts';
 import type { Interval, RunInfo } from '../run/index.ts';
 import { settingsOf } from '../run/report-parts.ts';
 
@@ -22,7 +22,7 @@ const targeted = z.object({ target: z.number() });
 
 /** What a run was given: its command's own settings, checked, and those of each training. */
 export const settingsGiven = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
-  ...(info.config as Omit<LearnInput, 'labels' | 'people'>),
+  ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
   ...settingsOf(own, info, folder),
   ...settingsOf(targeted, info, folder),
 });

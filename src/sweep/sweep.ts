@@ -6,7 +6,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { type LearnInput, learnSchema } from '../control/index.ts';
+import { type LearnSettings, learnSchema } from '../control/index.ts';
 import { checkEnvironment, openEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/index.ts';
@@ -70,8 +70,11 @@ export const sweepSchema = z.object({
   evaluations: trained.evaluations.unwrap().default(0).describe(trained.evaluations.description!),
   ...ownShape,
 });
-export type SweepInput = z.input<typeof sweepOwnSchema> & Omit<LearnInput, 'labels' | 'people'>;
-export type SweepOptions = z.output<typeof sweepOwnSchema> & { target: number } & Omit<LearnInput, 'labels' | 'people'>;
+export type SweepInput = z.input<typeof sweepOwnSchema> & Omit<LearnSettings, 'labels' | 'people'>;
+export type SweepOptions = z.output<typeof sweepOwnSchema> & { target: number } & Omit<
+    LearnSettings,
+    'labels' | 'people'
+  >;
 
 export interface Sweep {
   options: SweepOptions;
@@ -174,7 +177,7 @@ export function createSweep(given: SweepInput, { onNotice }: { onNotice?(text: s
 }
 
 /** @throws HeedError where nothing can be acted in, or nobody can answer so often. */
-export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnInput, 'env' | 'teacher'>): void {
+export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
   checkEnvironment(env);
   if (teacher !== 'human') return;
   throw new HeedError('People cannot answer for many trainings at a time.', {

@@ -19,7 +19,7 @@ export function withPeople(training: Training, portOf: () => number): Training {
       const options = trainOptions(settings);
       if (options.teacher !== 'human') return training.create(settings, parts);
       const teacher = teacherToCome<Segment>();
-      return openLearner(settings, { teacher, onNotice: parts.onNotice }).then((learner) => {
+      return openLearner({ ...trainOptions(settings), teacher, onNotice: parts.onNotice }).then((learner) => {
         teachers.set(learner, teacher);
         return learner;
       });

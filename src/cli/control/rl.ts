@@ -1,12 +1,12 @@
 /** heed rl: PPO, A2C, TRPO or SAC on the environment's own reward. */
 import type { Command } from 'commander';
-import type { RlResult } from '../../rl/train.ts';
+import type { RlRunResult } from '../../rl/train.ts';
 import { count, duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addRl = (command: Command): void => addTraining(command, 'rl', { tell, checkedLate: true });
 
-const tell = ({ return: evaluated, steps, seconds, stepsPerSecond }: RlResult): [string, string][] => [
+const tell = ({ return: evaluated, steps, seconds, stepsPerSecond }: RlRunResult): [string, string][] => [
   ['return', returned(evaluated)],
   ['steps', `${steps.toLocaleString('en-US')}, ${count(stepsPerSecond)} a second`],
   ['time', duration(seconds)],

@@ -1,6 +1,6 @@
 /** heed train: learn from preferences. */
 import type { Command } from 'commander';
-import type { TrainResult } from '../../control/index.ts';
+import type { LearnRunResult } from '../../control/index.ts';
 import { duration } from '../../run/progress.ts';
 import { portOf } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';
@@ -24,7 +24,7 @@ const tell = ({
   accuracy,
   correlation,
   seconds,
-}: TrainResult): [string, string][] => [
+}: LearnRunResult): [string, string][] => [
   ['return', returned(evaluated)],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],

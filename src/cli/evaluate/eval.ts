@@ -8,6 +8,7 @@ import { pullProgress } from '../models/pull.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
+import { addEvalControl } from './eval-control.ts';
 import { addEvalPolicy } from './eval-policy.ts';
 
 export function addEval(command: Command): void {
@@ -18,6 +19,7 @@ export function addEval(command: Command): void {
   reward
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
+  addEvalControl(command.command('control').description('how good the agent of a run is, and the reward it learned'));
   addEvalPolicy(command.command('policy').description("how good a model's answers are beside another's"));
 }
 

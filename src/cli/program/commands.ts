@@ -36,6 +36,16 @@ Examples:
   heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
   ],
   [
+    'watch',
+    'see the trained agent of a run beside the untrained one, in the browser',
+    async (command) => (await import('../control/watch.ts')).addWatch(command),
+    `Writes watch.html into the run's folder: the same episodes before and after training, with their returns.
+
+Examples:
+  heed watch runs/20260102-030405-CartPole-v1
+  heed watch runs/20260102-030405-CartPole-v1 --serve --episodes 5 --seed 7`,
+  ],
+  [
     'sweep',
     'which settings of heed train need the fewest labels to reach a return',
     async (command) => (await import('../control/sweep.ts')).addSweep(command),
@@ -154,6 +164,7 @@ Examples:
     'how good what was trained is',
     async (command) => (await import('../evaluate/eval.ts')).addEval(command),
     `Examples:
+  heed eval control runs/20260102-030405-CartPole-v1
   heed eval reward --model runs/reward/model --data held-out.jsonl
   heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json
   heed eval policy --model runs/ppo/model --baseline runs/sft/model
@@ -397,11 +408,16 @@ Examples:
   ],
   [
     'export',
-    'write a model as an ONNX graph, or as a Hugging Face folder with an adapter merged in',
+    'write an agent or a model as ONNX, or a model as a Hugging Face folder with an adapter merged in',
     async (command) => (await import('../models/export.ts')).addExport(command),
-    `model.onnx takes input_ids and attention_mask [batch, time] and gives logits; ONNX Runtime runs it in any language.
+    `Of a run of heed train or heed rl: policy.onnx takes observation [batch, o] and gives action, the likeliest one (int64 [batch], with
+log_probabilities [batch, n], or float32 [batch, a]); reward.onnx takes observation, action and, where the reward needs them,
+next_observation and terminated [batch], and gives reward [batch]. What normalizes observations is in the graphs.
+Of a language model: model.onnx takes input_ids and attention_mask [batch, time] and gives logits.
+ONNX Runtime runs all of them in any language.
 
 Examples:
+  heed export runs/20260102-030405-CartPole-v1
   heed export --model runs/sft/model --out onnx
   heed export --model models/base --adapter runs/sft/model --format safetensors --dtype BF16 --out merged`,
   ],

@@ -46,7 +46,10 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
     const old = oldName(flag.name);
     if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
   }
-  command.option('--config <file>', 'a JSON file with any of these settings; flags go before it');
+  command.option(
+    '--config <file>',
+    "a JSON file with any of these settings, or a run's config.json; flags go before it",
+  );
 }
 
 /** Longer ones are told in the description: they would push all descriptions to the right. */
@@ -157,12 +160,17 @@ function readConfig(path: string): [name: string, value: unknown][] {
     throw new UsageError(message, { hint, cause: error });
   }
   if (!isPlain(content)) throw new UsageError(`"${path}" is not a JSON object of settings`);
+  const settings = isRunConfig(content) ? content.config : content;
   const flat = (value: unknown, name: string): [string, unknown][] =>
     isPlain(value)
       ? Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key))
       : [[name, value]];
-  return flat(content, '');
+  return flat(settings, '');
 }
+
+/** Whether a file is the config.json of a run, which holds its settings among other things. */
+const isRunConfig = (content: Record<string, unknown>): boolean =>
+  typeof content.format === 'string' && content.format.startsWith('heed run ') && isPlain(content.config);
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -6,7 +6,7 @@ import { cartPoleSwing } from '../../env/classic/cartpole-swing.ts';
 import { makeEnvironment, sizeOf, sourceOf } from '../../env/index.ts';
 import { loadMujoco } from '../../env/mujoco/index.ts';
 import { createLearner, openLearner } from '../learn.ts';
-import type { LearnInput } from '../options.ts';
+import type { LearnSettings } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import { type Judge, judgeNamed, judges, judgingTeacher, loadJudge } from './index.ts';
 
@@ -113,7 +113,7 @@ describe('one-leg', () => {
   });
 });
 
-const tiny: LearnInput = {
+const tiny: LearnSettings = {
   env: 'CartPole-swing',
   steps: 1024,
   labels: 12,

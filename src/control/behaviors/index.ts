@@ -1,4 +1,6 @@
-/** Behaviors that no reward function describes, and the judges that know them when they see them. docs/how-to/teach-a-behavior.md */
+/**
+ * Behaviors that no reward function describes, and the judges that know them when they see them. docs/how-to/teach-a-behavior.md
+ */
 import { existsSync } from 'node:fs';
 import { type Environment, type EnvironmentSource, isFile, sizeOf } from '../../env/index.ts';
 import { HeedError, messageOf } from '../../error.ts';
@@ -13,12 +15,19 @@ import { swing } from './swing.ts';
 
 export type { Clip, ClipStep, Judge } from './judge.ts';
 
-/** Judges by name, each with the environment whose observations it knows. */
-export const judges: Readonly<Record<string, { env: string; judge: Judge }>> = {
-  swing: { env: 'CartPole-swing', judge: swing },
-  backflip: { env: 'Hopper-backflip', judge: backflip },
-  'one-leg': { env: 'HalfCheetah-one-leg', judge: oneLeg },
+/**
+ * Judges by name, each with the environment whose observations it knows. That environment has no reward: its return
+ * shows how well the behavior was learned, in `unit`.
+ */
+export const judges: Readonly<Record<string, { env: string; judge: Judge; unit: string }>> = {
+  swing: { env: 'CartPole-swing', judge: swing, unit: 'turns in 10 s' },
+  backflip: { env: 'Hopper-backflip', judge: backflip, unit: 'turns in 4 s' },
+  'one-leg': { env: 'HalfCheetah-one-leg', judge: oneLeg, unit: 'm in 25 s' },
 };
+
+/** The unit of an environment's return, where it is that of a behavior without a reward; undefined elsewhere. */
+export const unitOf = (env: string): string | undefined =>
+  Object.values(judges).find((behavior) => behavior.env === env)?.unit;
 
 /** The judge of that name in that environment. HeedError where there is none. */
 export function judgeNamed(name: string, env: string): Judge {

@@ -1,4 +1,6 @@
-/** A judge of clips: what stands in for a person who looks at two clips and says which is more like what is wanted. */
+/**
+ * A judge of clips: what stands in for a person who looks at two clips and says which is more like what is wanted.
+ */
 import type { Segment } from '../segments.ts';
 
 /** What a judge sees: what the agent saw and did. Never the environment's reward. */
@@ -8,6 +10,7 @@ export interface Clip {
   readonly terminated: boolean;
 }
 
+/** A step of a clip. */
 export interface ClipStep {
   /** What the agent saw, [o]. */
   readonly observation: ArrayLike<number>;

@@ -11,7 +11,7 @@ import { choiceModelSchema, choices } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import { createRun } from '../../run/index.ts';
 import { createLearner } from '../learn.ts';
-import type { LearnInput } from '../options.ts';
+import type { LearnSettings } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import { trainFromPreferences } from '../train.ts';
 import { createRewardEnsemble } from './ensemble.ts';
@@ -179,7 +179,7 @@ function corridor(): Environment {
   });
 }
 
-const given: LearnInput = {
+const given: LearnSettings = {
   steps: 1024,
   labels: 30,
   randomSteps: 128,

@@ -28,6 +28,7 @@ export interface InputScale {
   changeVariance: number[];
 }
 
+/** Writes what the networks see of steps. */
 export interface RewardInputs {
   /** Numbers a step is described by. */
   readonly width: number;
@@ -42,8 +43,14 @@ export interface RewardInputs {
   pointOf(segment: Segment): Float64Array;
 }
 
-const LIMIT = 5; // observations rarer than five deviations are clipped
+/** Observations rarer than five deviations are clipped. */
+export const LIMIT = 5;
+/** Added to the variance of an observation. */
+export const EPSILON = 1e-8;
+/** Added to the variance of what a step changes, which is far smaller. */
+export const CHANGE_EPSILON = 1e-12;
 
+/** Inputs of observations that are numbers; `change`: also what a step changed. */
 export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
   const actionSize = sizeOf(actionSpace);
   const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
@@ -62,7 +69,7 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       const o = row * observationSize;
       let k = to * width;
       for (let j = 0; j < observationSize; j++) {
-        out[k++] = clip((observations[o + j] - mean[j]) / Math.sqrt(variance[j] + 1e-8));
+        out[k++] = clip((observations[o + j] - mean[j]) / Math.sqrt(variance[j] + EPSILON));
       }
       for (let a = 0; a < actionWidth; a++) {
         if (actionSpace.kind === 'discrete') out[k++] = actions[row] === a ? 1 : 0;
@@ -70,7 +77,9 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       }
       if (!change) return;
       for (let j = 0; j < observationSize; j++) {
-        out[k++] = clip((nextObservations[o + j] - observations[o + j]) / Math.sqrt(changeVariance[j] + 1e-12));
+        out[k++] = clip(
+          (nextObservations[o + j] - observations[o + j]) / Math.sqrt(changeVariance[j] + CHANGE_EPSILON),
+        );
       }
       out[k] = terminated[row];
     },

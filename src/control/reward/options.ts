@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 const positive = z.number().positive();
 
+/** The options of the reward ensemble. */
 export const rewardSchema = z.object({
   members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
@@ -103,4 +104,5 @@ export const rewardSchema = z.object({
     .default(1e-5)
     .describe('share of the bonus that is lost with each environment step'),
 });
+/** Checked options of the reward ensemble. */
 export type RewardOptions = z.infer<typeof rewardSchema>;

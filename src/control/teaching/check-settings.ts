@@ -2,7 +2,8 @@
 import type { EnvironmentSource } from '../../env/index.ts';
 import { HeedError } from '../../error.ts';
 import { needsMembers, rulesOf } from '../../preference/index.ts';
-import type { LearnInput, LearnOptions } from '../options.ts';
+import type { LearnOptions, LearnSettings } from '../options.ts';
+import { roundsFit } from '../presets.ts';
 
 /**
  * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say how
@@ -10,7 +11,7 @@ import type { LearnInput, LearnOptions } from '../options.ts';
  */
 export function fitSegments(
   options: LearnOptions,
-  input: LearnInput,
+  input: LearnSettings,
   { id, maxEpisodeSteps }: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps'>,
   onNotice: (text: string) => void,
 ): LearnOptions {
@@ -52,5 +53,16 @@ export function checkSettings(
     throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
       hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
     });
+  }
+  const { until } = options.schedule;
+  const last = Math.floor(until * options.steps);
+  const first = `--randomSteps${options.algorithm === 'pebble' ? ', --pebble.pretrainSteps' : ''}`;
+  if (options.labels > 0 && !roundsFit(options, begin)) {
+    throw new HeedError(
+      `${options.schedule.rounds} rounds do not fit between step ${begin}, the first query's, and step ${last}, the last's`,
+      {
+        hint: `give more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
+      },
+    );
   }
 }

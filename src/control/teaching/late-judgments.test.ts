@@ -5,13 +5,13 @@ import { cartPole, sourceOf } from '../../env/index.ts';
 import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
 import { createLearner } from '../learn.ts';
 import type { Learner } from '../learner.ts';
-import type { LearnInput } from '../options.ts';
+import type { LearnSettings } from '../options.ts';
 import type { Segment } from '../segments.ts';
 
 const keep = releasedAfterwards();
 
 /** Ten iterations, the first two of them random; twelve labels, three of them at first, in four rounds. */
-const tiny = (people: LearnInput['people'] = {}): LearnInput => ({
+const tiny = (people: LearnSettings['people'] = {}): LearnSettings => ({
   env: 'CartPole-v1',
   steps: 1280,
   labels: 12,
@@ -45,7 +45,7 @@ function somebody(answer: (question: Query<Segment>, n: number) => QueryJudgment
   return { teacher, asked };
 }
 
-const start = (given: LearnInput, teacher: Teacher<Segment>): Learner =>
+const start = (given: LearnSettings, teacher: Teacher<Segment>): Learner =>
   keep(createLearner(given, { environment: sourceOf(cartPole), teacher }));
 
 describe('a teacher who answers later', () => {

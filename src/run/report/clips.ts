@@ -1,22 +1,31 @@
-/** Pairs of clips that somebody compared, side by side on canvases that the page's script plays in step. */
+/** Pairs of clips, side by side on canvases that the page's script plays in step. */
 
 import type { Frame, Shape } from '../../env/environment.ts';
 import { escaped } from './html.ts';
 
-export interface ComparedClips {
+/** Two clips side by side. */
+export interface PairOfClips {
   first: readonly Frame[];
   second: readonly Frame[];
+  framesPerSecond: number;
+  /** What each is, shown above it. */
+  names?: readonly [first: string, second: string];
+  caption?: string;
+}
+
+/** Two clips that somebody compared. */
+export interface ComparedClips extends PairOfClips {
   /** How much each was preferred, adding up to 1, or that nobody could tell. */
   choice: readonly [first: number, second: number] | 'incomparable';
-  framesPerSecond: number;
-  caption?: string;
 }
 
 export interface Clips {
   kind: 'clips';
   title: string;
   caption?: string;
-  comparisons: readonly ComparedClips[];
+  comparisons: readonly (ComparedClips | PairOfClips)[];
+  /** One pair a row, as large as there is room for. */
+  large?: boolean;
 }
 
 /** A clip for the page: each shape once (scenery does not move), a frame as a list of them. */
@@ -32,7 +41,7 @@ export interface PackedComparison {
   framesPerSecond: number;
 }
 
-export function packComparison({ first, second, framesPerSecond }: ComparedClips): PackedComparison {
+export function packComparison({ first, second, framesPerSecond }: PairOfClips): PackedComparison {
   return { clips: [packClip(first), packClip(second)], framesPerSecond };
 }
 
@@ -58,15 +67,19 @@ function packClip(frames: readonly Frame[]): PackedClip {
 }
 
 /** `index` is the comparison's place in the page's data. */
-export function drawComparison({ first, second, choice, caption }: ComparedClips, index: number): string {
-  const said = inWords(choice);
-  const canvas = (name: string, frames: readonly Frame[], share: number) => {
+export function drawComparison(pair: ComparedClips | PairOfClips, index: number): string {
+  const { first, second, names, caption } = pair;
+  const choice = 'choice' in pair ? pair.choice : undefined;
+  const shares = Array.isArray(choice) ? choice : [0, 0];
+  const canvas = (side: 0 | 1, frames: readonly Frame[]) => {
     const { width, height } = frames[0] ?? { width: 3, height: 2 };
-    const preferred = share > 0.5 ? ' preferred' : '';
-    return `<div class="clip${preferred}"><canvas width="${Math.ceil(width)}" height="${Math.ceil(height)}" role="img" aria-label="${name} clip, ${frames.length} frames"></canvas></div>`;
+    const preferred = shares[side] > 0.5 ? ' preferred' : '';
+    const label = names ? escaped(names[side]) : ['First', 'Second'][side];
+    const name = names ? `<p class="clip-name">${label}</p>` : '';
+    return `<div>${name}<div class="clip${preferred}"><canvas width="${Math.ceil(width)}" height="${Math.ceil(height)}" role="img" aria-label="${label} clip, ${frames.length} frames"></canvas></div></div>`;
   };
-  const shares = choice === 'incomparable' ? [0, 0] : choice;
-  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas('First', first, shares[0])}${canvas('Second', second, shares[1])}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame"><span class="choice">${said}</span></div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
+  const said = choice === undefined ? '' : `<span class="choice">${inWords(choice)}</span>`;
+  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas(0, first)}${canvas(1, second)}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame">${said}</div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
 }
 
 function inWords(choice: ComparedClips['choice']): string {

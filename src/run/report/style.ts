@@ -69,9 +69,11 @@ figcaption, .caption { color: var(--quiet); font-size: 14px; line-height: 1.5; m
 .line.s4 { stroke: var(--s4); } .dot.s4, .band.s4 { fill: var(--s4); }
 .line.s5 { stroke: var(--s5); } .dot.s5, .band.s5 { fill: var(--s5); }
 .comparisons { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); gap: 30px clamp(28px, 4vw, 52px); margin-top: 18px; }
+.comparisons.large { grid-template-columns: 1fr; }
 .comparison { margin: 0; min-width: 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; }
 .clip { border-radius: 10px; overflow: hidden; background: var(--canvas); border: 1px solid var(--rule); }
+.clip-name { margin: 0 0 4px; color: var(--quiet); font-size: 13.5px; }
 .clip.preferred { border-color: var(--good); box-shadow: 0 0 0 2px var(--good); }
 .clip canvas { display: block; width: 100%; height: auto; }
 .player { display: flex; align-items: center; gap: 10px; margin-top: 9px; font-size: 13.5px; }

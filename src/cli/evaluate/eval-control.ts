@@ -1,0 +1,40 @@
+/** heed eval control: how good the agent of a run is, beside the untrained one, and how good the reward that it learned. */
+import type { Command } from 'commander';
+import { evaluateRun, evaluateRunSchema } from '../../control/index.ts';
+import { returned } from '../control/rl.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { createOutput, table } from '../program/output.ts';
+import { checking } from '../program/usage.ts';
+
+export function addEvalControl(command: Command): void {
+  command.argument('<run>', 'folder of a run of heed train or heed rl');
+  addFlags(command, evaluateRunSchema);
+  command.action((run: string) => evaluating(run, command));
+}
+
+async function evaluating(run: string, command: Command): Promise<void> {
+  const output = createOutput(command.opts<{ json?: boolean }>());
+  const given = settingsFrom(command, evaluateRunSchema);
+  const evaluation = await evaluateRun(
+    run,
+    checking(() => evaluateRunSchema.parse(given), given),
+  );
+  const { heldOutAccuracy, accuracy } = evaluation;
+  output.say(
+    table([
+      ['trained', returned(evaluation.return)],
+      ['untrained', returned(evaluation.untrained)],
+      ...(heldOutAccuracy === undefined
+        ? []
+        : [row('reward', `${percent(heldOutAccuracy)} of random held-out pairs in the right order`)]),
+      ...(accuracy === undefined
+        ? []
+        : [row('reward', `${percent(accuracy)} of the judged queries predicted before they were learned`)]),
+      ['step', evaluation.step.toLocaleString('en-US')],
+    ]),
+  );
+  output.result(evaluation);
+}
+
+const row = (name: string, value: string): [string, string] => [name, value];
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

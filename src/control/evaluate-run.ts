@@ -1,0 +1,112 @@
+/** How good the agent of a run is, and the reward that it learned. */
+import { z } from 'zod';
+import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
+import { parseOptions } from '../options.ts';
+import { parseTeacher } from '../preference/index.ts';
+import { evaluatePolicy } from '../rl/control-policy.ts';
+import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
+import { returnOf } from '../rl/train.ts';
+import { readCheckpoint, readInfo, readMetrics } from '../run/index.ts';
+import { settingsOf } from '../run/report-parts.ts';
+import { judged, loadJudge } from './behaviors/index.ts';
+import { learnSchema } from './options.ts';
+import { measureReward } from './probe.ts';
+import type { RewardState } from './reward/ensemble.ts';
+import type { Segment } from './segments.ts';
+
+/** Options of `evaluateRun`. */
+export const evaluateRunSchema = z.object({
+  ...checkpointShape,
+  episodes: z.number().int().min(1).default(100).describe('greedy episodes'),
+});
+/** Options of `evaluateRun`, as they are given. */
+export type EvaluateRunOptions = z.input<typeof evaluateRunSchema>;
+
+/** Mean and standard deviation of episodes' true returns. */
+export interface ReturnFigures {
+  mean: number;
+  std: number;
+  episodes: number;
+}
+
+/** How good the agent of a run is. */
+export interface RunEvaluation {
+  /** The run's folder. */
+  run: string;
+  /** The environment step of the checkpoint. */
+  step: number;
+  /** True returns of the trained agent. */
+  return: ReturnFigures;
+  /** True returns of the agent that training began with, from the same starts. */
+  untrained: ReturnFigures;
+  /**
+   * Of a run of `heed train` with a synthetic teacher: the share of random held-out pairs of windows that the learned
+   * reward puts in the right order.
+   */
+  heldOutAccuracy?: number;
+  /**
+   * Of a run of `heed train` with another teacher: the share of its choices that were predicted before they were
+   * learned.
+   */
+  accuracy?: number;
+}
+
+/**
+ * Evaluates the agent of a run of `heed train` or `heed rl`.
+ * @throws HeedError if the folder holds no such run, or its environment cannot be opened.
+ */
+export async function evaluateRun(folder: string, options: EvaluateRunOptions = {}): Promise<RunEvaluation> {
+  const settings = controlSettings(folder);
+  const checked = parseOptions(evaluateRunSchema, options);
+  const { episodes, seed = settings.seed, step, python = settings.python } = checked;
+  const environment = await openEnvironment(settings.env, { python });
+  try {
+    const found = readRunPolicy(folder, environment, { step });
+    const returns = (policy: typeof found.policy) => returnOf(evaluatePolicy(environment, policy, { episodes, seed }));
+    return {
+      run: folder,
+      step: found.step,
+      return: returns(found.policy),
+      untrained: returns(found.untrained),
+      ...(settings.command === 'train' && (await evaluateReward(folder, environment, found))),
+    };
+  } finally {
+    environment[Symbol.dispose]();
+  }
+}
+
+async function evaluateReward(
+  folder: string,
+  environment: EnvironmentSource,
+  { step, policy }: ReturnType<typeof readRunPolicy>,
+): Promise<Pick<RunEvaluation, 'heldOutAccuracy' | 'accuracy'>> {
+  const options = settingsOf(learnSchema, readInfo(folder), folder);
+  if (!isSynthetic(options.teacher)) {
+    const foreseen = readMetrics(folder).findLast((row) => row.step <= step && 'reward/accuracy' in row);
+    return foreseen ? { accuracy: foreseen['reward/accuracy'] } : {};
+  }
+  const judge = await loadJudge(options);
+  const worth = (segment: Segment) =>
+    judge ? judged(judge, segment) : segment.rewards.reduce((sum, reward) => sum + reward, 0);
+  const { state, tensors } = readCheckpoint(folder, { step });
+  const { reward } = (state as { learner: { reward: RewardState } }).learner;
+  const measured = measureReward(
+    environment,
+    options,
+    { state: reward, tensors },
+    {
+      ...{ policy, worth, oracle: true },
+    },
+  );
+  return Number.isFinite(measured.accuracy) ? { heldOutAccuracy: measured.accuracy } : {};
+}
+
+/** Whether a teacher's name is that of a synthetic one, who goes by true returns or the judge. */
+function isSynthetic(teacher: string): boolean {
+  try {
+    parseTeacher(teacher, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

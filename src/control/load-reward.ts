@@ -1,0 +1,65 @@
+/** Rewards of runs: what `heed train` learned, from a checkpoint. */
+import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { controlSettings } from '../rl/load-policy.ts';
+import { readCheckpoint, readInfo } from '../run/index.ts';
+import { settingsOf } from '../run/report-parts.ts';
+import { type ControlReward, createControlReward } from './control-reward.ts';
+import { type LearnOptions, learnSchema } from './options.ts';
+import type { RewardState } from './reward/ensemble.ts';
+import { isSavedReward, type RewardSnapshot, readReward } from './reward-snapshot.ts';
+
+/** Options of `loadReward`. */
+export interface LoadRewardOptions {
+  /** The checkpoint of this environment step; the newest one if not given. */
+  step?: number;
+  /** The Python that Gymnasium is in, for runs in its environments; the run's own if not given. */
+  python?: string;
+}
+
+/**
+ * The reward that a run of `heed train` learned, or one that was saved to a folder. The caller disposes of it.
+ *
+ * @param folder The run's folder, or the one given to `reward.save`.
+ * @throws HeedError if the folder is neither, has no such checkpoint, or its environment cannot be opened.
+ */
+export async function loadReward(folder: string, { step, python }: LoadRewardOptions = {}): Promise<ControlReward> {
+  if (isSavedReward(folder)) return createControlReward(readReward(folder));
+  const settings = controlSettings(folder);
+  const environment = await openEnvironment(settings.env, { python: python ?? settings.python });
+  try {
+    return createControlReward(readRunReward(folder, environment, { step }));
+  } finally {
+    environment[Symbol.dispose]();
+  }
+}
+
+/**
+ * Reads the reward of a run's checkpoint, the newest unless `step` is given.
+ * @throws HeedError if the run learned from the environment's own reward.
+ */
+export function readRunReward(
+  folder: string,
+  spaces: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,
+  { step }: { step?: number } = {},
+): RewardSnapshot {
+  if (controlSettings(folder).command !== 'train') {
+    throw new HeedError(`"${folder}" learned from its environment's own reward: it has no learned one`, {
+      hint: 'give the folder of a run of heed train',
+    });
+  }
+  const options = settingsOf(learnSchema, readInfo(folder), folder);
+  const { state, tensors } = readCheckpoint(folder, { step });
+  const { learner } = state as { learner: { reward: RewardState } };
+  return rewardOf(options, spaces, { state: learner.reward, tensors });
+}
+
+/** The reward of what an ensemble saved. */
+export function rewardOf(
+  { reward }: Pick<LearnOptions, 'reward'>,
+  { observationSpace, actionSpace }: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,
+  { state, tensors }: { state: Pick<RewardState, 'scale' | 'shift' | 'divisor'>; tensors: RewardSnapshot['tensors'] },
+): RewardSnapshot {
+  const { scale, shift, divisor } = state;
+  return { observationSpace, actionSpace, options: reward, scale, shift, divisor, tensors };
+}

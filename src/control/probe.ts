@@ -1,0 +1,117 @@
+/** How well the learned reward agrees with the true one, on windows that the teacher was not asked about. */
+import { createVectorEnvironment, type EnvironmentSource, sizeOf } from '../env/index.ts';
+import { random, seedFor } from '../random.ts';
+import { createSnapshotActor } from '../rl/control-policy.ts';
+import type { PolicySnapshot } from '../rl/policy-snapshot.ts';
+import { createCollector, createRandomPlay } from '../rl/rollout.ts';
+import { pairAccuracy, pearson, spearman } from './correlation.ts';
+import type { Learner } from './learner.ts';
+import type { LearnOptions } from './options.ts';
+import { createRewardEnsemble, type RewardState } from './reward/ensemble.ts';
+import type { FitTensors } from './reward/fit.ts';
+import { createExperience, type Segment } from './segments.ts';
+
+/**
+ * Learned and true returns of windows that the teacher was not asked about: half cut from a fresh agent's random play,
+ * half from the latest experience of training. Together they span what the learned reward has to tell apart; either
+ * half alone may not vary at all (a perfect CartPole policy earns the same in every window).
+ */
+export interface RewardAgreement {
+  /** Learned return of each window: the mean over the ensemble. */
+  predicted: number[];
+  /** True return of each window, or the judge's score. */
+  true: number[];
+  /** Pearson's r of the two; NaN where the true returns are all equal. */
+  pearson: number;
+  /** Spearman's ρ; NaN likewise. */
+  spearman: number;
+  /**
+   * Held-out accuracy: over all pairs of the windows whose true returns differ, the share that the learned returns put
+   * in the right order. Absent where the teacher does not go by true returns or the judge; NaN where all are equal.
+   */
+  accuracy?: number;
+}
+
+const WINDOWS = 200;
+
+/** Measures a learner's reward; the windows of random play are drawn once, from the run's seed. */
+export function createProbe(learner: Learner) {
+  const { options, environment, worth } = learner;
+  const windows = drawWindows(environment, options, undefined);
+  const ensemble = ensembleFor(environment, options);
+  return {
+    /** Compares the reward of the moment with the true one. */
+    measure(): RewardAgreement {
+      const { state, tensors } = learner.save();
+      ensemble.restore(state.reward, tensors);
+      const recent = learner.compareRewards(WINDOWS / 2);
+      const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
+      return agreementOf(predicted, [...windows.map(worth), ...recent.true], learner.oracle);
+    },
+    [Symbol.dispose]: ensemble[Symbol.dispose],
+  };
+}
+
+/** Measures a reward of a checkpoint: on windows of random play, and of play by the policy that was trained on it. */
+export function measureReward(
+  environment: EnvironmentSource,
+  options: LearnOptions,
+  checkpoint: { state: RewardState; tensors: FitTensors },
+  { policy, worth, oracle }: { policy: PolicySnapshot; worth: (segment: Segment) => number; oracle: boolean },
+): RewardAgreement {
+  const ensemble = ensembleFor(environment, options);
+  try {
+    ensemble.restore(checkpoint.state, checkpoint.tensors);
+    const windows = [undefined, policy].flatMap((one) => drawWindows(environment, options, one));
+    return agreementOf([...ensemble.meanReturns(windows)], windows.map(worth), oracle);
+  } finally {
+    ensemble[Symbol.dispose]();
+  }
+}
+
+function agreementOf(predicted: number[], truth: number[], oracle: boolean): RewardAgreement {
+  return {
+    predicted,
+    true: truth,
+    pearson: pearson(predicted, truth),
+    spearman: spearman(predicted, truth),
+    ...(oracle && { accuracy: pairAccuracy(predicted, truth) }),
+  };
+}
+
+const probeSeed = ({ seed }: Pick<LearnOptions, 'seed'>) => seedFor(seed, 'probe');
+
+function ensembleFor({ observationSpace, actionSpace }: EnvironmentSource, options: LearnOptions) {
+  const { environments, horizon } = options[options.algorithm]!;
+  return createRewardEnsemble(
+    { observationSize: sizeOf(observationSpace), actionSpace, shape: observationSpace.shape },
+    options.reward,
+    options.choice,
+    { window: options.segment.window, rows: Math.min(environments * horizon, 1024), seed: probeSeed(options) },
+  );
+}
+
+/** Windows of a policy's play, or of random play, in environments of their own. */
+function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: PolicySnapshot | undefined): Segment[] {
+  const seed = probeSeed(options);
+  const { environments, horizon } = options[options.algorithm]!;
+  const { window, memory } = options.segment;
+  const environment = createVectorEnvironment(source.batch(environments), seed);
+  environment.reset();
+  const experience = createExperience(environment, horizon, memory);
+  const settings = { horizon, random: random(seed, 'ppo', 'actions') };
+  const actor = policy && createSnapshotActor(policy, environments);
+  const collect = actor
+    ? createCollector(environment, actor, settings).collect
+    : createRandomPlay(environment, settings);
+  while (experience.held < experience.capacity) experience.add(collect());
+  actor?.[Symbol.dispose]();
+  environment[Symbol.dispose]();
+  const draw = random(seed, 'windows');
+  const windows: Segment[] = [];
+  for (let i = 0; i < WINDOWS / 2; i++) {
+    const cut = experience.sample(draw, { steps: window, anchor: false });
+    if (cut) windows.push(cut);
+  }
+  return windows;
+}

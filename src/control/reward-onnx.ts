@@ -1,0 +1,69 @@
+/**
+ * A learned reward as an ONNX graph that ONNX Runtime runs in any language, scaling of its inputs and outputs
+ * included.
+ */
+import {
+  cast,
+  concat,
+  constant,
+  createGraph,
+  encodeWithWeights,
+  input,
+  mean,
+  mul,
+  oneHot,
+  reshape,
+  sub,
+  type Tensor,
+} from '../engine/index.ts';
+import { type Space, sizeOf } from '../env/index.ts';
+import { normalized, within } from '../rl/policy-onnx.ts';
+import { CHANGE_EPSILON, EPSILON, LIMIT } from './reward/inputs.ts';
+import { type RewardSnapshot, rewardModelOf } from './reward-snapshot.ts';
+
+/**
+ * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless observations are images,
+ * `action`: [batch], int64, of discrete actions, otherwise [batch, a], float32. Where the reward depends on them, it
+ * also takes `next_observation` [batch, o] and `terminated` [batch], float32, 1 where the step ended the task. It gives
+ * `reward` [batch], as `score` does.
+ */
+export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
+  const { model, parameters } = rewardModelOf(snapshot);
+  const { observationSpace, options } = snapshot;
+  const graph = createGraph();
+  const observation = input(graph, 'observation', ['batch', sizeOf(observationSpace)]);
+  const terminated =
+    options.change || options.terminalHead
+      ? reshape(input(graph, 'terminated', ['batch']), ['batch', 1])
+      : constant(graph, [0], [1, 1]);
+  try {
+    const seen = observationSpace.shape ? observation : describe(snapshot, observation, terminated);
+    const members = model.rewards(seen, terminated); // [members, batch]
+    const column = (values: readonly number[]) => constant(graph, values, [values.length, 1]);
+    const scaled = mul(sub(members, column(snapshot.shift)), column(snapshot.divisor.map((d) => 1 / d)));
+    return encodeWithWeights({ reward: mean(scaled, { axes: [0] }) }, parameters.values, 'reward.onnx.data').model;
+  } finally {
+    parameters[Symbol.dispose]();
+  }
+}
+
+/** What the networks see of each step, as reward/inputs.ts writes it. */
+function describe({ scale, actionSpace, options }: RewardSnapshot, observation: Tensor, terminated: Tensor): Tensor {
+  const { graph } = observation;
+  const [batch, size] = observation.shape;
+  const action =
+    actionSpace.kind === 'discrete'
+      ? input(graph, 'action', [batch], 'int64')
+      : input(graph, 'action', [batch, sizeOf(actionSpace)]);
+  const parts = [
+    normalized(observation, scale, { epsilon: EPSILON, limit: LIMIT }),
+    actionColumns(action, actionSpace),
+  ];
+  if (!options.change) return concat(parts, 1);
+  const change = sub(input(graph, 'next_observation', [batch, size]), observation);
+  const changed = normalized(change, { variance: scale.changeVariance }, { epsilon: CHANGE_EPSILON, limit: LIMIT });
+  return concat([...parts, changed, terminated], 1);
+}
+
+const actionColumns = (action: Tensor, space: Space): Tensor =>
+  space.kind === 'discrete' ? cast(oneHot(action, space.n), 'float32') : within(action, space);

@@ -1,0 +1,89 @@
+/** A learned reward as plain data and tensors: what checkpoints, saved rewards and ONNX graphs are made of. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
+import { type Box, type Space, sizeOf } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { fileError } from '../files.ts';
+import { createArena, importParameters } from '../nn/index.ts';
+import { type PlainSpace, plainSpace, spaceOf } from '../rl/policy-snapshot.ts';
+import { fromJson, toJson } from '../run/json.ts';
+import type { InputScale } from './reward/inputs.ts';
+import { createRewardModel } from './reward/model.ts';
+import type { RewardOptions } from './reward/options.ts';
+
+/** A reward as plain data: its networks' options and weights, and what scales its inputs and outputs. */
+export interface RewardSnapshot {
+  observationSpace: Box;
+  actionSpace: Space;
+  options: RewardOptions;
+  /** Statistics that the networks' inputs are scaled by. */
+  scale: InputScale;
+  /** Of each member's rewards: what is subtracted, and what they are divided by then. */
+  shift: readonly number[];
+  divisor: readonly number[];
+  /** The networks' parameters by name; others are passed over. */
+  tensors: Readonly<Record<string, SafetensorsTensor>>;
+}
+
+/** The networks of a snapshot and their parameters; the caller disposes of these. */
+export function rewardModelOf({ observationSpace, actionSpace, options, scale, tensors }: RewardSnapshot) {
+  const spaces = { observationSize: sizeOf(observationSpace), actionSpace, shape: observationSpace.shape };
+  const model = createRewardModel(spaces, options);
+  model.inputs.scale = scale;
+  const parameters = createArena(model.parameters);
+  try {
+    importParameters(parameters, tensors);
+  } catch (error) {
+    parameters[Symbol.dispose]();
+    throw error;
+  }
+  return { model, parameters };
+}
+
+const FILE = 'reward.safetensors';
+const FORMAT = 'heed control reward 1';
+
+type Saved = Omit<RewardSnapshot, 'tensors' | 'observationSpace' | 'actionSpace'> & {
+  observationSpace: PlainSpace;
+  actionSpace: PlainSpace;
+};
+
+/** Writes a reward to a folder, which is made where there is none. */
+export function saveReward(folder: string, { tensors, observationSpace, actionSpace, ...rest }: RewardSnapshot): void {
+  const saved: Saved = {
+    ...rest,
+    observationSpace: plainSpace(observationSpace),
+    actionSpace: plainSpace(actionSpace),
+  };
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', folder);
+  }
+  writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, reward: toJson(saved, 'the reward') });
+}
+
+/** Whether a folder holds what `save` of a reward wrote. */
+export const isSavedReward = (folder: string): boolean => existsSync(join(folder, FILE));
+
+/**
+ * What `save` of a reward wrote to a folder.
+ * @throws HeedError if there is no such file, or it is of another format.
+ */
+export function readReward(folder: string): RewardSnapshot {
+  const path = join(folder, FILE);
+  const { metadata, tensors } = readSafetensors(path);
+  if (metadata.format !== FORMAT) {
+    throw new HeedError(`"${path}" is no reward: expected the format "${FORMAT}", got "${metadata.format}"`, {
+      hint: 'give the folder of a run of heed train, or one that a reward was saved to',
+    });
+  }
+  const saved = fromJson(metadata.reward) as Saved;
+  return {
+    ...saved,
+    observationSpace: spaceOf(saved.observationSpace) as Box,
+    actionSpace: spaceOf(saved.actionSpace),
+    tensors,
+  };
+}

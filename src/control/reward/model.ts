@@ -1,0 +1,128 @@
+/**
+ * The reward model as it predicts: an ensemble of small networks on (observation, action), and, where asked, on what a
+ * step changed and whether it ended the task. How it is fitted is ensemble.ts's.
+ */
+import { Disposables } from '../../disposables.ts';
+import {
+  add,
+  concat,
+  input,
+  mul,
+  reshape,
+  slice,
+  type Tensor,
+  tanh,
+  trace,
+  unsqueeze,
+  Value,
+} from '../../engine/index.ts';
+import type { Space } from '../../env/index.ts';
+import { HeedError } from '../../error.ts';
+import type { Arena, ParameterSpec } from '../../nn/index.ts';
+import { zeros } from '../../nn/initialize.ts';
+import { isSmall } from '../../rl/index.ts';
+import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
+import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
+import { rewardNetwork } from './network.ts';
+import type { RewardOptions } from './options.ts';
+
+/** What a reward is of: an observation's size, what actions are, and, where observations are images, their shape. */
+export interface RewardSpaces {
+  observationSize: number;
+  actionSpace: Space;
+  shape?: readonly number[];
+}
+
+/** The networks of the ensemble. */
+export interface RewardModel {
+  /** What they see of a step. */
+  inputs: RewardInputs;
+  parameters: ParameterSpec[];
+  /** Name of the constant of each member's reward: the parameter that does not decay. */
+  constant: string;
+  /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. With `seed`, under dropout. */
+  rewards(x: Tensor, terminal: Tensor, seed?: Tensor): Tensor;
+}
+
+const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
+
+/**
+ * The networks that the options describe.
+ * @throws HeedError if images are to show what a step changed.
+ */
+export function createRewardModel(
+  { observationSize, actionSpace, shape }: RewardSpaces,
+  options: RewardOptions,
+): RewardModel {
+  const { members, change, terminalHead } = options;
+  const image = shape as [number, number, number] | undefined;
+  if (image && change) {
+    throw new HeedError('reward.change shows what a step changed in numbers, and these observations are images', {
+      hint: 'leave it out: several frames in an observation show what moves',
+    });
+  }
+  const inputs = image ? imageInputs(observationSize) : createRewardInputs(observationSize, actionSpace, change);
+  const outputs = terminalHead ? 2 : 1;
+  const networks = Array.from({ length: members }, (_, m) =>
+    image ? imageRewardNetwork(m, image, outputs, options) : rewardNetwork(m, inputs.width, outputs, options),
+  );
+  const constant = { name: 'reward.constant', shape: [members, 1, 1], initialize: zeros };
+  return {
+    inputs,
+    parameters: [...networks.flatMap((network) => network.parameters), ...(options.constant > 0 ? [constant] : [])],
+    constant: constant.name,
+    rewards(x, terminal, seed) {
+      const n = x.shape[0];
+      const seen = image ? pixels(x, image) : x;
+      const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
+      const y = concat(
+        networks.map((network) => unsqueeze(network.apply(seen, seed), 0)),
+        0,
+      ); // [members, n, 1 or 2]
+      const [step, end] = terminalHead ? [0, 1].map((k) => slice(y, 2, k, k + 1)) : [y];
+      const shifted =
+        options.constant > 0 ? add(step, mul(input(x.graph, constant.name, constant.shape), options.constant)) : step;
+      if (!terminalHead) return reshape(bound(shifted), [members, n]);
+      return reshape(add(bound(shifted), mul(end, mul(terminal, TERMINAL_SCALE))), [members, n]);
+    },
+  };
+}
+
+/** Predicts rewards, a number of rows at a time. */
+export interface RewardPredictor extends Disposable {
+  /** Rewards of any number of steps, each member's as it is: [members][n]. */
+  predict(steps: StepRows): Float32Array[];
+}
+
+/** The predictions of a reward model with these parameters. */
+export function createPredictor({ inputs, rewards }: RewardModel, parameters: Arena, rows: number): RewardPredictor {
+  const own = new Disposables();
+  const { width, dtype } = inputs;
+  const predictor = own.use(
+    trace((g) => ({ rewards: rewards(input(g, 'x', [rows, width], dtype), input(g, 'terminal', [rows, 1])) }), {
+      singleThread: dtype === 'float32' && isSmall(parameters, rows),
+    }),
+  );
+  const x = own.use(new Value(dtype, [rows, width]));
+  const terminal = own.use(new Value('float32', [rows, 1]));
+  const members = predictor.outputs[0].shape[0] as number;
+  const predicted = own.use(new Value('float32', [members, rows]));
+  const binding = own.use(predictor.bind({ ...parameters.values, x, terminal }, { rewards: predicted }));
+  return {
+    predict(steps) {
+      const n = steps.terminated.length;
+      const out = Array.from({ length: members }, () => new Float32Array(n));
+      for (let start = 0; start < n; start += rows) {
+        const end = Math.min(n, start + rows);
+        for (let i = start; i < end; i++) {
+          inputs.write(steps, i, x.data, i - start);
+          terminal.data[i - start] = steps.terminated[i];
+        }
+        binding.run();
+        for (let m = 0; m < members; m++) out[m].set(predicted.data.subarray(m * rows, m * rows + end - start), start);
+      }
+      return out;
+    },
+    [Symbol.dispose]: own[Symbol.dispose],
+  };
+}

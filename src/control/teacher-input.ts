@@ -1,0 +1,60 @@
+/** The teacher and the judge that a caller gives to a verb. */
+import { HeedError } from '../error.ts';
+import { type Choice, choices, type Preference, type Teacher } from '../preference/index.ts';
+import type { Clip, Judge } from './behaviors/index.ts';
+import { clipOf } from './behaviors/judge.ts';
+import type { Segment } from './segments.ts';
+
+/**
+ * What a teacher says of two clips: which is better, that both are equally good, that they cannot be compared, or
+ * nothing (`skip`: another pair is asked instead). Two numbers that add up to 1 say how much each is preferred.
+ */
+export type ClipPreference = 'first' | 'second' | 'equal' | 'incomparable' | 'skip' | Preference;
+
+/** A teacher as a function. It must give the same preference for the same clips, or a resumed run differs. */
+export type ClipTeacher = (first: Clip, second: Clip) => ClipPreference | Promise<ClipPreference>;
+
+/**
+ * A teacher: a synthetic one by its name, such as `oracle`, `mistake:0.1` or `stochastic:1`, a function, or a `Teacher`
+ * object, which is asked a whole round at once.
+ */
+export type TeacherInput = string | ClipTeacher | Teacher<Segment>;
+
+/** A judge of clips: a name, a file, or a function. */
+export type JudgeInput = string | Judge;
+
+/** The teacher object of what a caller gave; undefined for a synthetic teacher's name. */
+export function teacherOf(teacher: TeacherInput | undefined): Teacher<Segment> | undefined {
+  if (teacher === undefined) return undefined;
+  if (typeof teacher === 'function') return teacherFrom(teacher);
+  if (typeof teacher === 'object' && teacher !== null && typeof teacher.answer === 'function') return teacher;
+  if (typeof teacher === 'string' && teacher !== 'human') return undefined;
+  throw new HeedError(
+    teacher === 'human'
+      ? 'teacher: people answer in the studio, which the command line starts'
+      : "teacher: expected a name, a function (first, second) => 'first' | 'second' | …, or a Teacher object",
+    { hint: 'run heed train --teacher human, or give a function that asks them' },
+  );
+}
+
+function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
+  const name = prefer.name || 'own teacher';
+  return {
+    name,
+    async *answer(queries) {
+      const preferences = queries.map(async ({ options: [first, second] }) => prefer(clipOf(first), clipOf(second)));
+      const all = await Promise.all(preferences);
+      for (const [i, { id }] of queries.entries()) yield { id, choice: choiceOf(all[i], name) };
+    },
+  };
+}
+
+function choiceOf(preference: ClipPreference, name: string): Choice | 'skip' {
+  if (preference === 'first' || preference === 'second') return choices[preference];
+  if (preference === 'equal') return choices.tie;
+  if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference)) return preference as Choice;
+  throw new HeedError(
+    `the teacher ${name} gave ${JSON.stringify(preference)}: expected 'first', 'second', 'equal', 'incomparable', 'skip' or two numbers`,
+    { hint: 'write (first, second) => (first.steps.length > second.steps.length ? "first" : "second")' },
+  );
+}

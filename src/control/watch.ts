@@ -1,0 +1,57 @@
+/** The trained agent of a run beside the untrained one, as a page to look at. */
+import { z } from 'zod';
+import { openEnvironment } from '../env/index.ts';
+import { parseOptions } from '../options.ts';
+import { evaluatePolicy } from '../rl/control-policy.ts';
+import { episodeClips, recordEpisodes } from '../rl/episodes.ts';
+import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
+import { type Report, readInfo } from '../run/index.ts';
+import { unitOf } from './behaviors/index.ts';
+
+/** Options of `watchPage`. */
+export const watchSchema = z.object({
+  ...checkpointShape,
+  episodes: z.number().int().min(1).max(20).default(3).describe('episodes that are shown'),
+  seconds: z.number().positive().max(600).default(30).describe('seconds of each episode that are shown, at most'),
+});
+/** Options of `watchPage`, as they are given. */
+export type WatchOptions = z.input<typeof watchSchema>;
+
+const FRAMES_PER_SECOND = 30;
+const EVALUATED = 20; // episodes, for the figures above the clips
+
+/**
+ * The page of a run of `heed train` or `heed rl`: episodes of the agent before and after training, from the same
+ * starts.
+ * @throws HeedError if the folder holds no such run, or its environment cannot be opened.
+ */
+export async function watchPage(folder: string, options: WatchOptions = {}): Promise<Report> {
+  const settings = controlSettings(folder);
+  const checked = parseOptions(watchSchema, options);
+  const { episodes, seconds, seed = settings.seed, step, python = settings.python } = checked;
+  const environment = await openEnvironment(settings.env, { python });
+  try {
+    const found = readRunPolicy(folder, environment, { step });
+    const unit = unitOf(settings.env);
+    const samples = recordEpisodes(environment, found, {
+      ...{ seed, step: found.step, episodes, seconds, framesPerSecond: FRAMES_PER_SECOND },
+    });
+    const figure = (label: string, policy: typeof found.policy) => {
+      const { mean, std } = evaluatePolicy(environment, policy, { episodes: EVALUATED, seed });
+      const [value, deviation] = [mean, std].map((x) => x.toFixed(1).replace('-', '−'));
+      return { label, value, note: `${unit ?? 'return'}; ± ${deviation} over ${EVALUATED} greedy episodes` };
+    };
+    const [clips] = episodeClips(
+      samples.map((sample) => ({ ...sample })),
+      unit,
+    );
+    return {
+      title: `${readInfo(folder).name} before and after training`,
+      subtitle: `${settings.algorithm.toUpperCase()}, ${found.step.toLocaleString('en-US')} environment steps`,
+      summary: [figure('Before', found.untrained), figure('After', found.policy)],
+      sections: [{ ...clips, title: 'Episodes', large: true }],
+    };
+  } finally {
+    environment[Symbol.dispose]();
+  }
+}

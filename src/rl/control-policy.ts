@@ -1,0 +1,179 @@
+/** A trained policy as a value: it acts, it is saved to a folder, and it is written as ONNX (policy-onnx.ts). */
+import { Disposables } from '../disposables.ts';
+import { type Box, type EnvironmentSource, type Space, sizeOf } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { type Arena, exportParameters } from '../nn/index.ts';
+import { random } from '../random.ts';
+import { createEvaluator, type Evaluation } from './evaluate.ts';
+import { createForward } from './forward.ts';
+import { normalizeRows } from './normalize.ts';
+import { type ActingPolicy, greedyActions, type PolicyNetwork } from './policy.ts';
+import { policyOnnx } from './policy-onnx.ts';
+import { actorOf, type PolicySnapshot, savePolicy } from './policy-snapshot.ts';
+import { type Actor, createActor } from './rollout.ts';
+import { createSquashedActor } from './sac.ts';
+import type { SquashedPolicy } from './squashed-policy.ts';
+
+/** An action as a caller takes it: the number of a discrete one, or one number for each element of a box. */
+export type Action = number | number[];
+
+/** A trained policy. Dispose of it when it is no longer needed. */
+export interface ControlPolicy extends Disposable {
+  /** What it acts on: as many numbers as `low` has. */
+  readonly observationSpace: Box;
+  /** What its actions are. */
+  readonly actionSpace: Space;
+  /**
+   * The action for one observation. An element of a box is within the action space's bounds.
+   *
+   * @param options.greedy The likeliest action (the default), or one drawn from the policy's distribution.
+   * @throws HeedError if the observation does not have the right number of finite numbers.
+   */
+  act(observation: ArrayLike<number>, options?: { greedy?: boolean }): Action;
+  /** The actions for several observations at once; faster than one at a time. */
+  actAll(observations: readonly ArrayLike<number>[], options?: { greedy?: boolean }): Action[];
+  /** Writes `policy.safetensors`, from which `loadPolicy(folder)` makes the same policy again. */
+  save(folder: string): void;
+  /**
+   * The bytes of `policy.onnx`, which ONNX Runtime runs in any language; `policyOnnx` says what it takes and gives.
+   */
+  onnx(): Uint8Array;
+  /** What it is made of, as plain data and tensors. */
+  snapshot(): PolicySnapshot;
+}
+
+/** A policy from its snapshot. `seed` is that of the actions it draws where it is not greedy. */
+export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { seed?: number } = {}): ControlPolicy {
+  const own = new Disposables();
+  const { network, parameters } = actorOf(snapshot);
+  own.use(parameters);
+  const held: PolicySnapshot = { ...snapshot, tensors: exportParameters(parameters) };
+  const { observationSpace, actionSpace, statistics } = held;
+  const size = sizeOf(observationSpace);
+  const rng = random(seed, 'act');
+  const actors = {
+    likeliest: ofAnyCount((rows) => createGreedyActor(network, parameters, rows)),
+    drawing: ofAnyCount((rows) => createDrawingActor(network, parameters, rows)),
+  };
+  for (const actor of Object.values(actors)) own.use(actor);
+
+  function actAll(observations: readonly ArrayLike<number>[], { greedy = true } = {}): Action[] {
+    const rows = observations.length;
+    if (rows === 0) return [];
+    const actor = (greedy ? actors.likeliest : actors.drawing).of(rows);
+    observations.forEach((observation, row) => {
+      checkObservation(observation, size);
+      actor.observations.set(observation, row * size);
+    });
+    if (statistics) normalizeRows(statistics, actor.observations, actor.observations);
+    const width = sizeOf(actionSpace);
+    const actions = new Float32Array(rows * width);
+    actor.act(rng, actions, new Float32Array(rows));
+    return observations.map((_, row) => actionOf(actionSpace, actions.subarray(row * width, (row + 1) * width)));
+  }
+
+  return {
+    observationSpace,
+    actionSpace,
+    act: (observation, options) => actAll([observation], options)[0],
+    actAll,
+    save: (folder) => savePolicy(folder, held),
+    onnx: () => policyOnnx(held),
+    snapshot: () => held,
+    [Symbol.dispose]: own[Symbol.dispose],
+  };
+}
+
+/** Draws a snapshot's actions for so many rows of raw observations. */
+export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Actor {
+  const own = new Disposables();
+  const { network, parameters } = actorOf(snapshot);
+  own.use(parameters);
+  const actor = own.use(createDrawingActor(network, parameters, rows));
+  const observations = new Float32Array(actor.observations.length);
+  const { statistics } = snapshot;
+  return {
+    observations,
+    act(random, actions, logProbs) {
+      if (statistics) normalizeRows(statistics, observations, actor.observations);
+      else actor.observations.set(observations);
+      actor.act(random, actions, logProbs);
+    },
+    [Symbol.dispose]: own[Symbol.dispose],
+  };
+}
+
+/**
+ * Whole greedy episodes of a snapshot's policy, from the seeds that evaluations of a run with this seed have.
+ */
+export function evaluatePolicy(
+  source: Pick<EnvironmentSource, 'batch'>,
+  snapshot: PolicySnapshot,
+  { episodes, seed }: { episodes: number; seed: number },
+): Evaluation {
+  const { network, parameters } = actorOf(snapshot);
+  const { statistics } = snapshot;
+  const prepare = (rows: Float32Array) => {
+    if (!statistics) return rows;
+    const out = new Float32Array(rows.length);
+    normalizeRows(statistics, rows, out);
+    return out;
+  };
+  const evaluator = createEvaluator(source.batch(episodes), network, parameters, { seed, prepare });
+  try {
+    return evaluator.run();
+  } finally {
+    evaluator[Symbol.dispose]();
+    parameters[Symbol.dispose]();
+  }
+}
+
+/** Drawn actions, as an actor. */
+const createDrawingActor = (network: PolicyNetwork | SquashedPolicy, parameters: Arena, rows: number): Actor =>
+  'sample' in network ? createSquashedActor(network, parameters, rows) : createActor(network, parameters, rows);
+
+/** What `make` makes for a number of rows, kept until another number is asked for. */
+function ofAnyCount<T extends Disposable>(make: (rows: number) => T): Disposable & { of(rows: number): T } {
+  let made: { rows: number; it: T } | undefined;
+  const dispose = () => made?.it[Symbol.dispose]();
+  return {
+    of(rows) {
+      if (made?.rows !== rows) {
+        dispose();
+        made = { rows, it: make(rows) };
+      }
+      return made.it;
+    },
+    [Symbol.dispose]: dispose,
+  };
+}
+
+/** The likeliest actions, as an actor. */
+function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: number): Actor {
+  const forward = createForward(network, parameters, rows);
+  return {
+    observations: forward.observations,
+    act(_, actions) {
+      forward.run();
+      greedyActions(network, forward.distribution, actions);
+    },
+    [Symbol.dispose]: forward[Symbol.dispose],
+  };
+}
+
+function checkObservation(observation: ArrayLike<number>, size: number): void {
+  if (observation?.length !== size) {
+    throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, {
+      hint: 'give one observation to act, and a list of them to actAll',
+    });
+  }
+  for (let i = 0; i < size; i++) {
+    if (Number.isFinite(observation[i])) continue;
+    throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'give finite numbers' });
+  }
+}
+
+function actionOf(space: Space, action: Float32Array): Action {
+  if (space.kind === 'discrete') return action[0];
+  return Array.from(action, (x, j) => Math.max(space.low[j], Math.min(space.high[j], x)));
+}

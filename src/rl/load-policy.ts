@@ -1,0 +1,124 @@
+/** Policies of runs: what `heed train` or `heed rl` trained, from a checkpoint. */
+import { z } from 'zod';
+import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { readCheckpoint, readInfo } from '../run/index.ts';
+import { type Algorithm, algorithms } from './agent.ts';
+import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
+import type { SavedStatistics } from './normalize.ts';
+import { isSavedPolicy, type PolicySnapshot, readPolicy, untrained } from './policy-snapshot.ts';
+
+/** Options of what opens a run's checkpoint. */
+export const checkpointShape = {
+  seed: z.number().int().min(0).optional().describe("seed of the episodes' starts (default: the run's own)"),
+  step: z.number().int().min(0).optional().describe('the checkpoint of this environment step (default: the newest)'),
+  python: z.string().optional().describe("the Python that Gymnasium is in (default: the run's own)"),
+};
+
+/** Options of `loadPolicy`. */
+export interface LoadPolicyOptions {
+  /** The checkpoint of this environment step; the newest one if not given. */
+  step?: number;
+  /** Seed of the actions that the policy draws where it is not greedy (default: 0). */
+  seed?: number;
+  /** The Python that Gymnasium is in, for runs in its environments; the run's own if not given. */
+  python?: string;
+}
+
+/**
+ * The policy of a run of `heed train` or `heed rl`, or one that was saved to a folder. It normalizes observations as it
+ * did in training. The caller disposes of it.
+ *
+ * @param folder The run's folder, or the one given to `policy.save`.
+ * @throws HeedError if the folder is neither, has no such checkpoint, or its environment cannot be opened.
+ */
+export async function loadPolicy(folder: string, options: LoadPolicyOptions = {}): Promise<ControlPolicy> {
+  const { step, seed, python } = options;
+  if (isSavedPolicy(folder)) return createControlPolicy(readPolicy(folder), { seed });
+  const settings = controlSettings(folder);
+  const environment = await openEnvironment(settings.env, { python: python ?? settings.python });
+  try {
+    return createControlPolicy(readRunPolicy(folder, environment, { step }).policy, { seed });
+  } finally {
+    environment[Symbol.dispose]();
+  }
+}
+
+const networkSchema = z.object({
+  hidden: z.array(z.number()),
+  activation: z.enum(['tanh', 'relu']),
+  gain: z.number().optional(),
+});
+const settingsSchema = z.looseObject({
+  env: z.string(),
+  python: z.string().optional(),
+  seed: z.number(),
+  algorithm: z.enum([...algorithms, 'pebble']),
+});
+
+/** What runs in environments have in common among their settings. */
+export type ControlSettings = z.infer<typeof settingsSchema> & {
+  /** The command that made the run. */
+  command: 'train' | 'rl';
+};
+
+/**
+ * The settings of a run of `heed train` or `heed rl`.
+ * @throws HeedError if the folder holds no such run.
+ */
+export function controlSettings(folder: string): ControlSettings {
+  const { command, config } = readInfo(folder);
+  if (command !== 'train' && command !== 'rl') {
+    throw new HeedError(`"${folder}" is a run of "heed ${command}": expected one of "heed train" or "heed rl"`, {
+      hint: 'give the folder of a run in an environment',
+    });
+  }
+  const { success, data, error } = settingsSchema.safeParse(config);
+  if (success) return { ...data, command };
+  throw new HeedError(`The settings of "${folder}" are wrong: ${z.prettifyError(error)}`, {
+    hint: 'Was config.json edited by hand, or made by another version of heed?',
+  });
+}
+
+/** Policies of a run, by the spaces of its environment. */
+export interface RunPolicies {
+  /** The environment step of the checkpoint. */
+  step: number;
+  policy: PolicySnapshot;
+  /** What its training began with. */
+  untrained: PolicySnapshot;
+}
+
+/** Reads the policy of a run's checkpoint, the newest unless `step` is given. */
+export function readRunPolicy(
+  folder: string,
+  spaces: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,
+  { step }: { step?: number } = {},
+): RunPolicies {
+  const settings = controlSettings(folder);
+  const checkpoint = readCheckpoint(folder, { step });
+  const { learner } = checkpoint.state as { learner: Record<string, unknown> };
+  const acting = settings.algorithm === 'pebble' ? 'sac' : settings.algorithm;
+  const state = settings.command === 'rl' ? learner.agent : learner[acting];
+  return { step: checkpoint.step, ...policiesOf(settings, spaces, { state, tensors: checkpoint.tensors }) };
+}
+
+/** The policy of what an algorithm saved, and the one that it began with. */
+export function policiesOf(
+  settings: { algorithm: Algorithm | 'pebble'; seed: number; [algorithm: string]: unknown },
+  { observationSpace, actionSpace }: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,
+  saved: { state: unknown; tensors: PolicySnapshot['tensors'] },
+): Pick<RunPolicies, 'policy' | 'untrained'> {
+  const { algorithm: name, seed } = settings;
+  const { gain, ...network } = networkSchema.parse(settings[name]);
+  const { observationStatistics: statistics } = saved.state as { observationStatistics?: SavedStatistics };
+  const policy: PolicySnapshot = {
+    algorithm: name === 'pebble' ? 'sac' : name,
+    ...network,
+    observationSpace,
+    actionSpace,
+    ...(statistics && { statistics: { mean: statistics.mean, variance: statistics.variance } }),
+    tensors: saved.tensors,
+  };
+  return { policy, untrained: untrained(policy, { seed, gain }) };
+}

@@ -1,0 +1,60 @@
+/** A policy as an ONNX graph that ONNX Runtime runs in any language, normalization of observations included. */
+import {
+  argmax,
+  clip,
+  constant,
+  createGraph,
+  encodeWithWeights,
+  input,
+  maximum,
+  minimum,
+  mul,
+  sub,
+  type Tensor,
+} from '../engine/index.ts';
+import { sizeOf } from '../env/index.ts';
+import { LIMIT } from './normalize.ts';
+import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
+
+/**
+ * The bytes of `policy.onnx`. It takes `observation` [batch, o], float32, and gives `action`: for discrete actions
+ * [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The action is
+ * the likeliest one.
+ */
+export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
+  const { network, parameters } = actorOf(snapshot);
+  const { observationSpace, actionSpace, statistics } = snapshot;
+  const observation = input(createGraph(), 'observation', ['batch', sizeOf(observationSpace)]);
+  const seen = statistics ? normalized(observation, statistics, { epsilon: 1e-8, limit: LIMIT }) : observation;
+  const distribution = network.distribution(seen);
+  try {
+    const outputs: Record<string, Tensor> =
+      actionSpace.kind === 'discrete'
+        ? { action: argmax(distribution), log_probabilities: distribution }
+        : { action: within(distribution, actionSpace) };
+    return encodeWithWeights(outputs, parameters.values, 'policy.onnx.data').model;
+  } finally {
+    parameters[Symbol.dispose]();
+  }
+}
+
+/** x [n, k] by mean and variance of each number: (x − mean)/√(variance + ε), clipped to ±limit. */
+export function normalized(
+  x: Tensor,
+  { mean, variance }: { mean?: readonly number[]; variance: readonly number[] },
+  { epsilon, limit }: { epsilon: number; limit: number },
+): Tensor {
+  const row = (values: readonly number[]) => constant(x.graph, values, [1, values.length]);
+  const deviation = row(variance.map((v) => 1 / Math.sqrt(v + epsilon)));
+  if (!mean) return clip(mul(x, deviation), -limit, limit);
+  // a mean is no float32: what that leaves out counts where the deviation is small
+  const coarse = mean.map(Math.fround);
+  const rest = mean.map((m, j) => m - coarse[j]);
+  return clip(mul(sub(sub(x, row(coarse)), row(rest)), deviation), -limit, limit);
+}
+
+/** x [n, k] within bounds of each number, which may be infinite. */
+export function within(x: Tensor, { low, high }: { low: Float32Array; high: Float32Array }): Tensor {
+  const row = (values: Float32Array) => constant(x.graph, values, [1, values.length]);
+  return minimum(maximum(x, row(low)), row(high));
+}

@@ -1,0 +1,138 @@
+/** A policy as plain data and tensors: what checkpoints, saved policies and ONNX graphs are made of. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
+import { type Box, type Discrete, type Space, sizeOf } from '../env/index.ts';
+import { HeedError } from '../error.ts';
+import { fileError } from '../files.ts';
+import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/index.ts';
+import { random } from '../random.ts';
+import { fromJson, toJson } from '../run/json.ts';
+import type { Algorithm } from './agent.ts';
+import { createPolicyNetwork, type PolicyNetwork } from './policy.ts';
+import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
+
+/** A policy as plain data: what its network is, its weights, and what normalizes its observations. */
+export interface PolicySnapshot {
+  /** The algorithm that trained it, which says what its network is; PEBBLE acts by SAC's. */
+  algorithm: Algorithm;
+  /** Widths of the hidden layers. */
+  hidden: readonly number[];
+  /** Activation of the hidden layers. */
+  activation: 'tanh' | 'relu';
+  observationSpace: Box;
+  actionSpace: Space;
+  /** Mean and variance of each number of an observation, where observations are normalized. */
+  statistics?: { mean: readonly number[]; variance: readonly number[] };
+  /** The actor's parameters by name; others are passed over. */
+  tensors: Readonly<Record<string, SafetensorsTensor>>;
+}
+
+/** The network of a snapshot's policy. */
+export interface ActorNetwork {
+  network: PolicyNetwork | SquashedPolicy;
+  /** Its parameters with the snapshot's weights: the actor's, without a critic. */
+  parameters: Arena;
+}
+
+const GAIN = 1; // of initial weights, which are all replaced
+
+/** Builds the network of a snapshot; the caller disposes of its parameters. */
+export function actorOf({ tensors, ...description }: PolicySnapshot): ActorNetwork {
+  const { network, specs } = networkOf(description);
+  const parameters = createArena(specs);
+  try {
+    importParameters(parameters, tensors);
+  } catch (error) {
+    parameters[Symbol.dispose]();
+    throw error;
+  }
+  return { network, parameters };
+}
+
+function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, gain = GAIN) {
+  const { algorithm, hidden, activation, observationSpace, actionSpace } = snapshot;
+  const size = sizeOf(observationSpace);
+  if (algorithm === 'sac') {
+    const network = createSquashedPolicy(size, actionSpace, { hidden, activation });
+    return { network, specs: network.actor.parameters };
+  }
+  const network = createPolicyNetwork(size, actionSpace, { hidden, activation, gain }, observationSpace.shape);
+  return { network, specs: network.parameters.slice(0, -network.critic.parameters.length) };
+}
+
+/**
+ * The policy that training with this seed begins with: the same network with its first weights, drawn as the algorithm
+ * draws them.
+ *
+ * @param gain Of the hidden layers' initial weights, as the algorithm's options have it; SAC has none.
+ */
+export function untrained(snapshot: PolicySnapshot, { seed, gain }: { seed: number; gain?: number }): PolicySnapshot {
+  const { algorithm, observationSpace, statistics } = snapshot;
+  const { specs } = networkOf(snapshot, gain);
+  const purpose = algorithm === 'sac' ? 'actor' : 'parameters';
+  const parameters = createParameters(specs, random(seed, algorithm, purpose)); // critics are drawn after the actor
+  const tensors = Object.fromEntries(
+    Object.entries(exportParameters(parameters)).map(([name, tensor]) => [
+      name,
+      { ...tensor, data: tensor.data.slice() },
+    ]),
+  );
+  parameters[Symbol.dispose]();
+  const size = sizeOf(observationSpace);
+  const fresh = { mean: new Array<number>(size).fill(0), variance: new Array<number>(size).fill(1) };
+  return { ...snapshot, tensors, statistics: statistics && fresh };
+}
+
+const FILE = 'policy.safetensors';
+const FORMAT = 'heed policy 1';
+
+type Saved = Omit<PolicySnapshot, 'tensors' | 'observationSpace' | 'actionSpace'> & {
+  observationSpace: PlainSpace;
+  actionSpace: PlainSpace;
+};
+
+/** Writes a policy to a folder, which is made where there is none. */
+export function savePolicy(folder: string, { tensors, ...description }: PolicySnapshot): void {
+  const plain = { ...description, observationSpace: plainSpace(description.observationSpace) };
+  const text = toJson({ ...plain, actionSpace: plainSpace(description.actionSpace) }, 'the policy');
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', folder);
+  }
+  writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, policy: text });
+}
+
+/** Whether a folder holds what `save` of a policy wrote. */
+export const isSavedPolicy = (folder: string): boolean => existsSync(join(folder, FILE));
+
+/**
+ * What `save` of a policy wrote to a folder.
+ * @throws HeedError if there is no such file, or it is of another format.
+ */
+export function readPolicy(folder: string): PolicySnapshot {
+  const path = join(folder, FILE);
+  const { metadata, tensors } = readSafetensors(path);
+  if (metadata.format !== FORMAT) {
+    throw new HeedError(`"${path}" is no policy: expected the format "${FORMAT}", got "${metadata.format}"`, {
+      hint: 'give the folder of a run, or one that a policy was saved to',
+    });
+  }
+  const saved = fromJson(metadata.policy) as Saved;
+  const [observationSpace, actionSpace] = [saved.observationSpace, saved.actionSpace].map(spaceOf);
+  return { ...saved, observationSpace: observationSpace as Box, actionSpace, tensors };
+}
+
+/** A space as plain data: JSON has no typed arrays. */
+export type PlainSpace = Discrete | (Omit<Box, 'low' | 'high'> & { low: number[]; high: number[] });
+
+/** A space as plain data. */
+export const plainSpace = (space: Space): PlainSpace =>
+  space.kind === 'discrete' ? space : { ...space, low: [...space.low], high: [...space.high] };
+
+/** The space that was plain data. */
+export const spaceOf = (plain: PlainSpace): Space =>
+  plain.kind === 'discrete'
+    ? plain
+    : { ...plain, low: Float32Array.from(plain.low), high: Float32Array.from(plain.high) };

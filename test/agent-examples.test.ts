@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest';
+import { runExample } from './support/example.ts';
+
+const numbers = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, value]) => Number(value));
+
+it('preferences teaches an agent, whose reward knows a fall', async () => {
+  const printed = await runExample('preferences');
+  const returns = numbers(printed, /return ([\d.]+)/g);
+  expect(returns).toHaveLength(5);
+  expect(returns.at(-1)).toBeGreaterThan(returns[0]);
+  expect(numbers(printed, /held-out accuracy ([\d.]+)/g)[0]).toBeGreaterThan(0.8);
+});
+
+it('own-teacher teaches what a function prefers', async () => {
+  const printed = await runExample('own-teacher');
+  expect(printed).toContain('60 labels');
+  const [[left], [right]] = [numbers(printed, /left (-?[\d.]+)/g), numbers(printed, /right (-?[\d.]+)/g)];
+  expect(right).toBeGreaterThan(left);
+});
+
+it('own-environment is learned', async () => {
+  const printed = await runExample('own-environment');
+  expect(numbers(printed, /return (-?[\d.]+)/g)[0]).toBeGreaterThan(-20); // standing still comes to −50
+  expect(printed).toContain('at -1: 2, at 1: 0');
+});
+
+it('load-and-act lives an episode by a policy that was saved', async () => {
+  expect(numbers(await runExample('load-and-act'), /return (\d+)/g)[0]).toBeGreaterThan(100);
+});

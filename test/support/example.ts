@@ -1,0 +1,25 @@
+/** Runs a program of examples/ as a user would, on the compiled package, and gives what it prints. */
+import { execFile } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import ts from 'typescript';
+import { inject } from 'vitest';
+
+export async function runExample(name: string): Promise<string> {
+  const code = readFileSync(new URL(`../../examples/${name}.ts`, import.meta.url), 'utf8');
+  const { outputText } = ts.transpileModule(code, {
+    compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext },
+  });
+  // inside the package its own name leads to its exports
+  const path = join(inject('compiled'), `${name}.mjs`);
+  writeFileSync(path, outputText);
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [path], {
+      env: { ...process.env, HEED_THREADS: '1' },
+    });
+    return stdout;
+  } finally {
+    rmSync(path);
+  }
+}
