@@ -2,9 +2,9 @@
  * The reward of pretraining without a teacher (PEBBLE, Lee et al. 2021, §4.1): how far a state is from its k-th nearest
  * neighbor, which estimates the entropy of the states visited.
  *
- * Departures: neighbors are looked for among `particles` states drawn from all that were visited, so that a reward costs
- * the same however many there are; each number of a state counts in its deviation; and the reward is the distance over its
- * deviation, as in the authors' code, where the paper has its logarithm.
+ * Departures: neighbors are looked for among `particles` states drawn from all that were visited, so that a reward
+ * costs the same however many there are; each number of a state counts in its deviation; and the reward is the distance
+ * over its deviation, as in the authors' code, where the paper has its logarithm.
  */
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';

@@ -8,6 +8,7 @@ export interface Clip {
   readonly terminated: boolean;
 }
 
+/** A step of a clip. */
 export interface ClipStep {
   /** What the agent saw, [o]. */
   readonly observation: ArrayLike<number>;

@@ -30,6 +30,7 @@ import { rewardNetwork } from './network.ts';
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
 
+/** An ensemble of reward networks. */
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
 const IMAGES = 64; // whose reward is predicted at once: their features take a hundred kilobytes each
@@ -37,6 +38,10 @@ const FIRST_STEPS = 2048; // of random play, that are kept
 const FIRST = 'reward.first.'; // of their tensors' names
 const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
 
+/**
+ * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the longest
+ * segment.
+ */
 export function createRewardEnsemble(
   spaces: { observationSize: number; actionSpace: Space; shape?: readonly number[] },
   options: RewardOptions,
@@ -139,8 +144,8 @@ export function createRewardEnsemble(
   );
 
   /**
-   * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about is
-   * what it has fallen to at environment step `step`.
+   * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about
+   * is what it has fallen to at environment step `step`.
    */
   function reward(steps: StepRows, out: Float32Array, step: number): void {
     const each = predict(steps);
@@ -233,6 +238,7 @@ export function createRewardEnsemble(
   };
 }
 
+/** The state of an ensemble without its tensors. */
 export interface RewardState extends FitState {
   shift: number[];
   divisor: number[];

@@ -1,6 +1,6 @@
 /**
- * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy between
- * the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
+ * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy
+ * between the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
  */
 import { add, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
@@ -25,11 +25,14 @@ export interface FitComparison {
   choice: Preference;
 }
 
+/** The metrics of a fit. */
 export interface Fit {
   steps: number;
   /** Mean loss over the last minibatches. */
   loss: number;
-  /** Share of the decided comparisons trained on that the mean of the ensemble predicts as chosen; NaN where none is. */
+  /**
+   * Share of the decided comparisons trained on that the mean of the ensemble predicts as chosen; NaN where none is.
+   */
   trainAccuracy: number;
   /** The same, of those held out. */
   validationAccuracy: number;
@@ -60,12 +63,15 @@ interface Model {
   constant: string;
 }
 
+/** The state of fitting without its tensors. */
 export interface FitState {
   random: RandomState;
   l2: number;
 }
+/** The optimizer's tensors. */
 export type FitTensors = Parameters<typeof importOptimizer>[1];
 
+/** Creates what fits an ensemble. @throws HeedError if options exclude one another. */
 export function createRewardFit(
   model: Model,
   options: RewardOptions,
@@ -124,7 +130,10 @@ export function createRewardFit(
   const batch = train.inputs;
   const ends = terminalHead ? batch.terminal.data : undefined;
 
-  /** Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows from `to`. */
+  /**
+   * Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows
+   * from `to`.
+   */
   function loadSegment(segment: Segment, x: Numbers, share: number, to: number): void {
     const length = Math.max(1, Math.round(segment.length * share));
     const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;

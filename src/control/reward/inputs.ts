@@ -28,6 +28,7 @@ export interface InputScale {
   changeVariance: number[];
 }
 
+/** Describes steps as rows of numbers for the reward networks. */
 export interface RewardInputs {
   /** Numbers a step is described by. */
   readonly width: number;
@@ -44,6 +45,7 @@ export interface RewardInputs {
 
 const LIMIT = 5; // observations rarer than five deviations are clipped
 
+/** Inputs of observations that are numbers. */
 export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
   const actionSize = sizeOf(actionSpace);
   const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;

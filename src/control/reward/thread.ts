@@ -1,7 +1,7 @@
 /**
- * The fit of the reward ensemble on a thread of its own, so that an agent acts and learns meanwhile. A fit is a function of
- * what is sent to it: weights, optimizer and randomness come with it and go back with what came of it, so that the thread
- * holds nothing that a checkpoint would miss.
+ * The fit of the reward ensemble on a thread of its own, so that an agent acts and learns meanwhile. A fit is a
+ * function of what is sent to it: weights, optimizer and randomness come with it and go back with what came of it, so
+ * that the thread holds nothing that a checkpoint would miss.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -10,8 +10,10 @@ import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
 import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 
+/** What the thread creates its ensemble from. */
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
 
+/** A fit to be carried out. */
 export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
@@ -19,6 +21,7 @@ export interface FitJob extends FitCall {
   comparisons: readonly FitComparison[];
 }
 
+/** The result of a fit: its metrics and the ensemble after it. */
 export interface FitOutcome {
   fit: Fit;
   ensemble: ReturnType<RewardEnsemble['save']>;
@@ -27,12 +30,14 @@ export interface FitOutcome {
 /** What the thread sends back. */
 export type FitMessage = FitOutcome | { failed: CarriedError };
 
+/** A thread that fits ensembles. */
 export interface RewardThread {
   /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
   fit(job: FitJob): Promise<FitOutcome>;
   [Symbol.dispose](): void;
 }
 
+/** Starts the thread. */
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
   const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: settings,

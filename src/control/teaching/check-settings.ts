@@ -5,8 +5,8 @@ import { needsMembers, rulesOf } from '../../preference/index.ts';
 import type { LearnInput, LearnOptions } from '../options.ts';
 
 /**
- * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say how
- * long they are. `onNotice` then says so.
+ * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say
+ * how long they are. `onNotice` then says so.
  */
 export function fitSegments(
   options: LearnOptions,

@@ -37,6 +37,7 @@ interface Sizes {
 
 const arrays = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
+/** Comparisons as plain data and tensors. */
 export function packComparisons(comparisons: readonly RecordedComparison[]) {
   const { state, tensors } = packPairs(
     'comparisons',
@@ -49,6 +50,7 @@ export function packComparisons(comparisons: readonly RecordedComparison[]) {
   return { state: saved, tensors };
 }
 
+/** The inverse of `packComparisons`. */
 export function unpackComparisons(
   saved: readonly SavedComparison[],
   tensors: CheckpointTensors,
@@ -58,6 +60,7 @@ export function unpackComparisons(
   return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
 }
 
+/** Open queries as plain data and tensors. */
 export function packQueries(queries: readonly SegmentQuery[], { actionSize }: Pick<Sizes, 'actionSize'>) {
   const { state, tensors } = packPairs(
     'waiting',
@@ -75,6 +78,7 @@ export function packQueries(queries: readonly SegmentQuery[], { actionSize }: Pi
   return { state: saved, tensors };
 }
 
+/** The inverse of `packQueries`. */
 export function unpackQueries(saved: readonly SavedQuery[], tensors: CheckpointTensors, sizes: Sizes): SegmentQuery[] {
   const pairs = unpackPairs('waiting', saved, tensors, sizes);
   return saved.map(({ id, step, predicted, clips }, i) => {

@@ -5,14 +5,15 @@ interface Underway<T> {
   readonly since: number | undefined;
   begin(since: number, work: Promise<T>): void;
   /**
-   * What came of it, once. Undefined where it goes on, unless it is waited for, or none was begun. Rejects as the work does;
-   * with the signal's reason where it aborts the waiting, and then the work goes on.
+   * What came of it, once. Undefined where it goes on, unless it is waited for, or none was begun. Rejects as the work
+   * does; with the signal's reason where it aborts the waiting, and then the work goes on.
    */
   take(wait: boolean, signal?: AbortSignal): Promise<T | undefined>;
   /** Nothing that comes of it is wanted. */
   forget(): void;
 }
 
+/** Starts with no work. */
 export function createUnderway<T>(): Underway<T> {
   let begun: { since: number; over: Promise<void>; outcome?: () => T } | undefined;
   return {
