@@ -1,4 +1,7 @@
-/** The asynchronous loop: asking and fitting beside acting. Run from the compiled package: no thread of Node 20 reads TypeScript. */
+/**
+ * The asynchronous loop: asking and fitting beside acting. Run from the compiled package: no thread of Node 20 reads
+ * TypeScript.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
@@ -21,7 +24,9 @@ beforeAll(async () => {
 
 const keep = releasedAfterwards();
 
-/** Ten iterations of 128 steps, the first two of them random; twelve labels in rounds of three at 256, 512, 768 and 896. */
+/**
+ * Ten iterations of 128 steps, the first two of them random; twelve labels in rounds of three at 256, 512, 768 and 896.
+ */
 const tiny = (more: Control.LearnSettings = {}): Control.LearnSettings => ({
   ...{ env: 'CartPole-v1', steps: 1280, labels: 12, randomSteps: 256, evaluations: 0, episodes: 2, renormalize: 2 },
   segment: { window: 10, memory: 600, fewest: 20, candidates: 3 },

@@ -16,7 +16,9 @@ async function sitDown({ says, stderr }: Running): Promise<Page> {
   return open(link);
 }
 
-/** Whoever looks: prefers the pole that stands longer, as the page shows it, until the training ends or enough is said. */
+/**
+ * Whoever looks: prefers the pole that stands longer, as the page shows it, until the training ends or enough is said.
+ */
 async function compare(page: Page, over: Promise<unknown>, most = Number.POSITIVE_INFINITY): Promise<number> {
   let ended = false;
   over.then(() => {

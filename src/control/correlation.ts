@@ -23,8 +23,7 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
 }
 
 /**
- * Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean
- * rank.
+ * Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean rank.
  */
 export const spearman = (x: ArrayLike<number>, y: ArrayLike<number>): number => pearson(ranks(x), ranks(y));
 

@@ -87,7 +87,9 @@ interface Rings {
 
 const arrayNames = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
-/** Keeps the last `steps` steps of all environments together, rounded up to whole rollouts of `horizon` steps of each. */
+/**
+ * Keeps the last `steps` steps of all environments together, rounded up to whole rollouts of `horizon` steps of each.
+ */
 export function createExperience(environment: VectorEnvironment, horizon: number, steps: number): Experience {
   const rings = createRings(environment, Math.ceil(Math.max(steps / environment.count, horizon) / horizon) * horizon);
   const { capacity, count, arrays, terminated, truncated, episodeSteps } = rings;

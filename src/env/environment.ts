@@ -6,6 +6,7 @@
  * and a resumed run can all be rebuilt by replaying them.
  */
 
+/** Numbers with bounds. */
 export interface Box {
   readonly kind: 'box';
   /** Bounds of each element; ±Infinity where there is none. `low.length` is the number of elements. */
@@ -15,12 +16,14 @@ export interface Box {
   readonly shape?: readonly number[];
 }
 
+/** One of n actions. */
 export interface Discrete {
   readonly kind: 'discrete';
   /** Actions are 0 … n − 1. */
   readonly n: number;
 }
 
+/** What observations or actions look like. */
 export type Space = Box | Discrete;
 
 /** What a step leads to. The environment owns it and overwrites it at the next step. */
@@ -33,6 +36,7 @@ export interface StepResult {
   truncated: boolean;
 }
 
+/** An environment: a task an agent acts in, one step at a time. */
 export interface Environment {
   readonly id: string;
   readonly observationSpace: Box;
@@ -66,6 +70,7 @@ export interface Frame {
   shapes: Shape[];
 }
 
+/** A shape of a picture. Colors are CSS colors. */
 export type Shape =
   | { kind: 'polygon'; points: number[]; fill: string }
   | { kind: 'line'; points: number[]; stroke: string; width: number }

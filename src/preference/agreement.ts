@@ -1,8 +1,8 @@
 /**
  * How far people agree beyond chance. Answers are categories counted from 0; an item may lack anybody's.
  *
- * κ and α are 1 for perfect agreement, 0 for that of chance, and may be below. They are NaN where chance alone would agree
- * always (everybody gave one category), or nothing was answered twice.
+ * κ and α are 1 for perfect agreement, 0 for that of chance, and may be below. They are NaN where chance alone would
+ * agree always (everybody gave one category), or nothing was answered twice.
  */
 import { random } from '../random.ts';
 
@@ -60,6 +60,7 @@ export function krippendorffAlpha(ratings: readonly Rating[], level: Level = 'no
   return alphaOf([...byItem(ratings).values()], level);
 }
 
+/** Krippendorff's α of a set of ratings, with its interval. */
 export interface Reliability {
   alpha: number;
   /** Of 95 %, by resampling items; NaN where α is. */

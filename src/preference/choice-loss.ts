@@ -10,6 +10,7 @@ export function choiceLosses(model: ChoiceModel, first: Tensor, second: Tensor, 
   const d = div(sub(first, second), model.scale);
   if (model.kind === 'hinge') return add(mul(p, maximum(sub(1, d), 0)), mul(q, maximum(add(d, 1), 0)));
   const logProbability = (x: Tensor) =>
-    model.errorRate === 0 ? logSigmoid(x) : log(add(mul(sigmoid(x), 1 - model.errorRate), model.errorRate / 2)); // never 0: at least half the error rate
+    // never 0: at least half the error rate
+    model.errorRate === 0 ? logSigmoid(x) : log(add(mul(sigmoid(x), 1 - model.errorRate), model.errorRate / 2));
   return neg(add(mul(p, logProbability(d)), mul(q, logProbability(neg(d)))));
 }

@@ -6,37 +6,37 @@
 import { z } from 'zod';
 import type { Preference } from './comparison.ts';
 
+/** Options of the choice model. */
 export const choiceModelSchema = z
   .object({
     kind: z
       .enum(['bradley-terry', 'hinge'])
       .default('bradley-terry')
-      .describe('Loss of a choice: cross-entropy of the Bradley–Terry probability, or a hinge on the difference.'),
+      .describe('loss of a choice: Bradley–Terry cross-entropy, or a hinge on the difference of returns'),
     scale: z
       .number()
       .positive()
       .default(1)
-      .describe(
-        'Difference of returns that counts as 1: P = sigmoid(difference / scale); also the margin of the hinge.',
-      ),
+      .describe('difference of returns that counts as 1, so P = sigmoid(difference / scale)'),
     discount: z
       .number()
       .gt(0)
       .lte(1)
       .default(1)
-      .describe("Discount a step inside an option's return; 1 is the plain sum."),
+      .describe("discount per step inside a segment's return; 1 is the plain sum"),
     errorRate: z
       .number()
       .min(0)
       .lt(1)
       .default(0)
-      .describe('Share of choices taken to be made by a fair coin; half of them are wrong (Bradley–Terry only).'),
+      .describe('share of choices made by a fair coin, half of which are wrong (Bradley–Terry only)'),
   })
   .refine((model) => model.kind !== 'hinge' || model.errorRate === 0, {
     path: ['errorRate'],
     error: 'must be 0 with the hinge, which has no probability to mix with a coin',
   });
 
+/** Options of the choice model, defaults filled in. */
 export type ChoiceModel = z.output<typeof choiceModelSchema>;
 
 /** Σ_t discount^t · rewards[t]. An option that ended early has fewer steps, and the steps it lacks add nothing. */

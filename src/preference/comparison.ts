@@ -19,11 +19,14 @@ export interface Comparison<Option> {
   readonly choice: Choice;
   /** Who chose: a teacher's name or a person's id. */
   readonly teacher: string;
-  /** When the choice was made, in milliseconds since 1970 (UTC). Synthetic teachers give none, so that runs reproduce. */
+  /**
+   * When the choice was made, in milliseconds since 1970 (UTC). Synthetic teachers give none, so that runs reproduce.
+   */
   readonly time?: number;
 }
 
-// Wide enough for distributions written with six decimals or read from float32, narrow enough to catch counts and percentages.
+// Wide enough for distributions written with six decimals or read from float32, narrow enough to catch counts and
+// percentages.
 const sumTolerance = 1e-5;
 
 /**

@@ -1,12 +1,12 @@
 /**
- * What is probably true where people disagree, and how reliable each of them is: the model of Dawid and Skene (1979, "Maximum
- * likelihood estimation of observer error-rates using the EM algorithm"). Each item has one true category; each person gives
- * category l to an item of category k with a probability of their own, independently of the others:
+ * What is probably true where people disagree, and how reliable each of them is: the model of Dawid and Skene (1979,
+ * "Maximum likelihood estimation of observer error-rates using the EM algorithm"). Each item has one true category;
+ * each person gives category l to an item of category k with a probability of their own, independently of the others:
  *
  *   P(k | answers) ∝ p_k Π_j π_j[k, answer of j]
  *
- * Where it departs from the paper: a pseudo-count, most of it on the diagonal, so that somebody with few answers is taken for
- * somewhat reliable, never for infallible, and category k means the same for all.
+ * Where it departs from the paper: a pseudo-count, most of it on the diagonal, so that somebody with few answers is
+ * taken for somewhat reliable, never for infallible, and category k means the same for all.
  */
 import type { Rating } from './agreement.ts';
 
@@ -21,6 +21,7 @@ interface ConsensusOptions {
   tolerance?: number;
 }
 
+/** What is probably true, and how reliable each annotator is. */
 export interface Consensus {
   /** Of each item that was rated: P(category), as item → probabilities. */
   items: Map<number, Float64Array>;

@@ -1,7 +1,7 @@
 /**
- * Queries to a teacher who answers later, as people do. Training goes on meanwhile with the present reward, and learns from
- * judgments as they come (Christiano et al. 2017, §2.2). It waits only for the first judgments, and where it would run far
- * ahead of a teacher who is still there.
+ * Queries to a teacher who answers later, as people do. Training goes on meanwhile with the present reward, and learns
+ * from judgments as they come (Christiano et al. 2017, §2.2). It waits only for the first judgments, and where it would
+ * run far ahead of a teacher who is still there.
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
@@ -62,8 +62,8 @@ export interface LateJudgments<Q extends LateQuery> {
   /** Sends queries to the teacher. */
   ask(queries: readonly Q[]): void;
   /**
-   * What the teacher said since the last call; skipped queries are replaced by others. `learned` is what stands of earlier
-   * comparisons. Rejects with the signal's reason, and then keeps what was said for the next call.
+   * What the teacher said since the last call; skipped queries are replaced by others. `learned` is what stands of
+   * earlier comparisons. Rejects with the signal's reason, and then keeps what was said for the next call.
    *
    * @throws HeedError if all labels are in and none says which option is better; what the teacher threw.
    */

@@ -3,28 +3,31 @@
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 
+/** Options of when labels are asked for. */
 export const scheduleSchema = z.object({
   kind: z
     .enum(['front-loaded', 'annealed', 'constant'])
     .default('front-loaded')
-    .describe('A first share then equal rounds; a first share then rounds that shrink; or equal rounds throughout.'),
+    .describe('a first share and equal rounds, a first share and shrinking rounds, or equal rounds only'),
   firstShare: z
     .number()
     .gt(0)
     .lte(1)
     .default(0.25)
-    .describe('Share of the labels asked about the random policy, before any learning (not for constant).'),
-  rounds: z.number().int().min(1).default(8).describe('Rounds after the first, evenly spaced in steps.'),
-  until: z.number().gt(0).lt(1).default(0.4).describe('Share of the steps by which the last round is asked.'),
+    .describe('share of the labels asked for before any learning (not for constant)'),
+  rounds: z.number().int().min(1).default(8).describe('rounds after the first, evenly spaced in steps'),
+  until: z.number().gt(0).lt(1).default(0.4).describe('share of the steps by which the last round is asked'),
   halving: z
     .number()
     .positive()
     .default(0.1)
-    .describe('Share of the steps after which an annealed rate of labels has halved.'),
+    .describe('share of the steps after which an annealed rate of labels has halved'),
 });
 
+/** Options of the schedule, defaults filled in. */
 export type Schedule = z.output<typeof scheduleSchema>;
 
+/** A round of queries. */
 export interface Round {
   /** Environment steps taken in the run when the round is asked. */
   readonly atStep: number;

@@ -100,7 +100,8 @@ describe('selectQueries', () => {
     });
 
     it('goes furthest from what was asked, then from what it chose', () => {
-      // from 0 they lie 3, 19, 16 and 20 away; once the last is asked about, the second is 1 away and the third still 16
+      // from 0 they lie 3, 19, 16 and 20 away; once the last is asked about, the second is 1 away and the third still
+      // 16
       const p = at([1, 10, -8, 9.9], [-2, 9, -8, 10.1], [0]);
       expect(pick({ rule: 'coverage' }, p, 4)).toEqual([3, 2, 0, 1]);
       expect(pick({ rule: 'coverage' }, at([1, 10, -8, 9.9], [-2, 9, -8, 10.1], [0, 10]), 1)).toEqual([2]);

@@ -1,6 +1,6 @@
 /**
- * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts, or
- * from where their options lie.
+ * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts,
+ * or from where their options lie.
  */
 
 import { z } from 'zod';
@@ -14,24 +14,26 @@ import { type ChoiceModel, choiceProbability } from './choice-model.ts';
  * - entropy: entropy in nats of the mean of those probabilities, at most log 2 (B-Pref, Lee et al. 2021).
  * - information: mutual information in nats of the choice and the member, the entropy of the mean less the mean of the
  *   entropies (BALD, Houlsby et al. 2011; for comparisons of clips Bıyık et al. 2019).
- * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-center greedy
+ * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-center
+ * greedy
  *   of Sener & Savarese 2018, algorithm 1; for clips B-Pref). Looks at no prediction.
  * - random: any.
  */
 export const selectionRules = ['disagreement', 'entropy', 'information', 'coverage', 'random'] as const;
+/** A rule to choose queries by. */
 export type SelectionRule = (typeof selectionRules)[number];
 
+/** Options of which pairs become queries. */
 export const selectionSchema = z.object({
   rule: z
     .enum(selectionRules)
     .default('disagreement')
-    .describe(
-      'Which pairs to ask: where members differ most, where their mean is least sure, whose answer tells most of the members apart, those furthest from what was asked, or any.',
-    ),
-  share: z.number().min(0).max(1).default(1).describe('Share of the queries chosen by the rule; the rest by `rest`.'),
-  rest: z.enum(selectionRules).default('random').describe('The rule for the other queries: a mixture of two rules.'),
+    .describe('which pairs become queries: by what members disagree on, are unsure of, or never saw'),
+  share: z.number().min(0).max(1).default(1).describe('share of the queries chosen by `rule`; the others by `rest`'),
+  rest: z.enum(selectionRules).default('random').describe('rule for the other queries'),
 });
 
+/** Options of the selection, defaults filled in. */
 export type Selection = z.output<typeof selectionSchema>;
 
 /** Where an option lies: numbers on one scale, [d]. */
@@ -84,7 +86,10 @@ export function selectQueries(
   }
 }
 
-/** How much each pair is worth asking about [pairs], by the rules that look at each alone; `selectionRules` says what they are. */
+/**
+ * How much each pair is worth asking about [pairs], by the rules that look at each alone; `selectionRules` says what
+ * they are.
+ */
 export function queryScores(
   rule: Exclude<SelectionRule, 'coverage' | 'random'>,
   predictions: Predictions,

@@ -1,16 +1,16 @@
 /**
- * Teachers that know the true reward: the rational oracle, the imperfect teachers of B-Pref (Lee et al. 2021,
- * "B-Pref: Benchmarking Preference-Based Reinforcement Learning", §3), and two controls for experiments.
+ * Teachers that know the true reward: the rational oracle, the imperfect teachers of B-Pref (Lee et al. 2021, "B-Pref:
+ * Benchmarking Preference-Based Reinforcement Learning", §3), and two controls for experiments.
  *
- * A query is judged in B-Pref's order: skip it; call it a tie; choose, rationally or by equation (3); make a
- * mistake. Where this departs from the paper: equal returns are a tie (there, the first option), so that an option's
- * side carries no information; and a mistake never touches a tie (as in the authors' code).
+ * A query is judged in B-Pref's order: skip it; call it a tie; choose, rationally or by equation (3); make a mistake.
+ * Where this departs from the paper: equal returns are a tie (there, the first option), so that an option's side
+ * carries no information; and a mistake never touches a tie (as in the authors' code).
  *
- * The controls bound what an experiment can claim: learning from `inverted` judgments must fail, and `shuffled` ones,
- * a fair coin for each query, must teach nothing. (Permuting true judgments would still tell how many ties there are.)
+ * The controls bound what an experiment can claim: learning from `inverted` judgments must fail, and `shuffled` ones, a
+ * fair coin for each query, must teach nothing. (Permuting true judgments would still tell how many ties there are.)
  *
- * Randomness comes from (seed, query id) alone: a query is judged the same however queries are batched, and a resumed run
- * gets the judgments of an uninterrupted one. For a second opinion, ask under another id.
+ * Randomness comes from (seed, query id) alone: a query is judged the same however queries are batched, and a resumed
+ * run gets the judgments of an uninterrupted one. For a second opinion, ask under another id.
  */
 
 import { z } from 'zod';
@@ -33,28 +33,27 @@ export interface RewardedOption {
 
 const share = (description: string) => z.number().min(0).default(0).describe(description);
 
+/** Options of a synthetic teacher. */
 export const teacherSchema = z.object({
   beta: z
     .number()
     .positive()
     .optional()
-    .describe(
-      'Rationality β: the first is chosen with P = sigmoid(β · difference of returns); without it, the better always.',
-    ),
+    .describe('rationality β: P(first) = sigmoid(β · difference of returns); always the better if absent'),
   discount: z
     .number()
     .gt(0)
     .lte(1)
     .default(1)
-    .describe('Myopia γ: a step k steps before the end of the longer option weighs γ^k; 1 weighs all alike.'),
+    .describe('myopia γ: a step k steps before the end weighs γ^k; 1 weighs all alike'),
   mistake: z.number().min(0).max(1).default(0).describe('probability ε of the opposite judgment'),
-  skip: share('skips a query if neither option earns this share of what an average option earns.'),
-  equal: share('Calls a tie if the returns differ by less than this share of what an average option earns.'),
-  tieWithin: share('Calls a tie if the returns differ by no more than this.'),
+  skip: share('skips a query if neither option earns this share of an average return'),
+  equal: share('calls a tie if returns differ by less than this share of an average return'),
+  tieWithin: share('calls a tie if the returns differ by no more than this'),
   control: z
     .enum(['none', 'inverted', 'shuffled'])
     .default('none')
-    .describe('Control for experiments: inverted judges the opposite, shuffled flips a coin'),
+    .describe('control for experiments: inverted judges the opposite, shuffled flips a coin'),
 });
 
 type TeacherSettings = z.output<typeof teacherSchema>;
@@ -101,7 +100,8 @@ function typicalReturn({ id, options }: Query<RewardedOption>): number {
   return (first! + second!) / 2;
 }
 
-// Σ γ^(H−t) (r_t − r'_t), H the longer option's length: both start together, so an option that ended early earned long ago.
+// Σ γ^(H−t) (r_t − r'_t), H the longer option's length: both start together, so an option that ended early earned long
+// ago.
 function myopicDifference(first: ArrayLike<number>, second: ArrayLike<number>, discount: number): number {
   let difference = 0;
   for (let t = 0; t < Math.max(first.length, second.length); t++) {

@@ -1,6 +1,6 @@
 /**
- * A teacher judges queries, at once (an oracle) or later (a person). Judgments arrive one by one, in any order, and some may
- * never come; a loop may wait for them all or go on learning meanwhile.
+ * A teacher judges queries, at once (an oracle) or later (a person). Judgments arrive one by one, in any order, and
+ * some may never come; a loop may wait for them all or go on learning meanwhile.
  */
 
 import { HeedError } from '../error.ts';
@@ -36,9 +36,9 @@ export interface Teacher<Option> {
   /** Whether judgments take their time, as a person's do. A loop then goes on meanwhile; otherwise it waits for all. */
   readonly later?: boolean;
   /**
-   * Judges each of these queries at most once, and ends when it has no more to say about them or `signal` aborts. It keeps
-   * nothing between calls that a resumed run would miss: a judgment depends on its query, not on the queries before it or
-   * beside it.
+   * Judges each of these queries at most once, and ends when it has no more to say about them or `signal` aborts. It
+   * keeps nothing between calls that a resumed run would miss: a judgment depends on its query, not on the queries
+   * before it or beside it.
    */
   answer(
     queries: readonly Query<Option>[],
@@ -56,7 +56,8 @@ export type Standing = Choice | 'taken back';
 
 /**
  * Asks a teacher, and yields a comparison for each judgment that is not a skip, as it comes.
- * @throws HeedError if two queries share an id, or the teacher judges what is no open query, or makes a choice that is none.
+ * @throws HeedError if two queries share an id, or the teacher judges what is no open query, or makes a choice that is
+ * none.
  */
 export async function* askTeacher<Option>(
   teacher: Teacher<Option>,

@@ -1,10 +1,11 @@
 /**
- * The ablations of Christiano et al. 2017 (§3.3) on one task: the whole method with one part taken out, beside the whole method and
- * beside the same algorithm on the true reward, several seeds of each.
+ * The ablations of Christiano et al. 2017 (§3.3) on one task: the whole method with one part taken out, beside the
+ * whole method and beside the same algorithm on the true reward, several seeds of each.
  *
- * What is taken out, in the paper's words and order: random queries; no ensemble, where queries are random too; no online queries,
- * where all labels are asked about random play; no regularization, here no weight decay, l2 or dropout; no segments, where clips have
- * one step; target, where the reward is fitted by squared error to the true returns of the clips.
+ * What is taken out, in the paper's words and order: random queries; no ensemble, where queries are random too; no
+ * online queries, where all labels are asked about random play; no regularization, here no weight decay, l2 or dropout;
+ * no segments, where clips have one step; target, where the reward is fitted by squared error to the true returns of
+ * the clips.
  *
  * Run it: heed ablate --env CartPole-v1
  */
@@ -18,7 +19,9 @@ import { cellsShape, checkTeacher, countOf, targetOf, trainingOf } from './sweep
 import { type CellsStep, trainCells } from './trained.ts';
 import { over } from './variants.ts';
 
+/** The name of the variant with nothing taken out. */
 export const WHOLE = 'the whole method';
+/** The name of the variant that learns from the true reward. */
 export const TRUE_REWARD = 'true reward';
 
 /** What each ablation changes. */
@@ -40,15 +43,19 @@ const ownShape = {
     .describe('the ablations, with commas between; the whole method and the true reward are always there'),
   ...cellsShape,
 };
+/** Options that ablations have and heed train has not. */
 export const ablationOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, ...trained } = learnSchema.shape;
 
 /** Its own settings, and those of heed train, which hold for every training. */
 export const ablateSchema = z.object({ ...trained, ...ownShape });
+/** What `createAblation` takes. */
 export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnSettings, 'people'>;
+/** Options of ablations, defaults filled in. */
 export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnSettings, 'people'>;
 
+/** Ablations that are planned. */
 export interface Ablation {
   options: AblateOptions;
   name: string;
@@ -113,8 +120,8 @@ export const checkAblation = (given: AblateInput): void => void planned(given);
 
 /**
  * Plans ablations. `onNotice` is called with how many trainings there are.
- * @throws as `checkAblation` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return from
- * which it counts as solved and `target` is absent.
+ * @throws as `checkAblation` does, at once; rejects with a HeedError if the environment cannot be opened, or has no
+ * return from which it counts as solved and `target` is absent.
  */
 export function createAblation(
   given: AblateInput,
@@ -131,6 +138,7 @@ export function createAblation(
   }));
 }
 
+/** The result of ablations. */
 export interface AblationResult {
   /** The run's folder. */
   run: string;

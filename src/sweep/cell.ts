@@ -47,8 +47,8 @@ export const cellOptions = ({ command, settings }: Pick<Cell, 'command' | 'setti
   command === 'rl' ? rlOptions(settings as RlSettings) : trainOptions(settings as LearnSettings);
 
 /**
- * Trains a cell, in a run of its own in `folder` from which it goes on where it was stopped. The folder is gone when it is finished.
- * Undefined where the signal stopped it.
+ * Trains a cell, in a run of its own in `folder` from which it goes on where it was stopped. The folder is gone when it
+ * is finished. Undefined where the signal stopped it.
  */
 export async function runCell(
   cell: Cell,

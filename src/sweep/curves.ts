@@ -2,6 +2,7 @@
 import { bootstrap, type Interval, mean, wilson } from '../run/intervals.ts';
 import type { CellResult } from './cell.ts';
 
+/** The learning curve of a variant, over its seeds. */
 export interface LearningCurve {
   variant: string;
   seeds: number;
@@ -27,7 +28,8 @@ export const curvesOf = (
   variants.map((variant) => {
     const seeds = results.filter((one) => one.variant === variant);
     const finals = seeds.map((one) => one.return);
-    // learners step by rollouts of their own size: one that evaluates at other steps is another method, not another seed
+    // learners step by rollouts of their own size: one that evaluates at other steps is another method, not another
+    // seed
     const steps = seeds[0]?.curve.map(({ step }) => step) ?? [];
     const at = steps.map((_, i) => seeds.flatMap(({ curve }) => curve[i]?.return ?? []));
     const intervals = at.map((values) => bootstrap(values, mean));

@@ -18,6 +18,7 @@ export interface LabelOutcome {
   medianInterval: Interval;
 }
 
+/** How many labels a variant needs. */
 export interface Needs {
   variant: string;
   /** The fewest labels with which enough seeds reached the target; Infinity where none of those tried are enough. */
@@ -27,6 +28,7 @@ export interface Needs {
   outcomes: LabelOutcome[];
 }
 
+/** How many labels each variant needs for a `share` of the seeds to reach `target`. */
 export function needsOf(
   results: readonly CellResult[],
   {

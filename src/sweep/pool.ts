@@ -1,6 +1,6 @@
 /**
- * Cells in processes of their own, several at a time: each has its own engine and environments, and one that dies takes nothing
- * with it but the steps since its cell's last checkpoint.
+ * Cells in processes of their own, several at a time: each has its own engine and environments, and one that dies takes
+ * nothing with it but the steps since its cell's last checkpoint.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,11 +8,13 @@ import { availableParallelism } from 'node:os';
 import { extname, join } from 'node:path';
 import type { Cell, CellResult } from './cell.ts';
 
+/** What a worker process is sent: a cell to train. */
 export interface CellOrder {
   cell: Cell;
   folder: string;
   checkpointSeconds?: number;
 }
+/** What a worker process sends back. */
 export type CellMessage =
   | { kind: 'ready' }
   | { kind: 'step'; step: number }
@@ -30,8 +32,8 @@ export interface CellFailure {
 const MOST_DEATHS = 2;
 
 /**
- * Trains cells, `jobs` at a time, each in a folder of its own below `folder`, and gives what becomes of each as it ends. Stops with
- * checkpoints where the signal aborts.
+ * Trains cells, `jobs` at a time, each in a folder of its own below `folder`, and gives what becomes of each as it
+ * ends. Stops with checkpoints where the signal aborts.
  */
 export async function* runCells(
   cells: readonly Cell[],
@@ -58,7 +60,8 @@ export async function* runCells(
     if (!cell || signal?.aborted) return void (child.connected && child.disconnect());
     under.set(child, { cell, step: 0 });
     const place = join(folder, cell.key.replaceAll(/[^\w.=-]+/g, '-'));
-    child.send({ cell, folder: place, checkpointSeconds } satisfies CellOrder, () => {}); // one that is dead is seen to be so
+    // one that is dead is seen to be so
+    child.send({ cell, folder: place, checkpointSeconds } satisfies CellOrder, () => {});
   };
   const end = (child: ChildProcess, what: CellResult | CellFailure) => {
     under.delete(child);

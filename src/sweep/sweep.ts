@@ -1,6 +1,6 @@
 /**
- * Sweeps: which settings need the fewest labels. Each variant of the settings learns from each number of labels with several
- * seeds, and what it needs is the fewest labels with which enough of them reach a return.
+ * Sweeps: which settings need the fewest labels. Each variant of the settings learns from each number of labels with
+ * several seeds, and what it needs is the fewest labels with which enough of them reach a return.
  *
  * Run it: heed sweep --env CartPole-v1 --vary reward.members=1,3,5 --vary query.rule=random,disagreement
  */
@@ -22,7 +22,7 @@ export const cellsShape = {
   target: z
     .number()
     .optional()
-    .describe('mean return that the final policy has to reach (default: where the environment counts as solved)'),
+    .describe('mean return the final policy has to reach (default: where the environment counts as solved)'),
   jobs: z
     .number()
     .int()
@@ -49,17 +49,13 @@ const ownShape = {
   vary: z
     .array(z.string())
     .default(questions)
-    .describe(
-      'a setting of heed train and the values it is tried with, such as reward.members=1,3,5; give it again for more',
-    ),
-  grid: z
-    .boolean()
-    .default(false)
-    .describe('try all combinations of the values, not one at a time beside the settings as they are'),
+    .describe('an option of heed train and its values, such as reward.members=1,3,5; may be repeated'),
+  grid: z.boolean().default(false).describe('try all combinations of the values, not one value at a time'),
   labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels that are tried'),
   share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that has to reach the return'),
   ...cellsShape,
 };
+/** Options that sweeps have and heed train has not. */
 export const sweepOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, labels: ___, ...trained } = learnSchema.shape;
@@ -70,12 +66,15 @@ export const sweepSchema = z.object({
   evaluations: trained.evaluations.unwrap().default(0).describe(trained.evaluations.description!),
   ...ownShape,
 });
+/** What `createSweep` takes. */
 export type SweepInput = z.input<typeof sweepOwnSchema> & Omit<LearnSettings, 'labels' | 'people'>;
+/** Options of a sweep, defaults filled in. */
 export type SweepOptions = z.output<typeof sweepOwnSchema> & { target: number } & Omit<
     LearnSettings,
     'labels' | 'people'
   >;
 
+/** A sweep that is planned. */
 export interface Sweep {
   options: SweepOptions;
   name: string;
@@ -161,8 +160,8 @@ export const checkSweep = (given: SweepInput): void => void planned(given);
 
 /**
  * Plans a sweep. `onNotice` is called with how many trainings it has.
- * @throws as `checkSweep` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return from
- * which it counts as solved and `target` is absent.
+ * @throws as `checkSweep` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return
+ * from which it counts as solved and `target` is absent.
  */
 export function createSweep(given: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
   const { options, cells } = planned(given);
@@ -185,6 +184,7 @@ export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSetting
   });
 }
 
+/** The result of a sweep. */
 export interface SweepResult {
   /** The run's folder. */
   run: string;

@@ -1,4 +1,7 @@
-/** Cells trained in a run's folder: finished ones in results.jsonl, those under way in cells/. What sweeps and ablations share. */
+/**
+ * Cells trained in a run's folder: finished ones in results.jsonl, those under way in cells/. What sweeps and ablations
+ * share.
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { HeedError } from '../error.ts';
@@ -22,7 +25,8 @@ export const readResults = (folder: string): CellResult[] =>
   [...readRows(join(folder, RESULTS))] as unknown as CellResult[];
 
 /**
- * Trains what is not finished of `cells`, `jobs` at a time, the first ones first. Undefined where the signal stopped it.
+ * Trains what is not finished of `cells`, `jobs` at a time, the first ones first. Undefined where the signal stopped
+ * it.
  */
 export function trainCells<Result extends { run: string }>(
   cells: readonly Cell[],

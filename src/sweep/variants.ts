@@ -22,11 +22,12 @@ export interface Variant {
   settings: Record<string, unknown>;
 }
 
+/** The name of the variant that changes nothing. */
 export const PRESET = 'preset';
 
 /**
- * Reads `reward.members=1,3,5`. The widths of layers have an x between, `reward.hidden=16x16,64x64`; settings that vary together a
- * plus, `reward.members+query.rule=1+random,5+disagreement`.
+ * Reads `reward.members=1,3,5`. The widths of layers have an x between, `reward.hidden=16x16,64x64`; settings that vary
+ * together a plus, `reward.members+query.rule=1+random,5+disagreement`.
  * @throws HeedError where the schema has no such setting, or a value is of another kind.
  */
 export function readVaried(given: string, schema: z.ZodObject): Varied {

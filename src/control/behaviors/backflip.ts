@@ -7,7 +7,7 @@ import { sumOver, turned } from './judge.ts';
 
 const OFF_THE_GROUND = 0.02; // m
 
-/** The judge of Hopper-backflip. */
+/** The judge of `Hopper-backflip`. */
 export const backflip = sumOver(({ observation: from, next: to }) => {
   const back = -turned([from[1], from[2]], [to[1], to[2]]);
   const upsideDown = to[2] < 0;

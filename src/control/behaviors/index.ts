@@ -1,5 +1,6 @@
 /**
- * Behaviors that no reward function describes, and the judges that know them when they see them. docs/how-to/teach-a-behavior.md
+ * Behaviors that no reward function describes, and the judges that know them when they see them.
+ * docs/how-to/teach-a-behavior.md
  */
 import { existsSync } from 'node:fs';
 import { type Environment, type EnvironmentSource, isFile, sizeOf } from '../../env/index.ts';

@@ -9,7 +9,7 @@ const STEP = 0.05; // s
 const ON_BOTH = -0.05; // m
 const FAST = 3; // m/s: beyond that, faster is not more on one leg
 
-/** The judge of HalfCheetah-one-leg. */
+/** The judge of `HalfCheetah-one-leg`. */
 export const oneLeg = sumOver(({ next }) => {
   const [cosine, speed, torso, front] = [next[2], next[9], next[18], next[20]];
   return Math.min(torso, front) > OFF_THE_GROUND && cosine > 0 ? Math.min(speed, FAST) * STEP : ON_BOTH;

@@ -13,7 +13,7 @@ import { createPredictor, createRewardModel, type RewardSpaces } from './model.t
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
 
-/** The reward ensemble: it predicts, is fitted to comparisons, and is normalized. */
+/** An ensemble of reward networks. */
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
 const IMAGES = 64; // whose reward is predicted at once: their features take a hundred kilobytes each
@@ -21,8 +21,8 @@ const FIRST_STEPS = 2048; // of random play, that are kept
 const FIRST = 'reward.first.'; // of their tensors' names
 
 /**
- * An ensemble with fresh weights. `window` is the longest segment, `rows` the steps that are predicted at once.
- * The caller disposes of it.
+ * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the longest
+ * segment.
  */
 export function createRewardEnsemble(
   spaces: RewardSpaces,
@@ -155,7 +155,7 @@ export function createRewardEnsemble(
   };
 }
 
-/** What a checkpoint holds of it besides tensors. */
+/** The state of an ensemble without its tensors. */
 export interface RewardState extends FitState {
   shift: number[];
   divisor: number[];

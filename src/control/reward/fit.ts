@@ -25,7 +25,7 @@ export interface FitComparison {
   choice: Preference;
 }
 
-/** The numbers of one fit. */
+/** The metrics of a fit. */
 export interface Fit {
   steps: number;
   /** Mean loss over the last minibatches. */
@@ -63,15 +63,15 @@ interface Model {
   constant: string;
 }
 
-/** What a checkpoint holds of fitting besides tensors. */
+/** The state of fitting without its tensors. */
 export interface FitState {
   random: RandomState;
   l2: number;
 }
-/** Tensors by name, of a checkpoint. */
+/** The optimizer's tensors. */
 export type FitTensors = Parameters<typeof importOptimizer>[1];
 
-/** What fits a model to comparisons. The caller disposes of it. */
+/** Creates what fits an ensemble. @throws HeedError if options exclude one another. */
 export function createRewardFit(
   model: Model,
   options: RewardOptions,

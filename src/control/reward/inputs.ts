@@ -28,7 +28,7 @@ export interface InputScale {
   changeVariance: number[];
 }
 
-/** Writes what the networks see of steps. */
+/** Describes steps as rows of numbers for the reward networks. */
 export interface RewardInputs {
   /** Numbers a step is described by. */
   readonly width: number;
@@ -50,7 +50,7 @@ export const EPSILON = 1e-8;
 /** Added to the variance of what a step changes, which is far smaller. */
 export const CHANGE_EPSILON = 1e-12;
 
-/** Inputs of observations that are numbers; `change`: also what a step changed. */
+/** Inputs of observations that are numbers. */
 export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
   const actionSize = sizeOf(actionSpace);
   const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;

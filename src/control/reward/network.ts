@@ -4,7 +4,7 @@ import { mlp, type ParameterSpec } from '../../nn/index.ts';
 import { orthogonal } from '../../nn/initialize.ts';
 import type { RewardOptions } from './options.ts';
 
-/** A network of the ensemble. */
+/** A member of the ensemble as a function of tensors. */
 export interface RewardNetwork {
   parameters: ParameterSpec[];
   /** [n, width] → [n, outputs]. With `seed` (int32, of this gradient step), hidden units are dropped out. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const positive = z.number().positive();
 
-/** The options of the reward ensemble. */
+/** Options of the reward ensemble. */
 export const rewardSchema = z.object({
   members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
@@ -33,58 +33,46 @@ export const rewardSchema = z.object({
     .gt(0)
     .max(1)
     .optional()
-    .describe('stop a fit once this share of the comparisons is predicted as chosen'),
+    .describe('stops a fit once this share of the comparisons is predicted as chosen'),
   dropout: z
     .number()
     .min(0)
     .lt(1)
     .default(0)
-    .describe(
-      'share of the hidden units left out at each gradient step (Srivastava et al. 2014; the paper: 0.5 in Atari)',
-    ),
+    .describe('share of the hidden units dropped at each gradient step (the paper: 0.5 in Atari)'),
   crop: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe(
-      'both clips of a comparison are cut at each gradient step, at places of their own, to the same share of their length, from this up to 1 (SURF, Park et al. 2022)',
-    ),
+    .describe('least share of both segments that a gradient step sees, at random places (SURF)'),
   pseudo: z
     .number()
     .min(0)
     .lt(1)
     .default(0)
-    .describe(
-      'share of a minibatch that are pairs nobody was asked about, with the choice that the ensemble is sure of (SURF)',
-    ),
+    .describe('share of a minibatch with unlabeled pairs that the ensemble is sure of (SURF)'),
   confidence: z
     .number()
     .min(0.5)
     .lt(1)
     .default(0.99)
-    .describe('probability of a choice from which on the ensemble is sure of it'),
+    .describe('probability from which the ensemble is sure of a choice'),
   learnsFrom: z
     .enum(['comparisons', 'returns'])
     .default('comparisons')
-    .describe(
-      "what a fit learns from: the teacher's choices, or, to compare with, the true returns of the clips that were asked about, by squared error (target in the paper's ablations)",
-    ),
+    .describe('what a fit learns from: choices, or true returns by squared error (for ablations)'),
   bootstrap: z.boolean().default(false).describe('each member learns from its own resampling of the comparisons'),
   validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out from every fit'),
   l2: z
     .number()
     .min(0)
     .default(0)
-    .describe(
-      'l2 on the weights at the start; with a validation share it adapts, so that validation loss stays between 1.1 and 1.5 of training loss',
-    ),
+    .describe('initial l2 on the weights; it adapts to the validation loss if there is a validation share'),
   normalize: z
     .enum(['scale', 'zero-mean', 'zero-at-first'])
     .default('scale')
-    .describe(
-      'what is done to each member before averaging: scale alone, or zero mean too, over recent experience or over the random play at first',
-    ),
+    .describe('how members are normalized before averaging: scale only, or zero mean too'),
   scaleBy: z
     .enum(['rms', 'return'])
     .default('rms')
@@ -94,9 +82,7 @@ export const rewardSchema = z.object({
     .number()
     .min(0)
     .default(0)
-    .describe(
-      "the policy also earns the members' deviation times this, where they know little (RUNE, Liang et al. 2022)",
-    ),
+    .describe("weight of the members' deviation in the policy's reward, for exploration (RUNE)"),
   bonusDecay: z
     .number()
     .min(0)
@@ -104,5 +90,5 @@ export const rewardSchema = z.object({
     .default(1e-5)
     .describe('share of the bonus that is lost with each environment step'),
 });
-/** Checked options of the reward ensemble. */
+/** Options of the reward ensemble, defaults filled in. */
 export type RewardOptions = z.infer<typeof rewardSchema>;

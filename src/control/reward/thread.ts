@@ -10,10 +10,10 @@ import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
 import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 
-/** What the thread makes its ensemble of. */
+/** What the thread creates its ensemble from. */
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
 
-/** A fit that is asked for. */
+/** A fit to be carried out. */
 export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
@@ -21,7 +21,7 @@ export interface FitJob extends FitCall {
   comparisons: readonly FitComparison[];
 }
 
-/** A fit that is done. */
+/** The result of a fit: its metrics and the ensemble after it. */
 export interface FitOutcome {
   fit: Fit;
   ensemble: ReturnType<RewardEnsemble['save']>;
@@ -30,14 +30,14 @@ export interface FitOutcome {
 /** What the thread sends back. */
 export type FitMessage = FitOutcome | { failed: CarriedError };
 
-/** The thread, as its caller sees it. */
+/** A thread that fits ensembles. */
 export interface RewardThread {
   /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
   fit(job: FitJob): Promise<FitOutcome>;
   [Symbol.dispose](): void;
 }
 
-/** Starts the thread; the caller disposes of it. */
+/** Starts the thread. */
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
   const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: settings,

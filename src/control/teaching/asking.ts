@@ -27,6 +27,7 @@ type AskingProgress = Pick<
   'step' | 'nextRound' | 'owed' | 'questions' | 'labels' | 'fitted' | 'disagreement'
 >;
 
+/** A way to ask the teacher. */
 export interface Asking {
   /** What a teacher who answers later has said; waits where training is too far ahead. */
   news(signal: AbortSignal | undefined): Promise<News>;
@@ -62,8 +63,8 @@ export function createAskingHere(progress: AskingProgress, { teacher, source, ta
 }
 
 /**
- * Asks one round at a time while the loop goes on. The loop waits before the first fit, at the end of the run, and once it
- * is the share `ahead` of the steps beyond the round under way.
+ * Asks one round at a time while the loop goes on. The loop waits before the first fit, at the end of the run, and once
+ * it is the share `ahead` of the steps beyond the round under way.
  */
 export function createAskingBeside(
   progress: AskingProgress,

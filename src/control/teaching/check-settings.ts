@@ -6,8 +6,8 @@ import type { LearnOptions, LearnSettings } from '../options.ts';
 import { roundsFit } from '../presets.ts';
 
 /**
- * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say how
- * long they are. `onNotice` then says so.
+ * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say
+ * how long they are. `onNotice` then says so.
  */
 export function fitSegments(
   options: LearnOptions,

@@ -50,7 +50,7 @@ export function packComparisons(comparisons: readonly RecordedComparison[]) {
   return { state: saved, tensors };
 }
 
-/** The comparisons that were packed. */
+/** The inverse of `packComparisons`. */
 export function unpackComparisons(
   saved: readonly SavedComparison[],
   tensors: CheckpointTensors,
@@ -60,7 +60,7 @@ export function unpackComparisons(
   return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
 }
 
-/** Queries that wait, as plain data and tensors. */
+/** Open queries as plain data and tensors. */
 export function packQueries(queries: readonly SegmentQuery[], { actionSize }: Pick<Sizes, 'actionSize'>) {
   const { state, tensors } = packPairs(
     'waiting',
@@ -78,7 +78,7 @@ export function packQueries(queries: readonly SegmentQuery[], { actionSize }: Pi
   return { state: saved, tensors };
 }
 
-/** The queries that were packed. */
+/** The inverse of `packQueries`. */
 export function unpackQueries(saved: readonly SavedQuery[], tensors: CheckpointTensors, sizes: Sizes): SegmentQuery[] {
   const pairs = unpackPairs('waiting', saved, tensors, sizes);
   return saved.map(({ id, step, predicted, clips }, i) => {

@@ -12,8 +12,8 @@ interface Timetable {
 }
 
 /**
- * Labels to ask for now, those owed from earlier rounds included, and the first round that is still to come. After the last
- * round, owed labels are asked for whenever the reward is renormalized.
+ * Labels to ask for now, those owed from earlier rounds included, and the first round that is still to come. After the
+ * last round, owed labels are asked for whenever the reward is renormalized.
  */
 export function dueLabels(
   { step, nextRound, owed, updates }: Pick<TeachingProgress, 'step' | 'nextRound' | 'owed' | 'updates'>,

@@ -18,6 +18,7 @@ interface FittingParts {
 }
 type FittingProgress = Pick<TeachingProgress, 'step' | 'updates' | 'fitted' | 'anew' | 'unlearned'>;
 
+/** A way to fit the ensemble. */
 export interface Fitting {
   /** Fits the ensemble where there is something new to learn from. Gives the fit that ended now, if any. */
   learn(): Promise<Fit | undefined>;
@@ -28,8 +29,8 @@ export interface Fitting {
 }
 
 /**
- * The next fit: to all comparisons, where any of them was in none before and any is usable. The progress then says that all
- * is learned. After a change the fit begins with the untaught ensemble: what a comparison taught is in all weights.
+ * The next fit: to all comparisons, where any of them was in none before and any is usable. The progress then says that
+ * all is learned. After a change the fit begins with the untaught ensemble: what a comparison taught is in all weights.
  */
 export function nextFit(
   progress: Pick<TeachingProgress, 'fitted' | 'anew' | 'unlearned'>,
@@ -64,8 +65,8 @@ export function createFittingHere(progress: FittingProgress, parts: FittingParts
 }
 
 /**
- * Fits on a thread while the loop goes on. The loop waits before the first fit, at the end of the run, and once `staleness`
- * updates have run on a reward that has not seen the latest comparisons.
+ * Fits on a thread while the loop goes on. The loop waits before the first fit, at the end of the run, and once
+ * `staleness` updates have run on a reward that has not seen the latest comparisons.
  */
 export function createFittingBeside(
   progress: FittingProgress,

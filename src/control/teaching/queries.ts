@@ -47,7 +47,9 @@ export interface QuerySource {
   earlier(): readonly (readonly [Segment, Segment])[];
 }
 
-/** Asks until there are `labels` comparisons, or the teacher has skipped three times as many. What is missing is owed. */
+/**
+ * Asks until there are `labels` comparisons, or the teacher has skipped three times as many. What is missing is owed.
+ */
 export async function askRound(
   teacher: Teacher<Segment>,
   source: QuerySource,

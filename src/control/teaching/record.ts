@@ -6,6 +6,7 @@ import type { RecordedComparison } from './comparisons.ts';
 import type { TeachingProgress } from './progress.ts';
 import type { SegmentComparison } from './queries.ts';
 
+/** The comparisons of a run. */
 export interface ComparisonRecord {
   /** All comparisons, in the order they came. */
   readonly all: readonly RecordedComparison[];

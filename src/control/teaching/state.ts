@@ -44,6 +44,7 @@ export interface TeachingParts {
   environment: VectorEnvironment;
 }
 
+/** The state of all parts as plain data and tensors. */
 export function saveTeaching(parts: TeachingParts): { state: TeachingState; tensors: Record<string, SavedNumbers> } {
   const { progress, record, asking, fitting, statistics, environment } = parts;
   const ensemble = parts.ensemble.save();

@@ -1,9 +1,11 @@
 /**
- * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked about
- * it when that is due, the reward ensemble learns from the comparisons, and the policy is evaluated on the true reward.
+ * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked
+ * about it when that is due, the reward ensemble learns from the comparisons, and the policy is evaluated on the true
+ * reward.
  *
- * The parts are in files of their own: when labels are due (due.ts), which queries are asked (queries.ts) and how (asking.ts),
- * what was said (record.ts), when the ensemble is fitted and where (fitting.ts), and what a checkpoint holds (state.ts).
+ * The parts are in files of their own: when labels are due (due.ts), which queries are asked (queries.ts) and how
+ * (asking.ts), what was said (record.ts), when the ensemble is fitted and where (fitting.ts), and what a checkpoint
+ * holds (state.ts).
  */
 import { createVectorEnvironment, type EnvironmentSource } from '../../env/index.ts';
 import type { Arena } from '../../nn/index.ts';
@@ -52,6 +54,7 @@ export interface LoopShape {
 /** Random pairs for a fit to be sure of, with `reward.pseudo`. */
 const UNASKED = 200;
 
+/** What `createTeaching` gives. */
 export type Teaching = ReturnType<typeof createTeaching>;
 
 /** The environment of the result is `environments` copies, started. @throws HeedError where settings do not fit. */

@@ -13,7 +13,7 @@ interface Underway<T> {
   forget(): void;
 }
 
-/** No work yet. */
+/** Starts with no work. */
 export function createUnderway<T>(): Underway<T> {
   let begun: { since: number; over: Promise<void>; outcome?: () => T } | undefined;
   return {

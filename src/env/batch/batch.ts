@@ -7,6 +7,7 @@ import { HeedError } from '../../error.ts';
 import { type Box, type Environment, type Space, sizeOf } from '../environment.ts';
 import { ofCopy } from './fault.ts';
 
+/** Copies of an environment that are stepped together. */
 export interface EnvironmentBatch {
   readonly id: string;
   readonly count: number;
@@ -24,8 +25,8 @@ export interface EnvironmentBatch {
   /** Starts an episode in every copy. seeds: [count]. */
   reset(seeds: ArrayLike<number>): void;
   /**
-   * Acts in every copy. actions: [count, actionSize]. next: [count], the seed from which a copy starts anew where this step
-   * ends its episode, or −1: then it stays ended, and later steps leave it alone, with a reward of 0.
+   * Acts in every copy. actions: [count, actionSize]. next: [count], the seed from which a copy starts anew where this
+   * step ends its episode, or −1: then it stays ended, and later steps leave it alone, with a reward of 0.
    */
   step(actions: Float32Array, next: ArrayLike<number>): void;
   /** Starts an episode in one copy and acts in it as it was acted before. actions: [steps, actionSize]. */
@@ -40,6 +41,7 @@ export type BatchArrays = Pick<
   'observations' | 'finalObservations' | 'rewards' | 'terminated' | 'truncated'
 >;
 
+/** New memory for the observations, rewards and ends of a batch. */
 export function batchArrays(count: number, observationSize: number): BatchArrays {
   return {
     observations: new Float32Array(count * observationSize),
@@ -127,6 +129,7 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
   };
 }
 
+/** @throws HeedError if the count is no whole number from 1. */
 export function checkCount(count: number): void {
   if (Number.isInteger(count) && count >= 1) return;
   throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use for example 8' });

@@ -1,6 +1,6 @@
 /**
- * Faults of an environment that somebody else wrote: what it threw, or a number that is not finite. They are named where they
- * happen, before a reward model or a policy learns from them.
+ * Faults of an environment that somebody else wrote: what it threw, or a number that is not finite. They are named
+ * where they happen, before a reward model or a policy learns from them.
  */
 
 import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
@@ -125,6 +125,7 @@ export interface CarriedFault extends CarriedError {
   fault?: Fault;
 }
 
+/** An error as plain data that crosses threads. */
 export const carriedFault = (error: unknown): CarriedFault => ({
   ...carried(error),
   ...(error instanceof EnvironmentFault && {

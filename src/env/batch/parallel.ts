@@ -1,6 +1,6 @@
 /**
- * Copies of an environment stepped by several threads: the one that asks steps the first share itself, then waits for the
- * others, so that a batch is as synchronous here as any other, with the same numbers. Orders are counters in shared
+ * Copies of an environment stepped by several threads: the one that asks steps the first share itself, then waits for
+ * the others, so that a batch is as synchronous here as any other, with the same numbers. Orders are counters in shared
  * memory that are waited for with Atomics, and actions and outcomes lie in memory that both sides see.
  */
 
@@ -21,6 +21,7 @@ export const BATCH = 4; // which of the thread's batches the order is for
 export const LEFT = 5; // whether the thread has ended itself
 const PLACES = 6;
 
+/** What a thread can be ordered to do, as numbers in shared memory. */
 export const threadOperations = { message: 0, reset: 1, step: 2 } as const;
 
 /** What the copies of one thread share with its owner, views of SharedArrayBuffers. */
@@ -37,6 +38,7 @@ export type ThreadOrder =
   | { kind: 'replay'; batch: number; copy: number; seed: number; actions: Float32Array }
   | { kind: 'release'; batch: number };
 
+/** What a thread is started with. */
 export interface WorkerSettings {
   name: string;
   control: Int32Array;
@@ -56,13 +58,16 @@ interface Thread {
 /** How often a thread that does not answer is asked whether it lives: one that ran out of memory cannot say so. */
 const SILENCE = 1000; // ms
 
+/** Threads that step copies of one environment. */
 export interface ThreadPool {
   /** Copies split over this thread, where `here` makes them, and the others, in order. */
   batch(here: EnvironmentSource, count: number): EnvironmentBatch;
   [Symbol.dispose](): void;
 }
 
-/** Starts so many threads beside this one, which each load the environments of that name. HeedError where they cannot. */
+/**
+ * Starts so many threads beside this one, which each load the environments of that name. HeedError where they cannot.
+ */
 export async function startThreads(name: string, others: number): Promise<ThreadPool> {
   const starting = Array.from({ length: others }, () => startThread(name));
   const threads: Thread[] = [];
@@ -211,8 +216,9 @@ function order({ control }: Thread, operation: number, batch: number): void {
 }
 
 /**
- * Does this thread's own share, waits until the others have done theirs too, whatever failed, and gives what the own share
- * gave. Throws the error of the first copies that failed. `starts`: the first copy of this thread and of each other.
+ * Does this thread's own share, waits until the others have done theirs too, whatever failed, and gives what the own
+ * share gave. Throws the error of the first copies that failed. `starts`: the first copy of this thread and of each
+ * other.
  */
 function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: readonly number[]): T {
   let given: T | undefined;

@@ -4,6 +4,7 @@ import type { Environment } from '../environment.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
 import { guarded } from './fault.ts';
 
+/** Makes copies of one environment, and knows what they have in common. */
 export interface EnvironmentSource
   extends Pick<
     Environment,
@@ -18,8 +19,8 @@ export interface EnvironmentSource
 }
 
 /**
- * The source of environments that `make` makes, in this thread. What they throw, and numbers that are not finite, become a
- * HeedError that names the environment, the episode and the step.
+ * The source of environments that `make` makes, in this thread. What they throw, and numbers that are not finite,
+ * become a HeedError that names the environment, the episode and the step.
  */
 export const sourceOf = (make: () => Environment): EnvironmentSource => plainSource(() => guarded(make()));
 

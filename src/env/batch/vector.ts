@@ -1,6 +1,6 @@
 /**
- * A batch of environments that goes on for ever: each copy is started anew as soon as its episode ends, from the seed that is due.
- * Every episode is kept as its seed and its actions, which is all that a checkpoint or a clip needs.
+ * A batch of environments that goes on for ever: each copy is started anew as soon as its episode ends, from the seed
+ * that is due. Every episode is kept as its seed and its actions, which is all that a checkpoint or a clip needs.
  */
 
 import { HeedError } from '../../error.ts';
@@ -31,6 +31,7 @@ export interface VectorState {
   episodes: { index: number; actions: number[] }[];
 }
 
+/** A batch whose copies start anew by themselves, from seeds that follow from one. */
 export interface VectorEnvironment extends Omit<EnvironmentBatch, 'reset' | 'step' | 'replay'> {
   readonly observationSize: number;
   readonly actionSize: number;

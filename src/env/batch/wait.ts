@@ -1,8 +1,8 @@
 /** Waiting for what another thread or process does: looking for a moment, then sleeping. */
 
 /**
- * How long to look before sleeping, ms: to be woken takes some 50 µs on a virtual machine, as long as the step of a small
- * world.
+ * How long to look before sleeping, ms: to be woken takes some 50 µs on a virtual machine, as long as the step of a
+ * small world.
  */
 const LOOK = 0.2;
 const MOST_RESTS = 64;
@@ -15,6 +15,7 @@ export interface Looks {
   rests: number;
 }
 
+/** No looks so far. */
 export const newLooks = (): Looks => ({ vain: 0, rests: 0 });
 
 /** Asks `seen` again and again for up to `ms`, or not at all after looks in vain. Whether it was seen. */
@@ -39,6 +40,7 @@ export interface Watched extends Looks {
   readonly place: number;
 }
 
+/** A number at `place` of the shared memory, not looked at yet. */
 export const watched = (control: Int32Array, place: number): Watched => ({ control, place, ...newLooks() });
 
 /** Waits until the number there is not `known` any more; false where it stays that for `patience` ms. */

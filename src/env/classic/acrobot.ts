@@ -18,7 +18,8 @@ const center = 0.5;
 
 /**
  * Observation [6]: cos and sin of the first link's angle (0 hangs down), cos and sin of the second's relative to the
- * first, both angular velocities rad/s. `state` [4]: the two angles rad and angular velocities. Actions: torque −1, 0, 1 N m.
+ * first, both angular velocities rad/s. `state` [4]: the two angles rad and angular velocities. Actions: torque −1, 0,
+ * 1 N m.
  */
 export function acrobot(): StateEnvironment {
   const id = 'Acrobot-v1';

@@ -1,9 +1,10 @@
 /**
- * CartPole-swing: CartPole's cart and pole without a task. The pole may fall, hang and go round; an episode ends only when
- * the cart leaves its track. There is no reward to learn from: what is to be done with it, somebody has to teach.
+ * CartPole-swing: CartPole's cart and pole without a task. The pole may fall, hang and go round; an episode ends only
+ * when the cart leaves its track. There is no reward to learn from: what is to be done with it, somebody has to teach.
  *
- * The return counts whole turns of the pole, clockwise, that take at least half a second, and is for showing how well swinging
- * was learned. Quicker ones are a propeller's: under Euler's steps the pole can be driven to six turns a second.
+ * The return counts whole turns of the pole, clockwise, that take at least half a second, and is for showing how well
+ * swinging was learned. Quicker ones are a propeller's: under Euler's steps the pole can be driven to six turns a
+ * second.
  */
 
 import { random } from '../../random.ts';
@@ -14,8 +15,8 @@ const turn = 2 * Math.PI;
 const quickest = 25; // steps
 
 /**
- * Observation [5]: cart position m, velocity m/s, sine and cosine of the pole's angle (0 is upright), angular velocity rad/s.
- * `state` [4] as CartPole's, its angle not wrapped. Actions: 0 left, 1 right.
+ * Observation [5]: cart position m, velocity m/s, sine and cosine of the pole's angle (0 is upright), angular velocity
+ * rad/s. `state` [4] as CartPole's, its angle not wrapped. Actions: 0 left, 1 right.
  */
 export function cartPoleSwing(): StateEnvironment {
   const id = 'CartPole-swing';

@@ -17,10 +17,14 @@ const halfLength = 0.5;
 const poleMoment = poleMass * halfLength;
 const push = 10;
 const dt = 0.02;
+/** How far the cart may leave the middle of its track, in meters. */
 export const maxPosition = 2.4;
 const maxAngle = (12 * 2 * Math.PI) / 360;
 
-/** Observation [4] and `state` [4]: cart position m, velocity m/s, pole angle rad, angular velocity rad/s. Actions: 0 left, 1 right. */
+/**
+ * Observation [4] and `state` [4]: cart position m, velocity m/s, pole angle rad, angular velocity rad/s. Actions: 0
+ * left, 1 right.
+ */
 export function cartPole(): StateEnvironment {
   const id = 'CartPole-v1';
   const state = new Float64Array(4);

@@ -1,8 +1,8 @@
 /**
  * Pendulum-v1: swing a pendulum up and hold it there with a torque too weak to lift it at once.
  *
- * The equations and limits of Gymnasium 1.3.0: a uniform rod of 1 m and 1 kg under 10 m/s², semi-implicit Euler steps of
- * 0.05 s. Reward −(angle² + 0.1 velocity² + 0.001 torque²), the angle in [−π, π) from upright. Never terminates.
+ * The equations and limits of Gymnasium 1.3.0: a uniform rod of 1 m and 1 kg under 10 m/s², semi-implicit Euler steps
+ * of 0.05 s. Reward −(angle² + 0.1 velocity² + 0.001 torque²), the angle in [−π, π) from upright. Never terminates.
  */
 
 import { random } from '../../random.ts';

@@ -19,14 +19,15 @@ export interface Described {
   /** Bytes of an element of an observation: 1 for whole numbers of 0 … 255, 4 for float32. */
   bytes: number;
   /**
-   * How many numbers at an observation's end a step brings: all of them, or the newest of a stack of pictures. Those before
-   * move up, and an episode begins with its first picture everywhere.
+   * How many numbers at an observation's end a step brings: all of them, or the newest of a stack of pictures. Those
+   * before move up, and an episode begins with its first picture everywhere.
    */
   news: number;
   /** Whether the environment sets no time limit of its own. */
   unlimited: boolean;
 }
 
+/** A batch whose copies live in Python. */
 export interface GymnasiumBatch extends EnvironmentBatch {
   /** The present picture of a copy: height u32, width u32, RGB u8[height, width, 3]; valid until the next request. */
   picture(copy: number): DataView;
@@ -44,6 +45,7 @@ interface Life {
   length: number;
 }
 
+/** Creates `count` copies, spread over the processes. */
 export function createGymnasiumBatch(workers: readonly Worker[], described: Described, count: number): GymnasiumBatch {
   checkCount(count);
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
@@ -78,7 +80,10 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
     return at + length * described.bytes;
   }
 
-  /** The same for what a step brings. Where an episode starts anew, what the ended one keeps goes to its final observation. */
+  /**
+   * The same for what a step brings. Where an episode starts anew, what the ended one keeps goes to its final
+   * observation.
+   */
   function readNews(answer: DataView, at: number, copy: number, anew: boolean): number {
     const [start, end] = [copy * size, (copy + 1) * size];
     if (anew) finalObservations.set(observations.subarray(start + news, end), start);

@@ -16,6 +16,7 @@ import { startPython } from './process.ts';
 
 export { type AtariOptions, isGymnasiumName, scoreAreas } from './names.ts';
 
+/** Options of `openGymnasium`. */
 export interface GymnasiumOptions {
   /** The Python that Gymnasium is in. */
   python?: string;
@@ -44,6 +45,7 @@ interface Description {
   framesPerSecond: number;
 }
 
+/** Environments of Gymnasium, and the processes they live in. */
 export interface GymnasiumSource extends EnvironmentSource {
   /** Of each process, its present id and how often it was replaced. */
   processes(): { pid: number; restarts: number }[];

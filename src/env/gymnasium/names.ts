@@ -20,6 +20,7 @@ export interface AtariOptions {
   hidden: [number, number, number, number][];
 }
 
+/** What a name such as `gym:CartPole-v1?x=1` says. */
 export interface GymnasiumName {
   /** As Gymnasium has it. */
   id: string;
@@ -30,8 +31,8 @@ export interface GymnasiumName {
 }
 
 /**
- * Where games show their score, by the game's name, as [left, top, right, bottom]; of those that Christiano et al. 2017 used.
- * What stands beside it goes with it, as in the paper: Beam Rider's enemy count, Enduro's dashboard.
+ * Where games show their score, by the game's name, as [left, top, right, bottom]; of those that Christiano et al. 2017
+ * used. What stands beside it goes with it, as in the paper: Beam Rider's enemy count, Enduro's dashboard.
  */
 export const scoreAreas: Readonly<Record<string, [number, number, number, number][]>> = {
   BeamRider: [[0, 0, 160, 43]],
@@ -53,6 +54,7 @@ const standard: AtariOptions = {
   hidden: [],
 };
 
+/** Whether a name means an environment of Gymnasium. */
 export const isGymnasiumName = (name: string): boolean => /^(gym:|ALE\/)/.test(name);
 
 /** Reads a name such as `gym:CarRacing-v3?continuous=false` or `ALE/Pong-v5?score=hidden&ends=hidden`. */

@@ -1,8 +1,8 @@
 /**
- * A Python process that steps environments (worker.py has the other half of the protocol), spoken to over two FIFOs. Node
- * looks for an answer for a moment, since to be woken takes long, and then waits in a blocking read, so that a step is one
- * round trip and needs no event loop. Where the process dies, the read ends; another is then started, what lived in the old one is lived again, and the request repeated. One that
- * hangs is ended by an alarm of its own.
+ * A Python process that steps environments (worker.py has the other half of the protocol), spoken to over two FIFOs.
+ * Node looks for an answer for a moment, since to be woken takes long, and then waits in a blocking read, so that a
+ * step is one round trip and needs no event loop. Where the process dies, the read ends; another is then started, what
+ * lived in the old one is lived again, and the request repeated. One that hangs is ended by an alarm of its own.
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -13,15 +13,19 @@ import { fileURLToPath } from 'node:url';
 import { HeedError, messageOf } from '../../error.ts';
 import { look, newLooks } from '../batch/wait.ts';
 
+/** Requests to worker.py, as numbers of the protocol. */
 export const processOperations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
 
 /** Deaths over one request after which it is not repeated any more. */
 const MOST_DEATHS = 3;
 /** The same, where it gave no answer. */
 const MOST_HANGS = 2;
-/** How long to look for an answer before sleeping over it, ms: longer than eight copies of MuJoCo's smaller worlds step. */
+/**
+ * How long to look for an answer before sleeping over it, ms: longer than eight copies of MuJoCo's smaller worlds step.
+ */
 const LOOK = 0.5;
 
+/** A Python process that runs worker.py, and is replaced if it dies. */
 export interface PythonProcess {
   /** What worker.py said of the environment when it started. */
   readonly description: unknown;

@@ -42,9 +42,9 @@ const converged = 1e-6;
 const velocityOf = (body: Body): Velocity => (body as unknown as { c_velocity: Velocity }).c_velocity;
 
 /**
- * A hinge between the lander, `definition.bodyA`, and a leg, `bodyB`. The one made last is given the other, and ends the
- * sweeps over all joints and contacts when a sweep changes nothing any more: neither the three bodies' velocities nor
- * the motors' impulses, which go on rising against a limit after the velocities have settled.
+ * A hinge between the lander, `definition.bodyA`, and a leg, `bodyB`. The one made last is given the other, and ends
+ * the sweeps over all joints and contacts when a sweep changes nothing any more: neither the three bodies' velocities
+ * nor the motors' impulses, which go on rising against a limit after the velocities have settled.
  */
 export class LegHinge extends RevoluteJoint {
   private readonly lander: Velocity;

@@ -7,7 +7,10 @@
 import { addNoise, clamp, effort } from './motion.ts';
 import type { MujocoTask, World } from './task.ts';
 
-/** A leg towards x and y, each −1 or 1. Its ankle bends by 30 … 70 degrees about an axis across the leg, the sign of which is its own. */
+/**
+ * A leg towards x and y, each −1 or 1. Its ankle bends by 30 … 70 degrees about an axis across the leg, the sign of
+ * which is its own.
+ */
 const leg = (n: number, x: number, y: number, ankle: string, range: string, rgba: string) => `
       <body name="leg_${n}">
         <geom fromto="0 0 0 ${0.2 * x} ${0.2 * y} 0" rgba="${rgba}"/>

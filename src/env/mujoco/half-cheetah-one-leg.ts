@@ -1,8 +1,9 @@
 /**
- * HalfCheetah-one-leg: HalfCheetah's figure without a task; no episode ends early. There is no reward to learn from: Christiano et al.
- * 2017 (§3.2) taught it to go forward on one leg by comparisons, and so can anybody.
+ * HalfCheetah-one-leg: HalfCheetah's figure without a task; no episode ends early. There is no reward to learn from:
+ * Christiano et al. 2017 (§3.2) taught it to go forward on one leg by comparisons, and so can anybody.
  *
- * The return is the meters that it went forward with nothing but its back leg on the ground, and is for showing how well that was learned.
+ * The return is the meters that it went forward with nothing but its back leg on the ground, and is for showing how
+ * well that was learned.
  */
 
 import { halfCheetah } from './half-cheetah.ts';
@@ -13,7 +14,10 @@ const { model, frameSkip, camera, reset } = halfCheetah;
 const START = 0.7; // height of the torso's middle where qpos says 0, m
 const RADIUS = 0.046;
 
-/** How far the torso with its head, the back leg below its thigh, and the front leg below its thigh are above the ground, m. */
+/**
+ * How far the torso with its head, the back leg below its thigh, and the front leg below its thigh are above the
+ * ground, m.
+ */
 function clears({ qpos }: World): [torso: number, back: number, front: number] {
   const [, z, pitch, ...joints] = qpos;
   const height = START + z;
@@ -36,7 +40,10 @@ function clears({ qpos }: World): [torso: number, back: number, front: number] {
 
 const turns = (pitch: number, joints: readonly number[], from: number) => [pitch, ...joints.slice(from, from + 3)];
 
-/** Observation [21]: height, sine and cosine of the pitch, the six joints' angles, all nine velocities, and how far torso, back leg and front leg are above the ground. Actions [6] as HalfCheetah's. */
+/**
+ * Observation [21]: height, sine and cosine of the pitch, the six joints' angles, all nine velocities, and how far
+ * torso, back leg and front leg are above the ground. Actions [6] as HalfCheetah's.
+ */
 export const halfCheetahOneLeg: MujocoTask = {
   id: 'HalfCheetah-one-leg',
   model,

@@ -60,7 +60,10 @@ const model = `
   </actuator>
 </mujoco>`;
 
-/** Observation [17]: height, pitch and the six joints' angles, then all nine velocities. Actions [6]: thigh, shin, foot of the back leg, then of the front leg. */
+/**
+ * Observation [17]: height, pitch and the six joints' angles, then all nine velocities. Actions [6]: thigh, shin, foot
+ * of the back leg, then of the front leg.
+ */
 export const halfCheetah: MujocoTask = {
   id: 'HalfCheetah-v5',
   model,

@@ -1,10 +1,10 @@
 /**
- * Hopper-backflip: Hopper's figure without a task, free to turn over; an episode ends when its torso is nearly on the ground:
- * who lies or kneels there hardly gets up again. There is no reward to learn from: Christiano et al. 2017 (§3.2) taught it to
- * flip backward by comparisons, and so can anybody.
+ * Hopper-backflip: Hopper's figure without a task, free to turn over; an episode ends when its torso is nearly on the
+ * ground: who lies or kneels there hardly gets up again. There is no reward to learn from: Christiano et al. 2017
+ * (§3.2) taught it to flip backward by comparisons, and so can anybody.
  *
- * The return counts backflips, and is for showing how well they were learned: whole turns backward, landed or not, upside down
- * with nothing on the ground.
+ * The return counts backflips, and is for showing how well they were learned: whole turns backward, landed or not,
+ * upside down with nothing on the ground.
  */
 
 import { hopper } from './hopper.ts';
@@ -29,7 +29,10 @@ function clears({ qpos }: Pick<World, 'qpos'>): [torso: number, leg: number] {
 /** Of each world, how far back it had leant at its last flip, and whether it was upside down in the air since. */
 const flips = new WeakMap<World, { from: number; flew: boolean }>();
 
-/** Observation [13]: height, sine and cosine of the lean, the three joints' angles, all six velocities within ±20, and how far the leg is above the ground. Actions [3]: hip, knee, ankle. */
+/**
+ * Observation [13]: height, sine and cosine of the lean, the three joints' angles, all six velocities within ±20, and
+ * how far the leg is above the ground. Actions [3]: hip, knee, ankle.
+ */
 export const hopperBackflip: MujocoTask = {
   id: 'Hopper-backflip',
   model: hopper.model,

@@ -51,7 +51,10 @@ function stands({ qpos, qvel }: World): boolean {
   return true;
 }
 
-/** Observation [11]: height, lean and the three joints' angles, then all six velocities within ±10. Actions [3]: hip, knee, ankle. */
+/**
+ * Observation [11]: height, lean and the three joints' angles, then all six velocities within ±10. Actions [3]: hip,
+ * knee, ankle.
+ */
 export const hopper: MujocoTask = {
   id: 'Hopper-v5',
   model,

@@ -18,6 +18,7 @@ import { walker2d } from './walker2d.ts';
 export { readMujocoTask } from './read-task.ts';
 export type { Camera, MujocoEnvironment, MujocoTask, World } from './task.ts';
 
+/** The MuJoCo tasks by name. */
 export const mujocoTasks: readonly MujocoTask[] = [
   hopper,
   halfCheetah,
@@ -34,14 +35,15 @@ export const behaviorTasks: readonly MujocoTask[] = [hopperBackflip, halfCheetah
 
 const tasks = [...mujocoTasks, ...behaviorTasks];
 
+/** The names of the MuJoCo tasks. */
 export const mujocoIds: readonly string[] = tasks.map(({ id }) => id);
 
 // MuJoCo, loaded when first asked for: it takes a fifth of a second
 let loading: Promise<MainModule> | undefined;
 
 /**
- * Makes environments of a task: one of `mujocoIds`, or one's own. They share its compiled model. HeedError when there is
- * no task of that name, or when MuJoCo cannot compile its model.
+ * Makes environments of a task: one of `mujocoIds`, or one's own. They share its compiled model. HeedError when there
+ * is no task of that name, or when MuJoCo cannot compile its model.
  */
 export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => MujocoEnvironment> {
   const task = typeof idOrTask === 'string' ? tasks.find(({ id }) => id === idOrTask) : idOrTask;

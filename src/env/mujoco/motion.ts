@@ -18,6 +18,7 @@ export function addNoise(values: Float64Array, scale: number, { uniform, normal 
   for (let i = 0; i < values.length; i++) values[i] += scale * (kind === 'normal' ? normal() : 2 * uniform() - 1);
 }
 
+/** x, no further from 0 than the limit. */
 export const clamp = (x: number, limit: number): number => Math.min(Math.max(x, -limit), limit);
 
 /** Writes qpos from its `skip`-th number on, then qvel within ±limit. */
@@ -33,8 +34,9 @@ export function observeState(
 }
 
 /**
- * What Hopper and Walker2d share: they start within 0.005 of their pose; every step upright earns 1 plus the speed, less
- * 0.001 × squared torques; an episode ends with a fall; height, lean, angles and velocities (within ±10) are observed.
+ * What Hopper and Walker2d share: they start within 0.005 of their pose; every step upright earns 1 plus the speed,
+ * less 0.001 × squared torques; an episode ends with a fall; height, lean, angles and velocities (within ±10) are
+ * observed.
  */
 export const walking = (
   stands: (world: World) => boolean,

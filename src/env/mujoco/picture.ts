@@ -12,6 +12,7 @@ const [plane, , sphere, capsule, ellipsoid, cylinder, box] = [0, 1, 2, 3, 4, 5, 
 const corners = 16;
 const grid = '#dfe3e8';
 
+/** Draws the present state of a simulation. */
 export function picture(world: Simulation, camera: Camera = { from: 'side' }): Frame {
   const { from, meters = 4, follow, center = from === 'side' ? [0, meters / 4] : [0, 0] } = camera;
   const { model, data } = world;

@@ -38,7 +38,9 @@ const model = `
   </actuator>
 </mujoco>`;
 
-/** Observation [8]: heading and the two joints' angles, then all five velocities. Actions [2]: front joint, rear joint. */
+/**
+ * Observation [8]: heading and the two joints' angles, then all five velocities. Actions [2]: front joint, rear joint.
+ */
 export const swimmer: MujocoTask = {
   id: 'Swimmer-v5',
   model,

@@ -1,4 +1,7 @@
-/** What a task in MuJoCo is, and what its functions are shown. Named without MuJoCo's own types, which not every compiler takes. */
+/**
+ * What a task in MuJoCo is, and what its functions are shown. Named without MuJoCo's own types, which not every
+ * compiler takes.
+ */
 
 import type { Random } from '../../random.ts';
 import type { Environment } from '../environment.ts';
@@ -42,7 +45,9 @@ export interface MujocoTask {
   observe?(world: World, observation: Float32Array | Float64Array): void;
 }
 
-/** One simulation. Its arrays are views of memory that may move: read them from here each time, and do not keep them. */
+/**
+ * One simulation. Its arrays are views of memory that may move: read them from here each time, and do not keep them.
+ */
 export interface World {
   /** MuJoCo's `mjModel` and `mjData`, by its own names; each read of one of their arrays makes a new view. */
   readonly model: object;
@@ -55,7 +60,10 @@ export interface World {
   readonly qvel: Float64Array;
   /** [nu] the action, clipped. */
   readonly ctrl: Float64Array;
-  /** [nbody, 3] positions of the bodies, m. Of the last point at which MuJoCo computed them: within the last simulation step. */
+  /**
+   * [nbody, 3] positions of the bodies, m. Of the last point at which MuJoCo computed them: within the last simulation
+   * step.
+   */
   readonly xpos: Float64Array;
   /** [nsite, 3] positions of the sites, m. */
   readonly site_xpos: Float64Array;

@@ -51,7 +51,10 @@ const model = `
 
 const stands = ({ qpos }: World) => qpos[1] > 0.8 && qpos[1] < 2 && Math.abs(qpos[2]) < 1;
 
-/** Observation [17]: height, lean and the six joints' angles, then all nine velocities within ±10. Actions [6]: hip, knee, ankle of the right leg, then of the left. */
+/**
+ * Observation [17]: height, lean and the six joints' angles, then all nine velocities within ±10. Actions [6]: hip,
+ * knee, ankle of the right leg, then of the left.
+ */
 export const walker2d: MujocoTask = {
   id: 'Walker2d-v5',
   model,

@@ -18,7 +18,9 @@ const none = new Float64Array(0);
 export class Simulation implements World {
   readonly mujoco: MainModule;
   readonly model: MjModel;
-  /** All of MuJoCo's state; each read of one of its arrays makes a new view, so prefer the fields below in every step. */
+  /**
+   * All of MuJoCo's state; each read of one of its arrays makes a new view, so prefer the fields below in every step.
+   */
   readonly data: MjData;
   readonly dt: number;
   qpos: Float64Array = none;
@@ -95,7 +97,10 @@ export class Simulation implements World {
     this.qpos = none;
   }
 
-  /** Takes new views where the module's memory has moved; call it before a step, since another world may have made it grow. */
+  /**
+   * Takes new views where the module's memory has moved; call it before a step, since another world may have made it
+   * grow.
+   */
   renew(): void {
     if (this.qpos.length > 0) return; // a detached view is empty
     const { data } = this;

@@ -5,6 +5,7 @@ import { messageOf } from '../../error.ts';
 import { behaviorTasks, mujocoTasks } from '../mujoco/index.ts';
 import { environmentIds } from './make.ts';
 
+/** Environments of one kind, and what is missing to use them. */
 export interface EnvironmentGroup {
   name: string;
   /** Names as `--env` takes them. */
@@ -16,7 +17,9 @@ export interface EnvironmentGroup {
   install?: string;
 }
 
-/** What Python is asked: packages that are there, and the newest version of every environment with the package it needs. */
+/**
+ * What Python is asked: packages that are there, and the newest version of every environment with the package it needs.
+ */
 const question = `
 import importlib.util, json, sys
 there = lambda name: importlib.util.find_spec(name) is not None

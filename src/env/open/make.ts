@@ -20,6 +20,7 @@ const environments: Record<string, () => Environment> = {
   'CartPole-swing': cartPoleSwing,
 };
 
+/** The names of the environments that `makeEnvironment` makes. */
 export const environmentIds: string[] = Object.keys(environments);
 
 /** One of `environmentIds`; HeedError for any other name. */

@@ -7,6 +7,7 @@ import { loadEnvironment } from './load.ts';
 import { checkThere, isFile } from './own-file.ts';
 import { startWatchdog, watchedSource } from './watchdog.ts';
 
+/** Options of `openEnvironment`. */
 export interface OpenOptions {
   /** Threads that step copies, this one among them, or processes where they live in another program. */
   workers?: number;
@@ -15,8 +16,8 @@ export interface OpenOptions {
 }
 
 /**
- * The environments of that name: `CartPole-v1`, `Hopper-v5`, `gym:CarRacing-v3`, `ALE/Pong-v5`, or a file, `./my-env.js`. HeedError
- * where there are none, or what they need is missing.
+ * The environments of that name: `CartPole-v1`, `Hopper-v5`, `gym:CarRacing-v3`, `ALE/Pong-v5`, or a file,
+ * `./my-env.js`. HeedError where there are none, or what they need is missing.
  */
 export async function openEnvironment(
   name: string,

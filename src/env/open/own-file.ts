@@ -1,4 +1,6 @@
-/** An environment of one's own in a file, checked when it is loaded: what is wrong is cheaper to hear before training. */
+/**
+ * An environment of one's own in a file, checked when it is loaded: what is wrong is cheaper to hear before training.
+ */
 
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
@@ -15,8 +17,8 @@ export const isFile = (name: string): boolean =>
   /^\.{0,2}[/\\]/.test(name) || isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);
 
 /**
- * What makes the environment of a file: its default export, a function that makes one or a MuJoCo task. HeedError where the file
- * cannot be loaded or what it makes is no environment.
+ * What makes the environment of a file: its default export, a function that makes one or a MuJoCo task. HeedError where
+ * the file cannot be loaded or what it makes is no environment.
  */
 export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Promise<() => Environment> {
   checkThere(path);

@@ -1,8 +1,8 @@
 /**
- * A watchdog over code of the user's own, which may never come back. Node hears signals between calls only, so that Ctrl-C
- * would be ignored for ever. A thread watches how long a call lasts: after some seconds it gives SIGINT and SIGTERM back
- * their usual effect, which is to end the process, and after a minute it says what is going on. Checkpoints bear that: they
- * are written so that a killed run goes on.
+ * A watchdog over code of the user's own, which may never come back. Node hears signals between calls only, so that
+ * Ctrl-C would be ignored for ever. A thread watches how long a call lasts: after some seconds it gives SIGINT and
+ * SIGTERM back their usual effect, which is to end the process, and after a minute it says what is going on.
+ * Checkpoints bear that: they are written so that a killed run goes on.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -20,11 +20,13 @@ const PLACES = 3;
 export const calls = ['being loaded', 'reset', 'step', 'replaying an episode', 'frame', 'being made'] as const;
 type Call = (typeof calls)[number];
 
+/** What the watching thread is started with. */
 export interface WatchdogSettings {
   name: string;
   control: Int32Array;
 }
 
+/** Watches calls into code that may never return. */
 export interface Watchdog {
   /** Says that a call begins; the next `leave` ends it. */
   enter(call: Call): void;

@@ -1,4 +1,6 @@
-/** Pictures of pixels as PNG files (W3C PNG, third edition): eight bits a channel, one filter, Node's own compression. */
+/**
+ * Pictures of pixels as PNG files (W3C PNG, third edition): eight bits a channel, one filter, Node's own compression.
+ */
 
 import { crc32, deflateSync } from 'node:zlib';
 

@@ -7,12 +7,14 @@ export const ink = { ground: '#2f3640', body: '#3d5a98', part: '#c9822b', joint:
 
 const round = (x: number) => Math.round(x * 100) / 100;
 
+/** A filled polygon; points are x, y, x, y, … */
 export const polygon = (fill: string, points: number[]): Shape => ({
   kind: 'polygon',
   points: points.map(round),
   fill,
 });
 
+/** A line through points x, y, x, y, … */
 export const line = (stroke: string, width: number, points: number[]): Shape => ({
   kind: 'line',
   points: points.map(round),
@@ -20,6 +22,7 @@ export const line = (stroke: string, width: number, points: number[]): Shape => 
   width,
 });
 
+/** A filled circle. */
 export const circle = (fill: string, x: number, y: number, radius: number): Shape => ({
   kind: 'circle',
   x: round(x),
