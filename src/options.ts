@@ -1,5 +1,5 @@
 /** Options that a caller passes, checked by a schema: what is wrong is a HeedError that names the option. */
-import { ZodError, type z } from 'zod';
+import { ZodError, z } from 'zod';
 import { HeedError } from './error.ts';
 
 /**
@@ -15,6 +15,10 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
     throw new HeedError(faultsInWords(error, input), { cause: error });
   }
 }
+
+/** What options a schema takes, as JSON Schema: flags, forms and recipes are made of it. */
+export const optionsJson = (schema: z.ZodType): Record<string, unknown> =>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
 
 /** The faults that a schema found, where an error is or was caused by such. */
 export function faultsIn(error: unknown): ZodError | undefined {

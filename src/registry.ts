@@ -1,8 +1,9 @@
 /** Named things that a program can add to: losses, schedules, rewards, environments. */
+import { z } from 'zod';
 import { HeedError } from './error.ts';
 
-/** The things of one kind, by name. */
-export interface Registry<T> {
+/** The things of one kind, by name; `Name` are the names that heed itself registers. */
+export interface Registry<T, Name extends string = string> {
   /**
    * Adds a thing under a name. From then on, options may use the name. Each thread has a registry of its own: a module
    * that registers things must be imported in every thread that uses them.
@@ -16,7 +17,12 @@ export interface Registry<T> {
   has(name: string): boolean;
   /** All names, in the order in which they were registered. */
   names(): string[];
+  /** What an option holds: the thing that has the name, or the thing itself. @throws HeedError as `get` does. */
+  resolve(option: Choice<T, Name>): T;
 }
+
+/** An option that takes a name of heed's, a name that a plugin registers, or the thing itself. */
+export type Choice<T, Name extends string = string> = Name | (string & {}) | T;
 
 /**
  * Creates a registry.
@@ -25,9 +31,12 @@ export interface Registry<T> {
  * @param entries - What it holds from the start, by name.
  * @throws HeedError where a name of `entries` is empty or contains white space.
  */
-export function createRegistry<T>(kind: string, entries: Readonly<Record<string, T>> = {}): Registry<T> {
+export function createRegistry<T extends object, Name extends string = string>(
+  kind: string,
+  entries?: Readonly<Record<Name, T>>,
+): Registry<T, Name> {
   const values = new Map<string, T>();
-  const registry: Registry<T> = {
+  const registry: Registry<T, Name> = {
     register(name, value) {
       if (typeof name !== 'string' || !/^\S+$/.test(name)) {
         throw new HeedError(`${JSON.stringify(name)} is not a valid ${kind} name`, {
@@ -49,7 +58,22 @@ export function createRegistry<T>(kind: string, entries: Readonly<Record<string,
     },
     has: (name) => values.has(name),
     names: () => [...values.keys()],
+    resolve: (option) => (typeof option === 'string' ? registry.get(option) : (option as T)),
   };
-  for (const [name, value] of Object.entries(entries)) registry.register(name, value);
+  for (const [name, value] of Object.entries<T>(entries ?? {})) registry.register(name, value);
   return registry;
 }
+
+/**
+ * The schema of an option that takes a registered name or the thing itself. Names are checked when options are read, after
+ * plugins have been imported; help and forms list the names that heed registers.
+ */
+export const choiceOf = <T extends object, Name extends string>(registry: Registry<T, Name>) =>
+  z
+    .custom<Choice<T, Name>>(
+      (value) => (typeof value === 'string' ? registry.has(value) : typeof value === 'function' || isObject(value)),
+      { error: () => `expected one of ${registry.names().join(', ')}` },
+    )
+    .meta({ type: 'string', names: registry.names() });
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null;

@@ -116,10 +116,12 @@ export {
 export {
   type GrpoLoss,
   type GrpoLossOptions,
-  grpoInputs,
   grpoLoss,
-  grpoLosses,
-  tokenWeights,
+  type PolicyLoss,
+  type PolicyLossTerms,
+  type PolicyObjective,
+  policyLosses,
+  policyLossOf,
 } from './policy-gradient/grpo-loss.ts';
 export {
   createPareto,
@@ -167,7 +169,9 @@ export {
   type DpoLossOptions,
   divergences,
   dpoLoss,
-  dpoLosses,
+  type LossPairs,
+  type PairLoss,
+  pairLosses,
 } from './preferences/dpo-loss.ts';
 export type { PreferenceEvaluation } from './preferences/evaluation.ts';
 export {

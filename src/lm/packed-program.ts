@@ -165,9 +165,11 @@ export interface PackedTrainer {
   /** The sum of the gradients of all batches since the last reset; at least one. */
   readonly gradients: Arena;
   /**
-   * Adds a batch's gradients. `perLabel` and `perSequence` give the numbers of the loss's inputs, one for each of the batch's
-   * labels, in their order, or sequences. Gives the loss and the other outputs, those with a number for each label in the places
-   * that `places` then tells.
+   * Adds a batch's gradients. `perLabel` and `perSequence` give the numbers of the loss's inputs, one for each of the
+   * batch's labels, in their order, or sequences; those that the loss does not read are left out. Gives the loss and the
+   * other outputs, those with a number for each label in the places that `places` then gives.
+   *
+   * @throws HeedError where the loss reads an input that is not given.
    */
   run(batch: PackedBatch, perLabel: Numbers, perSequence?: Numbers): Readonly<Record<string, Value>>;
   /** Where the last batch's labels lie in outputs of [labels]. */
@@ -190,6 +192,7 @@ export function createPackedTrainer(
   options: PackedTrainerOptions = {},
 ): PackedTrainer {
   const { frozen, profile, ...packed } = options;
+  const reads = new Set<string>();
   const gradients = createArena(parameters.specs);
   const steps = new Map<string, { size: PackedSize; step: TrainStep }>();
   // the first batch's gradients are written, those of others added: most updates are of one, and need no sum
@@ -199,14 +202,18 @@ export function createPackedTrainer(
     const key = [...Object.values(size), empty].join();
     let known = steps.get(key);
     if (!known) {
-      const step = traceTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
-        dims: {},
-        accumulate: !empty,
-        gradients,
-        frozen,
-        sharedMemory: true,
-        profile,
-      });
+      const step = traceTrainStep(
+        parameters,
+        (graph) => build(recorded(readPacked(graph, config, size, packed), reads)),
+        {
+          dims: {},
+          accumulate: !empty,
+          gradients,
+          frozen,
+          sharedMemory: true,
+          profile,
+        },
+      );
       known = { size, step };
       steps.set(key, known);
     }
@@ -219,11 +226,13 @@ export function createPackedTrainer(
     run(batch, perLabel, perSequence = {}) {
       const { size, step } = stepFor(batch);
       places = loadBatch(step.inputs, batch, size);
+      for (const name of reads)
+        if (step.inputs[name] && !(name in perLabel || name in perSequence)) throw missing(name, perLabel, perSequence);
       for (const [name, numbers] of Object.entries(perLabel)) {
-        place(step.inputs[name].data as Float32Array, places, numbers);
+        if (step.inputs[name]) place(step.inputs[name].data as Float32Array, places, numbers);
       }
       for (const [name, numbers] of Object.entries(perSequence)) {
-        (step.inputs[name].data as Float32Array).fill(0).set(numbers);
+        if (step.inputs[name]) (step.inputs[name].data as Float32Array).fill(0).set(numbers);
       }
       const outputs = step.run();
       empty = false;
@@ -238,6 +247,18 @@ export function createPackedTrainer(
     },
   };
 }
+
+/** A reading that writes down which inputs of the caller are read. */
+const recorded = (reading: Reading, reads: Set<string>): Reading =>
+  Object.create(reading, {
+    perLabel: { value: (name: string) => reading.perLabel(reads.add(name) && name) },
+    perSequence: { value: (name: string) => reading.perSequence(reads.add(name) && name) },
+  });
+
+const missing = (name: string, ...numbers: Numbers[]) =>
+  new HeedError(`the loss reads "${name}", which it is not given`, {
+    hint: `it is given ${numbers.flatMap(Object.keys).join(', ') || 'nothing'}`,
+  });
 
 export interface PackedScorer {
   /** A number for each of a batch's labels, in their order. */

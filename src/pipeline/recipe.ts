@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
+import { optionsJson } from '../options.ts';
 import { withCurrentNames } from '../renamed.ts';
 import { type Training, trainings } from './trainings.ts';
 
@@ -87,7 +88,7 @@ function problemsOf({ name, command, settings }: Stage, stages: readonly Stage[]
     return [...twice, `there is no stage "${command}": expected one of ${Object.keys(trainings).join(', ')}`];
   }
   const training = trainings[command];
-  const unknown = unknownIn(z.toJSONSchema(training.schema, { io: 'input' }), settings).map(
+  const unknown = unknownIn(optionsJson(training.schema), settings).map(
     (field) => `settings.${field}: heed ${command} has no such setting`,
   );
   const references = leavesOf(settings).flatMap(([field, text]) =>
@@ -183,7 +184,7 @@ function missing(settings: Record<string, unknown>, within = 'settings'): string
 }
 
 function seeded({ command, settings }: Stage, seed: number | undefined): Record<string, unknown> {
-  const { properties } = z.toJSONSchema(trainings[command].schema, { io: 'input' }) as JsonSchema;
+  const { properties } = optionsJson(trainings[command].schema) as JsonSchema;
   return seed === undefined || !properties?.seed ? settings : { seed, ...settings };
 }
 

@@ -5,9 +5,9 @@ import { random } from '../random.ts';
 import { choiceModelSchema } from './choice-model.ts';
 import {
   type Predictions,
+  queryRules,
   queryScores,
   type Selection,
-  selectionRules,
   selectionSchema,
   selectQueries,
 } from './selection.ts';
@@ -143,8 +143,8 @@ describe('selectQueries', () => {
   it('returns distinct indices, as many as asked, the same each time', () => {
     fc.assert(
       fc.property(
-        fc.constantFrom(...selectionRules),
-        fc.constantFrom(...selectionRules),
+        fc.constantFrom(...queryRules.names()),
+        fc.constantFrom(...queryRules.names()),
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.integer({ min: 0, max: 40 }),
         fc.integer(),
@@ -187,7 +187,7 @@ describe('selectQueries', () => {
   });
 
   it('moves the generator alike whatever the rule', () => {
-    const after = selectionRules.map((rule) => {
+    const after = queryRules.names().map((rule) => {
       const draw = random(0);
       const where = [[1], [2], [3], [4]];
       const p = { ...predictions, points: { first: where, second: where, asked: [] } };

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
+import { choiceOf, createRegistry } from '../registry.ts';
 import { type ChoiceModel, choiceProbability } from './choice-model.ts';
 
 /**
@@ -15,22 +16,60 @@ import { type ChoiceModel, choiceProbability } from './choice-model.ts';
  * - information: mutual information in nats of the choice and the member, the entropy of the mean less the mean of the
  *   entropies (BALD, Houlsby et al. 2011; for comparisons of clips Bıyık et al. 2019).
  * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-center
- * greedy
- *   of Sener & Savarese 2018, algorithm 1; for clips B-Pref). Looks at no prediction.
+ *   greedy of Sener & Savarese 2018, algorithm 1; for clips B-Pref). Looks at no prediction.
  * - random: any.
  */
-export const selectionRules = ['disagreement', 'entropy', 'information', 'coverage', 'random'] as const;
-/** A rule to choose queries by. */
-export type SelectionRule = (typeof selectionRules)[number];
+export type SelectionRule = 'disagreement' | 'entropy' | 'information' | 'coverage' | 'random';
+
+/** The pairs that a rule chooses among. */
+export interface QueryCandidates {
+  /** Indices of the pairs that may be chosen, in random order. */
+  readonly free: readonly number[];
+  /** How many to choose. */
+  readonly count: number;
+  /** Indices of pairs that another rule has chosen already. */
+  readonly taken: readonly number[];
+  /** What the ensemble predicts of all pairs, and where they lie if the rule needs points. */
+  readonly predictions: Predictions;
+  /** How a return becomes the probability of a choice. */
+  readonly model: ChoiceModel;
+}
+
+/** A rule to choose queries by: `{ choose: ({ free, count }) => free.slice(0, count) }` chooses at random. */
+export interface QueryRule {
+  /** `members`: at least two reward networks; `points`: where the options lie (`predictions.points`). */
+  readonly needs?: 'members' | 'points';
+  /** Indices of `count` distinct pairs of `free`, best first. */
+  choose(candidates: QueryCandidates): number[];
+}
+
+const byScore = (rule: 'disagreement' | 'entropy' | 'information', needs?: 'members'): QueryRule => ({
+  needs,
+  choose({ free, count, predictions, model }) {
+    const scores = queryScores(rule, predictions, model);
+    return [...free].sort((i, j) => scores[j] - scores[i]).slice(0, count);
+  },
+});
+
+/** Query rules by name; `query.rule` takes those that a plugin adds. */
+export const queryRules = createRegistry<QueryRule, SelectionRule>('query rule', {
+  disagreement: byScore('disagreement', 'members'),
+  entropy: byScore('entropy'),
+  information: byScore('information', 'members'),
+  coverage: {
+    needs: 'points',
+    choose: ({ free, count, taken, predictions }) => furthest(free, count, taken, predictions),
+  },
+  random: { choose: ({ free, count }) => free.slice(0, count) },
+});
 
 /** Options of which pairs become queries. */
 export const selectionSchema = z.object({
-  rule: z
-    .enum(selectionRules)
+  rule: choiceOf(queryRules)
     .default('disagreement')
     .describe('which pairs become queries: by what members disagree on, are unsure of, or never saw'),
   share: z.number().min(0).max(1).default(1).describe('share of the queries chosen by `rule`; the others by `rest`'),
-  rest: z.enum(selectionRules).default('random').describe('rule for the other queries'),
+  rest: choiceOf(queryRules).default('random').describe('rule for the other queries'),
 });
 
 /** Options of the selection, defaults filled in. */
@@ -77,12 +116,19 @@ export function selectQueries(
   const chosen = choose(rule, byRule, []);
   return [...chosen, ...choose(rest, count - byRule, chosen)];
 
-  function choose(by: SelectionRule, wanted: number, taken: readonly number[]): number[] {
+  function choose(by: Selection['rule'], wanted: number, taken: readonly number[]): number[] {
+    if (wanted === 0) return [];
     const free = order.filter((i) => !taken.includes(i));
-    if (by === 'random' || wanted === 0) return free.slice(0, wanted);
-    if (by === 'coverage') return furthest(free, wanted, taken, predictions);
-    const scores = queryScores(by, predictions, model);
-    return free.sort((i, j) => scores[j] - scores[i]).slice(0, wanted);
+    const indices = queryRules.resolve(by).choose({ free, count: wanted, taken, predictions, model });
+    const valid = new Set(indices.filter((i) => free.includes(i)));
+    if (indices.length === wanted && valid.size === wanted) return indices;
+    const name = typeof by === 'string' ? `"${by}"` : 'of the caller';
+    throw new HeedError(
+      `The query rule ${name} chose ${indices.length} pairs, ${valid.size} of them free and distinct.`,
+      {
+        hint: `Return ${wanted} distinct indices of "free".`,
+      },
+    );
   }
 }
 
@@ -98,7 +144,7 @@ export function queryScores(
   const n = checkShape(predictions);
   const { first, second } = predictions;
   const members = first.length;
-  if (needsMembers(rule) && members < 2) {
+  if (rule !== 'entropy' && members < 2) {
     throw new HeedError('One member cannot disagree with itself.', {
       hint: 'Use an ensemble of at least two members, or select by entropy or at random.',
     });
@@ -127,10 +173,13 @@ export function queryScores(
 }
 
 /** Whether a rule is about how members differ, so that one member alone is not enough. */
-export const needsMembers = (rule: SelectionRule): boolean => rule === 'disagreement' || rule === 'information';
+export const needsMembers = (rule: Selection['rule']): boolean => queryRules.resolve(rule).needs === 'members';
+
+/** Whether a rule looks at where options lie. */
+export const needsPoints = (rule: Selection['rule']): boolean => queryRules.resolve(rule).needs === 'points';
 
 /** The rules that a selection goes by. */
-export const rulesOf = ({ rule, share, rest }: Selection): SelectionRule[] => [
+export const rulesOf = ({ rule, share, rest }: Selection): Selection['rule'][] => [
   ...(share > 0 ? [rule] : []),
   ...(share < 1 ? [rest] : []),
 ];

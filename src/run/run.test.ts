@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -347,7 +347,9 @@ describe('checkpoints', () => {
       const process_ = spawn(process.execPath, ['--input-type=module', '-e', script], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
-      await once(process_.stdout, 'data');
+      const died = once(process_, 'exit').then(() => Promise.reject(new Error('the child ended by itself')));
+      await Promise.race([once(process_.stdout, 'data'), died]);
+      died.catch(() => {});
       await sleep(moments.integer(60));
       process_.kill('SIGKILL');
       await once(process_, 'exit');
@@ -377,19 +379,19 @@ function edit(path: string, what: RegExp, by: string): void {
 /** A child is plain Node, which may know no TypeScript: it runs these modules compiled. */
 function compileForChild(to: string): string {
   const src = fileURLToPath(new URL('..', import.meta.url));
-  const modules = [
-    'error',
-    'files',
-    'engine/safetensors',
-    ...['json', 'rows', 'lock', 'checkpoint', 'run'].map((n) => `run/${n}`),
-  ];
+  const modules = ['run/run'];
   for (const name of modules) {
-    const { outputText } = ts.transpileModule(readFileSync(join(src, `${name}.ts`), 'utf8'), {
+    const source = readFileSync(join(src, `${name}.ts`), 'utf8');
+    for (const [, path] of source.matchAll(/from '(\.[./\w-]+)\.ts'/g)) {
+      const imported = posix.join(posix.dirname(name), path);
+      if (!modules.includes(imported)) modules.push(imported);
+    }
+    const { outputText } = ts.transpileModule(source, {
       compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
     });
     const path = join(to, 'dist', `${name}.js`);
     mkdirSync(join(path, '..'), { recursive: true });
-    writeFileSync(path, outputText.replaceAll(/'(\.[./\w]+)\.ts'/g, "'$1.js'"));
+    writeFileSync(path, outputText.replaceAll(/'(\.[./\w-]+)\.ts'/g, "'$1.js'"));
   }
   writeFileSync(join(to, 'package.json'), '{"type":"module","version":"0.0.0"}');
   symlinkSync(join(src, '..', 'node_modules'), join(to, 'node_modules'), 'junction');

@@ -1,6 +1,7 @@
 /** What `--vary` says: which settings are tried with which values. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { HeedError } from '../error.ts';
+import { optionsJson } from '../options.ts';
 
 /** A setting by its name, such as `reward.members`, or several that vary together, and the values that are tried. */
 interface Varied {
@@ -92,7 +93,7 @@ interface Field {
 }
 
 function fieldOf(name: string, schema: z.ZodObject): Field | undefined {
-  let field: Field | undefined = z.toJSONSchema(schema, { io: 'input' }) as Field;
+  let field: Field | undefined = optionsJson(schema) as Field;
   for (const part of name.split('.'))
     field = Object.hasOwn(field?.properties ?? {}, part) ? field!.properties![part] : undefined;
   return field?.properties ? undefined : field;

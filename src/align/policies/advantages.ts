@@ -3,12 +3,39 @@
  * Rewards come group after group: `size` answers to one prompt, then those to the next.
  */
 
+import { createRegistry } from '../../registry.ts';
+
 /** Added to deviations that are divided by: where all answers are worth the same, there is nothing to learn. */
 const EPSILON = 1e-4;
 
 /** What a group's advantages are divided by: the deviation within it, that of the whole batch, or nothing. */
 export const scales = ['group', 'batch', 'none'] as const;
 export type Scale = (typeof scales)[number];
+
+/**
+ * Estimates the advantage of each completion, [completions], from its reward. Rewards come group by group: `size`
+ * completions of one prompt, then those of the next.
+ */
+export type AdvantageEstimator = (
+  rewards: ArrayLike<number>,
+  options: { readonly size: number; readonly scale: Scale },
+) => ArrayLike<number>;
+
+/** The estimators that heed has: see `groupAdvantages`, `leaveOneOut`, `lessMean`. */
+export type AdvantageName = 'group' | 'leave-one-out' | 'mean';
+
+/** Estimators of advantages by name: `advantages` of `grpo` and `baseline` of `reinforce` take those that a plugin adds. */
+export const advantageEstimators = createRegistry<AdvantageEstimator, AdvantageName>('advantage estimator', {
+  group: (rewards, { size, scale }) => groupAdvantages(rewards, size, scale),
+  'leave-one-out': (rewards, { size }) => leaveOneOut(rewards, size),
+  mean: (rewards) => lessMean(rewards),
+});
+
+/** A = r − mean of the step's rewards. */
+export function lessMean(rewards: ArrayLike<number>): Float64Array {
+  const middle = mean(rewards);
+  return Float64Array.from(rewards, (reward) => reward - middle);
+}
 
 /**
  * A = (r − mean of the group) / deviation (Shao et al. 2024, DeepSeekMath, §4.1.2). Without the division, answers to prompts

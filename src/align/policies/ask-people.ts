@@ -18,8 +18,10 @@ import {
   createLateJudgments,
   labelSchedule,
   needsMembers,
+  needsPoints,
   type Preference,
   peopleSchema,
+  queryRules,
   rulesOf,
   type Standing,
   scheduleSchema,
@@ -28,11 +30,17 @@ import {
   type Teacher,
 } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
+import { choiceOf } from '../../registry.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
 import type { EncodedPrompt, LanguageRollout } from './rollouts.ts';
 
 const whole = (least: number) => z.number().int().min(least);
+
+/** Texts are no points: a rule cannot ask where they lie. */
+const textRule = choiceOf(queryRules)
+  .refine((rule) => !needsPoints(rule), { message: 'expected a rule that needs no points: completions have none' })
+  .meta({ type: 'string', names: queryRules.names().filter((name) => !needsPoints(name)) });
 
 export const askingSchema = z.object({
   labels: whole(1).default(64).describe('comparisons that people are asked for'),
@@ -44,19 +52,12 @@ export const askingSchema = z.object({
     .prefault({}),
   query: selectionSchema
     .extend({
-      // texts lie nowhere, so that none is chosen by coverage
-      rule: selectionSchema.shape.rule
-        .unwrap()
-        .exclude(['coverage'])
+      rule: textRule
         .optional()
         .describe(
           'which pairs to ask: where members differ most, where their mean is least sure, whose answer tells most of the members apart, or any (default: disagreement of an ensemble, else entropy)',
         ),
-      rest: selectionSchema.shape.rest
-        .unwrap()
-        .exclude(['coverage'])
-        .default('random')
-        .describe(selectionSchema.shape.rest.description!),
+      rest: textRule.default('random').describe(selectionSchema.shape.rest.description!),
     })
     .prefault({}),
   candidates: whole(1).default(4).describe('prompts answered twice for each question asked'),

@@ -6,7 +6,7 @@ import { loadCheckpoint } from '../../lm/checkpoint.ts';
 import { createPackedScorer, createPackedTrainer, type Numbers, type PackedLoss } from '../../lm/packed-program.ts';
 import { type Example, packedBatch } from '../../lm/packing.ts';
 import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
-import { grpoLoss, tokenWeights } from '../policy-gradient/grpo-loss.ts';
+import { grpoLoss, policyLossOf } from '../policy-gradient/grpo-loss.ts';
 import { reinforceLoss } from '../policy-gradient/reinforce.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
@@ -43,7 +43,7 @@ interface Algorithm {
 
 const n = answers.length;
 const grpo = (kind: 'grpo' | 'dapo', beta: number): Algorithm => {
-  const weight = perToken(tokenWeights(kind, lengths, 0));
+  const weight = perToken(policyLossOf(kind).weights(lengths, 0));
   return {
     loss: grpoLoss({ loss: kind, level: 'token', clip: { low: 0.2, high: 0.2 }, beta }),
     perLabel: (old, reference) => ({

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectClose } from '../../../test/support/gradients.ts';
-import { gradients, input, matmul, reshape, trace } from '../../engine/index.ts';
+import { gradients, input, matmul, mul, reshape, trace } from '../../engine/index.ts';
 import type { Numbers, PackedLoss } from '../../lm/packed-program.ts';
 import { groupAdvantages, leaveOneOut, normalizeThenSum, standardize } from '../policies/advantages.ts';
-import { type GrpoLossOptions, grpoLoss, grpoLosses, tokenWeights } from './grpo-loss.ts';
+import { type GrpoLoss, type GrpoLossOptions, grpoLoss, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { reinforceLoss } from './reinforce.ts';
 import { mostUndecided } from './token-entropy.ts';
 
@@ -54,7 +54,7 @@ const stats = (advantages: ArrayLike<number>) => ({
 });
 
 interface Case {
-  loss_type: GrpoLossOptions['loss'];
+  loss_type: GrpoLoss;
   options: Record<string, never>;
   loss: number;
   grad_logps: number[][];
@@ -83,7 +83,7 @@ const name = ({ loss_type, options }: Case) =>
 it.each(cases.map((of) => [name(of), of] as const))('%s', (_, of) => {
   const { options, metrics } = of;
   const tokens = lengths.reduce((a, b) => a + b, 0);
-  const weight = expand(tokenWeights(of.loss_type, lengths, options.max_completion_length));
+  const weight = expand(policyLossOf(of.loss_type).weights(lengths, options.max_completion_length));
   const entropies = mask.map((row: number[], i: number) =>
     fixture.entropies[i].filter((_: number, t: number) => row[t]),
   );
@@ -126,6 +126,23 @@ it('by other weights, is the luspo of TRL before 1.13, which averaged over paddi
   expectClose(out.loss, [of.loss], 1e-5, 'loss');
 });
 
+it('takes an objective of the caller: unclipped, it is dapo with a clip that holds nothing', () => {
+  const numbers = {
+    ...{ ...stats(fixture.advantages_used), old: fixture.old_per_token_logps.flat() },
+    weight: expand(policyLossOf('dapo').weights(lengths, 0)),
+  };
+  const options = { level: 'token', clip: { low: 1, high: 1e9 }, beta: 0 } as const;
+  const own = grpoLoss({
+    ...options,
+    loss: ({ ratio, advantage, weightedSums }) => weightedSums(mul(ratio, advantage)),
+  });
+  const out = run(own, numbers, {});
+  const dapo = run(grpoLoss({ ...options, loss: 'dapo' }), numbers, {});
+  expectClose(out.loss, dapo.loss, 1e-6, 'loss');
+  expectClose(out.dLogP, dapo.dLogP, 1e-6, 'gradient');
+  expect(Object.keys(out)).not.toContain('clippedHigh');
+});
+
 it('the clipped loss of RLOO', () => {
   const of = fixture.cases.find(({ loss_type }: Case) => loss_type.startsWith('rloo'));
   const gain = of.advantages.map((advantage: number) => advantage / B);
@@ -134,7 +151,7 @@ it('the clipped loss of RLOO', () => {
   expectClose(out.dLogP, of.grad_logps.flat(), 1e-5, 'gradient');
 });
 
-it.each(grpoLosses)('%s gives places without a label no weight, whatever their log-probability', (loss) => {
+it.each(policyLosses.names())('%s gives places without a label no weight, whatever their log-probability', (loss) => {
   const zeros = new Float32Array(B * T);
   const nothing = { advantage: zeros, 'answer advantage': zeros.subarray(0, B), '1/length': zeros.subarray(0, B) };
   const far = new Float32Array(B * T).fill(200);

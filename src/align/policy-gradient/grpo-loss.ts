@@ -33,14 +33,17 @@ import {
   where,
 } from '../../engine/index.ts';
 import type { PackedLoss, Reading } from '../../lm/packed-program.ts';
-
-export const grpoLosses = ['grpo', 'dr_grpo', 'dapo', 'bnpo', 'luspo', 'cispo', 'sapo', 'vespo'] as const;
-export type GrpoLoss = (typeof grpoLosses)[number];
+import { type Choice, createRegistry } from '../../registry.ts';
 
 export const levels = ['token', 'sequence'] as const;
 
+/** The losses that heed has; the head of this file says what each is. */
+export type GrpoLoss = 'grpo' | 'dr_grpo' | 'dapo' | 'bnpo' | 'luspo' | 'cispo' | 'sapo' | 'vespo';
+
+/** What `grpoLoss` makes its loss of. */
 export interface GrpoLossOptions {
-  loss: GrpoLoss;
+  /** The kind of loss: a name, an objective, or an objective with its weights. */
+  loss: Choice<PolicyLoss | PolicyObjective, GrpoLoss>;
   /** Whose ratio it is: each token's, or, of the kinds that clip, the answer's. */
   level: (typeof levels)[number];
   /** ε_low and ε_high. */
@@ -65,72 +68,159 @@ const VESPO = { positive: { k: 2, lambda: 3 }, other: { k: 3, lambda: 2 } };
 const MOST = 20;
 
 /**
- * The loss as a packed program makes it; `grpoInputs` says which of these it reads. By label: `old` (log π_old), `advantage`,
- * `weight`, for the KL `reference` (log π_ref) and `kl weight`, for the bonus `entropy weight`; by sequence: `answer advantage` and
- * `1/length`. Besides the loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of labels (by sequence, of
- * answers) that the clip holds back; `kl`, of labels; and the weighted `entropy`.
+ * What an objective is made of. A tensor by label has a number for each token of the batch's completions, one by sequence
+ * a number for each completion. Reading a property makes it an input of the program.
+ */
+export interface PolicyLossTerms {
+  /** log π, by label. */
+  readonly logP: Tensor;
+  /** log π/π_old, by label, clipped to ±20. */
+  readonly logRatio: Tensor;
+  /** Σ log π/π_old, by sequence, clipped to [log 1e-8, 20]. */
+  readonly sequenceLogRatio: Tensor;
+  /** ρ = π/π_old: by label, or with `level: 'sequence'` its geometric mean, by sequence. */
+  readonly ratio: Tensor;
+  /** A: by label, or with `level: 'sequence'` by sequence. */
+  readonly advantage: Tensor;
+  /** A, by sequence. */
+  readonly sequenceAdvantage: Tensor;
+  /** The options of the training: the clip, δ. */
+  readonly options: GrpoLossOptions;
+  /** Weighted sums of each completion's tokens, by sequence. `x` is by label, or with `level: 'sequence'` by sequence. */
+  weightedSums(x: Tensor): Tensor;
+}
+
+/**
+ * What is maximized, by sequence: `({ ratio, advantage, weightedSums }) => weightedSums(mul(ratio, advantage))` is the
+ * unclipped objective.
+ */
+export type PolicyObjective = (terms: PolicyLossTerms) => Tensor;
+
+/** A kind of loss: its objective, and what a token weighs. */
+export interface PolicyLoss {
+  /** What is maximized. */
+  readonly objective: PolicyObjective;
+  /** The weight of each completion's tokens, of their numbers in a batch; `most` is how many a completion may have. */
+  weights(lengths: readonly number[], most: number): number[];
+  /** Beyond which ratios the objective is clipped; metrics count them. Absent: nothing is clipped. */
+  bounds?(clip: GrpoLossOptions['clip']): readonly [low: number, high: number];
+  /** Whether `level: 'sequence'` has a meaning; true where absent. */
+  readonly sequences?: boolean;
+}
+
+const meanOfTokens = (lengths: readonly number[]): number[] => {
+  const tokens = lengths.reduce((a, b) => a + b, 0);
+  return lengths.map(() => 1 / tokens);
+};
+const meanOfMeans = (lengths: readonly number[]): number[] => lengths.map((length) => 1 / (length * lengths.length));
+
+const clippedObjective: Pick<PolicyLoss, 'objective' | 'bounds'> = {
+  objective: ({ ratio, advantage, options, weightedSums }) => weightedSums(clippedGain(ratio, advantage, options)),
+  bounds: ({ low, high }) => [1 - low, 1 + high],
+};
+
+/** Losses of policies by name: the option `loss` of `grpo` takes those that a plugin adds. */
+export const policyLosses = createRegistry<PolicyLoss | PolicyObjective, GrpoLoss>('policy loss', {
+  grpo: { ...clippedObjective, weights: meanOfMeans },
+  dr_grpo: { ...clippedObjective, weights: (lengths, most) => lengths.map(() => 1 / (lengths.length * most)) },
+  dapo: { ...clippedObjective, weights: meanOfTokens },
+  bnpo: { ...clippedObjective, weights: meanOfTokens },
+  luspo: { ...clippedObjective, weights: (lengths) => lengths.map(() => 1 / lengths.length) },
+  cispo: {
+    objective: ({ ratio, advantage, logP, options, weightedSums }) =>
+      weightedSums(mul(mul(stopGradient(minimum(ratio, options.clip.high)), advantage), logP)),
+    weights: meanOfTokens,
+    bounds: ({ high }) => [0, high],
+    sequences: false,
+  },
+  sapo: {
+    objective: ({ ratio, advantage, weightedSums }) => weightedSums(softlyGated(ratio, advantage)),
+    weights: meanOfMeans,
+    sequences: false,
+  },
+  vespo: {
+    objective: ({ sequenceLogRatio, sequenceAdvantage, logP, weightedSums }) =>
+      mul(mul(vespoWeight(sequenceLogRatio, sequenceAdvantage), sequenceAdvantage), weightedSums(logP)),
+    weights: meanOfTokens,
+    sequences: false,
+  },
+});
+
+/** The loss that an option names or is; a mere objective weighs all tokens of a batch alike. */
+export function policyLossOf(option: GrpoLossOptions['loss']): PolicyLoss {
+  const loss = policyLosses.resolve(option);
+  return typeof loss === 'function' ? { objective: loss, weights: meanOfTokens } : loss;
+}
+
+/**
+ * The loss as a packed program makes it. Its inputs, of which it reads those that it needs: by label `old` (log π_old),
+ * `advantage`, `weight`, for the KL `reference` (log π_ref) and `kl weight`, for the bonus `entropy weight`; by sequence
+ * `answer advantage` and `1/length`. Besides the loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of
+ * labels (by sequence, of completions) that the clip holds back; `kl`, of labels; and the weighted `entropy`.
  */
 export function grpoLoss(options: GrpoLossOptions, entropyOf?: (reading: Reading) => Tensor): PackedLoss {
+  const { objective, bounds } = policyLossOf(options.loss);
   return (reading) => {
-    const { logP, perLabel, perSequence, sums } = reading;
-    const { loss: kind, level, beta, offPolicy } = options;
-    const bySequence = level === 'sequence';
-    const logRatio = clip(sub(logP, perLabel('old')), -MOST, MOST);
-    const weight = perLabel('weight');
-    const drift = bySequence || offPolicy !== undefined ? mul(sums(logRatio), perSequence('1/length')) : undefined;
-    const ratio = exp(bySequence ? drift! : logRatio);
-    const advantage = bySequence ? perSequence('answer advantage') : perLabel('advantage');
-
-    // what is to become large, by sequence: the weighted sums over its labels
-    let objective: Tensor;
-    if (kind === 'vespo') {
-      const answer = perSequence('answer advantage');
-      const phi = vespoWeight(clip(sums(logRatio), Math.log(1e-8), MOST), answer);
-      objective = mul(mul(phi, answer), sums(mul(weight, logP)));
-    } else if (kind === 'cispo') {
-      const kept = stopGradient(minimum(ratio, options.clip.high));
-      objective = sums(mul(weight, mul(mul(kept, advantage), logP)));
-    } else {
-      const gain = kind === 'sapo' ? softlyGated(ratio, advantage) : clippedGain(ratio, advantage, options);
-      objective = bySequence ? mul(sums(weight), gain) : sums(mul(weight, gain));
-    }
+    const { perLabel, perSequence } = reading;
+    const { beta, offPolicy } = options;
+    const terms = termsOf(reading, options);
+    let gain = objective(terms);
     if (offPolicy !== undefined) {
-      const kept = logicalOr(greaterOrEqual(perSequence('answer advantage'), 0), lessOrEqual(neg(drift!), offPolicy));
-      objective = mul(objective, cast(kept, 'float32'));
+      const drift = mul(reading.sums(terms.logRatio), perSequence('1/length'));
+      const near = logicalOr(greaterOrEqual(terms.sequenceAdvantage, 0), lessOrEqual(neg(drift), offPolicy));
+      gain = mul(gain, cast(near, 'float32'));
     }
-
-    let loss = neg(sum(objective));
-    const told: Record<string, Tensor> = clips(kind) ? clippedCounts(ratio, advantage, reading, options) : {};
+    let loss = neg(sum(gain));
+    const outputs: Record<string, Tensor> = bounds ? clippedCounts(terms, reading, bounds(options.clip)) : {};
     if (beta > 0) {
-      const kl = referenceKl(reading, options.unbiasedKl ? ratio : undefined, options);
+      const kl = referenceKl(reading, options.unbiasedKl ? terms.ratio : undefined, options);
       loss = add(loss, mul(kl.loss, beta));
-      told.kl = kl.total;
+      outputs.kl = kl.total;
     }
     if (options.entropy && entropyOf) {
-      told.entropy = sum(mul(entropyOf(reading), perLabel('entropy weight')));
-      loss = sub(loss, mul(told.entropy, options.entropy));
+      outputs.entropy = sum(mul(entropyOf(reading), perLabel('entropy weight')));
+      loss = sub(loss, mul(outputs.entropy, options.entropy));
     }
-    return { loss, ...told };
+    return { loss, ...outputs };
   };
 }
 
-/** The names of the inputs that a loss reads. */
-export function grpoInputs({ loss, level, beta, offPolicy, entropy }: GrpoLossOptions): Set<string> {
-  const byAnswer = level === 'sequence' || loss === 'vespo';
-  const drifts = level === 'sequence' || offPolicy !== undefined;
-  return new Set([
-    'old',
-    'weight',
-    ...(byAnswer ? [] : ['advantage']),
-    ...(byAnswer || offPolicy !== undefined ? ['answer advantage'] : []),
-    ...(drifts ? ['1/length'] : []),
-    ...(beta > 0 ? ['reference', 'kl weight'] : []),
-    ...(entropy ? ['entropy weight'] : []),
-  ]);
+/** The terms of a batch, each traced once, when it is first read. */
+function termsOf({ logP, perLabel, perSequence, sums }: Reading, options: GrpoLossOptions): PolicyLossTerms {
+  const bySequence = options.level === 'sequence';
+  const logRatio = lazy(() => clip(sub(logP, perLabel('old')), -MOST, MOST));
+  const drift = lazy(() => mul(sums(logRatio()), perSequence('1/length')));
+  const ratio = lazy(() => exp(bySequence ? drift() : logRatio()));
+  const weight = lazy(() => perLabel('weight'));
+  return {
+    logP,
+    options,
+    get logRatio() {
+      return logRatio();
+    },
+    get sequenceLogRatio() {
+      return clip(sums(logRatio()), Math.log(1e-8), MOST);
+    },
+    get ratio() {
+      return ratio();
+    },
+    get advantage() {
+      return bySequence ? perSequence('answer advantage') : perLabel('advantage');
+    },
+    get sequenceAdvantage() {
+      return perSequence('answer advantage');
+    },
+    weightedSums: (x) => (bySequence ? mul(sums(weight()), x) : sums(mul(weight(), x))),
+  };
 }
 
-/** Whether a loss has a clip. */
-export const clips = (kind: GrpoLoss): boolean => kind !== 'sapo' && kind !== 'vespo';
+function lazy<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
 
 function clippedGain(ratio: Tensor, advantage: Tensor, { clip: { low, high }, delta }: GrpoLossOptions): Tensor {
   const bounded = delta === undefined ? ratio : minimum(ratio, delta);
@@ -150,11 +240,14 @@ function vespoWeight(logW: Tensor, advantage: Tensor): Tensor {
   return stopGradient(where(greaterOrEqual(advantage, 0), phi(VESPO.positive), phi(VESPO.other)));
 }
 
-function clippedCounts(ratio: Tensor, advantage: Tensor, { sums }: Reading, { loss, level, clip }: GrpoLossOptions) {
-  const [low, high] = loss === 'cispo' ? [0, clip.high] : [1 - clip.low, 1 + clip.high];
+function clippedCounts(
+  { ratio, advantage, options }: PolicyLossTerms,
+  { sums }: Reading,
+  [low, high]: readonly [number, number],
+) {
   const count = (held: Tensor) => {
     const each = cast(held, 'float32');
-    return sum(level === 'sequence' ? each : sums(each));
+    return sum(options.level === 'sequence' ? each : sums(each));
   };
   return {
     clippedLow: count(logicalAnd(less(ratio, low), less(advantage, 0))),
@@ -169,17 +262,4 @@ function referenceKl({ logP, perLabel, sums }: Reading, ratio: Tensor | undefine
   const weighted = (kl: Tensor) =>
     ratio === undefined ? sum(sums(kl)) : sum(level === 'sequence' ? mul(sums(kl), ratio) : sums(mul(kl, ratio)));
   return { loss: weighted(mul(k3, perLabel('kl weight'))), total: weighted(k3) };
-}
-
-/**
- * The weight of each answer's tokens in a batch, whatever parts it is computed in. `most` is how long an answer may be, for
- * `dr_grpo`.
- */
-export function tokenWeights(kind: GrpoLoss, lengths: readonly number[], most: number): number[] {
-  const answers = lengths.length;
-  if (kind === 'grpo' || kind === 'sapo') return lengths.map((length) => 1 / (length * answers));
-  if (kind === 'dr_grpo') return lengths.map(() => 1 / (answers * most));
-  if (kind === 'luspo') return lengths.map(() => 1 / answers);
-  const tokens = lengths.reduce((a, b) => a + b, 0);
-  return lengths.map(() => 1 / tokens);
 }

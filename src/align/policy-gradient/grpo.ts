@@ -18,7 +18,8 @@
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import type { Reading } from '../../lm/packed-program.ts';
-import { groupAdvantages, normalizeThenSum, scales } from '../policies/advantages.ts';
+import { choiceOf } from '../../registry.ts';
+import { advantageEstimators, normalizeThenSum, scales } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
@@ -30,7 +31,7 @@ import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import { clips, grpoInputs, grpoLoss, grpoLosses, levels, tokenWeights } from './grpo-loss.ts';
+import { grpoLoss, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -39,8 +40,11 @@ export const grpoSchema = policyTrainingSchema
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
     answers: whole(2).default(4).describe('answers to each prompt in a step: a group'),
-    loss: z.enum(grpoLosses).default('grpo').describe('which of the kin, see docs/reference/grpo.md'),
+    loss: choiceOf(policyLosses).default('grpo').describe('which of the kin, see docs/reference/grpo.md'),
     level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
+    advantages: choiceOf(advantageEstimators)
+      .default('group')
+      .describe("what a score is compared with: the group's mean, that of its other completions, or the step's mean"),
     scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
     aggregation: z
       .enum(['sum_then_normalize', 'normalize_then_sum'])
@@ -73,7 +77,11 @@ export const grpoSchema = policyTrainingSchema
     path: ['scale'],
     message: 'expected group with --aggregation normalize_then_sum, which scales by groups',
   })
-  .refine(({ loss, level }) => level === 'token' || !['cispo', 'sapo', 'vespo'].includes(loss), {
+  .refine(({ aggregation, advantages }) => aggregation === 'sum_then_normalize' || advantages === 'group', {
+    path: ['advantages'],
+    message: 'expected group with --aggregation normalize_then_sum, which normalizes by groups',
+  })
+  .refine(({ loss, level }) => level === 'token' || policyLossOf(loss).sequences !== false, {
     path: ['level'],
     message: 'expected token: this loss has no ratio of whole answers to clip',
   });
@@ -106,9 +114,8 @@ export function createGrpoAlgorithm(
       ? createAnswerScorer(model.config, all, layout, { linear, temperature, read: entropyOf })
       : undefined;
   const scale = createScoreScale(options.score);
-  const inputs = grpoInputs(options);
-  const read = <T>(numbers: Record<string, T>): Record<string, T> =>
-    Object.fromEntries(Object.entries(numbers).filter(([name]) => inputs.has(name)));
+  const { weights } = policyLossOf(options.loss);
+  const estimate = advantageEstimators.resolve(options.advantages);
   return {
     update(rollout, rate, step) {
       const { answers, scores, logProbs, referenceLogProbs } = rollout;
@@ -118,7 +125,7 @@ export function createGrpoAlgorithm(
       const advantages =
         options.aggregation === 'normalize_then_sum'
           ? normalizeThenSum(...partsOf(rollout, overlong, options.score.missingEos), size)
-          : groupAdvantages(rewards, size, options.scale);
+          : estimate(rewards, { size, scale: options.scale });
       const equal = (i: number) => {
         const group = rewards.slice(i - (i % size), i - (i % size) + size);
         return group.every((reward) => reward === group[0]);
@@ -137,21 +144,21 @@ export function createGrpoAlgorithm(
         const perToken = (values: readonly number[]) =>
           own.map((length, i) => new Float32Array(length).fill(values[i]));
         const tokens = own.reduce((a, b) => a + b, 0);
-        const weight = perToken(tokenWeights(options.loss, own, maxTokens));
+        const weight = perToken(weights(own, maxTokens));
         const masks = entropies && mostUndecided(pick(entropies), options.topEntropy);
         const advantage = pick(advantages);
         const { sums, norm } = trainer.step(
           pick(answers),
           {
-            perLabel: read({
+            perLabel: {
               old: pick(logProbs),
               reference: pick(referenceLogProbs),
               advantage: perToken(advantage),
               weight: masks ? weight.map((all, i) => all.map((value, t) => value * masks[i][t])) : weight,
               'kl weight': weight,
               'entropy weight': perToken(own.map(() => 1 / tokens)),
-            }),
-            perSequence: read({ 'answer advantage': advantage, '1/length': own.map((length) => 1 / length) }),
+            },
+            perSequence: { 'answer advantage': advantage, '1/length': own.map((length) => 1 / length) },
           },
           rate,
         );
@@ -201,7 +208,7 @@ function metricsOf(
     'gradient/norm': totals.norm / totals.steps,
     ...(beta > 0 && { 'policy/kl_k3': totals.kl / totals.tokens }),
     ...(entropy > 0 && { 'policy/entropy_bonus': totals.entropy / totals.steps }),
-    ...(clips(loss) && {
+    ...(policyLossOf(loss).bounds && {
       'policy/clip_fraction': (totals.clippedLow + totals.clippedHigh) / ratios,
       'policy/clipped_low': totals.clippedLow / ratios,
       'policy/clipped_high': totals.clippedHigh / ratios,

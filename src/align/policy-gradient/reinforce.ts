@@ -15,7 +15,8 @@
 import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub, sum } from '../../engine/index.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
-import { leaveOneOut, mean, standardize } from '../policies/advantages.ts';
+import { choiceOf } from '../../registry.ts';
+import { advantageEstimators, mean, standardize } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
@@ -29,12 +30,12 @@ import { type PolicyInput, type PolicyTraining, policyTraining } from '../polici
 import { learnerOf, type Opener } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
-const baselines = ['mean', 'leave-one-out'] as const;
-
 const whole = (least: number) => z.number().int().min(least);
 
 const settings = policyTrainingSchema.extend({
-  baseline: z.enum(baselines).default('mean').describe("of the step's rewards, or of the other answers to a prompt"),
+  baseline: choiceOf(advantageEstimators)
+    .default('mean')
+    .describe("what a reward is compared with: the step's mean, or the mean of the prompt's other completions"),
   answers: whole(1).default(1).describe('answers to each prompt in a step'),
   score: scoreSchema,
   beta: z.number().min(0).default(0.05).describe('weight of the KL to the reference, taken off the reward'),
@@ -44,7 +45,7 @@ const settings = policyTrainingSchema.extend({
   clip: z.number().positive().optional().describe('ε of the ratio to the policy that answered (default: no clip)'),
 });
 
-export const reinforceSchema = settings.refine(({ baseline, answers }) => baseline === 'mean' || answers > 1, {
+export const reinforceSchema = settings.refine(({ baseline, answers }) => baseline !== 'leave-one-out' || answers > 1, {
   path: ['answers'],
   message: 'expected 2 or more with --baseline leave-one-out',
 });
@@ -83,13 +84,14 @@ export function createReinforceAlgorithm(
   const most = Math.ceil((options.batch * size) / options.minibatches);
   const trainer = createAnswerTrainer(policy, layout, reinforceLoss(options.clip), options, most);
   const scale = createScoreScale(options.score);
+  const estimate = advantageEstimators.resolve(options.baseline);
   return {
     update(rollout, rate, step) {
       const { answers } = rollout;
       const kl = answerKl(rollout);
       const rewards = scale(rollout.scores, answers).map((score, i) => score - beta * kl[i]);
       const middle = mean(rewards);
-      const raw = options.baseline === 'mean' ? rewards.map((reward) => reward - middle) : leaveOneOut(rewards, size);
+      const raw = estimate(rewards, { size, scale: 'none' });
       const advantages = options.normalize ? standardize(raw) : raw;
       const old = rollout.logProbs.map((own) => own.reduce((a, b) => a + b, 0));
       let [loss, norm, steps] = [0, 0, 0];

@@ -46,11 +46,31 @@ import {
   type Tensor,
   unsqueeze,
 } from '../../engine/index.ts';
+import { type Choice, createRegistry } from '../../registry.ts';
 import { type Answers, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
 
+/** The losses that heed has; the head of this file says what each is. */
+export type DpoLoss =
+  | 'sigmoid'
+  | 'sigmoid_norm'
+  | 'hinge'
+  | 'ipo'
+  | 'exo_pair'
+  | 'nca_pair'
+  | 'robust'
+  | 'bco_pair'
+  | 'sppo_hard'
+  | 'aot'
+  | 'aot_unpaired'
+  | 'apo_zero'
+  | 'apo_down'
+  | 'discopop'
+  | 'sft';
+
+/** What `dpoLoss` adds up, and how. */
 export interface DpoLossOptions {
   /** The losses that are added up, and the weight of each: 1 where absent. */
-  losses: readonly DpoLoss[];
+  losses: readonly Choice<PairLoss, DpoLoss>[];
   weights?: readonly number[];
   beta: number;
   /** ε above. */
@@ -67,23 +87,30 @@ export interface DpoLossOptions {
 export const divergences = ['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'] as const;
 export type Divergence = (typeof divergences)[number];
 
-interface Pair extends DpoLossOptions {
-  answers: Answers;
-  /** Scores of the chosen and of the rejected, and their difference: [pairs]. */
-  chosen: Tensor;
-  rejected: Tensor;
-  margin: Tensor;
+/** What a loss of pairs is made of; the options are those of the training. */
+export interface LossPairs extends DpoLossOptions {
+  /** Log-probabilities and lengths of all completions: the chosen ones, then the rejected ones. */
+  readonly answers: Answers;
+  /** Scores of the chosen completions, log(π/π_ref) or what the divergence makes of it: [pairs]. */
+  readonly chosen: Tensor;
+  /** Scores of the rejected completions: [pairs]. */
+  readonly rejected: Tensor;
+  /** Δ, the chosen's score less the rejected's: [pairs]. */
+  readonly margin: Tensor;
 }
 
-const scaled = ({ margin, beta }: Pair): Tensor => mul(margin, beta);
+/** A loss of each pair, [pairs]: `({ margin, beta }) => neg(logSigmoid(mul(margin, beta)))` is DPO's. */
+export type PairLoss = (pairs: LossPairs) => Tensor;
+
+const scaled = ({ margin, beta }: LossPairs): Tensor => mul(margin, beta);
 
 /** Differences of the scores per token. */
-function marginPerToken({ answers, chosen, rejected }: Pair): Tensor {
+function marginPerToken({ answers, chosen, rejected }: LossPairs): Tensor {
   const [long, longRejected] = pairs(answers.tokens);
   return sub(div(chosen, long), div(rejected, longRejected));
 }
 
-const byName = {
+const byName: Record<DpoLoss, PairLoss> = {
   sigmoid: (pair) => smoothed(scaled(pair), pair.labelSmoothing),
   sigmoid_norm: (pair) => smoothed(mul(marginPerToken(pair), pair.beta), pair.labelSmoothing),
   hinge: (pair) => relu(sub(1, scaled(pair))),
@@ -119,19 +146,19 @@ const byName = {
     return add(mul(neg(logSigmoid(x)), sub(1, share)), mul(exp(neg(x)), share));
   },
   sft: ({ answers }) => neg(pairs(mul(answers.likely, answers.perToken))[0]),
-} satisfies Record<string, (pair: Pair) => Tensor>;
+};
 
-export type DpoLoss = keyof typeof byName;
-export const dpoLosses = Object.keys(byName) as DpoLoss[];
+/** Losses of pairs by name: the option `loss` takes those that a plugin adds. */
+export const pairLosses = createRegistry<PairLoss, DpoLoss>('loss', byName);
 
 /** The loss of pairs; an answer's reward is β log(π/π_ref). */
 export function dpoLoss(options: DpoLossOptions): PreferenceLoss {
   return (answers) => {
     const ratios = logRatios(answers);
     const [chosen, rejected] = pairs(scoresOf(ratios, options));
-    const pair: Pair = { ...options, answers, chosen, rejected, margin: sub(chosen, rejected) };
+    const pair: LossPairs = { ...options, answers, chosen, rejected, margin: sub(chosen, rejected) };
     const weigh = options.weighting ? sureness(answers) : undefined;
-    const losses = options.losses.map((name, i) => mul(byName[name](pair), options.weights?.[i] ?? 1));
+    const losses = options.losses.map((name, i) => mul(pairLosses.resolve(name)(pair), options.weights?.[i] ?? 1));
     const loss = losses.reduce(add);
     return { loss: weigh ? mul(loss, weigh) : loss, rewards: mul(ratios, options.beta) };
   };

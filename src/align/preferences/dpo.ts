@@ -11,23 +11,37 @@
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
 import { z } from 'zod';
+import type { Choice } from '../../registry.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
-import { divergences, dpoLoss, dpoLosses } from './dpo-loss.ts';
+import { type DpoLoss, divergences, dpoLoss, type PairLoss, pairLosses } from './dpo-loss.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { preferenceSchema } from './options.ts';
 import { createPreferences, type PairInput, type PreferenceTraining, preferenceTraining } from './setup.ts';
 
-const lossNames = (text: string): string[] => text.split(',').map((name) => name.trim());
+type Loss = Choice<PairLoss, DpoLoss>;
+
+/** The losses of an option: a list, one loss, or names with commas between. */
+const lossesIn = (option: Loss | readonly Loss[]): readonly Loss[] => {
+  if (typeof option !== 'string') return typeof option === 'function' ? [option] : option;
+  return option.split(',').map((name) => name.trim());
+};
+const isLoss = (loss: unknown) => (typeof loss === 'string' ? pairLosses.has(loss) : typeof loss === 'function');
 
 export const dpoSchema = preferenceSchema
   .extend({
     loss: z
-      .string()
+      .custom<Loss | readonly Loss[]>(
+        (value) => {
+          const losses: unknown[] = typeof value === 'string' ? [...lossesIn(value)] : [value].flat();
+          return losses.length > 0 && losses.every(isLoss);
+        },
+        { error: () => `expected one or several, with commas between, of ${pairLosses.names().join(', ')}` },
+      )
       .default('sigmoid')
-      .refine((text) => lossNames(text).every((name) => (dpoLosses as string[]).includes(name)), {
-        message: `expected one or several, with commas between, of ${dpoLosses.join(', ')}`,
-      })
-      .describe(`one or several, with commas between, of ${dpoLosses.join(', ')}`),
+      .describe(
+        `one or several losses, separated by commas: ${pairLosses.names().join(', ')}; a program may pass functions`,
+      )
+      .meta({ type: 'string' }),
     lossWeights: z.array(z.number()).optional().describe('of several losses (default: 1 each)'),
     beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
@@ -37,11 +51,11 @@ export const dpoSchema = preferenceSchema
     lengthAlpha: z.number().min(0).max(1).default(1).describe('weight of tokens beyond the length of the other answer'),
     weighting: z.boolean().default(false).describe('pairs weigh by how likely the policy thinks them (WPO)'),
   })
-  .refine(({ loss, lossWeights }) => !lossWeights || lossWeights.length === lossNames(loss).length, {
+  .refine(({ loss, lossWeights }) => !lossWeights || lossWeights.length === lossesIn(loss).length, {
     path: ['lossWeights'],
     message: 'expected a weight for each loss',
   })
-  .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || !lossNames(loss).includes('exo_pair'), {
+  .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || !lossesIn(loss).includes('exo_pair'), {
     path: ['labelSmoothing'],
     message: 'expected more than 0 with exo_pair',
   })
@@ -57,7 +71,7 @@ export type DpoInput = PairInput<z.input<typeof dpoSchema>>;
 /** A learner by DPO: what `dpo` runs. */
 export const createDpo: Opener<DpoInput, PreferenceLearner<DpoOptions>> = learnerOf(dpoSchema, (options, live) => {
   const loss = dpoLoss({
-    losses: lossNames(options.loss) as (typeof dpoLosses)[number][],
+    losses: lossesIn(options.loss),
     weights: options.lossWeights,
     beta: options.beta,
     labelSmoothing: options.labelSmoothing,

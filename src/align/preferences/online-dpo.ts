@@ -14,6 +14,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
+import { choiceOf } from '../../registry.ts';
 import { listOf } from '../examples/examples.ts';
 import { type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
 import { judgedReward } from '../judges/judged-reward.ts';
@@ -28,7 +29,7 @@ import type { Reward } from '../reward-functions/reward-function.ts';
 import { learnerOf, type Opener } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
-import { type DpoLoss, dpoLoss, dpoLosses } from './dpo-loss.ts';
+import { dpoLoss, pairLosses } from './dpo-loss.ts';
 import { mean, metricsOf } from './evaluation.ts';
 import { createPreferenceTrainer } from './trainer.ts';
 
@@ -44,10 +45,7 @@ export const onlineDpoSchema = policyTrainingSchema
     judgeCall: judgeCallSchema.prefault({}),
     part: whole(1).default(16).describe('pairs computed at once: fewer take less memory'),
     score: scoreSchema,
-    loss: z
-      .enum(dpoLosses as [DpoLoss, ...DpoLoss[]])
-      .default('sigmoid')
-      .describe('of a pair, see docs/reference/dpo.md'),
+    loss: choiceOf(pairLosses).default('sigmoid').describe('loss of a pair, see docs/reference/dpo.md'),
     beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
   })

@@ -17,7 +17,7 @@ import {
 } from '../../data/index.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { templatedModel } from '../../lm/built-in-templates.ts';
+import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { parseOptions } from '../../options.ts';
@@ -197,8 +197,8 @@ export async function openModel(
 }
 
 /**
- * The model that an input names or passes, which reads messages by the template that its options name, else by its own;
- * one without a template adopts `plain` (see `withChatTemplate`).
+ * The model that an input names or passes. From then on it reads messages by the template that its options name, else by
+ * its own; one without a template adopts `plain` (see `withChatTemplate`).
  *
  * @throws HeedError as `openModel` does, and where there is no such template.
  */
@@ -206,7 +206,11 @@ export const openTemplated = async (
   { model, chatTemplate }: { model: string; chatTemplate?: string },
   live: Live,
   own: Disposables,
-): Promise<Model> => templatedModel(await openModel('model', model, live, own), chatTemplate, live.onNotice);
+): Promise<Model> => {
+  const opened = await openModel('model', model, live, own);
+  opened.tokenizer = withChatTemplate(opened.tokenizer, chatTemplate, live.onNotice);
+  return opened;
+};
 
 /** Whether a live value is a model. */
 export const isModel = (value: unknown): value is Model =>

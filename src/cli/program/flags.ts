@@ -1,9 +1,10 @@
 /** Flags from a schema: one for each field, with its description and default. A field of a field is written with a dot. */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
+import { optionsJson } from '../../options.ts';
 import { currentName, oldName } from '../../renamed.ts';
 import { UsageError } from './usage.ts';
 
@@ -12,6 +13,8 @@ interface Flag {
   name: string;
   kind: 'number' | 'text' | 'yes or no' | 'numbers' | 'texts';
   choices?: readonly string[];
+  /** Whether plugins may add to the choices, so that the schema alone can check them. */
+  open: boolean;
   description: string;
   default: unknown;
 }
@@ -21,6 +24,8 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   items?: JsonSchema;
   enum?: string[];
+  /** Names of a registry, to which plugins may add. */
+  names?: string[];
   description?: string;
   default?: unknown;
 }
@@ -76,7 +81,7 @@ function optionOf(flag: Flag): Option {
 const text = (value: unknown) =>
   Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
 
-function parse({ name, kind, choices }: Flag, given: string): unknown {
+function parse({ name, kind, choices, open }: Flag, given: string): unknown {
   const wrong = (expected: string) => new UsageError(`--${name}: expected ${expected}, got "${given}"`);
   const number = (part: string) => {
     if (part.trim() === '' || Number.isNaN(Number(part))) {
@@ -84,7 +89,7 @@ function parse({ name, kind, choices }: Flag, given: string): unknown {
     }
     return Number(part);
   };
-  if (choices && !choices.includes(given)) throw wrong(`one of ${choices.join(', ')}`);
+  if (choices && !open && !choices.includes(given)) throw wrong(`one of ${choices.join(', ')}`);
   if (kind === 'number') return number(given);
   if (kind === 'numbers') return given.split(',').map(number);
   if (kind === 'text') return given;
@@ -134,9 +139,10 @@ function flagsOf(schema: z.ZodType): Flag[] {
     ];
     const listed = node.items?.type === 'string' ? 'texts' : kind;
     const description = (node.description ?? '').replace(/\.$/, '');
-    return [{ name, kind: listed ?? 'text', choices: node.enum, description, default: node.default }];
+    const choices = { choices: node.enum ?? node.names, open: node.names !== undefined };
+    return [{ name, kind: listed ?? 'text', ...choices, description, default: node.default }];
   };
-  return walk(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema, '');
+  return walk(optionsJson(schema) as JsonSchema, '');
 }
 
 function put(settings: Record<string, unknown>, name: string, value: unknown): void {

@@ -11,7 +11,7 @@ const source = new URL('../../', import.meta.url).pathname;
 const OTHERS = /^(engine|run|studio)\//;
 
 async function flags(): Promise<Set<string>> {
-  const known = new Set(['--json', '--verbose', '--help', '--version']);
+  const known = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
   const collect = (command: Command) => {
     for (const { long } of command.options) if (long) known.add(long);
     command.commands.forEach(collect);

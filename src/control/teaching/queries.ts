@@ -6,6 +6,7 @@ import { HeedError } from '../../error.ts';
 import {
   askTeacher,
   type Choice,
+  needsPoints,
   type Point,
   type Predictions,
   type Query,
@@ -82,7 +83,7 @@ export function drawQueries(
   const rng = random(options.seed, 'queries', progress.questions);
   const pairs = drawPairs(experience, options.segment, count, rng);
   const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
-  const covers = rulesOf(options.query).includes('coverage');
+  const covers = rulesOf(options.query).some(needsPoints);
   const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
   const chosen = selectQueries(options.query, predictions, options.choice, count, rng);
   const typicalReturn = typical(experience, options.segment.window);
