@@ -5,15 +5,42 @@ import { HeedError } from './error.ts';
 /**
  * The options that a schema makes of an input, with their defaults.
  *
- * @throws HeedError naming each option that is wrong, what was expected and what was got: `beta: expected a number above 0, got -1`.
+ * @throws HeedError naming each option that is wrong, what was expected and what was got: `beta: expected a number above 0,
+ *   got -1`; or the first that the schema does not have.
  */
 export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  const stray = strayOption(schema, input, []);
+  if (stray) {
+    throw new HeedError(`there is no option "${stray.path.join('.')}"`, {
+      hint: `options are ${stray.names.join(', ')}`,
+    });
+  }
   try {
     return schema.parse(input);
   } catch (error) {
     if (!(error instanceof ZodError)) throw error;
     throw new HeedError(faultsInWords(error, input), { cause: error });
   }
+}
+
+/** The first option that a schema does not have, and the names that it has there. */
+function strayOption(
+  schema: z.ZodType,
+  options: unknown,
+  path: string[],
+): { path: string[]; names: string[] } | undefined {
+  let inner = schema as z.ZodType & { unwrap?(): z.ZodType };
+  while (inner.unwrap) inner = inner.unwrap() as typeof inner;
+  if (!(inner instanceof z.ZodObject) || typeof options !== 'object' || options === null) return undefined;
+  const { shape } = inner as z.ZodObject<Record<string, z.ZodType>>;
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const stray = Object.hasOwn(shape, name)
+      ? strayOption(shape[name], value, [...path, name])
+      : { path: [...path, name], names: Object.keys(shape) };
+    if (stray) return stray;
+  }
+  return undefined;
 }
 
 /** What options a schema takes, as JSON Schema: flags, forms and recipes are made of it. */

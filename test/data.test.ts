@@ -101,7 +101,7 @@ describe('heed data, used badly', () => {
     ['no --out', ['convert', 'a.jsonl'], '--out'],
     ['no such format', ['convert', 'a.jsonl', '--out', 'b.csv', '--to', 'kto'], 'kto', 'prompt-completion'],
     ['neither error nor skip', ['split', 'a.jsonl', '--out', 'b', '--on-bad-row', 'ignore'], 'error, skip'],
-    ['a share of two', ['split', 'a.jsonl', '--out', 'b', '--test', '2'], '--test', '<1', 'got 2'],
+    ['a share of two', ['split', 'a.jsonl', '--out', 'b', '--test', '2'], '--test', 'below 1', 'got 2'],
     [
       'nothing left',
       ['split', 'a.jsonl', '--out', 'b', '--test', '.5', '--validation', '.5'],

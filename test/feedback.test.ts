@@ -129,10 +129,14 @@ describe('a project of pairs', () => {
     );
     expect(JSON.parse(skipped.stdout)).toMatchObject({ added: 1, bad: 1 });
     const cases: [string[], number, string][] = [
-      [['stats', '--project', 'none', '--store', 'bad.db'], 1, 'There are: q.'],
+      [['stats', '--project', 'none', '--store', 'bad.db'], 1, 'Projects in this store: q.'],
       [['import', 'bad.jsonl', '--project', 'q', '--store', 'bad.db', '--overlap', '3'], 1, 'has overlap 1, not 3'],
       [['import', 'bad.jsonl', '--project', 'q', '--overlap', '0'], 2, '--overlap'],
-      [['export', 'x.jsonl', '--project', 'q', '--store', 'bad.db', '--format', 'ranking'], 1, 'Expected preference'],
+      [
+        ['export', 'x.jsonl', '--project', 'q', '--store', 'bad.db', '--format', 'ranking'],
+        1,
+        'Choose one of: preference',
+      ],
       [['import', 'gone.jsonl', '--project', 'q'], 1, 'gone.jsonl'],
       [['users', 'add', '--store', 'bad.db'], 1, 'Whom to add?'],
       [

@@ -62,9 +62,9 @@ describe('heed generate', () => {
   it.each<[string, string[], ...string[]]>([
     ['nothing to answer', [], '--prompt or --data'],
     ['a system message without a chat', ['--prompt', 'x', '--system', 'y'], '--chat'],
-    ['an impossible temperature', ['--prompt', 'x', '--temperature', '-1'], '--temperature', '>=0', 'got -1'],
+    ['an impossible temperature', ['--prompt', 'x', '--temperature', '-1'], '--temperature', 'not below 0', 'got -1'],
     ['bits there are none of', ['--prompt', 'x', '--bits', '5'], '--bits', '8 or 4', '"5"'],
-    ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--maxTokens', '>=1', 'got 0'],
+    ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--maxTokens', 'not below 1', 'got 0'],
   ])('refuses %s', (_name, args, ...expected) => {
     const { code, stdout, stderr } = heed(['generate', '--model', tiny, ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -6,14 +6,21 @@ import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { heed, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
-const room = (name: string) => JSON.stringify(pathToFileURL(join(inject('compiled'), 'dist', name, 'index.js')).href);
+const room = (name: string) => {
+  const file = name === 'align/parts' ? 'align/parts.js' : `${name}/index.js`;
+  return JSON.stringify(pathToFileURL(join(inject('compiled'), 'dist', file)).href);
+};
 
 beforeAll(() => {
   writeFileSync(
     join(folder.path, 'mine.mjs'),
     `
 import { appendFileSync } from 'node:fs';
+import { advantageEstimators, pairLosses, policyLosses, rewards } from ${room('align/parts')};
+import { logSigmoid, mul, neg } from ${room('engine')};
+import { environments, random, withTimeLimit } from ${room('env')};
 import { samplers } from ${room('lm')};
+import { queryRules } from ${room('preference')};
 import { loggers } from ${room('run')};
 
 samplers.register('shouting', (logits, { tokens }) => {
@@ -26,6 +33,23 @@ loggers.register('lines', {
     close: async (ending) => appendFileSync(to, \`\${ending}\\n\`),
   }),
 });
+environments.register('Line', () => {
+  let x = 0;
+  return withTimeLimit({
+    ...{ id: 'Line', maxEpisodeSteps: 20, framesPerSecond: 10 },
+    observationSpace: { kind: 'box', low: Float32Array.of(-2), high: Float32Array.of(2) },
+    actionSpace: { kind: 'discrete', n: 2 },
+    start(seed) { x = random(seed).uniform(); },
+    advance(action, outcome) { x = Math.max(-2, Math.min(2, x + action[0] - 0.5)); outcome.reward = -Math.abs(x); },
+    observe(observation) { observation[0] = x; },
+    frame: () => ({ width: 4, height: 1, shapes: [] }),
+  });
+});
+queryRules.register('last', { choose: ({ free, count }) => free.slice(-count) });
+pairLosses.register('plain', ({ margin, beta }) => neg(logSigmoid(mul(margin, beta))));
+policyLosses.register('unclipped', ({ ratio, advantage, weightedSums }) => weightedSums(mul(ratio, advantage)));
+advantageEstimators.register('signs', (rewards, { size }) => rewards.map((reward, i) => Math.sign(reward - rewards[i - (i % size)])));
+rewards.register('short', (completions) => completions.map(({ text }) => -text.length));
 `,
   );
 });
@@ -48,6 +72,52 @@ describe('--plugin', () => {
     expect(readFileSync(join(folder.path, 'log.txt'), 'utf8')).toMatch(/^step 0\n(step \d+\n)+finished\n$/);
     const { plugins } = JSON.parse(readFileSync(join(folder.path, 'run', 'config.json'), 'utf8'));
     expect(plugins).toEqual([join(folder.path, 'mine.mjs')]);
+  });
+
+  it('makes an environment known to a training, which asks by a rule of the plugin', async () => {
+    const flags = [
+      '--env',
+      'Line',
+      '--steps',
+      '3000',
+      '--labels',
+      '16',
+      '--query.rule',
+      'last',
+      '--segment.window',
+      '5',
+    ];
+    const { code, stdout, stderr } = await heed(
+      ['train', ...flags, '--evaluations', '0', '--plugin', 'mine.mjs', '--out', 'line', '--json'],
+      folder.path,
+    );
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ labels: 16 });
+    const without = await heed(['rl', '--env', 'Line', '--steps', '512'], folder.path);
+    expect(without.stderr).toContain('unknown environment');
+    const none = await heed(['train', '--query.rule', 'last'], folder.path);
+    expect(none.stderr).toContain('--query.rule: expected one of disagreement, entropy');
+  });
+
+  it('makes losses, estimators and rewards known to a recipe', async () => {
+    const small = { batch: 2, steps: 2, evaluations: 1, evaluation: { prompts: 2, maxTokens: 4 } };
+    const recipe = {
+      plugins: ['./mine.mjs'],
+      stages: [
+        { command: 'dpo', settings: { ...small, model: 'reviews-base', comparisons: 8, loss: 'plain', part: 2 } },
+        {
+          command: 'grpo',
+          settings: {
+            ...{ ...small, model: '@dpo', loss: 'unclipped', advantages: 'signs', maxTokens: 8 },
+            reward: '0.5*short + reviews',
+          },
+        },
+      ],
+    };
+    writeFileSync(join(folder.path, 'recipe.json'), JSON.stringify(recipe));
+    const { code, stderr } = await heed(['pipeline', 'recipe.json', '--out', 'stages', '--json'], folder.path);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(existsSync(join(folder.path, 'stages', 'grpo', 'model', 'config.json'))).toBe(true);
   });
 
   it('that cannot be imported ends the command with its name, and nothing is written', async () => {

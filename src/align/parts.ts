@@ -77,7 +77,17 @@ export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, p
 export { type Change, type Plan, plan } from './plan/plan.ts';
 export type { MemoryRole } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
-export { groupAdvantages, leaveOneOut, normalizeThenSum, type Scale, standardize } from './policies/advantages.ts';
+export {
+  type AdvantageEstimator,
+  type AdvantageName,
+  advantageEstimators,
+  groupAdvantages,
+  leaveOneOut,
+  lessMean,
+  normalizeThenSum,
+  type Scale,
+  standardize,
+} from './policies/advantages.ts';
 export type { Alert } from './policies/alerts.ts';
 export type { PolicyAlgorithm } from './policies/algorithm.ts';
 export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
@@ -259,7 +269,7 @@ export {
 } from './reward-model/reward.ts';
 export { type RewardRun, trainReward } from './reward-model/train.ts';
 export { type Judgment, type JudgmentRow, judgeReward, judgmentSchema } from './rewards/judge-reward.ts';
-export { ensembleReward, membersOf, mixedReward, modelReward, openReward } from './rewards/open.ts';
+export { ensembleReward, membersOf, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
 export { evaluationReport } from './rewards/report.ts';
 export {
   createLanguageLearner,

@@ -11,8 +11,8 @@
  *
  * From the command line: heed train --env CartPole-v1
  */
-import { checkOptions } from '../rl/check-options.ts';
-import { type EnvironmentInput, environmentName, inEnvironment } from '../rl/environment-input.ts';
+import { checkEnvironment, type EnvironmentSource } from '../env/index.ts';
+import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
 import { type ControlPolicy, createControlPolicy, createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
 import { returnOf } from '../rl/train.ts';
 import { createTraining, type Training } from '../run/index.ts';
@@ -100,30 +100,46 @@ export const pebble = (input: PebbleInput = {}): Training<LearnStep, LearnResult
 /**
  * Opens what the input names, the environment and the judge, and makes a learner in it. Disposing of the learner
  * disposes of what was opened.
+ *
+ * @param schema The options there are, which are parsed here and nowhere after: those of `heed train` take no 0 labels.
+ * @throws HeedError at once where an option is wrong, or there is no environment of that name.
  */
-export async function openLearner(input: Omit<LearnInput, 'signal'>): Promise<Learner> {
-  const { env = 'CartPole-v1', teacher, judge, onNotice, ...settings } = input;
+export function openLearner(
+  input: Omit<LearnInput, 'signal'>,
+  schema: typeof learnSchema = learnSchema,
+): Promise<Learner> {
+  const { env = 'CartPole-v1', teacher, judge, onNotice = process.emitWarning, ...settings } = input;
   const own = teacherOf(teacher);
   const plain: LearnSettings = {
     ...settings,
     ...(teacher !== undefined && { teacher: own?.name ?? (teacher as string) }),
     ...(typeof judge === 'string' && { judge }),
   };
-  const named = typeof env === 'string' ? { ...plain, env } : plain;
-  const { workers, python } = checkOptions(learnSchema, named, () => learnOptions(named));
-  return inEnvironment(env, { workers, python }, async (environment) => {
-    const complete = { ...plain, env: environmentName(env, environment) };
-    const ownJudge = typeof judge === 'function' ? judge : await loadJudge(learnOptions(complete));
-    return createLearner(complete, { environment, teacher: own, judge: ownJudge, onNotice });
-  });
+  const create = async (options: LearnOptions, environment: EnvironmentSource) =>
+    learnerIn(fitSegments(options, plain, environment, onNotice), {
+      environment,
+      teacher: own,
+      judge: typeof judge === 'function' ? judge : await loadJudge(options),
+      onNotice,
+    });
+  if (typeof env === 'string') {
+    const options = learnOptions({ ...plain, env }, onNotice, schema);
+    checkEnvironment(env);
+    return inEnvironment(env, options, (environment) => create(options, environment));
+  }
+  return inEnvironment(env, {}, (environment) =>
+    create(learnOptions({ ...plain, env: environment.id }, onNotice, schema), environment),
+  );
 }
 
 /** Makes a learner by the algorithm that the settings name, in an environment that stays the caller's. */
 export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
   const { environment, onNotice = process.emitWarning } = parts;
-  const options = fitSegments(learnOptions(settings, onNotice), settings, environment, onNotice);
-  return options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
+  return learnerIn(fitSegments(learnOptions(settings, onNotice), settings, environment, onNotice), parts);
 }
+
+const learnerIn = (options: LearnOptions, parts: LearnParts): Learner =>
+  options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 
 function resultOf(learner: Learner, last: LearnStep | undefined, seconds: number): LearnResult {
   const metrics = measure(learner, last, seconds);

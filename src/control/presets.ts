@@ -1,4 +1,5 @@
 /** Settings that are known to work, by environment, and how they meet what is given. */
+import { parseOptions } from '../options.ts';
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
@@ -117,8 +118,14 @@ function pebbleIn(env: string): LearnSettings {
 /**
  * Checked settings: what is given, over the environment's preset, over the defaults. A run that is too short for the
  * random steps and rounds of the preset gets fewer, and `onNotice` is called.
+ *
+ * @throws HeedError naming each option that is wrong.
  */
-export function learnOptions(given: LearnSettings, onNotice?: (text: string) => void): LearnOptions {
+export function learnOptions(
+  given: LearnSettings,
+  onNotice?: (text: string) => void,
+  schema: typeof learnSchema = learnSchema,
+): LearnOptions {
   checkChoice(given, algorithms);
   const { algorithm = 'ppo' } = given;
   const env = typeof given.env === 'string' ? given.env : 'CartPole-v1'; // what is none is refused below
@@ -132,7 +139,7 @@ export function learnOptions(given: LearnSettings, onNotice?: (text: string) => 
   }
   // a hinge has no probability to mix with a coin
   if (given.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...given.choice };
-  return shortened(learnSchema.parse(merged), given, onNotice);
+  return shortened(parseOptions(schema, merged), given, onNotice);
 }
 
 /** Environment steps before the first query. */

@@ -21,7 +21,7 @@ export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
 /** Checked settings of `heed train`; see `learnOptions`. */
 export const trainOptions = (given: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
-  trainSchema.parse(learnOptions(given, onNotice));
+  learnOptions(given, onNotice, trainSchema);
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;

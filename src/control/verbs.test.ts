@@ -172,7 +172,7 @@ describe.each(algorithms)('a run of heed rl by %s', (algorithm) => {
       [algorithm]: small[algorithm],
     } satisfies RlInput;
     const source = sourceOf(() => makeEnvironment('Pendulum-v1'));
-    const learner = keep(createRlLearner(settings, { environment: source }));
+    const learner = keep(createRlLearner(rlOptions(settings), { environment: source }));
     const run = createRun(join(folder, algorithm), { name: 'x', command: 'rl', config: rlOptions(settings), seed: 0 });
     const result = await trainRl(learner, { run, checkpointSeconds: 0 });
     run.close();

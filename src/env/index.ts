@@ -23,6 +23,7 @@ export { loadMujoco, type MujocoTask, mujocoIds, type World } from './mujoco/ind
 export { type EnvironmentGroup, listEnvironments } from './open/list.ts';
 export { checkEnvironment } from './open/load.ts';
 export { environmentIds, makeEnvironment } from './open/make.ts';
-export { type OpenOptions, openEnvironment, withEnvironment } from './open/open.ts';
+export { type OpenOptions, openEnvironment } from './open/open.ts';
 export { isFile } from './open/own-file.ts';
+export { environments } from './open/registered.ts';
 export { bar, circle, ink, line, polygon, rectangle } from './picture/shapes.ts';

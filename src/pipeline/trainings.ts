@@ -84,10 +84,11 @@ import type { JudgmentOptions } from '../align/rewards/judge-reward.ts';
 import { type Learner as ControlLearner, type LearnStep, openLearner } from '../control/index.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
-import { checkEnvironment, withEnvironment } from '../env/index.ts';
+import { checkEnvironment } from '../env/index.ts';
 import type { PullOptions } from '../lm/hub.ts';
+import { openRlLearner } from '../rl/index.ts';
 import { rlReport } from '../rl/report.ts';
-import { createRlLearner, type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
+import { type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
 import type { Report, TrainParts } from '../run/index.ts';
 import {
   type AblateInput,
@@ -230,10 +231,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create(settings, { onNotice }) {
-      checkEnvironment(trainOptions(settings).env);
-      return openLearner({ ...settings, onNotice });
-    },
+    create: (settings, { onNotice }) => openLearner({ ...settings, onNotice }, trainSchema),
     about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,
@@ -247,11 +245,7 @@ export const trainings: Readonly<Record<string, Training>> = {
   rl: {
     schema: rlSchema,
     check: (settings) => checkEnvironment(rlOptions(settings).env),
-    create(settings) {
-      const options = rlOptions(settings);
-      checkEnvironment(options.env);
-      return withEnvironment(options, (environment) => createRlLearner(options, { environment }));
-    },
+    create: (settings) => openRlLearner(settings),
     about: ({ options }: RlLearner) => ({ name: options.env, steps: options.steps }),
     train: trainRl,
     report: rlReport,

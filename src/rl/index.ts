@@ -14,7 +14,7 @@ export type { Action, ControlPolicy } from './control-policy.ts';
 export type { EnvironmentInput } from './environment-input.ts';
 export type { Evaluation } from './evaluate.ts';
 export { type LoadPolicyOptions, loadPolicy } from './load-policy.ts';
-export { type RlInput, type RlResult, rl } from './rl.ts';
+export { openRlLearner, type RlInput, type RlResult, rl } from './rl.ts';
 export type { RlMetrics, RlStep } from './train.ts';
 
 // Runs in a folder: settings, learner, training and report.

@@ -6,10 +6,10 @@
  *
  * From the command line: heed rl --env CartPole-v1
  */
+import { checkEnvironment } from '../env/index.ts';
 import { createTraining, type Training } from '../run/index.ts';
-import { checkOptions } from './check-options.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
-import { type EnvironmentInput, environmentName, inEnvironment } from './environment-input.ts';
+import { type EnvironmentInput, inEnvironment } from './environment-input.ts';
 import {
   createRlLearner,
   type RlLearner,
@@ -18,7 +18,6 @@ import {
   type RlStep,
   returnOf,
   rlOptions,
-  rlSchema,
 } from './train.ts';
 
 /** What `rl` takes: the settings of `heed rl`, with an environment that may be a value. */
@@ -44,23 +43,32 @@ export interface RlResult {
  * @throws HeedError naming the option that is wrong; while it is awaited or iterated.
  */
 export function rl(input: RlInput = {}): Training<RlStep, RlResult> {
-  const { env = 'CartPole-v1', signal, ...settings } = input;
+  const { signal, ...settings } = input;
   let began = 0;
   return createTraining(
     () => {
       began = performance.now();
-      return openRlLearner(env, settings);
+      return openRlLearner(settings);
     },
     (learner, last) => resultOf(learner, last, (performance.now() - began) / 1000),
     signal,
   );
 }
 
-async function openRlLearner(env: EnvironmentInput, settings: Omit<RlSettings, 'env'>): Promise<RlLearner> {
-  const named = typeof env === 'string' ? { ...settings, env } : settings;
-  const { workers, python } = checkOptions(rlSchema, named, () => rlOptions(named));
-  return inEnvironment(env, { workers, python }, (environment) =>
-    createRlLearner({ ...settings, env: environmentName(env, environment) }, { environment }),
+/**
+ * Opens the environment that the input names, and makes a learner in it. Disposing of the learner disposes of what was
+ * opened.
+ *
+ * @throws HeedError at once where an option is wrong, or there is no environment of that name.
+ */
+export function openRlLearner({ env = 'CartPole-v1', ...settings }: Omit<RlInput, 'signal'>): Promise<RlLearner> {
+  if (typeof env === 'string') {
+    const options = rlOptions({ ...settings, env });
+    checkEnvironment(env);
+    return inEnvironment(env, options, (environment) => createRlLearner(options, { environment }));
+  }
+  return inEnvironment(env, {}, (environment) =>
+    createRlLearner(rlOptions({ ...settings, env: environment.id }), { environment }),
   );
 }
 

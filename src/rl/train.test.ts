@@ -39,7 +39,7 @@ async function train(
   { stopAfter = Number.POSITIVE_INFINITY, make = () => makeEnvironment('Pendulum-v1') } = {},
 ) {
   const controller = new AbortController();
-  const learner = createRlLearner(given, { environment: sourceOf(make) });
+  const learner = createRlLearner(rlOptions(given), { environment: sourceOf(make) });
   try {
     return await trainRl(learner, {
       run,

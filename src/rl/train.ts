@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
+import { parseOptions } from '../options.ts';
 import { driveRun, type Run, type TrainParts } from '../run/index.ts';
 import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
 import { sampleEpisodes } from './episodes.ts';
@@ -27,12 +28,12 @@ export type RlOptions = z.infer<typeof rlSchema>;
 /** Settings of `heed rl` as they are given: plain data. */
 export type RlSettings = z.input<typeof rlSchema>;
 
-/** Checked settings: what is given, over the environment's preset, over the defaults. */
+/** Checked settings: what is given, over the environment's preset, over the defaults. @throws HeedError naming what is wrong. */
 export function rlOptions(given: RlSettings): RlOptions {
   checkChoice(given);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
   const { options, ...preset } = presetOf(env, algorithm) ?? {};
-  return rlSchema.parse({ ...preset, ...given, [algorithm]: { ...options, ...given[algorithm] } });
+  return parseOptions(rlSchema, { ...preset, ...given, [algorithm]: { ...options, ...given[algorithm] } });
 }
 
 /** What a learner yields: after every update, or after some where they are small. */
@@ -60,8 +61,7 @@ export type RlLearner = ReturnType<typeof createRlLearner>;
  * Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is
  * run.
  */
-export function createRlLearner(given: RlSettings, { environment: source }: { environment: EnvironmentSource }) {
-  const options = rlOptions(given);
+export function createRlLearner(options: RlOptions, { environment: source }: { environment: EnvironmentSource }) {
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
   const agent = createAgent(options, environment);

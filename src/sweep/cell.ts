@@ -1,10 +1,9 @@
 /** A cell: one training of many that are compared, with one seed; and what it comes to. */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LearnSettings, openLearner, trainOptions } from '../control/index.ts';
-import { withEnvironment } from '../env/index.ts';
-import type { Evaluation } from '../rl/index.ts';
-import { createRlLearner, type RlSettings, returnMetrics, rlOptions } from '../rl/train.ts';
+import { type LearnSettings, openLearner, trainOptions, trainSchema } from '../control/index.ts';
+import { type Evaluation, openRlLearner } from '../rl/index.ts';
+import { type RlSettings, returnMetrics, rlOptions } from '../rl/train.ts';
 import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics, type TrainParts } from '../run/index.ts';
 import { isWritten } from '../run/lock.ts';
 
@@ -60,9 +59,7 @@ export async function runCell(
   while (isWritten(folder)) await sleep(100); // by a worker that does not know yet that its sweep was killed
   if (existsSync(folder) && !isRun(folder)) rmSync(folder, { recursive: true }); // it was killed before it began
   const learner: CellLearner =
-    cell.command === 'rl'
-      ? await withEnvironment(options, (environment) => createRlLearner(cell.settings, { environment }))
-      : await openLearner(cell.settings);
+    cell.command === 'rl' ? await openRlLearner(cell.settings) : await openLearner(cell.settings, trainSchema);
   const run = isRun(folder)
     ? openRun(folder)
     : createRun(folder, { name: key, command: cell.command, config: options, seed });

@@ -5,6 +5,7 @@
  * - a `.js`, `.mjs`, `.ts` or `.mts` file: the function that it exports;
  * - an `http://` or `https://` address: an endpoint;
  * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or its good sentences;
+ * - a name that a plugin registers;
  * - `0.7*A + 0.3*B`: the weighted sum of any of these.
  */
 import { existsSync, readdirSync } from 'node:fs';
@@ -15,6 +16,7 @@ import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
+import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {
   checkedRewards,
@@ -57,6 +59,12 @@ export type RewardSettings = z.output<typeof rewardCallSchema>;
 
 /** A reward that is at hand: an object, a function, a reward model, or several reward models as an ensemble. */
 export type RewardSource = Reward | RewardFunction | RewardModel | readonly RewardModel[];
+
+/**
+ * Rewards by name, beside those of heed: `rewards.register('short', (completions) => completions.map(({ text }) =>
+ * -text.length))`. `reward` then takes the name, alone or in a weighted sum, in programs, commands and recipes.
+ */
+export const rewards = createRegistry<Reward | RewardFunction>('reward');
 
 /**
  * Opens a reward by its text, or makes one of what is at hand. Models and rewards that are passed stay the caller's; what is
@@ -160,7 +168,9 @@ export function modelFolders(text: string): string[] {
         ? 'a function or an address'
         : reviewRewards.includes(text) && !existsSync(text)
           ? 'the true reward of the embedded world'
-          : undefined;
+          : rewards.has(text)
+            ? 'a reward that a plugin registers'
+            : undefined;
   if (what === undefined) return foldersIn(text);
   throw new HeedError(`"${text}" is ${what}, not a reward model, which alone can learn from what people say.`, {
     hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
@@ -173,6 +183,7 @@ async function openOne(
   settings: RewardSettings,
   over: Model | undefined,
 ): Promise<OpenReward> {
+  if (rewards.has(text)) return rewardAtHand(rewards.get(text), settings);
   if (/^https?:\/\//.test(text)) return lent(endpointReward(text, settings));
   if (/\.m?[jt]s$/.test(text)) return lent(await fileReward(text, settings));
   if (reviewRewards.includes(text) && !existsSync(text)) return lent(reviewReward(text));

@@ -5,7 +5,7 @@ import {
   openLearner,
   type Segment,
   trainFromPreferences,
-  trainOptions,
+  trainSchema,
 } from '../../control/index.ts';
 import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
@@ -16,10 +16,9 @@ export function withPeople(training: Training, portOf: () => number): Training {
   return {
     ...training,
     create(settings, parts) {
-      const options = trainOptions(settings);
-      if (options.teacher !== 'human') return training.create(settings, parts);
+      if (settings.teacher !== 'human') return training.create(settings, parts);
       const teacher = teacherToCome<Segment>();
-      return openLearner({ ...trainOptions(settings), teacher, onNotice: parts.onNotice }).then((learner) => {
+      return openLearner({ ...settings, teacher, onNotice: parts.onNotice }, trainSchema).then((learner) => {
         teachers.set(learner, teacher);
         return learner;
       });

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { messageOf } from '../../error.ts';
 import { behaviorTasks, mujocoTasks } from '../mujoco/index.ts';
 import { environmentIds } from './make.ts';
+import { environments } from './registered.ts';
 
 /** Environments of one kind, and what is missing to use them. */
 export interface EnvironmentGroup {
@@ -69,6 +70,7 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
       from: 'heed; no reward tells of them: docs/how-to/teach-a-behavior.md',
     },
     ...gymnasiumGroups(python),
+    ...(environments.names().length > 0 ? [{ name: 'registered', ids: environments.names(), from: 'plugins' }] : []),
     { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/reference/environments.md has an example' },
   ];
 }

@@ -5,11 +5,13 @@ import type { Environment } from '../environment.ts';
 import { isGymnasiumName } from '../gymnasium/names.ts';
 import { loadMujoco, mujocoIds } from '../mujoco/index.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
-import { isFile, loadFile } from './own-file.ts';
+import { checkedFactory, isFile, loadFile } from './own-file.ts';
+import { environments } from './registered.ts';
 
 /** What makes the environment of that name, or that file. HeedError where there is none, or it cannot be used. */
 export async function loadEnvironment(name: string): Promise<() => Environment> {
   checkEnvironment(name);
+  if (environments.has(name)) return checkedFactory(name, environments.get(name));
   if (isFile(name)) return loadFile(name);
   if (mujocoIds.includes(name)) return loadMujoco(name);
   return () => makeEnvironment(name);
@@ -17,7 +19,7 @@ export async function loadEnvironment(name: string): Promise<() => Environment> 
 
 /** HeedError with the nearest names when there is no environment of that name. Nothing is loaded or started. */
 export function checkEnvironment(name: string): void {
-  const known = [...environmentIds, ...mujocoIds];
+  const known = [...environmentIds, ...mujocoIds, ...environments.names()];
   if (known.includes(name) || isGymnasiumName(name) || isFile(name)) return;
   const distances = new Map(known.map((other) => [other, editDistance(name.toLowerCase(), other.toLowerCase())]));
   const nearest = Math.min(...distances.values());

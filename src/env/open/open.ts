@@ -5,6 +5,7 @@ import { type EnvironmentSource, plainSource } from '../batch/source.ts';
 import { isGymnasiumName } from '../gymnasium/names.ts';
 import { loadEnvironment } from './load.ts';
 import { checkThere, isFile } from './own-file.ts';
+import { environments } from './registered.ts';
 import { startWatchdog, watchedSource } from './watchdog.ts';
 
 /** Options of `openEnvironment`. */
@@ -27,8 +28,8 @@ export async function openEnvironment(
     const { openGymnasium } = await import('../gymnasium/index.ts');
     return openGymnasium(name, { workers: Math.max(1, workers), python });
   }
-  if (!isFile(name)) return openNamed(name, workers);
-  checkThere(name);
+  if (!isFile(name) && !environments.has(name)) return openNamed(name, workers);
+  if (!environments.has(name)) checkThere(name);
   const watchdog = startWatchdog(name);
   watchdog.enter('being loaded');
   try {
@@ -53,25 +54,4 @@ async function openNamed(name: string, workers: number): Promise<EnvironmentSour
       here[Symbol.dispose]();
     },
   };
-}
-
-/** What `create` makes of an environment that is opened for it; disposing of the one disposes of the other. */
-export async function withEnvironment<T extends { [Symbol.dispose](): void }>(
-  { env, ...options }: OpenOptions & { env: string },
-  create: (environment: EnvironmentSource) => T,
-): Promise<T> {
-  const environment = await openEnvironment(env, options);
-  try {
-    const made = create(environment);
-    const release = made[Symbol.dispose].bind(made);
-    return Object.assign(made, {
-      [Symbol.dispose]() {
-        release();
-        environment[Symbol.dispose]();
-      },
-    });
-  } catch (error) {
-    environment[Symbol.dispose]();
-    throw error;
-  }
 }

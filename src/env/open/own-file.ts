@@ -24,8 +24,13 @@ export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Prom
   checkThere(path);
   const { default: exported } = await importFile(path, 'The environment');
   const make = typeof exported === 'function' ? (exported as () => Environment) : await loadTask(path, exported);
-  within(path, trialSeconds, () => checkWorks(path, make));
-  return () => guarded(make(), path);
+  return checkedFactory(path, make, trialSeconds);
+}
+
+/** A factory that has been tried with an episode; the faults of its environments name it. @throws HeedError if it fails. */
+export function checkedFactory(name: string, make: () => Environment, trialSeconds = TRIAL_SECONDS): () => Environment {
+  within(name, trialSeconds, () => checkWorks(name, make));
+  return () => guarded(make(), name);
 }
 
 /** @throws HeedError where there is no such file. */
