@@ -35,8 +35,15 @@ function schemaRead(node) {
   const [of] = node.typeArguments ?? [];
   if (node.typeName.left.getText() !== 'z' || !['input', 'output', 'infer'].includes(side)) return undefined;
   return of && ts.isTypeQueryNode(of) && ts.isIdentifier(of.exprName)
-    ? { name: of.exprName.text, side: side === 'input' ? 'input' : 'output' }
+    ? { schema: schemaOf(of.exprName), side: side === 'input' ? 'input' : 'output' }
     : undefined;
+}
+
+/** The module that declares a schema, which may be another than the one that names it, and its name there. */
+function schemaOf(node) {
+  const named = checker.getSymbolAtLocation(node);
+  const symbol = named.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(named) : named;
+  return { name: symbol.name, file: symbol.declarations[0].getSourceFile().fileName };
 }
 
 const asText = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
@@ -77,10 +84,10 @@ for (const file of files) {
   };
   ts.forEachChild(source, visit);
   if (found.length === 0) continue;
-  const module = await import(pathToFileURL(file.replace(/\.d\.ts$/, '.js')).href);
   let text = readFileSync(file, 'utf8');
-  for (const { node, name, side } of found.reverse()) {
-    const schema = module[name];
+  for (const { node, schema: from, side } of found.reverse()) {
+    const module = await import(pathToFileURL(from.file.replace(/\.d\.ts$/, '.js')).href);
+    const schema = module[from.name];
     const type = checker.getTypeFromTypeNode(node);
     if (!(schema instanceof z.ZodType) || type.isUnion()) continue;
     const json = z.toJSONSchema(schema, { io: side, unrepresentable: 'any' });

@@ -46,5 +46,5 @@ it('says what is wrong', async () => {
   expect(both.stderr).toContain('--data and --from-project both say what to learn from');
   const none = await heed(['reward', '--model', llama, '--from-project', 'nobody'], folder.path);
   expect(none.code).not.toBe(0);
-  expect(none.stderr).toContain('There is no project "nobody"');
+  expect(none.stderr).toContain('There is no project named "nobody"');
 });

@@ -228,7 +228,7 @@ async function checkImportsAndTypes(project: string): Promise<void> {
 
   const use = `${imports}
 import { learnFromPreferences, type LearnStep } from 'heed/control';
-const steps: AsyncGenerator<LearnStep> = learnFromPreferences({ env: 'CartPole-v1' });
+const steps: AsyncIterable<LearnStep> = learnFromPreferences({ env: 'CartPole-v1' });
 for await (const { step } of steps) step satisfies number;
 // @ts-expect-error
 learnFromPreferences({ labels: 'many' });

@@ -26,7 +26,7 @@ const common = [
 const small = [...common, '--maxTokens', '6', '--batch', '4', '--evaluations', '2', '--learningRate', '0.01'];
 const commands: Record<string, string[]> = {
   reinforce: ['--steps', '10', '--batch', '16'],
-  rloo: ['--steps', '10'],
+  rloo: ['--steps', '10', '--maxKl', '0'],
   grpo: ['--steps', '10', '--loss', 'dapo', '--beta', '0.01'],
   raft: ['--steps', '6'],
   'online-dpo': ['--steps', '10', '--batch', '16'],

@@ -8,7 +8,7 @@ import { call, ownFolder } from './support/heed.ts';
 const folder = ownFolder();
 
 it('answers while the thread that opened it computes', async () => {
-  const module = join(inject('compiled'), 'dist', 'cli', 'studio-thread.js');
+  const module = join(inject('compiled'), 'dist', 'cli', 'people', 'studio-thread.js');
   const script = `
     const { startStudioThread } = await import(${JSON.stringify(module)});
     const { link } = await startStudioThread({ store: 'feedback.db', owner: 'me' }, console.error);

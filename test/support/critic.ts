@@ -35,7 +35,7 @@ export async function startCritic(word: string, { mumbles = false } = {}): Promi
     const { content } = messages.at(-1)!;
     if (content.startsWith('Two answers')) {
       const [a, b] = content
-        .match(/QueryJudgment A:\n([\s\S]*)\n\nAnswer B:\n([\s\S]*)\n\nWhich/)!
+        .match(/Answer A:\n([\s\S]*)\n\nAnswer B:\n([\s\S]*)\n\nWhich/)!
         .slice(1)
         .map(faults);
       if (mumbles) return 'That is hard to say.';
