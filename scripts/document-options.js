@@ -6,7 +6,7 @@
  * Run it: node scripts/document-options.js [DIST]
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { z } from 'zod';
@@ -73,6 +73,14 @@ function literal(type, json, at, indent = '') {
   return fields.length === 0 ? '{}' : `{\n${fields.join('\n')}\n${indent}}`;
 }
 
+/** The compiler names a type of another module by an absolute path, which is nowhere once the package is installed. */
+const withRelativeImports = (text, file) =>
+  text.replace(/import\("([^"]+)"\)/g, (whole, path) => {
+    if (!path.startsWith(dist)) return whole;
+    const to = relative(dirname(file), path).replaceAll('\\', '/');
+    return `import("${to.startsWith('.') ? to : `./${to}`}.js")`;
+  });
+
 let options = 0;
 for (const file of files) {
   const source = program.getSourceFile(file);
@@ -94,7 +102,7 @@ for (const file of files) {
     if (!json.properties) continue;
     const written = literal(type, json, node);
     options += written.split('/** ').length - 1;
-    text = text.slice(0, node.getStart()) + written + text.slice(node.getEnd());
+    text = text.slice(0, node.getStart()) + withRelativeImports(written, file) + text.slice(node.getEnd());
   }
   writeFileSync(file, text);
 }

@@ -100,16 +100,19 @@ describe('--plugin', () => {
   });
 
   it('makes losses, estimators and rewards known to a recipe', async () => {
-    const small = { batch: 2, steps: 2, evaluations: 1, evaluation: { prompts: 2, maxTokens: 4 } };
+    const small = { model: 'reviews-base', batch: 2, steps: 2, evaluations: 1 };
     const recipe = {
       plugins: ['./mine.mjs'],
       stages: [
-        { command: 'dpo', settings: { ...small, model: 'reviews-base', comparisons: 8, loss: 'plain', part: 2 } },
+        {
+          command: 'dpo',
+          settings: { ...small, comparisons: 8, loss: 'plain', part: 2, evaluation: { prompts: 2, maxTokens: 4 } },
+        },
         {
           command: 'grpo',
           settings: {
             ...{ ...small, model: '@dpo', loss: 'unclipped', advantages: 'signs', maxTokens: 8 },
-            reward: '0.5*short + reviews',
+            ...{ reward: '0.5*short + reviews', evaluation: { count: 2 } },
           },
         },
       ],

@@ -160,8 +160,8 @@ const checkedBy = (schema: z.ZodType) => ({
 /** A command whose settings are the input of what opens its learner. */
 const opened = <L extends Learner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
   ...checkedBy(schema),
-  create: (settings: Record<string, unknown>, { folder: _, ...parts }: LearnerParts) =>
-    open({ ...settings, ...parts } as never),
+  create: (settings: Record<string, unknown>, { pull, onNotice, teacher }: LearnerParts) =>
+    open({ ...settings, pull, onNotice, ...(teacher !== undefined && { teacher }) } as never),
 });
 
 const language = {

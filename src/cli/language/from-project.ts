@@ -1,6 +1,4 @@
 /** A project's answers as what a reward model learns from: they are written into the run's folder, which goes on with them. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Row, writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -25,24 +23,19 @@ export function learningFromProject(training: Training, flagsOf: () => ProjectFl
     parts: Parameters<Training['create']>[1],
   ): Promise<Learner> {
     const rows = await answersOf(store, name!, merge);
-    const folder = mkdtempSync(join(tmpdir(), 'heed-'));
-    try {
-      const data = join(folder, FILE);
-      await writeDataset(data, rows);
-      const learner = await training.create({ ...settings, data }, parts);
-      Object.assign(learner.options, { data: FILE, fromProject: name });
-      answers.set(learner, rows);
-      return learner;
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const learner = await training.create({ ...settings, data: rows }, parts);
+    Object.assign(learner.options, { data: FILE, fromProject: name });
+    answers.set(learner, rows);
+    return learner;
   }
 
   return {
     ...training,
     create(settings, parts) {
-      if (parts.folder !== undefined && settings.fromProject !== undefined)
-        return training.create({ ...settings, data: join(parts.folder, FILE) }, parts);
+      if (parts.folder !== undefined && settings.fromProject !== undefined) {
+        const { fromProject: _, ...stored } = settings;
+        return training.create({ ...stored, data: join(parts.folder, FILE) }, parts);
+      }
       const flags = flagsOf();
       if (flags.fromProject === undefined) return training.create(settings, parts);
       if (settings.data !== undefined)
