@@ -218,7 +218,8 @@ const judging = {
   }),
   about: ({ options }: CompletionJudge) => ({ name: `${basename(options.model)}-eval`, steps: 1 }),
   async train({ options, pull, onNotice }: CompletionJudge, { run }: TrainParts<never>) {
-    const judgment = await judgeReward({ ...options, pull, onNotice });
+    const { seed: _, ...input } = options; // nothing is drawn
+    const judgment = await judgeReward({ ...input, pull, onNotice });
     run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
     const { accuracy, interval, n, ece, longerWins, bySource } = judgment.evaluation;
     return { run: run.folder, accuracy, interval, n, ece, longerWins, bySource };

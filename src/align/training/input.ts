@@ -2,7 +2,7 @@
  * What a caller passes to a verb: options, which are plain data, and live values (a loaded model, rows in memory, a reward
  * function), all in one object. They are told apart here, so that flags, files and forms come from the options' schema alone.
  */
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
   collectRows,
   type Data,
@@ -61,10 +61,12 @@ export function separate<S extends z.ZodType>(schema: S, input: object): { optio
     live[path] = value;
     holder[key] = nameOf(value);
   };
+  const isOption = (name: string) => !(schema instanceof z.ZodObject) || Object.hasOwn(schema.shape, name);
   for (const path of paths) {
     const [key, inner] = path.split('.');
     if (inner === undefined) {
       take(path, plain, key);
+      if (path in live && !isOption(key)) delete plain[key]; // such as people as the teacher of a policy's reward
       continue;
     }
     const holder = plain[key];
