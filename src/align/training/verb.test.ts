@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { fixtureModel } from '../../../test/support/training.ts';
 import type { PreferenceRow } from '../../data/index.ts';
+import { logSigmoid, mul, neg } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import { loadModel } from '../../lm/model.ts';
 import { grpo } from '../policy-gradient/grpo.ts';
@@ -78,9 +79,43 @@ it('reads rows of any iterable, and gives a model of its own where one is named'
   result.model[Symbol.dispose]();
 });
 
+it('takes losses and advantages that are functions', async () => {
+  const terms: string[] = [];
+  const own = await dpo({
+    ...{ ...tiny, model, data: pairs, steps: 1 },
+    loss({ margin, beta }) {
+      terms.push('pairs');
+      return neg(logSigmoid(mul(margin, beta)));
+    },
+  });
+  const named = await dpo({ ...tiny, model, data: pairs, steps: 1, loss: ['sigmoid'] });
+  expect(own.metrics['loss/train']).toEqual(expect.any(Number));
+  expect(named.metrics['loss/train']).toEqual(expect.any(Number));
+  await grpo({
+    ...{ model, data: [{ prompt: 'Say 1:' }], maxTokens: 4, batch: 4, steps: 1, evaluations: 0, answers: 2 },
+    reward: (completions) => completions.map(({ text }) => text.length),
+    loss({ ratio, advantage, weightedSums }) {
+      terms.push('policy');
+      return weightedSums(mul(ratio, advantage));
+    },
+    advantages(rewards, { size }) {
+      terms.push(`advantages by ${size}`);
+      return Array.from(rewards, (_, i) => (i % size === 0 ? 1 : -1));
+    },
+  });
+  expect(new Set(terms)).toEqual(new Set(['pairs', 'policy', 'advantages by 2']));
+  await expect(dpo({ ...tiny, model, data: pairs, loss: 'none' })).rejects.toThrow(
+    'loss: expected one or several, with commas between, of sigmoid',
+  );
+  await expect(grpo({ model, data: [{ prompt: 'a' }], advantages: 'none', reward: () => [0] })).rejects.toThrow(
+    'advantages: expected one of group, leave-one-out, mean, got "none"',
+  );
+});
+
 describe('what is wrong is a HeedError that names', () => {
   const failing = (more: object) => dpo({ ...tiny, model, data: pairs, ...more }).then(undefined, (error) => error);
   it.each<[string, object, string]>([
+    ['an option that does not exist', { bta: 1 }, 'there is no option "bta"'],
     ['the option', { beta: -1 }, 'beta: expected a number above 0, got -1'],
     [
       'the row and its field',
