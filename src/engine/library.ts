@@ -114,6 +114,18 @@ export function libraryPath(): string {
   return join(folder, name);
 }
 
+const RTLD_LAZY = 1;
+
+/**
+ * Opens the library once more, for good. koffi closes what it opened when a thread or the process ends; ONNX Runtime's own
+ * threads may still be about then, and would run code that is no longer there (a segmentation fault in one of a hundred
+ * short commands).
+ */
+function keepLoaded(path: string): void {
+  if (process.platform === 'win32') koffi.load('kernel32.dll').func('void *LoadLibraryW(str16 path)')(path);
+  else koffi.load(null).func('void *dlopen(const char *path, int flags)')(path, RTLD_LAZY);
+}
+
 /**
  * Loads the library and looks up its functions.
  * @throws HeedError if the file cannot be loaded, is another library, or is too old.
@@ -123,6 +135,7 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
   let base: Pointer;
   try {
     handle = koffi.load(path);
+    keepLoaded(path);
   } catch (cause) {
     throw new HeedError(`cannot load "${path}": ${messageOf(cause)}`, { hint: REINSTALL, cause });
   }
