@@ -240,7 +240,7 @@ export const trainings: Readonly<Record<string, Training>> = {
       ...seenReturn(evaluation),
       labels,
       ...(waiting !== undefined && { waiting }),
-      ...(Number.isFinite(accuracy) && { accuracy }),
+      ...(Number.isFinite(accuracy) && { predicted: accuracy }),
     }),
   },
   rl: {

@@ -22,13 +22,19 @@ const tell = ({
   labels,
   steps,
   accuracy,
+  heldOutAccuracy,
   correlation,
   seconds,
 }: LearnRunResult): [string, string][] => [
   ['return', returned(evaluated)],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],
-  ['accuracy', `${share(accuracy)} of choices foreseen before they were learned`],
+  [
+    'accuracy',
+    heldOutAccuracy === undefined
+      ? `${share(accuracy)} of the teacher’s choices predicted before they were learned`
+      : `${share(heldOutAccuracy)} of random held-out pairs in the right order`,
+  ],
   [
     'reward',
     `follows the true one with Pearson ${three(correlation.pearson)}, Spearman ${three(correlation.spearman)}`,
