@@ -24,8 +24,11 @@ export type EvaluateRunOptions = z.input<typeof evaluateRunSchema>;
 
 /** Mean and standard deviation of episodes' true returns. */
 export interface ReturnFigures {
+  /** Mean return of an episode. */
   mean: number;
+  /** Standard deviation over the episodes. */
   std: number;
+  /** Episodes measured. */
   episodes: number;
 }
 

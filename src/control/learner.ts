@@ -43,6 +43,7 @@ export interface LearnStep {
 
 /** What a training drives: it acts, asks and learns, some steps at a time. */
 export interface Learner {
+  /** The run's options, defaults filled in. */
   readonly options: LearnOptions;
   /** What it acts in; not its to dispose of. */
   readonly environment: EnvironmentSource;

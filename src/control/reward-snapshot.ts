@@ -14,13 +14,17 @@ import type { RewardOptions } from './reward/options.ts';
 
 /** A reward as plain data: its networks' options and weights, and what scales its inputs and outputs. */
 export interface RewardSnapshot {
+  /** Observations that the reward reads. */
   observationSpace: Box;
+  /** Actions that the reward reads. */
   actionSpace: Space;
+  /** Architecture and training of the networks. */
   options: RewardOptions;
   /** Statistics that the networks' inputs are scaled by. */
   scale: InputScale;
   /** Of each member's rewards: what is subtracted, and what they are divided by then. */
   shift: readonly number[];
+  /** By member: the number that a shifted reward is divided by. */
   divisor: readonly number[];
   /** The networks' parameters by name; others are passed over. */
   tensors: Readonly<Record<string, SafetensorsTensor>>;

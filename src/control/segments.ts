@@ -35,6 +35,7 @@ export interface Segment {
 export interface Experience {
   /** Steps kept of each environment; a multiple of a rollout's horizon. */
   readonly capacity: number;
+  /** Environments that are stepped side by side. */
   readonly count: number;
   /** Steps held of each environment so far, at most `capacity`. */
   readonly held: number;
@@ -42,16 +43,23 @@ export interface Experience {
   readonly oldest: number;
   /** Arrays are [capacity, count, ...]; `held` rows are valid. */
   readonly observations: Numbers;
+  /** [capacity, count, a]; a discrete action is its number. */
   readonly actions: Float32Array;
   /** Empty where observations are images. */
   readonly nextObservations: Numbers;
+  /** [capacity, count]: the environment's own rewards. */
   readonly rewards: Float32Array;
+  /** [capacity, count]: 1 where the step ended the task. */
   readonly terminated: Uint8Array;
+  /** [capacity, count]: 1 where the step hit the time limit. */
   readonly truncated: Uint8Array;
+  /** Appends a rollout's steps; the oldest make room. */
   add(rollout: Rollout): void;
   /** A window that starts at a random place. With `anchor`, one in which the task ends, if there is any. */
   sample(random: Random, window: { steps: number; anchor: boolean }): Segment | undefined;
+  /** The steps as plain data and tensors, for a checkpoint. */
   save(): { state: ExperienceState; tensors: Record<string, SavedNumbers> };
+  /** Takes over what `save` returned. @throws HeedError if a tensor is missing or has another size. */
   restore(state: ExperienceState, tensors: Record<string, { data: unknown }>): void;
 }
 

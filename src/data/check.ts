@@ -7,18 +7,23 @@ import { byFrequency, tally } from './tally.ts';
 
 /** A row and the earlier one that it repeats. */
 export interface Duplicate extends Place {
+  /** The earlier row. */
   of: Place;
   /** To the letter; else but for case, spaces and punctuation. */
   exact: boolean;
 }
 
+/** What `check` found in a dataset. */
 export interface Checked {
+  /** Files read, in order. */
   files: string[];
-  /** Bad ones included. */
+  /** Rows in all, bad ones included. */
   rows: number;
+  /** Rows that cannot be read, or lack a field. */
   bad: BadRow[];
   /** Sound rows of each format, as it stands in the files. More than one: do they belong together? */
   formats: Record<string, number>;
+  /** Rows that repeat an earlier row. */
   duplicates: Duplicate[];
   /** Given other data: rows it has too, to the letter or nearly, and prompts it has too. */
   leakage?: { rows: Place[]; prompts: number };
@@ -30,6 +35,7 @@ export interface Checked {
   longerWins?: number;
 }
 
+/** What `check` compares, besides the rows themselves. */
 export interface CheckOptions {
   /** Other data, such as the training split of a test split. */
   against?: Data | readonly string[];

@@ -17,6 +17,7 @@ import {
 } from './row.ts';
 import { type Data, isRows, type Rows } from './rows.ts';
 
+/** Which rows `readDataset` accepts, and what it does with others. */
 export interface DatasetOptions {
   /** The formats the caller can take; any where absent. */
   accept?: readonly Format[];
@@ -32,9 +33,11 @@ export interface DatasetOptions {
 export interface DatasetRow extends Place {
   /** The row in `format`, with its other columns. */
   value: Row;
+  /** The format that the row was read as. */
   format: Format;
   /** The row as it stands in the file, and its format there. */
   original: Row;
+  /** The row's format in the file, before any conversion. */
   originalFormat: Format | ForeignFormat;
 }
 

@@ -10,6 +10,7 @@ import { readJsonl } from './jsonl.ts';
 import { readParquet } from './parquet.ts';
 import { type BadRow, type Found, isRecord, type Place, type Row } from './row.ts';
 
+/** File types that hold rows. */
 export type FileType = 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet';
 
 /** A row where it stands, or what is wrong there. */

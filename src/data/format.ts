@@ -4,6 +4,7 @@
  */
 import { type Fault, inWords, isRecord, type Row } from './row.ts';
 
+/** Row formats. TRL's names where it has the format. */
 export const formats = [
   'language-modeling',
   'prompt-completion',
@@ -19,12 +20,15 @@ export type Format = (typeof formats)[number];
 /** Formats of others, which are converted when read: see adopt in convert.ts. */
 export type ForeignFormat = 'sharegpt' | 'hh' | 'alpaca';
 
+/** One message of a conversation. */
 export interface Message {
+  /** Who wrote it: system, developer, user, assistant or tool. */
   role: string;
   /** May be absent from a message that calls tools. */
   content: string;
   [extra: string]: unknown;
 }
+/** A plain text, or a conversation. */
 export type TextOrMessages = string | Message[];
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];

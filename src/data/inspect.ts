@@ -7,17 +7,25 @@ import { byFrequency, tally } from './tally.ts';
 
 /** Of a part of the rows; `p95` is the length that 95 % do not exceed. */
 export interface Lengths {
+  /** Mean length. */
   mean: number;
+  /** Median length. */
   median: number;
+  /** 95th percentile. */
   p95: number;
+  /** Longest length. */
   max: number;
 }
 
+/** What `inspect` found in a dataset. */
 export interface Inspection {
+  /** Files read, in order. */
   files: string[];
-  /** Bad ones included. */
+  /** Rows in all, bad ones included. */
   rows: number;
+  /** Rows that cannot be read, or lack a field. */
   bad: number;
+  /** The first such row. */
   firstBad?: BadRow;
   /** Rows of each format, as it stands in the files. */
   formats: Record<string, number>;
@@ -27,9 +35,11 @@ export interface Inspection {
   lengths: Record<string, { characters: Lengths; tokens?: Lengths }>;
   /** Rows that repeat an earlier one to the letter; and those that do but for case, spaces and punctuation. */
   duplicates: { exact: number; near: number };
+  /** The first rows, as they stand in the files. */
   samples: Row[];
 }
 
+/** What `inspect` counts and shows. */
 export interface InspectOptions {
   /** How many tokens a text is. */
   count?: (text: string) => number;

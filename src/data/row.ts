@@ -19,12 +19,15 @@ export function placeInWords({ file, line, row }: Place): string {
   return `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}`;
 }
 
+/** What is wrong with a row. */
 export interface Fault {
   /** Such as `messages[2].role`; empty where the row as a whole is at fault. */
   field: string;
+  /** What was expected there, and what was found. */
   reason: string;
 }
 
+/** A row that cannot be used: where it is, and what is wrong with it. */
 export interface BadRow extends Place, Fault {}
 
 /** What a reader finds at a line: a row, or why there is none. */

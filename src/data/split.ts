@@ -8,6 +8,7 @@ import type { Row } from './row.ts';
 import { collectRows, type Data } from './rows.ts';
 
 const share = z.number().min(0).lt(1);
+/** Options of `split`. Shares are of all rows; the rest is the training split. */
 export const splitSchema = z
   .object({
     test: share.default(0.1).describe('share of the rows for the test split'),
@@ -19,12 +20,17 @@ export const splitSchema = z
     path: ['test'],
     message: 'expected to leave a share for training beside --validation',
   });
+/** Options of `split`, defaults filled in. */
 export type SplitOptions = z.infer<typeof splitSchema>;
 
+/** Names of the splits. */
 export const splits = ['train', 'validation', 'test'] as const;
+/** A split's name. */
 export type Split = (typeof splits)[number];
 
+/** What `split` returns: how many rows each split has, and the rows themselves. */
 export interface Splits {
+  /** Number of rows of each split. */
   rows: Record<Split, number>;
   /** Groups of rows that stay together: equal but for case, spaces and punctuation, or of one value of the column. */
   groups: number;

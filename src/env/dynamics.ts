@@ -12,6 +12,7 @@ export interface Dynamics extends Omit<Environment, 'reset' | 'step'> {
   start(seed: number): void;
   /** Moves on by one step; sets `outcome.reward` and `outcome.terminated`. The action has been checked, not clipped. */
   advance(action: ArrayLike<number>, outcome: StepResult): void;
+  /** Writes the present observation into `observation`. */
   observe(observation: Float32Array): void;
   frame(): Frame;
 }

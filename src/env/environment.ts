@@ -8,9 +8,11 @@
 
 /** Numbers with bounds. */
 export interface Box {
+  /** Tells a box from a discrete space. */
   readonly kind: 'box';
   /** Bounds of each element; ±Infinity where there is none. `low.length` is the number of elements. */
   readonly low: Float32Array;
+  /** Upper bound of each element; ±Infinity where there is none. */
   readonly high: Float32Array;
   /** Where the numbers are an image of 0 … 255: [channels, height, width]. */
   readonly shape?: readonly number[];
@@ -18,6 +20,7 @@ export interface Box {
 
 /** One of n actions. */
 export interface Discrete {
+  /** Tells a discrete space from a box. */
   readonly kind: 'discrete';
   /** Actions are 0 … n − 1. */
   readonly n: number;
@@ -38,8 +41,11 @@ export interface StepResult {
 
 /** An environment: a task an agent acts in, one step at a time. */
 export interface Environment {
+  /** The environment's name, such as CartPole-v1. */
   readonly id: string;
+  /** What an observation looks like. */
   readonly observationSpace: Box;
+  /** What an action looks like. */
   readonly actionSpace: Space;
   /** Steps after which an episode is truncated. */
   readonly maxEpisodeSteps: number;
@@ -65,8 +71,11 @@ export const sizeOf = (space: Space): number => (space.kind === 'discrete' ? 1 :
  * x from 0 to `width`, y from 0 (top) to `height`. Drawn in order, later shapes over earlier ones.
  */
 export interface Frame {
+  /** Width in units of the frame. */
   width: number;
+  /** Height in units of the frame. */
   height: number;
+  /** Shapes in the order in which they are drawn. */
   shapes: Shape[];
 }
 

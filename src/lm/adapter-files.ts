@@ -14,8 +14,11 @@ import { replaceFiles } from './replace-files.ts';
 
 /** What is added to a linear map: scale · B·A, where scale is alpha / rank, or alpha / √rank if stabilized (Kalajdzievski 2023). */
 export interface Adapter {
+  /** Rank of the product B·A. */
   rank: number;
+  /** Numerator of the scale. */
   alpha: number;
+  /** Whether the scale is alpha / √rank instead of alpha / rank. */
   rankStabilized: boolean;
   /** Last names of the maps that are adapted, such as "q_proj". */
   targets: string[];

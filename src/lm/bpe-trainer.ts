@@ -16,6 +16,7 @@ interface SpecialTokens {
   bos?: string;
 }
 
+/** What `trainBpe` makes of the texts. */
 export interface BpeOptions extends SpecialTokens {
   /** How many tokens there shall be, with the special ones and the 256 bytes; fewer where the texts have no more pairs. */
   vocabularySize: number;

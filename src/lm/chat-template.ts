@@ -10,24 +10,31 @@ import type { Tokenizer } from './tokenizer.ts';
 
 /** One turn of a conversation. Templates may read further fields. */
 export interface Message {
+  /** Who speaks: mostly "system", "user", "assistant" or "tool". */
   role: string;
+  /** The message's text, or its parts; absent if it only calls tools. */
   content?: string | readonly MessagePart[] | null;
   readonly [field: string]: unknown;
 }
 
 /** A part of a message, for templates that want a list: `{ type: 'text', text: '…' }`. */
 export interface MessagePart {
+  /** The kind of part, such as "text". */
   type: string;
   readonly [field: string]: unknown;
 }
 
+/** What a chat template is rendered with, besides the messages. */
 export interface RenderOptions {
   /** End the text where the assistant's next turn begins. */
   addGenerationPrompt?: boolean;
   /** Tools the assistant may call, as JSON schemas of functions. */
   tools?: readonly unknown[];
+  /** Documents for templates that cite sources. */
   documents?: readonly unknown[];
+  /** Text of the token that begins a sequence. */
   bosToken?: string;
+  /** Text of the token that ends a sequence. */
   eosToken?: string;
   /** Further variables of the template, by the names it has for them (`enable_thinking`). */
   variables?: Readonly<Record<string, unknown>>;

@@ -23,7 +23,9 @@ import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } fro
 import { replaceFiles } from './replace-files.ts';
 import { writeConfig } from './write-config.ts';
 
+/** A model's folder in memory; the caller disposes of its parameters. */
 export interface Checkpoint {
+  /** Architecture of the decoder. */
   config: DecoderConfig;
   /** config.json as it was read. */
   raw: Record<string, unknown>;
@@ -81,6 +83,7 @@ export function loadCheckpoint(folder: string): Checkpoint {
   return { config, raw, parameters, architecture };
 }
 
+/** How `saveCheckpoint` writes weights. */
 export interface SaveOptions {
   /** What the weights are rounded to; F32 keeps every bit. */
   dtype?: FloatDtype;

@@ -22,6 +22,7 @@ export const generateSchema = samplingSchema.extend({
   seed: z.number().int().min(0).default(0).describe('seed of the draws'),
 });
 
+/** Options of `Generator.generate`: sampling, batch size, and what ends a completion. */
 export interface GenerateOptions extends Partial<z.output<typeof generateSchema>> {
   /** Ids that end an answer: EOS, or several. */
   ends?: readonly number[];
@@ -35,6 +36,7 @@ export interface GenerateOptions extends Partial<z.output<typeof generateSchema>
   signal?: AbortSignal;
 }
 
+/** A finished completion of a prompt. */
 export interface GeneratedCompletion {
   /** Which prompt it answers. */
   index: number;
@@ -44,16 +46,21 @@ export interface GeneratedCompletion {
   logprobs: number[];
   /** log p of each under what it was drawn from; 0 where the likeliest is taken. */
   processedLogprobs: number[];
+  /** Why it ended: an end token, a stop string, or the limit on tokens or positions. */
   finish: 'eos' | 'stop' | 'length';
   /** What follows the prompt's text, without special tokens, up to the stop string. Undefined without a tokenizer. */
   text: string | undefined;
 }
 
+/** A token of a completion under way. */
 export interface GeneratedToken {
   /** Which prompt it answers. */
   index: number;
+  /** The token's id. */
   id: number;
+  /** log p under the model, at temperature 1 and unprocessed. */
   logprob: number;
+  /** log p under the distribution it was drawn from; 0 if the likeliest token is taken. */
   processedLogprob: number;
   /** What has become final with it; undefined unless streamed. */
   text: string | undefined;
@@ -61,10 +68,13 @@ export interface GeneratedToken {
 
 /** What one step brought: a token for each sequence at work, and the answers that ended with them. */
 export interface GenerateStep {
+  /** One token for each unfinished sequence. */
   tokens: GeneratedToken[];
+  /** Completions that this step finished. */
   completions: GeneratedCompletion[];
 }
 
+/** A compiled decoder that completes prompts. Holds native memory: dispose of it. */
 export interface Generator {
   /**
    * Answers prompts (ids, with their BOS) step by step, until all have ended or the signal aborts.

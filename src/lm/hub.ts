@@ -25,6 +25,7 @@ import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts'
 import { type Choice, checkFile, nameOf, select } from './hub/files.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
 
+/** How `pull` gets files from the Hub: which ones, from where, and into which cache. */
 export interface PullOptions extends HubOptions, Choice {
   /** Folder of the cache; HF_HUB_CACHE unless told, else `hub` in HF_HOME, else ~/.cache/huggingface/hub. */
   cache?: string;
@@ -34,10 +35,13 @@ export interface PullOptions extends HubOptions, Choice {
   onProgress?: (bytes: number, total: number) => void;
 }
 
+/** What `pull` leaves in the cache. */
 export interface Pulled {
   /** The snapshot: a folder with the files under their names. */
   folder: string;
+  /** The branch, tag or commit that was requested. */
   revision: string;
+  /** SHA-1 of the commit that the revision stood for. */
   commit: string;
   /** Paths in the folder, with slashes. */
   files: string[];

@@ -14,7 +14,9 @@ import { readAdapter, writeAdapter } from './adapter-files.ts';
 import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
 import { SCORE } from './layout.ts';
 
+/** An adapter in memory; the caller disposes of its parameters. */
 export interface LoadedAdapter {
+  /** Rank, scale and targets. */
   options: LoraOptions;
   /** Adapters; of a classifier's also "score.weight" [labels, hidden], in place of the base model's. */
   parameters: Arena;

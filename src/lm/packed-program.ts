@@ -156,11 +156,13 @@ function place(data: Int32Array | Float32Array, places: Int32Array, numbers: Arr
   for (let i = 0; i < places.length; i++) data[places[i]] = numbers[i];
 }
 
+/** Builds a loss, a scalar, and further outputs to report, from what the model made of a batch. */
 export type PackedLoss = (reading: Reading) => { loss: Tensor } & Record<string, Tensor>;
 
 /** By the names of a loss's inputs. */
 export type Numbers = Readonly<Record<string, ArrayLike<number>>>;
 
+/** A training step over packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedTrainer {
   /** The sum of the gradients of all batches since the last reset; at least one. */
   readonly gradients: Arena;
@@ -172,6 +174,7 @@ export interface PackedTrainer {
   run(batch: PackedBatch, perLabel: Numbers, perSequence?: Numbers): Readonly<Record<string, Value>>;
   /** Where the last batch's labels lie in outputs of [labels]. */
   places(): Int32Array;
+  /** The next batch's gradients replace the sum instead of adding to it. */
   reset(): void;
   [Symbol.dispose](): void;
 }
@@ -239,6 +242,7 @@ export function createPackedTrainer(
   };
 }
 
+/** A number for each label of packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedScorer {
   /** A number for each of a batch's labels, in their order. */
   run(batch: PackedBatch): Float32Array;

@@ -6,6 +6,7 @@ import { HeedError } from '../error.ts';
 
 /** A sequence to learn from. */
 export interface Example {
+  /** Token ids of the whole sequence. */
   ids: ArrayLike<number>;
   /** Which tokens are to be learned (1) or only read (0); all where absent. The first has nothing before it to tell it. */
   learn?: ArrayLike<number>;
@@ -139,8 +140,11 @@ const roomOf = ([first, ...others]: readonly Example[]): number =>
 
 /** A batch as a packed program reads it; arrays of rows · time tokens, row after row. */
 export interface PackedBatch {
+  /** Number of rows. */
   rows: number;
+  /** Tokens in a row. */
   time: number;
+  /** Token ids, padding included. */
   ids: Int32Array;
   /** The number of a token's segment within its row: its sequence, or its prefix; padding has its own, −1. */
   segments: Int32Array;
@@ -150,6 +154,7 @@ export interface PackedBatch {
   positions: Int32Array;
   /** Tokens whose state is read, mostly to tell the next: their places in the batch, and what is to be told. */
   at: Int32Array;
+  /** The token that each state in `at` predicts. */
   labels: Int32Array;
   /** The number of the sequence that each label belongs to. */
   sequences: Int32Array;

@@ -30,6 +30,7 @@ export const samplingSchema = z.object({
   sampler: z.string().optional().describe('name of a sampler that a plugin registers; it changes the logits last'),
 });
 
+/** Sampling options, defaults filled in. */
 export type Sampling = z.output<typeof samplingSchema>;
 
 /** What has been said so far in one sequence. */

@@ -3,6 +3,7 @@ import { input, linear, logSoftmax, slice, sub, tokensOf, trace, Value } from '.
 import { HeedError } from '../error.ts';
 import { type DecoderConfig, decoder, headName, packedAttention } from '../nn/index.ts';
 
+/** What a model predicts at each token of a text. */
 export interface TokenScores {
   /** log p of each token after the first, given those before it: [tokens − 1]. */
   logprobs: number[];

@@ -22,6 +22,7 @@ type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
   Partial<Record<typeof CONFIG | typeof SPECIAL | typeof TEMPLATE, string>>
 >;
 
+/** A tokenizer as tokenizer.json describes it: text to ids and back, special tokens, chat templates. */
 export interface Tokenizer {
   /** The ids of a text; special tokens written in the text are found. Without `addSpecialTokens` none is put around it. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
@@ -37,10 +38,15 @@ export interface Tokenizer {
   decodeStream(options?: { skipSpecialTokens?: boolean }): { push(id: number): string; end(): string };
   /** One more than the largest id. */
   readonly vocabularySize: number;
+  /** Id of the token that begins a sequence, if there is one. */
   readonly bos: number | undefined;
+  /** Id of the token that ends a sequence, if there is one. */
   readonly eos: number | undefined;
+  /** Id of the token that pads a batch, if there is one. */
   readonly pad: number | undefined;
+  /** Id of a token's text; undefined if the vocabulary lacks it. */
   idOf(token: string): number | undefined;
+  /** Text of a token's id; undefined outside the vocabulary. */
   tokenOf(id: number): string | undefined;
   /** Special tokens by their text, with their ids. */
   readonly specialTokens: ReadonlyMap<string, number>;
@@ -50,7 +56,9 @@ export interface Tokenizer {
   readonly chatTemplates: Readonly<Record<string, string>>;
   /** Takes a template where there is none, for good, and gives it: see `withChatTemplate`. */
   adoptTemplate?(): string;
+  /** The side on which the model expects padding. */
   readonly paddingSide: 'left' | 'right';
+  /** The side on which sequences that are too long are cut. */
   readonly truncationSide: 'left' | 'right';
   /** The longest sequence it was made for, where it says so. */
   readonly maxLength: number | undefined;

@@ -14,20 +14,25 @@ import { trainings } from './trainings.ts';
 
 /** A row of the pipeline's samples. */
 export interface AnswersRow {
+  /** Tells this row from the others of samples.jsonl. */
   kind: 'answers';
-  /** Those that are shown. */
+  /** Prompts whose completions are shown. */
   prompts: string[];
+  /** Completions by model, in the order of the stages. */
   models: ModelAnswers[];
 }
 
+/** What one language model of a pipeline wrote. */
 export interface ModelAnswers {
   /** Of the stage that made it; `base` is what the first began with. */
   name: string;
+  /** Its completion of each shown prompt, in their order. */
   texts: string[];
-  /** Of the embedded world: what each is worth, */
+  /** In the embedded world: the true reward of each text. */
   rewards?: number[];
-  /** and what an answer to each of all its prompts is worth, on average. */
+  /** In the embedded world: mean true reward over all of its prompts, with a 95 % interval. */
   reward?: { mean: number; interval: [low: number, high: number]; n: number };
+  /** Further measures of all completions, by name. */
   measures?: Record<string, number>;
 }
 

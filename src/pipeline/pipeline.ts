@@ -16,29 +16,39 @@ import { type LearnerParts, trainings } from './trainings.ts';
 
 /** A stage that is about to train. */
 export interface StageBegun {
+  /** The stage's name in the recipe. */
   name: string;
+  /** The heed command that it runs. */
   command: string;
   /** Which of how many, from 1. */
   index: number;
+  /** Number of stages in the recipe. */
   count: number;
+  /** The stage's run folder. */
   folder: string;
   /** Of the stage; 0 where nobody knows. */
   steps: number;
 }
 
+/** What `runPipeline` takes: the run, a signal and callbacks. */
 export interface PipelineParts
   extends LearnerParts,
     Pick<TrainParts<never>, 'signal' | 'checkpointSeconds' | 'onWarning'> {
+  /** The pipeline's run, from `createPipeline` or `openRun`. */
   run: Run;
   /** Where each stage is told of too; a folder given for TensorBoard gets one for each. */
   log?: readonly LoggerChoice[];
+  /** Called before each stage. */
   onStage?: (stage: StageBegun) => void;
   /** After each step of the stage, with what it told. */
   onStep?: (step: number, live: Record<string, number>) => void;
+  /** Called after each stage that finished. */
   onFinished?: (stage: StageBegun, result: StageResult) => void;
 }
 
+/** What a pipeline ends with. */
 export interface PipelineResult {
+  /** The pipeline's run folder. */
   run: string;
   /** In order, each with what its command gives. */
   stages: ({ name: string; command: string } & StageResult)[];

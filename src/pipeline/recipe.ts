@@ -21,6 +21,7 @@ const stageSchema = z.strictObject({
   settings: z.record(z.string(), z.unknown()).default({}).describe("the command's, as in its --config"),
 });
 
+/** The JSON of a recipe. */
 export const recipeSchema = z.strictObject({
   name: z.string().min(1).default('pipeline').describe('what it is called in the report'),
   seed: z.number().int().min(0).optional().describe('seed of every stage that has none of its own'),
@@ -39,10 +40,14 @@ export const recipeSchema = z.strictObject({
     .prefault({})
     .describe('the same prompts answered by every language model of the pipeline, at its end'),
 });
+/** A recipe as it is written; `checkRecipe` fills in defaults. */
 export type RecipeInput = z.input<typeof recipeSchema>;
 type Parsed = z.output<typeof recipeSchema>;
+/** A stage with its name filled in. */
 export type Stage = Parsed['stages'][number] & { name: string };
+/** A checked recipe: every stage has a name, and the recipe's seed if its command takes one and it has none of its own. */
 export interface Recipe extends Parsed {
+  /** The stages, in the order in which they run. */
   stages: Stage[];
 }
 

@@ -18,14 +18,20 @@ export type PipelineRow =
   | { kind: 'course'; recipe: Recipe; again: string[] }
   | AnswersRow;
 
+/** How far a pipeline has got. */
 export interface Progress {
+  /** The recipe in force, which `changeCourse` may have replaced. */
   recipe: Recipe;
   /** Stages that have begun, by their names. */
   stages: Map<string, { folder: string; result?: StageResult }>;
+  /** The models' completions of the same prompts, once they are made. */
   answers?: AnswersRow;
 }
 
-/** @throws HeedError where the folder is not a pipeline's. */
+/**
+ * How far the pipeline in the folder `run` has got.
+ * @throws HeedError if the folder is not a pipeline's.
+ */
 export function progressOf(run: string): Progress {
   const { command, config } = readInfo(run);
   if (command !== 'pipeline') {

@@ -107,11 +107,14 @@ import {
   trainSweep,
 } from '../sweep/index.ts';
 
+/** A run of one command, ready to train. */
 export interface Learner {
+  /** The command's options; all have a seed. */
   options: { seed: number };
   [Symbol.dispose](): void;
 }
 
+/** What a pipeline passes to each learner, besides its settings. */
 export interface LearnerParts {
   /** Of a run that is gone on with. */
   folder?: string;
@@ -128,6 +131,7 @@ type Product = 'a language model' | 'a reward model' | 'a dataset';
 
 /** Its methods take what `create` makes and what `train` steps by, which differ from command to command. */
 export interface Training {
+  /** The command's settings. */
   schema: z.ZodType;
   /** Throws where settings are wrong; nothing is loaded. */
   check(settings: Record<string, unknown>): void;
@@ -135,10 +139,13 @@ export interface Training {
   create(settings: Record<string, unknown>, parts: LearnerParts): Learner | Promise<Learner>;
   /** What the run is of, and its steps in all. */
   about(learner: Learner): { name: string; steps: number };
+  /** Trains to the end. Undefined if the signal stopped it. */
   train(learner: Learner, parts: TrainParts<{ step: number }>): Promise<{ run: string } | undefined>;
+  /** The report of the run in `folder`. */
   report(folder: string): Report;
   /** For the progress line; what a step does not tell stays as it was. */
   live(step: { step: number }): Record<string, number>;
+  /** What later stages can take from the run; absent if nothing. */
   product?: Product;
   /** Where in the run's folder the product is. */
   path?: string;
@@ -226,6 +233,7 @@ const judging = {
   live: () => ({}),
 };
 
+/** What a stage can run, by the names of the commands. */
 export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,

@@ -8,9 +8,11 @@ import { random } from '../random.ts';
 
 /** One rating of an item, by anybody. */
 export interface Rating {
+  /** Number of the item. */
   item: number;
   /** Of who gave it; nobody rates an item twice. */
   annotator: number;
+  /** Number of the category, on the scale that the level of measurement reads. */
   category: number;
 }
 
@@ -62,6 +64,7 @@ export function krippendorffAlpha(ratings: readonly Rating[], level: Level = 'no
 
 /** Krippendorff's α of a set of ratings, with its interval. */
 export interface Reliability {
+  /** Krippendorff's α of all ratings. */
   alpha: number;
   /** Of 95 %, by resampling items; NaN where α is. */
   interval: [low: number, high: number];

@@ -15,7 +15,9 @@ export const choices = { first: [1, 0], second: [0, 1], tie: [0.5, 0.5] } as con
 export interface Comparison<Option> {
   /** The query's id: unique in a run or a store. */
   readonly id: string;
+  /** The two options, in the order in which the teacher saw them. */
   readonly options: readonly [first: Option, second: Option];
+  /** Shares of preference for the two options, or that they cannot be compared. */
   readonly choice: Choice;
   /** Who chose: a teacher's name or a person's id. */
   readonly teacher: string;

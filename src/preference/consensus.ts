@@ -29,6 +29,7 @@ export interface Consensus {
   annotators: Map<number, Float64Array[]>;
   /** Shares of the true categories. */
   shares: Float64Array;
+  /** Iterations of expectation maximization until it converged. */
   iterations: number;
 }
 

@@ -31,6 +31,7 @@ export type Schedule = z.output<typeof scheduleSchema>;
 export interface Round {
   /** Environment steps taken in the run when the round is asked. */
   readonly atStep: number;
+  /** Queries of the round. */
   readonly labels: number;
 }
 

@@ -41,7 +41,9 @@ export type Point = ArrayLike<number>;
 
 /** Returns predicted for the two options of each candidate pair: `first[member][pair]` and `second[member][pair]`. */
 export interface Predictions {
+  /** [member][pair]: predicted return of the pair's first option. */
   readonly first: readonly ArrayLike<number>[];
+  /** [member][pair]: predicted return of the pair's second option. */
   readonly second: readonly ArrayLike<number>[];
   /** For coverage: where the options of each pair lie, and those that were asked about before. */
   readonly points?: {

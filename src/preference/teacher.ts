@@ -10,6 +10,7 @@ import { type Choice, type Comparison, checkPreference } from './comparison.ts';
 export interface Query<Option> {
   /** Unique in a run, and the same in a resumed run: a synthetic teacher's randomness comes from it. */
   readonly id: string;
+  /** The two options, in the order in which a person sees them. */
   readonly options: readonly [first: Option, second: Option];
 }
 

@@ -7,17 +7,21 @@ import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from '
 
 /** The returns of whole episodes. */
 export interface Evaluation {
+  /** Mean return of an episode. */
   mean: number;
   /** Standard deviation over the episodes. */
   std: number;
+  /** Episodes run. */
   episodes: number;
   /** Mean steps of an episode. */
   length: number;
+  /** Return of each episode. */
   returns: number[];
 }
 
 /** Evaluates a policy again and again, as it learns. */
 export interface Evaluator {
+  /** Runs the episodes under the policy's present parameters. */
   run(): Evaluation;
   [Symbol.dispose](): void;
 }

@@ -59,7 +59,9 @@ type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Arra
 
 /** The learner: a policy, its optimizer and its randomness. `collect` and `update` may be called by hand. */
 export interface OnPolicy<Metrics> {
+  /** The networks that act and are trained. */
   readonly policy: PolicyNetwork;
+  /** Parameters of actor and critic. */
   readonly parameters: Arena;
   /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
   collect(explore?: 'uniform'): Rollout;
@@ -67,7 +69,9 @@ export interface OnPolicy<Metrics> {
   update(rollout: Rollout, progress: number): Metrics;
   /** Observations as the networks see them, of rows [n, o]. */
   prepare(observations: Float32Array): Float32Array;
+  /** The learner as plain data and tensors, for a checkpoint. */
   save(): { state: OnPolicyState; tensors: Tensors };
+  /** Takes over what `save` returned. */
   restore(state: OnPolicyState, tensors: Tensors): void;
   [Symbol.dispose](): void;
 }

@@ -20,7 +20,9 @@ export interface PolicySnapshot {
   hidden: readonly number[];
   /** Activation of the hidden layers. */
   activation: 'tanh' | 'relu';
+  /** Observations that the policy reads. */
   observationSpace: Box;
+  /** Actions that the policy chooses from. */
   actionSpace: Space;
   /** Mean and variance of each number of an observation, where observations are normalized. */
   statistics?: { mean: readonly number[]; variance: readonly number[] };

@@ -23,6 +23,7 @@ import type { Random } from '../random.ts';
 export interface PolicyNetworkOptions {
   /** Widths of the hidden layers, of actor and critic alike. */
   hidden: readonly number[];
+  /** Activation after each hidden layer. */
   activation: NonNullable<MlpOptions['activation']>;
   /** Gain of the orthogonal initial weights of the hidden layers. */
   gain: number;
@@ -32,13 +33,17 @@ export interface PolicyNetworkOptions {
 export interface PolicyNetwork {
   /** Numbers an observation has. */
   observationSize: number;
+  /** Actions that the policy chooses from. */
   actionSpace: Space;
   /** Numbers an action has. */
   actionSize: number;
   /** Outputs a row: the number of discrete actions, or actionSize. */
   outputSize: number;
+  /** Observations [n, o] → distribution, before it is bounded. */
   actor: Network;
+  /** Observations [n, o] → values [n, 1]. */
   critic: Network;
+  /** Names and shapes of all parameters. */
   parameters: ParameterSpec[];
   /** Observations [n, o] → distribution [n, outputSize]. */
   distribution(observations: Tensor): Tensor;

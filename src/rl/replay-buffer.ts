@@ -13,6 +13,7 @@ type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Arra
 
 /** Transitions by row, in arrays of [capacity, …]; rows from `length` on are not yet filled. */
 export interface ReplayBuffer extends Readonly<ReplayState> {
+  /** Transitions that the buffer holds at most. */
   readonly capacity: number;
   /** [capacity, o] */
   readonly observations: Float32Array;
@@ -24,8 +25,11 @@ export interface ReplayBuffer extends Readonly<ReplayState> {
   readonly nextObservations: Float32Array;
   /** [capacity]: 1 where the task ended, and not where a time limit cut it. */
   readonly terminated: Float32Array;
+  /** Appends a rollout's transitions; the oldest make room. */
   add(rollout: Rollout): void;
+  /** The buffer as plain data and tensors, for a checkpoint. */
   save(): { state: ReplayState; tensors: Tensors };
+  /** Takes over what `save` returned. @throws HeedError if the sizes differ. */
   restore(state: ReplayState, tensors: Readonly<Record<string, { data: ArrayLike<number> | ArrayLike<bigint> }>>): void;
 }
 

@@ -8,17 +8,23 @@ import { type ActingPolicy, LOG_DEVIATION, sampleActions, uniformActions } from 
 
 /** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
 export interface Rollout {
+  /** [horizon, environments, o]: the observation each action was chosen from. */
   observations: Float32Array;
+  /** [horizon, environments, a]; a discrete action is its number. */
   actions: Float32Array;
   /** From the environment; replace them to train on another reward. */
   rewards: Float32Array;
+  /** [horizon, environments]: 1 where the step ended the task. */
   terminated: Uint8Array;
+  /** [horizon, environments]: 1 where the step hit the time limit. */
   truncated: Uint8Array;
   /** [horizon, environments, o]: the observation each step led to, before any reset. */
   nextObservations: Float32Array;
+  /** [horizon, environments]: log-probability of each action under the policy that acted. */
   logProbs: Float32Array;
   /** [horizon, environments]: the episode of each step, and which of its steps it is. */
   episodes: Episode[];
+  /** [horizon, environments]: the number of each step in its episode, from 0. */
   episodeSteps: Int32Array;
 }
 

@@ -49,12 +49,17 @@ import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts'
 
 /** Means over an update's gradients. */
 export interface SacMetrics {
+  /** Mean squared error of the critics. */
   'loss/critic': number;
+  /** Loss of the actor. */
   'loss/policy': number;
+  /** Estimated entropy of the policy, in nats. */
   'policy/entropy': number;
+  /** Weight of the entropy, α. */
   temperature: number;
   /** Of the smaller of the critics on the policy's own actions. */
   'value/mean': number;
+  /** Norm of the critics' gradient before clipping. */
   'gradient/norm': number;
 }
 
@@ -67,8 +72,11 @@ type Tensors = Record<string, SafetensorsTensor>;
 
 /** The learner. `collect` and `update` may be called by hand, as those of the on-policy algorithms. */
 export interface Sac {
+  /** The networks that act. */
   readonly policy: SquashedPolicy;
+  /** Parameters of actor, critics and temperature. */
   readonly parameters: Arena;
+  /** Transitions that minibatches are drawn from. */
   readonly buffer: ReplayBuffer;
   /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
   collect(explore?: 'uniform'): Rollout;
@@ -78,7 +86,9 @@ export interface Sac {
   update(rollout: Rollout): SacMetrics;
   /** Starts critics, targets and their optimizer anew: where the rewards in the buffer have become others. */
   resetCritics(): void;
+  /** The learner as plain data and tensors, for a checkpoint. */
   save(): { state: SacState; tensors: Tensors };
+  /** Takes over what `save` returned. */
   restore(state: SacState, tensors: Tensors): void;
   [Symbol.dispose](): void;
 }

@@ -40,14 +40,21 @@ import type { TrpoOptions } from './trpo-options.ts';
 
 /** The numbers of one TRPO update. */
 export interface TrpoMetrics {
+  /** Surrogate loss of the policy. */
   'loss/policy': number;
+  /** Loss of the critic. */
   'loss/value': number;
+  /** Mean entropy of the policy, in nats. */
   'policy/entropy': number;
+  /** KL divergence of the new policy from the one that acted, in nats. */
   'policy/approx_kl': number;
   /** Of the longest step that the quadratic model allows, the share that was taken; 0 where all were refused. */
   'policy/step': number;
+  /** Share of the returns' variance that the critic explains; at most 1. */
   'value/explained_variance': number;
+  /** Norm of the policy's gradient. */
   'gradient/norm': number;
+  /** Learning rate of the critic. */
   learning_rate: number;
 }
 /** The TRPO learner. */

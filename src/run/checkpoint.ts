@@ -22,10 +22,13 @@ import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.
 import { withCurrentNames } from '../renamed.ts';
 import { decode, encode } from './json.ts';
 
+/** A checkpoint as `Run.loadCheckpoint` reads it. */
 export interface Checkpoint {
+  /** The step at which it was saved. */
   step: number;
   /** Plain data: whatever `saveCheckpoint` was given, numbers bit for bit. */
   state: unknown;
+  /** Tensors by name. */
   tensors: Record<string, SafetensorsTensor>;
   /** What is wrong with newer checkpoints, which were passed over. Empty when all is well. */
   warnings: string[];

@@ -5,10 +5,13 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { HeedError, messageOf } from '../error.ts';
 import type { Run } from './run.ts';
 
+/** What takes a learner to its end: where the run is written, a signal and callbacks. */
 export interface TrainParts<Step> {
+  /** The run that metrics, samples and checkpoints go to. */
   run: Run;
   /** Stops after the iteration under way, with a checkpoint. */
   signal?: AbortSignal;
+  /** Called after each step. */
   onStep?: (step: Step) => void;
   /** Wall time between checkpoints: 30 unless told, 0 for one every iteration. */
   checkpointSeconds?: number;
@@ -20,7 +23,9 @@ export interface TrainParts<Step> {
 export interface Drivable<Step> {
   /** Rejects with the signal's reason where it aborts what the learner waits for; what it saves then goes on from there. */
   next(signal?: AbortSignal): Promise<Step>;
+  /** The learner's state as plain data and tensors. */
   save(): { state: unknown; tensors: Parameters<Run['saveCheckpoint']>[1]['tensors'] };
+  /** Takes over what `save` returned. */
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
 }
 

@@ -1,6 +1,7 @@
 /** Intervals of 95 % around what was measured a few times. */
 import { random } from '../random.ts';
 
+/** Bounds of an interval. */
 export type Interval = [low: number, high: number];
 
 /** Wilson's score interval of a share of n, 95 % unless told (Wilson 1927). All of [0, 1] where n is 0. */

@@ -2,6 +2,7 @@
 
 import { stripVTControlCharacters } from 'node:util';
 
+/** A progress display. */
 export interface Progress {
   /** Tells how far it is. Cheap: draws at most ten times a second on a terminal, at most every ten seconds elsewhere. */
   update(step: number, metrics?: Readonly<Record<string, number>>): void;
@@ -11,17 +12,21 @@ export interface Progress {
   done(): void;
 }
 
+/** What `createProgress` shows, and where. */
 export interface ProgressOptions {
   /** Steps in all; left out where nobody knows: then no bar, percent or time left. */
   total?: number;
   /** The step it starts from (a resumed run), so that speed is not taken from steps of an earlier process. */
   from?: number;
+  /** Text at the start of the line. */
   label?: string;
   /** Milliseconds of the past that the speed is taken from: half a minute unless told. */
   window?: number;
   /** What a step is called in the speed: "steps" unless told. */
   unit?: string;
+  /** Where the line is written: stderr by default. */
   stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  /** The variables TERM and NO_COLOR are read from it: `process.env` by default. */
   env?: Record<string, string | undefined>;
   /** Milliseconds, ever growing. */
   now?: () => number;
@@ -31,6 +36,7 @@ export interface ProgressOptions {
 const WINDOW = 30_000;
 const BAR = 20;
 
+/** Creates a progress display; nothing is drawn before the first update. */
 export function createProgress({
   total,
   from = 0,

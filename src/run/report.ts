@@ -14,32 +14,46 @@ import { drawScatter, type Scatter } from './report/scatter.ts';
 import { script } from './report/script.ts';
 import { style } from './report/style.ts';
 
+/** Paragraphs of text. */
 export interface Text {
+  /** Tells this section from the others. */
   kind: 'text';
+  /** Heading; none by default. */
   title?: string;
   /** Plain text; an empty line begins a new paragraph. */
   text: string;
 }
 
+/** A table of texts, numbers and links. */
 export interface Table {
+  /** Tells this section from the others. */
   kind: 'table';
+  /** Heading. */
   title: string;
+  /** Plain text below the table. */
   caption?: string;
+  /** Heads of the columns. */
   columns: readonly string[];
+  /** Cells by row, as many as there are columns. */
   rows: readonly (readonly (string | number | Link)[])[];
 }
 
 /** To a file beside the report or below. */
 export interface Link {
+  /** The text that is clicked. */
   text: string;
   /** From the report's folder, such as "sft/report.html". */
   path: string;
 }
 
+/** A section of a report. */
 export type Section = Text | LineChart | Scatter | Table | Clips;
 
+/** A report on one page: what `writeReport` makes HTML of. */
 export interface Report {
+  /** Title of the page. */
   title: string;
+  /** A line below the title. */
   subtitle?: string;
   /** The few numbers that matter, shown large. */
   summary: readonly { label: string; value: string | number; note?: string }[];

@@ -46,7 +46,9 @@ export type RunInfo = z.infer<typeof infoSchema>;
 
 /** One row of metrics.jsonl; `time` is Unix time in seconds. */
 export interface MetricsRow {
+  /** The step that the numbers belong to. */
   step: number;
+  /** Unix time in seconds. */
   time: number;
   [metric: string]: number;
 }
@@ -108,7 +110,9 @@ export function openRun(folder: string): Run {
 
 /** A run that this process writes. Made by createRun and openRun. */
 export class Run {
+  /** Path of the run's folder. */
   readonly folder: string;
+  /** What config.json holds. */
   readonly info: RunInfo;
   readonly #metrics: RowFile;
   readonly #samples: RowFile;

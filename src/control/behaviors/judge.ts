@@ -5,6 +5,7 @@ import type { Segment } from '../segments.ts';
 
 /** What a judge sees: what the agent saw and did. Never the environment's reward. */
 export interface Clip {
+  /** Steps of the clip, oldest first. */
   readonly steps: readonly ClipStep[];
   /** Whether the last step ended the task. */
   readonly terminated: boolean;

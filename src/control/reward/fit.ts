@@ -21,12 +21,15 @@ import type { RewardOptions } from './options.ts';
 
 /** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
 export interface FitComparison {
+  /** The two segments, in the order in which the teacher saw them. */
   segments: readonly [Segment, Segment];
+  /** Shares of preference for the first and the second segment, summing to 1. */
   choice: Preference;
 }
 
 /** The metrics of a fit. */
 export interface Fit {
+  /** Gradient steps taken. */
   steps: number;
   /** Mean loss over the last minibatches. */
   loss: number;
@@ -36,8 +39,11 @@ export interface Fit {
   trainAccuracy: number;
   /** The same, of those held out. */
   validationAccuracy: number;
+  /** Mean loss on the held-out comparisons; NaN if none is held out. */
   validationLoss: number;
+  /** Mean loss on the comparisons trained on. */
   trainLoss: number;
+  /** Coefficient of the L2 penalty after the fit. */
   l2: number;
   /** Pairs that nobody was asked about and whose choice the ensemble was sure of. */
   sure: number;

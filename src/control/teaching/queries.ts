@@ -32,6 +32,7 @@ export interface SegmentQuery {
 
 /** A query and what the teacher said about it. */
 export interface SegmentComparison extends SegmentQuery {
+  /** Shares of preference for the two segments, or that they cannot be compared. */
   choice: Choice;
 }
 

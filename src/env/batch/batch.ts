@@ -9,10 +9,15 @@ import { ofCopy } from './fault.ts';
 
 /** Copies of an environment that are stepped together. */
 export interface EnvironmentBatch {
+  /** The environment's name, such as CartPole-v1. */
   readonly id: string;
+  /** Number of copies. */
   readonly count: number;
+  /** Observations of each copy. */
   readonly observationSpace: Box;
+  /** Actions of each copy. */
   readonly actionSpace: Space;
+  /** Steps after which an episode is truncated. */
   readonly maxEpisodeSteps: number;
   /** [count, observationSize]: the present observations; of an episode's start where one has just begun. */
   readonly observations: Float32Array;
@@ -20,7 +25,9 @@ export interface EnvironmentBatch {
   readonly finalObservations: Float32Array;
   /** [count] each, of the last step. */
   readonly rewards: Float64Array;
+  /** 1 where the task ended. */
   readonly terminated: Uint8Array;
+  /** 1 where the time limit cut the episode. */
   readonly truncated: Uint8Array;
   /** Starts an episode in every copy. seeds: [count]. */
   reset(seeds: ArrayLike<number>): void;

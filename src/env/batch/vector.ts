@@ -15,6 +15,7 @@ export interface Episode {
   env: number;
   /** Which of that copy's episodes it is, from 0. */
   index: number;
+  /** The seed that the episode starts from. */
   seed: number;
   /** Steps so far. */
   length: number;
@@ -24,6 +25,7 @@ export interface Episode {
 
 /** The state of a vector environment as plain data. */
 export interface VectorState {
+  /** The seed that all episodes' seeds follow from. */
   seed: number;
   /** Steps of all copies together; absent in states of version 0.1. */
   steps?: number;
@@ -33,7 +35,9 @@ export interface VectorState {
 
 /** A batch whose copies start anew by themselves, from seeds that follow from one. */
 export interface VectorEnvironment extends Omit<EnvironmentBatch, 'reset' | 'step' | 'replay'> {
+  /** Numbers in an observation. */
   readonly observationSize: number;
+  /** Numbers in an action; 1 for a discrete one. */
   readonly actionSize: number;
   /** [count]: the episode under way in each copy; replaced by a new object when it ends. */
   readonly episodes: Episode[];
@@ -41,6 +45,7 @@ export interface VectorEnvironment extends Omit<EnvironmentBatch, 'reset' | 'ste
   reset(): void;
   /** Acts in every copy. actions: [count, actionSize]. */
   step(actions: Float32Array): void;
+  /** The state as plain data, for a checkpoint. */
   save(): VectorState;
   /** Rebuilds a saved state by replaying its actions; `rewards`, `terminated` and `truncated` become 0. */
   restore(state: VectorState): void;

@@ -20,6 +20,7 @@ export interface Camera {
 
 /** A world's physics and what is asked of the agent in it. Names of arrays are MuJoCo's own. */
 export interface MujocoTask {
+  /** The environment's name, such as Hopper-v5. */
   readonly id: string;
   /** MJCF. */
   readonly model: string;
@@ -29,9 +30,11 @@ export interface MujocoTask {
   readonly frameSkip?: number;
   /** Default 1000. */
   readonly maxEpisodeSteps?: number;
+  /** Return from which the task counts as solved. Default: none. */
   readonly rewardThreshold?: number;
   /** Computes the contact forces, `cfrc_ext`, after each step: takes time. Default false. */
   readonly contactForces?: boolean;
+  /** What a picture of the task shows. Default: from the side, 4 m wide. */
   readonly camera?: Camera;
   /** Changes the start of an episode, `qpos` and `qvel`, from the model's own: the noise. Default: changes nothing. */
   reset?(world: World, random: Random): void;
@@ -51,6 +54,7 @@ export interface MujocoTask {
 export interface World {
   /** MuJoCo's `mjModel` and `mjData`, by its own names; each read of one of their arrays makes a new view. */
   readonly model: object;
+  /** MuJoCo's `mjData`. */
   readonly data: object;
   /** Seconds of one step of the environment. */
   readonly dt: number;
@@ -75,6 +79,7 @@ export interface World {
   readonly before: { readonly qpos: Float64Array; readonly xpos: Float64Array };
   /** The index of a named body, in `xpos` and `cfrc_ext`; likewise below. HeedError when there is none. */
   body(name: string): number;
+  /** The index of a named site. HeedError if there is none. */
   site(name: string): number;
   /** Where a named joint's positions begin in `qpos`. */
   joint(name: string): number;

@@ -7,6 +7,7 @@ import { environmentIds } from './make.ts';
 
 /** Environments of one kind, and what is missing to use them. */
 export interface EnvironmentGroup {
+  /** What the group is called in `heed envs`. */
   name: string;
   /** Names as `--env` takes them. */
   ids: string[];
@@ -14,6 +15,7 @@ export interface EnvironmentGroup {
   from: string;
   /** What is not there, where they cannot be used, and the command that would bring it. */
   missing?: string;
+  /** The command that installs what is missing. */
   install?: string;
 }
 

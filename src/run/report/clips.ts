@@ -5,11 +5,15 @@ import { escaped } from './html.ts';
 
 /** Two clips side by side. */
 export interface PairOfClips {
+  /** Frames of the clip on the left. */
   first: readonly Frame[];
+  /** Frames of the clip on the right. */
   second: readonly Frame[];
+  /** Speed at which both are played. */
   framesPerSecond: number;
   /** What each is, shown above it. */
   names?: readonly [first: string, second: string];
+  /** Plain text below the pair. */
   caption?: string;
 }
 
@@ -19,10 +23,15 @@ export interface ComparedClips extends PairOfClips {
   choice: readonly [first: number, second: number] | 'incomparable';
 }
 
+/** A section of pairs of clips. */
 export interface Clips {
+  /** Tells this section from the others. */
   kind: 'clips';
+  /** Heading. */
   title: string;
+  /** Plain text below the pairs. */
   caption?: string;
+  /** The pairs, in the order in which they are shown. */
   comparisons: readonly (ComparedClips | PairOfClips)[];
   /** One pair a row, as large as there is room for. */
   large?: boolean;

@@ -4,7 +4,9 @@ import { HeedError } from '../../error.ts';
 import { domainOf, type Plane, plane, px } from './axes.ts';
 import { escaped, readable } from './html.ts';
 
+/** One line of a chart. */
 export interface Series {
+  /** Its name in the legend. */
   name: string;
   /** One array for each of the chart's `xLabels`; each as long as `y`, ascending. */
   x: readonly ArrayLike<number>[];
@@ -14,16 +16,23 @@ export interface Series {
   band?: { low: ArrayLike<number>; high: ArrayLike<number> };
   /** Of the style sheet's: its place among the series unless told. */
   color?: number;
+  /** Draws the line dashed. */
   dashed?: boolean;
 }
 
+/** A section with a line chart. */
 export interface LineChart {
+  /** Tells this section from the others. */
   kind: 'lines';
+  /** Heading. */
   title: string;
+  /** Plain text below the chart. */
   caption?: string;
   /** What x may be, such as "environment steps", "labels" and "minutes"; the reader picks one. */
   xLabels: readonly string[];
+  /** What y is, with its unit. */
   yLabel: string;
+  /** The lines, in the order of the legend. */
   series: readonly Series[];
   /** Level lines, such as the return from which a task counts as solved. */
   levels?: readonly { y: number; label: string }[];

@@ -3,12 +3,19 @@
 import { domainOf, plane, px } from './axes.ts';
 import { escaped } from './html.ts';
 
+/** A section with a scatter plot. */
 export interface Scatter {
+  /** Tells this section from the others. */
   kind: 'scatter';
+  /** Heading. */
   title: string;
+  /** Plain text below the plot. */
   caption?: string;
+  /** What x is, with its unit. */
   xLabel: string;
+  /** What y is, with its unit. */
   yLabel: string;
+  /** Coordinates of the points; both arrays are of one length. */
   points: { x: ArrayLike<number>; y: ArrayLike<number> };
   /** Stands beside each point: of few. */
   names?: readonly string[];
