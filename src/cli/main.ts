@@ -14,7 +14,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .description('Learn from human feedback.')
     .version(version)
     .exitOverride()
-    .showHelpAfterError('(--help shows what there is)');
+    .showHelpAfterError('(run with --help for usage)');
   for (const [name, description, add, example, alias = name] of commands) {
     const command = program.command(name).description(description).allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
@@ -25,12 +25,12 @@ export async function main(args: readonly string[]): Promise<number> {
     for (const runs of command.commands.length > 0 ? command.commands : [command]) {
       runs
         .optionsGroup('Output:')
-        .option('--json', 'the last line on stdout is one JSON object with the result, everything else goes to stderr')
-        .option('--verbose', 'show where in the code an error came from')
         .option(
-          '--plugin <file...>',
-          'modules of your own that register losses, rewards, environments and more by name',
-        );
+          '--json',
+          'print the result as one JSON object on the last line of stdout; everything else goes to stderr',
+        )
+        .option('--verbose', 'show the stack trace of errors')
+        .option('--plugin <file...>', 'your own modules that register losses, rewards, environments and more by name');
     }
   }
   program.hook('preAction', (_, command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin));

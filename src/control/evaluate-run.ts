@@ -17,7 +17,7 @@ import type { Segment } from './segments.ts';
 /** Options of `evaluateRun`. */
 export const evaluateRunSchema = z.object({
   ...checkpointShape,
-  episodes: z.number().int().min(1).default(100).describe('greedy episodes'),
+  episodes: z.number().int().min(1).default(100).describe('number of episodes, played with the most likely actions'),
 });
 /** Options of `evaluateRun`, as they are given. */
 export type EvaluateRunOptions = z.input<typeof evaluateRunSchema>;

@@ -11,8 +11,8 @@ import { unitOf } from './behaviors/index.ts';
 /** Options of `watchPage`. */
 export const watchSchema = z.object({
   ...checkpointShape,
-  episodes: z.number().int().min(1).max(20).default(3).describe('episodes that are shown'),
-  seconds: z.number().positive().max(600).default(30).describe('seconds of each episode that are shown, at most'),
+  episodes: z.number().int().min(1).max(20).default(3).describe('number of episodes to show'),
+  seconds: z.number().positive().max(600).default(30).describe('maximum seconds shown of each episode'),
 });
 /** Options of `watchPage`, as they are given. */
 export type WatchOptions = z.input<typeof watchSchema>;

@@ -13,8 +13,8 @@ export const splitSchema = z
   .object({
     test: share.default(0.1).describe('share of the rows for the test split'),
     validation: share.default(0).describe('share of the rows for the validation split'),
-    seed: z.number().int().min(0).default(0).describe('seed of the draw'),
-    by: z.string().optional().describe('column whose rows of one value stay together, such as prompt'),
+    seed: z.number().int().min(0).default(0).describe('seed of the shuffle'),
+    by: z.string().optional().describe('column whose equal values keep rows in one split, such as prompt'),
   })
   .refine(({ test, validation }) => test + validation < 1, {
     path: ['test'],

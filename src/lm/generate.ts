@@ -17,9 +17,9 @@ import { chooseToken, samplingSchema } from './sampling.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export const generateSchema = samplingSchema.extend({
-  maxTokens: z.number().int().min(1).default(128).describe('tokens of an answer at most'),
-  batch: z.number().int().min(1).default(32).describe('sequences answered side by side'),
-  seed: z.number().int().min(0).default(0).describe('seed of the draws'),
+  maxTokens: z.number().int().min(1).default(128).describe('maximum number of new tokens'),
+  batch: z.number().int().min(1).default(32).describe('number of sequences generated at once'),
+  seed: z.number().int().min(0).default(0).describe('seed of the sampling'),
 });
 
 /** Options of `Generator.generate`: sampling, batch size, and what ends a completion. */

@@ -9,25 +9,37 @@ import type { Random } from '../random.ts';
 import { createRegistry } from '../registry.ts';
 
 export const samplingSchema = z.object({
-  temperature: z.number().min(0).default(1).describe('logits are divided by it; 0 takes the likeliest token'),
-  topK: z.number().int().min(0).default(0).describe('only the so many likeliest tokens; 0 is all'),
-  topP: z.number().gt(0).max(1).default(1).describe('only the likeliest tokens that together have this probability'),
-  minP: z.number().min(0).max(1).default(0).describe('only tokens this probable, as a share of the likeliest'),
+  temperature: z.number().min(0).default(1).describe('divides the logits; 0: always the likeliest token'),
+  topK: z.number().int().min(0).default(0).describe('draw from the k likeliest tokens only; 0: all'),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('draw from the likeliest tokens whose probabilities sum to this (nucleus sampling); 1: all'),
+  minP: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('minimum probability of a token, as a share of the likeliest one; 0: off'),
   typicalP: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe('only the tokens of most typical surprise that together have this probability'),
+    .describe('draw from the most typical tokens whose probabilities sum to this (typical sampling); 1: all'),
   repetitionPenalty: z
     .number()
     .positive()
     .default(1)
-    .describe('logits of tokens already there, the prompt too, are divided by it (multiplied where negative)'),
-  noRepeatNgram: z.number().int().min(0).default(0).describe('no run of so many tokens comes twice; 0 lets it'),
-  minTokens: z.number().int().min(0).default(0).describe('tokens before which the end may not come'),
-  suppress: z.array(z.number().int().min(0)).default([]).describe('ids of tokens that never come'),
-  sampler: z.string().optional().describe('name of a sampler that a plugin registers; it changes the logits last'),
+    .describe(
+      'divides the logits of tokens that occurred before, in the prompt too (multiplies negative ones); 1: off',
+    ),
+  noRepeatNgram: z.number().int().min(0).default(0).describe('forbid repeating any n-gram of this length; 0: off'),
+  minTokens: z.number().int().min(0).default(0).describe('minimum number of new tokens'),
+  suppress: z.array(z.number().int().min(0)).default([]).describe('ids of tokens that are never drawn'),
+  sampler: z.string().optional().describe('name of a sampler from a plugin; it changes the logits last'),
 });
 
 /** Sampling options, defaults filled in. */

@@ -16,29 +16,26 @@ const stageSchema = z.strictObject({
     .string()
     .regex(/^[\p{L}\p{N}_-]+$/u, 'expected letters, digits, - and _')
     .optional()
-    .describe('of its folder, and what later stages call it (default: the command)'),
-  command: z.string().describe('a command that trains or evaluates, such as sft'),
-  settings: z.record(z.string(), z.unknown()).default({}).describe("the command's, as in its --config"),
+    .describe('name of the stage and its folder, which later stages use to refer to it (default: the command)'),
+  command: z.string().describe('heed command that trains or evaluates, such as sft'),
+  settings: z.record(z.string(), z.unknown()).default({}).describe('settings of the command, as in its --config'),
 });
 
 /** The JSON of a recipe. */
 export const recipeSchema = z.strictObject({
-  name: z.string().min(1).default('pipeline').describe('what it is called in the report'),
-  seed: z.number().int().min(0).optional().describe('seed of every stage that has none of its own'),
-  plugins: z
-    .array(z.string())
-    .optional()
-    .describe('modules of your own that register losses, rewards and more by name'),
-  stages: z.array(stageSchema).min(1).describe('what is done, in this order'),
+  name: z.string().min(1).default('pipeline').describe('title of the report'),
+  seed: z.number().int().min(0).optional().describe('seed of every stage without a seed of its own'),
+  plugins: z.array(z.string()).optional().describe('your own modules that register losses, rewards and more by name'),
+  stages: z.array(stageSchema).min(1).describe('stages, in the order in which they run'),
   answers: z
     .strictObject({
-      data: z.string().optional().describe('prompts (default: those of the last language model made)'),
-      count: z.number().int().min(0).default(4).describe('prompts whose answers are shown; 0 for none'),
-      maxTokens: z.number().int().min(1).default(96).describe('tokens of an answer at most'),
-      temperature: z.number().min(0).default(1).describe('of the draws; 0 takes the likeliest token'),
+      data: z.string().optional().describe('prompts (default: those of the last stage that trains a language model)'),
+      count: z.number().int().min(0).default(4).describe('number of prompts whose completions are shown; 0: none'),
+      maxTokens: z.number().int().min(1).default(96).describe('maximum number of tokens in a completion'),
+      temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
     })
     .prefault({})
-    .describe('the same prompts answered by every language model of the pipeline, at its end'),
+    .describe('at the end, every language model of the pipeline completes the same prompts'),
 });
 /** A recipe as it is written; `checkRecipe` fills in defaults. */
 export type RecipeInput = z.input<typeof recipeSchema>;

@@ -13,11 +13,7 @@ export const choiceModelSchema = z
       .enum(['bradley-terry', 'hinge'])
       .default('bradley-terry')
       .describe('loss of a choice: Bradley–Terry cross-entropy, or a hinge on the difference of returns'),
-    scale: z
-      .number()
-      .positive()
-      .default(1)
-      .describe('difference of returns that counts as 1, so P = sigmoid(difference / scale)'),
+    scale: z.number().positive().default(1).describe('scale of return differences: P = sigmoid(difference / scale)'),
     discount: z
       .number()
       .gt(0)
@@ -29,7 +25,7 @@ export const choiceModelSchema = z
       .min(0)
       .lt(1)
       .default(0)
-      .describe('share of choices made by a fair coin, half of which are wrong (Bradley–Terry only)'),
+      .describe('assumed share of random choices, half of them wrong (Bradley–Terry only)'),
   })
   .refine((model) => model.kind !== 'hinge' || model.errorRate === 0, {
     path: ['errorRate'],

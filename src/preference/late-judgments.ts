@@ -14,19 +14,19 @@ export const peopleSchema = z.object({
     .number()
     .min(0)
     .default(300)
-    .describe('seconds without any judgment after which training goes on without waiting'),
+    .describe('seconds without a judgment after which training continues without waiting'),
   ahead: z
     .number()
     .min(0)
     .max(1)
     .default(0.05)
-    .describe('share of the steps that training runs on while a query is open, before it waits'),
+    .describe('share of the steps that training may run ahead of an open query before it waits'),
   store: z
     .string()
     .optional()
     .describe("file of the store, or a postgres:// address (default: feedback.db in the run's folder)"),
   project: z.string().optional().describe('name of the project the queries go to (default: what is trained)'),
-  guidelines: z.string().describe('what people are asked to judge by'),
+  guidelines: z.string().describe('instructions shown to annotators'),
 });
 
 /** A query that was sent to the teacher. */

@@ -8,20 +8,22 @@ export const scheduleSchema = z.object({
   kind: z
     .enum(['front-loaded', 'annealed', 'constant'])
     .default('front-loaded')
-    .describe('a first share and equal rounds, a first share and shrinking rounds, or equal rounds only'),
+    .describe(
+      'how labels are spread: a first share, then equal rounds; a first share, then shrinking rounds; or equal rounds only',
+    ),
   firstShare: z
     .number()
     .gt(0)
     .lte(1)
     .default(0.25)
-    .describe('share of the labels asked for before any learning (not for constant)'),
-  rounds: z.number().int().min(1).default(8).describe('rounds after the first, evenly spaced in steps'),
-  until: z.number().gt(0).lt(1).default(0.4).describe('share of the steps by which the last round is asked'),
+    .describe('share of the labels collected before the first fit (not for constant)'),
+  rounds: z.number().int().min(1).default(8).describe('rounds after the first, evenly spaced over the steps'),
+  until: z.number().gt(0).lt(1).default(0.4).describe('share of the steps by which the last round takes place'),
   halving: z
     .number()
     .positive()
     .default(0.1)
-    .describe('share of the steps after which an annealed rate of labels has halved'),
+    .describe('with annealed: share of the steps after which the label rate has halved'),
 });
 
 /** Options of the schedule, defaults filled in. */

@@ -25,10 +25,7 @@ export type SelectionRule = (typeof selectionRules)[number];
 
 /** Options of which pairs become queries. */
 export const selectionSchema = z.object({
-  rule: z
-    .enum(selectionRules)
-    .default('disagreement')
-    .describe('which pairs become queries: by what members disagree on, are unsure of, or never saw'),
+  rule: z.enum(selectionRules).default('disagreement').describe('rule that picks queries among the candidate pairs'),
   share: z.number().min(0).max(1).default(1).describe('share of the queries chosen by `rule`; the others by `rest`'),
   rest: z.enum(selectionRules).default('random').describe('rule for the other queries'),
 });

@@ -21,9 +21,9 @@ export const a2cSchema = z.object({
     finalLearningRate: 1,
     normalizeAdvantages: false,
   }),
-  optimizer: z.enum(['rmsprop', 'adam']).default('rmsprop').describe('what applies the gradients'),
-  learningRate: z.number().positive().default(7e-4).describe("the optimizer's rate at the start"),
-  epsilon: z.number().positive().default(1e-5).describe("the optimizer's ε, outside the root"),
+  optimizer: z.enum(['rmsprop', 'adam']).default('rmsprop').describe('optimizer'),
+  learningRate: z.number().positive().default(7e-4).describe('initial learning rate'),
+  epsilon: z.number().positive().default(1e-5).describe('ε of the optimizer, added outside the root'),
 });
 /** Checked options of A2C. */
 export type A2cOptions = z.infer<typeof a2cSchema>;

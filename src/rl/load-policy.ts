@@ -10,9 +10,9 @@ import { isSavedPolicy, type PolicySnapshot, readPolicy, untrained } from './pol
 
 /** Options of what opens a run's checkpoint. */
 export const checkpointShape = {
-  seed: z.number().int().min(0).optional().describe("seed of the episodes' starts (default: the run's own)"),
-  step: z.number().int().min(0).optional().describe('the checkpoint of this environment step (default: the newest)'),
-  python: z.string().optional().describe("the Python that Gymnasium is in (default: the run's own)"),
+  seed: z.number().int().min(0).optional().describe("seed of the episodes' starts (default: the run's)"),
+  step: z.number().int().min(0).optional().describe('environment step of the checkpoint to load (default: the latest)'),
+  python: z.string().optional().describe("Python with Gymnasium (default: the run's)"),
 };
 
 /** Options of `loadPolicy`. */

@@ -16,10 +16,15 @@ import { worldShape } from './world-options.ts';
 /** The settings of `heed rl`. */
 export const rlSchema = z.object({
   ...worldShape,
-  steps: z.number().int().min(1).default(60_000).describe('environment steps in all'),
-  seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
-  evaluations: z.number().int().min(0).default(20).describe('evaluations on the way, evenly spaced'),
-  episodes: z.number().int().min(1).default(100).describe('greedy episodes of an evaluation'),
+  steps: z.number().int().min(1).default(60_000).describe('total environment steps'),
+  seed: z.number().int().min(0).default(0).describe('seed of all random numbers'),
+  evaluations: z.number().int().min(0).default(20).describe('number of evaluations during training, evenly spaced'),
+  episodes: z
+    .number()
+    .int()
+    .min(1)
+    .default(100)
+    .describe('episodes in each evaluation, played with the most likely actions'),
   ...algorithmShape,
 });
 /** Checked settings of `heed rl`. */

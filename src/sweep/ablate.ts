@@ -40,7 +40,7 @@ const ownShape = {
   only: z
     .string()
     .default(Object.keys(ablations).map(short).join(','))
-    .describe('the ablations, with commas between; the whole method and the true reward are always there'),
+    .describe('ablations to run, comma-separated; the whole method and the true reward always run'),
   ...cellsShape,
 };
 /** Options that ablations have and heed train has not. */

@@ -17,18 +17,13 @@ import { grid, oneAtATime, over, readVaried, type Variant } from './variants.ts'
 
 /** What sweeps and ablations share. */
 export const cellsShape = {
-  seeds: z.number().int().min(1).default(10).describe('seeds of each, from `seed` on'),
-  seed: z.number().int().min(0).default(0).describe('the first seed'),
+  seeds: z.number().int().min(1).default(10).describe('number of seeds per setting, counting up from `seed`'),
+  seed: z.number().int().min(0).default(0).describe('first seed'),
   target: z
     .number()
     .optional()
-    .describe('mean return the final policy has to reach (default: where the environment counts as solved)'),
-  jobs: z
-    .number()
-    .int()
-    .min(1)
-    .default(availableParallelism())
-    .describe('trainings at a time, each in a process of its own'),
+    .describe('mean return that the final policy must reach (default: where the environment counts as solved)'),
+  jobs: z.number().int().min(1).default(availableParallelism()).describe('runs at a time, each in its own process'),
 };
 
 /** The workshop's questions: each value beside what the environment's preset has. */
@@ -49,10 +44,10 @@ const ownShape = {
   vary: z
     .array(z.string())
     .default(questions)
-    .describe('an option of heed train and its values, such as reward.members=1,3,5; may be repeated'),
+    .describe('option of heed train and its values, such as reward.members=1,3,5; may be repeated'),
   grid: z.boolean().default(false).describe('try all combinations of the values, not one value at a time'),
-  labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels that are tried'),
-  share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that has to reach the return'),
+  labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels to try'),
+  share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that must reach the return'),
   ...cellsShape,
 };
 /** Options that sweeps have and heed train has not. */

@@ -7,7 +7,7 @@ const WIDTH = 110;
 
 export function addEnvs(command: Command): void {
   command
-    .option('--python <path>', 'the Python to ask for Gymnasium (default: HEED_PYTHON, or python3)')
+    .option('--python <path>', 'Python with Gymnasium (default: HEED_PYTHON, or python3)')
     .action(({ python, ...flags }: { python?: string; json?: boolean }) => {
       const output = createOutput(flags);
       const groups = listEnvironments(python);

@@ -14,7 +14,7 @@ export function addTrain(command: Command): void {
     checkedLate: true,
     around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
   });
-  command.option('--port <n>', 'port of the studio where people answer; 0 takes a free one', portOf, 0);
+  command.option('--port <n>', 'port of the studio where people judge; 0: any free port', portOf, 0);
 }
 
 const tell = ({

@@ -16,7 +16,7 @@ export function addWatch(command: Command): void {
   command.argument('<run>', 'folder of a run of heed train or heed rl');
   addFlags(command, watchSchema);
   command
-    .option('--serve [port]', 'serve the page on this machine until Ctrl-C; without a port, at a free one', servedAt)
+    .option('--serve [port]', 'serve the page on this machine until Ctrl-C (default port: any free one)', servedAt)
     .action((run: string) => watching(run, command));
 }
 

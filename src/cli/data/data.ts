@@ -29,16 +29,16 @@ import { createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 
 export function addData(command: Command): void {
-  addInspect(command.command('inspect').description('counts, formats, lengths, duplicates and a few rows'));
-  addCheck(command.command('check').description('bad rows, duplicates, leakage between splits, balance'));
-  addConvert(command.command('convert').description('to another format, file type, or both'));
-  addSplit(command.command('split').description('into train, validation and test files that share nothing'));
-  for (const one of command.commands) one.argument('<file...>', 'data');
+  addInspect(command.command('inspect').description('show counts, formats, lengths, duplicates and a few rows'));
+  addCheck(command.command('check').description('find bad rows, duplicates, leakage between splits, imbalance'));
+  addConvert(command.command('convert').description('convert to another format, file type, or both'));
+  addSplit(command.command('split').description('split into train, validation and test files that share no rows'));
+  for (const one of command.commands) one.argument('<file...>', 'data files');
 }
 
 function addInspect(command: Command): void {
   command
-    .option('--tokenizer <folder>', 'count lengths in tokens too, by the tokenizer of this folder')
+    .option('--tokenizer <folder>', 'also count lengths in tokens, by the tokenizer in this folder')
     .option('--samples <n>', 'rows to show', (text) => wholeNumber('samples', text), 3)
     .action(async (files: string[], flags: { json?: boolean; tokenizer?: string; samples: number }) => {
       const output = createOutput(flags);
@@ -68,8 +68,8 @@ function addInspect(command: Command): void {
 
 function addCheck(command: Command): void {
   command
-    .option('--against <file>', 'data that must not share rows with this, such as the training split', collect)
-    .option('--source <column>', 'column that says where a row is from', 'source')
+    .option('--against <file>', 'data that must share no rows with this data, such as the training split', collect)
+    .option('--source <column>', 'column that names the source of a row', 'source')
     .action(async (files: string[], flags: { json?: boolean; against?: string[]; source: string }) => {
       const output = createOutput(flags);
       const found = await check(files, flags);
@@ -103,8 +103,8 @@ function addCheck(command: Command): void {
 
 function addConvert(command: Command): void {
   command
-    .requiredOption('--out <file>', 'file to write, in what its extension says: .jsonl, .json, .csv, .tsv, .parquet')
-    .addOption(new Option('--to <format>', 'format of the rows (default: as they are read)').choices(formats))
+    .requiredOption('--out <file>', 'file to write; its extension sets the type: .jsonl, .json, .csv, .tsv, .parquet')
+    .addOption(new Option('--to <format>', 'format of the rows (default: unchanged)').choices(formats))
     .addOption(onBadRow())
     .action(async (files: string[], flags: { json?: boolean; out: string; to?: Format } & Reading) => {
       const output = createOutput(flags);
@@ -128,7 +128,7 @@ function addSplit(command: Command): void {
     .optionsGroup('Options:')
     .requiredOption('--out <folder>', 'folder for train.jsonl, validation.jsonl and test.jsonl')
     .addOption(
-      new Option('--type <type>', 'what to write').choices(['jsonl', 'json', 'csv', 'tsv', 'parquet']).default('jsonl'),
+      new Option('--type <type>', 'file type').choices(['jsonl', 'json', 'csv', 'tsv', 'parquet']).default('jsonl'),
     )
     .addOption(onBadRow())
     .action(async (files: string[], flags: { json?: boolean; out: string; type: string } & Reading) => {

@@ -14,13 +14,13 @@ import { addEvalPolicy } from './eval-policy.ts';
 export function addEval(command: Command): void {
   const reward = command
     .command('reward')
-    .description('how well a reward model predicts comparisons it has not learned from');
+    .description('accuracy and calibration of a reward model on held-out comparisons');
   addFlags(reward, judgmentSchema);
   reward
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
-  addEvalControl(command.command('control').description('how good the agent of a run is, and the reward it learned'));
-  addEvalPolicy(command.command('policy').description("how good a model's answers are beside another's"));
+  addEvalControl(command.command('control').description('return of an agent, and accuracy of the reward it learned'));
+  addEvalPolicy(command.command('policy').description("compare a model's completions with another's"));
 }
 
 async function evaluatingReward(command: Command): Promise<void> {

@@ -14,12 +14,7 @@ export function addPolicyTraining(command: Command, name: string): void {
     shortcuts: { store: 'people.store', project: 'people.project' },
     around: (training) => askingPeople(training, () => command.opts<{ port: number }>().port),
   });
-  command.option(
-    '--port <n>',
-    'with --askPeople: port of the studio where people answer; 0 takes a free one',
-    portOf,
-    0,
-  );
+  command.option('--port <n>', 'with --askPeople: port of the studio where people judge; 0: any free port', portOf, 0);
 }
 
 export const toldReward = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [

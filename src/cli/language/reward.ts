@@ -13,7 +13,7 @@ export function addReward(command: Command): void {
   });
   command
     .optionsGroup('Answers of people:')
-    .option('--from-project <name>', 'learn from what people said in a project of heed studio, in place of --data')
+    .option('--from-project <name>', 'train on the judgments of a heed studio project, in place of --data')
     .addOption(storeOption())
     .addOption(mergeOption());
 }

@@ -18,24 +18,24 @@ const schema = generateSchema.omit({ batch: true }).extend({
   temperature: generateSchema.shape.temperature
     .unwrap()
     .default(0.7)
-    .describe('how freely it speaks; 0 is always the same'),
+    .describe('how freely the model writes; 0: the same response every time'),
   topP: generateSchema.shape.topP
     .unwrap()
     .default(0.95)
-    .describe('only the likeliest tokens that together have this probability'),
+    .describe('draw from the likeliest tokens whose probabilities sum to this; 1: all'),
   chatTemplate: chatTemplateSchema,
-  maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('tokens of an answer at most'),
+  maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('maximum number of tokens in a response'),
 });
-const help = `  /system TEXT  who it is to be (alone: nobody), from a new beginning
-  /reset        forget what was said
+const help = `  /system TEXT  set the system message and start over (without TEXT: none)
+  /reset        start over
   /save FILE    write the conversation as JSONL: one row with "messages", which heed sft reads
   /quit         leave; so does Ctrl-D
-Ctrl-C stops an answer.`;
+Ctrl-C stops a response.`;
 
 export function addChat(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--system <text>', 'who it is to be')
+    .option('--system <text>', 'system message: who the model is to be')
     .addOption(bitsOption());
   addFlags(command, schema);
   command.action(() => chatting(command));

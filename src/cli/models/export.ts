@@ -27,17 +27,17 @@ interface Flags {
 
 export function addExport(command: Command): void {
   command
-    .argument('[run]', 'folder of a run: its agent, or the language model that it left')
+    .argument('[run]', 'folder of a run: exports its agent or its language model')
     .option('--model <model>', 'instead of a run: the folder of a language model, or OWNER/NAME on the Hub')
     .option('--out <dir>', 'where to write (default: onnx in the folder of the run)')
     .option(
       '--step <n>',
-      'of a run of heed train or heed rl: the checkpoint of this step (default: the newest)',
+      'for a run of heed train or heed rl: the checkpoint of this step (default: the latest)',
       stepOf,
     )
-    .addOption(new Option('--format <format>', 'what to write').choices(['onnx', 'safetensors']).default('onnx'))
+    .addOption(new Option('--format <format>', 'file format').choices(['onnx', 'safetensors']).default('onnx'))
     .option('--adapter <dir>', 'a LoRA adapter (PEFT) to merge into the weights')
-    .addOption(new Option('--dtype <dtype>', 'of safetensors (default: F32)').choices([...FLOAT_DTYPES]))
+    .addOption(new Option('--dtype <dtype>', 'data type of safetensors (default: F32)').choices([...FLOAT_DTYPES]))
     .action((run: string | undefined, flags: Flags) => exporting(run, flags));
 }
 

@@ -32,11 +32,11 @@ interface Flags {
 export function addGenerate(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--prompt <text>', 'what to go on from; may be given again', gather)
-    .option('--data <file>', 'a dataset whose prompts to answer')
-    .option('--chat', "put each prompt into the model's chat template, as the user's turn")
-    .option('--system <text>', 'a system message before it, with --chat')
-    .option('--stop <text>', 'text that ends an answer; may be given again', gather)
+    .option('--prompt <text>', 'text to complete; may be repeated', gather)
+    .option('--data <file>', 'dataset with prompts to complete')
+    .option('--chat', "send each prompt through the model's chat template as a user message")
+    .option('--system <text>', 'with --chat: system message')
+    .option('--stop <text>', 'text that ends a completion; may be repeated', gather)
     .addOption(bitsOption());
   addFlags(command, schema);
   command.action(() => generating(command));

@@ -16,9 +16,9 @@ interface Flags {
 export function addLogprobs(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--text <text>', 'a text, which the tokenizer makes tokens of')
-    .option('--ids <n,n,…>', 'tokens', wholeNumbers)
-    .option('--logits', 'with --json, the logits behind each token as well')
+    .option('--text <text>', 'text to score')
+    .option('--ids <n,n,…>', 'token ids to score', wholeNumbers)
+    .option('--logits', 'with --json: also the logits after each token')
     .action(async (flags: Flags) => {
       const output = createOutput(flags);
       if ((flags.text === undefined) === (flags.ids === undefined)) {

@@ -21,10 +21,9 @@ export function openWeights(nameOrFolder: string): ReturnType<typeof loadWeights
 
 /** For commands that do not train: the weights rounded to fewer bits. */
 export const bitsOption = () =>
-  new Option(
-    '--bits <8|4>',
-    'round the weights to so many bits: less to read for each token, answers a little off',
-  ).argParser((text): Bits => {
-    if (text !== '8' && text !== '4') throw new UsageError(`--bits: expected 8 or 4, got "${text}"`);
-    return text === '8' ? 8 : 4;
-  });
+  new Option('--bits <8|4>', 'quantize the weights: faster generation, slightly less accurate').argParser(
+    (text): Bits => {
+      if (text !== '8' && text !== '4') throw new UsageError(`--bits: expected 8 or 4, got "${text}"`);
+      return text === '8' ? 8 : 4;
+    },
+  );

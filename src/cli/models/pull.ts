@@ -16,10 +16,10 @@ interface Flags {
 
 export function addPull(command: Command): void {
   command
-    .argument('<name>', 'OWNER/NAME or OWNER/NAME@REVISION: a branch, tag or commit (main unless told)')
-    .option('--dataset', 'a dataset, not a model')
-    .option('--include <pattern>', 'only files like this, such as "*.json"; may be given again', gather)
-    .option('--exclude <pattern>', 'no files like this; may be given again', gather)
+    .argument('<name>', 'OWNER/NAME or OWNER/NAME@REVISION: a branch, tag or commit (default: main)')
+    .option('--dataset', 'pull a dataset instead of a model')
+    .option('--include <pattern>', 'only files that match, such as "*.json"; may be repeated', gather)
+    .option('--exclude <pattern>', 'no files that match; may be repeated', gather)
     .action(pulling);
 }
 

@@ -42,18 +42,18 @@ export const storeOption = () =>
   new Option('--store <path>', 'file of the store, or a postgres:// address').default(DEFAULT_STORE);
 
 export const mergeOption = () =>
-  new Option('--merge <how>', 'how several answers to an item become one').choices([...merges]).default('majority');
+  new Option('--merge <how>', 'how several judgments of an item are merged').choices([...merges]).default('majority');
 
 export function addFeedback(command: Command): void {
-  addImport(
-    command.command('import').description('items to ask about, from datasets; makes the project where there is none'),
-  );
+  addImport(command.command('import').description('add items from datasets to a project; creates it if needed'));
   addExport(
-    command.command('export').description('answers as a dataset: preferences, rated answers, rankings, or all votes'),
+    command
+      .command('export')
+      .description('write judgments as a dataset: preferences, ratings, rankings, or the full record'),
   );
-  addStats(command.command('stats').description('how far people agree, how reliable each is, and what is left'));
-  addPrioritize(command.command('prioritize').description('ask first about what a reward model knows least of'));
-  addUsers(command.command('users').description('who may answer: list, add, token, remove'));
+  addStats(command.command('stats').description('annotator agreement, reliability of each annotator, and progress'));
+  addPrioritize(command.command('prioritize').description('put items first that a reward model is least sure of'));
+  addUsers(command.command('users').description('manage people: list, add, token, remove'));
   for (const one of command.commands) one.addOption(storeOption());
 }
 
@@ -78,12 +78,15 @@ function addImport(command: Command): void {
   command.argument('<file...>', 'datasets').addOption(projectOption());
   addFlags(command, settingsSchema);
   command
-    .option('--gold', 'the answers in the file are right: its items tell who is reliable')
-    .option('--practiceItems', 'likewise, and they come first and are told')
-    .option('--votes-of <name>', 'the answers in the file are votes of this person')
-    .option('--guidelines <text>', 'what people are told to go by, for a new project')
+    .option('--gold', 'add gold items: the judgments in the file are right and measure reliability')
+    .option(
+      '--practiceItems',
+      'add practice items: gold items that come first, with the right judgment shown afterwards',
+    )
+    .option('--votes-of <name>', 'record the judgments in the file under this name')
+    .option('--guidelines <text>', 'guidelines for annotators, for a new project')
     .addOption(
-      new Option('--on-bad-row <what>', 'stop at a row that is wrong, or leave it out')
+      new Option('--on-bad-row <what>', 'stop at a bad row, or leave it out')
         .choices(['error', 'skip'])
         .default('error'),
     )
@@ -156,15 +159,15 @@ async function projectFor(
 
 function addExport(command: Command): void {
   command
-    .argument('<file>', 'where to: .jsonl, .json, .csv, .tsv or .parquet')
+    .argument('<file>', 'file to write: .jsonl, .json, .csv, .tsv or .parquet')
     .addOption(projectOption())
     .addOption(
-      new Option('--format <name>', 'rows of this format (default: the project’s usual one)').choices([
+      new Option('--format <name>', 'format of the rows (default: the first that fits the project)').choices([
         ...exportFormats,
       ]),
     )
     .addOption(mergeOption())
-    .option('--with-gold', 'items whose answer was known, too')
+    .option('--with-gold', 'include gold items')
     .action(async (file: string, flags: Common & { format?: ExportFormat; merge: Merge; withGold?: boolean }) => {
       const output = createOutput(flags);
       const { format, merge, withGold: gold } = flags;
@@ -256,7 +259,7 @@ function addPrioritize(command: Command): void {
     .addOption(projectOption())
     .requiredOption(
       '--model <reward>',
-      'folder of a reward model or an ensemble, several with commas, or any other reward',
+      'reward: folder of a reward model or an ensemble (several: comma-separated), or any other reward',
     )
     .action(async (flags: Common & { model: string }) => {
       const output = createOutput(flags);
@@ -277,8 +280,8 @@ function addPrioritize(command: Command): void {
 function addUsers(command: Command): void {
   command
     .argument('[what]', 'list, add, token or remove', 'list')
-    .argument('[name]', 'of the person')
-    .addOption(new Option('--role <role>', 'what they may do').choices([...roles]).default('annotator'))
+    .argument('[name]', 'name of the person')
+    .addOption(new Option('--role <role>', 'role of the person').choices([...roles]).default('annotator'))
     .action(async (what: string, name: string | undefined, flags: Common & { role: PersonRole }) => {
       const output = createOutput(flags);
       await withStore(flags.store, async (database) => {

@@ -46,10 +46,7 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
     const old = oldName(flag.name);
     if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
   }
-  command.option(
-    '--config <file>',
-    "a JSON file with any of these settings, or a run's config.json; flags go before it",
-  );
+  command.option('--config <file>', "JSON file with any of these settings, or a run's config.json; flags override it");
 }
 
 /** Longer ones are told in the description: they would push all descriptions to the right. */

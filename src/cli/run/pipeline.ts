@@ -36,9 +36,9 @@ interface Flags {
 
 export function addPipeline(command: Command): void {
   command
-    .argument('[recipe]', 'a JSON file (default: both halves, on what comes with heed)')
-    .option('--seed <n>', "seed of every stage that has none of its own, in place of the recipe's")
-    .option('--from <stage>', 'with --resume: do this stage and all later ones again; their old folders stay');
+    .argument('[recipe]', 'JSON file (default: a demonstration with the models that come with heed)')
+    .option('--seed <n>', "seed of every stage without a seed of its own; overrides the recipe's")
+    .option('--from <stage>', 'with --resume: run this stage and all later ones again; their old folders stay');
   addRunOptions(command);
   command.action((path: string | undefined, flags: Flags) => pipeline(path, flags));
 }

@@ -43,9 +43,9 @@ export const addRunOptions = (command: Command): Command =>
   command
     .optionsGroup('The run:')
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
-    .option('--resume <run>', 'go on with a run that was stopped, with its settings')
-    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds)
-    .option('--log <where>', 'report it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts');
+    .option('--resume <run>', 'continue a stopped run, with its settings')
+    .option('--checkpointSeconds <n>', 'seconds between checkpoints (default: 30)', seconds)
+    .option('--log <where>', 'also log to: tensorboard[:DIR], mlflow:URL, webhook:URL (alerts)');
 
 function seconds(given: string): number {
   const value = Number(given);

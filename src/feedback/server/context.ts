@@ -91,7 +91,10 @@ export const emptySchema = z.object({});
 /** Who is signed in, as a session's routes return it. */
 export const sessionSchema = z.object({
   person: personSchema,
-  csrf: z.string().optional().describe('the word to send along as x-heed-csrf with requests that change something'),
+  csrf: z
+    .string()
+    .optional()
+    .describe('value of the header x-heed-csrf, which requests that change something must send'),
 });
 
 /** The project of that name. @throws HttpError 404 */

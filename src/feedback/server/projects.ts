@@ -39,7 +39,7 @@ const text = z
 /** Body of the request that creates a project. */
 export const newProjectSchema = z.object({
   name: z.string().max(100).describe('unique in the store'),
-  settings: settingsSchema.prefault({}).describe('those that are left out have their defaults'),
+  settings: settingsSchema.prefault({}).describe('settings; omitted ones have their defaults'),
   guidelines: text.default('').describe('what annotators go by, in Markdown'),
 });
 
@@ -48,7 +48,7 @@ export const itemsSchema = z.object({ items: z.array(newItemSchema).max(10_000) 
 
 /** Body of the request for the next items. */
 export const nextSchema = z.object({
-  count: whole.min(1).max(50).default(1).describe('items to reserve, counting those reserved already'),
+  count: whole.min(1).max(50).default(1).describe('items to reserve, including those already reserved'),
 });
 
 /** Body of the request that changes settings. A setting that is left out has no default here: it stays as it is. */
@@ -70,7 +70,7 @@ export const prioritiesSchema = z.object({
 });
 
 /** How many of the items in a request the project has. */
-export const countSchema = z.object({ items: whole.describe('items that the project has') });
+export const countSchema = z.object({ items: whole.describe('items in the project') });
 
 /** How far a project is. */
 export const summarySchema = z.object({
@@ -79,7 +79,7 @@ export const summarySchema = z.object({
   kind: z.enum(itemKinds),
   created: z.number().describe('in milliseconds since 1970'),
   items: whole.describe('items, gold items left out'),
-  answered: whole.describe('items with all the judgments that the project asks for'),
+  answered: whole.describe('items that have all the judgments the project asks for'),
   labels: whole.describe('judgments of these items'),
   budget: whole.optional().describe('judgments after which no more items are handed out'),
   people: whole.describe('people who have judged an item'),

@@ -42,7 +42,7 @@ const whole = z.number().int();
 /** Checks an `ImportResult`. */
 export const importResultSchema = z.object({
   added: whole.describe('items that are new'),
-  known: whole.describe('rows whose content the project has already'),
+  known: whole.describe('rows that the project already had'),
   votes: whole.describe('judgments that were recorded'),
   bad: whole.describe('rows that were left out'),
 });
