@@ -18,7 +18,7 @@ export class Disposables implements Disposable {
 
   /** Leaves a thing to the caller: it is not disposed of with the others. Returns it, kept here or not. */
   release<T extends Disposable | undefined>(thing: T): T {
-    this.#things = this.#things.filter((kept) => kept !== thing);
+    this.#things = this.#things.filter((other) => other !== thing);
     return thing;
   }
 

@@ -66,9 +66,9 @@ export function random(seed: number, ...path: (string | number)[]): Random {
     shuffle(values) {
       for (let i = values.length - 1; i > 0; i--) {
         const j = integer(i + 1);
-        const kept = values[i];
+        const value = values[i];
         values[i] = values[j];
-        values[j] = kept;
+        values[j] = value;
       }
       return values;
     },

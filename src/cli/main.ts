@@ -48,12 +48,12 @@ export async function main(args: readonly string[]): Promise<number> {
 
 function complain(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it
-  const known = error instanceof HeedError;
+  const expected = error instanceof HeedError;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error: ${known ? message : `unexpected: ${message}`}\n`);
-  if (known && error.hint) process.stderr.write(`${error.hint}\n`);
+  process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);
+  if (expected && error.hint) process.stderr.write(`${error.hint}\n`);
   if (verbose) process.stderr.write(`${trail(error)}\n`);
-  else if (!known) process.stderr.write('This is a fault of heed. --verbose shows where.\n');
+  else if (!expected) process.stderr.write('This is a fault of heed. --verbose shows where.\n');
   return error instanceof UsageError ? 2 : 1;
 }
 

@@ -41,7 +41,7 @@ function start(given: LearnSettings, teacher?: Teacher<Segment>): Learner {
   return keep(createLearner(given, { environment, teacher }));
 }
 
-const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ asked }) => asked);
+const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ comparisons }) => comparisons);
 
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
 const best = ({ options: [a, b] }: Query<Segment>): Choice =>
@@ -96,7 +96,7 @@ describe('a learner', () => {
   it('asks when the schedule says, explores first, and says what it did', async () => {
     const steps = await finish(start({ ...given, evaluations: 2 }));
     expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 10 }, (_, i) => 128 * (i + 1)));
-    expect(steps.map(({ asked }) => asked.length)).toEqual([0, 3, 0, 3, 0, 3, 3, 0, 0, 0]);
+    expect(steps.map(({ comparisons }) => comparisons.length)).toEqual([0, 3, 0, 3, 0, 3, 3, 0, 0, 0]);
     expect(steps.map(({ labels }) => labels)).toEqual([0, 3, 3, 6, 6, 9, 12, 12, 12, 12]);
     expect(steps.map(({ ppo }) => ppo !== undefined)).toEqual([false, false, ...new Array(8).fill(true)]);
     expect(steps.map(({ fit }) => fit?.steps)).toEqual([

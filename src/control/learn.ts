@@ -186,7 +186,7 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
       ppo = agent.update({ ...rollout, rewards: learned }, progress.step / steps);
       progress.updates++;
     }
-    return { ppo, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
+    return { ppo, fit, comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { ppo: agent } });

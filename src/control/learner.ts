@@ -28,7 +28,7 @@ export interface LearnStep {
   /** The fit of the reward ensemble, where there was one. */
   fit?: Fit;
   /** Queries that were answered in this step. */
-  asked: readonly SegmentComparison[];
+  comparisons: readonly SegmentComparison[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
   /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */

@@ -82,7 +82,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     if (fit || unknown) relabel();
     // what they were worth for being new says nothing of what is wanted
     if (fit && unknown) agent.resetCritics();
-    return { sac, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
+    return { sac, fit, comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { sac: agent, novelty } });

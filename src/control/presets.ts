@@ -118,21 +118,21 @@ function pebbleIn(env: string): LearnSettings {
  * Checked settings: what is given, over the environment's preset, over the defaults. A run that is too short for the
  * random steps and rounds of the preset gets fewer, and `onNotice` is called.
  */
-export function learnOptions(given: LearnSettings, onNotice?: (text: string) => void): LearnOptions {
-  checkChoice(given, algorithms);
-  const { algorithm = 'ppo' } = given;
-  const env = typeof given.env === 'string' ? given.env : 'CartPole-v1'; // what is none is refused below
-  const known =
+export function learnOptions(settings: LearnSettings, onNotice?: (text: string) => void): LearnOptions {
+  checkChoice(settings, algorithms);
+  const { algorithm = 'ppo' } = settings;
+  const env = typeof settings.env === 'string' ? settings.env : 'CartPole-v1'; // what is none is refused below
+  const found =
     algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : unfamiliar(env)));
-  const preset: Record<string, unknown> = { [algorithm]: {}, ...known };
-  const merged: Record<string, unknown> = { ...preset, ...given };
-  for (const [key, over] of Object.entries(given)) {
+  const preset: Record<string, unknown> = { [algorithm]: {}, ...found };
+  const merged: Record<string, unknown> = { ...preset, ...settings };
+  for (const [key, over] of Object.entries(settings)) {
     const under = preset[key];
     if (typeof under === 'object' && typeof over === 'object') merged[key] = { ...under, ...over };
   }
   // a hinge has no probability to mix with a coin
-  if (given.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...given.choice };
-  return shortened(learnSchema.parse(merged), given, onNotice);
+  if (settings.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...settings.choice };
+  return shortened(learnSchema.parse(merged), settings, onNotice);
 }
 
 /** Environment steps before the first query. */
@@ -147,7 +147,7 @@ const FIRST_SHARE = 1 / 3; // of the time until the last round, before the first
 /** The settings with fewer first steps and rounds where these do not fit into the run and were not given. */
 function shortened(
   options: LearnOptions,
-  given: LearnSettings,
+  settings: LearnSettings,
   onNotice: (text: string) => void = () => {},
 ): LearnOptions {
   const begin = begins(options);
@@ -158,10 +158,12 @@ function shortened(
   const fewer = (count: number, fixed: unknown) => (fixed === undefined ? Math.floor(share * count) : count);
   const short: LearnOptions = {
     ...options,
-    randomSteps: fewer(randomSteps, given.randomSteps),
-    ...(pebble && { pebble: { ...pebble, pretrainSteps: fewer(pebble.pretrainSteps, given.pebble?.pretrainSteps) } }),
+    randomSteps: fewer(randomSteps, settings.randomSteps),
+    ...(pebble && {
+      pebble: { ...pebble, pretrainSteps: fewer(pebble.pretrainSteps, settings.pebble?.pretrainSteps) },
+    }),
   };
-  const rounds = given.schedule?.rounds ?? Math.max(1, Math.min(schedule.rounds, last - begins(short)));
+  const rounds = settings.schedule?.rounds ?? Math.max(1, Math.min(schedule.rounds, last - begins(short)));
   short.schedule = { ...schedule, rounds };
   if (!roundsFit(short, begins(short))) return options;
   const changes = [

@@ -20,8 +20,8 @@ import type { SegmentComparison } from './teaching/queries.ts';
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
 /** Checked settings of `heed train`; see `learnOptions`. */
-export const trainOptions = (given: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
-  trainSchema.parse(learnOptions(given, onNotice));
+export const trainOptions = (settings: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
+  trainSchema.parse(learnOptions(settings, onNotice));
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;
@@ -57,10 +57,10 @@ export async function trainFromPreferences(
         return returnMetrics(learner.evaluate());
       },
       record(step) {
-        const before = step.labels - step.asked.length;
-        step.asked.forEach((asked, i) => {
+        const before = step.labels - step.comparisons.length;
+        step.comparisons.forEach((comparison, i) => {
           if (isShown(before + i, learner.options.labels))
-            run.sample(comparisonSample(asked, before + i + 1, learner, shown));
+            run.sample(comparisonSample(comparison, before + i + 1, learner, shown));
         });
         agreement = step.evaluation && step.labels > 0 ? probe.measure() : undefined;
         if (step.done && agreement) run.sample({ kind: 'rewards', step: step.step, ...agreement });
@@ -86,7 +86,7 @@ export async function trainFromPreferences(
 }
 
 function metricsOf(step: LearnStep, agreement: RewardAgreement | undefined): Record<string, number> {
-  const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, asked, waiting } = step;
+  const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, comparisons, waiting } = step;
   return {
     labels,
     ...(waiting !== undefined && { waiting }),
@@ -95,7 +95,7 @@ function metricsOf(step: LearnStep, agreement: RewardAgreement | undefined): Rec
     ...(fit && { 'reward/loss': fit.loss, 'reward/train_accuracy': fit.trainAccuracy }),
     ...(fit && Number.isFinite(fit.validationLoss) && { 'reward/validation_loss': fit.validationLoss }),
     ...(Number.isFinite(accuracy) && { 'reward/accuracy': accuracy }),
-    ...(asked.length > 0 && { 'reward/disagreement': disagreement }),
+    ...(comparisons.length > 0 && { 'reward/disagreement': disagreement }),
     ...(agreement && {
       'reward/correlation_pearson': agreement.pearson,
       'reward/correlation_spearman': agreement.spearman,
@@ -127,12 +127,12 @@ export interface ComparisonSample extends ComparedClips {
 }
 
 function comparisonSample(
-  asked: SegmentComparison,
+  comparison: SegmentComparison,
   label: number,
   { worth }: Learner,
   environment: Environment,
 ): Record<string, unknown> {
-  const { id, step, segments, choice, predicted } = asked;
+  const { id, step, segments, choice, predicted } = comparison;
   const sample: ComparisonSample = {
     kind: 'comparison',
     id,

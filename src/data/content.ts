@@ -19,12 +19,12 @@ export function textsOf(row: Row, format: Format): Map<string, string> {
   for (const name of parts[format]) {
     const value = row[name];
     if (typeof value === 'string') texts.set(name, value);
-    else if (Array.isArray(value) && name !== 'labels') texts.set(name, value.map(said).join('\n'));
+    else if (Array.isArray(value) && name !== 'labels') texts.set(name, value.map(textOf).join('\n'));
   }
   return texts;
 }
 
-const said = (part: string | Message) => (typeof part === 'string' ? part : (part.content ?? ''));
+const textOf = (part: string | Message) => (typeof part === 'string' ? part : (part.content ?? ''));
 
 /** The same for rows whose content is equal to the letter, whatever their other columns. */
 export function exactKey(row: Row, format: Format): number {
@@ -42,7 +42,7 @@ export function promptKey(row: Row, format: Format): number | undefined {
   if (format !== 'language-modeling') return prompt ? hash(normalized(textsOf(row, format).get('prompt')!)) : undefined;
   if (!Array.isArray(messages)) return undefined;
   const last = (messages as Message[]).findLastIndex(({ role }) => role === 'assistant');
-  return last < 1 ? undefined : hash(normalized(messages.slice(0, last).map(said).join('\n')));
+  return last < 1 ? undefined : hash(normalized(messages.slice(0, last).map(textOf).join('\n')));
 }
 
 function normalized(text: string): string {

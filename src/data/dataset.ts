@@ -42,7 +42,7 @@ export interface DatasetRow extends Place {
 }
 
 /** So many rows say what a file's format is: the first may be the one that lacks a field. */
-const TELLING = 100;
+const DETECTION_ROWS = 100;
 
 /**
  * Reads the sound rows of a dataset in order: of rows in memory, or of files (one, several, a folder or a pattern; see
@@ -99,7 +99,7 @@ async function* checked(
       continue;
     }
     waiting.push(found);
-    if (waiting.length < TELLING) continue;
+    if (waiting.length < DETECTION_ROWS) continue;
     format = formatOf(waiting, accept);
     for (const first of waiting) yield check(first, format, accept);
     waiting = undefined;
@@ -147,11 +147,11 @@ function unknownFormat(row: Row, accept: readonly Format[]): Fault {
 }
 
 /** A bad row in words: its place, field and what is wrong. */
-export const tellBadRow = (bad: BadRow): string =>
+export const describeBadRow = (bad: BadRow): string =>
   `${placeInWords(bad)}: ${bad.field ? `"${bad.field}" ` : ''}${bad.reason}`;
 
 function badRowError(bad: BadRow): HeedError {
-  return new HeedError(tellBadRow(bad), {
+  return new HeedError(describeBadRow(bad), {
     hint:
       bad.line === 0
         ? "Correct the row, or leave bad rows out with onBadRow: 'skip'."

@@ -44,10 +44,10 @@ export interface Splits {
  */
 export async function split(
   data: Data | readonly string[],
-  given: z.input<typeof splitSchema>,
+  options: z.input<typeof splitSchema>,
   reading: Omit<DatasetOptions, 'accept'> = {},
 ): Promise<Splits> {
-  const { test, validation, seed, by } = splitSchema.parse(given);
+  const { test, validation, seed, by } = splitSchema.parse(options);
   const source = isInMemory(data) ? await collectRows(data) : data; // read twice
   const groups = await groupsOf(source, by, reading);
   const members: number[] = [];
@@ -55,11 +55,11 @@ export async function split(
   const order = random(seed, 'split').shuffle(Uint32Array.from(members.keys()));
   const place = new Uint8Array(members.length); // train, unless drawn
   const rows = { train: groups.length, validation: 0, test: 0 };
-  for (const [name, wanted] of [
+  for (const [name, size] of [
     ['test', test],
     ['validation', validation],
   ] as const) {
-    const most = Math.round(wanted * groups.length);
+    const most = Math.round(size * groups.length);
     for (const group of order) {
       if (place[group] !== 0 || rows[name] + members[group] > most) continue;
       place[group] = splits.indexOf(name);

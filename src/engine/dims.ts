@@ -35,12 +35,12 @@ function parse(dim: Dim): Polynomial {
 }
 
 function format(terms: Polynomial): Dim {
-  const kept = [...terms]
+  const nonzero = [...terms]
     .filter(([, c]) => c !== 0)
     .sort(([a], [b]) => (b === '' ? -1 : a === '' ? 1 : a < b ? -1 : 1));
-  if (kept.length === 0) return 0;
-  if (kept.length === 1 && kept[0][0] === '') return kept[0][1];
-  return kept.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
+  if (nonzero.length === 0) return 0;
+  if (nonzero.length === 1 && nonzero[0][0] === '') return nonzero[0][1];
+  return nonzero.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
 }
 
 /** a + b. */

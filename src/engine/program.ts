@@ -78,7 +78,7 @@ interface Session {
   key: string;
   pointer: Pointer;
   /** Values that ONNX Runtime reads where they lie: they must live as long. */
-  kept: readonly (readonly [name: string, value: Value])[];
+  fixedValues: readonly (readonly [name: string, value: Value])[];
   /** Programs, and runs in other threads, that need it. */
   users: number;
 }
@@ -142,8 +142,13 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
     .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
     .update(fixedInputs.length > 0 ? `${ownSessions++}` : '') // holds values of its own
     .digest('hex');
-  const kept = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
-  const session = sessions.get(key) ?? { key, kept, pointer: createSession(model, kept, options), users: 0 };
+  const fixedValues = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
+  const session = sessions.get(key) ?? {
+    key,
+    fixedValues,
+    pointer: createSession(model, fixedValues, options),
+    users: 0,
+  };
   session.users++;
   sessions.set(key, session);
 
@@ -338,7 +343,7 @@ function scheduled(nodes: readonly TracedNode[]): TracedNode[] {
 
 function createSession(
   model: Uint8Array,
-  fixed: Session['kept'],
+  fixed: Session['fixedValues'],
   { dims = {}, singleThread, sharedMemory, profile }: CompileOptions,
 ): Pointer {
   const { api, check, out, env } = runtime();

@@ -141,17 +141,17 @@ export function createHumanTeacher<Option>(
         if (waiting.size > 0) await pause(every, undefined, { signal }).catch(() => {});
       }
     },
-    async changed(learned) {
+    async changed(standings) {
       const { newest } = await db
         .selectFrom('votes')
         .select((select) => select.fn.max('seq').as('newest'))
         .where('project', '=', project.id)
         .executeTakeFirstOrThrow();
-      const state = `${newest} ${learned.size}`;
+      const state = `${newest} ${standings.size}`;
       if (state === seen) return new Map();
-      const missing = [...learned.keys()].filter((id) => !items.has(id));
+      const missing = [...standings.keys()].filter((id) => !items.has(id));
       if (missing.length > 0) await recall(missing);
-      const ours = [...learned].flatMap(([id, choice]) => {
+      const ours = [...standings].flatMap(([id, choice]) => {
         const place = items.get(id);
         return place ? [{ id, choice, ...place }] : [];
       });

@@ -182,8 +182,8 @@ function readConfig(source: string): z.infer<typeof configSchema> {
     ...unsupported.filter((name) => !isOff(data[name])),
   ];
   if (wrong.length > 0) {
-    const said = wrong.map((name) => `"${name}": ${JSON.stringify(data[name])}`).join(', ');
-    throw new HeedError(`"${source}" has ${said}, which is not supported.`, { hint: HINT });
+    const settings = wrong.map((name) => `"${name}": ${JSON.stringify(data[name])}`).join(', ');
+    throw new HeedError(`"${source}" has ${settings}, which is not supported.`, { hint: HINT });
   }
   return data;
 }

@@ -93,16 +93,16 @@ export function renderAssistantSpans(
 export function encodeChat(
   tokenizer: Tokenizer,
   messages: readonly Message[],
-  { assistantMask = false, ...given }: RenderOptions & { assistantMask?: boolean } = {},
+  { assistantMask = false, ...rendering }: RenderOptions & { assistantMask?: boolean } = {},
 ): { ids: number[]; assistantMask?: number[] } {
-  const { tool_use: withTools } = given.tools ? tokenizer.chatTemplates : {};
+  const { tool_use: withTools } = rendering.tools ? tokenizer.chatTemplates : {};
   const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
   if (template === undefined) {
     throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
       hint: 'Use a chat model, name a template (--chatTemplate plain), or give prompts and completions as text.',
     });
   }
-  const options = { ...specialTokens(tokenizer), ...given };
+  const options = { ...specialTokens(tokenizer), ...rendering };
   // the template writes the special tokens itself, so none is put around its text
   if (!assistantMask) {
     return {

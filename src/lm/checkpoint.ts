@@ -139,8 +139,8 @@ function checkParameters(specs: readonly ParameterSpec[], parameters: Arena): vo
       hint,
     });
   }
-  const known = new Set(specs.map(({ name }) => name));
-  const more = parameters.specs.find(({ name }) => !known.has(name));
+  const names = new Set(specs.map(({ name }) => name));
+  const more = parameters.specs.find(({ name }) => !names.has(name));
   if (more) throw new HeedError(`The parameter "${more.name}" is not one of such a decoder.`, { hint });
 }
 
@@ -219,9 +219,9 @@ function findTensors(
     }
     return { tensor, file, name };
   });
-  const known = new Set(found.map(({ name }) => name));
+  const names = new Set(found.map(({ name }) => name));
   for (const name of files.keys()) {
-    if (!known.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
+    if (!names.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
       throw new HeedError(`The weights in "${folder}" have the tensor "${name}", of which config.json knows nothing.`, {
         hint,
       });

@@ -109,13 +109,13 @@ export function createGenerator(
     if (released) rows[Symbol.dispose]();
   };
   const generator: Generator = {
-    generate: (prompts, given = {}) => generate({ takeRows, giveBack, config, size }, prompts, given),
-    async complete(prompts, given = {}) {
+    generate: (prompts, input = {}) => generate({ takeRows, giveBack, config, size }, prompts, input),
+    async complete(prompts, input = {}) {
       const all: GeneratedCompletion[] = new Array(prompts.length);
-      for await (const { completions } of generator.generate(prompts, given)) {
+      for await (const { completions } of generator.generate(prompts, input)) {
         for (const completion of completions) all[completion.index] = completion;
       }
-      given.signal?.throwIfAborted();
+      input.signal?.throwIfAborted();
       return all;
     },
     [Symbol.dispose]() {
@@ -153,10 +153,10 @@ const cached = ({ length }: Sequence): number => length - 1;
 async function* generate(
   { takeRows, giveBack, config, size }: Parts,
   prompts: readonly ArrayLike<number>[],
-  given: GenerateOptions,
+  options: GenerateOptions,
 ): AsyncGenerator<GenerateStep, void> {
-  const settings = generateSchema.parse(given);
-  const { ends = [], stop = [], tokenizer, stream = false, signal } = given;
+  const settings = generateSchema.parse(options);
+  const { ends = [], stop = [], tokenizer, stream = false, signal } = options;
   if (!tokenizer && (stream || stop.length > 0)) {
     throw new HeedError('text is wanted, but there is no tokenizer to make it', { hint: "give the model's tokenizer" });
   }
@@ -211,9 +211,9 @@ async function* generate(
       sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
       if (sequence.ended) {
         if (sequence.answer) text += sequence.answer.end();
-        const said = isEnd ? completion.ids.slice(0, -1) : completion.ids;
+        const ids = isEnd ? completion.ids.slice(0, -1) : completion.ids;
         completion.text =
-          sequence.answer?.text ?? (tokenizer && decodeAnswer(tokenizer, Array.from(tokens.subarray(0, prompt)), said));
+          sequence.answer?.text ?? (tokenizer && decodeAnswer(tokenizer, Array.from(tokens.subarray(0, prompt)), ids));
       }
       return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
     });

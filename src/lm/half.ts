@@ -47,6 +47,6 @@ function toF16(word: number): number {
   const shift = 126 - (size >>> 23); // below 2⁻¹⁴: steps of 2⁻²⁴
   if (shift > 24) return sign;
   const fraction = (size & 0x7fffff) | 0x800000;
-  const kept = fraction >>> shift;
-  return sign | ((fraction + (1 << (shift - 1)) - 1 + (kept & 1)) >>> shift);
+  const bits = fraction >>> shift;
+  return sign | ((fraction + (1 << (shift - 1)) - 1 + (bits & 1)) >>> shift);
 }

@@ -168,7 +168,7 @@ function pulled({ revision }: Repo, store: string, commit: string, files: readon
 async function commitOf(hub: Hub): Promise<string> {
   const { type, name, revision } = hub.repo;
   const request = { name, revision, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
-  const info = await asking(hub, () =>
+  const info = await withHubErrors(hub, () =>
     type === 'model'
       ? modelInfo({ ...request, additionalFields: ['sha'] })
       : datasetInfo({ ...request, additionalFields: ['sha'] }),
@@ -179,9 +179,9 @@ async function commitOf(hub: Hub): Promise<string> {
 
 /** All files of a commit, which never change: asked once. */
 async function treeOf(hub: Hub, store: string, commit: string): Promise<RemoteFile[]> {
-  const known = readTree(store, commit);
-  if (known) return known;
-  const tree = await asking(hub, async () => {
+  const saved = readTree(store, commit);
+  if (saved) return saved;
+  const tree = await withHubErrors(hub, async () => {
     const files: RemoteFile[] = [];
     const { name, type } = hub.repo;
     const request = { repo: { name, type }, revision: commit, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
@@ -199,7 +199,7 @@ async function treeOf(hub: Hub, store: string, commit: string): Promise<RemoteFi
 }
 
 /** What the library makes of a strange answer becomes a HeedError. */
-async function asking<T>(hub: Hub, ask: () => Promise<T>): Promise<T> {
+async function withHubErrors<T>(hub: Hub, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (cause) {

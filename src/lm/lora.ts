@@ -29,8 +29,8 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
   const { rank, alpha, rankStabilized, targets, tensors, score, base } = readAdapter(folder);
   const options: LoraOptions = { rank, alpha, rankStabilized, targets };
   const head = score ? [scoreSpec(config, score.shape[0])] : [];
-  const wanted = loraTargets(config, options);
-  const extra = Object.keys(tensors).find((name) => !wanted.some((target) => target.name === name));
+  const expected = loraTargets(config, options);
+  const extra = Object.keys(tensors).find((name) => !expected.some((target) => target.name === name));
   const misfit = (what: string) =>
     new HeedError(`The adapter in "${folder}" does not fit the model: ${what}.`, {
       hint: base === undefined ? 'Load it on the model it was trained on.' : `It was trained on "${base}".`,
@@ -39,7 +39,7 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
   if (score && score.shape[1] !== config.hiddenSize) throw misfit(`its head is for ${score.shape[1]} inputs`);
   const parameters = createArena([...loraParameters(config, options), ...head]);
   if (score) parameters.values[SCORE].data.set(score.data);
-  for (const { name, inner, out } of wanted) {
+  for (const { name, inner, out } of expected) {
     const tensor = tensors[name];
     if (!tensor) throw misfit(`it has nothing for "${name}"`);
     if (tensor.a.length !== rank * inner || tensor.b.length !== rank * out) {

@@ -195,8 +195,8 @@ function endsOf(
   raw: Readonly<Record<string, unknown>>,
   { eos }: Tokenizer,
 ): number[] {
-  const given = [generation?.eos_token_id, raw.eos_token_id].map((ids) => idsSchema.safeParse(ids).data);
-  const ids = [given.find((found) => found !== undefined) ?? eos ?? []].flat();
+  const candidates = [generation?.eos_token_id, raw.eos_token_id].map((ids) => idsSchema.safeParse(ids).data);
+  const ids = [candidates.find((found) => found !== undefined) ?? eos ?? []].flat();
   // a chat model's tokenizer may name another end than its config does: either ends an answer
   return eos === undefined || ids.includes(eos) ? ids : [...ids, eos];
 }

@@ -200,8 +200,8 @@ export function createPackedTrainer(
   const stepFor = (batch: PackedBatch) => {
     const size = sizeOf(batch);
     const key = [...Object.values(size), empty].join();
-    let known = steps.get(key);
-    if (!known) {
+    let entry = steps.get(key);
+    if (!entry) {
       const step = traceTrainStep(parameters, (graph) => build(readPacked(graph, config, size, packed)), {
         dims: {},
         accumulate: !empty,
@@ -210,10 +210,10 @@ export function createPackedTrainer(
         sharedMemory: true,
         profile,
       });
-      known = { size, step };
-      steps.set(key, known);
+      entry = { size, step };
+      steps.set(key, entry);
     }
-    return known;
+    return entry;
   };
   let places: Int32Array = new Int32Array();
   return {
@@ -287,9 +287,9 @@ export function createPackedScorer(
     run(batch) {
       const size = sizeOf(batch);
       const key = Object.values(size).join();
-      const known = programs.get(key) ?? create(size);
-      programs.set(key, known);
-      return known.run(batch);
+      const program = programs.get(key) ?? create(size);
+      programs.set(key, program);
+      return program.run(batch);
     },
     [Symbol.dispose]: () => {
       for (const program of programs.values()) program[Symbol.dispose]();

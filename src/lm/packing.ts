@@ -116,12 +116,12 @@ function roundedRows(rows: number): number {
 
 /** Sequences with the same prefix together, as many as a row of `length` has room for. */
 function familiesOf(examples: readonly Example[], length: number): number[][] {
-  const known = new Map<string, { members: number[]; room: number }>();
+  const open = new Map<string, { members: number[]; room: number }>();
   const families: number[][] = [];
   for (const [i, example] of examples.entries()) {
     const { ids, prefix = 0 } = example;
     const key = Array.prototype.slice.call(ids, 0, prefix).join();
-    const family = prefix > 0 ? known.get(key) : undefined;
+    const family = prefix > 0 ? open.get(key) : undefined;
     if (family && family.room >= ids.length - prefix) {
       family.members.push(i);
       family.room -= ids.length - prefix;
@@ -129,7 +129,7 @@ function familiesOf(examples: readonly Example[], length: number): number[][] {
     }
     const members = [i];
     families.push(members);
-    known.set(key, { members, room: length - ids.length });
+    open.set(key, { members, room: length - ids.length });
   }
   return families;
 }
@@ -178,12 +178,12 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
     let [start, segment] = [r * time, 0];
     /** Where the prefix lies that comes before, and the number of its segment. */
     let family = { start, segment };
-    const layOut = (given: ArrayLike<number>, from: number, to: number, follows: number) => {
+    const layOut = (sequence: ArrayLike<number>, from: number, to: number, follows: number) => {
       if (start + to - from > (r + 1) * time) {
         throw new HeedError(`sequences of more than ${time} tokens are in one row`, { hint: 'pack them first' });
       }
       for (let i = from; i < to; i++, start++) {
-        ids[start] = given[i];
+        ids[start] = sequence[i];
         segments[start] = segment;
         prefixes[start] = follows;
         positions[start] = i;
@@ -191,16 +191,16 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
       segment++;
     };
     for (const [place, example] of sequences.entries()) {
-      const { ids: given, learn, at: read, sequence = count } = example;
+      const { ids: all, learn, at: read, sequence = count } = example;
       const follows = beginAlike(sequences[place - 1], example);
       const shared = follows || beginAlike(example, sequences[place + 1]) ? example.prefix! : 0;
       if (shared && !follows) {
         family = { start, segment };
-        layOut(given, 0, shared, segment);
+        layOut(all, 0, shared, segment);
       }
       const own = start - shared;
-      layOut(given, shared, given.length, shared ? family.segment : segment);
-      const tell = (from: number, label: number) => {
+      layOut(all, shared, all.length, shared ? family.segment : segment);
+      const addLabel = (from: number, label: number) => {
         if (from < shared) {
           throw new HeedError(`the state behind token ${from} is read, which is in a shared prefix of ${shared}`);
         }
@@ -208,10 +208,10 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
         labels.push(label);
         numbers.push(sequence);
       };
-      for (let i = 1; i < given.length; i++) if (!read && (!learn || learn[i])) tell(i - 1, given[i]);
-      for (let i = 0; i < (read?.length ?? 0); i++) tell(read![i], 0);
+      for (let i = 1; i < all.length; i++) if (!read && (!learn || learn[i])) addLabel(i - 1, all[i]);
+      for (let i = 0; i < (read?.length ?? 0); i++) addLabel(read![i], 0);
       isShared ||= shared > 0;
-      tokens += given.length;
+      tokens += all.length;
       count++;
     }
   }

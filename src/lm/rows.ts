@@ -40,8 +40,8 @@ export function createRows(decoder: CachedDecoder, batch: number): Rows {
       cache = larger;
     },
     step(first, count, time) {
-      const known = first === 0 && time === 1 ? steps.get(count) : undefined;
-      if (known) return known;
+      const cached = first === 0 && time === 1 ? steps.get(count) : undefined;
+      if (cached) return cached;
       const step = cache!.step(first, count, time);
       if (first === 0 && time === 1) steps.set(count, step);
       else {

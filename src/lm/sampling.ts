@@ -258,15 +258,15 @@ function totalOf(count: number): number {
 /** Keeps the candidates whose key is at most `limit`; gives how many they are. */
 function keepWithin(count: number, limit: number): number {
   const { ids, scores, weights, keys } = space;
-  let kept = 0;
+  let length = 0;
   for (let i = 0; i < count; i++) {
     if (keys[i] > limit) continue;
-    ids[kept] = ids[i];
-    scores[kept] = scores[i];
-    keys[kept] = keys[i];
-    weights[kept++] = weights[i];
+    ids[length] = ids[i];
+    scores[length] = scores[i];
+    keys[length] = keys[i];
+    weights[length++] = weights[i];
   }
-  return kept;
+  return length;
 }
 
 /** The k-th largest value, by a heap of the k largest whose root is the least of them. */

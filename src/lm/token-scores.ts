@@ -22,7 +22,7 @@ export function scoreTokens(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   ids: readonly number[],
-  { logits: wanted = false } = {},
+  { logits: withLogits = false } = {},
 ): TokenScores {
   const { vocabularySize, hiddenSize, maxPositions } = config;
   const time = ids.length;
@@ -37,7 +37,7 @@ export function scoreTokens(
     });
   }
   const states = hiddenStates(config, weights, ids);
-  const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(wanted && { logits: [] }) };
+  const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(withLogits && { logits: [] }) };
   const head = trace((g) => {
     const rows = input(g, 'states', ['rows', hiddenSize]);
     const logits = linear(rows, input(g, headName(config), [vocabularySize, hiddenSize]));

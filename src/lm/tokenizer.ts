@@ -125,8 +125,8 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
   // Transformers 5 cleans nothing up where the config does not ask for it; the library would
   const cleanUp = config.clean_up_tokenization_spaces === true;
   const decode = (ids: readonly number[], { skipSpecialTokens = true } = {}) => {
-    const known = ids.filter((id) => vocab[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)));
-    return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: cleanUp });
+    const visible = ids.filter((id) => vocab[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)));
+    return visible.length === 0 ? '' : library.decode(visible, { clean_up_tokenization_spaces: cleanUp });
   };
   const { model_max_length: longest } = config;
   const templates = chatTemplates(config.chat_template, files[TEMPLATE]);
@@ -219,15 +219,15 @@ function namedTokens(config: Json): string[] {
 }
 
 /** The file wins over the config, whose template is one text or a list of named ones. */
-function chatTemplates(given: unknown, file: string | undefined): Record<string, string> {
-  const named = Array.isArray(given)
-    ? given.flatMap(({ name, template }: Json) =>
+function chatTemplates(field: unknown, file: string | undefined): Record<string, string> {
+  const named = Array.isArray(field)
+    ? field.flatMap(({ name, template }: Json) =>
         typeof name === 'string' && typeof template === 'string' ? [[name, template]] : [],
       )
     : [];
   return {
     ...Object.fromEntries(named),
-    ...(typeof given === 'string' ? { default: given } : {}),
+    ...(typeof field === 'string' ? { default: field } : {}),
     ...(file === undefined ? {} : { default: file }),
   };
 }

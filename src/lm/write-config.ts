@@ -32,8 +32,8 @@ export function writeConfig(
     ? { ...raw }
     : { ...makeFields(config, family), ...specialTokens(raw) };
   if (!described && classifier) body.tie_word_embeddings = false;
-  const given = ['dtype', 'torch_dtype'].filter((name) => name in body);
-  for (const name of given.length ? given : ['dtype', 'torch_dtype']) body[name] = dtypeNames[dtype];
+  const fields = ['dtype', 'torch_dtype'].filter((name) => name in body);
+  for (const name of fields.length ? fields : ['dtype', 'torch_dtype']) body[name] = dtypeNames[dtype];
   if (classifier && Object.keys((body.id2label as object | null) ?? {}).length !== labels) {
     const ids = Array.from({ length: labels }, (_, id) => id);
     body.id2label = Object.fromEntries(ids.map((id) => [id, `LABEL_${id}`]));

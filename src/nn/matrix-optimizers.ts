@@ -175,8 +175,8 @@ export function adafactorUpdate(
         }
         const clipped = div(update, maximum(div(rootMeanSquare(update), clipThreshold), 1));
         const rate = scaleParameter ? mul(maximum(rootMeanSquare(p), leastScale), scalar('rate')) : scalar('rate');
-        const kept = weightDecay === 0 ? p : mul(p, sub(1, mul(rate, weightDecay)));
-        return { next_parameter: sub(kept, mul(clipped, rate)), ...moments };
+        const decayed = weightDecay === 0 ? p : mul(p, sub(1, mul(rate, weightDecay)));
+        return { next_parameter: sub(decayed, mul(clipped, rate)), ...moments };
       },
     };
   };
@@ -226,9 +226,9 @@ export function muonUpdate(
         const g = mul(of('gradient'), scalar('clip'));
         const average = add(mul(of('momentum'), momentum), mul(g, 1 - momentum));
         const direction = nesterov ? add(mul(average, momentum), mul(g, 1 - momentum)) : average;
-        const kept = weightDecay === 0 ? p : mul(p, scalar('keep'));
+        const decayed = weightDecay === 0 ? p : mul(p, scalar('keep'));
         return {
-          next_parameter: sub(kept, mul(orthogonalized(direction, iterations), scalar('rate'))),
+          next_parameter: sub(decayed, mul(orthogonalized(direction, iterations), scalar('rate'))),
           next_momentum: average,
         };
       },

@@ -63,7 +63,7 @@ export async function answersOf(
   return row;
 }
 
-interface Asking {
+interface CompletionSettings {
   count: number;
   maxTokens: number;
   temperature: number;
@@ -72,8 +72,8 @@ interface Asking {
   signal?: AbortSignal;
 }
 
-async function answered(folder: string, data: string | undefined, asking: Asking): Promise<Completion[]> {
-  const { pull, maxTokens, temperature, seed, signal } = asking;
+async function answered(folder: string, data: string | undefined, settings: CompletionSettings): Promise<Completion[]> {
+  const { pull, maxTokens, temperature, seed, signal } = settings;
   const model = await loadModel(folder, pull);
   const { config, parameters, tokenizer } = model;
   const generator = createGenerator(config, parameters.values);
@@ -83,7 +83,7 @@ async function answered(folder: string, data: string | undefined, asking: Asking
         ? worldPrompts(tokenizer)
         : (await readPrompts(await openSource('data', data, { pull }), tokenizer, { onBadRow: 'skip' })).slice(
             0,
-            asking.count,
+            settings.count,
           );
     const options = { maxTokens, temperature, seed, batch: 64, signal };
     return await drawAnswers(generator, model, prompts, options);

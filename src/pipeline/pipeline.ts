@@ -8,7 +8,7 @@
 import { basename, join } from 'node:path';
 import { HeedError } from '../error.ts';
 import { createRun, isRun, openRun, type Run, type TrainParts, writeReport } from '../run/index.ts';
-import { type Ending, type LoggerChoice, tellOf } from '../run/loggers/index.ts';
+import { attachLoggers, type Ending, type LoggerChoice } from '../run/loggers/index.ts';
 import { type AnswersRow, answersOf } from './answers.ts';
 import { type Recipe, resolved, type Stage } from './recipe.ts';
 import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
@@ -75,13 +75,13 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
   for (const [i, stage] of recipe.stages.entries()) {
     if (stages.get(stage.name)?.result) continue;
     if (signal?.aborted) return undefined;
-    const known = stages.get(stage.name);
+    const begun = stages.get(stage.name);
     const name = newFolder(run.folder, stage.name);
-    const folder = known?.folder ?? join(run.folder, name);
+    const folder = begun?.folder ?? join(run.folder, name);
     const place = { index: i + 1, count: recipe.stages.length, folder };
     const settings = resolved(stage.settings, folderOf, recipe.stages);
     // what fails before it has a run can be put right in the recipe
-    const begin = () => void (known ?? note({ kind: 'begun', stage: stage.name, folder: name }));
+    const begin = () => void (begun ?? note({ kind: 'begun', stage: stage.name, folder: name }));
     const result = await runStage(stage, settings, place, begin, parts);
     if (!result) return undefined;
     note({ kind: 'finished', stage: stage.name, result });
@@ -122,7 +122,7 @@ async function runStage(
   const { folder } = place;
   let learner: Awaited<ReturnType<typeof training.create>> | undefined;
   let run: Run | undefined;
-  let telling: ReturnType<typeof tellOf> | undefined;
+  let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   try {
     learner = await training.create(settings, parts);
@@ -132,7 +132,7 @@ async function runStage(
     run = isRun(folder)
       ? openRun(folder)
       : createRun(folder, { name: about.name, command, config: options, seed: options.seed });
-    telling = tellOf(run, log.map(within(basename(folder))), onWarning ?? process.emitWarning);
+    loggers = attachLoggers(run, log.map(within(basename(folder))), onWarning ?? process.emitWarning);
     const begun = { name, command, ...place, steps: about.steps };
     onStage?.(begun);
     const result = await training.train(learner, {
@@ -153,7 +153,7 @@ async function runStage(
       cause,
     });
   } finally {
-    await telling?.close(ending);
+    await loggers?.close(ending);
     run?.close();
     learner?.[Symbol.dispose]();
   }

@@ -56,8 +56,8 @@ const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
  *
  * @throws HeedError with a line for everything that is wrong.
  */
-export function checkRecipe(given: unknown): Recipe {
-  const { success, data, error } = recipeSchema.safeParse(withCurrentNames(given));
+export function checkRecipe(input: unknown): Recipe {
+  const { success, data, error } = recipeSchema.safeParse(withCurrentNames(input));
   if (!success) throw wrong(inWords(error));
   const stages = data.stages.map((stage) => ({ ...stage, name: stage.name ?? stage.command.replaceAll(' ', '-') }));
   const problems = stages.flatMap((stage, i) =>
@@ -134,9 +134,9 @@ function wrongReferences(
   return [...text.matchAll(REFERENCE)].flatMap(([whole, name, path]) => {
     const at = stages.findIndex((stage) => stage.name === name);
     if (at < 0) {
-      const known = stages.slice(0, index).map((stage) => `@${stage.name}`);
+      const names = stages.slice(0, index).map((stage) => `@${stage.name}`);
       return [
-        `there is no stage "${name}": expected ${known.length > 0 ? `one of ${known.join(', ')}` : 'none, since this is the first'}`,
+        `there is no stage "${name}": expected ${names.length > 0 ? `one of ${names.join(', ')}` : 'none, since this is the first'}`,
       ];
     }
     if (at === index) return [`${whole} is the stage itself`];
@@ -144,13 +144,13 @@ function wrongReferences(
     const { product } = trainings[stages[at].command] ?? {};
     if (path) return [];
     if (!product) return [`heed ${stages[at].command} makes nothing that another stage could take`];
-    const wanted = wantedFor(field, of.command);
-    return wanted && !wanted.includes(product) ? [`${whole} is ${product}, not ${wanted.join(' or ')}`] : [];
+    const expected = productsFor(field, of.command);
+    return expected && !expected.includes(product) ? [`${whole} is ${product}, not ${expected.join(' or ')}`] : [];
   });
 }
 
 /** What a setting can be made of; undefined where anybody's guess is as good. */
-function wantedFor(field: string, command: string) {
+function productsFor(field: string, command: string) {
   if (field === 'reward' || field === 'gold' || (field === 'model' && command === 'eval reward'))
     return ['a reward model'];
   if (field === 'model' && command === 'reward') return ['a language model', 'a reward model'];

@@ -22,7 +22,7 @@ import { progressOf, type StageResult } from './state.ts';
 import { trainings } from './trainings.ts';
 
 /** A stage that has begun. */
-interface Told {
+interface StageReport {
   name: string;
   command: string;
   folder: string;
@@ -31,7 +31,7 @@ interface Told {
 }
 
 /** What a stage may change, the metrics that tell it, and how it is written. */
-const measures: [label: string, metrics: string[], told: (value: number) => string][] = [
+const measures: [label: string, metrics: string[], format: (value: number) => string][] = [
   ['return', ['return/mean'], (value) => fixed(value, 1)],
   ['true reward', ['reward/true'], fixed],
   ['reward', ['eval/reward'], fixed],
@@ -49,22 +49,22 @@ function fixed(value: number, digits = 2): string {
 export function pipelineReport(run: string): Report {
   const { started } = readInfo(run);
   const { recipe, stages, answers } = progressOf(run);
-  const told = recipe.stages.flatMap(({ name, command }): Told[] => {
+  const begun = recipe.stages.flatMap(({ name, command }): StageReport[] => {
     const { folder, result } = stages.get(name) ?? {};
     return folder && isRun(folder) ? [{ name, command, folder, result, rows: rowsOf(folder) }] : [];
   });
-  const drawn = told.flatMap(pictures);
-  const finished = told.filter(({ result }) => result).length;
+  const drawn = begun.flatMap(pictures);
+  const finished = begun.filter(({ result }) => result).length;
   return {
     title: recipe.name,
     subtitle: subtitle(started, `${finished} of ${recipe.stages.length} stages`, recipe.seed ?? 0),
     summary: [
-      ...told.flatMap(cards),
-      { label: 'Time', value: duration(told.reduce((sum, stage) => sum + secondsOf(stage), 0)) },
+      ...begun.flatMap(cards),
+      { label: 'Time', value: duration(begun.reduce((sum, stage) => sum + secondsOf(stage), 0)) },
     ],
     sections: [
-      stagesTable(run, told),
-      ...overStages(told, 'reward/true', {
+      stagesTable(run, begun),
+      ...overStages(begun, 'reward/true', {
         wide: true,
         title: 'True reward, stage by stage',
         caption:
@@ -72,9 +72,9 @@ export function pipelineReport(run: string): Report {
         yLabel: 'true reward',
       }),
       ...(answers ? answerTables(answers) : []),
-      ...winRates(recipe, told),
+      ...winRates(recipe, begun),
       ...drawn.filter(({ kind }) => kind !== 'clips'),
-      ...overStages(told, 'kl/mean', {
+      ...overStages(begun, 'kl/mean', {
         title: 'KL from the reference',
         caption: 'Mean log π − log π_ref of the answers learned from.',
         yLabel: 'nats an answer',
@@ -113,11 +113,11 @@ function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[]
 }
 
 /** Of training; of a stage that is not finished, what its rows tell. */
-const secondsOf = ({ result, rows }: Told): number =>
+const secondsOf = ({ result, rows }: StageReport): number =>
   result?.seconds ?? (rows.length > 1 ? rows.at(-1)!.time - rows[0].time : 0);
 
 /** The number that a stage is about. */
-function cards({ name, command, rows, result }: Told): Report['summary'] {
+function cards({ name, command, rows, result }: StageReport): Report['summary'] {
   if (typeof result?.winRate === 'number') return [{ label: 'Win rate', value: percent(result.winRate), note: name }];
   const { product } = trainings[command];
   const of = (labels: readonly string[]) => measures.filter(([label]) => labels.includes(label));
@@ -125,21 +125,21 @@ function cards({ name, command, rows, result }: Told): Report['summary'] {
     ([, metrics]) => ends(rows, metrics).length > 0,
   );
   if (!found) return [];
-  const [label, metrics, tell] = found;
+  const [label, metrics, format] = found;
   const values = ends(rows, metrics);
-  const from = values.length > 1 ? `, from ${tell(values[0])}` : '';
-  return [{ label: `${label[0].toUpperCase()}${label.slice(1)}`, value: tell(values.at(-1)!), note: name + from }];
+  const from = values.length > 1 ? `, from ${format(values[0])}` : '';
+  return [{ label: `${label[0].toUpperCase()}${label.slice(1)}`, value: format(values.at(-1)!), note: name + from }];
 }
 
-function stagesTable(run: string, told: readonly Told[]): Table {
-  const shown = measures.filter(([, metrics]) => told.some(({ rows }) => ends(rows, metrics).length > 0));
-  const rows = told.map((stage) => {
+function stagesTable(run: string, begun: readonly StageReport[]): Table {
+  const shown = measures.filter(([, metrics]) => begun.some(({ rows }) => ends(rows, metrics).length > 0));
+  const rows = begun.map((stage) => {
     const { name, command, folder, rows } = stage;
     const path = join(relative(run, folder), 'report.html');
     const link: Link | string = existsSync(join(run, path)) ? { text: name, path } : name;
-    const changed = shown.map(([, metrics, tell]) =>
+    const changed = shown.map(([, metrics, format]) =>
       ends(rows, metrics)
-        .map((value) => tell(value))
+        .map((value) => format(value))
         .join(' → '),
     );
     return [
@@ -161,12 +161,12 @@ function stagesTable(run: string, told: readonly Told[]): Table {
 
 /** A metric as the stages go on, one after another; nothing where none tells it. */
 function overStages(
-  told: readonly Told[],
+  begun: readonly StageReport[],
   metric: string,
   chart: Omit<LineChart, 'kind' | 'xLabels' | 'series'>,
 ): LineChart[] {
   let before = 0;
-  const series = told.flatMap((stage) => {
+  const series = begun.flatMap((stage) => {
     const began = before;
     before += secondsOf(stage) / 60;
     const seen = stage.rows.filter((row) => metric in row);
@@ -209,8 +209,8 @@ function worthTable(models: readonly ModelAnswers[]): Table {
 }
 
 /** What `heed eval policy` says, in the recipe's words. */
-function winRates({ stages }: Recipe, told: readonly Told[]): Table[] {
-  const rows = told.flatMap(({ name, command, result }) => {
+function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
+  const rows = begun.flatMap(({ name, command, result }) => {
     if (command !== 'eval policy' || !result) return [];
     const { winRate, interval, n, ties, reward, kl } = result as StageResult & Omit<PolicyEvaluationResult, 'run'>;
     const { model, baseline } = stages.find((stage) => stage.name === name)!.settings;
@@ -239,7 +239,7 @@ function winRates({ stages }: Recipe, told: readonly Told[]): Table[] {
 }
 
 /** Of each stage's own report the first picture, which is what it is about, and what was compared. */
-function pictures({ name, command, folder, rows, result }: Told): Section[] {
+function pictures({ name, command, folder, rows, result }: StageReport): Section[] {
   if (!result && rows.length === 0) return []; // there is nothing to report yet
   const { sections } = trainings[command].report(folder);
   return sections

@@ -82,9 +82,9 @@ export function newFolder(run: string, stage: string): string {
  *
  * @throws HeedError where there is no such stage, or the recipe differs in what was done.
  */
-export function changeCourse(run: Run, { from, recipe: given }: { from?: string; recipe?: unknown }): void {
+export function changeCourse(run: Run, { from, recipe: input }: { from?: string; recipe?: unknown }): void {
   const { recipe: old, stages } = progressOf(run.folder);
-  const recipe = given === undefined ? old : checkRecipe(given);
+  const recipe = input === undefined ? old : checkRecipe(input);
   const names = recipe.stages.map(({ name }) => name);
   const first = from === undefined ? names.length : names.indexOf(from);
   if (first < 0) throw new HeedError(`There is no stage "${from}": expected one of ${names.join(', ')}.`);

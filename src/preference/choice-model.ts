@@ -72,9 +72,9 @@ export function choiceLoss(model: ChoiceModel, first: number, second: number, ch
 
 // log of choiceProbability, finite where the probability itself rounds to 0
 function logProbability(d: number, errorRate: number): number {
-  const meant = Math.log1p(-errorRate) - softplus(-d);
+  const rational = Math.log1p(-errorRate) - softplus(-d);
   const coin = Math.log(errorRate / 2);
-  return Math.max(meant, coin) + Math.log1p(Math.exp(-Math.abs(meant - coin)));
+  return Math.max(rational, coin) + Math.log1p(Math.exp(-Math.abs(rational - coin)));
 }
 
 const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));

@@ -50,7 +50,7 @@ export function dawidSkene(
   // π of person j: from (j·size + true)·size on, by what is given
   const confusion = new Float64Array(people.size * size * size);
   const shares = new Float64Array(size);
-  const told = new Float64Array(truth.length);
+  const posterior = new Float64Array(truth.length);
   const off = size > 1 ? (1 - trust) / (size - 1) : 0;
   let done = 0;
   for (let moved = Number.POSITIVE_INFINITY; moved > tolerance && done < iterations; done++) {
@@ -68,14 +68,14 @@ export function dawidSkene(
     normalize(shares);
     // expect; by logarithms, as many ratings multiply to less than a number can hold
     const [logs, logShares] = [confusion.map(Math.log), shares.map(Math.log)];
-    for (let i = 0; i < told.length; i++) told[i] = logShares[i % size];
+    for (let i = 0; i < posterior.length; i++) posterior[i] = logShares[i % size];
     for (const [r, { category }] of ratings.entries()) {
-      for (let k = 0; k < size; k++) told[item[r] * size + k] += logs[(person[r] * size + k) * size + category];
+      for (let k = 0; k < size; k++) posterior[item[r] * size + k] += logs[(person[r] * size + k) * size + category];
     }
-    eachRow(told, size, softmax);
+    eachRow(posterior, size, softmax);
     moved = 0;
-    for (let i = 0; i < truth.length; i++) moved = Math.max(moved, Math.abs(truth[i] - told[i]));
-    truth.set(told);
+    for (let i = 0; i < truth.length; i++) moved = Math.max(moved, Math.abs(truth[i] - posterior[i]));
+    truth.set(posterior);
   }
   const row = (values: Float64Array, at: number) => values.slice(at * size, (at + 1) * size);
   return {

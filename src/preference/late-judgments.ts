@@ -67,7 +67,11 @@ export interface LateJudgments<Q extends LateQuery> {
    *
    * @throws HeedError if all labels are in and none says which option is better; what the teacher threw.
    */
-  news(progress: LateProgress, learned: ReadonlyMap<string, Standing>, signal?: AbortSignal): Promise<JudgmentNews<Q>>;
+  news(
+    progress: LateProgress,
+    standings: ReadonlyMap<string, Standing>,
+    signal?: AbortSignal,
+  ): Promise<JudgmentNews<Q>>;
   /** Stops listening to the teacher. */
   stop(): void;
 }
@@ -205,9 +209,9 @@ export function createLateJudgments<Q extends LateQuery, Option>(
       return [...open.values()].map(({ query }) => query);
     },
     ask: send,
-    async news(progress, learned, signal) {
+    async news(progress, standings, signal) {
       const comparisons = await enough(progress, signal);
-      const all = new Map([...learned, ...comparisons.map(({ id, choice }) => [id, choice] as const)]);
+      const all = new Map([...standings, ...comparisons.map(({ id, choice }) => [id, choice] as const)]);
       const changed = (all.size > 0 && (await teacher.changed?.(all))) || new Map<string, Standing>();
       for (const { id } of comparisons) open.delete(id);
       return { comparisons, changed };

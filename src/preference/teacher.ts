@@ -49,7 +49,7 @@ export interface Teacher<Option> {
    * What stands now of the comparisons in `learned` that the teacher has changed, by their queries' ids. Absent where a
    * judgment never changes.
    */
-  changed?(learned: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
+  changed?(standings: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
 }
 
 /** What stands of a judgment: the choice, or that the teacher took it back. */

@@ -117,11 +117,11 @@ export function repeat(
 
 /** @throws HeedError if there are options of an algorithm that is not the chosen one. */
 export function checkChoice<Name extends string = Algorithm>(
-  given: { algorithm?: Name } & Partial<Record<Name, unknown>>,
+  options: { algorithm?: Name } & Partial<Record<Name, unknown>>,
   names: readonly Name[] = algorithms as readonly string[] as readonly Name[],
 ): void {
-  const { algorithm = 'ppo' } = given;
-  const other = names.find((name) => name !== algorithm && given[name] !== undefined);
+  const { algorithm = 'ppo' } = options;
+  const other = names.find((name) => name !== algorithm && options[name] !== undefined);
   if (!other) return;
   throw new HeedError(`settings of ${other} are given, and the algorithm is ${algorithm}`, {
     hint: `give --algorithm ${other}, or leave out --${other}.…`,

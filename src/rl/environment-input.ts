@@ -17,16 +17,16 @@ export async function inEnvironment<T extends Disposable>(
   options: OpenOptions,
   create: (environment: EnvironmentSource) => T | Promise<T>,
 ): Promise<T> {
-  const given = typeof env === 'object' && env !== null;
-  if (given && typeof env.batch !== 'function') {
+  const isSource = typeof env === 'object' && env !== null;
+  if (isSource && typeof env.batch !== 'function') {
     throw new HeedError('env: expected a name, a file, a function that makes an environment, or a source of them', {
       hint: 'write env: () => myEnvironment(), so that as many can be made as are stepped side by side',
     });
   }
   const environment =
-    typeof env === 'string' ? await openEnvironment(env, options) : given ? env : sourceOf(env as () => Environment);
+    typeof env === 'string' ? await openEnvironment(env, options) : isSource ? env : sourceOf(env as () => Environment);
   const dispose = () => {
-    if (!given) environment[Symbol.dispose]();
+    if (!isSource) environment[Symbol.dispose]();
   };
   try {
     const made = await create(environment);

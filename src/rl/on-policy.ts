@@ -112,23 +112,23 @@ export function createOnPolicy<Metrics>(
   const returns = new Float32Array(batch);
   const finalValues = new Float32Array(batch);
 
-  function update(given: Rollout, progress: number): Metrics {
-    const { terminated, truncated } = given;
-    checkRewards(given.rewards, count);
-    const rewards = rewardScale ? given.rewards.slice() : given.rewards;
+  function update(rollout: Rollout, progress: number): Metrics {
+    const { terminated, truncated } = rollout;
+    checkRewards(rollout.rewards, count);
+    const rewards = rewardScale ? rollout.rewards.slice() : rollout.rewards;
     if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
 
     evaluate.observations.set(collector.prepared);
     evaluate.observations.set(prepare(environment.observations), batch * observationSize);
     evaluate.run();
     const values = evaluate.values;
-    valuesAt(given, truncated, finalValues);
+    valuesAt(rollout, truncated, finalValues);
     advantages(
       { steps: horizon, count, rewards, values, terminated, truncated, finalValues, discount, lambda },
       advantage,
       returns,
     );
-    const { actions, logProbs } = given;
+    const { actions, logProbs } = rollout;
     const observations = collector.prepared;
     return learning.update(
       { observations, actions, logProbs, advantage, returns, values: values.subarray(0, batch) },
@@ -137,26 +137,26 @@ export function createOnPolicy<Metrics>(
   }
 
   /** Values of the observations that time limits cut episodes at; 0 elsewhere. */
-  function valuesAt(given: Rollout, chosen: Uint8Array, out: Float32Array): void {
+  function valuesAt(rollout: Rollout, chosen: Uint8Array, out: Float32Array): void {
     out.fill(0);
-    const wanted: number[] = [];
+    const indices: number[] = [];
     const flush = () => {
-      wanted.forEach((i, row) => {
-        const from = given.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
+      indices.forEach((i, row) => {
+        const from = rollout.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
         evaluateFew.observations.set(prepare(from), row * observationSize);
       });
       evaluateFew.run();
-      wanted.forEach((i, row) => {
+      indices.forEach((i, row) => {
         out[i] = evaluateFew.values[row];
       });
-      wanted.length = 0;
+      indices.length = 0;
     };
     for (let i = 0; i < batch; i++) {
       if (!chosen[i]) continue;
-      wanted.push(i);
-      if (wanted.length === count) flush();
+      indices.push(i);
+      if (indices.length === count) flush();
     }
-    if (wanted.length > 0) flush();
+    if (indices.length > 0) flush();
   }
 
   return {

@@ -33,11 +33,11 @@ export type RlOptions = z.infer<typeof rlSchema>;
 export type RlSettings = z.input<typeof rlSchema>;
 
 /** Checked settings: what is given, over the environment's preset, over the defaults. */
-export function rlOptions(given: RlSettings): RlOptions {
-  checkChoice(given);
-  const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
+export function rlOptions(settings: RlSettings): RlOptions {
+  checkChoice(settings);
+  const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
   const { options, ...preset } = presetOf(env, algorithm) ?? {};
-  return rlSchema.parse({ ...preset, ...given, [algorithm]: { ...options, ...given[algorithm] } });
+  return rlSchema.parse({ ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
 
 /** What a learner yields: after every update, or after some where they are small. */
@@ -65,8 +65,8 @@ export type RlLearner = ReturnType<typeof createRlLearner>;
  * Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is
  * run.
  */
-export function createRlLearner(given: RlSettings, { environment: source }: { environment: EnvironmentSource }) {
-  const options = rlOptions(given);
+export function createRlLearner(settings: RlSettings, { environment: source }: { environment: EnvironmentSource }) {
+  const options = rlOptions(settings);
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
   const agent = createAgent(options, environment);

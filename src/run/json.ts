@@ -45,8 +45,8 @@ export function encode(value: unknown, path: (string | number)[]): unknown {
   if (Array.isArray(value)) return Array.from(value, (inner, i) => encodeAt(i, inner));
   if (typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
     if ('$number' in value) throw new HeedError(`${place(path)} may not have a property "$number": it marks numbers.`);
-    const kept = Object.entries(value).filter(([, inner]) => inner !== undefined);
-    return Object.fromEntries(kept.map(([key, inner]) => [key, encodeAt(key, inner)]));
+    const present = Object.entries(value).filter(([, inner]) => inner !== undefined);
+    return Object.fromEntries(present.map(([key, inner]) => [key, encodeAt(key, inner)]));
   }
   const got = typeof value === 'object' ? `a ${value.constructor.name}` : typeof value;
   throw new HeedError(`${place(path)} is ${got}, which JSON cannot hold; expected plain data.`, {

@@ -174,12 +174,12 @@ function columns(character: string): number {
 
 function fit(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  let kept = '';
+  let start = '';
   let used = 1; // the ellipsis
   for (const character of text) {
     used += columns(character);
     if (used > width) break;
-    kept += character;
+    start += character;
   }
-  return `${kept}…`.slice(0, Math.max(0, width));
+  return `${start}…`.slice(0, Math.max(0, width));
 }

@@ -76,10 +76,10 @@ export function createSampleIndex(path: string): SampleIndex {
     steps: (kind) => [...new Set(matching(kind).map(({ step }) => step))].filter(Number.isFinite),
     read({ kind, step, offset: first = 0, limit = 50 } = {}) {
       const found = matching(kind, step);
-      const wanted = found.slice(first, first + limit);
-      if (wanted.length === 0) return { total: found.length, samples: [] };
+      const page = found.slice(first, first + limit);
+      if (page.length === 0) return { total: found.length, samples: [] };
       const samples = withFile(path, (file) =>
-        wanted.map(({ begin, end }) => {
+        page.map(({ begin, end }) => {
           const bytes = Buffer.alloc(end - begin);
           readSync(file, bytes, 0, bytes.length, begin);
           return decode(JSON.parse(bytes.toString('utf8')));

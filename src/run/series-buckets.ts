@@ -61,7 +61,7 @@ export function bucketsOf(
   const count = Math.min(buckets, points);
   const out: Buckets = { step: [], time: [], min: [], max: [], mean: [], points };
   if (along) out.at = [];
-  let told = 0;
+  let covered = 0;
   const bounds = Array.from({ length: count + 1 }, (_, i) => begin + Math.floor((i * points) / count));
   for (let i = 0; i < count; i++) {
     const [low, high] = [bounds[i], bounds[i + 1]];
@@ -73,8 +73,8 @@ export function bucketsOf(
     out.max.push(max);
     out.mean.push(sum / (high - low));
     if (along) {
-      told = along.rows.find(row, { begin: told, greater: true });
-      out.at!.push(told > 0 ? along.values.at(--told) : 0);
+      covered = along.rows.find(row, { begin: covered, greater: true });
+      out.at!.push(covered > 0 ? along.values.at(--covered) : 0);
     }
   }
   if (smooth !== undefined) out.smooth = smoothed(values, bounds.slice(1), smooth);

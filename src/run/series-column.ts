@@ -53,8 +53,8 @@ export function createColumn(stored: (at: number, count: number) => Float64Array
   function read(begin: number, end: number): Float64Array {
     const from = begin - ahead.begin;
     if (from >= 0 && end - ahead.begin <= ahead.values.length) return ahead.values.subarray(from, end - ahead.begin);
-    const kept = length - rest.length;
-    if (begin >= kept) return Float64Array.from(rest.slice(begin - kept, end - kept));
+    const flushed = length - rest.length;
+    if (begin >= flushed) return Float64Array.from(rest.slice(begin - flushed, end - flushed));
     const part = parts[firstAbove(parts.length, (i) => parts[i].end, begin)];
     if (end <= part.end && end - begin <= AHEAD) {
       ahead = { begin, values: partRead(part, begin, Math.min(part.end, begin + AHEAD)) };

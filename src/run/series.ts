@@ -58,9 +58,9 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
   forget();
 
   const metricOf = (name: string): Metric => {
-    const known = metrics.get(name) ?? { values: column(), rows: column() };
-    metrics.set(name, known);
-    return known;
+    const metric = metrics.get(name) ?? { values: column(), rows: column() };
+    metrics.set(name, metric);
+    return metric;
   };
 
   function add(line: string): void {
@@ -105,7 +105,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
       rows,
       offset,
       tail: tailAt(file, offset).toString('base64'),
-      metrics: stored.map(({ metric, ...told }) => told),
+      metrics: stored.map(({ metric, ...saved }) => saved),
     };
     const place = cache.append(
       cached.end,

@@ -10,13 +10,13 @@ import {
   WHOLE,
 } from './ablate.ts';
 import { curvesOf, type LearningCurve } from './curves.ts';
-import { measured, reachedOf, settingsGiven } from './report-parts.ts';
+import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { readResults } from './trained.ts';
 
 /** Throws a HeedError where the folder is not a run. */
 export function ablationReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: AblateOptions = settingsGiven(ablationOwnSchema, info, folder);
+  const options: AblateOptions = runSettings(ablationOwnSchema, info, folder);
   const results = readResults(folder);
   const curves = curvesOf(results, ablationVariants(options), options.target).filter(({ seeds }) => seeds > 0);
   const whole = curves.find(({ variant }) => variant === WHOLE);

@@ -67,22 +67,22 @@ export interface Ablation {
 
 /** The names of the ablations that are asked for, as they are told. */
 function readOnly(only: string): string[] {
-  const known = new Map(Object.keys(ablations).map((name) => [short(name), name]));
+  const variants = new Map(Object.keys(ablations).map((name) => [short(name), name]));
   const names = only.split(',').map((text) => text.trim());
   return names.map((name) => {
-    const told = known.get(name);
-    if (told) return told;
-    throw new HeedError(`There is no ablation "${name}": expected some of ${[...known.keys()].join(', ')}.`);
+    const variant = variants.get(name);
+    if (variant) return variant;
+    throw new HeedError(`There is no ablation "${name}": expected some of ${[...variants.keys()].join(', ')}.`);
   });
 }
 
 /** Every training, so ordered that all curves are about as far at any time. */
 export function ablationCells(options: Omit<AblateOptions, 'target'>): Cell[] {
-  const given = trainingOf(options, ownShape) as LearnSettings;
-  const whole = trainOptions(given);
+  const common = trainingOf(options, ownShape) as LearnSettings;
+  const whole = trainOptions(common);
   const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
     ...[WHOLE, ...readOnly(options.only)].map((variant) => {
-      const settings = over(given as Record<string, unknown>, ablations[variant] ?? {});
+      const settings = over(common as Record<string, unknown>, ablations[variant] ?? {});
       return { variant, command: 'train' as const, settings, ...stepsOf('train', settings) };
     }),
     { variant: TRUE_REWARD, command: 'rl', ...trueReward(whole) },
@@ -109,14 +109,14 @@ function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: L
 }
 
 /** What settings come to, checked. */
-function planned(given: AblateInput) {
-  const options = { ...given, ...ablationOwnSchema.parse(given) };
+function planned(input: AblateInput) {
+  const options = { ...input, ...ablationOwnSchema.parse(input) };
   checkTeacher(options);
   return { options, cells: ablationCells(options) };
 }
 
 /** Throws a ZodError or a HeedError where settings are wrong. */
-export const checkAblation = (given: AblateInput): void => void planned(given);
+export const checkAblation = (input: AblateInput): void => void planned(input);
 
 /**
  * Plans ablations. `onNotice` is called with how many trainings there are.
@@ -124,14 +124,14 @@ export const checkAblation = (given: AblateInput): void => void planned(given);
  * return from which it counts as solved and `target` is absent.
  */
 export function createAblation(
-  given: AblateInput,
+  input: AblateInput,
   { onNotice }: { onNotice?(text: string): void } = {},
 ): Promise<Ablation> {
-  const { options, cells } = planned(given);
+  const { options, cells } = planned(input);
   onNotice?.(countOf(cells, { seeds: options.seeds, jobs: options.jobs }));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
-    name: `${given.env ?? 'CartPole-v1'}-ablations`,
+    name: `${input.env ?? 'CartPole-v1'}-ablations`,
     cells,
     steps: cells.reduce((sum, { steps }) => sum + steps, 0),
     [Symbol.dispose]() {},

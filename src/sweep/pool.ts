@@ -107,7 +107,7 @@ export async function* runCells(
   signal?.addEventListener('abort', hangUp);
   try {
     for (let i = 0; i < Math.min(jobs, cells.length); i++) startOne();
-    for (let given = 0; given < cells.length; given++) {
+    for (let yielded = 0; yielded < cells.length; yielded++) {
       while (ended.length === 0 && children.size > 0) {
         await new Promise<void>((resolve) => {
           wake = resolve;

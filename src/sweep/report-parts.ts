@@ -21,7 +21,7 @@ export function measured(value: number, [low, high]: Interval): string {
 const targeted = z.object({ target: z.number() });
 
 /** What a run was given: its command's own settings, checked, and those of each training. */
-export const settingsGiven = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
+export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
   ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
   ...settingsOf(own, info, folder),
   ...settingsOf(targeted, info, folder),

@@ -2,7 +2,7 @@
 import { type LineChart, type Report, readInfo, readMetrics, type Table } from '../run/index.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { measured, percent, reachedOf, settingsGiven } from './report-parts.ts';
+import { measured, percent, reachedOf, runSettings } from './report-parts.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
@@ -10,7 +10,7 @@ import { PRESET, type Variant } from './variants.ts';
 /** Throws a HeedError where the folder is not a run. */
 export function sweepReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: SweepOptions = settingsGiven(sweepOwnSchema, info, folder);
+  const options: SweepOptions = runSettings(sweepOwnSchema, info, folder);
   const results = readResults(folder);
   const variants = sweepVariants(options);
   const needs = needsOf(results, { ...options, variants });

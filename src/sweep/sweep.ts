@@ -88,12 +88,12 @@ export function sweepVariants({ vary, grid: all }: Pick<SweepOptions, 'vary' | '
 /** Every training of a sweep, so ordered that all variants are about as far at any time. */
 export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
   const { labels, seeds, seed: first } = options;
-  const given = trainingOf(options, ownShape);
+  const base = trainingOf(options, ownShape);
   const variants = sweepVariants(options);
   // of each variant and number of labels, seeds differ in nothing else
   const kinds = variants.flatMap(({ name, settings }) =>
     labels.map((count) => {
-      const common = { evaluations: 0, ...over(given, settings), labels: count };
+      const common = { evaluations: 0, ...over(base, settings), labels: count };
       return {
         name,
         common,
@@ -144,26 +144,26 @@ export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; 
 }
 
 /** What settings come to, checked. */
-function planned(given: SweepInput) {
-  const options = { ...given, ...sweepOwnSchema.parse(given) };
+function planned(input: SweepInput) {
+  const options = { ...input, ...sweepOwnSchema.parse(input) };
   checkTeacher(options);
   return { options, cells: sweepCells(options) };
 }
 
 /** Throws a ZodError or a HeedError where settings are wrong. */
-export const checkSweep = (given: SweepInput): void => void planned(given);
+export const checkSweep = (input: SweepInput): void => void planned(input);
 
 /**
  * Plans a sweep. `onNotice` is called with how many trainings it has.
  * @throws as `checkSweep` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return
  * from which it counts as solved and `target` is absent.
  */
-export function createSweep(given: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
-  const { options, cells } = planned(given);
+export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
+  const { options, cells } = planned(input);
   onNotice?.(countOf(cells, options));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
-    name: `${given.env ?? 'CartPole-v1'}-sweep`,
+    name: `${input.env ?? 'CartPole-v1'}-sweep`,
     cells,
     steps: cells.reduce((sum, { steps }) => sum + steps, 0),
     [Symbol.dispose]() {},

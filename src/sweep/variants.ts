@@ -30,18 +30,18 @@ export const PRESET = 'preset';
  * together a plus, `reward.members+query.rule=1+random,5+disagreement`.
  * @throws HeedError where the schema has no such setting, or a value is of another kind.
  */
-export function readVaried(given: string, schema: z.ZodObject): Varied {
-  const at = given.indexOf('=');
-  const name = given.slice(0, Math.max(0, at)).trim();
+export function readVaried(written: string, schema: z.ZodObject): Varied {
+  const at = written.indexOf('=');
+  const name = written.slice(0, Math.max(0, at)).trim();
   const fields = name.split('+').map((one) => [one, fieldOf(one, schema)] as const);
-  const values = given
+  const values = written
     .slice(at + 1)
     .split(',')
     .map((text): Value => {
       const parts = text.trim().split('+');
       const settings = fields.map(([one, field], i) => {
         if (field && parts.length === fields.length) return nested(one, parsed(parts[i], one, field));
-        throw new HeedError(`"${given}" varies no setting of heed train: expected name=value,value`, {
+        throw new HeedError(`"${written}" varies no setting of heed train: expected name=value,value`, {
           hint: 'such as reward.members=1,3,5 or reward.firstSteps+reward.steps=50+25,800+400; "heed train --help" lists the names',
         });
       });
@@ -63,8 +63,8 @@ export const grid = (varied: readonly Varied[]): Variant[] =>
     .map(variant);
 
 /** The settings given, and over them a variant's; parts of either are taken together. */
-export function over(given: Record<string, unknown>, settings: Record<string, unknown>): Record<string, unknown> {
-  const merged = { ...given };
+export function over(base: Record<string, unknown>, settings: Record<string, unknown>): Record<string, unknown> {
+  const merged = { ...base };
   for (const [key, value] of Object.entries(settings)) {
     const under = merged[key];
     merged[key] = isPlain(value) && isPlain(under) ? over(under, value) : value;

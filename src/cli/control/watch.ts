@@ -20,17 +20,17 @@ export function addWatch(command: Command): void {
     .action((run: string) => watching(run, command));
 }
 
-function servedAt(given: string): number {
-  const port = Number(given);
-  if (given.trim() !== '' && Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new UsageError(`--serve: expected a whole number from 0 to 65535, got "${given}"`);
+function servedAt(text: string): number {
+  const port = Number(text);
+  if (text.trim() !== '' && Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new UsageError(`--serve: expected a whole number from 0 to 65535, got "${text}"`);
 }
 
 async function watching(run: string, command: Command): Promise<void> {
   const { serve, json } = command.opts<{ serve?: number | true; json?: boolean }>();
   const output = createOutput({ json });
-  const given = settingsFrom(command, watchSchema);
-  const options = checking(() => watchSchema.parse(given), given);
+  const settings = settingsFrom(command, watchSchema);
+  const options = checking(() => watchSchema.parse(settings), settings);
   const html = renderReport(await watchPage(run, options));
   const page = join(run, 'watch.html');
   writeFileAtomic(page, html);

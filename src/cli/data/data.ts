@@ -8,6 +8,7 @@ import {
   convertRow,
   type DatasetOptions,
   dataFiles,
+  describeBadRow,
   type Format,
   formats,
   inspect,
@@ -19,7 +20,6 @@ import {
   split,
   splitSchema,
   splits,
-  tellBadRow,
   writeDataset,
 } from '../../data/index.ts';
 import { fileError } from '../../files.ts';
@@ -49,7 +49,7 @@ function addInspect(command: Command): void {
       output.say(
         table([
           ['rows', `${number(found.rows)} in ${found.files.length} ${found.files.length === 1 ? 'file' : 'files'}`],
-          ['bad', firstBad ? `${number(bad)}, the first: ${tellBadRow(firstBad)}` : '0'],
+          ['bad', firstBad ? `${number(bad)}, the first: ${describeBadRow(firstBad)}` : '0'],
           ['format', counts(found.formats)],
           ['columns', counts(found.columns)],
           ['repeated', `${number(duplicates.exact)} to the letter, ${number(duplicates.near)} nearly`],
@@ -88,7 +88,7 @@ function addCheck(command: Command): void {
         lines.push(['identical', `${number(found.identical.length)} preferences between equal answers`]);
       }
       output.say(table(lines));
-      some(output, 'bad', found.bad.map(tellBadRow));
+      some(output, 'bad', found.bad.map(describeBadRow));
       some(
         output,
         'repeated',
@@ -117,7 +117,7 @@ function addConvert(command: Command): void {
       }
       const rows = await writeDataset(flags.out, converted());
       output.say(`${number(rows)} rows in ${flags.out}`);
-      some(output, 'left out', bad.map(tellBadRow));
+      some(output, 'left out', bad.map(describeBadRow));
       output.result({ out: flags.out, rows, bad });
     });
 }
@@ -154,7 +154,7 @@ function addSplit(command: Command): void {
         await writeDataset(written[name], found.read(name));
         output.say(`${number(found.rows[name])} rows in ${written[name]}`);
       }
-      some(output, 'left out', bad.map(tellBadRow));
+      some(output, 'left out', bad.map(describeBadRow));
       output.result({ files: written, rows: found.rows, groups: found.groups, bad });
     });
 }

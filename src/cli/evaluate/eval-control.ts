@@ -14,10 +14,10 @@ export function addEvalControl(command: Command): void {
 
 async function evaluating(run: string, command: Command): Promise<void> {
   const output = createOutput(command.opts<{ json?: boolean }>());
-  const given = settingsFrom(command, evaluateRunSchema);
+  const settings = settingsFrom(command, evaluateRunSchema);
   const evaluation = await evaluateRun(
     run,
-    checking(() => evaluateRunSchema.parse(given), given),
+    checking(() => evaluateRunSchema.parse(settings), settings),
   );
   const { heldOutAccuracy, accuracy } = evaluation;
   output.say(

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/parts.ts';
 import { createRun, writeReport } from '../../run/index.ts';
-import { toldShare } from '../language/reward.ts';
+import { formatAccuracy } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { address, createOutput, table } from '../program/output.ts';
@@ -26,8 +26,8 @@ export function addEval(command: Command): void {
 async function evaluatingReward(command: Command): Promise<void> {
   const flags = command.opts<{ out?: string; json?: boolean }>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, judgmentSchema);
-  const settings = checking(() => judgmentSchema.parse(given), given);
+  const input = settingsFrom(command, judgmentSchema);
+  const settings = checking(() => judgmentSchema.parse(input), input);
   const { done, ...pull } = pullProgress('pull');
   const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
   const judgment = await judgeReward({ ...settings, pull, onNotice }).finally(done);
@@ -41,7 +41,7 @@ async function evaluatingReward(command: Command): Promise<void> {
     const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
     output.say(
       table([
-        ['accuracy', `${toldShare(evaluation)}: ${verdict}`],
+        ['accuracy', `${formatAccuracy(evaluation)}: ${verdict}`],
         ['calibration', `probabilities are off by ${percent(ece)} on average`],
         ['longer', `preferred in ${percent(longerWins)}, chosen in ${percent(longerChosen)}`],
         ...(disagreement === undefined ? [] : [['disagreement', disagreement.toFixed(2)] as [string, string]]),

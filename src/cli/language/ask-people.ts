@@ -5,7 +5,7 @@ import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training, where `askPeople` is set with a studio in which people answer. */
-export function askingPeople(training: Training, portOf: () => number): Training {
+export function withPeople(training: Training, portOf: () => number): Training {
   const teachers = new WeakMap<object, TeacherToCome<Completion>>();
   return {
     ...training,

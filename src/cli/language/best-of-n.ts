@@ -4,9 +4,9 @@ import type { BestOfNRun } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addBestOfN = (command: Command): void => addTraining(command, 'best-of-n', { tell });
+export const addBestOfN = (command: Command): void => addTraining(command, 'best-of-n', { summarize });
 
-const tell = ({ curve, data, seconds }: BestOfNRun): [string, string][] => [
+const summarize = ({ curve, data, seconds }: BestOfNRun): [string, string][] => [
   ...curve.map(({ n, kl, reward, gold }): [string, string] => [
     n === 1 ? 'reward' : `best of ${n}`,
     `${figure(reward)}${gold === undefined ? '' : `, by the second reward ${figure(gold)}`} (KL ${figure(kl)})`,

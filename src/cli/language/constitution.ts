@@ -4,9 +4,9 @@ import type { ConstitutionRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { tell: told });
+export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { summarize });
 
-function told({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
+function summarize({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
   const without = (leftOut: Record<string, number>) =>
     Object.entries(leftOut).map(([why, count]) => `, ${count} left out: ${why}`);
   return [

@@ -4,7 +4,7 @@ import type { PreferenceResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-const adding = (name: string) => (command: Command) => addTraining(command, name, { tell: toldPreferences });
+const adding = (name: string) => (command: Command) => addTraining(command, name, { summarize: summarizePreferences });
 
 export const addDpo = adding('dpo');
 export const addOrpo = adding('orpo');
@@ -12,7 +12,7 @@ export const addCpo = adding('cpo');
 export const addKto = adding('kto');
 export const addBco = adding('bco');
 
-function toldPreferences({ loss, accuracy, reward, kl, seconds, model }: PreferenceResult): [string, string][] {
+function summarizePreferences({ loss, accuracy, reward, kl, seconds, model }: PreferenceResult): [string, string][] {
   return [
     ['loss', Number.isNaN(loss.eval) ? `${figure(loss.train)} in training` : `${figure(loss.eval)} held out`],
     ...line('accuracy', accuracy, 'held out'),

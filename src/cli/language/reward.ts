@@ -8,7 +8,7 @@ import { learningFromProject, type ProjectFlags } from './from-project.ts';
 
 export function addReward(command: Command): void {
   addTraining(command, 'reward', {
-    tell,
+    summarize,
     around: (training) => learningFromProject(training, () => command.opts<ProjectFlags>()),
   });
   command
@@ -18,13 +18,13 @@ export function addReward(command: Command): void {
     .addOption(mergeOption());
 }
 
-const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun): [string, string][] => [
-  ['accuracy', n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n })}: ${verdict}`],
+const summarize = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun): [string, string][] => [
+  ['accuracy', n === 0 ? 'nothing was held out' : `${formatAccuracy({ accuracy, interval, n })}: ${verdict}`],
   ['time', duration(seconds)],
   ['model', model],
 ];
 
-export function toldShare(
+export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
   what = 'pairs',
 ) {

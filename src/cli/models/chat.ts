@@ -44,8 +44,8 @@ export function addChat(command: Command): void {
 async function chatting(command: Command): Promise<void> {
   const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, schema);
-  const { chatTemplate, ...settings } = checking(() => schema.parse(given), given);
+  const input = settingsFrom(command, schema);
+  const { chatTemplate, ...settings } = checking(() => schema.parse(input), input);
   const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
@@ -58,15 +58,15 @@ async function chatting(command: Command): Promise<void> {
   /** The tokens of the conversation; where it is longer than the model can read, without its oldest turns. */
   const read = () => {
     const room = config.maxPositions - Math.min(settings.maxTokens, config.maxPositions >> 1);
-    const kept = [...messages];
+    const recent = [...messages];
     for (;;) {
-      const { ids } = encodeChat(tokenizer, kept, { addGenerationPrompt: true });
+      const { ids } = encodeChat(tokenizer, recent, { addGenerationPrompt: true });
       if (ids.length <= room) return ids;
-      const oldest = kept.findIndex(({ role }) => role === 'user');
-      const next = kept.findIndex(({ role }, i) => i > oldest && role === 'user');
+      const oldest = recent.findIndex(({ role }) => role === 'user');
+      const next = recent.findIndex(({ role }, i) => i > oldest && role === 'user');
       if (next < 0)
         throw new HeedError(`that is ${ids.length} tokens, and there is room for ${room}`, { hint: 'say it shorter' });
-      kept.splice(oldest, next - oldest);
+      recent.splice(oldest, next - oldest);
     }
   };
 
@@ -74,16 +74,16 @@ async function chatting(command: Command): Promise<void> {
   const answer = async (text: string) => {
     messages.push({ role: 'user', content: text });
     answering = new AbortController();
-    let said = '';
+    let response = '';
     try {
       const options = { ...settings, seed: seedFor(settings.seed, 'chat', answers++), ends, tokenizer, stream: true };
       for await (const { tokens } of generator.generate([read()], { ...options, signal: answering.signal })) {
-        const piece = said === '' ? tokens[0].text!.trimStart() : tokens[0].text!;
-        said += piece;
+        const piece = response === '' ? tokens[0].text!.trimStart() : tokens[0].text!;
+        response += piece;
         screen.write(piece);
       }
       screen.write('\n');
-      messages.push({ role: 'assistant', content: said.trimEnd() });
+      messages.push({ role: 'assistant', content: response.trimEnd() });
     } catch (error) {
       messages.pop();
       throw error;

@@ -41,10 +41,10 @@ export function addExport(command: Command): void {
     .action((run: string | undefined, flags: Flags) => exporting(run, flags));
 }
 
-function stepOf(given: string): number {
-  const step = Number(given);
-  if (given.trim() !== '' && Number.isInteger(step) && step >= 0) return step;
-  throw new UsageError(`--step: expected a whole number from 0 up, got "${given}"`);
+function stepOf(text: string): number {
+  const step = Number(text);
+  if (text.trim() !== '' && Number.isInteger(step) && step >= 0) return step;
+  throw new UsageError(`--step: expected a whole number from 0 up, got "${text}"`);
 }
 
 async function exporting(run: string | undefined, flags: Flags): Promise<void> {
@@ -100,8 +100,8 @@ async function exportModel(model: string, flags: Flags): Promise<void> {
   if (step !== undefined) throw new UsageError('--step is for runs of heed train and heed rl');
   if (dtype && format === 'onnx') throw new UsageError('--dtype is for --format safetensors: ONNX graphs are in F32');
   const output = createOutput(flags);
-  const { done, ...tell } = pullProgress(model);
-  const base = await loadModel(model, tell).finally(done);
+  const { done, ...pull } = pullProgress(model);
+  const base = await loadModel(model, pull).finally(done);
   const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config));
   const { config, parameters, tokenizer } = whole;
   createFolder(out);

@@ -47,8 +47,8 @@ const gather = (text: string, earlier: string[] = []) => [...earlier, text];
 async function generating(command: Command): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, schema);
-  const { chatTemplate, ...settings } = checking(() => schema.parse(given), given);
+  const input = settingsFrom(command, schema);
+  const { chatTemplate, ...settings } = checking(() => schema.parse(input), input);
   const prompts = await readPrompts(flags);
   const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));

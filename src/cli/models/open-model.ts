@@ -8,15 +8,15 @@ import { pullProgress } from './pull.ts';
 
 /** A model that reads messages by such a chat template, else by its own; one without a template adopts `plain`. */
 export async function openModel(nameOrFolder: string, chatTemplate?: string): Promise<Model> {
-  const { done, ...tell } = pullProgress(nameOrFolder);
-  const model = await loadModel(nameOrFolder, tell).finally(done);
+  const { done, ...pull } = pullProgress(nameOrFolder);
+  const model = await loadModel(nameOrFolder, pull).finally(done);
   return templatedModel(model, chatTemplate, (text) => void process.stderr.write(`${text}\n`));
 }
 
 /** A model whose tokenizer may be absent: for ids alone. */
 export function openWeights(nameOrFolder: string): ReturnType<typeof loadWeights> {
-  const { done, ...tell } = pullProgress(nameOrFolder);
-  return loadWeights(nameOrFolder, tell).finally(done);
+  const { done, ...pull } = pullProgress(nameOrFolder);
+  return loadWeights(nameOrFolder, pull).finally(done);
 }
 
 /** For commands that do not train: the weights rounded to fewer bits. */

@@ -13,8 +13,8 @@ export function addPlan(command: Command): void {
 
 async function planning(command: Command): Promise<void> {
   const output = createOutput(command.opts<{ json?: boolean }>());
-  const given = settingsFrom(command, planSchema);
-  const settings = checking(() => planSchema.parse(given), given);
+  const input = settingsFrom(command, planSchema);
+  const settings = checking(() => planSchema.parse(input), input);
   const { done, ...pull } = pullProgress('pull');
   const found = await plan(settings, { pull }).finally(done);
   const { shape, parameters, disk, roles, total, devices } = found;

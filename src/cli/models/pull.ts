@@ -43,11 +43,11 @@ export function pullProgress(
 async function pulling(name: string, flags: Flags): Promise<void> {
   const output = createOutput(flags);
   const repo = checking(() => hubName(name, flags.dataset ? 'dataset' : 'model'));
-  const { done, ...tell } = pullProgress(repo.name);
+  const { done, ...progress } = pullProgress(repo.name);
   const interrupted = listenForInterrupt(() => {});
   try {
     const { include, exclude } = flags;
-    const result = await pull(repo, { include, exclude, signal: interrupted.signal, ...tell }).finally(done);
+    const result = await pull(repo, { include, exclude, signal: interrupted.signal, ...progress }).finally(done);
     const { folder, commit, files, bytes } = result;
     output.say(
       table([

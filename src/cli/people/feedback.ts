@@ -140,12 +140,12 @@ interface ImportFlags {
 async function projectFor(
   database: Database,
   { project: name, guidelines }: Common & ImportFlags,
-  given: ProjectInput,
+  settings: ProjectInput,
 ): Promise<Project> {
   const there = await database.query.selectFrom('projects').select('id').where('name', '=', name).executeTakeFirst();
-  if (!there) return createProject(database, name, given, { guidelines });
+  if (!there) return createProject(database, name, settings, { guidelines });
   const project = await findProject(database, name);
-  const other = Object.entries(given).find(
+  const other = Object.entries(settings).find(
     ([key, value]) => JSON.stringify(project.settings[key as keyof Project['settings']]) !== JSON.stringify(value),
   );
   if (!other) return project;
@@ -189,13 +189,13 @@ function addStats(command: Command): void {
       const names = new Map((await listPeople(database)).map(({ id, name }) => [id, name]));
       const balance = await coverageOf(database, project);
       const people = quality.people.map((one) => ({ ...one, person: names.get(one.person)! }));
-      tellStats(output, project, { ...quality, people }, balance);
+      printStats(output, project, { ...quality, people }, balance);
       output.result({ project: project.name, ...quality, people, consensus: quality.consensus.size, balance });
     });
   });
 }
 
-function tellStats(
+function printStats(
   output: Output,
   { settings }: Project,
   quality: ReturnType<typeof qualityOf>,

@@ -28,12 +28,12 @@ export function teacherToCome<Option>(): TeacherToCome<Option> {
     name: 'human',
     later: true,
     answer: (questions, signal) => teacher.is!.answer(questions, signal),
-    changed: async (learned) => teacher.is!.changed!(learned),
+    changed: async (standings) => teacher.is!.changed!(standings),
   };
   return teacher;
 }
 
-interface AskedPeople<Option> {
+interface PeopleParts<Option> {
   teacher: TeacherToCome<Option>;
   run: Run;
   people: { store?: string; project?: string; guidelines: string };
@@ -48,15 +48,15 @@ interface AskedPeople<Option> {
 
 /** Trains while people answer; what they have not answered when it is over is withdrawn. */
 export async function besidePeople<Option, Result>(
-  { teacher, run, people, name, settings, toContent, port, invitation }: AskedPeople<Option>,
+  { teacher, run, people, name, settings, toContent, port, invitation }: PeopleParts<Option>,
   train: () => Promise<Result | undefined>,
 ): Promise<Result | undefined> {
   const store = people.store ?? join(run.folder, DEFAULT_STORE);
   const database = await openDatabase(store);
   try {
     const project = await projectFor(database, people.project ?? name, settings, people.guidelines);
-    const asking = { source: run.folder, asker: run.info.started, toContent };
-    const present = createHumanTeacher<Option>(database, project, asking);
+    const options = { source: run.folder, asker: run.info.started, toContent };
+    const present = createHumanTeacher<Option>(database, project, options);
     teacher.is = present;
     const say = (text: string) => void process.stderr.write(`${text}\n`);
     const studio = await startStudioThread({ store, runs: dirname(run.folder), port, owner: OWNER }, say);

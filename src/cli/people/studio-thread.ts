@@ -8,7 +8,7 @@ import type { Studio, StudioOptions } from '../../feedback/index.ts';
 export type ThreadedStudio = Pick<StudioOptions, 'runs' | 'port' | 'owner'> & { store: string };
 
 /** What the thread says. */
-export type Saying =
+export type StudioMessage =
   | { kind: 'open'; url: string; link: string }
   | { kind: 'failed'; message: string; hint?: string }
   | { kind: 'said'; text: string };
@@ -24,11 +24,11 @@ export function startStudioThread(options: ThreadedStudio, say: (text: string) =
       reject(error);
       say(`The studio has failed: ${messageOf(error)}`);
     });
-    worker.on('message', (saying: Saying) => {
-      if (saying.kind === 'said') say(saying.text);
-      if (saying.kind === 'failed') reject(new HeedError(saying.message, { hint: saying.hint }));
-      if (saying.kind === 'open') {
-        const { url, link } = saying;
+    worker.on('message', (message: StudioMessage) => {
+      if (message.kind === 'said') say(message.text);
+      if (message.kind === 'failed') reject(new HeedError(message.message, { hint: message.hint }));
+      if (message.kind === 'open') {
+        const { url, link } = message;
         const close = () => {
           worker.postMessage('close');
           return ended;

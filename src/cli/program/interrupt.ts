@@ -8,8 +8,8 @@ interface Interruption {
 }
 
 export function listenForInterrupt(
-  tell: (text: string) => void,
-  said = 'Stopping after this iteration, with a checkpoint. Again to stop at once.',
+  onNotice: (text: string) => void,
+  notice = 'Stopping after this iteration, with a checkpoint. Again to stop at once.',
 ): Interruption {
   const controller = new AbortController();
   let exitCode = 130;
@@ -17,7 +17,7 @@ export function listenForInterrupt(
     exitCode = code;
     if (controller.signal.aborted) process.exit(code);
     controller.abort();
-    tell(said);
+    onNotice(notice);
   };
   const handlers = [
     ['SIGINT', stop(130)],

@@ -96,7 +96,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
       process.exitCode = interrupted.exitCode;
       return;
     }
-    output.say(told(result, address(report)));
+    output.say(summarize(result, address(report)));
     output.result({ ...result, report });
   } finally {
     interrupted.dispose();
@@ -106,9 +106,9 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
 
 async function begin(path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
   if (from !== undefined) throw new UsageError('--from goes on with a run: give it with --resume');
-  const given = path === undefined ? { ...defaultRecipe } : readRecipe(path);
-  await loadPlugins(pluginsOf(given));
-  const recipe = checking(() => checkRecipe(seed === undefined ? given : { ...(given as object), seed: number(seed) }));
+  const input = path === undefined ? { ...defaultRecipe } : readRecipe(path);
+  await loadPlugins(pluginsOf(input));
+  const recipe = checking(() => checkRecipe(seed === undefined ? input : { ...(input as object), seed: number(seed) }));
   return createPipeline(recipe, out);
 }
 
@@ -139,10 +139,10 @@ async function resume(folder: string, path: string | undefined, { seed, out, fro
   }
 }
 
-function number(given: string): number {
-  if (given.trim() === '' || Number.isNaN(Number(given)))
-    throw new UsageError(`--seed: expected a number, got "${given}"`);
-  return Number(given);
+function number(text: string): number {
+  if (text.trim() === '' || Number.isNaN(Number(text)))
+    throw new UsageError(`--seed: expected a number, got "${text}"`);
+  return Number(text);
 }
 
 function readRecipe(path: string): unknown {
@@ -159,7 +159,7 @@ function readRecipe(path: string): unknown {
 function figuresOf(result: Record<string, unknown>): string[] {
   const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
   const part = (name: string, key: string) => number((result[name] as Record<string, unknown> | undefined)?.[key]);
-  const told: [label: string, value: number | undefined, tell?: (value: number) => string][] = [
+  const figures: [label: string, value: number | undefined, format?: (value: number) => string][] = [
     ['return', part('return', 'mean')],
     ['accuracy', number(result.accuracy), percent],
     ['win rate', number(result.winRate), percent],
@@ -169,13 +169,15 @@ function figuresOf(result: Record<string, unknown>): string[] {
     ['KL', number(result.kl)],
     ['in', number(result.seconds), duration],
   ];
-  return told.flatMap(([label, value, tell = figure]) => (value === undefined ? [] : [`${label} ${tell(value)}`]));
+  return figures.flatMap(([label, value, format = figure]) =>
+    value === undefined ? [] : [`${label} ${format(value)}`],
+  );
 }
 
 const SHOWN = 2;
 
 /** What came of it for a person: answers model by model, a line for each stage, and where the report is. */
-function told({ stages, answers, seconds, run }: PipelineResult, report: string): string {
+function summarize({ stages, answers, seconds, run }: PipelineResult, report: string): string {
   const prompts = answers?.prompts.slice(0, SHOWN) ?? [];
   const examples = prompts.flatMap((prompt, i) => [
     `\n${prompt}`,

@@ -129,7 +129,7 @@ const source = () => sourceOf(() => makeEnvironment('CartPole-swing'));
 describe('a synthetic teacher with a judge', () => {
   it('chooses what the judge prefers, by the judge of the preset', async () => {
     const learner = keep(createLearner(tiny, { environment: source() }));
-    const asked = (await finish(learner)).flatMap(({ asked }) => asked);
+    const asked = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
     expect(asked).toHaveLength(12);
     for (const { segments, choice } of asked) {
       const [a, b] = segments.map(learner.worth);
@@ -140,7 +140,7 @@ describe('a synthetic teacher with a judge', () => {
   it('goes by any function, and makes its mistakes', async () => {
     const early: Judge = ({ steps }) => -Math.abs(steps[0].observation[0]);
     const learner = keep(createLearner({ ...tiny, teacher: 'mistake:1' }, { environment: source(), judge: early }));
-    const asked = (await finish(learner)).flatMap(({ asked }) => asked);
+    const asked = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
     for (const { segments, choice } of asked) {
       const [a, b] = segments.map(learner.worth);
       expect(choice).toEqual(a > b ? [0, 1] : [1, 0]);
@@ -180,6 +180,6 @@ it('a segment is seen step by step', async () => {
     return steps.length;
   };
   const learner = keep(createLearner(tiny, { environment: source(), judge }));
-  for (const { asked } of await finish(learner)) seen.push(...asked.flatMap(({ segments }) => segments));
+  for (const { comparisons } of await finish(learner)) seen.push(...comparisons.flatMap(({ segments }) => segments));
   expect(seen.map(learner.worth)).toEqual(seen.map(({ length }) => length));
 });

@@ -32,15 +32,15 @@ export const unitOf = (env: string): string | undefined =>
 
 /** The judge of that name in that environment. HeedError where there is none. */
 export function judgeNamed(name: string, env: string): Judge {
-  const known = Object.hasOwn(judges, name) ? judges[name] : undefined;
-  if (!known) {
+  const judge = Object.hasOwn(judges, name) ? judges[name] : undefined;
+  if (!judge) {
     throw new HeedError(`unknown judge: expected one of ${Object.keys(judges).join(', ')} or a file, got "${name}"`, {
       hint: 'a judge of your own is a file, ./my-judge.js; docs/how-to/teach-a-behavior.md has an example',
     });
   }
-  if (known.env === env) return known.judge;
-  throw new HeedError(`the judge "${name}" looks at ${known.env}, and the environment is ${env}`, {
-    hint: `give --env ${known.env}, or a judge of your own: docs/how-to/teach-a-behavior.md has an example`,
+  if (judge.env === env) return judge.judge;
+  throw new HeedError(`the judge "${name}" looks at ${judge.env}, and the environment is ${env}`, {
+    hint: `give --env ${judge.env}, or a judge of your own: docs/how-to/teach-a-behavior.md has an example`,
   });
 }
 

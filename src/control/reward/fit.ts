@@ -170,17 +170,18 @@ export function createRewardFit(
     const training = comparisons.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = comparisons.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
     const sure = options.pseudo > 0 && !first ? sureOf(unasked) : [];
-    const asked = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
+    const labeled = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
     const features = [...comparisons, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
     const counts = bootstrapCounts(comparisons.length);
-    const wanted = first ? options.firstSteps : options.steps;
+    const total = first ? options.firstSteps : options.steps;
     let steps = 0;
     const losses: number[] = [];
     if (options.l2 > 0) batch.l2.data[0] = l2;
-    for (; steps < wanted; steps++) {
+    for (; steps < total; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
-        const i = b < asked ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
+        const i =
+          b < labeled ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
         const { segments, choice } = comparisons[i] ?? sure[i - comparisons.length];
         const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
         for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
@@ -191,7 +192,7 @@ export function createRewardFit(
       }
       if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = train.run();
-      optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / wanted)));
+      optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / total)));
       losses.push(outputs.fit.item());
       if (
         options.coverage !== undefined &&

@@ -16,19 +16,19 @@ export interface News {
 }
 
 /** What asking needs. */
-interface AskingParts {
+interface QueryingParts {
   teacher: Teacher<Segment>;
   source: QuerySource;
   /** Labels that are due; each call takes them off the schedule. */
   takeDue(): number;
 }
-type AskingProgress = Pick<
+type QueryingProgress = Pick<
   TeachingProgress,
   'step' | 'nextRound' | 'owed' | 'questions' | 'labels' | 'fitted' | 'disagreement'
 >;
 
 /** A way to ask the teacher. */
-export interface Asking {
+export interface Querying {
   /** What a teacher who answers later has said; waits where training is too far ahead. */
   news(signal: AbortSignal | undefined): Promise<News>;
   /** Asks for the labels that are due: how many, and the comparisons that came. */
@@ -47,7 +47,7 @@ export interface Asking {
 const nothing: News = { comparisons: [], changed: new Map() };
 
 /** Asks while the loop waits. */
-export function createAskingHere(progress: AskingProgress, { teacher, source, takeDue }: AskingParts): Asking {
+export function createQueryingHere(progress: QueryingProgress, { teacher, source, takeDue }: QueryingParts): Querying {
   return {
     news: async () => nothing,
     async ask(_, signal) {
@@ -66,10 +66,10 @@ export function createAskingHere(progress: AskingProgress, { teacher, source, ta
  * Asks one round at a time while the loop goes on. The loop waits before the first fit, at the end of the run, and once
  * it is the share `ahead` of the steps beyond the round under way.
  */
-export function createAskingBeside(
-  progress: AskingProgress,
-  { teacher, source, takeDue, ahead, steps }: AskingParts & { ahead: number; steps: number },
-): Asking {
+export function createQueryingBeside(
+  progress: QueryingProgress,
+  { teacher, source, takeDue, ahead, steps }: QueryingParts & { ahead: number; steps: number },
+): Querying {
   const stopping = new AbortController();
   const underway = createUnderway<SegmentComparison[]>();
   /** The first round of those under way. */
@@ -97,11 +97,11 @@ export function createAskingBeside(
 }
 
 /** Puts queries to people and takes their judgments as they come. */
-export function createAskingLater(
-  progress: AskingProgress,
-  parts: AskingParts &
+export function createQueryingLater(
+  progress: QueryingProgress,
+  parts: QueryingParts &
     Pick<LearnOptions, 'labels' | 'steps' | 'people'> & { record: Pick<ComparisonRecord, 'standings'> },
-): Asking {
+): Querying {
   const { teacher, source, takeDue, record, labels, steps, people } = parts;
   const draw = (count: number) => drawQueries(source, progress, count);
   const listen = () =>

@@ -52,7 +52,7 @@ describe('a teacher who answers later', () => {
   it('is asked the whole budget, and every answer is learned once', async () => {
     const { teacher, asked } = somebody(() => choices.first);
     const steps = await finish(start(tiny({ ahead: 0 }), teacher));
-    const heard = steps.flatMap((step) => step.asked.map(({ id }) => id));
+    const heard = steps.flatMap((step) => step.comparisons.map(({ id }) => id));
     expect(asked).toHaveLength(12);
     expect(heard).toEqual(asked.slice(0, heard.length).map(({ id }) => id));
     expect(steps.at(-1)!.labels).toBe(heard.length);
@@ -80,7 +80,7 @@ describe('a teacher who answers later', () => {
     const { teacher, asked } = somebody((_, n) => (n === 1 ? 'skip' : choices.second));
     const learner = start(tiny(), teacher);
     for (let i = 0; i < 2; i++) await learner.next();
-    const { asked: heard } = await learner.next();
+    const { comparisons: heard } = await learner.next();
     expect(heard.map(({ id }) => id)).toEqual(['q0', 'q2', 'q3']);
     expect(asked.map(({ id }) => id).slice(0, 4)).toEqual(['q0', 'q1', 'q2', 'q3']);
   });
@@ -99,9 +99,9 @@ describe('a teacher who answers later', () => {
     const after = somebody((_, n) => (n === 0 ? 'incomparable' : choices.first));
     const resumed = start(tiny(), after.teacher);
     resumed.restore(checkpoint);
-    const { asked, labels } = await resumed.next();
+    const { comparisons, labels } = await resumed.next();
     expect(labels).toBe(3);
-    expect(asked.map(({ id, choice }) => [id, choice])).toEqual([
+    expect(comparisons.map(({ id, choice }) => [id, choice])).toEqual([
       ['q0', 'incomparable'],
       ['q1', choices.first],
       ['q2', choices.first],

@@ -10,7 +10,7 @@ import { learnSchema } from '../options.ts';
 import { createRewardEnsemble } from '../reward/ensemble.ts';
 import type { FitJob, FitOutcome } from '../reward/thread.ts';
 import { createExperience, type Segment } from '../segments.ts';
-import { createAskingBeside, createAskingHere, createAskingLater } from './asking.ts';
+import { createQueryingBeside, createQueryingHere, createQueryingLater } from './asking.ts';
 import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, nextFit } from './fitting.ts';
 import { newProgress } from './progress.ts';
@@ -180,11 +180,11 @@ describe('asking', () => {
       choosing(({ id }) => (id === 'q0' ? 'skip' : choices.first)),
       [2, 1],
     );
-    const asking = createAskingHere(progress, parts);
+    const asking = createQueryingHere(progress, parts);
     const first = await asking.ask(quiet, undefined);
     expect([first.due, first.comparisons.map(({ id }) => id)]).toEqual([2, ['q1', 'q2']]);
     parts.teacher = choosing(() => 'skip');
-    const silent = await createAskingHere(progress, parts).ask(quiet, undefined);
+    const silent = await createQueryingHere(progress, parts).ask(quiet, undefined);
     expect([silent.comparisons, progress.owed]).toEqual([[], 1]);
     expect(await asking.ask(quiet, undefined)).toEqual({ due: 0, comparisons: [] });
   });
@@ -203,7 +203,7 @@ describe('asking', () => {
     };
     const { progress, parts } = begin(slow, [2, 0]);
     Object.assign(progress, { fitted: true, step: 10, nextRound: 1 });
-    const asking = createAskingBeside(progress, {
+    const asking = createQueryingBeside(progress, {
       ...parts,
       ...{ ahead: 0.1, steps: 100 },
       takeDue: () => {
@@ -234,7 +234,7 @@ describe('asking', () => {
       },
     };
     const { progress, parts, options } = begin(people, [2]);
-    const asking = keep(createAskingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
+    const asking = keep(createQueryingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
     expect((await asking.ask(await asking.news(undefined), undefined)).due).toBe(2);
     progress.fitted = true;
     await new Promise((resolve) => setTimeout(resolve, 5));

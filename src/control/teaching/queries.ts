@@ -61,9 +61,9 @@ export async function askRound(
   const comparisons: SegmentComparison[] = [];
   for (let attempt = 0; attempt < 4 && comparisons.length < labels; attempt++) {
     const queries = drawQueries(source, progress, labels - comparisons.length);
-    const asked = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
+    const requests = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
     const choices = new Map<string, Choice>();
-    for await (const { id, choice } of askTeacher<Segment>(teacher, asked, signal)) choices.set(id, choice);
+    for await (const { id, choice } of askTeacher<Segment>(teacher, requests, signal)) choices.set(id, choice);
     // in the order of the queries, whatever the order of the answers: a person's pace must not change what is learned
     for (const query of queries) {
       const choice = choices.get(query.id);

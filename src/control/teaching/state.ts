@@ -4,7 +4,7 @@ import type { SavedStatistics } from '../../rl/normalize.ts';
 import type { createRewardEnsemble, RewardEnsemble } from '../reward/ensemble.ts';
 import type { createInputStatistics } from '../reward/inputs.ts';
 import type { Experience, SavedNumbers } from '../segments.ts';
-import type { Asking } from './asking.ts';
+import type { Querying } from './asking.ts';
 import {
   packComparisons,
   packQueries,
@@ -36,7 +36,7 @@ export type CheckpointTensors = Record<string, { dtype: 'F32'; shape: number[]; 
 export interface TeachingParts {
   progress: TeachingProgress;
   record: ComparisonRecord;
-  asking: Asking;
+  querying: Querying;
   fitting: Fitting;
   ensemble: RewardEnsemble;
   experience: Experience;
@@ -46,16 +46,16 @@ export interface TeachingParts {
 
 /** The state of all parts as plain data and tensors. */
 export function saveTeaching(parts: TeachingParts): { state: TeachingState; tensors: Record<string, SavedNumbers> } {
-  const { progress, record, asking, fitting, statistics, environment } = parts;
+  const { progress, record, querying, fitting, statistics, environment } = parts;
   const ensemble = parts.ensemble.save();
   const experience = parts.experience.save();
   const comparisons = packComparisons(record.all);
-  const open = asking.open && packQueries(asking.open, environment);
+  const open = querying.open && packQueries(querying.open, environment);
   return {
     state: {
       ...progress,
       predictions: { ...progress.predictions },
-      ...asking.save(),
+      ...querying.save(),
       ...fitting.save(),
       comparisons: comparisons.state,
       waiting: open?.state,
@@ -87,5 +87,5 @@ export function restoreTeaching(
   Object.assign(parts.progress, progress);
   parts.record.replace(unpackComparisons(comparisons, tensors, parts.environment));
   parts.fitting.forget();
-  parts.asking.restore(unpackQueries(waiting ?? [], tensors, parts.environment));
+  parts.querying.restore(unpackQueries(waiting ?? [], tensors, parts.environment));
 }

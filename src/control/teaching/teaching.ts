@@ -19,7 +19,7 @@ import { createRewardEnsemble } from '../reward/ensemble.ts';
 import { createInputStatistics } from '../reward/inputs.ts';
 import { type RewardThread, startRewardThread } from '../reward/thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from '../segments.ts';
-import { type Asking, createAskingBeside, createAskingHere, createAskingLater, type News } from './asking.ts';
+import { createQueryingBeside, createQueryingHere, createQueryingLater, type News, type Querying } from './asking.ts';
 import { checkSettings } from './check-settings.ts';
 import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, type Fitting } from './fitting.ts';
@@ -62,7 +62,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
   const { seed, segment: cutting } = options;
   checkSettings(options, shape.begin, parts.environment);
   const taught = createTaught(options, parts, shape);
-  const { progress, record, asking, fitting, ensemble, experience, statistics, environment } = taught;
+  const { progress, record, querying, fitting, ensemble, experience, statistics, environment } = taught;
   const { judge } = taught;
 
   /** The true return of a segment, or the judge's score. */
@@ -77,7 +77,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     progress,
     worth,
     /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
-    news: (signal: AbortSignal | undefined): Promise<News> => asking.news(signal),
+    news: (signal: AbortSignal | undefined): Promise<News> => querying.news(signal),
     /** Keeps a rollout. */
     add(rollout: Rollout): void {
       progress.step += shape.environments * shape.horizon;
@@ -86,7 +86,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     },
     /** Asks for the `due` labels, records the comparisons that came, and fits the ensemble where that is due. */
     async teach(news: News, signal: AbortSignal | undefined) {
-      const { due, comparisons } = await asking.ask(news, signal);
+      const { due, comparisons } = await querying.ask(news, signal);
       record.add(comparisons, news.changed);
       return { due, comparisons, fit: await fitting.learn() };
     },
@@ -107,7 +107,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
         evaluation: due ? evaluate() : undefined,
         accuracy: predictions.right / predictions.decided,
         disagreement,
-        ...(asking.waiting !== undefined && { waiting: asking.waiting }),
+        ...(querying.waiting !== undefined && { waiting: querying.waiting }),
         done,
       };
     },
@@ -148,7 +148,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   const record = createRecord(progress);
   const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
 
-  const earlier = () => [...record.all, ...(asking.open ?? [])].map(({ segments }) => segments);
+  const earlier = () => [...record.all, ...(querying.open ?? [])].map(({ segments }) => segments);
   const source: QuerySource = { options, experience, ensemble, earlier };
   const takeDue = () => {
     const due = dueLabels(progress, { rounds, begin, renormalize: options.renormalize });
@@ -156,11 +156,11 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     return due.labels;
   };
   const request = { teacher, source, takeDue };
-  const asking: Asking = teacher.later
-    ? createAskingLater(progress, { ...request, record, labels, steps, people: options.people })
+  const querying: Querying = teacher.later
+    ? createQueryingLater(progress, { ...request, record, labels, steps, people: options.people })
     : thread
-      ? createAskingBeside(progress, { ...request, ahead: options.people.ahead, steps })
-      : createAskingHere(progress, request);
+      ? createQueryingBeside(progress, { ...request, ahead: options.people.ahead, steps })
+      : createQueryingHere(progress, request);
 
   const unasked = () =>
     drawPairsAtRandom(
@@ -181,9 +181,9 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     : createFittingHere(progress, fit);
 
   return {
-    ...{ progress, record, asking, fitting, ensemble, experience, statistics, environment, judge },
+    ...{ progress, record, querying, fitting, ensemble, experience, statistics, environment, judge },
     [Symbol.dispose]() {
-      asking[Symbol.dispose]();
+      querying[Symbol.dispose]();
       thread?.[Symbol.dispose]();
       ensemble[Symbol.dispose]();
       environment[Symbol.dispose]();
@@ -194,10 +194,10 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
 /** Who answers, and what a synthetic teacher goes by in place of the true reward. */
 function teacherOf(
   { teacher: name, judge: judgeName, seed, env, segment }: LearnOptions,
-  { teacher, judge: given, environment }: LearnParts,
+  { teacher, judge: judgeInput, environment }: LearnParts,
 ): { teacher: Teacher<Segment>; judge: Judge | undefined } {
-  const judge = given ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
-  if (given) tryJudge(given, environment, segment.window);
+  const judge = judgeInput ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
+  if (judgeInput) tryJudge(judgeInput, environment, segment.window);
   const synthetic = () => (judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed) as Teacher<Segment>));
   return { teacher: teacher ?? synthetic(), judge };
 }

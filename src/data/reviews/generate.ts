@@ -122,7 +122,7 @@ function write(text: Text, { parts }: Template, polarity: Polarity): void {
   for (const part of parts) {
     if (part.slot === 'item' || part.slot === 'person') items[part.of] = takeItem(text, part.slot === 'person');
   }
-  let said = ''; // the adjective that a later slot repeats or must not repeat
+  let last = ''; // the adjective that a later slot repeats or must not repeat
   for (const part of parts) {
     switch (part.slot) {
       case 'fixed':
@@ -142,21 +142,21 @@ function write(text: Text, { parts }: Template, polarity: Polarity): void {
         words.push(draws.one(verbs[polarity]));
         break;
       case 'adjective':
-        said = adjective(draws, items[part.of], polarity);
-        words.push(said);
+        last = adjective(draws, items[part.of], polarity);
+        words.push(last);
         break;
       case 'another':
-        words.push(adjective(draws, items[part.of], polarity, said));
+        words.push(adjective(draws, items[part.of], polarity, last));
         break;
       case 'contrast':
         words.push(adjective(draws, items[part.of], draws.one(contrasts[polarity])));
         break;
       case 'article':
-        said = draws.one(adjectives.any[polarity]);
-        words.push(articleBefore(said));
+        last = draws.one(adjectives.any[polarity]);
+        words.push(articleBefore(last));
         break;
       case 'summary':
-        words.push(said);
+        words.push(last);
         break;
       default:
         words.push(draws.one(classes[part.slot]));

@@ -64,7 +64,7 @@ function compare({ parts, tones }: Template, words: readonly string[]): Fault[] 
   });
 
   // What a slot wants instead of its word, if it does. Where the item is no item, that alone is the fault.
-  const wanted = (part: Part, i: number): string | undefined => {
+  const demand = (part: Part, i: number): string | undefined => {
     const word = words[i];
     if (part.slot === 'fixed') return word === part.word ? undefined : `'${part.word}'`;
     const item = items[part.of];
@@ -101,7 +101,7 @@ function compare({ parts, tones }: Template, words: readonly string[]): Fault[] 
   };
 
   return parts.flatMap((part, i) => {
-    const expected = wanted(part, i);
+    const expected = demand(part, i);
     return expected === undefined ? [] : [{ at: i, expected }];
   });
 }

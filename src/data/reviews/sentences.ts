@@ -8,11 +8,11 @@ import { isPlace, itemOf, polarityOf } from './words.ts';
  * the response.
  */
 export function goodSentences({ place }: Pick<ReviewPrompt, 'place'>, words: readonly string[]): boolean[] {
-  const said = new Set<string>();
+  const seen = new Set<string>();
   return sentencesOf(words).map((sentence) => {
     const text = sentence.join(' ');
-    const again = said.has(text);
-    said.add(text);
+    const again = seen.has(text);
+    seen.add(text);
     const sound = sentence.every(
       (word) =>
         polarityOf.get(word) !== 'blame' &&

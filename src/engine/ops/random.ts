@@ -38,6 +38,6 @@ export function dropout(x: Tensor, rate: number, seed: Tensor, stream = 0): Tens
   checkDtypes('dropout', 'float', x);
   if (!(rate >= 0 && rate < 1)) throw new HeedError(`dropout: the rate must lie in [0, 1), got ${rate}`);
   if (rate === 0) return x;
-  const kept = greaterOrEqual(uniform(seed, x.shape, stream), rate);
-  return mul(x, where(kept, constant(x.graph, [1 / (1 - rate)], []), constant(x.graph, [0], [])));
+  const mask = greaterOrEqual(uniform(seed, x.shape, stream), rate);
+  return mul(x, where(mask, constant(x.graph, [1 / (1 - rate)], []), constant(x.graph, [0], [])));
 }

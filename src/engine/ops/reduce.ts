@@ -33,17 +33,22 @@ function reducedShape(op: string, x: Tensor, { axes, keepDims = false }: ReduceO
     return a < 0 ? a + rank : a;
   });
   if (new Set(chosen).size < chosen.length) throw new HeedError(`${op}: axes [${axes}] of ${describe(x)} come twice`);
-  const kept: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
-  return { axes: chosen, kept, shape: keepDims ? kept : x.shape.filter((_, i) => !chosen.includes(i)), keepDims };
+  const keptShape: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
+  return {
+    axes: chosen,
+    keptShape,
+    shape: keepDims ? keptShape : x.shape.filter((_, i) => !chosen.includes(i)),
+    keepDims,
+  };
 }
 
 function reduce(op: string, x: Tensor, options: ReduceOptions, gradient: (dyKept: Tensor, yKept: Tensor) => Tensor) {
   checkDtypes(op, op === 'ReduceMean' ? 'float' : 'number', x);
-  const { axes, kept, shape, keepDims } = reducedShape(op, x, options);
+  const { axes, keptShape, shape, keepDims } = reducedShape(op, x, options);
   if (axes.length === 0) return x;
   const y: Tensor = emit(op, [x, constant(x.graph, axes, [axes.length], 'int64')], shape, {
     attributes: { keepdims: keepDims ? 1 : 0 },
-    vjp: (dy) => [gradient(reshape(dy, kept), reshape(y, kept))],
+    vjp: (dy) => [gradient(reshape(dy, keptShape), reshape(y, keptShape))],
   });
   return y;
 }

@@ -83,8 +83,8 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const lead = x.shape.length - shape.length;
   const axes = x.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
   if (axes.length === 0) return x;
-  const kept = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
-  const summed = emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], kept, {
+  const keptShape = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
+  const summed = emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], keptShape, {
     attributes: { keepdims: 1 },
     vjp: (dy) => [expand(dy, x.shape)],
   });

@@ -138,14 +138,14 @@ function createThreadBatch(
     for (const thread of threads) order(thread, operation, batch);
     waitFor(threads, ownShare, starts);
   };
-  const tell = (thread: Thread, message: ThreadOrder) => {
+  const post = (thread: Thread, message: ThreadOrder) => {
     thread.port.postMessage(message);
     order(thread, threadOperations.message, batch);
   };
 
   for (const [t, thread] of threads.entries()) {
     const [start, end, part] = [starts[t + 1], ends[t + 1], parts[t + 1]];
-    tell(thread, { kind: 'create', batch, count: end - start, arrays: part });
+    post(thread, { kind: 'create', batch, count: end - start, arrays: part });
   }
   const own = waitFor(threads, () => createBatch(here.make, ends[0], parts[0]));
 
@@ -169,13 +169,13 @@ function createThreadBatch(
       if (copy < ends[0]) return own.replay(copy, seed, actions);
       const t = ends.findIndex((end) => copy < end);
       const thread = threads[t - 1];
-      tell(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
+      post(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
       waitFor([thread], nothing);
     },
     [Symbol.dispose]() {
       own[Symbol.dispose]();
       const living = threads.filter(({ dead }) => dead === undefined);
-      for (const thread of living) tell(thread, { kind: 'release', batch });
+      for (const thread of living) post(thread, { kind: 'release', batch });
       try {
         waitFor(living, nothing);
       } catch {
@@ -221,10 +221,10 @@ function order({ control }: Thread, operation: number, batch: number): void {
  * other.
  */
 function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: readonly number[]): T {
-  let given: T | undefined;
+  let result: T | undefined;
   const failures: HeedError[] = [];
   try {
-    given = ownShare();
+    result = ownShare();
   } catch (error) {
     failures.push(revivedFault(carriedFault(error)));
   }
@@ -236,7 +236,7 @@ function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: read
     }
   }
   if (failures.length > 0) throw failures[0];
-  return given as T;
+  return result as T;
 }
 
 /** Waits until a thread has carried out its order, or is dead. */

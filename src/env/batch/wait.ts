@@ -44,16 +44,16 @@ export interface Watched extends Looks {
 export const watched = (control: Int32Array, place: number): Watched => ({ control, place, ...newLooks() });
 
 /** Waits until the number there is not `known` any more; false where it stays that for `patience` ms. */
-export function changed(it: Watched, known: number, patience = Infinity): boolean {
+export function changed(it: Watched, last: number, patience = Infinity): boolean {
   const { control, place } = it;
   const seen = () => {
-    for (let i = 0; i < 64; i++) if (Atomics.load(control, place) !== known) return true;
+    for (let i = 0; i < 64; i++) if (Atomics.load(control, place) !== last) return true;
     return false;
   };
-  if (Atomics.load(control, place) !== known || look(it, seen)) return true;
+  if (Atomics.load(control, place) !== last || look(it, seen)) return true;
   // one may be woken late by a change that was seen long ago: what counts is the number
-  while (Atomics.load(control, place) === known) {
-    if (Atomics.wait(control, place, known, patience) === 'timed-out') break;
+  while (Atomics.load(control, place) === last) {
+    if (Atomics.wait(control, place, last, patience) === 'timed-out') break;
   }
-  return Atomics.load(control, place) !== known;
+  return Atomics.load(control, place) !== last;
 }

@@ -59,7 +59,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
   const ended = new Uint8Array(count);
   let warned = false;
   /** The memory of answers, as observations have it. */
-  let heard: Float32Array | Uint8Array | undefined;
+  let reply: Float32Array | Uint8Array | undefined;
 
   const shares = workers
     .map((worker, w) =>
@@ -70,13 +70,13 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
 
   /** Copies the last `length` numbers of an observation out of an answer; gives where the next begins. */
   function read(answer: DataView, at: number, into: Float32Array, copy: number, length = size): number {
-    if (heard?.buffer !== answer.buffer) {
-      heard = described.bytes === 1 ? new Uint8Array(answer.buffer) : new Float32Array(answer.buffer);
+    if (reply?.buffer !== answer.buffer) {
+      reply = described.bytes === 1 ? new Uint8Array(answer.buffer) : new Float32Array(answer.buffer);
     }
     const from = (answer.byteOffset + at) / described.bytes;
     const to = (copy + 1) * size - length;
-    if (length < 64) for (let i = 0; i < length; i++) into[to + i] = heard[from + i];
-    else into.set(heard.subarray(from, from + length), to);
+    if (length < 64) for (let i = 0; i < length; i++) into[to + i] = reply[from + i];
+    else into.set(reply.subarray(from, from + length), to);
     return at + length * described.bytes;
   }
 

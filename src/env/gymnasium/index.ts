@@ -71,24 +71,27 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     release();
     throw error;
   }
-  const told = workers[0].process.description as Description;
+  const description = workers[0].process.description as Description;
   const described: Described = {
     id: name,
-    observationSpace: boxOf(told.size, told.low, told.high, told.shape),
-    actionSpace: spaceOf(told.actions),
-    maxEpisodeSteps: told.maxEpisodeSteps ?? UNLIMITED,
-    bytes: told.bytes,
-    news: told.news,
-    unlimited: told.unlimited,
+    observationSpace: boxOf(description.size, description.low, description.high, description.shape),
+    actionSpace: spaceOf(description.actions),
+    maxEpisodeSteps: description.maxEpisodeSteps ?? UNLIMITED,
+    bytes: description.bytes,
+    news: description.news,
+    unlimited: description.unlimited,
   };
-  if (told.dropped.length > 0) {
-    process.emitWarning(`${name}: observations are shown without ${told.dropped.join(' and ')}, which is no numbers`, {
-      code: 'HEED_TEXT_LEFT_OUT',
-    });
+  if (description.dropped.length > 0) {
+    process.emitWarning(
+      `${name}: observations are shown without ${description.dropped.join(' and ')}, which is no numbers`,
+      {
+        code: 'HEED_TEXT_LEFT_OUT',
+      },
+    );
   }
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
-  const rewardThreshold = told.rewardThreshold ?? undefined;
-  const framesPerSecond = told.framesPerSecond;
+  const rewardThreshold = description.rewardThreshold ?? undefined;
+  const framesPerSecond = description.framesPerSecond;
   return {
     id,
     observationSpace,

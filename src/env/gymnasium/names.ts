@@ -60,11 +60,11 @@ export const isGymnasiumName = (name: string): boolean => /^(gym:|ALE\/)/.test(n
 /** Reads a name such as `gym:CarRacing-v3?continuous=false` or `ALE/Pong-v5?score=hidden&ends=hidden`. */
 export function parseName(name: string): GymnasiumName {
   const [whole, query = ''] = name.split(/\?(.*)/s);
-  const given = Object.fromEntries([...new URLSearchParams(query)].map(([key, text]) => [key, parsed(text)]));
+  const parameters = Object.fromEntries([...new URLSearchParams(query)].map(([key, text]) => [key, parsed(text)]));
   const prepared = whole.startsWith('ALE/');
   const id = whole.replace(/^gym:/, '');
-  if (!prepared) return { id, arguments: given, atari: null };
-  const { score, ...rest } = given;
+  if (!prepared) return { id, arguments: parameters, atari: null };
+  const { score, ...rest } = parameters;
   const atari: Record<string, unknown> = { ...standard };
   const other: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(rest)) (Object.hasOwn(standard, key) ? atari : other)[key] = value;

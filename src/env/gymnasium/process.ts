@@ -86,10 +86,10 @@ export function startPython(python: string, order: { patience: number; [other: s
 
   function receive(): DataView {
     for (let deaths = 1, hangs = 0; ; deaths++) {
-      const asked = performance.now();
+      const began = performance.now();
       const answer = receiveOnce();
       if (answer) return answer;
-      if (performance.now() - asked >= 900 * order.patience && ++hangs === MOST_HANGS) {
+      if (performance.now() - began >= 900 * order.patience && ++hangs === MOST_HANGS) {
         throw death(`gave no answer for ${order.patience} seconds, and none when it was asked again`);
       }
       if (deaths === MOST_DEATHS) throw death(`died ${MOST_DEATHS} times over the same step`);
@@ -137,8 +137,8 @@ export function startPython(python: string, order: { patience: number; [other: s
   }
 
   const death = (what: string) => {
-    const said = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
-    return new HeedError(`the Python process of the environment ${what}${said ? `; it last said:\n${said}` : ''}`, {
+    const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
+    return new HeedError(`the Python process of the environment ${what}${output ? `; it last said:\n${output}` : ''}`, {
       hint: 'run the environment in Python alone, to see why',
     });
   };

@@ -86,8 +86,8 @@ export class LegHinge extends RevoluteJoint {
 
     const maxImpulse = step.dt * this.maxTorque;
     const motorBefore = inner.m_motorImpulse;
-    const wanted = motorBefore - inner.m_motorMass * (spinB - spinA - this.speed);
-    inner.m_motorImpulse = Math.min(Math.max(wanted, -maxImpulse), maxImpulse);
+    const impulse = motorBefore - inner.m_motorMass * (spinB - spinA - this.speed);
+    inner.m_motorImpulse = Math.min(Math.max(impulse, -maxImpulse), maxImpulse);
     spinA -= inertiaA * (inner.m_motorImpulse - motorBefore);
     spinB += inertiaB * (inner.m_motorImpulse - motorBefore);
 

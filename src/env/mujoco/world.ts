@@ -55,8 +55,8 @@ export class Simulation implements World {
   }
 
   joint(name: string): number {
-    const known = this.indices.get(`qpos ${name}`);
-    if (known !== undefined) return known;
+    const cached = this.indices.get(`qpos ${name}`);
+    if (cached !== undefined) return cached;
     const address = this.model.jnt_qposadr[this.index('joint', name)] as number;
     this.indices.set(`qpos ${name}`, address);
     return address;
@@ -115,8 +115,8 @@ export class Simulation implements World {
 
   private index(kind: keyof typeof objects, name: string): number {
     const key = `${kind} ${name}`;
-    const known = this.indices.get(key);
-    if (known !== undefined) return known;
+    const cached = this.indices.get(key);
+    if (cached !== undefined) return cached;
     const found = this.mujoco.mj_name2id(this.model, objects[kind], name);
     if (found < 0) {
       throw new HeedError(`expected the name of a ${kind} of the model, got "${name}"`, {

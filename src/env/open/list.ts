@@ -47,7 +47,7 @@ if there("gymnasium"):
 print(json.dumps(told))
 `;
 
-interface Told {
+interface Report {
   executable: string;
   version: string;
   gymnasium: string | null;
@@ -78,13 +78,13 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
 function gymnasiumGroups(python: string): EnvironmentGroup[] {
   const absent = (from: string, missing: string, install: string): EnvironmentGroup[] =>
     ['gymnasium', 'atari'].map((name) => ({ name, ids: [], from, missing, install }));
-  const asked = spawnSync(python, ['-c', question], { encoding: 'utf8', timeout: 60_000 });
-  if (asked.status !== 0) {
-    const why = asked.error ? messageOf(asked.error) : (asked.stderr.trim().split('\n').at(-1) ?? '');
+  const reply = spawnSync(python, ['-c', question], { encoding: 'utf8', timeout: 60_000 });
+  if (reply.status !== 0) {
+    const why = reply.error ? messageOf(reply.error) : (reply.stderr.trim().split('\n').at(-1) ?? '');
     const install = 'install Python 3.10 or later, or name one that is there: HEED_PYTHON=/path/to/python heed envs';
     return absent(python, `Python does not run: ${why}`, install);
   }
-  const { executable, version, gymnasium, groups } = JSON.parse(asked.stdout.trim().split('\n').at(-1)!) as Told;
+  const { executable, version, gymnasium, groups } = JSON.parse(reply.stdout.trim().split('\n').at(-1)!) as Report;
   if (gymnasium === null) {
     const install = `${executable} -m pip install gymnasium ale-py`;
     return absent(`Python ${version}, ${executable}`, 'the package gymnasium', install);

@@ -29,7 +29,7 @@ export const importSchema = z.object({
 
 /** What an import over HTTP did. */
 export const importedSchema = importResultSchema.extend({
-  told: z.array(z.string()).describe('first rows that were left out, with reasons'),
+  notices: z.array(z.string()).describe('first rows that were left out, with reasons'),
 });
 
 /** The content type of each kind of exported file. */
@@ -85,7 +85,7 @@ export function transferRoutes(database: Database) {
             onBadRow,
             onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
           });
-          return context.json({ ...result, told: notices });
+          return context.json({ ...result, notices });
         } catch (error) {
           throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
         }

@@ -8,11 +8,11 @@ import {
   convertRow,
   type DatasetRow,
   dataFiles,
+  describeBadRow,
   detectFormat,
   type Format,
   faultOf,
   type Row,
-  tellBadRow,
 } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { addItems, itemIdOf, type NewItem } from '../items/items.ts';
@@ -87,11 +87,11 @@ export async function importItems(
       if ('reason' in row) {
         const bad: BadRow = { ...line, field: row.field, reason: row.reason };
         if (onBadRow === 'error') {
-          throw new HeedError(tellBadRow(bad), {
+          throw new HeedError(describeBadRow(bad), {
             hint: 'Correct the row, or leave such rows out with --on-bad-row skip.',
           });
         }
-        onNotice?.(tellBadRow(bad));
+        onNotice?.(describeBadRow(bad));
         total.bad++;
         continue;
       }

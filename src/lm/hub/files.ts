@@ -18,10 +18,10 @@ const DATASET_FILES = /\.(jsonl|ndjson|json|csv|parquet|txt)(\.gz)?$/;
 
 /** The files wanted, the small before the large: what is wrong with a model shows before its weights have come. */
 export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclude = [] }: Choice): RemoteFile[] {
-  const wanted = include ? include.map(glob) : [repo.type === 'model' ? MODEL_FILES : DATASET_FILES];
+  const included = include ? include.map(glob) : [repo.type === 'model' ? MODEL_FILES : DATASET_FILES];
   const unwanted = exclude.map(glob);
   const files = tree
-    .filter(({ path }) => wanted.some((one) => one.test(path)) && !unwanted.some((one) => one.test(path)))
+    .filter(({ path }) => included.some((one) => one.test(path)) && !unwanted.some((one) => one.test(path)))
     .sort((a, b) => a.size - b.size);
   const has = `It has ${list(tree.map(({ path }) => path.replaceAll(/\p{Cc}/gu, '?')))}.`;
   if (files.length === 0) {

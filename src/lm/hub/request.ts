@@ -46,9 +46,9 @@ export class Transient extends HeedError {
 
 /** Checks the address and the token. Throws a HeedError, which never shows the token. */
 export function openHub(repo: Repo, options: HubOptions): Hub {
-  const given = options.endpoint ?? (process.env.HF_ENDPOINT || HUB_URL);
+  const address = options.endpoint ?? (process.env.HF_ENDPOINT || HUB_URL);
   const token = (options.token ?? process.env.HF_TOKEN ?? '').trim();
-  const url = URL.canParse(given) ? new URL(given) : undefined;
+  const url = URL.canParse(address) ? new URL(address) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.search || url.hash) {
     throw new HeedError(
       "The Hub's address is wrong: expected an http or https address without a user, query or fragment.",
@@ -60,7 +60,7 @@ export function openHub(repo: Repo, options: HubOptions): Hub {
       hint: 'Correct HF_TOKEN.',
     });
   }
-  return { ...options, repo, endpoint: given.replace(/\/+$/, ''), token };
+  return { ...options, repo, endpoint: address.replace(/\/+$/, ''), token };
 }
 
 /** One request, not tried again; the answer is a good one. Throws a HeedError, a Transient one for what may pass. */

@@ -9,10 +9,10 @@ export function decodeStream(
 ): { push(id: number): string; end(): string } {
   let window: number[] = [];
   let unread = 0; // the first token of the window whose text was not yet given
-  let given = 0; // characters of the window's text that were given
+  let returned = 0; // characters of the window's text that were given
   const give = (text: string, end: number) => {
-    const piece = text.slice(given, end);
-    given = Math.max(given, end);
+    const piece = text.slice(returned, end);
+    returned = Math.max(returned, end);
     return piece;
   };
   return {
@@ -24,7 +24,7 @@ export function decodeStream(
       if (piece !== '' && end === text.length) {
         window = window.slice(unread);
         unread = window.length;
-        given = decode(window).length;
+        returned = decode(window).length;
       }
       return piece;
     },
@@ -32,7 +32,7 @@ export function decodeStream(
       const text = decode(window);
       const piece = give(text, text.length);
       window = [];
-      unread = given = 0;
+      unread = returned = 0;
       return piece;
     },
   };

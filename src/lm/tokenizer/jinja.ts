@@ -166,9 +166,12 @@ class PythonInterpreter extends Base {
         const method =
           callee.type === 'MemberExpression' && !callee.computed && ((callee.property as Node).value as string);
         if (!method || !STRIPS.has(method) || args.length !== 1) break;
-        const [text, given] = [evaluate(callee.object), evaluate(args[0])];
-        if (text.type !== 'StringValue' || given.type !== 'StringValue') break;
-        return evaluate({ type: 'StringLiteral', value: strip(text.value as string, given.value as string, method) });
+        const [text, characters] = [evaluate(callee.object), evaluate(args[0])];
+        if (text.type !== 'StringValue' || characters.type !== 'StringValue') break;
+        return evaluate({
+          type: 'StringLiteral',
+          value: strip(text.value as string, characters.value as string, method),
+        });
       }
 
       case 'MemberExpression': {

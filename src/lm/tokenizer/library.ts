@@ -118,8 +118,8 @@ function preTokenizer(config: Json | null): Json | null {
 
 /** The library isolates or removes what matches; to join it to its neighbors is put into the pattern. */
 function splitByBehavior(config: Json): Json {
-  const given = config.pattern as { Regex?: string; String?: string };
-  const match = given.Regex ?? given.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const pattern = config.pattern as { Regex?: string; String?: string };
+  const match = pattern.Regex ?? pattern.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   if (match === undefined) return config;
   const rest = `(?:(?!${match})[\\s\\S])`;
   const withPrevious = `${rest}*(?:${match})|${rest}+`;

@@ -55,7 +55,7 @@ const inWords = (): string =>
     .join(', ');
 
 /** Reports a run from here on. */
-export function tellOf(
+export function attachLoggers(
   run: Run,
   choices: readonly LoggerChoice[],
   onWarning: (text: string) => void,

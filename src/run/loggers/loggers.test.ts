@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun, openRun, type Run, readMetrics } from '../run.ts';
-import { readLoggers, tellOf } from './index.ts';
+import { attachLoggers, readLoggers } from './index.ts';
 import { crc32c, masked } from './tensorboard.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-loggers-'));
@@ -68,7 +68,7 @@ describe('TensorBoard', () => {
 
   it('gets a file of records that hold as written', async () => {
     const run = newRun();
-    const telling = tellOf(run, [{ kind: 'tensorboard' }], warn);
+    const telling = attachLoggers(run, [{ kind: 'tensorboard' }], warn);
     run.log(0, { 'loss/policy': 0.5, odd: Number.NaN });
     run.sample({ kind: 'answer', step: 7, index: 1, prompt: 'why?\nso', text: 'because é' });
     run.log(7, { 'loss/policy': 0.25 });
@@ -98,7 +98,7 @@ describe('MLflow', () => {
   it('gets an experiment, a run with its settings, metrics and the end; a run that is resumed goes on there', async () => {
     answer = mlflow;
     const run = newRun();
-    let telling = tellOf(run, readLoggers(`mlflow:${url}/`), warn);
+    let telling = attachLoggers(run, readLoggers(`mlflow:${url}/`), warn);
     run.log(0, { 'loss/policy': 0.5, 'a(b)': 1, odd: Number.NaN });
     run.log(1, { 'loss/policy': 0.25 });
     await telling.close('stopped');
@@ -130,7 +130,7 @@ describe('MLflow', () => {
     expect(asked[5].body).toMatchObject({ run_id: 'r1', status: 'KILLED' });
     asked.length = 0;
     const again = openRun(run.folder);
-    telling = tellOf(again, readLoggers(`mlflow:${url}/`), warn);
+    telling = attachLoggers(again, readLoggers(`mlflow:${url}/`), warn);
     again.log(2, { 'loss/policy': 0.1 });
     await telling.close('finished');
     again.close();
@@ -146,7 +146,7 @@ describe('MLflow', () => {
     const run = newRun();
     const choices = [...readLoggers('mlflow:http://127.0.0.1:9'), ...readLoggers(`mlflow:${url}`)];
     answer = () => [403, { message: 'no' }];
-    const telling = tellOf(run, choices, warn);
+    const telling = attachLoggers(run, choices, warn);
     for (let step = 0; step < 3000; step++) run.log(step, { loss: step });
     await telling.close('finished');
     run.close();
@@ -163,7 +163,7 @@ describe('MLflow', () => {
 it('a webhook hears of alerts and of the end, in their order', async () => {
   answer = () => [200, {}];
   const run = newRun();
-  const telling = tellOf(run, readLoggers(`webhook:${url}/hook`), warn);
+  const telling = attachLoggers(run, readLoggers(`webhook:${url}/hook`), warn);
   run.sample({ kind: 'answer', step: 1, text: 'no alert' });
   run.sample({ kind: 'alert', step: 2, metric: 'kl', value: 9, text: 'kl is 9' });
   run.sample({ kind: 'alert', step: 3, metric: 'kl', value: 10, text: 'kl is 10' });

@@ -30,7 +30,7 @@ export function createMlflow(
   onWarning: (text: string) => void,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): RunLogger {
-  const kept = join(folder, 'mlflow.json');
+  const path = join(folder, 'mlflow.json');
   const token = env.MLFLOW_TRACKING_TOKEN;
   const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
   const call = <T>(what: string, body: object, method = 'POST') => {
@@ -51,9 +51,9 @@ export function createMlflow(
   }
 
   async function begin(): Promise<string> {
-    if (existsSync(kept)) {
-      const { url: known, run_id } = JSON.parse(readFileSync(kept, 'utf8'));
-      if (known === url) {
+    if (existsSync(path)) {
+      const { url: lastUrl, run_id } = JSON.parse(readFileSync(path, 'utf8'));
+      if (lastUrl === url) {
         await call('runs/update', { run_id, status: 'RUNNING' });
         return run_id;
       }
@@ -75,7 +75,7 @@ export function createMlflow(
     for (let i = 0; i < params.length; i += PARAMS) {
       await call('runs/log-batch', { run_id, params: params.slice(i, i + PARAMS) });
     }
-    writeFileAtomic(kept, `${JSON.stringify({ url, run_id })}\n`);
+    writeFileAtomic(path, `${JSON.stringify({ url, run_id })}\n`);
     return run_id;
   }
 

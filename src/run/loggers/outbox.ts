@@ -23,7 +23,7 @@ interface OutboxOptions<T> {
 export class Refusal extends HeedError {}
 
 /** Kept while a server is gone; then the oldest are given up. */
-const KEPT = 100_000;
+const CAPACITY = 100_000;
 const TIMEOUT = 10_000;
 
 export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOptions<T>): Outbox<T> {
@@ -44,7 +44,7 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
       if (!warned) onWarning(`${name} cannot be told: ${messageOf(error)}. The training goes on.`);
       warned = true;
       if (error instanceof Refusal) return true;
-      items = [...some, ...items].slice(-KEPT);
+      items = [...some, ...items].slice(-CAPACITY);
       pause = Math.min(60_000, Math.max(1000, 2 * pause));
       return false;
     }
@@ -64,7 +64,7 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
   return {
     add(item) {
       items.push(item);
-      if (items.length > KEPT) items.shift();
+      if (items.length > CAPACITY) items.shift();
       if (!sending) schedule();
     },
     async close() {
@@ -79,14 +79,14 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
   };
 }
 
-interface Asking {
+interface RequestOptions {
   method?: string;
   body?: unknown;
   headers?: Readonly<Record<string, string>>;
 }
 
 /** Asks a server, and gives its JSON where that is what it says. @throws Refusal, or a HeedError where it may go better later. */
-export async function ask(url: string, { method = 'POST', body, headers }: Asking): Promise<unknown> {
+export async function ask(url: string, { method = 'POST', body, headers }: RequestOptions): Promise<unknown> {
   let response: Response;
   try {
     response = await fetch(url, {

@@ -61,8 +61,8 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
     sample({ kind, step, index, prompt, text }) {
       if (kind !== 'answer' || typeof step !== 'number' || typeof text !== 'string') return;
       begin(Date.now() / 1000, step);
-      const asked = typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? '');
-      write(textEvent(step, `answer/${index}`, `${quoted(asked)}\n\n${text}`));
+      const question = typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? '');
+      write(textEvent(step, `answer/${index}`, `${quoted(question)}\n\n${text}`));
     },
     async close() {
       if (file !== undefined) closeSync(file);

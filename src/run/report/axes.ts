@@ -52,7 +52,7 @@ export function ticksOf({ low, high }: Domain, count: number): { values: number[
   return { values, step };
 }
 
-const off = (step: number, wanted: number) => Math.abs(Math.log(step / wanted));
+const off = (step: number, target: number) => Math.abs(Math.log(step / target));
 
 /** All labels of one axis in one unit and with the decimals its step needs. */
 export function tickLabels({ values, step }: { values: number[]; step: number }): string[] {

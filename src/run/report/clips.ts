@@ -87,8 +87,8 @@ export function drawComparison(pair: ComparedClips | PairOfClips, index: number)
     const name = names ? `<p class="clip-name">${label}</p>` : '';
     return `<div>${name}<div class="clip${preferred}"><canvas width="${Math.ceil(width)}" height="${Math.ceil(height)}" role="img" aria-label="${label} clip, ${frames.length} frames"></canvas></div></div>`;
   };
-  const said = choice === undefined ? '' : `<span class="choice">${inWords(choice)}</span>`;
-  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas(0, first)}${canvas(1, second)}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame">${said}</div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
+  const label = choice === undefined ? '' : `<span class="choice">${inWords(choice)}</span>`;
+  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas(0, first)}${canvas(1, second)}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame">${label}</div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
 }
 
 function inWords(choice: ComparedClips['choice']): string {

@@ -53,16 +53,16 @@ export function thinned({ title, xLabels, series }: LineChart): Series[] {
         `Chart "${title}", series "${name}": expected ${xLabels.length} arrays x, and all as long as y (${y.length}); got ${x.length} arrays x, and lengths ${lengths.join(', ')}.`,
       );
     }
-    const kept = keptPoints(y);
-    const pick = (values: ArrayLike<number>) => kept.map((i) => Number(values[i].toPrecision(6)));
+    const shown = thinnedIndices(y);
+    const pick = (values: ArrayLike<number>) => shown.map((i) => Number(values[i].toPrecision(6)));
     return { name, x: x.map(pick), y: pick(y), band: band && { low: pick(band.low), high: pick(band.high) }, ...look };
   });
 }
 
 /** Of each stretch of points the first, the lowest, the highest and the last, so that no spike is lost. */
-function keptPoints(y: ArrayLike<number>): number[] {
+function thinnedIndices(y: ArrayLike<number>): number[] {
   if (y.length <= MOST_POINTS) return Array.from({ length: y.length }, (_, i) => i);
-  const kept = new Set<number>();
+  const indices = new Set<number>();
   const stretches = MOST_POINTS / 4;
   for (let s = 0; s < stretches; s++) {
     const begin = Math.floor((s * y.length) / stretches);
@@ -73,9 +73,9 @@ function keptPoints(y: ArrayLike<number>): number[] {
       if (y[i] < y[low] || Number.isNaN(y[low])) low = i;
       if (y[i] > y[high] || Number.isNaN(y[high])) high = i;
     }
-    for (const i of [begin, low, high, end - 1]) kept.add(i);
+    for (const i of [begin, low, high, end - 1]) indices.add(i);
   }
-  return [...kept].sort((a, b) => a - b);
+  return [...indices].sort((a, b) => a - b);
 }
 
 /** How many colors the style sheet has for series; more begin again. */
