@@ -129,9 +129,9 @@ const source = () => sourceOf(() => makeEnvironment('CartPole-swing'));
 describe('a synthetic teacher with a judge', () => {
   it('chooses what the judge prefers, by the judge of the preset', async () => {
     const learner = keep(createLearner(tiny, { environment: source() }));
-    const asked = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
-    expect(asked).toHaveLength(12);
-    for (const { segments, choice } of asked) {
+    const comparisons = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
+    expect(comparisons).toHaveLength(12);
+    for (const { segments, choice } of comparisons) {
       const [a, b] = segments.map(learner.worth);
       expect(choice).toEqual(a > b ? [1, 0] : [0, 1]);
     }
@@ -140,8 +140,8 @@ describe('a synthetic teacher with a judge', () => {
   it('goes by any function, and makes its mistakes', async () => {
     const early: Judge = ({ steps }) => -Math.abs(steps[0].observation[0]);
     const learner = keep(createLearner({ ...tiny, teacher: 'mistake:1' }, { environment: source(), judge: early }));
-    const asked = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
-    for (const { segments, choice } of asked) {
+    const comparisons = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
+    for (const { segments, choice } of comparisons) {
       const [a, b] = segments.map(learner.worth);
       expect(choice).toEqual(a > b ? [0, 1] : [1, 0]);
     }

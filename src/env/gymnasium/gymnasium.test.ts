@@ -27,8 +27,8 @@ const keep = releasedAfterwards();
 const opened = async (name: string, workers = 1): Promise<GymnasiumSource> =>
   keep(await openGymnasium(name, { workers }));
 
-const refusal = async (name: string, given?: string): Promise<HeedError> => {
-  const error = await openGymnasium(name, { python: given }).then(
+const refusal = async (name: string, path?: string): Promise<HeedError> => {
+  const error = await openGymnasium(name, { python: path }).then(
     () => undefined,
     (cause: unknown) => cause,
   );
