@@ -1,4 +1,4 @@
-/** The settings of learning from preferences: one schema, from which flags, files, forms and docs are made. */
+/** The settings of learning from preferences. Flags, files, forms and docs are made from this schema. */
 import { z } from 'zod';
 import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
 import { ppoSchema } from '../rl/index.ts';
@@ -76,5 +76,5 @@ export const learnSchema = z.object({
 });
 /** Checked settings of learning from preferences. */
 export type LearnOptions = z.infer<typeof learnSchema>;
-/** Settings of learning from preferences as they are given: plain data. */
+/** Settings of learning from preferences as a caller writes them: plain data, all optional. */
 export type LearnSettings = z.input<typeof learnSchema>;

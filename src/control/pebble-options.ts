@@ -1,8 +1,8 @@
-/** The settings of PEBBLE: those of SAC, and of what comes before the first question. */
+/** The settings of PEBBLE: those of SAC, and of the exploration before the first query. */
 import { z } from 'zod';
 import { sacSchema } from '../rl/index.ts';
 
-const { learningStarts: _, ...sac } = sacSchema.shape; // random steps are the loop's
+const { learningStarts: _, ...sac } = sacSchema.shape; // the loop takes the random steps
 
 /** The options of PEBBLE. */
 export const pebbleSchema = z.object({

@@ -1,4 +1,4 @@
-/** Settings that are known to work, by environment, and how they meet what is given. */
+/** Settings that work well, by environment, and how they combine with a caller's settings. */
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
@@ -6,13 +6,10 @@ import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, reward, short } from './mujoco-presets.ts';
 import { algorithms, type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 
-/** The paper's, whether labels are right or not: it costs nothing where they are. */
+/** The paper's error rate. It costs nothing if labels are right. */
 const choice: LearnSettings['choice'] = { errorRate: 0.1 };
 
-/**
- * For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows
- * the environment.
- */
+/** For an environment without a preset: settings after MuJoCo's, and PPO's preset for `heed rl` if there is one. */
 function unfamiliar(env: string): LearnSettings {
   const { steps, options } = presetOf(env) ?? { options: { normalizeObservations: true } };
   return {
@@ -28,8 +25,8 @@ function unfamiliar(env: string): LearnSettings {
 }
 
 /**
- * PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/reference/pebble.md has
- * the results).
+ * PEBBLE's settings; the reward's come from the environment's preset, if there is one. Results:
+ * docs/reference/pebble.md.
  */
 const pebble: LearnSettings = {
   steps: 100_000,
@@ -44,7 +41,7 @@ const pebble: LearnSettings = {
   pebble: {},
 };
 
-/** Settings that are known to work, by environment (docs/reference/preferences.md has the results). */
+/** Settings that work well, by environment. Results: docs/reference/preferences.md. */
 export const learnPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
   'LunarLander-v3': {
@@ -65,8 +62,8 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
       firstSteps: 250,
       scaleBy: 'return',
     },
-    // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a
-    // thousand of them.
+    // As in `heed rl`, except for γ: a learned reward errs a little at every step, and 0.999 sums a thousand of these
+    // errors.
     ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
   },
   ...mujocoPresets,
@@ -74,8 +71,8 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
 };
 
 /**
- * Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at
- * this size.
+ * For all games of the Arcade Learning Environment, after Christiano et al. 2017, A.2. Too long to be tried at this
+ * size.
  */
 const atari: LearnSettings = {
   steps: atariPreset.steps,
@@ -109,19 +106,19 @@ function pebbleIn(env: string): LearnSettings {
     people,
     segment: { ...(segment ?? pebble.segment), memory: 20_000 },
     choice: choice ?? pebble.choice,
-    // SAC's temperature starts at what suits steps that pay about 1, and explores
+    // SAC's initial temperature suits steps that earn about 1, and makes it explore
     reward: { ...pebble.reward, ...reward, scaleBy: 'rms', bonus: 0 },
   };
 }
 
 /**
- * Checked settings: what is given, over the environment's preset, over the defaults. A run that is too short for the
- * random steps and rounds of the preset gets fewer, and `onNotice` is called.
+ * Checked settings: the caller's over the environment's preset over the defaults. If the run is too short for the
+ * random steps and rounds of the preset, it gets fewer, and `onNotice` is called.
  */
 export function learnOptions(settings: LearnSettings, onNotice?: (text: string) => void): LearnOptions {
   checkChoice(settings, algorithms);
   const { algorithm = 'ppo' } = settings;
-  const env = typeof settings.env === 'string' ? settings.env : 'CartPole-v1'; // what is none is refused below
+  const env = typeof settings.env === 'string' ? settings.env : 'CartPole-v1'; // the schema rejects other values below
   const found =
     algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : unfamiliar(env)));
   const preset: Record<string, unknown> = { [algorithm]: {}, ...found };
@@ -130,7 +127,7 @@ export function learnOptions(settings: LearnSettings, onNotice?: (text: string) 
     const under = preset[key];
     if (typeof under === 'object' && typeof over === 'object') merged[key] = { ...under, ...over };
   }
-  // a hinge has no probability to mix with a coin
+  // a hinge has no probability, so it cannot have an error rate
   if (settings.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...settings.choice };
   return shortened(learnSchema.parse(merged), settings, onNotice);
 }
@@ -142,9 +139,9 @@ const begins = ({ randomSteps, pebble }: LearnOptions) => randomSteps + (pebble?
 export const roundsFit = ({ steps, schedule }: LearnOptions, begin: number): boolean =>
   Math.floor(schedule.until * steps) - begin >= schedule.rounds;
 
-const FIRST_SHARE = 1 / 3; // of the time until the last round, before the first
+const FIRST_SHARE = 1 / 3; // share of the time until the last round that passes before the first
 
-/** The settings with fewer first steps and rounds where these do not fit into the run and were not given. */
+/** The settings with fewer initial steps and rounds if they do not fit into the run and the caller did not set them. */
 function shortened(
   options: LearnOptions,
   settings: LearnSettings,

@@ -111,7 +111,7 @@ export function preferenceReport(folder: string): Report {
   };
 }
 
-/** Accuracy on held-out pairs; where nobody knows the right answers, on queries before they were learned. */
+/** Accuracy on held-out pairs; if the right judgments are unknown, on queries before they were learned. */
 function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number | undefined): Report['summary'] {
   if (agreement?.accuracy !== undefined && Number.isFinite(agreement.accuracy)) {
     const note = 'pairs of windows that the teacher was not asked about';

@@ -1,4 +1,4 @@
-/** The settings of the reward ensemble, of how it is fitted and of how its rewards are normalized. */
+/** The settings of the reward ensemble, of its fit and of its normalization. */
 import { z } from 'zod';
 
 const positive = z.number().positive();

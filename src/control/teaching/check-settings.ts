@@ -6,8 +6,8 @@ import type { LearnOptions, LearnSettings } from '../options.ts';
 import { roundsFit } from '../presets.ts';
 
 /**
- * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say
- * how long they are. `onNotice` then says so.
+ * The options, with segments as long as an episode if the default is longer than any episode and `input` does not set
+ * their length. In that case `onNotice` is called.
  */
 export function fitSegments(
   options: LearnOptions,
@@ -23,7 +23,7 @@ export function fitSegments(
   return { ...options, segment: { ...segment, window: maxEpisodeSteps } };
 }
 
-/** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
+/** Checks settings. `begin`: the environment step of the first query. @throws HeedError if something does not fit. */
 export function checkSettings(
   options: LearnOptions,
   begin: number,

@@ -1,4 +1,4 @@
-/** The saved state of a teaching: plain data and tensors, from which a resumed run goes on bit for bit. */
+/** The saved state of the teaching: plain data and tensors, from which a resumed run continues bit for bit. */
 import type { VectorEnvironment, VectorState } from '../../env/index.ts';
 import type { SavedStatistics } from '../../rl/normalize.ts';
 import type { createRewardEnsemble, RewardEnsemble } from '../reward/ensemble.ts';
@@ -20,19 +20,19 @@ import type { ComparisonRecord } from './record.ts';
 /** The state of a teaching without its tensors, as checkpoints hold it. */
 export interface TeachingState extends TeachingProgress {
   comparisons: SavedComparison[];
-  /** Queries without a judgment; only where the teacher answers later. */
+  /** Queries without a judgment; only if the teacher answers later. */
   waiting?: SavedQuery[];
-  /** Of observations and of what steps changed, one after the other. */
+  /** Statistics of observations and of changes, one after the other. */
   statistics: SavedStatistics;
   environment: VectorState;
   experience: ReturnType<Experience['save']>['state'];
   reward: ReturnType<ReturnType<typeof createRewardEnsemble>['save']>['state'];
 }
 
-/** CheckpointTensors of a checkpoint, by name. */
+/** Tensors of a checkpoint, by name. */
 export type CheckpointTensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
-/** What has state. */
+/** The parts that have state. */
 export interface TeachingParts {
   progress: TeachingProgress;
   record: ComparisonRecord;
@@ -73,7 +73,7 @@ export function saveTeaching(parts: TeachingParts): { state: TeachingState; tens
   };
 }
 
-/** @throws HeedError where the checkpoint does not fit the settings. */
+/** Restores the state of all parts. @throws HeedError if the checkpoint does not fit the settings. */
 export function restoreTeaching(
   parts: TeachingParts,
   state: TeachingState,

@@ -1,11 +1,10 @@
 /**
- * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked
- * about it when that is due, the reward ensemble learns from the comparisons, and the policy is evaluated on the true
- * reward.
+ * What all loops that learn from preferences share: they collect experience, query the teacher when that is due, fit
+ * the reward ensemble to the comparisons, and evaluate the policy on the true reward.
  *
- * The parts are in files of their own: when labels are due (due.ts), which queries are asked (queries.ts) and how
- * (asking.ts), what was said (record.ts), when the ensemble is fitted and where (fitting.ts), and what a checkpoint
- * holds (state.ts).
+ * The parts have files of their own: when labels are due (due.ts), which queries to send (queries.ts) and how
+ * (asking.ts), the judgments (record.ts), when and where the ensemble is fitted (fitting.ts), and the state in a
+ * checkpoint (state.ts).
  */
 import { createVectorEnvironment, type EnvironmentSource } from '../../env/index.ts';
 import type { Arena } from '../../nn/index.ts';
