@@ -1,6 +1,7 @@
 /**
- * Conversations as a model reads them: messages → text by the model's Jinja template → tokens, and which of those the
- * assistant wrote. Follows Transformers' `apply_chat_template` (`render_jinja_template`, `return_assistant_tokens_mask`).
+ * Conversations as a model reads them: messages → text, by the model's Jinja template → tokens, with a mask of those
+ * that the assistant wrote. Follows Transformers' `apply_chat_template` (`render_jinja_template`,
+ * `return_assistant_tokens_mask`).
  */
 
 import { HeedError, messageOf } from '../error.ts';
@@ -17,7 +18,7 @@ export interface Message {
   readonly [field: string]: unknown;
 }
 
-/** A part of a message, for templates that want a list: `{ type: 'text', text: '…' }`. */
+/** A part of a message, for templates that expect a list: `{ type: 'text', text: '…' }`. */
 export interface MessagePart {
   /** The kind of part, such as "text". */
   type: string;
@@ -26,7 +27,7 @@ export interface MessagePart {
 
 /** What a chat template is rendered with, besides the messages. */
 export interface RenderOptions {
-  /** End the text where the assistant's next turn begins. */
+  /** Ends the text where the assistant's next turn begins. */
   addGenerationPrompt?: boolean;
   /** Tools the assistant may call, as JSON schemas of functions. */
   tools?: readonly unknown[];
@@ -36,24 +37,27 @@ export interface RenderOptions {
   bosToken?: string;
   /** Text of the token that ends a sequence. */
   eosToken?: string;
-  /** Further variables of the template, by the names it has for them (`enable_thinking`). */
+  /** Further variables of the template by name, such as `enable_thinking`. */
   variables?: Readonly<Record<string, unknown>>;
-  /** What a template that writes today's date takes for now. */
+  /** The current time, for templates that write today's date. */
   now?: Date;
 }
 
 /**
- * The text of a conversation. Throws a HeedError for a template that cannot be read, or that refuses the
- * conversation (many want user and assistant to alternate).
+ * The text of a conversation.
+ *
+ * @throws HeedError if the template cannot be read, or refuses the conversation: many require user and assistant to
+ * alternate.
  */
 export function renderChat(template: string, messages: readonly Message[], options: RenderOptions = {}): string {
   return render(template, messages, options).text;
 }
 
 /**
- * The text of a conversation and which stretches [start, end) of it (UTF-16) the assistant wrote: what the template puts in
- * `{% generation %}` blocks or, where it has none, what each assistant turn adds to the conversation before it.
- * Throws a HeedError if a template without such blocks writes the turns differently as a conversation goes on.
+ * The text of a conversation, and the spans [start, end) (UTF-16) that the assistant wrote: those in the template's `{%
+ * generation %}` blocks or, if it has none, what each assistant turn adds to the conversation before it.
+ *
+ * @throws HeedError if a template without such blocks writes earlier turns differently as the conversation continues.
  */
 export function renderAssistantSpans(
   template: string,
@@ -87,8 +91,8 @@ export function renderAssistantSpans(
 }
 
 /**
- * The tokens of a conversation by its tokenizer's template. With `assistantMask`, also 1 for each token that has a
- * character the assistant wrote and 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
+ * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also a 1 for each token with a
+ * character that the assistant wrote, and a 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
  */
 export function encodeChat(
   tokenizer: Tokenizer,
@@ -103,7 +107,7 @@ export function encodeChat(
     });
   }
   const options = { ...specialTokens(tokenizer), ...rendering };
-  // the template writes the special tokens itself, so none is put around its text
+  // the template writes the special tokens itself, so the tokenizer adds none
   if (!assistantMask) {
     return {
       ids: tokenizer.encode(renderChat(template, messages, options), { addSpecialTokens: false }),
@@ -150,7 +154,7 @@ function render(template: string, messages: readonly Message[], options: RenderO
 
 const templates = new Map<string, Template>();
 
-/** Templates are read once: a data set has as many conversations as it has rows. */
+/** Templates are compiled once: a dataset has as many conversations as rows. */
 function compiled(source: string): Template {
   let template = templates.get(source);
   if (!template) {

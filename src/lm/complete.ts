@@ -1,14 +1,17 @@
-/** What a model writes, in one line: prompts in, texts out. */
+/** Completions in one line: prompts in, texts out. */
 import { HeedError } from '../error.ts';
 import { encodeChat, type Message } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions } from './generate.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-/** A text, or a conversation in which the assistant is next. */
+/** A text, or a conversation in which the assistant speaks next. */
 export type Prompt = string | readonly Message[];
 
-/** How a model writes: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and `signal`. */
+/**
+ * Options of `model.generate`: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and
+ * `signal`.
+ */
 export interface CompletionOptions extends Omit<GenerateOptions, 'tokenizer' | 'stream'> {
   /**
    * Whether a text is the user's turn of a conversation, which the chat template writes: true where the tokenizer has a

@@ -1,10 +1,11 @@
 /**
- * Generation from a decoder: prompts wait in a queue, `batch` of them are answered side by side, and as one ends the next
- * takes its place (continuous batching, Yu et al. 2022). A sequence draws from random numbers of its own, so that its
- * text does not depend on its neighbors (but for rounding: products over other numbers of rows are summed in another order).
+ * Generation from a decoder. Prompts wait in a queue, `batch` of them are completed side by side, and when one ends the
+ * next takes its place (continuous batching, Yu et al. 2022). Each sequence has its own random numbers, so its text
+ * does not depend on its neighbors, except through rounding: products over other numbers of rows are summed in another
+ * order.
  *
- * Sequences at work are the first rows of the cache, one after another: where one ends, the last takes its row. So a step
- * never computes rows that nobody waits for, and new prompts come in together.
+ * Active sequences occupy the first rows of the cache. When one ends, the last takes its row. So a step never computes
+ * unused rows, and new prompts enter together.
  */
 import { z } from 'zod';
 import type { Value } from '../engine/index.ts';
@@ -24,37 +25,37 @@ export const generateSchema = samplingSchema.extend({
 
 /** Options of `Generator.generate`: sampling, batch size, and what ends a completion. */
 export interface GenerateOptions extends Partial<z.output<typeof generateSchema>> {
-  /** Ids that end an answer: EOS, or several. */
+  /** Ids that end a completion: EOS, or several. */
   ends?: readonly number[];
-  /** Texts that end an answer, which they are not part of. Needs the tokenizer. */
+  /** Texts that end a completion and are not part of it. They need the tokenizer. */
   stop?: readonly string[];
-  /** Gives completions their text. */
+  /** Writes the text of completions. */
   tokenizer?: Pick<Tokenizer, 'decode' | 'decodeStream'>;
-  /** Give text token by token as well, which costs some 20 µs a token. */
+  /** Also return text token by token, which costs some 20 µs a token. */
   stream?: boolean;
-  /** Ends the iteration after the step under way. */
+  /** Ends the iteration after the current step. */
   signal?: AbortSignal;
 }
 
 /** A finished completion of a prompt. */
 export interface GeneratedCompletion {
-  /** Which prompt it answers. */
+  /** Index of the prompt. */
   index: number;
-  /** With the token that ended it. */
+  /** Ids of its tokens, including the one that ended it. */
   ids: number[];
-  /** log p of each under the model, at temperature 1 and unprocessed. */
+  /** log p of each token under the model, at temperature 1 and unprocessed. */
   logprobs: number[];
-  /** log p of each under what it was drawn from; 0 where the likeliest is taken. */
+  /** log p of each token under the distribution it was drawn from; 0 if the likeliest token is taken. */
   processedLogprobs: number[];
   /** Why it ended: an end token, a stop string, or the limit on tokens or positions. */
   finish: 'eos' | 'stop' | 'length';
-  /** What follows the prompt's text, without special tokens, up to the stop string. Undefined without a tokenizer. */
+  /** The text after the prompt, without special tokens, up to the stop string. Undefined without a tokenizer. */
   text: string | undefined;
 }
 
-/** A token of a completion under way. */
+/** A token of an unfinished completion. */
 export interface GeneratedToken {
-  /** Which prompt it answers. */
+  /** Index of the prompt. */
   index: number;
   /** The token's id. */
   id: number;
@@ -62,11 +63,11 @@ export interface GeneratedToken {
   logprob: number;
   /** log p under the distribution it was drawn from; 0 if the likeliest token is taken. */
   processedLogprob: number;
-  /** What has become final with it; undefined unless streamed. */
+  /** Text that became final with this token; undefined unless streamed. */
   text: string | undefined;
 }
 
-/** What one step brought: a token for each sequence at work, and the answers that ended with them. */
+/** The result of one step: a token for each active sequence, and the completions that ended. */
 export interface GenerateStep {
   /** One token for each unfinished sequence. */
   tokens: GeneratedToken[];
@@ -77,17 +78,17 @@ export interface GenerateStep {
 /** A compiled decoder that completes prompts. Holds native memory: dispose of it. */
 export interface Generator {
   /**
-   * Answers prompts (ids, with their BOS) step by step, until all have ended or the signal aborts.
+   * Completes prompts (ids, with their BOS) step by step, until all have ended or the signal aborts.
    *
-   * @throws HeedError for an empty prompt, one longer than the model knows positions, or ids it does not know.
+   * @throws HeedError if a prompt is empty, longer than the model's positions, or has ids outside the vocabulary.
    */
   generate(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): AsyncGenerator<GenerateStep, void>;
-  /** All the answers, in the order of the prompts. Throws what `generate` does, and the signal's reason. */
+  /** All completions, in the order of the prompts. Throws as `generate` does, and the signal's reason. */
   complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<GeneratedCompletion[]>;
   [Symbol.dispose](): void;
 }
 
-/** Compiles a decoder for generation. `weights` are read at each step: a policy in training may change them between. */
+/** Compiles a decoder for generation. `weights` are read at each step, so they may change between steps. */
 export function createGenerator(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
@@ -95,7 +96,7 @@ export function createGenerator(
 ): Generator {
   const decoder = createCachedDecoder(config, weights, options);
   const size = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
-  // the cache of the last answers, and what is bound to it, serve the next: made anew, memory costs as much as a prompt
+  // the cache and the steps bound to it are reused: new ones cost as much as reading a prompt
   let idle: Rows | undefined;
   let released = false;
   const takeRows = (batch: number): Rows => {
@@ -132,13 +133,13 @@ interface Parts {
   takeRows(batch: number): Rows;
   giveBack(rows: Rows): void;
   config: DecoderConfig;
-  /** Parameters in all. */
+  /** Number of parameters. */
   size: number;
 }
 
-/** A sequence at work. All of its tokens but the last are in the cache. */
+/** An active sequence. All of its tokens except the last are in the cache. */
 interface Sequence {
-  /** Prompt and answer; as long as they may become. */
+  /** Prompt and completion, with room for the longest possible completion. */
   tokens: Int32Array;
   length: number;
   prompt: number;
@@ -163,7 +164,7 @@ async function* generate(
   for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config);
   if (prompts.length === 0) return;
 
-  // the last token of an answer needs no position: nothing follows it
+  // the last token of a completion needs no position: nothing follows it
   const longest = ({ length }: ArrayLike<number>) => Math.min(length + settings.maxTokens, config.maxPositions + 1);
   const batch = Math.min(settings.batch, prompts.length);
   const rows = takeRows(batch);
@@ -186,7 +187,7 @@ async function* generate(
     };
   };
 
-  /** Chooses each sequence's next token, from the step's row for it. */
+  /** Chooses each sequence's next token from its row of the step. */
   const answer = (
     { logits, logSumExp }: CachedStep,
     sequences: readonly Sequence[],
@@ -218,7 +219,7 @@ async function* generate(
       return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
     });
 
-  /** Reads prompts, each once: what is cached of it is copied for its other answers. */
+  /** Reads prompts, equal ones once: their part of the cache is copied. */
   const admit = async (sequences: readonly Sequence[]): Promise<GeneratedToken[]> => {
     const time = Math.max(...sequences.map(({ length }) => length));
     rows.reserve(time, most, working.map(cached));
@@ -254,7 +255,7 @@ async function* generate(
     return answer(step, working);
   };
 
-  /** Takes out what has ended; the last rows move to where they were. */
+  /** Removes sequences that have ended; the last rows take their places. */
   const retire = (): GeneratedCompletion[] => {
     const ended = working.filter((sequence) => sequence.ended);
     for (const sequence of ended) {
@@ -302,9 +303,9 @@ function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, v
   }
 }
 
-const MOST_TOKENS = 2 ** 14; // whose activations are in memory at once
+const MOST_TOKENS = 2 ** 14; // tokens whose activations are in memory at once
 
-/** Groups whose prompts can be read together without much padding or memory, the longest first. */
+/** Groups of prompts that can be read together without much padding or memory, the longest first. */
 function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
   const groups: Sequence[][] = [];
   for (const sequence of [...sequences].sort((a, b) => b.length - a.length)) {

@@ -27,14 +27,14 @@ import { drawPairsAtRandom, drawSegment, type QuerySource } from './queries.ts';
 import { createRecord } from './record.ts';
 import { restoreTeaching, saveTeaching, type TeachingParts, type TeachingState } from './state.ts';
 
-/** What a loop acts in, and who is asked. */
+/** What a loop acts in, and who compares segments. */
 export interface LearnParts {
   environment: EnvironmentSource;
-  /** Who answers queries; the one that `options.teacher` names where it is absent. */
+  /** The teacher; by default the one that `options.teacher` names. */
   teacher?: Teacher<Segment>;
-  /** What a synthetic teacher goes by; the judge that `options.judge` names where it is absent. */
+  /** What a synthetic teacher judges by; by default the judge that `options.judge` names, if any. */
   judge?: Judge;
-  /** Called with what a person should know and need not act on; `process.emitWarning` where it is absent. */
+  /** Called with notices that need no action; `process.emitWarning` by default. */
   onNotice?: (text: string) => void;
 }
 
@@ -46,17 +46,17 @@ export interface LoopShape {
   horizon: number;
   /** Steps whose reward is predicted at once. */
   rows: number;
-  /** Environment step before which nothing is asked. */
+  /** Environment step of the first query. */
   begin: number;
 }
 
-/** Random pairs for a fit to be sure of, with `reward.pseudo`. */
+/** Unlabeled pairs per fit, with `reward.pseudo`. */
 const UNASKED = 200;
 
-/** What `createTeaching` gives. */
+/** The result of `createTeaching`. */
 export type Teaching = ReturnType<typeof createTeaching>;
 
-/** The environment of the result is `environments` copies, started. @throws HeedError where settings do not fit. */
+/** Creates the teaching. Its environment is `environments` started copies. @throws HeedError if settings do not fit. */
 export function createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
   const { seed, segment: cutting } = options;
   checkSettings(options, shape.begin, parts.environment);
@@ -75,15 +75,17 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     statistics,
     progress,
     worth,
-    /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
+    /** Judgments since the last call, if the teacher answers later. Waits if training is too far ahead. */
     news: (signal: AbortSignal | undefined): Promise<News> => querying.news(signal),
-    /** Keeps a rollout. */
+    /** Adds a rollout to the experience. */
     add(rollout: Rollout): void {
       progress.step += shape.environments * shape.horizon;
       experience.add(rollout);
       statistics.add(rollout);
     },
-    /** Asks for the `due` labels, records the comparisons that came, and fits the ensemble where that is due. */
+    /**
+     * Requests the labels that are due, records the comparisons that came back, and fits the ensemble if that is due.
+     */
     async teach(news: News, signal: AbortSignal | undefined) {
       const { due, comparisons } = await querying.ask(news, signal);
       record.add(comparisons, news.changed);
@@ -94,7 +96,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
       const { policy, parameters, prepare } = agent;
       return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
     },
-    /** What every step of a learner reports; `before`: the environment step it began at. */
+    /** What every step of a learner reports. `before`: the environment step at which it started. */
     report(before: number, evaluate: () => Evaluation) {
       const { step, predictions, disagreement } = progress;
       const done = step >= options.steps;
@@ -170,7 +172,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     );
   const fit = {
     ensemble,
-    // only a teacher who answers later changes what they said
+    // only a teacher who answers later changes judgments
     untaught: teacher.later ? structuredClone(ensemble.save()) : undefined,
     record,
     inputs: () => ({ scale: statistics.scale(), unasked: unasked() }),
@@ -190,7 +192,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   } satisfies TeachingParts & Record<string | symbol, unknown>;
 }
 
-/** Who answers, and what a synthetic teacher goes by in place of the true reward. */
+/** The teacher, and what a synthetic one judges by instead of the true reward. */
 function teacherOf(
   { teacher: name, judge: judgeName, seed, env, segment }: LearnOptions,
   { teacher, judge: judgeInput, environment }: LearnParts,
