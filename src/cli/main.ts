@@ -6,7 +6,9 @@ import { loadPlugins } from '../plugins.ts';
 import { commands } from './program/commands.ts';
 import { UsageError } from './program/usage.ts';
 
-/** Runs one command line (without node and script) and gives the exit code: 0, 1 failed, 2 bad usage, 130 interrupted. */
+/**
+ * Runs one command line (without node and script). Returns the exit code: 0, 1 failed, 2 bad usage, 130 interrupted.
+ */
 export async function main(args: readonly string[]): Promise<number> {
   process.exitCode = 0;
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -18,7 +20,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const [name, description, add, example, alias = name] of commands) {
     const command = program.command(name).description(description).allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
-    // the others are listed, no more; "heed help train" names its command second
+    // other commands are only listed; "heed help train" names its command second
     if (![name, alias].some((one) => args.slice(0, 2).includes(one))) continue;
     await add(command);
     command.addHelpText('after', `\n${example}`);
@@ -34,7 +36,7 @@ export async function main(args: readonly string[]): Promise<number> {
     }
   }
   program.hook('preAction', (_, command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin));
-  // whoever reads may stop reading: `heed … | head`
+  // the reader may stop reading: `heed … | head`
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
@@ -47,7 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function complain(error: unknown, verbose: boolean): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
   const expected = error instanceof HeedError;
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);
@@ -57,7 +59,7 @@ function complain(error: unknown, verbose: boolean): number {
   return error instanceof UsageError ? 2 : 1;
 }
 
-/** The stack of an error and of what caused it. */
+/** The stack of an error and of its causes. */
 function trail(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause ? `${error.stack}\ncaused by ${trail(error.cause)}` : String(error.stack);

@@ -1,4 +1,4 @@
-/** heed ablate: what each part of learning from preferences is for. */
+/** heed ablate: what each part of learning from preferences contributes. */
 import type { Command } from 'commander';
 import { duration } from '../../run/progress.ts';
 import type { AblationResult } from '../../sweep/index.ts';

@@ -9,7 +9,7 @@ export const addSweep = (command: Command): void =>
   addTraining(command, 'sweep', {
     summarize,
     checkedLate: true,
-    progress: { window: Number.POSITIVE_INFINITY }, // trainings end in bursts, and later ones are like earlier ones
+    progress: { window: Number.POSITIVE_INFINITY }, // runs end in bursts, and later ones resemble earlier ones
   });
 
 function summarize({ variants, target, share, seconds }: SweepResult): [string, string][] {

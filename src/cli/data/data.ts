@@ -1,4 +1,4 @@
-/** heed data: look at, check, convert and split datasets. */
+/** heed data: inspect, check, convert and split datasets. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -136,7 +136,7 @@ function addSplit(command: Command): void {
       const settings = settingsFrom(command, splitSchema);
       const options = checking(() => splitSchema.parse(settings), settings);
       const bad: BadRow[] = [];
-      const sources = dataFiles(files); // a folder may soon hold the parts too
+      const sources = dataFiles(files); // a folder may soon hold the split files too
       const path = (name: Split) => join(flags.out, `${name}.${flags.type}`);
       const over = splits.map(path).find((part) => sources.some((source) => resolve(source) === resolve(part)));
       if (over)

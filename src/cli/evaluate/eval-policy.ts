@@ -1,4 +1,4 @@
-/** heed eval policy: how good a model's answers are beside another's. */
+/** heed eval policy: compares a model's completions with another's. */
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
 import type { PolicyEvaluationResult } from '../../align/parts.ts';

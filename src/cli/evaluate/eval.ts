@@ -1,4 +1,4 @@
-/** heed eval: how good what was trained is. */
+/** heed eval: evaluates an agent, a reward model or a language model. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/parts.ts';

@@ -1,10 +1,10 @@
-/** People who compare the answers of a policy while it trains: --ask-people of the commands that train one. */
+/** People compare a policy's completions while it trains: --ask-people of the commands that train one. */
 import type { Completion, PolicyTrainingOptions } from '../../align/parts.ts';
 import type { Content } from '../../feedback/index.ts';
 import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
-/** The training, where `askPeople` is set with a studio in which people answer. */
+/** The training; if `askPeople` is set, with a studio where people answer. */
 export function withPeople(training: Training, portOf: () => number): Training {
   const teachers = new WeakMap<object, TeacherToCome<Completion>>();
   return {

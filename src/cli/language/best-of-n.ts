@@ -1,4 +1,4 @@
-/** heed best-of-n: the best of several answers to each prompt, and what more of them would bring. */
+/** heed best-of-n: the best of several completions of each prompt, and the estimated gain from more. */
 import type { Command } from 'commander';
 import type { BestOfNRun } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';

@@ -1,4 +1,4 @@
-/** heed constitution: revisions and comparisons by principles that people wrote. */
+/** heed constitution: revisions and comparisons by written principles. */
 import type { Command } from 'commander';
 import type { ConstitutionRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';

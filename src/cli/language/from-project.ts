@@ -1,4 +1,6 @@
-/** A project's answers as what a reward model learns from: they are written into the run's folder, which goes on with them. */
+/**
+ * Trains a reward model on a project's judgments. They are exported into the run's folder, which a resumed run reads.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

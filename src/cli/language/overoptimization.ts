@@ -1,4 +1,4 @@
-/** heed overoptimization: how a reward and what it stands for part, and what holds them together. */
+/** heed overoptimization: how a reward and its gold reward diverge, and how well guards prevent it. */
 import type { Command } from 'commander';
 import type { CurvePoint, OveroptimizationResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';

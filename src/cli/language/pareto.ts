@@ -1,4 +1,4 @@
-/** heed pareto: what two rewards cost one another. */
+/** heed pareto: the trade-off between two rewards. */
 import type { Command } from 'commander';
 import type { ParetoRun } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';

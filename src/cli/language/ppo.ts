@@ -1,4 +1,4 @@
-/** heed ppo: proximal policy optimization against a reward; and what all trainings of a policy by its own answers add. */
+/** heed ppo: proximal policy optimization against a reward; and options shared by all commands that train a policy. */
 import type { Command } from 'commander';
 import type { PolicyResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';

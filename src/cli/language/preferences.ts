@@ -1,4 +1,4 @@
-/** heed dpo, orpo, cpo, kto and bco: learning from preferences that were given before, without a reward model. */
+/** heed dpo, orpo, cpo, kto and bco: learning from recorded preferences, without a reward model. */
 import type { Command } from 'commander';
 import type { PreferenceResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';

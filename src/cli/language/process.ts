@@ -1,4 +1,4 @@
-/** heed process: a reward model of the steps of answers. */
+/** heed process: a reward model for the steps of completions. */
 import type { Command } from 'commander';
 import type { ProcessRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';

@@ -50,12 +50,12 @@ async function chatting(command: Command): Promise<void> {
   const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
   let answers = 0;
-  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // what is wrong with a template shows now
+  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // errors in a template show now
   const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const screen = output.json ? process.stderr : process.stdout;
 
-  /** The tokens of the conversation; where it is longer than the model can read, without its oldest turns. */
+  /** The tokens of the conversation, without its oldest turns if it is longer than the model can read. */
   const read = () => {
     const room = config.maxPositions - Math.min(settings.maxTokens, config.maxPositions >> 1);
     const recent = [...messages];

@@ -1,4 +1,4 @@
-/** heed export: an agent as ONNX; a model, adapters merged into it, as ONNX or as a Hugging Face folder. */
+/** heed export: an agent as ONNX; a model, with adapters merged in, as ONNX or as a Hugging Face folder. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -63,7 +63,7 @@ async function exporting(run: string | undefined, flags: Flags): Promise<void> {
   });
 }
 
-/** Files by what they take and give: rl/policy-onnx.ts and control/reward-onnx.ts. */
+/** The ONNX files of an agent; their inputs and outputs: rl/policy-onnx.ts and control/reward-onnx.ts. */
 async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): Promise<void> {
   const { adapter, dtype, format, step, out = join(run, 'onnx') } = flags;
   if (adapter !== undefined || dtype !== undefined || format !== 'onnx') {

@@ -1,4 +1,4 @@
-/** heed generate: answers to prompts. */
+/** heed generate: completions of prompts. */
 import type { Command } from 'commander';
 import { readDataset } from '../../data/index.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';

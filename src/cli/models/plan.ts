@@ -1,4 +1,4 @@
-/** heed plan: what memory a training takes, and what to change where it does not fit. */
+/** heed plan: the memory that training takes, and what to change if it does not fit. */
 import type { Command } from 'commander';
 import { type Plan, plan, planSchema } from '../../align/parts.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
@@ -58,9 +58,9 @@ function advice({ changes, largest }: Plan): string {
   return `What to change:\n${table(rows)}${smaller}`;
 }
 
-/** In units of a thousand. */
+/** Bytes in decimal units. */
 const size = (bytes: number) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
-/** Parameters, as models are named by them. */
+/** A parameter count as in model names, such as 135M. */
 const inWords = (n: number) =>
   n < 1e9 ? `${Number((n / 1e6).toPrecision(3))}M` : `${Number((n / 1e9).toPrecision(3))}B`;

@@ -1,4 +1,4 @@
-/** heed pull: a model or dataset from the Hub into the local cache. */
+/** heed pull: downloads a model or dataset from the Hub into the local cache. */
 import type { Command } from 'commander';
 import { hubName, type PullOptions, pull } from '../../lm/hub.ts';
 import { createProgress, type Progress } from '../../run/index.ts';
@@ -25,7 +25,10 @@ export function addPull(command: Command): void {
 
 const gather = (pattern: string, earlier: string[] = []) => [...earlier, pattern];
 
-/** Shows a pull on stderr, if there is anything to get. Also for a model or dataset that another command names. */
+/**
+ * Shows the progress of a download on stderr, if there is one. Other commands use it for the models and datasets they
+ * name.
+ */
 export function pullProgress(
   label: string,
 ): Required<Pick<PullOptions, 'onProgress' | 'onWarning'>> & { done(): void } {

@@ -1,4 +1,4 @@
-/** heed feedback: what people are asked and what they said, in a store. */
+/** heed feedback: items and judgments in a store. */
 import { type Command, Option } from 'commander';
 import { membersOf } from '../../align/parts.ts';
 import { writeDataset } from '../../data/index.ts';
@@ -35,7 +35,7 @@ import { createOutput, type Output, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 import { openMembers, prioritize } from './prioritize.ts';
 
-/** Where the store is unless told. */
+/** The default store. */
 export const DEFAULT_STORE = 'feedback.db';
 
 export const storeOption = () =>
@@ -101,7 +101,7 @@ function addImport(command: Command): void {
         const project = await projectFor(database, flags, settings);
         const total = await countRows(files);
         const onRows = (rows: number) => {
-          if (rows === total && !progress) return; // too few to wait for
+          if (rows === total && !progress) return; // too few for progress
           progress ??= createProgress({ total, unit: 'rows' });
           progress.update(rows);
         };
@@ -136,7 +136,7 @@ interface ImportFlags {
   onBadRow: 'error' | 'skip';
 }
 
-/** The project of that name, made where there is none. Settings given for one that is there are an error. */
+/** The project with a name; created if needed. Settings for an existing project are an error. */
 async function projectFor(
   database: Database,
   { project: name, guidelines }: Common & ImportFlags,

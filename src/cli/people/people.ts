@@ -1,4 +1,4 @@
-/** People beside a training: a project of the studio in which they answer what the training asks. */
+/** People beside a training: they answer its queries in a project of the studio. */
 import { dirname, join } from 'node:path';
 import {
   createHumanTeacher,
@@ -15,10 +15,10 @@ import type { Run } from '../../run/index.ts';
 import { DEFAULT_STORE } from './feedback.ts';
 import { startStudioThread } from './studio-thread.ts';
 
-/** Whom the link signs in, as in `heed studio`. */
+/** The person whom the link signs in, as in `heed studio`. */
 const OWNER = 'me';
 
-/** A teacher who is known once the run's folder is. */
+/** A teacher that is set once the run's folder exists. */
 export interface TeacherToCome<Option> extends Teacher<Option> {
   is?: Teacher<Option>;
 }
@@ -37,16 +37,16 @@ interface PeopleParts<Option> {
   teacher: TeacherToCome<Option>;
   run: Run;
   people: { store?: string; project?: string; guidelines: string };
-  /** Of the project, unless one is named. */
+  /** Name of the project, unless `people.project` is set. */
   name: string;
   settings: ProjectInput;
   toContent: HumanTeacherOptions<Option>['toContent'];
   port: number;
-  /** What the link is told with. */
+  /** Text before the link. */
   invitation: string;
 }
 
-/** Trains while people answer; what they have not answered when it is over is withdrawn. */
+/** Trains while people answer. Queries that are open at the end are withdrawn. */
 export async function besidePeople<Option, Result>(
   { teacher, run, people, name, settings, toContent, port, invitation }: PeopleParts<Option>,
   train: () => Promise<Result | undefined>,
@@ -74,7 +74,7 @@ export async function besidePeople<Option, Result>(
   }
 }
 
-/** The project of that name, made where there is none. */
+/** The project with a name; created if needed. */
 async function projectFor(
   database: Database,
   name: string,

@@ -1,4 +1,4 @@
-/** heed studio: the page where people compare answers and clips, and runs are watched. */
+/** heed studio: the web page where people judge responses and clips, and watch runs. */
 import type { Command } from 'commander';
 import { openDatabase, startStudio } from '../../feedback/index.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';

@@ -1,8 +1,8 @@
-/** Ctrl-C: once to stop after the iteration under way with a checkpoint, twice to stop at once. */
+/** Ctrl-C: once to stop after the current iteration, with a checkpoint; twice to stop at once. */
 
 interface Interruption {
   signal: AbortSignal;
-  /** The exit code of the signal that came: 130 for Ctrl-C, 143 for SIGTERM. */
+  /** The exit code for the signal: 130 for Ctrl-C, 143 for SIGTERM. */
   readonly exitCode: number;
   dispose(): void;
 }

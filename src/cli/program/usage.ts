@@ -1,11 +1,11 @@
-/** What a person typed wrong: exit code 2. Everything else that fails is 1. */
+/** Errors in what a person typed: exit code 2. All other failures exit with 1. */
 import type { ZodError } from 'zod';
 import { HeedError } from '../../error.ts';
 import { faultsIn, faultsInWords } from '../../options.ts';
 
 export class UsageError extends HeedError {}
 
-/** Runs what checks settings: its complaints are about what was typed. */
+/** Runs a check of settings and turns its errors into usage errors. */
 export function checking<T>(check: () => T, input?: unknown): T {
   try {
     return check();
@@ -17,6 +17,6 @@ export function checking<T>(check: () => T, input?: unknown): T {
   }
 }
 
-/** What is wrong with which setting, by the flag as it is typed, a line each. */
+/** What is wrong with each setting, by its flag, one per line. */
 export const inWords = (faults: ZodError, input: unknown): string =>
   faultsInWords(faults, input, (path) => `--${path}`);

@@ -1,4 +1,4 @@
-/** heed pipeline: several trainings and evaluations, one after another, with one report. */
+/** heed pipeline: runs several trainings and evaluations in order, with one report. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/index.ts';
@@ -45,7 +45,7 @@ export function addPipeline(command: Command): void {
 
 async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   const output = createOutput(flags);
-  runtime(); // where the engine does not start, that is the first thing to know
+  runtime(); // if the engine does not start, that comes first
   const run = flags.resume === undefined ? await begin(path, flags) : await resume(flags.resume, path, flags);
   let progress = createProgress();
   let seen: Record<string, number> = {};
@@ -88,7 +88,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
     } finally {
       endLine();
       done();
-      // what earlier stages made is told whatever became of a later one
+      // report what earlier stages made even if a later one failed
       report = writeReport(run, pipelineReport(run.folder));
     }
     if (!result) {
@@ -112,7 +112,7 @@ async function begin(path: string | undefined, { seed, out, from }: Flags): Prom
   return createPipeline(recipe, out);
 }
 
-/** What a recipe names as its plugins; `checkRecipe` complains of what is no list of paths. */
+/** The plugins that a recipe names; `checkRecipe` rejects what is not a list of paths. */
 function pluginsOf(recipe: unknown): string[] {
   const { plugins } = (recipe ?? {}) as { plugins?: unknown };
   return Array.isArray(plugins) ? plugins.filter((path) => typeof path === 'string') : [];
@@ -155,7 +155,7 @@ function readRecipe(path: string): unknown {
   }
 }
 
-/** The figures of a stage's result that a line has room for. */
+/** The figures of a stage's result that fit on a line. */
 function figuresOf(result: Record<string, unknown>): string[] {
   const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
   const part = (name: string, key: string) => number((result[name] as Record<string, unknown> | undefined)?.[key]);
@@ -176,7 +176,7 @@ function figuresOf(result: Record<string, unknown>): string[] {
 
 const SHOWN = 2;
 
-/** What came of it for a person: answers model by model, a line for each stage, and where the report is. */
+/** The result for a person: completions by model, a line for each stage, and the report's address. */
 function summarize({ stages, answers, seconds, run }: PipelineResult, report: string): string {
   const prompts = answers?.prompts.slice(0, SHOWN) ?? [];
   const examples = prompts.flatMap((prompt, i) => [

@@ -1,4 +1,4 @@
-/** What the commands that train share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
+/** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/index.ts';
@@ -16,13 +16,13 @@ import { checking, inWords, UsageError } from '../program/usage.ts';
 
 interface CommandView<R extends { run: string }> {
   shortcuts?: Shortcuts;
-  /** What the command does besides what a pipeline does. */
+  /** Changes to the training that a pipeline does not have. */
   around?: (training: Training) => Training;
-  /** Whether settings can only be checked against what is opened for them. */
+  /** Whether settings can only be checked after the environment or model is opened. */
   checkedLate?: boolean;
-  /** How the live line tells of it. */
+  /** Options of the progress line. */
   progress?: Pick<ProgressOptions, 'window'>;
-  /** The result for a person. */
+  /** The result for a person, as rows of name and value. */
   summarize(result: R): [name: string, value: string][];
 }
 
@@ -30,7 +30,7 @@ interface TrainingCommand extends Training, CommandView<{ run: string }> {
   command: string;
 }
 
-/** Adds what every command that trains takes, and its action. What it trains, pipelines know by the same name. */
+/** Adds the flags and the action that all training commands share. Pipelines use the same name for the training. */
 export function addTraining<R extends { run: string }>(command: Command, name: string, view: CommandView<R>): void {
   const { around = (training) => training, ...rest } = view;
   const definition: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
@@ -38,7 +38,7 @@ export function addTraining<R extends { run: string }>(command: Command, name: s
   addRunOptions(command).action(() => training(command, definition));
 }
 
-/** Where the run is, and how it is kept. */
+/** Adds the flags for the run's folder, checkpoints and logs. */
 export const addRunOptions = (command: Command): Command =>
   command
     .optionsGroup('The run:')
@@ -54,7 +54,7 @@ function seconds(text: string): number {
   return value;
 }
 
-/** What `--log` names. It is read late: a plugin may have registered a logger. */
+/** The loggers that `--log` names. Read late, since a plugin may register one. */
 export function loggersOf(text: string | undefined): LoggerChoice[] {
   try {
     return text === undefined ? [] : readLoggers(text);
@@ -75,7 +75,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
   const log = loggersOf(flags.log);
-  runtime(); // where the engine does not start, that is the first thing to know
+  runtime(); // if the engine does not start, that comes first
   const old = flags.resume === undefined ? undefined : open(flags.resume, command, definition);
   await loadPlugins(old?.info.plugins);
   let learner: Learner | undefined;
@@ -129,7 +129,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
   }
 }
 
-/** Makes a learner, and shows what is pulled for it. Throws at once where settings are wrong. */
+/** Creates a learner, and shows what is pulled for it. Throws at once if settings are wrong. */
 function create(
   { create }: TrainingCommand,
   settings: Record<string, unknown>,

@@ -1,6 +1,6 @@
 /**
- * Metrics and settings of a run in an MLflow server, by its REST API 2.0 (runs/create, runs/log-batch, runs/update). A run that is
- * resumed goes on in the same run there: mlflow.json in its folder says which.
+ * Logs a run's metrics and settings to an MLflow server, by its REST API 2.0 (runs/create, runs/log-batch,
+ * runs/update). A resumed run continues the same MLflow run: mlflow.json in its folder names it.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,14 +16,17 @@ interface Metric {
   step: number;
 }
 
-/** What one log-batch may hold. */
+/** Maximum number of metrics in a log-batch. */
 const METRICS = 1000;
 const PARAMS = 100;
-/** Older servers take no longer values. */
+/** Maximum length of a value for older servers. */
 const LONGEST = 500;
 const STATUS = { finished: 'FINISHED', stopped: 'KILLED', failed: 'FAILED' } as const;
 
-/** The experiment is MLFLOW_EXPERIMENT_NAME's, or `heed`; MLFLOW_TRACKING_TOKEN is sent along. */
+/**
+ * Logs to an MLflow server. MLFLOW_EXPERIMENT_NAME sets the experiment (default: `heed`), MLFLOW_TRACKING_TOKEN the
+ * token.
+ */
 export function createMlflow(
   url: string,
   { folder, info }: { folder: string; info: RunInfo },
@@ -93,7 +96,7 @@ export function createMlflow(
   return {
     metrics({ step, time, ...values }) {
       for (const [name, value] of Object.entries(values)) {
-        // its JSON has no others
+        // JSON has no other numbers
         if (Number.isFinite(value)) outbox.add({ key: keyOf(name), value, timestamp: Math.round(1000 * time), step });
       }
     },

@@ -1,4 +1,4 @@
-/** Pairs of clips, side by side on canvases that the page's script plays in step. */
+/** Pairs of clips side by side, which the page's script plays in step. */
 
 import type { Frame, Shape } from '../../env/environment.ts';
 import { escaped } from './html.ts';
@@ -11,15 +11,15 @@ export interface PairOfClips {
   second: readonly Frame[];
   /** Speed at which both are played. */
   framesPerSecond: number;
-  /** What each is, shown above it. */
+  /** Names shown above them. */
   names?: readonly [first: string, second: string];
   /** Plain text below the pair. */
   caption?: string;
 }
 
-/** Two clips that somebody compared. */
+/** Two clips that a teacher compared. */
 export interface ComparedClips extends PairOfClips {
-  /** How much each was preferred, adding up to 1, or that nobody could tell. */
+  /** Shares of preference, which sum to 1, or that the clips cannot be compared. */
   choice: readonly [first: number, second: number] | 'incomparable';
 }
 
@@ -33,11 +33,11 @@ export interface Clips {
   caption?: string;
   /** The pairs, in the order in which they are shown. */
   comparisons: readonly (ComparedClips | PairOfClips)[];
-  /** One pair a row, as large as there is room for. */
+  /** One pair per row, as large as fits. */
   large?: boolean;
 }
 
-/** A clip for the page: each shape once (scenery does not move), a frame as a list of them. */
+/** A clip for the page: each shape once (scenery does not move), and a frame as a list of them. */
 interface PackedClip {
   width: number;
   height: number;
@@ -75,7 +75,7 @@ function packClip(frames: readonly Frame[]): PackedClip {
   return { width, height, shapes, frames: packed };
 }
 
-/** `index` is the comparison's place in the page's data. */
+/** Draws a pair of clips; `index` is its place in the page's data. */
 export function drawComparison(pair: ComparedClips | PairOfClips, index: number): string {
   const { first, second, names, caption } = pair;
   const choice = 'choice' in pair ? pair.choice : undefined;

@@ -12,9 +12,9 @@ export interface Series {
   x: readonly ArrayLike<number>[];
   /** NaN leaves a gap. */
   y: ArrayLike<number>;
-  /** Drawn behind the line, such as the spread over seeds. */
+  /** Drawn behind the line; for example the spread over seeds. */
   band?: { low: ArrayLike<number>; high: ArrayLike<number> };
-  /** Of the style sheet's: its place among the series unless told. */
+  /** Number of a color in the style sheet; by default the line's position among the series. */
   color?: number;
   /** Draws the line dashed. */
   dashed?: boolean;
@@ -28,23 +28,25 @@ export interface LineChart {
   title: string;
   /** Plain text below the chart. */
   caption?: string;
-  /** What x may be, such as "environment steps", "labels" and "minutes"; the reader picks one. */
+  /** Possible x axes, such as "environment steps", "labels" and "minutes"; the reader chooses one. */
   xLabels: readonly string[];
   /** What y is, with its unit. */
   yLabel: string;
   /** The lines, in the order of the legend. */
   series: readonly Series[];
-  /** Level lines, such as the return from which a task counts as solved. */
+  /** Horizontal lines, such as the return from which a task counts as solved. */
   levels?: readonly { y: number; label: string }[];
   /** Takes the whole width of the page. */
   wide?: boolean;
 }
 
-/** More points than a wide screen has pixels to tell apart are thinned, extremes kept. */
+/** Points beyond this are thinned, except extremes: a wide screen has no more pixels. */
 const MOST_POINTS = 800;
 
-/** The chart's series with at most MOST_POINTS points each and six digits a number: what is drawn and what the page's script shows.
- * Throws a HeedError if the lengths differ. */
+/**
+ * The chart's series with at most MOST_POINTS points each and six digits per number, as they are drawn and shown.
+ * @throws HeedError if the lengths differ.
+ */
 export function thinned({ title, xLabels, series }: LineChart): Series[] {
   return series.map(({ name, x, y, band, ...look }) => {
     const lengths = [...x, ...(band ? [band.low, band.high] : [])].map((values) => values.length);
@@ -59,7 +61,7 @@ export function thinned({ title, xLabels, series }: LineChart): Series[] {
   });
 }
 
-/** Of each stretch of points the first, the lowest, the highest and the last, so that no spike is lost. */
+/** The first, lowest, highest and last point of each stretch, so that every spike stays. */
 function thinnedIndices(y: ArrayLike<number>): number[] {
   if (y.length <= MOST_POINTS) return Array.from({ length: y.length }, (_, i) => i);
   const indices = new Set<number>();
@@ -78,16 +80,16 @@ function thinnedIndices(y: ArrayLike<number>): number[] {
   return [...indices].sort((a, b) => a - b);
 }
 
-/** How many colors the style sheet has for series; more begin again. */
+/** Number of colors in the style sheet; further series repeat them. */
 const COLORS = 6;
 
-/** Classes of a series' line, by its place among the series. */
+/** CSS classes of a series' line. */
 export const lineClass = ({ color, dashed }: Series, index: number): string =>
   `line ${colorClass(color ?? index)}${dashed ? ' dashed' : ''}`;
 
 const colorClass = (color: number): string => `s${color % COLORS}`;
 
-/** One drawing of a chart: for one choice of x at one size. */
+/** One drawing of a chart, for one x and one size. */
 export function drawLines(chart: LineChart, series: Series[], choice: number, width: number, height: number): string {
   const x = domainOf(
     series.flatMap((s) => Array.from(s.x[choice])),
@@ -120,7 +122,7 @@ function drawLine(on: Plane, x: ArrayLike<number>, series: Series, index: number
     if (shown) {
       const at = `${px(on.x(x[i]))} ${px(on.y(y[i]))}`;
       d += `${pen ? 'L' : 'M'}${at}`;
-      if (!pen && !(Number.isFinite(y[i + 1]) && i + 1 < y.length)) d += 'h0'; // a point alone is a dot
+      if (!pen && !(Number.isFinite(y[i + 1]) && i + 1 < y.length)) d += 'h0'; // a single point is a dot
       last = at;
     }
     pen = shown;
