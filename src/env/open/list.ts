@@ -1,4 +1,4 @@
-/** Which environments can be used on this machine, and what it would take to have the others. */
+/** Which environments work on this machine, and what the others need. */
 
 import { spawnSync } from 'node:child_process';
 import { messageOf } from '../../error.ts';
@@ -11,17 +11,15 @@ export interface EnvironmentGroup {
   name: string;
   /** Names as `--env` takes them. */
   ids: string[];
-  /** Where they come from. */
+  /** The package or program that provides them. */
   from: string;
-  /** What is not there, where they cannot be used, and the command that would bring it. */
+  /** What is missing to use them; absent if nothing is. */
   missing?: string;
   /** The command that installs what is missing. */
   install?: string;
 }
 
-/**
- * What Python is asked: packages that are there, and the newest version of every environment with the package it needs.
- */
+/** The script for Python: reports packages, and the newest version of every environment with the package it needs. */
 const question = `
 import importlib.util, json, sys
 there = lambda name: importlib.util.find_spec(name) is not None
@@ -56,7 +54,7 @@ interface Report {
 
 const packages: Record<string, string> = { Box2D: '"gymnasium[box2d]"', ale_py: 'gymnasium ale-py', jax: 'jax' };
 
-/** All groups; Python is started to ask for its Gymnasium. */
+/** All groups. Starts Python to list its Gymnasium environments. */
 export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
   const lander = 'LunarLander-v3';
   const swing = 'CartPole-swing';
