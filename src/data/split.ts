@@ -1,4 +1,4 @@
-/** Training, validation and test data from one dataset, so that nothing stands in two of them. */
+/** Training, validation and test data from one dataset, without overlap. */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
@@ -28,19 +28,22 @@ export const splits = ['train', 'validation', 'test'] as const;
 /** A split's name. */
 export type Split = (typeof splits)[number];
 
-/** What `split` returns: how many rows each split has, and the rows themselves. */
+/** The result of `split`: the number of rows in each split, and the rows. */
 export interface Splits {
   /** Number of rows of each split. */
   rows: Record<Split, number>;
-  /** Groups of rows that stay together: equal but for case, spaces and punctuation, or of one value of the column. */
+  /**
+   * Number of groups of rows that stay together: equal except for case, spaces and punctuation, or with the same value
+   * in the column.
+   */
   groups: number;
   /** The rows of a split as they stand in the files, read again. */
   read(split: Split): AsyncGenerator<Row>;
 }
 
 /**
- * Draws which sound row goes where. Groups are drawn whole; one that does not fit into what is left of a share goes on to the next
- * split, so that shares are met to within a group. Throws a HeedError where no row has the column `by`.
+ * Assigns each sound row to a split at random. Groups stay whole: one that does not fit into the rest of a share goes
+ * to the next split, so shares are met to within a group. @throws HeedError if no row has the column `by`.
  */
 export async function split(
   data: Data | readonly string[],

@@ -1,4 +1,4 @@
-/** The settings of A2C, Stable-Baselines3's where none are given; docs/reference/a2c.md says where each comes from. */
+/** The settings of A2C. Defaults are Stable-Baselines3's; docs/reference/a2c.md has the source of each. */
 import { z } from 'zod';
 import { ppoSchema } from './ppo-options.ts';
 import { withDefaults } from './redefault.ts';
@@ -12,7 +12,7 @@ const { shape } = ppoSchema.omit({
   targetKl: true,
 });
 
-/** The options of A2C; docs on A2C say where each comes from. */
+/** Options of A2C; docs/reference/a2c.md has the source of each. */
 export const a2cSchema = z.object({
   ...withDefaults(shape, {
     horizon: 5,

@@ -1,12 +1,12 @@
-/** Options of a verb, checked: what is wrong is a HeedError that names the option. */
+/** Checks a verb's options. Errors name the option. */
 import { ZodError, z } from 'zod';
 import { HeedError } from '../error.ts';
 import { faultsInWords } from '../options.ts';
 
 /**
- * What `check` makes of plain options.
+ * Runs `check` on plain options and returns its result.
  *
- * @throws HeedError naming each option that is wrong, and any that the schema does not have.
+ * @throws HeedError that names each wrong option, and any that the schema lacks.
  */
 export function checkOptions<T>(schema: z.ZodType, options: unknown, check: () => T): T {
   const stray = strayOption(schema, options, []);
@@ -26,7 +26,7 @@ export function checkOptions<T>(schema: z.ZodType, options: unknown, check: () =
   }
 }
 
-/** The first option that a schema does not have, and the names that it has there. */
+/** The first option that a schema lacks, and the names that it has there. */
 function strayOption(
   schema: z.ZodType,
   options: unknown,

@@ -5,7 +5,7 @@ import { random, seedFor } from '../random.ts';
 import { createForward } from './forward.ts';
 import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from './policy.ts';
 
-/** The returns of whole episodes. */
+/** The returns of full episodes. */
 export interface Evaluation {
   /** Mean return of an episode. */
   mean: number;
@@ -19,16 +19,16 @@ export interface Evaluation {
   returns: number[];
 }
 
-/** Evaluates a policy again and again, as it learns. */
+/** Evaluates a policy repeatedly, as it learns. */
 export interface Evaluator {
-  /** Runs the episodes under the policy's present parameters. */
+  /** Runs the episodes with the policy's current parameters. */
   run(): Evaluation;
   [Symbol.dispose](): void;
 }
 
 /**
- * Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees
- * (normalization).
+ * Runs an episode in each copy of a batch, which it takes ownership of. `prepare` maps observations to the policy's
+ * inputs (normalization).
  */
 export function createEvaluator(
   batch: EnvironmentBatch,

@@ -1,10 +1,10 @@
-/** The settings of PPO; docs/reference/ppo.md says where each comes from. */
+/** The settings of PPO; docs/reference/ppo.md has the source of each. */
 import { z } from 'zod';
 
 const positive = z.number().positive();
 const fraction = z.number().min(0).max(1);
 
-/** The options of PPO. */
+/** Options of PPO; docs/reference/ppo.md has the source of each. */
 export const ppoSchema = z.object({
   environments: z.number().int().min(1).max(4096).default(8).describe('number of environments stepped side by side'),
   horizon: z.number().int().min(1).default(32).describe('steps that each environment takes between updates'),

@@ -46,10 +46,10 @@ export interface PpoMetrics {
 export type Ppo = OnPolicy<PpoMetrics>;
 
 /**
- * A PPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * Creates a PPO learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
  * The caller disposes of it.
  *
- * @throws HeedError if the minibatch does not divide what is collected.
+ * @throws HeedError if the minibatch does not divide the collected steps.
  */
 export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
   const { horizon, epochs, minibatch } = options;
@@ -151,7 +151,7 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
   const { clip, entropyCoefficient: bonus, ...rows } = train.inputs;
   return {
     train,
-    /** Sets the clip range, and the share of the entropy coefficient that is left. */
+    /** Sets the clip range, and the remaining share of the entropy coefficient. */
     set(range: number, remaining: number) {
       clip.data[0] = range;
       bonus.data[0] = entropyCoefficient * remaining;

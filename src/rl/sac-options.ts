@@ -1,11 +1,11 @@
-/** The settings of SAC; docs/reference/sac.md says where each comes from. */
+/** The settings of SAC; docs/reference/sac.md has the source of each. */
 import { z } from 'zod';
 
 const positive = z.number().positive();
 const fraction = z.number().min(0).max(1);
 const count = z.number().int().min(1);
 
-/** The options of SAC. */
+/** Options of SAC; docs/reference/sac.md has the source of each. */
 export const sacSchema = z.object({
   environments: count.max(4096).default(1).describe('number of environments stepped side by side'),
   horizon: count.default(1).describe('steps that each environment takes between updates'),

@@ -1,4 +1,4 @@
-/** The settings of TRPO, sb3-contrib's where none are given; docs/reference/trpo.md says where each comes from. */
+/** The settings of TRPO. Defaults are sb3-contrib's; docs/reference/trpo.md has the source of each. */
 import { z } from 'zod';
 import { ppoSchema } from './ppo-options.ts';
 import { withDefaults } from './redefault.ts';
@@ -13,7 +13,7 @@ const { shape } = ppoSchema.omit({
 });
 const count = z.number().int().min(1);
 
-/** The options of TRPO. */
+/** Options of TRPO; docs/reference/trpo.md has the source of each. */
 export const trpoSchema = z.object({
   ...withDefaults(shape, {
     environments: 1,

@@ -1,4 +1,4 @@
-/** The settings of what an agent acts in, the same for every command that trains one. */
+/** The settings of the environment, shared by all commands that train an agent. */
 import { z } from 'zod';
 
 /** Fields of the schemas of commands that train an agent. */

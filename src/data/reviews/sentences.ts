@@ -4,8 +4,8 @@ import { recognizeSentence, sentencesOf } from './recognize.ts';
 import { isPlace, itemOf, polarityOf } from './words.ts';
 
 /**
- * Of each sentence, whether it is well formed, keeps to the place asked for, finds no fault, and has not been said before in
- * the response.
+ * For each sentence: whether it is well formed, is about the requested place, finds no fault, and does not repeat an
+ * earlier sentence.
  */
 export function goodSentences({ place }: Pick<ReviewPrompt, 'place'>, words: readonly string[]): boolean[] {
   const seen = new Set<string>();
