@@ -165,11 +165,11 @@ export async function changeRole(
 
 interface Session {
   person: Person;
-  /** The word that a request has to send along when it changes something. */
+  /** The value that requests which change something must send. */
   csrf: string;
 }
 
-/** Opens a session. The secret belongs in a cookie, the `csrf` word in the page. */
+/** Opens a session. The secret belongs in a cookie, the `csrf` value in the page. */
 export async function openSession(
   { query }: Database,
   person: Person,

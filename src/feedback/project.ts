@@ -67,7 +67,7 @@ function checkedSettings(input: unknown): ProjectSettings {
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}$/u;
 
 /**
- * Creates a project. `person` is the id of who creates it.
+ * Creates a project. `person` is the id of its creator.
  *
  * @throws HeedError if the name is taken or not allowed, or a setting is wrong.
  */
@@ -163,7 +163,7 @@ export const guidelinesSchema = z.object({
   text: z.string().describe('what annotators go by, in Markdown'),
   created: z.number().describe('when this version was written, in milliseconds since 1970'),
 });
-/** One version of what a project's annotators go by. */
+/** One version of a project's guidelines for annotators. */
 export type Guidelines = z.output<typeof guidelinesSchema>;
 
 /** The latest guidelines of the project with this id. */

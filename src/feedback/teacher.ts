@@ -14,9 +14,9 @@ export interface HumanTeacherOptions<Option> {
   source?: string;
   /** Tells apart senders whose queries have the same ids. A resumed run passes the same one. */
   asker?: string;
-  /** Milliseconds between looks at the store; 250 by default. */
+  /** Milliseconds between checks of the store; 250 by default. */
   every?: number;
-  /** Milliseconds that a judgment has to stand before it counts, so that it can be undone; 2000 by default. */
+  /** Milliseconds that a judgment must stand before it counts, so that it can be undone; 2000 by default. */
   settle?: number;
 }
 
@@ -165,7 +165,7 @@ export function createHumanTeacher<Option>(
         const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as Choice) : current;
         if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
       }
-      // items that have not settled are looked at again
+      // items that have not settled are checked again
       seen = unsettled.size > 0 ? '' : state;
       return changed;
     },

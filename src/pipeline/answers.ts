@@ -1,4 +1,7 @@
-/** The same prompts answered by every language model of a pipeline, by the same draws: what each stage changed, to be read. */
+/**
+ * Every language model of a pipeline completes the same prompts, with the same random numbers, to show what each stage
+ * changed.
+ */
 
 import type { Completion } from '../align/parts.ts';
 import { reviewReward } from '../align/parts.ts';
@@ -24,7 +27,7 @@ export interface AnswersRow {
 
 /** What one language model of a pipeline wrote. */
 export interface ModelAnswers {
-  /** Of the stage that made it; `base` is what the first began with. */
+  /** Name of the stage that trained it; `base` is the model that the first stage started from. */
   name: string;
   /** Its completion of each shown prompt, in their order. */
   texts: string[];
@@ -36,7 +39,7 @@ export interface ModelAnswers {
   measures?: Record<string, number>;
 }
 
-/** Undefined where there is no language model, or nothing to ask it. */
+/** Completions of all models. Undefined if there is no language model, or there are no prompts. */
 export async function answersOf(
   { stages, answers: settings, seed = 0 }: Recipe,
   folderOf: (stage: string) => string,
@@ -93,7 +96,7 @@ async function answered(folder: string, data: string | undefined, settings: Comp
   }
 }
 
-/** By the true reward of the embedded world; the interval is that of 95 %. */
+/** Scores completions by the true reward of the embedded world, with a 95 % interval. */
 async function worth(answers: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
   const rewards = Array.from(await reviewReward().score(answers));
   const n = rewards.length;

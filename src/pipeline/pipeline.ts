@@ -1,7 +1,7 @@
 /**
- * A pipeline: trainings and evaluations one after another, of which each takes what earlier ones made, in one run. Its folder has
- * one for each stage, which is a run like any other; what a stage made stays, whatever becomes of later ones. Killed
- * anywhere it goes on inside the stage, by that stage's checkpoint.
+ * A pipeline: trainings and evaluations in order, in one run; later stages use what earlier ones made. Each stage has a
+ * folder, which is a run of its own. A finished stage stays, whatever happens to later ones. A killed pipeline resumes
+ * inside the stage, from that stage's checkpoint.
  *
  * Run it: heed pipeline recipe.json
  */
@@ -20,13 +20,13 @@ export interface StageBegun {
   name: string;
   /** The heed command that it runs. */
   command: string;
-  /** Which of how many, from 1. */
+  /** Number of the stage, from 1. */
   index: number;
   /** Number of stages in the recipe. */
   count: number;
   /** The stage's run folder. */
   folder: string;
-  /** Of the stage; 0 where nobody knows. */
+  /** Steps of the stage; 0 if unknown. */
   steps: number;
 }
 
@@ -36,11 +36,11 @@ export interface PipelineParts
     Pick<TrainParts<never>, 'signal' | 'checkpointSeconds' | 'onWarning'> {
   /** The pipeline's run, from `createPipeline` or `openRun`. */
   run: Run;
-  /** Where each stage is told of too; a folder given for TensorBoard gets one for each. */
+  /** Loggers for each stage; with a TensorBoard folder, each stage gets a subfolder. */
   log?: readonly LoggerChoice[];
   /** Called before each stage. */
   onStage?: (stage: StageBegun) => void;
-  /** After each step of the stage, with what it told. */
+  /** Called after each step of the stage, with its latest metrics. */
   onStep?: (step: number, live: Record<string, number>) => void;
   /** Called after each stage that finished. */
   onFinished?: (stage: StageBegun, result: StageResult) => void;
@@ -50,22 +50,22 @@ export interface PipelineParts
 export interface PipelineResult {
   /** The pipeline's run folder. */
   run: string;
-  /** In order, each with what its command gives. */
+  /** The stages in order, each with the result of its command. */
   stages: ({ name: string; command: string } & StageResult)[];
-  /** The same prompts answered by every language model, where there is one. */
+  /** The same prompts completed by every language model, if there is one. */
   answers?: Omit<AnswersRow, 'kind'>;
-  /** Wall time of the stages, that of earlier processes of the run included. */
+  /** Wall time of the stages in seconds, including earlier processes of the run. */
   seconds: number;
 }
 
-/** A run for a recipe that was checked; throws a HeedError where the folder is in use. */
+/** Creates the run of a checked recipe. @throws HeedError if the folder is in use. */
 export const createPipeline = (recipe: Recipe, folder?: string): Run =>
   createRun(folder, { name: recipe.name, command: 'pipeline', config: recipe, seed: recipe.seed ?? 0 });
 
 /**
- * Runs the stages that are not finished. Undefined where the signal stopped it: then the stage under way has a checkpoint.
+ * Runs the unfinished stages. Undefined if the signal stopped it; then the current stage has a checkpoint.
  *
- * @throws HeedError that names the stage, where one fails.
+ * @throws HeedError that names the stage that failed.
  */
 export async function runPipeline(parts: PipelineParts): Promise<PipelineResult | undefined> {
   const { run, signal } = parts;
@@ -80,7 +80,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
     const folder = begun?.folder ?? join(run.folder, name);
     const place = { index: i + 1, count: recipe.stages.length, folder };
     const settings = resolved(stage.settings, folderOf, recipe.stages);
-    // what fails before it has a run can be put right in the recipe
+    // a stage that fails before it has a run can be corrected in the recipe
     const begin = () => void (begun ?? note({ kind: 'begun', stage: stage.name, folder: name }));
     const result = await runStage(stage, settings, place, begin, parts);
     if (!result) return undefined;
@@ -99,7 +99,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
   };
 }
 
-/** What cannot be asked leaves the stages as they are. */
+/** If the models cannot be asked, the stages stay as they are. */
 async function askAll(recipe: Recipe, folderOf: (stage: string) => string, parts: PipelineParts) {
   try {
     return await answersOf(recipe, folderOf, parts);

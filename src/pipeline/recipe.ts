@@ -1,6 +1,6 @@
 /**
- * A recipe: stages in order, each one of heed's commands with that command's settings, of which `@name` is what an
- * earlier stage made. All of it is checked before anything trains.
+ * A recipe: stages in order, each one of heed's commands with its settings. `@name` in a setting stands for the product
+ * of an earlier stage. Everything is checked before anything trains.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -48,13 +48,13 @@ export interface Recipe extends Parsed {
   stages: Stage[];
 }
 
-/** `@name` or `@name/path`, where a word begins: a Hub name's `@revision` is none. */
+/** `@name` or `@name/path` at the start of a word; the `@revision` of a Hub name does not count. */
 const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
 
 /**
- * A recipe with names and defaults filled in.
+ * Checks a recipe, and fills in names and defaults.
  *
- * @throws HeedError with a line for everything that is wrong.
+ * @throws HeedError with a line for each problem.
  */
 export function checkRecipe(input: unknown): Recipe {
   const { success, data, error } = recipeSchema.safeParse(withCurrentNames(input));
@@ -102,7 +102,7 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
 }
 
-/** Fields that a schema does not have, such as kl.targett. A dot in a key is no way into an object. */
+/** Fields that a schema lacks, such as kl.targett. A dot in a key does not reach into an object. */
 function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
   const { properties } = schema as JsonSchema;
   if (!properties || !isPlain(value)) return [];
@@ -116,7 +116,7 @@ function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** All texts in settings, with the fields that hold them. */
+/** All texts in settings, by field. */
 const leavesOf = (value: unknown, field = ''): [field: string, text: string][] =>
   typeof value === 'string'
     ? [[field, value]]
@@ -149,7 +149,7 @@ function wrongReferences(
   });
 }
 
-/** What a setting can be made of; undefined where anybody's guess is as good. */
+/** The products that a setting accepts; undefined if that is unknown. */
 function productsFor(field: string, command: string) {
   if (field === 'reward' || field === 'gold' || (field === 'model' && command === 'eval reward'))
     return ['a reward model'];
@@ -158,7 +158,7 @@ function productsFor(field: string, command: string) {
   return field === 'data' ? ['a dataset'] : undefined;
 }
 
-/** What the command itself says of its settings. */
+/** Errors in the settings, according to the command. */
 function checked({ check }: Training, settings: Record<string, unknown>): string[] {
   try {
     check(settings);
@@ -170,7 +170,7 @@ function checked({ check }: Training, settings: Record<string, unknown>): string
   }
 }
 
-/** Models and data that are not there and cannot be on the Hub either. */
+/** Models and data that do not exist and cannot be on the Hub. */
 function missing(settings: Record<string, unknown>, within = 'settings'): string[] {
   return leavesOf(settings).flatMap(([field, text]) => {
     const named = /(^|\.)(model|reference|data)$/.test(field) && !/[@*,]/.test(text) && text !== embeddedModel;
@@ -189,7 +189,7 @@ function seeded({ command, settings }: Stage, seed: number | undefined): Record<
   return seed === undefined || !properties?.seed ? settings : { seed, ...settings };
 }
 
-/** Settings in which every reference is the path it stands for. */
+/** Settings with every reference replaced by its path. */
 export function resolved<T>(settings: T, folderOf: (stage: string) => string, stages: readonly Stage[]): T {
   const pathOf = (_: string, name: string, path?: string) => {
     const { command } = stages.find((stage) => stage.name === name)!;

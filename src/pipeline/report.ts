@@ -1,4 +1,7 @@
-/** The report of a pipeline, from what its folder holds: what each stage changed, answers side by side, each stage's picture. */
+/**
+ * The report of a pipeline, from its folder: what each stage changed, completions side by side, and a picture of each
+ * stage.
+ */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/parts.ts';
@@ -30,7 +33,7 @@ interface StageReport {
   result?: StageResult;
 }
 
-/** What a stage may change, the metrics that tell it, and how it is written. */
+/** Figures that stages change: their metrics and format. */
 const measures: [label: string, metrics: string[], format: (value: number) => string][] = [
   ['return', ['return/mean'], (value) => fixed(value, 1)],
   ['true reward', ['reward/true'], fixed],
@@ -45,7 +48,7 @@ function fixed(value: number, digits = 2): string {
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
-/** Throws a HeedError where the folder is not a pipeline's. */
+/** The report of a pipeline. @throws HeedError if the folder is not a pipeline's. */
 export function pipelineReport(run: string): Report {
   const { started } = readInfo(run);
   const { recipe, stages, answers } = progressOf(run);
@@ -88,7 +91,7 @@ export function pipelineReport(run: string): Report {
   };
 }
 
-/** What learns from preferences has the true reward under the name of the reward that it is evaluated by. */
+/** Metrics of a stage. Preference training reports the true reward under the name of its evaluation reward. */
 function rowsOf(folder: string): MetricsRow[] {
   const { reward, data } = readInfo(folder).config as { reward?: string; data?: string };
   const isTrue = data === undefined && (reward ?? 'reviews') === 'reviews';
@@ -99,10 +102,10 @@ function rowsOf(folder: string): MetricsRow[] {
   });
 }
 
-/** Of these only the last says something: one is a mean so far, one has nothing to tell apart before the first step. */
+/** For these, only the last value is meaningful: one is a running mean, one is undefined before the first step. */
 const lastOnly = ['reward/accuracy', 'eval/rewards/accuracies'];
 
-/** Of a metric in a run, the first and the last. */
+/** The first and the last value of a metric in a run. */
 function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[] {
   for (const metric of metrics) {
     const seen = rows.filter((row) => Number.isFinite(row[metric])).map((row) => row[metric]);
@@ -112,11 +115,11 @@ function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[]
   return [];
 }
 
-/** Of training; of a stage that is not finished, what its rows tell. */
+/** Training time in seconds; for an unfinished stage, the time between its rows. */
 const secondsOf = ({ result, rows }: StageReport): number =>
   result?.seconds ?? (rows.length > 1 ? rows.at(-1)!.time - rows[0].time : 0);
 
-/** The number that a stage is about. */
+/** The main figure of a stage. */
 function cards({ name, command, rows, result }: StageReport): Report['summary'] {
   if (typeof result?.winRate === 'number') return [{ label: 'Win rate', value: percent(result.winRate), note: name }];
   const { product } = trainings[command];
@@ -159,7 +162,7 @@ function stagesTable(run: string, begun: readonly StageReport[]): Table {
   };
 }
 
-/** A metric as the stages go on, one after another; nothing where none tells it. */
+/** A metric over all stages, one after another; empty if none has it. */
 function overStages(
   begun: readonly StageReport[],
   metric: string,
@@ -208,7 +211,7 @@ function worthTable(models: readonly ModelAnswers[]): Table {
   };
 }
 
-/** What `heed eval policy` says, in the recipe's words. */
+/** The results of `heed eval policy`, under the names in the recipe. */
 function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
   const rows = begun.flatMap(({ name, command, result }) => {
     if (command !== 'eval policy' || !result) return [];
@@ -238,9 +241,9 @@ function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
   ];
 }
 
-/** Of each stage's own report the first picture, which is what it is about, and what was compared. */
+/** From each stage's own report: the first picture, which is the main one, and clips and scatter plots. */
 function pictures({ name, command, folder, rows, result }: StageReport): Section[] {
-  if (!result && rows.length === 0) return []; // there is nothing to report yet
+  if (!result && rows.length === 0) return []; // nothing to report yet
   const { sections } = trainings[command].report(folder);
   return sections
     .filter(

@@ -35,7 +35,7 @@ export const choiceModelSchema = z
 /** Options of the choice model, defaults filled in. */
 export type ChoiceModel = z.output<typeof choiceModelSchema>;
 
-/** Σ_t discount^t · rewards[t]. An option that ended early has fewer steps, and the steps it lacks add nothing. */
+/** Σ_t discount^t · rewards[t]. An option that ended early has fewer steps; missing steps add nothing. */
 export function segmentReturn(rewards: ArrayLike<number>, discount: number): number {
   let sum = 0;
   for (let t = rewards.length - 1; t >= 0; t--) sum = rewards[t] + discount * sum;
@@ -43,12 +43,12 @@ export function segmentReturn(rewards: ArrayLike<number>, discount: number): num
 }
 
 /**
- * Probability that the first of two options is chosen, from their returns:
- * P = (1 − e) · sigmoid((first − second) / scale) + e / 2.
+ * Probability that the first of two options is chosen, from their returns: P = (1 − e) · sigmoid((first − second) /
+ * scale) + e / 2.
  *
  * Christiano et al. 2017, equation (1) with scale 1, and §2.2.3 for e = `errorRate`, 0.1 there: a person answers by a
- * fair coin with probability e, so labels of which a share w is wrong are modeled by e = 2w. With the hinge, which
- * gives no probability of its own, the same sigmoid stands in, so that queries can be selected and accuracy reported.
+ * fair coin with probability e, so a share w of wrong labels is modeled by e = 2w. The hinge has no probability of its
+ * own; the same sigmoid takes its place, to select queries and report accuracy.
  */
 export function choiceProbability(model: ChoiceModel, first: number, second: number): number {
   return (1 - model.errorRate) * sigmoid((first - second) / model.scale) + model.errorRate / 2;

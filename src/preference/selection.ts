@@ -1,6 +1,6 @@
 /**
- * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts,
- * or from where their options lie.
+ * Query selection: which of many candidate pairs to query, from the predictions of each ensemble member, or from where
+ * the options lie.
  */
 
 import { z } from 'zod';
@@ -23,7 +23,7 @@ export const selectionRules = ['disagreement', 'entropy', 'information', 'covera
 /** A rule to choose queries by. */
 export type SelectionRule = (typeof selectionRules)[number];
 
-/** Options of which pairs become queries. */
+/** Options of query selection. */
 export const selectionSchema = z.object({
   rule: z.enum(selectionRules).default('disagreement').describe('rule that picks queries among the candidate pairs'),
   share: z.number().min(0).max(1).default(1).describe('share of the queries chosen by `rule`; the others by `rest`'),
@@ -33,7 +33,7 @@ export const selectionSchema = z.object({
 /** Options of the selection, defaults filled in. */
 export type Selection = z.output<typeof selectionSchema>;
 
-/** Where an option lies: numbers on one scale, [d]. */
+/** The position of an option: numbers on one scale, [d]. */
 export type Point = ArrayLike<number>;
 
 /** Returns predicted for the two options of each candidate pair: `first[member][pair]` and `second[member][pair]`. */
@@ -42,7 +42,7 @@ export interface Predictions {
   readonly first: readonly ArrayLike<number>[];
   /** [member][pair]: predicted return of the pair's second option. */
   readonly second: readonly ArrayLike<number>[];
-  /** For coverage: where the options of each pair lie, and those that were asked about before. */
+  /** For coverage: the positions of each pair's options, and of the options queried before. */
   readonly points?: {
     readonly first: readonly Point[];
     readonly second: readonly Point[];
@@ -51,9 +51,9 @@ export interface Predictions {
 }
 
 /**
- * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (at random
- * where it is not given). Equal scores are ordered at random, so that an untrained ensemble does not favor the pairs
- * that came first. Draws n − 1 numbers whatever the rule.
+ * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (default: at
+ * random). Equal scores are ordered at random, so that an untrained ensemble does not favor earlier pairs. Draws n − 1
+ * random numbers for every rule.
  * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members or
  * points it needs, or a prediction is not finite.
  */
@@ -85,10 +85,7 @@ export function selectQueries(
   }
 }
 
-/**
- * How much each pair is worth asking about [pairs], by the rules that look at each alone; `selectionRules` says what
- * they are.
- */
+/** The score of each pair as a query [pairs], for the rules that score pairs independently; see `selectionRules`. */
 export function queryScores(
   rule: Exclude<SelectionRule, 'coverage' | 'random'>,
   predictions: Predictions,
@@ -125,20 +122,20 @@ export function queryScores(
   return scores;
 }
 
-/** Whether a rule is about how members differ, so that one member alone is not enough. */
+/** Whether a rule compares members, so that a single member is not enough. */
 export const needsMembers = (rule: SelectionRule): boolean => rule === 'disagreement' || rule === 'information';
 
-/** The rules that a selection goes by. */
+/** The rules that a selection uses. */
 export const rulesOf = ({ rule, share, rest }: Selection): SelectionRule[] => [
   ...(share > 0 ? [rule] : []),
   ...(share < 1 ? [rest] : []),
 ];
 
-/** Entropy in nats of a coin that falls so with probability p. */
+/** Entropy in nats of a coin with probability p. */
 const entropy = (p: number): number => surprise(p) + surprise(1 - p);
 const surprise = (p: number): number => (p > 0 ? -p * Math.log(p) : 0);
 
-/** Of the pairs that are free, one after another that whose options lie furthest from all taken or asked before. */
+/** Repeatedly takes the free pair whose options lie furthest from all options taken or queried before. */
 function furthest(
   free: readonly number[],
   wanted: number,

@@ -1,4 +1,4 @@
-/** The report of ablations, from what their folder holds; of one under way, what is known so far. */
+/** The report of ablations, from their folder; of unfinished ones, what is known so far. */
 import { type LineChart, type Report, readInfo, readMetrics, type Series, type Table } from '../run/index.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import {
@@ -13,7 +13,7 @@ import { curvesOf, type LearningCurve } from './curves.ts';
 import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { readResults } from './trained.ts';
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed ablate`. @throws HeedError if the folder is not one. */
 export function ablationReport(folder: string): Report {
   const info = readInfo(folder);
   const options: AblateOptions = runSettings(ablationOwnSchema, info, folder);

@@ -1,6 +1,6 @@
 /**
- * Cells trained in a run's folder: finished ones in results.jsonl, those under way in cells/. What sweeps and ablations
- * share.
+ * Trains the cells of sweeps and ablations in a run's folder: finished cells are in results.jsonl, unfinished ones in
+ * cells/.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ import { type CellFailure, runCells } from './pool.ts';
 
 const RESULTS = 'results.jsonl';
 
-/** How far all cells together are. */
+/** How far all cells together have got. */
 export interface CellsStep {
-  /** Environment steps of all cells, those of the finished ones included. */
+  /** Environment steps of all cells, including finished ones. */
   step: number;
-  /** Cells that are finished. */
+  /** Number of finished cells. */
   cells: number;
 }
 
@@ -24,10 +24,7 @@ export interface CellsStep {
 export const readResults = (folder: string): CellResult[] =>
   [...readRows(join(folder, RESULTS))] as unknown as CellResult[];
 
-/**
- * Trains what is not finished of `cells`, `jobs` at a time, the first ones first. Undefined where the signal stopped
- * it.
- */
+/** Trains the unfinished `cells`, `jobs` at a time, in order. Undefined if the signal stopped it. */
 export function trainCells<Result extends { run: string }>(
   cells: readonly Cell[],
   jobs: number,

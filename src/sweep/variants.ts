@@ -1,8 +1,8 @@
-/** What `--vary` says: which settings are tried with which values. */
+/** Reads `--vary`: the settings to vary and their values. */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 
-/** A setting by its name, such as `reward.members`, or several that vary together, and the values that are tried. */
+/** A setting by name, such as `reward.members`, or several that vary together, and the values to try. */
 interface Varied {
   name: string;
   values: readonly Value[];
@@ -14,10 +14,10 @@ interface Value {
   settings: Record<string, unknown>;
 }
 
-/** Settings that differ from the preset's, and what they are called: none but the preset has the name `preset`. */
+/** Settings that differ from the preset, with a name; without differences it is `preset`. */
 export interface Variant {
   name: string;
-  /** Of what is varied, by its name, as text. */
+  /** The varied settings by name, as text. */
   texts: Readonly<Record<string, string>>;
   settings: Record<string, unknown>;
 }
@@ -26,9 +26,9 @@ export interface Variant {
 export const PRESET = 'preset';
 
 /**
- * Reads `reward.members=1,3,5`. The widths of layers have an x between, `reward.hidden=16x16,64x64`; settings that vary
- * together a plus, `reward.members+query.rule=1+random,5+disagreement`.
- * @throws HeedError where the schema has no such setting, or a value is of another kind.
+ * Reads `reward.members=1,3,5`. Widths of layers are joined by an x, `reward.hidden=16x16,64x64`; settings that vary
+ * together by a plus, `reward.members+query.rule=1+random,5+disagreement`.
+ * @throws HeedError if the schema has no such setting, or a value is of another kind.
  */
 export function readVaried(written: string, schema: z.ZodObject): Varied {
   const at = written.indexOf('=');
@@ -50,7 +50,7 @@ export function readVaried(written: string, schema: z.ZodObject): Varied {
   return { name, values };
 }
 
-/** Each value beside the settings as they are, one at a time. */
+/** Varies one setting at a time; the others stay as they are. */
 export const oneAtATime = (varied: readonly Varied[]): Variant[] => [
   { name: PRESET, texts: {}, settings: {} },
   ...varied.flatMap(({ values }) => values.map((value) => variant([value]))),
@@ -62,7 +62,7 @@ export const grid = (varied: readonly Varied[]): Variant[] =>
     .reduce<Value[][]>((all, { values }) => all.flatMap((one) => values.map((value) => [...one, value])), [[]])
     .map(variant);
 
-/** The settings given, and over them a variant's; parts of either are taken together. */
+/** Settings overridden by a variant's; nested parts are merged. */
 export function over(base: Record<string, unknown>, settings: Record<string, unknown>): Record<string, unknown> {
   const merged = { ...base };
   for (const [key, value] of Object.entries(settings)) {

@@ -41,7 +41,7 @@ export const receiptSchema = z.object({
   answered: z.number().int().describe('judgments the item has now'),
   gold: judgmentSchema.optional().describe('for a practice item: the right judgment'),
 });
-/** What is known once a judgment is recorded. */
+/** The outcome of recording a judgment. */
 export type Receipt = z.output<typeof receiptSchema>;
 
 /** Thrown when the caller's input is invalid. */

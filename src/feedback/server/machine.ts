@@ -1,4 +1,4 @@
-/** How busy the studio's machine is. Runs often train on it too. */
+/** The load of the studio's machine. Runs often train on it too. */
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { Hono } from 'hono';
 import { z } from 'zod';

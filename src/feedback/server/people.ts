@@ -1,4 +1,4 @@
-/** Routes for people: who there is, what they may do, and their tokens. */
+/** Routes for people: the list of them, their roles and their tokens. */
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { addPerson, changeRole, changeToken, findPerson, listPeople, personSchema, roles } from '../people.ts';

@@ -51,7 +51,7 @@ export const nextSchema = z.object({
   count: whole.min(1).max(50).default(1).describe('items to reserve, including those already reserved'),
 });
 
-/** Body of the request that changes settings. A setting that is left out has no default here: it stays as it is. */
+/** Body of the request that changes settings. An omitted setting has no default here: it stays as it is. */
 export const changesSchema = z.strictObject(
   Object.fromEntries(
     Object.entries(settingsSchema.shape).map(([name, schema]) => {
@@ -72,7 +72,7 @@ export const prioritiesSchema = z.object({
 /** How many of the items in a request the project has. */
 export const countSchema = z.object({ items: whole.describe('items in the project') });
 
-/** How far a project is. */
+/** A project's progress. */
 export const summarySchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -84,7 +84,7 @@ export const summarySchema = z.object({
   budget: whole.optional().describe('judgments after which no more items are handed out'),
   people: whole.describe('people who have judged an item'),
 });
-/** How far a project is. */
+/** A project's progress. */
 export type ProjectSummary = z.output<typeof summarySchema>;
 
 /** A project as its own page shows it. */
@@ -95,7 +95,7 @@ export const detailsSchema = projectSchema.extend({
 /** A project with its guidelines and progress. */
 export type ProjectDetails = z.output<typeof detailsSchema>;
 
-/** The next items, without their gold judgments and without where they come from. */
+/** The next items, without their gold judgments and sources. */
 export const assignmentsSchema = z.object({
   assignments: z.array(
     z.object({
@@ -108,7 +108,7 @@ export const assignmentsSchema = z.object({
 /** An item reserved for an annotator, as the annotator sees it. */
 export type AssignedItem = z.output<typeof assignmentsSchema>['assignments'][number];
 
-/** What is known once a judgment is recorded, with others' judgments if the project shows them. */
+/** The receipt of a judgment, with others' judgments if the project shows them. */
 export const voteReceiptSchema = receiptSchema.extend({
   others: z
     .array(z.object({ person: z.string().describe('name'), vote: judgmentSchema }))

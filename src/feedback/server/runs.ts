@@ -18,7 +18,7 @@ import { spreadOf } from './runs-spread.ts';
 const CACHED = 16;
 /** Runs that one stream follows at most: a browser keeps few connections. */
 const FOLLOWED = 20;
-/** Milliseconds between looks at a file that grows. */
+/** Milliseconds between checks of a growing file. */
 const LOOK = 500;
 
 interface RunFolder {

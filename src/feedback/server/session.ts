@@ -18,7 +18,7 @@ export interface SessionOptions {
   failures: RateLimit;
   /** The address that a request comes from. */
   address: (context: Context<Env>) => string;
-  /** Whether to believe the headers of a proxy in front. */
+  /** Whether to trust the headers of a proxy in front. */
   trustProxy: boolean;
 }
 

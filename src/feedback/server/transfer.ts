@@ -27,7 +27,7 @@ export const importSchema = z.object({
   onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a bad row, or leave it out'),
 });
 
-/** What an import over HTTP did. */
+/** The result of an import over HTTP. */
 export const importedSchema = importResultSchema.extend({
   notices: z.array(z.string()).describe('first rows that were left out, with reasons'),
 });

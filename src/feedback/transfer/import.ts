@@ -28,13 +28,13 @@ export interface ImportOptions {
   gold?: boolean;
   /** Whether the items are gold items to practice on: they come first, with the right judgment afterwards. */
   practice?: boolean;
-  /** What to do with a row that does not fit: stop (the default), or leave it out. */
+  /** Stop at a row that does not fit (default), or skip it. */
   onBadRow?: 'error' | 'skip';
-  /** Receives a line of text for each row that is left out. */
+  /** Called with a line of text for each row that is skipped. */
   onNotice?: (text: string) => void;
   /** Called after each transaction with the number of rows read. */
   onRows?: (rows: number) => void;
-  /** Name of the annotator whose judgments the file's are. Without it they are ignored. */
+  /** Name of the annotator who made the judgments in the file. Without it they are ignored. */
   annotator?: string;
 }
 
@@ -46,7 +46,7 @@ export const importResultSchema = z.object({
   votes: whole.describe('judgments that were recorded'),
   bad: whole.describe('rows that were left out'),
 });
-/** What an import did. */
+/** The result of an import. */
 export type ImportResult = z.output<typeof importResultSchema>;
 
 /** Rows of one transaction. */
@@ -118,7 +118,7 @@ interface ParsedRow {
   records?: JudgmentRecord[];
 }
 
-/** A judgment as an export in the format `votes` has it. */
+/** A judgment in the export format `votes`. */
 const judgmentRecord = z.object({
   id: z.string().default(''),
   person: z.string(),
