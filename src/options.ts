@@ -1,11 +1,12 @@
-/** Options that a caller passes, checked by a schema: what is wrong is a HeedError that names the option. */
+/** Checks options by a schema. Errors name the option. */
 import { ZodError, type z } from 'zod';
 import { HeedError } from './error.ts';
 
 /**
- * The options that a schema makes of an input, with their defaults.
+ * Parses an input by a schema, with defaults.
  *
- * @throws HeedError naming each option that is wrong, what was expected and what was got: `beta: expected a number above 0, got -1`.
+ * @throws HeedError that names each wrong option, what was expected and what was got: `beta: expected a number above 0,
+ * got -1`.
  */
 export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
   try {
@@ -16,13 +17,15 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
   }
 }
 
-/** The faults that a schema found, where an error is or was caused by such. */
+/** The faults that a schema found, if an error is or was caused by a ZodError. */
 export function faultsIn(error: unknown): ZodError | undefined {
   if (error instanceof ZodError) return error;
   return error instanceof HeedError && error.cause instanceof ZodError ? error.cause : undefined;
 }
 
-/** What is wrong with which option, a line each. `flag` makes the option's name of its path, such as `critic.rate`. */
+/**
+ * What is wrong with each option, one per line. `flag` makes the option's name from its path, such as `critic.rate`.
+ */
 export function faultsInWords(error: ZodError, input: unknown, flag = (path: string) => path): string {
   return error.issues
     .map((issue) => {
@@ -35,7 +38,7 @@ export function faultsInWords(error: ZodError, input: unknown, flag = (path: str
     .join('\n');
 }
 
-// zod's messages begin with the kind of fault ("Too small: expected …"), which "expected …, got …" says already
+// zod's messages begin with the kind of fault ("Too small: expected …"), which "expected …, got …" already says
 const expectation = ({ message }: z.core.$ZodIssue) =>
   message
     .replace(/^[A-Z][a-z ]+: /, '')

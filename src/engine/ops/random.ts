@@ -1,6 +1,6 @@
 /**
- * Randomness inside a program: a hash of (seed, position), so that the same seed gives the same numbers whatever the
- * thread count, nothing has to be saved, and a resumed run draws what an uninterrupted one would.
+ * Randomness inside a program: a hash of (seed, position). The same seed gives the same numbers for any thread count,
+ * nothing has to be saved, and a resumed run draws what an uninterrupted one would.
  */
 import { HeedError } from '../../error.ts';
 import { product, type Shape } from '../dims.ts';

@@ -1,4 +1,4 @@
-/** Reductions over axes, and what is made of them. */
+/** Reductions over axes, and functions of them. */
 import { HeedError } from '../../error.ts';
 import { divideDims, product, type Shape } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, scalar, type Tensor } from '../graph.ts';
@@ -20,7 +20,7 @@ import { expand, reshape } from './shape.ts';
 
 /** Which axes a reduction takes, and whether they stay. */
 export interface ReduceOptions {
-  /** Axes to reduce, negative from the end; all of them where absent. */
+  /** Axes to reduce, negative from the end; all by default. */
   axes?: readonly number[];
   /** Keep the reduced axes with size 1. */
   keepDims?: boolean;
@@ -62,7 +62,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reduce('ReduceMean', x, options, (dy) => expand(div(dy, countRatio(x, dy)), x.shape));
 }
 
-/** How many elements of x there are for one of y: a number where the shapes say so, else a scalar read at run time. */
+/** The number of elements of x for one of y: a number if the shapes determine it, else a scalar read at run time. */
 export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   const ratio = divideDims(product(x.shape), product(y.shape));
   if (typeof ratio === 'number') return ratio;
@@ -70,9 +70,9 @@ export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   return div(size(x), size(y));
 }
 
-/** The largest element; where several are equal the gradient goes to each in equal shares. */
+/** The largest element. If several are equal, they share the gradient equally. */
 export const max = (x: Tensor, options: ReduceOptions = {}): Tensor => extreme('ReduceMax', x, options);
-/** The smallest element; where several are equal the gradient goes to each in equal shares. */
+/** The smallest element. If several are equal, they share the gradient equally. */
 export const min = (x: Tensor, options: ReduceOptions = {}): Tensor => extreme('ReduceMin', x, options);
 
 const extreme = (op: string, x: Tensor, options: ReduceOptions): Tensor =>
@@ -93,7 +93,7 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reshape(total, reducedShape('logSumExp', x, options).shape);
 }
 
-/** Index of the largest element along an axis, int64; the first where several are equal. */
+/** Index of the largest element along an axis, int64; the first if several are equal. */
 export function argmax(x: Tensor, axis = -1): Tensor {
   checkDtypes('argmax', 'number', x);
   const { axes, shape } = reducedShape('argmax', x, { axes: [axis] });

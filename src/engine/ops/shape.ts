@@ -21,7 +21,7 @@ export const axisOf = (op: string, x: Tensor, axis: number): number => {
   return axis < 0 ? axis + rank : axis;
 };
 
-/** The same elements in another shape; one dimension may be −1 and is worked out. */
+/** The same elements in another shape; one dimension may be −1 and is inferred. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const named = resolve(x.graph, shape);
   const others = product(named.filter((d) => d !== -1));
@@ -37,7 +37,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   });
 }
 
-/** A constant target where at most one dimension is symbolic, so that no shape is worked out at run time. */
+/** A constant target if at most one dimension is symbolic, so that no shape is computed at run time. */
 function reshapeTarget(x: Tensor, shape: Shape): Tensor {
   const symbolic = shape.filter((d) => typeof d === 'string');
   if (symbolic.length > 1 || (symbolic.length === 1 && shape.includes(0))) return shapeTensor(x.graph, shape);

@@ -15,7 +15,7 @@ import {
 /** Items reserved at once: the one on the page and those that come next. */
 const AHEAD = 4;
 
-/** Milliseconds between looks for more items when there are none. */
+/** Milliseconds between checks for more items when there are none. */
 const EMPTY_MILLISECONDS = 1500;
 
 /** A request that waits to be sent. Its form is kept in the browser's storage. */
