@@ -26,7 +26,9 @@ export interface Adapter {
   rankStabilized: boolean;
   /** Last part of the names of the adapted maps, such as "q_proj". */
   targets: string[];
-  /** By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major. */
+  /**
+   * By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major.
+   */
   tensors: Record<string, { a: Float32Array; b: Float32Array }>;
   /** For a classifier: the weight of its head, [labels, hidden], which replaces the base model's. */
   score?: { shape: readonly number[]; data: Float32Array };

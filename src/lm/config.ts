@@ -1,7 +1,7 @@
 /**
- * `config.json` of Hugging Face models, read: Llama, Mistral, Qwen2, Qwen3 and GPT-2, in the spelling of
- * Transformers 4 (`rope_theta`, `rope_scaling`, `torch_dtype`) and of Transformers 5 (`rope_parameters`, `dtype`). Defaults
- * are those of the families' configuration classes there.
+ * Reads `config.json` of Hugging Face models: Llama, Mistral, Qwen2, Qwen3 and GPT-2, in the spelling of Transformers 4
+ * (`rope_theta`, `rope_scaling`, `torch_dtype`) and of Transformers 5 (`rope_parameters`, `dtype`). Defaults are those
+ * of the families' configuration classes.
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
@@ -136,9 +136,10 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
 }
 
 /**
- * The decoder that a parsed config.json describes. A classifier has no output layer over the vocabulary and so counts as tied.
+ * The decoder that a parsed config.json describes. A classifier has no output layer over the vocabulary and so counts
+ * as tied.
  *
- * @throws HeedError naming `source` and the field where something is missing, wrong or not supported.
+ * @throws HeedError naming `source` and the field if something is missing, wrong or not supported.
  */
 export function readConfig(raw: unknown, source: string): DecoderConfig {
   const { family, classifier } = readArchitecture(raw, source);
@@ -215,7 +216,10 @@ function readGpt2(raw: unknown, source: string): DecoderConfig {
   };
 }
 
-/** Qwen's layers from `max_window_layers` on have a sliding window where it is switched on, unless `layer_types` says which. */
+/**
+ * Qwen's layers from `max_window_layers` on have a sliding window if it is enabled, unless `layer_types` lists the
+ * layers.
+ */
 function refuseMixedAttention(fields: LlamaFields, source: string): void {
   const switchedOn = fields.use_sliding_window && fields.sliding_window !== null;
   const windowed = fields.layer_types

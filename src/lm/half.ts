@@ -12,7 +12,9 @@ export function widen(dtype: HalfDtype, bits: Uint16Array, floats: Float32Array)
   else for (let i = 0; i < bits.length; i++) words[i] = F16_WORDS[bits[i]];
 }
 
-/** Rounds `floats` into `bits`, of the same length: to nearest, ties to even, too large to infinity (IEEE 754, 4.3.1). */
+/**
+ * Rounds `floats` into `bits`, of the same length: to nearest, ties to even, too large to infinity (IEEE 754, 4.3.1).
+ */
 export function narrow(dtype: HalfDtype, floats: Float32Array, bits: Uint16Array): void {
   const words = wordsOf(floats);
   const one = dtype === 'BF16' ? toBf16 : toF16;

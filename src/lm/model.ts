@@ -27,7 +27,10 @@ export interface ModelData extends Checkpoint {
   folder: string | undefined;
 }
 
-/** A language model. Its weights are native memory: `using model = await loadModel(…)` frees them at the end of the block. */
+/**
+ * A language model. Its weights are native memory: `using model = await loadModel(…)` frees them at the end of the
+ * block.
+ */
 export interface Model extends ModelData, Disposable {
   /**
    * Writes a completion: `await model.generate('Hello')`. If the tokenizer has a chat template, a text is the user's

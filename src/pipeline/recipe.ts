@@ -42,7 +42,9 @@ export type RecipeInput = z.input<typeof recipeSchema>;
 type Parsed = z.output<typeof recipeSchema>;
 /** A stage with its name filled in. */
 export type Stage = Parsed['stages'][number] & { name: string };
-/** A checked recipe: every stage has a name, and the recipe's seed if its command takes one and it has none of its own. */
+/**
+ * A checked recipe: every stage has a name, and the recipe's seed if its command takes one and it has none of its own.
+ */
 export interface Recipe extends Parsed {
   /** The stages, in the order in which they run. */
   stages: Stage[];

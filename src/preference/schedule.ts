@@ -43,8 +43,8 @@ export interface Round {
  *
  * - front-loaded: `firstShare` (at least one label) first, the rest equally over the rounds.
  * - annealed: the same share first (Christiano et al. 2017, appendix A.1: 25 %), then each round asks for the labels
- *   that fell due since the last at a rate proportional to T / (t + T), t steps into the run and T = `halving` · `steps`
- *   (there 2 million steps for MuJoCo and, in A.2, 5 million frames for Atari).
+ *   that fell due since the last at a rate proportional to T / (t + T), t steps into the run and T = `halving` ·
+ *   `steps` (there 2 million steps for MuJoCo and, in A.2, 5 million frames for Atari).
  * - constant: all rounds alike, the first among them.
  *
  * @throws HeedError if a number is not a count, or the rounds do not fit between `randomSteps` and `until` · `steps`.

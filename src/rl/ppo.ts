@@ -1,10 +1,10 @@
 /**
- * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/reference/ppo.md lists
- * each detail with its source.
+ * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add:
+ * docs/reference/ppo.md lists each detail with its source.
  *
- *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by Adam, over minibatches
+ *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]
  *
- * Run it: heed rl --env CartPole-v1
+ * It is maximized by Adam, over minibatches. Run it: heed rl --env CartPole-v1
  */
 import { add, mean, mul, sub } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';

@@ -3,8 +3,10 @@
  * or belongs to other rows. It is only appended to, in chunks with a checksum: a chunk that a killed process or another
  * version left is ignored. A chunk holds the same rows whoever writes it, so two processes may write one file.
  *
- *     magic, 8 bytes · length of the head, u32 · CRC-32 of head and numbers, u32 · count of the numbers, u32 · 0, u32
- *     head, JSON filled up with spaces to 8 bytes · numbers, f64: steps, times, each metric's values and, unless it is in every row, rows
+ *     magic, 8 bytes · length of the head, u32 · CRC-32 of head and numbers, u32 ·
+ *     count of the numbers, u32 · 0, u32
+ *     head, JSON filled up with spaces to 8 bytes · numbers, f64:
+ *     steps, times, each metric's values and, unless it is in every row, rows
  */
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';

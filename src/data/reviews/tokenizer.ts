@@ -31,8 +31,8 @@ const chatTemplate =
   "{% else %}{{ message['content'] }}<sep>{% endif %}{% endfor %}";
 
 /**
- * `tokenizer`: tokenizer.json; `config`: tokenizer_config.json. A text is `<bos>` and its words; decoding gives the words
- * with a space between any two. One turn of a chat is `<bos> prompt <sep> response <eos>`.
+ * `tokenizer`: tokenizer.json; `config`: tokenizer_config.json. A text is `<bos>` and its words; decoding gives the
+ * words with a space between any two. One turn of a chat is `<bos> prompt <sep> response <eos>`.
  */
 export function reviewTokenizer() {
   return {

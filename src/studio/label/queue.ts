@@ -34,7 +34,7 @@ interface QueueState {
 
 export interface Queue {
   state(): QueueState;
-  /** Shows the next item at once. The promise is for the receipt of the judgment; undefined if the server refused it. */
+  /** Shows the next item at once. Resolves to the judgment's receipt, or undefined if the server refused it. */
   judge(judgment: JudgmentOrSkip): Promise<VoteReceipt | undefined>;
   /** Undoes the latest judgment and shows its item again. */
   undo(): void;
