@@ -55,7 +55,7 @@ function complain(error: unknown, verbose: boolean): number {
   process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);
   if (expected && error.hint) process.stderr.write(`${error.hint}\n`);
   if (verbose) process.stderr.write(`${trail(error)}\n`);
-  else if (!expected) process.stderr.write('This is a fault of heed. --verbose shows where.\n');
+  else if (!expected) process.stderr.write('This is a bug in heed. --verbose shows where.\n');
   return error instanceof UsageError ? 2 : 1;
 }
 

@@ -80,13 +80,13 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
 function numbers(what: string, values: ArrayLike<number>, size: number): Float32Array {
   if (values?.length !== size) {
     throw new HeedError(`${what} has ${size} numbers here, got ${values?.length ?? values}`, {
-      hint: 'give one step at a time',
+      hint: 'score one step at a time',
     });
   }
   const rows = Float32Array.from(values);
   const at = rows.findIndex((x) => !Number.isFinite(x));
   if (at < 0) return rows;
-  throw new HeedError(`number ${at} of ${what} is ${values[at]}`, { hint: 'give finite numbers' });
+  throw new HeedError(`number ${at} of ${what} is ${values[at]}`, { hint: 'pass finite numbers' });
 }
 
 function actionNumbers(action: Action | ArrayLike<number>, space: Space): Float32Array {

@@ -45,7 +45,7 @@ export function readRunReward(
 ): RewardSnapshot {
   if (controlSettings(folder).command !== 'train') {
     throw new HeedError(`"${folder}" learned from its environment's own reward: it has no learned one`, {
-      hint: 'give the folder of a run of heed train',
+      hint: 'pass the folder of a run of heed train',
     });
   }
   const options = settingsOf(learnSchema, readInfo(folder), folder);

@@ -175,7 +175,7 @@ describe('a run of PEBBLE', () => {
       levels: [{ y: -200, label: 'solved' }],
     });
     const report = renderReport(preferenceReport(join(folder, 'stopped')));
-    for (const text of ['PEBBLE, teacher oracle', 'Temperature', 'Learned against true reward', 'What was asked'])
+    for (const text of ['PEBBLE, teacher oracle', 'Temperature', 'Learned against true reward', 'Queries'])
       expect(report).toContain(text);
   });
 });
@@ -212,7 +212,7 @@ describe('settings of PEBBLE', () => {
   it.each<[string, LearnSettings, string]>([
     ['actions that are a choice', { ...tiny(), env: 'CartPole-v1' }, 'a choice of 2'],
     ['pretraining that leaves no step', tiny({ pebble: { pretrainSteps: 1300 } }), 'leave none'],
-    ["PPO's beside them", { ...tiny(), ppo: {} }, 'settings of ppo are given'],
+    ["PPO's beside them", { ...tiny(), ppo: {} }, 'settings of ppo are set'],
   ])('%s are refused before anything is run, with a hint', (_, options, message) => {
     const create = () => start(options, undefined, () => makeEnvironment(options.env!));
     expect(create).toThrow(message);

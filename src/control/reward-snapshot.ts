@@ -80,7 +80,7 @@ export function readReward(folder: string): RewardSnapshot {
   const { metadata, tensors } = readSafetensors(path);
   if (metadata.format !== FORMAT) {
     throw new HeedError(`"${path}" is no reward: expected the format "${FORMAT}", got "${metadata.format}"`, {
-      hint: 'give the folder of a run of heed train, or one that a reward was saved to',
+      hint: 'pass the folder of a run of heed train, or one that a reward was saved to',
     });
   }
   const saved = fromJson(metadata.reward) as Saved;

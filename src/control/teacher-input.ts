@@ -33,7 +33,7 @@ export function teacherOf(teacher: TeacherInput | undefined): Teacher<Segment> |
     teacher === 'human'
       ? 'teacher: people answer in the studio, which the command line starts'
       : "teacher: expected a name, a function (first, second) => 'first' | 'second' | …, or a Teacher object",
-    { hint: 'run heed train --teacher human, or give a function that asks them' },
+    { hint: 'run heed train --teacher human, or pass a function that asks people' },
   );
 }
 

@@ -143,7 +143,7 @@ function unknownFormat(row: Row, accept: readonly Format[]): Fault {
   const expected = accept.length < formats.length ? accept.join(' or ') : 'fields such as text, messages or prompt';
   const columns = Object.keys(row).slice(0, 8);
   const got = format ?? (columns.length > 0 ? `the fields ${columns.join(', ')}` : 'no fields');
-  return { field: '', reason: `is of no known format: expected ${expected}, got ${got}` };
+  return { field: '', reason: `has an unknown format: expected ${expected}, got ${got}` };
 }
 
 /** A bad row in words: its place, its field and what is wrong. */

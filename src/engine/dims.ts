@@ -115,7 +115,7 @@ export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>)
   for (const [names, coefficient] of termsOf(dim)) {
     total += names.reduce((value, name) => {
       if (symbols[name] === undefined) {
-        throw new HeedError(`the size of dimension "${name}" is not known`, { hint: `pass { dims: { ${name}: 32 } }` });
+        throw new HeedError(`the size of dimension "${name}" is unknown`, { hint: `pass { dims: { ${name}: 32 } }` });
       }
       return value * symbols[name];
     }, coefficient);

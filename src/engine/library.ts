@@ -92,7 +92,7 @@ export function libraryPath(): string {
   if (override) {
     if (existsSync(override)) return override;
     throw new HeedError(`HEED_ONNXRUNTIME names "${override}", which does not exist`, {
-      hint: 'give the path of an ONNX Runtime shared library, or unset it to use the installed one',
+      hint: 'set it to the path of an ONNX Runtime shared library, or unset it to use the installed one',
     });
   }
   const { resolve } = createRequire(import.meta.url);

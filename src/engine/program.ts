@@ -173,7 +173,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
         for (const other of program.outputs.slice(0, i)) {
           if (overlap(outputValues[other.name], to)) {
             throw new HeedError(`outputs "${other.name}" and "${output.name}" share memory`, {
-              hint: 'give each output memory of its own',
+              hint: 'use separate memory for each output',
             });
           }
         }

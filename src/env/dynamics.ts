@@ -90,6 +90,6 @@ function badAction(id: string, space: Space, action: ArrayLike<number>): HeedErr
       ? `one whole number from 0 to ${space.n - 1}`
       : `${space.low.length} finite number${space.low.length === 1 ? '' : 's'}`;
   return new HeedError(`${id}: expected an action of ${expected}, got [${Array.from(action).join(', ')}]`, {
-    hint: 'a policy that gives NaN has usually diverged: lower its learning rate, or look at its last observations',
+    hint: 'a policy that returns NaN has usually diverged: lower its learning rate, or look at its last observations',
   });
 }

@@ -103,7 +103,7 @@ export function encodeChat(
   const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
   if (template === undefined) {
     throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
-      hint: 'Use a chat model, name a template (--chatTemplate plain), or give prompts and completions as text.',
+      hint: 'Use a chat model, name a template (--chatTemplate plain), or pass prompts and completions as text.',
     });
   }
   const options = { ...specialTokens(tokenizer), ...rendering };
@@ -146,7 +146,7 @@ function render(template: string, messages: readonly Message[], options: RenderO
   } catch (error) {
     if (error instanceof HeedError) throw error;
     throw new HeedError(`The chat template cannot write this conversation: ${messageOf(error)}`, {
-      hint: `It was given ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template takes.`,
+      hint: `It got ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template takes.`,
       cause: error,
     });
   }

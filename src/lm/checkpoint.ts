@@ -223,9 +223,12 @@ function findTensors(
   const names = new Set(found.map(({ name }) => name));
   for (const name of files.keys()) {
     if (!names.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
-      throw new HeedError(`The weights in "${folder}" have the tensor "${name}", of which config.json knows nothing.`, {
-        hint,
-      });
+      throw new HeedError(
+        `The weights in "${folder}" have the tensor "${name}", which config.json does not describe.`,
+        {
+          hint,
+        },
+      );
     }
   }
   return found;

@@ -166,7 +166,7 @@ describe('generation', () => {
     ['a prompt too long', [new Array(300).fill(1)], {}, /300 tokens.*256 positions/],
     ['an unknown token', [[1, 512]], {}, /token 1 of prompt 0 is 512.*511/],
     ['half a token', [[0.5]], {}, /token 0 of prompt 0 is 0.5/],
-    ['stop strings without a tokenizer', [[1]], { stop: ['x'] }, /no tokenizer/],
+    ['stop strings without a tokenizer', [[1]], { stop: ['x'] }, /need a tokenizer/],
   ])('refuses %s', async (_name, wrong, more, message) => {
     await expect(generator.complete(wrong, more)).rejects.toThrow(heedError(message, /./));
   });

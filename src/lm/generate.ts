@@ -159,7 +159,7 @@ async function* generate(
   const settings = generateSchema.parse(options);
   const { ends = [], stop = [], tokenizer, stream = false, signal } = options;
   if (!tokenizer && (stream || stop.length > 0)) {
-    throw new HeedError('text is wanted, but there is no tokenizer to make it', { hint: "give the model's tokenizer" });
+    throw new HeedError('completions as text need a tokenizer', { hint: "pass the model's tokenizer" });
   }
   for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config);
   if (prompts.length === 0) return;
@@ -290,7 +290,7 @@ function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, v
     });
   }
   if (prompt.length > maxPositions) {
-    throw new HeedError(`prompt ${index} has ${prompt.length} tokens, but the model knows ${maxPositions} positions`, {
+    throw new HeedError(`prompt ${index} has ${prompt.length} tokens, but the model has ${maxPositions} positions`, {
       hint: 'shorten it',
     });
   }

@@ -82,12 +82,9 @@ export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulle
   if (isOffline(options)) {
     const found = cached(repo, options);
     if (found) return found;
-    throw new HeedError(
-      `The ${repo.type} "${nameOf(repo)}" is not whole in "${store}", and the Hub may not be asked.`,
-      {
-        hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
-      },
-    );
+    throw new HeedError(`The ${repo.type} "${nameOf(repo)}" is incomplete in "${store}", and heed is offline.`, {
+      hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
+    });
   }
   try {
     const commit = await commitOf(hub);

@@ -194,7 +194,7 @@ export function saveModel(folder: string, model: ModelData, options?: SaveOption
 function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, where: string): void {
   if (vocabularySize <= config.vocabularySize) return;
   throw new HeedError(
-    `The tokenizer of "${where}" has ${vocabularySize} tokens, but the model knows ${config.vocabularySize}.`,
+    `The tokenizer of "${where}" has ${vocabularySize} tokens, but the model has ${config.vocabularySize}.`,
     { hint: 'Do they belong together? Take tokenizer.json from where the model comes from.' },
   );
 }

@@ -76,8 +76,8 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
   const states = tokensOf(decoder(config, { ids, positions, attend, linear: map, checkpointLayers, read }));
   const counted = () => {
     if (sequences !== undefined) return sequences;
-    throw new HeedError('numbers by sequence are asked for, but not how many sequences a batch has', {
-      hint: 'give the option sequences',
+    throw new HeedError('numbers by sequence need the number of sequences in a batch', {
+      hint: 'set the option sequences',
     });
   };
   const perLabel = (name: string) => input(graph, name, [labels]);

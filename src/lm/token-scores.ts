@@ -30,9 +30,9 @@ export function scoreTokens(
 ): TokenScores {
   const { vocabularySize, hiddenSize, maxPositions } = config;
   const time = ids.length;
-  if (time === 0) throw new HeedError('no tokens to score', { hint: 'give a text, or ids' });
+  if (time === 0) throw new HeedError('no tokens to score', { hint: 'pass a text, or ids' });
   if (time > maxPositions) {
-    throw new HeedError(`${time} tokens, but the model knows ${maxPositions} positions`, { hint: 'shorten the text' });
+    throw new HeedError(`${time} tokens, but the model has ${maxPositions} positions`, { hint: 'shorten the text' });
   }
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
   if (wrong !== undefined) {

@@ -106,7 +106,7 @@ async function askAll(recipe: Recipe, folderOf: (stage: string) => string, parts
   } catch (error) {
     if (parts.signal?.aborted) return undefined;
     if (!(error instanceof HeedError)) throw error;
-    parts.onWarning?.(`The models have not been asked the same prompts: ${error.message}`);
+    parts.onWarning?.(`The models have not completed the same prompts: ${error.message}`);
     return undefined;
   }
 }
@@ -149,7 +149,7 @@ async function runStage(
   } catch (cause) {
     if (!(cause instanceof HeedError)) throw cause;
     throw new HeedError(`Stage "${name}", ${place.index} of ${place.count}: ${cause.message}`, {
-      hint: `${cause.hint ? `${cause.hint}\n` : ''}What earlier stages made is kept. Go on with: heed pipeline --resume ${parts.run.folder}`,
+      hint: `${cause.hint ? `${cause.hint}\n` : ''}Earlier stages are kept. Continue with: heed pipeline --resume ${parts.run.folder}`,
       cause,
     });
   } finally {

@@ -84,9 +84,7 @@ function inWords({ issues }: z.ZodError, within: readonly string[] = []): string
 
 function problemsOf({ name, command, settings }: Stage, stages: readonly Stage[], index: number): string[] {
   const earlier = stages.slice(0, index);
-  const twice = earlier.some((other) => other.name === name)
-    ? ['this name is taken by an earlier stage; give it another']
-    : [];
+  const twice = earlier.some((other) => other.name === name) ? ['an earlier stage has this name; choose another'] : [];
   if (!Object.hasOwn(trainings, command)) {
     return [...twice, `there is no stage "${command}": expected one of ${Object.keys(trainings).join(', ')}`];
   }

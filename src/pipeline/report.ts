@@ -71,7 +71,7 @@ export function pipelineReport(run: string): Report {
         wide: true,
         title: 'True reward, stage by stage',
         caption:
-          'Of answers to the world’s prompts. No stage learns from it, unless it is the reward that it is given.',
+          'Mean over completions of the world’s prompts. No stage learns from it, unless it is the stage’s reward.',
         yLabel: 'true reward',
       }),
       ...(answers ? answerTables(answers) : []),
@@ -79,8 +79,8 @@ export function pipelineReport(run: string): Report {
       ...drawn.filter(({ kind }) => kind !== 'clips'),
       ...overStages(begun, 'kl/mean', {
         title: 'KL from the reference',
-        caption: 'Mean log π − log π_ref of the answers learned from.',
-        yLabel: 'nats an answer',
+        caption: 'Mean log π − log π_ref of the training completions.',
+        yLabel: 'nats per completion',
       }),
       ...drawn.filter(({ kind }) => kind === 'clips'),
     ],
@@ -156,7 +156,7 @@ function stagesTable(run: string, begun: readonly StageReport[]): Table {
     kind: 'table',
     title: 'What each stage changed',
     caption:
-      'Before the stage → after it, in its own evaluations. Accuracy is that of held-out comparisons, KL in nats an answer from the stage’s reference. Each name leads to the stage’s report.',
+      'Before the stage → after it, in its own evaluations. Accuracy is on held-out comparisons, KL in nats per completion from the stage’s reference. Each name links to the stage’s report.',
     columns: ['stage', 'command', ...shown.map(([label]) => label), 'time'],
     rows,
   };
@@ -187,7 +187,7 @@ function answerTables({ prompts, models }: AnswersRow): Section[] {
     {
       kind: 'table',
       title: 'The same prompts, model by model',
-      caption: `By the same draws.${judged.length > 0 ? ' In brackets, what the answer is truly worth.' : ''}`,
+      caption: `With the same random numbers.${judged.length > 0 ? ' In brackets: the true reward.' : ''}`,
       columns: ['prompt', ...models.map(({ name }) => name)],
       rows: prompts.map((prompt, i) => [prompt, ...models.map((model) => text(model, i))]),
     },
@@ -199,7 +199,7 @@ function worthTable(models: readonly ModelAnswers[]): Table {
   const interval = ([low, high]: readonly number[]) => `${fixed(low)} to ${fixed(high)}`;
   return {
     kind: 'table',
-    title: 'What the models’ answers are worth',
+    title: 'True reward of the models’ completions',
     caption: `By the true reward of the world, of an answer to each of its ${models[0].reward!.n} prompts.`,
     columns: ['model', 'true reward', '95 % interval', 'well-formed sentences'],
     rows: models.map(({ name, reward, measures }) => [
@@ -234,7 +234,7 @@ function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
       kind: 'table',
       title: 'Win rates',
       caption:
-        'Answers to the same prompts, compared two by two. Intervals are of 95 %; KL in nats an answer from the baseline.',
+        'Completions of the same prompts, compared in pairs. 95 % intervals; KL in nats per completion from the baseline.',
       columns: ['who', 'win rate', '95 % interval', 'prompts', 'more reward', 'KL'],
       rows,
     },

@@ -67,7 +67,7 @@ export function selectQueries(
   const n = checkShape(predictions);
   if (!Number.isInteger(count) || count < 0 || count > n) {
     throw new HeedError(`Cannot select ${count} of ${n} candidate pairs.`, {
-      hint: 'Offer at least as many pairs as are asked.',
+      hint: 'Offer at least as many pairs as are requested.',
     });
   }
   const order = random.shuffle(Array.from({ length: n }, (_, i) => i));
@@ -143,7 +143,7 @@ function furthest(
   { points }: Predictions,
 ): number[] {
   if (!points) {
-    throw new HeedError('Nothing says where the options lie, so that none can be chosen by coverage.', {
+    throw new HeedError('The coverage rule needs the positions of the options.', {
       hint: 'Select by disagreement, entropy, information or at random.',
     });
   }

@@ -156,4 +156,4 @@ export function parseTeacher(text: string, seed: number): Teacher<RewardedOption
 
 const names = `Teachers are oracle, ${Object.entries(words)
   .map(([name, word]) => (typeof word!.usual === 'number' ? `${name}[:${word!.usual}]` : name))
-  .join(', ')}, joined by + where several faults are wanted.`;
+  .join(', ')}, joined by + for several faults.`;

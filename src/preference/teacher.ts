@@ -76,7 +76,7 @@ export async function* askTeacher<Option>(
     const query = open.get(id);
     if (!query) {
       throw new HeedError(`Teacher '${teacher.name}' judged '${id}', which is no query, or was judged before.`, {
-        hint: 'Judge each of the given queries at most once, by its id.',
+        hint: 'Judge each of the queries at most once, by its id.',
       });
     }
     open.delete(id);

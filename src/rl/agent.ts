@@ -125,7 +125,7 @@ export function checkChoice<Name extends string = Algorithm>(
   const { algorithm = 'ppo' } = options;
   const other = names.find((name) => name !== algorithm && options[name] !== undefined);
   if (!other) return;
-  throw new HeedError(`settings of ${other} are given, and the algorithm is ${algorithm}`, {
-    hint: `give --algorithm ${other}, or leave out --${other}.…`,
+  throw new HeedError(`settings of ${other} are set, but the algorithm is ${algorithm}`, {
+    hint: `use --algorithm ${other}, or leave out --${other}.…`,
   });
 }

@@ -162,12 +162,12 @@ function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: numbe
 function checkObservation(observation: ArrayLike<number>, size: number): void {
   if (observation?.length !== size) {
     throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, {
-      hint: 'give one observation to act, and a list of them to actAll',
+      hint: 'pass one observation to act, and a list of them to actAll',
     });
   }
   for (let i = 0; i < size; i++) {
     if (Number.isFinite(observation[i])) continue;
-    throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'give finite numbers' });
+    throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'pass finite numbers' });
   }
 }
 

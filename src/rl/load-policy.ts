@@ -70,7 +70,7 @@ export function controlSettings(folder: string): ControlSettings {
   const { command, config } = readInfo(folder);
   if (command !== 'train' && command !== 'rl') {
     throw new HeedError(`"${folder}" is a run of "heed ${command}": expected one of "heed train" or "heed rl"`, {
-      hint: 'give the folder of a run in an environment',
+      hint: 'pass the folder of a run of heed train or heed rl',
     });
   }
   const { success, data, error } = settingsSchema.safeParse(config);

@@ -216,7 +216,7 @@ export function checkRewards(rewards: Float32Array, count: number): void {
   if (bad < 0) return;
   throw new HeedError(
     `the reward of step ${Math.floor(bad / count)} in environment ${bad % count} is ${rewards[bad]}`,
-    { hint: 'look at what gave this reward: the environment, or the reward model; nothing was learned from it' },
+    { hint: 'check where this reward comes from: the environment, or the reward model; nothing was learned from it' },
   );
 }
 

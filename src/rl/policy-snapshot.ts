@@ -118,7 +118,7 @@ export function readPolicy(folder: string): PolicySnapshot {
   const { metadata, tensors } = readSafetensors(path);
   if (metadata.format !== FORMAT) {
     throw new HeedError(`"${path}" is no policy: expected the format "${FORMAT}", got "${metadata.format}"`, {
-      hint: 'give the folder of a run, or one that a policy was saved to',
+      hint: 'pass the folder of a run, or one that a policy was saved to',
     });
   }
   const saved = fromJson(metadata.policy) as Saved;

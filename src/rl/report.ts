@@ -14,7 +14,7 @@ const CHARTS: [name: string, title: string, yLabel: string, caption: string][] =
     'KL, nats',
     'How far an update moves the policy. Large values mean updates that are too bold.',
   ],
-  ['temperature', 'Temperature', 'reward per nat', 'How much reward the policy gives up for a nat of entropy.'],
+  ['temperature', 'Temperature', 'reward per nat', 'Reward that the policy trades for a nat of entropy.'],
   [
     'value/explained_variance',
     'Explained variance of the value',
@@ -25,7 +25,7 @@ const CHARTS: [name: string, title: string, yLabel: string, caption: string][] =
     'value/mean',
     "Value of the policy's actions",
     'return',
-    'Mean of the smaller of the two critics, over the transitions learned from.',
+    'Mean of the smaller of the two critics, over the training transitions.',
   ],
   ['loss/value', 'Value loss', 'loss', 'Half the squared error of the critic.'],
   ['loss/critic', 'Value loss', 'loss', 'Half the squared error of both critics.'],

@@ -88,5 +88,5 @@ it('takes the settings that are known to work in the environment, under what is 
 it('refuses settings of an algorithm that is not the chosen one', () => {
   const wrong = () => rlOptions({ env: 'Pendulum-v1', sac: { tau: 0.01 } });
   expect(wrong).toThrow(HeedError);
-  expect(wrong).toThrow('settings of sac are given, and the algorithm is ppo');
+  expect(wrong).toThrow('settings of sac are set, but the algorithm is ppo');
 });

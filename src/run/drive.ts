@@ -168,7 +168,7 @@ function stoppedBy(cause: unknown, step: number, { folder, info }: Run): unknown
   if (!(cause instanceof HeedError)) return cause;
   const advice = cause.hint ? `${cause.hint.replace(/\.$/, '')}. ` : '';
   return new HeedError(`The run stopped in the batch after step ${step}: ${cause.message}`, {
-    hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} goes on from there.`,
+    hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} continues from there.`,
     cause,
   });
 }

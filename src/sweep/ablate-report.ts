@@ -23,13 +23,13 @@ export function ablationReport(folder: string): Report {
   const ablated = curves.filter(({ variant }) => variant !== WHOLE && variant !== TRUE_REWARD);
   const beside = curves.filter(({ variant }) => variant === WHOLE || variant === TRUE_REWARD);
   return {
-    title: `${options.env ?? 'CartPole-v1'}: what each part of the method is for`,
+    title: `${options.env ?? 'CartPole-v1'}: what each part of the method contributes`,
     subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
     summary: [
       ...(whole
         ? [{ label: 'The whole method', value: measured(whole.return, whole.returnInterval), note: 'return' }]
         : []),
-      { label: 'Trainings', value: results.length, note: `of ${ablationCells(options).length}` },
+      { label: 'Runs', value: results.length, note: `of ${ablationCells(options).length}` },
       { label: 'Time', value: elapsed(readMetrics(folder)) },
     ],
     sections: [
@@ -62,14 +62,14 @@ const chart = (title: string, curves: readonly LearningCurve[], { target }: Abla
   xLabels: ['environment steps'],
   yLabel: 'return',
   series: curves.map(line),
-  levels: [{ y: target, label: 'to be reached' }],
+  levels: [{ y: target, label: 'target' }],
 });
 
 const table = (curves: readonly LearningCurve[]): Table => ({
   kind: 'table',
   title: 'At the end',
   caption:
-    'Mean over the seeds of the final policy’s mean return with its interval (bootstrap, 95 %), and the seeds that reach the return asked for with the share’s (Wilson, 95 %).',
+    'Mean over the seeds of the final policy’s mean return with its interval (bootstrap, 95 %), and the seeds that reach the target return with the share’s interval (Wilson, 95 %).',
   columns: ['', 'return', 'seeds that reach the return'],
   rows: curves.map(({ variant, seeds, reached, shareInterval, ...curve }) => [
     variant,

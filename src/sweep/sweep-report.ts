@@ -25,7 +25,7 @@ export function sweepReport(folder: string): Report {
       { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
       ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
       {
-        label: 'Trainings',
+        label: 'Runs',
         value: results.length,
         note: `of ${cells.length.toLocaleString('en-US')}`,
       },

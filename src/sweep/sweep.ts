@@ -140,7 +140,7 @@ export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; 
   const environment = await openEnvironment(env);
   environment[Symbol.dispose]();
   if (environment.rewardThreshold !== undefined) return environment.rewardThreshold;
-  throw new HeedError(`Nobody said from which return ${env} counts as solved.`, { hint: 'Give --target.' });
+  throw new HeedError(`It is unknown from which return ${env} counts as solved.`, { hint: 'Set --target.' });
 }
 
 /** Checks settings and plans their runs. */

@@ -21,8 +21,8 @@ export const tensorsOf = (learner: Learner) => structuredClone(learner.save().te
 export const summaries = (steps: readonly LearnStep[]) =>
   steps.map((step) => ({
     ...step,
-    asked: step.comparisons.map(({ segments, ...asked }) => ({
-      ...asked,
+    comparisons: step.comparisons.map(({ segments, ...comparison }) => ({
+      ...comparison,
       segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
     })),
   }));

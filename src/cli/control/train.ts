@@ -28,7 +28,7 @@ const summarize = ({
   ['return', returned(evaluated)],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],
-  ['accuracy', `${share(accuracy)} of choices foreseen before they were learned`],
+  ['accuracy', `${share(accuracy)} of choices predicted before they were learned`],
   [
     'reward',
     `follows the true one with Pearson ${three(correlation.pearson)}, Spearman ${three(correlation.spearman)}`,

@@ -47,7 +47,7 @@ async function watching(run: string, command: Command): Promise<void> {
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw new HeedError(`cannot serve on port ${serve}: ${messageOf(error)}`, { hint: 'give another --serve PORT' });
+    throw new HeedError(`cannot serve on port ${serve}: ${messageOf(error)}`, { hint: 'choose another --serve PORT' });
   }
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   output.say(`${url}\nCtrl-C ends it.`);

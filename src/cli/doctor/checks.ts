@@ -122,7 +122,7 @@ function checkDisk(folder: string): Check {
     const free = bavail * bsize;
     const found = `${size(free)} free in ${folder}`;
     if (free >= 2 ** 30) return { name: 'disk', state: 'ok', found };
-    const advice = 'Runs are kept in "runs" here: free some space, or give --out on another disk.';
+    const advice = 'Runs are written to "runs" here: free some space, or set --out to another disk.';
     return { name: 'disk', state: free >= 2 ** 26 ? 'warn' : 'fail', found, advice };
   } catch (error) {
     return { name: 'disk', state: 'warn', found: messageOf(error), advice: 'Change to a folder that exists.' };

@@ -48,7 +48,7 @@ export function learningFromProject(training: Training, flagsOf: () => ProjectFl
       const flags = flagsOf();
       if (flags.fromProject === undefined) return training.create(settings, parts);
       if (settings.data !== undefined)
-        throw new UsageError('--data and --from-project both say what to learn from', { hint: 'give one of them' });
+        throw new UsageError('--data and --from-project exclude each other', { hint: 'use one of them' });
       training.check(settings);
       return create(flags, settings, parts);
     },
@@ -67,7 +67,7 @@ async function answersOf(store: string, name: string, merge: Merge): Promise<Row
     const project = await findProject(database, name);
     for await (const row of exportRows(database, project, { format: 'preference', merge })) rows.push(row);
     if (rows.length > 0) return rows;
-    throw new HeedError(`Nobody has said yet in the project "${name}" which answer is better.`, {
+    throw new HeedError(`The project "${name}" has no judgment yet that says which response is better.`, {
       hint: `Answer some: heed studio --store ${store}`,
     });
   } finally {

@@ -112,7 +112,7 @@ async function chatting(command: Command): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
   terminal.on('SIGINT', () => (answering ? answering.abort() : note('\n/quit or Ctrl-D leaves.')));
   terminal.setPrompt(process.stdin.isTTY ? styleText('bold', '> ') : '');
-  if (process.stdin.isTTY) note(`${flags.model}. /help says what there is besides talking.`);
+  if (process.stdin.isTTY) note(`${flags.model}. Type /help for commands.`);
   try {
     terminal.prompt();
     for await (const line of terminal) {

@@ -59,7 +59,7 @@ async function exporting(run: string | undefined, flags: Flags): Promise<void> {
   const model = join(run, 'model');
   if (existsSync(model)) return exportModel(model, { out: join(run, flags.format), ...flags });
   throw new HeedError(`"${run}" is a run of "heed ${command}", which left no agent and no language model to export`, {
-    hint: 'give the folder of a run that trained one',
+    hint: 'pass the folder of a run that trained one',
   });
 }
 

@@ -35,7 +35,7 @@ async function planning(command: Command): Promise<void> {
 const meanings: Record<string, string> = {
   actor: 'weights of the model that is trained, or that answers',
   reference: 'a frozen copy that the policy is held to',
-  critic: 'weights of what learns to tell the reward to come',
+  critic: 'weights of the critic, which predicts the reward to come',
   reward: 'weights of the reward model',
   gradients: 'of all that is trained',
   optimizer: "AdamW's two moments of each",

@@ -62,7 +62,7 @@ async function pulling(name: string, flags: Flags): Promise<void> {
     output.result(result);
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
-    process.stderr.write('Stopped. What has come is kept: the same command goes on.\n');
+    process.stderr.write('Stopped. Downloaded parts are kept: run the same command again to continue.\n');
     process.exitCode = interrupted.exitCode;
   } finally {
     interrupted.dispose();

@@ -205,7 +205,10 @@ function printStats(
   const all = balance[0].rows.reduce((sum, row) => sum + row.items, 0);
   output.say(
     table([
-      ['answers', `${quality.answers} to ${quality.items} of ${all} items, ${settings.overlap} each wanted`],
+      [
+        'judgments',
+        `${quality.answers} on ${quality.items} of ${all} items; the project asks for ${settings.overlap} per item`,
+      ],
       [
         'agreement',
         Number.isNaN(alpha)
@@ -228,7 +231,7 @@ function printStats(
     output.say(
       table([
         ['answers', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
-        ['known answers', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
+        ['gold items', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
         [
           'agrees',
           one.agreement.n === 0

@@ -105,7 +105,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
 }
 
 async function begin(path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
-  if (from !== undefined) throw new UsageError('--from goes on with a run: give it with --resume');
+  if (from !== undefined) throw new UsageError('--from needs --resume');
   const input = path === undefined ? { ...defaultRecipe } : readRecipe(path);
   await loadPlugins(pluginsOf(input));
   const recipe = checking(() => checkRecipe(seed === undefined ? input : { ...(input as object), seed: number(seed) }));
@@ -121,7 +121,7 @@ function pluginsOf(recipe: unknown): string[] {
 async function resume(folder: string, path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
   const extra = [...(seed === undefined ? [] : ['--seed']), ...(out === undefined ? [] : ['--out'])];
   if (extra.length > 0) {
-    throw new UsageError(`--resume goes on with a run as it is, but ${extra.join(', ')} was given too`, {
+    throw new UsageError(`--resume continues a run with its own settings, so ${extra.join(', ')} cannot be set`, {
       hint: 'leave it out, or start a new run with it',
     });
   }

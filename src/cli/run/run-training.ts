@@ -168,7 +168,7 @@ function open(folder: string, command: Command, { command: name, schema, shortcu
   const extra = givenFlags(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
-    throw new UsageError(`--resume goes on with a run's own settings, but --${extra.join(', --')} was given too`, {
+    throw new UsageError(`--resume continues a run with its own settings, so --${extra.join(', --')} cannot be set`, {
       hint: 'leave the other settings out, or start a new run with them',
     });
   }

@@ -149,14 +149,14 @@ describe('a synthetic teacher with a judge', () => {
 
   it('says what is wrong with a judge before anything is learned', async () => {
     const start = (judge: Judge) => createLearner(tiny, { environment: source(), judge });
-    expect(() => start(() => Number.NaN)).toThrow('gave NaN');
-    expect(() => start((() => 'good') as never)).toThrow('gave good');
+    expect(() => start(() => Number.NaN)).toThrow('got NaN');
+    expect(() => start((() => 'good') as never)).toThrow('got good');
     expect(() => start((clip) => (clip as never as { rewards: number[] }).rewards[0])).toThrow('the judge failed');
     expect(() => judgeNamed('backflips', 'Hopper-backflip')).toThrow('expected one of swing, backflip, one-leg');
     expect(() => judgeNamed('backflip', 'Hopper-v5')).toThrow(
       'looks at Hopper-backflip, and the environment is Hopper-v5',
     );
-    expect(() => judgingTeacher('skip:0.1', 0, () => 0)).toThrow('which a judge knows nothing of');
+    expect(() => judgingTeacher('skip:0.1', 0, () => 0)).toThrow('which a judge does not know');
     await expect(loadJudge({ judge: './nowhere.js', env: 'CartPole-v1' })).rejects.toThrow('there is no file');
     await expect(openLearner({ ...tiny, judge: 'one-leg' })).rejects.toThrow('looks at HalfCheetah-one-leg');
   });
@@ -166,7 +166,7 @@ describe('a synthetic teacher with a judge', () => {
     const learner = keep(
       createLearner(tiny, { environment: source(), judge: () => (calls++ < 3 ? 0 : Number.POSITIVE_INFINITY) }),
     );
-    await expect(finish(learner)).rejects.toThrow('gave Infinity');
+    await expect(finish(learner)).rejects.toThrow('got Infinity');
   });
 });
 

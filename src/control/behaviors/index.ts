@@ -39,7 +39,7 @@ export function judgeNamed(name: string, env: string): Judge {
   }
   if (judge.env === env) return judge.judge;
   throw new HeedError(`the judge "${name}" looks at ${judge.env}, and the environment is ${env}`, {
-    hint: `give --env ${judge.env}, or a judge of your own: docs/how-to/teach-a-behavior.md has an example`,
+    hint: `use --env ${judge.env}, or your own judge: docs/how-to/teach-a-behavior.md has an example`,
   });
 }
 
@@ -72,7 +72,7 @@ export function judged(judge: Judge, segment: Segment): number {
   }
   if (typeof score === 'number' && Number.isFinite(score)) return score;
   throw new HeedError(
-    `the judge was to give a finite number for a clip of ${segment.length} steps, and gave ${String(score)}`,
+    `the judge must return a finite number for a clip of ${segment.length} steps, got ${String(score)}`,
     { hint: 'let it return a number for every clip, however short' },
   );
 }
@@ -117,7 +117,7 @@ function randomClip(environment: Environment, steps: number): Segment {
 export function judgingTeacher(text: string, seed: number, judge: Judge): Teacher<Segment> {
   if (/\b(skip|equal)\b/.test(text)) {
     throw new HeedError(
-      `the teacher '${text}' measures by an average clip's true return, which a judge knows nothing of`,
+      `the teacher '${text}' compares with an average clip's true return, which a judge does not know`,
       {
         hint: 'leave out skip and equal; tie:1 calls clips equal whose scores differ by no more than 1',
       },

@@ -92,7 +92,7 @@ export function createRewardFit(
   const draw = random(seed, 'reward', 'minibatches');
   let l2 = options.l2;
   if (options.learnsFrom === 'returns' && (options.crop < 1 || options.pseudo > 0)) {
-    throw new HeedError('only choices can be learned of cropped clips or of pairs that nobody was asked about', {
+    throw new HeedError('cropped clips and unlabeled pairs work only with comparisons', {
       hint: 'leave --reward.crop and --reward.pseudo as they are, or learn from comparisons',
     });
   }

@@ -46,7 +46,7 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
   let dead: HeedError | undefined;
   const die = (why: string) => {
     dead ??= new HeedError(`the thread that fits the reward ended: ${why}`, {
-      hint: 'leave out --async: then what is wrong is told where it happens',
+      hint: 'leave out --async: the error then shows where it happens',
     });
     settle?.reject(dead);
   };

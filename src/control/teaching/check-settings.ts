@@ -39,19 +39,19 @@ export function checkSettings(
     throw new HeedError(
       `a segment of ${window} steps is longer than any episode of ${options.env} (${maxEpisodeSteps})`,
       {
-        hint: `give --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
+        hint: `use --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
       },
     );
   }
   const unable = options.reward.members < 2 ? rulesOf(options.query).find(needsMembers) : undefined;
   if (options.labels > 0 && unable) {
     throw new HeedError(`one member cannot disagree with itself, so that no query can be chosen by ${unable}`, {
-      hint: 'give --reward.members 3, or --query.rule entropy or random',
+      hint: 'use --reward.members 3, or --query.rule entropy or random',
     });
   }
   if (begin >= options.steps) {
     throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
-      hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
+      hint: `use --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
     });
   }
   const { until } = options.schedule;
@@ -61,7 +61,7 @@ export function checkSettings(
     throw new HeedError(
       `${options.schedule.rounds} rounds do not fit between step ${begin}, the first query's, and step ${last}, the last's`,
       {
-        hint: `give more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
+        hint: `use more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
       },
     );
   }

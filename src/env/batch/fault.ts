@@ -10,7 +10,7 @@ import type { Environment, StepResult } from '../environment.ts';
 interface Fault {
   /** The environment's name, or its file. */
   environment: string;
-  /** What it did wrong, such as `gave NaN as its reward`. */
+  /** What it did wrong, such as `returned NaN as its reward`. */
   did: string;
   /** The message of its exception. */
   thrown?: string;
@@ -64,7 +64,7 @@ export function guarded(environment: Environment, name: string = environment.id)
       : new EnvironmentFault({ environment: name, did: 'threw', thrown: messageOf(cause), episodeStep }, cause);
   const checkFinite = (value: number, what: () => string) => {
     if (Number.isFinite(value)) return;
-    throw new EnvironmentFault({ environment: name, did: `gave ${value} as ${what()}`, episodeStep }, undefined);
+    throw new EnvironmentFault({ environment: name, did: `returned ${value} as ${what()}`, episodeStep }, undefined);
   };
   const checkObservation = (observation: Float32Array) => {
     for (let i = 0; i < observation.length; i++) checkFinite(observation[i], () => `number ${i} of its observation`);

@@ -253,5 +253,5 @@ const nothing = () => {};
 
 const ended = ({ dead }: Thread) =>
   new HeedError(`A thread that steps environments ended: ${dead}`, {
-    hint: 'use --workers 0: then what is wrong is told where it happens',
+    hint: 'use --workers 0: the error then shows where it happens',
   });

@@ -172,7 +172,7 @@ export function replay(
 ): Frame[] {
   if (!(from >= 0 && from <= to && to <= episode.length)) {
     throw new HeedError(`${env.id}: expected steps within 0 … ${episode.length}, got ${from} … ${to}`, {
-      hint: 'ask for 0 ≤ from ≤ to ≤ episode.length',
+      hint: 'choose 0 ≤ from ≤ to ≤ episode.length',
     });
   }
   const size = sizeOf(env.actionSpace);

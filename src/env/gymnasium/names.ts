@@ -86,9 +86,12 @@ function parsed(text: string): unknown {
 function scoreAreaOf(id: string) {
   const game = id.replace(/^ALE\/|-v\d+$/g, '');
   if (Object.hasOwn(scoreAreas, game)) return scoreAreas[game];
-  throw new HeedError(`where ${game} shows its score is not known; it is of ${Object.keys(scoreAreas).join(', ')}`, {
-    hint: 'give the rectangle, left,top,right,bottom in pixels of 160 × 210: ?hidden=0,0,160,22 (several with a ; between)',
-  });
+  throw new HeedError(
+    `the place of ${game}'s score is unknown; it is known for ${Object.keys(scoreAreas).join(', ')}`,
+    {
+      hint: 'name the rectangle, left,top,right,bottom in pixels of 160 × 210: ?hidden=0,0,160,22 (several with a ; between)',
+    },
+  );
 }
 
 function rectangles(name: string, text: string): number[][] {
@@ -112,6 +115,6 @@ function check(name: string, key: string, value: unknown): void {
   }[key] as [boolean, string];
   if (right) return;
   throw new HeedError(`${name}: expected ${expected} as ${key}, got ${String(value)}`, {
-    hint: `it is ${String(standard[key as keyof AtariOptions])} where nothing is given`,
+    hint: `it is ${String(standard[key as keyof AtariOptions])} by default`,
   });
 }

@@ -90,7 +90,7 @@ export function startPython(python: string, order: { patience: number; [other: s
       const answer = receiveOnce();
       if (answer) return answer;
       if (performance.now() - began >= 900 * order.patience && ++hangs === MOST_HANGS) {
-        throw death(`gave no answer for ${order.patience} seconds, and none when it was asked again`);
+        throw death(`did not answer for ${order.patience} seconds, and again when the request was repeated`);
       }
       if (deaths === MOST_DEATHS) throw death(`died ${MOST_DEATHS} times over the same step`);
       restarts++;
@@ -138,9 +138,12 @@ export function startPython(python: string, order: { patience: number; [other: s
 
   const death = (what: string) => {
     const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
-    return new HeedError(`the Python process of the environment ${what}${output ? `; it last said:\n${output}` : ''}`, {
-      hint: 'run the environment in Python alone, to see why',
-    });
+    return new HeedError(
+      `the Python process of the environment ${what}${output ? `; its last output:\n${output}` : ''}`,
+      {
+        hint: 'run the environment in Python alone, to see why',
+      },
+    );
   };
 
   const release = () => {

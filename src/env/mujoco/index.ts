@@ -49,7 +49,7 @@ export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => M
   const task = typeof idOrTask === 'string' ? tasks.find(({ id }) => id === idOrTask) : idOrTask;
   if (!task) {
     throw new HeedError(`unknown MuJoCo task: expected one of ${mujocoIds.join(', ')}, got "${idOrTask}"`, {
-      hint: 'name one of them, or give a task of your own: see docs/reference/environments.md',
+      hint: 'name one of them, or pass your own task: see docs/reference/environments.md',
     });
   }
   loading ??= import('@mujoco/mujoco').then((module) => module.default());

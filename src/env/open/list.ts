@@ -66,7 +66,7 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
     {
       name: 'behaviors',
       ids: [swing, ...idsOf(behaviorTasks)],
-      from: 'heed; no reward tells of them: docs/how-to/teach-a-behavior.md',
+      from: 'heed; they have no reward: docs/how-to/teach-a-behavior.md',
     },
     ...gymnasiumGroups(python),
     { name: 'your own', ids: ['./my-env.js'], from: 'a file: docs/reference/environments.md has an example' },

@@ -75,7 +75,7 @@ function checkWorks(path: string, make: () => Environment): void {
   const [one, other] = [1, 2].map(() => calling('making an environment', make));
   const fault = faultOf(one);
   if (fault)
-    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md says what an environment has');
+    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md describes environments');
 
   const size = sizeOf(one.observationSpace);
   const [seen, seenByOther] = [1, 2].map(() => new Float32Array(size).fill(Number.NaN));
@@ -84,7 +84,7 @@ function checkWorks(path: string, make: () => Environment): void {
     if (at < 0) return;
     throw wrong(
       `expected ${size} finite numbers as observation ${when}, got ${seen[at]} as number ${at}`,
-      'write every number that observationSpace.low has a place for into the array that is given',
+      'write every element of observationSpace into the array that is passed',
     );
   };
   const differs = (what: string) =>

@@ -42,7 +42,7 @@ export const qualityReportSchema = z.object({
   judged: whole.describe('items with a consensus'),
   guidelines: z
     .array(z.object({ version: whole, answers: whole }))
-    .describe('versions of the guidelines that judgments were given under'),
+    .describe('versions of the guidelines that judgments were made under'),
   balance: z
     .array(
       z.object({

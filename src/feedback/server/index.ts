@@ -178,7 +178,7 @@ export function createApp(options: StudioOptions, personByLink: (token: string) 
       return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
     onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
     return context.json(
-      { error: { message: 'The studio failed: this is a fault of heed.', hint: 'The studio’s terminal says more.' } },
+      { error: { message: 'The studio failed: this is a bug in heed.', hint: 'The studio’s terminal says more.' } },
       500,
     );
   });

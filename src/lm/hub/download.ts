@@ -82,12 +82,12 @@ export async function download(
       else if (!response.headers.get('content-range')?.startsWith(`bytes ${done}-`)) {
         await response.body?.cancel();
         startAgain();
-        throw new Transient(`"${path}" did not go on at the byte that was asked for.`);
+        throw new Transient(`"${path}" did not continue at the requested byte.`);
       }
       for await (const chunk of bytesOf(hub, response)) {
         if (done + chunk.length > size) {
           startAgain();
-          throw new Transient(`"${path}" is longer than the ${size} bytes that the Hub says.`);
+          throw new Transient(`"${path}" is longer than the ${size} bytes that the Hub lists.`);
         }
         onDisk('write', join(blobs, oid), () => writeAll(file, chunk));
         hash.update(chunk);

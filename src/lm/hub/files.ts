@@ -28,7 +28,7 @@ export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclu
     .sort((a, b) => a.size - b.size);
   const has = `It has ${list(tree.map(({ path }) => path.replaceAll(/\p{Cc}/gu, '?')))}.`;
   if (files.length === 0) {
-    throw new HeedError(`No file of the ${repo.type} "${nameOf(repo)}" is wanted.`, {
+    throw new HeedError(`No file of the ${repo.type} "${nameOf(repo)}" is selected.`, {
       hint: `${has} Choose with --include and --exclude.`,
     });
   }

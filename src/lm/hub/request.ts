@@ -42,7 +42,7 @@ export class Transient extends HeedError {
   readonly after: number;
 
   constructor(message: string, { after = 0, ...options }: { after?: number; hint?: string; cause?: unknown } = {}) {
-    super(message, { hint: 'Try again later: what has come is kept.', ...options });
+    super(message, { hint: 'Try again later: downloaded parts are kept.', ...options });
     this.after = after;
   }
 }
@@ -137,7 +137,7 @@ function broken(hub: Hub, cause: unknown): HeedError {
   const reason = (inner as NodeJS.ErrnoException)?.code ?? messageOf(inner);
   return new Transient(`The connection to ${hub.endpoint} failed (${reason}).`, {
     hint:
-      'Check the network and HF_ENDPOINT, and try again: what has come is kept. ' +
+      'Check the network and HF_ENDPOINT, and try again: downloaded parts are kept. ' +
       'HF_HUB_OFFLINE=1 uses what is there already.',
     cause,
   });

@@ -41,7 +41,7 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
       pause = wait;
       return true;
     } catch (error) {
-      if (!warned) onWarning(`${name} cannot be told: ${messageOf(error)}. The training goes on.`);
+      if (!warned) onWarning(`Logging to ${name} failed: ${messageOf(error)}. Training continues.`);
       warned = true;
       if (error instanceof Refusal) return true;
       items = [...some, ...items].slice(-CAPACITY);
@@ -74,7 +74,7 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
       // another sender may have set it
       timer = setTimeout(() => {}, 0);
       while (arrived && items.length > 0 && Date.now() < end) arrived = await sendSome();
-      if (items.length > 0) onWarning(`${name} was not told of the last ${items.length} of what there was to tell.`);
+      if (items.length > 0) onWarning(`${name} did not receive the last ${items.length} rows.`);
     },
   };
 }
@@ -103,7 +103,7 @@ export async function ask(url: string, { method = 'POST', body, headers }: Reque
   const text = await response.text();
   if (!response.ok) {
     const passing = response.status >= 500 || response.status === 429 || response.status === 408;
-    throw new (passing ? HeedError : Refusal)(`it says ${response.status} ${text.slice(0, 200)}`.trim());
+    throw new (passing ? HeedError : Refusal)(`it answered ${response.status} ${text.slice(0, 200)}`.trim());
   }
   try {
     return JSON.parse(text);
