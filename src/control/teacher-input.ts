@@ -31,7 +31,7 @@ export function teacherOf(teacher: TeacherInput | undefined): Teacher<Segment> |
   if (typeof teacher === 'string' && teacher !== 'human') return undefined;
   throw new HeedError(
     teacher === 'human'
-      ? 'teacher: people answer in the studio, which the command line starts'
+      ? 'teacher: people judge in the studio, which only the command line starts'
       : "teacher: expected a name, a function (first, second) => 'first' | 'second' | …, or a Teacher object",
     { hint: 'run heed train --teacher human, or pass a function that asks people' },
   );

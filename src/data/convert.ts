@@ -109,7 +109,7 @@ const steps: [from: Format, to: Format, change: (row: Row) => Row[]][] = [
   ['preference', 'prompt-completion', ({ chosen, rejected, ...rest }) => [{ ...rest, completion: chosen }]],
   ['unpaired-preference', 'prompt-completion', ({ label, ...rest }) => (label ? [rest] : [])],
   ['prompt-completion', 'language-modeling', (row) => [whole(row)]],
-  ['language-modeling', 'prompt-completion', lastAnswer],
+  ['language-modeling', 'prompt-completion', lastCompletion],
   ['prompt-completion', 'prompt-only', ({ completion, ...rest }) => [rest]],
   ['stepwise', 'prompt-only', ({ completions, labels, ...rest }) => [rest]],
 ];
@@ -146,13 +146,13 @@ function whole({ prompt, completion, ...rest }: Row): Row {
   return { [typeof all === 'string' ? 'text' : 'messages']: all, ...rest };
 }
 
-const joinTurns = (prompt: unknown, answer: unknown) =>
-  typeof prompt === 'string' ? `${prompt}${answer}` : [...(prompt as Message[]), ...(answer as Message[])];
+const joinTurns = (prompt: unknown, completion: unknown) =>
+  typeof prompt === 'string' ? `${prompt}${completion}` : [...(prompt as Message[]), ...(completion as Message[])];
 
 /**
  * Splits a conversation before its last answer. Undefined without a question and an answer; text alone has no prompt.
  */
-function lastAnswer({ messages, text, ...rest }: Row): Row[] {
+function lastCompletion({ messages, text, ...rest }: Row): Row[] {
   if (!Array.isArray(messages)) {
     throw new HeedError('text without a prompt cannot become prompt-completion', {
       hint: 'Give messages, or prompts.',

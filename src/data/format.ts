@@ -79,11 +79,11 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
     if (!isMissing(text)) return faultOfText(text, 'text');
     return { field: 'text', reason: 'is missing, and so are messages' };
   },
-  'prompt-completion': (row) => faultOfAnswers(row, ['completion']),
+  'prompt-completion': (row) => faultOfCompletions(row, ['completion']),
   'prompt-only': (row) => faultOfContent(row.prompt, 'prompt'),
-  preference: (row) => faultOfAnswers(row, ['chosen', 'rejected']),
-  'implicit-preference': (row) => faultOfAnswers({ ...row, prompt: undefined }, ['chosen', 'rejected'], false),
-  'unpaired-preference': (row) => faultOfAnswers(row, ['completion']) ?? faultOfFlag(row.label, 'label'),
+  preference: (row) => faultOfCompletions(row, ['chosen', 'rejected']),
+  'implicit-preference': (row) => faultOfCompletions({ ...row, prompt: undefined }, ['chosen', 'rejected'], false),
+  'unpaired-preference': (row) => faultOfCompletions(row, ['completion']) ?? faultOfFlag(row.label, 'label'),
   stepwise: faultOfSteps,
   sharegpt: ({ conversations }) => faultOfMessages(conversations, 'conversations', SHAREGPT),
   hh: (row) => {
@@ -92,7 +92,7 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
       if (missing) return missing;
       if (!isHh(row[field]))
         return { field, reason: 'does not begin with "\\n\\nHuman:" and go on with "\\n\\nAssistant:"' };
-      if (/\n\nAssistant:\s*$/.test(row[field] as string)) return { field, reason: 'ends in an empty answer' };
+      if (/\n\nAssistant:\s*$/.test(row[field] as string)) return { field, reason: 'ends in an empty completion' };
       if (!/\n\nAssistant:(?![\s\S]*\n\nHuman:)/.test(row[field] as string)) {
         return { field, reason: 'ends with the human, not the assistant' };
       }
@@ -122,25 +122,25 @@ interface Speech {
   role: string;
   content: string;
   roles: readonly string[];
-  isAnswer: (role: string) => boolean;
+  isAssistant: (role: string) => boolean;
 }
-const OURS: Speech = { role: 'role', content: 'content', roles: ROLES, isAnswer: (role) => role === 'assistant' };
+const OURS: Speech = { role: 'role', content: 'content', roles: ROLES, isAssistant: (role) => role === 'assistant' };
 const SHAREGPT: Speech = {
   role: 'from',
   content: 'value',
   roles: Object.keys(speakers),
-  isAnswer: (role) => speakers[role] === 'assistant',
+  isAssistant: (role) => speakers[role] === 'assistant',
 };
 
-function faultOfAnswers(row: Row, answers: string[], prompted = true): Fault | undefined {
+function faultOfCompletions(row: Row, fields: string[], prompted = true): Fault | undefined {
   const prompt = prompted ? faultOfContent(row.prompt, 'prompt', true) : undefined;
   if (prompt) return prompt;
-  const first = prompted ? 'prompt' : answers[0];
-  for (const field of answers) {
+  const first = prompted ? 'prompt' : fields[0];
+  for (const field of fields) {
     const value = row[field];
     const fault = faultOfContent(value, field);
     if (fault) return fault;
-    if (Array.isArray(value) !== Array.isArray(prompted ? row.prompt : row[answers[0]])) {
+    if (Array.isArray(value) !== Array.isArray(prompted ? row.prompt : row[fields[0]])) {
       const [expected, got] = Array.isArray(value) ? ['text', 'messages'] : ['messages', 'text'];
       return { field, reason: `expected ${expected}, as "${first}" is, got ${got}` };
     }
@@ -201,7 +201,7 @@ function faultOfMessages(value: unknown, field: string, speech: Speech = OURS): 
       return { field: `${at}.${speech.role}`, reason };
     }
     if (Array.isArray(message.tool_calls) && message.tool_calls.length > 0 && !content) continue;
-    const fault = faultOfText(content, `${at}.${speech.content}`, !speech.isAnswer(role));
+    const fault = faultOfText(content, `${at}.${speech.content}`, !speech.isAssistant(role));
     if (fault) return fault;
   }
   return undefined;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { streamAnswer } from './answer-text.ts';
+import { streamCompletion } from './answer-text.ts';
 
 /** Every token is a piece of text, final as it comes, but for '_', which waits for what follows. */
 const tokenizer = (pieces: readonly string[]) => ({
@@ -19,7 +19,7 @@ const tokenizer = (pieces: readonly string[]) => ({
 });
 
 function read(pieces: readonly string[], stops: string[]) {
-  const answer = streamAnswer(tokenizer(pieces), [], stops);
+  const answer = streamCompletion(tokenizer(pieces), [], stops);
   const parts: string[] = [];
   for (const id of pieces.keys()) {
     if (answer.stopped) break;

@@ -5,7 +5,7 @@
  */
 import type { Tokenizer } from './tokenizer.ts';
 
-export interface AnswerText {
+export interface CompletionText {
   /** Adds a token. Returns the text that is now final; a possible beginning of a stop string is held back. */
   push(id: number): string;
   /** The rest, when no more tokens follow. */
@@ -19,11 +19,11 @@ export interface AnswerText {
 const BEFORE = 8; // tokens of the prompt: enough for a character of several bytes
 
 /** A completion's text as its tokens arrive, up to the first stop string. */
-export function streamAnswer(
+export function streamCompletion(
   tokenizer: Pick<Tokenizer, 'decodeStream'>,
   prompt: readonly number[],
   stops: readonly string[] = [],
-): AnswerText {
+): CompletionText {
   const stream = tokenizer.decodeStream();
   for (const id of prompt.slice(-BEFORE)) stream.push(id);
   let text = '';
@@ -69,13 +69,13 @@ function begun(text: string, stop: string): number {
 }
 
 /** A completion's whole text. */
-export function decodeAnswer(
+export function decodeCompletion(
   tokenizer: Pick<Tokenizer, 'decode'>,
   prompt: readonly number[],
-  answer: readonly number[],
+  completion: readonly number[],
 ): string {
   const before = prompt.slice(-BEFORE);
   const text = tokenizer.decode(before).replace(/\ufffd$/, ''); // a character that the completion may finish
-  const both = tokenizer.decode([...before, ...answer]);
-  return both.startsWith(text) ? both.slice(text.length) : tokenizer.decode(answer);
+  const both = tokenizer.decode([...before, ...completion]);
+  return both.startsWith(text) ? both.slice(text.length) : tokenizer.decode(completion);
 }

@@ -12,7 +12,7 @@ import type { Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { type CachedDecoderOptions, type CachedStep, createCachedDecoder, type DecoderConfig } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
-import { type AnswerText, decodeAnswer, streamAnswer } from './answer-text.ts';
+import { type CompletionText, decodeCompletion, streamCompletion } from './answer-text.ts';
 import { createRows, createRunner, type Rows } from './rows.ts';
 import { chooseToken, samplingSchema } from './sampling.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -144,7 +144,7 @@ interface Sequence {
   length: number;
   prompt: number;
   draws: Random;
-  answer: AnswerText | undefined;
+  stream: CompletionText | undefined;
   completion: GeneratedCompletion;
   ended: boolean;
 }
@@ -181,14 +181,15 @@ async function* generate(
       length: prompt.length,
       prompt: prompt.length,
       draws: random(settings.seed, 'sample', index),
-      answer: tokenizer && (stream || stop.length > 0) ? streamAnswer(tokenizer, Array.from(prompt), stop) : undefined,
+      stream:
+        tokenizer && (stream || stop.length > 0) ? streamCompletion(tokenizer, Array.from(prompt), stop) : undefined,
       completion: { index, ids: [], logprobs: [], processedLogprobs: [], finish: 'length', text: undefined },
       ended: false,
     };
   };
 
   /** Chooses each sequence's next token from its row of the step. */
-  const answer = (
+  const choose = (
     { logits, logSumExp }: CachedStep,
     sequences: readonly Sequence[],
     rowOf = (sequence: number) => sequence,
@@ -206,15 +207,16 @@ async function* generate(
       completion.logprobs.push(logprob);
       completion.processedLogprobs.push(processedLogprob);
       const isEnd = ends.includes(id);
-      let text = isEnd ? '' : sequence.answer?.push(id);
+      let text = isEnd ? '' : sequence.stream?.push(id);
       if (isEnd) completion.finish = 'eos';
-      else if (sequence.answer?.stopped) completion.finish = 'stop';
+      else if (sequence.stream?.stopped) completion.finish = 'stop';
       sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
       if (sequence.ended) {
-        if (sequence.answer) text += sequence.answer.end();
+        if (sequence.stream) text += sequence.stream.end();
         const ids = isEnd ? completion.ids.slice(0, -1) : completion.ids;
         completion.text =
-          sequence.answer?.text ?? (tokenizer && decodeAnswer(tokenizer, Array.from(tokens.subarray(0, prompt)), ids));
+          sequence.stream?.text ??
+          (tokenizer && decodeCompletion(tokenizer, Array.from(tokens.subarray(0, prompt)), ids));
       }
       return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
     });
@@ -242,7 +244,7 @@ async function* generate(
       rows.move(first + sources[i], length, first + read.length + i);
     });
     working.push(...read, ...copied);
-    return answer(step, [...read, ...copied], (i) => (i < read.length ? i : sources[i - read.length]));
+    return choose(step, [...read, ...copied], (i) => (i < read.length ? i : sources[i - read.length]));
   };
 
   const goOn = async (): Promise<GeneratedToken[]> => {
@@ -252,7 +254,7 @@ async function* generate(
       step.fill(row, tokens.subarray(length - 1, length), length - 1);
     });
     await run(step, working.length);
-    return answer(step, working);
+    return choose(step, working);
   };
 
   /** Removes sequences that have ended; the last rows take their places. */

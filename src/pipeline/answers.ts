@@ -57,11 +57,11 @@ export async function answersOf(
   const data = settings.data ?? of('data', last);
   const row: AnswersRow = { kind: 'answers', prompts: [], models: [] };
   for (const { name, model } of models) {
-    const answers = await answered(model, data, { ...settings, seed, pull, signal });
-    const shown = answers.slice(0, settings.count);
+    const completions = await complete(model, data, { ...settings, seed, pull, signal });
+    const shown = completions.slice(0, settings.count);
     row.prompts = shown.map(({ promptText }) => promptText);
     const texts = shown.map(({ text }) => text.trim());
-    row.models.push({ name, texts, ...(data === undefined && (await worth(answers, settings.count))) });
+    row.models.push({ name, texts, ...(data === undefined && (await trueRewards(completions, settings.count))) });
   }
   return row;
 }
@@ -75,7 +75,7 @@ interface CompletionSettings {
   signal?: AbortSignal;
 }
 
-async function answered(folder: string, data: string | undefined, settings: CompletionSettings): Promise<Completion[]> {
+async function complete(folder: string, data: string | undefined, settings: CompletionSettings): Promise<Completion[]> {
   const { pull, maxTokens, temperature, seed, signal } = settings;
   const model = await loadModel(folder, pull);
   const { config, parameters, tokenizer } = model;
@@ -97,12 +97,12 @@ async function answered(folder: string, data: string | undefined, settings: Comp
 }
 
 /** Scores completions by the true reward of the embedded world, with a 95 % interval. */
-async function worth(answers: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
-  const rewards = Array.from(await reviewReward().score(answers));
+async function trueRewards(completions: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
+  const rewards = Array.from(await reviewReward().score(completions));
   const n = rewards.length;
   const mean = rewards.reduce((sum, value) => sum + value, 0) / n;
   const error = Math.sqrt(rewards.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n * (n - 1)));
-  const { 'reward/true': _, ...measures } = measureReviews(answers);
+  const { 'reward/true': _, ...measures } = measureReviews(completions);
   return {
     rewards: rewards.slice(0, shown),
     reward: { mean, interval: [mean - 1.96 * error, mean + 1.96 * error], n },

@@ -74,7 +74,7 @@ export function pipelineReport(run: string): Report {
           'Mean over completions of the world’s prompts. No stage learns from it, unless it is the stage’s reward.',
         yLabel: 'true reward',
       }),
-      ...(answers ? answerTables(answers) : []),
+      ...(answers ? completionTables(answers) : []),
       ...winRates(recipe, begun),
       ...drawn.filter(({ kind }) => kind !== 'clips'),
       ...overStages(begun, 'kl/mean', {
@@ -179,7 +179,7 @@ function overStages(
   return series.length > 0 ? [{ kind: 'lines', xLabels: ['minutes of the pipeline'], series, ...chart }] : [];
 }
 
-function answerTables({ prompts, models }: AnswersRow): Section[] {
+function completionTables({ prompts, models }: AnswersRow): Section[] {
   const text = ({ texts, rewards }: ModelAnswers, i: number) =>
     rewards ? `${texts[i]} (${fixed(rewards[i], 1)})` : texts[i];
   const judged = models.filter(({ reward }) => reward);
@@ -191,16 +191,16 @@ function answerTables({ prompts, models }: AnswersRow): Section[] {
       columns: ['prompt', ...models.map(({ name }) => name)],
       rows: prompts.map((prompt, i) => [prompt, ...models.map((model) => text(model, i))]),
     },
-    ...(judged.length > 0 ? [worthTable(judged)] : []),
+    ...(judged.length > 0 ? [trueRewardTable(judged)] : []),
   ];
 }
 
-function worthTable(models: readonly ModelAnswers[]): Table {
+function trueRewardTable(models: readonly ModelAnswers[]): Table {
   const interval = ([low, high]: readonly number[]) => `${fixed(low)} to ${fixed(high)}`;
   return {
     kind: 'table',
     title: 'True reward of the models’ completions',
-    caption: `By the true reward of the world, of an answer to each of its ${models[0].reward!.n} prompts.`,
+    caption: `Mean true reward over one completion of each of the world’s ${models[0].reward!.n} prompts.`,
     columns: ['model', 'true reward', '95 % interval', 'well-formed sentences'],
     rows: models.map(({ name, reward, measures }) => [
       name,

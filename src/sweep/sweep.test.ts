@@ -94,7 +94,7 @@ describe('a sweep', () => {
     expect(() => checkSweep({ vary: ['reward.members=0'] })).toThrow();
     expect(() => checkSweep({ labels: [0] })).toThrow();
     expect(() => checkSweep({ env: 'CartPoll-v1' })).toThrow('CartPole-v1');
-    expect(() => checkSweep({ teacher: 'human' })).toThrow('People cannot answer');
+    expect(() => checkSweep({ teacher: 'human' })).toThrow('People cannot judge');
     expect(() => checkAblation({ only: 'random-queries,nothing' })).toThrow('"nothing"');
     await expect(createSweep({ env: 'Pendulum-v1' })).rejects.toThrow('Pendulum-v1 counts as solved');
     expect(await targetOf({ env: 'CartPole-v1' })).toBe(475);

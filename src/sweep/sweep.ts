@@ -174,7 +174,7 @@ export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: s
 export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
   checkEnvironment(env);
   if (teacher !== 'human') return;
-  throw new HeedError('People cannot answer for many trainings at a time.', {
+  throw new HeedError('People cannot judge for many runs at a time.', {
     hint: 'Take a teacher that errs as people do, such as --teacher mistake:0.1',
   });
 }

@@ -85,7 +85,7 @@ function addCheck(command: Command): void {
       if (Object.keys(balance.source).length > 0) lines.push(['sources', counts(balance.source)]);
       if (longerWins !== undefined) {
         lines.push(['longer wins', `in ${(100 * longerWins).toFixed(0)} % of the preferences that differ in length`]);
-        lines.push(['identical', `${number(found.identical.length)} preferences between equal answers`]);
+        lines.push(['identical', `${number(found.identical.length)} preferences between equal completions`]);
       }
       output.say(table(lines));
       some(output, 'bad', found.bad.map(describeBadRow));
@@ -95,7 +95,7 @@ function addCheck(command: Command): void {
         found.duplicates.map(({ of, ...place }) => `${placeInWords(place)} repeats ${placeInWords(of)}`),
       );
       some(output, 'leaked', (leakage?.rows ?? []).map(placeInWords));
-      some(output, 'identical answers', found.identical.map(placeInWords));
+      some(output, 'identical completions', found.identical.map(placeInWords));
       output.result(found);
       if (found.bad.length > 0) process.exitCode = 1;
     });

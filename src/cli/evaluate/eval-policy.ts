@@ -25,7 +25,7 @@ function summarize(result: PolicyEvaluationResult): [name: string, value: string
           ),
         ]
       : []),
-    ...(kl === undefined ? [] : [row('KL', `${figure(kl)} nats an answer`)]),
+    ...(kl === undefined ? [] : [row('KL', `${figure(kl)} nats per completion`)]),
     ['length', `${figure(length.policy)} characters, the baseline's ${figure(length.baseline)}`],
     ...(judge
       ? [

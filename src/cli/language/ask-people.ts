@@ -28,7 +28,7 @@ export function withPeople(training: Training, portOf: () => number): Training {
           ...{ teacher, run: parts.run, people: people!, port: portOf() },
           name: training.about(learner).name,
           settings: { goldShare: 0, strength: true },
-          invitation: 'Compare answers of the policy here',
+          invitation: 'Compare completions of the policy here',
           toContent: ({ options }): Content => ({
             prompt: (options[0].row?.prompt ?? options[0].promptText) as Content['prompt'],
             options: options.map(({ text }) => ({ kind: 'text', text })),

@@ -12,5 +12,5 @@ const summarize = ({ curve, data, seconds }: BestOfNRun): [string, string][] => 
     `${figure(reward)}${gold === undefined ? '' : `, by the second reward ${figure(gold)}`} (KL ${figure(kl)})`,
   ]),
   ['time', duration(seconds)],
-  ['answers', data],
+  ['completions', data],
 ];

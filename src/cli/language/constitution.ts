@@ -12,10 +12,7 @@ function summarize({ revisions, comparisons, seconds }: ConstitutionRun): [strin
   return [
     ...(revisions
       ? [
-          [
-            'revisions',
-            `${revisions.rows}, ${revisions.changed} to another answer${without(revisions.leftOut).join('')}`,
-          ],
+          ['revisions', `${revisions.rows}, ${revisions.changed} with changes${without(revisions.leftOut).join('')}`],
           ['for heed sft', revisions.data],
         ]
       : []),

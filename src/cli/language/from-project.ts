@@ -19,7 +19,7 @@ export interface ProjectFlags {
 const FILE = 'comparisons.jsonl';
 
 export function learningFromProject(training: Training, flagsOf: () => ProjectFlags): Training {
-  const answers = new WeakMap<object, Row[]>();
+  const judgments = new WeakMap<object, Row[]>();
 
   async function create(
     { fromProject: name, store, merge }: ProjectFlags,
@@ -33,7 +33,7 @@ export function learningFromProject(training: Training, flagsOf: () => ProjectFl
       await writeDataset(data, rows);
       const learner = await training.create({ ...settings, data }, parts);
       Object.assign(learner.options, { data: FILE, fromProject: name });
-      answers.set(learner, rows);
+      judgments.set(learner, rows);
       return learner;
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -53,7 +53,7 @@ export function learningFromProject(training: Training, flagsOf: () => ProjectFl
       return create(flags, settings, parts);
     },
     async train(learner, parts) {
-      const rows = answers.get(learner);
+      const rows = judgments.get(learner);
       if (rows) await writeDataset(join(parts.run.folder, FILE), rows);
       return training.train(learner, parts);
     },

@@ -19,7 +19,7 @@ export function addPolicyTraining(command: Command, name: string): void {
 
 export const summarizePolicy = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [
   ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],
-  ['KL', `${figure(kl)} nats an answer from the reference`],
+  ['KL', `${figure(kl)} nats per completion from the reference`],
   ...Object.entries(measures ?? {}).map(([name, value]): [string, string] => [name, figure(value)]),
   ['time', duration(seconds)],
   ['model', model],

@@ -17,7 +17,7 @@ function summarizePreferences({ loss, accuracy, reward, kl, seconds, model }: Pr
     ['loss', Number.isNaN(loss.eval) ? `${figure(loss.train)} in training` : `${figure(loss.eval)} held out`],
     ...line('accuracy', accuracy, 'held out'),
     ...(reward ? [['reward', `${figure(reward.after)}, from ${figure(reward.before)}`] as [string, string]] : []),
-    ...line('KL', kl, 'nats an answer from the reference'),
+    ...line('KL', kl, 'nats per completion from the reference'),
     ['time', duration(seconds)],
     ['model', model],
   ];

@@ -16,7 +16,7 @@ const summarize = ({ accuracy, interval, n, right, answers, seconds, model }: Pr
   ],
   ...Object.entries(answers ?? {}).map(([by, share]): [string, string] => [
     `by ${by}`,
-    formatAccuracy(share, 'answers'),
+    formatAccuracy(share, 'completions'),
   ]),
   ['time', duration(seconds)],
   ['model', model],

@@ -49,7 +49,7 @@ async function chatting(command: Command): Promise<void> {
   const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
-  let answers = 0;
+  let turns = 0;
   encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // errors in a template show now
   const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
   const note = (text: string) => process.stderr.write(`${text}\n`);
@@ -70,14 +70,14 @@ async function chatting(command: Command): Promise<void> {
     }
   };
 
-  let answering: AbortController | undefined;
-  const answer = async (text: string) => {
+  let responding: AbortController | undefined;
+  const respond = async (text: string) => {
     messages.push({ role: 'user', content: text });
-    answering = new AbortController();
+    responding = new AbortController();
     let response = '';
     try {
-      const options = { ...settings, seed: seedFor(settings.seed, 'chat', answers++), ends, tokenizer, stream: true };
-      for await (const { tokens } of generator.generate([read()], { ...options, signal: answering.signal })) {
+      const options = { ...settings, seed: seedFor(settings.seed, 'chat', turns++), ends, tokenizer, stream: true };
+      for await (const { tokens } of generator.generate([read()], { ...options, signal: responding.signal })) {
         const piece = response === '' ? tokens[0].text!.trimStart() : tokens[0].text!;
         response += piece;
         screen.write(piece);
@@ -88,7 +88,7 @@ async function chatting(command: Command): Promise<void> {
       messages.pop();
       throw error;
     } finally {
-      answering = undefined;
+      responding = undefined;
     }
   };
 
@@ -110,7 +110,7 @@ async function chatting(command: Command): Promise<void> {
   };
 
   const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
-  terminal.on('SIGINT', () => (answering ? answering.abort() : note('\n/quit or Ctrl-D leaves.')));
+  terminal.on('SIGINT', () => (responding ? responding.abort() : note('\n/quit or Ctrl-D leaves.')));
   terminal.setPrompt(process.stdin.isTTY ? styleText('bold', '> ') : '');
   if (process.stdin.isTTY) note(`${flags.model}. Type /help for commands.`);
   try {
@@ -120,7 +120,7 @@ async function chatting(command: Command): Promise<void> {
       if (name === 'quit' || name === 'exit') break;
       try {
         if (name !== undefined) (commands[name] ?? (() => note(`There is no /${name}.\n${help}`)))(argument);
-        else if (line.trim() !== '') await answer(line.trim());
+        else if (line.trim() !== '') await respond(line.trim());
       } catch (error) {
         if (!(error instanceof HeedError)) throw error;
         note(`${error.message}${error.hint ? `\n${error.hint}` : ''}`);

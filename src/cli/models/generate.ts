@@ -58,14 +58,14 @@ async function generating(command: Command): Promise<void> {
   const options: GenerateOptions = { ...settings, ends, stop: flags.stop, tokenizer, signal };
   try {
     const live = prompts.length === 1 && !output.json;
-    const progress = live ? undefined : createProgress({ total: prompts.length, unit: 'answers' });
-    const answers = prompts.map((prompt) => ({ prompt, text: '', ids: [], logprobs: [], finish: '' }));
+    const progress = live ? undefined : createProgress({ total: prompts.length, unit: 'completions' });
+    const results = prompts.map((prompt) => ({ prompt, text: '', ids: [], logprobs: [], finish: '' }));
     let done = 0;
     for await (const { tokens, completions } of generator.generate(ids, { ...options, stream: live })) {
       if (live) process.stdout.write(tokens[0].text!);
       done += completions.length;
       for (const { index, text, ids, logprobs, finish } of completions) {
-        Object.assign(answers[index], { text, ids, logprobs, finish });
+        Object.assign(results[index], { text, ids, logprobs, finish });
       }
       progress?.update(done);
     }
@@ -75,8 +75,8 @@ async function generating(command: Command): Promise<void> {
       process.exitCode = interrupted.exitCode;
       return;
     }
-    if (!live) for (const { prompt, text } of answers) output.say(`${inWords(prompt)}\n→ ${text.trim()}\n`);
-    output.result({ completions: answers });
+    if (!live) for (const { prompt, text } of results) output.say(`${inWords(prompt)}\n→ ${text.trim()}\n`);
+    output.result({ completions: results });
   } finally {
     interrupted.dispose();
     generator[Symbol.dispose]();
@@ -86,7 +86,7 @@ async function generating(command: Command): Promise<void> {
 
 async function readPrompts({ prompt = [], data, chat = false, system }: Flags): Promise<Prompt[]> {
   if (prompt.length === 0 && data === undefined) {
-    throw new UsageError('nothing to answer: expected --prompt or --data', {
+    throw new UsageError('nothing to complete: expected --prompt or --data', {
       hint: 'heed generate --model M --prompt "Once"',
     });
   }

@@ -33,7 +33,7 @@ async function planning(command: Command): Promise<void> {
 }
 
 const meanings: Record<string, string> = {
-  actor: 'weights of the model that is trained, or that answers',
+  actor: 'weights of the model that is trained, or that generates',
   reference: 'a frozen copy that the policy is held to',
   critic: 'weights of the critic, which predicts the reward to come',
   reward: 'weights of the reward model',
@@ -41,7 +41,7 @@ const meanings: Record<string, string> = {
   optimizer: "AdamW's two moments of each",
   activations: "what waits for the gradient, at a step's widest",
   logits: 'of the tokens that are learned, and their gradients',
-  cache: 'keys and values of answers being written',
+  cache: 'keys and values of completions in progress',
   generation: 'reading prompts',
   saving: 'a copy that adapters are merged into',
   runtime: 'Node and the engine',

@@ -121,7 +121,7 @@ function addImport(command: Command): void {
           ['there already', String(done.known)],
           ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
           ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
-          ['answer them', `heed studio --store ${flags.store}`],
+          ['judge them', `heed studio --store ${flags.store}`],
         ]),
       );
       output.result({ project: flags.project, ...done });
@@ -212,7 +212,7 @@ function printStats(
       [
         'agreement',
         Number.isNaN(alpha)
-          ? 'nothing was answered by two people yet'
+          ? 'no item was judged by two people yet'
           : `α ${alpha.toFixed(2)} (${interval.map((end) => end.toFixed(2)).join(' to ')}) on ${items} items`,
       ],
       ['disagreements', String(quality.disagreements.length)],
@@ -220,7 +220,7 @@ function printStats(
         ? [
             [
               'guidelines',
-              `changed while people answered: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${answers} answers`).join('; ')}`,
+              `changed during judging: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${answers} judgments`).join('; ')}`,
             ] as [string, string],
           ]
         : []),
@@ -230,13 +230,13 @@ function printStats(
     output.say(`\n${one.person}`);
     output.say(
       table([
-        ['answers', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
+        ['judgments', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
         ['gold items', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
         [
           'agrees',
           one.agreement.n === 0
-            ? 'nobody else answered the same'
-            : `with ${share(one.agreement.share)} of others’ answers`,
+            ? 'nobody else judged the same items'
+            : `with ${share(one.agreement.share)} of others’ judgments`,
         ],
         ['reliable', Number.isNaN(one.reliability) ? '–' : `${share(one.reliability)}, by what is probably true`],
         ...(Math.abs(one.left.z) > 3
@@ -302,7 +302,7 @@ function addUsers(command: Command): void {
         const { person, token } = await changed(database, what, name, flags.role);
         output.say(
           token === undefined
-            ? `${person.name} may no longer sign in; what they answered stays.`
+            ? `${person.name} can no longer sign in; their judgments stay.`
             : `${person.name} signs in with this token, which is not shown again:\n${token}`,
         );
         output.result({ name: person.name, role: person.role, ...(token !== undefined && { token }) });

@@ -62,7 +62,7 @@ export async function besidePeople<Option, Result>(
     const studio = await startStudioThread({ store, runs: dirname(run.folder), port, owner: OWNER }, say);
     try {
       say(`${invitation}: ${studio.link}/label/${encodeURIComponent(project.name)}`);
-      say('Training goes on meanwhile. Ctrl-C stops it with a checkpoint; no answer is lost.');
+      say('Training continues in the meantime. Ctrl-C stops it with a checkpoint; no judgment is lost.');
       const result = await train();
       if (result) await present.withdraw();
       return result;

@@ -39,7 +39,7 @@ export async function prioritize(
   const priorities = new Map<string, number>();
   for (let from = 0; from < pairs.length; from += AT_ONCE) {
     const some = pairs.slice(from, from + AT_ONCE);
-    const answers = some.flatMap(({ prompt, texts }) =>
+    const completions = some.flatMap(({ prompt, texts }) =>
       texts.map((text) => ({
         prompt: [],
         response: [],
@@ -50,7 +50,7 @@ export async function prioritize(
       })),
     );
     const scored: ArrayLike<number>[] = [];
-    for (const member of members) scored.push(await member.score(answers));
+    for (const member of members) scored.push(await member.score(completions));
     for (const [i, { id }] of some.entries()) {
       priorities.set(id, priorityOf(scored.map((scores) => scores[2 * i] - scores[2 * i + 1])));
     }

@@ -71,7 +71,7 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
       onError: say,
     });
     output.say(`The studio of ${database.name} is open: ${started.link}`);
-    output.say('The link signs you in once. Ctrl-C closes the studio; nothing that was answered is lost.');
+    output.say('The link signs you in once. Ctrl-C closes the studio; no judgment is lost.');
     output.result({ url: started.url, link: started.link });
     if (!interrupted.signal.aborted)
       await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));
