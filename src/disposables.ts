@@ -1,24 +1,24 @@
 /**
- * Things with native memory or processes of their own, disposed together. Node has `Symbol.dispose` since 20 but no
- * `DisposableStack` yet: this is the part of it that heed needs.
+ * Things with native memory or processes of their own, disposed of together. Node has had `Symbol.dispose` since 20 but
+ * has no `DisposableStack` yet: this is the part of it that heed needs.
  */
 export class Disposables implements Disposable {
   #things: Disposable[] = [];
 
-  /** Keeps a thing, and returns it. What is undefined is passed through. */
+  /** Adds a thing, and returns it. Undefined is passed through. */
   use<T extends Disposable | undefined>(thing: T): T {
     if (thing) this.#things.push(thing);
     return thing;
   }
 
-  /** Keeps a function to be called at the end. */
+  /** Adds a function to be called at the end. */
   defer(end: () => void): void {
     this.#things.push({ [Symbol.dispose]: end });
   }
 
-  /** Leaves a thing to the caller: it is not disposed of with the others. Returns it, kept here or not. */
+  /** Leaves a thing to the caller: it is not disposed of with the others. Returns it, even if it was never added. */
   release<T extends Disposable | undefined>(thing: T): T {
-    this.#things = this.#things.filter((kept) => kept !== thing);
+    this.#things = this.#things.filter((other) => other !== thing);
     return thing;
   }
 
@@ -35,7 +35,7 @@ export class Disposables implements Disposable {
   };
 }
 
-/** What `open` makes. Where it fails, all that it had opened through `own` is disposed of. */
+/** The result of `open`. If it fails, everything that it opened through `own` is disposed of. */
 export async function opening<T>(open: (own: Disposables) => Promise<T>): Promise<T> {
   const own = new Disposables();
   try {

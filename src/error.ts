@@ -1,6 +1,7 @@
 /** The one error class. `message` says what was wrong, what was expected and what was got; `hint` says what to do. */
 export class HeedError extends Error {
   override readonly name = 'HeedError';
+  /** What to do about it; undefined if there is nothing to add. */
   readonly hint: string | undefined;
 
   constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {

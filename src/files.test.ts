@@ -86,8 +86,10 @@ describe('writeFileAtomic', () => {
       try { writeFileAtomic(${JSON.stringify(path)}, new Uint8Array(1 << 20)); }
       catch (error) { console.log(error.name, error.message, error.hint); }`;
     const child = ['-c', 'ulimit -f 8; exec "$0" --input-type=module -e "$1"', process.execPath, script];
-    const said = execFileSync('sh', child, { encoding: 'utf8' });
-    expect(said).toMatch(/^HeedError Could not write ".*limited\.bin": the file would be larger than allowed\. Raise/);
+    const output = execFileSync('sh', child, { encoding: 'utf8' });
+    expect(output).toMatch(
+      /^HeedError Could not write ".*limited\.bin": the file would be larger than allowed\. Raise/,
+    );
     expect(readFileSync(path, 'utf8')).toBe('old');
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });

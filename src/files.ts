@@ -1,4 +1,4 @@
-/** Files: what a crash, a kill or a full disk leaves whole, and errors that name the path. */
+/** Files: writes that survive a crash, a kill or a full disk, and errors that name the path. */
 
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
@@ -10,12 +10,12 @@ import { HeedError, messageOf } from './error.ts';
 const LONGEST_WRITE = 2 ** 30;
 
 /**
- * Replaces the file at `path` as a whole: a temporary file in the same folder, synced, renamed over the old one, and the
- * folder synced. Whoever reads `path`, even after a power cut, finds the old bytes or the new. An iterable is
- * written part by part, so that a large file needs no second copy in memory.
+ * Replaces the file at `path` as a whole: a temporary file in the same folder, synced, renamed over the old one, and
+ * the folder synced. A reader finds the old bytes or the new ones, even after a power cut. An iterable is written part
+ * by part, so a large file needs no second copy in memory.
  *
- * Throws a HeedError that names the path when the system refuses; the temporary file is then removed and the old
- * file untouched. What the iterable itself throws passes through.
+ * @throws HeedError that names the path if the system refuses; the temporary file is then removed and the old file
+ * untouched. Errors of the iterable pass through.
  */
 export function writeFileAtomic(path: string, data: Uint8Array | string | Iterable<Uint8Array>): void {
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
@@ -38,7 +38,7 @@ export function writeFileAtomic(path: string, data: Uint8Array | string | Iterab
   syncFolder(dirname(path));
 }
 
-/** Writes every byte at the file's present position (the end, for a file opened to append). */
+/** Writes every byte at the file's current position (the end, for a file opened to append). */
 export function writeAll(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(file, bytes, done, Math.min(bytes.length - done, LONGEST_WRITE));
@@ -46,8 +46,7 @@ export function writeAll(file: number, bytes: Uint8Array): void {
 }
 
 /**
- * What a .js, .mjs, .ts or .mts file of the user's own exports. `what` it is for is named in the HeedError where it cannot be
- * loaded.
+ * The exports of a user's .js, .mjs, .ts or .mts file. `what` is its purpose, for the HeedError if it cannot be loaded.
  */
 export async function importFile(path: string, what: string): Promise<Record<string, unknown>> {
   try {
@@ -67,7 +66,7 @@ export async function importFile(path: string, what: string): Promise<Record<str
   }
 }
 
-/** Opens a file to read for as long as `use` takes. Throws a HeedError that names the path when the system refuses to open it. */
+/** Opens a file to read for as long as `use` takes. @throws HeedError that names the path if the system refuses. */
 export function withFile<T>(path: string, use: (file: number) => T): T {
   let file: number;
   try {
@@ -127,7 +126,7 @@ const REASONS: Record<string, [reason: string, hint: (path: string) => string]> 
   EMFILE: ['too many files are open', () => 'Raise the limit of open files (ulimit -n).'],
 };
 
-/** What the system said about a file, as a HeedError that names the path; a HeedError stays as it is. */
+/** The system's error about a file as a HeedError that names the path; a HeedError stays as it is. */
 export function fileError(error: unknown, verb: string, path: string): HeedError {
   if (error instanceof HeedError) return error;
   const [reason, hint] = REASONS[(isSystemError(error) && error.code) || ''] ?? [messageOf(error), undefined];

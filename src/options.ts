@@ -1,12 +1,12 @@
-/** Options that a caller passes, checked by a schema: what is wrong is a HeedError that names the option. */
+/** Checks options by a schema. Errors name the option. */
 import { ZodError, z } from 'zod';
 import { HeedError } from './error.ts';
 
 /**
- * The options that a schema makes of an input, with their defaults.
+ * Parses an input by a schema, with defaults.
  *
- * @throws HeedError naming each option that is wrong, what was expected and what was got: `beta: expected a number above 0,
- *   got -1`; or the first that the schema does not have.
+ * @throws HeedError that names each wrong option, what was expected and what was got: `beta: expected a number above 0,
+ *   got -1`; or the first option that the schema does not have.
  */
 export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
   const stray = strayOption(schema, input, []);
@@ -43,17 +43,19 @@ function strayOption(
   return undefined;
 }
 
-/** What options a schema takes, as JSON Schema: flags, forms and recipes are made of it. */
+/** The options of a schema as JSON Schema, from which flags, forms and recipes are made. */
 export const optionsJson = (schema: z.ZodType): Record<string, unknown> =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
 
-/** The faults that a schema found, where an error is or was caused by such. */
+/** The faults that a schema found, if an error is or was caused by a ZodError. */
 export function faultsIn(error: unknown): ZodError | undefined {
   if (error instanceof ZodError) return error;
   return error instanceof HeedError && error.cause instanceof ZodError ? error.cause : undefined;
 }
 
-/** What is wrong with which option, a line each. `flag` makes the option's name of its path, such as `critic.rate`. */
+/**
+ * What is wrong with each option, one per line. `flag` makes the option's name from its path, such as `critic.rate`.
+ */
 export function faultsInWords(error: ZodError, input: unknown, flag = (path: string) => path): string {
   return error.issues
     .map((issue) => {
@@ -66,7 +68,7 @@ export function faultsInWords(error: ZodError, input: unknown, flag = (path: str
     .join('\n');
 }
 
-// zod's messages begin with the kind of fault ("Too small: expected …"), which "expected …, got …" says already
+// zod's messages begin with the kind of fault ("Too small: expected …"), which "expected …, got …" already says
 const expectation = ({ message }: z.core.$ZodIssue) =>
   message
     .replace(/^[A-Z][a-z ]+: /, '')

@@ -1,6 +1,6 @@
 /**
- * Plugins: modules of the user's own that register losses, rewards, environments and the like by name when they are
- * imported. Threads and processes that heed starts import the same ones, by an environment variable that they inherit.
+ * Plugins: user modules that register losses, rewards, environments and the like by name when they are imported.
+ * Threads and processes that heed starts import the same ones, through an inherited environment variable.
  */
 import { delimiter, resolve } from 'node:path';
 import { importFile } from './files.ts';
@@ -12,10 +12,10 @@ const loaded = new Set<string>();
 export const plugins = (): string[] => (process.env[VARIABLE] ?? '').split(delimiter).filter(Boolean);
 
 /**
- * Imports modules that register things by name, each once: these, and those that the parent process had.
+ * Imports modules that register things by name, each once: these, and those of the parent process.
  *
- * @param paths - .js, .mjs, .ts or .mts files; relative ones are taken from the working directory.
- * @throws HeedError where one cannot be imported.
+ * @param paths - .js, .mjs, .ts or .mts files; relative ones are resolved from the working directory.
+ * @throws HeedError if one cannot be imported.
  */
 export async function loadPlugins(paths: readonly string[] = []): Promise<void> {
   const all = [...new Set([...plugins(), ...paths.map((path) => resolve(path))])];

@@ -1,6 +1,6 @@
 /**
- * The one random generator: xoshiro128** (Blackman & Vigna 2018), seeded through splitmix32, saveable, and split by
- * (run seed, purpose, step), so that a resumed run draws what an uninterrupted one would have drawn.
+ * The random generator: xoshiro128** (Blackman & Vigna 2018), seeded through splitmix32. Its state can be saved, and it
+ * splits by (run seed, purpose, step), so a resumed run draws what an uninterrupted one would have drawn.
  */
 
 /** Four 32-bit words; plain data, so that a checkpoint can hold it. */
@@ -14,7 +14,7 @@ export interface Random {
   uniform(): number;
   /** Uniform integer in [0, n). */
   integer(n: number): number;
-  /** Standard normal. Each call draws two uniforms and keeps neither, so the state is four words. */
+  /** Standard normal. Each call draws two uniforms and stores neither, so the state is four words. */
   normal(): number;
   /** Shuffles in place (Fisher–Yates), and returns its argument. */
   shuffle<T extends { length: number; [index: number]: number }>(values: T): T;
@@ -66,9 +66,9 @@ export function random(seed: number, ...path: (string | number)[]): Random {
     shuffle(values) {
       for (let i = values.length - 1; i > 0; i--) {
         const j = integer(i + 1);
-        const kept = values[i];
+        const value = values[i];
         values[i] = values[j];
-        values[j] = kept;
+        values[j] = value;
       }
       return values;
     },
@@ -79,7 +79,7 @@ export function random(seed: number, ...path: (string | number)[]): Random {
   };
 }
 
-/** A 32-bit seed for one purpose, for what takes a seed instead of a generator. */
+/** A 32-bit seed for one purpose, for functions that take a seed instead of a generator. */
 export function seedFor(seed: number, ...path: (string | number)[]): number {
   return random(seed, ...path).uint32();
 }

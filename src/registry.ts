@@ -11,9 +11,9 @@ export interface Registry<T, Name extends string = string> {
    * @throws HeedError where the name is taken, is empty, or contains white space.
    */
   register(name: string, value: T): void;
-  /** @throws HeedError where nothing has the name; its hint lists the names there are. */
+  /** The thing with a name. @throws HeedError if there is none; its hint lists the names. */
   get(name: string): T;
-  /** Whether something has the name. */
+  /** Whether a name is registered. */
   has(name: string): boolean;
   /** All names, in the order in which they were registered. */
   names(): string[];

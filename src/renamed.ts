@@ -1,6 +1,6 @@
-/** Names of options and of saved fields that version 0.1 spelled otherwise: files that it wrote still open. */
+/** Names of options and saved fields that version 0.1 spelled differently: its files still open. */
 
-/** Today's names by the old ones. */
+/** Current names by old ones. */
 const renamed: Readonly<Record<string, string>> = {
   neighbours: 'neighbors',
   normalise: 'normalize',
@@ -12,20 +12,20 @@ const renamed: Readonly<Record<string, string>> = {
   unlearnt: 'unlearned',
 };
 
-/** The name that an option has now, dotted paths included: `reward.normalise` is `reward.normalize`. */
+/** The current name of an option, dotted paths included: `reward.normalise` is `reward.normalize`. */
 export const currentName = (name: string): string =>
   name
     .split('.')
     .map((part) => (Object.hasOwn(renamed, part) ? renamed[part] : part))
     .join('.');
 
-/** The old name of an option; undefined where it has always had the one it has. */
+/** The old name of an option; undefined if it was never renamed. */
 export function oldName(name: string): string | undefined {
   const old = name.split('.').map((part) => Object.keys(renamed).find((key) => renamed[key] === part) ?? part);
   return old.join('.') === name ? undefined : old.join('.');
 }
 
-/** Plain data with today's names for its keys, at every depth. Typed arrays are left alone. */
+/** Plain data with current names for its keys, at every depth. Typed arrays are left alone. */
 export function withCurrentNames<T>(value: T): T {
   if (Array.isArray(value)) return value.map(withCurrentNames) as T;
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;

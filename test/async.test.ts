@@ -87,7 +87,7 @@ describe('a fit that takes long', () => {
     const steps = await finish(begin(tiny({ async: true, staleness, ...slow })));
     expect(steps.at(-1)!.labels).toBe(12);
     expect(steps.every(({ ppo, step }) => step <= 256 || ppo !== undefined)).toBe(true);
-    const heard = steps.flatMap(({ asked }, i) => (asked.length > 0 ? [i] : []));
+    const heard = steps.flatMap(({ comparisons }, i) => (comparisons.length > 0 ? [i] : []));
     expect(heard).toHaveLength(4);
     const [first, ...others] = heard;
     expect(steps[first].fit).toBeDefined(); // nothing to act on before

@@ -67,7 +67,7 @@ describe('heed train with a judge of clips', () => {
     ['backflip', 'looks at Hopper-backflip, and the environment is CartPole-swing'],
     ['./nowhere.mjs', 'there is no file "./nowhere.mjs" to take a judge from'],
     ['./silent.mjs', '"./silent.mjs": expected a function as default export, got undefined'],
-    ['./blind.mjs', 'was to give a finite number for a clip of 50 steps, and gave NaN'],
+    ['./blind.mjs', 'must return a finite number for a clip of 50 steps, got NaN'],
     ['./sighing.mjs', 'the judge failed at a clip of 50 steps: all are bad'],
   ])('refuses %s before it begins', async (judge, told) => {
     const { code, stderr } = await train('--judge', judge, '--out', at('never'));

@@ -71,7 +71,7 @@ describe('a project of pairs', () => {
     expect(stats.people.map(({ person }: { person: string }) => person).sort()).toEqual(['ada', 'ben']);
     expect(stats.disagreements.length).toBeGreaterThan(3);
     const told = (await run('stats', '--project', 'p')).stdout;
-    for (const text of ['α', 'ada', 'known answers', 'reliable']) expect(told).toContain(text);
+    for (const text of ['α', 'ada', 'gold items', 'reliable']) expect(told).toContain(text);
 
     expect((await run('export', 'out.jsonl', '--project', 'p', '--merge', 'each', '--json')).code).toBe(0);
     const rows = rowsIn('out.jsonl');

@@ -43,7 +43,7 @@ it('learns what it would from the exported answers, keeps them in the run, and g
 it('says what is wrong', async () => {
   const both = await heed(['reward', '--model', llama, '--data', 'x', '--from-project', 'cats'], folder.path);
   expect(both.code).not.toBe(0);
-  expect(both.stderr).toContain('--data and --from-project both say what to learn from');
+  expect(both.stderr).toContain('--data and --from-project exclude each other');
   const none = await heed(['reward', '--model', llama, '--from-project', 'nobody'], folder.path);
   expect(none.code).not.toBe(0);
   expect(none.stderr).toContain('There is no project named "nobody"');

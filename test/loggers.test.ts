@@ -37,7 +37,7 @@ it('writes TensorBoard’s events, and tells a webhook how it ended', async () =
   const where = `tensorboard,webhook:http://127.0.0.1:${port}/,mlflow:http://127.0.0.1:9`;
   const { code, stderr } = await heed([...short, '--out', 'told', '--log', where], folder.path);
   server.close();
-  expect(stderr).toContain('MLflow at 127.0.0.1:9 cannot be told');
+  expect(stderr).toContain('Logging to MLflow at 127.0.0.1:9 failed');
   expect(code).toBe(0);
   expect(readdirSync(join(folder.path, 'told', 'tensorboard'))).toHaveLength(1);
   expect(told).toEqual([expect.objectContaining({ command: 'rl', kind: 'end', status: 'finished' })]);

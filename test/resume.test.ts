@@ -124,7 +124,7 @@ describe.each(commands)('heed %s', (command) => {
     const { code, stderr } = await call(resume(foreign), folder.path);
     expect(code).toBe(1);
     expect(stderr).toContain('does not fit');
-    expect(stderr).not.toContain('fault of heed');
+    expect(stderr).not.toContain('bug in heed');
   });
 });
 

@@ -54,7 +54,7 @@ describe('heed train', () => {
       'Held-out accuracy',
       'Learned against true reward',
       'Disagreement',
-      'What was asked',
+      'Queries',
       'What it learned',
       'Configuration',
     ]) {

@@ -6,7 +6,9 @@ import { loadPlugins } from '../plugins.ts';
 import { commands } from './program/commands.ts';
 import { UsageError } from './program/usage.ts';
 
-/** Runs one command line (without node and script) and gives the exit code: 0, 1 failed, 2 bad usage, 130 interrupted. */
+/**
+ * Runs one command line (without node and script). Returns the exit code: 0, 1 failed, 2 bad usage, 130 interrupted.
+ */
 export async function main(args: readonly string[]): Promise<number> {
   process.exitCode = 0;
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -14,27 +16,27 @@ export async function main(args: readonly string[]): Promise<number> {
     .description('Learn from human feedback.')
     .version(version)
     .exitOverride()
-    .showHelpAfterError('(--help shows what there is)');
+    .showHelpAfterError('(run with --help for usage)');
   for (const [name, description, add, example, alias = name] of commands) {
     const command = program.command(name).description(description).allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
-    // the others are listed, no more; "heed help train" names its command second
+    // other commands are only listed; "heed help train" names its command second
     if (![name, alias].some((one) => args.slice(0, 2).includes(one))) continue;
     await add(command);
     command.addHelpText('after', `\n${example}`);
     for (const runs of command.commands.length > 0 ? command.commands : [command]) {
       runs
         .optionsGroup('Output:')
-        .option('--json', 'the last line on stdout is one JSON object with the result, everything else goes to stderr')
-        .option('--verbose', 'show where in the code an error came from')
         .option(
-          '--plugin <file...>',
-          'modules of your own that register losses, rewards, environments and more by name',
-        );
+          '--json',
+          'print the result as one JSON object on the last line of stdout; everything else goes to stderr',
+        )
+        .option('--verbose', 'show the stack trace of errors')
+        .option('--plugin <file...>', 'your own modules that register losses, rewards, environments and more by name');
     }
   }
   program.hook('preAction', (_, command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin));
-  // whoever reads may stop reading: `heed … | head`
+  // the reader may stop reading: `heed … | head`
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
@@ -47,17 +49,17 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function complain(error: unknown, verbose: boolean): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it
-  const known = error instanceof HeedError;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
+  const expected = error instanceof HeedError;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error: ${known ? message : `unexpected: ${message}`}\n`);
-  if (known && error.hint) process.stderr.write(`${error.hint}\n`);
+  process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);
+  if (expected && error.hint) process.stderr.write(`${error.hint}\n`);
   if (verbose) process.stderr.write(`${trail(error)}\n`);
-  else if (!known) process.stderr.write('This is a fault of heed. --verbose shows where.\n');
+  else if (!expected) process.stderr.write('This is a bug in heed. --verbose shows where.\n');
   return error instanceof UsageError ? 2 : 1;
 }
 
-/** The stack of an error and of what caused it. */
+/** The stack of an error and of its causes. */
 function trail(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause ? `${error.stack}\ncaused by ${trail(error.cause)}` : String(error.stack);

@@ -1,12 +1,9 @@
-/**
- * Settings under which behaviors without a reward are learned from their judges; docs/how-to/teach-a-behavior.md has what
- * they reach.
- */
+/** Settings for learning behaviors without a reward from their judges. Results: docs/how-to/teach-a-behavior.md. */
 import { ppoPresets } from '../rl/index.ts';
 import { many, reward } from './mujoco-presets.ts';
 import type { LearnSettings } from './options.ts';
 
-/** What both figures of MuJoCo are asked alike; after HalfCheetah's and Hopper's own (mujoco-presets.ts). */
+/** What both MuJoCo behaviors share, after HalfCheetah's and Hopper's own presets (mujoco-presets.ts). */
 const figure: LearnSettings = {
   labels: 900,
   randomSteps: 10_000,

@@ -1,4 +1,4 @@
-/** Segments as clips that are shown side by side. */
+/** Segments as clips, side by side. */
 import { type Environment, replay } from '../env/index.ts';
 import { roundFrame } from '../rl/episodes.ts';
 import type { ComparedClips } from '../run/index.ts';
@@ -6,12 +6,12 @@ import type { Segment } from './segments.ts';
 
 const SHOWN_FRAMES = 50;
 
-/** Frames of both, at most fifty each. A segment read from a checkpoint has none: its episode is not kept. */
+/** Frames of both, at most fifty each. A segment read from a checkpoint has none, since its episode is not saved. */
 export function clipsOf(
   segments: readonly [Segment, Segment],
   environment: Environment,
 ): Pick<ComparedClips, 'framesPerSecond' | 'first' | 'second'> {
-  // long clips are thinned alike, so that they still play in step
+  // both clips are thinned alike, so that they still play in step
   const every = Math.ceil(Math.max(...segments.map(({ length }) => length)) / SHOWN_FRAMES);
   const [first, second] = segments.map((segment) => {
     const from = segment.from ?? 0;

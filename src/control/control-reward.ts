@@ -1,6 +1,4 @@
-/**
- * A learned reward as a value: it scores steps, it is saved to a folder, and it is written as ONNX (reward-onnx.ts).
- */
+/** A learned reward that scores steps, and can be saved to a folder or written as ONNX (reward-onnx.ts). */
 import { Disposables } from '../disposables.ts';
 import { type Box, type Space, sizeOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -12,11 +10,11 @@ import { type RewardSnapshot, rewardModelOf, saveReward } from './reward-snapsho
 
 /** A learned reward. Dispose of it when it is no longer needed. */
 export interface ControlReward extends Disposable {
-  /** What it scores: observations of as many numbers as `low` has. */
+  /** Observations that it scores: as many numbers as `low` has. */
   readonly observationSpace: Box;
-  /** What actions are. */
+  /** Actions that it scores. */
   readonly actionSpace: Space;
-  /** Whether a score depends on where the step led, so that `nextObservation` has to be given. */
+  /** Whether a score depends on where the step led; if so, `nextObservation` is required. */
   readonly needsNext: boolean;
   /**
    * The reward of a step: the mean over the ensemble of each member's normalized reward, as the policy was trained on
@@ -37,10 +35,10 @@ export interface ControlReward extends Disposable {
   /** Writes `reward.safetensors`, from which `loadReward(folder)` makes the same reward again. */
   save(folder: string): void;
   /**
-   * The bytes of `reward.onnx`, which ONNX Runtime runs in any language; `rewardOnnx` says what it takes and gives.
+   * The bytes of `reward.onnx`, which ONNX Runtime runs in any language. `rewardOnnx` describes its inputs and outputs.
    */
   onnx(): Uint8Array;
-  /** What it is made of, as plain data and tensors. */
+  /** Its state as plain data and tensors. */
   snapshot(): RewardSnapshot;
 }
 
@@ -82,13 +80,13 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
 function numbers(what: string, values: ArrayLike<number>, size: number): Float32Array {
   if (values?.length !== size) {
     throw new HeedError(`${what} has ${size} numbers here, got ${values?.length ?? values}`, {
-      hint: 'give one step at a time',
+      hint: 'score one step at a time',
     });
   }
   const rows = Float32Array.from(values);
   const at = rows.findIndex((x) => !Number.isFinite(x));
   if (at < 0) return rows;
-  throw new HeedError(`number ${at} of ${what} is ${values[at]}`, { hint: 'give finite numbers' });
+  throw new HeedError(`number ${at} of ${what} is ${values[at]}`, { hint: 'pass finite numbers' });
 }
 
 function actionNumbers(action: Action | ArrayLike<number>, space: Space): Float32Array {

@@ -1,8 +1,6 @@
-/** How well one row of numbers follows another. */
+/** How well one series of numbers follows another. */
 
-/**
- * Pearson's r: 1 where y rises on a straight line with x. NaN where either never varies, for then nothing follows.
- */
+/** Pearson's r: 1 if y rises linearly with x. NaN if either is constant. */
 export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = x.length;
   let [meanX, meanY] = [0, 0];
@@ -16,20 +14,18 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
     yy += (y[i] - meanY) ** 2;
     xy += (x[i] - meanX) * (y[i] - meanY);
   }
-  // sums of squares this small are what rounding leaves of a constant
+  // sums of squares below this are rounding errors of a constant
   const flat = (squares: number, mean: number) => squares <= n * (1e-12 * Math.max(1, Math.abs(mean))) ** 2;
   if (flat(xx, meanX) || flat(yy, meanY)) return Number.NaN;
-  return Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy))); // rounding can leave it a little beyond
+  return Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy))); // rounding can exceed the bounds slightly
 }
 
-/**
- * Spearman's ρ: Pearson's r of the ranks, 1 where y rises with x however crookedly. Equal values share their mean rank.
- */
+/** Spearman's ρ: Pearson's r of the ranks, 1 if y rises monotonically with x. Equal values share their mean rank. */
 export const spearman = (x: ArrayLike<number>, y: ArrayLike<number>): number => pearson(ranks(x), ranks(y));
 
 /**
- * Over all pairs of places where `truth` differs, the share that `predicted` puts in the same order; a tie of
- * `predicted` counts half. NaN where `truth` never differs.
+ * Share of all pairs with different `truth` that `predicted` orders the same way. A tie of `predicted` counts half. NaN
+ * if all of `truth` is equal.
  */
 export function pairAccuracy(predicted: ArrayLike<number>, truth: ArrayLike<number>): number {
   let [right, pairs] = [0, 0];

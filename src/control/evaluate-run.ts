@@ -1,4 +1,4 @@
-/** How good the agent of a run is, and the reward that it learned. */
+/** Evaluates a run: the return of its agent, and the accuracy of the reward that it learned. */
 import { z } from 'zod';
 import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { parseOptions } from '../options.ts';
@@ -17,19 +17,22 @@ import type { Segment } from './segments.ts';
 /** Options of `evaluateRun`. */
 export const evaluateRunSchema = z.object({
   ...checkpointShape,
-  episodes: z.number().int().min(1).default(100).describe('greedy episodes'),
+  episodes: z.number().int().min(1).default(100).describe('number of episodes, played with the most likely actions'),
 });
-/** Options of `evaluateRun`, as they are given. */
+/** Options of `evaluateRun`; all have defaults. */
 export type EvaluateRunOptions = z.input<typeof evaluateRunSchema>;
 
 /** Mean and standard deviation of episodes' true returns. */
 export interface ReturnFigures {
+  /** Mean return of an episode. */
   mean: number;
+  /** Standard deviation over the episodes. */
   std: number;
+  /** Episodes measured. */
   episodes: number;
 }
 
-/** How good the agent of a run is. */
+/** The evaluation of a run. */
 export interface RunEvaluation {
   /** The run's folder. */
   run: string;
@@ -37,16 +40,16 @@ export interface RunEvaluation {
   step: number;
   /** True returns of the trained agent. */
   return: ReturnFigures;
-  /** True returns of the agent that training began with, from the same starts. */
+  /** True returns of the initial agent, before training, from the same starts. */
   untrained: ReturnFigures;
   /**
-   * Of a run of `heed train` with a synthetic teacher: the share of random held-out pairs of windows that the learned
-   * reward puts in the right order.
+   * For runs of `heed train` with a synthetic teacher: the share of random held-out pairs of windows that the learned
+   * reward orders correctly.
    */
   heldOutAccuracy?: number;
   /**
-   * Of a run of `heed train` with another teacher: the share of its choices that were predicted before they were
-   * learned.
+   * For runs of `heed train` with another teacher: the share of its choices that the reward predicted before it learned
+   * from them.
    */
   accuracy?: number;
 }
@@ -101,7 +104,7 @@ async function evaluateReward(
   return Number.isFinite(measured.accuracy) ? { heldOutAccuracy: measured.accuracy } : {};
 }
 
-/** Whether a teacher's name is that of a synthetic one, who goes by true returns or the judge. */
+/** Whether a teacher's name is that of a synthetic one, which judges by true returns or a judge's scores. */
 function isSynthetic(teacher: string): boolean {
   try {
     parseTeacher(teacher, 0);

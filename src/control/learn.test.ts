@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expectResumable, finish, tensorsOf, told } from '../../test/support/learners.ts';
+import { expectResumable, finish, summaries, tensorsOf } from '../../test/support/learners.ts';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -36,12 +36,12 @@ const tiny = (env: string, more: LearnSettings = {}): LearnSettings => ({
   },
 });
 
-function start(given: LearnSettings, teacher?: Teacher<Segment>): Learner {
-  const environment = sourceOf(() => makeEnvironment(given.env ?? 'CartPole-v1'));
-  return keep(createLearner(given, { environment, teacher }));
+function start(options: LearnSettings, teacher?: Teacher<Segment>): Learner {
+  const environment = sourceOf(() => makeEnvironment(options.env ?? 'CartPole-v1'));
+  return keep(createLearner(options, { environment, teacher }));
 }
 
-const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ asked }) => asked);
+const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ comparisons }) => comparisons);
 
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
 const best = ({ options: [a, b] }: Query<Segment>): Choice =>
@@ -74,29 +74,29 @@ const environments: [string, LearnSettings][] = [
   ],
 ];
 
-describe.each(environments)('%s', (_, given) => {
+describe.each(environments)('%s', (_, options) => {
   it('is learned the same from the same seed, and otherwise from another', async () => {
-    const [one, same, other] = [0, 0, 1].map((seed) => start({ ...given, seed }));
+    const [one, same, other] = [0, 0, 1].map((seed) => start({ ...options, seed }));
     const steps = await finish(one);
     expect(questionsOf(steps)).toHaveLength(12);
-    expect(told(await finish(same))).toEqual(told(steps));
+    expect(summaries(await finish(same))).toEqual(summaries(steps));
     expect(tensorsOf(same)).toEqual(tensorsOf(one));
     await finish(other);
     expect(tensorsOf(other)).not.toEqual(tensorsOf(one));
   });
 
   it('goes on from a checkpoint of any iteration as if it had never stopped', async () => {
-    expect(await expectResumable(() => start(given))).toBe(10);
+    expect(await expectResumable(() => start(options))).toBe(10);
   });
 });
 
 describe('a learner', () => {
-  const given = tiny('CartPole-v1');
+  const options = tiny('CartPole-v1');
 
   it('asks when the schedule says, explores first, and says what it did', async () => {
-    const steps = await finish(start({ ...given, evaluations: 2 }));
+    const steps = await finish(start({ ...options, evaluations: 2 }));
     expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 10 }, (_, i) => 128 * (i + 1)));
-    expect(steps.map(({ asked }) => asked.length)).toEqual([0, 3, 0, 3, 0, 3, 3, 0, 0, 0]);
+    expect(steps.map(({ comparisons }) => comparisons.length)).toEqual([0, 3, 0, 3, 0, 3, 3, 0, 0, 0]);
     expect(steps.map(({ labels }) => labels)).toEqual([0, 3, 3, 6, 6, 9, 12, 12, 12, 12]);
     expect(steps.map(({ ppo }) => ppo !== undefined)).toEqual([false, false, ...new Array(8).fill(true)]);
     expect(steps.map(({ fit }) => fit?.steps)).toEqual([
@@ -114,17 +114,17 @@ describe('a learner', () => {
     expect(steps.map(({ evaluation }) => evaluation !== undefined).flatMap((yes, i) => (yes ? [i] : []))).toEqual([
       4, 9,
     ]);
-    const asked = questionsOf(steps);
-    expect(asked.map(({ id }) => id)).toEqual(Array.from({ length: 12 }, (_, i) => `q${i}`));
-    expect(asked.slice(0, 3).every(({ predicted }) => Number.isNaN(predicted))).toBe(true); // nothing is known yet
-    expect(asked.slice(3).every(({ predicted }) => predicted > 0 && predicted < 1)).toBe(true);
-    for (const { segments } of asked) {
+    const comparisons = questionsOf(steps);
+    expect(comparisons.map(({ id }) => id)).toEqual(Array.from({ length: 12 }, (_, i) => `q${i}`));
+    expect(comparisons.slice(0, 3).every(({ predicted }) => Number.isNaN(predicted))).toBe(true); // nothing is known yet
+    expect(comparisons.slice(3).every(({ predicted }) => predicted > 0 && predicted < 1)).toBe(true);
+    for (const { segments } of comparisons) {
       for (const { length } of segments) expect(length).toBeLessThanOrEqual(10);
     }
   });
 
   it('counts as right what the ensemble predicted before it learned of the answer', async () => {
-    const steps = await finish(start(given));
+    const steps = await finish(start(options));
     const decided = questionsOf(steps).filter(
       ({ predicted, choice }) => !Number.isNaN(predicted) && choice[0] !== choice[1],
     );
@@ -138,9 +138,9 @@ describe('a learner', () => {
     const blind = answering(({ options: [a, b] }) =>
       a.length === b.length ? choices.tie : a.length > b.length ? choices.first : choices.second,
     );
-    const seeing = start(given, blind);
+    const seeing = start(options, blind);
     const paid = keep(
-      createLearner(given, {
+      createLearner(options, {
         teacher: blind,
         environment: sourceOf(() => {
           const environment = cartPole();
@@ -159,7 +159,7 @@ describe('a learner', () => {
   });
 
   it('learns nothing without labels, and gets to its end', async () => {
-    const learner = start({ ...given, labels: 0 });
+    const learner = start({ ...options, labels: 0 });
     const before = tensorsOf(learner);
     const steps = await finish(learner);
     expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, step: 1280 });
@@ -174,7 +174,7 @@ describe('a learner', () => {
   it('ends at an aborted signal', async () => {
     const controller = new AbortController();
     let steps = 0;
-    for await (const { done } of learnFromPreferences({ ...given, signal: controller.signal })) {
+    for await (const { done } of learnFromPreferences({ ...options, signal: controller.signal })) {
       expect(done).toBe(false);
       if (++steps === 3) controller.abort();
     }
@@ -183,10 +183,10 @@ describe('a learner', () => {
 });
 
 describe('a teacher', () => {
-  const given = tiny('CartPole-v1');
+  const options = tiny('CartPole-v1');
 
   it('may be any object, and answer at once or later: what is learned is the same', async () => {
-    const oracle = start(given);
+    const oracle = start(options);
     const steps = await finish(oracle);
     const slow = someone(async function* (questions) {
       for (const question of questions) {
@@ -201,17 +201,17 @@ describe('a teacher', () => {
       }
     });
     for (const teacher of [answering(best), slow, reversed]) {
-      const learner = start(given, teacher);
-      expect(told(await finish(learner))).toEqual(told(steps));
+      const learner = start(options, teacher);
+      expect(summaries(await finish(learner))).toEqual(summaries(steps));
       expect(tensorsOf(learner)).toEqual(tensorsOf(oracle));
     }
   });
 
   it('that skips is asked about other pairs, and its labels never exceed what they may be', async () => {
-    let asked = 0;
-    const choosy = answering((question) => (asked++ % 2 ? best(question) : 'skip'));
-    const steps = await finish(start(given, choosy));
-    expect(asked).toBeGreaterThan(12);
+    let count = 0;
+    const choosy = answering((question) => (count++ % 2 ? best(question) : 'skip'));
+    const steps = await finish(start(options, choosy));
+    expect(count).toBeGreaterThan(12);
     expect(steps.at(-1)!.labels).toBe(12);
     expect(steps.map(({ labels }) => labels)).toEqual([0, 3, 3, 6, 6, 9, 12, 12, 12, 12]);
     expect(new Set(questionsOf(steps).map(({ id }) => id)).size).toBe(12);
@@ -223,13 +223,13 @@ describe('a teacher', () => {
       rounds++;
       return questions.map((question) => ({ id: question.id, choice: rounds <= 4 ? 'skip' : best(question) }));
     });
-    const steps = await finish(start(given, late));
+    const steps = await finish(start(options, late));
     expect(steps.map(({ labels }) => labels)).toEqual([0, 0, 0, 6, 6, 9, 12, 12, 12, 12]);
   });
 
   it('that always skips, or says nothing, teaches nothing', async () => {
     for (const teacher of [answering(() => 'skip'), someone(() => [])]) {
-      const steps = await finish(start(given, teacher));
+      const steps = await finish(start(options, teacher));
       expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, accuracy: Number.NaN });
       expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
     }
@@ -237,7 +237,7 @@ describe('a teacher', () => {
 
   it('that finds all incomparable spends its labels, and teaches nothing', async () => {
     const learner = start(
-      given,
+      options,
       answering(() => 'incomparable'),
     );
     const steps = await finish(learner);
@@ -248,20 +248,20 @@ describe('a teacher', () => {
   });
 
   it('that finds some incomparable teaches the others', async () => {
-    let asked = 0;
+    let count = 0;
     const learner = start(
-      given,
-      answering((question) => (asked++ % 3 ? best(question) : 'incomparable')),
+      options,
+      answering((question) => (count++ % 3 ? best(question) : 'incomparable')),
     );
     const steps = await finish(learner);
     expect(steps.at(-1)!.labels).toBe(12);
-    const told = learner.save().state.comparisons.filter(({ choice }) => choice !== 'incomparable');
-    expect(told).toHaveLength(8);
+    const comparable = learner.save().state.comparisons.filter(({ choice }) => choice !== 'incomparable');
+    expect(comparable).toHaveLength(8);
   });
 
   it('that answers what was not asked stops the run', async () => {
     const confused = someone(() => [{ id: 'q99', choice: choices.first }]);
-    const error = await finish(start(given, confused)).catch((e) => e);
+    const error = await finish(start(options, confused)).catch((e) => e);
     expect(error).toBeInstanceOf(HeedError);
     expect(error.message).toContain("'q99'");
   });
@@ -272,7 +272,7 @@ describe('a teacher', () => {
       seen.push(...questions);
       return questions.map((question) => ({ id: question.id, choice: best(question) }));
     });
-    await finish(start(given, watching));
+    await finish(start(options, watching));
     expect(seen).toHaveLength(12);
     for (const { options } of seen) {
       for (const { episode, from, length, typicalReturn } of options) {
@@ -297,8 +297,8 @@ describe('settings', () => {
       { reward: { members: 1 }, query: { rule: 'random', share: 0.5, rest: 'information' } },
       'chosen by information',
     ],
-  ])('%s are refused before anything is run, with a hint', (_, given, message) => {
-    const create = () => start(given);
+  ])('%s are refused before anything is run, with a hint', (_, options, message) => {
+    const create = () => start(options);
     expect(create).toThrow(message);
     expect(create).toThrow(HeedError);
     try {
@@ -327,8 +327,8 @@ describe('settings', () => {
 });
 
 describe('CartPole in full', () => {
-  const end = async (given: LearnSettings) =>
-    (await finish(start({ seed: 2, labels: 10, evaluations: 0, ...given }))).at(-1)!;
+  const end = async (options: LearnSettings) =>
+    (await finish(start({ seed: 2, labels: 10, evaluations: 0, ...options }))).at(-1)!;
 
   it('is solved with ten labels', async () => {
     const { evaluation, labels } = await end({});

@@ -27,24 +27,24 @@ import { type JudgeInput, type TeacherInput, teacherOf } from './teacher-input.t
 import { fitSegments } from './teaching/check-settings.ts';
 import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
-/** What `learnFromPreferences` takes: the settings of `heed train`, some of which may be values. */
+/** What `learnFromPreferences` takes: the settings of `heed train`, or objects and functions instead of names. */
 export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'judge'> {
   /** What the agent acts in (default: `CartPole-v1`). */
   env?: EnvironmentInput;
-  /** Who answers (default: `oracle`). */
+  /** Who compares clips (default: `oracle`). */
   teacher?: TeacherInput;
-  /** What a synthetic teacher goes by instead of the true reward. */
+  /** What a synthetic teacher judges by instead of the true reward. */
   judge?: JudgeInput;
-  /** Ends the training after the step under way. */
+  /** Stops the training after the current step. */
   signal?: AbortSignal;
-  /** Called with what a person should know, such as that a short run needed other settings than its preset has. */
+  /** Called with notices, such as that a short run needed other settings than its preset has. */
   onNotice?: (text: string) => void;
 }
 
 /** What `pebble` takes; PEBBLE's own options are in `pebble`. */
 export type PebbleInput = Omit<LearnInput, 'algorithm' | 'ppo'>;
 
-/** What learning from preferences comes to, in numbers. */
+/** The figures of a finished run. */
 export interface LearnMetrics {
   /** Mean and standard deviation of the true returns of the final policy's greedy episodes. */
   return: { mean: number; std: number; episodes: number };
@@ -52,31 +52,31 @@ export interface LearnMetrics {
   labels: number;
   /** Environment steps. */
   steps: number;
-  /** Share of the teacher's decided choices that the ensemble predicted before it learned of them. */
+  /** Share of the teacher's decided choices that the ensemble predicted before it learned from them. */
   accuracy: number;
-  /** Share of random held-out pairs that the ensemble puts in the right order; see `RewardAgreement`. */
+  /** Share of random held-out pairs that the ensemble orders correctly; see `RewardAgreement`. */
   heldOutAccuracy?: number;
   /** Correlation of the learned and the true returns of fresh windows; see `RewardAgreement`. */
   correlation: { pearson: number; spearman: number };
-  /** Wall time of the training, that of earlier processes of the run included. */
+  /** Wall time of the training in seconds, including earlier processes of the run. */
   seconds: number;
 }
 
 /** What learning from preferences ends with. */
 export interface LearnResult {
-  /** The trained policy, the caller's to dispose of. */
+  /** The trained policy. The caller disposes of it. */
   policy: ControlPolicy;
-  /** The learned reward, the caller's to dispose of. */
+  /** The learned reward. The caller disposes of it. */
   reward: ControlReward;
-  /** How good they are, and what it took. */
+  /** How good they are, and how long training took. */
   metrics: LearnMetrics;
 }
 
 /**
- * Learns from preferences. Awaiting it gives its result; iterating it gives its steps, each a PPO update or some
- * hundred environment steps of PEBBLE.
+ * Learns from preferences. Await the result, or iterate over the steps: each is a PPO update or some hundred
+ * environment steps of PEBBLE.
  *
- * @throws HeedError naming the option that is wrong; while it is awaited or iterated.
+ * @throws HeedError that names the wrong option, when awaited or iterated.
  */
 export function learnFromPreferences(input: LearnInput = {}): Training<LearnStep, LearnResult> {
   const { signal, ...rest } = input;
@@ -92,13 +92,13 @@ export function learnFromPreferences(input: LearnInput = {}): Training<LearnStep
 }
 
 /**
- * Learns from preferences by PEBBLE: SAC on a replay buffer whose rewards are written anew as the reward is learned.
+ * Learns from preferences by PEBBLE: SAC on a replay buffer whose rewards are recomputed as the reward model learns.
  */
 export const pebble = (input: PebbleInput = {}): Training<LearnStep, LearnResult> =>
   learnFromPreferences({ ...input, algorithm: 'pebble' });
 
 /**
- * Opens what the input names, the environment and the judge, and makes a learner in it. Disposing of the learner
+ * Opens the environment and the judge that the input names, and creates a learner in it. Disposing of the learner
  * disposes of what was opened.
  *
  * @param schema The options there are, which are parsed here and nowhere after: those of `heed train` take no 0 labels.
@@ -132,7 +132,7 @@ export function openLearner(
   );
 }
 
-/** Makes a learner by the algorithm that the settings name, in an environment that stays the caller's. */
+/** Creates a learner with the algorithm that the settings name. The environment stays the caller's. */
 export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
   const { environment, onNotice = process.emitWarning } = parts;
   return learnerIn(fitSegments(learnOptions(settings, onNotice), settings, environment, onNotice), parts);
@@ -170,7 +170,7 @@ function measure(learner: Learner, last: LearnStep | undefined, seconds: number)
   }
 }
 
-/** One rollout, whatever rounds of questions are due, and one PPO update a step. */
+/** A step is one rollout, the queries that are due, and one PPO update. */
 function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner {
   const { seed, steps, randomSteps } = options;
   const ppoOptions = options.ppo!;
@@ -202,7 +202,7 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
       ppo = agent.update({ ...rollout, rewards: learned }, progress.step / steps);
       progress.updates++;
     }
-    return { ppo, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
+    return { ppo, fit, comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { ppo: agent } });

@@ -1,4 +1,4 @@
-/** A learner from preferences: a loop that acts, and what it is taught by. */
+/** A learner from preferences: a loop that acts, and the parts that teach it. */
 import type { EnvironmentSource } from '../env/index.ts';
 import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
 import { policiesOf, type RunPolicies } from '../rl/load-policy.ts';
@@ -13,63 +13,64 @@ import type { CheckpointTensors, TeachingState } from './teaching/state.ts';
 import type { LearnParts, Teaching } from './teaching/teaching.ts';
 
 /**
- * A step of learning: a rollout and its PPO update, or some hundred environment steps of PEBBLE, and the queries and the
- * fit that were due.
+ * A step of learning: a rollout and its PPO update, or some hundred environment steps of PEBBLE, plus the queries and
+ * the fit that were due.
  */
 export interface LearnStep {
   /** Environment steps so far. */
   step: number;
   /** Comparisons that the teacher made so far. */
   labels: number;
-  /** PPO's update, where there was one. */
+  /** Metrics of the PPO update, if there was one. */
   ppo?: PpoMetrics;
-  /** SAC's updates, where there were any. */
+  /** Metrics of the SAC updates, if there were any. */
   sac?: SacMetrics;
-  /** The fit of the reward ensemble, where there was one. */
+  /** Metrics of the fit of the reward ensemble, if there was one. */
   fit?: Fit;
-  /** Queries that were answered in this step. */
-  asked: readonly SegmentComparison[];
+  /** Comparisons that the teacher made in this step. */
+  comparisons: readonly SegmentComparison[];
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
-  /** Share of the teacher's decided choices that the ensemble predicted before learning of them, so far. */
+  /** Share of the teacher's decided choices so far that the ensemble predicted before it learned from them. */
   accuracy: number;
-  /** Mean variance over members of the probability of the first, of what was asked last. */
+  /** Mean variance over members of the probability that the first segment is better, over the last queries. */
   disagreement: number;
-  /** Questions without an answer; only where the teacher answers later. */
+  /** Queries without a judgment; only if the teacher answers later. */
   waiting?: number;
   /** Whether all steps are done. */
   done: boolean;
 }
 
-/** What a training drives: it acts, asks and learns, some steps at a time. */
+/** What a run of `heed train` drives: it acts, queries the teacher and learns, some steps at a time. */
 export interface Learner {
+  /** The run's options, defaults filled in. */
   readonly options: LearnOptions;
-  /** What it acts in; not its to dispose of. */
+  /** The environment it acts in. The learner does not dispose of it. */
   readonly environment: EnvironmentSource;
-  /** Whether the teacher is a synthetic one, who goes by true returns or the judge; mistakes included. */
+  /** Whether the teacher is synthetic: it judges by true returns or a judge's scores, possibly with mistakes. */
   readonly oracle: boolean;
-  /** Some steps and what is learned from them, and whatever rounds of questions are due. */
+  /** Takes some steps, learns from them, and makes the queries that are due. */
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
   evaluate(): Evaluation;
-  /** The policy of the moment, and the one that training began with. */
+  /** The current policy, and the initial one. */
   policies(): Pick<RunPolicies, 'policy' | 'untrained'>;
-  /** The learned reward of the moment. */
+  /** The current learned reward. */
   reward(): RewardSnapshot;
-  /** The true return of a segment, or what the judge says of it. */
+  /** The true return of a segment, or the judge's score. */
   worth(segment: Segment): number;
-  /** Predicted and true returns of segments drawn from recent experience: how well the one follows the other. */
+  /** Predicted and true returns of segments from recent experience. */
   compareRewards(count?: number): { predicted: number[]; true: number[] };
-  /** All it takes to go on. */
+  /** Everything a resumed run needs. */
   save(): { state: TeachingState; tensors: Saved };
-  /** Goes on from what was saved. */
+  /** Continues from what `save` returned. */
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
   [Symbol.dispose](): void;
 }
 
 type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
-/** What acts, as far as a learner saves it. */
+/** The acting half of a learner, as far as it is saved. */
 interface Acting {
   save(): { state: unknown; tensors: Saved };
   restore(state: unknown, tensors: CheckpointTensors): void;
@@ -77,8 +78,8 @@ interface Acting {
 }
 
 /**
- * `acting`: what acts, by the names that checkpoints have for it, the policy's first. The learner releases all of it,
- * and the teaching.
+ * `acting` holds the acting parts by their names in checkpoints, the policy's first. The learner disposes of them and
+ * of the teaching.
  */
 export function learnerOf(
   options: LearnOptions,

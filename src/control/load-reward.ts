@@ -1,4 +1,4 @@
-/** Rewards of runs: what `heed train` learned, from a checkpoint. */
+/** Rewards that runs of `heed train` learned, read from checkpoints. */
 import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { controlSettings } from '../rl/load-policy.ts';
@@ -11,16 +11,16 @@ import { isSavedReward, type RewardSnapshot, readReward } from './reward-snapsho
 
 /** Options of `loadReward`. */
 export interface LoadRewardOptions {
-  /** The checkpoint of this environment step; the newest one if not given. */
+  /** Environment step of the checkpoint to load; the latest by default. */
   step?: number;
-  /** The Python that Gymnasium is in, for runs in its environments; the run's own if not given. */
+  /** Python with Gymnasium, for runs in its environments; the run's by default. */
   python?: string;
 }
 
 /**
- * The reward that a run of `heed train` learned, or one that was saved to a folder. The caller disposes of it.
+ * Loads the reward that a run of `heed train` learned, or one that was saved to a folder. The caller disposes of it.
  *
- * @param folder The run's folder, or the one given to `reward.save`.
+ * @param folder The run's folder, or the one passed to `reward.save`.
  * @throws HeedError if the folder is neither, has no such checkpoint, or its environment cannot be opened.
  */
 export async function loadReward(folder: string, { step, python }: LoadRewardOptions = {}): Promise<ControlReward> {
@@ -35,7 +35,7 @@ export async function loadReward(folder: string, { step, python }: LoadRewardOpt
 }
 
 /**
- * Reads the reward of a run's checkpoint, the newest unless `step` is given.
+ * Reads the reward of a run's checkpoint, the latest unless `step` is set.
  * @throws HeedError if the run learned from the environment's own reward.
  */
 export function readRunReward(
@@ -45,7 +45,7 @@ export function readRunReward(
 ): RewardSnapshot {
   if (controlSettings(folder).command !== 'train') {
     throw new HeedError(`"${folder}" learned from its environment's own reward: it has no learned one`, {
-      hint: 'give the folder of a run of heed train',
+      hint: 'pass the folder of a run of heed train',
     });
   }
   const options = settingsOf(learnSchema, readInfo(folder), folder);
@@ -54,7 +54,7 @@ export function readRunReward(
   return rewardOf(options, spaces, { state: learner.reward, tensors });
 }
 
-/** The reward of what an ensemble saved. */
+/** The reward that a saved ensemble describes. */
 export function rewardOf(
   { reward }: Pick<LearnOptions, 'reward'>,
   { observationSpace, actionSpace }: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,

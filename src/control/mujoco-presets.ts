@@ -1,11 +1,11 @@
 /**
- * Settings under which 700 labels teach MuJoCo's tasks; docs/reference/preferences.md has what they
- * reach, docs/lab/preferences.md what was tried.
+ * Settings with which 700 labels teach MuJoCo's tasks. Results: docs/reference/preferences.md; what was tried:
+ * docs/lab/preferences.md.
  */
 import { ppoPresets } from '../rl/index.ts';
 import type { LearnSettings } from './options.ts';
 
-/** PPO as `heed rl` has it, but that the ensemble scales the rewards. */
+/** PPO's preset for `heed rl`, without its reward scaling: the ensemble scales the rewards. */
 const ppoOf = (env: string): LearnSettings['ppo'] => ({ ...ppoPresets[env].options, normalizeRewards: false });
 
 const common: LearnSettings = {
@@ -13,11 +13,11 @@ const common: LearnSettings = {
   labels: 700,
   randomSteps: 10_000,
   episodes: 20,
-  // to the end: what makes a good policy better is another question than what makes it good
+  // queries until the end: what makes a good policy better differs from what makes it good
   schedule: { firstShare: 0.15, rounds: 30, until: 0.9 },
   query: { share: 0.5 },
 };
-/** What the rewards of all figures have in common. */
+/** What the rewards of all these tasks have in common. */
 export const reward: LearnSettings['reward'] = {
   hidden: [64, 64],
   output: 'linear',
@@ -25,7 +25,7 @@ export const reward: LearnSettings['reward'] = {
   scaleBy: 'return',
   learningRate: 3e-3,
 };
-/** Few comparisons a gradient are noisy: the rate falls. */
+/** A minibatch has few comparisons, so gradients are noisy: the learning rate decays. */
 export const short: LearnSettings['reward'] = {
   activation: 'relu',
   finalLearningRate: 0.1,
@@ -34,8 +34,8 @@ export const short: LearnSettings['reward'] = {
 };
 
 /**
- * Where an episode can end early, what a step is worth by itself decides: a constant, and clips that differ in
- * length.
+ * For tasks whose episodes can end early. What a step earns by itself decides: a learned constant, and clips that
+ * differ in length.
  */
 const ending = (env: string, more?: LearnSettings['reward']): LearnSettings => ({
   ...common,
@@ -45,7 +45,7 @@ const ending = (env: string, more?: LearnSettings['reward']): LearnSettings => (
   ppo: ppoOf(env),
 });
 
-/** Where none can, small differences decide: a sharp choice model. */
+/** For tasks whose episodes cannot end early. Small differences decide: a sharp choice model. */
 const lasting = (env: string): LearnSettings => ({
   ...common,
   segment: { window: 50, memory: 40_000 },
@@ -53,10 +53,7 @@ const lasting = (env: string): LearnSettings => ({
   reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
   ppo: ppoOf(env),
 });
-/**
- * More members err less than three, and rectified units make out squares and distances of few labels, where tanh does
- * not.
- */
+/** More members err less than three. Rectified units learn squares and distances from few labels; tanh does not. */
 export const many: LearnSettings['reward'] = {
   ...reward,
   ...short,
@@ -67,9 +64,9 @@ export const many: LearnSettings['reward'] = {
 };
 
 /**
- * A first reward that is wrong about torques drives the arm's actions to their bounds, from where PPO comes back late:
- * much is asked about random play, then more at first than at last. Of clips of 25 steps the half is the way to the
- * target, alike in all.
+ * An early reward that is wrong about torques drives the arm's actions to their bounds, from which PPO recovers slowly.
+ * So many queries are about random play, and later rounds shrink. Half of a clip of 25 steps is the way to the target,
+ * the same in all.
  */
 const reacher: LearnSettings = {
   ...lasting('Reacher-v5'),
@@ -80,8 +77,8 @@ const reacher: LearnSettings = {
 };
 
 /**
- * A discount of 0.999 adds up a thousand times what a constant is wrong by, and comparisons of equal length say
- * nothing of it.
+ * A discount of 0.999 sums a thousand times the error of a constant, and comparisons of equal length do not reveal that
+ * error.
  */
 const swimmer: LearnSettings = {
   ...lasting('Swimmer-v5'),
@@ -90,7 +87,7 @@ const swimmer: LearnSettings = {
 };
 
 /**
- * What its seeds fall into is running, and falling: what members differ about is worth a look, and λ nearer to 0
+ * Some seeds learn to run and fall. So the policy explores where members disagree, and λ is nearer to 0, which is
  * steadier.
  */
 const walker: LearnSettings = {

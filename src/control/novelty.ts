@@ -1,10 +1,10 @@
 /**
- * The reward of pretraining without a teacher (PEBBLE, Lee et al. 2021, §4.1): how far a state is from its k-th nearest
- * neighbor, which estimates the entropy of the states visited.
+ * Reward of pretraining without a teacher (PEBBLE, Lee et al. 2021, §4.1): the distance of a state to its k-th nearest
+ * neighbor, which estimates the entropy of the visited states.
  *
- * Departures: neighbors are looked for among `particles` states drawn from all that were visited, so that a reward
- * costs the same however many there are; each number of a state counts in its deviation; and the reward is the distance
- * over its deviation, as in the authors' code, where the paper has its logarithm.
+ * Differences from the paper: neighbors are sought among `particles` states drawn from all visited ones, so that the
+ * cost of a reward stays constant. Each number of a state is scaled by its deviation. The reward is the distance
+ * divided by its deviation, as in the authors' code, where the paper takes its logarithm.
  */
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
@@ -13,22 +13,22 @@ type CheckpointTensors = Record<string, { dtype: 'F32'; shape: number[]; data: F
 const [STATES, WEIGHTS] = ['novelty.states', 'novelty.weights'];
 
 interface NoveltyState {
-  /** Which of the rows looked at last each particle is. */
+  /** The row of each particle in the last call of `look`. */
   rows: number[];
   deviation: number;
 }
 
-/** How new states are, from the distances to their neighbors; `size` is that of an observation. */
+/** Rewards novel states by the distances to their neighbors; `size` is the size of an observation. */
 export function createNovelty(size: number, { neighbors, particles }: { neighbors: number; particles: number }) {
-  /** [particles, size] and which row each was; none before the first look. */
+  /** [particles, size] and the row that each came from; empty before the first `look`. */
   let states = new Float32Array(0);
   let rows = new Int32Array(0);
-  /** Of each number's squared difference. */
+  /** Weight of each number's squared difference. */
   const weights = new Float32Array(size).fill(1);
   let deviation = 1;
   const nearest = new Float64Array(neighbors);
 
-  /** Distance of the state at `at` to its k-th nearest among the particles, itself (row `row`) left out. */
+  /** Distance of the state at `at` to its k-th nearest particle, excluding itself (row `row`). */
   function distance(observations: Float32Array, at: number, row: number): number {
     nearest.fill(Number.POSITIVE_INFINITY);
     let found = 0;
@@ -49,11 +49,11 @@ export function createNovelty(size: number, { neighbors, particles }: { neighbor
   }
 
   return {
-    /** Rewards of states [n, size] that were not looked at: 0 before the first look. */
+    /** Rewards of states [n, size] that `look` has not seen: 0 before the first `look`. */
     reward(observations: Float32Array, out: Float32Array): void {
       for (let i = 0; i < out.length; i++) out[i] = distance(observations, i * size, -1) / deviation;
     },
-    /** Draws the particles from all states visited [n, size], and gives the rewards of each. variance: [size]. */
+    /** Draws the particles from all visited states [n, size], and writes the reward of each. variance: [size]. */
     look(observations: Float32Array, variance: readonly number[], out: Float32Array, random: Random): void {
       const n = out.length;
       rows = random.shuffle(Int32Array.from({ length: n }, (_, i) => i)).slice(0, particles);

@@ -64,17 +64,17 @@ describe('a policy as ONNX', () => {
   });
 });
 
-const rewards: [string, Partial<RewardSnapshot> & { given: object }][] = [
-  ['discrete actions', { actionSpace: discrete, given: {} }],
-  ['actions of numbers', { actionSpace: box(2, 1), given: { output: 'linear', constant: 0 } }],
-  ['what a step changed', { actionSpace: box(2, 1), given: { change: true } }],
-  ['the step that ends the task', { actionSpace: discrete, given: { terminalHead: true, output: 'linear' } }],
-  ['images', { actionSpace: discrete, observationSpace: box(pixels, 255, image), given: { members: 2 } }],
+const rewards: [string, Partial<RewardSnapshot> & { settings: object }][] = [
+  ['discrete actions', { actionSpace: discrete, settings: {} }],
+  ['actions of numbers', { actionSpace: box(2, 1), settings: { output: 'linear', constant: 0 } }],
+  ['what a step changed', { actionSpace: box(2, 1), settings: { change: true } }],
+  ['the step that ends the task', { actionSpace: discrete, settings: { terminalHead: true, output: 'linear' } }],
+  ['images', { actionSpace: discrete, observationSpace: box(pixels, 255, image), settings: { members: 2 } }],
 ];
 
 describe('a reward as ONNX', () => {
-  it.each(rewards)('of %s scores in ONNX Runtime as it does here', async (_, { given, ...more }) => {
-    const options = rewardSchema.parse({ hidden: [8], lastGain: 1, ...given });
+  it.each(rewards)('of %s scores in ONNX Runtime as it does here', async (_, { settings, ...more }) => {
+    const options = rewardSchema.parse({ hidden: [8], lastGain: 1, ...settings });
     const spaces = { observationSpace: base.observationSpace, actionSpace: discrete, ...more };
     const { actionSpace, observationSpace } = spaces;
     const size = observationSpace.low.length;

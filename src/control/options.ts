@@ -1,4 +1,4 @@
-/** The settings of learning from preferences: one schema, from which flags, files, forms and docs are made. */
+/** The settings of learning from preferences. Flags, files, forms and docs are made from this schema. */
 import { z } from 'zod';
 import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
 import { ppoSchema } from '../rl/index.ts';
@@ -8,22 +8,17 @@ import { rewardSchema } from './reward/options.ts';
 
 /** How segments are cut. */
 export const segmentSchema = z.object({
-  window: z.number().int().min(1).default(25).describe('steps of a segment; fewer where the episode ends in it'),
+  window: z.number().int().min(1).default(25).describe('steps of a segment; fewer if the episode ends first'),
   shortest: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe('windows are drawn from this share of `window` up to all of it'),
-  memory: z.number().int().min(1).default(4000).describe('latest environment steps that segments are cut from'),
-  anchored: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe('share of the candidates placed so that the task ends in them'),
-  candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query asked'),
-  fewest: z.number().int().min(1).default(60).describe('candidate pairs of a round, at the least'),
+    .describe('shortest segment, as a share of `window`; lengths are drawn from there to `window`'),
+  memory: z.number().int().min(1).default(4000).describe('most recent environment steps that segments are cut from'),
+  anchored: z.number().min(0).max(1).default(0).describe('share of the candidates that contain the end of the task'),
+  candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query'),
+  fewest: z.number().int().min(1).default(60).describe('minimum number of candidate pairs in a round'),
   differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
 });
 
@@ -36,34 +31,34 @@ export const learnSchema = z.object({
   algorithm: z
     .enum(algorithms)
     .default('ppo')
-    .describe('how the agent learns: by PPO, or by PEBBLE, which needs fewer steps where actions are numbers'),
-  steps: z.number().int().min(1).default(60_000).describe('environment steps in all, the random phase included'),
-  labels: z.number().int().min(0).default(10).describe('comparisons the teacher answers'),
-  seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
+    .describe('how the agent learns: PPO, or PEBBLE, which needs fewer steps if actions are continuous'),
+  steps: z.number().int().min(1).default(60_000).describe('total environment steps, including the random phase'),
+  labels: z.number().int().min(0).default(10).describe('total number of comparisons that the teacher makes'),
+  seed: z.number().int().min(0).default(0).describe('seed of all random numbers'),
   teacher: z
     .string()
     .default('oracle')
-    .describe('who answers, such as oracle, mistake:0.1, stochastic:1; human for people'),
+    .describe('who compares clips: oracle, mistake:0.1, stochastic:1, …, or human for people'),
   judge: z
     .string()
     .optional()
     .describe(
-      'what a synthetic teacher goes by instead of the true reward: swing, backflip, one-leg, or a file with a judge of clips of your own',
+      'what a synthetic teacher judges by (default: the true reward): swing, backflip, one-leg, or a file with your own judge',
     ),
-  randomSteps: z.number().int().min(0).default(2000).describe('steps of uniformly random actions at first'),
+  randomSteps: z.number().int().min(0).default(2000).describe('initial steps with uniformly random actions'),
   async: z
     .boolean()
     .default(false)
-    .describe('fit the reward on a thread of its own, and ask meanwhile: faster, and no two runs are the same'),
+    .describe('fit the reward on a thread of its own while the agent acts: faster, but runs do not reproduce'),
   staleness: z
     .number()
     .int()
     .min(0)
     .default(8)
-    .describe('with async, updates of the policy after an answer before they wait for a reward that has learned of it'),
-  evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
-  episodes: z.number().int().min(1).default(100).describe('episodes of an evaluation'),
-  renormalize: z.number().int().min(1).default(8).describe('updates between renormalizations of the reward'),
+    .describe('with async: policy updates that may run on a reward model that has not seen the latest judgments'),
+  evaluations: z.number().int().min(0).default(10).describe('number of evaluations during training, evenly spaced'),
+  episodes: z.number().int().min(1).default(100).describe('episodes in each evaluation'),
+  renormalize: z.number().int().min(1).default(8).describe('policy updates between renormalizations of the reward'),
   segment: segmentSchema.prefault({}),
   schedule: scheduleSchema.prefault({}),
   query: selectionSchema.prefault({}),
@@ -72,7 +67,7 @@ export const learnSchema = z.object({
   people: peopleSchema
     .extend({
       guidelines: peopleSchema.shape.guidelines.default(
-        'Choose the clip that is more like what the agent is to learn. Where one stops before the other, its attempt ended there.',
+        'Choose the clip that is closer to what the agent should learn. If one clip stops before the other, its attempt ended there.',
       ),
     })
     .prefault({}),
@@ -81,5 +76,5 @@ export const learnSchema = z.object({
 });
 /** Checked settings of learning from preferences. */
 export type LearnOptions = z.infer<typeof learnSchema>;
-/** Settings of learning from preferences as they are given: plain data. */
+/** Settings of learning from preferences as a caller writes them: plain data, all optional. */
 export type LearnSettings = z.input<typeof learnSchema>;

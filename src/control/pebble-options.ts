@@ -1,8 +1,8 @@
-/** The settings of PEBBLE: those of SAC, and of what comes before the first question. */
+/** The settings of PEBBLE: those of SAC, and of the exploration before the first query. */
 import { z } from 'zod';
 import { sacSchema } from '../rl/index.ts';
 
-const { learningStarts: _, ...sac } = sacSchema.shape; // random steps are the loop's
+const { learningStarts: _, ...sac } = sacSchema.shape; // the loop takes the random steps
 
 /** The options of PEBBLE. */
 export const pebbleSchema = z.object({
@@ -11,8 +11,13 @@ export const pebbleSchema = z.object({
     .int()
     .min(0)
     .default(9000)
-    .describe('steps after the random ones in which the agent looks for states it has not seen, before it is taught'),
-  neighbors: z.number().int().min(1).default(5).describe('k: a state is as new as its k-th nearest is far'),
-  particles: z.number().int().min(1).default(1000).describe('states among which neighbors are looked for'),
+    .describe('environment steps of unsupervised exploration after the random steps, before the first query'),
+  neighbors: z
+    .number()
+    .int()
+    .min(1)
+    .default(5)
+    .describe('k: novelty of a state is its distance to its k-th nearest neighbor'),
+  particles: z.number().int().min(1).default(1000).describe('number of states searched for neighbors'),
   ...sac,
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { expectResumable, finish, tensorsOf, told } from '../../test/support/learners.ts';
+import { expectResumable, finish, summaries, tensorsOf } from '../../test/support/learners.ts';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { makeEnvironment, sourceOf } from '../env/index.ts';
 import type { HeedError } from '../error.ts';
@@ -37,8 +37,11 @@ const tiny = (more: LearnSettings = {}): LearnSettings => ({
   pebble: { pretrainSteps: 200, hidden: [16], minibatch: 16, bufferSize: 1200, particles: 50, ...more.pebble },
 });
 
-const start = (given: LearnSettings, teacher?: Teacher<Segment>, environment = () => makeEnvironment('Pendulum-v1')) =>
-  keep(createLearner(given, { environment: sourceOf(environment), teacher }));
+const start = (
+  options: LearnSettings,
+  teacher?: Teacher<Segment>,
+  environment = () => makeEnvironment('Pendulum-v1'),
+) => keep(createLearner(options, { environment: sourceOf(environment), teacher }));
 
 describe('PEBBLE', () => {
   it('plays at random, then for what is new, then as it is taught', async () => {
@@ -78,15 +81,15 @@ describe('PEBBLE', () => {
 
   it('is learned the same from the same seed, and otherwise from another', async () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start(tiny({ seed })));
-    expect(told(await finish(same))).toEqual(told(await finish(one)));
+    expect(summaries(await finish(same))).toEqual(summaries(await finish(one)));
     expect(tensorsOf(same)).toEqual(tensorsOf(one));
     await finish(other);
     expect(tensorsOf(other)['actor.0.weight']).not.toEqual(tensorsOf(one)['actor.0.weight']);
   });
 
   it('goes on from a checkpoint of any stretch as if it had never stopped', async () => {
-    const given = tiny({ pebble: { environments: 2, horizon: 3, gradientSteps: 2 }, reward: { change: true } });
-    expect(await expectResumable(() => start(given))).toBe(7);
+    const options = tiny({ pebble: { environments: 2, horizon: 3, gradientSteps: 2 }, reward: { change: true } });
+    expect(await expectResumable(() => start(options))).toBe(7);
   });
 
   it('never learns from the environment’s reward', async () => {
@@ -117,13 +120,13 @@ describe('PEBBLE', () => {
   });
 
   it('goes on exploring, and learns no reward, until somebody who answers later has answered', async () => {
-    let said = false;
+    let answered = false;
     const somebody: Teacher<Segment> = {
       name: 'somebody',
       later: true,
       async *answer(questions, signal) {
-        for (const { id } of questions) if (!said) yield { id, choice: choices.first };
-        said = true;
+        for (const { id } of questions) if (!answered) yield { id, choice: choices.first };
+        answered = true;
         if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
       },
     };
@@ -138,13 +141,13 @@ describe('PEBBLE', () => {
 describe('a run of PEBBLE', () => {
   const folder = mkdtempSync(join(tmpdir(), 'heed-pebble-'));
   afterAll(() => rmSync(folder, { recursive: true }));
-  const given = tiny({ evaluations: 2 });
+  const options = tiny({ evaluations: 2 });
 
   async function train(run: Run, stopAfter = Number.POSITIVE_INFINITY) {
     const controller = new AbortController();
     try {
       const world = () => ({ ...makeEnvironment('Pendulum-v1'), rewardThreshold: -200 });
-      return await trainFromPreferences(start(given, undefined, world), {
+      return await trainFromPreferences(start(options, undefined, world), {
         run,
         signal: controller.signal,
         onStep: ({ step }) => step >= stopAfter && controller.abort(),
@@ -154,7 +157,7 @@ describe('a run of PEBBLE', () => {
     }
   }
   const begun = (name: string) =>
-    createRun(join(folder, name), { name, command: 'train', config: learnOptions(given), seed: 0 });
+    createRun(join(folder, name), { name, command: 'train', config: learnOptions(options), seed: 0 });
   const traceOf = (name: string) => readMetrics(join(folder, name)).map(({ time: _, ...row }) => row);
 
   it('that was stopped goes on as if it had not been, and both are reported alike', async () => {
@@ -172,16 +175,16 @@ describe('a run of PEBBLE', () => {
       levels: [{ y: -200, label: 'solved' }],
     });
     const report = renderReport(preferenceReport(join(folder, 'stopped')));
-    for (const told of ['PEBBLE, teacher oracle', 'Temperature', 'Learned against true reward', 'What was asked'])
-      expect(report).toContain(told);
+    for (const text of ['PEBBLE, teacher oracle', 'Temperature', 'Learned against true reward', 'Queries'])
+      expect(report).toContain(text);
   });
 });
 
 describe('Pendulum in full', () => {
-  const end = async (given: LearnSettings) => {
+  const end = async (options: LearnSettings) => {
     const learner = start({
       ...{ algorithm: 'pebble', env: 'Pendulum-v1', seed: 2, labels: 60, randomSteps: 200 },
-      ...{ evaluations: 0, episodes: 10, ...given },
+      ...{ evaluations: 0, episodes: 10, ...options },
       segment: { window: 25, shortest: 1, memory: 2000 },
       schedule: { rounds: 5, until: 0.3 },
       reward: { hidden: [32, 32], constant: 0, normalize: 'zero-mean', deviation: 2 },
@@ -209,9 +212,9 @@ describe('settings of PEBBLE', () => {
   it.each<[string, LearnSettings, string]>([
     ['actions that are a choice', { ...tiny(), env: 'CartPole-v1' }, 'a choice of 2'],
     ['pretraining that leaves no step', tiny({ pebble: { pretrainSteps: 1300 } }), 'leave none'],
-    ["PPO's beside them", { ...tiny(), ppo: {} }, 'settings of ppo are given'],
-  ])('%s are refused before anything is run, with a hint', (_, given, message) => {
-    const create = () => start(given, undefined, () => makeEnvironment(given.env!));
+    ["PPO's beside them", { ...tiny(), ppo: {} }, 'settings of ppo are set'],
+  ])('%s are refused before anything is run, with a hint', (_, options, message) => {
+    const create = () => start(options, undefined, () => makeEnvironment(options.env!));
     expect(create).toThrow(message);
     try {
       create();

@@ -1,12 +1,12 @@
 /**
- * PEBBLE (Lee et al. 2021): learning from preferences off-policy, by SAC. The agent explores before it is taught. All its
- * experience stays in a replay buffer, whose rewards are computed again after every fit of the reward ensemble.
+ * PEBBLE (Lee et al. 2021): learning from preferences off-policy, by SAC. The agent first explores without a teacher.
+ * All its experience stays in a replay buffer, whose rewards are recomputed after every fit of the reward ensemble.
  *
- *   random play → play for what is new (novelty.ts) → ask → fit the reward ensemble → relabel the buffer → SAC, asking on
- *   the way
+ *   random play → explore (novelty.ts) → query → fit the reward ensemble → relabel the buffer → SAC, and again
  *
  * Where it departs from the paper: rewards are the ensemble's normalized ones, as in the PPO loop; critics start anew
- * when the first reward is learned, and are not trained ahead then. docs/reference/pebble.md has the details and the figures.
+ * when the first reward is learned, and are not trained ahead then. docs/reference/pebble.md has the details and the
+ * figures.
  *
  *     const { policy } = await pebble({ env: 'HalfCheetah-v5' });
  *
@@ -20,9 +20,9 @@ import { createNovelty } from './novelty.ts';
 import type { LearnOptions } from './options.ts';
 import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
-const ROWS = 128; // few enough that the reward of a single step costs little beside an update
+const ROWS = 128; // few enough that predicting a step's reward costs little beside an update
 
-/** Some hundred environment steps, each with its updates, and then whatever questions are due. */
+/** A step is some hundred environment steps, each with its updates, and then the queries that are due. */
 export function createPebble(options: LearnOptions, parts: LearnParts): Learner {
   const { seed, steps, randomSteps } = options;
   const { pretrainSteps, ...sacOptions } = options.pebble!;
@@ -39,7 +39,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   const novelty = createNovelty(observationSize, sacOptions);
   const rewards = new Float32Array(environments * horizon);
 
-  /** Acts, and learns from the reward of the moment: of what is new until something was taught. */
+  /** Acts, and learns from the current reward: that of novelty until the first fit. */
   function live(): SacMetrics | undefined {
     const exploring = progress.step < randomSteps;
     const rollout = agent.collect(exploring ? 'uniform' : undefined);
@@ -51,7 +51,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     return undefined;
   }
 
-  /** Writes the rewards of the moment over those of all that is remembered. */
+  /** Recomputes the rewards of the whole replay buffer with the current reward. */
   function relabel(): void {
     const all = (column: Float32Array, width = 1) => column.subarray(0, buffer.length * width);
     const nextObservations = all(buffer.nextObservations, observationSize);
@@ -80,9 +80,9 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
     const unknown = !progress.fitted;
     const { comparisons, fit } = await teaching.teach(news, signal);
     if (fit || unknown) relabel();
-    // what they were worth for being new says nothing of what is wanted
+    // values of novelty rewards say nothing about the learned reward
     if (fit && unknown) agent.resetCritics();
-    return { sac, fit, asked: comparisons, ...teaching.report(before, evaluator.run) };
+    return { sac, fit, comparisons, ...teaching.report(before, evaluator.run) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { sac: agent, novelty } });

@@ -1,4 +1,4 @@
-/** Settings that are known to work, by environment, and how they meet what is given. */
+/** Settings that work well, by environment, and how they combine with a caller's settings. */
 import { parseOptions } from '../options.ts';
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
@@ -7,13 +7,10 @@ import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, reward, short } from './mujoco-presets.ts';
 import { algorithms, type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 
-/** The paper's, whether labels are right or not: it costs nothing where they are. */
+/** The paper's error rate. It costs nothing if labels are right. */
 const choice: LearnSettings['choice'] = { errorRate: 0.1 };
 
-/**
- * For an environment that nobody has found settings for: after MuJoCo's, and PPO as `heed rl` has it where it knows
- * the environment.
- */
+/** For an environment without a preset: settings after MuJoCo's, and PPO's preset for `heed rl` if there is one. */
 function unfamiliar(env: string): LearnSettings {
   const { steps, options } = presetOf(env) ?? { options: { normalizeObservations: true } };
   return {
@@ -29,8 +26,8 @@ function unfamiliar(env: string): LearnSettings {
 }
 
 /**
- * PEBBLE's, but for what teaches the reward, where the environment has a preset of that (docs/reference/pebble.md has
- * the results).
+ * PEBBLE's settings; the reward's come from the environment's preset, if there is one. Results:
+ * docs/reference/pebble.md.
  */
 const pebble: LearnSettings = {
   steps: 100_000,
@@ -45,7 +42,7 @@ const pebble: LearnSettings = {
   pebble: {},
 };
 
-/** Settings that are known to work, by environment (docs/reference/preferences.md has the results). */
+/** Settings that work well, by environment. Results: docs/reference/preferences.md. */
 export const learnPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
   'LunarLander-v3': {
@@ -66,8 +63,8 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
       firstSteps: 250,
       scaleBy: 'return',
     },
-    // As `heed rl` has it, but for γ: a learned reward is wrong by a little at every step, and 0.999 adds up a
-    // thousand of them.
+    // As in `heed rl`, except for γ: a learned reward errs a little at every step, and 0.999 sums a thousand of these
+    // errors.
     ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
   },
   ...mujocoPresets,
@@ -75,8 +72,8 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
 };
 
 /**
- * Of every game of the Arcade Learning Environment, after Christiano et al. 2017, A.2; too long to have been tried at
- * this size.
+ * For all games of the Arcade Learning Environment, after Christiano et al. 2017, A.2. Too long to be tried at this
+ * size.
  */
 const atari: LearnSettings = {
   steps: atariPreset.steps,
@@ -110,36 +107,36 @@ function pebbleIn(env: string): LearnSettings {
     people,
     segment: { ...(segment ?? pebble.segment), memory: 20_000 },
     choice: choice ?? pebble.choice,
-    // SAC's temperature starts at what suits steps that pay about 1, and explores
+    // SAC's initial temperature suits steps that earn about 1, and makes it explore
     reward: { ...pebble.reward, ...reward, scaleBy: 'rms', bonus: 0 },
   };
 }
 
 /**
- * Checked settings: what is given, over the environment's preset, over the defaults. A run that is too short for the
- * random steps and rounds of the preset gets fewer, and `onNotice` is called.
+ * Checked settings: the caller's over the environment's preset over the defaults. If the run is too short for the
+ * random steps and rounds of the preset, it gets fewer, and `onNotice` is called.
  *
  * @throws HeedError naming each option that is wrong.
  */
 export function learnOptions(
-  given: LearnSettings,
+  settings: LearnSettings,
   onNotice?: (text: string) => void,
   schema: typeof learnSchema = learnSchema,
 ): LearnOptions {
-  checkChoice(given, algorithms);
-  const { algorithm = 'ppo' } = given;
-  const env = typeof given.env === 'string' ? given.env : 'CartPole-v1'; // what is none is refused below
-  const known =
+  checkChoice(settings, algorithms);
+  const { algorithm = 'ppo' } = settings;
+  const env = typeof settings.env === 'string' ? settings.env : 'CartPole-v1'; // the schema rejects other values below
+  const found =
     algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : unfamiliar(env)));
-  const preset: Record<string, unknown> = { [algorithm]: {}, ...known };
-  const merged: Record<string, unknown> = { ...preset, ...given };
-  for (const [key, over] of Object.entries(given)) {
+  const preset: Record<string, unknown> = { [algorithm]: {}, ...found };
+  const merged: Record<string, unknown> = { ...preset, ...settings };
+  for (const [key, over] of Object.entries(settings)) {
     const under = preset[key];
     if (typeof under === 'object' && typeof over === 'object') merged[key] = { ...under, ...over };
   }
-  // a hinge has no probability to mix with a coin
-  if (given.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...given.choice };
-  return shortened(parseOptions(schema, merged), given, onNotice);
+  // a hinge has no probability, so it cannot have an error rate
+  if (settings.choice?.kind === 'hinge') merged.choice = { errorRate: 0, ...settings.choice };
+  return shortened(parseOptions(schema, merged), settings, onNotice);
 }
 
 /** Environment steps before the first query. */
@@ -149,12 +146,12 @@ const begins = ({ randomSteps, pebble }: LearnOptions) => randomSteps + (pebble?
 export const roundsFit = ({ steps, schedule }: LearnOptions, begin: number): boolean =>
   Math.floor(schedule.until * steps) - begin >= schedule.rounds;
 
-const FIRST_SHARE = 1 / 3; // of the time until the last round, before the first
+const FIRST_SHARE = 1 / 3; // share of the time until the last round that passes before the first
 
-/** The settings with fewer first steps and rounds where these do not fit into the run and were not given. */
+/** The settings with fewer initial steps and rounds if they do not fit into the run and the caller did not set them. */
 function shortened(
   options: LearnOptions,
-  given: LearnSettings,
+  settings: LearnSettings,
   onNotice: (text: string) => void = () => {},
 ): LearnOptions {
   const begin = begins(options);
@@ -165,10 +162,12 @@ function shortened(
   const fewer = (count: number, fixed: unknown) => (fixed === undefined ? Math.floor(share * count) : count);
   const short: LearnOptions = {
     ...options,
-    randomSteps: fewer(randomSteps, given.randomSteps),
-    ...(pebble && { pebble: { ...pebble, pretrainSteps: fewer(pebble.pretrainSteps, given.pebble?.pretrainSteps) } }),
+    randomSteps: fewer(randomSteps, settings.randomSteps),
+    ...(pebble && {
+      pebble: { ...pebble, pretrainSteps: fewer(pebble.pretrainSteps, settings.pebble?.pretrainSteps) },
+    }),
   };
-  const rounds = given.schedule?.rounds ?? Math.max(1, Math.min(schedule.rounds, last - begins(short)));
+  const rounds = settings.schedule?.rounds ?? Math.max(1, Math.min(schedule.rounds, last - begins(short)));
   short.schedule = { ...schedule, rounds };
   if (!roundsFit(short, begins(short))) return options;
   const changes = [

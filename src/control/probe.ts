@@ -1,4 +1,4 @@
-/** How well the learned reward agrees with the true one, on windows that the teacher was not asked about. */
+/** How well the learned reward agrees with the true one, on held-out windows. */
 import { createVectorEnvironment, type EnvironmentSource, sizeOf } from '../env/index.ts';
 import { random, seedFor } from '../random.ts';
 import { createSnapshotActor } from '../rl/control-policy.ts';
@@ -12,35 +12,35 @@ import type { FitTensors } from './reward/fit.ts';
 import { createExperience, type Segment } from './segments.ts';
 
 /**
- * Learned and true returns of windows that the teacher was not asked about: half cut from a fresh agent's random play,
- * half from the latest experience of training. Together they span what the learned reward has to tell apart; either
- * half alone may not vary at all (a perfect CartPole policy earns the same in every window).
+ * Learned and true returns of held-out windows: half from a fresh agent's random play, half from the latest experience
+ * of training. Together they cover what the learned reward has to distinguish. One half alone may not vary at all: a
+ * perfect CartPole policy earns the same in every window.
  */
 export interface RewardAgreement {
   /** Learned return of each window: the mean over the ensemble. */
   predicted: number[];
   /** True return of each window, or the judge's score. */
   true: number[];
-  /** Pearson's r of the two; NaN where the true returns are all equal. */
+  /** Pearson's r of the two; NaN if all true returns are equal. */
   pearson: number;
-  /** Spearman's ρ; NaN likewise. */
+  /** Spearman's ρ; NaN if all true returns are equal. */
   spearman: number;
   /**
-   * Held-out accuracy: over all pairs of the windows whose true returns differ, the share that the learned returns put
-   * in the right order. Absent where the teacher does not go by true returns or the judge; NaN where all are equal.
+   * Held-out accuracy: the share of all pairs of windows with different true returns that the learned returns order
+   * correctly. Absent if the teacher does not judge by true returns or a judge; NaN if all are equal.
    */
   accuracy?: number;
 }
 
 const WINDOWS = 200;
 
-/** Measures a learner's reward; the windows of random play are drawn once, from the run's seed. */
+/** Measures a learner's reward. The windows of random play are drawn once, from the run's seed. */
 export function createProbe(learner: Learner) {
   const { options, environment, worth } = learner;
   const windows = drawWindows(environment, options, undefined);
   const ensemble = ensembleFor(environment, options);
   return {
-    /** Compares the reward of the moment with the true one. */
+    /** Compares the current reward with the true one. */
     measure(): RewardAgreement {
       const { state, tensors } = learner.save();
       ensemble.restore(state.reward, tensors);
@@ -52,7 +52,7 @@ export function createProbe(learner: Learner) {
   };
 }
 
-/** Measures a reward of a checkpoint: on windows of random play, and of play by the policy that was trained on it. */
+/** Measures a checkpoint's reward on windows of random play and of play by the policy that was trained on it. */
 export function measureReward(
   environment: EnvironmentSource,
   options: LearnOptions,
@@ -91,7 +91,7 @@ function ensembleFor({ observationSpace, actionSpace }: EnvironmentSource, optio
   );
 }
 
-/** Windows of a policy's play, or of random play, in environments of their own. */
+/** Windows of a policy's play, or of random play, in separate environments. */
 function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: PolicySnapshot | undefined): Segment[] {
   const seed = probeSeed(options);
   const { environments, horizon } = options[options.algorithm]!;

@@ -45,7 +45,7 @@ export function preferenceReport(folder: string): Report {
       ...(agreement
         ? [
             {
-              label: 'Learned follows true',
+              label: 'Learned vs. true reward',
               value: readable(agreement.pearson),
               note: `Pearson; Spearman ${readable(agreement.spearman)}`,
             },
@@ -70,7 +70,7 @@ export function preferenceReport(folder: string): Report {
               'reward/held_out_accuracy',
               'Held-out accuracy',
               'share in the right order',
-              'Pairs of windows that the teacher was not asked about: the share that the reward model puts in the right order, at each evaluation.',
+              'Share of held-out pairs of windows that the reward model orders correctly, at each evaluation.',
               byBoth,
               both,
             ),
@@ -79,9 +79,9 @@ export function preferenceReport(folder: string): Report {
       chart(
         rows,
         'reward/accuracy',
-        'Choices foreseen',
-        'share of choices foreseen',
-        "Share of the teacher's decided choices that the reward model predicted before it learned of them, so far. Pairs chosen for disagreement are the ones it finds hard.",
+        'Choices predicted',
+        'share of choices predicted',
+        "Share of the teacher's decided choices so far that the reward model predicted before it learned from them. Pairs chosen for disagreement are the hard ones.",
         byBoth,
         both,
       ),
@@ -90,7 +90,7 @@ export function preferenceReport(folder: string): Report {
         'reward/disagreement',
         'Disagreement of the ensemble',
         'variance of the probability',
-        'Over the members, of the probability that the first of a pair is chosen; the mean over the pairs that were asked.',
+        'Variance over members of the probability that the first of a pair is better; mean over the queries.',
         byBoth,
         both,
       ),
@@ -111,14 +111,14 @@ export function preferenceReport(folder: string): Report {
   };
 }
 
-/** Accuracy on held-out pairs; where nobody knows the right answers, on queries before they were learned. */
+/** Accuracy on held-out pairs; if the right judgments are unknown, on queries before they were learned. */
 function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number | undefined): Report['summary'] {
   if (agreement?.accuracy !== undefined && Number.isFinite(agreement.accuracy)) {
-    const note = 'pairs of windows that the teacher was not asked about';
+    const note = 'held-out pairs of windows';
     return [{ label: 'Held-out accuracy', value: `${(100 * agreement.accuracy).toFixed(1)}\u00a0%`, note }];
   }
   if (foreseen === undefined) return [];
-  return [{ label: 'Choices foreseen', value: percent(foreseen), note: 'judged queries, before they were learned' }];
+  return [{ label: 'Choices predicted', value: percent(foreseen), note: 'judged queries, before they were learned' }];
 }
 
 const percent = (share: number) => `${Math.round(share * 100)}\u00a0%`;
@@ -127,7 +127,7 @@ const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', 
 const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement): Section => ({
   kind: 'scatter',
   title: 'Learned against true reward',
-  caption: `${truth.length} windows that the teacher was not asked about, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
+  caption: `${truth.length} held-out windows, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
   xLabel: 'true return of the window',
   yLabel: 'learned return',
   points: { x: truth, y: predicted },
@@ -136,7 +136,7 @@ const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement)
 
 const queriesOf = (comparisons: readonly ComparisonSample[], labels: number, judge?: string): Section => ({
   kind: 'clips',
-  title: 'What was asked',
+  title: 'Queries',
   caption:
     comparisons.length < labels
       ? `${comparisons.length} of ${labels} comparisons, evenly over the run. The framed clip was preferred.`
@@ -145,7 +145,7 @@ const queriesOf = (comparisons: readonly ComparisonSample[], labels: number, jud
 });
 
 function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample, judge?: string): string {
-  const foreseen = Number.isFinite(predicted) ? `; the model gave the left ${percent(predicted)}` : '';
+  const foreseen = Number.isFinite(predicted) ? `; the model predicted ${percent(predicted)} for the left` : '';
   const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US').replace('-', '−'));
   return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, ${judge ? 'judged' : 'true returns'} ${a} and ${b}.`;
 }

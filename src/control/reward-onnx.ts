@@ -1,6 +1,6 @@
 /**
- * A learned reward as an ONNX graph that ONNX Runtime runs in any language, scaling of its inputs and outputs
- * included.
+ * A learned reward as an ONNX graph, which ONNX Runtime runs in any language. The graph includes the scaling of inputs
+ * and outputs.
  */
 import {
   cast,
@@ -47,7 +47,7 @@ export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
   }
 }
 
-/** What the networks see of each step, as reward/inputs.ts writes it. */
+/** The networks' inputs for each step, computed as reward/inputs.ts does. */
 function describe({ scale, actionSpace, options }: RewardSnapshot, observation: Tensor, terminated: Tensor): Tensor {
   const { graph } = observation;
   const [batch, size] = observation.shape;

@@ -1,4 +1,4 @@
-/** A learned reward as plain data and tensors: what checkpoints, saved rewards and ONNX graphs are made of. */
+/** A learned reward as plain data and tensors: the basis of checkpoints, saved rewards and ONNX graphs. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
@@ -12,21 +12,25 @@ import type { InputScale } from './reward/inputs.ts';
 import { createRewardModel } from './reward/model.ts';
 import type { RewardOptions } from './reward/options.ts';
 
-/** A reward as plain data: its networks' options and weights, and what scales its inputs and outputs. */
+/** A reward as plain data: options and weights of its networks, and the scaling of its inputs and outputs. */
 export interface RewardSnapshot {
+  /** Observations that the reward reads. */
   observationSpace: Box;
+  /** Actions that the reward reads. */
   actionSpace: Space;
+  /** Architecture and training of the networks. */
   options: RewardOptions;
   /** Statistics that the networks' inputs are scaled by. */
   scale: InputScale;
-  /** Of each member's rewards: what is subtracted, and what they are divided by then. */
+  /** By member: the number that is subtracted from its rewards before they are divided. */
   shift: readonly number[];
+  /** By member: the number that a shifted reward is divided by. */
   divisor: readonly number[];
-  /** The networks' parameters by name; others are passed over. */
+  /** The networks' parameters by name; others are ignored. */
   tensors: Readonly<Record<string, SafetensorsTensor>>;
 }
 
-/** The networks of a snapshot and their parameters; the caller disposes of these. */
+/** The networks of a snapshot and their parameters. The caller disposes of the parameters. */
 export function rewardModelOf({ observationSpace, actionSpace, options, scale, tensors }: RewardSnapshot) {
   const spaces = { observationSize: sizeOf(observationSpace), actionSpace, shape: observationSpace.shape };
   const model = createRewardModel(spaces, options);
@@ -49,7 +53,7 @@ type Saved = Omit<RewardSnapshot, 'tensors' | 'observationSpace' | 'actionSpace'
   actionSpace: PlainSpace;
 };
 
-/** Writes a reward to a folder, which is made where there is none. */
+/** Writes a reward to a folder, and creates the folder if needed. */
 export function saveReward(folder: string, { tensors, observationSpace, actionSpace, ...rest }: RewardSnapshot): void {
   const saved: Saved = {
     ...rest,
@@ -64,11 +68,11 @@ export function saveReward(folder: string, { tensors, observationSpace, actionSp
   writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, reward: toJson(saved, 'the reward') });
 }
 
-/** Whether a folder holds what `save` of a reward wrote. */
+/** Whether a folder holds a saved reward. */
 export const isSavedReward = (folder: string): boolean => existsSync(join(folder, FILE));
 
 /**
- * What `save` of a reward wrote to a folder.
+ * Reads a reward that `saveReward` wrote.
  * @throws HeedError if there is no such file, or it is of another format.
  */
 export function readReward(folder: string): RewardSnapshot {
@@ -76,7 +80,7 @@ export function readReward(folder: string): RewardSnapshot {
   const { metadata, tensors } = readSafetensors(path);
   if (metadata.format !== FORMAT) {
     throw new HeedError(`"${path}" is no reward: expected the format "${FORMAT}", got "${metadata.format}"`, {
-      hint: 'give the folder of a run of heed train, or one that a reward was saved to',
+      hint: 'pass the folder of a run of heed train, or one that a reward was saved to',
     });
   }
   const saved = fromJson(metadata.reward) as Saved;

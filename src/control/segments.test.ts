@@ -21,8 +21,8 @@ const counter =
       actionSpace: { kind: 'discrete', n: 5 },
       maxEpisodeSteps: limit,
       framesPerSecond: 1,
-      reset(given, observation) {
-        [seed, step] = [given, 0];
+      reset(from, observation) {
+        [seed, step] = [from, 0];
         observe(observation);
       },
       step(_, observation) {

@@ -1,7 +1,7 @@
 /**
- * Segments: what comparisons are about. A segment is a window of time: it ends after a given number of steps, or with
- * the episode if that ends first, so a clip that ends in a fall is shorter and earns less. Where every step pays the
- * same, as in CartPole, nothing else could tell two clips apart.
+ * Segments: the pieces of play that comparisons are about. A segment is a window of time: it ends after a number of
+ * steps, or with the episode if that ends first. So a clip that ends in a fall is shorter and earns less. If every step
+ * pays the same, as in CartPole, nothing else distinguishes two clips.
  */
 import type { Episode, VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -11,51 +11,59 @@ import type { Rollout } from '../rl/index.ts';
 /** Numbers, or the bytes of images. */
 export type Numbers = Float32Array | Uint8Array;
 
-/** Steps of one episode, one after another. */
+/** Consecutive steps of one episode. */
 export interface Segment {
-  /** Steps; fewer than the window where the episode ended in it. */
+  /** Number of steps; fewer than the window if the episode ended in it. */
   length: number;
   /** [length, o]. */
   observations: Numbers;
   /** [length, a]; a discrete action is its number. */
   actions: Float32Array;
-  /** [length, o]: where each step led; empty of images. */
+  /** [length, o]: where each step led; empty for images. */
   nextObservations: Numbers;
   /** The environment's own rewards [length]: for synthetic teachers and diagnostics, never for learning. */
   rewards: Float32Array;
   /** Whether the last step ended the task. */
   terminated: boolean;
-  /** What a clip is replayed from; absent in a segment read from a checkpoint. */
+  /** The episode that a clip is replayed from; absent in a segment read from a checkpoint. */
   episode?: Pick<Episode, 'seed' | 'actions' | 'length'>;
   /** The segment's first step in that episode. */
   from?: number;
 }
 
-/** The last steps of every environment, from which segments are cut. */
+/** The most recent steps of every environment, which segments are cut from. */
 export interface Experience {
-  /** Steps kept of each environment; a multiple of a rollout's horizon. */
+  /** Steps held of each environment at most; a multiple of a rollout's horizon. */
   readonly capacity: number;
+  /** Environments that are stepped side by side. */
   readonly count: number;
   /** Steps held of each environment so far, at most `capacity`. */
   readonly held: number;
-  /** The row that the oldest held step is in; later ones follow it, round the end. */
+  /** Row of the oldest held step. Later steps follow it and wrap around the end. */
   readonly oldest: number;
   /** Arrays are [capacity, count, ...]; `held` rows are valid. */
   readonly observations: Numbers;
+  /** [capacity, count, a]; a discrete action is its number. */
   readonly actions: Float32Array;
-  /** Empty where observations are images. */
+  /** Empty if observations are images. */
   readonly nextObservations: Numbers;
+  /** [capacity, count]: the environment's own rewards. */
   readonly rewards: Float32Array;
+  /** [capacity, count]: 1 where the step ended the task. */
   readonly terminated: Uint8Array;
+  /** [capacity, count]: 1 where the step hit the time limit. */
   readonly truncated: Uint8Array;
+  /** Appends a rollout's steps; the oldest make room. */
   add(rollout: Rollout): void;
-  /** A window that starts at a random place. With `anchor`, one in which the task ends, if there is any. */
+  /** A window that starts at a random place; with `anchor`, one in which the task ends. Undefined if there is none. */
   sample(random: Random, window: { steps: number; anchor: boolean }): Segment | undefined;
+  /** The steps as plain data and tensors, for a checkpoint. */
   save(): { state: ExperienceState; tensors: Record<string, SavedNumbers> };
+  /** Takes over what `save` returned. @throws HeedError if a tensor is missing or has another size. */
   restore(state: ExperienceState, tensors: Record<string, { data: unknown }>): void;
 }
 
-/** Numbers as a checkpoint has them. */
+/** Numbers in a checkpoint. */
 export interface SavedNumbers {
   dtype: 'F32' | 'U8';
   shape: number[];
@@ -64,21 +72,21 @@ export interface SavedNumbers {
 
 interface ExperienceState {
   written: number;
-  /** Episodes that the held steps belong to, and which step of which each is. */
+  /** Episodes of the held steps, and for each step its episode and its number in it. */
   episodes: { seed: number; actions: number[] }[];
   places: [episode: number, step: number][];
 }
 
-/** What an experience is made of: rings of `capacity` rows, and a row of each environment. */
+/** The memory of an experience: rings of `capacity` rows, with a row for each environment. */
 interface Rings {
   readonly capacity: number;
   readonly count: number;
-  /** Numbers a row has of each array. */
+  /** Numbers in a row of each array. */
   readonly widths: Readonly<Record<(typeof arrayNames)[number], number>>;
   readonly arrays: { observations: Numbers; actions: Float32Array; nextObservations: Numbers; rewards: Float32Array };
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
-  /** Of each row: the episode it belongs to, and which of its steps it is. */
+  /** By row: its episode, and which step of it. */
   readonly episodes: Segment['episode'][];
   readonly episodeSteps: Int32Array;
   /** Rows ever added. */
@@ -87,13 +95,11 @@ interface Rings {
 
 const arrayNames = ['observations', 'actions', 'nextObservations', 'rewards'] as const;
 
-/**
- * Keeps the last `steps` steps of all environments together, rounded up to whole rollouts of `horizon` steps of each.
- */
+/** Holds the last `steps` steps of all environments together, rounded up to whole rollouts of `horizon` steps each. */
 export function createExperience(environment: VectorEnvironment, horizon: number, steps: number): Experience {
   const rings = createRings(environment, Math.ceil(Math.max(steps / environment.count, horizon) / horizon) * horizon);
   const { capacity, count, arrays, terminated, truncated, episodeSteps } = rings;
-  /** Where the task ended among the held steps, found when first needed: a good policy rarely ends it. */
+  /** Where the task ended among the held steps. Computed when first needed: a good policy rarely ends it. */
   let ends: readonly (readonly [t: number, n: number])[] | undefined;
   return {
     capacity,
@@ -118,7 +124,7 @@ export function createExperience(environment: VectorEnvironment, horizon: number
         let [start, n] = [random.integer(heldOf(rings)), random.integer(count)];
         if (anchor) {
           [start, n] = ends[random.integer(ends.length)];
-          // The end lies anywhere in the window, which starts no earlier than its episode.
+          // The end may lie anywhere in the window, which starts no earlier than its episode.
           start -= Math.min(random.integer(steps), episodeSteps[placeOf(rings, start, n)]);
           if (start < 0) continue;
         }
@@ -191,7 +197,7 @@ function addRow(rings: Rings, rollout: Rollout, t: number): void {
   }
 }
 
-/** The window of `steps` from the `start`-th held step of environment n on; undefined where it is not whole. */
+/** The window of `steps` steps from the `start`-th held step of environment n; undefined if it is incomplete. */
 function cutSegment(rings: Rings, start: number, n: number, steps: number): Segment | undefined {
   const { arrays, widths, terminated, truncated } = rings;
   let length = 0;
@@ -200,7 +206,7 @@ function cutSegment(rings: Rings, start: number, n: number, steps: number): Segm
     if (start + length >= heldOf(rings)) return undefined; // still to come
     const i = placeOf(rings, start + length, n);
     ended = terminated[i] === 1;
-    // A time limit is not the task's: nobody saw how it would have gone on.
+    // A time limit does not end the task: how the window would have continued is unknown.
     if (truncated[i] && length + 1 < steps) return undefined;
   }
   const copy = <A extends Numbers>(from: A, width: number): A => {
@@ -218,7 +224,7 @@ function cutSegment(rings: Rings, start: number, n: number, steps: number): Segm
     nextObservations: copy(arrays.nextObservations, widths.nextObservations),
     rewards: copy(arrays.rewards, 1),
     terminated: ended,
-    // the last step's: after a resumption, the first step's may be a copy that ends at the checkpoint
+    // the last step's episode: after a resume, the first step's may be a copy that ends at the checkpoint
     episode: rings.episodes[placeOf(rings, start + length - 1, n)],
     from: rings.episodeSteps[placeOf(rings, start, n)],
   };
@@ -251,7 +257,7 @@ function saveRings(rings: Rings): ReturnType<Experience['save']> {
   };
 }
 
-/** @throws HeedError where a tensor is missing or of another size. */
+/** @throws HeedError if a tensor is missing or has another size. */
 function restoreRings(rings: Rings, state: ExperienceState, tensors: Record<string, { data: unknown }>): void {
   const { arrays, terminated, truncated, widths } = rings;
   for (const [name, into] of Object.entries({ ...arrays, terminated, truncated })) {
@@ -275,7 +281,7 @@ function restoreRings(rings: Rings, state: ExperienceState, tensors: Record<stri
   }
 }
 
-/** Memory for so many numbers of the same kind. */
+/** Memory for `length` numbers of the same kind. */
 export const like = <A extends Numbers>(from: A | undefined, length: number): A =>
   (from instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)) as A;
 
@@ -286,5 +292,5 @@ export const tensorOf = (data: Numbers, shape: number[]): SavedNumbers => ({
   data,
 });
 
-/** A segment without what its clip is replayed from, which nothing needs any more. */
+/** A segment without its episode, once its clip is no longer needed. */
 export const withoutEpisode = ({ episode: _, from: __, ...segment }: Segment): Segment => segment;

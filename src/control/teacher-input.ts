@@ -1,4 +1,4 @@
-/** The teacher and the judge that a caller gives to a verb. */
+/** The teacher and the judge that callers pass to a verb. */
 import { HeedError } from '../error.ts';
 import { type Choice, choices, type Preference, type Teacher } from '../preference/index.ts';
 import type { Clip, Judge } from './behaviors/index.ts';
@@ -6,24 +6,24 @@ import { clipOf } from './behaviors/judge.ts';
 import type { Segment } from './segments.ts';
 
 /**
- * What a teacher says of two clips: which is better, that both are equally good, that they cannot be compared, or
- * nothing (`skip`: another pair is asked instead). Two numbers that add up to 1 say how much each is preferred.
+ * A teacher's preference for two clips: the better one, both equally good, incomparable, or nothing (`skip`: another
+ * pair takes its place). Two numbers that sum to 1 give a share of preference to each.
  */
 export type ClipPreference = 'first' | 'second' | 'equal' | 'incomparable' | 'skip' | Preference;
 
-/** A teacher as a function. It must give the same preference for the same clips, or a resumed run differs. */
+/** A teacher as a function. It must return the same preference for the same clips, or a resumed run differs. */
 export type ClipTeacher = (first: Clip, second: Clip) => ClipPreference | Promise<ClipPreference>;
 
 /**
- * A teacher: a synthetic one by its name, such as `oracle`, `mistake:0.1` or `stochastic:1`, a function, or a `Teacher`
- * object, which is asked a whole round at once.
+ * A teacher: the name of a synthetic one, such as `oracle`, `mistake:0.1` or `stochastic:1`, a function, or a `Teacher`
+ * object, which gets a whole round of queries at once.
  */
 export type TeacherInput = string | ClipTeacher | Teacher<Segment>;
 
 /** A judge of clips: a name, a file, or a function. */
 export type JudgeInput = string | Judge;
 
-/** The teacher object of what a caller gave; undefined for a synthetic teacher's name. */
+/** The teacher object for a caller's input; undefined for a synthetic teacher's name. */
 export function teacherOf(teacher: TeacherInput | undefined): Teacher<Segment> | undefined {
   if (teacher === undefined) return undefined;
   if (typeof teacher === 'function') return teacherFrom(teacher);
@@ -31,9 +31,9 @@ export function teacherOf(teacher: TeacherInput | undefined): Teacher<Segment> |
   if (typeof teacher === 'string' && teacher !== 'human') return undefined;
   throw new HeedError(
     teacher === 'human'
-      ? 'teacher: people answer in the studio, which the command line starts'
+      ? 'teacher: people judge in the studio, which only the command line starts'
       : "teacher: expected a name, a function (first, second) => 'first' | 'second' | …, or a Teacher object",
-    { hint: 'run heed train --teacher human, or give a function that asks them' },
+    { hint: 'run heed train --teacher human, or pass a function that asks people' },
   );
 }
 

@@ -1,6 +1,6 @@
 /**
- * Learning from preferences in a run's folder: metrics, clips of what was asked, checkpoints, and how well the learned
- * reward follows the true one.
+ * Learning from preferences in a run's folder: metrics, clips of the comparisons, checkpoints, and how well the learned
+ * reward agrees with the true one.
  *
  * Run it: heed train --env CartPole-v1
  */
@@ -16,19 +16,19 @@ import { learnOptions } from './presets.ts';
 import { createProbe, type RewardAgreement } from './probe.ts';
 import type { SegmentComparison } from './teaching/queries.ts';
 
-/** The settings of `heed train`: those of the loop, and there has to be something to learn from. */
+/** The settings of `heed train`: those of `learnFromPreferences`, with at least one label. */
 export const trainSchema = learnSchema.extend({ labels: labelsFromOne() });
 
 /** Checked settings of `heed train`; see `learnOptions`. */
-export const trainOptions = (given: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
-  learnOptions(given, onNotice, trainSchema);
+export const trainOptions = (settings: LearnSettings, onNotice?: (text: string) => void): LearnOptions =>
+  learnOptions(settings, onNotice, trainSchema);
 
 function labelsFromOne() {
   const { labels } = learnSchema.shape;
   return labels.unwrap().min(1).default(labels.parse(undefined)).describe(labels.description!);
 }
 
-/** What a run comes to: the result of `heed train --json`. */
+/** The result of a run: what `heed train --json` prints. */
 export interface LearnRunResult extends LearnMetrics {
   /** The run's folder. */
   run: string;
@@ -37,8 +37,8 @@ export interface LearnRunResult extends LearnMetrics {
 const SHOWN_COMPARISONS = 24;
 
 /**
- * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal
- * stopped it: then a checkpoint was written.
+ * Trains in a run's folder. Continues from the run's latest checkpoint, if there is one. Undefined if the signal
+ * stopped it; then a checkpoint was written.
  */
 export async function trainFromPreferences(
   learner: Learner,
@@ -57,10 +57,10 @@ export async function trainFromPreferences(
         return returnMetrics(learner.evaluate());
       },
       record(step) {
-        const before = step.labels - step.asked.length;
-        step.asked.forEach((asked, i) => {
+        const before = step.labels - step.comparisons.length;
+        step.comparisons.forEach((comparison, i) => {
           if (isShown(before + i, learner.options.labels))
-            run.sample(comparisonSample(asked, before + i + 1, learner, shown));
+            run.sample(comparisonSample(comparison, before + i + 1, learner, shown));
         });
         agreement = step.evaluation && step.labels > 0 ? probe.measure() : undefined;
         if (step.done && agreement) run.sample({ kind: 'rewards', step: step.step, ...agreement });
@@ -86,7 +86,7 @@ export async function trainFromPreferences(
 }
 
 function metricsOf(step: LearnStep, agreement: RewardAgreement | undefined): Record<string, number> {
-  const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, asked, waiting } = step;
+  const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, comparisons, waiting } = step;
   return {
     labels,
     ...(waiting !== undefined && { waiting }),
@@ -95,7 +95,7 @@ function metricsOf(step: LearnStep, agreement: RewardAgreement | undefined): Rec
     ...(fit && { 'reward/loss': fit.loss, 'reward/train_accuracy': fit.trainAccuracy }),
     ...(fit && Number.isFinite(fit.validationLoss) && { 'reward/validation_loss': fit.validationLoss }),
     ...(Number.isFinite(accuracy) && { 'reward/accuracy': accuracy }),
-    ...(asked.length > 0 && { 'reward/disagreement': disagreement }),
+    ...(comparisons.length > 0 && { 'reward/disagreement': disagreement }),
     ...(agreement && {
       'reward/correlation_pearson': agreement.pearson,
       'reward/correlation_spearman': agreement.spearman,
@@ -105,34 +105,37 @@ function metricsOf(step: LearnStep, agreement: RewardAgreement | undefined): Rec
   };
 }
 
-/** Of many comparisons, a few evenly over all of them. */
+/** Selects a few of many comparisons, evenly spread. */
 const isShown = (index: number, labels: number): boolean => {
   const shown = Math.min(SHOWN_COMPARISONS, labels);
   return Math.floor(((index + 1) * shown) / labels) > Math.floor((index * shown) / labels);
 };
 
-/** A row of samples.jsonl: a comparison that was asked, with its clips. */
+/** A row of samples.jsonl: a comparison with its clips. */
 export interface ComparisonSample extends ComparedClips {
   kind: 'comparison';
   id: string;
   step: number;
-  /** Which of the run's labels it is, from 1. */
+  /** Number of the label in the run, from 1. */
   label: number;
-  /** Probability the ensemble gave the first beforehand; NaN before the first fit. */
+  /**
+   * The ensemble's probability that the first is better, before it learned from the comparison; NaN before the first
+   * fit.
+   */
   predicted: number;
-  /** True returns, or what the judge says. */
+  /** True returns, or the judge's scores. */
   returns: [number, number];
-  /** Steps of each. */
+  /** Number of steps of each. */
   lengths: [number, number];
 }
 
 function comparisonSample(
-  asked: SegmentComparison,
+  comparison: SegmentComparison,
   label: number,
   { worth }: Learner,
   environment: Environment,
 ): Record<string, unknown> {
-  const { id, step, segments, choice, predicted } = asked;
+  const { id, step, segments, choice, predicted } = comparison;
   const sample: ComparisonSample = {
     kind: 'comparison',
     id,

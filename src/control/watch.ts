@@ -1,4 +1,4 @@
-/** The trained agent of a run beside the untrained one, as a page to look at. */
+/** A page that shows the trained agent of a run beside the untrained one. */
 import { z } from 'zod';
 import { openEnvironment } from '../env/index.ts';
 import { parseOptions } from '../options.ts';
@@ -11,14 +11,14 @@ import { unitOf } from './behaviors/index.ts';
 /** Options of `watchPage`. */
 export const watchSchema = z.object({
   ...checkpointShape,
-  episodes: z.number().int().min(1).max(20).default(3).describe('episodes that are shown'),
-  seconds: z.number().positive().max(600).default(30).describe('seconds of each episode that are shown, at most'),
+  episodes: z.number().int().min(1).max(20).default(3).describe('number of episodes to show'),
+  seconds: z.number().positive().max(600).default(30).describe('maximum seconds shown of each episode'),
 });
-/** Options of `watchPage`, as they are given. */
+/** Options of `watchPage`; all have defaults. */
 export type WatchOptions = z.input<typeof watchSchema>;
 
 const FRAMES_PER_SECOND = 30;
-const EVALUATED = 20; // episodes, for the figures above the clips
+const EVALUATED = 20; // episodes for the figures above the clips
 
 /**
  * The page of a run of `heed train` or `heed rl`: episodes of the agent before and after training, from the same

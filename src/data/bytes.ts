@@ -11,18 +11,18 @@ export type Chunks = AsyncIterable<Uint8Array>;
 const CHUNK = 2 ** 18;
 const NEWLINE = 0x0a;
 
-/** Content that cannot be read on, where the file itself can: what is after it is lost. */
+/** The file is readable, but its content is damaged from some point on: the rest is lost. */
 export class DamagedFile extends HeedError {}
 
-/** The bytes of a file, of what it holds where it is compressed. */
+/** The bytes of a file, decompressed if needed. */
 export function chunksOf(path: string, { gzip }: { gzip: boolean }): Chunks {
   const file = createReadStream(path, { highWaterMark: CHUNK });
   if (!gzip) return file;
-  // whoever awaits the chunks gets the error too
+  // the consumer of the chunks gets the error too
   return pipeline(file, createGunzip({ chunkSize: CHUNK }), () => {});
 }
 
-/** Without the mark that some editors and spreadsheets put before UTF-8. */
+/** Drops the byte order mark that some editors and spreadsheets put before UTF-8. */
 export async function* withoutMark(chunks: Chunks): AsyncGenerator<Uint8Array> {
   let head: Buffer | undefined = Buffer.alloc(0);
   for await (const chunk of chunks) {
@@ -40,7 +40,7 @@ export async function* withoutMark(chunks: Chunks): AsyncGenerator<Uint8Array> {
 
 const isMark = (bytes: Uint8Array) => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 
-/** Lines without their newline, from 1. Throws DamagedFile for one that is longer than any row may be. */
+/** Lines without their newline, numbered from 1. Throws DamagedFile for a line that is longer than any row may be. */
 export async function* linesOf(chunks: Chunks): AsyncGenerator<{ line: number; bytes: Uint8Array }> {
   let line = 1;
   let parts: Uint8Array[] = [];
@@ -65,7 +65,7 @@ export async function* linesOf(chunks: Chunks): AsyncGenerator<{ line: number; b
 export const joined = (parts: readonly Uint8Array[]): Uint8Array =>
   parts.length === 1 ? parts[0] : Buffer.concat(parts);
 
-/** Text of bytes; undefined where they are not UTF-8. */
+/** Bytes as text; undefined if they are not UTF-8. */
 export function textOf(bytes: Uint8Array): string | undefined {
   return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : undefined;
 }

@@ -1,43 +1,49 @@
-/** What may be wrong with a dataset: bad rows, rows that come twice, rows that another split has, lopsided labels. */
+/** Checks a dataset: bad rows, duplicates, rows shared with another split, unbalanced labels. */
 import { exactKey, nearKey, promptKey, textsOf } from './content.ts';
 import { readDataset, sourcesOf } from './dataset.ts';
 import type { BadRow, Place } from './row.ts';
 import type { Data } from './rows.ts';
 import { byFrequency, tally } from './tally.ts';
 
-/** A row and the earlier one that it repeats. */
+/** A row that repeats an earlier one. */
 export interface Duplicate extends Place {
+  /** The earlier row. */
   of: Place;
-  /** To the letter; else but for case, spaces and punctuation. */
+  /** True for an exact copy; false if they differ in case, spaces or punctuation. */
   exact: boolean;
 }
 
+/** What `check` found in a dataset. */
 export interface Checked {
+  /** Files read, in order. */
   files: string[];
-  /** Bad ones included. */
+  /** Rows in all, bad ones included. */
   rows: number;
+  /** Rows that cannot be read, or lack a field. */
   bad: BadRow[];
-  /** Sound rows of each format, as it stands in the files. More than one: do they belong together? */
+  /** Sound rows by format, as they stand in the files. Several formats may not belong together. */
   formats: Record<string, number>;
+  /** Rows that repeat an earlier row. */
   duplicates: Duplicate[];
-  /** Given other data: rows it has too, to the letter or nearly, and prompts it has too. */
+  /** With `against`: rows that the other data has too, exactly or nearly, and the number of shared prompts. */
   leakage?: { rows: Place[]; prompts: number };
-  /** Sound rows by label (unpaired preferences) and by the column that says where they are from. */
+  /** Sound rows by label (unpaired preferences) and by source column. */
   balance: { label: Record<string, number>; source: Record<string, number> };
-  /** Preferences whose answers are the same. */
+  /** Preferences whose completions are equal. */
   identical: Place[];
-  /** Share of preferences whose chosen answer is the longer, of those that differ in length. */
+  /** Share of preferences whose chosen completion is the longer one, among those that differ in length. */
   longerWins?: number;
 }
 
+/** What `check` compares, besides the rows themselves. */
 export interface CheckOptions {
   /** Other data, such as the training split of a test split. */
   against?: Data | readonly string[];
-  /** The column that says where a row is from. */
+  /** The column that names the source of a row. */
   source?: string;
 }
 
-/** Reads a dataset once, and what it is held against; memory grows by a few numbers a row. */
+/** Reads a dataset, and the data it is checked against, once. Memory grows by a few numbers per row. */
 export async function check(
   data: Data | readonly string[],
   { against, source = 'source' }: CheckOptions = {},

@@ -1,4 +1,4 @@
-/** What of a row is content: its parts, and keys by which the same content is found again. */
+/** The content of a row: its parts, and keys that identify equal content. */
 import { createHash } from 'node:crypto';
 import type { Format, Message } from './format.ts';
 import type { Row } from './row.ts';
@@ -13,36 +13,36 @@ const parts: Record<Format, readonly string[]> = {
   stepwise: ['prompt', 'completions', 'labels'],
 };
 
-/** The text of each part; of messages, what was said, a line each. */
+/** The text of each part; for messages, their contents, one per line. */
 export function textsOf(row: Row, format: Format): Map<string, string> {
   const texts = new Map<string, string>();
   for (const name of parts[format]) {
     const value = row[name];
     if (typeof value === 'string') texts.set(name, value);
-    else if (Array.isArray(value) && name !== 'labels') texts.set(name, value.map(said).join('\n'));
+    else if (Array.isArray(value) && name !== 'labels') texts.set(name, value.map(textOf).join('\n'));
   }
   return texts;
 }
 
-const said = (part: string | Message) => (typeof part === 'string' ? part : (part.content ?? ''));
+const textOf = (part: string | Message) => (typeof part === 'string' ? part : (part.content ?? ''));
 
-/** The same for rows whose content is equal to the letter, whatever their other columns. */
+/** Equal for rows with identical content, whatever their other columns. */
 export function exactKey(row: Row, format: Format): number {
   return hash(JSON.stringify(parts[format].map((name) => row[name])));
 }
 
-/** The same for rows whose content differs in case, spaces and punctuation only. */
+/** Equal for rows whose content differs only in case, spaces and punctuation. */
 export function nearKey(row: Row, format: Format): number {
   return hash(Array.from(textsOf(row, format).values(), normalized).join('\0'));
 }
 
-/** The same for rows that ask the same, but for case, spaces and punctuation; none where there is no prompt. */
+/** Equal for rows whose prompts differ only in case, spaces and punctuation; undefined without a prompt. */
 export function promptKey(row: Row, format: Format): number | undefined {
   const { messages, prompt } = row;
   if (format !== 'language-modeling') return prompt ? hash(normalized(textsOf(row, format).get('prompt')!)) : undefined;
   if (!Array.isArray(messages)) return undefined;
   const last = (messages as Message[]).findLastIndex(({ role }) => role === 'assistant');
-  return last < 1 ? undefined : hash(normalized(messages.slice(0, last).map(said).join('\n')));
+  return last < 1 ? undefined : hash(normalized(messages.slice(0, last).map(textOf).join('\n')));
 }
 
 function normalized(text: string): string {
@@ -51,10 +51,10 @@ function normalized(text: string): string {
     .toLowerCase()
     .replace(/[^\p{L}\p{M}\p{N}]+/gu, ' ')
     .trim();
-  return plain === '' ? text : plain; // signs alone are told apart as they are
+  return plain === '' ? text : plain; // punctuation alone is compared exactly
 }
 
-/** 53 bits of SHA-256, which a number holds: among ten million, two alike by chance once in 180 times. */
+/** 53 bits of SHA-256, which fit a number: among ten million, a collision has a chance of one in 180. */
 function hash(text: string): number {
   const digest = createHash('sha256').update(text).digest();
   return digest.readUInt32LE(0) * 2 ** 21 + (digest.readUInt32LE(4) >>> 11);

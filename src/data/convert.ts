@@ -1,4 +1,4 @@
-/** From one format to another. */
+/** Converts rows from one format to another. */
 import { HeedError } from '../error.ts';
 import {
   type ForeignFormat,
@@ -11,7 +11,9 @@ import {
 } from './format.ts';
 import type { Row } from './row.ts';
 
-/** A sound row in one of our formats: labels are true or false, ShareGPT, Anthropic HH and Alpaca are converted. */
+/**
+ * A sound row in one of heed's formats: labels become true or false; ShareGPT, Anthropic HH and Alpaca are converted.
+ */
 export function adopt(row: Row, format: Format | ForeignFormat): Row {
   switch (format) {
     case 'sharegpt':
@@ -31,7 +33,7 @@ export function adopt(row: Row, format: Format | ForeignFormat): Row {
   }
 }
 
-/** `{conversations: [{from, value}]}` → `{messages}`, with the names of the roles that chat templates know. */
+/** `{conversations: [{from, value}]}` → `{messages}`, with the role names that chat templates use. */
 export function fromShareGpt(row: Row): Row {
   const messages = (row.conversations as { from: string; value: string }[]).map(
     ({ from, value, ...rest }): Message => ({ role: speakers[from], content: value, ...rest }),
@@ -39,14 +41,17 @@ export function fromShareGpt(row: Row): Row {
   return { messages, ...without(row, 'conversations') };
 }
 
-/** Bai et al. 2022's text, `\n\nHuman: … \n\nAssistant: …` in chosen and rejected → messages, what both begin with as the prompt. */
+/**
+ * Bai et al. 2022's text, `\n\nHuman: … \n\nAssistant: …` in chosen and rejected → messages, with their common
+ * beginning as the prompt.
+ */
 export function fromHh(row: Row): Row {
   const [chosen, rejected] = [row.chosen, row.rejected].map((text) => turnsOf(text as string));
   return explicitPrompt({ ...row, chosen, rejected });
 }
 
 function turnsOf(dialogue: string): Message[] {
-  // the speakers stand between the texts
+  // the speakers separate the texts
   const [, ...parts] = `\n\n${dialogue.trim()}`.split(/\n\n(Human|Assistant): ?/);
   const turns: Message[] = [];
   for (let i = 0; i < parts.length; i += 2) {
@@ -55,7 +60,7 @@ function turnsOf(dialogue: string): Message[] {
   return turns;
 }
 
-/** `{instruction, input, output}` (Taori et al. 2023) → a turn each, so that a model's chat template applies. */
+/** `{instruction, input, output}` (Taori et al. 2023) → one turn each, so that a model's chat template applies. */
 export function fromAlpaca(row: Row): Row {
   const { instruction, input, output, ...rest } = row as { instruction: string; input?: string; output: string };
   const content = input ? `${instruction}\n\n${input}` : instruction;
@@ -63,8 +68,9 @@ export function fromAlpaca(row: Row): Row {
 }
 
 /**
- * An implicit preference with what both answers begin with as the prompt, as TRL's extract_prompt: of text, a space before
- * the difference goes with the answers; an answer is never empty, even where it is how the other begins.
+ * An implicit preference with the common beginning of both completions as the prompt, like TRL's extract_prompt. A
+ * space before the first difference belongs to the completions. A completion is never empty, even if the other begins
+ * with it.
  */
 export function explicitPrompt(row: Row): Row {
   const { chosen, rejected } = row as { chosen: TextOrMessages; rejected: TextOrMessages };
@@ -73,7 +79,7 @@ export function explicitPrompt(row: Row): Row {
   while (same < shorter && isEqual(chosen[same], rejected[same])) same++;
   if (typeof chosen === 'string') {
     const differ = chosen[same] !== (rejected as string)[same];
-    if (/[\ud800-\udbff]/.test(chosen[same - 1])) same--; // half a character is no place to cut
+    if (/[\ud800-\udbff]/.test(chosen[same - 1])) same--; // do not cut within a character
     if (differ && chosen[same - 1] === ' ') same--;
   }
   return {
@@ -87,7 +93,7 @@ export function explicitPrompt(row: Row): Row {
 const isEqual = (a: unknown, b: unknown) =>
   a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
 
-/** A preference as two rows, the chosen answer labeled true. */
+/** A preference as two rows; the chosen completion is labeled true. */
 export function unpair(row: Row): [Row, Row] {
   const { prompt, chosen, rejected, ...rest } = row;
   return [
@@ -103,14 +109,14 @@ const steps: [from: Format, to: Format, change: (row: Row) => Row[]][] = [
   ['preference', 'prompt-completion', ({ chosen, rejected, ...rest }) => [{ ...rest, completion: chosen }]],
   ['unpaired-preference', 'prompt-completion', ({ label, ...rest }) => (label ? [rest] : [])],
   ['prompt-completion', 'language-modeling', (row) => [whole(row)]],
-  ['language-modeling', 'prompt-completion', lastAnswer],
+  ['language-modeling', 'prompt-completion', lastCompletion],
   ['prompt-completion', 'prompt-only', ({ completion, ...rest }) => [rest]],
   ['stepwise', 'prompt-only', ({ completions, labels, ...rest }) => [rest]],
 ];
 
 /**
- * A row of ours as rows of another format, step by step where it has to be. Of preferences, only the chosen answers are kept
- * as completions; of a conversation, the last answer is the completion. Throws a HeedError where there is no way.
+ * Converts a row to another format, in several steps if needed. From a preference, only the chosen completion is kept;
+ * in a conversation, the last assistant turn is the completion. @throws HeedError if there is no way.
  */
 export function convertRow(row: Row, from: Format | ForeignFormat, to: Format): Row[] {
   const path = wayFrom(formatRead(from), to);
@@ -140,11 +146,13 @@ function whole({ prompt, completion, ...rest }: Row): Row {
   return { [typeof all === 'string' ? 'text' : 'messages']: all, ...rest };
 }
 
-const joinTurns = (prompt: unknown, answer: unknown) =>
-  typeof prompt === 'string' ? `${prompt}${answer}` : [...(prompt as Message[]), ...(answer as Message[])];
+const joinTurns = (prompt: unknown, completion: unknown) =>
+  typeof prompt === 'string' ? `${prompt}${completion}` : [...(prompt as Message[]), ...(completion as Message[])];
 
-/** Nothing of a conversation without a question and an answer; text alone has no prompt. */
-function lastAnswer({ messages, text, ...rest }: Row): Row[] {
+/**
+ * Splits a conversation before its last answer. Undefined without a question and an answer; text alone has no prompt.
+ */
+function lastCompletion({ messages, text, ...rest }: Row): Row[] {
   if (!Array.isArray(messages)) {
     throw new HeedError('text without a prompt cannot become prompt-completion', {
       hint: 'Give messages, or prompts.',

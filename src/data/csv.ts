@@ -1,11 +1,11 @@
 /**
- * CSV (RFC 4180) and TSV with a header. A field that is a list, such as messages, is written as JSON. A quote inside a field that
- * does not begin with one is text. A quoted field may hold newlines.
+ * CSV (RFC 4180) and TSV with a header. A field with a list, such as messages, holds JSON. A quote inside an unquoted
+ * field is text. A quoted field may contain newlines.
  */
 import { type Chunks, DamagedFile, linesOf, textOf } from './bytes.ts';
 import { type Found, isRecord, LONGEST_ROW, TOO_LONG } from './row.ts';
 
-/** Every row after the header, blank lines left out. Throws DamagedFile for a header that names a column twice. */
+/** Every row after the header, except blank lines. Throws DamagedFile if the header names a column twice. */
 export async function* readCsv(chunks: Chunks, delimiter: ',' | '\t' = ','): AsyncGenerator<Found> {
   let header: string[] | undefined;
   for await (const { line, fields, reason } of recordsOf(chunks, delimiter)) {
@@ -27,14 +27,14 @@ export async function* readCsv(chunks: Chunks, delimiter: ',' | '\t' = ','): Asy
 
 interface CsvRecord {
   line: number;
-  /** As far as they could be read. */
+  /** The fields read so far. */
   fields: string[];
   reason?: string;
 }
 
 async function* recordsOf(chunks: Chunks, delimiter: string): AsyncGenerator<CsvRecord> {
   let record: CsvRecord | undefined;
-  let open: string | undefined; // what a quoted field holds that goes on in the next line
+  let open: string | undefined; // the start of a quoted field that continues in the next line
   for await (const { line, bytes } of linesOf(chunks)) {
     if (record === undefined && isBlank(bytes)) continue;
     record ??= { line, fields: [] };
@@ -57,7 +57,7 @@ async function* recordsOf(chunks: Chunks, delimiter: string): AsyncGenerator<Csv
 
 const isBlank = (bytes: Uint8Array) => bytes.length === 0 || (bytes.length === 1 && bytes[0] === 0x0d);
 
-/** Adds the fields of a line to a record; gives what its last field holds so far if that goes on in the next line. */
+/** Adds the fields of a line to a record. Returns the start of its last field if that continues in the next line. */
 function readFields(line: string, delimiter: string, record: CsvRecord, open?: string): string | undefined {
   const end = line.endsWith('\r') ? line.length - 1 : line.length;
   for (let at = 0, goesOn = open !== undefined; ; goesOn = false) {
@@ -92,7 +92,7 @@ function readFields(line: string, delimiter: string, record: CsvRecord, open?: s
 const LISTS = new Set(['messages', 'conversations', 'completions', 'labels', 'tools']);
 const TEXT_OR_MESSAGES = new Set(['prompt', 'completion', 'chosen', 'rejected']);
 
-/** What a cell stands for by its column: JSON where the field may be a list, true or false of an answer's label, else text. */
+/** The value of a cell by its column: JSON if the field may be a list, true or false for a label, else text. */
 function decodeCell(columns: readonly string[], at: number, text: string): unknown {
   const column = columns[at];
   if (column === 'label' && columns.includes('completion') && /^(true|false|0|1)$/i.test(text)) {

@@ -17,36 +17,39 @@ import {
 } from './row.ts';
 import { type Data, isRows, type Rows } from './rows.ts';
 
+/** Which rows `readDataset` accepts, and what it does with others. */
 export interface DatasetOptions {
-  /** The formats the caller can take; any where absent. */
+  /** Formats that the caller accepts; all by default. */
   accept?: readonly Format[];
-  /** Whether a bad row ends the reading with a HeedError, or is reported and left out. */
+  /** Stop at a bad row with a HeedError (default), or skip it. */
   onBadRow?: 'error' | 'skip';
-  /** Called with each bad row that is left out. */
+  /** Called with each bad row that is skipped. */
   onSkip?: (bad: BadRow) => void;
-  /** What errors call rows in memory: `data` unless set. */
+  /** Name of rows in memory in errors; `data` by default. */
   name?: string;
 }
 
-/** A sound row of a dataset, and where it stands. */
+/** A sound row of a dataset, with its place. */
 export interface DatasetRow extends Place {
   /** The row in `format`, with its other columns. */
   value: Row;
+  /** The format that the row was read as. */
   format: Format;
-  /** The row as it stands in the file, and its format there. */
+  /** The row as it stands in the file. */
   original: Row;
+  /** The row's format in the file, before any conversion. */
   originalFormat: Format | ForeignFormat;
 }
 
-/** So many rows say what a file's format is: the first may be the one that lacks a field. */
-const TELLING = 100;
+/** Rows that decide a file's format: the first one may lack a field. */
+const DETECTION_ROWS = 100;
 
 /**
- * Reads the sound rows of a dataset in order: of rows in memory, or of files (one, several, a folder or a pattern; see
- * dataFiles), of which a few rows at a time are in memory. A file has one format, that of most of its first rows, which
- * every row of it has to have.
+ * Reads the sound rows of a dataset in order: rows in memory, or of files (one, several, a folder or a pattern; see
+ * dataFiles). Only a few rows of a file are in memory at a time. A file has one format, that of most of its first rows,
+ * and every row must have it.
  *
- * @throws HeedError with place, field and reason at the first bad row, unless they are to be skipped.
+ * @throws HeedError with place, field and reason at the first bad row, unless bad rows are skipped.
  */
 export async function* readDataset(
   data: Data | readonly string[],
@@ -65,11 +68,11 @@ export async function* readDataset(
   }
 }
 
-/** The names of what a dataset is read from: its files, or the name of rows in memory. */
+/** The sources of a dataset: its files, or the name of rows in memory. */
 export const sourcesOf = (data: Data | readonly string[], name = 'data'): string[] =>
   isInMemory(data) ? [name] : dataFiles(data);
 
-/** A list of paths is no list of rows. */
+/** Whether data are rows in memory. A list of paths is not. */
 export const isInMemory = (data: Data | readonly string[]): data is Rows =>
   isRows(data) && !(Array.isArray(data) && typeof data[0] === 'string');
 
@@ -96,7 +99,7 @@ async function* checked(
       continue;
     }
     waiting.push(found);
-    if (waiting.length < TELLING) continue;
+    if (waiting.length < DETECTION_ROWS) continue;
     format = formatOf(waiting, accept);
     for (const first of waiting) yield check(first, format, accept);
     waiting = undefined;
@@ -106,7 +109,7 @@ async function* checked(
   for (const first of waiting) yield check(first, format, accept);
 }
 
-/** The format of most rows; of equally many, that of the earlier. */
+/** The format of most rows; a tie goes to the format that occurs first. */
 function formatOf(rows: readonly FoundInFile[], accept: readonly Format[]): Format | ForeignFormat | undefined {
   const votes = new Map<Format | ForeignFormat, number>();
   for (const found of rows) {
@@ -140,15 +143,15 @@ function unknownFormat(row: Row, accept: readonly Format[]): Fault {
   const expected = accept.length < formats.length ? accept.join(' or ') : 'fields such as text, messages or prompt';
   const columns = Object.keys(row).slice(0, 8);
   const got = format ?? (columns.length > 0 ? `the fields ${columns.join(', ')}` : 'no fields');
-  return { field: '', reason: `is of no known format: expected ${expected}, got ${got}` };
+  return { field: '', reason: `has an unknown format: expected ${expected}, got ${got}` };
 }
 
-/** A bad row in words: its place, field and what is wrong. */
-export const tellBadRow = (bad: BadRow): string =>
+/** A bad row in words: its place, its field and what is wrong. */
+export const describeBadRow = (bad: BadRow): string =>
   `${placeInWords(bad)}: ${bad.field ? `"${bad.field}" ` : ''}${bad.reason}`;
 
 function badRowError(bad: BadRow): HeedError {
-  return new HeedError(tellBadRow(bad), {
+  return new HeedError(describeBadRow(bad), {
     hint:
       bad.line === 0
         ? "Correct the row, or leave bad rows out with onBadRow: 'skip'."

@@ -1,4 +1,4 @@
-/** One data file, whatever it is written in. */
+/** Reads one data file of any type. */
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { messageOf } from '../error.ts';
@@ -10,9 +10,10 @@ import { readJsonl } from './jsonl.ts';
 import { readParquet } from './parquet.ts';
 import { type BadRow, type Found, isRecord, type Place, type Row } from './row.ts';
 
+/** File types that hold rows. */
 export type FileType = 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet';
 
-/** A row where it stands, or what is wrong there. */
+/** A row with its place, or what is wrong there. */
 export type FoundInFile = (Place & { value: Row }) | BadRow;
 
 const TYPES: Record<string, FileType> = {
@@ -24,15 +25,16 @@ const TYPES: Record<string, FileType> = {
   parquet: 'parquet',
 };
 
-/** What a file's name says it is written in. */
+/** The type that a file's name suggests. */
 export function fileType(path: string): { type?: FileType; gzip: boolean } {
   const [, extension = '', gz] = /(?:\.([a-z]+))?(\.gz)?$/i.exec(path)!;
   return { type: TYPES[extension.toLowerCase()], gzip: gz !== undefined };
 }
 
 /**
- * Every row of a file: JSONL, JSON, CSV, TSV, these compressed by gzip, or Parquet; by the extension, then by the content. Content
- * that cannot be read on is the last thing found. Throws a HeedError that names the path where the system refuses.
+ * Every row of a file: JSONL, JSON, CSV, TSV, these compressed by gzip, or Parquet; by the extension, then by the
+ * content. If the content is damaged, the last item says so. @throws HeedError that names the path if the system
+ * refuses.
  */
 export async function* readFileRows(file: string): AsyncGenerator<FoundInFile> {
   let row = 0;
@@ -93,19 +95,19 @@ async function headOf(path: string): Promise<Uint8Array> {
   }
 }
 
-/** What the first bytes of gzip hold: the file is cut, so that its end is no error here. */
+/** Decompresses the first bytes of a gzip file. The cut end is not an error here. */
 async function unzippedHead(head: Uint8Array): Promise<Uint8Array> {
   const gunzip = createGunzip({ chunkSize: HEAD });
   gunzip.end(head);
   try {
     for await (const chunk of gunzip) return chunk;
   } catch {
-    // the reader meets it again, and can say where
+    // the reader hits it again, and can say where
   }
   return new Uint8Array();
 }
 
-/** Files called .json are often JSON Lines: the first line is then an object, and another follows. */
+/** Files named .json are often JSON Lines: then the first line is an object, and another follows. */
 function jsonOrLines(head: Uint8Array): 'json' | 'jsonl' {
   const text = Buffer.from(head)
     .toString('utf8')

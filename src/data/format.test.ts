@@ -84,7 +84,7 @@ describe('formats', () => {
     ['stepwise', { prompt: 'a', completions: ['b', ''], labels: [true, true] }, 'completions[1]', 'is empty'],
     ['stepwise', { prompt: 'a', completions: ['b'], labels: ['good'] }, 'labels[0]', 'got "good"'],
     ['sharegpt', { conversations: [{ from: 'narrator', value: 'a' }] }, 'conversations[0].from', 'got "narrator"'],
-    ['hh', { chosen: hh('a', ''), rejected: hh('a', 'b') }, 'chosen', 'ends in an empty answer'],
+    ['hh', { chosen: hh('a', ''), rejected: hh('a', 'b') }, 'chosen', 'ends in an empty completion'],
     ['hh', { chosen: hh('a', 'b'), rejected: hh('a', 'b', 'c') }, 'rejected', 'ends with the human'],
     ['hh', { chosen: hh('a', 'b'), rejected: 'b' }, 'rejected', 'does not begin'],
     ['alpaca', { instruction: 'a', input: null, output: '' }, 'output', 'is empty'],

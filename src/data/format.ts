@@ -1,9 +1,10 @@
 /**
- * What rows mean, by the names the field uses (TRL's "dataset formats and types"), and what is wrong with one. Each of text or
- * of chat messages; other columns are kept as they are.
+ * The formats of rows, by the names the field uses (TRL's "dataset formats and types"), and what is wrong with a row.
+ * Each has text or chat messages; other columns are kept.
  */
 import { type Fault, inWords, isRecord, type Row } from './row.ts';
 
+/** Row formats. TRL's names where it has the format. */
 export const formats = [
   'language-modeling',
   'prompt-completion',
@@ -13,27 +14,30 @@ export const formats = [
   'unpaired-preference',
   'stepwise',
 ] as const;
-/** What a trainer can take. */
+/** A format that trainers accept. */
 export type Format = (typeof formats)[number];
 
-/** Formats of others, which are converted when read: see adopt in convert.ts. */
+/** Foreign formats, which are converted when read: see `adopt` in convert.ts. */
 export type ForeignFormat = 'sharegpt' | 'hh' | 'alpaca';
 
+/** One message of a conversation. */
 export interface Message {
+  /** Who wrote it: system, developer, user, assistant or tool. */
   role: string;
-  /** May be absent from a message that calls tools. */
+  /** The text; may be absent from a message that calls tools. */
   content: string;
   [extra: string]: unknown;
 }
+/** A plain text, or a conversation. */
 export type TextOrMessages = string | Message[];
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
 
-/** In the order in which a row with the fields of several is told. */
+/** In order of precedence, for rows that have the fields of several formats. */
 const layouts: [format: Format | ForeignFormat, fields: string[], also?: (row: Row) => boolean][] = [
   ['stepwise', ['prompt', 'completions', 'labels']],
   ['hh', ['chosen', 'rejected'], ({ chosen, rejected }) => isHh(chosen) && isHh(rejected)],
-  // as in UltraFeedback, whose answers repeat the prompt
+  // as in UltraFeedback, whose completions repeat the prompt
   ['implicit-preference', ['prompt', 'chosen', 'rejected'], (row) => repeatsPrompt(row)],
   ['preference', ['prompt', 'chosen', 'rejected']],
   ['implicit-preference', ['chosen', 'rejected']],
@@ -52,11 +56,11 @@ const becomes: Record<ForeignFormat, Format> = {
   alpaca: 'prompt-completion',
 };
 
-/** What a format is once it is read. */
+/** The format that rows have after they are read. */
 export const formatRead = (format: Format | ForeignFormat): Format =>
   Object.hasOwn(becomes, format) ? becomes[format as ForeignFormat] : (format as Format);
 
-/** The format that a row's fields tell, of those that are accepted once read. */
+/** The format that a row's fields suggest, among those that are accepted after reading. */
 export function detectFormat(row: Row, accepted: readonly Format[] = formats): Format | ForeignFormat | undefined {
   const has = (field: string) => !isMissing(row[field]);
   return layouts.find(
@@ -64,7 +68,7 @@ export function detectFormat(row: Row, accepted: readonly Format[] = formats): F
   )?.[0];
 }
 
-/** What is wrong with a row as one of a format: the first thing, if any. */
+/** The first fault of a row in a format, if any. */
 export function faultOf(row: Row, format: Format | ForeignFormat): Fault | undefined {
   return checks[format](row);
 }
@@ -75,11 +79,11 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
     if (!isMissing(text)) return faultOfText(text, 'text');
     return { field: 'text', reason: 'is missing, and so are messages' };
   },
-  'prompt-completion': (row) => faultOfAnswers(row, ['completion']),
+  'prompt-completion': (row) => faultOfCompletions(row, ['completion']),
   'prompt-only': (row) => faultOfContent(row.prompt, 'prompt'),
-  preference: (row) => faultOfAnswers(row, ['chosen', 'rejected']),
-  'implicit-preference': (row) => faultOfAnswers({ ...row, prompt: undefined }, ['chosen', 'rejected'], false),
-  'unpaired-preference': (row) => faultOfAnswers(row, ['completion']) ?? faultOfFlag(row.label, 'label'),
+  preference: (row) => faultOfCompletions(row, ['chosen', 'rejected']),
+  'implicit-preference': (row) => faultOfCompletions({ ...row, prompt: undefined }, ['chosen', 'rejected'], false),
+  'unpaired-preference': (row) => faultOfCompletions(row, ['completion']) ?? faultOfFlag(row.label, 'label'),
   stepwise: faultOfSteps,
   sharegpt: ({ conversations }) => faultOfMessages(conversations, 'conversations', SHAREGPT),
   hh: (row) => {
@@ -88,7 +92,7 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
       if (missing) return missing;
       if (!isHh(row[field]))
         return { field, reason: 'does not begin with "\\n\\nHuman:" and go on with "\\n\\nAssistant:"' };
-      if (/\n\nAssistant:\s*$/.test(row[field] as string)) return { field, reason: 'ends in an empty answer' };
+      if (/\n\nAssistant:\s*$/.test(row[field] as string)) return { field, reason: 'ends in an empty completion' };
       if (!/\n\nAssistant:(?![\s\S]*\n\nHuman:)/.test(row[field] as string)) {
         return { field, reason: 'ends with the human, not the assistant' };
       }
@@ -101,7 +105,7 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
     faultOfText(row.output, 'output'),
 };
 
-/** Whose turn it is, in ShareGPT's words and ours. */
+/** Roles by their names in ShareGPT and here. */
 export const speakers: Readonly<Record<string, string>> = {
   human: 'user',
   user: 'user',
@@ -118,25 +122,25 @@ interface Speech {
   role: string;
   content: string;
   roles: readonly string[];
-  isAnswer: (role: string) => boolean;
+  isAssistant: (role: string) => boolean;
 }
-const OURS: Speech = { role: 'role', content: 'content', roles: ROLES, isAnswer: (role) => role === 'assistant' };
+const OURS: Speech = { role: 'role', content: 'content', roles: ROLES, isAssistant: (role) => role === 'assistant' };
 const SHAREGPT: Speech = {
   role: 'from',
   content: 'value',
   roles: Object.keys(speakers),
-  isAnswer: (role) => speakers[role] === 'assistant',
+  isAssistant: (role) => speakers[role] === 'assistant',
 };
 
-function faultOfAnswers(row: Row, answers: string[], prompted = true): Fault | undefined {
+function faultOfCompletions(row: Row, fields: string[], prompted = true): Fault | undefined {
   const prompt = prompted ? faultOfContent(row.prompt, 'prompt', true) : undefined;
   if (prompt) return prompt;
-  const first = prompted ? 'prompt' : answers[0];
-  for (const field of answers) {
+  const first = prompted ? 'prompt' : fields[0];
+  for (const field of fields) {
     const value = row[field];
     const fault = faultOfContent(value, field);
     if (fault) return fault;
-    if (Array.isArray(value) !== Array.isArray(prompted ? row.prompt : row[answers[0]])) {
+    if (Array.isArray(value) !== Array.isArray(prompted ? row.prompt : row[fields[0]])) {
       const [expected, got] = Array.isArray(value) ? ['text', 'messages'] : ['messages', 'text'];
       return { field, reason: `expected ${expected}, as "${first}" is, got ${got}` };
     }
@@ -179,7 +183,7 @@ function faultOfContent(value: unknown, field: string, mayBeEmpty = false): Faul
 function faultOfText(value: unknown, field: string, mayBeEmpty = false): Fault | undefined {
   if (typeof value !== 'string') return { field, reason: missingOr('text', value) };
   if (!mayBeEmpty && value.trim() === '') return { field, reason: 'is empty' };
-  // half of a surrogate pair is no character: UTF-8 cannot hold it
+  // half of a surrogate pair is not a character: UTF-8 cannot hold it
   return /\p{Surrogate}/u.test(value) ? { field, reason: 'is not Unicode: half of a surrogate pair' } : undefined;
 }
 
@@ -197,7 +201,7 @@ function faultOfMessages(value: unknown, field: string, speech: Speech = OURS): 
       return { field: `${at}.${speech.role}`, reason };
     }
     if (Array.isArray(message.tool_calls) && message.tool_calls.length > 0 && !content) continue;
-    const fault = faultOfText(content, `${at}.${speech.content}`, !speech.isAnswer(role));
+    const fault = faultOfText(content, `${at}.${speech.content}`, !speech.isAssistant(role));
     if (fault) return fault;
   }
   return undefined;
@@ -207,7 +211,7 @@ function faultOfFlag(value: unknown, field: string): Fault | undefined {
   return flagOf(value) === undefined ? { field, reason: missingOr('true or false', value) } : undefined;
 }
 
-/** A label, for which many write 1 and 0. */
+/** A label, which many write as 1 and 0. */
 export function flagOf(value: unknown): boolean | undefined {
   if (typeof value === 'boolean') return value;
   return value === 1 ? true : value === 0 ? false : undefined;

@@ -1,6 +1,6 @@
 export { type Checked, type CheckOptions, check, type Duplicate } from './check.ts';
 export { adopt, convertRow, explicitPrompt, fromAlpaca, fromHh, fromShareGpt, unpair } from './convert.ts';
-export { type DatasetOptions, type DatasetRow, readDataset, tellBadRow } from './dataset.ts';
+export { type DatasetOptions, type DatasetRow, describeBadRow, readDataset } from './dataset.ts';
 export { type FileType, fileType } from './file.ts';
 export {
   detectFormat,

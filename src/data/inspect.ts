@@ -1,43 +1,53 @@
-/** A look at a dataset: how much of what, how long, how much of it twice. */
+/** A summary of a dataset: formats, lengths, duplicates. */
 import { exactKey, nearKey, textsOf } from './content.ts';
 import { readDataset, sourcesOf } from './dataset.ts';
 import type { BadRow, Row } from './row.ts';
 import type { Data } from './rows.ts';
 import { byFrequency, tally } from './tally.ts';
 
-/** Of a part of the rows; `p95` is the length that 95 % do not exceed. */
+/** Lengths of a part of the rows. */
 export interface Lengths {
+  /** Mean length. */
   mean: number;
+  /** Median length. */
   median: number;
+  /** 95th percentile. */
   p95: number;
+  /** Longest length. */
   max: number;
 }
 
+/** What `inspect` found in a dataset. */
 export interface Inspection {
+  /** Files read, in order. */
   files: string[];
-  /** Bad ones included. */
+  /** Rows in all, bad ones included. */
   rows: number;
+  /** Rows that cannot be read, or lack a field. */
   bad: number;
+  /** The first such row. */
   firstBad?: BadRow;
   /** Rows of each format, as it stands in the files. */
   formats: Record<string, number>;
   /** Rows that have each column. */
   columns: Record<string, number>;
-  /** Of each part, in characters and, given a tokenizer, in tokens without what a chat template adds. */
+  /** Lengths of each part, in characters and, with a tokenizer, in tokens without those of a chat template. */
   lengths: Record<string, { characters: Lengths; tokens?: Lengths }>;
-  /** Rows that repeat an earlier one to the letter; and those that do but for case, spaces and punctuation. */
+  /** Rows that repeat an earlier one exactly, and rows that do so except for case, spaces and punctuation. */
   duplicates: { exact: number; near: number };
+  /** The first rows, as they stand in the files. */
   samples: Row[];
 }
 
+/** What `inspect` counts and shows. */
 export interface InspectOptions {
-  /** How many tokens a text is. */
+  /** Counts the tokens of a text. */
   count?: (text: string) => number;
-  /** First rows to show. */
+  /** Number of first rows to show. */
   samples?: number;
 }
 
-/** Reads a dataset once; memory grows by a few numbers a row. */
+/** Reads a dataset once. Memory grows by a few numbers per row. */
 export async function inspect(
   data: Data | readonly string[],
   { count, samples = 3 }: InspectOptions = {},

@@ -1,6 +1,7 @@
 /**
  * JSON files: a list of objects; an object of columns, each a list; an object that holds the list (`{"data": […]}`); or
- * objects one after another. Lists are read element by element, so that a file larger than memory works; an object is held whole.
+ * objects one after another. Lists are read element by element, so a file may be larger than memory; an object is read
+ * whole.
  */
 import { type Chunks, DamagedFile, joined } from './bytes.ts';
 import { parseRow } from './jsonl.ts';
@@ -10,9 +11,9 @@ const [NEWLINE, QUOTE, COMMA, BACKSLASH] = [0x0a, 0x22, 0x2c, 0x5c];
 const [LIST, LIST_END, OBJECT, OBJECT_END] = [0x5b, 0x5d, 0x7b, 0x7d];
 const isSpace = (byte: number) => byte === 0x20 || byte === NEWLINE || byte === 0x0d || byte === 0x09;
 
-/** Rows of any of these. Throws DamagedFile where the rest of the file cannot be told apart. */
+/** Rows of any of these. Throws DamagedFile if the rest of the file cannot be parsed. */
 export async function* readJson(chunks: Chunks): AsyncGenerator<Found> {
-  let only: Found | undefined; // a lone object may be columns
+  let only: Found | undefined; // a single object may be columns
   let objects = 0;
   for await (const { line, bytes, listed } of elementsOf(chunks)) {
     const found = parseRow(bytes, line) ?? { line, field: '', reason: 'expected an object, got nothing' };
@@ -34,21 +35,23 @@ export async function* readJson(chunks: Chunks): AsyncGenerator<Found> {
 interface Element {
   line: number;
   bytes: Uint8Array;
-  /** In a list, not on its own. */
+  /** Whether it is in a list. */
   listed: boolean;
 }
 
-/** Elements of the outermost list, or outermost objects. Knows only strings and nesting: JSON.parse judges the rest. */
+/**
+ * Elements of the outermost list, or outermost objects. It tracks only strings and nesting; JSON.parse checks the rest.
+ */
 async function* elementsOf(chunks: Chunks): AsyncGenerator<Element> {
   let line = 1;
-  let listed: boolean | undefined; // undefined before anything was found
+  let listed: boolean | undefined; // undefined before the first element
   let closed = false;
   let depth = 0;
   let inText = false;
   let escaped = false;
   let parts: Uint8Array[] = [];
   let length = 0;
-  let startLine = 0; // of the element under way; 0 where none is
+  let startLine = 0; // start of the current element; 0 if there is none
   let elements = 0;
   let begin = 0;
   let chunk: Uint8Array = new Uint8Array();
@@ -113,7 +116,7 @@ async function* elementsOf(chunks: Chunks): AsyncGenerator<Element> {
   }
 }
 
-/** The rows of an object: those of its only list, those its columns make, or itself. */
+/** The rows of an object: those of its only list, those of its columns, or itself. */
 function* rowsWithin(object: Row, line: number): Generator<Found> {
   const columns = Object.entries(object);
   if (columns.length === 0 || !columns.every(([, values]) => Array.isArray(values) && !isMessages(values))) {
@@ -137,6 +140,6 @@ function* rowsWithin(object: Row, line: number): Generator<Found> {
   }
 }
 
-/** Whether a list is one row's conversation, not a column. */
+/** Whether a list is one row's conversation rather than a column. */
 const isMessages = (values: unknown[]) =>
   values.some((value) => isRecord(value) && (Object.hasOwn(value, 'role') || Object.hasOwn(value, 'from')));

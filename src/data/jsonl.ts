@@ -1,9 +1,9 @@
-/** JSON Lines: an object a line. */
+/** JSON Lines: one object per line. */
 import { messageOf } from '../error.ts';
 import { type Chunks, linesOf, textOf } from './bytes.ts';
 import { type Found, inWords, isRecord } from './row.ts';
 
-/** Every line but blank ones. */
+/** Every line except blank ones. */
 export async function* readJsonl(chunks: Chunks): AsyncGenerator<Found> {
   for await (const { line, bytes } of linesOf(chunks)) {
     const found = parseRow(bytes, line);
@@ -11,7 +11,7 @@ export async function* readJsonl(chunks: Chunks): AsyncGenerator<Found> {
   }
 }
 
-/** The row in a stretch of JSON; nothing if it is blank. */
+/** Parses a row of JSON; undefined if it is blank. */
 export function parseRow(bytes: Uint8Array, line: number): Found | undefined {
   const text = textOf(bytes);
   if (text === undefined) return { line, field: '', reason: 'is not UTF-8' };

@@ -9,7 +9,7 @@ import type { Found, Row } from './row.ts';
 
 const CUT = 'the file ends before its columns do';
 
-/** Rows with the number of each as its line. What is null is left out; whole numbers beyond 2⁵³ become text, dates ISO 8601. */
+/** Rows, with their numbers as lines. Nulls are left out; integers beyond 2⁵³ become text, dates ISO 8601. */
 export async function* readParquet(path: string): AsyncGenerator<Found> {
   const handle = await open(path);
   try {
@@ -45,7 +45,9 @@ export async function* readParquet(path: string): AsyncGenerator<Found> {
   }
 }
 
-/** Bytes that are no text stay bytes: the check of the row says so where text belongs. */
+/**
+ * Converts values to plain data. Bytes that are not text stay bytes: the row's check reports them where text belongs.
+ */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return textOf(value) ?? value;
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
@@ -53,6 +55,6 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, plain);
   if (typeof value !== 'object' || value === null) return value;
-  const kept = Object.entries(value).filter(([, inner]) => inner !== null && inner !== undefined);
-  return Object.fromEntries(kept.map(([name, inner]) => [name, plain(inner)]));
+  const present = Object.entries(value).filter(([, inner]) => inner !== null && inner !== undefined);
+  return Object.fromEntries(present.map(([name, inner]) => [name, plain(inner)]));
 }

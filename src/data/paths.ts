@@ -1,16 +1,16 @@
-/** Which files a dataset is: a file, several, a folder, or a pattern. */
+/** The files of a dataset: a file, several, a folder, or a pattern. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, normalize, resolve, sep } from 'node:path';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 
 const DATA = /\.(?:jsonl|ndjson|json|csv|tsv)(?:\.gz)?$|\.parquet$/i;
-/** What the field's tools put beside the data. */
+/** Files that common tools put beside the data. */
 const ABOUT = new Set(['dataset_info.json', 'dataset_infos.json', 'dataset_dict.json', 'state.json']);
 
 /**
- * The files that paths stand for, each once: a folder's data files at any depth, in the order of their names; a pattern's
- * (`*`, `**`, `?`, `{a,b}`); and files as they are. Throws a HeedError for a path that stands for none.
+ * The files that paths stand for, each once: a folder's data files at any depth, sorted by name; the matches of a
+ * pattern (`*`, `**`, `?`, `{a,b}`); and files as they are. @throws HeedError for a path without any.
  */
 export function dataFiles(paths: string | readonly string[]): string[] {
   const found = new Map<string, string>();
@@ -30,7 +30,7 @@ function filesAt(path: string): string[] {
   if (existsSync(path)) return statSync(path).isDirectory() ? within(path).filter(isData) : [path];
   const pattern = normalize(path);
   const special = pattern.search(/[*?{]/);
-  if (special < 0) return [path]; // whoever opens it says what is wrong
+  if (special < 0) return [path]; // opening it reports what is wrong
   const folder = dirname(`${pattern.slice(0, special)}x`);
   if (!existsSync(folder)) return [];
   const expected = new RegExp(`^${expressionOf(pattern.split(sep).join('/'))}$`);
@@ -39,7 +39,7 @@ function filesAt(path: string): string[] {
 
 const isData = (file: string) => DATA.test(file) && !ABOUT.has(basename(file));
 
-/** Files at any depth but hidden ones, sorted. */
+/** Files at any depth except hidden ones, sorted. */
 function within(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
@@ -56,7 +56,7 @@ function within(folder: string): string[] {
 
 const MEANINGS: Record<string, string> = { '**/': '(?:.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]' };
 
-/** A regular expression of a pattern. */
+/** The regular expression of a pattern. */
 function expressionOf(pattern: string): string {
   return pattern.replace(/\*\*\/|\*\*|[*?]|\{[^{}]*\}|[.+^$()|[\]{}\\]/g, (part) => {
     if (part.startsWith('{') && part.length > 1) {

@@ -1,15 +1,15 @@
-/** Rows of a dataset, where they stand, and what is wrong with one. */
+/** Rows of a dataset, their places, and what is wrong with them. */
 
 /** Columns of a row as plain JSON data. */
 export type Row = Record<string, unknown>;
 
-/** Where a row stands. */
+/** The place of a row. */
 export interface Place {
   /** The file, or the name of the data in memory. */
   file: string;
-  /** The line it begins on, from 1; of Parquet and of JSON columns, the row; 0 of rows in memory. */
+  /** The line it begins on, from 1; in Parquet and JSON columns, the row; 0 for rows in memory. */
   line: number;
-  /** Which row of the file it is, from 1. */
+  /** Number of the row in the file, from 1. */
   row: number;
 }
 
@@ -19,18 +19,21 @@ export function placeInWords({ file, line, row }: Place): string {
   return `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}`;
 }
 
+/** What is wrong with a row. */
 export interface Fault {
-  /** Such as `messages[2].role`; empty where the row as a whole is at fault. */
+  /** The field, such as `messages[2].role`; empty if the row as a whole is wrong. */
   field: string;
+  /** What was expected there, and what was found. */
   reason: string;
 }
 
+/** A row that cannot be used: where it is, and what is wrong with it. */
 export interface BadRow extends Place, Fault {}
 
-/** What a reader finds at a line: a row, or why there is none. */
+/** A reader's result for a line: a row, or what is wrong. */
 export type Found = { line: number; value: Row } | ({ line: number } & Fault);
 
-/** A row longer than this is refused: V8 holds no text of twice the length. */
+/** A longer row is refused: V8 cannot hold text of twice the length. */
 export const LONGEST_ROW = 2 ** 28;
 
 export const TOO_LONG = `is longer than ${LONGEST_ROW / 2 ** 20} MiB; nothing after it was read`;
@@ -38,10 +41,10 @@ export const TOO_LONG = `is longer than ${LONGEST_ROW / 2 ** 20} MiB; nothing af
 export const isRecord = (value: unknown): value is Row =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 
-/** Deeper than any data; JSON.stringify fails at some thousands. */
+/** No data is this deep; JSON.stringify fails at some thousands. */
 export const DEEPEST = 100;
 
-/** Whether lists and objects stand in one another more than so many levels. */
+/** Whether lists and objects are nested in more than `levels` levels. */
 export function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));

@@ -1,9 +1,9 @@
-/** What a caller may pass as data: a path, or rows in memory; and the rows of each format. */
+/** Data that callers pass: a path, or rows in memory; and the rows of each format. */
 import type { Message, TextOrMessages } from './format.ts';
 
 /**
- * A dataset: a path (a file, a folder, a pattern), or rows in memory. An array is read as it stands; an iterable is read
- * once. Rows may have other columns too, which are kept.
+ * A dataset: a path (a file, a folder, a pattern), or rows in memory. An array is used as it is; an iterable is read
+ * once. Other columns of rows are kept.
  */
 export type Data<R = object> = string | Rows<R>;
 
@@ -20,7 +20,7 @@ export interface TextRow {
 
 /** A conversation to learn. The tokenizer's chat template writes it. */
 export interface MessagesRow {
-  /** The turns in their order. The assistant's are learned unless `loss` says otherwise. */
+  /** The turns in order. Training learns the assistant's, unless `loss` says otherwise. */
   messages: Message[];
 }
 
@@ -28,27 +28,27 @@ export interface MessagesRow {
 export interface PromptCompletionRow {
   /** Text, or the turns before the completion. */
   prompt: TextOrMessages;
-  /** Text where the prompt is text, else the assistant's turn. */
+  /** Text if the prompt is text, else the assistant's turn. */
   completion: TextOrMessages;
 }
 
-/** A prompt for the model to answer. */
+/** A prompt for the model to complete. */
 export interface PromptRow {
-  /** Text to continue, or a conversation in which the assistant is next. */
+  /** Text to continue, or a conversation in which the assistant speaks next. */
   prompt: TextOrMessages;
 }
 
 /** Two completions of a prompt, and which of them was preferred. */
 export interface PreferenceRow {
-  /** Text or turns. Left out, it is what both completions begin with. */
+  /** Text or turns. By default, the common beginning of both completions. */
   prompt?: TextOrMessages;
-  /** The completion that was preferred; text where the prompt is text. */
+  /** The preferred completion; text if the prompt is text. */
   chosen: TextOrMessages;
   /** The other completion. */
   rejected: TextOrMessages;
-  /** True where neither was preferred: reward models learn a tie, preference losses leave the row out. */
+  /** True if neither was preferred: reward models learn a tie, preference losses skip the row. */
   tie?: boolean;
-  /** By how much `chosen` is better, for reward models: what their scores should differ by at least. */
+  /** For reward models: the minimum difference of the two scores. */
   margin?: number;
 }
 
@@ -60,23 +60,23 @@ export interface RankingRow {
   completions: TextOrMessages[];
   /** The rank of each completion: 1 is the best, equal ranks are ties. */
   ranks?: number[];
-  /** In place of ranks, a rating of each completion: more is better. */
+  /** Instead of ranks: a rating of each completion, higher is better. */
   ratings?: number[];
 }
 
-/** One completion of a prompt and whether it is wanted. */
+/** One completion of a prompt, labeled good or bad. */
 export interface UnpairedPreferenceRow {
   /** Text or turns. */
   prompt: TextOrMessages;
-  /** Text where the prompt is text, else the assistant's turn. */
+  /** Text if the prompt is text, else the assistant's turn. */
   completion: TextOrMessages;
-  /** Whether the completion is wanted; 1 and 0 do as well. */
+  /** Whether the completion is good; 1 and 0 are accepted. */
   label: boolean | 0 | 1;
 }
 
-/** One completion of a prompt with a rating. Rows of one prompt are one ranking. */
+/** One completion of a prompt with a rating. Rows with the same prompt form a ranking. */
 export interface RatedRow extends PromptCompletionRow {
-  /** More is better. */
+  /** Higher is better. */
   rating: number;
 }
 
@@ -86,11 +86,11 @@ export interface StepwiseRow {
   prompt: TextOrMessages;
   /** The steps of one completion in their order. */
   completions: string[];
-  /** Whether each step is right; 1 and 0 do as well. */
+  /** Whether each step is right; 1 and 0 are accepted. */
   labels: (boolean | 0 | 1)[];
 }
 
-/** Rows as an array; one that is an array already is returned as it is. */
+/** Rows as an array; an array is returned as it is. */
 export async function collectRows<R>(rows: Rows<R>): Promise<readonly R[]> {
   if (Array.isArray(rows)) return rows;
   const collected: R[] = [];
@@ -98,6 +98,6 @@ export async function collectRows<R>(rows: Rows<R>): Promise<readonly R[]> {
   return collected;
 }
 
-/** Whether a value can be iterated, and is no text. */
+/** Whether a value can be iterated and is not text. */
 export const isRows = (value: unknown): value is Rows =>
   typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value);

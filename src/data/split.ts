@@ -1,4 +1,4 @@
-/** Training, validation and test data from one dataset, so that nothing stands in two of them. */
+/** Training, validation and test data from one dataset, without overlap. */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
@@ -8,40 +8,49 @@ import type { Row } from './row.ts';
 import { collectRows, type Data } from './rows.ts';
 
 const share = z.number().min(0).lt(1);
+/** Options of `split`. Shares are of all rows; the rest is the training split. */
 export const splitSchema = z
   .object({
     test: share.default(0.1).describe('share of the rows for the test split'),
     validation: share.default(0).describe('share of the rows for the validation split'),
-    seed: z.number().int().min(0).default(0).describe('seed of the draw'),
-    by: z.string().optional().describe('column whose rows of one value stay together, such as prompt'),
+    seed: z.number().int().min(0).default(0).describe('seed of the shuffle'),
+    by: z.string().optional().describe('column whose equal values keep rows in one split, such as prompt'),
   })
   .refine(({ test, validation }) => test + validation < 1, {
     path: ['test'],
     message: 'expected to leave a share for training beside --validation',
   });
+/** Options of `split`, defaults filled in. */
 export type SplitOptions = z.infer<typeof splitSchema>;
 
+/** Names of the splits. */
 export const splits = ['train', 'validation', 'test'] as const;
+/** A split's name. */
 export type Split = (typeof splits)[number];
 
+/** The result of `split`: the number of rows in each split, and the rows. */
 export interface Splits {
+  /** Number of rows of each split. */
   rows: Record<Split, number>;
-  /** Groups of rows that stay together: equal but for case, spaces and punctuation, or of one value of the column. */
+  /**
+   * Number of groups of rows that stay together: equal except for case, spaces and punctuation, or with the same value
+   * in the column.
+   */
   groups: number;
   /** The rows of a split as they stand in the files, read again. */
   read(split: Split): AsyncGenerator<Row>;
 }
 
 /**
- * Draws which sound row goes where. Groups are drawn whole; one that does not fit into what is left of a share goes on to the next
- * split, so that shares are met to within a group. Throws a HeedError where no row has the column `by`.
+ * Assigns each sound row to a split at random. Groups stay whole: one that does not fit into the rest of a share goes
+ * to the next split, so shares are met to within a group. @throws HeedError if no row has the column `by`.
  */
 export async function split(
   data: Data | readonly string[],
-  given: z.input<typeof splitSchema>,
+  options: z.input<typeof splitSchema>,
   reading: Omit<DatasetOptions, 'accept'> = {},
 ): Promise<Splits> {
-  const { test, validation, seed, by } = splitSchema.parse(given);
+  const { test, validation, seed, by } = splitSchema.parse(options);
   const source = isInMemory(data) ? await collectRows(data) : data; // read twice
   const groups = await groupsOf(source, by, reading);
   const members: number[] = [];
@@ -49,11 +58,11 @@ export async function split(
   const order = random(seed, 'split').shuffle(Uint32Array.from(members.keys()));
   const place = new Uint8Array(members.length); // train, unless drawn
   const rows = { train: groups.length, validation: 0, test: 0 };
-  for (const [name, wanted] of [
+  for (const [name, size] of [
     ['test', test],
     ['validation', validation],
   ] as const) {
-    const most = Math.round(wanted * groups.length);
+    const most = Math.round(size * groups.length);
     for (const group of order) {
       if (place[group] !== 0 || rows[name] + members[group] > most) continue;
       place[group] = splits.indexOf(name);

@@ -1,4 +1,4 @@
-/** Rows as tables, for files whose columns are told once. */
+/** Rows as tables, for files that list their columns once. */
 import { HeedError } from '../error.ts';
 import type { Row } from './row.ts';
 
@@ -6,7 +6,7 @@ export type Rows = AsyncIterable<Row> | Iterable<Row>;
 
 const TABLE = 1000;
 
-/** Rows by the thousand, with the columns that the first thousand have. Throws a HeedError for a row with another. */
+/** Rows in thousands, with the columns of the first thousand. @throws HeedError for a row with other columns. */
 export async function* inTables(rows: Rows): AsyncGenerator<{ columns: string[]; rows: Row[]; isFirst: boolean }> {
   let columns: Set<string> | undefined;
   let some: Row[] = [];

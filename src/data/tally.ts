@@ -1,4 +1,4 @@
-/** How often each of some names came. */
+/** Counts how often names occur. */
 
 export function tally(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1);

@@ -1,17 +1,20 @@
-/** Parquet, with lists and records as such where those of every row are alike: other tools then see messages as messages. */
+/**
+ * Writes Parquet. Lists and records become Parquet's own if all rows have the same kind, so that other tools see
+ * messages as messages.
+ */
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import { HeedError } from '../error.ts';
 import { isRecord } from './row.ts';
 import { inTables, type Rows } from './tables.ts';
 
-/** What the values of a column are; `json` where they differ too much for anything else. */
+/** The kind of a column's values; `json` if they differ too much for anything else. */
 type Kind =
   | { kind: 'text' | 'flag' | 'number' | 'json' }
   | { kind: 'list'; of: Kind }
   | { kind: 'record'; fields: Map<string, Kind> };
 
-/** A row group for each table. Throws a HeedError for a value unlike those of the first. */
+/** Writes a row group for each table. @throws HeedError for a value unlike those of the first table. */
 export async function writeParquet(path: string, rows: Rows): Promise<void> {
   let kinds = new Map<string, Kind>();
   let writer: ParquetWriter | undefined;
@@ -44,7 +47,7 @@ function kindOf(values: readonly unknown[]): Kind {
   if (some.every(isRecord)) {
     const names = [...new Set(some.flatMap((value) => Object.keys(value)))];
     const fields = names.map((name): [string, Kind] => [name, kindOf(some.map((value) => value[name]))]);
-    if (fields.length > 0) return { kind: 'record', fields: new Map(fields) }; // a record of nothing has no columns
+    if (fields.length > 0) return { kind: 'record', fields: new Map(fields) }; // a record without fields has no columns
   }
   return { kind: 'json' };
 }
@@ -71,7 +74,7 @@ function schemaOf(name: string, kind: Kind): SchemaElement[] {
   }
 }
 
-/** The value, if it is of the kind: the writer would drop what is not. */
+/** Returns the value if it fits the kind: the writer would drop others. */
 function fitted(value: unknown, kind: Kind, at: string): unknown {
   if (value === null || value === undefined || kind.kind === 'json') return value;
   const is = { text: 'string', flag: 'boolean', number: 'number' } as const;

@@ -1,4 +1,4 @@
-/** Datasets to files: whole, or not at all. */
+/** Writes datasets to files atomically. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -10,9 +10,10 @@ import { inTables, type Rows } from './tables.ts';
 import { writeParquet } from './write-parquet.ts';
 
 /**
- * Writes rows to a file, in what its extension says: .jsonl, .json, .csv, .tsv (each also with .gz), .parquet. The file at
- * `path` is replaced as a whole once all rows are written. Tables have the columns of their first thousand rows. Gives the number
- * of rows. Throws a HeedError for another extension, where the system refuses, or for a row that the table has no place for.
+ * Writes rows to a file of the type that its extension names: .jsonl, .json, .csv, .tsv (each also with .gz), .parquet.
+ * The file at `path` is replaced once all rows are written. Tables have the columns of their first thousand rows.
+ * Returns the number of rows. @throws HeedError for another extension, if the system refuses, or for a row that does
+ * not fit the table.
  */
 export async function writeDataset(path: string, rows: Rows): Promise<number> {
   const { type, gzip } = fileType(path);
@@ -68,7 +69,7 @@ const PART = 2 ** 20;
 async function writeText(path: string, lines: AsyncIterable<string>, gzip: boolean): Promise<void> {
   const file = openSync(path, 'wx');
   try {
-    // gzip files may be joined: a part at a time needs no second stream
+    // gzip files may be concatenated: one part at a time needs no second stream
     const put = (text: string) => writeAll(file, gzip ? gzipSync(text) : Buffer.from(text));
     let text = '';
     for await (const line of lines) {

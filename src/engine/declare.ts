@@ -8,7 +8,7 @@ import type { Value } from './runtime.ts';
 /** An input: its shape, for float32, or its shape and dtype. Dimensions may be symbols. A `Value` declares its own. */
 export type InputSpec = Shape | { readonly shape: Shape; readonly dtype?: DType };
 
-/** Inputs by name. One that is undefined is left out: where a variant of a loss does without it. */
+/** Inputs by name. An undefined one is left out, for variants of a loss that do without it. */
 export type InputSpecs = Readonly<Record<string, InputSpec | undefined>>;
 
 /** Inputs whose names are not in the type, because the program found them while it was traced. */
@@ -27,7 +27,7 @@ export type TensorsOf<I extends InputSpecs> = {
   readonly [K in keyof I]: Tensor | Extract<I[K], undefined>;
 };
 
-/** The values of declared inputs, by name: each of the dtype that its declaration has. */
+/** The values of declared inputs, by name, each with the dtype of its declaration. */
 export type ValuesOf<I extends InputSpecs> = {
   readonly [K in keyof I]: Value<DTypeOf<NonNullable<I[K]>>> | Extract<I[K], undefined>;
 };

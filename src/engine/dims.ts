@@ -4,13 +4,13 @@
  */
 import { HeedError } from '../error.ts';
 
-/** A dimension: its size, or a symbol or polynomial of symbols whose size is given later. */
+/** A dimension: its size, or a symbol or polynomial of symbols whose size is set later. */
 export type Dim = number | string;
 
 /** The dimensions of a tensor, the outermost first. `[]` is a scalar. */
 export type Shape = readonly Dim[];
 
-/** Whether a dimension is a symbol by itself, and no sum or product. */
+/** Whether a dimension is a single symbol rather than a sum or product. */
 export const isSymbol = (dim: Dim): dim is string => typeof dim === 'string' && /^[A-Za-z_]\w*$/.test(dim);
 
 /** monomial ("a*b", '' for the constant) → coefficient */
@@ -35,12 +35,12 @@ function parse(dim: Dim): Polynomial {
 }
 
 function format(terms: Polynomial): Dim {
-  const kept = [...terms]
+  const nonzero = [...terms]
     .filter(([, c]) => c !== 0)
     .sort(([a], [b]) => (b === '' ? -1 : a === '' ? 1 : a < b ? -1 : 1));
-  if (kept.length === 0) return 0;
-  if (kept.length === 1 && kept[0][0] === '') return kept[0][1];
-  return kept.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
+  if (nonzero.length === 0) return 0;
+  if (nonzero.length === 1 && nonzero[0][0] === '') return nonzero[0][1];
+  return nonzero.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
 }
 
 /** a + b. */
@@ -67,7 +67,7 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
 /** a − b. */
 export const subtractDims = (a: Dim, b: Dim): Dim => addDims(a, multiplyDims(-1, b));
 
-/** a ÷ b where b is one term that divides every term of a; undefined where it does not. */
+/** a ÷ b if b is one term that divides every term of a; undefined otherwise. */
 export function divideDims(a: Dim, b: Dim): Dim | undefined {
   const divisor = [...parse(b)];
   if (divisor.length !== 1 || divisor[0][1] === 0) return undefined;
@@ -108,14 +108,14 @@ export function substitute(dim: Dim, sizes: Readonly<Record<string, number>>): D
     .reduce(addDims, 0);
 }
 
-/** The size of a dimension. @throws HeedError where `symbols` lacks the size of one of its symbols. */
+/** The size of a dimension. @throws HeedError if `symbols` lacks the size of one of its symbols. */
 export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>): number {
   if (typeof dim === 'number') return dim;
   let total = 0;
   for (const [names, coefficient] of termsOf(dim)) {
     total += names.reduce((value, name) => {
       if (symbols[name] === undefined) {
-        throw new HeedError(`the size of dimension "${name}" is not known`, { hint: `pass { dims: { ${name}: 32 } }` });
+        throw new HeedError(`the size of dimension "${name}" is unknown`, { hint: `pass { dims: { ${name}: 32 } }` });
       }
       return value * symbols[name];
     }, coefficient);
@@ -123,7 +123,7 @@ export function evaluateDim(dim: Dim, symbols: Readonly<Record<string, number>>)
   return total;
 }
 
-/** NumPy's broadcasting; a symbol equals only itself. Undefined where the shapes do not fit. */
+/** NumPy's broadcasting; a symbol equals only itself. Undefined if the shapes do not fit. */
 export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
   const out: Dim[] = [];
   for (let i = Math.max(a.length, b.length); i > 0; i--) {

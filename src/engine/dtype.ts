@@ -1,4 +1,4 @@
-/** What the dtypes can hold. */
+/** The range of each dtype. */
 import type { DType } from './onnx.ts';
 
 const ranges: Partial<Record<DType, [number, number]>> = {
@@ -10,7 +10,7 @@ const ranges: Partial<Record<DType, [number, number]>> = {
   int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
 };
 
-/** The first of the numbers that the dtype cannot hold, undefined where it holds all. */
+/** The first of the numbers that the dtype cannot hold; undefined if it holds all. */
 export function misfit(dtype: DType, numbers: ArrayLike<number | bigint>): number | bigint | undefined {
   const range = ranges[dtype];
   for (let i = 0; i < numbers.length; i++) {

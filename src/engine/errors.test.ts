@@ -66,7 +66,7 @@ describe('errors name the tensor', () => {
       [{ ...good, ids: [Number.NaN] }, /input ids int32\[n\] cannot hold NaN/],
       [{ bias: [1, 2, 3], ids: [1] }, /no value for input policy.weight/],
     ];
-    for (const [given, message] of wrong) expect(() => program.run(given)).toThrow(heedError(message));
+    for (const [inputs, message] of wrong) expect(() => program.run(inputs)).toThrow(heedError(message));
     expect(list(program.run(good).count)).toEqual([1]); // nothing of the failed runs stays
     program[Symbol.dispose]();
     const square = trace((g) => ({ y: add(input(g, 'x', ['a', 'b']), 1) }));

@@ -38,13 +38,13 @@ function pullBack(
   const onPath: TracedNode[] = [];
   for (const node of nodes) {
     if (!node.inputTensors.some((t) => t && reached.has(t.name))) continue;
-    // Whole numbers and booleans carry no gradient: what hangs on them (a shape, a comparison) is not on the path.
+    // Whole numbers and booleans carry no gradient: what depends on them (a shape, a comparison) is not on the path.
     for (const t of node.outputTensors) if (isFloat(t.dtype)) reached.add(t.name);
     onPath.push(node);
   }
 
-  // Parts are added up when all are there: ONNX Runtime walks to the later of two nodes first, so a sum made before the
-  // next part would wait for that, and all parts of a weight would stand in memory at once.
+  // Parts are added once all are there: ONNX Runtime walks to the later of two nodes first, so an earlier sum would
+  // wait for the next part, and all parts of a weight would be in memory at once.
   const parts = new Map<string, Tensor[]>([[output.name, [cotangent]]]);
   const cotangentOf = (name: string): Tensor | undefined => {
     const found = parts.get(name);
@@ -76,8 +76,8 @@ function pullBack(
 }
 
 /**
- * The result of `build`, whose intermediate tensors are not kept for the gradient: they are computed again when it
- * needs them (Chen et al. 2016). Less memory for more time.
+ * The result of `build`, whose intermediate tensors are recomputed for the gradient instead of kept (Chen et al. 2016).
+ * Less memory for more time.
  */
 export function checkpoint(graph: Graph, build: () => Tensor): Tensor {
   const before = graph.nodes.length;

@@ -9,7 +9,7 @@ import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
 
 /** A traced tensor: a place in a graph, with a shape and no numbers. */
 export interface Tensor {
-  /** The graph that it is a place in. */
+  /** The graph it belongs to. */
   readonly graph: Graph;
   /** Its name in the graph: an input's own, or one that starts with %. */
   readonly name: string;
@@ -31,7 +31,7 @@ export interface TracedNode extends GraphNode {
   readonly inputTensors: (Tensor | undefined)[];
   /** The tensors that it makes. */
   readonly outputTensors: Tensor[];
-  /** Its gradient; undefined for an op that has none. */
+  /** Its gradient; undefined for an op without one. */
   readonly vjp: Vjp | undefined;
 }
 
@@ -43,13 +43,13 @@ export interface Graph {
   readonly inputs: Tensor[];
   /** The constants, with their numbers. */
   readonly constants: Initializer[];
-  /** Which node makes a tensor, by the tensor's name. */
+  /** The node that makes each tensor, by the tensor's name. */
   readonly producer: Map<string, TracedNode>;
   /** Traced tensors by op and inputs, so that the same op on the same inputs is one node. */
   readonly memo: Map<string, Tensor[]>;
   /** Sizes of symbols while tracing: such a symbol is replaced by its size wherever it occurs. */
   readonly sizes: Readonly<Record<string, number>>;
-  /** How many names were made, for the next. */
+  /** Number of names made so far. */
   count: number;
 }
 
@@ -136,7 +136,7 @@ const KINDS: Record<'float' | 'number' | 'bool', readonly DType[]> = {
   bool: ['bool'],
 };
 
-/** @throws HeedError where a tensor is not of the kind that an op takes, or has another dtype than the first. */
+/** @throws HeedError if a tensor is not of the kind that an op takes, or its dtype differs from the first's. */
 export function checkDtypes(op: string, kind: keyof typeof KINDS, ...tensors: (Tensor | undefined)[]): void {
   for (const t of tensors) {
     if (t && !KINDS[kind].includes(t.dtype)) {

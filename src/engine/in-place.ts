@@ -29,7 +29,7 @@ const REDUCING = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum']);
 export function checkInPlace(nodes: readonly TracedNode[], input: Spec, output: Tensor, from: Value, to: Value): void {
   const refuse = (why: string) => {
     throw new HeedError(`output ${describe(output)} may not share the memory of input "${input.name}": ${why}`, {
-      hint: 'give the output memory of its own',
+      hint: 'use separate memory for the output',
     });
   };
   if (from.data.byteOffset !== to.data.byteOffset || from.data.byteLength !== to.data.byteLength) {

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import koffi from 'koffi';
 import { HeedError, messageOf } from '../error.ts';
 
-/** The API version asked for: the oldest that has every operator used here. */
+/** The requested API version: the oldest that has every operator used here. */
 const API_VERSION = 22;
 const OLDEST_VERSION = '1.22';
 
@@ -56,16 +56,19 @@ export type Pointer = unknown;
 type ApiFunction = ((...args: unknown[]) => Pointer) & { async: (...args: unknown[]) => void };
 
 export interface Library {
-  /** Where the library lies. */
+  /** Path of the library. */
   path: string;
   /** ONNX Runtime's version, such as "1.30.0". */
   version: string;
-  /** Calls a function and throws what it reports. */
+  /** Calls a function and throws the error it reports. */
   check(status: Pointer): void;
-  /** Calls a function whose last argument is an out pointer, and gives that. */
+  /** Calls a function whose last argument is an out pointer, and returns that. */
   out(name: keyof typeof functions, ...args: unknown[]): Pointer;
   api: Record<keyof typeof functions, ApiFunction>;
-  /** Not used, but kept: koffi unloads a library whose handle is collected, and every function pointer with it. */
+  /**
+   * A reference that is not used otherwise: koffi unloads a library whose handle is collected, and every function
+   * pointer with it.
+   */
   handle: unknown;
 }
 
@@ -89,14 +92,14 @@ export function libraryPath(): string {
   if (override) {
     if (existsSync(override)) return override;
     throw new HeedError(`HEED_ONNXRUNTIME names "${override}", which does not exist`, {
-      hint: 'give the path of an ONNX Runtime shared library, or unset it to use the installed one',
+      hint: 'set it to the path of an ONNX Runtime shared library, or unset it to use the installed one',
     });
   }
   const { resolve } = createRequire(import.meta.url);
   try {
     return resolve(platformPackage);
   } catch {
-    // npm installs no optional dependencies where it is told so, and a clone has none
+    // npm can be told to skip optional dependencies, and a clone has none
   }
   let folder: string;
   try {
@@ -173,5 +176,5 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
 }
 
 let prototypes = 0;
-/** koffi wants a name of its own for each type. */
+/** koffi needs a distinct name for each type. */
 const prototype = (type: string) => koffi.proto(type.replace(/\bf\(/, `ort_${prototypes++}(`));

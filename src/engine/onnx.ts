@@ -1,8 +1,8 @@
 /**
  * Writes a graph of plain data as an ONNX model: the bytes that ONNX Runtime loads.
  *
- * IR version 9; operators of `ai.onnx` opset 18 and `com.microsoft` 1. Whether operators and shapes fit together, ONNX
- * Runtime checks when it loads the model.
+ * IR version 9; operators of `ai.onnx` opset 18 and `com.microsoft` 1. ONNX Runtime checks that operators and shapes
+ * fit together when it loads the model.
  */
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { HeedError } from '../error.ts';
@@ -62,11 +62,11 @@ export interface Initializer {
 
 /** A whole graph. */
 export interface ModelGraph {
-  /** In an order in which every value is made before it is used. */
+  /** The nodes, in an order in which every value is made before it is used. */
   nodes: GraphNode[];
-  /** What it reads at each run. */
+  /** The values that it reads at each run. */
   inputs: GraphValue[];
-  /** What it computes. */
+  /** The values that it computes. */
   outputs: GraphValue[];
   /** Its constants and fixed weights. */
   initializers: Initializer[];
@@ -109,7 +109,7 @@ export function encodeModel(graph: ModelGraph): Uint8Array {
     graph: {
       name: 'graph',
       node: graph.nodes.map((node, index) => ({
-        name: `${node.op}_${index}`, // what errors and profiles of ONNX Runtime show
+        name: `${node.op}_${index}`, // shown in errors and profiles of ONNX Runtime
         opType: node.op,
         domain: node.domain,
         input: node.inputs,

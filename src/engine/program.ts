@@ -13,9 +13,11 @@ import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from '.
 
 /** How a program is compiled. */
 export interface CompileOptions {
-  /** Sizes of symbolic dimensions that are always the same: shapes and memory are then planned once. */
+  /** Sizes of symbolic dimensions that never change: shapes and memory are then planned once. */
   dims?: Readonly<Record<string, number>>;
-  /** Run in the calling thread alone: for programs so small that handing work to other threads costs what it saves. */
+  /**
+   * Run in the calling thread alone: for programs so small that handing work to other threads costs more than it saves.
+   */
   singleThread?: boolean;
   /**
    * Take intermediate results from one pool that all such programs share, and return each as soon as it is read: for
@@ -48,9 +50,9 @@ type Numbers = Value | ArrayLike<number> | number;
  * declared, such as the parameters of a network, are known at run time only.
  */
 export interface Program<I extends InputSpecs = AnyInputs, O extends string = string> {
-  /** What it reads: the declared inputs that its outputs need, and those that networks added. */
+  /** The inputs: those declared that its outputs need, and those that networks added. */
   readonly inputs: readonly Spec[];
-  /** What it computes. */
+  /** The outputs. */
   readonly outputs: readonly Spec[];
   /** The ONNX model, as an .onnx file holds it. */
   readonly model: Uint8Array;
@@ -77,12 +79,12 @@ export interface Program<I extends InputSpecs = AnyInputs, O extends string = st
 interface Session {
   key: string;
   pointer: Pointer;
-  /** Values that ONNX Runtime reads where they lie: they must live as long. */
-  kept: readonly (readonly [name: string, value: Value])[];
-  /** Programs, and runs in other threads, that need it. */
+  /** Values that ONNX Runtime reads in place: they must live as long. */
+  fixedValues: readonly (readonly [name: string, value: Value])[];
+  /** Number of programs, and of runs in other threads, that need it. */
   users: number;
 }
-/** Sessions by what they were compiled from: equal graphs share one. */
+/** Sessions by their model and options: equal graphs share one. */
 const sessions = new Map<string, Session>();
 let ownSessions = 0;
 
@@ -92,7 +94,7 @@ function leave(session: Session): void {
   runtime().api.ReleaseSession(session.pointer);
 }
 
-/** How many sessions are alive, for tests of leaks and of sharing. */
+/** Number of live sessions, for tests of leaks and of sharing. */
 export const sessionCount = (): number => sessions.size;
 
 /**
@@ -140,10 +142,15 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   const key = createHash('sha256')
     .update(model)
     .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
-    .update(fixedInputs.length > 0 ? `${ownSessions++}` : '') // holds values of its own
+    .update(fixedInputs.length > 0 ? `${ownSessions++}` : '') // it holds values of its own
     .digest('hex');
-  const kept = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
-  const session = sessions.get(key) ?? { key, kept, pointer: createSession(model, kept, options), users: 0 };
+  const fixedValues = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
+  const session = sessions.get(key) ?? {
+    key,
+    fixedValues,
+    pointer: createSession(model, fixedValues, options),
+    users: 0,
+  };
   session.users++;
   sessions.set(key, session);
 
@@ -166,7 +173,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
         for (const other of program.outputs.slice(0, i)) {
           if (overlap(outputValues[other.name], to)) {
             throw new HeedError(`outputs "${other.name}" and "${output.name}" share memory`, {
-              hint: 'give each output memory of its own',
+              hint: 'use separate memory for each output',
             });
           }
         }
@@ -238,7 +245,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   return program;
 }
 
-/** Where a fixed value's numbers are: in the model, in a file beside it, or given by name where it is loaded. */
+/** Where a fixed value's numbers are: in the model, in a file beside it, or passed by name when it is loaded. */
 type Held = Pick<Initializer, 'data' | 'file'>;
 
 /** The traced graph as a model, with the inputs of `fixed` as parts of it. */
@@ -301,7 +308,7 @@ export function encodeWithWeights(
   return { model, beside };
 }
 
-/** The nodes that the outputs need, in order, and the names that outputs get in the model. */
+/** The nodes that the outputs need, in order, and the outputs' names in the model. */
 function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
   const renamed = new Map<string, string>();
   for (const [name, tensor] of Object.entries(outputs)) {
@@ -338,7 +345,7 @@ function scheduled(nodes: readonly TracedNode[]): TracedNode[] {
 
 function createSession(
   model: Uint8Array,
-  fixed: Session['kept'],
+  fixed: Session['fixedValues'],
   { dims = {}, singleThread, sharedMemory, profile }: CompileOptions,
 ): Pointer {
   const { api, check, out, env } = runtime();
@@ -348,7 +355,7 @@ function createSession(
     if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
     else check(api.DisablePerSessionThreads(options));
     check(api.SetSessionGraphOptimizationLevel(options, allOptimizations));
-    // what is traced twice on purpose (see checkpoint) has to stay so; all else is shared while tracing
+    // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
     const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
     set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
     if (sharedMemory) {

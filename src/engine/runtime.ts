@@ -18,8 +18,8 @@ interface Runtime extends Library {
 let shared: Runtime | undefined;
 
 /**
- * The engine, started at first use with HEED_THREADS threads, or as many as the machine offers. There is one thread
- * pool for the whole process: with a pool a session, their spinning threads fight (measured: 8 to 10 times slower).
+ * The engine. It starts on first use with HEED_THREADS threads, or as many as the machine offers. The whole process has
+ * one thread pool: with a pool per session, their spinning threads compete (measured: 8 to 10 times slower).
  */
 export function runtime(): Runtime {
   if (shared) return shared;
@@ -76,13 +76,13 @@ const types = {
   uint32: [12, Uint32Array],
 } as const;
 
-/** The typed arrays that values lie in. float16 lies as its 16 bits, bool as bytes of 0 and 1. */
+/** The typed arrays that hold values. float16 is stored as its 16 bits, bool as bytes of 0 and 1. */
 export type Data = InstanceType<(typeof types)[DType][1]>;
 type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
 
 /**
- * Zeros in memory that never moves, as ONNX Runtime requires: a typed array of 64 bytes or less made directly would lie
- * on V8's heap and move; one over an ArrayBuffer of its own does not.
+ * Zeros in memory that never moves, as ONNX Runtime requires: a small typed array (64 bytes or less) would be on V8's
+ * heap and move; one over its own ArrayBuffer does not.
  */
 export function allocate<D extends DType>(dtype: D, length: number): DataOf<D> {
   const make = types[dtype][1];
@@ -164,7 +164,7 @@ export class Value<D extends DType = DType> {
     return this.#handle;
   }
 
-  /** The number of a value that has one element, such as a loss. @throws HeedError where it has none or several. */
+  /** The number in a value with one element, such as a loss. @throws HeedError if it has none or several. */
   item(): number {
     if (this.data.length !== 1) {
       throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} is not a single number`, {

@@ -68,7 +68,7 @@ export interface SafetensorsFile {
   readInto(name: string, bytes: Uint8Array, begin?: number): void;
 }
 
-/** The official limit; what lies above is not a header. */
+/** The official limit of a header's size. */
 const LONGEST_HEADER = 100_000_000;
 const LONGEST_READ = 2 ** 30;
 
@@ -109,8 +109,8 @@ export function safetensorsParts(
 }
 
 /**
- * What stands before the tensors' bytes, for data that is made while it is written: the bytes of tensor after tensor
- * have to follow in the order of `names`.
+ * The bytes before the tensors, for data that is made while it is written: the tensors' bytes must follow in the order
+ * of `names`.
  */
 export function safetensorsHeader(
   path: string,
@@ -244,7 +244,7 @@ function readHeader(path: string, file: number, size: number): { header: unknown
   return { header, start: 8 + length };
 }
 
-/** The first name that comes twice. JSON.parse silently keeps the last of two equal names. `text` must be JSON. */
+/** The first name that occurs twice. JSON.parse silently keeps the last of two equal names. `text` must be JSON. */
 function repeatedKey(text: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;
@@ -318,7 +318,7 @@ function checkEntry(path: string, name: string, value: unknown, available: numbe
   return { dtype: dtype as SafetensorsDtype, shape, begin, end };
 }
 
-/** Undefined where the product leaves the whole numbers a double holds exactly. */
+/** Undefined if the product exceeds the integers that a double holds exactly. */
 function bytesOf(shape: readonly number[], dtype: SafetensorsDtype): number | undefined {
   let bytes: number = TYPES[dtype].BYTES_PER_ELEMENT;
   for (const size of shape) {

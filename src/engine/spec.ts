@@ -1,4 +1,4 @@
-/** The inputs and outputs of a program by name, dtype and shape, and whether a value fits one. */
+/** The inputs and outputs of a program by name, dtype and shape, and whether values fit them. */
 import { HeedError } from '../error.ts';
 import { evaluateDim, formatShape, isSymbol, type Shape } from './dims.ts';
 import type { DType } from './onnx.ts';
@@ -25,7 +25,7 @@ export function learnSymbols(spec: Spec, shape: readonly number[] | undefined, s
   });
 }
 
-/** @throws HeedError where a value is missing, or does not fit an input or output of a program. */
+/** @throws HeedError if a value is missing, or does not fit an input or output of a program. */
 export function checkValue(role: string, spec: Spec, value: Value | undefined, symbols: Record<string, number>): void {
   const expected = describeSpec(spec);
   if (!value) throw new HeedError(`no value for ${role} ${expected}`, { hint: `bind a value named "${spec.name}"` });

@@ -1,6 +1,6 @@
 /**
- * What every environment here has in common, in one place: the time limit, the check of the action, and refusing to
- * step before a reset or after the end. A task supplies only its dynamics.
+ * What all environments here share: the time limit, the check of actions, and the refusal to step before a reset or
+ * after the end. A task supplies only its dynamics.
  */
 
 import { HeedError } from '../error.ts';
@@ -10,21 +10,22 @@ import { type Environment, type Frame, type Space, type StepResult, sizeOf } fro
 export interface Dynamics extends Omit<Environment, 'reset' | 'step'> {
   /** Draws the first state of an episode. */
   start(seed: number): void;
-  /** Moves on by one step; sets `outcome.reward` and `outcome.terminated`. The action has been checked, not clipped. */
+  /** Takes one step and sets `outcome.reward` and `outcome.terminated`. The action has been checked, not clipped. */
   advance(action: ArrayLike<number>, outcome: StepResult): void;
+  /** Writes the current observation into `observation`. */
   observe(observation: Float32Array): void;
   frame(): Frame;
 }
 
-/** An environment whose whole state is a few numbers, open to be read and set (after a `reset`). */
+/** An environment whose whole state is a few numbers, which can be read and, after a `reset`, set. */
 export type StateEnvironment = Environment & { readonly state: Float64Array };
 
 /**
- * Gives dynamics a time limit and checks. `terminated` and `truncated` are never both set: an episode that ends in its
- * last allowed step was not cut.
+ * Adds a time limit and checks to dynamics. `terminated` and `truncated` are never both set: an episode that ends in
+ * its last allowed step was not cut.
  *
- * `reset` throws HeedError when the observation has the wrong size; `step` when no episode is under way or the action
- * is of the wrong size, not finite, or not one of the discrete actions.
+ * `reset` throws a HeedError if the observation has the wrong size; `step` if no episode is running or the action has
+ * the wrong size, is not finite, or is not one of the discrete actions.
  */
 export function withTimeLimit(dynamics: Dynamics): Environment {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = dynamics;
@@ -89,6 +90,6 @@ function badAction(id: string, space: Space, action: ArrayLike<number>): HeedErr
       ? `one whole number from 0 to ${space.n - 1}`
       : `${space.low.length} finite number${space.low.length === 1 ? '' : 's'}`;
   return new HeedError(`${id}: expected an action of ${expected}, got [${Array.from(action).join(', ')}]`, {
-    hint: 'a policy that gives NaN has usually diverged: lower its learning rate, or look at its last observations',
+    hint: 'a policy that returns NaN has usually diverged: lower its learning rate, or look at its last observations',
   });
 }

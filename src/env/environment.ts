@@ -1,23 +1,26 @@
 /**
- * What an environment is: Gymnasium's interface without its allocations. Observations are written into the caller's
+ * The interface of environments: Gymnasium's, without its allocations. Observations are written into the caller's
  * array, and `step` returns one object that the environment owns and overwrites.
  *
- * An episode is its seed and its actions: an environment must be deterministic given both, so that a checkpoint, a clip
- * and a resumed run can all be rebuilt by replaying them.
+ * An episode is its seed and its actions. An environment must be deterministic in both, so that a checkpoint, a clip
+ * and a resumed run can be rebuilt by replaying them.
  */
 
 /** Numbers with bounds. */
 export interface Box {
+  /** Tells a box from a discrete space. */
   readonly kind: 'box';
-  /** Bounds of each element; ±Infinity where there is none. `low.length` is the number of elements. */
+  /** Lower bound of each element; ±Infinity where there is none. `low.length` is the number of elements. */
   readonly low: Float32Array;
+  /** Upper bound of each element; ±Infinity where there is none. */
   readonly high: Float32Array;
-  /** Where the numbers are an image of 0 … 255: [channels, height, width]. */
+  /** [channels, height, width], if the numbers are an image of values 0 … 255. */
   readonly shape?: readonly number[];
 }
 
 /** One of n actions. */
 export interface Discrete {
+  /** Tells a discrete space from a box. */
   readonly kind: 'discrete';
   /** Actions are 0 … n − 1. */
   readonly n: number;
@@ -26,38 +29,41 @@ export interface Discrete {
 /** What observations or actions look like. */
 export type Space = Box | Discrete;
 
-/** What a step leads to. The environment owns it and overwrites it at the next step. */
+/** The result of a step. The environment owns it and overwrites it at the next step. */
 export interface StepResult {
   /** Reward of the step. */
   reward: number;
-  /** The task itself ended (a fall, a goal): nothing comes after, its value is 0. */
+  /** The task itself ended (a fall, a goal): nothing follows, so the state's value is 0. */
   terminated: boolean;
   /** The time limit cut the episode: the state still has a value. */
   truncated: boolean;
 }
 
-/** An environment: a task an agent acts in, one step at a time. */
+/** A task that an agent acts in, one step at a time. */
 export interface Environment {
+  /** The environment's name, such as CartPole-v1. */
   readonly id: string;
+  /** What an observation looks like. */
   readonly observationSpace: Box;
+  /** What an action looks like. */
   readonly actionSpace: Space;
   /** Steps after which an episode is truncated. */
   readonly maxEpisodeSteps: number;
-  /** Return from which the task counts as solved, where its authors named one. */
+  /** Return from which the task counts as solved, if its authors named one. */
   readonly rewardThreshold?: number;
-  /** Frames a second when a clip is played. */
+  /** Frames per second of clips. */
   readonly framesPerSecond: number;
   /** Starts an episode. The same seed gives the same episode. Writes the first observation into `observation`. */
   reset(seed: number, observation: Float32Array): void;
-  /** Acts. A discrete action is one number, a box action one number an element (the environment clips it). */
+  /** Takes a step. A discrete action is one number, a box action one number per element (the environment clips it). */
   step(action: ArrayLike<number>, observation: Float32Array): StepResult;
-  /** A picture of the present state. */
+  /** A picture of the current state. */
   frame(): Frame;
-  /** Frees what it holds outside of JavaScript's memory, where it holds any. */
+  /** Frees memory outside of JavaScript, if it holds any. */
   [Symbol.dispose]?(): void;
 }
 
-/** How many numbers an element of a space has: a discrete action is one number. */
+/** Numbers in an element of a space; a discrete action is one number. */
 export const sizeOf = (space: Space): number => (space.kind === 'discrete' ? 1 : space.low.length);
 
 /**
@@ -65,8 +71,11 @@ export const sizeOf = (space: Space): number => (space.kind === 'discrete' ? 1 :
  * x from 0 to `width`, y from 0 (top) to `height`. Drawn in order, later shapes over earlier ones.
  */
 export interface Frame {
+  /** Width in units of the frame. */
   width: number;
+  /** Height in units of the frame. */
   height: number;
+  /** Shapes in the order in which they are drawn. */
   shapes: Shape[];
 }
 
@@ -75,5 +84,5 @@ export type Shape =
   | { kind: 'polygon'; points: number[]; fill: string }
   | { kind: 'line'; points: number[]; stroke: string; width: number }
   | { kind: 'circle'; x: number; y: number; radius: number; fill: string }
-  /** A picture at its left top corner; \`href\` is a data: URL. */
+  /** A picture at its top left corner; \`href\` is a data: URL. */
   | { kind: 'image'; x: number; y: number; width: number; height: number; href: string };

@@ -1,4 +1,4 @@
-/** What annotators are shown and what they say about it: plain data, checked wherever it comes in. */
+/** Items and judgments as plain data, checked on every way in. */
 import { z } from 'zod';
 import { type Choice, choices } from '../preference/index.ts';
 
@@ -103,12 +103,12 @@ export const judgmentSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('correction'), text: text.min(1).describe('the corrected response'), ...common }),
   z.object({ kind: z.literal('demonstration'), text: text.min(1).describe('the response'), ...common }),
 ]);
-/** What an annotator says about an item. Its `kind` is that of the item. */
+/** An annotator's judgment of an item. Its `kind` is that of the item. */
 export type Judgment = z.output<typeof judgmentSchema>;
 
 /** Checks a `JudgmentOrSkip`. */
 export const judgmentOrSkipSchema = z.union([judgmentSchema, skipSchema]);
-/** A judgment, or the statement that the annotator skips the item. */
+/** A judgment, or that the annotator skips the item. */
 export type JudgmentOrSkip = z.output<typeof judgmentOrSkipSchema>;
 
 /** The preference that a pair's judgment states, as probabilities of the two options. */

@@ -15,9 +15,9 @@ export type PersonRole = (typeof roles)[number];
 
 /** Checks a `Person`. */
 export const personSchema = z.object({
-  id: z.string().describe('the same for as long as the person exists'),
+  id: z.string().describe('never changes'),
   name: z.string().describe('unique in the store'),
-  role: z.enum(roles).describe('what the person may do'),
+  role: z.enum(roles).describe('role of the person'),
 });
 /** Somebody who may sign in. */
 export type Person = z.output<typeof personSchema>;
@@ -165,11 +165,11 @@ export async function changeRole(
 
 interface Session {
   person: Person;
-  /** The word that a request has to send along when it changes something. */
+  /** The value that requests which change something must send. */
   csrf: string;
 }
 
-/** Opens a session. The secret belongs in a cookie, the `csrf` word in the page. */
+/** Opens a session. The secret belongs in a cookie, the `csrf` value in the page. */
 export async function openSession(
   { query }: Database,
   person: Person,

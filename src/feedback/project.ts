@@ -19,7 +19,7 @@ export const settingsSchema = z.strictObject({
     .describe('share of gold items, which measure how reliable annotators are'),
   practice: whole(0)
     .default(0)
-    .describe('items each annotator practices on first; the right judgment is shown afterwards'),
+    .describe('practice items that each annotator starts with; the right judgment is shown afterwards'),
   tie: z.boolean().default(true).describe('offer “equally good” for pairs'),
   bothBad: z.boolean().default(true).describe('offer “both bad” for pairs'),
   unknown: z.boolean().default(true).describe('offer “cannot tell” for pairs'),
@@ -37,12 +37,8 @@ export const settingsSchema = z.strictObject({
     .max(20)
     .default([])
     .describe('aspects that annotators rate'),
-  leaseSeconds: z
-    .number()
-    .positive()
-    .default(600)
-    .describe('seconds an item stays reserved for the annotator who got it'),
-  labels: whole(1).optional().describe('judgments after which no more items are handed out'),
+  leaseSeconds: z.number().positive().default(600).describe('seconds that an item stays reserved for an annotator'),
+  labels: whole(1).optional().describe('judgments after which no more items are handed out (default: no limit)'),
   seeOthers: z.boolean().default(true).describe('show others’ judgments of an item after one’s own'),
 });
 /** A project's settings, with all defaults filled in. */
@@ -71,7 +67,7 @@ function checkedSettings(input: unknown): ProjectSettings {
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}$/u;
 
 /**
- * Creates a project. `person` is the id of who creates it.
+ * Creates a project. `person` is the id of its creator.
  *
  * @throws HeedError if the name is taken or not allowed, or a setting is wrong.
  */
@@ -167,7 +163,7 @@ export const guidelinesSchema = z.object({
   text: z.string().describe('what annotators go by, in Markdown'),
   created: z.number().describe('when this version was written, in milliseconds since 1970'),
 });
-/** One version of what a project's annotators go by. */
+/** One version of a project's guidelines for annotators. */
 export type Guidelines = z.output<typeof guidelinesSchema>;
 
 /** The latest guidelines of the project with this id. */

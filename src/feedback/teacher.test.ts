@@ -35,8 +35,8 @@ let votes = 0;
 /** Their next item, answered. */
 async function vote(project: Project, person: Person, choice: PairChoice | 'skip'): Promise<string> {
   const [{ item }] = await assignItems(database, project, person.id);
-  const said = choice === 'skip' ? { kind: choice } : { kind: 'pair' as const, choice };
-  await recordJudgment(database, project, person.id, { id: `v${votes++}`, item: item.id, vote: said as never });
+  const judgment = choice === 'skip' ? { kind: choice } : { kind: 'pair' as const, choice };
+  await recordJudgment(database, project, person.id, { id: `v${votes++}`, item: item.id, vote: judgment as never });
   return item.id;
 }
 
@@ -45,14 +45,14 @@ async function hear(
   answers: AsyncIterable<QueryJudgment>,
   say: () => Promise<unknown>,
 ): Promise<[string, QueryJudgment['choice']][]> {
-  const said = new Promise((resolve) => setTimeout(resolve, 20)).then(say);
-  const heard: [string, QueryJudgment['choice']][] = [];
-  for await (const { id, choice } of answers) heard.push([id, choice]);
-  await said; // others may hear of a vote before who gave it is told that it is on the disk
-  return heard;
+  const done = new Promise((resolve) => setTimeout(resolve, 20)).then(say);
+  const judgments: [string, QueryJudgment['choice']][] = [];
+  for await (const { id, choice } of answers) judgments.push([id, choice]);
+  await done; // others may hear of a vote before who gave it is told that it is on the disk
+  return judgments;
 }
-const listen = (teacher: ReturnType<typeof teacherOf>, asked: ReturnType<typeof questions>, signal?: AbortSignal) =>
-  teacher.answer(asked, signal) as AsyncIterable<QueryJudgment>;
+const listen = (teacher: ReturnType<typeof teacherOf>, queries: ReturnType<typeof questions>, signal?: AbortSignal) =>
+  teacher.answer(queries, signal) as AsyncIterable<QueryJudgment>;
 
 describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
   skipWhereMissing(kind);
@@ -64,14 +64,14 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
 
   it('answer as they come to it: one better, both alike, neither comparable, skipped', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
-    const asked = questions(['a', 'b'], ['c', 'd'], ['e', 'f'], ['g', 'h']);
-    const heard = await hear(listen(teacherOf(project), asked), async () => {
+    const queries = questions(['a', 'b'], ['c', 'd'], ['e', 'f'], ['g', 'h']);
+    const judgments = await hear(listen(teacherOf(project), queries), async () => {
       await vote(project, people[0], 'second');
       await vote(project, people[1], 'tie');
       await vote(project, people[0], 'unknown');
       await vote(project, people[1], 'skip');
     });
-    expect(Object.fromEntries(heard)).toEqual({ q0: [0, 1], q1: [0.5, 0.5], q2: 'incomparable', q3: 'skip' });
+    expect(Object.fromEntries(judgments)).toEqual({ q0: [0, 1], q1: [0.5, 0.5], q2: 'incomparable', q3: 'skip' });
     expect(await assignItems(database, project, people[2].id)).toEqual([]); // what one skips, nobody is asked
   });
 
@@ -81,9 +81,9 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const first = hear(listen(teacherOf(project), questions(['a', 'b']), stop.signal), async () => stop.abort());
     expect(await first).toEqual([]);
     await vote(project, people[0], 'first');
-    const asked = questions(['b', 'a'], ['a', 'b']);
-    const heard = await hear(listen(teacherOf(project), asked), async () => {});
-    expect(heard).toEqual([
+    const queries = questions(['b', 'a'], ['a', 'b']);
+    const judgments = await hear(listen(teacherOf(project), queries), async () => {});
+    expect(judgments).toEqual([
       ['q0', [0, 1]],
       ['q1', [1, 0]],
     ]);
@@ -91,18 +91,18 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
 
   it('may take back what they said until it counts', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
-    const heard = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async () => {
+    const judgments = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async () => {
       const item = await vote(project, people[0], 'first');
       await undoJudgment(database, project, people[0].id, { id: 'undone', item });
       await vote(project, people[0], 'second');
     });
-    expect(heard).toEqual([['q0', [0, 1]]]);
+    expect(judgments).toEqual([['q0', [0, 1]]]);
   });
 
   it('are heard when as many as are wanted have answered, by their mean, unless a reviewer decides', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0, overlap: 3 });
-    const asked = questions(['a', 'b'], ['c', 'd']);
-    const heard = await hear(listen(teacherOf(project), asked), async () => {
+    const queries = questions(['a', 'b'], ['c', 'd']);
+    const judgments = await hear(listen(teacherOf(project), queries), async () => {
       await vote(project, people[0], 'first');
       const item = await vote(project, people[0], 'first');
       await adjudicate(database, project, people[1].id, {
@@ -113,7 +113,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
       await vote(project, people[1], 'tie');
       await vote(project, people[2], 'first');
     });
-    expect(Object.fromEntries(heard)).toEqual({
+    expect(Object.fromEntries(judgments)).toEqual({
       q0: [expect.closeTo(5 / 6), expect.closeTo(1 / 6)],
       q1: [0, 1],
     });
@@ -136,13 +136,13 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const teacher = teacherOf(project);
     const [ada, ben] = people;
     const items: string[] = [];
-    const heard = await hear(listen(teacher, questions(['a', 'b'], ['c', 'd'])), async () => {
+    const judgments = await hear(listen(teacher, questions(['a', 'b'], ['c', 'd'])), async () => {
       items.push(await vote(project, ada, 'first'), await vote(project, ada, 'second'));
     });
-    const learned = new Map<string, Standing>(heard as [string, Standing][]);
+    const standings = new Map<string, Standing>(judgments as [string, Standing][]);
     const changed = async () => {
-      const now = await teacher.changed!(learned);
-      for (const [id, standing] of now) learned.set(id, standing);
+      const now = await teacher.changed!(standings);
+      for (const [id, standing] of now) standings.set(id, standing);
       return Object.fromEntries(now);
     };
     expect(await changed()).toEqual({});
@@ -161,9 +161,9 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
 
     const settling = teacherOf(project, 60_000);
     await say(ada, items[0], 'second');
-    expect(await settling.changed!(learned)).toEqual(new Map());
+    expect(await settling.changed!(standings)).toEqual(new Map());
     // another process of the same run knows its questions by their ids, another run does not
-    expect(await teacherOf(project).changed!(learned)).toEqual(new Map([['q0', [0, 1]]]));
-    expect(await teacherOf(project, 0, 'other').changed!(learned)).toEqual(new Map());
+    expect(await teacherOf(project).changed!(standings)).toEqual(new Map([['q0', [0, 1]]]));
+    expect(await teacherOf(project, 0, 'other').changed!(standings)).toEqual(new Map());
   });
 });

@@ -14,9 +14,9 @@ export interface HumanTeacherOptions<Option> {
   source?: string;
   /** Tells apart senders whose queries have the same ids. A resumed run passes the same one. */
   asker?: string;
-  /** Milliseconds between looks at the store; 250 by default. */
+  /** Milliseconds between checks of the store; 250 by default. */
   every?: number;
-  /** Milliseconds that a judgment has to stand before it counts, so that it can be undone; 2000 by default. */
+  /** Milliseconds that a judgment must stand before it counts, so that it can be undone; 2000 by default. */
   settle?: number;
 }
 
@@ -141,17 +141,17 @@ export function createHumanTeacher<Option>(
         if (waiting.size > 0) await pause(every, undefined, { signal }).catch(() => {});
       }
     },
-    async changed(learned) {
+    async changed(standings) {
       const { newest } = await db
         .selectFrom('votes')
         .select((select) => select.fn.max('seq').as('newest'))
         .where('project', '=', project.id)
         .executeTakeFirstOrThrow();
-      const state = `${newest} ${learned.size}`;
+      const state = `${newest} ${standings.size}`;
       if (state === seen) return new Map();
-      const missing = [...learned.keys()].filter((id) => !items.has(id));
+      const missing = [...standings.keys()].filter((id) => !items.has(id));
       if (missing.length > 0) await recall(missing);
-      const ours = [...learned].flatMap(([id, choice]) => {
+      const ours = [...standings].flatMap(([id, choice]) => {
         const place = items.get(id);
         return place ? [{ id, choice, ...place }] : [];
       });
@@ -165,7 +165,7 @@ export function createHumanTeacher<Option>(
         const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as Choice) : current;
         if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
       }
-      // items that have not settled are looked at again
+      // items that have not settled are checked again
       seen = unsettled.size > 0 ? '' : state;
       return changed;
     },

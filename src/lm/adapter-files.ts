@@ -1,6 +1,7 @@
 /**
- * LoRA adapters as PEFT keeps them (Hu et al. 2021): a folder with `adapter_config.json` and `adapter_model.safetensors`. Only plain
- * LoRA, of one rank, on a decoder's linear maps, and a classifier's head; whatever else would change the model's output is refused.
+ * LoRA adapters in PEFT's format (Hu et al. 2021): a folder with `adapter_config.json` and `adapter_model.safetensors`.
+ * heed reads plain LoRA of one rank, on the linear maps of a decoder and the head of a classifier. It refuses anything
+ * else that would change the model's output.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,18 +13,26 @@ import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
 import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
 
-/** What is added to a linear map: scale · B·A, where scale is alpha / rank, or alpha / √rank if stabilized (Kalajdzievski 2023). */
+/**
+ * A change to linear maps: scale · B·A, where the scale is alpha / rank, or alpha / √rank if stabilized (Kalajdzievski
+ * 2023).
+ */
 export interface Adapter {
+  /** Rank of the product B·A. */
   rank: number;
+  /** Numerator of the scale. */
   alpha: number;
+  /** Whether the scale is alpha / √rank instead of alpha / rank. */
   rankStabilized: boolean;
-  /** Last names of the maps that are adapted, such as "q_proj". */
+  /** Last part of the names of the adapted maps, such as "q_proj". */
   targets: string[];
-  /** By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major. */
+  /**
+   * By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major.
+   */
   tensors: Record<string, { a: Float32Array; b: Float32Array }>;
-  /** Of a classifier, the weight of its head, [labels, hidden], in place of what the base model has. */
+  /** For a classifier: the weight of its head, [labels, hidden], which replaces the base model's. */
   score?: { shape: readonly number[]; data: Float32Array };
-  /** The base model, a folder or a name on the Hub. */
+  /** The base model: a folder or a name on the Hub. */
   base?: string;
 }
 
@@ -31,12 +40,12 @@ const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
 const TENSOR = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
 const SCORE_TENSOR = `base_model.model.${SCORE}`;
-/** What PEFT calls a classifier's head: it names both, whichever there is. */
+/** PEFT's names for a classifier's head: it lists both. */
 const heads: unknown[] = ['score', 'classifier'];
 const LINEAR = /^model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)$/;
 const HINT = 'Train the adapter as plain LoRA, or merge it in PEFT.';
 
-/** Settings of PEFT that change the output, and have to be off: absent, null, false or empty. */
+/** Settings of PEFT that change the output. They must be off: absent, null, false or empty. */
 const unsupported = [
   'use_dora',
   'use_qalora',
@@ -53,7 +62,10 @@ const unsupported = [
   'kasa_config',
   'monteclora_config',
 ];
-/** Initializations that leave the base model as it is; those that split its weights need another base than the one named. */
+/**
+ * Initializations that leave the base model unchanged. Those that split its weights need a base other than the one
+ * named.
+ */
 const initializations: unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal'];
 
 const configSchema = z.looseObject({
@@ -70,8 +82,8 @@ const configSchema = z.looseObject({
 /**
  * Reads an adapter's folder.
  *
- * @throws HeedError naming the file and what is missing, damaged or not supported in it; adapters of GPT-2 are not, for
- * theirs are of the fused q, k and v.
+ * @throws HeedError that names the file and what is missing, damaged or not supported in it. Adapters of GPT-2 are not
+ * supported: they adapt its fused q, k and v.
  */
 export function readAdapter(folder: string): Adapter {
   const source = join(folder, CONFIG);
@@ -109,10 +121,10 @@ export function readAdapter(folder: string): Adapter {
 }
 
 /**
- * Writes an adapter's folder as PEFT reads it, in float32, replacing one that was there.
+ * Writes an adapter's folder as PEFT reads it, in float32, replacing an existing one.
  *
- * @param architecture of the base model, such as "LlamaForCausalLM".
- * @throws HeedError for what is no adapter of a linear map, and for GPT-2.
+ * @param architecture The base model's, such as "LlamaForCausalLM".
+ * @throws HeedError for a map that no adapter supports, and for GPT-2.
  */
 export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, architecture: string): void {
   const { rank, alpha, rankStabilized, base, tensors, score } = adapter;
@@ -179,8 +191,8 @@ function readConfig(source: string): z.infer<typeof configSchema> {
     ...unsupported.filter((name) => !isOff(data[name])),
   ];
   if (wrong.length > 0) {
-    const said = wrong.map((name) => `"${name}": ${JSON.stringify(data[name])}`).join(', ');
-    throw new HeedError(`"${source}" has ${said}, which is not supported.`, { hint: HINT });
+    const settings = wrong.map((name) => `"${name}": ${JSON.stringify(data[name])}`).join(', ');
+    throw new HeedError(`"${source}" has ${settings}, which is not supported.`, { hint: HINT });
   }
   return data;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { streamAnswer } from './answer-text.ts';
+import { streamCompletion } from './answer-text.ts';
 
 /** Every token is a piece of text, final as it comes, but for '_', which waits for what follows. */
 const tokenizer = (pieces: readonly string[]) => ({
@@ -19,15 +19,15 @@ const tokenizer = (pieces: readonly string[]) => ({
 });
 
 function read(pieces: readonly string[], stops: string[]) {
-  const answer = streamAnswer(tokenizer(pieces), [], stops);
-  const given: string[] = [];
+  const answer = streamCompletion(tokenizer(pieces), [], stops);
+  const parts: string[] = [];
   for (const id of pieces.keys()) {
     if (answer.stopped) break;
-    given.push(answer.push(id));
+    parts.push(answer.push(id));
   }
-  given.push(answer.end());
-  expect(given.join('')).toBe(answer.text);
-  return { given, stopped: answer.stopped };
+  parts.push(answer.end());
+  expect(parts.join('')).toBe(answer.text);
+  return { given: parts, stopped: answer.stopped };
 }
 
 it.each<[string, string[], string[], string[], boolean]>([
@@ -40,6 +40,6 @@ it.each<[string, string[], string[], string[], boolean]>([
   ['aa before aab', ['aaa', 'b'], ['aab'], ['a', '', ''], true],
   ['the first of several', ['one two'], ['two', 'ne'], ['o', ''], true],
   ['a stop that was not final before the end', ['a', 'x_'], ['x_'], ['a', '', ''], true],
-])('%s', (_name, pieces, stops, given, stopped) => {
-  expect(read(pieces, stops)).toEqual({ given, stopped });
+])('%s', (_name, pieces, stops, expected, stopped) => {
+  expect(read(pieces, stops)).toEqual({ given: expected, stopped });
 });

@@ -1,28 +1,29 @@
 /**
- * The text of answers. What stands before a token decides how it is written (SentencePiece drops a space at the beginning), so
- * that an answer is decoded behind the end of its prompt: prompt and answer together are the text of both.
+ * The text of completions. How a token is written depends on what comes before it: SentencePiece drops a space at the
+ * beginning. So a completion is decoded after the end of its prompt, and prompt and completion together give the text
+ * of both.
  */
 import type { Tokenizer } from './tokenizer.ts';
 
-export interface AnswerText {
-  /** The text that is final now; what may be the beginning of a stop string is held back. */
+export interface CompletionText {
+  /** Adds a token. Returns the text that is now final; a possible beginning of a stop string is held back. */
   push(id: number): string;
-  /** The rest, once no token follows. */
+  /** The rest, when no more tokens follow. */
   end(): string;
-  /** Whether a stop string came; nothing from it on is given. */
+  /** Whether a stop string occurred. Text from it on is dropped. */
   readonly stopped: boolean;
-  /** All that was given. */
+  /** All text returned so far. */
   readonly text: string;
 }
 
 const BEFORE = 8; // tokens of the prompt: enough for a character of several bytes
 
-/** An answer's text as its tokens come, up to the first of the stop strings. */
-export function streamAnswer(
+/** A completion's text as its tokens arrive, up to the first stop string. */
+export function streamCompletion(
   tokenizer: Pick<Tokenizer, 'decodeStream'>,
   prompt: readonly number[],
   stops: readonly string[] = [],
-): AnswerText {
+): CompletionText {
   const stream = tokenizer.decodeStream();
   for (const id of prompt.slice(-BEFORE)) stream.push(id);
   let text = '';
@@ -59,7 +60,7 @@ export function streamAnswer(
   };
 }
 
-/** How many characters at the end of a text are the beginning of a stop string. */
+/** How many characters at the end of a text could begin a stop string. */
 function begun(text: string, stop: string): number {
   for (let length = Math.min(stop.length - 1, text.length); length > 0; length--) {
     if (text.endsWith(stop.slice(0, length))) return length;
@@ -67,14 +68,14 @@ function begun(text: string, stop: string): number {
   return 0;
 }
 
-/** An answer's text as a whole. */
-export function decodeAnswer(
+/** A completion's whole text. */
+export function decodeCompletion(
   tokenizer: Pick<Tokenizer, 'decode'>,
   prompt: readonly number[],
-  answer: readonly number[],
+  completion: readonly number[],
 ): string {
   const before = prompt.slice(-BEFORE);
-  const text = tokenizer.decode(before).replace(/\ufffd$/, ''); // a character that the answer may complete
-  const both = tokenizer.decode([...before, ...answer]);
-  return both.startsWith(text) ? both.slice(text.length) : tokenizer.decode(answer);
+  const text = tokenizer.decode(before).replace(/\ufffd$/, ''); // a character that the completion may finish
+  const both = tokenizer.decode([...before, ...completion]);
+  return both.startsWith(text) ? both.slice(text.length) : tokenizer.decode(completion);
 }

@@ -1,27 +1,33 @@
 /**
- * Tokenizers of our own, as tokenizer.json: byte-level BPE learned from texts (Sennrich et al. 2016; bytes as in Radford et al.
- * 2019), with the merges that Hugging Face's BpeTrainer learns, and a closed vocabulary of words.
+ * Trains tokenizers in the format of tokenizer.json: byte-level BPE (Sennrich et al. 2016; bytes as in Radford et al.
+ * 2019), with the same merges as Hugging Face's BpeTrainer, and a closed vocabulary of words.
  */
 
 import { HeedError } from '../error.ts';
 import { BYTE_OF_CHARACTER, openPreTokenizer } from './tokenizer/library.ts';
 
-/** What a tokenizer.json holds; JSON.stringify makes the file of it. */
+/** The content of a tokenizer.json. */
 export type TokenizerJson = Record<string, unknown>;
 
 interface SpecialTokens {
-  /** Tokens found in texts as they are written and left out of decoded ones. They take the first ids, in this order. */
+  /**
+   * Special tokens: found in texts as they are written, and left out of decoded ones. They take the first ids, in this
+   * order.
+   */
   specialTokens?: readonly string[];
-  /** The special token put in front of every text. */
+  /** The special token at the start of every text. */
   bos?: string;
 }
 
+/** Options of `trainBpe`. */
 export interface BpeOptions extends SpecialTokens {
-  /** How many tokens there shall be, with the special ones and the 256 bytes; fewer where the texts have no more pairs. */
+  /**
+   * Size of the vocabulary, including the special tokens and the 256 bytes; smaller if the texts have no more pairs.
+   */
   vocabularySize: number;
   /** A pair that occurs less often is not merged. */
   minFrequency?: number;
-  /** What a word is, that no token reaches beyond: a regular expression as tokenizer.json has it. Default: GPT-2's. */
+  /** A regular expression for words, as tokenizer.json has it; no token crosses a word's end. Default: GPT-2's. */
   words?: string;
 }
 
@@ -30,9 +36,11 @@ const CHARACTERS = [...BYTE_OF_CHARACTER.keys()].sort();
 const SHIFT = 2 ** 21;
 
 /**
- * A byte-level BPE tokenizer learned from texts: the most frequent pair of neighboring tokens becomes a token, again and
- * again; of equally frequent ones the pair of the smallest ids. Counts are kept up to date word by word, so a step costs what
- * it changes. Throws a HeedError for a vocabulary that has no room, or too much.
+ * Trains a byte-level BPE tokenizer. The most frequent pair of neighboring tokens becomes a token, again and again;
+ * ties go to the pair with the smallest ids. Counts are updated word by word, so the cost of a merge is that of the
+ * words it changes.
+ *
+ * @throws HeedError if the vocabulary is too small or too large.
  */
 export function trainBpe(texts: Iterable<string>, options: BpeOptions): TokenizerJson {
   const { vocabularySize, minFrequency = 0, words } = options;
@@ -73,7 +81,10 @@ export function trainBpe(texts: Iterable<string>, options: BpeOptions): Tokenize
   });
 }
 
-/** A tokenizer for texts of known words with blanks between them. `unknown`, a special token, stands for any other word. */
+/**
+ * A tokenizer for texts of listed words with blanks between them. The special token `unknown` stands for any other
+ * word.
+ */
 export function wordLevelTokenizer(
   words: Iterable<string>,
   { unknown, ...options }: SpecialTokens & { unknown: string },
@@ -93,7 +104,7 @@ export function wordLevelTokenizer(
   });
 }
 
-/** The special tokens, with that for the beginning among them. */
+/** The special tokens, including the one at the start of a text. */
 function checked({ specialTokens = [], bos }: SpecialTokens): readonly string[] {
   if (new Set(specialTokens).size !== specialTokens.length || specialTokens.includes('')) {
     throw new HeedError(`Special tokens should be different and not empty, got ${JSON.stringify(specialTokens)}.`, {
@@ -139,7 +150,7 @@ function countWords(texts: Iterable<string>, preTokenizer: TokenizerJson): Map<s
   return counts;
 }
 
-/** Pairs in the order in which they are merged, as tokens. New tokens are added to `tokens`. */
+/** Pairs as tokens, in the order in which they are merged. New tokens are added to `tokens`. */
 function learnMerges(
   counts: ReadonlyMap<string, number>,
   tokens: string[],
@@ -151,7 +162,7 @@ function learnMerges(
   const frequencies = [...counts.values()];
 
   const pairCounts = new Map<number, number>();
-  let places = new Map<number, number[]>(); // of pairs that are not queued yet: the words that have them
+  let places = new Map<number, number[]>(); // for each pair not yet queued: the words that have it
   const add = (pair: number, count: number, word: number) => {
     pairCounts.set(pair, (pairCounts.get(pair) ?? 0) + count);
     if (count < 0) return;
@@ -178,13 +189,13 @@ function learnMerges(
     if (!top) break;
     const count = pairCounts.get(top.pair)!;
     if (count !== top.count) {
-      if (count > 0) queue.push({ ...top, count }); // it lost some to merges since it was queued
+      if (count > 0) queue.push({ ...top, count }); // merges took some occurrences since it was queued
       continue;
     }
     if (count < minFrequency) break;
     const [left, right] = [Math.floor(top.pair / SHIFT), top.pair % SHIFT];
     const token = tokens[left] + tokens[right];
-    // two ways to one token (a·bc, ab·c) share it; a pair met again in other words is ranked where it was met last
+    // two ways to one token (a·bc, ab·c) share it; a pair that recurs in other words is ranked where it occurred last
     const id = ids.get(token) ?? tokens.push(token) - 1;
     ids.set(token, id);
     merges.delete(top.pair);
@@ -198,7 +209,7 @@ function learnMerges(
   return Array.from(merges.keys(), (pair) => [tokens[Math.floor(pair / SHIFT)], tokens[pair % SHIFT]]);
 }
 
-/** Merges a pair wherever a word has it and tells which of its neighbors' pairs there are now more and fewer of. */
+/** Merges a pair in every word that has it, and returns which neighboring pairs became more and fewer. */
 function merge(
   word: number[],
   left: number,
@@ -228,13 +239,13 @@ function merge(
 
 interface QueuedPair {
   pair: number;
-  /** How often it occurred when it was queued. */
+  /** Its count when it was queued. */
   count: number;
-  /** The words it was then found in. */
+  /** The words that had it then. */
   words: number[];
 }
 
-/** A binary heap: the most frequent pair first, of equals the one of the smallest ids. */
+/** A binary heap with the most frequent pair first; ties go to the smallest ids. */
 class PairQueue {
   readonly #heap: QueuedPair[] = [];
 

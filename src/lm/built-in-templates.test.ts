@@ -34,11 +34,11 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s', (name) => {
     const { ids, assistantMask } = encodeChat(tokenizer, messages, { assistantMask: true });
     const eos = tokenizer.tokenOf(tokenizer.eos!)!;
     const end = template !== 'chatml' ? eos : eos === '<|im_end|>' ? eos : `<|im_end|>${eos}`;
-    const said = text(
+    const rendered = text(
       tokenizer,
       ids.filter((_, i) => assistantMask![i]),
     ); // prettier-ignore
-    expect(said.replaceAll(' ', '')).toBe(`Hello.${end}Seeyou.${end}`);
+    expect(rendered.replaceAll(' ', '')).toBe(`Hello.${end}Seeyou.${end}`);
     expect(ids.filter((id) => id === tokenizer.bos && tokenizer.bos !== tokenizer.eos)).toEqual(
       base.encode('a')[0] === base.bos ? [base.bos] : [],
     );
@@ -49,14 +49,14 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s', (name) => {
 
 describe('a tokenizer without a template', () => {
   it('adopts plain with its first conversation, says so once, and is saved with it', () => {
-    const said: string[] = [];
-    const tokenizer = withChatTemplate(withoutTemplate('tiny-llama'), undefined, (text) => said.push(text));
+    const notices: string[] = [];
+    const tokenizer = withChatTemplate(withoutTemplate('tiny-llama'), undefined, (text) => notices.push(text));
     const into = join(folder, 'adopted');
-    expect([tokenizer.chatTemplate, said]).toEqual([undefined, []]);
+    expect([tokenizer.chatTemplate, notices]).toEqual([undefined, []]);
     const { ids } = encodeChat(tokenizer, messages);
     expect(encodeChat(tokenizer, messages).ids).toEqual(ids);
     expect(tokenizer.decode(ids)).toContain('User: Hi');
-    expect(said).toEqual([expect.stringContaining('--chatTemplate')]);
+    expect(notices).toEqual([expect.stringContaining('--chatTemplate')]);
     saveTokenizer(into, tokenizer);
     expect(encodeChat(loadTokenizer(into), messages).ids).toEqual(ids);
   });

@@ -1,4 +1,4 @@
-/** Chat templates for models that have none: built-in ones by name, or those of a file. */
+/** Chat templates for models without one: built-in ones by name, or a file. */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
@@ -6,7 +6,7 @@ import { fileError } from '../files.ts';
 import { compile } from './tokenizer/jinja.ts';
 import { TEMPLATE, type Tokenizer } from './tokenizer.ts';
 
-/** A message's text; of a list of parts, the text of each. */
+/** A message's text: for a list of parts, the text of each. */
 const CONTENT = [
   '{%- macro text(content) -%}',
   '{%- if content is string -%}{{ content }}',
@@ -14,7 +14,7 @@ const CONTENT = [
   '{%- endmacro -%}',
 ].join('\n');
 
-/** Turns that begin with a name and a colon, an empty line between two. The end of a text ends a response. */
+/** Turns that begin with a name and a colon, with an empty line between two. The end of the text ends a response. */
 const named = (user: string, assistant: string): string => `${CONTENT}
 {%- set names = {'user': '${user}', 'assistant': '${assistant}'} -%}
 {%- for message in messages -%}
@@ -27,7 +27,10 @@ const named = (user: string, assistant: string): string => `${CONTENT}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '\\n\\n${assistant}:' }}{%- endif -%}`;
 
-/** Turns between markers. What ends a turn may be several tokens, so that the end of the text follows a response too. */
+/**
+ * Turns between markers. The mark at the end of a turn may be several tokens, so an end-of-text token follows each
+ * response too.
+ */
 const chatml = `${CONTENT}
 {%- for message in messages -%}
 {%- if not loop.first -%}{{ '\\n' }}{%- endif -%}
@@ -45,7 +48,7 @@ const builtIn = { plain: named('User', 'Assistant'), human: named('Human', 'Assi
 /** Names of the built-in templates. */
 export const templateNames = Object.keys(builtIn) as (keyof typeof builtIn)[];
 
-/** What the option `chatTemplate` is, wherever it is one. */
+/** The schema of the option `chatTemplate`. */
 export const chatTemplateSchema = z
   .string()
   .optional()
@@ -54,11 +57,11 @@ export const chatTemplateSchema = z
   );
 
 /**
- * The tokenizer with another chat template: a built-in one by its name, or that of a file. Without `template`, a tokenizer
- * that has none adopts `plain` with the first conversation that it is to write, and `onNotice` is told. The files of the
- * tokenizer, which are saved with a model, carry the template.
+ * The tokenizer with another chat template: a built-in one by name, or a file. Without `template`, a tokenizer that has
+ * none adopts `plain` when it first writes a conversation, and calls `onNotice`. The tokenizer's files, which are saved
+ * with a model, carry the template.
  *
- * @throws HeedError where the template cannot be read, or a built-in one has no token to end a response with.
+ * @throws HeedError if the template cannot be read, or a built-in one needs an end token that the tokenizer lacks.
  */
 export function withChatTemplate(
   tokenizer: Tokenizer,
@@ -91,7 +94,7 @@ export function withChatTemplate(
   };
 }
 
-/** A model whose tokenizer is as `withChatTemplate` gives it. @throws HeedError likewise. */
+/** A model with its tokenizer passed through `withChatTemplate`. @throws HeedError likewise. */
 export const templatedModel = <M extends { tokenizer: Tokenizer }>(
   model: M,
   template?: string,
@@ -130,7 +133,7 @@ function readTemplate(name: string, tokenizer: Tokenizer): string {
   return text;
 }
 
-/** A built-in template begins a text as the tokenizer does. */
+/** Makes a built-in template begin a text as the tokenizer does. */
 function forTokenizer(template: string, { encode, eos, bos }: Tokenizer): string {
   if (eos === undefined) {
     throw new HeedError('The tokenizer has no EOS token, so no chat template could say where a response ends.', {

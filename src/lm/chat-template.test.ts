@@ -117,8 +117,8 @@ describe('who wrote what', () => {
   it('is in tokens every token that has some of it', () => {
     const tokenizer = loadTokenizer(join(models, 'tiny-qwen2'));
     const { ids, assistantMask } = encodeChat({ ...tokenizer, chatTemplate: PLAIN }, talk, { assistantMask: true });
-    const kept = ids.filter((_, i) => assistantMask![i] === 1);
-    expect(tokenizer.decode(kept, { skipSpecialTokens: false })).toBe('Hello.<|im_end|>Four 🙂<|im_end|>');
+    const learned = ids.filter((_, i) => assistantMask![i] === 1);
+    expect(tokenizer.decode(learned, { skipSpecialTokens: false })).toBe('Hello.<|im_end|>Four 🙂<|im_end|>');
   });
 
   it('is not confused by a message that holds the marks used within', () => {
@@ -128,7 +128,7 @@ describe('who wrote what', () => {
 });
 
 describe('Jinja as Python has it', () => {
-  const given = (template: string, content = '', variables = {}) =>
+  const rendered = (template: string, content = '', variables = {}) =>
     renderChat(template, [user(content)], { variables });
 
   it.each([
@@ -145,7 +145,7 @@ describe('Jinja as Python has it', () => {
     ['  {% generation %}\n{{ messages[0].content }}\n  {%- endgeneration %}\n.', 'x', 'x.'],
     ['{% if tools is none and thinking is not defined %}a{% endif %}', '', 'a'],
   ])('%j', (template, content, text) => {
-    expect(given(template, content)).toBe(text);
+    expect(rendered(template, content)).toBe(text);
   });
 
   it('writes the time it is given in English', () => {
@@ -162,7 +162,7 @@ describe('Jinja as Python has it', () => {
     ["{{ 'a' + messages[0] }}", 'can only join a string to a string with +, got string + object'],
     ['{% for %}', 'The chat template cannot be read'],
   ])('%j is refused', (template, message) => {
-    const error = refusal(() => given(template));
+    const error = refusal(() => rendered(template));
     expect(error.message).toContain(message);
     expect(error.hint).toBeTruthy();
   });

@@ -1,6 +1,7 @@
 /**
- * Conversations as a model reads them: messages → text by the model's Jinja template → tokens, and which of those the
- * assistant wrote. Follows Transformers' `apply_chat_template` (`render_jinja_template`, `return_assistant_tokens_mask`).
+ * Conversations as a model reads them: messages → text, by the model's Jinja template → tokens, with a mask of those
+ * that the assistant wrote. Follows Transformers' `apply_chat_template` (`render_jinja_template`,
+ * `return_assistant_tokens_mask`).
  */
 
 import { HeedError, messageOf } from '../error.ts';
@@ -10,43 +11,53 @@ import type { Tokenizer } from './tokenizer.ts';
 
 /** One turn of a conversation. Templates may read further fields. */
 export interface Message {
+  /** Who speaks: mostly "system", "user", "assistant" or "tool". */
   role: string;
+  /** The message's text, or its parts; absent if it only calls tools. */
   content?: string | readonly MessagePart[] | null;
   readonly [field: string]: unknown;
 }
 
-/** A part of a message, for templates that want a list: `{ type: 'text', text: '…' }`. */
+/** A part of a message, for templates that expect a list: `{ type: 'text', text: '…' }`. */
 export interface MessagePart {
+  /** The kind of part, such as "text". */
   type: string;
   readonly [field: string]: unknown;
 }
 
+/** What a chat template is rendered with, besides the messages. */
 export interface RenderOptions {
-  /** End the text where the assistant's next turn begins. */
+  /** Ends the text where the assistant's next turn begins. */
   addGenerationPrompt?: boolean;
   /** Tools the assistant may call, as JSON schemas of functions. */
   tools?: readonly unknown[];
+  /** Documents for templates that cite sources. */
   documents?: readonly unknown[];
+  /** Text of the token that begins a sequence. */
   bosToken?: string;
+  /** Text of the token that ends a sequence. */
   eosToken?: string;
-  /** Further variables of the template, by the names it has for them (`enable_thinking`). */
+  /** Further variables of the template by name, such as `enable_thinking`. */
   variables?: Readonly<Record<string, unknown>>;
-  /** What a template that writes today's date takes for now. */
+  /** The current time, for templates that write today's date. */
   now?: Date;
 }
 
 /**
- * The text of a conversation. Throws a HeedError for a template that cannot be read, or that refuses the
- * conversation (many want user and assistant to alternate).
+ * The text of a conversation.
+ *
+ * @throws HeedError if the template cannot be read, or refuses the conversation: many require user and assistant to
+ * alternate.
  */
 export function renderChat(template: string, messages: readonly Message[], options: RenderOptions = {}): string {
   return render(template, messages, options).text;
 }
 
 /**
- * The text of a conversation and which stretches [start, end) of it (UTF-16) the assistant wrote: what the template puts in
- * `{% generation %}` blocks or, where it has none, what each assistant turn adds to the conversation before it.
- * Throws a HeedError if a template without such blocks writes the turns differently as a conversation goes on.
+ * The text of a conversation, and the spans [start, end) (UTF-16) that the assistant wrote: those in the template's `{%
+ * generation %}` blocks or, if it has none, what each assistant turn adds to the conversation before it.
+ *
+ * @throws HeedError if a template without such blocks writes earlier turns differently as the conversation continues.
  */
 export function renderAssistantSpans(
   template: string,
@@ -80,23 +91,23 @@ export function renderAssistantSpans(
 }
 
 /**
- * The tokens of a conversation by its tokenizer's template. With `assistantMask`, also 1 for each token that has a
- * character the assistant wrote and 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
+ * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also a 1 for each token with a
+ * character that the assistant wrote, and a 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
  */
 export function encodeChat(
   tokenizer: Tokenizer,
   messages: readonly Message[],
-  { assistantMask = false, ...given }: RenderOptions & { assistantMask?: boolean } = {},
+  { assistantMask = false, ...rendering }: RenderOptions & { assistantMask?: boolean } = {},
 ): { ids: number[]; assistantMask?: number[] } {
-  const { tool_use: withTools } = given.tools ? tokenizer.chatTemplates : {};
+  const { tool_use: withTools } = rendering.tools ? tokenizer.chatTemplates : {};
   const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
   if (template === undefined) {
     throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
-      hint: 'Use a chat model, name a template (--chatTemplate plain), or give prompts and completions as text.',
+      hint: 'Use a chat model, name a template (--chatTemplate plain), or pass prompts and completions as text.',
     });
   }
-  const options = { ...specialTokens(tokenizer), ...given };
-  // the template writes the special tokens itself, so none is put around its text
+  const options = { ...specialTokens(tokenizer), ...rendering };
+  // the template writes the special tokens itself, so the tokenizer adds none
   if (!assistantMask) {
     return {
       ids: tokenizer.encode(renderChat(template, messages, options), { addSpecialTokens: false }),
@@ -135,7 +146,7 @@ function render(template: string, messages: readonly Message[], options: RenderO
   } catch (error) {
     if (error instanceof HeedError) throw error;
     throw new HeedError(`The chat template cannot write this conversation: ${messageOf(error)}`, {
-      hint: `It was given ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template takes.`,
+      hint: `It got ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template takes.`,
       cause: error,
     });
   }
@@ -143,7 +154,7 @@ function render(template: string, messages: readonly Message[], options: RenderO
 
 const templates = new Map<string, Template>();
 
-/** Templates are read once: a data set has as many conversations as it has rows. */
+/** Templates are compiled once: a dataset has as many conversations as rows. */
 function compiled(source: string): Template {
   let template = templates.get(source);
   if (!template) {

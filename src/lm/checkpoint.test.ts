@@ -246,7 +246,7 @@ describe('a folder that is no model', () => {
     place(llama, { intermediate_size: 96 });
     expect(refused()).toMatch(/is \[128,64\], by its config.json \[96,64\]/);
     place(llama, { num_hidden_layers: 3 });
-    expect(refused()).toMatch(/"model\.layers\.3\..*of which config\.json knows nothing/);
+    expect(refused()).toMatch(/"model\.layers\.3\..*which config\.json does not describe/);
     place(llama, {}, (t) => ({ ...t, [norm]: { dtype: 'F64', shape: [64], data: new Float64Array(64) } }));
     expect(refused()).toContain(`"${norm}" in "${folder}" is F64; supported are F32, F16, BF16`);
     place(llama, { architectures: ['LlamaForSequenceClassification'] });

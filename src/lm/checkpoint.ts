@@ -1,6 +1,6 @@
 /**
- * Models as Hugging Face keeps them: a folder with `config.json` and the weights in `model.safetensors`, or in shards that
- * `model.safetensors.index.json` lists. Weights are F32, F16 or BF16 there and float32 here.
+ * Models in Hugging Face's format: a folder with `config.json` and the weights in `model.safetensors`, or in shards
+ * listed in `model.safetensors.index.json`. Weights are F32, F16 or BF16 on disk and float32 in memory.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -23,13 +23,15 @@ import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } fro
 import { replaceFiles } from './replace-files.ts';
 import { writeConfig } from './write-config.ts';
 
+/** A model's folder in memory; the caller disposes of its parameters. */
 export interface Checkpoint {
+  /** Architecture of the decoder. */
   config: DecoderConfig;
-  /** config.json as it was read. */
+  /** The content of config.json. */
   raw: Record<string, unknown>;
-  /** As `decoderParameters` names them; of a classifier also "score.weight" [labels, hidden], and no output layer. */
+  /** Named as by `decoderParameters`. A classifier has "score.weight" [labels, hidden] and no output layer. */
   parameters: Arena;
-  /** Such as "LlamaForCausalLM". */
+  /** The architecture's name, such as "LlamaForCausalLM". */
   architecture: string;
 }
 
@@ -41,10 +43,10 @@ const isWeights = (name: string) => name === INDEX || /^model(-\d+-of-\d+)?\.saf
 const LARGEST_SHARD = 5e9;
 
 /**
- * Reads a model's folder. Each tensor goes straight into the memory where it stays; config.json and every file's header are
- * checked against one another before.
+ * Reads a model's folder. First, config.json and every file's header are checked against one another; then each tensor
+ * is read straight into its final memory.
  *
- * @throws HeedError naming file, field or tensor for whatever is missing, damaged or not supported.
+ * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
 export function loadCheckpoint(folder: string): Checkpoint {
   const path = join(folder, CONFIG);
@@ -81,19 +83,21 @@ export function loadCheckpoint(folder: string): Checkpoint {
   return { config, raw, parameters, architecture };
 }
 
+/** How `saveCheckpoint` writes weights. */
 export interface SaveOptions {
-  /** What the weights are rounded to; F32 keeps every bit. */
+  /** Data type of the stored weights; F32 keeps every bit. */
   dtype?: FloatDtype;
-  /** Of a shard's tensors; a tensor that is larger has a shard of its own. 5 GB where absent. */
+  /** Maximum size of a shard in bytes; a larger tensor gets a shard of its own. Default 5 GB. */
   maxShardBytes?: number;
 }
 
 /**
- * Writes a model's `config.json` and weights, replacing those in the folder; other files there stay. A kill on the way leaves
- * the old model, the new one, or a folder without config.json. Parameters with "score.weight" make a classifier. Gives the files' names.
+ * Writes a model's `config.json` and weights, replacing those in the folder; other files stay. If the process is
+ * killed, the folder has the old model, the new one, or no config.json. Parameters with "score.weight" make a
+ * classifier. Returns the files' names.
  *
- * @throws HeedError where the parameters are not those of the config, where no family of Transformers has such
- * a decoder, or where the system refuses.
+ * @throws HeedError if the parameters do not match the config, no model family of Transformers has such a decoder, or
+ * the system refuses.
  */
 export function saveCheckpoint(
   folder: string,
@@ -136,8 +140,8 @@ function checkParameters(specs: readonly ParameterSpec[], parameters: Arena): vo
       hint,
     });
   }
-  const known = new Set(specs.map(({ name }) => name));
-  const more = parameters.specs.find(({ name }) => !known.has(name));
+  const names = new Set(specs.map(({ name }) => name));
+  const more = parameters.specs.find(({ name }) => !names.has(name));
   if (more) throw new HeedError(`The parameter "${more.name}" is not one of such a decoder.`, { hint });
 }
 
@@ -185,7 +189,7 @@ const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string())
 interface Found {
   tensor: StoredTensor;
   file: SafetensorsFile;
-  /** Of the tensor in the file. */
+  /** The tensor's name in the file. */
   name: string;
 }
 
@@ -216,23 +220,29 @@ function findTensors(
     }
     return { tensor, file, name };
   });
-  const known = new Set(found.map(({ name }) => name));
+  const names = new Set(found.map(({ name }) => name));
   for (const name of files.keys()) {
-    if (!known.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
-      throw new HeedError(`The weights in "${folder}" have the tensor "${name}", of which config.json knows nothing.`, {
-        hint,
-      });
+    if (!names.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
+      throw new HeedError(
+        `The weights in "${folder}" have the tensor "${name}", which config.json does not describe.`,
+        {
+          hint,
+        },
+      );
     }
   }
   return found;
 }
 
-/** A tensor of a layer changes what the model computes; others are heads for other tasks, or tied weights stored twice. */
+/** Tensors of layers change what the model computes. Others are heads for other tasks, or tied weights stored twice. */
 const LAYER = /^((model|transformer)\.)?(layers|h)\.\d+\./;
-/** What old versions of Transformers stored though it follows from the config. */
+/** Tensors that old versions of Transformers stored although the config implies them. */
 const BUFFER = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
 
-/** A copy without the output layer, which a classifier has no use for, with the head of the same shape, or else one of zeros. */
+/**
+ * A copy without the output layer, which a classifier does not need, and with the head if it has the right shape, else
+ * one of zeros.
+ */
 export function classifierParameters({ specs, values }: Arena, head: ParameterSpec): Arena {
   const copy = createArena([...specs.filter(({ name }) => name !== SCORE && name !== HEAD), head]);
   for (const { name, shape } of copy.specs) {
@@ -241,7 +251,7 @@ export function classifierParameters({ specs, values }: Arena, head: ParameterSp
   return copy;
 }
 
-/** The head of a classifier of so many labels. */
+/** The head of a classifier with this many labels. */
 export const scoreSpec = ({ hiddenSize, initialDeviation }: DecoderConfig, labels: number): ParameterSpec => ({
   name: SCORE,
   shape: [labels, hiddenSize],
@@ -255,7 +265,7 @@ function* shardBytes(
   dtype: FloatDtype,
 ): Generator<Uint8Array> {
   const entries = Object.fromEntries(shard.map(({ name, shape }) => [name, { dtype, shape }]));
-  const { header, names } = safetensorsHeader(path, entries, { format: 'pt' }); // without which Transformers refuses the file
+  const { header, names } = safetensorsHeader(path, entries, { format: 'pt' }); // Transformers requires it
   yield header;
   const byName = new Map(shard.map((tensor) => [tensor.name, tensor]));
   for (const name of names) {
@@ -270,7 +280,7 @@ function* shardBytes(
   }
 }
 
-/** Tensors in order, as many to a shard as fit. */
+/** Tensors in order, as many per shard as fit. */
 function shardsOf(tensors: readonly StoredTensor[], bytesPerFloat: number, most: number): StoredTensor[][] {
   const shards: StoredTensor[][] = [[]];
   let filled = 0;

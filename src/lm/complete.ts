@@ -1,27 +1,30 @@
-/** What a model writes, in one line: prompts in, texts out. */
+/** Completions in one line: prompts in, texts out. */
 import { HeedError } from '../error.ts';
 import { encodeChat, type Message } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions } from './generate.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-/** A text, or a conversation in which the assistant is next. */
+/** A text, or a conversation in which the assistant speaks next. */
 export type Prompt = string | readonly Message[];
 
-/** How a model writes: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and `signal`. */
+/**
+ * Options of `model.generate`: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and
+ * `signal`.
+ */
 export interface CompletionOptions extends Omit<GenerateOptions, 'tokenizer' | 'stream'> {
   /**
-   * Whether a text is the user's turn of a conversation, which the chat template writes: true where the tokenizer has a
-   * chat template. Else the model continues the text, as it does with data whose prompts are text.
+   * Whether a text is the user's turn of a conversation, which the chat template writes. Default: true if the tokenizer
+   * has a chat template. Otherwise the model continues the text, as it does with data whose prompts are text.
    */
   chat?: boolean;
 }
 
 /**
- * The model's completion of each prompt, in their order, without special tokens and without space around it.
+ * The model's completion of each prompt, in order, without special tokens and surrounding space.
  *
- * @throws HeedError for an empty prompt, one that is longer than the model's positions, or a conversation where the
- *   tokenizer has no chat template; the signal's reason where it aborts.
+ * @throws HeedError if a prompt is empty or longer than the model's positions, or a conversation needs a chat template
+ * that the tokenizer lacks; the signal's reason if it aborts.
  */
 export async function complete(
   model: Pick<Checkpoint, 'config' | 'parameters'> & { tokenizer: Tokenizer; ends: readonly number[] },
@@ -43,7 +46,7 @@ export async function complete(
   }
 }
 
-/** Whether a value is one conversation, and not a list of prompts. @throws HeedError where it is neither. */
+/** Whether a value is one conversation, and not a list of prompts. @throws HeedError if it is neither. */
 export function isConversation(prompt: readonly unknown[]): prompt is readonly Message[] {
   if (prompt.length === 0) return false;
   const messages = prompt.filter((item) => typeof item === 'object' && item !== null && 'role' in item);

@@ -1,7 +1,7 @@
 /**
- * `config.json` of Hugging Face models, read: Llama, Mistral, Qwen2, Qwen3 and GPT-2, in the spelling of
- * Transformers 4 (`rope_theta`, `rope_scaling`, `torch_dtype`) and of Transformers 5 (`rope_parameters`, `dtype`). Defaults
- * are those of the families' configuration classes there.
+ * Reads `config.json` of Hugging Face models: Llama, Mistral, Qwen2, Qwen3 and GPT-2, in the spelling of Transformers 4
+ * (`rope_theta`, `rope_scaling`, `torch_dtype`) and of Transformers 5 (`rope_parameters`, `dtype`). Defaults are those
+ * of the families' configuration classes.
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
@@ -10,10 +10,10 @@ import type { DecoderConfig, RotaryPositions } from '../nn/index.ts';
 export type Family = 'llama' | 'mistral' | 'qwen2' | 'qwen3' | 'gpt2';
 
 interface Architecture {
-  /** As in config.json's `architectures`, such as "LlamaForCausalLM". */
+  /** A name from config.json's `architectures`, such as "LlamaForCausalLM". */
   name: string;
   family: Family;
-  /** A score for each label of a sequence in place of logits over the vocabulary. */
+  /** Whether it is a classifier: a score per label instead of logits over the vocabulary. */
   classifier: boolean;
 }
 
@@ -33,7 +33,7 @@ export function architectureName(family: Family, classifier: boolean): string {
   return prefixes[family] + (family === 'gpt2' ? 'LMHeadModel' : 'ForCausalLM');
 }
 
-/** Names of activations there and here. */
+/** Names of activations, in config.json and here. */
 const activations: Record<string, DecoderConfig['activation']> = {
   silu: 'silu',
   swish: 'silu',
@@ -44,7 +44,7 @@ const activations: Record<string, DecoderConfig['activation']> = {
 };
 
 const count = z.int().positive();
-const layers = z.int().positive().max(10_000); // so that a wrong number is an error and not a list without end
+const layers = z.int().positive().max(10_000); // a wrong number is then an error and not an endless list
 const deviation = z.number().nonnegative().default(0.02);
 const epsilon = z.number().positive();
 const flag = z.boolean().default(false);
@@ -112,9 +112,9 @@ const gpt2Schema = z.looseObject({
 });
 
 /**
- * What a parsed config.json says the model is. `source` names the file in errors.
+ * The kind of model that a parsed config.json describes. `source` names the file in errors.
  *
- * @throws HeedError where the architecture is none of those above, or its weights are quantized.
+ * @throws HeedError if the architecture is not supported, or the weights are quantized.
  */
 export function readArchitecture(raw: unknown, source: string): Architecture {
   const { architectures: names, model_type: type, quantization_config: quantized } = parse(anySchema, raw, source);
@@ -136,9 +136,10 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
 }
 
 /**
- * The decoder that a parsed config.json describes. A classifier has no output layer over the vocabulary and so counts as tied.
+ * The decoder that a parsed config.json describes. A classifier has no output layer over the vocabulary and so counts
+ * as tied.
  *
- * @throws HeedError naming `source` and the field where something is missing, wrong or not supported.
+ * @throws HeedError naming `source` and the field if something is missing, wrong or not supported.
  */
 export function readConfig(raw: unknown, source: string): DecoderConfig {
   const { family, classifier } = readArchitecture(raw, source);
@@ -215,7 +216,10 @@ function readGpt2(raw: unknown, source: string): DecoderConfig {
   };
 }
 
-/** Qwen's layers from `max_window_layers` on have a sliding window where it is switched on, unless `layer_types` says which. */
+/**
+ * Qwen's layers from `max_window_layers` on have a sliding window if it is enabled, unless `layer_types` lists the
+ * layers.
+ */
 function refuseMixedAttention(fields: LlamaFields, source: string): void {
   const switchedOn = fields.use_sliding_window && fields.sliding_window !== null;
   const windowed = fields.layer_types
@@ -232,7 +236,7 @@ function readActivation(name: string, field: string, source: string): DecoderCon
 }
 
 function readRotary(fields: LlamaFields, source: string): RotaryPositions {
-  const rope = fields.rope_scaling ?? fields.rope_parameters ?? {}; // Transformers 5 prefers the old one too
+  const rope = fields.rope_scaling ?? fields.rope_parameters ?? {}; // Transformers 5 prefers the old name too
   const theta = rope.rope_theta ?? fields.rope_theta ?? 10_000;
   const type = rope.rope_type ?? rope.type ?? 'default';
   if ((rope.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1) !== 1) {

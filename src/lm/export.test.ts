@@ -23,7 +23,7 @@ it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])(
       const { logits } = await session.run({ input_ids: int64(ids), attention_mask: int64(mask) });
       return { dims: logits.dims, logits: logits.data as Float32Array };
     };
-    const near = (got: number, wanted: number) => expect(Math.abs(got - wanted)).toBeLessThan(2e-5);
+    const near = (got: number, expected: number) => expect(Math.abs(got - expected)).toBeLessThan(2e-5);
     const [rows, time] = [batch.input_ids.length, batch.input_ids[0].length];
     const plain = await run(
       batch.input_ids,
@@ -32,16 +32,16 @@ it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])(
     expect(plain.dims).toEqual([rows, time, config.vocabularySize]);
     for (let r = 0; r < rows; r++) {
       for (let t = 0; t < time; t++) {
-        batch.logits_first8[r][t].forEach((wanted: number, v: number) => {
-          near(plain.logits[(r * time + t) * config.vocabularySize + v], wanted);
+        batch.logits_first8[r][t].forEach((expected: number, v: number) => {
+          near(plain.logits[(r * time + t) * config.vocabularySize + v], expected);
         });
       }
     }
     const padded = await run(left_padded.input_ids, left_padded.attention_mask);
     left_padded.last_logits_first32.forEach((row: number[], r: number) => {
       const last = (r + 1) * left_padded.input_ids[0].length - 1;
-      row.forEach((wanted, v) => {
-        near(padded.logits[last * config.vocabularySize + v], wanted);
+      row.forEach((expected, v) => {
+        near(padded.logits[last * config.vocabularySize + v], expected);
       });
     });
     await session.release();

@@ -1,4 +1,4 @@
-/** A model as an ONNX graph that ONNX Runtime runs in any language. */
+/** A language model as an ONNX graph, which ONNX Runtime runs in any language. */
 import { join } from 'node:path';
 import {
   cast,
@@ -18,8 +18,8 @@ const MODEL = 'model.onnx';
 const BESIDE = 'model.onnx.data';
 
 /**
- * Writes `model.onnx` (and `model.onnx.data` where the weights are above 1.9 GB): input_ids and attention_mask [batch, time],
- * int64, to logits [batch, time, vocabulary]. Padding may be on either side. Gives the files' names.
+ * Writes `model.onnx`, and `model.onnx.data` if the weights exceed 1.9 GB. It maps input_ids and attention_mask [batch,
+ * time], int64, to logits [batch, time, vocabulary]. Padding may be on either side. Returns the files' names.
  */
 export function exportOnnx(folder: string, config: DecoderConfig, weights: Readonly<Record<string, Value>>): string[] {
   const graph = createGraph();

@@ -1,15 +1,15 @@
-/** Tensors of floats in files, to and from float32, without a second whole copy. */
+/** Converts tensors of floats in files to float32 and back, without a second full copy. */
 import type { SafetensorsFile } from '../engine/safetensors.ts';
 import { type HalfDtype, narrow, widen } from './half.ts';
 
-/** What a checkpoint's weights may be stored as. */
+/** Data types of stored weights. */
 export type FloatDtype = 'F32' | HalfDtype;
 export const FLOAT_DTYPES: readonly FloatDtype[] = ['F32', 'F16', 'BF16'];
 
 export const isFloatDtype = (dtype: string): dtype is FloatDtype => (FLOAT_DTYPES as readonly string[]).includes(dtype);
 export const bytesPerFloat = (dtype: FloatDtype): number => (dtype === 'F32' ? 4 : 2);
 
-/** Floats that are converted at once: their bits stay in the processor's cache. */
+/** Floats converted at a time: their bits stay in the processor's cache. */
 const PIECE = 2 ** 16;
 
 /** Reads a tensor of any float dtype into memory of its size. */
@@ -28,7 +28,7 @@ export function readFloats(file: SafetensorsFile, name: string, into: Float32Arr
   }
 }
 
-/** Float32 rounded to a dtype, as bytes, piece by piece; a piece lasts until the next is asked for. */
+/** Float32 rounded to a dtype, as bytes, in pieces. A piece is valid until the next one. */
 export function* floatBytes(floats: Float32Array, dtype: FloatDtype): Generator<Uint8Array> {
   if (dtype === 'F32') return yield bytesOf(floats);
   const piece = new Uint16Array(Math.min(PIECE, floats.length));

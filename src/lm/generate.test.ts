@@ -27,11 +27,11 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])("greedy tokens are Tran
     ['greedy', {}],
     ['greedy_left_padded', {}],
     ['greedy_rep_penalty_1.3', { repetitionPenalty: 1.3 }],
-  ])('%s', async (kind, given) => {
+  ])('%s', async (kind, sampling) => {
     const { prompt, attention_mask, new_tokens } = expected[kind];
     // padding on the left is no part of a prompt
     const prompts = prompt.map((ids, row) => ids.filter((_, i) => attention_mask?.[row][i] !== 0));
-    const options = { temperature: 0, maxTokens: new_tokens[0].length, ...given };
+    const options = { temperature: 0, maxTokens: new_tokens[0].length, ...sampling };
     const together = await generator.complete(prompts, options);
     expect(together.map(({ ids }) => ids)).toEqual(new_tokens);
     const alone = await generator.complete(prompts, { ...options, batch: 1 });
@@ -63,13 +63,13 @@ describe('generation', () => {
 
   it('reads a prompt once for all answers to it that begin together', async () => {
     const [one, other] = [prompts[3], prompts[7]];
-    const asked = [one, other, one, one, [...one, 5], other];
-    const together = await generator.complete(asked, { ...options, batch: 5 });
-    const alone = await generator.complete(asked, { ...options, batch: 1 });
+    const ids = [one, other, one, one, [...one, 5], other];
+    const together = await generator.complete(ids, { ...options, batch: 5 });
+    const alone = await generator.complete(ids, { ...options, batch: 1 });
     expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
     const logprobs = (all: readonly GeneratedCompletion[]) => all.flatMap(({ logprobs }) => logprobs);
     for (const [i, logP] of logprobs(together).entries()) expect(logP).toBeCloseTo(logprobs(alone)[i], 4);
-    expect(new Set(together.map(({ ids }) => ids.join())).size).toBe(asked.length);
+    expect(new Set(together.map(({ ids }) => ids.join())).size).toBe(ids.length);
   });
 
   it('gives a sequence the same text alone, beside others, and in a row that another has left', async () => {
@@ -166,9 +166,9 @@ describe('generation', () => {
     ['a prompt too long', [new Array(300).fill(1)], {}, /300 tokens.*256 positions/],
     ['an unknown token', [[1, 512]], {}, /token 1 of prompt 0 is 512.*511/],
     ['half a token', [[0.5]], {}, /token 0 of prompt 0 is 0.5/],
-    ['stop strings without a tokenizer', [[1]], { stop: ['x'] }, /no tokenizer/],
-  ])('refuses %s', async (_name, given, more, message) => {
-    await expect(generator.complete(given, more)).rejects.toThrow(heedError(message, /./));
+    ['stop strings without a tokenizer', [[1]], { stop: ['x'] }, /need a tokenizer/],
+  ])('refuses %s', async (_name, wrong, more, message) => {
+    await expect(generator.complete(wrong, more)).rejects.toThrow(heedError(message, /./));
   });
 
   it('answers the same from a cache that was used before, and two at a time', async () => {

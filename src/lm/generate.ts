@@ -1,83 +1,94 @@
 /**
- * Generation from a decoder: prompts wait in a queue, `batch` of them are answered side by side, and as one ends the next
- * takes its place (continuous batching, Yu et al. 2022). A sequence draws from random numbers of its own, so that its
- * text does not depend on its neighbors (but for rounding: products over other numbers of rows are summed in another order).
+ * Generation from a decoder. Prompts wait in a queue, `batch` of them are completed side by side, and when one ends the
+ * next takes its place (continuous batching, Yu et al. 2022). Each sequence has its own random numbers, so its text
+ * does not depend on its neighbors, except through rounding: products over other numbers of rows are summed in another
+ * order.
  *
- * Sequences at work are the first rows of the cache, one after another: where one ends, the last takes its row. So a step
- * never computes rows that nobody waits for, and new prompts come in together.
+ * Active sequences occupy the first rows of the cache. When one ends, the last takes its row. So a step never computes
+ * unused rows, and new prompts enter together.
  */
 import { z } from 'zod';
 import type { Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { type CachedDecoderOptions, type CachedStep, createCachedDecoder, type DecoderConfig } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
-import { type AnswerText, decodeAnswer, streamAnswer } from './answer-text.ts';
+import { type CompletionText, decodeCompletion, streamCompletion } from './answer-text.ts';
 import { createRows, createRunner, type Rows } from './rows.ts';
 import { chooseToken, samplingSchema } from './sampling.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export const generateSchema = samplingSchema.extend({
-  maxTokens: z.number().int().min(1).default(128).describe('tokens of an answer at most'),
-  batch: z.number().int().min(1).default(32).describe('sequences answered side by side'),
-  seed: z.number().int().min(0).default(0).describe('seed of the draws'),
+  maxTokens: z.number().int().min(1).default(128).describe('maximum number of new tokens'),
+  batch: z.number().int().min(1).default(32).describe('number of sequences generated at once'),
+  seed: z.number().int().min(0).default(0).describe('seed of the sampling'),
 });
 
+/** Options of `Generator.generate`: sampling, batch size, and what ends a completion. */
 export interface GenerateOptions extends Partial<z.output<typeof generateSchema>> {
-  /** Ids that end an answer: EOS, or several. */
+  /** Ids that end a completion: EOS, or several. */
   ends?: readonly number[];
-  /** Texts that end an answer, which they are not part of. Needs the tokenizer. */
+  /** Texts that end a completion and are not part of it. They need the tokenizer. */
   stop?: readonly string[];
-  /** Gives completions their text. */
+  /** Writes the text of completions. */
   tokenizer?: Pick<Tokenizer, 'decode' | 'decodeStream'>;
-  /** Give text token by token as well, which costs some 20 µs a token. */
+  /** Also return text token by token, which costs some 20 µs a token. */
   stream?: boolean;
-  /** Ends the iteration after the step under way. */
+  /** Ends the iteration after the current step. */
   signal?: AbortSignal;
 }
 
+/** A finished completion of a prompt. */
 export interface GeneratedCompletion {
-  /** Which prompt it answers. */
+  /** Index of the prompt. */
   index: number;
-  /** With the token that ended it. */
+  /** Ids of its tokens, including the one that ended it. */
   ids: number[];
-  /** log p of each under the model, at temperature 1 and unprocessed. */
+  /** log p of each token under the model, at temperature 1 and unprocessed. */
   logprobs: number[];
-  /** log p of each under what it was drawn from; 0 where the likeliest is taken. */
+  /** log p of each token under the distribution it was drawn from; 0 if the likeliest token is taken. */
   processedLogprobs: number[];
+  /** Why it ended: an end token, a stop string, or the limit on tokens or positions. */
   finish: 'eos' | 'stop' | 'length';
-  /** What follows the prompt's text, without special tokens, up to the stop string. Undefined without a tokenizer. */
+  /** The text after the prompt, without special tokens, up to the stop string. Undefined without a tokenizer. */
   text: string | undefined;
 }
 
+/** A token of an unfinished completion. */
 export interface GeneratedToken {
-  /** Which prompt it answers. */
+  /** Index of the prompt. */
   index: number;
+  /** The token's id. */
   id: number;
+  /** log p under the model, at temperature 1 and unprocessed. */
   logprob: number;
+  /** log p under the distribution it was drawn from; 0 if the likeliest token is taken. */
   processedLogprob: number;
-  /** What has become final with it; undefined unless streamed. */
+  /** Text that became final with this token; undefined unless streamed. */
   text: string | undefined;
 }
 
-/** What one step brought: a token for each sequence at work, and the answers that ended with them. */
+/** The result of one step: a token for each active sequence, and the completions that ended. */
 export interface GenerateStep {
+  /** One token for each unfinished sequence. */
   tokens: GeneratedToken[];
+  /** Completions that this step finished. */
   completions: GeneratedCompletion[];
 }
 
+/** A compiled decoder that completes prompts. Holds native memory: dispose of it. */
 export interface Generator {
   /**
-   * Answers prompts (ids, with their BOS) step by step, until all have ended or the signal aborts.
+   * Completes prompts (ids, with their BOS) step by step, until all have ended or the signal aborts.
    *
-   * @throws HeedError for an empty prompt, one longer than the model knows positions, or ids it does not know.
+   * @throws HeedError if a prompt is empty, longer than the model's positions, or has ids outside the vocabulary.
    */
   generate(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): AsyncGenerator<GenerateStep, void>;
-  /** All the answers, in the order of the prompts. Throws what `generate` does, and the signal's reason. */
+  /** All completions, in the order of the prompts. Throws as `generate` does, and the signal's reason. */
   complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<GeneratedCompletion[]>;
   [Symbol.dispose](): void;
 }
 
-/** Compiles a decoder for generation. `weights` are read at each step: a policy in training may change them between. */
+/** Compiles a decoder for generation. `weights` are read at each step, so they may change between steps. */
 export function createGenerator(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
@@ -85,7 +96,7 @@ export function createGenerator(
 ): Generator {
   const decoder = createCachedDecoder(config, weights, options);
   const size = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
-  // the cache of the last answers, and what is bound to it, serve the next: made anew, memory costs as much as a prompt
+  // the cache and the steps bound to it are reused: new ones cost as much as reading a prompt
   let idle: Rows | undefined;
   let released = false;
   const takeRows = (batch: number): Rows => {
@@ -99,13 +110,13 @@ export function createGenerator(
     if (released) rows[Symbol.dispose]();
   };
   const generator: Generator = {
-    generate: (prompts, given = {}) => generate({ takeRows, giveBack, config, size }, prompts, given),
-    async complete(prompts, given = {}) {
+    generate: (prompts, input = {}) => generate({ takeRows, giveBack, config, size }, prompts, input),
+    async complete(prompts, input = {}) {
       const all: GeneratedCompletion[] = new Array(prompts.length);
-      for await (const { completions } of generator.generate(prompts, given)) {
+      for await (const { completions } of generator.generate(prompts, input)) {
         for (const completion of completions) all[completion.index] = completion;
       }
-      given.signal?.throwIfAborted();
+      input.signal?.throwIfAborted();
       return all;
     },
     [Symbol.dispose]() {
@@ -122,18 +133,18 @@ interface Parts {
   takeRows(batch: number): Rows;
   giveBack(rows: Rows): void;
   config: DecoderConfig;
-  /** Parameters in all. */
+  /** Number of parameters. */
   size: number;
 }
 
-/** A sequence at work. All of its tokens but the last are in the cache. */
+/** An active sequence. All of its tokens except the last are in the cache. */
 interface Sequence {
-  /** Prompt and answer; as long as they may become. */
+  /** Prompt and completion, with room for the longest possible completion. */
   tokens: Int32Array;
   length: number;
   prompt: number;
   draws: Random;
-  answer: AnswerText | undefined;
+  stream: CompletionText | undefined;
   completion: GeneratedCompletion;
   ended: boolean;
 }
@@ -143,17 +154,17 @@ const cached = ({ length }: Sequence): number => length - 1;
 async function* generate(
   { takeRows, giveBack, config, size }: Parts,
   prompts: readonly ArrayLike<number>[],
-  given: GenerateOptions,
+  options: GenerateOptions,
 ): AsyncGenerator<GenerateStep, void> {
-  const settings = generateSchema.parse(given);
-  const { ends = [], stop = [], tokenizer, stream = false, signal } = given;
+  const settings = generateSchema.parse(options);
+  const { ends = [], stop = [], tokenizer, stream = false, signal } = options;
   if (!tokenizer && (stream || stop.length > 0)) {
-    throw new HeedError('text is wanted, but there is no tokenizer to make it', { hint: "give the model's tokenizer" });
+    throw new HeedError('completions as text need a tokenizer', { hint: "pass the model's tokenizer" });
   }
   for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config);
   if (prompts.length === 0) return;
 
-  // the last token of an answer needs no position: nothing follows it
+  // the last token of a completion needs no position: nothing follows it
   const longest = ({ length }: ArrayLike<number>) => Math.min(length + settings.maxTokens, config.maxPositions + 1);
   const batch = Math.min(settings.batch, prompts.length);
   const rows = takeRows(batch);
@@ -170,14 +181,15 @@ async function* generate(
       length: prompt.length,
       prompt: prompt.length,
       draws: random(settings.seed, 'sample', index),
-      answer: tokenizer && (stream || stop.length > 0) ? streamAnswer(tokenizer, Array.from(prompt), stop) : undefined,
+      stream:
+        tokenizer && (stream || stop.length > 0) ? streamCompletion(tokenizer, Array.from(prompt), stop) : undefined,
       completion: { index, ids: [], logprobs: [], processedLogprobs: [], finish: 'length', text: undefined },
       ended: false,
     };
   };
 
-  /** Chooses each sequence's next token, from the step's row for it. */
-  const answer = (
+  /** Chooses each sequence's next token from its row of the step. */
+  const choose = (
     { logits, logSumExp }: CachedStep,
     sequences: readonly Sequence[],
     rowOf = (sequence: number) => sequence,
@@ -195,20 +207,21 @@ async function* generate(
       completion.logprobs.push(logprob);
       completion.processedLogprobs.push(processedLogprob);
       const isEnd = ends.includes(id);
-      let text = isEnd ? '' : sequence.answer?.push(id);
+      let text = isEnd ? '' : sequence.stream?.push(id);
       if (isEnd) completion.finish = 'eos';
-      else if (sequence.answer?.stopped) completion.finish = 'stop';
+      else if (sequence.stream?.stopped) completion.finish = 'stop';
       sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
       if (sequence.ended) {
-        if (sequence.answer) text += sequence.answer.end();
-        const said = isEnd ? completion.ids.slice(0, -1) : completion.ids;
+        if (sequence.stream) text += sequence.stream.end();
+        const ids = isEnd ? completion.ids.slice(0, -1) : completion.ids;
         completion.text =
-          sequence.answer?.text ?? (tokenizer && decodeAnswer(tokenizer, Array.from(tokens.subarray(0, prompt)), said));
+          sequence.stream?.text ??
+          (tokenizer && decodeCompletion(tokenizer, Array.from(tokens.subarray(0, prompt)), ids));
       }
       return { index: completion.index, id, logprob, processedLogprob, text: stream ? text : undefined };
     });
 
-  /** Reads prompts, each once: what is cached of it is copied for its other answers. */
+  /** Reads prompts, equal ones once: their part of the cache is copied. */
   const admit = async (sequences: readonly Sequence[]): Promise<GeneratedToken[]> => {
     const time = Math.max(...sequences.map(({ length }) => length));
     rows.reserve(time, most, working.map(cached));
@@ -231,7 +244,7 @@ async function* generate(
       rows.move(first + sources[i], length, first + read.length + i);
     });
     working.push(...read, ...copied);
-    return answer(step, [...read, ...copied], (i) => (i < read.length ? i : sources[i - read.length]));
+    return choose(step, [...read, ...copied], (i) => (i < read.length ? i : sources[i - read.length]));
   };
 
   const goOn = async (): Promise<GeneratedToken[]> => {
@@ -241,10 +254,10 @@ async function* generate(
       step.fill(row, tokens.subarray(length - 1, length), length - 1);
     });
     await run(step, working.length);
-    return answer(step, working);
+    return choose(step, working);
   };
 
-  /** Takes out what has ended; the last rows move to where they were. */
+  /** Removes sequences that have ended; the last rows take their places. */
   const retire = (): GeneratedCompletion[] => {
     const ended = working.filter((sequence) => sequence.ended);
     for (const sequence of ended) {
@@ -279,7 +292,7 @@ function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, v
     });
   }
   if (prompt.length > maxPositions) {
-    throw new HeedError(`prompt ${index} has ${prompt.length} tokens, but the model knows ${maxPositions} positions`, {
+    throw new HeedError(`prompt ${index} has ${prompt.length} tokens, but the model has ${maxPositions} positions`, {
       hint: 'shorten it',
     });
   }
@@ -292,9 +305,9 @@ function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, v
   }
 }
 
-const MOST_TOKENS = 2 ** 14; // whose activations are in memory at once
+const MOST_TOKENS = 2 ** 14; // tokens whose activations are in memory at once
 
-/** Groups whose prompts can be read together without much padding or memory, the longest first. */
+/** Groups of prompts that can be read together without much padding or memory, the longest first. */
 function ofLikeLength(sequences: readonly Sequence[]): Sequence[][] {
   const groups: Sequence[][] = [];
   for (const sequence of [...sequences].sort((a, b) => b.length - a.length)) {

@@ -74,7 +74,7 @@ const failure = async (attempt: Promise<unknown>): Promise<HeedError> => {
   return error;
 };
 /** The storage's answers to requests for the first shard, one after another; then as usual. */
-function onShard(...answers: ((...given: Parameters<NonNullable<FakeHub['fault']>>) => void)[]): void {
+function onShard(...answers: ((...args: Parameters<NonNullable<FakeHub['fault']>>) => void)[]): void {
   hub.fault = (request, response, host) => {
     const answer = request.url!.startsWith(SHARD) ? answers.shift() : undefined;
     answer?.(request, response, host);
@@ -196,13 +196,13 @@ describe('a transfer that fails', () => {
       (request, response) => cutAfter(request, response, weights, half + 1000),
       (_, response) => refuse(response, 503),
     );
-    const told: number[] = [];
+    const progress: number[] = [];
     const onWarning = vi.fn();
-    await tiny({ onWarning, onProgress: (bytes) => told.push(bytes) });
+    await tiny({ onWarning, onProgress: (bytes) => progress.push(bytes) });
     const ranges = hub.seen.filter(({ path }) => path.startsWith(SHARD)).map(({ range }) => range);
     expect(ranges).toEqual([undefined, `bytes=${half}-`, `bytes=${half + 1000}-`, `bytes=${half + 1000}-`]);
     expect(onWarning).toHaveBeenCalledTimes(3);
-    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b));
   });
 
   it('goes on in a later call where an earlier one gave up, or a killed process stopped', async () => {
@@ -391,7 +391,7 @@ describe('a Hub that refuses', () => {
   ])('is not believed about the path %j', async (path) => {
     hub.entry = (entry) => (entry.path === 'config.json' ? { ...entry, path } : entry);
     expect((await failure(tiny({ include: ['*'] }))).message).toContain('leads out of its folder');
-    expect(hub.seen.filter(({ path: asked }) => asked.includes('/resolve/'))).toEqual([]);
+    expect(hub.seen.filter(({ path: requested }) => requested.includes('/resolve/'))).toEqual([]);
   });
 
   it.each([{ oid: '../../x' }, { oid: undefined }, { size: -1 }, { size: '5' }])(

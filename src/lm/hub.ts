@@ -1,7 +1,7 @@
 /**
- * Models and datasets of a Hub, in the cache that Python's huggingface_hub uses too: `<cache>/models--owner--name/` with
- * `blobs/<checksum>`, `snapshots/<commit>/<path>` (links to blobs) and `refs/<revision>` (a commit). Beside them,
- * `trees/<commit>.json` keeps what the Hub listed, so that a snapshot known to be whole needs no network.
+ * Models and datasets of a Hub, in the cache of Python's huggingface_hub: `<cache>/models--owner--name/` with
+ * `blobs/<checksum>`, `snapshots/<commit>/<path>` (links to blobs) and `refs/<revision>` (a commit). heed adds
+ * `trees/<commit>.json`, the Hub's list of files, so that a complete snapshot needs no network.
  */
 
 import {
@@ -25,23 +25,27 @@ import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts'
 import { type Choice, checkFile, nameOf, select } from './hub/files.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
 
+/** How `pull` gets files from the Hub: which ones, from where, and into which cache. */
 export interface PullOptions extends HubOptions, Choice {
-  /** Folder of the cache; HF_HUB_CACHE unless told, else `hub` in HF_HOME, else ~/.cache/huggingface/hub. */
+  /** Folder of the cache. Default: HF_HUB_CACHE, else `hub` in HF_HOME, else ~/.cache/huggingface/hub. */
   cache?: string;
-  /** Nothing is asked of the Hub; HF_HUB_OFFLINE unless told. */
+  /** Use the cache only, without the network. Default: HF_HUB_OFFLINE. */
   offline?: boolean;
-  /** Told how many bytes are there, of how many in all, as they come. Not called where all is there already. */
+  /** Called with the bytes present so far and the total. Not called if all files are there already. */
   onProgress?: (bytes: number, total: number) => void;
 }
 
+/** What `pull` leaves in the cache. */
 export interface Pulled {
   /** The snapshot: a folder with the files under their names. */
   folder: string;
+  /** The branch, tag or commit that was requested. */
   revision: string;
+  /** SHA-1 of the commit that the revision stood for. */
   commit: string;
   /** Paths in the folder, with slashes. */
   files: string[];
-  /** Their size together. */
+  /** Total size of the files. */
   bytes: number;
 }
 
@@ -49,7 +53,7 @@ const COMMIT = /^[0-9a-f]{40}$/;
 const NAME = /^\w[\w.-]*\/\w[\w.-]*$/;
 const REVISION = /^\w[\w.+/-]*$/;
 
-/** Reads `OWNER/NAME` or `OWNER/NAME@REVISION` (a branch, tag or commit; main unless told). */
+/** Reads `OWNER/NAME` or `OWNER/NAME@REVISION` (a branch, tag or commit; default: main). */
 export function hubName(text: string, type: Repo['type'] = 'model'): Repo {
   const repo = parseName(text, type);
   if (repo) return repo;
@@ -66,11 +70,11 @@ function parseName(text: string, type: Repo['type']): Repo | undefined {
 }
 
 /**
- * The newest snapshot of a revision: asks the Hub which commit it is, and gets what is missing, whole and checked. What has
- * come when it fails or is aborted stays, and the next call goes on there; the revision points to the new commit only
- * once all is there. Offline, the snapshot that is there.
+ * Downloads the newest snapshot of a revision: asks the Hub for its commit, then gets and checks the missing files. If
+ * it fails or is aborted, the next call continues from what has arrived. The revision points to the new commit only
+ * once all files are there. Offline, it returns the snapshot in the cache.
  *
- * Throws a HeedError, or the signal's reason.
+ * @throws HeedError, or the signal's reason.
  */
 export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulled> {
   const hub = openHub(repo, options);
@@ -78,12 +82,9 @@ export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulle
   if (isOffline(options)) {
     const found = cached(repo, options);
     if (found) return found;
-    throw new HeedError(
-      `The ${repo.type} "${nameOf(repo)}" is not whole in "${store}", and the Hub may not be asked.`,
-      {
-        hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
-      },
-    );
+    throw new HeedError(`The ${repo.type} "${nameOf(repo)}" is incomplete in "${store}", and heed is offline.`, {
+      hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
+    });
   }
   try {
     const commit = await commitOf(hub);
@@ -102,8 +103,10 @@ export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulle
 }
 
 /**
- * The folder of a model: a folder that exists is itself; `OWNER/NAME[@REVISION]` is its snapshot in the cache, or is
- * pulled. A snapshot that is whole is taken as it is; `pull` gets a newer one. Throws a HeedError.
+ * The folder of a model: an existing folder as it is; for `OWNER/NAME[@REVISION]`, its snapshot in the cache, which is
+ * pulled if needed. A complete snapshot is not updated; `pull` gets a newer one.
+ *
+ * @throws HeedError if there is no such model.
  */
 export async function resolveModel(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
   const found = statSync(nameOrFolder, { throwIfNoEntry: false });
@@ -116,7 +119,7 @@ export async function resolveModel(nameOrFolder: string, options: PullOptions = 
   return onHub(nameOrFolder, 'model', options);
 }
 
-/** Like `resolveModel`, for a dataset: a file or folder that exists is itself. */
+/** Like `resolveModel`, for a dataset: an existing file or folder as it is. */
 export async function resolveDataset(nameOrPath: string, options: PullOptions = {}): Promise<string> {
   return existsSync(nameOrPath) ? nameOrPath : onHub(nameOrPath, 'dataset', options);
 }
@@ -132,13 +135,13 @@ async function onHub(text: string, type: Repo['type'], options: PullOptions): Pr
   return (cached(repo, options) ?? (await pull(repo, options))).folder;
 }
 
-/** The snapshot that is there, if it is whole as far as one can know. */
+/** The cached snapshot, if it is complete as far as heed can tell. */
 function cached(repo: Repo, options: PullOptions): Pulled | undefined {
   const store = storeOf(repo, options);
   const commit = COMMIT.test(repo.revision) ? repo.revision : readIfThere(join(store, 'refs', repo.revision))?.trim();
   if (!commit || !COMMIT.test(commit)) return undefined;
   const folder = join(store, 'snapshots', commit);
-  // another tool's snapshot has no list: offline nobody can tell what it lacks
+  // another tool's snapshot has no list: offline, nothing says what it lacks
   const tree = readTree(store, commit) ?? (isOffline(options) ? filesIn(folder) : undefined);
   if (!tree) return undefined;
   const files = select(repo, tree, options);
@@ -164,7 +167,7 @@ function pulled({ revision }: Repo, store: string, commit: string, files: readon
 async function commitOf(hub: Hub): Promise<string> {
   const { type, name, revision } = hub.repo;
   const request = { name, revision, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
-  const info = await asking(hub, () =>
+  const info = await withHubErrors(hub, () =>
     type === 'model'
       ? modelInfo({ ...request, additionalFields: ['sha'] })
       : datasetInfo({ ...request, additionalFields: ['sha'] }),
@@ -173,11 +176,11 @@ async function commitOf(hub: Hub): Promise<string> {
   throw notAHub(hub, `expected a commit of 40 hex digits, got ${JSON.stringify(info.sha)}`);
 }
 
-/** All files of a commit, which never change: asked once. */
+/** All files of a commit. They never change, so the list is fetched once. */
 async function treeOf(hub: Hub, store: string, commit: string): Promise<RemoteFile[]> {
-  const known = readTree(store, commit);
-  if (known) return known;
-  const tree = await asking(hub, async () => {
+  const saved = readTree(store, commit);
+  if (saved) return saved;
+  const tree = await withHubErrors(hub, async () => {
     const files: RemoteFile[] = [];
     const { name, type } = hub.repo;
     const request = { repo: { name, type }, revision: commit, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
@@ -194,8 +197,8 @@ async function treeOf(hub: Hub, store: string, commit: string): Promise<RemoteFi
   return tree;
 }
 
-/** What the library makes of a strange answer becomes a HeedError. */
-async function asking<T>(hub: Hub, ask: () => Promise<T>): Promise<T> {
+/** Turns the library's errors about unexpected answers into HeedErrors. */
+async function withHubErrors<T>(hub: Hub, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (cause) {
@@ -211,7 +214,7 @@ function readTree(store: string, commit: string): RemoteFile[] | undefined {
   try {
     return text === undefined ? undefined : JSON.parse(text);
   } catch {
-    return undefined; // damaged: the Hub is asked again
+    return undefined; // damaged: fetch it again
   }
 }
 
@@ -284,7 +287,7 @@ const isThere = (path: string, size: number) => {
   return found?.isFile() === true && found.size === size;
 };
 
-/** Windows lets few users make symbolic links, and some disks know no links at all. */
+/** Links a file. On Windows few users may create symbolic links, and some disks support no links at all. */
 function link(blob: string, path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.tmp`;

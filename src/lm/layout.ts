@@ -1,6 +1,6 @@
 /**
- * Where checkpoints keep a decoder's parameters: Llama's relatives under our names, GPT-2 under its own, with q, k and v
- * fused and its linear maps stored [in, out] (Transformers' Conv1D).
+ * How checkpoints store a decoder's parameters: Llama's relatives under our names; GPT-2 under its own, with q, k and v
+ * fused and linear maps stored [in, out] (Transformers' Conv1D).
  */
 import { HeedError } from '../error.ts';
 import { type DecoderConfig, EMBEDDING, FINAL_NORM, HEAD, layerName, POSITIONS } from '../nn/decoder-config.ts';
@@ -9,13 +9,13 @@ import { type DecoderConfig, EMBEDDING, FINAL_NORM, HEAD, layerName, POSITIONS }
 export const SCORE = 'score.weight';
 
 export interface StoredTensor {
-  /** In the checkpoint. */
+  /** Name in the checkpoint. */
   name: string;
-  /** In the checkpoint. */
+  /** Shape in the checkpoint. */
   shape: readonly number[];
-  /** The parameters in it, one after another along their outputs. */
+  /** The parameters it holds, one after another along their outputs. */
   parameters: readonly string[];
-  /** A matrix stored [in, out]. */
+  /** Whether the matrix is stored [in, out]. */
   transposed: boolean;
 }
 
@@ -32,7 +32,7 @@ export function storedTensors(config: DecoderConfig, parameters: readonly Shaped
   return gpt2Tensors(config, new Map(parameters.map(({ name, shape }) => [name, shape])));
 }
 
-/** What a checkpoint's names of the decoder itself begin with; some leave it out. */
+/** Prefix of the decoder's names in a checkpoint; some checkpoints leave it out. */
 export const basePrefix = (config: DecoderConfig): string =>
   config.positions.kind === 'learned' ? 'transformer.' : 'model.';
 
@@ -85,7 +85,7 @@ function gpt2Tensors(config: DecoderConfig, shapes: ReadonlyMap<string, readonly
   ];
 }
 
-/** Copies a stored tensor's numbers into the parameters it holds, bit for bit. */
+/** Copies a stored tensor's numbers into its parameters, bit for bit. */
 export function unpack(tensor: StoredTensor, stored: Float32Array, parameters: readonly Float32Array[]): void {
   const from = words(stored);
   const [inputs, width] = tensor.shape;
@@ -119,12 +119,15 @@ export function pack(tensor: StoredTensor, parameters: readonly Float32Array[], 
   }
 }
 
-/** Numbers as their bits: an assignment of floats may change the payload of a NaN. */
+/** Numbers as bits: an assignment of floats may change the payload of a NaN. */
 const words = (floats: Float32Array) => new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
 
 const TILE = 32;
 
-/** to[column, row] = from[row, column]; the strides are the distances between rows. Tile by tile, for the sake of the cache. */
+/**
+ * to[column, row] = from[row, column]; the strides are the distances between rows. Works in tiles, which suit the
+ * cache.
+ */
 function transpose(
   from: Uint32Array,
   fromStride: number,

@@ -67,14 +67,14 @@ it('saves what it loads', () => {
 it('begins at the base model, for some layers and a stabilized rank too', () => {
   const { config, parameters, batch } = load();
   const plain = createPackedScorer(config, parameters.values);
-  const wanted = plain.run(batch);
+  const before = plain.run(batch);
   plain[Symbol.dispose]();
   const options = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'], rankStabilized: true };
   const adapters = createParameters(loraParameters(config, options), random(0, 'lora'));
   expect(adapters.specs).toHaveLength(4 * 2 * 2);
   const linear = loraLinear(config, options, weightedLinear(config));
   const scorer = createPackedScorer(config, { ...parameters.values, ...adapters.values }, { linear });
-  expect(scorer.run(batch)).toEqual(wanted);
+  expect(scorer.run(batch)).toEqual(before);
   scorer[Symbol.dispose]();
 });
 

@@ -1,4 +1,4 @@
-/** LoRA adapters between PEFT's folders and the parameters that training and merging work on. */
+/** LoRA adapters between PEFT's folders and the parameters that training and merging use. */
 import { HeedError } from '../error.ts';
 import {
   type Arena,
@@ -14,21 +14,25 @@ import { readAdapter, writeAdapter } from './adapter-files.ts';
 import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
 import { SCORE } from './layout.ts';
 
+/** An adapter in memory; the caller disposes of its parameters. */
 export interface LoadedAdapter {
+  /** Rank, scale and targets. */
   options: LoraOptions;
-  /** Adapters; of a classifier's also "score.weight" [labels, hidden], in place of the base model's. */
+  /**
+   * The adapters' matrices. A classifier's also has "score.weight" [labels, hidden], which replaces the base model's.
+   */
   parameters: Arena;
   /** The base model's folder or name on the Hub, as the adapter names it. */
   base?: string;
 }
 
-/** Reads a PEFT adapter for a model of this config. @throws HeedError where it is of another model. */
+/** Reads a PEFT adapter for a model with this config. @throws HeedError if it belongs to another model. */
 export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapter {
   const { rank, alpha, rankStabilized, targets, tensors, score, base } = readAdapter(folder);
   const options: LoraOptions = { rank, alpha, rankStabilized, targets };
   const head = score ? [scoreSpec(config, score.shape[0])] : [];
-  const wanted = loraTargets(config, options);
-  const extra = Object.keys(tensors).find((name) => !wanted.some((target) => target.name === name));
+  const expected = loraTargets(config, options);
+  const extra = Object.keys(tensors).find((name) => !expected.some((target) => target.name === name));
   const misfit = (what: string) =>
     new HeedError(`The adapter in "${folder}" does not fit the model: ${what}.`, {
       hint: base === undefined ? 'Load it on the model it was trained on.' : `It was trained on "${base}".`,
@@ -37,7 +41,7 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
   if (score && score.shape[1] !== config.hiddenSize) throw misfit(`its head is for ${score.shape[1]} inputs`);
   const parameters = createArena([...loraParameters(config, options), ...head]);
   if (score) parameters.values[SCORE].data.set(score.data);
-  for (const { name, inner, out } of wanted) {
+  for (const { name, inner, out } of expected) {
     const tensor = tensors[name];
     if (!tensor) throw misfit(`it has nothing for "${name}"`);
     if (tensor.a.length !== rank * inner || tensor.b.length !== rank * out) {
@@ -49,7 +53,7 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
   return { options, parameters, base };
 }
 
-/** A model with an adapter merged in, and its head. The model given is used up. */
+/** A model with an adapter merged in, and its head. The input model must not be used afterwards. */
 export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>>(
   model: M,
   { parameters: adapters, options }: LoadedAdapter,
@@ -64,7 +68,7 @@ export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>
   return { ...model, config: { ...config, tied: true }, parameters };
 }
 
-/** Writes an adapter as PEFT reads it. `architecture` is the base model's, such as "LlamaForCausalLM". */
+/** Writes an adapter in PEFT's format. `architecture` is the base model's, such as "LlamaForCausalLM". */
 export function saveAdapter(
   folder: string,
   config: DecoderConfig,

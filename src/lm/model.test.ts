@@ -66,7 +66,7 @@ it('says what does not fit together', async () => {
   const broken = copy('broken', (path) => writeFileSync(join(path, 'generation_config.json'), '[1'));
   await expect(loadModel(broken)).rejects.toThrow(/generation_config.json" is not a JSON object/);
   const { config, tokenizer, parameters } = await loadModel(fixture('tiny-llama'));
-  expect(() => createModel({ ...config, vocabularySize: 100 }, tokenizer, 0)).toThrow(/has 512 tokens, .* knows 100/);
+  expect(() => createModel({ ...config, vocabularySize: 100 }, tokenizer, 0)).toThrow(/has 512 tokens, .* has 100/);
   parameters[Symbol.dispose]();
 });
 

@@ -1,4 +1,4 @@
-/** A language model as a whole: what computes, what makes tokens of text, and what ends a completion. */
+/** A whole language model: weights, tokenizer, and the tokens that end a completion. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,25 +15,28 @@ import { loadAdapter, mergeAdapter } from './lora.ts';
 import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
-/** What of a model is data. */
+/** The data of a model. */
 export interface ModelData extends Checkpoint {
-  /** Makes tokens of text and text of tokens, and holds the chat template. */
+  /** Text to tokens and back, with the chat template. */
   tokenizer: Tokenizer;
-  /** Tokens that end a completion: of generation_config.json, else of config.json, else the tokenizer's EOS. */
+  /** Tokens that end a completion: from generation_config.json, else config.json, else the tokenizer's EOS. */
   ends: readonly number[];
-  /** generation_config.json as it was read. */
+  /** The content of generation_config.json. */
   generation: Readonly<Record<string, unknown>> | undefined;
-  /** Where it was loaded from; undefined of one made here. */
+  /** The folder it was loaded from; undefined for a model created in memory. */
   folder: string | undefined;
 }
 
-/** A language model. Its weights are native memory: `using model = await loadModel(…)` frees them at the end of the block. */
+/**
+ * A language model. Its weights are native memory: `using model = await loadModel(…)` frees them at the end of the
+ * block.
+ */
 export interface Model extends ModelData, Disposable {
   /**
-   * Writes a completion: `await model.generate('Hello')`. A text is the user's turn where the tokenizer has a chat template.
-   * Of a list of prompts it gives a list of completions.
+   * Writes a completion: `await model.generate('Hello')`. If the tokenizer has a chat template, a text is the user's
+   * turn. A list of prompts gives a list of completions.
    *
-   * @throws HeedError for a prompt that the model cannot read; the signal's reason where it aborts.
+   * @throws HeedError if the model cannot read a prompt; the signal's reason if it aborts.
    */
   generate(prompt: Prompt, options?: CompletionOptions): Promise<string>;
   generate(prompts: readonly Prompt[], options?: CompletionOptions): Promise<string[]>;
@@ -41,7 +44,7 @@ export interface Model extends ModelData, Disposable {
   [Symbol.dispose](): void;
 }
 
-/** A model of its data. Its methods read `this`, so that a spread copy with other parameters writes with those. */
+/** A model from its data. Its methods read `this`, so a spread copy with other parameters uses those. */
 export const modelOf = <M extends ModelData>(data: M): M & Model => ({ ...data, ...methods }) as M & Model;
 
 const methods = {
@@ -60,22 +63,22 @@ const methods = {
   },
 };
 
-/** The name of the tiny model that comes with heed: it writes reviews of places. */
+/** Name of the tiny model that comes with heed. It writes reviews of places. */
 export const embeddedModel = 'reviews-base';
 
 const GENERATION = 'generation_config.json';
 
 /**
- * Loads a model with its tokenizer from a folder or from the Hub (`OWNER/NAME[@REVISION]`); without a name, the tiny model
- * that comes with heed. Of a LoRA adapter (PEFT) the base model is loaded, with the adapter merged in.
+ * Loads a model with its tokenizer from a folder or from the Hub (`OWNER/NAME[@REVISION]`); without a name, the tiny
+ * model that comes with heed. For a LoRA adapter (PEFT), the base model is loaded and the adapter merged in.
  *
- * @throws HeedError naming what is missing, damaged or does not fit together.
+ * @throws HeedError that names what is missing, damaged or does not fit together.
  */
 export async function loadModel(nameOrFolder: string = embeddedModel, options: PullOptions = {}): Promise<Model> {
   const folder = await modelFolder(nameOrFolder, options);
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
-  const tokenizer = loadTokenizer(folder); // before the weights: it is quick to say what is wrong with it
+  const tokenizer = loadTokenizer(folder); // before the weights: errors in it show quickly
   const checkpoint = loadCheckpoint(folder);
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
@@ -93,7 +96,7 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: P
   }
 }
 
-/** The folder of a model by such a name. @throws HeedError where there is none. */
+/** The folder of a model by name. @throws HeedError if there is none. */
 export async function modelFolder(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
   if (nameOrFolder !== embeddedModel || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
   return fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url));
@@ -102,7 +105,10 @@ export async function modelFolder(nameOrFolder: string, options: PullOptions = {
 const isAdapter = (folder: string) =>
   existsSync(join(folder, 'adapter_config.json')) && !existsSync(join(folder, 'config.json'));
 
-/** The folder of the model that an adapter is of; undefined where a folder holds no adapter. @throws HeedError where it is not there. */
+/**
+ * The folder of an adapter's base model; undefined if a folder holds no adapter. @throws HeedError if it does not
+ * exist.
+ */
 export async function baseFolder(folder: string, options: PullOptions = {}): Promise<string | undefined> {
   if (!isAdapter(folder)) return undefined;
   const { base } = readAdapter(folder);
@@ -116,7 +122,7 @@ export async function baseFolder(folder: string, options: PullOptions = {}): Pro
 }
 
 /**
- * Loads a model for what takes and gives ids alone: its tokenizer may be absent.
+ * Loads a model for uses with ids only: it need not have a tokenizer.
  *
  * @throws HeedError as `loadModel` does.
  */
@@ -135,7 +141,7 @@ async function loadAdapted(folder: string, base: string, options: PullOptions): 
   return { ...merged(folder, await loadModel(base, options)), folder };
 }
 
-/** A model with the adapter of a folder merged in. The model is used up, even where this throws. */
+/** A model with a folder's adapter merged in. The input model must not be used afterwards, even if this throws. */
 function merged<M extends Checkpoint>(folder: string, model: M): M {
   try {
     const adapter = loadAdapter(folder, model.config);
@@ -149,8 +155,10 @@ function merged<M extends Checkpoint>(folder: string, model: M): M {
 }
 
 /**
- * A new model with initial weights drawn from a seed. Throws a HeedError where the tokenizer has more tokens than it, or
- * no family of Transformers has such a decoder.
+ * A new model with initial weights drawn from a seed.
+ *
+ * @throws HeedError if the tokenizer has more tokens than the model, or no model family of Transformers has such a
+ * decoder.
  */
 export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: number): Model {
   checkTokenizer(tokenizer, config, 'the new model');
@@ -169,9 +177,12 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
   });
 }
 
-/** Writes a model that `loadModel` and Transformers load: config, weights, tokenizer, generation config. Gives the files' names. */
+/**
+ * Writes a model in the format of Transformers: config, weights, tokenizer, generation config. Returns the files'
+ * names.
+ */
 export function saveModel(folder: string, model: ModelData, options?: SaveOptions): string[] {
-  // config.json is written last: a folder that has one is whole
+  // config.json is written last: a folder with one is complete
   const files = saveTokenizer(folder, model.tokenizer);
   if (model.generation) {
     writeFileAtomic(join(folder, GENERATION), `${JSON.stringify(model.generation, null, 2)}\n`);
@@ -183,7 +194,7 @@ export function saveModel(folder: string, model: ModelData, options?: SaveOption
 function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, where: string): void {
   if (vocabularySize <= config.vocabularySize) return;
   throw new HeedError(
-    `The tokenizer of "${where}" has ${vocabularySize} tokens, but the model knows ${config.vocabularySize}.`,
+    `The tokenizer of "${where}" has ${vocabularySize} tokens, but the model has ${config.vocabularySize}.`,
     { hint: 'Do they belong together? Take tokenizer.json from where the model comes from.' },
   );
 }
@@ -195,9 +206,9 @@ function endsOf(
   raw: Readonly<Record<string, unknown>>,
   { eos }: Tokenizer,
 ): number[] {
-  const given = [generation?.eos_token_id, raw.eos_token_id].map((ids) => idsSchema.safeParse(ids).data);
-  const ids = [given.find((found) => found !== undefined) ?? eos ?? []].flat();
-  // a chat model's tokenizer may name another end than its config does: either ends an answer
+  const candidates = [generation?.eos_token_id, raw.eos_token_id].map((ids) => idsSchema.safeParse(ids).data);
+  const ids = [candidates.find((found) => found !== undefined) ?? eos ?? []].flat();
+  // a chat model's tokenizer may name another end than its config: either ends a completion
   return eos === undefined || ids.includes(eos) ? ids : [...ids, eos];
 }
 

@@ -10,9 +10,9 @@ const folder = (name: string) => new URL(`../../test/fixtures/models/${name}`, i
 const expected = (name: string) => JSON.parse(readFileSync(`${folder(name)}/expected.json`, 'utf8'));
 const models = ['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'];
 
-const closeTo = (got: ArrayLike<number>, wanted: number[], tolerance: number) => {
-  expect(got.length).toBe(wanted.length);
-  for (const [i, value] of wanted.entries()) expect(Math.abs(got[i] - value)).toBeLessThan(tolerance);
+const closeTo = (got: ArrayLike<number>, reference: number[], tolerance: number) => {
+  expect(got.length).toBe(reference.length);
+  for (const [i, value] of reference.entries()) expect(Math.abs(got[i] - value)).toBeLessThan(tolerance);
 };
 
 const score = (name: string, rows: Example[][], time: number, options: PackedOptions = {}) => {
@@ -49,8 +49,8 @@ it('makes logits in chunks of any size, and only where there is a label', () => 
   const { batch } = expected('tiny-llama');
   const rows = batch.input_ids.map((ids: number[]) => [{ ids, learn: ids.map((_, t) => Number(t % 5 === 3)) }]);
   const time = batch.input_ids[0].length;
-  const wanted = batch.token_logprobs.flatMap((row: number[]) => row.filter((_, t) => (t + 1) % 5 === 3));
-  for (const chunk of [1, 7, undefined]) closeTo(score('tiny-llama', rows, time, { chunk }), wanted, 1e-5);
+  const reference = batch.token_logprobs.flatMap((row: number[]) => row.filter((_, t) => (t + 1) % 5 === 3));
+  for (const chunk of [1, 7, undefined]) closeTo(score('tiny-llama', rows, time, { chunk }), reference, 1e-5);
 });
 
 const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]) => examples.map((e) => [e])) => {
@@ -144,7 +144,7 @@ it.each([
   ['tiny-qwen2', {}],
 ])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', (name, changed) => {
   const { config, parameters } = loadCheckpoint(folder(name));
-  const learned = (examples: readonly Example[], rows: number, time: number) => {
+  const trained = (examples: readonly Example[], rows: number, time: number) => {
     const numbered = examples.map((example, sequence) => ({ ...example, sequence }));
     const batch = packedBatch(rows === 1 ? [numbered] : [numbered.slice(0, 3), numbered.slice(3)], time);
     const trainer = createPackedTrainer(
@@ -166,7 +166,7 @@ it.each([
     trainer[Symbol.dispose]();
     return result;
   };
-  const apart = learned(
+  const apart = trained(
     families.map(({ prefix: _, ...example }) => example),
     2,
     32,
@@ -176,7 +176,7 @@ it.each([
     [2, 20],
     [2, 16],
   ]) {
-    const shared = learned(families, rows, time);
+    const shared = trained(families, rows, time);
     expect(shared.batch.labels.length).toBe(15);
     closeTo(shared.logP, apart.logP, 1e-5);
     const largest = apart.gradients.reduce((most, x) => Math.max(most, Math.abs(x)), 0);

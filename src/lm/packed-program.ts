@@ -1,6 +1,6 @@
 /**
- * Programs over packed batches: log-probabilities of labels, and a training step for any loss made of them. One program is
- * compiled for each size of batch that comes, and kept.
+ * Programs over packed batches: log-probabilities of labels, and a training step for any loss of them. Each size of
+ * batch has its own program, which is compiled once.
  */
 import {
   type Graph,
@@ -35,7 +35,7 @@ import type { PackedBatch } from './packing.ts';
 interface PackedSize {
   rows: number;
   time: number;
-  /** Labels there is room for; those above a batch's own weigh nothing. */
+  /** Room for labels; unused ones have weight 0. */
   labels: number;
   /** Whether sequences share prefixes. */
   shared: boolean;
@@ -43,17 +43,17 @@ interface PackedSize {
 
 export interface PackedOptions extends LabelOptions {
   linear?: Linear;
-  /** Compute each layer again for its gradient: less memory, more time. */
+  /** Recompute each layer for its gradient: less memory, more time. */
   checkpointLayers?: boolean;
 }
 
-/** What a loss, or whatever else is asked of a batch, is made of. */
+/** What a loss, or another function of a batch, is built from. */
 export interface Reading {
-  /** States behind the last norm, of the tokens that labels are told from: [labels, hidden]. */
+  /** States after the last norm, at the tokens that predict labels: [labels, hidden]. */
   readonly states: Tensor;
-  /** Log-probabilities of the labels, [labels]; traced when asked for. */
+  /** Log-probabilities of the labels, [labels]; traced on first use. */
   readonly logP: Tensor;
-  /** An input with a number for each label, [labels], 0 in places that have none. */
+  /** An input with a number for each label, [labels]; 0 for unused ones. */
   perLabel(name: string): Tensor;
   /** An input with a number for each sequence, [sequences]. */
   perSequence(name: string): Tensor;
@@ -64,7 +64,7 @@ export interface Reading {
 const REAL = 'label is real';
 const NUMBERS = 'sequence of label';
 
-/** Reads a batch, whose tensors are inputs of the graph. */
+/** Reads a batch whose tensors are inputs of the graph. */
 function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, options: ReadingOptions): Reading {
   const { rows, time, labels, shared } = size;
   const { linear: map, checkpointLayers, sequences } = options;
@@ -76,8 +76,8 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
   const states = tokensOf(decoder(config, { ids, positions, attend, linear: map, checkpointLayers, read }));
   const counted = () => {
     if (sequences !== undefined) return sequences;
-    throw new HeedError('numbers by sequence are asked for, but not how many sequences a batch has', {
-      hint: 'give the option sequences',
+    throw new HeedError('numbers by sequence need the number of sequences in a batch', {
+      hint: 'set the option sequences',
     });
   };
   const perLabel = (name: string) => input(graph, name, [labels]);
@@ -97,19 +97,19 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
 }
 
 interface ReadingOptions extends PackedOptions {
-  /** How many sequences a batch has at most, for sums by sequence. */
+  /** Maximum number of sequences in a batch, for sums by sequence. */
   sequences?: number;
 }
 
-/** What a scalar head, of rewards or values, makes of the states: [labels]. Its weight [1, hidden] is the input SCORE. */
+/** The scores of a scalar head, for rewards or values: [labels]. Its weight [1, hidden] is the input SCORE. */
 export function scoresOf({ states }: Reading): Tensor {
   const [labels, hidden] = states.shape;
   return reshape(linear(states, input(states.graph, SCORE, [1, hidden])), [labels]);
 }
 
 /**
- * Room for a batch's labels: a quarter of its tokens, half, three quarters or all, or a power of two where they are less. Few
- * sizes, so few programs, and none that computes much for nothing.
+ * Room for a batch's labels: a quarter, half, three quarters or all of its tokens, or a power of two below that. Few
+ * sizes need few programs, and none of them computes much in vain.
  */
 function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
   const quarter = Math.ceil((rows * time) / 4);
@@ -119,8 +119,8 @@ function sizeOf({ rows, time, at, prefixes }: PackedBatch): PackedSize {
 }
 
 /**
- * Writes a batch into a program's inputs. Gives where each label lies among the program's: with room for every token, at
- * its own token; else in the order they come, the spare places on tokens that have none.
+ * Writes a batch into a program's inputs. Returns the place of each label in the program: with room for every token, at
+ * its own token; otherwise in order, and unused places point to tokens without labels.
  */
 function loadBatch(inputs: Readonly<Record<string, Value>>, batch: PackedBatch, size: PackedSize): Int32Array {
   if (batch.rows !== size.rows || batch.time !== size.time || batch.at.length > size.labels) {
@@ -132,7 +132,7 @@ function loadBatch(inputs: Readonly<Record<string, Value>>, batch: PackedBatch, 
   into('ids').set(batch.ids);
   into('segments').set(batch.segments);
   if (batch.prefixes) into('prefixes').set(batch.prefixes);
-  // what a program does not read is no input of it
+  // a program has no input that it does not use
   if (inputs.positions) into('positions').set(batch.positions);
   const dense = size.labels === size.rows * size.time;
   const places = dense ? batch.at : Int32Array.from(batch.at.keys());
@@ -150,41 +150,44 @@ function loadBatch(inputs: Readonly<Record<string, Value>>, batch: PackedBatch, 
   return places;
 }
 
-/** Numbers of labels into their places, 0 into the others. */
+/** Writes the labels' numbers into their places, and 0 into the others. */
 function place(data: Int32Array | Float32Array, places: Int32Array, numbers: ArrayLike<number>): void {
   data.fill(0);
   for (let i = 0; i < places.length; i++) data[places[i]] = numbers[i];
 }
 
+/** Builds a loss, a scalar, and further outputs to report, from what the model made of a batch. */
 export type PackedLoss = (reading: Reading) => { loss: Tensor } & Record<string, Tensor>;
 
-/** By the names of a loss's inputs. */
+/** Numbers by the name of a loss's input. */
 export type Numbers = Readonly<Record<string, ArrayLike<number>>>;
 
+/** A training step over packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedTrainer {
-  /** The sum of the gradients of all batches since the last reset; at least one. */
+  /** The sum of the gradients of all batches since the last reset; at least one batch. */
   readonly gradients: Arena;
   /**
-   * Adds a batch's gradients. `perLabel` and `perSequence` give the numbers of the loss's inputs, one for each of the
-   * batch's labels, in their order, or sequences; those that the loss does not read are left out. Gives the loss and the
-   * other outputs, those with a number for each label in the places that `places` then gives.
+   * Adds a batch's gradients. `perLabel` and `perSequence` are the inputs of the loss: a number for each label, in
+   * order, or for each sequence; the loss may leave some unread. Returns the loss and the other outputs; in outputs of
+   * [labels], `places` says where each label is.
    *
-   * @throws HeedError where the loss reads an input that is not given.
+   * @throws HeedError if the loss reads an input that is missing.
    */
   run(batch: PackedBatch, perLabel: Numbers, perSequence?: Numbers): Readonly<Record<string, Value>>;
-  /** Where the last batch's labels lie in outputs of [labels]. */
+  /** Places of the last batch's labels in outputs of [labels]. */
   places(): Int32Array;
+  /** The next batch's gradients replace the sum instead of adding to it. */
   reset(): void;
   [Symbol.dispose](): void;
 }
 
 export interface PackedTrainerOptions extends ReadingOptions {
-  /** Values of inputs that are not trained. */
+  /** Inputs that are not trained. */
   frozen?: Readonly<Record<string, Value>>;
   profile?: string;
 }
 
-/** A training step over batches of any size, for the loss that `build` makes of the labels' log-probabilities. */
+/** A training step over batches of any size, for the loss that `build` returns. */
 export function createPackedTrainer(
   config: DecoderConfig,
   parameters: Pick<Arena, 'specs' | 'values'>,
@@ -195,13 +198,13 @@ export function createPackedTrainer(
   const reads = new Set<string>();
   const gradients = createArena(parameters.specs);
   const steps = new Map<string, { size: PackedSize; step: TrainStep }>();
-  // the first batch's gradients are written, those of others added: most updates are of one, and need no sum
+  // the first batch's gradients are written, later ones added: most updates have one batch and need no sum
   let empty = true;
   const stepFor = (batch: PackedBatch) => {
     const size = sizeOf(batch);
     const key = [...Object.values(size), empty].join();
-    let known = steps.get(key);
-    if (!known) {
+    let entry = steps.get(key);
+    if (!entry) {
       const step = traceTrainStep(
         parameters,
         (graph) => build(recorded(readPacked(graph, config, size, packed), reads)),
@@ -214,10 +217,10 @@ export function createPackedTrainer(
           profile,
         },
       );
-      known = { size, step };
-      steps.set(key, known);
+      entry = { size, step };
+      steps.set(key, entry);
     }
-    return known;
+    return entry;
   };
   let places: Int32Array = new Int32Array();
   return {
@@ -248,7 +251,7 @@ export function createPackedTrainer(
   };
 }
 
-/** A reading that writes down which inputs of the caller are read. */
+/** A reading that records which of the caller's inputs are read. */
 const recorded = (reading: Reading, reads: Set<string>): Reading =>
   Object.create(reading, {
     perLabel: { value: (name: string) => reading.perLabel(reads.add(name) && name) },
@@ -260,6 +263,7 @@ const missing = (name: string, ...numbers: Numbers[]) =>
     hint: `it is given ${numbers.flatMap(Object.keys).join(', ') || 'nothing'}`,
   });
 
+/** A number for each label of packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedScorer {
   /** A number for each of a batch's labels, in their order. */
   run(batch: PackedBatch): Float32Array;
@@ -267,8 +271,8 @@ export interface PackedScorer {
 }
 
 /**
- * Numbers of labels without gradients: their log-probabilities, for evaluation and for reference policies, or whatever
- * `read` makes [labels] of.
+ * Scores labels without gradients: their log-probabilities, for evaluation and reference policies, or any [labels] that
+ * `read` returns.
  */
 export function createPackedScorer(
   config: DecoderConfig,
@@ -304,9 +308,9 @@ export function createPackedScorer(
     run(batch) {
       const size = sizeOf(batch);
       const key = Object.values(size).join();
-      const known = programs.get(key) ?? create(size);
-      programs.set(key, known);
-      return known.run(batch);
+      const program = programs.get(key) ?? create(size);
+      programs.set(key, program);
+      return program.run(batch);
     },
     [Symbol.dispose]: () => {
       for (const program of programs.values()) program[Symbol.dispose]();

@@ -1,30 +1,33 @@
 /**
- * Sequences of any length packed into rows of one length, so that few tokens of a batch are padding; what several of them begin
- * with, such as the prompt of all answers to it, may stand in a row once.
+ * Packs sequences of any length into rows of one length, so that few tokens of a batch are padding. A shared prefix,
+ * such as the prompt of several completions, may stand in a row once.
  */
 import { HeedError } from '../error.ts';
 
 /** A sequence to learn from. */
 export interface Example {
+  /** Token ids of the whole sequence. */
   ids: ArrayLike<number>;
-  /** Which tokens are to be learned (1) or only read (0); all where absent. The first has nothing before it to tell it. */
+  /**
+   * Which tokens to learn (1) or only read (0); all by default. The first token has nothing before it to predict it.
+   */
   learn?: ArrayLike<number>;
-  /** Tokens behind which the state itself is read (by a head for rewards or values), in place of labels to be told. */
+  /** Tokens after which the state itself is read, by a head for rewards or values, instead of labels. */
   at?: ArrayLike<number>;
-  /** Its number in sums by sequence: counted through the batch where absent. */
+  /** Its number in sums by sequence; by default its position in the batch. */
   sequence?: number;
   /**
-   * So many of its first tokens are laid out once for all sequences that stand side by side in a row and begin with the same.
-   * No state of theirs is read: the last token of a prompt, which tells the first of an answer, is not among them.
+   * Length of the prefix. Sequences side by side in a row that begin with the same prefix share one copy of it. Its
+   * states are not read, so it excludes the last token of a prompt, which predicts the first token of a completion.
    */
   prefix?: number;
 }
 
 /**
- * Puts sequences into rows of `length` tokens: the longest first, each into the row with the least room that still
- * takes it (best-fit decreasing; Ding et al. 2024). Gives the indices of the sequences in each row.
+ * Puts sequences into rows of `length` tokens: the longest first, each into the fullest row that still has room
+ * (best-fit decreasing; Ding et al. 2024). Returns the indices of the sequences in each row.
  *
- * @throws HeedError where a sequence is longer than a row.
+ * @throws HeedError if a sequence is longer than a row.
  */
 export function packSequences(lengths: readonly number[], length: number): number[][] {
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b);
@@ -48,33 +51,33 @@ export function packSequences(lengths: readonly number[], length: number): numbe
 }
 
 export interface PackingOptions {
-  /** Tokens that rows may have, see `rowLengths`. */
+  /** Possible row lengths in tokens; see `rowLengths`. */
   lengths: readonly number[];
-  /** Tokens of a batch, about; a row at least. */
+  /** Tokens in a batch, approximately; at least one row. */
   tokens: number;
-  /** The token that padding is made of. */
+  /** Id of the padding token. */
   padding: number;
 }
 
 /**
- * Lengths of rows for sequences of so many tokens at most, and for such as share a prefix, of so many together: few, so that few
- * sizes of programs are compiled.
+ * Row lengths for sequences of up to `longest` tokens, and for groups that share a prefix, of up to `family` tokens
+ * together. Few lengths need few compiled programs.
  */
 export function rowLengths(longest: number, family = longest): number[] {
   const lengths = [0.25, 0.5, 1, 1.5, 2, 3].map((times) => Math.ceil(times * longest));
   return [...new Set(family <= 4 * longest ? [...lengths, family] : lengths)];
 }
 
-/** A batch, and which sequences it has: their labels come in this order. */
+/** A batch and the indices of its sequences; their labels are in this order. */
 export interface PackedPart {
   batch: PackedBatch;
   members: number[];
 }
 
 /**
- * Packs sequences, those with the same prefix side by side, into batches of rows of the length that computes least.
+ * Packs sequences into batches, those with the same prefix side by side. It chooses the row length that computes least.
  *
- * @throws HeedError where a sequence is longer than all rows.
+ * @throws HeedError if a sequence is longer than all rows.
  */
 export function packedBatches(
   examples: readonly Example[],
@@ -101,26 +104,32 @@ export function packedBatches(
   });
 }
 
-/** A token that sees so many others takes as long for that as for all else: about, of models of 1M and 10M parameters. */
+/**
+ * Attending to this many tokens takes as long as all other work for a token: measured with models of 1M and 10M
+ * parameters.
+ */
 const ATTENTION = 600;
 
-/** How many tokens one sees on average, itself included: in rows of 256 and more, scores of later ones are mostly left out. */
+/**
+ * How many tokens a token attends to on average, itself included. In rows of 256 and more, most scores of later tokens
+ * are skipped.
+ */
 const seenIn = (time: number): number => (time < 256 ? time : time / 2 + 64);
 
-/** Eight to sixteen numbers of rows from one power of two to the next: an eighth of them at most is padding. */
+/** Rounds numbers of rows to eight to sixteen values per power of two: at most an eighth is padding. */
 function roundedRows(rows: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(rows / 8)));
   return Math.ceil(rows / step) * step;
 }
 
-/** Sequences with the same prefix together, as many as a row of `length` has room for. */
+/** Sequences with the same prefix together, as many as fit a row of `length`. */
 function familiesOf(examples: readonly Example[], length: number): number[][] {
-  const known = new Map<string, { members: number[]; room: number }>();
+  const open = new Map<string, { members: number[]; room: number }>();
   const families: number[][] = [];
   for (const [i, example] of examples.entries()) {
     const { ids, prefix = 0 } = example;
     const key = Array.prototype.slice.call(ids, 0, prefix).join();
-    const family = prefix > 0 ? known.get(key) : undefined;
+    const family = prefix > 0 ? open.get(key) : undefined;
     if (family && family.room >= ids.length - prefix) {
       family.members.push(i);
       family.room -= ids.length - prefix;
@@ -128,36 +137,40 @@ function familiesOf(examples: readonly Example[], length: number): number[][] {
     }
     const members = [i];
     families.push(members);
-    known.set(key, { members, room: length - ids.length });
+    open.set(key, { members, room: length - ids.length });
   }
   return families;
 }
 
-/** Tokens that sequences of one prefix take. */
+/** Tokens that sequences with one prefix take. */
 const roomOf = ([first, ...others]: readonly Example[]): number =>
   others.reduce((room, { ids, prefix = 0 }) => room + ids.length - prefix, first.ids.length);
 
-/** A batch as a packed program reads it; arrays of rows · time tokens, row after row. */
+/** A batch in the form that a packed program reads. Arrays have rows · time elements, row after row. */
 export interface PackedBatch {
+  /** Number of rows. */
   rows: number;
+  /** Tokens in a row. */
   time: number;
+  /** Token ids, padding included. */
   ids: Int32Array;
-  /** The number of a token's segment within its row: its sequence, or its prefix; padding has its own, −1. */
+  /** The segment of each token within its row: its sequence, or its prefix; padding has −1. */
   segments: Int32Array;
-  /** The number of the segment that comes before a token's own, or its own. Absent where no prefix is shared. */
+  /** The segment before a token's own, or its own. Absent if no prefix is shared. */
   prefixes?: Int32Array;
-  /** Each token's place in its sequence. */
+  /** Each token's position in its sequence. */
   positions: Int32Array;
-  /** Tokens whose state is read, mostly to tell the next: their places in the batch, and what is to be told. */
+  /** Places in the batch of the tokens whose state is read, mostly to predict the next token. */
   at: Int32Array;
+  /** The token that each state in `at` predicts. */
   labels: Int32Array;
-  /** The number of the sequence that each label belongs to. */
+  /** The sequence of each label. */
   sequences: Int32Array;
-  /** Tokens of all sequences, each with its prefix. */
+  /** Tokens of all sequences, each counted with its prefix. */
   tokens: number;
 }
 
-/** Lays sequences out, one list for each row. */
+/** Lays out sequences, one list for each row. */
 export function packedBatch(rows: readonly (readonly Example[])[], time: number, padding = 0): PackedBatch {
   const size = rows.length * time;
   const ids = new Int32Array(size).fill(padding);
@@ -171,14 +184,14 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
   let isShared = false;
   for (const [r, sequences] of rows.entries()) {
     let [start, segment] = [r * time, 0];
-    /** Where the prefix lies that comes before, and the number of its segment. */
+    /** Where the current prefix begins, and its segment. */
     let family = { start, segment };
-    const layOut = (given: ArrayLike<number>, from: number, to: number, follows: number) => {
+    const layOut = (sequence: ArrayLike<number>, from: number, to: number, follows: number) => {
       if (start + to - from > (r + 1) * time) {
         throw new HeedError(`sequences of more than ${time} tokens are in one row`, { hint: 'pack them first' });
       }
       for (let i = from; i < to; i++, start++) {
-        ids[start] = given[i];
+        ids[start] = sequence[i];
         segments[start] = segment;
         prefixes[start] = follows;
         positions[start] = i;
@@ -186,16 +199,16 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
       segment++;
     };
     for (const [place, example] of sequences.entries()) {
-      const { ids: given, learn, at: read, sequence = count } = example;
+      const { ids: all, learn, at: read, sequence = count } = example;
       const follows = beginAlike(sequences[place - 1], example);
       const shared = follows || beginAlike(example, sequences[place + 1]) ? example.prefix! : 0;
       if (shared && !follows) {
         family = { start, segment };
-        layOut(given, 0, shared, segment);
+        layOut(all, 0, shared, segment);
       }
       const own = start - shared;
-      layOut(given, shared, given.length, shared ? family.segment : segment);
-      const tell = (from: number, label: number) => {
+      layOut(all, shared, all.length, shared ? family.segment : segment);
+      const addLabel = (from: number, label: number) => {
         if (from < shared) {
           throw new HeedError(`the state behind token ${from} is read, which is in a shared prefix of ${shared}`);
         }
@@ -203,10 +216,10 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
         labels.push(label);
         numbers.push(sequence);
       };
-      for (let i = 1; i < given.length; i++) if (!read && (!learn || learn[i])) tell(i - 1, given[i]);
-      for (let i = 0; i < (read?.length ?? 0); i++) tell(read![i], 0);
+      for (let i = 1; i < all.length; i++) if (!read && (!learn || learn[i])) addLabel(i - 1, all[i]);
+      for (let i = 0; i < (read?.length ?? 0); i++) addLabel(read![i], 0);
       isShared ||= shared > 0;
-      tokens += given.length;
+      tokens += all.length;
       count++;
     }
   }

@@ -1,4 +1,4 @@
-/** Replacing several files of a folder that only have a meaning together. */
+/** Replaces several files of a folder that only make sense together. */
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
@@ -6,11 +6,11 @@ import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.
 type FileContent = Parameters<typeof writeFileAtomic>[1];
 
 /**
- * Puts files into a folder, which is made where there is none. They are written aside first, so that a full disk leaves the old ones
- * untouched; then the last of them, without which nobody reads the others, goes first and comes last. Whoever is
- * killed on the way leaves the old files, the new ones, or a folder without that last one.
+ * Writes files to a folder, and creates the folder if needed. They are written aside first, so that a full disk leaves
+ * the old ones untouched. The last file, without which nobody reads the others, is then removed first and written last.
+ * If the process is killed, the folder has the old files, the new ones, or lacks that last file.
  *
- * @param isStale tells which files of the folder belonged to the old ones alone.
+ * @param isStale Whether a file of the folder belonged to the old set only.
  */
 export function replaceFiles(
   folder: string,
@@ -22,7 +22,7 @@ export function replaceFiles(
   const aside = join(folder, `${last}.saving`);
   try {
     mkdirSync(folder, { recursive: true });
-    rmSync(aside, { recursive: true, force: true }); // of a process that was killed
+    rmSync(aside, { recursive: true, force: true }); // left by a killed process
     mkdirSync(aside);
     try {
       for (const [name, content] of files) writeFileAtomic(join(aside, name), content);

@@ -1,15 +1,18 @@
 /**
- * The memory of sequences at work: the first rows of a cache that doubles as they grow, and the steps bound to it, which are
- * kept. Made anew, both cost as much as reading the prompts.
+ * The memory of active sequences: the first rows of a cache that doubles as they grow, and the steps bound to it. Both
+ * are reused, since new ones cost as much as reading the prompts.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/index.ts';
 
 export interface Rows {
   readonly batch: number;
-  /** Makes room for rows of so many tokens, of `most` in the end; keeps those at work, of which so many are in the cache. */
+  /**
+   * Makes room for rows of `length` tokens, and `most` in the end. Keeps the active rows, with `working` cached tokens
+   * each.
+   */
   reserve(length: number, most: number, working: readonly number[]): void;
-  /** A step of these rows; the next call may release it. */
+  /** A step of these rows. The next call may dispose of it. */
   step(first: number, count: number, time: number): CachedStep;
   move(from: number, length: number, to: number): void;
   [Symbol.dispose](): void;
@@ -40,8 +43,8 @@ export function createRows(decoder: CachedDecoder, batch: number): Rows {
       cache = larger;
     },
     step(first, count, time) {
-      const known = first === 0 && time === 1 ? steps.get(count) : undefined;
-      if (known) return known;
+      const cached = first === 0 && time === 1 ? steps.get(count) : undefined;
+      if (cached) return cached;
       const step = cache!.step(first, count, time);
       if (first === 0 && time === 1) steps.set(count, step);
       else {
@@ -58,7 +61,7 @@ export function createRows(decoder: CachedDecoder, batch: number): Rows {
 const HEAVY = 2 ** 26; // parameters times tokens: some 10 ms
 const BREATH = 10; // ms
 
-/** Runs a step: a long one in another thread, and between short ones the event loop gets its turn. */
+/** Runs a step: a long one on another thread; between short ones, the event loop gets its turn. */
 export function createRunner(size: number): (step: CachedStep, tokens: number) => Promise<void> {
   let last = performance.now();
   return async (step, tokens) => {

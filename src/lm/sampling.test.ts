@@ -12,7 +12,7 @@ const fixture: {
 } = JSON.parse(readFileSync(new URL('../../test/fixtures/losses/logits_processors.json', import.meta.url), 'utf8'));
 
 const nothing: Context = { tokens: [], generated: 0, ends: [] };
-const sampling = (given: object) => samplingSchema.parse(given);
+const sampling = (options: object) => samplingSchema.parse(options);
 const softmax = (scores: Float32Array) => {
   const total = logSumExpOf(scores);
   return Array.from(scores, (x) => Math.exp(x - total));
@@ -34,10 +34,10 @@ describe("Hugging Face's processors", () => {
     ['no_repeat_ngram_2', { noRepeatNgram: 2 }],
     ['min_new_tokens_prompt5_min4_eos2', { minTokens: 4 }],
     ['temp0.8_topk10_topp0.85', { temperature: 0.8, topK: 10, topP: 0.85 }],
-  ])('%s', (name, given) => {
+  ])('%s', (name, options) => {
     fixture.logits.forEach((logits, row) => {
       const context = { tokens: fixture.input_ids[row], generated: 2, ends: [2] };
-      const processed = processLogits(Float32Array.from(logits), sampling(given), context);
+      const processed = processLogits(Float32Array.from(logits), sampling(options), context);
       fixture.out[name][row].forEach((expected, token) => {
         if (expected === null) expect(processed[token]).toBe(Number.NEGATIVE_INFINITY);
         else expect(processed[token]).toBeCloseTo(expected, 5);
@@ -47,8 +47,8 @@ describe("Hugging Face's processors", () => {
 
   it('give the probabilities that are drawn from', () => {
     fixture.logits.forEach((logits, row) => {
-      const given = sampling({ temperature: 0.8, topK: 10, topP: 0.85 });
-      const probabilities = softmax(processLogits(Float32Array.from(logits), given, nothing));
+      const settings = sampling({ temperature: 0.8, topK: 10, topP: 0.85 });
+      const probabilities = softmax(processLogits(Float32Array.from(logits), settings, nothing));
       fixture['probs_temp0.8_topk10_topp0.85'][row].forEach((expected, token) => {
         expect(probabilities[token]).toBeCloseTo(expected, 5);
       });
@@ -66,8 +66,8 @@ describe('a large vocabulary is filtered as by a full sort', () => {
   ])('%s', (_name, logits) => {
     const probabilities = softmax(logits);
     const order = probabilities.map((_, i) => i).sort((a, b) => logits[b] - logits[a]);
-    const least = (given: object) => {
-      const scores = processLogits(logits, sampling(given), nothing);
+    const least = (options: object) => {
+      const scores = processLogits(logits, sampling(options), nothing);
       const smallest = scores.filter(Number.isFinite).reduce((a, b) => Math.min(a, b));
       // whatever is as likely as the least of those kept is kept too
       expect(scores).toEqual(logits.map((x) => (x >= smallest ? x : Number.NEGATIVE_INFINITY)));
@@ -106,16 +106,16 @@ describe('chooseToken', () => {
     ['filtered', { temperature: 0.9, topK: 12, topP: 0.95, minP: 0.02 }],
     ['typical', { typicalP: 0.7 }],
     ['suppressed and repeated', { suppress: [3], repetitionPenalty: 1.5 }],
-  ])('draws as often as probable, and tells both log-probabilities: %s', (_name, given) => {
+  ])('draws as often as probable, and tells both log-probabilities: %s', (_name, options) => {
     const logits = normals(20, 1.5);
-    const kept = logits.slice();
+    const original = logits.slice();
     const context = { tokens: [1, 5], generated: 1, ends: [2] };
     const raw = softmax(logits);
-    const processed = softmax(processLogits(logits, sampling(given), context));
+    const processed = softmax(processLogits(logits, sampling(options), context));
     const r = random(3);
     const counts = new Array(20).fill(0);
     const draws = 20_000;
-    const settings = sampling(given);
+    const settings = sampling(options);
     let wrong = 0;
     for (let i = 0; i < draws; i++) {
       const { token, logprob, processedLogprob } = chooseToken(logits, settings, context, r);
@@ -127,15 +127,15 @@ describe('chooseToken', () => {
     processed.forEach((p, token) => {
       expect(Math.abs(counts[token] / draws - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / draws) + 1e-12);
     });
-    expect(logits).toEqual(kept);
+    expect(logits).toEqual(original);
   });
 
   it('draws one number a token, so that a seed gives the same text', () => {
     const logits = normals(300, 2);
     const r = random(7, 'sample', 0);
     const same = random(7, 'sample', 0);
-    for (const given of [{}, { topP: 0.5 }, { topK: 3 }, { temperature: 0.2 }]) {
-      chooseToken(logits, sampling(given), nothing, r);
+    for (const options of [{}, { topP: 0.5 }, { topK: 3 }, { temperature: 0.2 }]) {
+      chooseToken(logits, sampling(options), nothing, r);
       same.uniform();
       expect(r.save()).toEqual(same.save());
     }
@@ -156,14 +156,14 @@ describe('chooseToken', () => {
     [Number.NEGATIVE_INFINITY, /all 5 tokens are suppressed/],
   ])('refuses logits of %d', (value, message) => {
     const logits = new Float32Array(5).fill(value);
-    for (const given of [{}, { temperature: 0 }, { topK: 2 }, { topP: 0.5 }]) {
-      expect(() => chooseToken(logits, sampling(given), nothing, random(0))).toThrow(heedError(message, /./));
+    for (const options of [{}, { temperature: 0 }, { topK: 2 }, { topP: 0.5 }]) {
+      expect(() => chooseToken(logits, sampling(options), nothing, random(0))).toThrow(heedError(message, /./));
     }
   });
   it('refuses logits of which one is no number', () => {
     const logits = Float32Array.of(1, Number.NaN, 0);
-    for (const given of [{}, { topP: 0.5 }, { temperature: 0, minTokens: 1 }]) {
-      expect(() => chooseToken(logits, sampling(given), nothing, random(0))).toThrow(heedError(/not finite/, /./));
+    for (const options of [{}, { topP: 0.5 }, { temperature: 0, minTokens: 1 }]) {
+      expect(() => chooseToken(logits, sampling(options), nothing, random(0))).toThrow(heedError(/not finite/, /./));
     }
   });
 });

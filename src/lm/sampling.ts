@@ -1,7 +1,8 @@
 /**
- * Choosing the next token from logits. The processors are Hugging Face's, in their order: repetition penalty, repeated
- * n-grams, minimal length, suppressed tokens; then temperature, top-k, top-p (Holtzman et al. 2020), min-p (Nguyen et
- * al. 2024), typical (Meister et al. 2023). Nothing is sorted whole: at a vocabulary of 49,152 a token costs 0.05 ms (the likeliest), 0.1 (top-k), 0.3 (all) to 1 (top-p).
+ * Chooses the next token from logits. The processors are Hugging Face's, in their order: repetition penalty, repeated
+ * n-grams, minimum length, suppressed tokens; then temperature, top-k, top-p (Holtzman et al. 2020), min-p (Nguyen et
+ * al. 2024), typical (Meister et al. 2023). Nothing is sorted as a whole: with a vocabulary of 49,152, a token takes
+ * 0.05 ms (likeliest), 0.1 ms (top-k), 0.3 ms (all) to 1 ms (top-p).
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
@@ -9,61 +10,74 @@ import type { Random } from '../random.ts';
 import { createRegistry } from '../registry.ts';
 
 export const samplingSchema = z.object({
-  temperature: z.number().min(0).default(1).describe('logits are divided by it; 0 takes the likeliest token'),
-  topK: z.number().int().min(0).default(0).describe('only the so many likeliest tokens; 0 is all'),
-  topP: z.number().gt(0).max(1).default(1).describe('only the likeliest tokens that together have this probability'),
-  minP: z.number().min(0).max(1).default(0).describe('only tokens this probable, as a share of the likeliest'),
+  temperature: z.number().min(0).default(1).describe('divides the logits; 0: always the likeliest token'),
+  topK: z.number().int().min(0).default(0).describe('draw from the k likeliest tokens only; 0: all'),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('draw from the likeliest tokens whose probabilities sum to this (nucleus sampling); 1: all'),
+  minP: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('minimum probability of a token, as a share of the likeliest one; 0: off'),
   typicalP: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe('only the tokens of most typical surprise that together have this probability'),
+    .describe('draw from the most typical tokens whose probabilities sum to this (typical sampling); 1: all'),
   repetitionPenalty: z
     .number()
     .positive()
     .default(1)
-    .describe('logits of tokens already there, the prompt too, are divided by it (multiplied where negative)'),
-  noRepeatNgram: z.number().int().min(0).default(0).describe('no run of so many tokens comes twice; 0 lets it'),
-  minTokens: z.number().int().min(0).default(0).describe('tokens before which the end may not come'),
-  suppress: z.array(z.number().int().min(0)).default([]).describe('ids of tokens that never come'),
-  sampler: z.string().optional().describe('name of a sampler that a plugin registers; it changes the logits last'),
+    .describe(
+      'divides the logits of tokens that occurred before, in the prompt too (multiplies negative ones); 1: off',
+    ),
+  noRepeatNgram: z.number().int().min(0).default(0).describe('forbid repeating any n-gram of this length; 0: off'),
+  minTokens: z.number().int().min(0).default(0).describe('minimum number of new tokens'),
+  suppress: z.array(z.number().int().min(0)).default([]).describe('ids of tokens that are never drawn'),
+  sampler: z.string().optional().describe('name of a sampler from a plugin; it changes the logits last'),
 });
 
+/** Sampling options, defaults filled in. */
 export type Sampling = z.output<typeof samplingSchema>;
 
-/** What has been said so far in one sequence. */
+/** The state of one sequence. */
 export interface Context {
-  /** Prompt and answer so far. */
+  /** Prompt and completion so far. */
   tokens: ArrayLike<number>;
-  /** How many of them are the answer's. */
+  /** Number of tokens in the completion. */
   generated: number;
-  /** Tokens that end an answer. */
+  /** Tokens that end a completion. */
   ends: readonly number[];
 }
 
 /**
- * Changes the logits of the next token in place, after all other processing and before the temperature: −∞ forbids a
- * token. `logits` [vocabulary] are a copy for this call.
+ * Changes the logits of the next token in place, after all other processing and before the temperature. −∞ forbids a
+ * token. `logits` [vocabulary] is a copy for this call.
  */
 export type Sampler = (logits: Float32Array, context: Context) => void;
 
-/** Samplers by name: `--sampler NAME`, or `sampler` among the options of a generation. */
+/** Samplers by name: `--sampler NAME`, or the option `sampler`. */
 export const samplers = createRegistry<Sampler>('sampler');
 
 interface Choice {
   token: number;
   /** Its log-probability under the model: temperature 1, nothing processed. */
   logprob: number;
-  /** Its log-probability among what it was drawn from; 0 where the likeliest is taken. */
+  /** Its log-probability under the distribution it was drawn from; 0 if the likeliest token is taken. */
   processedLogprob: number;
 }
 
 /**
- * Chooses a token. `logits` [vocabulary] stay as they are; `logSumExp` is theirs, where it is known already. One uniform
- * number is drawn, none where the likeliest is taken.
+ * Chooses a token. `logits` [vocabulary] are not changed; `logSumExp` is theirs, if it has been computed. Draws one
+ * uniform number, or none if the likeliest token is taken.
  *
- * @throws HeedError where logits are not finite, or nothing is left to choose from.
+ * @throws HeedError if logits are not finite, or no token is left to choose from.
  */
 export function chooseToken(
   logits: Float32Array,
@@ -83,7 +97,7 @@ export function chooseToken(
   let at = 0;
   let left = random.uniform() * total - weights[0];
   while (left >= 0 && at < count - 1) left -= weights[++at];
-  while (weights[at] === 0) at--; // where rounding took it past the last that may come
+  while (weights[at] === 0) at--; // if rounding took it past the last candidate
   const token = ids ? ids[at] : at;
   const processedLogprob = scores[token] / temperature - top - Math.log(total);
   const untouched = !filtered && temperature === 1 && scores === logits;
@@ -91,7 +105,7 @@ export function chooseToken(
   return { token, logprob: finite(logprob), processedLogprob };
 }
 
-/** The scores that a token is drawn from by softmax, −∞ where it may not come: what Hugging Face's processors give. */
+/** The scores whose softmax a token is drawn from, −∞ for excluded tokens: the output of Hugging Face's processors. */
 export function processLogits(logits: Float32Array, sampling: Sampling, context: Context): Float32Array {
   const { ids, scores, count } = candidates(adjust(logits, sampling, context), sampling);
   const processed = new Float32Array(logits.length).fill(Number.NEGATIVE_INFINITY);
@@ -105,7 +119,7 @@ export function logSumExpOf(values: Float32Array): number {
   return top + Math.log(total);
 }
 
-/** The logits with what depends on single tokens: the same array where there is nothing to do, else one for this call. */
+/** The logits after the processors of single tokens: the same array if there is nothing to do, else a new one. */
 function adjust(logits: Float32Array, sampling: Sampling, context: Context): Float32Array {
   const { tokens, generated, ends } = context;
   const { repetitionPenalty, noRepeatNgram, minTokens, suppress } = sampling;
@@ -125,7 +139,7 @@ function adjust(logits: Float32Array, sampling: Sampling, context: Context): Flo
     scores[token] = Number.NEGATIVE_INFINITY;
   };
   if (noRepeatNgram > 0) {
-    const end = tokens.length - noRepeatNgram + 1; // where the n-gram to come begins
+    const end = tokens.length - noRepeatNgram + 1; // where the next n-gram begins
     for (let start = 0; start < end; start++) {
       let same = 0;
       while (same < noRepeatNgram - 1 && tokens[start + same] === tokens[end + same]) same++;
@@ -166,7 +180,7 @@ function finite(logprob: number): number {
   return logprob;
 }
 
-/** Room for the tokens that may be drawn, kept from call to call: calls never overlap. */
+/** Room for candidates, reused by every call: calls never overlap. */
 const space = {
   adjusted: new Float32Array(0),
   ids: new Int32Array(0),
@@ -183,10 +197,10 @@ function makeRoom(size: number): typeof space {
   return space;
 }
 
-/** Tokens to draw from: the first `count` of each array hold, ids go up. */
+/** Candidates: the first `count` elements of each array, in the order of their ids. */
 interface Candidates {
   count: number;
-  /** Undefined where they are all tokens there are. */
+  /** Undefined if all tokens are candidates. */
   ids?: Int32Array;
   /** e^(logit ÷ temperature − top) */
   weights: Float64Array;
@@ -242,21 +256,21 @@ function totalOf(count: number): number {
   return total;
 }
 
-/** Keeps the candidates whose key is at most `limit`; gives how many they are. */
+/** Keeps the candidates whose key is at most `limit`. Returns their number. */
 function keepWithin(count: number, limit: number): number {
   const { ids, scores, weights, keys } = space;
-  let kept = 0;
+  let length = 0;
   for (let i = 0; i < count; i++) {
     if (keys[i] > limit) continue;
-    ids[kept] = ids[i];
-    scores[kept] = scores[i];
-    keys[kept] = keys[i];
-    weights[kept++] = weights[i];
+    ids[length] = ids[i];
+    scores[length] = scores[i];
+    keys[length] = keys[i];
+    weights[length++] = weights[i];
   }
-  return kept;
+  return length;
 }
 
-/** The k-th largest value, by a heap of the k largest whose root is the least of them. */
+/** The k-th largest value, by a heap of the k largest with the smallest at its root. */
 function kthLargest(values: Float32Array, k: number): number {
   const heap = new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
   let least = heap[0];
@@ -278,11 +292,11 @@ function kthLargest(values: Float32Array, k: number): number {
 
 const BUCKETS = 1024;
 const buckets = new Float64Array(BUCKETS);
-const WIDEST = 32; // e⁻³² of the likeliest: all beyond weighs nothing
+const WIDEST = 32; // e⁻³² of the likeliest: everything beyond is negligible
 
 /**
- * The key of the last candidate to keep, where they are kept by rising key until their weights sum to `mass`. Weights are
- * summed by buckets of keys, so that only the bucket in which the sum is reached has to be sorted.
+ * The key of the last candidate to keep, if they are kept by rising key until their weights sum to `mass`. Weights are
+ * summed in buckets of keys, so only the bucket that reaches the sum is sorted.
  */
 function limitOfMass(count: number, mass: number): number {
   const { keys, weights } = space;
@@ -316,7 +330,10 @@ const LOWEST = Math.floor(DEEPEST * Math.LOG2E) - 1;
 const wholePowers = Float64Array.from({ length: 1 - LOWEST }, (_, i) => 2 ** (i + LOWEST));
 const partPowers = Float64Array.from({ length: STEPS }, (_, i) => 2 ** (i / STEPS));
 
-/** eˣ of the first `count` values ≤ 0 in their place, to 4·10⁻⁹ of each; by tables, three times as fast as Math.exp. */
+/**
+ * eˣ of the first `count` values ≤ 0, in place, with a relative error of 4·10⁻⁹. Uses tables, three times as fast as
+ * Math.exp.
+ */
 function exponentiate(values: Float64Array, count: number): void {
   for (let i = 0; i < count; i++) {
     const x = values[i];

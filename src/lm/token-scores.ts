@@ -1,33 +1,38 @@
-/** What a model thinks of a text, token by token. */
+/** A model's predictions for a text, token by token. */
 import { input, linear, logSoftmax, slice, sub, tokensOf, trace, Value } from '../engine/index.ts';
 import { HeedError } from '../error.ts';
 import { type DecoderConfig, decoder, headName, packedAttention } from '../nn/index.ts';
 
+/** What a model predicts at each token of a text. */
 export interface TokenScores {
-  /** log p of each token after the first, given those before it: [tokens − 1]. */
+  /** log p of each token after the first, given the tokens before it: [tokens − 1]. */
   logprobs: number[];
-  /** How many tokens were likelier, for each after the first. */
+  /** Number of likelier tokens, for each token after the first. */
   ranks: number[];
-  /** The likeliest token behind each, the last included: [tokens]. */
+  /** The likeliest next token after each token, including the last: [tokens]. */
   likeliest: { id: number; logprob: number }[];
-  /** Behind each token, [tokens][vocabulary]; only where asked. */
+  /** Logits after each token, [tokens][vocabulary]; only if requested. */
   logits?: Float32Array[];
 }
 
 const CHUNK = 64; // positions whose logits are in memory at a time
 
-/** Throws a HeedError for no tokens, for more than the model knows positions, and for ids outside its vocabulary. */
+/**
+ * Scores the tokens of a text.
+ *
+ * @throws HeedError for no tokens, more tokens than the model has positions, and ids outside its vocabulary.
+ */
 export function scoreTokens(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   ids: readonly number[],
-  { logits: wanted = false } = {},
+  { logits: withLogits = false } = {},
 ): TokenScores {
   const { vocabularySize, hiddenSize, maxPositions } = config;
   const time = ids.length;
-  if (time === 0) throw new HeedError('no tokens to score', { hint: 'give a text, or ids' });
+  if (time === 0) throw new HeedError('no tokens to score', { hint: 'pass a text, or ids' });
   if (time > maxPositions) {
-    throw new HeedError(`${time} tokens, but the model knows ${maxPositions} positions`, { hint: 'shorten the text' });
+    throw new HeedError(`${time} tokens, but the model has ${maxPositions} positions`, { hint: 'shorten the text' });
   }
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
   if (wrong !== undefined) {
@@ -36,7 +41,7 @@ export function scoreTokens(
     });
   }
   const states = hiddenStates(config, weights, ids);
-  const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(wanted && { logits: [] }) };
+  const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(withLogits && { logits: [] }) };
   const head = trace((g) => {
     const rows = input(g, 'states', ['rows', hiddenSize]);
     const logits = linear(rows, input(g, headName(config), [vocabularySize, hiddenSize]));

@@ -1,6 +1,6 @@
 /**
  * Tokenizers of Hugging Face folders: text to ids and back, by `@huggingface/tokenizers` (byte-level BPE, SentencePiece
- * BPE, Unigram, WordPiece, WordLevel). SentencePiece's precompiled character map is approximated, as the library does.
+ * BPE, Unigram, WordPiece, WordLevel). SentencePiece's precompiled character map is approximated, as in that library.
  */
 
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -14,51 +14,63 @@ import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
 const SPECIAL = 'special_tokens_map.json';
-/** The file of a chat template. */
+/** File name of a chat template. */
 export const TEMPLATE = 'chat_template.jinja';
 
-/** The text of a tokenizer's files by name; only tokenizer.json has to be there. */
+/** The text of a tokenizer's files by name; only tokenizer.json is required. */
 type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
   Partial<Record<typeof CONFIG | typeof SPECIAL | typeof TEMPLATE, string>>
 >;
 
+/** A tokenizer as tokenizer.json describes it: text to ids and back, special tokens, chat templates. */
 export interface Tokenizer {
-  /** The ids of a text; special tokens written in the text are found. Without `addSpecialTokens` none is put around it. */
+  /**
+   * The ids of a text. Special tokens in the text are recognized. With `addSpecialTokens`, the tokenizer adds its own
+   * around it.
+   */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
   /**
-   * The ids of a text with no special tokens put around it, and which characters [start, end) of the text each stands
-   * for (UTF-16). The tokens of a character that takes several each have all of it. Throws a HeedError for a tokenizer
-   * whose tokens cannot be found in its text.
+   * The ids of a text without added special tokens, and the characters [start, end) of the text (UTF-16) for each. If a
+   * character takes several tokens, each of them has the whole character.
+   *
+   * @throws HeedError if the tokens cannot be found in the text.
    */
   encodeWithOffsets(text: string): { ids: number[]; offsets: Offsets };
-  /** The text of ids; ids outside the vocabulary, which a padded model can sample, stand for nothing. */
+  /** The text of ids. Ids outside the vocabulary, which a padded model can draw, give no text. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
-  /** Text as tokens arrive: each push gives what has become final, `end` what was held back (half a character). */
+  /** Text as tokens arrive: each `push` returns what has become final, `end` what was held back (half a character). */
   decodeStream(options?: { skipSpecialTokens?: boolean }): { push(id: number): string; end(): string };
   /** One more than the largest id. */
   readonly vocabularySize: number;
+  /** Id of the token that begins a sequence, if there is one. */
   readonly bos: number | undefined;
+  /** Id of the token that ends a sequence, if there is one. */
   readonly eos: number | undefined;
+  /** Id of the token that pads a batch, if there is one. */
   readonly pad: number | undefined;
+  /** Id of a token's text; undefined if the vocabulary lacks it. */
   idOf(token: string): number | undefined;
+  /** Text of a token's id; undefined outside the vocabulary. */
   tokenOf(id: number): string | undefined;
-  /** Special tokens by their text, with their ids. */
+  /** Special tokens: ids by text. */
   readonly specialTokens: ReadonlyMap<string, number>;
-  /** The Jinja template that makes a text of a conversation. */
+  /** The Jinja template that writes conversations. */
   readonly chatTemplate: string | undefined;
-  /** Templates by name, where the folder has several; `chatTemplate` is "default". */
+  /** Templates by name, if the folder has several; `chatTemplate` is "default". */
   readonly chatTemplates: Readonly<Record<string, string>>;
-  /** Takes a template where there is none, for good, and gives it: see `withChatTemplate`. */
+  /** Adopts a template if there is none, and returns it: see `withChatTemplate`. */
   adoptTemplate?(): string;
+  /** The side on which the model expects padding. */
   readonly paddingSide: 'left' | 'right';
+  /** The side on which sequences that are too long are cut. */
   readonly truncationSide: 'left' | 'right';
-  /** The longest sequence it was made for, where it says so. */
+  /** The longest sequence that it is made for, if it says so. */
   readonly maxLength: number | undefined;
-  /** The files it was made from, as they were read. */
+  /** The files that it was read from, unchanged. */
   readonly files: TokenizerFiles;
 }
 
-/** The tokenizer of a folder. Throws a HeedError if there is none or it cannot be used. */
+/** The tokenizer of a folder. @throws HeedError if there is none or it cannot be used. */
 export function loadTokenizer(folder: string): Tokenizer {
   const read = (name: string) => {
     try {
@@ -81,7 +93,7 @@ export function loadTokenizer(folder: string): Tokenizer {
   return tokenizerFrom({ [TOKENIZER]: json, ...Object.fromEntries(others) }, folder);
 }
 
-/** Writes a tokenizer's files as they were read, each as a whole. Gives their names. */
+/** Writes a tokenizer's files unchanged, each atomically. Returns their names. */
 export function saveTokenizer(folder: string, tokenizer: Tokenizer): string[] {
   try {
     mkdirSync(folder, { recursive: true });
@@ -93,7 +105,7 @@ export function saveTokenizer(folder: string, tokenizer: Tokenizer): string[] {
   return files.map(([name]) => name);
 }
 
-/** A tokenizer of files at hand. `where` is what errors call the place they came from. */
+/** A tokenizer from its files. `where` names their place in errors. */
 export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): Tokenizer {
   const json = parse(files[TOKENIZER], TOKENIZER, where);
   const config: Json = {
@@ -114,11 +126,11 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
     const token = tokenText(config[name]);
     return token === undefined ? undefined : library.token_to_id(token);
   };
-  // Transformers 5 cleans nothing up where the config does not ask for it; the library would
+  // Transformers 5 cleans up only if the config asks for it; the library always would
   const cleanUp = config.clean_up_tokenization_spaces === true;
   const decode = (ids: readonly number[], { skipSpecialTokens = true } = {}) => {
-    const known = ids.filter((id) => vocab[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)));
-    return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: cleanUp });
+    const visible = ids.filter((id) => vocab[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)));
+    return visible.length === 0 ? '' : library.decode(visible, { clean_up_tokenization_spaces: cleanUp });
   };
   const { model_max_length: longest } = config;
   const templates = chatTemplates(config.chat_template, files[TEMPLATE]);
@@ -150,7 +162,7 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
   };
 }
 
-/** Ids and tokens. Only a model without an unknown token leaves out what it has no token for, as the reference does. */
+/** The ids of a text. A model without an unknown token leaves out what it has no token for, as the reference does. */
 function encoded(library: Library, text: string, addSpecialTokens: boolean): { ids: number[]; tokens: string[] } {
   const { ids, tokens } = library.encode(text, { add_special_tokens: addSpecialTokens });
   return {
@@ -164,7 +176,7 @@ function open(json: Json, config: Json, where: string): Library {
     const unknown = (json.model as Json | undefined)?.unk_token;
     // a WordLevel model's unknown token is in tokenizer.json, where the library does not look for it
     const library = openLibrary(json, { ...config, unk_token: unknown ?? tokenText(config.unk_token) });
-    library.encode('a b', { add_special_tokens: true }); // what is wrong with a part shows in its first use
+    library.encode('a b', { add_special_tokens: true }); // errors of a part show on its first use
     return library;
   } catch (error) {
     throw new HeedError(`The ${TOKENIZER} of ${quoted(where)} cannot be used: ${messageOf(error)}`, {
@@ -194,14 +206,14 @@ function parse(text: string, name: string, where: string): Json {
 
 const quoted = (where: string) => (where === 'the tokenizer' ? where : `"${where}"`);
 
-/** A token of the config: its text, or an object that has it. */
+/** A token of the config: a text, or an object that holds one. */
 function tokenText(token: unknown): string | undefined {
   if (typeof token === 'string') return token;
   const content = (token as { content?: unknown } | null | undefined)?.content;
   return typeof content === 'string' ? content : undefined;
 }
 
-/** Tokens that the config names: each is special, whatever tokenizer.json says. */
+/** Tokens that the config names. All of them are special, whatever tokenizer.json says. */
 function namedTokens(config: Json): string[] {
   const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'sep_token', 'cls_token', 'mask_token'];
   const more = [config.additional_special_tokens, config.extra_special_tokens].flatMap((list) =>
@@ -210,16 +222,16 @@ function namedTokens(config: Json): string[] {
   return [...names.map((name) => config[name]), ...more].flatMap((token) => tokenText(token) ?? []);
 }
 
-/** The file wins over the config, whose template is one text or a list of named ones. */
-function chatTemplates(given: unknown, file: string | undefined): Record<string, string> {
-  const named = Array.isArray(given)
-    ? given.flatMap(({ name, template }: Json) =>
+/** Chat templates by name. The file wins over the config, whose template is one text or a list of named ones. */
+function chatTemplates(field: unknown, file: string | undefined): Record<string, string> {
+  const named = Array.isArray(field)
+    ? field.flatMap(({ name, template }: Json) =>
         typeof name === 'string' && typeof template === 'string' ? [[name, template]] : [],
       )
     : [];
   return {
     ...Object.fromEntries(named),
-    ...(typeof given === 'string' ? { default: given } : {}),
+    ...(typeof field === 'string' ? { default: field } : {}),
     ...(file === undefined ? {} : { default: file }),
   };
 }

@@ -1,4 +1,4 @@
-/** `config.json` of Hugging Face models, written. */
+/** Writes `config.json` of Hugging Face models. */
 import { isDeepStrictEqual } from 'node:util';
 import { HeedError } from '../error.ts';
 import type { DecoderConfig, RotaryPositions } from '../nn/index.ts';
@@ -8,17 +8,18 @@ import type { FloatDtype } from './floats.ts';
 const dtypeNames: Record<FloatDtype, string> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 interface WriteConfigOptions {
-  /** What the weights are stored as. */
+  /** Data type of the weights. */
   dtype?: FloatDtype;
-  /** Of a classifier: how many scores it gives. Otherwise the model is a causal language model. */
+  /** For a classifier: the number of scores. Absent for a causal language model. */
   labels?: number;
 }
 
 /**
- * A config.json that Transformers 4 and 5 read. `raw`, a config.json that was read, is kept field by field where it describes this
- * decoder; otherwise a complete one is made and only the special tokens (`bos_token_id` and the like) are taken from it.
+ * A config.json that Transformers 4 and 5 read. If `raw`, a config.json that was read, describes this decoder, its
+ * fields are kept. Otherwise a complete one is made, with only the special tokens (`bos_token_id` and the like) of
+ * `raw`.
  *
- * @throws HeedError where no family of Transformers is such a decoder.
+ * @throws HeedError if no model family of Transformers has such a decoder.
  */
 export function writeConfig(
   config: DecoderConfig,
@@ -32,8 +33,8 @@ export function writeConfig(
     ? { ...raw }
     : { ...makeFields(config, family), ...specialTokens(raw) };
   if (!described && classifier) body.tie_word_embeddings = false;
-  const given = ['dtype', 'torch_dtype'].filter((name) => name in body);
-  for (const name of given.length ? given : ['dtype', 'torch_dtype']) body[name] = dtypeNames[dtype];
+  const fields = ['dtype', 'torch_dtype'].filter((name) => name in body);
+  for (const name of fields.length ? fields : ['dtype', 'torch_dtype']) body[name] = dtypeNames[dtype];
   if (classifier && Object.keys((body.id2label as object | null) ?? {}).length !== labels) {
     const ids = Array.from({ length: labels }, (_, id) => id);
     body.id2label = Object.fromEntries(ids.map((id) => [id, `LABEL_${id}`]));
@@ -42,7 +43,7 @@ export function writeConfig(
   return { ...body, architectures: [architectureName(family, classifier)] };
 }
 
-/** The family of `raw`, where it describes this decoder. */
+/** The family of `raw`, if it describes this decoder. */
 function describedFamily(
   config: DecoderConfig,
   raw: Readonly<Record<string, unknown>>,
@@ -55,11 +56,11 @@ function describedFamily(
 }
 
 function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const none = { bos_token_id: null, eos_token_id: null, pad_token_id: null }; // else the family's own would be meant
+  const none = { bos_token_id: null, eos_token_id: null, pad_token_id: null }; // else a default would apply
   return { ...none, ...Object.fromEntries(Object.entries(raw).filter(([name]) => name.endsWith('_token_id'))) };
 }
 
-/** The family that has such decoders; the plainest where several have. */
+/** The family with such decoders; the plainest if several have them. */
 function familyOf(config: DecoderConfig): Family {
   const { bias, heads, headSize, hiddenSize, keyValueHeads, queryKeyNorm, slidingWindow } = config;
   const biases = `${bias.queryKeyValue}, ${bias.attentionOutput}, ${bias.feedForward}`;
@@ -108,7 +109,7 @@ function llamaFields(config: DecoderConfig, family: Family): Record<string, unkn
   };
 }
 
-/** In both spellings. */
+/** Both spellings. */
 function ropeFields({ theta, scaling }: RotaryPositions): Record<string, unknown> {
   const parameters = scaling && {
     rope_type: scaling.kind,

@@ -6,7 +6,7 @@ import type { Network } from './mlp.ts';
 
 /** One convolution. */
 export interface ConvolutionLayer {
-  /** Channels out. */
+  /** Number of output channels. */
   channels: number;
   /** Height and width of the kernel. */
   kernel: number;
@@ -16,11 +16,11 @@ export interface ConvolutionLayer {
   padding?: number;
 }
 
-/** What a convolutional trunk is made of. */
+/** Architecture of a convolutional trunk. */
 export interface CnnOptions {
   /** [channels, height, width] of an image. */
   input: readonly [number, number, number];
-  /** The convolutions, the first first. */
+  /** The convolutions, in order. */
   layers: readonly ConvolutionLayer[];
   /** Width of the fully connected layer after the convolutions. */
   dense: number;

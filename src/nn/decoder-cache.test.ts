@@ -139,8 +139,8 @@ it.each([
 ] as const)('in %d bits is near what it is in 32', (bits, tolerance) => {
   const config = { ...llama, hiddenSize: 64, feedForwardSize: 96 };
   const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
-  const logits = [undefined, bits].map((given) => {
-    const cached = createCachedDecoder(config, values, { frozen: true, bits: given });
+  const logits = [undefined, bits].map((width) => {
+    const cached = createCachedDecoder(config, values, { frozen: true, bits: width });
     const cache = cached.createCache(1, 16);
     const step = cache.step(0, 1, tokens.length);
     step.fill(0, tokens, 0);

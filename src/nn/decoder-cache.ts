@@ -1,8 +1,8 @@
 /**
- * A decoder that remembers: the keys and values of earlier tokens lie in a cache, and a run computes new tokens only.
+ * A decoder with a cache of the keys and values of earlier tokens: a run computes new tokens only.
  *
- * By ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place and attends, each row by its own
- * length. Rows are padded on the right; nothing looks at the padding, and later tokens are written over it.
+ * Uses ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place and attends, each row by its
+ * own length. Rows are padded on the right; nothing reads the padding, and later tokens overwrite it.
  */
 import { Disposables } from '../disposables.ts';
 import { emitMany } from '../engine/graph.ts';
@@ -45,11 +45,11 @@ export interface CachedDecoder {
   [Symbol.dispose](): void;
 }
 
-/** The keys and values of the tokens that each row has seen. */
+/** The keys and values of the tokens in each row. */
 export interface DecoderCache {
-  /** How many rows it has. */
+  /** Number of rows. */
   readonly rows: number;
-  /** How many tokens a row holds at most. */
+  /** Maximum number of tokens in a row. */
   readonly capacity: number;
   /** Bytes of keys and values. */
   readonly bytes: number;
@@ -80,11 +80,11 @@ export interface CachedStep {
 
 /** How a decoder is compiled. */
 export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
-  /** How the linear layers map; by their weights by default. */
+  /** The linear maps; by default plain products with their weights. */
   linear?: Linear;
   /** The weights never change: the decoder keeps a copy of them in a faster layout. */
   frozen?: boolean;
-  /** Quantize the linear layers and the output layer, frozen, to so many bits. */
+  /** Quantize the linear layers and the output layer, which must be frozen, to this many bits. */
   bits?: Bits;
 }
 
@@ -107,7 +107,7 @@ export function createCachedDecoder(
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const last = gather(tokensOf(hidden), input(g, 'last', ['rows'], 'int32'));
       const logits = outputLayer(config, weights, bits)(last);
-      // any column of the difference: ONNX Runtime is far faster at a log-softmax than at a sum of exponentials
+      // any column of the difference: ONNX Runtime computes a log-softmax far faster than a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
     },

@@ -1,16 +1,16 @@
-/** What a decoder is made of, in one form for all families, and its parameters. */
+/** Architecture of a decoder, in one form for all families, and its parameters. */
 import { normal, ones, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 
-/** The shape of a decoder. */
+/** The architecture of a decoder. */
 export interface DecoderConfig {
-  /** How many tokens there are. */
+  /** Number of tokens in the vocabulary. */
   vocabularySize: number;
   /** Width of the residual stream. */
   hiddenSize: number;
-  /** How many layers it has. */
+  /** Number of layers. */
   layers: number;
-  /** Query heads of each layer. */
+  /** Number of query heads in each layer. */
   heads: number;
   /** Grouped-query attention: each key and value serves heads / keyValueHeads queries. */
   keyValueHeads: number;
@@ -26,24 +26,24 @@ export interface DecoderConfig {
   norm: 'rms' | 'layer';
   /** ε under the norms' roots. */
   normEpsilon: number;
-  /** How positions enter: by rotation of queries and keys, or by learned embeddings. */
+  /** How positions are encoded: by rotation of queries and keys, or by learned embeddings. */
   positions: RotaryPositions | { kind: 'learned' };
-  /** The longest sequence the model was made for. */
+  /** The longest sequence that the model is made for. */
   maxPositions: number;
-  /** A query sees this many tokens, itself included; all before it by default. */
+  /** Number of tokens that a query attends to, itself included; all before it by default. */
   slidingWindow?: number;
   /** Which linear layers have a bias. */
   bias: {
     /** The query, key and value maps. */
     queryKeyValue: boolean;
-    /** The map behind attention. */
+    /** The map after the attention. */
     attentionOutput: boolean;
     /** The maps of the feed-forward layers. */
     feedForward: boolean;
   };
   /** RMS norm of each head's query and key before the rotation (Qwen3). */
   queryKeyNorm: boolean;
-  /** The output layer is the embedding. */
+  /** Whether the output layer is the embedding. */
   tied: boolean;
   /** Standard deviation of initial weights. */
   initialDeviation: number;
@@ -74,7 +74,7 @@ export const EMBEDDING = 'model.embed_tokens.weight';
 export const POSITIONS = 'model.embed_positions.weight';
 /** The norm after the last layer: the prefix of its weight and bias. */
 export const FINAL_NORM = 'model.norm';
-/** The output layer's weight [vocabulary, hidden], where it is not the embedding. */
+/** The output layer's weight [vocabulary, hidden], if it is not the embedding. */
 export const HEAD = 'lm_head.weight';
 /** The prefix of a layer's parameters. */
 export const layerName = (layer: number) => `model.layers.${layer}`;
@@ -83,8 +83,8 @@ export const layerName = (layer: number) => `model.layers.${layer}`;
 export const headName = ({ tied }: DecoderConfig): string => (tied ? EMBEDDING : HEAD);
 
 /**
- * A layer's linear maps: name under the layer, [out, in] and whether there is a bias. These are what LoRA may adapt and
- * what may be quantized.
+ * A layer's linear maps: name within the layer, [out, in] and whether there is a bias. LoRA can adapt these, and they
+ * can be quantized.
  */
 export function layerLinears(config: DecoderConfig): { name: string; shape: [number, number]; bias: boolean }[] {
   const { hiddenSize: d, feedForwardSize: f, headSize, heads, keyValueHeads, bias, gated } = config;

@@ -48,19 +48,19 @@ export type Linear = (x: Tensor, name: string) => Tensor;
 /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
 export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
 
-/** What a traced decoder reads. */
+/** The inputs of a traced decoder. */
 export interface DecoderInputs {
   /** [rows, time], int32 or int64 */
   ids: Tensor;
   /** [rows, time]: each token's place in its own sequence, from 0. */
   positions: Tensor;
-  /** How queries meet keys and values. */
+  /** How queries attend to keys and values. */
   attend: Attend;
-  /** How the linear layers map; by their weights by default. */
+  /** The linear maps; by default plain products with their weights. */
   linear?: Linear;
-  /** Places, among all [tokens], of the tokens whose states are read, all different. The last layer ends with these. */
+  /** Distinct places, among all [tokens], of the tokens whose states are read. The last layer ends with these. */
   read?: Tensor;
-  /** Keep only what enters each layer, and compute the layer again for its gradient (Chen et al. 2016). */
+  /** Keep only each layer's input, and compute the layer again for its gradient (Chen et al. 2016). */
   checkpointLayers?: boolean;
 }
 
@@ -101,7 +101,7 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     const between = norm(attended, `${at}.post_attention_layernorm`);
     const up = map(between, `${at}.mlp.up_proj`);
     const gate = config.gated && map(between, `${at}.mlp.gate_proj`);
-    // what lies between the widest tensors is computed again for the gradient: a fifth of the memory for two passes
+    // the steps between the widest tensors are recomputed for the gradient: a fifth of the memory for two passes
     const down = checkpoint(graph, () => {
       return map(gate ? mul(activation(gate), up) : activation(up), `${at}.mlp.down_proj`);
     });
@@ -149,7 +149,7 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   const of = (x: Tensor) => equal(unsqueeze(x, 2), unsqueeze(segments, 1));
   let seen = logicalAnd(greaterOrEqual(query, key), prefixes ? logicalOr(of(segments), of(prefixes)) : of(segments));
   if (config.slidingWindow !== undefined) {
-    // after a prefix that others share, places in the row are not places in the sequence
+    // after a shared prefix, places in the row are not places in the sequence
     const distance = prefixes ? sub(unsqueeze(positions, 2), unsqueeze(positions, 1)) : sub(query, key);
     seen = logicalAnd(seen, less(distance, config.slidingWindow));
   }
@@ -159,7 +159,7 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   return (q, k, v) => attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true });
 }
 
-/** The rotation of queries and keys; none where positions are learned. */
+/** The rotation of queries and keys; none if positions are learned. */
 function rotation(graph: Graph, config: DecoderConfig, positions: Tensor, length: number): (x: Tensor) => Tensor {
   if (config.positions.kind === 'learned') return (x) => x;
   const { cos, sin } = rotaryTables(config.positions, config.headSize, length);

@@ -1,6 +1,6 @@
 /**
- * Optimizers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They sweep
- * over the arena in place, chunk by chunk, so that intermediate results stay in the cache.
+ * Optimizers that treat every number alike (SGD, RMSProp, Adam, AdamW, AMSGrad), by PyTorch's definitions. They update
+ * the arena in place, chunk by chunk, so that intermediate results stay in the cache.
  */
 import { Disposables } from '../disposables.ts';
 import {
@@ -24,7 +24,7 @@ import type { Arena } from './parameters.ts';
 export interface SgdOptions {
   /** The kind of optimizer. */
   kind: 'sgd';
-  /** How much of the velocity stays at each step; 0 by default. */
+  /** Share of the velocity that stays at each step; 0 by default. */
   momentum?: number;
   /** Nesterov's momentum (Sutskever et al. 2013). */
   nesterov?: boolean;
@@ -34,7 +34,7 @@ export interface SgdOptions {
 export interface AdamOptions {
   /** The kind of optimizer. */
   kind: 'adam' | 'adamw';
-  /** How much of the first and the second moment stays at each step; [0.9, 0.999] by default. */
+  /** Shares of the first and the second moment that stay at each step; [0.9, 0.999] by default. */
   betas?: readonly [number, number];
   /** Added to the root of the second moment; 1e-8 by default. */
   epsilon?: number;
@@ -46,15 +46,15 @@ export interface AdamOptions {
 export interface RmsPropOptions {
   /** The kind of optimizer. */
   kind: 'rmsprop';
-  /** How much of the mean square stays at each step; 0.99 by default. */
+  /** Share of the mean square that stays at each step; 0.99 by default. */
   alpha?: number;
   /** Added to the root of the mean square; 1e-8 by default. */
   epsilon?: number;
-  /** How much of the velocity stays at each step; 0 by default. */
+  /** Share of the velocity that stays at each step; 0 by default. */
   momentum?: number;
 }
 
-/** What one optimizer does to its share of the parameters. */
+/** An optimizer's update of its share of the parameters. */
 export interface Update {
   /** Its moments by name: live arrays. */
   readonly moments: Readonly<Record<string, Float32Array>>;
@@ -63,7 +63,7 @@ export interface Update {
   [Symbol.dispose](): void;
 }
 
-/** A stretch [start, end) of the arena's numbers that decay alike. */
+/** A stretch [start, end) of the arena's numbers with the same weight decay. */
 export interface Run {
   /** Its first number. */
   start: number;
@@ -78,7 +78,7 @@ export interface Run {
 const CHUNK = 1 << 18;
 const SMALL = 1 << 16; // with its moments it fits a second-level cache
 
-/** Whether a sweep over an arena ends before other threads could join in. */
+/** Whether an update of an arena ends before other threads could join in. */
 export const isSmall = ({ flat }: Arena): boolean => flat.length <= SMALL;
 
 /** Stretches of at most CHUNK numbers. */
@@ -204,7 +204,7 @@ function sgd({ momentum = 0, nesterov = false }: SgdOptions, weightDecay: number
   };
 }
 
-/** RMSProp (Tieleman & Hinton 2012), with ε outside the root as PyTorch has it. */
+/** RMSProp (Tieleman & Hinton 2012), with ε outside the root as in PyTorch. */
 function rmsProp(options: RmsPropOptions, weightDecay: number): Rule {
   const { alpha = 0.99, epsilon = 1e-8, momentum = 0 } = options;
   return {

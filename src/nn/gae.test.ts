@@ -41,7 +41,7 @@ describe.each<(typeof cases)[number]>(cases)(
 
 describe('where an episode ends', () => {
   // one environment, γ = 0.5, λ = 0.5, rewards 1, values 10, 20, 30, 40
-  const given = {
+  const input = {
     steps: 3,
     count: 1,
     rewards: [1, 1, 1],
@@ -51,7 +51,7 @@ describe('where an episode ends', () => {
   };
   const run = (ends: object) => {
     const out = [new Float32Array(3), new Float32Array(3)];
-    advantages({ ...given, ...ends }, out[0], out[1]);
+    advantages({ ...input, ...ends }, out[0], out[1]);
     return Array.from(out[0]);
   };
 

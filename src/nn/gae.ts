@@ -1,8 +1,8 @@
 /** Generalized advantage estimation (Schulman et al. 2016, equation 16). */
 
-/** A rollout: what happened, and the values that a critic predicted. */
+/** A rollout: rewards and ends, and the values that a critic predicted. */
 export interface AdvantageInput {
-  /** Steps in time. */
+  /** Number of steps. */
   steps: number;
   /** Environments (or sequences) side by side; arrays are [steps, count], time outermost. */
   count: number;
@@ -16,7 +16,7 @@ export interface AdvantageInput {
   truncated?: ArrayLike<number>;
   /** [steps, count]: the values of the states in which episodes were cut. Needed with `truncated`. */
   finalValues?: ArrayLike<number>;
-  /** γ: how much a reward of the next step counts. */
+  /** Discount factor γ. */
   discount: number;
   /** λ: 0 trusts the critic (one step), 1 the rewards (the whole return). */
   lambda: number;

@@ -9,19 +9,19 @@ import { type DecoderConfig, layerLinears, layerName } from './decoder-config.ts
 import { type Initialize, zeros } from './initialize.ts';
 import type { Arena, ParameterSpec } from './parameters.ts';
 
-/** What adapters a model gets. */
+/** Options of LoRA adapters. */
 export interface LoraOptions {
   /** Rank of B·A. */
   rank: number;
   /** B·A is multiplied by alpha / rank. */
   alpha: number;
-  /** Last names of the linear layers that are adapted, such as "q_proj"; all by default. */
+  /** Last parts of the names of the linear layers to adapt, such as "q_proj"; all by default. */
   targets?: readonly string[];
   /** Multiply B·A by alpha / √rank instead (Kalajdzievski 2023). */
   rankStabilized?: boolean;
 }
 
-/** What B·A is multiplied by. */
+/** The factor of B·A. */
 export const loraScale = ({ rank, alpha, rankStabilized }: LoraOptions): number =>
   alpha / (rankStabilized ? Math.sqrt(rank) : rank);
 
@@ -65,7 +65,7 @@ const uniformByInputs: Initialize = (data, [, inner], random) => {
   for (let i = 0; i < data.length; i++) data[i] = (2 * random.uniform() - 1) / Math.sqrt(inner);
 };
 
-/** The maps of `base`, with adapters beside those that have one. */
+/** The maps of `base`, with adapters added where there are any. */
 export function loraLinear(config: DecoderConfig, options: LoraOptions, base: Linear): Linear {
   const adapted = new Map(loraTargets(config, options).map((target) => [target.name, target]));
   return (x: Tensor, name: string) => {

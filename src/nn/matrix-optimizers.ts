@@ -1,4 +1,4 @@
-/** Optimizers that look at each tensor's shape: Adafactor and Muon. One program a shape, one binding a tensor. */
+/** Optimizers that depend on each tensor's shape: Adafactor and Muon. One program per shape, one binding per tensor. */
 import { Disposables } from '../disposables.ts';
 import {
   add,
@@ -24,15 +24,15 @@ import { HeedError } from '../error.ts';
 import type { AdamOptions, Update } from './flat-optimizers.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';
 
-/** Adafactor (Shazeer & Stern 2018), as Transformers has it. */
+/** Adafactor (Shazeer & Stern 2018), as in Transformers. */
 export interface AdafactorOptions {
   /** The kind of optimizer. */
   kind: 'adafactor';
   /** Added to squared gradients; 1e-30 by default. */
   epsilon?: number;
-  /** With scaleParameter: the least scale of a tensor; 1e-3 by default. */
+  /** With scaleParameter: the minimum scale of a tensor; 1e-3 by default. */
   leastScale?: number;
-  /** The root mean square of a tensor's update is at most this, before the learning rate; 1 by default. */
+  /** Maximum root mean square of a tensor's update, before the learning rate; 1 by default. */
   clipThreshold?: number;
   /** The second moment keeps 1 − step^decayRate of itself; −0.8 by default. */
   decayRate?: number;
@@ -42,19 +42,19 @@ export interface AdafactorOptions {
   relativeStep?: boolean;
 }
 
-/** Muon (Jordan et al. 2024), as PyTorch has it. The options of Adam apply to the tensors that AdamW updates. */
+/** Muon (Jordan et al. 2024), as in PyTorch. The options of Adam apply to the tensors that AdamW updates. */
 export interface MuonOptions extends Omit<AdamOptions, 'kind'> {
   /** The kind of optimizer. */
   kind: 'muon';
-  /** How much of the momentum stays at each step; 0.95 by default. */
+  /** Share of the momentum that stays at each step; 0.95 by default. */
   momentum?: number;
   /** Nesterov's momentum; on by default. */
   nesterov?: boolean;
   /** Steps of the Newton–Schulz iteration; 5 by default. */
   iterations?: number;
   /**
-   * What the rate is multiplied by for a shape [a, b]: "original" (by default) √max(1, a/b); "match_rms_adamw"
-   * 0.2·√max(a, b), so that a rate that suits AdamW suits Muon.
+   * Factor of the rate for a shape [a, b]: "original" (by default) √max(1, a/b); "match_rms_adamw" 0.2·√max(a, b), so
+   * that a rate that suits AdamW suits Muon.
    */
   adjust?: 'original' | 'match_rms_adamw';
   /**
@@ -175,8 +175,8 @@ export function adafactorUpdate(
         }
         const clipped = div(update, maximum(div(rootMeanSquare(update), clipThreshold), 1));
         const rate = scaleParameter ? mul(maximum(rootMeanSquare(p), leastScale), scalar('rate')) : scalar('rate');
-        const kept = weightDecay === 0 ? p : mul(p, sub(1, mul(rate, weightDecay)));
-        return { next_parameter: sub(kept, mul(clipped, rate)), ...moments };
+        const decayed = weightDecay === 0 ? p : mul(p, sub(1, mul(rate, weightDecay)));
+        return { next_parameter: sub(decayed, mul(clipped, rate)), ...moments };
       },
     };
   };
@@ -188,7 +188,7 @@ export function adafactorUpdate(
   return tensorUpdate(parameters, gradients, parameters.specs, shapes, rule);
 }
 
-/** The tensors that Muon itself updates. @throws HeedError where `options.matrices` chooses one that is no matrix. */
+/** The tensors that Muon itself updates. @throws HeedError if `options.matrices` chooses one that is not a matrix. */
 export function muonMatrices(specs: readonly ParameterSpec[], options: MuonOptions): ParameterSpec[] {
   const chosen = specs.filter(options.matrices ?? (({ shape }) => shape.length === 2));
   const wrong = chosen.find(({ shape }) => shape.length !== 2);
@@ -226,9 +226,9 @@ export function muonUpdate(
         const g = mul(of('gradient'), scalar('clip'));
         const average = add(mul(of('momentum'), momentum), mul(g, 1 - momentum));
         const direction = nesterov ? add(mul(average, momentum), mul(g, 1 - momentum)) : average;
-        const kept = weightDecay === 0 ? p : mul(p, scalar('keep'));
+        const decayed = weightDecay === 0 ? p : mul(p, scalar('keep'));
         return {
-          next_parameter: sub(kept, mul(orthogonalized(direction, iterations), scalar('rate'))),
+          next_parameter: sub(decayed, mul(orthogonalized(direction, iterations), scalar('rate'))),
           next_momentum: average,
         };
       },

@@ -5,13 +5,13 @@ import type { ParameterSpec } from './parameters.ts';
 
 /** A network: its parameters, and a function of a traced tensor. */
 export interface Network {
-  /** What it learns. Its parameters are inputs of the graph, by these names. */
+  /** Its parameters. They are inputs of the graph, by these names. */
   parameters: ParameterSpec[];
   /** Maps a traced tensor. Applied twice, or in two programs, it shares its parameters. */
   apply(x: Tensor): Tensor;
 }
 
-/** What a multi-layer perceptron is made of. */
+/** Architecture of a multi-layer perceptron. */
 export interface MlpOptions {
   /** Widths from input to output, such as [4, 64, 64, 2]. */
   sizes: readonly number[];

@@ -22,9 +22,9 @@ import {
 } from './matrix-optimizers.ts';
 import type { Arena, ParameterSpec } from './parameters.ts';
 
-/** Which optimizer, and its options. */
+/** The kind of optimizer, and its options. */
 export type OptimizerOptions = {
-  /** Gradients are scaled so that their global norm is at most this; without a bound by default. */
+  /** Maximum global norm of the gradients, which are scaled to it; no limit by default. */
   maxGradientNorm?: number;
   /** Added to the gradient (L2) by sgd, adam and rmsprop; subtracted from the parameter (decoupled) by the others. */
   weightDecay?: number;
@@ -34,7 +34,7 @@ export type OptimizerOptions = {
 
 /** Steps taken, and moments by name; plain data to save. */
 export interface OptimizerState {
-  /** How many steps were taken. */
+  /** Number of steps taken. */
   steps: number;
   /** The moments by name: live arrays. */
   readonly moments: Readonly<Record<string, Float32Array>>;
@@ -163,7 +163,7 @@ function runsOf(arena: Arena, specs: readonly ParameterSpec[], decayOf: (spec: P
   let open = false;
   arena.specs.forEach((spec, i) => {
     const inside = chosen.has(spec);
-    // the padding behind a tensor goes with it, so that neighbors join
+    // the padding after a tensor goes with it, so that neighbors join
     const { start, end } = { start: arena.ranges[i].start, end: arena.ranges[i + 1]?.start ?? arena.flat.length };
     const weightDecay = decayOf(spec);
     const last = runs.at(-1);

@@ -17,20 +17,20 @@ export interface ParameterSpec {
 
 /** Named tensors in one flat array: parameters, their gradients, or an optimizer's moments. */
 export interface Arena {
-  /** What it holds, in the order in which it lies. */
+  /** Specs of its tensors, in the order in which they lie. */
   readonly specs: readonly ParameterSpec[];
-  /** All numbers, padding (always 0) included. */
+  /** All numbers, including padding (always 0). */
   readonly flat: Float32Array<ArrayBuffer>;
-  /** Where each tensor of `specs` lies in `flat`: [start, end). */
+  /** Where each tensor of `specs` is in `flat`: [start, end). */
   readonly ranges: readonly { start: number; end: number }[];
-  /** Each tensor over its part of `flat`, by name. */
+  /** Each tensor by name, as a view of `flat`. */
   readonly values: Readonly<Record<string, Value<'float32'>>>;
   [Symbol.dispose](): void;
 }
 
 const ALIGNMENT = 16; // floats: a cache line, and the widest vector register
 
-/** An arena of zeros. @throws HeedError where two tensors have one name. */
+/** An arena of zeros. @throws HeedError if two tensors have the same name. */
 export function createArena(specs: readonly ParameterSpec[]): Arena {
   let length = 0;
   const ranges = specs.map(({ shape }) => {
@@ -73,7 +73,7 @@ export function partOf(
   };
 }
 
-/** Parameters with their initial values, drawn in the order of `specs`. @throws HeedError where two have one name. */
+/** Parameters with their initial values, drawn in the order of `specs`. @throws HeedError if two have the same name. */
 export function createParameters(specs: readonly ParameterSpec[], random: Random): Arena {
   const arena = createArena(specs);
   for (const { name, shape, initialize } of specs) initialize(arena.values[name].data, shape, random);

@@ -13,7 +13,7 @@ const flat = (rows: number[][]) => rows.flat();
 /** Padding is left out of the losses, and holds a log-probability of 1 or a value of 0. */
 const padded = (rows: number[][], mask: boolean[][], fill: number) =>
   rows.flatMap((row, i) => row.map((x, j) => (mask[i][j] ? fill : x)));
-const kept = (mask: boolean[][]) => mask.flat().map((out) => (out ? 0 : 1));
+const numbers = (mask: boolean[][]) => mask.flat().map((out) => (out ? 0 : 1));
 
 /** Runs what `build` makes of inputs of the fixture's shape. */
 function run(data: Record<string, number[]>, build: (t: Record<string, Tensor>) => Record<string, Tensor>) {
@@ -37,8 +37,8 @@ describe.each<(typeof cases)[number]>(cases)(
       values: flat(vpred),
       oldValues: padded(raw.values, padding_mask_p1, 0),
       returns: flat(expected.returns),
-      mask: kept(padding_mask),
-      valueMask: kept(padding_mask_p1),
+      mask: numbers(padding_mask),
+      valueMask: numbers(padding_mask_p1),
     };
 
     it('gives the losses, their clipped shares and their gradients', () => {

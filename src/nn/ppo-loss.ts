@@ -75,8 +75,8 @@ export function clippedSquare(
   range: number,
 ): { square: Tensor; clipped: Tensor } {
   const plain = square(sub(values, returns));
-  const kept = add(oldValues, clip(sub(values, oldValues), -range, range));
-  const clipped = square(sub(kept, returns));
+  const limited = add(oldValues, clip(sub(values, oldValues), -range, range));
+  const clipped = square(sub(limited, returns));
   return { square: maximum(plain, clipped), clipped: cast(greater(clipped, plain), 'float32') };
 }
 

@@ -1,7 +1,6 @@
 /**
- * Frozen weights in 8 or 4 bits: each block of a row has a scale of its own, and whole numbers around the middle of
- * their range. They take a quarter or an eighth of the memory, and of the reads for each token (ONNX Runtime's
- * MatMulNBits).
+ * Frozen weights in 8 or 4 bits: each block of a row has its own scale, and integers around the middle of their range.
+ * They take a quarter or an eighth of the memory, and of the reads for each token (ONNX Runtime's MatMulNBits).
  */
 import { emit } from '../engine/graph.ts';
 import {

@@ -1,13 +1,13 @@
 /** Learning-rate schedules, as Transformers defines them, by name. */
 import { createRegistry } from '../registry.ts';
 
-/** How a schedule's curve lies over the optimizer steps. */
+/** Options of a schedule's curve over the optimizer steps. */
 export interface ScheduleOptions {
   /** The highest learning rate. */
   rate: number;
   /** Optimizer steps of linear rise from 0; 0 by default. */
   warmup?: number;
-  /** Optimizer steps in all. */
+  /** Total number of optimizer steps. */
   total: number;
   /** cosine_with_min_lr: the last rate as a share of the highest; 0 by default. */
   minimum?: number;
@@ -15,11 +15,11 @@ export interface ScheduleOptions {
   decaySteps?: number;
 }
 
-/** Where a schedule is asked for its rate. */
+/** The point at which a schedule is evaluated. */
 export interface SchedulePoint extends Required<ScheduleOptions> {
   /** The optimizer step, counted from 0. */
   step: number;
-  /** The share of the steps after the warm-up that are done: 0 … 1, and beyond 1 after the last. */
+  /** The finished share of the steps after the warm-up: 0 … 1, and beyond 1 after the last. */
   progress: number;
 }
 

@@ -256,7 +256,7 @@ describe('inputs', () => {
       const error = thrown(() =>
         createTrainStep(parameters, { x: ['n', 3] }, ({ x }) => mean(network.apply(x)), options),
       );
-      expect(error.message).toBe('the size of dimension "n" is not known');
+      expect(error.message).toBe('the size of dimension "n" is unknown');
       expect(error.hint).toBe('pass { dims: { n: 32 } }');
     }
     const other = mlp('other', { sizes: [2, 1] });

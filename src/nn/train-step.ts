@@ -23,7 +23,7 @@ import type { Spec } from '../engine/spec.ts';
 import { HeedError } from '../error.ts';
 import { type Arena, createArena } from './parameters.ts';
 
-/** What a loss returns when it is traced: the loss, a float32 scalar, and what else a run should compute. */
+/** What a loss returns when it is traced: the loss, a float32 scalar, and other outputs. */
 export type LossOutputs = { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
 
 /** A compiled loss with its gradients. `I` holds its declared inputs, and `O` what the loss returned. */
@@ -50,7 +50,7 @@ export interface TrainStep<I extends InputSpecs = AnyInputs, O extends LossOutpu
 export interface TrainStepOptions extends CompileOptions {
   /** Values of inputs that networks in the loss add but that are not trained, such as frozen weights. */
   frozen?: Readonly<Record<string, Value>>;
-  /** Where the gradients go, made from the same specs as the parameters. Several steps may add to one sum. */
+  /** Where the gradients go, made from the same specs as the parameters. Several steps may add to the same sum. */
   gradients?: Arena;
   /** Add each run's gradients to those already there, in place, until `reset()`: a batch in parts. */
   accumulate?: boolean;
@@ -195,7 +195,7 @@ function compileStep<O extends LossOutputs>(
     if (!(spec.name in gradientValues)) outputs[spec.name] = own.use(zerosOf(spec, options.dims));
   }
   const binding = own.use(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
-  // tables that are only looked up in get no gradient from the program: what was there is cleared here
+  // tables that are only used for lookups get no gradient from the program: earlier values are cleared here
   const onlyLookedUp = names.filter((name) => !program.outputs.some((spec) => spec.name === gradientName(name)));
   const loss = outputs.loss as Value<'float32'>;
   const results = outputs as ReturnType<TrainStep<AnyInputs, O>['run']>;
@@ -234,7 +234,7 @@ function zerosOf({ dtype, shape }: Pick<Spec, 'dtype' | 'shape'>, dims: CompileO
   );
 }
 
-/** A table of parameters whose rows are taken at indices that are an input, as an embedding's are. */
+/** A table of parameters whose rows are taken at indices from an input, such as an embedding's. */
 interface Lookup {
   node: TracedNode;
   table: string;
@@ -242,8 +242,8 @@ interface Lookup {
 }
 
 /**
- * Lookups get the gradients of the rows they took, which are added to the table's here: ONNX Runtime would make a whole
- * table of zeros, and add to it in one thread, many times slower.
+ * Lookups get the gradients of the rows they took, and these are added to the table's here: ONNX Runtime would make a
+ * whole table of zeros, and add to it in one thread, many times slower.
  */
 function lookupsOf({ nodes, inputs }: Graph, parameters: readonly string[]): Lookup[] {
   return nodes
@@ -267,7 +267,7 @@ function addRows(table: Float32Array, indices: Data, rows: Float32Array): void {
   }
 }
 
-/** Names what went in that was not finite, where something was. */
+/** Names the non-finite inputs, if there are any. */
 function nonFinite(loss: number, inputs: Readonly<Record<string, Value>>, parameters: Parameters): HeedError {
   const finite = ({ data, dtype }: Value) => dtype !== 'float32' || (data as Float32Array).every(Number.isFinite);
   const badInput = Object.keys(inputs).find((name) => !finite(inputs[name]));

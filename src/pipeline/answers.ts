@@ -1,4 +1,7 @@
-/** The same prompts answered by every language model of a pipeline, by the same draws: what each stage changed, to be read. */
+/**
+ * Every language model of a pipeline completes the same prompts, with the same random numbers, to show what each stage
+ * changed.
+ */
 
 import type { Completion } from '../align/parts.ts';
 import { reviewReward } from '../align/parts.ts';
@@ -14,24 +17,29 @@ import { trainings } from './trainings.ts';
 
 /** A row of the pipeline's samples. */
 export interface AnswersRow {
+  /** Tells this row from the others of samples.jsonl. */
   kind: 'answers';
-  /** Those that are shown. */
+  /** Prompts whose completions are shown. */
   prompts: string[];
+  /** Completions by model, in the order of the stages. */
   models: ModelAnswers[];
 }
 
+/** What one language model of a pipeline wrote. */
 export interface ModelAnswers {
-  /** Of the stage that made it; `base` is what the first began with. */
+  /** Name of the stage that trained it; `base` is the model that the first stage started from. */
   name: string;
+  /** Its completion of each shown prompt, in their order. */
   texts: string[];
-  /** Of the embedded world: what each is worth, */
+  /** In the embedded world: the true reward of each text. */
   rewards?: number[];
-  /** and what an answer to each of all its prompts is worth, on average. */
+  /** In the embedded world: mean true reward over all of its prompts, with a 95 % interval. */
   reward?: { mean: number; interval: [low: number, high: number]; n: number };
+  /** Further measures of all completions, by name. */
   measures?: Record<string, number>;
 }
 
-/** Undefined where there is no language model, or nothing to ask it. */
+/** Completions of all models. Undefined if there is no language model, or there are no prompts. */
 export async function answersOf(
   { stages, answers: settings, seed = 0 }: Recipe,
   folderOf: (stage: string) => string,
@@ -49,16 +57,16 @@ export async function answersOf(
   const data = settings.data ?? of('data', last);
   const row: AnswersRow = { kind: 'answers', prompts: [], models: [] };
   for (const { name, model } of models) {
-    const answers = await answered(model, data, { ...settings, seed, pull, signal });
-    const shown = answers.slice(0, settings.count);
+    const completions = await complete(model, data, { ...settings, seed, pull, signal });
+    const shown = completions.slice(0, settings.count);
     row.prompts = shown.map(({ promptText }) => promptText);
     const texts = shown.map(({ text }) => text.trim());
-    row.models.push({ name, texts, ...(data === undefined && (await worth(answers, settings.count))) });
+    row.models.push({ name, texts, ...(data === undefined && (await trueRewards(completions, settings.count))) });
   }
   return row;
 }
 
-interface Asking {
+interface CompletionSettings {
   count: number;
   maxTokens: number;
   temperature: number;
@@ -67,8 +75,8 @@ interface Asking {
   signal?: AbortSignal;
 }
 
-async function answered(folder: string, data: string | undefined, asking: Asking): Promise<Completion[]> {
-  const { pull, maxTokens, temperature, seed, signal } = asking;
+async function complete(folder: string, data: string | undefined, settings: CompletionSettings): Promise<Completion[]> {
+  const { pull, maxTokens, temperature, seed, signal } = settings;
   const model = await loadModel(folder, pull);
   const { config, parameters, tokenizer } = model;
   const generator = createGenerator(config, parameters.values);
@@ -78,7 +86,7 @@ async function answered(folder: string, data: string | undefined, asking: Asking
         ? worldPrompts(tokenizer)
         : (await readPrompts(await openSource('data', data, { pull }), tokenizer, { onBadRow: 'skip' })).slice(
             0,
-            asking.count,
+            settings.count,
           );
     const options = { maxTokens, temperature, seed, batch: 64, signal };
     return await drawAnswers(generator, model, prompts, options);
@@ -88,13 +96,13 @@ async function answered(folder: string, data: string | undefined, asking: Asking
   }
 }
 
-/** By the true reward of the embedded world; the interval is that of 95 %. */
-async function worth(answers: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
-  const rewards = Array.from(await reviewReward().score(answers));
+/** Scores completions by the true reward of the embedded world, with a 95 % interval. */
+async function trueRewards(completions: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
+  const rewards = Array.from(await reviewReward().score(completions));
   const n = rewards.length;
   const mean = rewards.reduce((sum, value) => sum + value, 0) / n;
   const error = Math.sqrt(rewards.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n * (n - 1)));
-  const { 'reward/true': _, ...measures } = measureReviews(answers);
+  const { 'reward/true': _, ...measures } = measureReviews(completions);
   return {
     rewards: rewards.slice(0, shown),
     reward: { mean, interval: [mean - 1.96 * error, mean + 1.96 * error], n },

@@ -1,6 +1,9 @@
-/** What `heed pipeline` does unless told: both halves of one idea, on what comes with heed. About three minutes on two cores. */
+/**
+ * The default recipe of `heed pipeline`: both halves of heed, on what comes with it. About three minutes on two cores.
+ */
 import type { RecipeInput } from './recipe.ts';
 
+/** The recipe that `heed pipeline` runs if it is given none. */
 export const defaultRecipe: RecipeInput = {
   name: 'Both halves',
   seed: 0,

@@ -1,14 +1,14 @@
 /**
- * A pipeline: trainings and evaluations one after another, of which each takes what earlier ones made, in one run. Its folder has
- * one for each stage, which is a run like any other; what a stage made stays, whatever becomes of later ones. Killed
- * anywhere it goes on inside the stage, by that stage's checkpoint.
+ * A pipeline: trainings and evaluations in order, in one run; later stages use what earlier ones made. Each stage has a
+ * folder, which is a run of its own. A finished stage stays, whatever happens to later ones. A killed pipeline resumes
+ * inside the stage, from that stage's checkpoint.
  *
  * Run it: heed pipeline recipe.json
  */
 import { basename, join } from 'node:path';
 import { HeedError } from '../error.ts';
 import { createRun, isRun, openRun, type Run, type TrainParts, writeReport } from '../run/index.ts';
-import { type Ending, type LoggerChoice, tellOf } from '../run/loggers/index.ts';
+import { attachLoggers, type Ending, type LoggerChoice } from '../run/loggers/index.ts';
 import { type AnswersRow, answersOf } from './answers.ts';
 import { type Recipe, resolved, type Stage } from './recipe.ts';
 import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
@@ -16,46 +16,56 @@ import { type LearnerParts, trainings } from './trainings.ts';
 
 /** A stage that is about to train. */
 export interface StageBegun {
+  /** The stage's name in the recipe. */
   name: string;
+  /** The heed command that it runs. */
   command: string;
-  /** Which of how many, from 1. */
+  /** Number of the stage, from 1. */
   index: number;
+  /** Number of stages in the recipe. */
   count: number;
+  /** The stage's run folder. */
   folder: string;
-  /** Of the stage; 0 where nobody knows. */
+  /** Steps of the stage; 0 if unknown. */
   steps: number;
 }
 
+/** What `runPipeline` takes: the run, a signal and callbacks. */
 export interface PipelineParts
   extends LearnerParts,
     Pick<TrainParts<never>, 'signal' | 'checkpointSeconds' | 'onWarning'> {
+  /** The pipeline's run, from `createPipeline` or `openRun`. */
   run: Run;
-  /** Where each stage is told of too; a folder given for TensorBoard gets one for each. */
+  /** Loggers for each stage; with a TensorBoard folder, each stage gets a subfolder. */
   log?: readonly LoggerChoice[];
+  /** Called before each stage. */
   onStage?: (stage: StageBegun) => void;
-  /** After each step of the stage, with what it told. */
+  /** Called after each step of the stage, with its latest metrics. */
   onStep?: (step: number, live: Record<string, number>) => void;
+  /** Called after each stage that finished. */
   onFinished?: (stage: StageBegun, result: StageResult) => void;
 }
 
+/** What a pipeline ends with. */
 export interface PipelineResult {
+  /** The pipeline's run folder. */
   run: string;
-  /** In order, each with what its command gives. */
+  /** The stages in order, each with the result of its command. */
   stages: ({ name: string; command: string } & StageResult)[];
-  /** The same prompts answered by every language model, where there is one. */
+  /** The same prompts completed by every language model, if there is one. */
   answers?: Omit<AnswersRow, 'kind'>;
-  /** Wall time of the stages, that of earlier processes of the run included. */
+  /** Wall time of the stages in seconds, including earlier processes of the run. */
   seconds: number;
 }
 
-/** A run for a recipe that was checked; throws a HeedError where the folder is in use. */
+/** Creates the run of a checked recipe. @throws HeedError if the folder is in use. */
 export const createPipeline = (recipe: Recipe, folder?: string): Run =>
   createRun(folder, { name: recipe.name, command: 'pipeline', config: recipe, seed: recipe.seed ?? 0 });
 
 /**
- * Runs the stages that are not finished. Undefined where the signal stopped it: then the stage under way has a checkpoint.
+ * Runs the unfinished stages. Undefined if the signal stopped it; then the current stage has a checkpoint.
  *
- * @throws HeedError that names the stage, where one fails.
+ * @throws HeedError that names the stage that failed.
  */
 export async function runPipeline(parts: PipelineParts): Promise<PipelineResult | undefined> {
   const { run, signal } = parts;
@@ -65,13 +75,13 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
   for (const [i, stage] of recipe.stages.entries()) {
     if (stages.get(stage.name)?.result) continue;
     if (signal?.aborted) return undefined;
-    const known = stages.get(stage.name);
+    const begun = stages.get(stage.name);
     const name = newFolder(run.folder, stage.name);
-    const folder = known?.folder ?? join(run.folder, name);
+    const folder = begun?.folder ?? join(run.folder, name);
     const place = { index: i + 1, count: recipe.stages.length, folder };
     const settings = resolved(stage.settings, folderOf, recipe.stages);
-    // what fails before it has a run can be put right in the recipe
-    const begin = () => void (known ?? note({ kind: 'begun', stage: stage.name, folder: name }));
+    // a stage that fails before it has a run can be corrected in the recipe
+    const begin = () => void (begun ?? note({ kind: 'begun', stage: stage.name, folder: name }));
     const result = await runStage(stage, settings, place, begin, parts);
     if (!result) return undefined;
     note({ kind: 'finished', stage: stage.name, result });
@@ -89,14 +99,14 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
   };
 }
 
-/** What cannot be asked leaves the stages as they are. */
+/** If the models cannot be asked, the stages stay as they are. */
 async function askAll(recipe: Recipe, folderOf: (stage: string) => string, parts: PipelineParts) {
   try {
     return await answersOf(recipe, folderOf, parts);
   } catch (error) {
     if (parts.signal?.aborted) return undefined;
     if (!(error instanceof HeedError)) throw error;
-    parts.onWarning?.(`The models have not been asked the same prompts: ${error.message}`);
+    parts.onWarning?.(`The models have not completed the same prompts: ${error.message}`);
     return undefined;
   }
 }
@@ -112,7 +122,7 @@ async function runStage(
   const { folder } = place;
   let learner: Awaited<ReturnType<typeof training.create>> | undefined;
   let run: Run | undefined;
-  let telling: ReturnType<typeof tellOf> | undefined;
+  let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   try {
     learner = await training.create(settings, parts);
@@ -122,7 +132,7 @@ async function runStage(
     run = isRun(folder)
       ? openRun(folder)
       : createRun(folder, { name: about.name, command, config: options, seed: options.seed });
-    telling = tellOf(run, log.map(within(basename(folder))), onWarning ?? process.emitWarning);
+    loggers = attachLoggers(run, log.map(within(basename(folder))), onWarning ?? process.emitWarning);
     const begun = { name, command, ...place, steps: about.steps };
     onStage?.(begun);
     const result = await training.train(learner, {
@@ -139,11 +149,11 @@ async function runStage(
   } catch (cause) {
     if (!(cause instanceof HeedError)) throw cause;
     throw new HeedError(`Stage "${name}", ${place.index} of ${place.count}: ${cause.message}`, {
-      hint: `${cause.hint ? `${cause.hint}\n` : ''}What earlier stages made is kept. Go on with: heed pipeline --resume ${parts.run.folder}`,
+      hint: `${cause.hint ? `${cause.hint}\n` : ''}Earlier stages are kept. Continue with: heed pipeline --resume ${parts.run.folder}`,
       cause,
     });
   } finally {
-    await telling?.close(ending);
+    await loggers?.close(ending);
     run?.close();
     learner?.[Symbol.dispose]();
   }

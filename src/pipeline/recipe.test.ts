@@ -70,7 +70,7 @@ describe('checkRecipe', () => {
       [{ ...sft, settings: { evaluation: { data: 'nowhere.jsonl' } } }],
       /settings\.evaluation\.data: there is no "nowhere\.jsonl"/,
     ],
-    ['two of a name', [sft, sft], /stage "sft": this name is taken by an earlier stage/],
+    ['two of a name', [sft, sft], /stage "sft": an earlier stage has this name/],
     [
       'an unknown stage',
       [sft, { command: 'ppo', settings: { model: '@stf' } }],

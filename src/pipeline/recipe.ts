@@ -1,6 +1,6 @@
 /**
- * A recipe: stages in order, each one of heed's commands with that command's settings, of which `@name` is what an
- * earlier stage made. All of it is checked before anything trains.
+ * A recipe: stages in order, each one of heed's commands with its settings. `@name` in a setting stands for the product
+ * of an earlier stage. Everything is checked before anything trains.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,46 +17,50 @@ const stageSchema = z.strictObject({
     .string()
     .regex(/^[\p{L}\p{N}_-]+$/u, 'expected letters, digits, - and _')
     .optional()
-    .describe('of its folder, and what later stages call it (default: the command)'),
-  command: z.string().describe('a command that trains or evaluates, such as sft'),
-  settings: z.record(z.string(), z.unknown()).default({}).describe("the command's, as in its --config"),
+    .describe('name of the stage and its folder, which later stages use to refer to it (default: the command)'),
+  command: z.string().describe('heed command that trains or evaluates, such as sft'),
+  settings: z.record(z.string(), z.unknown()).default({}).describe('settings of the command, as in its --config'),
 });
 
+/** The JSON of a recipe. */
 export const recipeSchema = z.strictObject({
-  name: z.string().min(1).default('pipeline').describe('what it is called in the report'),
-  seed: z.number().int().min(0).optional().describe('seed of every stage that has none of its own'),
-  plugins: z
-    .array(z.string())
-    .optional()
-    .describe('modules of your own that register losses, rewards and more by name'),
-  stages: z.array(stageSchema).min(1).describe('what is done, in this order'),
+  name: z.string().min(1).default('pipeline').describe('title of the report'),
+  seed: z.number().int().min(0).optional().describe('seed of every stage without a seed of its own'),
+  plugins: z.array(z.string()).optional().describe('your own modules that register losses, rewards and more by name'),
+  stages: z.array(stageSchema).min(1).describe('stages, in the order in which they run'),
   answers: z
     .strictObject({
-      data: z.string().optional().describe('prompts (default: those of the last language model made)'),
-      count: z.number().int().min(0).default(4).describe('prompts whose answers are shown; 0 for none'),
-      maxTokens: z.number().int().min(1).default(96).describe('tokens of an answer at most'),
-      temperature: z.number().min(0).default(1).describe('of the draws; 0 takes the likeliest token'),
+      data: z.string().optional().describe('prompts (default: those of the last stage that trains a language model)'),
+      count: z.number().int().min(0).default(4).describe('number of prompts whose completions are shown; 0: none'),
+      maxTokens: z.number().int().min(1).default(96).describe('maximum number of tokens in a completion'),
+      temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
     })
     .prefault({})
-    .describe('the same prompts answered by every language model of the pipeline, at its end'),
+    .describe('at the end, every language model of the pipeline completes the same prompts'),
 });
+/** A recipe as it is written; `checkRecipe` fills in defaults. */
 export type RecipeInput = z.input<typeof recipeSchema>;
 type Parsed = z.output<typeof recipeSchema>;
+/** A stage with its name filled in. */
 export type Stage = Parsed['stages'][number] & { name: string };
+/**
+ * A checked recipe: every stage has a name, and the recipe's seed if its command takes one and it has none of its own.
+ */
 export interface Recipe extends Parsed {
+  /** The stages, in the order in which they run. */
   stages: Stage[];
 }
 
-/** `@name` or `@name/path`, where a word begins: a Hub name's `@revision` is none. */
+/** `@name` or `@name/path` at the start of a word; the `@revision` of a Hub name does not count. */
 const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
 
 /**
- * A recipe with names and defaults filled in.
+ * Checks a recipe, and fills in names and defaults.
  *
- * @throws HeedError with a line for everything that is wrong.
+ * @throws HeedError with a line for each problem.
  */
-export function checkRecipe(given: unknown): Recipe {
-  const { success, data, error } = recipeSchema.safeParse(withCurrentNames(given));
+export function checkRecipe(input: unknown): Recipe {
+  const { success, data, error } = recipeSchema.safeParse(withCurrentNames(input));
   if (!success) throw wrong(inWords(error));
   const stages = data.stages.map((stage) => ({ ...stage, name: stage.name ?? stage.command.replaceAll(' ', '-') }));
   const problems = stages.flatMap((stage, i) =>
@@ -81,9 +85,7 @@ function inWords({ issues }: z.ZodError, within: readonly string[] = []): string
 
 function problemsOf({ name, command, settings }: Stage, stages: readonly Stage[], index: number): string[] {
   const earlier = stages.slice(0, index);
-  const twice = earlier.some((other) => other.name === name)
-    ? ['this name is taken by an earlier stage; give it another']
-    : [];
+  const twice = earlier.some((other) => other.name === name) ? ['an earlier stage has this name; choose another'] : [];
   if (!Object.hasOwn(trainings, command)) {
     return [...twice, `there is no stage "${command}": expected one of ${Object.keys(trainings).join(', ')}`];
   }
@@ -101,7 +103,7 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
 }
 
-/** Fields that a schema does not have, such as kl.targett. A dot in a key is no way into an object. */
+/** Fields that a schema lacks, such as kl.targett. A dot in a key does not reach into an object. */
 function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
   const { properties } = schema as JsonSchema;
   if (!properties || !isPlain(value)) return [];
@@ -115,7 +117,7 @@ function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** All texts in settings, with the fields that hold them. */
+/** All texts in settings, by field. */
 const leavesOf = (value: unknown, field = ''): [field: string, text: string][] =>
   typeof value === 'string'
     ? [[field, value]]
@@ -133,9 +135,9 @@ function wrongReferences(
   return [...text.matchAll(REFERENCE)].flatMap(([whole, name, path]) => {
     const at = stages.findIndex((stage) => stage.name === name);
     if (at < 0) {
-      const known = stages.slice(0, index).map((stage) => `@${stage.name}`);
+      const names = stages.slice(0, index).map((stage) => `@${stage.name}`);
       return [
-        `there is no stage "${name}": expected ${known.length > 0 ? `one of ${known.join(', ')}` : 'none, since this is the first'}`,
+        `there is no stage "${name}": expected ${names.length > 0 ? `one of ${names.join(', ')}` : 'none, since this is the first'}`,
       ];
     }
     if (at === index) return [`${whole} is the stage itself`];
@@ -143,13 +145,13 @@ function wrongReferences(
     const { product } = trainings[stages[at].command] ?? {};
     if (path) return [];
     if (!product) return [`heed ${stages[at].command} makes nothing that another stage could take`];
-    const wanted = wantedFor(field, of.command);
-    return wanted && !wanted.includes(product) ? [`${whole} is ${product}, not ${wanted.join(' or ')}`] : [];
+    const expected = productsFor(field, of.command);
+    return expected && !expected.includes(product) ? [`${whole} is ${product}, not ${expected.join(' or ')}`] : [];
   });
 }
 
-/** What a setting can be made of; undefined where anybody's guess is as good. */
-function wantedFor(field: string, command: string) {
+/** The products that a setting accepts; undefined if that is unknown. */
+function productsFor(field: string, command: string) {
   if (field === 'reward' || field === 'gold' || (field === 'model' && command === 'eval reward'))
     return ['a reward model'];
   if (field === 'model' && command === 'reward') return ['a language model', 'a reward model'];
@@ -157,7 +159,7 @@ function wantedFor(field: string, command: string) {
   return field === 'data' ? ['a dataset'] : undefined;
 }
 
-/** What the command itself says of its settings. */
+/** Errors in the settings, according to the command. */
 function checked({ check }: Training, settings: Record<string, unknown>): string[] {
   try {
     check(settings);
@@ -169,7 +171,7 @@ function checked({ check }: Training, settings: Record<string, unknown>): string
   }
 }
 
-/** Models and data that are not there and cannot be on the Hub either. */
+/** Models and data that do not exist and cannot be on the Hub. */
 function missing(settings: Record<string, unknown>, within = 'settings'): string[] {
   return leavesOf(settings).flatMap(([field, text]) => {
     const named = /(^|\.)(model|reference|data)$/.test(field) && !/[@*,]/.test(text) && text !== embeddedModel;
@@ -188,7 +190,7 @@ function seeded({ command, settings }: Stage, seed: number | undefined): Record<
   return seed === undefined || !properties?.seed ? settings : { seed, ...settings };
 }
 
-/** Settings in which every reference is the path it stands for. */
+/** Settings with every reference replaced by its path. */
 export function resolved<T>(settings: T, folderOf: (stage: string) => string, stages: readonly Stage[]): T {
   const pathOf = (_: string, name: string, path?: string) => {
     const { command } = stages.find((stage) => stage.name === name)!;

@@ -1,4 +1,7 @@
-/** The report of a pipeline, from what its folder holds: what each stage changed, answers side by side, each stage's picture. */
+/**
+ * The report of a pipeline, from its folder: what each stage changed, completions side by side, and a picture of each
+ * stage.
+ */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/parts.ts';
@@ -22,7 +25,7 @@ import { progressOf, type StageResult } from './state.ts';
 import { trainings } from './trainings.ts';
 
 /** A stage that has begun. */
-interface Told {
+interface StageReport {
   name: string;
   command: string;
   folder: string;
@@ -30,8 +33,8 @@ interface Told {
   result?: StageResult;
 }
 
-/** What a stage may change, the metrics that tell it, and how it is written. */
-const measures: [label: string, metrics: string[], told: (value: number) => string][] = [
+/** Figures that stages change: their metrics and format. */
+const measures: [label: string, metrics: string[], format: (value: number) => string][] = [
   ['return', ['return/mean'], (value) => fixed(value, 1)],
   ['true reward', ['reward/true'], fixed],
   ['reward', ['eval/reward'], fixed],
@@ -45,39 +48,39 @@ function fixed(value: number, digits = 2): string {
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
-/** Throws a HeedError where the folder is not a pipeline's. */
+/** The report of a pipeline. @throws HeedError if the folder is not a pipeline's. */
 export function pipelineReport(run: string): Report {
   const { started } = readInfo(run);
   const { recipe, stages, answers } = progressOf(run);
-  const told = recipe.stages.flatMap(({ name, command }): Told[] => {
+  const begun = recipe.stages.flatMap(({ name, command }): StageReport[] => {
     const { folder, result } = stages.get(name) ?? {};
     return folder && isRun(folder) ? [{ name, command, folder, result, rows: rowsOf(folder) }] : [];
   });
-  const drawn = told.flatMap(pictures);
-  const finished = told.filter(({ result }) => result).length;
+  const drawn = begun.flatMap(pictures);
+  const finished = begun.filter(({ result }) => result).length;
   return {
     title: recipe.name,
     subtitle: subtitle(started, `${finished} of ${recipe.stages.length} stages`, recipe.seed ?? 0),
     summary: [
-      ...told.flatMap(cards),
-      { label: 'Time', value: duration(told.reduce((sum, stage) => sum + secondsOf(stage), 0)) },
+      ...begun.flatMap(cards),
+      { label: 'Time', value: duration(begun.reduce((sum, stage) => sum + secondsOf(stage), 0)) },
     ],
     sections: [
-      stagesTable(run, told),
-      ...overStages(told, 'reward/true', {
+      stagesTable(run, begun),
+      ...overStages(begun, 'reward/true', {
         wide: true,
         title: 'True reward, stage by stage',
         caption:
-          'Of answers to the world’s prompts. No stage learns from it, unless it is the reward that it is given.',
+          'Mean over completions of the world’s prompts. No stage learns from it, unless it is the stage’s reward.',
         yLabel: 'true reward',
       }),
-      ...(answers ? answerTables(answers) : []),
-      ...winRates(recipe, told),
+      ...(answers ? completionTables(answers) : []),
+      ...winRates(recipe, begun),
       ...drawn.filter(({ kind }) => kind !== 'clips'),
-      ...overStages(told, 'kl/mean', {
+      ...overStages(begun, 'kl/mean', {
         title: 'KL from the reference',
-        caption: 'Mean log π − log π_ref of the answers learned from.',
-        yLabel: 'nats an answer',
+        caption: 'Mean log π − log π_ref of the training completions.',
+        yLabel: 'nats per completion',
       }),
       ...drawn.filter(({ kind }) => kind === 'clips'),
     ],
@@ -88,7 +91,7 @@ export function pipelineReport(run: string): Report {
   };
 }
 
-/** What learns from preferences has the true reward under the name of the reward that it is evaluated by. */
+/** Metrics of a stage. Preference training reports the true reward under the name of its evaluation reward. */
 function rowsOf(folder: string): MetricsRow[] {
   const { reward, data } = readInfo(folder).config as { reward?: string; data?: string };
   const isTrue = data === undefined && (reward ?? 'reviews') === 'reviews';
@@ -99,10 +102,10 @@ function rowsOf(folder: string): MetricsRow[] {
   });
 }
 
-/** Of these only the last says something: one is a mean so far, one has nothing to tell apart before the first step. */
+/** For these, only the last value is meaningful: one is a running mean, one is undefined before the first step. */
 const lastOnly = ['reward/accuracy', 'eval/rewards/accuracies'];
 
-/** Of a metric in a run, the first and the last. */
+/** The first and the last value of a metric in a run. */
 function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[] {
   for (const metric of metrics) {
     const seen = rows.filter((row) => Number.isFinite(row[metric])).map((row) => row[metric]);
@@ -112,12 +115,12 @@ function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[]
   return [];
 }
 
-/** Of training; of a stage that is not finished, what its rows tell. */
-const secondsOf = ({ result, rows }: Told): number =>
+/** Training time in seconds; for an unfinished stage, the time between its rows. */
+const secondsOf = ({ result, rows }: StageReport): number =>
   result?.seconds ?? (rows.length > 1 ? rows.at(-1)!.time - rows[0].time : 0);
 
-/** The number that a stage is about. */
-function cards({ name, command, rows, result }: Told): Report['summary'] {
+/** The main figure of a stage. */
+function cards({ name, command, rows, result }: StageReport): Report['summary'] {
   if (typeof result?.winRate === 'number') return [{ label: 'Win rate', value: percent(result.winRate), note: name }];
   const { product } = trainings[command];
   const of = (labels: readonly string[]) => measures.filter(([label]) => labels.includes(label));
@@ -125,21 +128,21 @@ function cards({ name, command, rows, result }: Told): Report['summary'] {
     ([, metrics]) => ends(rows, metrics).length > 0,
   );
   if (!found) return [];
-  const [label, metrics, tell] = found;
+  const [label, metrics, format] = found;
   const values = ends(rows, metrics);
-  const from = values.length > 1 ? `, from ${tell(values[0])}` : '';
-  return [{ label: `${label[0].toUpperCase()}${label.slice(1)}`, value: tell(values.at(-1)!), note: name + from }];
+  const from = values.length > 1 ? `, from ${format(values[0])}` : '';
+  return [{ label: `${label[0].toUpperCase()}${label.slice(1)}`, value: format(values.at(-1)!), note: name + from }];
 }
 
-function stagesTable(run: string, told: readonly Told[]): Table {
-  const shown = measures.filter(([, metrics]) => told.some(({ rows }) => ends(rows, metrics).length > 0));
-  const rows = told.map((stage) => {
+function stagesTable(run: string, begun: readonly StageReport[]): Table {
+  const shown = measures.filter(([, metrics]) => begun.some(({ rows }) => ends(rows, metrics).length > 0));
+  const rows = begun.map((stage) => {
     const { name, command, folder, rows } = stage;
     const path = join(relative(run, folder), 'report.html');
     const link: Link | string = existsSync(join(run, path)) ? { text: name, path } : name;
-    const changed = shown.map(([, metrics, tell]) =>
+    const changed = shown.map(([, metrics, format]) =>
       ends(rows, metrics)
-        .map((value) => tell(value))
+        .map((value) => format(value))
         .join(' → '),
     );
     return [
@@ -153,20 +156,20 @@ function stagesTable(run: string, told: readonly Told[]): Table {
     kind: 'table',
     title: 'What each stage changed',
     caption:
-      'Before the stage → after it, in its own evaluations. Accuracy is that of held-out comparisons, KL in nats an answer from the stage’s reference. Each name leads to the stage’s report.',
+      'Before the stage → after it, in its own evaluations. Accuracy is on held-out comparisons, KL in nats per completion from the stage’s reference. Each name links to the stage’s report.',
     columns: ['stage', 'command', ...shown.map(([label]) => label), 'time'],
     rows,
   };
 }
 
-/** A metric as the stages go on, one after another; nothing where none tells it. */
+/** A metric over all stages, one after another; empty if none has it. */
 function overStages(
-  told: readonly Told[],
+  begun: readonly StageReport[],
   metric: string,
   chart: Omit<LineChart, 'kind' | 'xLabels' | 'series'>,
 ): LineChart[] {
   let before = 0;
-  const series = told.flatMap((stage) => {
+  const series = begun.flatMap((stage) => {
     const began = before;
     before += secondsOf(stage) / 60;
     const seen = stage.rows.filter((row) => metric in row);
@@ -176,7 +179,7 @@ function overStages(
   return series.length > 0 ? [{ kind: 'lines', xLabels: ['minutes of the pipeline'], series, ...chart }] : [];
 }
 
-function answerTables({ prompts, models }: AnswersRow): Section[] {
+function completionTables({ prompts, models }: AnswersRow): Section[] {
   const text = ({ texts, rewards }: ModelAnswers, i: number) =>
     rewards ? `${texts[i]} (${fixed(rewards[i], 1)})` : texts[i];
   const judged = models.filter(({ reward }) => reward);
@@ -184,20 +187,20 @@ function answerTables({ prompts, models }: AnswersRow): Section[] {
     {
       kind: 'table',
       title: 'The same prompts, model by model',
-      caption: `By the same draws.${judged.length > 0 ? ' In brackets, what the answer is truly worth.' : ''}`,
+      caption: `With the same random numbers.${judged.length > 0 ? ' In brackets: the true reward.' : ''}`,
       columns: ['prompt', ...models.map(({ name }) => name)],
       rows: prompts.map((prompt, i) => [prompt, ...models.map((model) => text(model, i))]),
     },
-    ...(judged.length > 0 ? [worthTable(judged)] : []),
+    ...(judged.length > 0 ? [trueRewardTable(judged)] : []),
   ];
 }
 
-function worthTable(models: readonly ModelAnswers[]): Table {
+function trueRewardTable(models: readonly ModelAnswers[]): Table {
   const interval = ([low, high]: readonly number[]) => `${fixed(low)} to ${fixed(high)}`;
   return {
     kind: 'table',
-    title: 'What the models’ answers are worth',
-    caption: `By the true reward of the world, of an answer to each of its ${models[0].reward!.n} prompts.`,
+    title: 'True reward of the models’ completions',
+    caption: `Mean true reward over one completion of each of the world’s ${models[0].reward!.n} prompts.`,
     columns: ['model', 'true reward', '95 % interval', 'well-formed sentences'],
     rows: models.map(({ name, reward, measures }) => [
       name,
@@ -208,9 +211,9 @@ function worthTable(models: readonly ModelAnswers[]): Table {
   };
 }
 
-/** What `heed eval policy` says, in the recipe's words. */
-function winRates({ stages }: Recipe, told: readonly Told[]): Table[] {
-  const rows = told.flatMap(({ name, command, result }) => {
+/** The results of `heed eval policy`, under the names in the recipe. */
+function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
+  const rows = begun.flatMap(({ name, command, result }) => {
     if (command !== 'eval policy' || !result) return [];
     const { winRate, interval, n, ties, reward, kl } = result as StageResult & Omit<PolicyEvaluationResult, 'run'>;
     const { model, baseline } = stages.find((stage) => stage.name === name)!.settings;
@@ -231,16 +234,16 @@ function winRates({ stages }: Recipe, told: readonly Told[]): Table[] {
       kind: 'table',
       title: 'Win rates',
       caption:
-        'Answers to the same prompts, compared two by two. Intervals are of 95 %; KL in nats an answer from the baseline.',
+        'Completions of the same prompts, compared in pairs. 95 % intervals; KL in nats per completion from the baseline.',
       columns: ['who', 'win rate', '95 % interval', 'prompts', 'more reward', 'KL'],
       rows,
     },
   ];
 }
 
-/** Of each stage's own report the first picture, which is what it is about, and what was compared. */
-function pictures({ name, command, folder, rows, result }: Told): Section[] {
-  if (!result && rows.length === 0) return []; // there is nothing to report yet
+/** From each stage's own report: the first picture, which is the main one, and clips and scatter plots. */
+function pictures({ name, command, folder, rows, result }: StageReport): Section[] {
+  if (!result && rows.length === 0) return []; // nothing to report yet
   const { sections } = trainings[command].report(folder);
   return sections
     .filter(

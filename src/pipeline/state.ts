@@ -1,4 +1,7 @@
-/** How far a pipeline is: rows of its samples.jsonl, each of which a kill leaves whole or away. Nothing of a stage is ever undone. */
+/**
+ * How far a pipeline has got, from rows of its samples.jsonl; a killed process leaves whole rows. Nothing of a stage is
+ * ever undone.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -7,25 +10,31 @@ import { type Run, readInfo, readSamples } from '../run/index.ts';
 import type { AnswersRow } from './answers.ts';
 import { checkRecipe, type Recipe } from './recipe.ts';
 
-/** What came of a stage: what its command gives with --json. */
+/** The result of a stage: what its command prints with --json. */
 export type StageResult = { run: string; seconds?: number } & Record<string, unknown>;
 
 export type PipelineRow =
-  /** A stage begins, in this folder of the pipeline's. */
+  /** A stage begins, in this folder inside the pipeline's. */
   | { kind: 'begun'; stage: string; folder: string }
   | { kind: 'finished'; stage: string; result: StageResult }
-  /** From here on the recipe is this, and these stages are done again, in folders of their own. */
+  /** From here on the recipe is this one, and these stages run again, in new folders. */
   | { kind: 'course'; recipe: Recipe; again: string[] }
   | AnswersRow;
 
+/** How far a pipeline has got. */
 export interface Progress {
+  /** The recipe in force, which `changeCourse` may have replaced. */
   recipe: Recipe;
   /** Stages that have begun, by their names. */
   stages: Map<string, { folder: string; result?: StageResult }>;
+  /** The models' completions of the same prompts, once they are made. */
   answers?: AnswersRow;
 }
 
-/** @throws HeedError where the folder is not a pipeline's. */
+/**
+ * How far the pipeline in the folder `run` has got.
+ * @throws HeedError if the folder is not a pipeline's.
+ */
 export function progressOf(run: string): Progress {
   const { command, config } = readInfo(run);
   if (command !== 'pipeline') {
@@ -56,14 +65,14 @@ export function progressOf(run: string): Progress {
   return progress;
 }
 
-/** A result whose paths are in the folder that the run has now. */
+/** A result with its paths moved to the run's current folder. */
 function moved(result: StageResult, folder: string): StageResult {
   const path = (value: unknown) =>
     typeof value === 'string' && value.startsWith(result.run) ? folder + value.slice(result.run.length) : value;
   return Object.fromEntries(Object.entries(result).map(([name, value]) => [name, path(value)])) as StageResult;
 }
 
-/** A folder that no earlier attempt at the stage has; no stage's name has a dot. */
+/** A folder that no earlier attempt at the stage used. Names of stages have no dots. */
 export function newFolder(run: string, stage: string): string {
   for (let n = 1; ; n++) {
     const folder = n === 1 ? stage : `${stage}.${n}`;
@@ -72,13 +81,13 @@ export function newFolder(run: string, stage: string): string {
 }
 
 /**
- * Has a run do a stage and all later ones again, or takes another recipe for what has not been done yet.
+ * Makes a run repeat a stage and all later ones, or use another recipe for what has not been done yet.
  *
- * @throws HeedError where there is no such stage, or the recipe differs in what was done.
+ * @throws HeedError if there is no such stage, or the recipe differs in what was done.
  */
-export function changeCourse(run: Run, { from, recipe: given }: { from?: string; recipe?: unknown }): void {
+export function changeCourse(run: Run, { from, recipe: input }: { from?: string; recipe?: unknown }): void {
   const { recipe: old, stages } = progressOf(run.folder);
-  const recipe = given === undefined ? old : checkRecipe(given);
+  const recipe = input === undefined ? old : checkRecipe(input);
   const names = recipe.stages.map(({ name }) => name);
   const first = from === undefined ? names.length : names.indexOf(from);
   if (first < 0) throw new HeedError(`There is no stage "${from}": expected one of ${names.join(', ')}.`);

@@ -1,4 +1,4 @@
-/** Every command that a stage of a pipeline can run, by its name: what it is made of, whatever it trains or evaluates. */
+/** Every command that a stage of a pipeline can run, by name: how it is checked, created, trained and reported. */
 import { basename } from 'node:path';
 import type { z } from 'zod';
 import {
@@ -108,44 +108,53 @@ import {
   trainSweep,
 } from '../sweep/index.ts';
 
+/** A run of one command, ready to train. */
 export interface Learner {
+  /** The command's options; all have a seed. */
   options: { seed: number };
   [Symbol.dispose](): void;
 }
 
+/** What a pipeline passes to each learner, besides its settings. */
 export interface LearnerParts {
-  /** Of a run that is gone on with. */
+  /** Folder of a run that is resumed. */
   folder?: string;
-  /** How models and data are got from the Hub. */
+  /** How models and data are downloaded from the Hub. */
   pull?: PullOptions;
-  /** Told what a person should know of the data. */
+  /** Called with notices about the data. */
   onNotice?: (text: string) => void;
-  /** Who compares a policy's completions, where its settings ask people. */
+  /** The teacher that compares a policy's completions, if its settings ask people. */
   teacher?: unknown;
 }
 
-/** What a run leaves that a later stage can take by the stage's name. */
+/** What later stages can take from a run, by the stage's name. */
 type Product = 'a language model' | 'a reward model' | 'a dataset';
 
-/** Its methods take what `create` makes and what `train` steps by, which differ from command to command. */
+/**
+ * A command. Its methods take what `create` returns and the steps that `train` yields, which differ between commands.
+ */
 export interface Training {
+  /** The command's settings. */
   schema: z.ZodType;
-  /** Throws where settings are wrong; nothing is loaded. */
+  /** Throws if settings are wrong; loads nothing. */
   check(settings: Record<string, unknown>): void;
-  /** Makes the learner; throws at once, before it awaits anything, where settings are wrong. */
+  /** Creates the learner. If settings are wrong, it throws at once, before it awaits anything. */
   create(settings: Record<string, unknown>, parts: LearnerParts): Learner | Promise<Learner>;
-  /** What the run is of, and its steps in all. */
+  /** The run's name, and its total number of steps. */
   about(learner: Learner): { name: string; steps: number };
+  /** Trains to the end. Undefined if the signal stopped it. */
   train(learner: Learner, parts: TrainParts<{ step: number }>): Promise<{ run: string } | undefined>;
+  /** The report of the run in `folder`. */
   report(folder: string): Report;
-  /** For the progress line; what a step does not tell stays as it was. */
+  /** Figures for the progress line; values that a step lacks stay unchanged. */
   live(step: { step: number }): Record<string, number>;
+  /** What later stages can take from the run; absent if nothing. */
   product?: Product;
-  /** Where in the run's folder the product is. */
+  /** Path of the product in the run's folder. */
   path?: string;
 }
 
-/** What learners of language models have alike. */
+/** What learners of language models share. */
 const named = {
   about: ({ name, steps }: Learner & { name: string; steps: number }) => ({ name, steps }),
   product: 'a language model',
@@ -157,7 +166,7 @@ const checkedBy = (schema: z.ZodType) => ({
   check: (settings: Record<string, unknown>) => void schema.parse(settings),
 });
 
-/** A command whose settings are the input of what opens its learner. */
+/** A command whose settings are passed to the function that opens its learner. */
 const opened = <L extends Learner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
   ...checkedBy(schema),
   create: (settings: Record<string, unknown>, { pull, onNotice, teacher }: LearnerParts) =>
@@ -207,7 +216,7 @@ interface CompletionJudge extends Learner, LearnerParts {
   options: JudgmentOptions & { seed: number };
 }
 
-/** An evaluation has nothing to go on with: it is made in one step, and again where it was killed. */
+/** An evaluation has no checkpoints: it runs in one step, and again if it was killed. */
 const judging = {
   ...checkedBy(judgmentSchema),
   create: (settings: Record<string, unknown>, { pull, onNotice }: LearnerParts) => ({
@@ -228,6 +237,7 @@ const judging = {
   live: () => ({}),
 };
 
+/** The commands that a stage can run, by name. */
 export const trainings: Readonly<Record<string, Training>> = {
   train: {
     schema: trainSchema,

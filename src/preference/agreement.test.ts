@@ -97,7 +97,7 @@ describe('at the edges', () => {
         );
         const alpha = krippendorffAlpha(ratings);
         const n = pairs.length;
-        const share = (c: number) => pairs.flat().filter((given) => given === c).length / (2 * n);
+        const share = (c: number) => pairs.flat().filter((category) => category === c).length / (2 * n);
         const chance = [0, 1, 2].reduce((sum, c) => sum + share(c) ** 2, 0);
         const equal = pairs.filter(([a, b]) => a === b).length / n;
         if (chance === 1) return Number.isNaN(alpha);

@@ -1,20 +1,22 @@
 /**
- * How far people agree beyond chance. Answers are categories counted from 0; an item may lack anybody's.
+ * Annotator agreement beyond chance. Categories count from 0; an item may lack ratings of some annotators.
  *
- * κ and α are 1 for perfect agreement, 0 for that of chance, and may be below. They are NaN where chance alone would
- * agree always (everybody gave one category), or nothing was answered twice.
+ * κ and α are 1 for perfect agreement, 0 for agreement by chance, and may be negative. They are NaN if chance alone
+ * would always agree (everybody chose one category), or no item was rated twice.
  */
 import { random } from '../random.ts';
 
-/** One rating of an item, by anybody. */
+/** One annotator's rating of an item. */
 export interface Rating {
+  /** Number of the item. */
   item: number;
-  /** Of who gave it; nobody rates an item twice. */
+  /** Number of the annotator. Nobody rates an item twice. */
   annotator: number;
+  /** Number of the category, on the scale that the level of measurement reads. */
   category: number;
 }
 
-/** Cohen's κ (1960) of two people's answers to the same items: (p_o − p_e) / (1 − p_e). */
+/** Cohen's κ (1960) of two annotators' ratings of the same items: (p_o − p_e) / (1 − p_e). */
 export function cohenKappa(first: ArrayLike<number>, second: ArrayLike<number>): number {
   const n = first.length;
   const shares = [new Map<number, number>(), new Map<number, number>()];
@@ -30,7 +32,7 @@ export function cohenKappa(first: ArrayLike<number>, second: ArrayLike<number>):
   return beyondChance(equal, chance);
 }
 
-/** Fleiss' κ (1971): items with equally many ratings each. `counts[item][category]` says how many gave it. */
+/** Fleiss' κ (1971): items with equal numbers of ratings. `counts[item][category]` is the number of ratings. */
 export function fleissKappa(counts: readonly ArrayLike<number>[]): number {
   const raters = sum(counts[0]);
   const categories = counts[0].length;
@@ -48,13 +50,13 @@ export function fleissKappa(counts: readonly ArrayLike<number>[]): number {
   return beyondChance(equal, chance);
 }
 
-/** How far two categories are apart: all alike, by their ranks' frequencies, or by their difference. */
+/** How categories are compared: as different or equal, by the frequencies of their ranks, or by their difference. */
 const levels = ['nominal', 'ordinal', 'interval'] as const;
 type Level = (typeof levels)[number];
 
 /**
- * Krippendorff's α (2011, "Computing Krippendorff's alpha-reliability"): any number of ratings an item, those with one
- * left out. α = 1 − D_o / D_e, of disagreements weighed by the level's squared distance.
+ * Krippendorff's α (2011, "Computing Krippendorff's alpha-reliability"): any number of ratings per item; items with a
+ * single rating are ignored. α = 1 − D_o / D_e, with disagreements weighted by the level's squared distance.
  */
 export function krippendorffAlpha(ratings: readonly Rating[], level: Level = 'nominal'): number {
   return alphaOf([...byItem(ratings).values()], level);
@@ -62,8 +64,9 @@ export function krippendorffAlpha(ratings: readonly Rating[], level: Level = 'no
 
 /** Krippendorff's α of a set of ratings, with its interval. */
 export interface Reliability {
+  /** Krippendorff's α of all ratings. */
   alpha: number;
-  /** Of 95 %, by resampling items; NaN where α is. */
+  /** 95 % interval, by resampling items; NaN if α is. */
   interval: [low: number, high: number];
   /** Items that at least two people rated. */
   items: number;
@@ -77,7 +80,7 @@ export function reliability(
   const items = [...byItem(ratings).values()].filter(({ length }) => length > 1);
   const alpha = alphaOf(items, level);
   if (Number.isNaN(alpha)) return { alpha, interval: [Number.NaN, Number.NaN], items: items.length };
-  // of many items few differ in how they were rated: a resample is how often it has each of these
+  // few items differ in how they were rated: a resample counts how often it has each of these
   const places = new Map<string, number>();
   const different: (readonly number[])[] = [];
   const placeOf = Uint32Array.from(items, (own) => {
@@ -108,10 +111,10 @@ function byItem(ratings: readonly Rating[]): Map<number, number[]> {
   return items;
 }
 
-/** `times`: how often each item is there; once where none is given. */
+/** `times`: how often each item occurs; once by default. */
 function alphaOf(items: readonly (readonly number[])[], level: Level, times?: ArrayLike<number>): number {
   const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b), most), -1);
-  // coincidences of two categories in an item, each pair weighed by 1 / (ratings − 1)
+  // coincidences of two categories in an item, each pair weighted by 1 / (ratings − 1)
   const pairs = new Float64Array(size * size);
   for (const [item, own] of items.entries()) {
     if (own.length < 2) continue;

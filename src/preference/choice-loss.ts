@@ -1,10 +1,10 @@
-/** The loss of a choice in tensor ops; choice-model.ts has the same in plain numbers, with its source. */
+/** The loss of a choice in tensor ops. choice-model.ts has the same in plain numbers, with its source. */
 import { add, div, log, logSigmoid, maximum, mul, neg, sigmoid, sub, type Tensor } from '../engine/index.ts';
 import type { ChoiceModel } from './choice-model.ts';
 
 /**
- * Losses, elementwise, from the returns of first and second options and the choice's probabilities p (of the first) and
- * q; the shapes broadcast.
+ * Elementwise losses from the returns of the first and second options and the preference p (of the first) and q. The
+ * shapes broadcast.
  */
 export function choiceLosses(model: ChoiceModel, first: Tensor, second: Tensor, p: Tensor, q: Tensor): Tensor {
   const d = div(sub(first, second), model.scale);

@@ -13,11 +13,7 @@ export const choiceModelSchema = z
       .enum(['bradley-terry', 'hinge'])
       .default('bradley-terry')
       .describe('loss of a choice: Bradley–Terry cross-entropy, or a hinge on the difference of returns'),
-    scale: z
-      .number()
-      .positive()
-      .default(1)
-      .describe('difference of returns that counts as 1, so P = sigmoid(difference / scale)'),
+    scale: z.number().positive().default(1).describe('scale of return differences: P = sigmoid(difference / scale)'),
     discount: z
       .number()
       .gt(0)
@@ -29,7 +25,7 @@ export const choiceModelSchema = z
       .min(0)
       .lt(1)
       .default(0)
-      .describe('share of choices made by a fair coin, half of which are wrong (Bradley–Terry only)'),
+      .describe('assumed share of random choices, half of them wrong (Bradley–Terry only)'),
   })
   .refine((model) => model.kind !== 'hinge' || model.errorRate === 0, {
     path: ['errorRate'],
@@ -39,7 +35,7 @@ export const choiceModelSchema = z
 /** Options of the choice model, defaults filled in. */
 export type ChoiceModel = z.output<typeof choiceModelSchema>;
 
-/** Σ_t discount^t · rewards[t]. An option that ended early has fewer steps, and the steps it lacks add nothing. */
+/** Σ_t discount^t · rewards[t]. An option that ended early has fewer steps; missing steps add nothing. */
 export function segmentReturn(rewards: ArrayLike<number>, discount: number): number {
   let sum = 0;
   for (let t = rewards.length - 1; t >= 0; t--) sum = rewards[t] + discount * sum;
@@ -47,12 +43,12 @@ export function segmentReturn(rewards: ArrayLike<number>, discount: number): num
 }
 
 /**
- * Probability that the first of two options is chosen, from their returns:
- * P = (1 − e) · sigmoid((first − second) / scale) + e / 2.
+ * Probability that the first of two options is chosen, from their returns: P = (1 − e) · sigmoid((first − second) /
+ * scale) + e / 2.
  *
  * Christiano et al. 2017, equation (1) with scale 1, and §2.2.3 for e = `errorRate`, 0.1 there: a person answers by a
- * fair coin with probability e, so labels of which a share w is wrong are modeled by e = 2w. With the hinge, which
- * gives no probability of its own, the same sigmoid stands in, so that queries can be selected and accuracy reported.
+ * fair coin with probability e, so a share w of wrong labels is modeled by e = 2w. The hinge has no probability of its
+ * own; the same sigmoid takes its place, to select queries and report accuracy.
  */
 export function choiceProbability(model: ChoiceModel, first: number, second: number): number {
   return (1 - model.errorRate) * sigmoid((first - second) / model.scale) + model.errorRate / 2;
@@ -76,9 +72,9 @@ export function choiceLoss(model: ChoiceModel, first: number, second: number, ch
 
 // log of choiceProbability, finite where the probability itself rounds to 0
 function logProbability(d: number, errorRate: number): number {
-  const meant = Math.log1p(-errorRate) - softplus(-d);
+  const rational = Math.log1p(-errorRate) - softplus(-d);
   const coin = Math.log(errorRate / 2);
-  return Math.max(meant, coin) + Math.log1p(Math.exp(-Math.abs(meant - coin)));
+  return Math.max(rational, coin) + Math.log1p(Math.exp(-Math.abs(rational - coin)));
 }
 
 const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));

@@ -1,26 +1,29 @@
-/** The record both halves learn from: two options, and the choice somebody made between them. */
+/** The record that both halves of heed learn from: two options, and a teacher's choice. */
 
 import { HeedError } from '../error.ts';
 
 /** How much each of the two options was preferred: non-negative, sums to 1. */
 export type Preference = readonly [first: number, second: number];
 
-/** `'incomparable'`: somebody looked and could not tell. It is kept in the record and never trained on. */
+/** `'incomparable'`: the teacher could not tell. It stays in the record and is never trained on. */
 export type Choice = Preference | 'incomparable';
 
 /** The three choices that most teachers make. */
 export const choices = { first: [1, 0], second: [0, 1], tie: [0.5, 0.5] } as const satisfies Record<string, Preference>;
 
-/** Plain data: it is JSON as it stands whenever its options are. */
+/** A comparison as plain data: JSON whenever its options are. */
 export interface Comparison<Option> {
   /** The query's id: unique in a run or a store. */
   readonly id: string;
+  /** The two options, in the order in which the teacher saw them. */
   readonly options: readonly [first: Option, second: Option];
+  /** Shares of preference for the two options, or that they cannot be compared. */
   readonly choice: Choice;
-  /** Who chose: a teacher's name or a person's id. */
+  /** The teacher's name, or a person's id. */
   readonly teacher: string;
   /**
-   * When the choice was made, in milliseconds since 1970 (UTC). Synthetic teachers give none, so that runs reproduce.
+   * When the choice was made, in milliseconds since 1970 (UTC). Synthetic teachers leave it out, so that runs
+   * reproduce.
    */
   readonly time?: number;
 }
@@ -30,7 +33,7 @@ export interface Comparison<Option> {
 const sumTolerance = 1e-5;
 
 /**
- * The value itself, once it is known to be a choice.
+ * Checks a choice and returns it.
  * @throws HeedError if it is neither `'incomparable'` nor two finite non-negative numbers that sum to 1.
  */
 export function checkPreference(value: unknown): Choice {
@@ -48,8 +51,8 @@ export function checkPreference(value: unknown): Choice {
 }
 
 /**
- * The record itself, once its own fields are known to be right; what an option holds is for its owner to check.
- * @throws HeedError naming the field that is wrong.
+ * Checks a comparison's own fields and returns it; its owner checks the content of options.
+ * @throws HeedError that names the wrong field.
  */
 export function checkComparison(value: unknown): Comparison<unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -72,7 +75,7 @@ function wrong(field: string, expected: string, got: unknown, id?: unknown): nev
   throw new HeedError(`${where} has a wrong '${field}': expected ${expected}, got ${show(got)}.`, { hint });
 }
 
-// JSON shows NaN and Infinity as null, which would hide the very thing that is wrong.
+// JSON shows NaN and Infinity as null, which would hide the error.
 function show(value: unknown): string {
   const text = JSON.stringify(value, (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? String(v) : v));
   return text === undefined ? String(value) : text.length > 80 ? `${text.slice(0, 80)}…` : text;

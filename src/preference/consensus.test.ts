@@ -4,7 +4,7 @@ import type { Rating } from './agreement.ts';
 import { accuracyOf, dawidSkene } from './consensus.ts';
 
 /** Items of true categories, each answered by everybody with a probability of being right of their own. */
-function asked(accuracies: readonly number[], items: number, categories: number, seed: number) {
+function drawRatings(accuracies: readonly number[], items: number, categories: number, seed: number) {
   const draws = random(seed, 'answers');
   const truth = Array.from({ length: items }, () => draws.integer(categories));
   const ratings: Rating[] = truth.flatMap((right, item) =>
@@ -21,7 +21,7 @@ const highest = (of: Float64Array) => of.indexOf(Math.max(...of));
 
 describe('people of different reliability', () => {
   const accuracies = [0.95, 0.9, 0.55, 0.5, 0.45];
-  const { truth, ratings } = asked(accuracies, 400, 3, 1);
+  const { truth, ratings } = drawRatings(accuracies, 400, 3, 1);
   const consensus = dawidSkene(ratings, { categories: 3 });
 
   it('finds who is reliable', () => {
@@ -36,7 +36,8 @@ describe('people of different reliability', () => {
       for (const { item: of, category } of ratings) if (of === item) counts[category]++;
       return highest(counts);
     });
-    const share = (given: readonly number[]) => given.filter((category, i) => category === truth[i]).length / 400;
+    const share = (categories: readonly number[]) =>
+      categories.filter((category, i) => category === truth[i]).length / 400;
     const majority = share(votes);
     const ours = share(truth.map((_, item) => highest(consensus.items.get(item)!)));
     expect(ours).toBeGreaterThan(majority + 0.05);
@@ -55,7 +56,7 @@ describe('people of different reliability', () => {
 });
 
 it('sees through somebody who always chooses the left, and one who chooses the wrong', () => {
-  const { truth, ratings } = asked([0.85, 0.85, 0.85, 0.1], 300, 2, 2);
+  const { truth, ratings } = drawRatings([0.85, 0.85, 0.85, 0.1], 300, 2, 2);
   const leftist = truth.map((_, item) => ({ item, annotator: 9, category: 0 }));
   const consensus = dawidSkene([...ratings, ...leftist], { categories: 2 });
   expect(accuracyOf(consensus, 3)).toBeLessThan(0.2);

@@ -1,38 +1,39 @@
 /**
- * What is probably true where people disagree, and how reliable each of them is: the model of Dawid and Skene (1979,
- * "Maximum likelihood estimation of observer error-rates using the EM algorithm"). Each item has one true category;
- * each person gives category l to an item of category k with a probability of their own, independently of the others:
+ * The consensus of annotators who disagree, and how reliable each of them is: the model of Dawid and Skene (1979,
+ * "Maximum likelihood estimation of observer error-rates using the EM algorithm"). Each item has one true category.
+ * Each annotator gives category l to an item of category k with a fixed probability, independently of the others:
  *
  *   P(k | answers) ∝ p_k Π_j π_j[k, answer of j]
  *
- * Where it departs from the paper: a pseudo-count, most of it on the diagonal, so that somebody with few answers is
- * taken for somewhat reliable, never for infallible, and category k means the same for all.
+ * Difference from the paper: a pseudo-count, most of it on the diagonal. So an annotator with few ratings counts as
+ * somewhat reliable, never as infallible, and category k means the same for all.
  */
 import type { Rating } from './agreement.ts';
 
 interface ConsensusOptions {
   categories: number;
-  /** Answers to each category that a person is taken to have given before the first. */
+  /** Pseudo-count of ratings per category for each annotator. */
   prior?: number;
-  /** Share of those that were right. */
+  /** Share of these that are right. */
   trust?: number;
   iterations?: number;
-  /** EM ends once no probability moves by more. */
+  /** EM ends when no probability changes by more than this. */
   tolerance?: number;
 }
 
-/** What is probably true, and how reliable each annotator is. */
+/** The most likely categories, and how reliable each annotator is. */
 export interface Consensus {
-  /** Of each item that was rated: P(category), as item → probabilities. */
+  /** By rated item: P(category), as item → probabilities. */
   items: Map<number, Float64Array>;
-  /** Of each person: π[true][given], as person → rows of `categories`. */
+  /** By annotator: π[true][given], as annotator → rows of `categories`. */
   annotators: Map<number, Float64Array[]>;
   /** Shares of the true categories. */
   shares: Float64Array;
+  /** Iterations of expectation maximization until it converged. */
   iterations: number;
 }
 
-/** Plain votes would count everybody alike; this counts them by what they turn out to be worth. */
+/** Estimates the consensus by EM. Unlike a majority, it weights annotators by their estimated reliability. */
 export function dawidSkene(
   ratings: readonly Rating[],
   { categories: size, prior = 2, trust = 0.7, iterations = 100, tolerance = 1e-6 }: ConsensusOptions,
@@ -42,18 +43,18 @@ export function dawidSkene(
     Uint32Array.from(ratings, (rating) => items.get(rating.item)!),
     Uint32Array.from(ratings, ({ annotator }) => people.get(annotator)!),
   ];
-  // P(category) of item i lies from i·size on; begin with shares of votes
+  // P(category) of item i is at i·size; it starts from vote shares
   const truth = new Float64Array(items.size * size);
   for (const [r, { category }] of ratings.entries()) truth[item[r] * size + category]++;
   eachRow(truth, size, normalize);
-  // π of person j: from (j·size + true)·size on, by what is given
+  // π of annotator j: at (j·size + true)·size, by rated category
   const confusion = new Float64Array(people.size * size * size);
   const shares = new Float64Array(size);
-  const told = new Float64Array(truth.length);
+  const posterior = new Float64Array(truth.length);
   const off = size > 1 ? (1 - trust) / (size - 1) : 0;
   let done = 0;
   for (let moved = Number.POSITIVE_INFINITY; moved > tolerance && done < iterations; done++) {
-    // maximize
+    // M step
     for (let c = 0; c < confusion.length; c++) {
       const right = Math.floor(c / size) % size === c % size;
       confusion[c] = prior * (right ? trust : off);
@@ -65,16 +66,16 @@ export function dawidSkene(
     shares.fill(1);
     for (let i = 0; i < truth.length; i++) shares[i % size] += truth[i];
     normalize(shares);
-    // expect; by logarithms, as many ratings multiply to less than a number can hold
+    // E step, with logarithms: the product of many ratings underflows
     const [logs, logShares] = [confusion.map(Math.log), shares.map(Math.log)];
-    for (let i = 0; i < told.length; i++) told[i] = logShares[i % size];
+    for (let i = 0; i < posterior.length; i++) posterior[i] = logShares[i % size];
     for (const [r, { category }] of ratings.entries()) {
-      for (let k = 0; k < size; k++) told[item[r] * size + k] += logs[(person[r] * size + k) * size + category];
+      for (let k = 0; k < size; k++) posterior[item[r] * size + k] += logs[(person[r] * size + k) * size + category];
     }
-    eachRow(told, size, softmax);
+    eachRow(posterior, size, softmax);
     moved = 0;
-    for (let i = 0; i < truth.length; i++) moved = Math.max(moved, Math.abs(truth[i] - told[i]));
-    truth.set(told);
+    for (let i = 0; i < truth.length; i++) moved = Math.max(moved, Math.abs(truth[i] - posterior[i]));
+    truth.set(posterior);
   }
   const row = (values: Float64Array, at: number) => values.slice(at * size, (at + 1) * size);
   return {
@@ -87,7 +88,7 @@ export function dawidSkene(
   };
 }
 
-/** How probably a person's answer is right, over the true categories. */
+/** The probability that an annotator is right, over the true categories. */
 export const accuracyOf = ({ annotators, shares }: Pick<Consensus, 'annotators' | 'shares'>, person: number): number =>
   annotators.get(person)!.reduce((sum, row, k) => sum + shares[k] * row[k], 0);
 

@@ -1,4 +1,4 @@
-/** The middle of both halves: comparisons, the choice model, teachers, which pairs to ask and when. */
+/** What both halves share: comparisons, the choice model, teachers, and which pairs to query when. */
 
 export * from './agreement.ts';
 export { choiceLosses } from './choice-loss.ts';

@@ -1,32 +1,32 @@
 /**
- * Queries to a teacher who answers later, as people do. Training goes on meanwhile with the present reward, and learns
- * from judgments as they come (Christiano et al. 2017, §2.2). It waits only for the first judgments, and where it would
- * run far ahead of a teacher who is still there.
+ * Queries to a teacher who answers later, as people do. Training continues with the current reward and learns from
+ * judgments as they arrive (Christiano et al. 2017, §2.2). It waits only for the first judgments, and when it would run
+ * far ahead of a teacher who is still present.
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import type { Choice } from './comparison.ts';
 import { askTeacher, type Query, type Standing, type Teacher } from './teacher.ts';
 
-/** Options of a run that people judge. */
+/** Options of runs that people judge. */
 export const peopleSchema = z.object({
   patience: z
     .number()
     .min(0)
     .default(300)
-    .describe('seconds without any judgment after which training goes on without waiting'),
+    .describe('seconds without a judgment after which training continues without waiting'),
   ahead: z
     .number()
     .min(0)
     .max(1)
     .default(0.05)
-    .describe('share of the steps that training runs on while a query is open, before it waits'),
+    .describe('share of the steps that training may run ahead of an open query before it waits'),
   store: z
     .string()
     .optional()
     .describe("file of the store, or a postgres:// address (default: feedback.db in the run's folder)"),
   project: z.string().optional().describe('name of the project the queries go to (default: what is trained)'),
-  guidelines: z.string().describe('what people are asked to judge by'),
+  guidelines: z.string().describe('instructions shown to annotators'),
 });
 
 /** A query that was sent to the teacher. */
@@ -36,38 +36,42 @@ interface LateQuery {
   readonly step: number;
 }
 
-/** How far a training is. */
+/** The training's progress. */
 interface LateProgress {
   step: number;
   /** Comparisons learned so far. */
   labels: number;
-  /** Whether there is a reward to go on with. */
+  /** Whether there is a reward to continue with. */
   fitted: boolean;
 }
 
-/** What the teacher said since the last look. */
+/** The judgments since the last call. */
 export interface JudgmentNews<Q> {
   /** New comparisons, in the order of their queries. */
   comparisons: readonly (Q & { choice: Choice })[];
-  /** Earlier comparisons that the teacher has changed, by their queries' ids, and what stands now. */
+  /** Earlier comparisons that the teacher has changed: their current judgments, by query id. */
   changed: ReadonlyMap<string, Standing>;
 }
 
-/** Queries that are open at a teacher who answers later. */
+/** Open queries to a teacher who answers later. */
 export interface LateJudgments<Q extends LateQuery> {
-  /** How many queries have no judgment. */
+  /** Number of queries without a judgment. */
   readonly waiting: number;
-  /** Queries that nothing was learned from yet, judged or not: a resumed run sends them again. */
+  /** Queries that nothing was learned from yet, with or without a judgment: a resumed run sends them again. */
   readonly open: readonly Q[];
   /** Sends queries to the teacher. */
   ask(queries: readonly Q[]): void;
   /**
-   * What the teacher said since the last call; skipped queries are replaced by others. `learned` is what stands of
-   * earlier comparisons. Rejects with the signal's reason, and then keeps what was said for the next call.
+   * The judgments since the last call; skipped queries are replaced by others. `standings` holds the current judgments
+   * of earlier comparisons. Rejects with the signal's reason; the judgments are then returned by the next call.
    *
-   * @throws HeedError if all labels are in and none says which option is better; what the teacher threw.
+   * @throws HeedError if all labels are in and none says which option is better; or the teacher's error.
    */
-  news(progress: LateProgress, learned: ReadonlyMap<string, Standing>, signal?: AbortSignal): Promise<JudgmentNews<Q>>;
+  news(
+    progress: LateProgress,
+    standings: ReadonlyMap<string, Standing>,
+    signal?: AbortSignal,
+  ): Promise<JudgmentNews<Q>>;
   /** Stops listening to the teacher. */
   stop(): void;
 }
@@ -81,13 +85,13 @@ interface LateOptions<Q, Option> {
   people: Pick<z.output<typeof peopleSchema>, 'patience' | 'ahead'>;
   /** The two options of a query. */
   optionsOf(query: Q): Query<Option>['options'];
-  /** Draws so many queries in place of skipped ones. */
+  /** Draws queries to replace skipped ones. */
   others(count: number): readonly Q[];
 }
 
-/** Judgments to wait for before the first fit, if the first round asks for as many. */
+/** Judgments to wait for before the first fit, if the first round has as many. */
 const FIRST_JUDGMENTS = 10;
-/** The longest that a timer waits, in milliseconds. */
+/** The longest delay of a timer, in milliseconds. */
 const LONGEST = 2 ** 31 - 1;
 
 /** Starts with no open queries. */
@@ -98,7 +102,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
   const stopping = new AbortController();
   const open = new Map<string, { query: Q; choice?: Choice | 'skip' }>();
   let failed: { error: unknown } | undefined;
-  /** Whether the teacher is there: not after `patience` without a judgment, until they say something again. */
+  /** Whether the teacher is present: not after `patience` without a judgment, until the next one. */
   let present = true;
   let wake = () => {};
   let unread = false;
@@ -115,7 +119,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     notify();
   }
 
-  /** The teacher, whose skips are noted too: `askTeacher` passes over them. */
+  /** Notes the teacher's skips: `askTeacher` drops them. */
   const noting: Teacher<Option> = {
     name: teacher.name,
     async *answer(queries, signal) {
@@ -130,7 +134,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     const sent = queries.map((query) => ({ id: query.id, options: optionsOf(query) }));
     try {
       for await (const { id, choice } of askTeacher(noting, sent, stopping.signal)) judge(id, choice);
-      // the teacher has nothing to say about the others
+      // the teacher has no judgment of the others
       if (!stopping.signal.aborted) for (const { id } of queries) judge(id, 'skip');
     } catch (error) {
       failed = { error };
@@ -155,7 +159,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     return skipped.length;
   }
 
-  /** Waits until the teacher says something, or so many seconds have passed. */
+  /** Waits until a judgment arrives, or `seconds` have passed. */
   async function wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     let timer: NodeJS.Timeout | undefined;
@@ -171,7 +175,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     signal?.throwIfAborted();
   }
 
-  /** All open comparisons, once there are enough to go on with. */
+  /** All open comparisons, once there are enough to continue. */
   async function enough(progress: LateProgress, signal: AbortSignal | undefined) {
     let since = performance.now();
     for (let count = 0; ; ) {
@@ -191,7 +195,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
       const due =
         oldest && (progress.fitted ? progress.step - oldest.step > people.ahead * steps : count < FIRST_JUDGMENTS);
       if (!oldest && !decided && labels > 0 && progress.labels + count >= labels) throw nothingToLearnFrom(labels);
-      // without a first judgment there is no reward to go on with
+      // without a first judgment there is no reward to continue with
       if (!oldest || (decided && !(due && present))) return comparisons;
       await wait(decided ? left : Number.POSITIVE_INFINITY, signal);
     }
@@ -205,9 +209,9 @@ export function createLateJudgments<Q extends LateQuery, Option>(
       return [...open.values()].map(({ query }) => query);
     },
     ask: send,
-    async news(progress, learned, signal) {
+    async news(progress, standings, signal) {
       const comparisons = await enough(progress, signal);
-      const all = new Map([...learned, ...comparisons.map(({ id, choice }) => [id, choice] as const)]);
+      const all = new Map([...standings, ...comparisons.map(({ id, choice }) => [id, choice] as const)]);
       const changed = (all.size > 0 && (await teacher.changed?.(all))) || new Map<string, Standing>();
       for (const { id } of comparisons) open.delete(id);
       return { comparisons, changed };

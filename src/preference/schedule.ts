@@ -1,27 +1,29 @@
-/** When to ask: how many labels each round of a run asks for. */
+/** When to query: how many labels each round of a run requests. */
 
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 
-/** Options of when labels are asked for. */
+/** Options of the label schedule. */
 export const scheduleSchema = z.object({
   kind: z
     .enum(['front-loaded', 'annealed', 'constant'])
     .default('front-loaded')
-    .describe('a first share and equal rounds, a first share and shrinking rounds, or equal rounds only'),
+    .describe(
+      'how labels are spread: a first share, then equal rounds; a first share, then shrinking rounds; or equal rounds only',
+    ),
   firstShare: z
     .number()
     .gt(0)
     .lte(1)
     .default(0.25)
-    .describe('share of the labels asked for before any learning (not for constant)'),
-  rounds: z.number().int().min(1).default(8).describe('rounds after the first, evenly spaced in steps'),
-  until: z.number().gt(0).lt(1).default(0.4).describe('share of the steps by which the last round is asked'),
+    .describe('share of the labels collected before the first fit (not for constant)'),
+  rounds: z.number().int().min(1).default(8).describe('rounds after the first, evenly spaced over the steps'),
+  until: z.number().gt(0).lt(1).default(0.4).describe('share of the steps by which the last round takes place'),
   halving: z
     .number()
     .positive()
     .default(0.1)
-    .describe('share of the steps after which an annealed rate of labels has halved'),
+    .describe('with annealed: share of the steps after which the label rate has halved'),
 });
 
 /** Options of the schedule, defaults filled in. */
@@ -29,22 +31,23 @@ export type Schedule = z.output<typeof scheduleSchema>;
 
 /** A round of queries. */
 export interface Round {
-  /** Environment steps taken in the run when the round is asked. */
+  /** Environment step at which the round takes place. */
   readonly atStep: number;
+  /** Queries of the round. */
   readonly labels: number;
 }
 
 /**
  * The rounds of a run of `steps` environment steps, the first after `randomSteps` steps of random actions. Labels sum
- * to `labels` exactly, steps strictly increase, and a round that would ask for nothing is left out.
+ * to exactly `labels`, steps strictly increase, and empty rounds are left out.
  *
  * - front-loaded: `firstShare` (at least one label) first, the rest equally over the rounds.
  * - annealed: the same share first (Christiano et al. 2017, appendix A.1: 25 %), then each round asks for the labels
- *   that fell due since the last at a rate proportional to T / (t + T), t steps into the run and T = `halving` · `steps`
- *   (there 2 million steps for MuJoCo and, in A.2, 5 million frames for Atari).
+ *   that fell due since the last at a rate proportional to T / (t + T), t steps into the run and T = `halving` ·
+ *   `steps` (there 2 million steps for MuJoCo and, in A.2, 5 million frames for Atari).
  * - constant: all rounds alike, the first among them.
  *
- * @throws HeedError if a number is no count, or the rounds do not fit between `randomSteps` and `until` · `steps`.
+ * @throws HeedError if a number is not a count, or the rounds do not fit between `randomSteps` and `until` · `steps`.
  */
 export function labelSchedule(
   schedule: Schedule,
@@ -74,7 +77,7 @@ export function labelSchedule(
     .filter((round) => round.labels > 0);
 }
 
-// Labels due by each time. Rounding the running total, not each round, is what makes them sum to the budget.
+// Labels due by each time. Rounding the running total, not each round, makes them sum to the budget.
 function labelsDue(schedule: Schedule, labels: number, steps: number, times: number[]): number[] {
   if (schedule.kind === 'constant') return times.map((_, i) => Math.round((labels * (i + 1)) / times.length));
   const first = Math.min(labels, Math.max(1, Math.round(schedule.firstShare * labels)));

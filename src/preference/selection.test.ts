@@ -134,7 +134,7 @@ describe('selectQueries', () => {
     });
 
     it('is refused where nothing says where options lie', () => {
-      expect(() => pick({ rule: 'coverage' }, predictions, 1)).toThrow('where the options lie');
+      expect(() => pick({ rule: 'coverage' }, predictions, 1)).toThrow('needs the positions of the options');
       const p = at([1, 2], [1, 2]);
       expect(() => pick({}, { ...p, points: { ...p.points!, first: [[1]] } }, 1)).toThrow(HeedError);
     });

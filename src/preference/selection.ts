@@ -1,6 +1,6 @@
 /**
- * Query selection: which of many candidate pairs to ask about, from what each member of the reward ensemble predicts,
- * or from where their options lie.
+ * Query selection: which of many candidate pairs to query, from the predictions of each ensemble member, or from where
+ * the options lie.
  */
 
 import { z } from 'zod';
@@ -63,11 +63,9 @@ export const queryRules = createRegistry<QueryRule, SelectionRule>('query rule',
   random: { choose: ({ free, count }) => free.slice(0, count) },
 });
 
-/** Options of which pairs become queries. */
+/** Options of query selection. */
 export const selectionSchema = z.object({
-  rule: choiceOf(queryRules)
-    .default('disagreement')
-    .describe('which pairs become queries: by what members disagree on, are unsure of, or never saw'),
+  rule: choiceOf(queryRules).default('disagreement').describe('rule that picks queries among the candidate pairs'),
   share: z.number().min(0).max(1).default(1).describe('share of the queries chosen by `rule`; the others by `rest`'),
   rest: choiceOf(queryRules).default('random').describe('rule for the other queries'),
 });
@@ -75,14 +73,16 @@ export const selectionSchema = z.object({
 /** Options of the selection, defaults filled in. */
 export type Selection = z.output<typeof selectionSchema>;
 
-/** Where an option lies: numbers on one scale, [d]. */
+/** The position of an option: numbers on one scale, [d]. */
 export type Point = ArrayLike<number>;
 
 /** Returns predicted for the two options of each candidate pair: `first[member][pair]` and `second[member][pair]`. */
 export interface Predictions {
+  /** [member][pair]: predicted return of the pair's first option. */
   readonly first: readonly ArrayLike<number>[];
+  /** [member][pair]: predicted return of the pair's second option. */
   readonly second: readonly ArrayLike<number>[];
-  /** For coverage: where the options of each pair lie, and those that were asked about before. */
+  /** For coverage: the positions of each pair's options, and of the options queried before. */
   readonly points?: {
     readonly first: readonly Point[];
     readonly second: readonly Point[];
@@ -91,9 +91,9 @@ export interface Predictions {
 }
 
 /**
- * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (at random
- * where it is not given). Equal scores are ordered at random, so that an untrained ensemble does not favor the pairs
- * that came first. Draws n − 1 numbers whatever the rule.
+ * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (default: at
+ * random). Equal scores are ordered at random, so that an untrained ensemble does not favor earlier pairs. Draws n − 1
+ * random numbers for every rule.
  * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members or
  * points it needs, or a prediction is not finite.
  */
@@ -107,7 +107,7 @@ export function selectQueries(
   const n = checkShape(predictions);
   if (!Number.isInteger(count) || count < 0 || count > n) {
     throw new HeedError(`Cannot select ${count} of ${n} candidate pairs.`, {
-      hint: 'Offer at least as many pairs as are asked.',
+      hint: 'Offer at least as many pairs as are requested.',
     });
   }
   const order = random.shuffle(Array.from({ length: n }, (_, i) => i));
@@ -132,10 +132,7 @@ export function selectQueries(
   }
 }
 
-/**
- * How much each pair is worth asking about [pairs], by the rules that look at each alone; `selectionRules` says what
- * they are.
- */
+/** The score of each pair as a query [pairs], for the rules that score pairs independently; see `selectionRules`. */
 export function queryScores(
   rule: Exclude<SelectionRule, 'coverage' | 'random'>,
   predictions: Predictions,
@@ -172,23 +169,23 @@ export function queryScores(
   return scores;
 }
 
-/** Whether a rule is about how members differ, so that one member alone is not enough. */
+/** Whether a rule compares members, so that a single member is not enough. */
 export const needsMembers = (rule: Selection['rule']): boolean => queryRules.resolve(rule).needs === 'members';
 
 /** Whether a rule looks at where options lie. */
 export const needsPoints = (rule: Selection['rule']): boolean => queryRules.resolve(rule).needs === 'points';
 
-/** The rules that a selection goes by. */
+/** The rules that a selection uses. */
 export const rulesOf = ({ rule, share, rest }: Selection): Selection['rule'][] => [
   ...(share > 0 ? [rule] : []),
   ...(share < 1 ? [rest] : []),
 ];
 
-/** Entropy in nats of a coin that falls so with probability p. */
+/** Entropy in nats of a coin with probability p. */
 const entropy = (p: number): number => surprise(p) + surprise(1 - p);
 const surprise = (p: number): number => (p > 0 ? -p * Math.log(p) : 0);
 
-/** Of the pairs that are free, one after another that whose options lie furthest from all taken or asked before. */
+/** Repeatedly takes the free pair whose options lie furthest from all options taken or queried before. */
 function furthest(
   free: readonly number[],
   wanted: number,
@@ -196,7 +193,7 @@ function furthest(
   { points }: Predictions,
 ): number[] {
   if (!points) {
-    throw new HeedError('Nothing says where the options lie, so that none can be chosen by coverage.', {
+    throw new HeedError('The coverage rule needs the positions of the options.', {
       hint: 'Select by disagreement, entropy, information or at random.',
     });
   }

@@ -6,11 +6,11 @@
  * Where this departs from the paper: equal returns are a tie (there, the first option), so that an option's side
  * carries no information; and a mistake never touches a tie (as in the authors' code).
  *
- * The controls bound what an experiment can claim: learning from `inverted` judgments must fail, and `shuffled` ones, a
- * fair coin for each query, must teach nothing. (Permuting true judgments would still tell how many ties there are.)
+ * The controls limit what an experiment can claim: learning from `inverted` judgments must fail, and `shuffled` ones, a
+ * fair coin for each query, must teach nothing. (Permuted true judgments would still reveal the number of ties.)
  *
  * Randomness comes from (seed, query id) alone: a query is judged the same however queries are batched, and a resumed
- * run gets the judgments of an uninterrupted one. For a second opinion, ask under another id.
+ * run gets the judgments of an uninterrupted one. For a second opinion, query under another id.
  */
 
 import { z } from 'zod';
@@ -25,8 +25,8 @@ export interface RewardedOption {
   /** True reward of each step. An option that ended early has fewer steps, and earns nothing for those it lacks. */
   readonly rewards: ArrayLike<number>;
   /**
-   * Return of an average option under the present policy; only the `skip` and `equal` teachers need it. B-Pref's
-   * (H / T) · R_avg(π_t): options' length over episodes' length, times the average true return of an episode.
+   * Return of an average option under the current policy; only the `skip` and `equal` teachers need it. B-Pref's (H /
+   * T) · R_avg(π_t): options' length over episodes' length, times the average true return of an episode.
    */
   readonly typicalReturn?: number;
 }
@@ -58,7 +58,7 @@ export const teacherSchema = z.object({
 
 type TeacherSettings = z.output<typeof teacherSchema>;
 
-/** A teacher that knows the true reward. `name` is what its comparisons are recorded under. */
+/** A teacher that knows the true reward. Its comparisons are recorded under `name`. */
 export function syntheticTeacher(name: string, settings: TeacherSettings, seed: number): Teacher<RewardedOption> {
   return { name, answer: (queries) => queries.map((q) => ({ id: q.id, choice: judgeOne(q, settings, seed) })) };
 }
@@ -67,7 +67,7 @@ function judgeOne(query: Query<RewardedOption>, settings: TeacherSettings, seed:
   const draw = random(seed, 'teacher', query.id);
   const mistaken = draw.uniform() < settings.mistake;
   const coin = draw.uniform();
-  // No ties either: that two options are equal is information too.
+  // No ties either: they would reveal that two options are equal.
   if (settings.control === 'shuffled') return coin < 0.5 ? choices.first : choices.second;
 
   const [first, second] = query.options;
@@ -77,8 +77,8 @@ function judgeOne(query: Query<RewardedOption>, settings: TeacherSettings, seed:
       hint: 'Give each option a finite reward for each of its steps.',
     });
   }
-  // Thresholds are on the plain sums. B-Pref's rewards are all positive; where an average option earns nothing or less,
-  // "as good as a share of it" says nothing, so nothing is skipped, and differences are measured by its size.
+  // Thresholds apply to the plain sums. B-Pref's rewards are all positive. If an average option earns nothing or less,
+  // "as good as a share of it" is meaningless: nothing is skipped, and differences are measured by its size.
   const typical = settings.skip > 0 || settings.equal > 0 ? typicalReturn(query) : 0;
   if (settings.skip > 0 && typical > 0 && Math.max(a, b) < settings.skip * typical) return 'skip';
   if (Math.abs(a - b) < settings.equal * Math.abs(typical)) return choices.tie;
@@ -110,7 +110,7 @@ function myopicDifference(first: ArrayLike<number>, second: ArrayLike<number>, d
   return difference;
 }
 
-// What each word of a teacher's text sets; a number after the word takes the place of the usual one.
+// What each word of a teacher's text sets; a number after the word replaces the default.
 const words: Record<string, { sets: keyof TeacherSettings; usual: number | string } | undefined> = {
   stochastic: { sets: 'beta', usual: 1 },
   mistake: { sets: 'mistake', usual: 0.1 },
@@ -156,4 +156,4 @@ export function parseTeacher(text: string, seed: number): Teacher<RewardedOption
 
 const names = `Teachers are oracle, ${Object.entries(words)
   .map(([name, word]) => (typeof word!.usual === 'number' ? `${name}[:${word!.usual}]` : name))
-  .join(', ')}, joined by + where several faults are wanted.`;
+  .join(', ')}, joined by + for several faults.`;

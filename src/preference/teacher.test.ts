@@ -14,7 +14,7 @@ async function all(...args: Parameters<typeof askTeacher<string>>): Promise<Comp
 
 describe('ask', () => {
   it('makes a comparison of each answer of a plain object', async () => {
-    const plain = teacher((asked) => asked.map(({ id }) => ({ id, choice: [1, 0] })));
+    const plain = teacher((queries) => queries.map(({ id }) => ({ id, choice: [1, 0] })));
     expect(await all(plain, questions)).toEqual(
       questions.map((question) => ({ ...question, choice: [1, 0], teacher: 'someone' })),
     );
@@ -32,8 +32,8 @@ describe('ask', () => {
 
   it('yields an answer before the next one exists', async () => {
     let answered = 0;
-    const slow = teacher(async function* (asked): AsyncGenerator<QueryJudgment> {
-      for (const { id } of asked) {
+    const slow = teacher(async function* (queries): AsyncGenerator<QueryJudgment> {
+      for (const { id } of queries) {
         answered++;
         yield { id, choice: [0, 1] };
       }
@@ -47,8 +47,8 @@ describe('ask', () => {
 
   it('hands the signal on', async () => {
     const controller = new AbortController();
-    const patient = teacher(async function* (asked, signal): AsyncGenerator<QueryJudgment> {
-      for (const { id } of asked) {
+    const patient = teacher(async function* (queries, signal): AsyncGenerator<QueryJudgment> {
+      for (const { id } of queries) {
         if (signal?.aborted) return;
         yield { id, choice: [0, 1] };
         controller.abort();

@@ -1,19 +1,20 @@
 /**
  * A teacher judges queries, at once (an oracle) or later (a person). Judgments arrive one by one, in any order, and
- * some may never come; a loop may wait for them all or go on learning meanwhile.
+ * some may never arrive. A loop may wait for them all or continue to learn.
  */
 
 import { HeedError } from '../error.ts';
 import { type Choice, type Comparison, checkPreference } from './comparison.ts';
 
-/** Two options that a teacher is asked to compare. */
+/** Two options for a teacher to compare. */
 export interface Query<Option> {
-  /** Unique in a run, and the same in a resumed run: a synthetic teacher's randomness comes from it. */
+  /** Unique in a run, and the same in a resumed run: a synthetic teacher's randomness depends on it. */
   readonly id: string;
+  /** The two options, in the order in which a person sees them. */
   readonly options: readonly [first: Option, second: Option];
 }
 
-/** What a teacher said about a query. */
+/** A teacher's judgment of a query. */
 export interface QueryJudgment {
   /** The query's id. */
   readonly id: string;
@@ -22,7 +23,7 @@ export interface QueryJudgment {
    * recorded, it costs a label, and nothing is learned from it.
    */
   readonly choice: Choice | 'skip';
-  /** When it was given, in milliseconds since 1970 (UTC). */
+  /** When it was made, in milliseconds since 1970 (UTC). */
   readonly time?: number;
 }
 
@@ -33,31 +34,32 @@ export interface QueryJudgment {
 export interface Teacher<Option> {
   /** Recorded with every comparison. */
   readonly name: string;
-  /** Whether judgments take their time, as a person's do. A loop then goes on meanwhile; otherwise it waits for all. */
+  /**
+   * Whether judgments take time, as a person's do. A loop then continues in the meantime; otherwise it waits for all.
+   */
   readonly later?: boolean;
   /**
-   * Judges each of these queries at most once, and ends when it has no more to say about them or `signal` aborts. It
-   * keeps nothing between calls that a resumed run would miss: a judgment depends on its query, not on the queries
-   * before it or beside it.
+   * Judges each of these queries at most once, and ends when it has no more judgments or `signal` aborts. It keeps no
+   * state between calls that a resumed run would miss: a judgment depends on its query only.
    */
   answer(
     queries: readonly Query<Option>[],
     signal?: AbortSignal,
   ): Iterable<QueryJudgment> | AsyncIterable<QueryJudgment>;
   /**
-   * What stands now of the comparisons in `learned` that the teacher has changed, by their queries' ids. Absent where a
-   * judgment never changes.
+   * The current judgments of those comparisons in `standings` that the teacher has changed, by query id. Absent if
+   * judgments never change.
    */
-  changed?(learned: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
+  changed?(standings: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
 }
 
-/** What stands of a judgment: the choice, or that the teacher took it back. */
+/** The current judgment of a comparison: the choice, or that the teacher took it back. */
 export type Standing = Choice | 'taken back';
 
 /**
- * Asks a teacher, and yields a comparison for each judgment that is not a skip, as it comes.
- * @throws HeedError if two queries share an id, or the teacher judges what is no open query, or makes a choice that is
- * none.
+ * Queries a teacher, and yields a comparison for each judgment that is not a skip, as it arrives.
+ * @throws HeedError if two queries share an id, the teacher judges a query that is not open, or makes an invalid
+ * choice.
  */
 export async function* askTeacher<Option>(
   teacher: Teacher<Option>,
@@ -74,7 +76,7 @@ export async function* askTeacher<Option>(
     const query = open.get(id);
     if (!query) {
       throw new HeedError(`Teacher '${teacher.name}' judged '${id}', which is no query, or was judged before.`, {
-        hint: 'Judge each of the given queries at most once, by its id.',
+        hint: 'Judge each of the queries at most once, by its id.',
       });
     }
     open.delete(id);

@@ -1,4 +1,4 @@
-/** The settings of A2C, Stable-Baselines3's where none are given; docs/reference/a2c.md says where each comes from. */
+/** The settings of A2C. Defaults are Stable-Baselines3's; docs/reference/a2c.md has the source of each. */
 import { z } from 'zod';
 import { ppoSchema } from './ppo-options.ts';
 import { withDefaults } from './redefault.ts';
@@ -12,7 +12,7 @@ const { shape } = ppoSchema.omit({
   targetKl: true,
 });
 
-/** The options of A2C; docs on A2C say where each comes from. */
+/** Options of A2C; docs/reference/a2c.md has the source of each. */
 export const a2cSchema = z.object({
   ...withDefaults(shape, {
     horizon: 5,
@@ -21,9 +21,9 @@ export const a2cSchema = z.object({
     finalLearningRate: 1,
     normalizeAdvantages: false,
   }),
-  optimizer: z.enum(['rmsprop', 'adam']).default('rmsprop').describe('what applies the gradients'),
-  learningRate: z.number().positive().default(7e-4).describe("the optimizer's rate at the start"),
-  epsilon: z.number().positive().default(1e-5).describe("the optimizer's ε, outside the root"),
+  optimizer: z.enum(['rmsprop', 'adam']).default('rmsprop').describe('optimizer'),
+  learningRate: z.number().positive().default(7e-4).describe('initial learning rate'),
+  epsilon: z.number().positive().default(1e-5).describe('ε of the optimizer, added outside the root'),
 });
 /** Checked options of A2C. */
 export type A2cOptions = z.infer<typeof a2cSchema>;

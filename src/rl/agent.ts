@@ -1,4 +1,4 @@
-/** An agent of any algorithm, as a training drives it: some steps and what is learned from them, again and again. */
+/** An agent of any algorithm: it takes some steps and learns from them, again and again. */
 import { z } from 'zod';
 import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -20,7 +20,7 @@ export const algorithms = ['ppo', 'a2c', 'trpo', 'sac'] as const;
 /** The name of an algorithm. */
 export type Algorithm = (typeof algorithms)[number];
 
-/** Options of the algorithms; those of the chosen one count. */
+/** Options of the algorithms. Only those of the chosen one apply. */
 export const algorithmShape = {
   algorithm: z.enum(algorithms).default('ppo').describe('how the agent learns'),
   ppo: ppoSchema.optional(),
@@ -30,13 +30,13 @@ export const algorithmShape = {
 };
 type AlgorithmOptions = z.infer<z.ZodObject<typeof algorithmShape>>;
 
-/** How a training drives an algorithm. */
+/** An algorithm, as training uses it. */
 export interface Agent {
   policy: ActingPolicy;
   parameters: Arena;
-  /** Observations as the networks see them, of rows [n, o]. */
+  /** Observations in the form that the networks see, for rows [n, o]. */
   prepare?(observations: Float32Array): Float32Array;
-  /** Acts from step `from` on and learns; gives the step it came to and its row of metrics. */
+  /** Acts from step `from` on and learns. Returns the step it reached and its row of metrics. */
   advance(from: number): { step: number; metrics: Record<string, number> };
   save(): { state: unknown; tensors: Tensors };
   restore(state: unknown, tensors: unknown): void;
@@ -44,10 +44,10 @@ export interface Agent {
 }
 type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
-/** The settings of the chosen algorithm, which the checked options hold. */
+/** The settings of the chosen algorithm, from checked options. */
 export const settingsOf = ({ algorithm, ...options }: AlgorithmOptions) => options[algorithm]!;
 
-/** The agent of the chosen algorithm in environments that have been reset. */
+/** Creates an agent of the chosen algorithm, in environments that have been reset. */
 export function createAgent(
   options: AlgorithmOptions & { steps: number; seed: number },
   environment: VectorEnvironment,
@@ -59,7 +59,9 @@ export function createAgent(
   return onPolicy(createPpo(environment, options.ppo!, seed), options.ppo!, steps);
 }
 
-/** One rollout and one update at a time; several where rollouts are short, so that a row of metrics covers enough steps. */
+/**
+ * One rollout and one update at a time; several if rollouts are short, so that a row of metrics covers enough steps.
+ */
 function onPolicy<Metrics extends object>(
   agent: OnPolicy<Metrics>,
   { environments, horizon }: { environments: number; horizon: number },
@@ -94,9 +96,9 @@ function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: nu
   };
 }
 
-const ROW = 200; // environment steps that a row of metrics covers at least
+const ROW = 200; // minimum of environment steps in a row of metrics
 
-/** Repeats until a row is full or the steps are done. Metrics are means over the updates that have any. */
+/** Repeats until a row is full or all steps are done. Metrics are means over the updates that report them. */
 export function repeat(
   from: number,
   steps: number,
@@ -115,15 +117,15 @@ export function repeat(
   return { step, metrics: Object.fromEntries(Object.entries(totals).map(([name, sum]) => [name, sum / updates])) };
 }
 
-/** @throws HeedError if there are options of an algorithm that is not the chosen one. */
+/** @throws HeedError if there are options of an algorithm other than the chosen one. */
 export function checkChoice<Name extends string = Algorithm>(
-  given: { algorithm?: Name } & Partial<Record<Name, unknown>>,
+  options: { algorithm?: Name } & Partial<Record<Name, unknown>>,
   names: readonly Name[] = algorithms as readonly string[] as readonly Name[],
 ): void {
-  const { algorithm = 'ppo' } = given;
-  const other = names.find((name) => name !== algorithm && given[name] !== undefined);
+  const { algorithm = 'ppo' } = options;
+  const other = names.find((name) => name !== algorithm && options[name] !== undefined);
   if (!other) return;
-  throw new HeedError(`settings of ${other} are given, and the algorithm is ${algorithm}`, {
-    hint: `give --algorithm ${other}, or leave out --${other}.…`,
+  throw new HeedError(`settings of ${other} are set, but the algorithm is ${algorithm}`, {
+    hint: `use --algorithm ${other}, or leave out --${other}.…`,
   });
 }

@@ -1,4 +1,4 @@
-/** A trained policy as a value: it acts, it is saved to a folder, and it is written as ONNX (policy-onnx.ts). */
+/** A trained policy that acts, and can be saved to a folder or written as ONNX (policy-onnx.ts). */
 import { Disposables } from '../disposables.ts';
 import { type Box, type EnvironmentSource, type Space, sizeOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -14,14 +14,14 @@ import { type Actor, createActor } from './rollout.ts';
 import { createSquashedActor } from './sac.ts';
 import type { SquashedPolicy } from './squashed-policy.ts';
 
-/** An action as a caller takes it: the number of a discrete one, or one number for each element of a box. */
+/** An action for callers: the number of a discrete one, or one number per element of a box. */
 export type Action = number | number[];
 
 /** A trained policy. Dispose of it when it is no longer needed. */
 export interface ControlPolicy extends Disposable {
-  /** What it acts on: as many numbers as `low` has. */
+  /** Observations that it acts on: as many numbers as `low` has. */
   readonly observationSpace: Box;
-  /** What its actions are. */
+  /** Its actions. */
   readonly actionSpace: Space;
   /**
    * The action for one observation. An element of a box is within the action space's bounds.
@@ -35,14 +35,14 @@ export interface ControlPolicy extends Disposable {
   /** Writes `policy.safetensors`, from which `loadPolicy(folder)` makes the same policy again. */
   save(folder: string): void;
   /**
-   * The bytes of `policy.onnx`, which ONNX Runtime runs in any language; `policyOnnx` says what it takes and gives.
+   * The bytes of `policy.onnx`, which ONNX Runtime runs in any language. `policyOnnx` describes its inputs and outputs.
    */
   onnx(): Uint8Array;
-  /** What it is made of, as plain data and tensors. */
+  /** Its state as plain data and tensors. */
   snapshot(): PolicySnapshot;
 }
 
-/** A policy from its snapshot. `seed` is that of the actions it draws where it is not greedy. */
+/** A policy from its snapshot. `seed` is the seed of drawn actions. */
 export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { seed?: number } = {}): ControlPolicy {
   const own = new Disposables();
   const { network, parameters } = actorOf(snapshot);
@@ -84,7 +84,7 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
   };
 }
 
-/** Draws a snapshot's actions for so many rows of raw observations. */
+/** Draws a snapshot's actions for a number of rows of raw observations. */
 export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Actor {
   const own = new Disposables();
   const { network, parameters } = actorOf(snapshot);
@@ -103,9 +103,7 @@ export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Act
   };
 }
 
-/**
- * Whole greedy episodes of a snapshot's policy, from the seeds that evaluations of a run with this seed have.
- */
+/** Full greedy episodes of a snapshot's policy, from the same seeds as the evaluations of a run with this seed. */
 export function evaluatePolicy(
   source: Pick<EnvironmentSource, 'batch'>,
   snapshot: PolicySnapshot,
@@ -128,11 +126,11 @@ export function evaluatePolicy(
   }
 }
 
-/** Drawn actions, as an actor. */
+/** An actor that draws actions. */
 const createDrawingActor = (network: PolicyNetwork | SquashedPolicy, parameters: Arena, rows: number): Actor =>
   'sample' in network ? createSquashedActor(network, parameters, rows) : createActor(network, parameters, rows);
 
-/** What `make` makes for a number of rows, kept until another number is asked for. */
+/** Makes a thing for a number of rows, and reuses it until the number changes. */
 function ofAnyCount<T extends Disposable>(make: (rows: number) => T): Disposable & { of(rows: number): T } {
   let made: { rows: number; it: T } | undefined;
   const dispose = () => made?.it[Symbol.dispose]();
@@ -148,7 +146,7 @@ function ofAnyCount<T extends Disposable>(make: (rows: number) => T): Disposable
   };
 }
 
-/** The likeliest actions, as an actor. */
+/** An actor that takes the likeliest actions. */
 function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: number): Actor {
   const forward = createForward(network, parameters, rows);
   return {
@@ -164,12 +162,12 @@ function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: numbe
 function checkObservation(observation: ArrayLike<number>, size: number): void {
   if (observation?.length !== size) {
     throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, {
-      hint: 'give one observation to act, and a list of them to actAll',
+      hint: 'pass one observation to act, and a list of them to actAll',
     });
   }
   for (let i = 0; i < size; i++) {
     if (Number.isFinite(observation[i])) continue;
-    throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'give finite numbers' });
+    throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'pass finite numbers' });
   }
 }
 

@@ -1,4 +1,4 @@
-/** The environment that a caller gives to a verb: a name, a file, a function that makes it, or a source. */
+/** The environment that callers pass to a verb: a name, a file, a function that makes it, or a source. */
 import { type Environment, type EnvironmentSource, type OpenOptions, openEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 
@@ -9,24 +9,24 @@ import { HeedError } from '../error.ts';
 export type EnvironmentInput = string | (() => Environment) | EnvironmentSource;
 
 /**
- * What `create` makes in the environment that was given. Disposing of it also disposes of what was opened for it; a
- * source that the caller gave is left alone.
+ * Opens the environment of the input and passes it to `create`. Disposing of the result also disposes of what was
+ * opened; a source that the caller passed is left alone.
  */
 export async function inEnvironment<T extends Disposable>(
   env: EnvironmentInput,
   options: OpenOptions,
   create: (environment: EnvironmentSource) => T | Promise<T>,
 ): Promise<T> {
-  const given = typeof env === 'object' && env !== null;
-  if (given && typeof env.batch !== 'function') {
+  const isSource = typeof env === 'object' && env !== null;
+  if (isSource && typeof env.batch !== 'function') {
     throw new HeedError('env: expected a name, a file, a function that makes an environment, or a source of them', {
       hint: 'write env: () => myEnvironment(), so that as many can be made as are stepped side by side',
     });
   }
   const environment =
-    typeof env === 'string' ? await openEnvironment(env, options) : given ? env : sourceOf(env as () => Environment);
+    typeof env === 'string' ? await openEnvironment(env, options) : isSource ? env : sourceOf(env as () => Environment);
   const dispose = () => {
-    if (!given) environment[Symbol.dispose]();
+    if (!isSource) environment[Symbol.dispose]();
   };
   try {
     const made = await create(environment);
@@ -43,6 +43,6 @@ export async function inEnvironment<T extends Disposable>(
   }
 }
 
-/** The name that options have for an environment: the caller's, or its own. */
+/** The environment's name in options: the caller's, or its own. */
 export const environmentName = (env: EnvironmentInput | undefined, { id }: Pick<EnvironmentSource, 'id'>): string =>
   typeof env === 'string' ? env : id;

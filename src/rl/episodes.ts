@@ -1,4 +1,4 @@
-/** Episodes of a policy as clips: what an agent learned, to be looked at. */
+/** Episodes of a policy as clips, to show what an agent learned. */
 import { type Environment, type EnvironmentSource, type Frame, type Shape, sizeOf } from '../env/index.ts';
 import { messageOf } from '../error.ts';
 import { seedFor } from '../random.ts';
@@ -6,25 +6,25 @@ import type { Clips, Run } from '../run/index.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
-/** A whole episode: what it returned, and what its beginning looks like. */
+/** An episode: its return, and pictures of its beginning. */
 export interface RecordedEpisode {
   return: number;
-  /** Steps. */
+  /** Number of steps. */
   length: number;
   /** Pictures of its first seconds. */
   frames: Frame[];
   framesPerSecond: number;
 }
 
-/** How much of an episode is shown. */
+/** How much of an episode to show. */
 export interface RecordingOptions {
-  /** Seconds that are shown, from the episode's start. */
+  /** Seconds to show, from the episode's start. */
   seconds: number;
-  /** Frames a second, at most. */
+  /** Maximum frames per second. */
   framesPerSecond: number;
 }
 
-/** Lives the greedy episode of a seed. */
+/** Plays the greedy episode of a seed. */
 export function recordEpisode(
   environment: Environment,
   policy: Pick<ControlPolicy, 'act'>,
@@ -51,7 +51,7 @@ export function recordEpisode(
 export interface EpisodeSample {
   kind: 'episode';
   step: number;
-  /** Which of the episodes it is, from 1. */
+  /** Number of the episode, from 1. */
   episode: number;
   /** The beginning of the untrained agent's episode, and of the trained one's. */
   first: Frame[];
@@ -62,7 +62,7 @@ export interface EpisodeSample {
   lengths: [number, number];
 }
 
-/** The policies of before and after. */
+/** The policies before and after training. */
 interface BeforeAndAfter {
   untrained: PolicySnapshot;
   policy: PolicySnapshot;
@@ -71,7 +71,7 @@ interface BeforeAndAfter {
 const EPISODES = 2;
 const SHOWN: RecordingOptions = { seconds: 12, framesPerSecond: 15 };
 
-/** Records the same episodes of the untrained and of the trained agent: the first that an evaluation has. */
+/** Records the same episodes of the untrained and of the trained agent: the first ones of an evaluation. */
 export function recordEpisodes(
   source: Pick<EnvironmentSource, 'make'>,
   { untrained, policy }: BeforeAndAfter,
@@ -102,7 +102,7 @@ export function recordEpisodes(
   }
 }
 
-/** Writes episodes of before and after training among a run's samples. A run does not fail for want of a picture. */
+/** Adds episodes of before and after training to a run's samples. If pictures fail, the run does not. */
 export function sampleEpisodes(
   run: Pick<Run, 'sample'>,
   source: Pick<EnvironmentSource, 'make'>,
@@ -116,7 +116,7 @@ export function sampleEpisodes(
   }
 }
 
-/** The clips of samples, as a section of a report. `unit`: what a return counts, where it is no reward. */
+/** The clips of samples, as a section of a report. `unit`: the unit of returns that measure a behavior. */
 export function episodeClips(samples: readonly Record<string, unknown>[], unit?: string): Clips[] {
   const episodes = samples.filter(({ kind }) => kind === 'episode') as unknown as EpisodeSample[];
   if (episodes.length === 0) return [];
@@ -140,7 +140,7 @@ export function episodeClips(samples: readonly Record<string, unknown>[], unit?:
 const readable = (x: number) => Number(x.toFixed(1)).toLocaleString('en-US').replace('-', '−');
 const steps = (n: number) => `${n.toLocaleString('en-US')} ${n === 1 ? 'step' : 'steps'}`;
 
-/** Coordinates to a thousandth of the picture: nobody sees more, and rows stay short. */
+/** Rounds coordinates to a thousandth of the picture, which is invisible and keeps rows short. */
 export function roundFrame({ width, height, shapes }: Frame): Frame {
   const digits = Math.max(0, Math.ceil(3 - Math.log10(Math.max(width, height))));
   const round = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(digits)) : value);

@@ -5,26 +5,30 @@ import { random, seedFor } from '../random.ts';
 import { createForward } from './forward.ts';
 import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from './policy.ts';
 
-/** The returns of whole episodes. */
+/** The returns of full episodes. */
 export interface Evaluation {
+  /** Mean return of an episode. */
   mean: number;
   /** Standard deviation over the episodes. */
   std: number;
+  /** Episodes run. */
   episodes: number;
   /** Mean steps of an episode. */
   length: number;
+  /** Return of each episode. */
   returns: number[];
 }
 
-/** Evaluates a policy again and again, as it learns. */
+/** Evaluates a policy repeatedly, as it learns. */
 export interface Evaluator {
+  /** Runs the episodes with the policy's current parameters. */
   run(): Evaluation;
   [Symbol.dispose](): void;
 }
 
 /**
- * Runs an episode in each copy of a batch, which it takes over. `prepare` maps observations to what the policy sees
- * (normalization).
+ * Runs an episode in each copy of a batch, which it takes ownership of. `prepare` maps observations to the policy's
+ * inputs (normalization).
  */
 export function createEvaluator(
   batch: EnvironmentBatch,

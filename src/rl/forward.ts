@@ -4,8 +4,8 @@ import type { Arena } from '../nn/index.ts';
 import type { ActingPolicy, PolicyNetwork } from './policy.ts';
 
 /**
- * Whether a pass over so many rows is best left to one thread. Measured on a machine with other work: two gained 6 % at
- * best at 256 rows of 9,000 parameters, and took up to twice as long, as the second spins for 20 ms after each run.
+ * Whether one thread is best for a pass over `rows` rows. Measured on a busy machine: two threads gained at most 6 %,
+ * at 256 rows of 9,000 parameters, and took up to twice as long, since the second spins for 20 ms after each run.
  */
 export const isSmall = ({ flat }: Arena, rows: number): boolean => flat.length * rows < 2 ** 25;
 

@@ -1,4 +1,4 @@
-/** Policies of runs: what `heed train` or `heed rl` trained, from a checkpoint. */
+/** Policies that runs of `heed train` or `heed rl` trained, read from checkpoints. */
 import { z } from 'zod';
 import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -8,28 +8,28 @@ import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { SavedStatistics } from './normalize.ts';
 import { isSavedPolicy, type PolicySnapshot, readPolicy, untrained } from './policy-snapshot.ts';
 
-/** Options of what opens a run's checkpoint. */
+/** Options that choose a run's checkpoint. */
 export const checkpointShape = {
-  seed: z.number().int().min(0).optional().describe("seed of the episodes' starts (default: the run's own)"),
-  step: z.number().int().min(0).optional().describe('the checkpoint of this environment step (default: the newest)'),
-  python: z.string().optional().describe("the Python that Gymnasium is in (default: the run's own)"),
+  seed: z.number().int().min(0).optional().describe("seed of the episodes' starts (default: the run's)"),
+  step: z.number().int().min(0).optional().describe('environment step of the checkpoint to load (default: the latest)'),
+  python: z.string().optional().describe("Python with Gymnasium (default: the run's)"),
 };
 
 /** Options of `loadPolicy`. */
 export interface LoadPolicyOptions {
-  /** The checkpoint of this environment step; the newest one if not given. */
+  /** Environment step of the checkpoint to load; the latest by default. */
   step?: number;
-  /** Seed of the actions that the policy draws where it is not greedy (default: 0). */
+  /** Seed of drawn actions. Default 0. */
   seed?: number;
-  /** The Python that Gymnasium is in, for runs in its environments; the run's own if not given. */
+  /** Python with Gymnasium, for runs in its environments; the run's by default. */
   python?: string;
 }
 
 /**
- * The policy of a run of `heed train` or `heed rl`, or one that was saved to a folder. It normalizes observations as it
- * did in training. The caller disposes of it.
+ * Loads the policy of a run of `heed train` or `heed rl`, or one that was saved to a folder. It normalizes observations
+ * as it did in training. The caller disposes of it.
  *
- * @param folder The run's folder, or the one given to `policy.save`.
+ * @param folder The run's folder, or the one passed to `policy.save`.
  * @throws HeedError if the folder is neither, has no such checkpoint, or its environment cannot be opened.
  */
 export async function loadPolicy(folder: string, options: LoadPolicyOptions = {}): Promise<ControlPolicy> {
@@ -56,9 +56,9 @@ const settingsSchema = z.looseObject({
   algorithm: z.enum([...algorithms, 'pebble']),
 });
 
-/** What runs in environments have in common among their settings. */
+/** Settings that all runs in environments share. */
 export type ControlSettings = z.infer<typeof settingsSchema> & {
-  /** The command that made the run. */
+  /** The command that created the run. */
   command: 'train' | 'rl';
 };
 
@@ -70,7 +70,7 @@ export function controlSettings(folder: string): ControlSettings {
   const { command, config } = readInfo(folder);
   if (command !== 'train' && command !== 'rl') {
     throw new HeedError(`"${folder}" is a run of "heed ${command}": expected one of "heed train" or "heed rl"`, {
-      hint: 'give the folder of a run in an environment',
+      hint: 'pass the folder of a run of heed train or heed rl',
     });
   }
   const { success, data, error } = settingsSchema.safeParse(config);
@@ -85,11 +85,11 @@ export interface RunPolicies {
   /** The environment step of the checkpoint. */
   step: number;
   policy: PolicySnapshot;
-  /** What its training began with. */
+  /** The initial policy, before training. */
   untrained: PolicySnapshot;
 }
 
-/** Reads the policy of a run's checkpoint, the newest unless `step` is given. */
+/** Reads the policy of a run's checkpoint, the latest unless `step` is set. */
 export function readRunPolicy(
   folder: string,
   spaces: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,
@@ -103,7 +103,7 @@ export function readRunPolicy(
   return { step: checkpoint.step, ...policiesOf(settings, spaces, { state, tensors: checkpoint.tensors }) };
 }
 
-/** The policy of what an algorithm saved, and the one that it began with. */
+/** The policy that an algorithm saved, and its initial policy. */
 export function policiesOf(
   settings: { algorithm: Algorithm | 'pebble'; seed: number; [algorithm: string]: unknown },
   { observationSpace, actionSpace }: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,

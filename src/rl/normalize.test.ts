@@ -33,9 +33,9 @@ it('normalizes each number by its own statistics, and clips', () => {
 });
 
 it('divides rewards by the deviation of the discounted return so far, from which episodes start anew', () => {
-  const given = Float32Array.of(1, 10, 2, 20, 3, 30, 4, 40); // two environments, four steps
+  const input = Float32Array.of(1, 10, 2, 20, 3, 30, 4, 40); // two environments, four steps
   const done = (i: number) => i === 2; // the first environment's second step
-  const rewards = given.slice();
+  const rewards = input.slice();
   const scale = createRewardScale(2);
   scaleRewards(scale, rewards, done, 0.5);
 
@@ -48,7 +48,7 @@ it('divides rewards by the deviation of the discounted return so far, from which
   const statistics = createStatistics(1);
   const expected = returns.flatMap((row, t) => {
     updateStatistics(statistics, row);
-    return row.map((_, n) => given[2 * t + n] / Math.sqrt(statistics.variance[0] + 1e-8));
+    return row.map((_, n) => input[2 * t + n] / Math.sqrt(statistics.variance[0] + 1e-8));
   });
   expectClose(rewards, expected, 1e-6);
   expect([...scale.returns]).toEqual([5.5, 61.25]);

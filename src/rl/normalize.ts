@@ -1,20 +1,20 @@
-/** Running statistics, and what PPO's reference implementations normalize with them. */
+/** Running statistics, and the normalization of PPO's reference implementations. */
 
-/** Mean and variance of each of `size` numbers over everything seen so far (Chan et al. 1983, batch update). */
+/** Mean and variance of each of `size` numbers over all rows so far (Chan et al. 1983, batch update). */
 export interface RunningStatistics {
   count: number;
   mean: Float64Array;
   variance: Float64Array;
 }
 
-/** Statistics of nothing yet: mean 0, variance 1. */
+/** Empty statistics: mean 0, variance 1. */
 export const createStatistics = (size: number): RunningStatistics => ({
-  count: 1e-4, // as the reference implementations: the first batch outweighs the start at once
+  count: 1e-4, // as in the reference implementations: the first batch outweighs the initial values at once
   mean: new Float64Array(size),
   variance: new Float64Array(size).fill(1),
 });
 
-/** Statistics as a checkpoint holds them. */
+/** Statistics in a checkpoint. */
 export interface SavedStatistics {
   count: number;
   mean: number[];
@@ -28,14 +28,14 @@ export const saveStatistics = ({ count, mean, variance }: RunningStatistics): Sa
   variance: [...variance],
 });
 
-/** Puts saved statistics back. */
+/** Restores saved statistics. */
 export function restoreStatistics(into: RunningStatistics, from: SavedStatistics): void {
   into.count = from.count;
   into.mean.set(from.mean);
   into.variance.set(from.variance);
 }
 
-/** Takes in rows [n, size]. */
+/** Adds rows [n, size] to the statistics. */
 export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<number>): void {
   const { mean, variance } = statistics;
   const size = mean.length;
@@ -72,20 +72,20 @@ export function normalizeRows(
   }
 }
 
-/** Rewards over the deviation of the discounted return so far; the mean is left alone. */
+/** Divides rewards by the deviation of the discounted return so far, without centering. */
 interface RewardScale {
   statistics: RunningStatistics;
   /** [count]: the discounted return of each environment's episode so far. */
   returns: Float64Array;
 }
 
-/** The scale of nothing yet, for a number of environments. */
+/** An empty scale, for a number of environments. */
 export const createRewardScale = (count: number): RewardScale => ({
   statistics: createStatistics(1),
   returns: new Float64Array(count),
 });
 
-/** Scales rewards [steps, count] in place, taking them into account first. `done`: the episode ended at that step. */
+/** Adds rewards [steps, count] to the scale, then scales them in place. `done`: the episode ended at that step. */
 export function scaleRewards(
   scale: RewardScale,
   rewards: Float32Array,

@@ -1,6 +1,6 @@
 /**
- * What on-policy algorithms share: the rollout, generalized advantage estimation, normalization, and what a checkpoint
- * holds. Each algorithm supplies its own update.
+ * What on-policy algorithms share: the rollout, generalized advantage estimation, normalization, and the state in a
+ * checkpoint. Each algorithm supplies its own update.
  */
 import type { VectorEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
@@ -34,7 +34,7 @@ interface OnPolicyOptions extends PolicyNetworkOptions {
   normalizeRewards: boolean;
 }
 
-/** All of a rollout, one row per step. */
+/** A whole rollout, one row per step. */
 export type Experience = Record<
   'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values',
   Float32Array
@@ -42,9 +42,9 @@ export type Experience = Record<
 
 /** An algorithm's update. */
 interface Learning<Metrics> {
-  /** Its moments are part of a checkpoint. */
+  /** The optimizer; checkpoints hold its moments. */
   optimizer: Optimizer;
-  /** `progress` (0 to 1) is how much of the training is done. */
+  /** Learns from a rollout. `progress` (0 to 1) is the finished share of the training. */
   update(experience: Experience, progress: number): Metrics;
   [Symbol.dispose](): void;
 }
@@ -57,23 +57,28 @@ interface OnPolicyState {
 }
 type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
-/** The learner: a policy, its optimizer and its randomness. `collect` and `update` may be called by hand. */
+/** The learner: a policy, its optimizer and its random state. `collect` and `update` may be called directly. */
 export interface OnPolicy<Metrics> {
+  /** The networks that act and are trained. */
   readonly policy: PolicyNetwork;
+  /** Parameters of actor and critic. */
   readonly parameters: Arena;
-  /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
+  /** Steps each environment `horizon` times. With `explore`, actions are uniform (for a random first phase). */
   collect(explore?: 'uniform'): Rollout;
-  /** Learns from a rollout. `progress` (0 to 1) is how much of the training is done. */
+  /** Learns from a rollout. `progress` (0 to 1) is the finished share of the training. */
   update(rollout: Rollout, progress: number): Metrics;
-  /** Observations as the networks see them, of rows [n, o]. */
+  /** Observations in the form that the networks see, for rows [n, o]. */
   prepare(observations: Float32Array): Float32Array;
+  /** The learner as plain data and tensors, for a checkpoint. */
   save(): { state: OnPolicyState; tensors: Tensors };
+  /** Takes over what `save` returned. */
   restore(state: OnPolicyState, tensors: Tensors): void;
   [Symbol.dispose](): void;
 }
 
 /**
- * Makes policy and critic; `learn` gets them and an endless supply of shuffled rows. `name` keeps randomness apart.
+ * Creates policy and critic. `learn` gets them and an endless supply of shuffled rows. `name` separates the random
+ * streams.
  */
 export function createOnPolicy<Metrics>(
   name: string,
@@ -108,23 +113,23 @@ export function createOnPolicy<Metrics>(
   const returns = new Float32Array(batch);
   const finalValues = new Float32Array(batch);
 
-  function update(given: Rollout, progress: number): Metrics {
-    const { terminated, truncated } = given;
-    checkRewards(given.rewards, count);
-    const rewards = rewardScale ? given.rewards.slice() : given.rewards;
+  function update(rollout: Rollout, progress: number): Metrics {
+    const { terminated, truncated } = rollout;
+    checkRewards(rollout.rewards, count);
+    const rewards = rewardScale ? rollout.rewards.slice() : rollout.rewards;
     if (rewardScale) scaleRewards(rewardScale, rewards, (i) => terminated[i] + truncated[i] > 0, discount);
 
     evaluate.observations.set(collector.prepared);
     evaluate.observations.set(prepare(environment.observations), batch * observationSize);
     evaluate.run();
     const values = evaluate.values;
-    valuesAt(given, truncated, finalValues);
+    valuesAt(rollout, truncated, finalValues);
     advantages(
       { steps: horizon, count, rewards, values, terminated, truncated, finalValues, discount, lambda },
       advantage,
       returns,
     );
-    const { actions, logProbs } = given;
+    const { actions, logProbs } = rollout;
     const observations = collector.prepared;
     return learning.update(
       { observations, actions, logProbs, advantage, returns, values: values.subarray(0, batch) },
@@ -132,27 +137,27 @@ export function createOnPolicy<Metrics>(
     );
   }
 
-  /** Values of the observations that time limits cut episodes at; 0 elsewhere. */
-  function valuesAt(given: Rollout, chosen: Uint8Array, out: Float32Array): void {
+  /** Values of the observations at which time limits cut episodes; 0 elsewhere. */
+  function valuesAt(rollout: Rollout, chosen: Uint8Array, out: Float32Array): void {
     out.fill(0);
-    const wanted: number[] = [];
+    const indices: number[] = [];
     const flush = () => {
-      wanted.forEach((i, row) => {
-        const from = given.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
+      indices.forEach((i, row) => {
+        const from = rollout.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
         evaluateFew.observations.set(prepare(from), row * observationSize);
       });
       evaluateFew.run();
-      wanted.forEach((i, row) => {
+      indices.forEach((i, row) => {
         out[i] = evaluateFew.values[row];
       });
-      wanted.length = 0;
+      indices.length = 0;
     };
     for (let i = 0; i < batch; i++) {
       if (!chosen[i]) continue;
-      wanted.push(i);
-      if (wanted.length === count) flush();
+      indices.push(i);
+      if (indices.length === count) flush();
     }
-    if (wanted.length > 0) flush();
+    if (indices.length > 0) flush();
   }
 
   return {
@@ -205,17 +210,17 @@ export function createOnPolicy<Metrics>(
   };
 }
 
-/** @throws HeedError naming the first reward [steps, count] that is not finite. */
+/** @throws HeedError that names the first reward [steps, count] that is not finite. */
 export function checkRewards(rewards: Float32Array, count: number): void {
   const bad = rewards.findIndex((r) => !Number.isFinite(r));
   if (bad < 0) return;
   throw new HeedError(
     `the reward of step ${Math.floor(bad / count)} in environment ${bad % count} is ${rewards[bad]}`,
-    { hint: 'look at what gave this reward: the environment, or the reward model; nothing was learned from it' },
+    { hint: 'check where this reward comes from: the environment, or the reward model; nothing was learned from it' },
   );
 }
 
-/** @throws HeedError where a minibatch does not divide what is collected; `flag` is that of the minibatch. */
+/** @throws HeedError if a minibatch does not divide the collected steps; `flag` is the minibatch's flag. */
 export function checkMinibatch(minibatch: number, count: number, horizon: number, flag: string): void {
   const batch = count * horizon;
   if (batch % minibatch === 0) return;
@@ -227,7 +232,7 @@ export function checkMinibatch(minibatch: number, count: number, horizon: number
   );
 }
 
-/** Copies the chosen rows into the inputs that there are; actions as `logProbability` takes them. */
+/** Copies the chosen rows into the inputs that exist; actions in the form that `logProbability` takes. */
 export function loadRows(
   policy: PolicyNetwork,
   rows: ArrayLike<number>,
@@ -250,11 +255,11 @@ function copyRows(from: Float32Array, rows: ArrayLike<number>, to: Float32Array)
   }
 }
 
-/** What is left of a rate that falls on a line to a share of itself. */
+/** The remaining share of a rate that decays linearly to `finalLearningRate`. */
 export const remainingOf = ({ finalLearningRate }: { finalLearningRate: number }, progress: number): number =>
   finalLearningRate + (1 - finalLearningRate) * Math.max(0, 1 - progress);
 
-/** To zero mean and unit deviation (n − 1), in place; divided by no less than `floor`. */
+/** Normalizes to zero mean and unit deviation (n − 1), in place. Divides by at least `floor`. */
 export function standardize(x: Float32Array, floor = 0): void {
   let mean = 0;
   for (let i = 0; i < x.length; i++) mean += x[i];
@@ -265,7 +270,7 @@ export function standardize(x: Float32Array, floor = 0): void {
   for (let i = 0; i < x.length; i++) x[i] = (x[i] - mean) * scale;
 }
 
-/** 1 − Var(returns − values)/Var(returns): 1 is perfect, 0 no better than a constant; NaN-free. */
+/** 1 − Var(returns − values)/Var(returns): 1 is perfect, 0 no better than a constant; never NaN. */
 export function explainedVariance({ values, returns }: Pick<Experience, 'values' | 'returns'>): number {
   const variance = (f: (i: number) => number) => {
     let [sum, squares] = [0, 0];

@@ -1,4 +1,4 @@
-/** A policy as an ONNX graph that ONNX Runtime runs in any language, normalization of observations included. */
+/** A policy as an ONNX graph, which ONNX Runtime runs in any language. The graph normalizes observations. */
 import {
   argmax,
   clip,
@@ -17,9 +17,9 @@ import { LIMIT } from './normalize.ts';
 import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 
 /**
- * The bytes of `policy.onnx`. It takes `observation` [batch, o], float32, and gives `action`: for discrete actions
- * [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The action is
- * the likeliest one.
+ * The bytes of `policy.onnx`. Its input is `observation` [batch, o], float32. Its output is `action`: for discrete
+ * actions [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The
+ * action is the likeliest one.
  */
 export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
   const { network, parameters } = actorOf(snapshot);
@@ -47,13 +47,13 @@ export function normalized(
   const row = (values: readonly number[]) => constant(x.graph, values, [1, values.length]);
   const deviation = row(variance.map((v) => 1 / Math.sqrt(v + epsilon)));
   if (!mean) return clip(mul(x, deviation), -limit, limit);
-  // a mean is no float32: what that leaves out counts where the deviation is small
+  // a mean is not exact in float32: the remainder matters if the deviation is small
   const coarse = mean.map(Math.fround);
   const rest = mean.map((m, j) => m - coarse[j]);
   return clip(mul(sub(sub(x, row(coarse)), row(rest)), deviation), -limit, limit);
 }
 
-/** x [n, k] within bounds of each number, which may be infinite. */
+/** x [n, k] limited to the bounds of each number, which may be infinite. */
 export function within(x: Tensor, { low, high }: { low: Float32Array; high: Float32Array }): Tensor {
   const row = (values: Float32Array) => constant(x.graph, values, [1, values.length]);
   return minimum(maximum(x, row(low)), row(high));

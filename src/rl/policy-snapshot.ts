@@ -1,4 +1,4 @@
-/** A policy as plain data and tensors: what checkpoints, saved policies and ONNX graphs are made of. */
+/** A policy as plain data and tensors: the basis of checkpoints, saved policies and ONNX graphs. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
@@ -12,32 +12,34 @@ import type { Algorithm } from './agent.ts';
 import { createPolicyNetwork, type PolicyNetwork } from './policy.ts';
 import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
 
-/** A policy as plain data: what its network is, its weights, and what normalizes its observations. */
+/** A policy as plain data: its network's description and weights, and the normalization of observations. */
 export interface PolicySnapshot {
-  /** The algorithm that trained it, which says what its network is; PEBBLE acts by SAC's. */
+  /** The algorithm that trained it, which determines the network; PEBBLE's policies are SAC's. */
   algorithm: Algorithm;
   /** Widths of the hidden layers. */
   hidden: readonly number[];
   /** Activation of the hidden layers. */
   activation: 'tanh' | 'relu';
+  /** Observations that the policy reads. */
   observationSpace: Box;
+  /** Actions that the policy chooses from. */
   actionSpace: Space;
-  /** Mean and variance of each number of an observation, where observations are normalized. */
+  /** Mean and variance of each number of an observation, if observations are normalized. */
   statistics?: { mean: readonly number[]; variance: readonly number[] };
-  /** The actor's parameters by name; others are passed over. */
+  /** The actor's parameters by name; others are ignored. */
   tensors: Readonly<Record<string, SafetensorsTensor>>;
 }
 
 /** The network of a snapshot's policy. */
 export interface ActorNetwork {
   network: PolicyNetwork | SquashedPolicy;
-  /** Its parameters with the snapshot's weights: the actor's, without a critic. */
+  /** The actor's parameters with the snapshot's weights, without a critic. */
   parameters: Arena;
 }
 
-const GAIN = 1; // of initial weights, which are all replaced
+const GAIN = 1; // seed of initial weights, which are all replaced
 
-/** Builds the network of a snapshot; the caller disposes of its parameters. */
+/** Builds the network of a snapshot. The caller disposes of its parameters. */
 export function actorOf({ tensors, ...description }: PolicySnapshot): ActorNetwork {
   const { network, specs } = networkOf(description);
   const parameters = createArena(specs);
@@ -62,10 +64,10 @@ function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, gain = GAIN) {
 }
 
 /**
- * The policy that training with this seed begins with: the same network with its first weights, drawn as the algorithm
- * draws them.
+ * The initial policy of training with this seed: the same network with its first weights, drawn as the algorithm draws
+ * them.
  *
- * @param gain Of the hidden layers' initial weights, as the algorithm's options have it; SAC has none.
+ * @param gain Gain of the hidden layers' initial weights, from the algorithm's options; SAC has none.
  */
 export function untrained(snapshot: PolicySnapshot, { seed, gain }: { seed: number; gain?: number }): PolicySnapshot {
   const { algorithm, observationSpace, statistics } = snapshot;
@@ -92,7 +94,7 @@ type Saved = Omit<PolicySnapshot, 'tensors' | 'observationSpace' | 'actionSpace'
   actionSpace: PlainSpace;
 };
 
-/** Writes a policy to a folder, which is made where there is none. */
+/** Writes a policy to a folder, and creates the folder if needed. */
 export function savePolicy(folder: string, { tensors, ...description }: PolicySnapshot): void {
   const plain = { ...description, observationSpace: plainSpace(description.observationSpace) };
   const text = toJson({ ...plain, actionSpace: plainSpace(description.actionSpace) }, 'the policy');
@@ -104,11 +106,11 @@ export function savePolicy(folder: string, { tensors, ...description }: PolicySn
   writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, policy: text });
 }
 
-/** Whether a folder holds what `save` of a policy wrote. */
+/** Whether a folder holds a saved policy. */
 export const isSavedPolicy = (folder: string): boolean => existsSync(join(folder, FILE));
 
 /**
- * What `save` of a policy wrote to a folder.
+ * Reads a policy that `savePolicy` wrote.
  * @throws HeedError if there is no such file, or it is of another format.
  */
 export function readPolicy(folder: string): PolicySnapshot {
@@ -116,7 +118,7 @@ export function readPolicy(folder: string): PolicySnapshot {
   const { metadata, tensors } = readSafetensors(path);
   if (metadata.format !== FORMAT) {
     throw new HeedError(`"${path}" is no policy: expected the format "${FORMAT}", got "${metadata.format}"`, {
-      hint: 'give the folder of a run, or one that a policy was saved to',
+      hint: 'pass the folder of a run, or one that a policy was saved to',
     });
   }
   const saved = fromJson(metadata.policy) as Saved;
@@ -131,7 +133,7 @@ export type PlainSpace = Discrete | (Omit<Box, 'low' | 'high'> & { low: number[]
 export const plainSpace = (space: Space): PlainSpace =>
   space.kind === 'discrete' ? space : { ...space, low: [...space.low], high: [...space.high] };
 
-/** The space that was plain data. */
+/** The inverse of `plainSpace`. */
 export const spaceOf = (plain: PlainSpace): Space =>
   plain.kind === 'discrete'
     ? plain

@@ -1,4 +1,4 @@
-/** Policies: a network from observations to a distribution over actions, and a critic beside it. */
+/** Policies: a network from observations to a distribution over actions, and a critic. */
 import {
   add,
   constant,
@@ -19,51 +19,55 @@ import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } fro
 import { fill, orthogonal } from '../nn/initialize.ts';
 import type { Random } from '../random.ts';
 
-/** What a policy network is made of. */
+/** Architecture of a policy network. */
 export interface PolicyNetworkOptions {
-  /** Widths of the hidden layers, of actor and critic alike. */
+  /** Widths of the hidden layers, for actor and critic. */
   hidden: readonly number[];
+  /** Activation after each hidden layer. */
   activation: NonNullable<MlpOptions['activation']>;
   /** Gain of the orthogonal initial weights of the hidden layers. */
   gain: number;
 }
 
-/** A distribution over actions by its numbers: log-probabilities of a discrete action, or the means of a box's. */
+/** A distribution over actions by its parameters: log-probabilities of discrete actions, or the means of a box's. */
 export interface PolicyNetwork {
-  /** Numbers an observation has. */
+  /** Numbers in an observation. */
   observationSize: number;
+  /** Actions that the policy chooses from. */
   actionSpace: Space;
-  /** Numbers an action has. */
+  /** Numbers in an action. */
   actionSize: number;
-  /** Outputs a row: the number of discrete actions, or actionSize. */
+  /** Outputs per row: the number of discrete actions, or actionSize. */
   outputSize: number;
+  /** Observations [n, o] → distribution, before it is bounded. */
   actor: Network;
+  /** Observations [n, o] → values [n, 1]. */
   critic: Network;
+  /** Names and shapes of all parameters. */
   parameters: ParameterSpec[];
   /** Observations [n, o] → distribution [n, outputSize]. */
   distribution(observations: Tensor): Tensor;
-  /** log π(a|s), [n, 1], of actions as `encodeAction` has them, [n, outputSize]. */
+  /** log π(a|s), [n, 1], for actions from `encodeAction`, [n, outputSize]. */
   logProbability(distribution: Tensor, actions: Tensor): Tensor;
-  /** Entropy in nats, [n, 1] ([1, 1] where it is the same for every row). */
+  /** Entropy in nats, [n, 1] ([1, 1] if it is the same for every row). */
   entropy(distribution: Tensor): Tensor;
   /** KL(held ‖ distribution) in nats, [n, 1]. `held` has the log deviations, [1, actionSize], of a box's Gaussian. */
   divergence(held: { distribution: Tensor; logDeviation?: Tensor }, distribution: Tensor): Tensor;
 }
 
-/** What it takes to act. */
+/** The parts of a policy that acting needs. */
 export type ActingPolicy = Pick<
   PolicyNetwork,
   'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'
 >;
 
 const LOG_2PI = Math.log(2 * Math.PI);
-/** Name of the parameter that holds the log deviations of a box's Gaussian, [1, actionSize]. */
+/** Name of the parameter with the log deviations of a box's Gaussian, [1, actionSize]. */
 export const LOG_DEVIATION = 'actor.logDeviation';
 
 /**
- * Separate perceptrons for actor and critic; where observations are an image (`shape`, the observation space's), they
- * have the convolutions of Mnih et al. 2015 before them, in common. A box action is a Gaussian whose deviations do not
- * depend on the state.
+ * Separate perceptrons for actor and critic. For images (`shape` of the observation space), both share the convolutions
+ * of Mnih et al. 2015. A box action is a Gaussian whose deviations do not depend on the state.
  */
 export function createPolicyNetwork(
   observationSize: number,
@@ -127,9 +131,7 @@ export function createPolicyNetwork(
   };
 }
 
-/**
- * Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all that look at the same tensor.
- */
+/** Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all users of the same tensor. */
 function createTrunk(image: readonly [number, number, number]): Network & { width: number } {
   const { parameters, apply } = natureCnn('trunk', image);
   const seen = new WeakMap<Tensor, Tensor>();
@@ -144,9 +146,7 @@ function createTrunk(image: readonly [number, number, number]): Network & { widt
   };
 }
 
-/**
- * Draws one action a row into `actions` [n, actionSize], and their log-probabilities into `logProbs` [n] if given.
- */
+/** Draws one action per row into `actions` [n, actionSize], and its log-probability into `logProbs` [n], if set. */
 export function sampleActions(
   policy: ActingPolicy,
   distribution: Float32Array,
@@ -180,7 +180,7 @@ export function sampleActions(
   }
 }
 
-/** One action (actionSize numbers) as a row of `logProbability`: a discrete one as 0s and a 1, a box's as it is. */
+/** One action (actionSize numbers) as a row for `logProbability`: one-hot if discrete, unchanged for a box. */
 export function encodeAction(
   policy: PolicyNetwork,
   actions: Float32Array,
@@ -209,7 +209,7 @@ export function greedyActions(policy: ActingPolicy, distribution: Float32Array, 
   }
 }
 
-/** Actions drawn uniformly from the action space, whatever the policy. */
+/** Actions drawn uniformly from the action space. */
 export function uniformActions(actionSpace: Space, random: Random, actions: Float32Array): void {
   for (let i = 0; i < actions.length; i++) {
     if (actionSpace.kind === 'discrete') actions[i] = random.integer(actionSpace.n);

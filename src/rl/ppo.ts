@@ -1,10 +1,10 @@
 /**
- * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add: docs/reference/ppo.md lists
- * each detail with its source.
+ * Proximal policy optimization (Schulman et al. 2017), with what its reference implementations add:
+ * docs/reference/ppo.md lists each detail with its source.
  *
- *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]        maximized, by Adam, over minibatches
+ *   L = E[min(ρA, clip(ρ, 1 ± ε)A)] − c_v·½E[(V − R)²] + c_e·E[H]
  *
- * Run it: heed rl --env CartPole-v1
+ * It is maximized by Adam, over minibatches. Run it: heed rl --env CartPole-v1
  */
 import { add, mean, mul, sub } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
@@ -25,23 +25,31 @@ import type { PpoOptions } from './ppo-options.ts';
 
 /** Means over an update's minibatches. */
 export interface PpoMetrics {
+  /** Clipped policy gradient loss. */
   'loss/policy': number;
+  /** Loss of the critic. */
   'loss/value': number;
+  /** Entropy of the policy, in nats. */
   'policy/entropy': number;
+  /** Estimated KL divergence of the new policy from the one that acted, in nats. */
   'policy/approx_kl': number;
+  /** Share of actions whose probability ratio was clipped. */
   'policy/clip_fraction': number;
+  /** Share of the returns' variance that the critic explains; at most 1. */
   'value/explained_variance': number;
+  /** Norm of the gradient before clipping. */
   'gradient/norm': number;
+  /** Learning rate of the update. */
   learning_rate: number;
 }
 /** The PPO learner. */
 export type Ppo = OnPolicy<PpoMetrics>;
 
 /**
- * A PPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * Creates a PPO learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
  * The caller disposes of it.
  *
- * @throws HeedError if the minibatch does not divide what is collected.
+ * @throws HeedError if the minibatch does not divide the collected steps.
  */
 export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
   const { horizon, epochs, minibatch } = options;
@@ -143,7 +151,7 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
   const { clip, entropyCoefficient: bonus, ...rows } = train.inputs;
   return {
     train,
-    /** Sets the clip range, and the share of the entropy coefficient that is left. */
+    /** Sets the clip range, and the remaining share of the entropy coefficient. */
     set(range: number, remaining: number) {
       clip.data[0] = range;
       bonus.data[0] = entropyCoefficient * remaining;

@@ -1,6 +1,6 @@
 /**
- * Settings that are known to work, by environment; each can be changed. They began as those that RL Baselines3 Zoo
- * tuned for Stable-Baselines3; docs/reference/ppo.md has what they reach.
+ * Settings that work well, by environment; all can be overridden. They started from RL Baselines3 Zoo's for
+ * Stable-Baselines3. Results: docs/reference/ppo.md.
  */
 import type { A2cOptions } from './a2c-options.ts';
 import type { Algorithm } from './agent.ts';
@@ -9,9 +9,9 @@ import type { SacOptions } from './sac-options.ts';
 import type { TrpoOptions } from './trpo-options.ts';
 
 interface Preset<Options> {
-  /** Steps the environment needs. */
+  /** Total environment steps. */
   steps: number;
-  /** Evaluations on the way, and episodes of each, where the usual take too long. */
+  /** Number of evaluations and episodes, if the defaults take too long. */
   evaluations?: number;
   episodes?: number;
   options: Partial<Options>;
@@ -19,8 +19,8 @@ interface Preset<Options> {
 type Presets<Options> = Readonly<Record<string, Preset<Options>>>;
 
 /**
- * The preset of an environment; every game of the Arcade Learning Environment has the same. Settings that are not checked yet
- * may name no environment: then there is none.
+ * The preset of an environment; all games of the Arcade Learning Environment share one. Unchecked settings may name no
+ * environment: then there is no preset.
  */
 export const presetOf = (env: unknown, algorithm: Algorithm = 'ppo'): Preset<object> | undefined => {
   const presets: Record<Algorithm, Presets<object>> = {
@@ -33,7 +33,7 @@ export const presetOf = (env: unknown, algorithm: Algorithm = 'ppo'): Preset<obj
   return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atariPreset : undefined);
 };
 
-/** As the authors had it for MuJoCo (Schulman et al. 2017, table 3), but for eight environments side by side. */
+/** The authors' settings for MuJoCo (Schulman et al. 2017, table 3), with eight environments side by side. */
 const mujoco: Preset<PpoOptions> = {
   steps: 1_000_000,
   episodes: 20,
@@ -53,7 +53,7 @@ const mujoco: Preset<PpoOptions> = {
 
 /** PPO on the true reward. */
 export const ppoPresets: Presets<PpoOptions> = {
-  'CartPole-v1': { steps: 60_000, options: {} }, // the defaults are CartPole's, as the Zoo tuned them
+  'CartPole-v1': { steps: 60_000, options: {} }, // the defaults are CartPole's, as tuned by the Zoo
   'Acrobot-v1': {
     steps: 60_000,
     options: {
@@ -72,7 +72,7 @@ export const ppoPresets: Presets<PpoOptions> = {
     steps: 300_000,
     options: {
       environments: 16,
-      horizon: 256, // longer than an episode, so that the few that reach the goal are seen whole
+      horizon: 256, // longer than an episode, so that the few that reach the goal are complete
       minibatch: 256,
       epochs: 8,
       discount: 0.99,
@@ -129,7 +129,7 @@ export const ppoPresets: Presets<PpoOptions> = {
   },
   'InvertedPendulum-v5': { ...mujoco, steps: 100_000 },
   'InvertedDoublePendulum-v5': mujoco,
-  // an arm is at its target within half a second, and what it does later is another matter
+  // an arm reaches its target within half a second; what follows is a separate matter
   'Reacher-v5': { ...mujoco, steps: 300_000, options: { ...mujoco.options, discount: 0.95 } },
   'Swimmer-v5': { ...mujoco, options: { ...mujoco.options, discount: 0.999, lambda: 0.98 } }, // a stroke pays off late
   'HalfCheetah-v5': mujoco,
@@ -198,7 +198,7 @@ const trpoPresets: Presets<TrpoOptions> = {
       environments: 2,
       horizon: 512,
       minibatch: 512,
-      discount: 0.98, // with the Zoo's γ and λ, 0.99 and 0.98, two seeds of three had left 500 again at the end
+      discount: 0.98, // with the Zoo's γ and λ, 0.99 and 0.98, two seeds of three fell below 500 again at the end
       lambda: 0.8,
       damping: 1e-3,
       epochs: 20,

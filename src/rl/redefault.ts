@@ -1,9 +1,9 @@
-/** Fields of a schema with other defaults: what one algorithm's settings share with another's. */
+/** Fields of a schema with other defaults, for algorithms that share settings. */
 import type { z } from 'zod';
 
 type Shape = Record<string, z.ZodType>;
 
-/** The same fields, those named with another default and the same description. */
+/** The same fields; those named get another default and keep their description. */
 export function withDefaults<S extends Shape>(shape: S, defaults: { [K in keyof S]?: z.output<S[K]> }): S {
   const changed = Object.entries(defaults).map(([name, value]) => {
     const field = shape[name] as unknown as z.ZodDefault<z.ZodType>;

@@ -1,31 +1,35 @@
-/** Experience replay (Lin 1992): a ring of transitions to learn from again and again, the oldest overwritten. */
+/** Experience replay (Lin 1992): a ring of transitions to learn from repeatedly; the oldest are overwritten. */
 import { HeedError } from '../error.ts';
 import type { Rollout } from './rollout.ts';
 
-/** How full a buffer is. */
+/** The fill state of a buffer. */
 export interface ReplayState {
-  /** Transitions held. */
+  /** Number of transitions held. */
   length: number;
-  /** The row that the next transition goes to. */
+  /** Row of the next transition. */
   next: number;
 }
 type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
 /** Transitions by row, in arrays of [capacity, …]; rows from `length` on are not yet filled. */
 export interface ReplayBuffer extends Readonly<ReplayState> {
+  /** Transitions that the buffer holds at most. */
   readonly capacity: number;
   /** [capacity, o] */
   readonly observations: Float32Array;
-  /** [capacity, a], as the environment was given them. */
+  /** [capacity, a], as they were passed to the environment. */
   readonly actions: Float32Array;
-  /** [capacity]; write over them to learn from another reward. */
+  /** [capacity]; overwrite them to learn from another reward. */
   readonly rewards: Float32Array;
-  /** [capacity, o]: what the step led to, before any reset. */
+  /** [capacity, o]: the observation that the step led to, before any reset. */
   readonly nextObservations: Float32Array;
-  /** [capacity]: 1 where the task ended, and not where a time limit cut it. */
+  /** [capacity]: 1 where the task ended, 0 where a time limit cut it. */
   readonly terminated: Float32Array;
+  /** Appends a rollout's transitions; the oldest make room. */
   add(rollout: Rollout): void;
+  /** The buffer as plain data and tensors, for a checkpoint. */
   save(): { state: ReplayState; tensors: Tensors };
+  /** Takes over what `save` returned. @throws HeedError if the sizes differ. */
   restore(state: ReplayState, tensors: Readonly<Record<string, { data: ArrayLike<number> | ArrayLike<bigint> }>>): void;
 }
 

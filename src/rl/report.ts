@@ -1,11 +1,11 @@
-/** The report of a run on the true reward, from what its folder holds. */
+/** The report of a run on the true reward, from the run's folder. */
 import { makeEnvironment } from '../env/index.ts';
 import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../run/index.ts';
 import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
 import { episodeClips } from './episodes.ts';
 import { rlSchema, type WorldSample } from './train.ts';
 
-/** Charts of the metrics that an algorithm has. */
+/** Charts of the metrics that algorithms have. */
 const CHARTS: [name: string, title: string, yLabel: string, caption: string][] = [
   ['policy/entropy', 'Entropy of the policy', 'nats', 'How undecided the policy is between actions.'],
   [
@@ -14,7 +14,7 @@ const CHARTS: [name: string, title: string, yLabel: string, caption: string][] =
     'KL, nats',
     'How far an update moves the policy. Large values mean updates that are too bold.',
   ],
-  ['temperature', 'Temperature', 'reward per nat', 'How much reward the policy gives up for a nat of entropy.'],
+  ['temperature', 'Temperature', 'reward per nat', 'Reward that the policy trades for a nat of entropy.'],
   [
     'value/explained_variance',
     'Explained variance of the value',
@@ -25,7 +25,7 @@ const CHARTS: [name: string, title: string, yLabel: string, caption: string][] =
     'value/mean',
     "Value of the policy's actions",
     'return',
-    'Mean of the smaller of the two critics, over the transitions learned from.',
+    'Mean of the smaller of the two critics, over the training transitions.',
   ],
   ['loss/value', 'Value loss', 'loss', 'Half the squared error of the critic.'],
   ['loss/critic', 'Value loss', 'loss', 'Half the squared error of both critics.'],
@@ -62,7 +62,7 @@ export function rlReport(folder: string): Report {
   };
 }
 
-/** The return from which the environment counts as solved, as the run recorded it. */
+/** The return from which the environment counts as solved, as recorded in the run. */
 export const solvedFrom = (samples: ReturnType<typeof readSamples>): number | undefined =>
   (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.rewardThreshold;
 
@@ -70,7 +70,7 @@ export const solvedFrom = (samples: ReturnType<typeof readSamples>): number | un
 export const algorithmCharts = (rows: readonly MetricsRow[]): LineChart[] =>
   CHARTS.filter(([name]) => rows.some((row) => name in row)).map((one) => chart(rows, ...one));
 
-/** The last return, as one of a report's few numbers. `unit`: what it counts, where it is no reward. */
+/** The last return, for the summary of a report. `unit`: the unit of returns that measure a behavior. */
 export function returnFigure(last: MetricsRow | undefined, episodes: number, unit?: string): Report['summary'] {
   if (!last) return [];
   const [mean, std] = [last['return/mean'], last['return/std']].map((value) => value.toFixed(1).replace('-', '−'));
@@ -79,8 +79,8 @@ export function returnFigure(last: MetricsRow | undefined, episodes: number, uni
 }
 
 /**
- * Returns of evaluations with their deviation, and the return from which the environment counts as solved: what the run
- * tells, or what is known by its name. `unit`: what the return counts, where it is no reward.
+ * Returns of evaluations with their deviation, and the return from which the environment counts as solved, as recorded
+ * in the run or known by the environment's name. `unit`: the unit of returns that measure a behavior.
  */
 export function returnChart(
   rows: readonly MetricsRow[],
@@ -116,6 +116,6 @@ function thresholdOf(env: string): number | undefined {
   try {
     return makeEnvironment(env).rewardThreshold;
   } catch {
-    return undefined; // an environment of one's own, which only the program that trained knows
+    return undefined; // a user's environment, which only the training program knows
   }
 }

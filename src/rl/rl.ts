@@ -20,27 +20,27 @@ import {
   rlOptions,
 } from './train.ts';
 
-/** What `rl` takes: the settings of `heed rl`, with an environment that may be a value. */
+/** What `rl` takes: the settings of `heed rl`, with an environment by name, file, function or source. */
 export interface RlInput extends Omit<RlSettings, 'env'> {
   /** What the agent acts in (default: `CartPole-v1`). */
   env?: EnvironmentInput;
-  /** Ends the training after the step under way. */
+  /** Stops the training after the current step. */
   signal?: AbortSignal;
 }
 
 /** What `rl` ends with. */
 export interface RlResult {
-  /** The trained policy, the caller's to dispose of. */
+  /** The trained policy. The caller disposes of it. */
   policy: ControlPolicy;
-  /** How good it is, and what it took. */
+  /** How good it is, and how long training took. */
   metrics: RlMetrics;
 }
 
 /**
- * Learns from the environment's own reward. Awaiting it gives its result; iterating it gives its steps, each an update
- * of the policy or several small ones.
+ * Learns from the environment's own reward. Await the result, or iterate over the steps: each is an update of the
+ * policy, or several small ones.
  *
- * @throws HeedError naming the option that is wrong; while it is awaited or iterated.
+ * @throws HeedError that names the wrong option, when awaited or iterated.
  */
 export function rl(input: RlInput = {}): Training<RlStep, RlResult> {
   const { signal, ...settings } = input;

@@ -1,4 +1,4 @@
-/** Rolling a policy out: so many steps in each environment; an episode may run on into the next rollout. */
+/** Collects rollouts: `horizon` steps in each environment. An episode may continue in the next rollout. */
 import type { Episode, VectorEnvironment } from '../env/index.ts';
 import type { Arena } from '../nn/index.ts';
 import type { Random } from '../random.ts';
@@ -6,25 +6,31 @@ import { createForward } from './forward.ts';
 import { normalizeRows, type RunningStatistics, updateStatistics } from './normalize.ts';
 import { type ActingPolicy, LOG_DEVIATION, sampleActions, uniformActions } from './policy.ts';
 
-/** What was collected in one iteration; arrays are [horizon, environments, ...], time outermost. */
+/** The steps collected in one iteration. Arrays are [horizon, environments, ...], time outermost. */
 export interface Rollout {
+  /** [horizon, environments, o]: the observation each action was chosen from. */
   observations: Float32Array;
+  /** [horizon, environments, a]; a discrete action is its number. */
   actions: Float32Array;
-  /** From the environment; replace them to train on another reward. */
+  /** [horizon, environments]: the environment's rewards; replace them to train on another reward. */
   rewards: Float32Array;
+  /** [horizon, environments]: 1 where the step ended the task. */
   terminated: Uint8Array;
+  /** [horizon, environments]: 1 where the step hit the time limit. */
   truncated: Uint8Array;
   /** [horizon, environments, o]: the observation each step led to, before any reset. */
   nextObservations: Float32Array;
+  /** [horizon, environments]: log-probability of each action under the policy that acted. */
   logProbs: Float32Array;
-  /** [horizon, environments]: the episode of each step, and which of its steps it is. */
+  /** [horizon, environments]: the episode of each step. */
   episodes: Episode[];
+  /** [horizon, environments]: the number of each step in its episode, from 0. */
   episodeSteps: Int32Array;
 }
 
 /** Collects rollouts, each into the same memory as the last. */
 interface Collector {
-  /** Steps the environments by `horizon`. With `explore`, actions are uniform. */
+  /** Steps each environment `horizon` times. With `explore`, actions are uniform. */
   collect(explore?: 'uniform'): Rollout;
   /** [horizon, environments, o]: the observations of the last rollout as the policy saw them. */
   readonly prepared: Float32Array;
@@ -33,14 +39,14 @@ interface Collector {
 
 /** Draws actions for the environments' observations. */
 export interface Actor {
-  /** [count, o]: what it is to act on; written before each `act`. */
+  /** [count, o]: the observations to act on; written before each `act`. */
   observations: Float32Array;
-  /** Draws actions [count, actionSize], and their log-probabilities [count] where the algorithm asks for them. */
+  /** Draws actions [count, actionSize], and their log-probabilities [count] if the algorithm needs them. */
   act(random: Random, actions: Float32Array, logProbs: Float32Array): void;
   [Symbol.dispose](): void;
 }
 
-/** A policy as an actor on so many environments. */
+/** A policy as an actor in `count` environments. */
 export function createActor(policy: ActingPolicy, parameters: Arena, count: number): Actor {
   const { observations, distribution, run, [Symbol.dispose]: release } = createForward(policy, parameters, count);
   return {
@@ -54,8 +60,8 @@ export function createActor(policy: ActingPolicy, parameters: Arena, count: numb
 }
 
 /**
- * With `statistics`, they take in each observation, which is then normalized by them for the actor. Releases the
- * actor.
+ * With `statistics`, observations are added to them and normalized by them for the actor. Disposes of the actor at the
+ * end.
  */
 export function createCollector(
   environment: VectorEnvironment,

@@ -1,6 +1,6 @@
 /**
- * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for actions that are numbers. docs/reference/sac.md lists
- * each detail with its source.
+ * Soft actor-critic (Haarnoja et al. 2018, 2019): off-policy, for continuous actions. docs/reference/sac.md lists each
+ * detail with its source.
  *
  *   critics       ½E[(Qᵢ(s,a) − y)²],  y = r + γ(1 − d)(min Q̄ᵢ(s′,a′) − α log π(a′|s′)),  a′ ~ π(·|s′)
  *   actor         E[α log π(a|s) − min Qᵢ(s,a)],  a ~ π(·|s)
@@ -47,14 +47,19 @@ import { type Actor, createCollector, type Rollout } from './rollout.ts';
 import type { SacOptions } from './sac-options.ts';
 import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
 
-/** Means over an update's gradients. */
+/** Means over an update's gradient steps. */
 export interface SacMetrics {
+  /** Mean squared error of the critics. */
   'loss/critic': number;
+  /** Loss of the actor. */
   'loss/policy': number;
+  /** Estimated entropy of the policy, in nats. */
   'policy/entropy': number;
+  /** Weight of the entropy, α. */
   temperature: number;
-  /** Of the smaller of the critics on the policy's own actions. */
+  /** Mean value of the policy's own actions, by the smaller of the critics. */
   'value/mean': number;
+  /** Norm of the critics' gradient before clipping. */
   'gradient/norm': number;
 }
 
@@ -65,26 +70,31 @@ interface SacState {
 }
 type Tensors = Record<string, SafetensorsTensor>;
 
-/** The learner. `collect` and `update` may be called by hand, as those of the on-policy algorithms. */
+/** The learner. `collect` and `update` may be called directly, as those of the on-policy algorithms. */
 export interface Sac {
+  /** The networks that act. */
   readonly policy: SquashedPolicy;
+  /** Parameters of actor, critics and temperature. */
   readonly parameters: Arena;
+  /** Transitions that minibatches are drawn from. */
   readonly buffer: ReplayBuffer;
-  /** Steps the environments by `horizon`. With `explore`, actions are uniform (for a random first phase). */
+  /** Steps each environment `horizon` times. With `explore`, actions are uniform (for a random first phase). */
   collect(explore?: 'uniform'): Rollout;
-  /** Puts a rollout into the buffer, and learns nothing yet. */
+  /** Adds a rollout to the buffer without learning. */
   remember(rollout: Rollout): void;
-  /** Puts a rollout into the buffer and takes `gradientSteps` gradients. */
+  /** Adds a rollout to the buffer and takes `gradientSteps` gradient steps. */
   update(rollout: Rollout): SacMetrics;
-  /** Starts critics, targets and their optimizer anew: where the rewards in the buffer have become others. */
+  /** Reinitializes critics, targets and their optimizer, after the rewards in the buffer were replaced. */
   resetCritics(): void;
+  /** The learner as plain data and tensors, for a checkpoint. */
   save(): { state: SacState; tensors: Tensors };
+  /** Takes over what `save` returned. */
   restore(state: SacState, tensors: Tensors): void;
   [Symbol.dispose](): void;
 }
 
 /**
- * A SAC learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * Creates a SAC learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
  * The caller disposes of it.
  *
  * @throws HeedError if actions are not numbers within bounds.
@@ -182,7 +192,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   const targetEntropy = options.targetEntropy ?? -actionSize;
   let gradients = 0;
 
-  /** Fills the minibatch with transitions drawn from the buffer, and with noise. */
+  /** Fills the minibatch with transitions from the buffer, and with noise. */
   function draw(): void {
     const { observations, actions, rewards, nextObservations, terminated, noise, nextNoise } = batch;
     for (let i = 0; i < minibatch; i++) {
@@ -194,7 +204,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
         nextObservations.data[i * observationSize + j] = buffer.nextObservations[row * observationSize + j];
       }
       for (let j = 0; j < actionSize; j++) {
-        // the critics see actions as the policy makes them, within ±1
+        // the critics see actions before scaling, within ±1
         const action = buffer.actions[row * actionSize + j];
         actions.data[i * actionSize + j] = (action - policy.center[j]) / policy.half[j];
       }
@@ -288,7 +298,7 @@ function fillNormal(out: Float32Array, random: Random): void {
   for (let i = 0; i < out.length; i++) out[i] = random.normal();
 }
 
-/** The policy's draws as an actor: one program from observations and noise to actions. */
+/** An actor that draws the policy's actions: one program from observations and noise to actions. */
 export function createSquashedActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
   const own = new Disposables();
   const observations = own.use(new Value('float32', [count, policy.observationSize]));

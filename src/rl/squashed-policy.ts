@@ -19,24 +19,26 @@ import { mlp } from '../nn/index.ts';
 import { fanIn } from '../nn/initialize.ts';
 import type { ActingPolicy } from './policy.ts';
 
-/** Its `distribution` is the likeliest action before squashing, squashed: as the environment takes it, [n, a]. */
+/**
+ * Its `distribution` is the likeliest action before squashing, squashed and scaled to the environment's bounds, [n, a].
+ */
 export interface SquashedPolicy extends ActingPolicy {
-  /** Middle of each element's bounds, and half of what lies between them. */
+  /** Center of each element's bounds, and half of their distance. */
   center: Float32Array;
   half: Float32Array;
-  /** Draws with `noise` [n, a], standard normal: the action within ±1, [n, a], and log π of it, [n, 1]. */
+  /** Draws with `noise` [n, a], standard normal: the action within ±1, [n, a], and its log π, [n, 1]. */
   sample(observations: Tensor, noise: Tensor): { action: Tensor; logProbability: Tensor };
   /** From ±1 to the bounds of the environment. */
   scaled(action: Tensor): Tensor;
 }
 
 const LOG_2PI = Math.log(2 * Math.PI);
-const [LOWEST, HIGHEST] = [-20, 2]; // of log σ, as the authors' implementation clips it
+const [LOWEST, HIGHEST] = [-20, 2]; // bounds of log σ, as in the authors' implementation
 
 /**
- * One network gives means and log deviations, [n, 2a].
+ * One network outputs means and log deviations, [n, 2a].
  *
- * @throws HeedError where actions are not numbers within bounds.
+ * @throws HeedError if actions are not numbers within bounds.
  */
 export function createSquashedPolicy(
   observationSize: number,
@@ -74,7 +76,7 @@ export function createSquashedPolicy(
       const [mean, raw] = parts(observations);
       const logDeviation = clip(raw, LOWEST, HIGHEST);
       const u = add(mean, mul(exp(logDeviation), noise));
-      // log N(u) − log(1 − tanh² u), the latter as 2(log 2 − u − softplus(−2u)), which does not run out of digits
+      // log N(u) − log(1 − tanh² u), the latter as 2(log 2 − u − softplus(−2u)), which is numerically stable
       const gaussian = mul(add(add(square(noise), mul(logDeviation, 2)), LOG_2PI), -0.5);
       const squashing = mul(sub(sub(Math.LN2, u), softplus(mul(u, -2))), 2);
       return { action: tanh(u), logProbability: sum(sub(gaussian, squashing), { axes: [1], keepDims: true }) };

@@ -35,11 +35,11 @@ const settings = (algorithm: Algorithm): RlSettings => ({
 
 async function train(
   run: Run,
-  given: RlSettings,
+  options: RlSettings,
   { stopAfter = Number.POSITIVE_INFINITY, make = () => makeEnvironment('Pendulum-v1') } = {},
 ) {
   const controller = new AbortController();
-  const learner = createRlLearner(rlOptions(given), { environment: sourceOf(make) });
+  const learner = createRlLearner(rlOptions(options), { environment: sourceOf(make) });
   try {
     return await trainRl(learner, {
       run,
@@ -54,12 +54,12 @@ async function train(
 
 describe.each(algorithms)('%s', (algorithm) => {
   it('trained in a folder, stopped and resumed, comes to what it does uninterrupted, and to a report', async () => {
-    const given = settings(algorithm);
-    const about = { name: 'test', command: 'rl', config: rlOptions(given), seed: 0 };
+    const options = settings(algorithm);
+    const about = { name: 'test', command: 'rl', config: rlOptions(options), seed: 0 };
     const [whole, halved] = [newFolder(), newFolder()];
-    const expected = await train(createRun(whole, about), given);
-    expect(await train(createRun(halved, about), given, { stopAfter: 400 })).toBeUndefined();
-    const result = await train(openRun(halved), given);
+    const expected = await train(createRun(whole, about), options);
+    expect(await train(createRun(halved, about), options, { stopAfter: 400 })).toBeUndefined();
+    const result = await train(openRun(halved), options);
     expect(result?.return).toEqual(expected?.return);
     const rows = (folder: string) => readMetrics(folder).map(({ time: _, ...row }) => row);
     expect(rows(halved)).toEqual(rows(whole));
@@ -70,11 +70,11 @@ describe.each(algorithms)('%s', (algorithm) => {
 });
 
 it('a report marks where the environment counts as solved, also one that it cannot open', async () => {
-  const given: RlSettings = { ...settings('ppo'), env: './own.js', steps: 256 };
+  const options: RlSettings = { ...settings('ppo'), env: './own.js', steps: 256 };
   const own = () => ({ ...makeEnvironment('Pendulum-v1'), rewardThreshold: -200 });
   const folder = newFolder();
-  const run = createRun(folder, { name: 'test', command: 'rl', config: rlOptions(given), seed: 0 });
-  await train(run, given, { make: own });
+  const run = createRun(folder, { name: 'test', command: 'rl', config: rlOptions(options), seed: 0 });
+  await train(run, options, { make: own });
   expect(rlReport(folder).sections[0]).toMatchObject({ title: 'Return', levels: [{ y: -200, label: 'solved' }] });
 });
 
@@ -88,5 +88,5 @@ it('takes the settings that are known to work in the environment, under what is 
 it('refuses settings of an algorithm that is not the chosen one', () => {
   const wrong = () => rlOptions({ env: 'Pendulum-v1', sac: { tau: 0.01 } });
   expect(wrong).toThrow(HeedError);
-  expect(wrong).toThrow('settings of sac are given, and the algorithm is ppo');
+  expect(wrong).toThrow('settings of sac are set, but the algorithm is ppo');
 });

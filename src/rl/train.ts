@@ -1,5 +1,5 @@
 /**
- * Learning from the environment's own reward, by any of the algorithms: a learner, and its training in a run's folder.
+ * Learning from the environment's own reward with any of the algorithms: a learner, and its training in a run's folder.
  *
  * Run it: heed rl --env CartPole-v1
  */
@@ -17,30 +17,39 @@ import { worldShape } from './world-options.ts';
 /** The settings of `heed rl`. */
 export const rlSchema = z.object({
   ...worldShape,
-  steps: z.number().int().min(1).default(60_000).describe('environment steps in all'),
-  seed: z.number().int().min(0).default(0).describe('seed of everything that is drawn'),
-  evaluations: z.number().int().min(0).default(20).describe('evaluations on the way, evenly spaced'),
-  episodes: z.number().int().min(1).default(100).describe('greedy episodes of an evaluation'),
+  steps: z.number().int().min(1).default(60_000).describe('total environment steps'),
+  seed: z.number().int().min(0).default(0).describe('seed of all random numbers'),
+  evaluations: z.number().int().min(0).default(20).describe('number of evaluations during training, evenly spaced'),
+  episodes: z
+    .number()
+    .int()
+    .min(1)
+    .default(100)
+    .describe('episodes in each evaluation, played with the most likely actions'),
   ...algorithmShape,
 });
 /** Checked settings of `heed rl`. */
 export type RlOptions = z.infer<typeof rlSchema>;
-/** Settings of `heed rl` as they are given: plain data. */
+/** Settings of `heed rl` as a caller writes them: plain data, all optional. */
 export type RlSettings = z.input<typeof rlSchema>;
 
-/** Checked settings: what is given, over the environment's preset, over the defaults. @throws HeedError naming what is wrong. */
-export function rlOptions(given: RlSettings): RlOptions {
-  checkChoice(given);
-  const { algorithm = 'ppo', env = 'CartPole-v1' } = given;
+/**
+ * Checked settings: the caller's over the environment's preset over the defaults.
+ *
+ * @throws HeedError naming what is wrong.
+ */
+export function rlOptions(settings: RlSettings): RlOptions {
+  checkChoice(settings);
+  const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
   const { options, ...preset } = presetOf(env, algorithm) ?? {};
-  return parseOptions(rlSchema, { ...preset, ...given, [algorithm]: { ...options, ...given[algorithm] } });
+  return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
 
-/** What a learner yields: after every update, or after some where they are small. */
+/** A step of the learner: one update, or several small ones. */
 export interface RlStep {
   /** Environment steps so far. */
   step: number;
-  /** Of the algorithm; means over the updates since the last. Empty while nothing is learned. */
+  /** Metrics of the algorithm: means over the updates since the last step. Empty before learning starts. */
   metrics: Record<string, number>;
   /** Greedy episodes; at evaluations and at the end. */
   evaluation?: Evaluation;
@@ -54,13 +63,10 @@ interface RlState {
   environment: VectorState;
 }
 
-/** What `createRlLearner` makes. */
+/** The result of `createRlLearner`. */
 export type RlLearner = ReturnType<typeof createRlLearner>;
 
-/**
- * Learns from the environment's own reward, update by update. Throws where settings are wrong, before anything is
- * run.
- */
+/** Creates a learner from the environment's own reward. Throws if settings are wrong, before anything runs. */
 export function createRlLearner(options: RlOptions, { environment: source }: { environment: EnvironmentSource }) {
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
@@ -72,9 +78,9 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
 
   return {
     options,
-    /** What it acts in; not its to dispose of. */
+    /** The environment. The learner does not dispose of it. */
     environment: source,
-    /** The mean return from which the environment counts as solved, where it says so. */
+    /** The mean return from which the environment counts as solved, if it says so. */
     rewardThreshold: source.rewardThreshold,
     async next(): Promise<RlStep> {
       const before = step;
@@ -87,7 +93,7 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
     },
     /** Greedy episodes. */
     evaluate: evaluator.run,
-    /** The policy of the moment, and the one that training began with. */
+    /** The current policy, and the initial one. */
     policies() {
       return policiesOf(options, source, agent.save());
     },
@@ -109,41 +115,41 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
   };
 }
 
-/** A row of samples.jsonl: what the report tells of the environment. */
+/** A row of samples.jsonl: what the report needs to know of the environment. */
 export interface WorldSample {
   kind: 'world';
   rewardThreshold: number;
 }
 
 /**
- * Tells a run from what return on its environment counts as solved: a report has the folder alone, and cannot open
+ * Records the return from which the environment counts as solved. A report only has the run's folder, and cannot open
  * every environment.
  */
 export function sampleWorld(run: Run, rewardThreshold: number | undefined): void {
   if (rewardThreshold !== undefined) run.sample({ kind: 'world', rewardThreshold } satisfies WorldSample);
 }
 
-/** What learning comes to, in numbers. */
+/** The figures of a finished run. */
 export interface RlMetrics {
   /** Mean and standard deviation of the returns of the final policy's greedy episodes. */
   return: { mean: number; std: number; episodes: number };
   /** Environment steps. */
   steps: number;
-  /** Wall time of the training, that of earlier processes of the run included. */
+  /** Wall time of the training in seconds, including earlier processes of the run. */
   seconds: number;
-  /** Environment steps a second of collecting and learning, evaluations and checkpoints included. */
+  /** Environment steps per second of collecting and learning, including evaluations and checkpoints. */
   stepsPerSecond: number;
 }
 
-/** What a run comes to: the result of `heed rl --json`. */
+/** The result of a run: what `heed rl --json` prints. */
 export interface RlRunResult extends RlMetrics {
   /** The run's folder. */
   run: string;
 }
 
 /**
- * Trains in a run's folder: rows of metrics, checkpoints, the result. Goes on from the run's newest checkpoint where it
- * has one. Undefined where the signal stopped it: then a checkpoint was written.
+ * Trains in a run's folder: rows of metrics, checkpoints, the result. Continues from the run's latest checkpoint, if
+ * there is one. Undefined if the signal stopped it; then a checkpoint was written.
  */
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
   const { rewardThreshold, options } = learner;
@@ -169,7 +175,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   });
 }
 
-/** The figures of an evaluation that results have. */
+/** The figures of an evaluation for results. */
 export const returnOf = ({ mean, std, episodes }: Evaluation) => ({ mean, std, episodes });
 
 /** An evaluation under the standard names of metrics. */

@@ -1,4 +1,4 @@
-/** The settings of TRPO, sb3-contrib's where none are given; docs/reference/trpo.md says where each comes from. */
+/** The settings of TRPO. Defaults are sb3-contrib's; docs/reference/trpo.md has the source of each. */
 import { z } from 'zod';
 import { ppoSchema } from './ppo-options.ts';
 import { withDefaults } from './redefault.ts';
@@ -13,7 +13,7 @@ const { shape } = ppoSchema.omit({
 });
 const count = z.number().int().min(1);
 
-/** The options of TRPO. */
+/** Options of TRPO; docs/reference/trpo.md has the source of each. */
 export const trpoSchema = z.object({
   ...withDefaults(shape, {
     environments: 1,
@@ -22,14 +22,14 @@ export const trpoSchema = z.object({
     lambda: 0.95,
     finalLearningRate: 1,
   }),
-  epochs: count.default(10).describe("the critic's passes over what was collected, an update"),
-  minibatch: count.default(128).describe("steps a gradient of the critic's; divides environments × horizon"),
-  learningRate: z.number().positive().default(1e-3).describe("Adam's rate for the critic at the start"),
-  targetKl: z.number().positive().default(0.01).describe('δ: KL divergence that an update may move the policy by'),
-  conjugateSteps: count.default(15).describe('steps of the conjugate gradient'),
-  damping: z.number().min(0).default(0.1).describe('added to the diagonal of the Fisher matrix'),
-  backtracks: count.default(10).describe('lengths of the step that are tried at most'),
-  shrink: z.number().gt(0).lt(1).default(0.8).describe('each as a share of the one before'),
+  epochs: count.default(10).describe('passes of the critic over the collected steps in each update'),
+  minibatch: count.default(128).describe('steps per minibatch of the critic; must divide environments × horizon'),
+  learningRate: z.number().positive().default(1e-3).describe('initial learning rate of Adam, for the critic'),
+  targetKl: z.number().positive().default(0.01).describe('δ: maximum KL divergence of an update'),
+  conjugateSteps: count.default(15).describe('conjugate gradient iterations'),
+  damping: z.number().min(0).default(0.1).describe('damping added to the diagonal of the Fisher matrix'),
+  backtracks: count.default(10).describe('maximum number of step lengths tried'),
+  shrink: z.number().gt(0).lt(1).default(0.8).describe('ratio of each step length to the one before'),
 });
 /** Checked options of TRPO. */
 export type TrpoOptions = z.infer<typeof trpoSchema>;

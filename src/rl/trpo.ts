@@ -40,24 +40,31 @@ import type { TrpoOptions } from './trpo-options.ts';
 
 /** The numbers of one TRPO update. */
 export interface TrpoMetrics {
+  /** Surrogate loss of the policy. */
   'loss/policy': number;
+  /** Loss of the critic. */
   'loss/value': number;
+  /** Mean entropy of the policy, in nats. */
   'policy/entropy': number;
+  /** KL divergence of the new policy from the one that acted, in nats. */
   'policy/approx_kl': number;
-  /** Of the longest step that the quadratic model allows, the share that was taken; 0 where all were refused. */
+  /** Share of the longest step that the quadratic model allows; 0 if all steps were rejected. */
   'policy/step': number;
+  /** Share of the returns' variance that the critic explains; at most 1. */
   'value/explained_variance': number;
+  /** Norm of the policy's gradient. */
   'gradient/norm': number;
+  /** Learning rate of the critic. */
   learning_rate: number;
 }
 /** The TRPO learner. */
 export type Trpo = OnPolicy<TrpoMetrics>;
 
 /**
- * A TRPO learner in environments that have been reset. `seed` is that of its weights, actions and minibatches.
+ * Creates a TRPO learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
  * The caller disposes of it.
  *
- * @throws HeedError if the minibatch does not divide what is collected.
+ * @throws HeedError if the minibatch does not divide the collected steps.
  */
 export function createTrpo(environment: VectorEnvironment, options: TrpoOptions, seed: number): Trpo {
   const { horizon, epochs, minibatch, targetKl } = options;
@@ -76,14 +83,14 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
         critic,
         { observations: ['n', environment.observationSize], returns: ['n', 1] },
         ({ observations, returns }) => valueLoss({ values: policy.critic.apply(observations), returns }).loss,
-        // what is before both heads, as the convolutions of images, is the actor's
+        // shared layers before both heads, such as convolutions, belong to the actor
         { dims: { n: minibatch }, singleThread: isSmall(critic, minibatch), frozen: actor.values },
       ),
     );
     const optimizer = own.use(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
     const every = Int32Array.from({ length: batch }, (_, i) => i);
 
-    /** Moves the policy, or leaves it where no step is good. */
+    /** Moves the policy, or leaves it unchanged if no step is good. */
     function improve(experience: Experience) {
       const { observations, actions, logProbs, advantage } = surrogate.inputs;
       loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
@@ -140,7 +147,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
   });
 }
 
-/** −E[ρA] with its gradient, and E[KL] from the distributions that are held. */
+/** −E[ρA] with its gradient, and E[KL] from the held distributions. */
 function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
   const step = createTrainStep(
     actor,
@@ -173,7 +180,7 @@ function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
       latest = step.run();
       return { loss: latest.loss.item(), kl: latest.kl.item(), entropy: latest.entropy.item() };
     },
-    /** Holds the distributions of the last run, for the KL of those to come. */
+    /** Holds the distributions of the last run, for later KL divergences. */
     hold() {
       held.data.set(latest.distribution.data as Float32Array);
       heldDeviation?.data.set(actor.values[LOG_DEVIATION].data);
@@ -183,8 +190,9 @@ function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
 }
 
 /**
- * Products of the Fisher matrix, damped, with vectors laid out as the arena of the actor: the Hessian of E[KL] from
- * where it stands, as the gradient of (∇KL·v) — the gradients of traced ops are traced ops themselves.
+ * Products of the damped Fisher matrix with vectors in the layout of the actor's arena. The matrix is the Hessian of
+ * E[KL] at the current parameters, computed as the gradient of (∇KL·v): gradients of traced ops are traced ops
+ * themselves.
  */
 export function createFisher(policy: PolicyNetwork, actor: Arena, observations: Value, damping: number) {
   const own = new Disposables();
@@ -219,7 +227,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
     ),
   );
   return {
-    /** F·v + damping·v; the result is overwritten by the next. */
+    /** F·v + damping·v; the next call overwrites the result. */
     apply(v: ArrayLike<number>): Float32Array {
       vector.flat.set(v);
       binding.run();
@@ -232,7 +240,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
 
 const SMALLEST_RESIDUAL = 1e-10;
 
-/** x with A·x ≈ b for a symmetric positive A, by so many steps at most (Hestenes & Stiefel 1952). */
+/** x with A·x ≈ b for a symmetric positive A, in at most `steps` steps (Hestenes & Stiefel 1952). */
 export function conjugateGradient(
   apply: (v: Float64Array) => ArrayLike<number>,
   b: ArrayLike<number>,

@@ -1,18 +1,20 @@
-/** The settings of what an agent acts in, the same for every command that trains one. */
+/** The settings of the environment, shared by all commands that train an agent. */
 import { z } from 'zod';
 
 /** Fields of the schemas of commands that train an agent. */
 export const worldShape = {
-  env: z.string().default('CartPole-v1').describe('environment, by name (heed envs) or a file with one of your own'),
+  env: z.string().default('CartPole-v1').describe('environment: a name (see heed envs) or a file with your own'),
   workers: z
     .number()
     .int()
     .min(0)
     .max(64)
     .default(0)
-    .describe('threads that step environments; pays where a step is long, as with MuJoCo, and cores are free'),
+    .describe(
+      'worker threads that step environments; helps if steps are slow, as in MuJoCo, and cores are free; 0: none',
+    ),
   python: z
     .string()
     .optional()
-    .describe('the Python that Gymnasium is in (default: HEED_PYTHON, or python3); for gym:… and ALE/…'),
+    .describe('for gym:… and ALE/…: Python with Gymnasium (default: HEED_PYTHON, or python3)'),
 };

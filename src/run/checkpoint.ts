@@ -1,6 +1,6 @@
 /**
- * A checkpoint on disk: one folder named by its step with `state.json` and `tensors.safetensors`, there as a whole or not at all.
- * The state carries the checksum of the tensors, of itself, and how long the run's row files were.
+ * A checkpoint on disk: a folder named by its step with `state.json` and `tensors.safetensors`. It is complete or
+ * absent. The state holds checksums of the tensors and of itself, and the lengths of the run's row files.
  */
 
 import { createHash } from 'node:crypto';
@@ -22,16 +22,19 @@ import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.
 import { withCurrentNames } from '../renamed.ts';
 import { decode, encode } from './json.ts';
 
+/** A checkpoint as `Run.loadCheckpoint` reads it. */
 export interface Checkpoint {
+  /** The step at which it was saved. */
   step: number;
-  /** Plain data: whatever `saveCheckpoint` was given, numbers bit for bit. */
+  /** The state that was saved: plain data, numbers bit for bit. */
   state: unknown;
+  /** Tensors by name. */
   tensors: Record<string, SafetensorsTensor>;
-  /** What is wrong with newer checkpoints, which were passed over. Empty when all is well. */
+  /** What is wrong with newer checkpoints, which were skipped. Empty if nothing is. */
   warnings: string[];
 }
 
-/** Lengths of the run's row files in bytes at the moment of a checkpoint. */
+/** Lengths of the run's row files in bytes, at the time of a checkpoint. */
 interface RowLengths {
   metrics: number;
   samples: number;
@@ -42,7 +45,7 @@ const STATE = 'state.json';
 const TENSORS = 'tensors.safetensors';
 const PART = 2 ** 22;
 
-/** Writes the checkpoint of a step, replacing one of the same step, and prunes all but the last `keep`. */
+/** Writes the checkpoint of a step, replacing one of the same step, and removes all but the last `keep`. */
 export function writeCheckpoint(
   run: string,
   step: number,
@@ -80,8 +83,7 @@ export function writeCheckpoint(
 }
 
 /**
- * The newest valid checkpoint of a run's folder, or that of a step, read without changing anything: what an evaluation
- * of a run under way needs.
+ * The newest valid checkpoint of a run's folder, or that of a step. Changes nothing, so it works on a run in progress.
  * @throws HeedError if there is none.
  */
 export function readCheckpoint(
@@ -100,11 +102,11 @@ export function readCheckpoint(
     const folder = join(run, FOLDER, name);
     try {
       const checkpoint = read(folder);
-      const state = withCurrentNames(checkpoint.state); // of a run that an earlier version began
+      const state = withCurrentNames(checkpoint.state); // the run may be from an earlier version
       return { ...checkpoint, state, warnings, invalid: found.slice(0, i) };
     } catch (error) {
       const code = isSystemError((error as Error).cause) && ((error as Error).cause as NodeJS.ErrnoException).code;
-      if (code && code !== 'ENOENT') throw error; // the disk or its rights failed, not the checkpoint
+      if (code && code !== 'ENOENT') throw error; // the disk or its permissions failed, not the checkpoint
       warnings.push(`The checkpoint "${folder}" is damaged and was passed over: ${messageOf(error)}`);
     }
   }
@@ -113,7 +115,10 @@ export function readCheckpoint(
   });
 }
 
-/** Finishes what a killed process began: brings back a checkpoint that was about to be replaced, removes temporaries. */
+/**
+ * Finishes what a killed process began: restores a checkpoint that was about to be replaced, and removes temporary
+ * files.
+ */
 export function tidyCheckpoints(run: string): void {
   const checkpoints = join(run, FOLDER);
   const present = names(checkpoints);
@@ -125,7 +130,7 @@ export function tidyCheckpoints(run: string): void {
   }
 }
 
-/** Puts damaged checkpoints out of the way, so that they are neither counted nor read again. */
+/** Renames damaged checkpoints, so that they are neither counted nor read again. */
 export function setAside(run: string, invalid: string[]): void {
   for (const name of invalid) {
     const path = join(run, FOLDER, name);
@@ -176,7 +181,7 @@ const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 function* hashed(parts: Iterable<Uint8Array>, hash: ReturnType<typeof createHash>): Generator<Uint8Array> {
   for (const whole of parts) {
     for (let begin = 0; begin < whole.length; begin += PART) {
-      const part = whole.subarray(begin, begin + PART); // one update takes less than 2 GiB
+      const part = whole.subarray(begin, begin + PART); // an update must be less than 2 GiB
       hash.update(part);
       yield part;
     }

@@ -1,30 +1,38 @@
-/** A training from its start to its end in a run's folder: what all trainers share. */
+/** Runs a learner to its end in a run's folder: what all trainers share. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { HeedError, messageOf } from '../error.ts';
 import type { Run } from './run.ts';
 
+/** What every trainer takes: where to write the run, a signal and callbacks. */
 export interface TrainParts<Step> {
+  /** The run that metrics, samples and checkpoints go to. */
   run: Run;
-  /** Stops after the iteration under way, with a checkpoint. */
+  /** Stops after the current iteration, with a checkpoint. */
   signal?: AbortSignal;
+  /** Called after each step. */
   onStep?: (step: Step) => void;
-  /** Wall time between checkpoints: 30 unless told, 0 for one every iteration. */
+  /** Seconds between checkpoints; 0 for one every iteration. Default 30. */
   checkpointSeconds?: number;
-  /** Told what a person should know and need not act on, such as a damaged checkpoint that was passed over. */
+  /** Called with warnings that need no action, such as a damaged checkpoint that was skipped. */
   onWarning?: (text: string) => void;
 }
 
-/** What `driveRun` needs of a trainer. */
+/** The parts of a trainer that `driveRun` uses. */
 export interface Drivable<Step> {
-  /** Rejects with the signal's reason where it aborts what the learner waits for; what it saves then goes on from there. */
+  /**
+   * Takes one step. Rejects with the signal's reason if the signal aborts a wait; the learner can then be saved and
+   * resumed.
+   */
   next(signal?: AbortSignal): Promise<Step>;
+  /** The learner's state as plain data and tensors. */
   save(): { state: unknown; tensors: Parameters<Run['saveCheckpoint']>[1]['tensors'] };
+  /** Takes over what `save` returned. */
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
 }
 
-/** The steps of a learner until it is done or the signal aborts; releases it. */
+/** The steps of a learner until it is done or the signal aborts. Disposes of the learner. */
 export async function* stepsOf<Step extends { done: boolean }>(
   learner: { next(signal?: AbortSignal): Promise<Step>; [Symbol.dispose](): void },
   signal?: AbortSignal,
@@ -43,21 +51,21 @@ export async function* stepsOf<Step extends { done: boolean }>(
 interface DrivenState<Result> {
   learner: unknown;
   seconds: number;
-  /** Of a training that is over. */
+  /** The result, once training has finished. */
   result?: Result;
 }
 
 /**
- * Takes a learner to its end: a row of metrics and a call of `onStep` each step, a checkpoint at the start, every
- * `checkpointSeconds` and at the end. A process that is killed at any moment loses what came after the last checkpoint, and a resumed run computes
- * it again, the same.
+ * Runs a learner to its end. Each step gives a row of metrics and a call of `onStep`. Checkpoints are written at the
+ * start, every `checkpointSeconds` and at the end. A killed process loses what came after the last checkpoint; a
+ * resumed run computes it again, identically.
  */
 export async function driveRun<Step extends { step: number; done: boolean }, Result extends { run: string }>(
   learner: Drivable<Step>,
   parts: TrainParts<Step> & {
-    /** What is known before the first step, for the first row of metrics. */
+    /** Metrics before the first step, for the first row. */
     before(): Record<string, number> | Promise<Record<string, number>>;
-    /** Writes samples where it has any, and gives the step's row of metrics. */
+    /** Writes samples, if there are any, and returns the step's row of metrics. */
     record(step: Step): Record<string, number>;
     result(last: Step, seconds: number): Result;
   },
@@ -88,7 +96,7 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
   }
   const stopped = (error: unknown) => signal?.aborted && error === signal.reason;
   const stop = () => {
-    // the first row of metrics is written again when the run goes on from its start
+    // the first row of metrics is written again when the run resumes from its start
     if (step > 0) save();
     return undefined;
   };
@@ -100,7 +108,7 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
   }
 
   for (;;) {
-    await breathe(); // signals are heard between iterations
+    await breathe(); // signals arrive between iterations
     if (signal?.aborted) return stop();
     const from = step;
     let latest: Step;
@@ -122,7 +130,7 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
   }
 }
 
-/** A checkpoint that no training could go on from must not take the place of one that it could. */
+/** A checkpoint with non-finite numbers must not replace a good one. */
 function checkFinite(tensors: ReturnType<Drivable<never>['save']>['tensors']): void {
   for (const [name, { dtype, data }] of Object.entries(tensors)) {
     if (dtype !== 'F32' || (data as Float32Array).every(Number.isFinite)) continue;
@@ -132,7 +140,7 @@ function checkFinite(tensors: ReturnType<Drivable<never>['save']>['tensors']): v
   }
 }
 
-/** Whether a run got as far as its first checkpoint; a damaged one counts. */
+/** Whether a run has a checkpoint; a damaged one counts. */
 function hasCheckpoint(folder: string): boolean {
   try {
     return readdirSync(join(folder, 'checkpoints')).some((name) => /^\d{10}/.test(name));
@@ -160,7 +168,7 @@ function stoppedBy(cause: unknown, step: number, { folder, info }: Run): unknown
   if (!(cause instanceof HeedError)) return cause;
   const advice = cause.hint ? `${cause.hint.replace(/\.$/, '')}. ` : '';
   return new HeedError(`The run stopped in the batch after step ${step}: ${cause.message}`, {
-    hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} goes on from there.`,
+    hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} continues from there.`,
     cause,
   });
 }

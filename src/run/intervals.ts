@@ -1,9 +1,10 @@
-/** Intervals of 95 % around what was measured a few times. */
+/** 95 % intervals around measurements. */
 import { random } from '../random.ts';
 
+/** Bounds of an interval. */
 export type Interval = [low: number, high: number];
 
-/** Wilson's score interval of a share of n, 95 % unless told (Wilson 1927). All of [0, 1] where n is 0. */
+/** Wilson's score interval of a share of n (Wilson 1927), 95 % by default. [0, 1] if n is 0. */
 export function wilson(share: number, n: number, z = 1.959964): Interval {
   if (n === 0) return [0, 1];
   const middle = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n);
@@ -14,8 +15,8 @@ export function wilson(share: number, n: number, z = 1.959964): Interval {
 const RESAMPLES = 2000;
 
 /**
- * The percentile bootstrap of a statistic (Efron 1979): between which values 95 % of it lie over samples of the same size, drawn
- * with replacement. The same every time; NaN where there is nothing to draw from.
+ * The percentile bootstrap of a statistic (Efron 1979): the range of 95 % of its values over samples of the same size,
+ * drawn with replacement. Deterministic; NaN for an empty sample.
  */
 export function bootstrap<T>(sample: readonly T[], statistic: (sample: readonly T[]) => number): Interval {
   const { length } = sample;
@@ -29,7 +30,7 @@ export function bootstrap<T>(sample: readonly T[], statistic: (sample: readonly 
 
 export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** Of two in the middle, their mean. */
+/** The median; of an even number of values, the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = Float64Array.from(values).sort();
   const middle = sorted.length / 2;

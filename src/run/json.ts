@@ -1,25 +1,27 @@
-/** JSON that gives back what it was given: every number, or a clear refusal. */
+/** JSON that restores every number exactly, or refuses to write it. */
 
 import { HeedError } from '../error.ts';
 
-/** Deeper than any state; what lies deeper holds itself. */
+/** No state is this deep; anything deeper contains itself. */
 const DEEPEST = 200;
 
 /**
- * JSON text of plain data. −0, NaN and ±Infinity, for which JSON has no word, become `{"$number": "NaN"}`; a property that
- * is undefined is left out. Throws a HeedError that names the place for what would come back as something
- * else: functions, class instances, typed arrays, bigints, undefined in a list.
+ * JSON text of plain data. −0, NaN and ±Infinity, which JSON lacks, become `{"$number": "NaN"}`. Undefined properties
+ * are left out.
+ *
+ * @throws HeedError that names the place of anything that would not come back: functions, class instances, typed
+ * arrays, bigints, undefined in a list.
  */
 export function toJson(value: unknown, what: string): string {
   return JSON.stringify(encode(value, [what]));
 }
 
-/** The value that `toJson` was given. Throws what JSON.parse throws. */
+/** The inverse of `toJson`. Throws what JSON.parse throws. */
 export function fromJson(text: string): unknown {
   return decode(JSON.parse(text));
 }
 
-/** Parsed JSON with each `{"$number": …}` replaced by the number it stands for. */
+/** Parsed JSON with each `{"$number": …}` replaced by its number. */
 export function decode(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(decode);
@@ -27,7 +29,7 @@ export function decode(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decode(inner)]));
 }
 
-/** Plain data in which every number is one JSON can hold. `path` says where in the whole it lies. */
+/** Plain data in which JSON can hold every number. `path` is the place in the whole, for errors. */
 export function encode(value: unknown, path: (string | number)[]): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number') {
@@ -45,8 +47,8 @@ export function encode(value: unknown, path: (string | number)[]): unknown {
   if (Array.isArray(value)) return Array.from(value, (inner, i) => encodeAt(i, inner));
   if (typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
     if ('$number' in value) throw new HeedError(`${place(path)} may not have a property "$number": it marks numbers.`);
-    const kept = Object.entries(value).filter(([, inner]) => inner !== undefined);
-    return Object.fromEntries(kept.map(([key, inner]) => [key, encodeAt(key, inner)]));
+    const present = Object.entries(value).filter(([, inner]) => inner !== undefined);
+    return Object.fromEntries(present.map(([key, inner]) => [key, encodeAt(key, inner)]));
   }
   const got = typeof value === 'object' ? `a ${value.constructor.name}` : typeof value;
   throw new HeedError(`${place(path)} is ${got}, which JSON cannot hold; expected plain data.`, {

@@ -1,4 +1,4 @@
-/** A lock file that says which process writes a run, so that two do not. */
+/** A lock file: it names the process that writes a run, so that no second one does. */
 
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -11,19 +11,21 @@ export const LOCK = 'lock';
 interface Holder {
   pid: number;
   host: string;
-  /** When the process started, in the system's own count: a process id alone is given out again after a reboot. */
+  /** When the process started, by the system's clock: process ids alone are reused after a reboot. */
   started: string | null;
 }
 
 const held = new Set<string>();
 
-/** Takes the lock of a folder and returns what gives it back. Throws a HeedError while a living process holds it. */
+/**
+ * Takes the lock of a folder. Returns a function that releases it. @throws HeedError while a living process holds it.
+ */
 export function lock(folder: string): () => void {
   const path = join(resolve(folder), LOCK);
   const me: Holder = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
   while (!create(path, JSON.stringify(me))) {
     const text = read(path);
-    if (text === undefined) continue; // given back just now
+    if (text === undefined) continue; // released just now
     const holder = parse(text);
     if (isAlive(path, holder)) throw inUse(folder, path, holder);
     takeAway(path, text);
@@ -37,7 +39,7 @@ export function lock(folder: string): () => void {
   return release;
 }
 
-/** Whether a living process writes a run; one that was killed leaves its lock. */
+/** Whether a living process writes a run; a killed one leaves its lock. */
 export function isWritten(folder: string): boolean {
   const path = join(resolve(folder), LOCK);
   const text = read(path);
@@ -65,7 +67,7 @@ function read(path: string): string | undefined {
   }
 }
 
-/** Renamed before it is removed: of two processes that find a dead one's lock, only one gets it. */
+/** Renames the lock before removing it: if two processes find a dead one's lock, only one wins. */
 function takeAway(path: string, text: string): void {
   const aside = `${path}.${process.pid}.tmp`;
   try {
@@ -75,7 +77,7 @@ function takeAway(path: string, text: string): void {
     throw fileError(error, 'remove', path);
   }
   if (read(aside) === text) rmSync(aside);
-  else renameSync(aside, path); // another process was faster, this is its lock
+  else renameSync(aside, path); // another process was faster; this is its lock
 }
 
 function parse(text: string): Holder | undefined {
@@ -88,9 +90,9 @@ function parse(text: string): Holder | undefined {
 }
 
 function isAlive(path: string, holder: Holder | undefined): boolean {
-  // a lock without words is being written this moment, or its writer died between two system calls
+  // an empty lock is being written right now, or its writer died between two system calls
   if (!holder) return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < 10_000;
-  if (holder.host !== hostname()) return true; // nobody can ask another machine
+  if (holder.host !== hostname()) return true; // a process on another machine cannot be checked
   const started = processStart(holder.pid);
   if (holder.started && started) return holder.started === started;
   if (holder.pid === process.pid) return held.has(path);
@@ -102,11 +104,11 @@ function isAlive(path: string, holder: Holder | undefined): boolean {
   }
 }
 
-/** Linux says when a process began; elsewhere, and for one that is gone or hidden, null. */
+/** Linux reports when a process started; null elsewhere, and for one that is gone or hidden. */
 function processStart(pid: number): string | null {
   try {
     const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = status.slice(status.lastIndexOf(')') + 2).split(' '); // the name before may hold spaces
+    const fields = status.slice(status.lastIndexOf(')') + 2).split(' '); // the name before it may contain spaces
     return fields[0] === 'Z' ? 'ended' : fields[19];
   } catch {
     return null;

@@ -1,36 +1,44 @@
-/** How a training is getting on: one live line on a terminal, a plain line now and then in a pipe or a log. */
+/** Shows progress: one live line on a terminal, a plain line now and then in a pipe or a log. */
 
 import { stripVTControlCharacters } from 'node:util';
 
+/** A progress display. */
 export interface Progress {
-  /** Tells how far it is. Cheap: draws at most ten times a second on a terminal, at most every ten seconds elsewhere. */
+  /**
+   * Sets the current step. Cheap: draws at most ten times a second on a terminal, at most every ten seconds elsewhere.
+   */
   update(step: number, metrics?: Readonly<Record<string, number>>): void;
-  /** Prints a line of its own above the live one. */
+  /** Prints a line above the live one. */
   note(text: string): void;
   /** Draws the last state and ends the line. */
   done(): void;
 }
 
+/** What `createProgress` shows, and where. */
 export interface ProgressOptions {
-  /** Steps in all; left out where nobody knows: then no bar, percent or time left. */
+  /** Total number of steps; without it, there is no bar, percentage or time left. */
   total?: number;
-  /** The step it starts from (a resumed run), so that speed is not taken from steps of an earlier process. */
+  /** The first step of this process (in a resumed run), so that earlier steps do not count for the speed. */
   from?: number;
+  /** Text at the start of the line. */
   label?: string;
-  /** Milliseconds of the past that the speed is taken from: half a minute unless told. */
+  /** Milliseconds over which the speed is measured. Default 30,000. */
   window?: number;
-  /** What a step is called in the speed: "steps" unless told. */
+  /** Unit of the speed. Default "steps". */
   unit?: string;
+  /** Where the line is written: stderr by default. */
   stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  /** The variables TERM and NO_COLOR are read from it: `process.env` by default. */
   env?: Record<string, string | undefined>;
-  /** Milliseconds, ever growing. */
+  /** A monotonic clock in milliseconds. */
   now?: () => number;
 }
 
-/** Training slows down and speeds up, and only the recent past tells what is left. */
+/** The speed of training varies, and only its recent past predicts the time left. */
 const WINDOW = 30_000;
 const BAR = 20;
 
+/** Creates a progress display; nothing is drawn before the first update. */
 export function createProgress({
   total,
   from = 0,
@@ -94,7 +102,7 @@ export function createProgress({
       step = to;
       if (latest) metrics = latest;
       const time = now();
-      // half a second apart: enough to be recent, few enough to keep
+      // half a second apart: recent enough, and few
       if (time - past[past.length - 1].time >= 500) past.push({ time, step });
       if (time - drawn >= every) draw(time);
     },
@@ -111,7 +119,7 @@ export function createProgress({
   };
 }
 
-/** Seconds as "8 s", "3 min 20 s", "2 h 5 min" or "3 d 4 h": no finer than anybody can know. */
+/** Seconds as "8 s", "3 min 20 s", "2 h 5 min" or "3 d 4 h". */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';
   const s = Math.round(seconds);
@@ -136,7 +144,7 @@ export function count(n: number): string {
   return size >= 100 || Number.isInteger(n) ? String(Math.round(n)) : String(Number(n.toPrecision(2)));
 }
 
-/** A measured value with three digits that matter. */
+/** A measured value with three significant digits. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
@@ -168,12 +176,12 @@ function columns(character: string): number {
 
 function fit(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  let kept = '';
+  let start = '';
   let used = 1; // the ellipsis
   for (const character of text) {
     used += columns(character);
     if (used > width) break;
-    kept += character;
+    start += character;
   }
-  return `${kept}…`.slice(0, Math.max(0, width));
+  return `${start}…`.slice(0, Math.max(0, width));
 }

@@ -6,7 +6,7 @@ import { duration } from './progress.ts';
 import type { LineChart, Series } from './report/line-chart.ts';
 import type { MetricsRow, RunInfo } from './run.ts';
 
-/** A run's settings, checked. Throws a HeedError where they are of another kind of run. */
+/** A run's settings, checked. @throws HeedError if the run is of another kind. */
 export function settingsOf<S extends z.ZodType>(schema: S, { config }: RunInfo, folder: string): z.output<S> {
   const { success, data, error } = schema.safeParse(config);
   if (success) return data;
@@ -18,23 +18,26 @@ export function settingsOf<S extends z.ZodType>(schema: S, { config }: RunInfo, 
 export const subtitle = (started: string, how: string, seed: number) =>
   `${how}, seed ${seed}, started ${started.slice(0, 16).replace('T', ' ')} UTC`;
 
-/** Wall time from the first row to the last; the pause before a resumption counts. */
+/** Wall time from the first row to the last, including pauses before a resume. */
 export const elapsed = (rows: readonly MetricsRow[]) =>
   rows.length > 1 ? together(duration(rows[rows.length - 1].time - rows[0].time)) : '–';
 
-/** A number and its unit stay on one line. */
+/** Keeps a number and its unit on one line. */
 const together = (text: string) => text.replaceAll(/(\d) /g, '$1\u00a0');
 
-/** Lines of a chart, each by its name and its metric. */
+/** Lines of a chart: their names and metrics. */
 export type Lines = readonly (readonly [name: string, metric: string])[];
 
-/** Of a metric that is told of both. */
+/** The training and held-out lines of a metric. */
 export const trainingAndHeldOut = (metric: string): Lines => [
   ['training', `${metric}/train`],
   ['held out', `${metric}/eval`],
 ];
 
-/** The lines of which rows tell a finite number, over steps unless `x` tells otherwise: one number for each of a chart's `xLabels`. */
+/**
+ * The lines whose metrics have finite values. x is the step unless `x` says otherwise: one number for each of a chart's
+ * `xLabels`.
+ */
 export const seriesOf = (
   rows: readonly MetricsRow[],
   lines: Lines,
@@ -47,7 +50,7 @@ export const seriesOf = (
     return [{ name, x: at[0].map((_, i) => at.map((values) => values[i])), y: seen.map((row) => row[metric]) }];
   });
 
-/** A chart of lines over steps; none where no row tells of any. */
+/** A line chart over steps; none if no row has the metrics. */
 export function linesOver(
   rows: readonly MetricsRow[],
   title: string,
@@ -71,7 +74,7 @@ export function chart(
   x?: (row: MetricsRow) => readonly number[],
 ): LineChart {
   const series = seriesOf(rows, [[title, name]], x);
-  // a chart may be of what no row tells yet
+  // no row may have the chart's metrics yet
   const none = { name: title, x: xLabels.map(() => []), y: [] };
   return { kind: 'lines', title, caption, xLabels, yLabel, series: series.length > 0 ? series : [none] };
 }

@@ -1,7 +1,7 @@
 /**
- * The report of a run as one HTML page that needs nothing else: no network, no fonts, no libraries. Charts are SVG made here; a small
- * script adds values under the pointer and plays clips. All text is escaped, data travels as JSON that cannot end its
- * element, and the Content-Security-Policy allows exactly this style sheet and this script.
+ * The report of a run as one self-contained HTML page: no network, no fonts, no libraries. Charts are SVG made here; a
+ * small script shows values under the pointer and plays clips. All text is escaped, data travels as JSON that cannot
+ * end its element, and the Content-Security-Policy allows exactly this style sheet and this script.
  */
 
 import { createHash } from 'node:crypto';
@@ -14,36 +14,50 @@ import { drawScatter, type Scatter } from './report/scatter.ts';
 import { script } from './report/script.ts';
 import { style } from './report/style.ts';
 
+/** Paragraphs of text. */
 export interface Text {
+  /** Tells this section from the others. */
   kind: 'text';
+  /** Heading; none by default. */
   title?: string;
   /** Plain text; an empty line begins a new paragraph. */
   text: string;
 }
 
+/** A table of texts, numbers and links. */
 export interface Table {
+  /** Tells this section from the others. */
   kind: 'table';
+  /** Heading. */
   title: string;
+  /** Plain text below the table. */
   caption?: string;
+  /** Heads of the columns. */
   columns: readonly string[];
+  /** Cells by row, as many as there are columns. */
   rows: readonly (readonly (string | number | Link)[])[];
 }
 
-/** To a file beside the report or below. */
+/** A link to a file in the report's folder or below. */
 export interface Link {
+  /** The text that is clicked. */
   text: string;
-  /** From the report's folder, such as "sft/report.html". */
+  /** Path from the report's folder, such as "sft/report.html". */
   path: string;
 }
 
+/** A section of a report. */
 export type Section = Text | LineChart | Scatter | Table | Clips;
 
+/** A report on one page: what `writeReport` makes HTML of. */
 export interface Report {
+  /** Title of the page. */
   title: string;
+  /** A line below the title. */
   subtitle?: string;
   /** The few numbers that matter, shown large. */
   summary: readonly { label: string; value: string | number; note?: string }[];
-  /** Shown in this order; charts stand two abreast where there is room. */
+  /** Sections in order; two charts share a row if there is room. */
   sections: readonly Section[];
   /** The run's options, shown folded at the end. */
   config?: Readonly<Record<string, unknown>>;
@@ -88,7 +102,7 @@ ${report.config ? config(report.config) : ''}
 `;
 }
 
-/** What the page's script reads. */
+/** The data that the page's script reads. */
 interface PageData {
   charts: { xLabels: readonly string[]; series: Series[] }[];
   comparisons: PackedComparison[];
@@ -111,7 +125,7 @@ function draw(section: Section, data: PageData): string {
   }
 }
 
-/** Writes the run's report.html, whole or not at all, and returns its path. */
+/** Writes the run's report.html atomically. Returns its path. */
 export function writeReport(run: { folder: string }, report: Report): string {
   const path = join(run.folder, 'report.html');
   writeFileAtomic(path, renderReport(report));
@@ -150,7 +164,7 @@ function table({ title, caption: below, columns, rows }: Table): string {
 function inCell(cell: string | number | Link): string {
   if (typeof cell !== 'object') return escaped(readable(cell));
   const href = cell.path.split(/[\\/]/).map(encodeURIComponent).join('/');
-  return `<a href="./${escaped(href)}">${escaped(cell.text)}</a>`; // ./: whatever the path begins with is no protocol
+  return `<a href="./${escaped(href)}">${escaped(cell.text)}</a>`; // with ./ in front, no path looks like a URL scheme
 }
 
 function clips({ title, caption: below, comparisons, large }: Clips, data: PageData): string {
@@ -179,7 +193,7 @@ function lines(chart: LineChart, data: PageData): string {
     `<svg viewBox="0 0 18 8" aria-hidden="true"><path class="${lineClass(one, i)}" d="M1 4H17"/></svg>`;
   const names = series.map((one, i) => `<li>${swatch(one, i)}${escaped(one.name)}</li>`).join('');
   const id = (x: number) => `chart${index}-x${x}`;
-  // before everything they switch, so that the style sheet needs no script for it
+  // the inputs come before what they switch, so the style sheet needs no script
   const inputs = xLabels.map(
     (label, x) =>
       `<input type="radio" name="chart${index}" id="${id(x)}" class="pick${x}"${x ? '' : ' checked'} aria-label="${escaped(`${title}: by ${label}`)}">`,
@@ -192,7 +206,7 @@ function lines(chart: LineChart, data: PageData): string {
   return figure(chart, { class: kind, 'data-chart': String(index) }, bar, plots);
 }
 
-/** Which drawing of a chart is seen: by the room it has, and by the x that was picked. */
+/** Rules that show one drawing of each chart: by its width, and by the chosen x. */
 function shownPlots(sections: readonly Section[]): string {
   const most = Math.max(1, ...sections.map((section) => (section.kind === 'lines' ? section.xLabels.length : 1)));
   const picked = Array.from({ length: most }, (_, i) => i);

@@ -1,4 +1,4 @@
-/** Files of one JSON object a line (JSON Lines), that a kill in the middle of a write leaves readable. */
+/** Files with one JSON object per line (JSON Lines) that stay readable if a write is killed halfway. */
 
 import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync } from 'node:fs';
 import { HeedError, messageOf } from '../error.ts';
@@ -7,16 +7,16 @@ import { fileError, writeAll } from '../files.ts';
 /** A file that rows are appended to; open until `close`. */
 export interface RowFile {
   append(line: string): void;
-  /** Makes every row durable and gives the length in bytes. */
+  /** Makes every row durable. Returns the length in bytes. */
   sync(): number;
-  /** Cuts the file back to an earlier length. False where the file is already shorter. */
+  /** Cuts the file back to an earlier length. False if the file is already shorter. */
   truncate(bytes: number): boolean;
   close(): void;
 }
 
 const NEWLINE = 0x0a;
 
-/** Opens a file to append rows, dropping a half-written last one. */
+/** Opens a file to append rows, and drops a half-written last row. */
 export function openRows(path: string): RowFile {
   const guarded = <T>(act: () => T): T => {
     try {
@@ -38,7 +38,7 @@ export function openRows(path: string): RowFile {
       try {
         writeAll(file, bytes);
       } catch (error) {
-        ftruncateSync(file, length); // a full disk may have taken half the row
+        ftruncateSync(file, length); // a full disk may have cut the row
         throw fileError(error, 'write', path);
       }
       length += bytes.length;
@@ -68,7 +68,10 @@ function endOfLastRow(file: number, length: number): number {
   return 0;
 }
 
-/** Every whole row of a file, an object each; none if there is no file. Throws a HeedError naming file and line for another. */
+/**
+ * Every complete row of a file as an object; none if there is no file. @throws HeedError that names file and line of
+ * any other row.
+ */
 export function* readRows(path: string): Generator<Record<string, unknown>> {
   if (!existsSync(path)) return;
   let bytes: Buffer;

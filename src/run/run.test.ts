@@ -36,7 +36,7 @@ afterEach(() => {
   rmSync(base, { recursive: true, force: true });
 });
 
-const kept = (run: Run): Run => {
+const tracked = (run: Run): Run => {
   open.push(run);
   return run;
 };
@@ -45,8 +45,8 @@ const close = (run: Run): void => {
   run.close();
 };
 const options = { name: 'test', command: 'control', config: { labels: 60, limit: Infinity }, seed: 7 };
-const create = (at: string | undefined = folder) => kept(createRun(at, options));
-const reopen = (at = folder) => kept(openRun(at));
+const create = (at: string | undefined = folder) => tracked(createRun(at, options));
+const reopen = (at = folder) => tracked(openRun(at));
 const weights = (value: number) => ({
   w: { dtype: 'F32' as const, shape: [2, 2], data: new Float32Array(4).fill(value) },
 });
@@ -75,7 +75,7 @@ describe('createRun', () => {
     process.chdir(base);
     try {
       const named = { ...options, name: 'Cart Pole/../x' };
-      const runs = [kept(createRun(undefined, named)), kept(createRun(undefined, named))];
+      const runs = [tracked(createRun(undefined, named)), tracked(createRun(undefined, named))];
       for (const run of runs) expect(run.folder).toMatch(/^runs[/\\]\d{8}-\d{6}-Cart-Pole-x(-2)?$/);
       expect(new Set(runs.map((run) => run.folder)).size).toBe(2);
       for (const run of [...runs]) close(run);

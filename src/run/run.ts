@@ -1,12 +1,12 @@
 /**
- * A run: one training, one folder on disk.
+ * A run: one folder on disk with everything a command trains or evaluates.
  *
- *     config.json      what was started, with which versions, seed and options
- *     metrics.jsonl    one row a logged step: { step, time, … }
- *     samples.jsonl    what a person may want to look at: clips, answers
- *     checkpoints/     the last few, each a folder with state.json and tensors.safetensors
+ *     config.json      the command, its options, seed and versions
+ *     metrics.jsonl    one row per logged step: { step, time, … }
+ *     samples.jsonl    things for people to look at: clips, completions
+ *     checkpoints/     the latest ones, each a folder with state.json and tensors.safetensors
  *     report.html      see report.ts
- *     lock             which process writes here; gone when none does
+ *     lock             the process that writes here; absent if there is none
  */
 
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -29,29 +29,31 @@ const SAMPLES = 'samples.jsonl';
 
 const infoSchema = z.object({
   name: z.string(),
-  /** The command that made the run, such as "control". */
+  /** The command that created the run, such as "train". */
   command: z.string(),
   /** The command's options, defaults filled in. */
   config: z.unknown(),
   seed: z.number(),
-  /** Absolute paths of the plugins that the run needs; absent where it needs none. */
+  /** Absolute paths of the plugins that the run needs; absent if it needs none. */
   plugins: z.array(z.string()).optional(),
   versions: z.object({ heed: z.string(), node: z.string(), platform: z.string() }),
-  /** ISO 8601, UTC. */
+  /** Start time, ISO 8601, UTC. */
   started: z.string(),
 });
 
-/** What config.json holds. */
+/** The content of config.json. */
 export type RunInfo = z.infer<typeof infoSchema>;
 
 /** One row of metrics.jsonl; `time` is Unix time in seconds. */
 export interface MetricsRow {
+  /** The step that the numbers belong to. */
   step: number;
+  /** Unix time in seconds. */
   time: number;
   [metric: string]: number;
 }
 
-/** Is told of what a run writes. */
+/** Receives the rows that a run writes. */
 interface RunObserver {
   metrics(row: MetricsRow): void;
   sample(sample: Readonly<Record<string, unknown>>): void;
@@ -61,8 +63,9 @@ interface RunObserver {
 export type NewRun = Pick<RunInfo, 'name' | 'command' | 'config' | 'seed'>;
 
 /**
- * Starts a run in `folder`, or in a new `runs/<time>-<name>`. Throws a HeedError if the folder holds a run or anything else.
- * The folder is locked until `close` or the end of the process.
+ * Starts a run in `folder`, or in a new `runs/<time>-<name>`. The folder is locked until `close` or the end of the
+ * process.
+ * @throws HeedError if the folder holds a run or anything else.
  */
 export function createRun(folder: string | undefined, { name, command, config, seed }: NewRun): Run {
   const started = new Date();
@@ -90,9 +93,9 @@ export function createRun(folder: string | undefined, { name, command, config, s
 }
 
 /**
- * Opens a run to go on with it: locks the folder, drops what a killed process left half-written. Throws a HeedError if the
- * folder is not a run, is damaged, or is being written by another process. To look only, use readInfo, readMetrics, readSamples and
- * readCheckpoint, which need no lock.
+ * Opens a run to continue it: locks the folder, and drops what a killed process left half-written. For reading only,
+ * use readInfo, readMetrics, readSamples and readCheckpoint, which need no lock.
+ * @throws HeedError if the folder is not a run, is damaged, or another process writes it.
  */
 export function openRun(folder: string): Run {
   const info = readInfo(folder);
@@ -106,9 +109,11 @@ export function openRun(folder: string): Run {
   }
 }
 
-/** A run that this process writes. Made by createRun and openRun. */
+/** A run that this process writes. Created by `createRun` and `openRun`. */
 export class Run {
+  /** Path of the run's folder. */
   readonly folder: string;
+  /** The content of config.json. */
   readonly info: RunInfo;
   readonly #metrics: RowFile;
   readonly #samples: RowFile;
@@ -123,7 +128,7 @@ export class Run {
     this.#samples = openRows(join(folder, SAMPLES));
   }
 
-  /** Appends a row to metrics.jsonl. NaN and ±Infinity are kept (as the strings "NaN", "Infinity", "-Infinity"). */
+  /** Appends a row to metrics.jsonl. NaN and ±Infinity are stored as the strings "NaN", "Infinity", "-Infinity". */
   log(step: number, metrics: Readonly<Record<string, number>>): void {
     const time = Date.now() / 1000;
     const row: Record<string, number | string> = { step, time };
@@ -143,14 +148,15 @@ export class Run {
     for (const observer of this.#observers) observer.sample(record);
   }
 
-  /** Tells an observer of every row from here on. It may not throw. */
+  /** Passes every row from now on to an observer, which must not throw. */
   observe(observer: RunObserver): void {
     this.#observers.push(observer);
   }
 
   /**
-   * Saves a checkpoint, as a whole or not at all, and prunes all but the last `keep`. The state is plain data (its numbers come back
-   * bit for bit, NaN and −0 included; a HeedError otherwise), typed arrays go among the tensors.
+   * Saves a checkpoint atomically, and removes all but the last `keep`. The state is plain data, whose numbers come
+   * back bit for bit, including NaN and −0. Typed arrays go among the tensors.
+   * @throws HeedError if the state is not plain data.
    */
   saveCheckpoint(
     step: number,
@@ -162,9 +168,10 @@ export class Run {
   }
 
   /**
-   * The newest valid checkpoint, with metrics and samples cut back to where they were when it was saved, so that the run goes on as if
-   * it had never stopped. Damaged newer ones are renamed to `….damaged` and told of in `warnings`. Throws a HeedError
-   * if there is none.
+   * The newest valid checkpoint. Cuts metrics and samples back to where they were at that time, so that the run
+   * continues as if it had never stopped. Damaged newer checkpoints are renamed to `….damaged` and listed in
+   * `warnings`.
+   * @throws HeedError if there is none.
    */
   loadCheckpoint(): Checkpoint {
     const { rows, invalid, ...checkpoint } = readCheckpoint(this.folder);
@@ -182,7 +189,7 @@ export class Run {
     return checkpoint;
   }
 
-  /** Syncs and closes the files and gives the lock back. */
+  /** Syncs and closes the files and releases the lock. */
   close(): void {
     for (const file of [this.#metrics, this.#samples]) {
       file.sync();
@@ -202,7 +209,7 @@ export function isRun(folder: string): boolean {
   }
 }
 
-/** A run's config.json, checked. Throws a HeedError if the folder is not a run. */
+/** A run's config.json, checked. @throws HeedError if the folder is not a run. */
 export function readInfo(folder: string): RunInfo {
   const path = join(folder, CONFIG);
   let text: string;
@@ -247,13 +254,13 @@ export function readMetrics(folder: string): MetricsRow[] {
   );
 }
 
-/** A run's samples, oldest first: what `sample` was given. */
+/** A run's samples, oldest first, as they were passed to `sample`. */
 export function readSamples(folder: string): Record<string, unknown>[] {
   return Array.from(readRows(join(folder, SAMPLES)), (row) => decode(row) as Record<string, unknown>);
 }
 
 function checkEmpty(folder: string): void {
-  // a process that was killed before it wrote config.json leaves its lock and temporaries
+  // a process that was killed before it wrote config.json leaves its lock and temporary files
   const names = readdirSync(folder).filter((name) => name !== LOCK && !name.endsWith('.tmp'));
   if (names.length === 0) return;
   if (names.includes(CONFIG) && isRun(folder)) {

@@ -1,16 +1,16 @@
-/** Where each sample of a run lies in its file, read on as that grows: what is asked for is then read alone. */
+/** An index of a run's samples in their file, which grows with it: a sample is read only when it is needed. */
 import { existsSync, fstatSync, readSync } from 'node:fs';
 import { withFile } from '../files.ts';
 import { decode } from './json.ts';
 
 export interface SampleIndex {
-  /** Reads what has come since. */
+  /** Indexes what was appended since the last call. */
   refresh(): void;
-  /** How many there are of each kind. */
+  /** Number of samples by kind. */
   counts(): Record<string, number>;
-  /** The steps at which there are samples of a kind, in their order. */
+  /** The steps with samples of a kind, in order. */
   steps(kind?: string): number[];
-  /** Samples in their order. */
+  /** Samples in order. */
   read(what?: { kind?: string; step?: number; offset?: number; limit?: number }): { total: number; samples: unknown[] };
 }
 
@@ -23,10 +23,10 @@ interface Place {
 
 const PART = 1 << 22;
 const NEWLINE = 0x0a;
-/** What a row is and when it came stands at its head; the rest may be megabytes of clips. */
+/** A row's kind and step are at its start; the rest may be megabytes of clips. */
 const HEAD = 300;
 
-/** The samples at a path, which need not be there yet. */
+/** The samples at a path, which need not exist yet. */
 export function createSampleIndex(path: string): SampleIndex {
   let places: Place[] = [];
   let offset = 0;
@@ -42,7 +42,7 @@ export function createSampleIndex(path: string): SampleIndex {
     }
     withFile(path, (file) => {
       const { size } = fstatSync(file);
-      // a run that was resumed is cut back to its checkpoint
+      // a resumed run is cut back to its checkpoint
       const last = Buffer.from([NEWLINE]);
       if (size >= offset && offset > 0) readSync(file, last, 0, 1, offset - 1);
       if (size < offset || last[0] !== NEWLINE) [places, offset] = [[], 0];
@@ -76,10 +76,10 @@ export function createSampleIndex(path: string): SampleIndex {
     steps: (kind) => [...new Set(matching(kind).map(({ step }) => step))].filter(Number.isFinite),
     read({ kind, step, offset: first = 0, limit = 50 } = {}) {
       const found = matching(kind, step);
-      const wanted = found.slice(first, first + limit);
-      if (wanted.length === 0) return { total: found.length, samples: [] };
+      const page = found.slice(first, first + limit);
+      if (page.length === 0) return { total: found.length, samples: [] };
       const samples = withFile(path, (file) =>
-        wanted.map(({ begin, end }) => {
+        page.map(({ begin, end }) => {
           const bytes = Buffer.alloc(end - begin);
           readSync(file, bytes, 0, bytes.length, begin);
           return decode(JSON.parse(bytes.toString('utf8')));

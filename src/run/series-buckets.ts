@@ -1,38 +1,38 @@
-/** A stretch of a metric in buckets, from columns: its extremes, means and, of all points before it, an exponential mean. */
+/** A stretch of a metric in buckets: extremes, means and, over all earlier points, an exponential mean. */
 import type { Column } from './series-column.ts';
 
 export interface SeriesOptions {
-  /** What the points lie along: `step` unless told, `time` in seconds since the first row, or a metric that counts, such as labels. */
+  /** The x axis: `step` (default), `time` in seconds since the first row, or a metric that counts, such as labels. */
   by?: string;
   /**
-   * The stretch, along that: from the first row that has come to `from`, up to the first after it that is beyond `to`. A count stays
-   * where it is until a row tells it anew, and is 0 before.
+   * The stretch on that axis: from the first row that has reached `from` to the first after it that is beyond `to`. A
+   * count keeps its value until a row changes it, and starts at 0.
    */
   from?: number;
   to?: number;
-  /** At most so many points: 800 unless told. */
+  /** Maximum number of points. Default 800. */
   buckets?: number;
-  /** 0 to 1: the share that the mean so far keeps at each point (an exponential mean without its start's bias). */
+  /** 0 to 1: the share that the running mean keeps at each point (an exponential mean without initial bias). */
   smooth?: number;
 }
 
-/** A stretch of a metric; each array as long as the others. */
+/** A stretch of a metric. All arrays have the same length. */
 export interface Buckets {
-  /** Of each bucket's last point: its step, and seconds since the run's first row. */
+  /** The step of each bucket's last point, and its seconds since the run's first row. */
   step: number[];
   time: number[];
-  /** Where it lies along a metric, where that was asked for. */
+  /** Its position along the metric `by`, if set. */
   at?: number[];
   min: number[];
   max: number[];
   mean: number[];
-  /** After smoothing, where that was asked for; of all points before it, not of buckets. */
+  /** The smoothed value, if requested; over all earlier points, not over buckets. */
   smooth?: number[];
-  /** Points in the stretch. */
+  /** Number of points in the stretch. */
   points: number;
 }
 
-/** A metric's values, and the rows that they stand in. */
+/** A metric's values, and the rows that hold them. */
 export interface Metric {
   values: Column;
   rows: Column;
@@ -61,7 +61,7 @@ export function bucketsOf(
   const count = Math.min(buckets, points);
   const out: Buckets = { step: [], time: [], min: [], max: [], mean: [], points };
   if (along) out.at = [];
-  let told = 0;
+  let covered = 0;
   const bounds = Array.from({ length: count + 1 }, (_, i) => begin + Math.floor((i * points) / count));
   for (let i = 0; i < count; i++) {
     const [low, high] = [bounds[i], bounds[i + 1]];
@@ -73,15 +73,15 @@ export function bucketsOf(
     out.max.push(max);
     out.mean.push(sum / (high - low));
     if (along) {
-      told = along.rows.find(row, { begin: told, greater: true });
-      out.at!.push(told > 0 ? along.values.at(--told) : 0);
+      covered = along.rows.find(row, { begin: covered, greater: true });
+      out.at!.push(covered > 0 ? along.values.at(--covered) : 0);
     }
   }
   if (smooth !== undefined) out.smooth = smoothed(values, bounds.slice(1), smooth);
   return out;
 }
 
-/** Rows of a stretch: the first, and the first after it. */
+/** The first row of a stretch, and the first after it. */
 function stretchOf(places: Column, from: number, to: number): [number, number] {
   const first = from === -Infinity ? 0 : places.find(from);
   return [first, to === Infinity ? places.length : places.find(to, { begin: first, greater: true })];
@@ -95,13 +95,13 @@ function stretchOfCount({ values, rows }: Metric, count: number, from: number, t
   return [first, to === Infinity ? count : rowAt(values.find(to, { begin: point, greater: true }))];
 }
 
-/** What came so many points ago counts for less than this share, and is not read. */
+/** Points with a smaller weight than this are not read. */
 const NEGLIGIBLE = 1e-9;
 const AT_ONCE = 1 << 16;
 
 /**
- * The exponential mean of all points before each of the ends, which ascend. A value that is not finite has no part in it. It
- * lies between the extremes of what it is made of: rounding makes no waves where nothing changes.
+ * The exponential mean of all points before each of the ends, which ascend. Non-finite values are ignored. It is
+ * clamped to the extremes of its points, so that rounding makes no waves where nothing changes.
  */
 function smoothed(values: Column, ends: readonly number[], share: number): number[] {
   const reach = share === 0 ? 1 : Math.ceil(Math.log(NEGLIGIBLE) / Math.log(share));

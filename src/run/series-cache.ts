@@ -1,10 +1,12 @@
 /**
- * A run's metrics as columns in a file beside metrics.jsonl, made from that and made anew where it is gone or belongs to other
- * rows. Only appended to, in chunks that are checked by a sum: of a chunk that a kill or another version left, nothing is believed.
- * A chunk holds the same rows whoever writes it, so that two processes may write one file.
+ * A run's metrics as columns in a file beside metrics.jsonl. It is built from metrics.jsonl, and rebuilt if it is gone
+ * or belongs to other rows. It is only appended to, in chunks with a checksum: a chunk that a killed process or another
+ * version left is ignored. A chunk holds the same rows whoever writes it, so two processes may write one file.
  *
- *     magic, 8 bytes · length of the head, u32 · CRC-32 of head and numbers, u32 · count of the numbers, u32 · 0, u32
- *     head, JSON filled up with spaces to 8 bytes · numbers, f64: steps, times, each metric's values and, unless it is in every row, rows
+ *     magic, 8 bytes · length of the head, u32 · CRC-32 of head and numbers, u32 ·
+ *     count of the numbers, u32 · 0, u32
+ *     head, JSON filled up with spaces to 8 bytes · numbers, f64:
+ *     steps, times, each metric's values and, unless it is in every row, rows
  */
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
@@ -12,25 +14,27 @@ import { crc32 } from 'node:zlib';
 import { HeedError } from '../error.ts';
 import { withFile } from '../files.ts';
 
-/** What a chunk says of itself. */
+/** The head of a chunk. */
 interface ChunkHead {
-  /** Its first row, and how many there are. */
+  /** Its first row and the number of rows. */
   first: number;
   rows: number;
-  /** Where they end in metrics.jsonl, and the bytes before that. */
+  /** Where they end in metrics.jsonl, and the bytes before that place. */
   offset: number;
   tail: string;
   metrics: { name: string; points: number; isInEveryRow: boolean }[];
 }
 
 interface SeriesCache {
-  /** So many numbers from a byte on. Throws a HeedError where the file has become shorter. */
+  /** `count` numbers from a byte on. @throws HeedError if the file has become shorter. */
   numbers(at: number, count: number): Float64Array;
-  /** The chunk at a byte: its head, where its numbers begin and end, and they; undefined where there is none that is whole. */
+  /**
+   * The chunk at a byte: its head, the range of its numbers, and the numbers. Undefined if there is no complete one.
+   */
   chunk(at: number): { head: ChunkHead; at: number; end: number; numbers: Float64Array } | undefined;
-  /** Writes a chunk at a byte; where its numbers begin and end, or undefined where it cannot be written. */
+  /** Writes a chunk at a byte. Returns the range of its numbers, or undefined if it cannot be written. */
   append(at: number, head: ChunkHead, columns: readonly (readonly number[])[]): { at: number; end: number } | undefined;
-  /** Keeps the file open while something is read again and again. */
+  /** Keeps the file open during `act`, which reads it many times. */
   during<T>(act: () => T): T;
 }
 
@@ -51,7 +55,7 @@ export function createSeriesCache(path: string): SeriesCache {
       try {
         return reading((file) => chunkAt(file, at));
       } catch {
-        return undefined; // it is made anew
+        return undefined; // it is rebuilt
       }
     },
     append(at, head, columns) {
@@ -66,7 +70,7 @@ export function createSeriesCache(path: string): SeriesCache {
       for (const [i, value] of [begin - LEAD, crc32(bytes.subarray(LEAD)), count, 0].entries()) {
         bytes.writeUInt32LE(value, 8 + 4 * i);
       }
-      // a folder that cannot be written, a full disk: a page is drawn all the same
+      // a read-only folder, a full disk: pages work all the same
       try {
         if (endianness() !== 'LE') return undefined;
         const file = openSync(path, constants.O_RDWR | constants.O_CREAT);
@@ -106,7 +110,7 @@ function chunkAt(file: number, at: number): ReturnType<SeriesCache['chunk']> {
   const begin = at + LEAD;
   const end = begin + size + 8 * count;
   if (end > fstatSync(file).size) return undefined;
-  // numbers have to lie at a multiple of 8 in memory
+  // numbers must be aligned to 8 bytes in memory
   const content = new Uint8Array(size + 8 * count);
   if (readSync(file, content, 0, content.length, begin) < content.length || crc32(content) !== sum) return undefined;
   const head = JSON.parse(Buffer.from(content.buffer, 0, size).toString('utf8'));

@@ -1,40 +1,40 @@
 /**
- * Numbers in the order in which they came, most of them in a file. Of every 64 the extremes and the sum stay in memory, so that
- * any stretch is summed up from these and the numbers at its two ends.
+ * Numbers in the order of arrival, most of them in a file. Memory holds the extremes and the sum of every 64, so any
+ * stretch can be summarized from these and from the numbers at its two ends.
  */
 
-/** Extremes and sum; NaN is passed over by the extremes. */
+/** Extremes and sum; the extremes ignore NaN. */
 interface Summary {
   min: number;
   max: number;
   sum: number;
 }
 
-/** Where numbers that have left the memory are: from a byte of the file on, or `first`, `first` + 1, … */
+/** Where numbers that have left memory are: from a byte of the file on, or `first`, `first` + 1, … */
 type Place = { at: number } | { first: number };
 
 export interface Column {
   readonly length: number;
   push(value: number): void;
   at(i: number): number;
-  /** Those from `begin` to before `end`. */
+  /** The numbers from `begin` to before `end`. */
   read(begin: number, end: number): Float64Array;
   summary(begin: number, end: number): Summary;
-  /** The first, from `begin` on, that is at least as great as `bound`, or greater; the length where none is. */
+  /** The first, from `begin` on, that is at least `bound`, or greater than it; the length if there is none. */
   find(bound: number, options?: { begin?: number; greater?: boolean }): number;
-  /** Those that are in memory alone. */
+  /** The numbers that are only in memory. */
   rest(): readonly number[];
-  /** Gives the memory of those free: they are elsewhere now. */
+  /** Frees the memory of these numbers: they are now at `place`. */
   moved(place: Place): void;
 }
 
 const BLOCK = 64;
-/** Read at once where few are asked for: the next ones are asked for next. */
+/** Numbers read at once if few are requested: the next ones usually follow. */
 const AHEAD = 512;
 
-/** `stored` reads so many numbers from a byte of the file on. */
+/** `stored` reads numbers from a byte of the file on. */
 export function createColumn(stored: (at: number, count: number) => Float64Array): Column {
-  // of blocks: where each ends, and what is in it
+  // of blocks: where each ends, and its summary
   const ends: number[] = [];
   const mins: number[] = [];
   const maxs: number[] = [];
@@ -53,8 +53,8 @@ export function createColumn(stored: (at: number, count: number) => Float64Array
   function read(begin: number, end: number): Float64Array {
     const from = begin - ahead.begin;
     if (from >= 0 && end - ahead.begin <= ahead.values.length) return ahead.values.subarray(from, end - ahead.begin);
-    const kept = length - rest.length;
-    if (begin >= kept) return Float64Array.from(rest.slice(begin - kept, end - kept));
+    const flushed = length - rest.length;
+    if (begin >= flushed) return Float64Array.from(rest.slice(begin - flushed, end - flushed));
     const part = parts[firstAbove(parts.length, (i) => parts[i].end, begin)];
     if (end <= part.end && end - begin <= AHEAD) {
       ahead = { begin, values: partRead(part, begin, Math.min(part.end, begin + AHEAD)) };
@@ -128,7 +128,7 @@ export function createColumn(stored: (at: number, count: number) => Float64Array
   };
 }
 
-/** The first of so many ascending numbers that is greater; the count where none is. */
+/** Index of the first of `count` ascending numbers that is greater; the count if there is none. */
 function firstAbove(count: number, get: (i: number) => number, bound: number): number {
   let [low, high] = [0, count];
   while (low < high) {

@@ -171,7 +171,7 @@ describe('the columns beside a long run', () => {
     };
   }
 
-  const asked: SeriesOptions[] = [
+  const queries: SeriesOptions[] = [
     {},
     { buckets: 7 },
     { buckets: 50, smooth: 0.6 },
@@ -187,7 +187,7 @@ describe('the columns beside a long run', () => {
   ];
   function expectSame(series: RunSeries, rows: readonly Row[]): void {
     for (const name of ['loss', 'eval', 'late', 'labels']) {
-      for (const options of asked) {
+      for (const options of queries) {
         const { mean, smooth, ...exact } = series.buckets(name, options)!;
         const { mean: meanWalked, smooth: smoothWalked, ...walk } = walked(rows, name, options);
         expect(exact, `${name} ${JSON.stringify(options)}`).toEqual(walk);

@@ -1,7 +1,7 @@
 /**
- * A run's metrics as columns, read on as the file grows: what a page draws. What is asked for is a stretch in a few hundred
- * buckets, with the extremes of each, so that no spike is lost. The rows of a long run are read once: they are then kept as columns
- * in a file beside them (series-cache.ts), and sums of them in memory (series-column.ts).
+ * A run's metrics as columns, which grow with the file: the data of a page's charts. A query is a stretch in a few
+ * hundred buckets with the extremes of each, so that every spike shows. The rows of a long run are read once, then kept
+ * as columns in a file beside them (series-cache.ts), with summaries in memory (series-column.ts).
  */
 import { existsSync, fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,12 +13,12 @@ import { type Column, createColumn } from './series-column.ts';
 export type { Buckets, SeriesOptions } from './series-buckets.ts';
 
 export interface RunSeries {
-  /** Reads what has come since, at most so many parts of a MiB. True where there was something, or the file is another. */
+  /** Reads what was appended, at most `parts` MiB. True if there was something, or the file was replaced. */
   refresh(parts?: number): boolean;
-  /** Whether the last refresh read to the file's end. */
+  /** Whether the last refresh reached the file's end. */
   readonly complete: boolean;
   readonly rows: number;
-  /** Names, in the order in which they first came. */
+  /** Names in the order of their first occurrence. */
   names(): string[];
   /** The last value of each metric, and the last step. */
   latest(): Record<string, number>;
@@ -27,12 +27,12 @@ export interface RunSeries {
 
 const PART = 1 << 20;
 const NEWLINE = 0x0a;
-/** Bytes before the place read to, which tell a file that was cut and written anew. */
+/** Bytes before the current position, which reveal a file that was cut and written again. */
 const TAIL = 64;
-/** Numbers that are held in memory before they become a chunk of the cache. Other chunks need another magic there. */
+/** Numbers held in memory before they become a chunk of the cache. A change needs another magic number there. */
 const CHUNK = 1 << 19;
 
-/** The metrics of the run in a folder, which need not be there yet. `chunk` is for tests. */
+/** The metrics of the run in a folder, which need not exist yet. `chunk` is for tests. */
 export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: number } = {}): RunSeries {
   const path = join(folder, 'metrics.jsonl');
   const cache = createSeriesCache(join(folder, 'metrics.columns'));
@@ -45,9 +45,9 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
   let metrics: Map<string, Metric>;
   let last: Record<string, number>;
   let complete = true;
-  /** Where the cache ends, as far as it is of this file; and whether more of it may be. */
+  /** Where the cache ends, as far as it belongs to this file; and whether more of it may. */
   let cached: { end: number; isRead: boolean; isWritable: boolean };
-  /** Numbers that are in memory alone. */
+  /** Number of numbers that are only in memory. */
   let held: number;
 
   function forget(): void {
@@ -58,9 +58,9 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
   forget();
 
   const metricOf = (name: string): Metric => {
-    const known = metrics.get(name) ?? { values: column(), rows: column() };
-    metrics.set(name, known);
-    return known;
+    const metric = metrics.get(name) ?? { values: column(), rows: column() };
+    metrics.set(name, metric);
+    return metric;
   };
 
   function add(line: string): void {
@@ -68,7 +68,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     try {
       row = JSON.parse(line);
     } catch {
-      return; // somebody edited the file; what else is in it is worth showing
+      return; // somebody edited the file; the rest is still worth showing
     }
     if (typeof row !== 'object' || row === null) return;
     last.step = Number(row.step);
@@ -87,7 +87,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     }
   }
 
-  /** Makes what is held a chunk of the cache. */
+  /** Writes the numbers in memory as a chunk of the cache. */
   function store(file: number): void {
     const rows = steps.rest().length;
     const first = steps.length - rows;
@@ -105,7 +105,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
       rows,
       offset,
       tail: tailAt(file, offset).toString('base64'),
-      metrics: stored.map(({ metric, ...told }) => told),
+      metrics: stored.map(({ metric, ...saved }) => saved),
     };
     const place = cache.append(
       cached.end,
@@ -120,7 +120,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     settle(place.at, first, stored);
   }
 
-  /** Frees what lies in the cache from a byte on. */
+  /** Frees the numbers that are in the cache from a byte on. */
   function settle(at: number, first: number, stored: readonly { isInEveryRow: boolean; metric: Metric }[]): void {
     let place = at;
     const moved = (column: Column) => {
@@ -141,7 +141,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     held = 0;
   }
 
-  /** Takes a chunk of the cache for the rows that it was made of. False where it is not of this file. */
+  /** Reads a chunk of the cache and checks that it belongs to the rows. False if it does not. */
   function restore(file: number): boolean {
     const found = cache.chunk(cached.end);
     if (
@@ -199,7 +199,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
         if (!cached.isRead) left--;
       }
       const part = Buffer.alloc(Math.min(PART, Math.max(1, size - offset)));
-      // a row that is being written is read the next time; one longer than a part is joined
+      // a row in the middle of a write is read next time; one longer than a part is joined
       for (let at = offset + rest.length; at < size && left > 0; left--) {
         const count = readSync(file, part, 0, Math.min(part.length, size - at), at);
         if (count === 0) break;
@@ -238,14 +238,14 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
           metric && cache.during(() => bucketsOf({ steps, times }, metric, metrics.get(options.by ?? ''), options))
         );
       } catch (error) {
-        forget(); // the cache is not what was written
+        forget(); // the cache does not hold what was written
         throw error;
       }
     },
   };
 }
 
-/** The bytes of a file before a place. */
+/** The bytes of a file before a position. */
 function tailAt(file: number, offset: number, most = offset): Buffer {
   const tail = Buffer.alloc(Math.min(TAIL, most));
   readSync(file, tail, 0, tail.length, offset - tail.length);

@@ -1,4 +1,4 @@
-/** A training as a value: awaited, it runs to its end and gives its result; iterated, it gives its steps. */
+/** A training as a value: await it for its result, or iterate it for its steps. */
 import { HeedError } from '../error.ts';
 
 /**
@@ -7,23 +7,23 @@ import { HeedError } from '../error.ts';
  *     const { model, metrics } = await dpo({ model, data });
  *     for await (const step of dpo({ model, data })) console.log(step.loss);
  *
- * Breaking out of the loop, or aborting the signal, ends the training: awaiting it then gives the result as it stands.
+ * Breaking out of the loop, or aborting the signal, ends the training. Awaiting it then gives the result as it stands.
  */
 export interface Training<Step, Result> extends PromiseLike<Result>, AsyncIterable<Step, void, undefined> {}
 
-/** What takes a training forward, one step at a time. */
+/** A learner that takes one step at a time. */
 export interface Steps<Step> extends Disposable {
-  /** Takes one step. Rejects with the signal's reason where it aborts what the step waits for. */
+  /** Takes one step. Rejects with the signal's reason if the signal aborts a wait. */
   next(signal?: AbortSignal): Promise<Step>;
 }
 
 /**
- * Makes a training of a learner.
+ * Makes a training from a learner.
  *
- * @param open Opens the learner. It is called once, when the training begins; the learner is disposed of at the end.
- * @param result Makes the result from the learner and its last step, which is undefined if there was none. It is called
- *   once, before the learner is disposed of.
- * @param signal Ends the training after the step under way.
+ * @param open Opens the learner. Called once, when the training begins; the learner is disposed of at the end.
+ * @param result Makes the result from the learner and its last step, which is undefined if there was none. Called once,
+ *   before the learner is disposed of.
+ * @param signal Ends the training after the current step.
  */
 export function createTraining<Step extends { done: boolean }, Learner extends Steps<Step>, Result>(
   open: () => Learner | Promise<Learner>,
@@ -36,7 +36,7 @@ export function createTraining<Step extends { done: boolean }, Learner extends S
   const outcome = new Promise<Result>((yes, no) => {
     [resolve, reject] = [yes, no];
   });
-  outcome.catch(() => {}); // whoever iterates is thrown the error there
+  outcome.catch(() => {}); // the iterator throws the error
 
   async function* steps(): AsyncGenerator<Step, void, undefined> {
     let failed = true;
@@ -47,7 +47,7 @@ export function createTraining<Step extends { done: boolean }, Learner extends S
       while (!last?.done && !signal?.aborted) {
         failed = true;
         last = await learner.next(signal);
-        failed = false; // a loop that is left while a step is out has not failed
+        failed = false; // leaving the loop during a step is not a failure
         yield last;
       }
       failed = false;
@@ -84,14 +84,14 @@ export function createTraining<Step extends { done: boolean }, Learner extends S
   }
 
   async function drain(): Promise<void> {
-    for await (const _ of begin()); // the steps matter to nobody
+    for await (const _ of begin()); // nobody needs the steps
   }
 
   return {
     [Symbol.asyncIterator]: begin,
     // biome-ignore lint/suspicious/noThenProperty: a training is awaited for its result
     then(fulfilled, rejected) {
-      if (!begun) drain().catch(() => {}); // the outcome rejects too
+      if (!begun) drain().catch(() => {}); // the result rejects too
       return outcome.then(fulfilled, rejected);
     },
   };

@@ -1,4 +1,4 @@
-/** The report of ablations, from what their folder holds; of one under way, what is known so far. */
+/** The report of ablations, from their folder; of unfinished ones, what is known so far. */
 import { type LineChart, type Report, readInfo, readMetrics, type Series, type Table } from '../run/index.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import {
@@ -10,26 +10,26 @@ import {
   WHOLE,
 } from './ablate.ts';
 import { curvesOf, type LearningCurve } from './curves.ts';
-import { measured, reachedOf, settingsGiven } from './report-parts.ts';
+import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { readResults } from './trained.ts';
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed ablate`. @throws HeedError if the folder is not one. */
 export function ablationReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: AblateOptions = settingsGiven(ablationOwnSchema, info, folder);
+  const options: AblateOptions = runSettings(ablationOwnSchema, info, folder);
   const results = readResults(folder);
   const curves = curvesOf(results, ablationVariants(options), options.target).filter(({ seeds }) => seeds > 0);
   const whole = curves.find(({ variant }) => variant === WHOLE);
   const ablated = curves.filter(({ variant }) => variant !== WHOLE && variant !== TRUE_REWARD);
   const beside = curves.filter(({ variant }) => variant === WHOLE || variant === TRUE_REWARD);
   return {
-    title: `${options.env ?? 'CartPole-v1'}: what each part of the method is for`,
+    title: `${options.env ?? 'CartPole-v1'}: what each part of the method contributes`,
     subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
     summary: [
       ...(whole
         ? [{ label: 'The whole method', value: measured(whole.return, whole.returnInterval), note: 'return' }]
         : []),
-      { label: 'Trainings', value: results.length, note: `of ${ablationCells(options).length}` },
+      { label: 'Runs', value: results.length, note: `of ${ablationCells(options).length}` },
       { label: 'Time', value: elapsed(readMetrics(folder)) },
     ],
     sections: [
@@ -62,14 +62,14 @@ const chart = (title: string, curves: readonly LearningCurve[], { target }: Abla
   xLabels: ['environment steps'],
   yLabel: 'return',
   series: curves.map(line),
-  levels: [{ y: target, label: 'to be reached' }],
+  levels: [{ y: target, label: 'target' }],
 });
 
 const table = (curves: readonly LearningCurve[]): Table => ({
   kind: 'table',
   title: 'At the end',
   caption:
-    'Mean over the seeds of the final policy’s mean return with its interval (bootstrap, 95 %), and the seeds that reach the return asked for with the share’s (Wilson, 95 %).',
+    'Mean over the seeds of the final policy’s mean return with its interval (bootstrap, 95 %), and the seeds that reach the target return with the share’s interval (Wilson, 95 %).',
   columns: ['', 'return', 'seeds that reach the return'],
   rows: curves.map(({ variant, seeds, reached, shareInterval, ...curve }) => [
     variant,

@@ -1,11 +1,10 @@
 /**
- * The ablations of Christiano et al. 2017 (§3.3) on one task: the whole method with one part taken out, beside the
- * whole method and beside the same algorithm on the true reward, several seeds of each.
+ * The ablations of Christiano et al. 2017 (§3.3) on one task: the whole method without one of its parts, compared with
+ * the whole method and with the same algorithm on the true reward, with several seeds each.
  *
- * What is taken out, in the paper's words and order: random queries; no ensemble, where queries are random too; no
- * online queries, where all labels are asked about random play; no regularization, here no weight decay, l2 or dropout;
- * no segments, where clips have one step; target, where the reward is fitted by squared error to the true returns of
- * the clips.
+ * The ablations, in the paper's words and order: random queries; no ensemble (and random queries); no online queries
+ * (all labels are about random play); no regularization (here no weight decay, L2 or dropout); no segments (clips have
+ * one step); target (the reward is fitted by squared error to the true returns of the clips).
  *
  * Run it: heed ablate --env CartPole-v1
  */
@@ -19,7 +18,7 @@ import { cellsShape, checkTeacher, countOf, targetOf, trainingOf } from './sweep
 import { type CellsStep, trainCells } from './trained.ts';
 import { over } from './variants.ts';
 
-/** The name of the variant with nothing taken out. */
+/** The name of the variant without an ablation. */
 export const WHOLE = 'the whole method';
 /** The name of the variant that learns from the true reward. */
 export const TRUE_REWARD = 'true reward';
@@ -40,49 +39,49 @@ const ownShape = {
   only: z
     .string()
     .default(Object.keys(ablations).map(short).join(','))
-    .describe('the ablations, with commas between; the whole method and the true reward are always there'),
+    .describe('ablations to run, comma-separated; the whole method and the true reward always run'),
   ...cellsShape,
 };
-/** Options that ablations have and heed train has not. */
+/** Options of `heed ablate` that `heed train` lacks. */
 export const ablationOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, ...trained } = learnSchema.shape;
 
-/** Its own settings, and those of heed train, which hold for every training. */
+/** The settings of `heed ablate`: its own, and those of `heed train`, which apply to every run. */
 export const ablateSchema = z.object({ ...trained, ...ownShape });
 /** What `createAblation` takes. */
 export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnSettings, 'people'>;
 /** Options of ablations, defaults filled in. */
 export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnSettings, 'people'>;
 
-/** Ablations that are planned. */
+/** Planned ablations. */
 export interface Ablation {
   options: AblateOptions;
   name: string;
   cells: readonly Cell[];
-  /** Of all trainings together. */
+  /** Environment steps of all runs together. */
   steps: number;
   [Symbol.dispose](): void;
 }
 
-/** The names of the ablations that are asked for, as they are told. */
+/** The ablations that `only` names. */
 function readOnly(only: string): string[] {
-  const known = new Map(Object.keys(ablations).map((name) => [short(name), name]));
+  const variants = new Map(Object.keys(ablations).map((name) => [short(name), name]));
   const names = only.split(',').map((text) => text.trim());
   return names.map((name) => {
-    const told = known.get(name);
-    if (told) return told;
-    throw new HeedError(`There is no ablation "${name}": expected some of ${[...known.keys()].join(', ')}.`);
+    const variant = variants.get(name);
+    if (variant) return variant;
+    throw new HeedError(`There is no ablation "${name}": expected some of ${[...variants.keys()].join(', ')}.`);
   });
 }
 
-/** Every training, so ordered that all curves are about as far at any time. */
+/** All runs, ordered so that all curves progress evenly. */
 export function ablationCells(options: Omit<AblateOptions, 'target'>): Cell[] {
-  const given = trainingOf(options, ownShape) as LearnSettings;
-  const whole = trainOptions(given);
+  const common = trainingOf(options, ownShape) as LearnSettings;
+  const whole = trainOptions(common);
   const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
     ...[WHOLE, ...readOnly(options.only)].map((variant) => {
-      const settings = over(given as Record<string, unknown>, ablations[variant] ?? {});
+      const settings = over(common as Record<string, unknown>, ablations[variant] ?? {});
       return { variant, command: 'train' as const, settings, ...stepsOf('train', settings) };
     }),
     { variant: TRUE_REWARD, command: 'rl', ...trueReward(whole) },
@@ -99,7 +98,7 @@ const stepsOf = (command: Cell['command'], settings: Cell['settings']) => ({
   steps: cellOptions({ command, settings } as Cell).steps,
 });
 
-/** The same algorithm with the same steps, by the settings that its own preset has for the true reward. */
+/** The same algorithm with the same number of steps, with its preset for the true reward. */
 function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: LearnOptions) {
   const settings = {
     ...{ env, workers, steps, evaluations, episodes },
@@ -108,30 +107,30 @@ function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: L
   return { settings, ...stepsOf('rl', settings) };
 }
 
-/** What settings come to, checked. */
-function planned(given: AblateInput) {
-  const options = { ...given, ...ablationOwnSchema.parse(given) };
+/** Checks settings and plans their runs. */
+function planned(input: AblateInput) {
+  const options = { ...input, ...ablationOwnSchema.parse(input) };
   checkTeacher(options);
   return { options, cells: ablationCells(options) };
 }
 
-/** Throws a ZodError or a HeedError where settings are wrong. */
-export const checkAblation = (given: AblateInput): void => void planned(given);
+/** Throws a ZodError or a HeedError if settings are wrong. */
+export const checkAblation = (input: AblateInput): void => void planned(input);
 
 /**
- * Plans ablations. `onNotice` is called with how many trainings there are.
- * @throws as `checkAblation` does, at once; rejects with a HeedError if the environment cannot be opened, or has no
- * return from which it counts as solved and `target` is absent.
+ * Plans ablations. `onNotice` is called with the number of runs.
+ * @throws at once as `checkAblation` does; rejects with a HeedError if the environment cannot be opened, or `target` is
+ * absent and the environment has no return from which it counts as solved.
  */
 export function createAblation(
-  given: AblateInput,
+  input: AblateInput,
   { onNotice }: { onNotice?(text: string): void } = {},
 ): Promise<Ablation> {
-  const { options, cells } = planned(given);
+  const { options, cells } = planned(input);
   onNotice?.(countOf(cells, { seeds: options.seeds, jobs: options.jobs }));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
-    name: `${given.env ?? 'CartPole-v1'}-ablations`,
+    name: `${input.env ?? 'CartPole-v1'}-ablations`,
     cells,
     steps: cells.reduce((sum, { steps }) => sum + steps, 0),
     [Symbol.dispose]() {},
@@ -154,7 +153,7 @@ export const ablationVariants = ({ only }: Pick<AblateOptions, 'only'>): string[
   TRUE_REWARD,
 ];
 
-/** Trains what is not finished. Undefined where the signal stopped it. */
+/** Trains the unfinished cells. Undefined if the signal stopped it. */
 export function trainAblation(
   { options, cells }: Ablation,
   parts: TrainParts<CellsStep>,

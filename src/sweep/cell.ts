@@ -1,4 +1,4 @@
-/** A cell: one training of many that are compared, with one seed; and what it comes to. */
+/** A cell: one of many runs that are compared, with one seed, and its result. */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LearnSettings, openLearner, trainOptions, trainSchema } from '../control/index.ts';
@@ -7,29 +7,29 @@ import { type RlSettings, returnMetrics, rlOptions } from '../rl/train.ts';
 import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics, type TrainParts } from '../run/index.ts';
 import { isWritten } from '../run/lock.ts';
 
-/** Which cell of its plan, its environment steps, and what is trained: from preferences, or on the true reward. */
+/** The cell's place in its plan, its environment steps, and its kind: from preferences, or on the true reward. */
 export type Cell = { key: string; variant: string; seed: number; steps: number } & (
   | { command: 'train'; settings: LearnSettings }
   | { command: 'rl'; settings: RlSettings }
 );
 
-/** What a cell came to: a row of results.jsonl. */
+/** The result of a cell: a row of results.jsonl. */
 export interface CellResult {
   key: string;
   variant: string;
   seed: number;
-  /** Comparisons the teacher answered; 0 on the true reward. */
+  /** Comparisons the teacher made; 0 on the true reward. */
   labels: number;
   /** Environment steps. */
   steps: number;
   /** Mean true return of the final policy's greedy episodes. */
   return: number;
-  /** The same at each evaluation on the way, the last among them. */
+  /** The same at each evaluation during training, including the last. */
   curve: { step: number; return: number }[];
   seconds: number;
 }
 
-/** What learners of either kind have alike. */
+/** What both kinds of learners share. */
 interface CellLearner extends Drivable<CellStep> {
   evaluate(): Evaluation;
   [Symbol.dispose](): void;
@@ -41,13 +41,13 @@ interface CellStep {
   evaluation?: Evaluation;
 }
 
-/** Checked settings of a cell; throws where they are wrong. */
+/** Checked settings of a cell. Throws if they are wrong. */
 export const cellOptions = ({ command, settings }: Pick<Cell, 'command' | 'settings'>) =>
   command === 'rl' ? rlOptions(settings as RlSettings) : trainOptions(settings as LearnSettings);
 
 /**
- * Trains a cell, in a run of its own in `folder` from which it goes on where it was stopped. The folder is gone when it
- * is finished. Undefined where the signal stopped it.
+ * Trains a cell in a run in `folder`, and resumes an unfinished one. The folder is removed when the cell is finished.
+ * Undefined if the signal stopped it.
  */
 export async function runCell(
   cell: Cell,
@@ -56,7 +56,7 @@ export async function runCell(
 ): Promise<CellResult | undefined> {
   const { key, variant, seed } = cell;
   const options = cellOptions(cell);
-  while (isWritten(folder)) await sleep(100); // by a worker that does not know yet that its sweep was killed
+  while (isWritten(folder)) await sleep(100); // locked by a worker that has not noticed that its sweep was killed
   if (existsSync(folder) && !isRun(folder)) rmSync(folder, { recursive: true }); // it was killed before it began
   const learner: CellLearner =
     cell.command === 'rl' ? await openRlLearner(cell.settings) : await openLearner(cell.settings, trainSchema);

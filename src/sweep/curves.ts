@@ -1,4 +1,4 @@
-/** Learning curves over seeds, from what came of each training. */
+/** Learning curves over seeds, from the results of cells. */
 import { bootstrap, type Interval, mean, wilson } from '../run/intervals.ts';
 import type { CellResult } from './cell.ts';
 
@@ -19,7 +19,7 @@ export interface LearningCurve {
   shareInterval: Interval;
 }
 
-/** A curve for each variant, empty where no seed of it is finished. */
+/** A curve for each variant; empty if none of its seeds is finished. */
 export const curvesOf = (
   results: readonly CellResult[],
   variants: readonly string[],

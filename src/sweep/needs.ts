@@ -1,19 +1,19 @@
-/** How many labels variants of the settings need, from what came of their trainings. */
+/** How many labels each variant of the settings needs, from the results of cells. */
 import { bootstrap, type Interval, median, wilson } from '../run/intervals.ts';
 import type { CellResult } from './cell.ts';
 import type { Variant } from './variants.ts';
 
-/** What came of one variant with one number of labels. */
+/** The outcome of a variant with one number of labels. */
 export interface LabelOutcome {
   labels: number;
-  /** Seeds that are finished. */
+  /** Number of finished seeds. */
   seeds: number;
-  /** Those whose final policy reached the target. */
+  /** Number of seeds whose final policy reached the target. */
   reached: number;
-  /** The share of them, with Wilson's interval. */
+  /** Share of those seeds, with Wilson's interval. */
   share: number;
   shareInterval: Interval;
-  /** Of the final policies' returns, with its bootstrap interval over seeds. */
+  /** Median of the final policies' returns, with its bootstrap interval over seeds. */
   median: number;
   medianInterval: Interval;
 }
@@ -21,9 +21,9 @@ export interface LabelOutcome {
 /** How many labels a variant needs. */
 export interface Needs {
   variant: string;
-  /** The fewest labels with which enough seeds reached the target; Infinity where none of those tried are enough. */
+  /** The fewest labels with which enough seeds reached the target; Infinity if none of the numbers tried suffices. */
   labels: number;
-  /** The same over samples of the seeds. */
+  /** Bootstrap interval of `labels` over seeds. */
   interval: Interval;
   outcomes: LabelOutcome[];
 }
@@ -51,7 +51,7 @@ export function needsOf(
   const byKey = new Map(results.map((one) => [one.key, one]));
   return variants.map(({ name }) => {
     const cellOf = (count: number, i: number) => byKey.get(`${name}, ${count} labels, seed ${seed + i}`);
-    // a row a seed, so that a sample of the seeds is one of whole rows
+    // one row per seed, so that a resample consists of whole rows
     const rows = Array.from({ length: seeds }, (_, i) => labels.map((count) => cellOf(count, i)?.return));
     const complete = rows.filter((row) => row.every((value) => value !== undefined));
     const fewest = (sample: readonly (readonly (number | undefined)[])[]) => {

@@ -1,6 +1,6 @@
 /**
- * Cells in processes of their own, several at a time: each has its own engine and environments, and one that dies takes
- * nothing with it but the steps since its cell's last checkpoint.
+ * Trains cells in processes of their own, several at a time. Each has its own engine and environments. If one dies,
+ * only the steps since its cell's last checkpoint are lost.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,13 +8,13 @@ import { availableParallelism } from 'node:os';
 import { extname, join } from 'node:path';
 import type { Cell, CellResult } from './cell.ts';
 
-/** What a worker process is sent: a cell to train. */
+/** A message to a worker process: a cell to train. */
 export interface CellOrder {
   cell: Cell;
   folder: string;
   checkpointSeconds?: number;
 }
-/** What a worker process sends back. */
+/** A message from a worker process. */
 export type CellMessage =
   | { kind: 'ready' }
   | { kind: 'step'; step: number }
@@ -28,22 +28,22 @@ export interface CellFailure {
   hint?: string;
 }
 
-/** A cell is given up after it has taken this many processes with it. */
+/** A cell fails after this many of its processes have died. */
 const MOST_DEATHS = 2;
 
 /**
- * Trains cells, `jobs` at a time, each in a folder of its own below `folder`, and gives what becomes of each as it
- * ends. Stops with checkpoints where the signal aborts.
+ * Trains cells, `jobs` at a time, each in a folder below `folder`, and yields each outcome. If the signal aborts, it
+ * stops with checkpoints.
  */
 export async function* runCells(
   cells: readonly Cell[],
   parts: {
     folder: string;
     jobs: number;
-    /** Wall time between those of a cell. */
+    /** Seconds between checkpoints of a cell. */
     checkpointSeconds?: number;
     signal?: AbortSignal;
-    /** Environment steps that cells under way have taken, all together. */
+    /** Called with the environment steps of all running cells together. */
     onProgress?: (steps: number) => void;
   },
 ): AsyncGenerator<CellResult | CellFailure, void, undefined> {
@@ -60,7 +60,7 @@ export async function* runCells(
     if (!cell || signal?.aborted) return void (child.connected && child.disconnect());
     under.set(child, { cell, step: 0 });
     const place = join(folder, cell.key.replaceAll(/[^\w.=-]+/g, '-'));
-    // one that is dead is seen to be so
+    // a dead process is reported by its exit
     child.send({ cell, folder: place, checkpointSeconds } satisfies CellOrder, () => {});
   };
   const end = (child: ChildProcess, what: CellResult | CellFailure) => {
@@ -84,7 +84,7 @@ export async function* runCells(
       if (work && message.kind === 'failed') end(child, { ...message, cell: work.cell });
       next(child);
     });
-    child.once('error', () => {}); // 'exit' tells of it
+    child.once('error', () => {}); // 'exit' reports it
     child.once('exit', (code, killed) => {
       children.delete(child);
       const work = under.get(child);
@@ -107,7 +107,7 @@ export async function* runCells(
   signal?.addEventListener('abort', hangUp);
   try {
     for (let i = 0; i < Math.min(jobs, cells.length); i++) startOne();
-    for (let given = 0; given < cells.length; given++) {
+    for (let yielded = 0; yielded < cells.length; yielded++) {
       while (ended.length === 0 && children.size > 0) {
         await new Promise<void>((resolve) => {
           wake = resolve;

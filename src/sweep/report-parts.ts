@@ -4,7 +4,7 @@ import type { LearnSettings } from '../control/index.ts';
 import type { Interval, RunInfo } from '../run/index.ts';
 import { settingsOf } from '../run/report-parts.ts';
 
-/** Of a whole of one, in per cent. */
+/** A share in percent. */
 export const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 /** A share of seeds with its interval, such as "9 of 10 (60–98 %)". */
@@ -20,8 +20,8 @@ export function measured(value: number, [low, high]: Interval): string {
 
 const targeted = z.object({ target: z.number() });
 
-/** What a run was given: its command's own settings, checked, and those of each training. */
-export const settingsGiven = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
+/** A run's settings: its command's own, checked, and those of each cell. */
+export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
   ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
   ...settingsOf(own, info, folder),
   ...settingsOf(targeted, info, folder),

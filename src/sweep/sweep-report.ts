@@ -1,16 +1,16 @@
-/** The report of a sweep, from what its folder holds; of one under way, what is known so far. */
+/** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 import { type LineChart, type Report, readInfo, readMetrics, type Table } from '../run/index.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { measured, percent, reachedOf, settingsGiven } from './report-parts.ts';
+import { measured, percent, reachedOf, runSettings } from './report-parts.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed sweep`. @throws HeedError if the folder is not one. */
 export function sweepReport(folder: string): Report {
   const info = readInfo(folder);
-  const options: SweepOptions = settingsGiven(sweepOwnSchema, info, folder);
+  const options: SweepOptions = runSettings(sweepOwnSchema, info, folder);
   const results = readResults(folder);
   const variants = sweepVariants(options);
   const needs = needsOf(results, { ...options, variants });
@@ -25,7 +25,7 @@ export function sweepReport(folder: string): Report {
       { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
       ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
       {
-        label: 'Trainings',
+        label: 'Runs',
         value: results.length,
         note: `of ${cells.length.toLocaleString('en-US')}`,
       },
@@ -40,11 +40,11 @@ export function sweepReport(folder: string): Report {
   };
 }
 
-/** A number of labels, of which `most` were tried. */
+/** A number of labels in words; `most` is the largest that was tried. */
 export const needed = (labels: number, most: number): string =>
   labels === Number.POSITIVE_INFINITY ? `> ${most}` : `${labels}`;
 
-/** The interval of a number of labels. */
+/** The interval of a number of labels, in words. */
 export function neededInterval([low, high]: Needs['interval'], most: number): string {
   if (Number.isNaN(low)) return '';
   return low === high ? needed(low, most) : `${needed(low, most)} to ${needed(high, most)}`;
@@ -80,7 +80,7 @@ const returns = (needs: readonly Needs[], options: SweepOptions): Table => ({
   ]),
 });
 
-/** A chart for each setting that is varied, the preset in each. */
+/** A chart for each varied setting, with the preset in each. */
 function byQuestion(needs: readonly Needs[], variants: readonly Variant[], options: SweepOptions): LineChart[] {
   const names = [...new Set(variants.flatMap(({ texts }) => Object.keys(texts)))];
   return names.map((name) => {
@@ -91,7 +91,7 @@ function byQuestion(needs: readonly Needs[], variants: readonly Variant[], optio
 
 const SHOWN = 6;
 
-/** Of all combinations those that need the fewest labels. */
+/** A chart of the combinations that need the fewest labels. */
 function all(needs: readonly Needs[], options: SweepOptions): LineChart {
   const shown = [...needs].sort((a, b) => a.labels - b.labels).slice(0, SHOWN);
   return shares('The best combinations', shown, ({ variant }) => variant, options);

@@ -7,8 +7,8 @@ import { needsOf } from './needs.ts';
 import { checkSweep, createSweep, type SweepInput, sweepCells, sweepOwnSchema, targetOf } from './sweep.ts';
 import { grid, oneAtATime, readVaried } from './variants.ts';
 
-const read = (...given: string[]) => given.map((one) => readVaried(one, learnSchema));
-const plan = (given: SweepInput) => sweepCells({ ...given, ...sweepOwnSchema.parse(given) });
+const read = (...texts: string[]) => texts.map((one) => readVaried(one, learnSchema));
+const plan = (input: SweepInput) => sweepCells({ ...input, ...sweepOwnSchema.parse(input) });
 
 it('says how many trainings there are before any begins', async () => {
   const notices: string[] = [];
@@ -19,7 +19,7 @@ it('says how many trainings there are before any begins', async () => {
 
 describe('what is varied', () => {
   it('reads values of every kind', () => {
-    const settings = (given: string) => read(given)[0].values.map((value) => value.settings);
+    const settings = (text: string) => read(text)[0].values.map((value) => value.settings);
     expect(settings('reward.members=1, 5')).toEqual([{ reward: { members: 1 } }, { reward: { members: 5 } }]);
     expect(settings('reward.hidden=16x16,64')).toEqual([
       { reward: { hidden: [16, 16] } },
@@ -34,7 +34,7 @@ describe('what is varied', () => {
   });
 
   it('says what is wrong', () => {
-    for (const [given, why] of [
+    for (const [text, why] of [
       ['reward.member=1', 'varies no setting'],
       ['reward=1', 'varies no setting'],
       ['constructor=1', 'varies no setting'],
@@ -46,7 +46,7 @@ describe('what is varied', () => {
       ['reward.change=yes', 'expected true or false'],
       ['query.rule=best', 'expected one of disagreement'],
     ]) {
-      expect(() => read(given), given).toThrow(why);
+      expect(() => read(text), text).toThrow(why);
     }
   });
 
@@ -94,7 +94,7 @@ describe('a sweep', () => {
     expect(() => checkSweep({ vary: ['reward.members=0'] })).toThrow();
     expect(() => checkSweep({ labels: [0] })).toThrow();
     expect(() => checkSweep({ env: 'CartPoll-v1' })).toThrow('CartPole-v1');
-    expect(() => checkSweep({ teacher: 'human' })).toThrow('People cannot answer');
+    expect(() => checkSweep({ teacher: 'human' })).toThrow('People cannot judge');
     expect(() => checkAblation({ only: 'random-queries,nothing' })).toThrow('"nothing"');
     await expect(createSweep({ env: 'Pendulum-v1' })).rejects.toThrow('Pendulum-v1 counts as solved');
     expect(await targetOf({ env: 'CartPole-v1' })).toBe(475);
@@ -112,8 +112,8 @@ const results = (returns: Record<number, number[]>): CellResult[] =>
   );
 
 describe('the labels needed', () => {
-  const asked = { variants: oneAtATime([]), labels: [20, 5, 10], target: 100, share: 0.75, seed: 0, seeds: 4 };
-  const needs = (returns: Record<number, number[]>) => needsOf(results(returns), asked)[0];
+  const options = { variants: oneAtATime([]), labels: [20, 5, 10], target: 100, share: 0.75, seed: 0, seeds: 4 };
+  const needs = (returns: Record<number, number[]>) => needsOf(results(returns), options)[0];
 
   it('are the fewest with which enough seeds reach the return', () => {
     const found = needs({ 5: [100, 9, 9, 9], 10: [9, 100, 100, 100], 20: [100, 100, 100, 100] });
@@ -133,7 +133,7 @@ describe('the labels needed', () => {
       labels: Number.POSITIVE_INFINITY,
       interval: [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
     });
-    const [begun] = needsOf(results({ 5: [100] }), asked);
+    const [begun] = needsOf(results({ 5: [100] }), options);
     expect(begun.labels).toBe(5);
     expect(begun.outcomes.map(({ seeds }) => seeds)).toEqual([1, 0, 0]);
     expect(needs({}).labels).toBe(Number.POSITIVE_INFINITY);

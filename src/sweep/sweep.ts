@@ -1,6 +1,6 @@
 /**
  * Sweeps: which settings need the fewest labels. Each variant of the settings learns from each number of labels with
- * several seeds, and what it needs is the fewest labels with which enough of them reach a return.
+ * several seeds. It needs the fewest labels with which enough seeds reach a return.
  *
  * Run it: heed sweep --env CartPole-v1 --vary reward.members=1,3,5 --vary query.rule=random,disagreement
  */
@@ -15,23 +15,18 @@ import { type Needs, needsOf } from './needs.ts';
 import { type CellsStep, trainCells } from './trained.ts';
 import { grid, oneAtATime, over, readVaried, type Variant } from './variants.ts';
 
-/** What sweeps and ablations share. */
+/** Options of both sweeps and ablations. */
 export const cellsShape = {
-  seeds: z.number().int().min(1).default(10).describe('seeds of each, from `seed` on'),
-  seed: z.number().int().min(0).default(0).describe('the first seed'),
+  seeds: z.number().int().min(1).default(10).describe('number of seeds per setting, counting up from `seed`'),
+  seed: z.number().int().min(0).default(0).describe('first seed'),
   target: z
     .number()
     .optional()
-    .describe('mean return the final policy has to reach (default: where the environment counts as solved)'),
-  jobs: z
-    .number()
-    .int()
-    .min(1)
-    .default(availableParallelism())
-    .describe('trainings at a time, each in a process of its own'),
+    .describe('mean return that the final policy must reach (default: where the environment counts as solved)'),
+  jobs: z.number().int().min(1).default(availableParallelism()).describe('runs at a time, each in its own process'),
 };
 
-/** The workshop's questions: each value beside what the environment's preset has. */
+/** The default variations: each value is compared with the preset's. */
 const questions = [
   'reward.firstSteps+reward.steps=50+25,800+400',
   'reward.minibatch=8,128',
@@ -49,18 +44,18 @@ const ownShape = {
   vary: z
     .array(z.string())
     .default(questions)
-    .describe('an option of heed train and its values, such as reward.members=1,3,5; may be repeated'),
+    .describe('option of heed train and its values, such as reward.members=1,3,5; may be repeated'),
   grid: z.boolean().default(false).describe('try all combinations of the values, not one value at a time'),
-  labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels that are tried'),
-  share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that has to reach the return'),
+  labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels to try'),
+  share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that must reach the return'),
   ...cellsShape,
 };
-/** Options that sweeps have and heed train has not. */
+/** Options of `heed sweep` that `heed train` lacks. */
 export const sweepOwnSchema = z.object(ownShape);
 
 const { people: _, seed: __, labels: ___, ...trained } = learnSchema.shape;
 
-/** Its own settings, and those of heed train, which hold for every training. */
+/** The settings of `heed sweep`: its own, and those of `heed train`, which apply to every run. */
 export const sweepSchema = z.object({
   ...trained,
   evaluations: trained.evaluations.unwrap().default(0).describe(trained.evaluations.description!),
@@ -74,31 +69,31 @@ export type SweepOptions = z.output<typeof sweepOwnSchema> & { target: number } 
     'labels' | 'people'
   >;
 
-/** A sweep that is planned. */
+/** A planned sweep. */
 export interface Sweep {
   options: SweepOptions;
   name: string;
   cells: readonly Cell[];
-  /** Of all trainings together. */
+  /** Environment steps of all runs together. */
   steps: number;
   [Symbol.dispose](): void;
 }
 
-/** The variants that settings ask for. */
+/** The variants that the settings ask for. */
 export function sweepVariants({ vary, grid: all }: Pick<SweepOptions, 'vary' | 'grid'>): Variant[] {
   const varied = vary.map((one) => readVaried(one, learnSchema));
   return all ? grid(varied) : oneAtATime(varied);
 }
 
-/** Every training of a sweep, so ordered that all variants are about as far at any time. */
+/** All runs of a sweep, ordered so that all variants progress evenly. */
 export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
   const { labels, seeds, seed: first } = options;
-  const given = trainingOf(options, ownShape);
+  const base = trainingOf(options, ownShape);
   const variants = sweepVariants(options);
-  // of each variant and number of labels, seeds differ in nothing else
+  // for a variant and a number of labels, runs differ only in their seed
   const kinds = variants.flatMap(({ name, settings }) =>
     labels.map((count) => {
-      const common = { evaluations: 0, ...over(given, settings), labels: count };
+      const common = { evaluations: 0, ...over(base, settings), labels: count };
       return {
         name,
         common,
@@ -116,12 +111,12 @@ export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
   ).flat();
 }
 
-/** Settings that are of every training: those that are not a sweep's own. */
+/** The settings of every run: those that are not the sweep's own. */
 export function trainingOf(options: object, own: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
 }
 
-/** How many trainings there are, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */
+/** The number of runs in words, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */
 export function countOf(
   cells: readonly Cell[],
   { seeds, jobs, labels }: { seeds: number; jobs: number; labels?: unknown },
@@ -139,47 +134,47 @@ export function countOf(
 
 const counted = (n: number, what: string): string => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
 
-/** The return to be reached: what was given, or the environment's. */
+/** The target return: the one in the settings, or the environment's. */
 export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; target?: number }): Promise<number> {
   if (target !== undefined) return target;
   const environment = await openEnvironment(env);
   environment[Symbol.dispose]();
   if (environment.rewardThreshold !== undefined) return environment.rewardThreshold;
-  throw new HeedError(`Nobody said from which return ${env} counts as solved.`, { hint: 'Give --target.' });
+  throw new HeedError(`It is unknown from which return ${env} counts as solved.`, { hint: 'Set --target.' });
 }
 
-/** What settings come to, checked. */
-function planned(given: SweepInput) {
-  const options = { ...given, ...sweepOwnSchema.parse(given) };
+/** Checks settings and plans their runs. */
+function planned(input: SweepInput) {
+  const options = { ...input, ...sweepOwnSchema.parse(input) };
   checkTeacher(options);
   return { options, cells: sweepCells(options) };
 }
 
-/** Throws a ZodError or a HeedError where settings are wrong. */
-export const checkSweep = (given: SweepInput): void => void planned(given);
+/** Throws a ZodError or a HeedError if settings are wrong. */
+export const checkSweep = (input: SweepInput): void => void planned(input);
 
 /**
- * Plans a sweep. `onNotice` is called with how many trainings it has.
- * @throws as `checkSweep` does, at once; rejects with a HeedError if the environment cannot be opened, or has no return
- * from which it counts as solved and `target` is absent.
+ * Plans a sweep. `onNotice` is called with the number of runs.
+ * @throws at once as `checkSweep` does; rejects with a HeedError if the environment cannot be opened, or `target` is
+ * absent and the environment has no return from which it counts as solved.
  */
-export function createSweep(given: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
-  const { options, cells } = planned(given);
+export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
+  const { options, cells } = planned(input);
   onNotice?.(countOf(cells, options));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
-    name: `${given.env ?? 'CartPole-v1'}-sweep`,
+    name: `${input.env ?? 'CartPole-v1'}-sweep`,
     cells,
     steps: cells.reduce((sum, { steps }) => sum + steps, 0),
     [Symbol.dispose]() {},
   }));
 }
 
-/** @throws HeedError where nothing can be acted in, or nobody can answer so often. */
+/** @throws HeedError if there is no such environment, or the teacher is human. */
 export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
   checkEnvironment(env);
   if (teacher !== 'human') return;
-  throw new HeedError('People cannot answer for many trainings at a time.', {
+  throw new HeedError('People cannot judge for many runs at a time.', {
     hint: 'Take a teacher that errs as people do, such as --teacher mistake:0.1',
   });
 }
@@ -190,12 +185,12 @@ export interface SweepResult {
   run: string;
   target: number;
   share: number;
-  /** In the order that was asked for. */
+  /** The variants, in order. */
   variants: Needs[];
   seconds: number;
 }
 
-/** Trains what is not finished of a sweep. Undefined where the signal stopped it. */
+/** Trains the unfinished cells of a sweep. Undefined if the signal stopped it. */
 export function trainSweep(sweep: Sweep, parts: TrainParts<CellsStep>): Promise<SweepResult | undefined> {
   const { options, cells } = sweep;
   const { target, share } = options;

@@ -1,6 +1,6 @@
 /**
- * Cells trained in a run's folder: finished ones in results.jsonl, those under way in cells/. What sweeps and ablations
- * share.
+ * Trains the cells of sweeps and ablations in a run's folder: finished cells are in results.jsonl, unfinished ones in
+ * cells/.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ import { type CellFailure, runCells } from './pool.ts';
 
 const RESULTS = 'results.jsonl';
 
-/** How far all cells together are. */
+/** How far all cells together have got. */
 export interface CellsStep {
-  /** Environment steps of all cells, those of the finished ones included. */
+  /** Environment steps of all cells, including finished ones. */
   step: number;
-  /** Cells that are finished. */
+  /** Number of finished cells. */
   cells: number;
 }
 
@@ -24,10 +24,7 @@ export interface CellsStep {
 export const readResults = (folder: string): CellResult[] =>
   [...readRows(join(folder, RESULTS))] as unknown as CellResult[];
 
-/**
- * Trains what is not finished of `cells`, `jobs` at a time, the first ones first. Undefined where the signal stopped
- * it.
- */
+/** Trains the unfinished `cells`, `jobs` at a time, in order. Undefined if the signal stopped it. */
 export function trainCells<Result extends { run: string }>(
   cells: readonly Cell[],
   jobs: number,
@@ -37,33 +34,33 @@ export function trainCells<Result extends { run: string }>(
   const { folder } = run;
   const rows = openRows(join(folder, RESULTS));
   const planned = new Map(cells.map((cell) => [cell.key, cell]));
-  const known = new Set(readResults(folder).map(({ key }) => key));
-  const waiting = cells.filter(({ key }) => !known.has(key));
-  let done = [...known].reduce((sum, key) => sum + (planned.get(key)?.steps ?? 0), 0);
+  const finished = new Set(readResults(folder).map(({ key }) => key));
+  const waiting = cells.filter(({ key }) => !finished.has(key));
+  let done = [...finished].reduce((sum, key) => sum + (planned.get(key)?.steps ?? 0), 0);
   const failures: CellFailure[] = [];
-  const tell = (underWay: number) => onStep?.({ step: done + underWay, cells: known.size });
+  const report = (underWay: number) => onStep?.({ step: done + underWay, cells: finished.size });
   const running = runCells(waiting, {
     ...{ folder: join(folder, 'cells'), jobs, checkpointSeconds },
-    ...{ signal, onProgress: tell },
+    ...{ signal, onProgress: report },
   });
 
   async function next(): Promise<{ step: number; ended?: CellResult; done: boolean }> {
-    if (known.size === cells.length) return { step: known.size, done: true };
+    if (finished.size === cells.length) return { step: finished.size, done: true };
     const { value: ended } = await running.next();
     if (ended && !('message' in ended)) {
       rows.append(JSON.stringify(ended));
       rows.sync();
-      known.add(ended.key);
+      finished.add(ended.key);
       done += planned.get(ended.key)!.steps;
-      tell(0);
-      return { step: known.size, ended, done: known.size === cells.length };
+      report(0);
+      return { step: finished.size, ended, done: finished.size === cells.length };
     }
     if (ended) {
       failures.push(ended);
       onWarning(`${ended.cell.key}: ${ended.message}`);
     }
     if (signal?.aborted) throw signal.reason;
-    if (known.size + failures.length === cells.length) throw failed(failures, folder);
+    if (finished.size + failures.length === cells.length) throw failed(failures, folder);
     return next();
   }
 

@@ -1,9 +1,9 @@
-/** What `--vary` says: which settings are tried with which values. */
+/** Reads `--vary`: the settings to vary and their values. */
 import type { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { optionsJson } from '../options.ts';
 
-/** A setting by its name, such as `reward.members`, or several that vary together, and the values that are tried. */
+/** A setting by name, such as `reward.members`, or several that vary together, and the values to try. */
 interface Varied {
   name: string;
   values: readonly Value[];
@@ -15,10 +15,10 @@ interface Value {
   settings: Record<string, unknown>;
 }
 
-/** Settings that differ from the preset's, and what they are called: none but the preset has the name `preset`. */
+/** Settings that differ from the preset, with a name; without differences it is `preset`. */
 export interface Variant {
   name: string;
-  /** Of what is varied, by its name, as text. */
+  /** The varied settings by name, as text. */
   texts: Readonly<Record<string, string>>;
   settings: Record<string, unknown>;
 }
@@ -27,22 +27,22 @@ export interface Variant {
 export const PRESET = 'preset';
 
 /**
- * Reads `reward.members=1,3,5`. The widths of layers have an x between, `reward.hidden=16x16,64x64`; settings that vary
- * together a plus, `reward.members+query.rule=1+random,5+disagreement`.
- * @throws HeedError where the schema has no such setting, or a value is of another kind.
+ * Reads `reward.members=1,3,5`. Widths of layers are joined by an x, `reward.hidden=16x16,64x64`; settings that vary
+ * together by a plus, `reward.members+query.rule=1+random,5+disagreement`.
+ * @throws HeedError if the schema has no such setting, or a value is of another kind.
  */
-export function readVaried(given: string, schema: z.ZodObject): Varied {
-  const at = given.indexOf('=');
-  const name = given.slice(0, Math.max(0, at)).trim();
+export function readVaried(written: string, schema: z.ZodObject): Varied {
+  const at = written.indexOf('=');
+  const name = written.slice(0, Math.max(0, at)).trim();
   const fields = name.split('+').map((one) => [one, fieldOf(one, schema)] as const);
-  const values = given
+  const values = written
     .slice(at + 1)
     .split(',')
     .map((text): Value => {
       const parts = text.trim().split('+');
       const settings = fields.map(([one, field], i) => {
         if (field && parts.length === fields.length) return nested(one, parsed(parts[i], one, field));
-        throw new HeedError(`"${given}" varies no setting of heed train: expected name=value,value`, {
+        throw new HeedError(`"${written}" varies no setting of heed train: expected name=value,value`, {
           hint: 'such as reward.members=1,3,5 or reward.firstSteps+reward.steps=50+25,800+400; "heed train --help" lists the names',
         });
       });
@@ -51,7 +51,7 @@ export function readVaried(given: string, schema: z.ZodObject): Varied {
   return { name, values };
 }
 
-/** Each value beside the settings as they are, one at a time. */
+/** Varies one setting at a time; the others stay as they are. */
 export const oneAtATime = (varied: readonly Varied[]): Variant[] => [
   { name: PRESET, texts: {}, settings: {} },
   ...varied.flatMap(({ values }) => values.map((value) => variant([value]))),
@@ -63,9 +63,9 @@ export const grid = (varied: readonly Varied[]): Variant[] =>
     .reduce<Value[][]>((all, { values }) => all.flatMap((one) => values.map((value) => [...one, value])), [[]])
     .map(variant);
 
-/** The settings given, and over them a variant's; parts of either are taken together. */
-export function over(given: Record<string, unknown>, settings: Record<string, unknown>): Record<string, unknown> {
-  const merged = { ...given };
+/** Settings overridden by a variant's; nested parts are merged. */
+export function over(base: Record<string, unknown>, settings: Record<string, unknown>): Record<string, unknown> {
+  const merged = { ...base };
   for (const [key, value] of Object.entries(settings)) {
     const under = merged[key];
     merged[key] = isPlain(value) && isPlain(under) ? over(under, value) : value;

@@ -1,4 +1,4 @@
-/** A process of pool.ts: trains the cells that it is told, one after another, until nobody listens any more. */
+/** A worker process of pool.ts: trains the cells it receives, one after another, until its parent disconnects. */
 import { HeedError, messageOf } from '../error.ts';
 import { loadPlugins } from '../plugins.ts';
 import { runCell } from './cell.ts';
@@ -8,7 +8,7 @@ const stopping = new AbortController();
 let busy = false;
 const send = (message: CellMessage) => process.connected && process.send!(message);
 
-// Ctrl-C reaches every process of a terminal; the sweep says when to stop, by hanging up
+// Ctrl-C reaches every process of a terminal; the sweep tells workers to stop by disconnecting
 process.on('SIGINT', () => {});
 process.on('disconnect', () => {
   stopping.abort();

@@ -18,11 +18,11 @@ export function checkpointOf(learner: Learner): ReturnType<Learner['save']> {
 export const tensorsOf = (learner: Learner) => structuredClone(learner.save().tensors);
 
 /** All that happened, without the episodes, which a resumed run knows only as far as its checkpoint. */
-export const told = (steps: readonly LearnStep[]) =>
+export const summaries = (steps: readonly LearnStep[]) =>
   steps.map((step) => ({
     ...step,
-    asked: step.asked.map(({ segments, ...asked }) => ({
-      ...asked,
+    comparisons: step.comparisons.map(({ segments, ...comparison }) => ({
+      ...comparison,
       segments: segments.map(({ episode, ...segment }) => ({ ...segment, episode: episode!.seed })),
     })),
   }));
@@ -41,7 +41,7 @@ export async function expectResumable(start: () => Learner): Promise<number> {
     const resumed = start();
     if (at % 2) await resumed.next(); // whatever it knew before is forgotten
     resumed.restore(checkpoint);
-    expect(told(await finish(resumed)), `from checkpoint ${at}`).toEqual(told(steps.slice(at)));
+    expect(summaries(await finish(resumed)), `from checkpoint ${at}`).toEqual(summaries(steps.slice(at)));
     expect(tensorsOf(resumed), `from checkpoint ${at}`).toEqual(tensors);
     expect(resumed.compareRewards(10)).toEqual(whole.compareRewards(10));
   }

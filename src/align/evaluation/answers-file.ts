@@ -1,6 +1,6 @@
 /** Answers that somebody has given already, in a dataset of prompts and completions. */
 import { existsSync, statSync } from 'node:fs';
-import { type Row, tellBadRow } from '../../data/index.ts';
+import { describeBadRow, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Message } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -21,7 +21,7 @@ export async function readAnswers(
   const rows = readSource(source, {
     onBadRow,
     accept: ['prompt-completion', 'unpaired-preference'],
-    onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
+    onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
   });
   for await (const { value } of rows) {
     const key = keyOf(value);

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import {
   type BadRow,
   type DatasetRow,
+  describeBadRow,
   type Format,
   type Place,
   placeInWords,
   type Row,
-  tellBadRow,
 } from '../../data/index.ts';
 import { reviewPrompts } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
@@ -42,7 +42,7 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
   for await (const row of all) rows.push(row);
   if (bad.length > 0) {
     const rows = bad.length === 1 ? 'row' : 'rows';
-    onNotice?.(`"${name}": left out ${bad.length} ${rows} as wrong, the first: ${tellBadRow(bad[0])}`);
+    onNotice?.(`"${name}": left out ${bad.length} ${rows} as wrong, the first: ${describeBadRow(bad[0])}`);
   }
   if (rows.length > 0) return rows;
   throw new HeedError(`"${name}" has no prompts.`, { hint: 'Give data with at least one row.' });

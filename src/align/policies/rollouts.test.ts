@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { decodeAnswer } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/answer-text.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
@@ -96,9 +96,9 @@ it('finds the tokens at which steps of a text end', () => {
     tokenizer.encode('the moon is'),
     tokenizer.encode(' red and blue too', { addSpecialTokens: false }),
   ];
-  const text = decodeAnswer(tokenizer, prompt, response);
+  const text = decodeCompletion(tokenizer, prompt, response);
   const answer = { prompt, response, ended: false, promptText: 'the moon is', text };
-  const lengths = response.map((_, i) => decodeAnswer(tokenizer, prompt, response.slice(0, i + 1)).length);
+  const lengths = response.map((_, i) => decodeCompletion(tokenizer, prompt, response.slice(0, i + 1)).length);
   const steps = [text.indexOf('red') + 3, text.indexOf('blue') + 4, text.length].map((end, reward) => ({
     end,
     reward,

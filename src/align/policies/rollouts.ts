@@ -5,7 +5,7 @@
 import type { Row } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
-import { decodeAnswer } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/answer-text.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/packed-program.ts';
 import { type Example, type PackedPart, type PackingOptions, packedBatches, rowLengths } from '../../lm/packing.ts';
@@ -211,7 +211,7 @@ export function stepTokens(
     let [low, high] = [0, response.length - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (decodeAnswer(tokenizer, prompt, response.slice(0, middle + 1)).length >= end) high = middle;
+      if (decodeCompletion(tokenizer, prompt, response.slice(0, middle + 1)).length >= end) high = middle;
       else low = middle + 1;
     }
     return { at: low, reward };

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
-import { decodeAnswer } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/answer-text.ts';
 import { embeddedModel, loadModel } from '../../lm/model.ts';
 import type { PolicyStep } from '../policies/learner.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
@@ -241,7 +241,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
   const explain: Reward['explain'] = async (answers) => {
     const steps = answers.map(({ prompt, response }) =>
       response.map((id, i) => ({
-        end: decodeAnswer(tokenizer, prompt, response.slice(0, i + 1)).length,
+        end: decodeCompletion(tokenizer, prompt, response.slice(0, i + 1)).length,
         reward: Number(id % 2 === 0) / response.length,
       })),
     );

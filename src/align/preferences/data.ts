@@ -1,6 +1,6 @@
 /** Preferences to learn from, of a dataset or of the embedded world: pairs, or answers that are rated each on its own. */
 import { createHash } from 'node:crypto';
-import { type Format, type Message, type Place, type Row, tellBadRow } from '../../data/index.ts';
+import { describeBadRow, type Format, type Message, type Place, type Row } from '../../data/index.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
@@ -60,7 +60,7 @@ export async function readPreferences(
     const rows = readSource(source, {
       onBadRow: options.onBadRow,
       accept: paired ? accept : [...accept, 'unpaired-preference'],
-      onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
+      onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
     });
     return gather(rows, source.name);
   };

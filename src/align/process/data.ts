@@ -1,6 +1,6 @@
 /** Answers in steps, each labeled right or wrong: from datasets, or made in the embedded world. */
 import { createHash } from 'node:crypto';
-import { type Row, tellBadRow } from '../../data/index.ts';
+import { describeBadRow, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
@@ -80,7 +80,7 @@ export async function readProcessData(options: ProcessOptions, model: Model, liv
     const rows = readSource(source, {
       onBadRow: options.onBadRow,
       accept: ['stepwise'],
-      onSkip: (row) => live.onNotice?.(`left out ${tellBadRow(row)}`),
+      onSkip: (row) => live.onNotice?.(`left out ${describeBadRow(row)}`),
     });
     return gather(rows, options, model, source.name, live);
   };

@@ -182,7 +182,7 @@ describe('says before the training what is wrong', () => {
       { data: dataOf([{ ...rows[0], labels: [true, true, true, true, true] }]) },
       /line 1: "labels" has 5 values for/,
     ],
-    ['data of another format', { data: dataOf([{ text: 'a' }]) }, /is of no known format|stepwise/],
+    ['data of another format', { data: dataOf([{ text: 'a' }]) }, /has an unknown format|stepwise/],
     ['everything too long', { length: 4 }, /no answer in steps/],
     ['a long answer, where that is an error', { length: 8, truncate: 'error' }, /8 are read/],
   ])('%s', async (_, given, message) => {

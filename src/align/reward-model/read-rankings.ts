@@ -1,6 +1,6 @@
 /** What a reward model learns from and is judged by: files, or comparisons made in the embedded world. */
 import type { z } from 'zod';
-import { tellBadRow } from '../../data/index.ts';
+import { describeBadRow } from '../../data/index.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
 import { longestExample } from '../examples/examples.ts';
@@ -62,7 +62,7 @@ export async function readRankings(
   const rows = readSource(source, {
     onBadRow: options.onBadRow,
     accept: rankingFormats,
-    onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
+    onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
   });
   const length = longestExample(options.length, model.config);
   const rankings = await gatherRankings(rows, model, source.name, { ...options, length, onNotice });

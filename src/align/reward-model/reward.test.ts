@@ -164,7 +164,7 @@ describe('says before the training what is wrong', () => {
     ],
     ['an empty answer', { data: dataOf([{ prompt: 'a', chosen: '', rejected: 'b' }]) }, /line 1: "chosen" is empty/],
     ['an empty dataset', { data: dataOf([]) }, /no comparison to learn from/],
-    ['data of another format', { data: dataOf([{ text: 'a' }]) }, /is of no known format/],
+    ['data of another format', { data: dataOf([{ text: 'a' }]) }, /has an unknown format/],
     [
       'rows longer than the model',
       { model: fixtureModel('tiny-llama'), length: 4096 },

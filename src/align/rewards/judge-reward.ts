@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import {
   type Data,
+  describeBadRow,
   type Message,
   type PreferenceRow,
   type PromptCompletionRow,
   type RankingRow,
   type RatedRow,
-  tellBadRow,
   type UnpairedPreferenceRow,
 } from '../../data/index.ts';
 import { Disposables } from '../../disposables.ts';
@@ -139,7 +139,7 @@ async function readAnswers(
   const rows = readSource(source, {
     onBadRow,
     accept: ['prompt-completion', 'unpaired-preference'],
-    onSkip: (row) => onNotice?.(`left out ${tellBadRow(row)}`),
+    onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
   });
   for await (const { value } of rows) {
     const answer = scoredAnswer(

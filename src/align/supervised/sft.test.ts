@@ -212,7 +212,7 @@ describe('says what is wrong with', () => {
       { model: broken('a', (p) => writeFileSync(join(p, 'tokenizer.json'), '<html>')) },
       /not JSON/,
     ],
-    ['a tokenizer of another model', { model: broken('b', larger) }, /has 601 tokens, but the model knows 512/],
+    ['a tokenizer of another model', { model: broken('b', larger) }, /has 601 tokens, but the model has 512/],
     ['an empty dataset', { data: dataOf([]) }, /has no rows/],
     [
       'data of another format',

@@ -12,7 +12,13 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { type BadRow, type MessagesRow, type PromptCompletionRow, type TextRow, tellBadRow } from '../../data/index.ts';
+import {
+  type BadRow,
+  describeBadRow,
+  type MessagesRow,
+  type PromptCompletionRow,
+  type TextRow,
+} from '../../data/index.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
@@ -189,7 +195,7 @@ function noticeOf(
 ): void {
   const say = (what: string, n: number, more: string) =>
     n > 0 && onNotice(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
-  say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? tellBadRow(bad[0]) : ''}`);
+  say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? describeBadRow(bad[0]) : ''}`);
   say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens (--length, --truncate)`);
   say('left out', empty, 'of which no token would be learned');
 }

@@ -1,4 +1,4 @@
-/** heed ablate: what each part of learning from preferences is for. */
+/** heed ablate: what each part of learning from preferences contributes. */
 import type { Command } from 'commander';
 import { duration } from '../../run/progress.ts';
 import type { AblationResult } from '../../sweep/index.ts';
@@ -6,9 +6,9 @@ import { measured, reachedOf } from '../../sweep/report-parts.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addAblate = (command: Command): void =>
-  addTraining(command, 'ablate', { tell, checkedLate: true, progress: { window: Number.POSITIVE_INFINITY } });
+  addTraining(command, 'ablate', { summarize, checkedLate: true, progress: { window: Number.POSITIVE_INFINITY } });
 
-const tell = ({ curves, target, seconds }: AblationResult): [string, string][] => [
+const summarize = ({ curves, target, seconds }: AblationResult): [string, string][] => [
   ...curves.map((curve): [string, string] => [
     curve.variant,
     `${measured(curve.return, curve.returnInterval)}; ${reachedOf(curve.reached, curve.seeds, curve.shareInterval)} reach ${target}`,

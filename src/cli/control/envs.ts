@@ -1,4 +1,4 @@
-/** heed envs: what can be acted in on this machine. */
+/** heed envs: the environments that work on this machine. */
 import type { Command } from 'commander';
 import { listEnvironments } from '../../env/index.ts';
 import { createOutput } from '../program/output.ts';
@@ -7,7 +7,7 @@ const WIDTH = 110;
 
 export function addEnvs(command: Command): void {
   command
-    .option('--python <path>', 'the Python to ask for Gymnasium (default: HEED_PYTHON, or python3)')
+    .option('--python <path>', 'Python with Gymnasium (default: HEED_PYTHON, or python3)')
     .action(({ python, ...flags }: { python?: string; json?: boolean }) => {
       const output = createOutput(flags);
       const groups = listEnvironments(python);
@@ -20,7 +20,7 @@ export function addEnvs(command: Command): void {
     });
 }
 
-/** Names with spaces between, as many a line as fit. */
+/** Names separated by spaces, as many on a line as fit. */
 function lines(names: readonly string[]): string[] {
   const all: string[] = [];
   for (const name of names) {

@@ -10,7 +10,7 @@ import {
 import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
-/** The training, where `teacher` is "human" with a studio in which people answer. */
+/** The training; if `teacher` is "human", with a studio where people answer. */
 export function withPeople(training: Training, portOf: () => number): Training {
   const teachers = new WeakMap<object, TeacherToCome<Segment>>();
   return {

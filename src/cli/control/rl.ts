@@ -4,9 +4,9 @@ import type { RlRunResult } from '../../rl/train.ts';
 import { count, duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addRl = (command: Command): void => addTraining(command, 'rl', { tell, checkedLate: true });
+export const addRl = (command: Command): void => addTraining(command, 'rl', { summarize, checkedLate: true });
 
-const tell = ({ return: evaluated, steps, seconds, stepsPerSecond }: RlRunResult): [string, string][] => [
+const summarize = ({ return: evaluated, steps, seconds, stepsPerSecond }: RlRunResult): [string, string][] => [
   ['return', returned(evaluated)],
   ['steps', `${steps.toLocaleString('en-US')}, ${count(stepsPerSecond)} a second`],
   ['time', duration(seconds)],

@@ -7,12 +7,12 @@ import { addTraining } from '../run/run-training.ts';
 
 export const addSweep = (command: Command): void =>
   addTraining(command, 'sweep', {
-    tell,
+    summarize,
     checkedLate: true,
-    progress: { window: Number.POSITIVE_INFINITY }, // trainings end in bursts, and later ones are like earlier ones
+    progress: { window: Number.POSITIVE_INFINITY }, // runs end in bursts, and later ones resemble earlier ones
   });
 
-function tell({ variants, target, share, seconds }: SweepResult): [string, string][] {
+function summarize({ variants, target, share, seconds }: SweepResult): [string, string][] {
   const most = Math.max(...variants.flatMap(({ outcomes }) => outcomes.map(({ labels }) => labels)));
   const enough = `for ${Math.round(share * 100)} % of the seeds to reach ${target}`;
   return [

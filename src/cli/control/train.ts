@@ -10,14 +10,14 @@ import { returned } from './rl.ts';
 export function addTrain(command: Command): void {
   addTraining(command, 'train', {
     shortcuts: { ensemble: 'reward.members', query: 'query.rule', store: 'people.store', project: 'people.project' },
-    tell,
+    summarize,
     checkedLate: true,
     around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
   });
-  command.option('--port <n>', 'port of the studio where people answer; 0 takes a free one', portOf, 0);
+  command.option('--port <n>', 'port of the studio where people judge; 0: any free port', portOf, 0);
 }
 
-const tell = ({
+const summarize = ({
   return: evaluated,
   labels,
   steps,

@@ -16,21 +16,21 @@ export function addWatch(command: Command): void {
   command.argument('<run>', 'folder of a run of heed train or heed rl');
   addFlags(command, watchSchema);
   command
-    .option('--serve [port]', 'serve the page on this machine until Ctrl-C; without a port, at a free one', servedAt)
+    .option('--serve [port]', 'serve the page on this machine until Ctrl-C (default port: any free one)', servedAt)
     .action((run: string) => watching(run, command));
 }
 
-function servedAt(given: string): number {
-  const port = Number(given);
-  if (given.trim() !== '' && Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new UsageError(`--serve: expected a whole number from 0 to 65535, got "${given}"`);
+function servedAt(text: string): number {
+  const port = Number(text);
+  if (text.trim() !== '' && Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new UsageError(`--serve: expected a whole number from 0 to 65535, got "${text}"`);
 }
 
 async function watching(run: string, command: Command): Promise<void> {
   const { serve, json } = command.opts<{ serve?: number | true; json?: boolean }>();
   const output = createOutput({ json });
-  const given = settingsFrom(command, watchSchema);
-  const options = checking(() => watchSchema.parse(given), given);
+  const settings = settingsFrom(command, watchSchema);
+  const options = checking(() => watchSchema.parse(settings), settings);
   const html = renderReport(await watchPage(run, options));
   const page = join(run, 'watch.html');
   writeFileAtomic(page, html);
@@ -47,7 +47,7 @@ async function watching(run: string, command: Command): Promise<void> {
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw new HeedError(`cannot serve on port ${serve}: ${messageOf(error)}`, { hint: 'give another --serve PORT' });
+    throw new HeedError(`cannot serve on port ${serve}: ${messageOf(error)}`, { hint: 'choose another --serve PORT' });
   }
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   output.say(`${url}\nCtrl-C ends it.`);

@@ -1,4 +1,4 @@
-/** heed data: look at, check, convert and split datasets. */
+/** heed data: inspect, check, convert and split datasets. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -8,6 +8,7 @@ import {
   convertRow,
   type DatasetOptions,
   dataFiles,
+  describeBadRow,
   type Format,
   formats,
   inspect,
@@ -19,7 +20,6 @@ import {
   split,
   splitSchema,
   splits,
-  tellBadRow,
   writeDataset,
 } from '../../data/index.ts';
 import { fileError } from '../../files.ts';
@@ -29,16 +29,16 @@ import { createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 
 export function addData(command: Command): void {
-  addInspect(command.command('inspect').description('counts, formats, lengths, duplicates and a few rows'));
-  addCheck(command.command('check').description('bad rows, duplicates, leakage between splits, balance'));
-  addConvert(command.command('convert').description('to another format, file type, or both'));
-  addSplit(command.command('split').description('into train, validation and test files that share nothing'));
-  for (const one of command.commands) one.argument('<file...>', 'data');
+  addInspect(command.command('inspect').description('show counts, formats, lengths, duplicates and a few rows'));
+  addCheck(command.command('check').description('find bad rows, duplicates, leakage between splits, imbalance'));
+  addConvert(command.command('convert').description('convert to another format, file type, or both'));
+  addSplit(command.command('split').description('split into train, validation and test files that share no rows'));
+  for (const one of command.commands) one.argument('<file...>', 'data files');
 }
 
 function addInspect(command: Command): void {
   command
-    .option('--tokenizer <folder>', 'count lengths in tokens too, by the tokenizer of this folder')
+    .option('--tokenizer <folder>', 'also count lengths in tokens, by the tokenizer in this folder')
     .option('--samples <n>', 'rows to show', (text) => wholeNumber('samples', text), 3)
     .action(async (files: string[], flags: { json?: boolean; tokenizer?: string; samples: number }) => {
       const output = createOutput(flags);
@@ -49,7 +49,7 @@ function addInspect(command: Command): void {
       output.say(
         table([
           ['rows', `${number(found.rows)} in ${found.files.length} ${found.files.length === 1 ? 'file' : 'files'}`],
-          ['bad', firstBad ? `${number(bad)}, the first: ${tellBadRow(firstBad)}` : '0'],
+          ['bad', firstBad ? `${number(bad)}, the first: ${describeBadRow(firstBad)}` : '0'],
           ['format', counts(found.formats)],
           ['columns', counts(found.columns)],
           ['repeated', `${number(duplicates.exact)} to the letter, ${number(duplicates.near)} nearly`],
@@ -68,8 +68,8 @@ function addInspect(command: Command): void {
 
 function addCheck(command: Command): void {
   command
-    .option('--against <file>', 'data that must not share rows with this, such as the training split', collect)
-    .option('--source <column>', 'column that says where a row is from', 'source')
+    .option('--against <file>', 'data that must share no rows with this data, such as the training split', collect)
+    .option('--source <column>', 'column that names the source of a row', 'source')
     .action(async (files: string[], flags: { json?: boolean; against?: string[]; source: string }) => {
       const output = createOutput(flags);
       const found = await check(files, flags);
@@ -85,17 +85,17 @@ function addCheck(command: Command): void {
       if (Object.keys(balance.source).length > 0) lines.push(['sources', counts(balance.source)]);
       if (longerWins !== undefined) {
         lines.push(['longer wins', `in ${(100 * longerWins).toFixed(0)} % of the preferences that differ in length`]);
-        lines.push(['identical', `${number(found.identical.length)} preferences between equal answers`]);
+        lines.push(['identical', `${number(found.identical.length)} preferences between equal completions`]);
       }
       output.say(table(lines));
-      some(output, 'bad', found.bad.map(tellBadRow));
+      some(output, 'bad', found.bad.map(describeBadRow));
       some(
         output,
         'repeated',
         found.duplicates.map(({ of, ...place }) => `${placeInWords(place)} repeats ${placeInWords(of)}`),
       );
       some(output, 'leaked', (leakage?.rows ?? []).map(placeInWords));
-      some(output, 'identical answers', found.identical.map(placeInWords));
+      some(output, 'identical completions', found.identical.map(placeInWords));
       output.result(found);
       if (found.bad.length > 0) process.exitCode = 1;
     });
@@ -103,8 +103,8 @@ function addCheck(command: Command): void {
 
 function addConvert(command: Command): void {
   command
-    .requiredOption('--out <file>', 'file to write, in what its extension says: .jsonl, .json, .csv, .tsv, .parquet')
-    .addOption(new Option('--to <format>', 'format of the rows (default: as they are read)').choices(formats))
+    .requiredOption('--out <file>', 'file to write; its extension sets the type: .jsonl, .json, .csv, .tsv, .parquet')
+    .addOption(new Option('--to <format>', 'format of the rows (default: unchanged)').choices(formats))
     .addOption(onBadRow())
     .action(async (files: string[], flags: { json?: boolean; out: string; to?: Format } & Reading) => {
       const output = createOutput(flags);
@@ -117,7 +117,7 @@ function addConvert(command: Command): void {
       }
       const rows = await writeDataset(flags.out, converted());
       output.say(`${number(rows)} rows in ${flags.out}`);
-      some(output, 'left out', bad.map(tellBadRow));
+      some(output, 'left out', bad.map(describeBadRow));
       output.result({ out: flags.out, rows, bad });
     });
 }
@@ -128,7 +128,7 @@ function addSplit(command: Command): void {
     .optionsGroup('Options:')
     .requiredOption('--out <folder>', 'folder for train.jsonl, validation.jsonl and test.jsonl')
     .addOption(
-      new Option('--type <type>', 'what to write').choices(['jsonl', 'json', 'csv', 'tsv', 'parquet']).default('jsonl'),
+      new Option('--type <type>', 'file type').choices(['jsonl', 'json', 'csv', 'tsv', 'parquet']).default('jsonl'),
     )
     .addOption(onBadRow())
     .action(async (files: string[], flags: { json?: boolean; out: string; type: string } & Reading) => {
@@ -136,7 +136,7 @@ function addSplit(command: Command): void {
       const settings = settingsFrom(command, splitSchema);
       const options = checking(() => splitSchema.parse(settings), settings);
       const bad: BadRow[] = [];
-      const sources = dataFiles(files); // a folder may soon hold the parts too
+      const sources = dataFiles(files); // a folder may soon hold the split files too
       const path = (name: Split) => join(flags.out, `${name}.${flags.type}`);
       const over = splits.map(path).find((part) => sources.some((source) => resolve(source) === resolve(part)));
       if (over)
@@ -154,7 +154,7 @@ function addSplit(command: Command): void {
         await writeDataset(written[name], found.read(name));
         output.say(`${number(found.rows[name])} rows in ${written[name]}`);
       }
-      some(output, 'left out', bad.map(tellBadRow));
+      some(output, 'left out', bad.map(describeBadRow));
       output.result({ files: written, rows: found.rows, groups: found.groups, bad });
     });
 }

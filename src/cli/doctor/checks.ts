@@ -1,4 +1,4 @@
-/** Whether this machine can do what heed asks of it, one check a line. */
+/** Whether heed can run on this machine, one check per line. */
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { executionProviders, input, matmul, runtime, trace, Value } from '../../engine/index.ts';
@@ -8,11 +8,11 @@ export interface Check {
   name: string;
   state: 'ok' | 'warn' | 'fail';
   found: string;
-  /** What to do where something is off. */
+  /** What to do about a problem. */
   advice?: string;
 }
 
-/** The checks in order; those of the engine are left out where it does not start. */
+/** The checks in order. If the engine does not start, its checks are left out. */
 export function* checkSetup(folder: string): Generator<Check> {
   yield checkNode();
   const started = startEngine();
@@ -65,7 +65,7 @@ const SIDE = 1024;
 const MEASURED_MS = 300;
 const SLOW_GFLOPS = 5;
 
-/** Multiplies 1024 × 1024 matrices for 0.3 s and takes the fastest. */
+/** Multiplies 1024 × 1024 matrices for 0.3 s; the fastest run counts. */
 function checkSpeed(): Check {
   const shape = [SIDE, SIDE];
   const program = trace((g) => ({ product: matmul(input(g, 'a', shape), input(g, 'b', shape)) }));
@@ -122,7 +122,7 @@ function checkDisk(folder: string): Check {
     const free = bavail * bsize;
     const found = `${size(free)} free in ${folder}`;
     if (free >= 2 ** 30) return { name: 'disk', state: 'ok', found };
-    const advice = 'Runs are kept in "runs" here: free some space, or give --out on another disk.';
+    const advice = 'Runs are written to "runs" here: free some space, or set --out to another disk.';
     return { name: 'disk', state: free >= 2 ** 26 ? 'warn' : 'fail', found, advice };
   } catch (error) {
     return { name: 'disk', state: 'warn', found: messageOf(error), advice: 'Change to a folder that exists.' };

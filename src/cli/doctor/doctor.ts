@@ -1,4 +1,4 @@
-/** heed doctor: whether the setup is sound, and what to do where it is not. */
+/** heed doctor: checks the setup and says what to do about problems. */
 import type { Command } from 'commander';
 import { createOutput } from '../program/output.ts';
 import { type Check, checkSetup } from './checks.ts';

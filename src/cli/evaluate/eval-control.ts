@@ -1,4 +1,4 @@
-/** heed eval control: how good the agent of a run is, beside the untrained one, and how good the reward that it learned. */
+/** heed eval control: returns of a run's agent and of the untrained one, and the accuracy of the reward it learned. */
 import type { Command } from 'commander';
 import { evaluateRun, evaluateRunSchema } from '../../control/index.ts';
 import { returned } from '../control/rl.ts';
@@ -14,10 +14,10 @@ export function addEvalControl(command: Command): void {
 
 async function evaluating(run: string, command: Command): Promise<void> {
   const output = createOutput(command.opts<{ json?: boolean }>());
-  const given = settingsFrom(command, evaluateRunSchema);
+  const settings = settingsFrom(command, evaluateRunSchema);
   const evaluation = await evaluateRun(
     run,
-    checking(() => evaluateRunSchema.parse(given), given),
+    checking(() => evaluateRunSchema.parse(settings), settings),
   );
   const { heldOutAccuracy, accuracy } = evaluation;
   output.say(

@@ -1,4 +1,4 @@
-/** heed eval policy: how good a model's answers are beside another's. */
+/** heed eval policy: compares a model's completions with another's. */
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
 import type { PolicyEvaluationResult } from '../../align/parts.ts';
@@ -6,11 +6,11 @@ import { percent } from '../../align/reward-model/report.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addEvalPolicy = (command: Command): void => addTraining(command, 'eval policy', { tell });
+export const addEvalPolicy = (command: Command): void => addTraining(command, 'eval policy', { summarize });
 
-const span = (interval: readonly number[], told: (value: number) => string) => interval.map(told).join(' to ');
+const span = (interval: readonly number[], format: (value: number) => string) => interval.map(format).join(' to ');
 
-function tell(result: PolicyEvaluationResult): [name: string, value: string][] {
+function summarize(result: PolicyEvaluationResult): [name: string, value: string][] {
   const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, comparisons, seconds } = result;
   return [
     ['win rate', `${percent(winRate)} (${span(interval, percent)}) of ${n} prompts, ${ties} of them ties`],
@@ -25,7 +25,7 @@ function tell(result: PolicyEvaluationResult): [name: string, value: string][] {
           ),
         ]
       : []),
-    ...(kl === undefined ? [] : [row('KL', `${figure(kl)} nats an answer`)]),
+    ...(kl === undefined ? [] : [row('KL', `${figure(kl)} nats per completion`)]),
     ['length', `${figure(length.policy)} characters, the baseline's ${figure(length.baseline)}`],
     ...(judge
       ? [

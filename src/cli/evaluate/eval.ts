@@ -1,9 +1,9 @@
-/** heed eval: how good what was trained is. */
+/** heed eval: evaluates an agent, a reward model or a language model. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/parts.ts';
 import { createRun, writeReport } from '../../run/index.ts';
-import { toldShare } from '../language/reward.ts';
+import { formatAccuracy } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { address, createOutput, table } from '../program/output.ts';
@@ -14,20 +14,20 @@ import { addEvalPolicy } from './eval-policy.ts';
 export function addEval(command: Command): void {
   const reward = command
     .command('reward')
-    .description('how well a reward model predicts comparisons it has not learned from');
+    .description('accuracy and calibration of a reward model on held-out comparisons');
   addFlags(reward, judgmentSchema);
   reward
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
-  addEvalControl(command.command('control').description('how good the agent of a run is, and the reward it learned'));
-  addEvalPolicy(command.command('policy').description("how good a model's answers are beside another's"));
+  addEvalControl(command.command('control').description('return of an agent, and accuracy of the reward it learned'));
+  addEvalPolicy(command.command('policy').description("compare a model's completions with another's"));
 }
 
 async function evaluatingReward(command: Command): Promise<void> {
   const flags = command.opts<{ out?: string; json?: boolean }>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, judgmentSchema);
-  const settings = checking(() => judgmentSchema.parse(given), given);
+  const input = settingsFrom(command, judgmentSchema);
+  const settings = checking(() => judgmentSchema.parse(input), input);
   const { done, ...pull } = pullProgress('pull');
   const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
   const judgment = await judgeReward({ ...settings, pull, onNotice }).finally(done);
@@ -41,7 +41,7 @@ async function evaluatingReward(command: Command): Promise<void> {
     const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
     output.say(
       table([
-        ['accuracy', `${toldShare(evaluation)}: ${verdict}`],
+        ['accuracy', `${formatAccuracy(evaluation)}: ${verdict}`],
         ['calibration', `probabilities are off by ${percent(ece)} on average`],
         ['longer', `preferred in ${percent(longerWins)}, chosen in ${percent(longerChosen)}`],
         ...(disagreement === undefined ? [] : [['disagreement', disagreement.toFixed(2)] as [string, string]]),

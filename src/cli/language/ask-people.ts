@@ -1,11 +1,11 @@
-/** People who compare the answers of a policy while it trains: --ask-people of the commands that train one. */
+/** People compare a policy's completions while it trains: --ask-people of the commands that train one. */
 import type { Completion, PolicyTrainingOptions } from '../../align/parts.ts';
 import type { Content } from '../../feedback/index.ts';
 import type { Training } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
-/** The training, where `askPeople` is set with a studio in which people answer. */
-export function askingPeople(training: Training, portOf: () => number): Training {
+/** The training; if `askPeople` is set, with a studio where people answer. */
+export function withPeople(training: Training, portOf: () => number): Training {
   const teachers = new WeakMap<object, TeacherToCome<Completion>>();
   return {
     ...training,
@@ -28,7 +28,7 @@ export function askingPeople(training: Training, portOf: () => number): Training
           ...{ teacher, run: parts.run, people: people!, port: portOf() },
           name: training.about(learner).name,
           settings: { goldShare: 0, strength: true },
-          invitation: 'Compare answers of the policy here',
+          invitation: 'Compare completions of the policy here',
           toContent: ({ options }): Content => ({
             prompt: (options[0].row?.prompt ?? options[0].promptText) as Content['prompt'],
             options: options.map(({ text }) => ({ kind: 'text', text })),

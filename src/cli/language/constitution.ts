@@ -1,21 +1,18 @@
-/** heed constitution: revisions and comparisons by principles that people wrote. */
+/** heed constitution: revisions and comparisons by written principles. */
 import type { Command } from 'commander';
 import type { ConstitutionRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { tell: told });
+export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { summarize });
 
-function told({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
+function summarize({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
   const without = (leftOut: Record<string, number>) =>
     Object.entries(leftOut).map(([why, count]) => `, ${count} left out: ${why}`);
   return [
     ...(revisions
       ? [
-          [
-            'revisions',
-            `${revisions.rows}, ${revisions.changed} to another answer${without(revisions.leftOut).join('')}`,
-          ],
+          ['revisions', `${revisions.rows}, ${revisions.changed} with changes${without(revisions.leftOut).join('')}`],
           ['for heed sft', revisions.data],
         ]
       : []),

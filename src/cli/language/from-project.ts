@@ -1,4 +1,6 @@
-/** A project's answers as what a reward model learns from: they are written into the run's folder, which goes on with them. */
+/**
+ * Trains a reward model on a project's judgments. They are exported into the run's folder, which a resumed run reads.
+ */
 import { join } from 'node:path';
 import { type Row, writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -15,7 +17,7 @@ export interface ProjectFlags {
 const FILE = 'comparisons.jsonl';
 
 export function learningFromProject(training: Training, flagsOf: () => ProjectFlags): Training {
-  const answers = new WeakMap<object, Row[]>();
+  const judgments = new WeakMap<object, Row[]>();
 
   async function create(
     { fromProject: name, store, merge }: ProjectFlags,
@@ -25,7 +27,7 @@ export function learningFromProject(training: Training, flagsOf: () => ProjectFl
     const rows = await answersOf(store, name!, merge);
     const learner = await training.create({ ...settings, data: rows }, parts);
     Object.assign(learner.options, { data: FILE, fromProject: name });
-    answers.set(learner, rows);
+    judgments.set(learner, rows);
     return learner;
   }
 
@@ -39,12 +41,12 @@ export function learningFromProject(training: Training, flagsOf: () => ProjectFl
       const flags = flagsOf();
       if (flags.fromProject === undefined) return training.create(settings, parts);
       if (settings.data !== undefined)
-        throw new UsageError('--data and --from-project both say what to learn from', { hint: 'give one of them' });
+        throw new UsageError('--data and --from-project exclude each other', { hint: 'use one of them' });
       training.check(settings);
       return create(flags, settings, parts);
     },
     async train(learner, parts) {
-      const rows = answers.get(learner);
+      const rows = judgments.get(learner);
       if (rows) await writeDataset(join(parts.run.folder, FILE), rows);
       return training.train(learner, parts);
     },
@@ -58,7 +60,7 @@ async function answersOf(store: string, name: string, merge: Merge): Promise<Row
     const project = await findProject(database, name);
     for await (const row of exportRows(database, project, { format: 'preference', merge })) rows.push(row);
     if (rows.length > 0) return rows;
-    throw new HeedError(`Nobody has said yet in the project "${name}" which answer is better.`, {
+    throw new HeedError(`The project "${name}" has no judgment yet that says which response is better.`, {
       hint: `Answer some: heed studio --store ${store}`,
     });
   } finally {

@@ -1,17 +1,17 @@
-/** heed overoptimization: how a reward and what it stands for part, and what holds them together. */
+/** heed overoptimization: how a reward and its gold reward diverge, and how well guards prevent it. */
 import type { Command } from 'commander';
 import type { CurvePoint, OveroptimizationResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addOveroptimization = (command: Command): void => addTraining(command, 'overoptimization', { tell });
+export const addOveroptimization = (command: Command): void => addTraining(command, 'overoptimization', { summarize });
 
-const tell = ({ curves, seconds }: OveroptimizationResult): [string, string][] => [
+const summarize = ({ curves, seconds }: OveroptimizationResult): [string, string][] => [
   ...curves.map(({ name, method, peak, last }): [string, string] => [
     method === 'rl' || name === 'best of n' ? name : `best of n, ${name}`,
-    `gold ${told(peak)} at its peak${last.at === peak.at ? '' : `, then ${told(last)}`}`,
+    `gold ${point(peak)} at its peak${last.at === peak.at ? '' : `, then ${point(last)}`}`,
   ]),
   ['time', duration(seconds)],
 ];
 
-const told = ({ gold, kl }: CurvePoint) => `${figure(gold)} (KL ${figure(kl)})`;
+const point = ({ gold, kl }: CurvePoint) => `${figure(gold)} (KL ${figure(kl)})`;

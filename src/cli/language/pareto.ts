@@ -1,12 +1,12 @@
-/** heed pareto: what two rewards cost one another. */
+/** heed pareto: the trade-off between two rewards. */
 import type { Command } from 'commander';
 import type { ParetoRun } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addPareto = (command: Command): void => addTraining(command, 'pareto', { tell });
+export const addPareto = (command: Command): void => addTraining(command, 'pareto', { summarize });
 
-const tell = ({ points, rewards, hypervolume, seconds }: ParetoRun): [string, string][] => [
+const summarize = ({ points, rewards, hypervolume, seconds }: ParetoRun): [string, string][] => [
   ['weight', rewards.join(', ')],
   ...points.map(({ weight, rewards: [first, second], dominated }): [string, string] => [
     weight === undefined ? 'start' : String(weight),

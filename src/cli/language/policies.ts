@@ -1,4 +1,7 @@
-/** heed reinforce, rloo, grpo, raft, rest and online-dpo: a policy learns from what its answers are worth, without a critic. */
+/**
+ * heed reinforce, rloo, grpo, raft, rest and online-dpo: a policy learns from rewards of its completions, without a
+ * critic.
+ */
 import type { Command } from 'commander';
 import { addPolicyTraining } from './ppo.ts';
 

@@ -1,30 +1,25 @@
-/** heed ppo: proximal policy optimization against a reward; and what all trainings of a policy by its own answers add. */
+/** heed ppo: proximal policy optimization against a reward; and options shared by all commands that train a policy. */
 import type { Command } from 'commander';
 import type { PolicyResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { portOf } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';
-import { askingPeople } from './ask-people.ts';
+import { withPeople } from './ask-people.ts';
 
 export const addPpo = (command: Command): void => addPolicyTraining(command, 'ppo');
 
 export function addPolicyTraining(command: Command, name: string): void {
   addTraining(command, name, {
-    tell: toldReward,
+    summarize: summarizePolicy,
     shortcuts: { store: 'people.store', project: 'people.project' },
-    around: (training) => askingPeople(training, () => command.opts<{ port: number }>().port),
+    around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
   });
-  command.option(
-    '--port <n>',
-    'with --askPeople: port of the studio where people answer; 0 takes a free one',
-    portOf,
-    0,
-  );
+  command.option('--port <n>', 'with --askPeople: port of the studio where people judge; 0: any free port', portOf, 0);
 }
 
-export const toldReward = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [
+export const summarizePolicy = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [
   ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],
-  ['KL', `${figure(kl)} nats an answer from the reference`],
+  ['KL', `${figure(kl)} nats per completion from the reference`],
   ...Object.entries(measures ?? {}).map(([name, value]): [string, string] => [name, figure(value)]),
   ['time', duration(seconds)],
   ['model', model],

@@ -1,10 +1,10 @@
-/** heed dpo, orpo, cpo, kto and bco: learning from preferences that were given before, without a reward model. */
+/** heed dpo, orpo, cpo, kto and bco: learning from recorded preferences, without a reward model. */
 import type { Command } from 'commander';
 import type { PreferenceResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-const adding = (name: string) => (command: Command) => addTraining(command, name, { tell: toldPreferences });
+const adding = (name: string) => (command: Command) => addTraining(command, name, { summarize: summarizePreferences });
 
 export const addDpo = adding('dpo');
 export const addOrpo = adding('orpo');
@@ -12,12 +12,12 @@ export const addCpo = adding('cpo');
 export const addKto = adding('kto');
 export const addBco = adding('bco');
 
-function toldPreferences({ loss, accuracy, reward, kl, seconds, model }: PreferenceResult): [string, string][] {
+function summarizePreferences({ loss, accuracy, reward, kl, seconds, model }: PreferenceResult): [string, string][] {
   return [
     ['loss', Number.isNaN(loss.eval) ? `${figure(loss.train)} in training` : `${figure(loss.eval)} held out`],
     ...line('accuracy', accuracy, 'held out'),
     ...(reward ? [['reward', `${figure(reward.after)}, from ${figure(reward.before)}`] as [string, string]] : []),
-    ...line('KL', kl, 'nats an answer from the reference'),
+    ...line('KL', kl, 'nats per completion from the reference'),
     ['time', duration(seconds)],
     ['model', model],
   ];

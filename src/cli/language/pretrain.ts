@@ -1,6 +1,6 @@
 /** heed pretrain: a new language model from text. */
 import type { Command } from 'commander';
 import { addTraining } from '../run/run-training.ts';
-import { toldLoss } from './sft.ts';
+import { summarizeLoss } from './sft.ts';
 
-export const addPretrain = (command: Command): void => addTraining(command, 'pretrain', { tell: toldLoss });
+export const addPretrain = (command: Command): void => addTraining(command, 'pretrain', { summarize: summarizeLoss });

@@ -1,18 +1,23 @@
-/** heed process: a reward model of the steps of answers. */
+/** heed process: a reward model for the steps of completions. */
 import type { Command } from 'commander';
 import type { ProcessRun } from '../../align/parts.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
-import { percent, toldShare } from './reward.ts';
+import { formatAccuracy, percent } from './reward.ts';
 
-export const addProcess = (command: Command): void => addTraining(command, 'process', { tell });
+export const addProcess = (command: Command): void => addTraining(command, 'process', { summarize });
 
-const tell = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessRun): [string, string][] => [
+const summarize = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessRun): [string, string][] => [
   [
     'steps',
-    n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n }, 'steps')}; ${percent(right)} are right`,
+    n === 0
+      ? 'nothing was held out'
+      : `${formatAccuracy({ accuracy, interval, n }, 'steps')}; ${percent(right)} are right`,
   ],
-  ...Object.entries(answers ?? {}).map(([by, share]): [string, string] => [`by ${by}`, toldShare(share, 'answers')]),
+  ...Object.entries(answers ?? {}).map(([by, share]): [string, string] => [
+    `by ${by}`,
+    formatAccuracy(share, 'completions'),
+  ]),
   ['time', duration(seconds)],
   ['model', model],
 ];

@@ -8,23 +8,23 @@ import { learningFromProject, type ProjectFlags } from './from-project.ts';
 
 export function addReward(command: Command): void {
   addTraining(command, 'reward', {
-    tell,
+    summarize,
     around: (training) => learningFromProject(training, () => command.opts<ProjectFlags>()),
   });
   command
     .optionsGroup('Answers of people:')
-    .option('--from-project <name>', 'learn from what people said in a project of heed studio, in place of --data')
+    .option('--from-project <name>', 'train on the judgments of a heed studio project, in place of --data')
     .addOption(storeOption())
     .addOption(mergeOption());
 }
 
-const tell = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun): [string, string][] => [
-  ['accuracy', n === 0 ? 'nothing was held out' : `${toldShare({ accuracy, interval, n })}: ${verdict}`],
+const summarize = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun): [string, string][] => [
+  ['accuracy', n === 0 ? 'nothing was held out' : `${formatAccuracy({ accuracy, interval, n })}: ${verdict}`],
   ['time', duration(seconds)],
   ['model', model],
 ];
 
-export function toldShare(
+export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
   what = 'pairs',
 ) {

@@ -4,9 +4,15 @@ import type { LanguageResult } from '../../align/parts.ts';
 import { count, duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addSft = (command: Command): void => addTraining(command, 'sft', { tell: toldLoss });
+export const addSft = (command: Command): void => addTraining(command, 'sft', { summarize: summarizeLoss });
 
-export const toldLoss = ({ model, loss, perplexity, tokensPerSecond, seconds }: LanguageResult): [string, string][] => [
+export const summarizeLoss = ({
+  model,
+  loss,
+  perplexity,
+  tokensPerSecond,
+  seconds,
+}: LanguageResult): [string, string][] => [
   [
     'loss',
     Number.isNaN(loss.eval)

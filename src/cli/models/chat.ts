@@ -18,24 +18,24 @@ const schema = generateSchema.omit({ batch: true }).extend({
   temperature: generateSchema.shape.temperature
     .unwrap()
     .default(0.7)
-    .describe('how freely it speaks; 0 is always the same'),
+    .describe('how freely the model writes; 0: the same response every time'),
   topP: generateSchema.shape.topP
     .unwrap()
     .default(0.95)
-    .describe('only the likeliest tokens that together have this probability'),
+    .describe('draw from the likeliest tokens whose probabilities sum to this; 1: all'),
   chatTemplate: chatTemplateSchema,
-  maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('tokens of an answer at most'),
+  maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('maximum number of tokens in a response'),
 });
-const help = `  /system TEXT  who it is to be (alone: nobody), from a new beginning
-  /reset        forget what was said
+const help = `  /system TEXT  set the system message and start over (without TEXT: none)
+  /reset        start over
   /save FILE    write the conversation as JSONL: one row with "messages", which heed sft reads
   /quit         leave; so does Ctrl-D
-Ctrl-C stops an answer.`;
+Ctrl-C stops a response.`;
 
 export function addChat(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--system <text>', 'who it is to be')
+    .option('--system <text>', 'system message: who the model is to be')
     .addOption(bitsOption());
   addFlags(command, schema);
   command.action(() => chatting(command));
@@ -44,51 +44,51 @@ export function addChat(command: Command): void {
 async function chatting(command: Command): Promise<void> {
   const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, schema);
-  const { chatTemplate, ...settings } = checking(() => schema.parse(given), given);
+  const input = settingsFrom(command, schema);
+  const { chatTemplate, ...settings } = checking(() => schema.parse(input), input);
   const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
-  let answers = 0;
-  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // what is wrong with a template shows now
+  let turns = 0;
+  encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // errors in a template show now
   const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const screen = output.json ? process.stderr : process.stdout;
 
-  /** The tokens of the conversation; where it is longer than the model can read, without its oldest turns. */
+  /** The tokens of the conversation, without its oldest turns if it is longer than the model can read. */
   const read = () => {
     const room = config.maxPositions - Math.min(settings.maxTokens, config.maxPositions >> 1);
-    const kept = [...messages];
+    const recent = [...messages];
     for (;;) {
-      const { ids } = encodeChat(tokenizer, kept, { addGenerationPrompt: true });
+      const { ids } = encodeChat(tokenizer, recent, { addGenerationPrompt: true });
       if (ids.length <= room) return ids;
-      const oldest = kept.findIndex(({ role }) => role === 'user');
-      const next = kept.findIndex(({ role }, i) => i > oldest && role === 'user');
+      const oldest = recent.findIndex(({ role }) => role === 'user');
+      const next = recent.findIndex(({ role }, i) => i > oldest && role === 'user');
       if (next < 0)
         throw new HeedError(`that is ${ids.length} tokens, and there is room for ${room}`, { hint: 'say it shorter' });
-      kept.splice(oldest, next - oldest);
+      recent.splice(oldest, next - oldest);
     }
   };
 
-  let answering: AbortController | undefined;
-  const answer = async (text: string) => {
+  let responding: AbortController | undefined;
+  const respond = async (text: string) => {
     messages.push({ role: 'user', content: text });
-    answering = new AbortController();
-    let said = '';
+    responding = new AbortController();
+    let response = '';
     try {
-      const options = { ...settings, seed: seedFor(settings.seed, 'chat', answers++), ends, tokenizer, stream: true };
-      for await (const { tokens } of generator.generate([read()], { ...options, signal: answering.signal })) {
-        const piece = said === '' ? tokens[0].text!.trimStart() : tokens[0].text!;
-        said += piece;
+      const options = { ...settings, seed: seedFor(settings.seed, 'chat', turns++), ends, tokenizer, stream: true };
+      for await (const { tokens } of generator.generate([read()], { ...options, signal: responding.signal })) {
+        const piece = response === '' ? tokens[0].text!.trimStart() : tokens[0].text!;
+        response += piece;
         screen.write(piece);
       }
       screen.write('\n');
-      messages.push({ role: 'assistant', content: said.trimEnd() });
+      messages.push({ role: 'assistant', content: response.trimEnd() });
     } catch (error) {
       messages.pop();
       throw error;
     } finally {
-      answering = undefined;
+      responding = undefined;
     }
   };
 
@@ -110,9 +110,9 @@ async function chatting(command: Command): Promise<void> {
   };
 
   const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
-  terminal.on('SIGINT', () => (answering ? answering.abort() : note('\n/quit or Ctrl-D leaves.')));
+  terminal.on('SIGINT', () => (responding ? responding.abort() : note('\n/quit or Ctrl-D leaves.')));
   terminal.setPrompt(process.stdin.isTTY ? styleText('bold', '> ') : '');
-  if (process.stdin.isTTY) note(`${flags.model}. /help says what there is besides talking.`);
+  if (process.stdin.isTTY) note(`${flags.model}. Type /help for commands.`);
   try {
     terminal.prompt();
     for await (const line of terminal) {
@@ -120,7 +120,7 @@ async function chatting(command: Command): Promise<void> {
       if (name === 'quit' || name === 'exit') break;
       try {
         if (name !== undefined) (commands[name] ?? (() => note(`There is no /${name}.\n${help}`)))(argument);
-        else if (line.trim() !== '') await answer(line.trim());
+        else if (line.trim() !== '') await respond(line.trim());
       } catch (error) {
         if (!(error instanceof HeedError)) throw error;
         note(`${error.message}${error.hint ? `\n${error.hint}` : ''}`);

@@ -1,4 +1,4 @@
-/** heed export: an agent as ONNX; a model, adapters merged into it, as ONNX or as a Hugging Face folder. */
+/** heed export: an agent as ONNX; a model, with adapters merged in, as ONNX or as a Hugging Face folder. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -27,24 +27,24 @@ interface Flags {
 
 export function addExport(command: Command): void {
   command
-    .argument('[run]', 'folder of a run: its agent, or the language model that it left')
+    .argument('[run]', 'folder of a run: exports its agent or its language model')
     .option('--model <model>', 'instead of a run: the folder of a language model, or OWNER/NAME on the Hub')
     .option('--out <dir>', 'where to write (default: onnx in the folder of the run)')
     .option(
       '--step <n>',
-      'of a run of heed train or heed rl: the checkpoint of this step (default: the newest)',
+      'for a run of heed train or heed rl: the checkpoint of this step (default: the latest)',
       stepOf,
     )
-    .addOption(new Option('--format <format>', 'what to write').choices(['onnx', 'safetensors']).default('onnx'))
+    .addOption(new Option('--format <format>', 'file format').choices(['onnx', 'safetensors']).default('onnx'))
     .option('--adapter <dir>', 'a LoRA adapter (PEFT) to merge into the weights')
-    .addOption(new Option('--dtype <dtype>', 'of safetensors (default: F32)').choices([...FLOAT_DTYPES]))
+    .addOption(new Option('--dtype <dtype>', 'data type of safetensors (default: F32)').choices([...FLOAT_DTYPES]))
     .action((run: string | undefined, flags: Flags) => exporting(run, flags));
 }
 
-function stepOf(given: string): number {
-  const step = Number(given);
-  if (given.trim() !== '' && Number.isInteger(step) && step >= 0) return step;
-  throw new UsageError(`--step: expected a whole number from 0 up, got "${given}"`);
+function stepOf(text: string): number {
+  const step = Number(text);
+  if (text.trim() !== '' && Number.isInteger(step) && step >= 0) return step;
+  throw new UsageError(`--step: expected a whole number from 0 up, got "${text}"`);
 }
 
 async function exporting(run: string | undefined, flags: Flags): Promise<void> {
@@ -59,11 +59,11 @@ async function exporting(run: string | undefined, flags: Flags): Promise<void> {
   const model = join(run, 'model');
   if (existsSync(model)) return exportModel(model, { out: join(run, flags.format), ...flags });
   throw new HeedError(`"${run}" is a run of "heed ${command}", which left no agent and no language model to export`, {
-    hint: 'give the folder of a run that trained one',
+    hint: 'pass the folder of a run that trained one',
   });
 }
 
-/** Files by what they take and give: rl/policy-onnx.ts and control/reward-onnx.ts. */
+/** The ONNX files of an agent; their inputs and outputs: rl/policy-onnx.ts and control/reward-onnx.ts. */
 async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): Promise<void> {
   const { adapter, dtype, format, step, out = join(run, 'onnx') } = flags;
   if (adapter !== undefined || dtype !== undefined || format !== 'onnx') {
@@ -100,8 +100,8 @@ async function exportModel(model: string, flags: Flags): Promise<void> {
   if (step !== undefined) throw new UsageError('--step is for runs of heed train and heed rl');
   if (dtype && format === 'onnx') throw new UsageError('--dtype is for --format safetensors: ONNX graphs are in F32');
   const output = createOutput(flags);
-  const { done, ...tell } = pullProgress(model);
-  const base = await loadModel(model, tell).finally(done);
+  const { done, ...pull } = pullProgress(model);
+  const base = await loadModel(model, pull).finally(done);
   const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config));
   const { config, parameters, tokenizer } = whole;
   createFolder(out);

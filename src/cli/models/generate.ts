@@ -1,4 +1,4 @@
-/** heed generate: answers to prompts. */
+/** heed generate: completions of prompts. */
 import type { Command } from 'commander';
 import { readDataset } from '../../data/index.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
@@ -32,11 +32,11 @@ interface Flags {
 export function addGenerate(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--prompt <text>', 'what to go on from; may be given again', gather)
-    .option('--data <file>', 'a dataset whose prompts to answer')
-    .option('--chat', "put each prompt into the model's chat template, as the user's turn")
-    .option('--system <text>', 'a system message before it, with --chat')
-    .option('--stop <text>', 'text that ends an answer; may be given again', gather)
+    .option('--prompt <text>', 'text to complete; may be repeated', gather)
+    .option('--data <file>', 'dataset with prompts to complete')
+    .option('--chat', "send each prompt through the model's chat template as a user message")
+    .option('--system <text>', 'with --chat: system message')
+    .option('--stop <text>', 'text that ends a completion; may be repeated', gather)
     .addOption(bitsOption());
   addFlags(command, schema);
   command.action(() => generating(command));
@@ -47,8 +47,8 @@ const gather = (text: string, earlier: string[] = []) => [...earlier, text];
 async function generating(command: Command): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
-  const given = settingsFrom(command, schema);
-  const { chatTemplate, ...settings } = checking(() => schema.parse(given), given);
+  const input = settingsFrom(command, schema);
+  const { chatTemplate, ...settings } = checking(() => schema.parse(input), input);
   const prompts = await readPrompts(flags);
   const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));
@@ -58,14 +58,14 @@ async function generating(command: Command): Promise<void> {
   const options: GenerateOptions = { ...settings, ends, stop: flags.stop, tokenizer, signal };
   try {
     const live = prompts.length === 1 && !output.json;
-    const progress = live ? undefined : createProgress({ total: prompts.length, unit: 'answers' });
-    const answers = prompts.map((prompt) => ({ prompt, text: '', ids: [], logprobs: [], finish: '' }));
+    const progress = live ? undefined : createProgress({ total: prompts.length, unit: 'completions' });
+    const results = prompts.map((prompt) => ({ prompt, text: '', ids: [], logprobs: [], finish: '' }));
     let done = 0;
     for await (const { tokens, completions } of generator.generate(ids, { ...options, stream: live })) {
       if (live) process.stdout.write(tokens[0].text!);
       done += completions.length;
       for (const { index, text, ids, logprobs, finish } of completions) {
-        Object.assign(answers[index], { text, ids, logprobs, finish });
+        Object.assign(results[index], { text, ids, logprobs, finish });
       }
       progress?.update(done);
     }
@@ -75,8 +75,8 @@ async function generating(command: Command): Promise<void> {
       process.exitCode = interrupted.exitCode;
       return;
     }
-    if (!live) for (const { prompt, text } of answers) output.say(`${inWords(prompt)}\n→ ${text.trim()}\n`);
-    output.result({ completions: answers });
+    if (!live) for (const { prompt, text } of results) output.say(`${inWords(prompt)}\n→ ${text.trim()}\n`);
+    output.result({ completions: results });
   } finally {
     interrupted.dispose();
     generator[Symbol.dispose]();
@@ -86,7 +86,7 @@ async function generating(command: Command): Promise<void> {
 
 async function readPrompts({ prompt = [], data, chat = false, system }: Flags): Promise<Prompt[]> {
   if (prompt.length === 0 && data === undefined) {
-    throw new UsageError('nothing to answer: expected --prompt or --data', {
+    throw new UsageError('nothing to complete: expected --prompt or --data', {
       hint: 'heed generate --model M --prompt "Once"',
     });
   }

@@ -1,4 +1,4 @@
-/** heed logprobs: what a model thinks of a text, token by token. */
+/** heed logprobs: the log-probability of each token of a text. */
 import type { Command } from 'commander';
 import { scoreTokens } from '../../lm/token-scores.ts';
 import { createOutput } from '../program/output.ts';
@@ -16,9 +16,9 @@ interface Flags {
 export function addLogprobs(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
-    .option('--text <text>', 'a text, which the tokenizer makes tokens of')
-    .option('--ids <n,n,…>', 'tokens', wholeNumbers)
-    .option('--logits', 'with --json, the logits behind each token as well')
+    .option('--text <text>', 'text to score')
+    .option('--ids <n,n,…>', 'token ids to score', wholeNumbers)
+    .option('--logits', 'with --json: also the logits after each token')
     .action(async (flags: Flags) => {
       const output = createOutput(flags);
       if ((flags.text === undefined) === (flags.ids === undefined)) {
@@ -63,7 +63,7 @@ function wholeNumbers(text: string): number[] {
 const percent = (logprob: number) => `${(100 * Math.exp(logprob)).toFixed(2)} %`;
 const instead = (name: string, logprob: number, rank: number) => (rank === 0 ? '' : `${name} ${percent(logprob)}`);
 
-/** Columns, numbers to the right. */
+/** Columns, with numbers aligned to the right. */
 function columns(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   const isNumber = (i: number) => rows[0][i] !== 'token' && rows[0][i] !== 'likeliest';

@@ -1,4 +1,4 @@
-/** A language model for a command, which is pulled from the Hub with progress where it is not there yet. */
+/** Opens a language model for a command. A model that is not in the cache is pulled from the Hub, with progress. */
 import { Option } from 'commander';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
@@ -6,25 +6,24 @@ import type { Bits } from '../../nn/index.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 
-/** A model that reads messages by such a chat template, else by its own; one without a template adopts `plain`. */
+/** A model with a chat template: the named one, else its own, else `plain`. */
 export async function openModel(nameOrFolder: string, chatTemplate?: string): Promise<Model> {
-  const { done, ...tell } = pullProgress(nameOrFolder);
-  const model = await loadModel(nameOrFolder, tell).finally(done);
+  const { done, ...pull } = pullProgress(nameOrFolder);
+  const model = await loadModel(nameOrFolder, pull).finally(done);
   return templatedModel(model, chatTemplate, (text) => void process.stderr.write(`${text}\n`));
 }
 
-/** A model whose tokenizer may be absent: for ids alone. */
+/** A model for uses with ids only: it need not have a tokenizer. */
 export function openWeights(nameOrFolder: string): ReturnType<typeof loadWeights> {
-  const { done, ...tell } = pullProgress(nameOrFolder);
-  return loadWeights(nameOrFolder, tell).finally(done);
+  const { done, ...pull } = pullProgress(nameOrFolder);
+  return loadWeights(nameOrFolder, pull).finally(done);
 }
 
-/** For commands that do not train: the weights rounded to fewer bits. */
+/** For commands that do not train: quantizes the weights. */
 export const bitsOption = () =>
-  new Option(
-    '--bits <8|4>',
-    'round the weights to so many bits: less to read for each token, answers a little off',
-  ).argParser((text): Bits => {
-    if (text !== '8' && text !== '4') throw new UsageError(`--bits: expected 8 or 4, got "${text}"`);
-    return text === '8' ? 8 : 4;
-  });
+  new Option('--bits <8|4>', 'quantize the weights: faster generation, slightly less accurate').argParser(
+    (text): Bits => {
+      if (text !== '8' && text !== '4') throw new UsageError(`--bits: expected 8 or 4, got "${text}"`);
+      return text === '8' ? 8 : 4;
+    },
+  );

@@ -1,4 +1,4 @@
-/** heed plan: what memory a training takes, and what to change where it does not fit. */
+/** heed plan: the memory that training takes, and what to change if it does not fit. */
 import type { Command } from 'commander';
 import { type Plan, plan, planSchema } from '../../align/parts.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
@@ -13,8 +13,8 @@ export function addPlan(command: Command): void {
 
 async function planning(command: Command): Promise<void> {
   const output = createOutput(command.opts<{ json?: boolean }>());
-  const given = settingsFrom(command, planSchema);
-  const settings = checking(() => planSchema.parse(given), given);
+  const input = settingsFrom(command, planSchema);
+  const settings = checking(() => planSchema.parse(input), input);
   const { done, ...pull } = pullProgress('pull');
   const found = await plan(settings, { pull }).finally(done);
   const { shape, parameters, disk, roles, total, devices } = found;
@@ -33,15 +33,15 @@ async function planning(command: Command): Promise<void> {
 }
 
 const meanings: Record<string, string> = {
-  actor: 'weights of the model that is trained, or that answers',
+  actor: 'weights of the model that is trained, or that generates',
   reference: 'a frozen copy that the policy is held to',
-  critic: 'weights of what learns to tell the reward to come',
+  critic: 'weights of the critic, which predicts the reward to come',
   reward: 'weights of the reward model',
   gradients: 'of all that is trained',
   optimizer: "AdamW's two moments of each",
   activations: "what waits for the gradient, at a step's widest",
   logits: 'of the tokens that are learned, and their gradients',
-  cache: 'keys and values of answers being written',
+  cache: 'keys and values of completions in progress',
   generation: 'reading prompts',
   saving: 'a copy that adapters are merged into',
   runtime: 'Node and the engine',
@@ -58,9 +58,9 @@ function advice({ changes, largest }: Plan): string {
   return `What to change:\n${table(rows)}${smaller}`;
 }
 
-/** In units of a thousand. */
+/** Bytes in decimal units. */
 const size = (bytes: number) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
-/** Parameters, as models are named by them. */
+/** A parameter count as in model names, such as 135M. */
 const inWords = (n: number) =>
   n < 1e9 ? `${Number((n / 1e6).toPrecision(3))}M` : `${Number((n / 1e9).toPrecision(3))}B`;

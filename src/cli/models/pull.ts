@@ -1,4 +1,4 @@
-/** heed pull: a model or dataset from the Hub into the local cache. */
+/** heed pull: downloads a model or dataset from the Hub into the local cache. */
 import type { Command } from 'commander';
 import { hubName, type PullOptions, pull } from '../../lm/hub.ts';
 import { createProgress, type Progress } from '../../run/index.ts';
@@ -16,16 +16,19 @@ interface Flags {
 
 export function addPull(command: Command): void {
   command
-    .argument('<name>', 'OWNER/NAME or OWNER/NAME@REVISION: a branch, tag or commit (main unless told)')
-    .option('--dataset', 'a dataset, not a model')
-    .option('--include <pattern>', 'only files like this, such as "*.json"; may be given again', gather)
-    .option('--exclude <pattern>', 'no files like this; may be given again', gather)
+    .argument('<name>', 'OWNER/NAME or OWNER/NAME@REVISION: a branch, tag or commit (default: main)')
+    .option('--dataset', 'pull a dataset instead of a model')
+    .option('--include <pattern>', 'only files that match, such as "*.json"; may be repeated', gather)
+    .option('--exclude <pattern>', 'no files that match; may be repeated', gather)
     .action(pulling);
 }
 
 const gather = (pattern: string, earlier: string[] = []) => [...earlier, pattern];
 
-/** Shows a pull on stderr, if there is anything to get. Also for a model or dataset that another command names. */
+/**
+ * Shows the progress of a download on stderr, if there is one. Other commands use it for the models and datasets they
+ * name.
+ */
 export function pullProgress(
   label: string,
 ): Required<Pick<PullOptions, 'onProgress' | 'onWarning'>> & { done(): void } {
@@ -43,11 +46,11 @@ export function pullProgress(
 async function pulling(name: string, flags: Flags): Promise<void> {
   const output = createOutput(flags);
   const repo = checking(() => hubName(name, flags.dataset ? 'dataset' : 'model'));
-  const { done, ...tell } = pullProgress(repo.name);
+  const { done, ...progress } = pullProgress(repo.name);
   const interrupted = listenForInterrupt(() => {});
   try {
     const { include, exclude } = flags;
-    const result = await pull(repo, { include, exclude, signal: interrupted.signal, ...tell }).finally(done);
+    const result = await pull(repo, { include, exclude, signal: interrupted.signal, ...progress }).finally(done);
     const { folder, commit, files, bytes } = result;
     output.say(
       table([
@@ -59,7 +62,7 @@ async function pulling(name: string, flags: Flags): Promise<void> {
     output.result(result);
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
-    process.stderr.write('Stopped. What has come is kept: the same command goes on.\n');
+    process.stderr.write('Stopped. Downloaded parts are kept: run the same command again to continue.\n');
     process.exitCode = interrupted.exitCode;
   } finally {
     interrupted.dispose();

@@ -1,4 +1,4 @@
-/** heed feedback: what people are asked and what they said, in a store. */
+/** heed feedback: items and judgments in a store. */
 import { type Command, Option } from 'commander';
 import { membersOf } from '../../align/parts.ts';
 import { writeDataset } from '../../data/index.ts';
@@ -35,25 +35,25 @@ import { createOutput, type Output, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 import { openMembers, prioritize } from './prioritize.ts';
 
-/** Where the store is unless told. */
+/** The default store. */
 export const DEFAULT_STORE = 'feedback.db';
 
 export const storeOption = () =>
   new Option('--store <path>', 'file of the store, or a postgres:// address').default(DEFAULT_STORE);
 
 export const mergeOption = () =>
-  new Option('--merge <how>', 'how several answers to an item become one').choices([...merges]).default('majority');
+  new Option('--merge <how>', 'how several judgments of an item are merged').choices([...merges]).default('majority');
 
 export function addFeedback(command: Command): void {
-  addImport(
-    command.command('import').description('items to ask about, from datasets; makes the project where there is none'),
-  );
+  addImport(command.command('import').description('add items from datasets to a project; creates it if needed'));
   addExport(
-    command.command('export').description('answers as a dataset: preferences, rated answers, rankings, or all votes'),
+    command
+      .command('export')
+      .description('write judgments as a dataset: preferences, ratings, rankings, or the full record'),
   );
-  addStats(command.command('stats').description('how far people agree, how reliable each is, and what is left'));
-  addPrioritize(command.command('prioritize').description('ask first about what a reward model knows least of'));
-  addUsers(command.command('users').description('who may answer: list, add, token, remove'));
+  addStats(command.command('stats').description('annotator agreement, reliability of each annotator, and progress'));
+  addPrioritize(command.command('prioritize').description('put items first that a reward model is least sure of'));
+  addUsers(command.command('users').description('manage people: list, add, token, remove'));
   for (const one of command.commands) one.addOption(storeOption());
 }
 
@@ -78,12 +78,15 @@ function addImport(command: Command): void {
   command.argument('<file...>', 'datasets').addOption(projectOption());
   addFlags(command, settingsSchema);
   command
-    .option('--gold', 'the answers in the file are right: its items tell who is reliable')
-    .option('--practiceItems', 'likewise, and they come first and are told')
-    .option('--votes-of <name>', 'the answers in the file are votes of this person')
-    .option('--guidelines <text>', 'what people are told to go by, for a new project')
+    .option('--gold', 'add gold items: the judgments in the file are right and measure reliability')
+    .option(
+      '--practiceItems',
+      'add practice items: gold items that come first, with the right judgment shown afterwards',
+    )
+    .option('--votes-of <name>', 'record the judgments in the file under this name')
+    .option('--guidelines <text>', 'guidelines for annotators, for a new project')
     .addOption(
-      new Option('--on-bad-row <what>', 'stop at a row that is wrong, or leave it out')
+      new Option('--on-bad-row <what>', 'stop at a bad row, or leave it out')
         .choices(['error', 'skip'])
         .default('error'),
     )
@@ -98,7 +101,7 @@ function addImport(command: Command): void {
         const project = await projectFor(database, flags, settings);
         const total = await countRows(files);
         const onRows = (rows: number) => {
-          if (rows === total && !progress) return; // too few to wait for
+          if (rows === total && !progress) return; // too few for progress
           progress ??= createProgress({ total, unit: 'rows' });
           progress.update(rows);
         };
@@ -118,7 +121,7 @@ function addImport(command: Command): void {
           ['there already', String(done.known)],
           ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
           ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
-          ['answer them', `heed studio --store ${flags.store}`],
+          ['judge them', `heed studio --store ${flags.store}`],
         ]),
       );
       output.result({ project: flags.project, ...done });
@@ -133,16 +136,16 @@ interface ImportFlags {
   onBadRow: 'error' | 'skip';
 }
 
-/** The project of that name, made where there is none. Settings given for one that is there are an error. */
+/** The project with a name; created if needed. Settings for an existing project are an error. */
 async function projectFor(
   database: Database,
   { project: name, guidelines }: Common & ImportFlags,
-  given: ProjectInput,
+  settings: ProjectInput,
 ): Promise<Project> {
   const there = await database.query.selectFrom('projects').select('id').where('name', '=', name).executeTakeFirst();
-  if (!there) return createProject(database, name, given, { guidelines });
+  if (!there) return createProject(database, name, settings, { guidelines });
   const project = await findProject(database, name);
-  const other = Object.entries(given).find(
+  const other = Object.entries(settings).find(
     ([key, value]) => JSON.stringify(project.settings[key as keyof Project['settings']]) !== JSON.stringify(value),
   );
   if (!other) return project;
@@ -156,15 +159,15 @@ async function projectFor(
 
 function addExport(command: Command): void {
   command
-    .argument('<file>', 'where to: .jsonl, .json, .csv, .tsv or .parquet')
+    .argument('<file>', 'file to write: .jsonl, .json, .csv, .tsv or .parquet')
     .addOption(projectOption())
     .addOption(
-      new Option('--format <name>', 'rows of this format (default: the project’s usual one)').choices([
+      new Option('--format <name>', 'format of the rows (default: the first that fits the project)').choices([
         ...exportFormats,
       ]),
     )
     .addOption(mergeOption())
-    .option('--with-gold', 'items whose answer was known, too')
+    .option('--with-gold', 'include gold items')
     .action(async (file: string, flags: Common & { format?: ExportFormat; merge: Merge; withGold?: boolean }) => {
       const output = createOutput(flags);
       const { format, merge, withGold: gold } = flags;
@@ -186,13 +189,13 @@ function addStats(command: Command): void {
       const names = new Map((await listPeople(database)).map(({ id, name }) => [id, name]));
       const balance = await coverageOf(database, project);
       const people = quality.people.map((one) => ({ ...one, person: names.get(one.person)! }));
-      tellStats(output, project, { ...quality, people }, balance);
+      printStats(output, project, { ...quality, people }, balance);
       output.result({ project: project.name, ...quality, people, consensus: quality.consensus.size, balance });
     });
   });
 }
 
-function tellStats(
+function printStats(
   output: Output,
   { settings }: Project,
   quality: ReturnType<typeof qualityOf>,
@@ -202,11 +205,14 @@ function tellStats(
   const all = balance[0].rows.reduce((sum, row) => sum + row.items, 0);
   output.say(
     table([
-      ['answers', `${quality.answers} to ${quality.items} of ${all} items, ${settings.overlap} each wanted`],
+      [
+        'judgments',
+        `${quality.answers} on ${quality.items} of ${all} items; the project asks for ${settings.overlap} per item`,
+      ],
       [
         'agreement',
         Number.isNaN(alpha)
-          ? 'nothing was answered by two people yet'
+          ? 'no item was judged by two people yet'
           : `α ${alpha.toFixed(2)} (${interval.map((end) => end.toFixed(2)).join(' to ')}) on ${items} items`,
       ],
       ['disagreements', String(quality.disagreements.length)],
@@ -214,7 +220,7 @@ function tellStats(
         ? [
             [
               'guidelines',
-              `changed while people answered: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${answers} answers`).join('; ')}`,
+              `changed during judging: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${answers} judgments`).join('; ')}`,
             ] as [string, string],
           ]
         : []),
@@ -224,13 +230,13 @@ function tellStats(
     output.say(`\n${one.person}`);
     output.say(
       table([
-        ['answers', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
-        ['known answers', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
+        ['judgments', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
+        ['gold items', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
         [
           'agrees',
           one.agreement.n === 0
-            ? 'nobody else answered the same'
-            : `with ${share(one.agreement.share)} of others’ answers`,
+            ? 'nobody else judged the same items'
+            : `with ${share(one.agreement.share)} of others’ judgments`,
         ],
         ['reliable', Number.isNaN(one.reliability) ? '–' : `${share(one.reliability)}, by what is probably true`],
         ...(Math.abs(one.left.z) > 3
@@ -256,7 +262,7 @@ function addPrioritize(command: Command): void {
     .addOption(projectOption())
     .requiredOption(
       '--model <reward>',
-      'folder of a reward model or an ensemble, several with commas, or any other reward',
+      'reward: folder of a reward model or an ensemble (several: comma-separated), or any other reward',
     )
     .action(async (flags: Common & { model: string }) => {
       const output = createOutput(flags);
@@ -277,8 +283,8 @@ function addPrioritize(command: Command): void {
 function addUsers(command: Command): void {
   command
     .argument('[what]', 'list, add, token or remove', 'list')
-    .argument('[name]', 'of the person')
-    .addOption(new Option('--role <role>', 'what they may do').choices([...roles]).default('annotator'))
+    .argument('[name]', 'name of the person')
+    .addOption(new Option('--role <role>', 'role of the person').choices([...roles]).default('annotator'))
     .action(async (what: string, name: string | undefined, flags: Common & { role: PersonRole }) => {
       const output = createOutput(flags);
       await withStore(flags.store, async (database) => {
@@ -296,7 +302,7 @@ function addUsers(command: Command): void {
         const { person, token } = await changed(database, what, name, flags.role);
         output.say(
           token === undefined
-            ? `${person.name} may no longer sign in; what they answered stays.`
+            ? `${person.name} can no longer sign in; their judgments stay.`
             : `${person.name} signs in with this token, which is not shown again:\n${token}`,
         );
         output.result({ name: person.name, role: person.role, ...(token !== undefined && { token }) });

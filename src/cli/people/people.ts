@@ -1,4 +1,4 @@
-/** People beside a training: a project of the studio in which they answer what the training asks. */
+/** People beside a training: they answer its queries in a project of the studio. */
 import { dirname, join } from 'node:path';
 import {
   createHumanTeacher,
@@ -15,10 +15,10 @@ import type { Run } from '../../run/index.ts';
 import { DEFAULT_STORE } from './feedback.ts';
 import { startStudioThread } from './studio-thread.ts';
 
-/** Whom the link signs in, as in `heed studio`. */
+/** The person whom the link signs in, as in `heed studio`. */
 const OWNER = 'me';
 
-/** A teacher who is known once the run's folder is. */
+/** A teacher that is set once the run's folder exists. */
 export interface TeacherToCome<Option> extends Teacher<Option> {
   is?: Teacher<Option>;
 }
@@ -28,41 +28,41 @@ export function teacherToCome<Option>(): TeacherToCome<Option> {
     name: 'human',
     later: true,
     answer: (questions, signal) => teacher.is!.answer(questions, signal),
-    changed: async (learned) => teacher.is!.changed!(learned),
+    changed: async (standings) => teacher.is!.changed!(standings),
   };
   return teacher;
 }
 
-interface AskedPeople<Option> {
+interface PeopleParts<Option> {
   teacher: TeacherToCome<Option>;
   run: Run;
   people: { store?: string; project?: string; guidelines: string };
-  /** Of the project, unless one is named. */
+  /** Name of the project, unless `people.project` is set. */
   name: string;
   settings: ProjectInput;
   toContent: HumanTeacherOptions<Option>['toContent'];
   port: number;
-  /** What the link is told with. */
+  /** Text before the link. */
   invitation: string;
 }
 
-/** Trains while people answer; what they have not answered when it is over is withdrawn. */
+/** Trains while people answer. Queries that are open at the end are withdrawn. */
 export async function besidePeople<Option, Result>(
-  { teacher, run, people, name, settings, toContent, port, invitation }: AskedPeople<Option>,
+  { teacher, run, people, name, settings, toContent, port, invitation }: PeopleParts<Option>,
   train: () => Promise<Result | undefined>,
 ): Promise<Result | undefined> {
   const store = people.store ?? join(run.folder, DEFAULT_STORE);
   const database = await openDatabase(store);
   try {
     const project = await projectFor(database, people.project ?? name, settings, people.guidelines);
-    const asking = { source: run.folder, asker: run.info.started, toContent };
-    const present = createHumanTeacher<Option>(database, project, asking);
+    const options = { source: run.folder, asker: run.info.started, toContent };
+    const present = createHumanTeacher<Option>(database, project, options);
     teacher.is = present;
     const say = (text: string) => void process.stderr.write(`${text}\n`);
     const studio = await startStudioThread({ store, runs: dirname(run.folder), port, owner: OWNER }, say);
     try {
       say(`${invitation}: ${studio.link}/label/${encodeURIComponent(project.name)}`);
-      say('Training goes on meanwhile. Ctrl-C stops it with a checkpoint; no answer is lost.');
+      say('Training continues in the meantime. Ctrl-C stops it with a checkpoint; no judgment is lost.');
       const result = await train();
       if (result) await present.withdraw();
       return result;
@@ -74,7 +74,7 @@ export async function besidePeople<Option, Result>(
   }
 }
 
-/** The project of that name, made where there is none. */
+/** The project with a name; created if needed. */
 async function projectFor(
   database: Database,
   name: string,

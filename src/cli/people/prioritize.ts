@@ -1,17 +1,17 @@
-/** heed feedback prioritize: first what a reward model knows least about. */
+/** heed feedback prioritize: puts items first that a reward model is least sure of. */
 import { type OpenReward, openReward, type Reward } from '../../align/parts.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { type Content, type Database, type Project, setPriorities } from '../../feedback/index.ts';
 
-/** Items that are scored at once. */
+/** Items scored at a time. */
 const AT_ONCE = 64;
 
 /**
- * Sets the priority of each open pair of texts: of an ensemble, the deviation of its members' differences of reward (Christiano et al.
- * 2017, §2.2.4); of a single reward, how near its difference is to none.
+ * Sets the priority of each open pair of texts: for an ensemble, the deviation of its members' reward differences
+ * (Christiano et al. 2017, §2.2.4); for a single reward, how close its difference is to 0.
  *
- * @throws HeedError where there are no such pairs.
+ * @throws HeedError if there are no such pairs.
  */
 export async function prioritize(
   database: Database,
@@ -39,7 +39,7 @@ export async function prioritize(
   const priorities = new Map<string, number>();
   for (let from = 0; from < pairs.length; from += AT_ONCE) {
     const some = pairs.slice(from, from + AT_ONCE);
-    const answers = some.flatMap(({ prompt, texts }) =>
+    const completions = some.flatMap(({ prompt, texts }) =>
       texts.map((text) => ({
         prompt: [],
         response: [],
@@ -50,7 +50,7 @@ export async function prioritize(
       })),
     );
     const scored: ArrayLike<number>[] = [];
-    for (const member of members) scored.push(await member.score(answers));
+    for (const member of members) scored.push(await member.score(completions));
     for (const [i, { id }] of some.entries()) {
       priorities.set(id, priorityOf(scored.map((scores) => scores[2 * i] - scores[2 * i + 1])));
     }
@@ -58,7 +58,7 @@ export async function prioritize(
   return { items: await setPriorities(database, project.id, priorities) };
 }
 
-/** Of the differences of reward that an ensemble's members see between two answers. */
+/** The priority of an item, from the differences of reward that an ensemble's members see between two responses. */
 export function priorityOf(differences: readonly number[]): number {
   if (differences.length === 1) return -Math.abs(differences[0]);
   const mean = differences.reduce((a, b) => a + b, 0) / differences.length;
@@ -68,7 +68,7 @@ export function priorityOf(differences: readonly number[]): number {
 const textOf = (prompt: string | readonly { content: string }[]): string =>
   typeof prompt === 'string' ? prompt : prompt.map(({ content }) => content).join('\n\n');
 
-/** Rewards by their texts, all or none. */
+/** Opens several rewards, all or none. */
 export async function openMembers(texts: readonly string[]): Promise<OpenReward[]> {
   const own = new Disposables();
   const opened: OpenReward[] = [];

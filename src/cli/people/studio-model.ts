@@ -1,10 +1,12 @@
-/** A model that people talk to in the studio. */
+/** The model that people chat with in the studio. */
 import type { ChatMessage, ChatModel, Piece } from '../../feedback/index.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { openModel } from '../models/open-model.ts';
 
-/** Two answers of each turn, drawn at temperature 1. A model without a chat template goes on from the text of all turns. */
+/**
+ * Draws two responses for each turn, at temperature 1. A model without a chat template continues the text of all turns.
+ */
 export async function openChat(
   nameOrFolder: string,
   { maxTokens }: { maxTokens: number },
@@ -26,7 +28,7 @@ export async function openChat(
       const drawn = generator.generate([ids, ids], { maxTokens, ends, tokenizer, seed, signal, stream: true });
       for await (const { tokens } of drawn) {
         yield tokens.flatMap(({ index, text }): Piece[] => (text ? [{ index, text }] : []));
-        // between tokens others are served
+        // others are served between tokens
         await new Promise((resolve) => setImmediate(resolve));
       }
     },

@@ -1,19 +1,22 @@
-/** A studio on a thread of its own: people never wait for a training that computes. */
+/** A studio on a thread of its own, so that people never wait for training. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { HeedError, messageOf } from '../../error.ts';
 import type { Studio, StudioOptions } from '../../feedback/index.ts';
 
-/** What of a studio's options can be told a thread, and where its store is. */
+/** The studio options that can be sent to a thread, and the path of its store. */
 export type ThreadedStudio = Pick<StudioOptions, 'runs' | 'port' | 'owner'> & { store: string };
 
-/** What the thread says. */
-export type Saying =
+/** Messages of the thread. */
+export type StudioMessage =
   | { kind: 'open'; url: string; link: string }
   | { kind: 'failed'; message: string; hint?: string }
   | { kind: 'said'; text: string };
 
-/** Opens the store a second time. @throws HeedError where it cannot be opened, or the address is taken. */
+/**
+ * Starts a studio thread. It opens the store a second time. @throws HeedError if the store cannot be opened, or the
+ * address is in use.
+ */
 export function startStudioThread(options: ThreadedStudio, say: (text: string) => void): Promise<Studio> {
   const worker = new Worker(new URL(`./studio-worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: options,
@@ -24,11 +27,11 @@ export function startStudioThread(options: ThreadedStudio, say: (text: string) =
       reject(error);
       say(`The studio has failed: ${messageOf(error)}`);
     });
-    worker.on('message', (saying: Saying) => {
-      if (saying.kind === 'said') say(saying.text);
-      if (saying.kind === 'failed') reject(new HeedError(saying.message, { hint: saying.hint }));
-      if (saying.kind === 'open') {
-        const { url, link } = saying;
+    worker.on('message', (message: StudioMessage) => {
+      if (message.kind === 'said') say(message.text);
+      if (message.kind === 'failed') reject(new HeedError(message.message, { hint: message.hint }));
+      if (message.kind === 'open') {
+        const { url, link } = message;
         const close = () => {
           worker.postMessage('close');
           return ended;

@@ -1,4 +1,4 @@
-/** heed studio: the page where people compare answers and clips, and runs are watched. */
+/** heed studio: the web page where people judge responses and clips, and watch runs. */
 import type { Command } from 'commander';
 import { openDatabase, startStudio } from '../../feedback/index.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
@@ -12,12 +12,12 @@ export function addStudio(command: Command): void {
     .addOption(storeOption())
     .option('--runs <dir>', 'folder of the runs to show', 'runs')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <n>', 'port to listen on; 0 takes a free one', portOf, 7331)
-    .option('--hosts <names>', 'names that the studio is opened by, with commas between, besides its address')
-    .option('--model <name>', 'folder of a model to talk to, or OWNER/NAME on the Hub')
-    .option('--max-tokens <n>', 'tokens of an answer of the model at most', tokensOf, 256)
-    .option('--trust-proxy', 'believe X-Forwarded-For and -Proto, which a proxy in front has to set')
-    .option('--owner <name>', 'whom the printed link signs in', 'me')
+    .option('--port <n>', 'port to listen on; 0: any free port', portOf, 7331)
+    .option('--hosts <names>', 'host names that browsers open the studio by, comma-separated')
+    .option('--model <name>', 'folder of a model to chat with, or OWNER/NAME on the Hub')
+    .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
+    .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
+    .option('--owner <name>', 'person whom the printed link signs in', 'me')
     .action((flags: Flags) => studio(flags));
 }
 
@@ -71,7 +71,7 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
       onError: say,
     });
     output.say(`The studio of ${database.name} is open: ${started.link}`);
-    output.say('The link signs you in once. Ctrl-C closes the studio; nothing that was answered is lost.');
+    output.say('The link signs you in once. Ctrl-C closes the studio; no judgment is lost.');
     output.result({ url: started.url, link: started.link });
     if (!interrupted.signal.aborted)
       await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));

@@ -1,7 +1,4 @@
-/**
- * What the `heed` command has: the name, what it is for, what adds its flags and action, and how it is used. What a command is made of
- * is loaded when it is asked for.
- */
+/** The commands of `heed`: name, description, what adds flags and action (loaded on demand), examples, alias. */
 import type { Command } from 'commander';
 
 export const commands: readonly [
@@ -15,7 +12,7 @@ export const commands: readonly [
     'train',
     "learn from preferences: a teacher compares clips, and the agent never sees the environment's reward",
     async (command) => (await import('../control/train.ts')).addTrain(command),
-    `Settings known to work for an environment apply under what you give.
+    `Environments with a preset start from its settings; flags override them.
 
 Examples:
   heed train --env CartPole-v1
@@ -28,7 +25,7 @@ Examples:
     'rl',
     "learn from the environment's own reward: PPO, A2C, TRPO or SAC",
     async (command) => (await import('../control/rl.ts')).addRl(command),
-    `Settings known to work for an environment apply under what you give.
+    `Environments with a preset start from its settings; flags override them.
 
 Examples:
   heed rl --env CartPole-v1
@@ -37,7 +34,7 @@ Examples:
   ],
   [
     'watch',
-    'see the trained agent of a run beside the untrained one, in the browser',
+    'watch the trained agent of a run beside the untrained one, in the browser',
     async (command) => (await import('../control/watch.ts')).addWatch(command),
     `Writes watch.html into the run's folder: the same episodes before and after training, with their returns.
 
@@ -47,10 +44,10 @@ Examples:
   ],
   [
     'sweep',
-    'which settings of heed train need the fewest labels to reach a return',
+    'find the settings of heed train that need the fewest labels to reach a return',
     async (command) => (await import('../control/sweep.ts')).addSweep(command),
-    `Without --vary: how long, by how much and in how large networks and ensembles the reward is fitted, how long clips are, the choice
-model, which pairs are asked, and when a fit stops. Settings of heed train hold for every training.
+    `Without --vary, it varies the length of fits, minibatch, networks, ensemble, clip length, choice model, query rule and stopping
+rule of the reward. Settings of heed train apply to every run.
 
 Examples:
   heed sweep --env CartPole-v1
@@ -60,9 +57,9 @@ Examples:
   ],
   [
     'ablate',
-    'what each part of learning from preferences is for: the ablations of Christiano et al. 2017 on one task',
+    'measure what each part of the method contributes: the ablations of Christiano et al. 2017 on one task',
     async (command) => (await import('../control/ablate.ts')).addAblate(command),
-    `Settings of heed train hold for every training.
+    `Settings of heed train apply to every run.
 
 Examples:
   heed ablate --env CartPole-v1
@@ -73,7 +70,7 @@ Examples:
     'envs',
     'list the environments that can be used on this machine, and what the others need',
     async (command) => (await import('../control/envs.ts')).addEnvs(command),
-    `heed train and heed rl take these names as --env, and files of your own (docs/reference/environments.md).
+    `Pass these names to heed train and heed rl as --env. A file with your own environment works too (docs/reference/environments.md).
 
 Examples:
   heed envs
@@ -81,9 +78,9 @@ Examples:
   ],
   [
     'generate',
-    'answer prompts with a language model',
+    'complete prompts with a language model',
     async (command) => (await import('../models/generate.ts')).addGenerate(command),
-    `One answer is written as it comes; several when all are done.
+    `A single completion is printed as it is generated; several are printed when all are done.
 
 Examples:
   heed generate --model models/tiny --prompt "Once upon a time" --max-tokens 60 --temperature 0.8
@@ -92,9 +89,9 @@ Examples:
   ],
   [
     'chat',
-    'talk with a language model',
+    'chat with a language model',
     async (command) => (await import('../models/chat.ts')).addChat(command),
-    `/help in the conversation says what there is besides talking.
+    `Type /help in the conversation for its commands.
 
 Examples:
   heed chat --model HuggingFaceTB/SmolLM2-135M-Instruct
@@ -102,10 +99,10 @@ Examples:
   ],
   [
     'logprobs',
-    'what a language model thinks of a text, token by token',
+    'show the log-probability of each token of a text',
     async (command) => (await import('../models/logprobs.ts')).addLogprobs(command),
-    `The log-probability of a token is given for those before it, so the first has none: with --json, logprobs[i] is that of
-ids[i + 1], and logits[i] are those behind ids[i].
+    `The log-probability of a token is conditional on the tokens before it, so the first token has none. With --json, logprobs[i]
+belongs to ids[i + 1], and logits[i] follow ids[i].
 
 Examples:
   heed logprobs --model models/tiny --text "Once upon a time"
@@ -115,7 +112,7 @@ Examples:
     'sft',
     'fine-tune a language model on texts, conversations, or prompts with completions',
     async (command) => (await import('../language/sft.ts')).addSft(command),
-    `Without --model and --data, the tiny model that comes with heed learns to answer from demonstrations of its own world.
+    `Without --model and --data, the tiny model that comes with heed learns from demonstrations of its own world.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
 Examples:
@@ -127,7 +124,7 @@ Examples:
     'pretrain',
     'train a new language model from text',
     async (command) => (await import('../language/pretrain.ts')).addPretrain(command),
-    `Without --data, it learns the embedded world's reviews of places, whose entropy is known: the model that comes with heed.
+    `Without --data, it trains the model that comes with heed, on the embedded world's reviews of places.
 
 Examples:
   heed pretrain --out runs/base
@@ -136,9 +133,9 @@ Examples:
   ],
   [
     'reward',
-    'train a reward model from comparisons, rankings or ratings of answers',
+    'train a reward model from comparisons, rankings or ratings of completions',
     async (command) => (await import('../language/reward.ts')).addReward(command),
-    `Without --data, the model's own answers in the embedded world are compared by a teacher who knows the true reward, and errs.
+    `Without --data, a synthetic teacher that knows the true reward, and sometimes errs, compares the model's own completions.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders of a classifier with one label.
 
 Examples:
@@ -149,10 +146,10 @@ Examples:
   ],
   [
     'process',
-    'train a reward model of the steps of answers, each labeled right or wrong (process supervision)',
+    'train a reward model from steps of completions that are labeled right or wrong (process supervision)',
     async (command) => (await import('../language/process.ts')).addProcess(command),
-    `Without --data, the model's own answers in the embedded world are labeled sentence by sentence. The run's folder gets the last
-model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
+    `Without --data, the model's own completions in the embedded world are labeled sentence by sentence. The run's folder gets the
+last model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
 
 Examples:
   heed process --model runs/sft/model --data steps.jsonl --out runs/process
@@ -161,7 +158,7 @@ Examples:
   ],
   [
     'eval',
-    'how good what was trained is',
+    'evaluate an agent, a reward model or a language model',
     async (command) => (await import('../evaluate/eval.ts')).addEval(command),
     `Examples:
   heed eval control runs/20260102-030405-CartPole-v1
@@ -172,10 +169,10 @@ Examples:
   ],
   [
     'ppo',
-    'train a language model by PPO on what its answers are worth',
+    'train a language model by PPO against a reward',
     async (command) => (await import('../language/ppo.ts')).addPpo(command),
-    `The reward is a reward model (heed reward), a .js or .ts file with a function, or an address that answers; without --reward
-and --data, the true reward of the embedded world and its prompts.
+    `The reward is a reward model (heed reward), a .js or .ts file with a function, or the URL of a server. Without --reward and
+--data, it is the true reward of the embedded world, on its prompts.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
 Examples:
@@ -186,9 +183,9 @@ Examples:
   ],
   [
     'grpo',
-    'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or another of that kin: no critic',
+    'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or a relative, without a critic',
     async (command) => (await import('../language/policies.ts')).addGrpo(command),
-    `Rewards and prompts are those of heed ppo. --loss and --level say which of the kin.
+    `Rewards and prompts are as in heed ppo. --loss and --level choose the variant.
 
 Examples:
   heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8
@@ -199,9 +196,9 @@ Examples:
   ],
   [
     'rloo',
-    'train a language model by RLOO: answers to a prompt are one another’s baseline',
+    'train a language model by RLOO: completions of a prompt are one another’s baseline',
     async (command) => (await import('../language/policies.ts')).addRloo(command),
-    `Rewards and prompts are those of heed ppo.
+    `Rewards and prompts are as in heed ppo.
 
 Examples:
   heed rloo --model runs/sft/model
@@ -211,34 +208,34 @@ Examples:
     'reinforce',
     'train a language model by REINFORCE with a baseline',
     async (command) => (await import('../language/policies.ts')).addReinforce(command),
-    `Rewards and prompts are those of heed ppo.
+    `Rewards and prompts are as in heed ppo.
 
 Example:
   heed reinforce --model runs/sft/model --reward runs/reward/model --data prompts.jsonl`,
   ],
   [
     'raft',
-    'train a language model on the best of its own answers to each prompt',
+    'train a language model on the best of its own completions of each prompt (RAFT)',
     async (command) => (await import('../language/policies.ts')).addRaft(command),
-    `Rewards and prompts are those of heed ppo.
+    `Rewards and prompts are as in heed ppo.
 
 Example:
   heed raft --model runs/sft/model --answers 8 --steps 8`,
   ],
   [
     'rest',
-    'train a language model on ever better shares of its own answers (ReST)',
+    'train a language model on ever better shares of its own completions (ReST)',
     async (command) => (await import('../language/policies.ts')).addRest(command),
-    `Rewards and prompts are those of heed ppo.
+    `Rewards and prompts are as in heed ppo.
 
 Example:
   heed rest --model runs/sft/model --answers 8 --thresholds 0.5,0.75,0.875`,
   ],
   [
     'online-dpo',
-    'train a language model by DPO on pairs of its own answers, compared as it learns',
+    'train a language model by DPO on pairs of its own completions, compared during training',
     async (command) => (await import('../language/policies.ts')).addOnlineDpo(command),
-    `Rewards and prompts are those of heed ppo: of two answers to a prompt, the better one is the chosen one.
+    `Rewards and prompts are as in heed ppo. Of two completions of a prompt, the one with the higher reward is the chosen one.
 
 Examples:
   heed online-dpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl
@@ -246,9 +243,9 @@ Examples:
   ],
   [
     'best-of-n',
-    'take the best of several answers to each prompt, and tell what more of them would bring',
+    'take the best of several completions of each prompt, and estimate the gain from more',
     async (command) => (await import('../language/best-of-n.ts')).addBestOfN(command),
-    `Nothing is trained. Rewards and prompts are those of heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
+    `Nothing is trained. Rewards and prompts are as in heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
 
 Examples:
   heed best-of-n --model runs/sft/model --answers 64
@@ -257,9 +254,9 @@ Examples:
   ],
   [
     'pareto',
-    'train a policy for each of several weightings of two rewards, and draw their front',
+    'train a policy for each of several weightings of two rewards, and plot the Pareto front',
     async (command) => (await import('../language/pareto.ts')).addPareto(command),
-    `By RLOO, whose settings apply to each policy. Rewards and prompts are those of heed ppo.
+    `Each policy is trained by RLOO, with its settings. Rewards and prompts are as in heed ppo.
 
 Examples:
   heed pareto --model runs/sft/model --reward reviews:tone --against reviews:length --steps 15
@@ -268,11 +265,11 @@ Examples:
   ],
   [
     'overoptimization',
-    'how a reward and what it stands for part as a policy goes after the reward, and what guards do',
+    'measure reward over-optimization, and how well guards prevent it',
     async (command) => (await import('../language/overoptimization.ts')).addOveroptimization(command),
-    `Best of n, PPO with nothing that holds it back, and PPO with each of --guards, each a run in the run's folder. A guard is
-one of these, or several with + between, with how strong it is: kl:0.05 (a fixed β), target:6 (of the KL), length:1,
-repetition:2, sameness:2, pessimism:1 (of an ensemble; of best of n too).
+    `Runs best of n, PPO without a guard, and PPO with each of --guards, each in a folder of its own. A guard has a name and a
+strength: kl:0.05 (fixed β), target:6 (target KL), length:1, repetition:2, sameness:2, pessimism:1 (of an ensemble; also
+applies to best of n). Join several with +.
 
 Examples:
   heed overoptimization --model runs/sft/model --reward runs/reward/model
@@ -280,9 +277,9 @@ Examples:
   ],
   [
     'dpo',
-    'learn from pairs of answers by direct preference optimization, or a loss of its kin',
+    'train a language model on pairs of completions by DPO or a related loss',
     async (command) => (await import('../language/preferences.ts')).addDpo(command),
-    `Without --data, the model answers the prompts of the embedded world, and pairs of its answers are compared by --teacher.
+    `Without --data, the model completes the prompts of the embedded world, and --teacher compares pairs of its completions.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
 Examples:
@@ -292,13 +289,13 @@ Examples:
   ],
   [
     'orpo',
-    'learn from pairs by ORPO: fine-tuning and comparing at once, without a reference',
+    'train a language model on pairs by ORPO: fine-tuning and preferences in one loss, without a reference model',
     async (command) => (await import('../language/preferences.ts')).addOrpo(command),
     'Example:\n  heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl',
   ],
   [
     'cpo',
-    'learn from pairs by SimPO, or with --loss by CPO, without a reference',
+    'train a language model on pairs by SimPO, or by CPO with --loss, without a reference model',
     async (command) => (await import('../language/preferences.ts')).addCpo(command),
     `Examples:
   heed cpo --model runs/sft/model --data comparisons.jsonl
@@ -306,28 +303,28 @@ Examples:
   ],
   [
     'kto',
-    'learn from answers that are rated good or bad, each on its own, by KTO',
+    'train a language model on completions labeled good or bad, by KTO',
     async (command) => (await import('../language/preferences.ts')).addKto(command),
-    `Pairs are taken for a good and a bad answer.
+    `A pair counts as one good and one bad completion.
 
 Example:
   heed kto --model runs/sft/model --data rated.jsonl --undesirableWeight 1.5`,
   ],
   [
     'bco',
-    'learn from answers that are rated good or bad by BCO, a classifier of them',
+    'train a language model on completions labeled good or bad, by BCO',
     async (command) => (await import('../language/preferences.ts')).addBco(command),
-    `Pairs are taken for a good and a bad answer.
+    `A pair counts as one good and one bad completion.
 
 Example:
   heed bco --model runs/sft/model --data rated.jsonl`,
   ],
   [
     'pipeline',
-    'several trainings and evaluations, one after another, with one report',
+    'run several trainings and evaluations in order, with one report',
     async (command) => (await import('../run/pipeline.ts')).addPipeline(command),
-    `A recipe names stages in order, each a command with its settings, in which "@sft" is what the stage "sft" made. Without one, an agent
-learns CartPole from preferences, and a language model learns to write what is preferred: fine-tuning, a reward model, PPO.
+    `A recipe lists stages: commands with their settings. "@sft" in a setting stands for what the stage "sft" produced. Without a
+recipe, an agent learns CartPole from preferences, and a language model goes through fine-tuning, a reward model and PPO.
 
 Examples:
   heed pipeline
@@ -337,10 +334,10 @@ Examples:
   ],
   [
     'constitution',
-    'have answers criticized, revised and compared by principles that people wrote (Constitutional AI)',
+    'criticize, revise and compare completions by written principles (Constitutional AI)',
     async (command) => (await import('../language/constitution.ts')).addConstitution(command),
     `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
-What was made is kept whatever happens: --resume goes on after the last step.
+Finished work is never lost: --resume continues after the last step.
 
 Examples:
   heed constitution --model HuggingFaceTB/SmolLM2-1.7B-Instruct --data prompts.jsonl
@@ -349,9 +346,9 @@ Examples:
   ],
   [
     'plan',
-    'what memory a training would take, and what to change where it does not fit',
+    'estimate the memory that training needs, and what to change if it does not fit',
     async (command) => (await import('../models/plan.ts')).addPlan(command),
-    `Nothing is trained, and of a model only config.json is read. Without --device, the memory is this machine's.
+    `No weights are loaded: a config.json or a parameter count is enough. Without --device, the memory is this machine's.
 
 Examples:
   heed plan --params 7B --algorithm ppo --method lora
@@ -360,11 +357,12 @@ Examples:
   ],
   [
     'pull',
-    'get a model or dataset from the Hub',
+    'download a model or dataset from the Hub',
     async (command) => (await import('../models/pull.ts')).addPull(command),
-    `What heed does not read (other formats of the weights, say) is left out, unless --include asks for it. What is there already
-is kept, and what was cut goes on where it stopped. The cache is that of Python's huggingface_hub.
-HF_HOME or HF_HUB_CACHE says where, HF_ENDPOINT which Hub, HF_TOKEN who asks; HF_HUB_OFFLINE=1 asks nobody.
+    `Files that heed does not read, such as other weight formats, are skipped unless --include names them. Files already there are
+not downloaded again, and an interrupted download continues where it stopped. The cache is shared with Python's
+huggingface_hub. Environment variables: HF_HOME or HF_HUB_CACHE (cache folder), HF_ENDPOINT (Hub), HF_TOKEN (token),
+HF_HUB_OFFLINE=1 (no network).
 
 Examples:
   heed pull HuggingFaceTB/SmolLM2-135M-Instruct
@@ -373,9 +371,9 @@ Examples:
   ],
   [
     'data',
-    'look at, check, convert and split datasets',
+    'inspect, check, convert and split datasets',
     async (command) => (await import('../data/data.ts')).addData(command),
-    `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern; several are one dataset.
+    `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern. Several make one dataset.
 
 Examples:
   heed data inspect train.jsonl --tokenizer models/tiny
@@ -385,9 +383,10 @@ Examples:
   ],
   [
     'studio',
-    'the page where people compare answers and clips',
+    'open the web page where people judge responses and clips',
     async (command) => (await import('../people/studio.ts')).addStudio(command),
-    `The store is feedback.db here, or --store PATH, or --store postgres://…  Only this machine can open the page unless --host says otherwise.
+    `The store is feedback.db in this folder, or --store PATH, or --store postgres://… Only this machine can open the page, unless
+--host allows others.
 
 Examples:
   heed studio
@@ -395,9 +394,9 @@ Examples:
   ],
   [
     'feedback',
-    'what people are asked and what they said: import, export, agreement, who may answer',
+    'manage judgments: import items, export datasets, measure agreement, manage people',
     async (command) => (await import('../people/feedback.ts')).addFeedback(command),
-    `The store is feedback.db here, or --store PATH, or --store postgres://…
+    `The store is feedback.db in this folder, or --store PATH, or --store postgres://…
 
 Examples:
   heed feedback import pairs.jsonl --project haiku --overlap 2
@@ -408,13 +407,13 @@ Examples:
   ],
   [
     'export',
-    'write an agent or a model as ONNX, or a model as a Hugging Face folder with an adapter merged in',
+    'export an agent or a model as ONNX, or a model with its adapter merged in as a Hugging Face folder',
     async (command) => (await import('../models/export.ts')).addExport(command),
-    `Of a run of heed train or heed rl: policy.onnx takes observation [batch, o] and gives action, the likeliest one (int64 [batch], with
-log_probabilities [batch, n], or float32 [batch, a]); reward.onnx takes observation, action and, where the reward needs them,
-next_observation and terminated [batch], and gives reward [batch]. What normalizes observations is in the graphs.
-Of a language model: model.onnx takes input_ids and attention_mask [batch, time] and gives logits.
-ONNX Runtime runs all of them in any language.
+    `For a run of heed train or heed rl: policy.onnx maps observation [batch, o] to action, the likeliest one (int64 [batch], with
+log_probabilities [batch, n], or float32 [batch, a]). reward.onnx maps observation, action and, if the reward needs them,
+next_observation and terminated [batch] to reward [batch]. The graphs include the normalization of observations.
+For a language model: model.onnx maps input_ids and attention_mask [batch, time] to logits.
+ONNX Runtime runs them in any language.
 
 Examples:
   heed export runs/20260102-030405-CartPole-v1
@@ -423,7 +422,7 @@ Examples:
   ],
   [
     'report',
-    "write a run's report.html again and print its address",
+    "rewrite a run's report.html and print its address",
     async (command) => (await import('../run/report.ts')).addReport(command),
     'Example:\n  heed report runs/20260102-030405-CartPole-v1',
   ],

@@ -1,4 +1,4 @@
-/** Flags from a schema: one for each field, with its description and default. A field of a field is written with a dot. */
+/** Flags from a schema: one for each field, with its description and default. Nested fields are written with a dot. */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
@@ -9,7 +9,7 @@ import { currentName, oldName } from '../../renamed.ts';
 import { UsageError } from './usage.ts';
 
 interface Flag {
-  /** Such as `ppo.learningRate`. */
+  /** The setting's name, such as `ppo.learningRate`. */
   name: string;
   kind: 'number' | 'text' | 'yes or no' | 'numbers' | 'texts';
   choices?: readonly string[];
@@ -30,10 +30,10 @@ interface JsonSchema {
   default?: unknown;
 }
 
-/** Shorter names for the flags used most. */
+/** Short names for common flags. */
 export type Shortcuts = Readonly<Record<string, string>>;
 
-/** Adds the flags of a schema to a command, those of one part under a heading of their own. */
+/** Adds the flags of a schema to a command; those of each part have a heading of their own. */
 export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): void {
   const flags = flagsOf(schema);
   const shorter = Object.entries(shortcuts).map(([name, of]) => {
@@ -51,13 +51,10 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
     const old = oldName(flag.name);
     if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
   }
-  command.option(
-    '--config <file>',
-    "a JSON file with any of these settings, or a run's config.json; flags go before it",
-  );
+  command.option('--config <file>', "JSON file with any of these settings, or a run's config.json; flags override it");
 }
 
-/** Longer ones are told in the description: they would push all descriptions to the right. */
+/** Longer lists of choices go into the description: they would push all descriptions to the right. */
 const LONGEST_CHOICES = 40;
 
 function optionOf(flag: Flag): Option {
@@ -97,7 +94,7 @@ function parse({ name, kind, choices, open }: Flag, given: string): unknown {
   return given === 'true';
 }
 
-/** The settings that were given: those of the config file, flags over them. Plain nested data, not yet checked. */
+/** The settings of the config file, overridden by flags. Plain nested data, not yet checked. */
 export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): Record<string, unknown> {
   const known = new Set(flagsOf(schema).map(({ name }) => name));
   const options = command.opts<Record<string, unknown>>();
@@ -123,7 +120,7 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   return settings;
 }
 
-/** The names of settings that were given as flags. */
+/** The names of settings that were set by flags. */
 export function givenFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): string[] {
   const known = new Set([...flagsOf(schema).map(({ name }) => name), ...Object.keys(shortcuts), 'config']);
   return Object.keys(command.opts()).filter((name) => known.has(name));
@@ -174,14 +171,14 @@ function readConfig(path: string): [name: string, value: unknown][] {
   return flat(settings, '');
 }
 
-/** Whether a file is the config.json of a run, which holds its settings among other things. */
+/** Whether a file is a run's config.json, which holds its settings among other things. */
 const isRunConfig = (content: Record<string, unknown>): boolean =>
   typeof content.format === 'string' && content.format.startsWith('heed run ') && isPlain(content.config);
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The known names that share most letters in order with a wrong one. */
+/** The setting names most similar to a wrong one. */
 function nearest(name: string, known: readonly string[]): string {
   const score = (other: string) => {
     let at = 0;

@@ -1,15 +1,15 @@
-/** Ctrl-C: once to stop after the iteration under way with a checkpoint, twice to stop at once. */
+/** Ctrl-C: once to stop after the current iteration, with a checkpoint; twice to stop at once. */
 
 interface Interruption {
   signal: AbortSignal;
-  /** The exit code of the signal that came: 130 for Ctrl-C, 143 for SIGTERM. */
+  /** The exit code for the signal: 130 for Ctrl-C, 143 for SIGTERM. */
   readonly exitCode: number;
   dispose(): void;
 }
 
 export function listenForInterrupt(
-  tell: (text: string) => void,
-  said = 'Stopping after this iteration, with a checkpoint. Again to stop at once.',
+  onNotice: (text: string) => void,
+  notice = 'Stopping after this iteration, with a checkpoint. Again to stop at once.',
 ): Interruption {
   const controller = new AbortController();
   let exitCode = 130;
@@ -17,7 +17,7 @@ export function listenForInterrupt(
     exitCode = code;
     if (controller.signal.aborted) process.exit(code);
     controller.abort();
-    tell(said);
+    onNotice(notice);
   };
   const handlers = [
     ['SIGINT', stop(130)],

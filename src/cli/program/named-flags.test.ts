@@ -11,9 +11,9 @@ const source = new URL('../../', import.meta.url).pathname;
 const OTHERS = /^(engine|run|studio)\//;
 
 async function flags(): Promise<Set<string>> {
-  const known = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
+  const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
   const collect = (command: Command) => {
-    for (const { long } of command.options) if (long) known.add(long);
+    for (const { long } of command.options) if (long) names.add(long);
     command.commands.forEach(collect);
   };
   for (const [name, , add] of commands) {
@@ -21,7 +21,7 @@ async function flags(): Promise<Set<string>> {
     await add(command);
     collect(command);
   }
-  return known;
+  return names;
 }
 
 const named = (text: string): string[] => [...text.matchAll(/(?<=[\s"'`(])--[a-zA-Z][\w.-]*\w/g)].map(([flag]) => flag);
@@ -33,11 +33,11 @@ it('finds the flags that a text names', () => {
 });
 
 it('no text names a flag that there is not', async () => {
-  const known = await flags();
+  const existing = await flags();
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' });
   const wrong = files
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !OTHERS.test(file))
     .flatMap((file) => named(readFileSync(join(source, file), 'utf8')).map((flag) => `${file}: ${flag}`))
-    .filter((place) => !known.has(place.split(': ')[1]));
+    .filter((place) => !existing.has(place.split(': ')[1]));
   expect(wrong).toEqual([]);
 });

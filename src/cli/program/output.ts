@@ -1,12 +1,12 @@
-/** Where a command's words go: its result to stdout, everything else to stderr. With --json, one JSON object is all of stdout. */
+/** Where a command prints: its result to stdout, everything else to stderr. With --json, stdout is one JSON object. */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 export interface Output {
   json: boolean;
-  /** For a person, on stdout; on stderr with --json. */
+  /** Prints for a person: on stdout; with --json, on stderr. */
   say(text: string): void;
-  /** The command's result. NaN becomes null. */
+  /** Prints the command's result with --json. NaN becomes null. */
   result(value: object): void;
 }
 
@@ -20,7 +20,7 @@ export function createOutput({ json = false }: { json?: boolean }): Output {
   };
 }
 
-/** Two columns. */
+/** Rows of two columns as text. */
 export const table = (rows: readonly (readonly [name: string, value: string])[]): string => {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');

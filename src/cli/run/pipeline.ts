@@ -1,4 +1,4 @@
-/** heed pipeline: several trainings and evaluations, one after another, with one report. */
+/** heed pipeline: runs several trainings and evaluations in order, with one report. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/index.ts';
@@ -36,16 +36,16 @@ interface Flags {
 
 export function addPipeline(command: Command): void {
   command
-    .argument('[recipe]', 'a JSON file (default: both halves, on what comes with heed)')
-    .option('--seed <n>', "seed of every stage that has none of its own, in place of the recipe's")
-    .option('--from <stage>', 'with --resume: do this stage and all later ones again; their old folders stay');
+    .argument('[recipe]', 'JSON file (default: a demonstration with the models that come with heed)')
+    .option('--seed <n>', "seed of every stage without a seed of its own; overrides the recipe's")
+    .option('--from <stage>', 'with --resume: run this stage and all later ones again; their old folders stay');
   addRunOptions(command);
   command.action((path: string | undefined, flags: Flags) => pipeline(path, flags));
 }
 
 async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   const output = createOutput(flags);
-  runtime(); // where the engine does not start, that is the first thing to know
+  runtime(); // if the engine does not start, that comes first
   const run = flags.resume === undefined ? await begin(path, flags) : await resume(flags.resume, path, flags);
   let progress = createProgress();
   let seen: Record<string, number> = {};
@@ -88,7 +88,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
     } finally {
       endLine();
       done();
-      // what earlier stages made is told whatever became of a later one
+      // report what earlier stages made even if a later one failed
       report = writeReport(run, pipelineReport(run.folder));
     }
     if (!result) {
@@ -96,7 +96,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
       process.exitCode = interrupted.exitCode;
       return;
     }
-    output.say(told(result, address(report)));
+    output.say(summarize(result, address(report)));
     output.result({ ...result, report });
   } finally {
     interrupted.dispose();
@@ -105,14 +105,14 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
 }
 
 async function begin(path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
-  if (from !== undefined) throw new UsageError('--from goes on with a run: give it with --resume');
-  const given = path === undefined ? { ...defaultRecipe } : readRecipe(path);
-  await loadPlugins(pluginsOf(given));
-  const recipe = checking(() => checkRecipe(seed === undefined ? given : { ...(given as object), seed: number(seed) }));
+  if (from !== undefined) throw new UsageError('--from needs --resume');
+  const input = path === undefined ? { ...defaultRecipe } : readRecipe(path);
+  await loadPlugins(pluginsOf(input));
+  const recipe = checking(() => checkRecipe(seed === undefined ? input : { ...(input as object), seed: number(seed) }));
   return createPipeline(recipe, out);
 }
 
-/** What a recipe names as its plugins; `checkRecipe` complains of what is no list of paths. */
+/** The plugins that a recipe names; `checkRecipe` rejects what is not a list of paths. */
 function pluginsOf(recipe: unknown): string[] {
   const { plugins } = (recipe ?? {}) as { plugins?: unknown };
   return Array.isArray(plugins) ? plugins.filter((path) => typeof path === 'string') : [];
@@ -121,7 +121,7 @@ function pluginsOf(recipe: unknown): string[] {
 async function resume(folder: string, path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
   const extra = [...(seed === undefined ? [] : ['--seed']), ...(out === undefined ? [] : ['--out'])];
   if (extra.length > 0) {
-    throw new UsageError(`--resume goes on with a run as it is, but ${extra.join(', ')} was given too`, {
+    throw new UsageError(`--resume continues a run with its own settings, so ${extra.join(', ')} cannot be set`, {
       hint: 'leave it out, or start a new run with it',
     });
   }
@@ -139,10 +139,10 @@ async function resume(folder: string, path: string | undefined, { seed, out, fro
   }
 }
 
-function number(given: string): number {
-  if (given.trim() === '' || Number.isNaN(Number(given)))
-    throw new UsageError(`--seed: expected a number, got "${given}"`);
-  return Number(given);
+function number(text: string): number {
+  if (text.trim() === '' || Number.isNaN(Number(text)))
+    throw new UsageError(`--seed: expected a number, got "${text}"`);
+  return Number(text);
 }
 
 function readRecipe(path: string): unknown {
@@ -155,11 +155,11 @@ function readRecipe(path: string): unknown {
   }
 }
 
-/** The figures of a stage's result that a line has room for. */
+/** The figures of a stage's result that fit on a line. */
 function figuresOf(result: Record<string, unknown>): string[] {
   const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
   const part = (name: string, key: string) => number((result[name] as Record<string, unknown> | undefined)?.[key]);
-  const told: [label: string, value: number | undefined, tell?: (value: number) => string][] = [
+  const figures: [label: string, value: number | undefined, format?: (value: number) => string][] = [
     ['return', part('return', 'mean')],
     ['accuracy', number(result.accuracy), percent],
     ['win rate', number(result.winRate), percent],
@@ -169,13 +169,15 @@ function figuresOf(result: Record<string, unknown>): string[] {
     ['KL', number(result.kl)],
     ['in', number(result.seconds), duration],
   ];
-  return told.flatMap(([label, value, tell = figure]) => (value === undefined ? [] : [`${label} ${tell(value)}`]));
+  return figures.flatMap(([label, value, format = figure]) =>
+    value === undefined ? [] : [`${label} ${format(value)}`],
+  );
 }
 
 const SHOWN = 2;
 
-/** What came of it for a person: answers model by model, a line for each stage, and where the report is. */
-function told({ stages, answers, seconds, run }: PipelineResult, report: string): string {
+/** The result for a person: completions by model, a line for each stage, and the report's address. */
+function summarize({ stages, answers, seconds, run }: PipelineResult, report: string): string {
   const prompts = answers?.prompts.slice(0, SHOWN) ?? [];
   const examples = prompts.flatMap((prompt, i) => [
     `\n${prompt}`,

@@ -1,4 +1,4 @@
-/** What the commands that train share: settings from flags, a run's folder, progress, Ctrl-C, the report. */
+/** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/index.ts';
@@ -7,54 +7,54 @@ import { faultsIn } from '../../options.ts';
 import { type Learner, type Training, trainings } from '../../pipeline/index.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { createProgress, createRun, openRun, type ProgressOptions, type Run, writeReport } from '../../run/index.ts';
-import { type Ending, type LoggerChoice, readLoggers, tellOf } from '../../run/loggers/index.ts';
+import { attachLoggers, type Ending, type LoggerChoice, readLoggers } from '../../run/loggers/index.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking, inWords, UsageError } from '../program/usage.ts';
 
-interface Telling<R extends { run: string }> {
+interface CommandView<R extends { run: string }> {
   shortcuts?: Shortcuts;
-  /** What the command does besides what a pipeline does. */
+  /** Changes to the training that a pipeline does not have. */
   around?: (training: Training) => Training;
-  /** Whether settings can only be checked against what is opened for them. */
+  /** Whether settings can only be checked after the environment or model is opened. */
   checkedLate?: boolean;
-  /** How the live line tells of it. */
+  /** Options of the progress line. */
   progress?: Pick<ProgressOptions, 'window'>;
-  /** The result for a person. */
-  tell(result: R): [name: string, value: string][];
+  /** The result for a person, as rows of name and value. */
+  summarize(result: R): [name: string, value: string][];
 }
 
-interface TrainingCommand extends Training, Telling<{ run: string }> {
+interface TrainingCommand extends Training, CommandView<{ run: string }> {
   command: string;
 }
 
-/** Adds what every command that trains takes, and its action. What it trains, pipelines know by the same name. */
-export function addTraining<R extends { run: string }>(command: Command, name: string, telling: Telling<R>): void {
-  const { around = (training) => training, ...rest } = telling;
-  const known: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
-  addFlags(command, known.schema, known.shortcuts);
-  addRunOptions(command).action(() => training(command, known));
+/** Adds the flags and the action that all training commands share. Pipelines use the same name for the training. */
+export function addTraining<R extends { run: string }>(command: Command, name: string, view: CommandView<R>): void {
+  const { around = (training) => training, ...rest } = view;
+  const definition: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
+  addFlags(command, definition.schema, definition.shortcuts);
+  addRunOptions(command).action(() => training(command, definition));
 }
 
-/** Where the run is, and how it is kept. */
+/** Adds the flags for the run's folder, checkpoints and logs. */
 export const addRunOptions = (command: Command): Command =>
   command
     .optionsGroup('The run:')
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
-    .option('--resume <run>', 'go on with a run that was stopped, with its settings')
-    .option('--checkpointSeconds <n>', 'wall time between checkpoints (default: 30)', seconds)
-    .option('--log <where>', 'report it elsewhere too: tensorboard[:DIR], mlflow:URL, webhook:URL for alerts');
+    .option('--resume <run>', 'continue a stopped run, with its settings')
+    .option('--checkpointSeconds <n>', 'seconds between checkpoints (default: 30)', seconds)
+    .option('--log <where>', 'also log to: tensorboard[:DIR], mlflow:URL, webhook:URL (alerts)');
 
-function seconds(given: string): number {
-  const value = Number(given);
-  if (given.trim() === '' || !(value >= 0))
-    throw new UsageError(`--checkpointSeconds: expected a number from 0 up, got "${given}"`);
+function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0))
+    throw new UsageError(`--checkpointSeconds: expected a number from 0 up, got "${text}"`);
   return value;
 }
 
-/** What `--log` names. It is read late: a plugin may have registered a logger. */
+/** The loggers that `--log` names. Read late, since a plugin may register one. */
 export function loggersOf(text: string | undefined): LoggerChoice[] {
   try {
     return text === undefined ? [] : readLoggers(text);
@@ -71,39 +71,39 @@ interface Flags {
   json?: boolean;
 }
 
-async function training(command: Command, known: TrainingCommand): Promise<void> {
+async function training(command: Command, definition: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
   const log = loggersOf(flags.log);
-  runtime(); // where the engine does not start, that is the first thing to know
-  const old = flags.resume === undefined ? undefined : open(flags.resume, command, known);
+  runtime(); // if the engine does not start, that comes first
+  const old = flags.resume === undefined ? undefined : open(flags.resume, command, definition);
   await loadPlugins(old?.info.plugins);
   let learner: Learner | undefined;
   let run = old;
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let progress = createProgress();
-  let telling: ReturnType<typeof tellOf> | undefined;
+  let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   try {
-    learner = await (old ? oldLearner(old, known) : checkedLearner(command, known));
-    const { name, steps } = known.about(learner);
+    learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+    const { name, steps } = definition.about(learner);
     const { options } = learner;
-    run ??= createRun(flags.out, { name, command: known.command, config: options, seed: options.seed });
+    run ??= createRun(flags.out, { name, command: definition.command, config: options, seed: options.seed });
     process.stderr.write(`${name} in ${run.folder}\n`);
-    telling = tellOf(run, log, (text) => progress.note(text));
+    loggers = attachLoggers(run, log, (text) => progress.note(text));
     let seen: Record<string, number> = {};
     let result: { run: string } | undefined;
     let started = false;
     try {
-      result = await known.train(learner, {
+      result = await definition.train(learner, {
         run,
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
         onWarning: (text) => progress.note(text),
         onStep(step) {
-          if (!started) progress = createProgress({ total: steps, from: step.step, ...known.progress });
+          if (!started) progress = createProgress({ total: steps, from: step.step, ...definition.progress });
           started = true;
-          seen = { ...seen, ...known.live(step) };
+          seen = { ...seen, ...definition.live(step) };
           progress.update(step.step, seen);
         },
       });
@@ -111,23 +111,25 @@ async function training(command: Command, known: TrainingCommand): Promise<void>
       if (started) progress.done();
     }
     ending = result ? 'finished' : 'stopped';
-    const path = writeReport(run, known.report(run.folder));
+    const path = writeReport(run, definition.report(run.folder));
     if (!result) {
-      process.stderr.write(`Stopped, with a checkpoint. Go on with: heed ${known.command} --resume ${run.folder}\n`);
+      process.stderr.write(
+        `Stopped, with a checkpoint. Go on with: heed ${definition.command} --resume ${run.folder}\n`,
+      );
       process.exitCode = interrupted.exitCode;
       return;
     }
-    output.say(table([...known.tell(result), ['run', run.folder], ['report', address(path)]]));
+    output.say(table([...definition.summarize(result), ['run', run.folder], ['report', address(path)]]));
     output.result(result);
   } finally {
-    await telling?.close(ending);
+    await loggers?.close(ending);
     interrupted.dispose();
     run?.close();
     learner?.[Symbol.dispose]();
   }
 }
 
-/** Makes a learner, and shows what is pulled for it. Throws at once where settings are wrong. */
+/** Creates a learner, and shows what is pulled for it. Throws at once if settings are wrong. */
 function create(
   { create }: TrainingCommand,
   settings: Record<string, unknown>,
@@ -138,9 +140,9 @@ function create(
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
-function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Promise<Learner> {
+function oldLearner({ folder, info }: Run, definition: TrainingCommand): Learner | Promise<Learner> {
   try {
-    return create(known, info.config as Record<string, unknown>, folder);
+    return create(definition, info.config as Record<string, unknown>, folder);
   } catch (cause) {
     const faults = faultsIn(cause);
     if (!faults) throw cause;
@@ -151,10 +153,10 @@ function oldLearner({ folder, info }: Run, known: TrainingCommand): Learner | Pr
   }
 }
 
-function checkedLearner(command: Command, known: TrainingCommand): Learner | Promise<Learner> {
-  const settings = settingsFrom(command, known.schema, known.shortcuts);
-  const learner = checking(() => create(known, settings), settings);
-  if (!known.checkedLate || !(learner instanceof Promise)) return learner;
+function checkedLearner(command: Command, definition: TrainingCommand): Learner | Promise<Learner> {
+  const settings = settingsFrom(command, definition.schema, definition.shortcuts);
+  const learner = checking(() => create(definition, settings), settings);
+  if (!definition.checkedLate || !(learner instanceof Promise)) return learner;
   return learner.catch((error: unknown) => {
     throw checking(() => {
       throw error;
@@ -166,7 +168,7 @@ function open(folder: string, command: Command, { command: name, schema, shortcu
   const extra = givenFlags(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
-    throw new UsageError(`--resume goes on with a run's own settings, but --${extra.join(', --')} was given too`, {
+    throw new UsageError(`--resume continues a run with its own settings, so --${extra.join(', --')} cannot be set`, {
       hint: 'leave the other settings out, or start a new run with them',
     });
   }

@@ -1,7 +1,7 @@
 /**
- * Hopper-backflip: how far the torso turned backward, in radians, a fifth as much worth where the leg is on the ground;
- * forward counts against it, and upside down in full, or rocking there would pay. Falling backward is the first half of
- * a flip to whoever looks, and what a beginner can be praised for.
+ * Judge of Hopper-backflip: how far the torso turned backward, in radians. A turn counts a fifth as much while the leg
+ * is on the ground. Turning forward counts against it, and in full when upside down, or rocking there would pay.
+ * Falling backward looks like the first half of a flip, so a beginner can be praised for it.
  */
 import { sumOver, turned } from './judge.ts';
 

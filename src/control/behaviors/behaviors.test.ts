@@ -129,9 +129,9 @@ const source = () => sourceOf(() => makeEnvironment('CartPole-swing'));
 describe('a synthetic teacher with a judge', () => {
   it('chooses what the judge prefers, by the judge of the preset', async () => {
     const learner = keep(createLearner(tiny, { environment: source() }));
-    const asked = (await finish(learner)).flatMap(({ asked }) => asked);
-    expect(asked).toHaveLength(12);
-    for (const { segments, choice } of asked) {
+    const comparisons = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
+    expect(comparisons).toHaveLength(12);
+    for (const { segments, choice } of comparisons) {
       const [a, b] = segments.map(learner.worth);
       expect(choice).toEqual(a > b ? [1, 0] : [0, 1]);
     }
@@ -140,8 +140,8 @@ describe('a synthetic teacher with a judge', () => {
   it('goes by any function, and makes its mistakes', async () => {
     const early: Judge = ({ steps }) => -Math.abs(steps[0].observation[0]);
     const learner = keep(createLearner({ ...tiny, teacher: 'mistake:1' }, { environment: source(), judge: early }));
-    const asked = (await finish(learner)).flatMap(({ asked }) => asked);
-    for (const { segments, choice } of asked) {
+    const comparisons = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
+    for (const { segments, choice } of comparisons) {
       const [a, b] = segments.map(learner.worth);
       expect(choice).toEqual(a > b ? [0, 1] : [1, 0]);
     }
@@ -149,14 +149,14 @@ describe('a synthetic teacher with a judge', () => {
 
   it('says what is wrong with a judge before anything is learned', async () => {
     const start = (judge: Judge) => createLearner(tiny, { environment: source(), judge });
-    expect(() => start(() => Number.NaN)).toThrow('gave NaN');
-    expect(() => start((() => 'good') as never)).toThrow('gave good');
+    expect(() => start(() => Number.NaN)).toThrow('got NaN');
+    expect(() => start((() => 'good') as never)).toThrow('got good');
     expect(() => start((clip) => (clip as never as { rewards: number[] }).rewards[0])).toThrow('the judge failed');
     expect(() => judgeNamed('backflips', 'Hopper-backflip')).toThrow('expected one of swing, backflip, one-leg');
     expect(() => judgeNamed('backflip', 'Hopper-v5')).toThrow(
       'looks at Hopper-backflip, and the environment is Hopper-v5',
     );
-    expect(() => judgingTeacher('skip:0.1', 0, () => 0)).toThrow('which a judge knows nothing of');
+    expect(() => judgingTeacher('skip:0.1', 0, () => 0)).toThrow('which a judge does not know');
     await expect(loadJudge({ judge: './nowhere.js', env: 'CartPole-v1' })).rejects.toThrow('there is no file');
     await expect(openLearner({ ...tiny, judge: 'one-leg' })).rejects.toThrow('looks at HalfCheetah-one-leg');
   });
@@ -166,7 +166,7 @@ describe('a synthetic teacher with a judge', () => {
     const learner = keep(
       createLearner(tiny, { environment: source(), judge: () => (calls++ < 3 ? 0 : Number.POSITIVE_INFINITY) }),
     );
-    await expect(finish(learner)).rejects.toThrow('gave Infinity');
+    await expect(finish(learner)).rejects.toThrow('got Infinity');
   });
 });
 
@@ -180,6 +180,6 @@ it('a segment is seen step by step', async () => {
     return steps.length;
   };
   const learner = keep(createLearner(tiny, { environment: source(), judge }));
-  for (const { asked } of await finish(learner)) seen.push(...asked.flatMap(({ segments }) => segments));
+  for (const { comparisons } of await finish(learner)) seen.push(...comparisons.flatMap(({ segments }) => segments));
   expect(seen.map(learner.worth)).toEqual(seen.map(({ length }) => length));
 });

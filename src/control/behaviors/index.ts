@@ -1,6 +1,5 @@
 /**
- * Behaviors that no reward function describes, and the judges that know them when they see them.
- * docs/how-to/teach-a-behavior.md
+ * Behaviors that no reward function describes, and the judges that recognize them. See docs/how-to/teach-a-behavior.md.
  */
 import { existsSync } from 'node:fs';
 import { type Environment, type EnvironmentSource, isFile, sizeOf } from '../../env/index.ts';
@@ -17,8 +16,8 @@ import { swing } from './swing.ts';
 export type { Clip, ClipStep, Judge } from './judge.ts';
 
 /**
- * Judges by name, each with the environment whose observations it knows. That environment has no reward: its return
- * shows how well the behavior was learned, in `unit`.
+ * Judges by name, each with the environment whose observations it reads. That environment has no reward: its return
+ * measures how well the behavior was learned, in `unit`.
  */
 export const judges: Readonly<Record<string, { env: string; judge: Judge; unit: string }>> = {
   swing: { env: 'CartPole-swing', judge: swing, unit: 'turns in 10 s' },
@@ -26,25 +25,25 @@ export const judges: Readonly<Record<string, { env: string; judge: Judge; unit: 
   'one-leg': { env: 'HalfCheetah-one-leg', judge: oneLeg, unit: 'm in 25 s' },
 };
 
-/** The unit of an environment's return, where it is that of a behavior without a reward; undefined elsewhere. */
+/** The unit of an environment's return if it measures a behavior; undefined for other environments. */
 export const unitOf = (env: string): string | undefined =>
   Object.values(judges).find((behavior) => behavior.env === env)?.unit;
 
-/** The judge of that name in that environment. HeedError where there is none. */
+/** The judge with a name, for an environment. @throws HeedError if there is none, or it judges another environment. */
 export function judgeNamed(name: string, env: string): Judge {
-  const known = Object.hasOwn(judges, name) ? judges[name] : undefined;
-  if (!known) {
+  const judge = Object.hasOwn(judges, name) ? judges[name] : undefined;
+  if (!judge) {
     throw new HeedError(`unknown judge: expected one of ${Object.keys(judges).join(', ')} or a file, got "${name}"`, {
       hint: 'a judge of your own is a file, ./my-judge.js; docs/how-to/teach-a-behavior.md has an example',
     });
   }
-  if (known.env === env) return known.judge;
-  throw new HeedError(`the judge "${name}" looks at ${known.env}, and the environment is ${env}`, {
-    hint: `give --env ${known.env}, or a judge of your own: docs/how-to/teach-a-behavior.md has an example`,
+  if (judge.env === env) return judge.judge;
+  throw new HeedError(`the judge "${name}" looks at ${judge.env}, and the environment is ${env}`, {
+    hint: `use --env ${judge.env}, or your own judge: docs/how-to/teach-a-behavior.md has an example`,
   });
 }
 
-/** The judge that the settings name, or that of a file: its default export. Undefined where they name none. */
+/** The judge that the settings name, or the default export of a file. Undefined if they name none. */
 export async function loadJudge({ judge: name, env }: { judge?: string; env: string }): Promise<Judge | undefined> {
   if (name === undefined) return undefined;
   if (!isFile(name)) return judgeNamed(name, env);
@@ -60,7 +59,7 @@ export async function loadJudge({ judge: name, env }: { judge?: string; env: str
   });
 }
 
-/** What a judge says of a segment. HeedError where that is no finite number. */
+/** A judge's score of a segment. @throws HeedError if it is not a finite number. */
 export function judged(judge: Judge, segment: Segment): number {
   let score: unknown;
   try {
@@ -73,12 +72,12 @@ export function judged(judge: Judge, segment: Segment): number {
   }
   if (typeof score === 'number' && Number.isFinite(score)) return score;
   throw new HeedError(
-    `the judge was to give a finite number for a clip of ${segment.length} steps, and gave ${String(score)}`,
+    `the judge must return a finite number for a clip of ${segment.length} steps, got ${String(score)}`,
     { hint: 'let it return a number for every clip, however short' },
   );
 }
 
-/** Lets a judge judge one clip of random play, of up to `steps`: what is wrong is cheaper to hear before training. */
+/** Scores one clip of random play, of up to `steps` steps, so that a broken judge fails before training. */
 export function tryJudge(judge: Judge, source: EnvironmentSource, steps: number): void {
   const environment = source.make();
   try {
@@ -114,11 +113,11 @@ function randomClip(environment: Environment, steps: number): Segment {
   }
 }
 
-/** A synthetic teacher, from its text, that goes by what a judge says of clips and not by their true returns. */
+/** A synthetic teacher, from its text, that judges by a judge's scores of clips instead of true returns. */
 export function judgingTeacher(text: string, seed: number, judge: Judge): Teacher<Segment> {
   if (/\b(skip|equal)\b/.test(text)) {
     throw new HeedError(
-      `the teacher '${text}' measures by an average clip's true return, which a judge knows nothing of`,
+      `the teacher '${text}' compares with an average clip's true return, which a judge does not know`,
       {
         hint: 'leave out skip and equal; tie:1 calls clips equal whose scores differ by no more than 1',
       },

@@ -1,10 +1,9 @@
-/**
- * A judge of clips: what stands in for a person who looks at two clips and says which is more like what is wanted.
- */
+/** A judge of clips: it stands in for a person who watches two clips and says which one is better. */
 import type { Segment } from '../segments.ts';
 
 /** What a judge sees: what the agent saw and did. Never the environment's reward. */
 export interface Clip {
+  /** Steps of the clip, oldest first. */
   readonly steps: readonly ClipStep[];
   /** Whether the last step ended the task. */
   readonly terminated: boolean;
@@ -16,11 +15,11 @@ export interface ClipStep {
   readonly observation: ArrayLike<number>;
   /** What it did, [a]; a discrete action is its number. */
   readonly action: ArrayLike<number>;
-  /** What it saw then, [o]; empty where observations are images. */
+  /** What it saw next, [o]; empty if observations are images. */
   readonly next: ArrayLike<number>;
 }
 
-/** How good a clip is, in any unit: the better clip has more. Finite, and the same for the same clip. */
+/** A score of a clip, in any unit; the better clip has the higher one. Finite, and the same for the same clip. */
 export type Judge = (clip: Clip) => number;
 
 /** A segment as a judge sees it. */
@@ -35,7 +34,7 @@ export function clipOf({ length, observations, actions, nextObservations, termin
   return { steps, terminated };
 }
 
-/** The sum of what each step of a clip is worth. */
+/** A judge that sums a score of each step. */
 export const sumOver = (worth: (step: ClipStep) => number): Judge => {
   return ({ steps }) => steps.reduce((sum, step) => sum + worth(step), 0);
 };

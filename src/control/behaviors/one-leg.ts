@@ -1,13 +1,13 @@
 /**
- * HalfCheetah-one-leg: how far it went forward with torso and front leg off the ground and the right side up, in
- * meters; each step on both legs counts against it.
+ * Judge of HalfCheetah-one-leg: meters traveled forward with the torso and the front leg off the ground and the right
+ * side up. Steps on both legs count against it.
  */
 import { sumOver } from './judge.ts';
 
 const OFF_THE_GROUND = 0.02; // m
 const STEP = 0.05; // s
 const ON_BOTH = -0.05; // m
-const FAST = 3; // m/s: beyond that, faster is not more on one leg
+const FAST = 3; // m/s: going faster than this earns nothing more
 
 /** The judge of `HalfCheetah-one-leg`. */
 export const oneLeg = sumOver(({ next }) => {

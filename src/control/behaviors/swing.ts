@@ -1,7 +1,6 @@
 /**
- * CartPole-swing: the further round the pole went clockwise, the better, at a pace that an eye can follow: what it
- * turns in a step beyond that counts against it. The way back counts against it too, so that to and fro is worth
- * nothing.
+ * Judge of CartPole-swing: how far the pole turned clockwise. Turning faster in a step than an eye can follow counts
+ * against it, and so does turning back: swinging to and fro earns nothing.
  */
 import { sumOver, turned } from './judge.ts';
 

@@ -84,7 +84,7 @@ describe('what the policy is given', () => {
   const experience = { ...steps, terminated, truncated, count, capacity, held, oldest } as unknown as Experience;
   const DISCOUNT = 0.9;
   let data: FitComparison[] | undefined;
-  const given = (options: Partial<RewardOptions>, step = 0) => {
+  const normalized = (options: Partial<RewardOptions>, step = 0) => {
     const ensemble = create(options);
     data ??= labeled(20);
     ensemble.fit(data, { first: true });
@@ -97,7 +97,7 @@ describe('what the policy is given', () => {
   const rms = (x: ArrayLike<number>) => Math.sqrt(mean(Array.from(x, (v) => v * v)));
 
   it.each([1, 3])('scale: a root mean square of %d, and the zero where it was', (deviation) => {
-    const { ensemble, out } = given({ members: 1, deviation });
+    const { ensemble, out } = normalized({ members: 1, deviation });
     expect(rms(out)).toBeCloseTo(deviation, 5);
     const [plain] = ensemble.predict({ ...steps, terminated });
     out.forEach((r, i) => {
@@ -106,13 +106,13 @@ describe('what the policy is given', () => {
   });
 
   it('zero-mean: no mean, and unit deviation', () => {
-    const { out } = given({ members: 1, normalize: 'zero-mean' });
+    const { out } = normalized({ members: 1, normalize: 'zero-mean' });
     expect(mean(out)).toBeCloseTo(0, 5);
     expect(rms(out)).toBeCloseTo(1, 5);
   });
 
   it('zero-at-first: no mean over the first experience, whatever is learned and lived later, a checkpoint between', () => {
-    const { ensemble, out } = given({ members: 3, normalize: 'zero-at-first' });
+    const { ensemble, out } = normalized({ members: 3, normalize: 'zero-at-first' });
     expect(mean(out)).toBeCloseTo(0, 5);
     const resumed = create({ members: 3, normalize: 'zero-at-first' });
     const { state, tensors } = ensemble.save();
@@ -130,7 +130,7 @@ describe('what the policy is given', () => {
   });
 
   it.each(['scale', 'zero-mean'] as const)('by return, %s: a discounted return of that deviation', (normalize) => {
-    const { out } = given({ members: 1, scaleBy: 'return', deviation: 3, normalize });
+    const { out } = normalized({ members: 1, scaleBy: 'return', deviation: 3, normalize });
     const returns: number[] = [];
     for (let n = 0; n < count; n++) {
       for (let t = 0, running = 0; t < held; t++) {
@@ -145,7 +145,7 @@ describe('what the policy is given', () => {
   });
 
   it('is the mean of members, each normalized on its own', () => {
-    const { ensemble, out } = given({ members: 3, normalize: 'zero-mean', lastGain: 1 });
+    const { ensemble, out } = normalized({ members: 3, normalize: 'zero-mean', lastGain: 1 });
     const members = ensemble.predict({ ...steps, terminated });
     const expected = Array.from(out, (_, i) =>
       mean(
@@ -159,18 +159,18 @@ describe('what the policy is given', () => {
   });
 
   it('with a bonus is more by the deviation of members, which falls with the steps', () => {
-    const { ensemble, out: plain } = given({ lastGain: 1 });
+    const { ensemble, out: plain } = normalized({ lastGain: 1 });
     const members = ensemble.predict({ ...steps, terminated }).map((r) => Array.from(r, (v) => v / rms(r)));
     const deviation = plain.map((average, i) => rms(members.map((r) => r[i] - average)));
     for (const [step, share] of [0, 1, 3].map((t) => [t, 0.5 ** t])) {
-      const { out } = given({ lastGain: 1, bonus: 2, bonusDecay: 0.5 }, step);
+      const { out } = normalized({ lastGain: 1, bonus: 2, bonusDecay: 0.5 }, step);
       expectClose(
         out,
         plain.map((average, i) => average + 2 * share * deviation[i]),
         1e-4,
       );
     }
-    expectClose(given({ members: 1, bonus: 2 }).out, given({ members: 1 }).out, 1e-6);
+    expectClose(normalized({ members: 1, bonus: 2 }).out, normalized({ members: 1 }).out, 1e-6);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * The reward model of the control half: an ensemble of small networks on (observation, action), fitted to comparisons
- * of segments (Christiano et al. 2017, §2.2.3), normalized each on its own and then averaged.
+ * The reward model for control: an ensemble of small networks on (observation, action), fitted to comparisons of
+ * segments (Christiano et al. 2017, §2.2.3). Each member is normalized on its own before they are averaged.
  */
 import { sizeOf } from '../../env/index.ts';
 import { createParameters, exportParameters, importParameters } from '../../nn/index.ts';
@@ -16,13 +16,13 @@ import type { RewardOptions } from './options.ts';
 /** An ensemble of reward networks. */
 export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
 
-const IMAGES = 64; // whose reward is predicted at once: their features take a hundred kilobytes each
-const FIRST_STEPS = 2048; // of random play, that are kept
-const FIRST = 'reward.first.'; // of their tensors' names
+const IMAGES = 64; // rows predicted at once: their features take a hundred kilobytes each
+const FIRST_STEPS = 2048; // steps of random play that are kept
+const FIRST = 'reward.first.'; // prefix of their tensors' names
 
 /**
- * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the longest
- * segment.
+ * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the length of the
+ * longest segment.
  */
 export function createRewardEnsemble(
   spaces: RewardSpaces,
@@ -39,11 +39,11 @@ export function createRewardEnsemble(
   const parameters = createParameters(model.parameters, random(seed, 'reward', 'parameters'));
   const predictor = createPredictor(model, parameters, image ? Math.min(IMAGES, settings.rows) : settings.rows);
   const { predict } = predictor;
-  /** Of each member: what is subtracted, and divided by. */
+  /** By member: the number subtracted from its rewards, and the one they are divided by. */
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
 
-  /** With `zero-at-first`, steps that are worth 0 on average. */
+  /** With `zero-at-first`: the steps whose mean reward is 0. */
   let first: ReturnType<typeof unpackSteps>;
 
   /** Predicted returns of segments under the choice model: [members][segments]. */
@@ -69,8 +69,8 @@ export function createRewardEnsemble(
   const fitting = createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
 
   /**
-   * Rewards of a rollout for the policy: each member normalized, then averaged. The bonus for what members differ about
-   * is what it has fallen to at environment step `step`.
+   * Rewards of a rollout for the policy: each member normalized, then averaged, plus the bonus for disagreement as it
+   * has decayed by environment step `step`.
    */
   function reward(steps: StepRows, out: Float32Array, step: number): void {
     const each = predict(steps);
@@ -88,7 +88,7 @@ export function createRewardEnsemble(
     }
   }
 
-  /** The first rows of what the experience holds. */
+  /** The oldest steps of the experience, at most `most`. */
   function stepsOf(experience: Experience, most = Number.POSITIVE_INFINITY) {
     const rows = Math.min(experience.held * experience.count, most);
     const part = <A extends Numbers>(from: A, size: number) => from.subarray(0, rows * size) as A;
@@ -100,7 +100,7 @@ export function createRewardEnsemble(
     };
   }
 
-  /** Works out each member's normalization from recent experience. */
+  /** Computes each member's normalization from recent experience. */
   function normalize(experience: Experience, discount: number): void {
     if (options.normalize === 'zero-at-first')
       first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, image ? IMAGES : FIRST_STEPS)));
@@ -110,7 +110,7 @@ export function createRewardEnsemble(
     });
   }
 
-  /** Takes over what another has learned; the steps that are worth 0 stay. */
+  /** Takes over another ensemble's state after a fit; the steps whose mean reward is 0 stay. */
   function adopt(state: RewardState, tensors: FitTensors): void {
     importParameters(parameters, tensors);
     fitting.restore(state, tensors);

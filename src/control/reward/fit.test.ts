@@ -230,9 +230,9 @@ describe('validation', () => {
   it.each([0.1, 0.25, 0.5])('a share of %d is never trained on, not even before there were enough', (validation) => {
     const data = labeled(40);
     const held = data.map((_, i) => i % Math.round(1 / validation) === Math.round(1 / validation) - 1);
-    const train = (given: FitComparison[]) => {
+    const train = (comparisons: FitComparison[]) => {
       const ensemble = create({ validation, firstSteps: 20, steps: 20 });
-      const fits = [1, 3, 9, 40].map((n, i) => ensemble.fit(given.slice(0, n), { first: i === 0 }));
+      const fits = [1, 3, 9, 40].map((n, i) => ensemble.fit(comparisons.slice(0, n), { first: i === 0 }));
       return { parameters: parametersOf(ensemble), fit: fits[3] };
     };
     const plain = train(data);

@@ -1,6 +1,7 @@
 /**
  * Fitting the reward ensemble to comparisons: minibatches of pairs, drawn with replacement, and the cross-entropy
- * between the choices and what the summed rewards of either segment predict (Christiano et al. 2017, §2.2.3).
+ * between the teacher's choices and the choices that the summed predicted rewards imply (Christiano et al. 2017,
+ * §2.2.3).
  */
 import { add, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
@@ -19,39 +20,45 @@ import type { Numbers, Segment } from '../segments.ts';
 import type { RewardInputs } from './inputs.ts';
 import type { RewardOptions } from './options.ts';
 
-/** A comparison as the ensemble learns from it. Incomparable ones are dropped before. */
+/** A comparison that the ensemble learns from. Incomparable pairs are dropped before. */
 export interface FitComparison {
+  /** The two segments, in the order in which the teacher saw them. */
   segments: readonly [Segment, Segment];
+  /** Shares of preference for the first and the second segment, summing to 1. */
   choice: Preference;
 }
 
 /** The metrics of a fit. */
 export interface Fit {
+  /** Gradient steps taken. */
   steps: number;
   /** Mean loss over the last minibatches. */
   loss: number;
   /**
-   * Share of the decided comparisons trained on that the mean of the ensemble predicts as chosen; NaN where none is.
+   * Share of the decided training comparisons that the mean of the ensemble predicts correctly; NaN if there are none.
    */
   trainAccuracy: number;
-  /** The same, of those held out. */
+  /** The same share of the held-out comparisons. */
   validationAccuracy: number;
+  /** Mean loss on the held-out comparisons; NaN if none is held out. */
   validationLoss: number;
+  /** Mean loss on the comparisons trained on. */
   trainLoss: number;
+  /** Coefficient of the L2 penalty after the fit. */
   l2: number;
-  /** Pairs that nobody was asked about and whose choice the ensemble was sure of. */
+  /** Unlabeled pairs that the ensemble was sure of. */
   sure: number;
 }
 
-/** What a fit is told. */
+/** What a fit takes besides the comparisons. */
 export interface FitCall {
-  /** Whether nothing was learned before. */
+  /** Whether this is the first fit. */
   first: boolean;
-  /** Pairs that nobody was asked about, for `reward.pseudo`. */
+  /** Unlabeled pairs, for `reward.pseudo`. */
   unasked?: readonly (readonly [Segment, Segment])[];
 }
 
-/** The ensemble, as far as fitting it needs it. */
+/** The parts of the ensemble that fitting needs. */
 interface Model {
   parameters: Arena;
   inputs: RewardInputs;
@@ -59,7 +66,7 @@ interface Model {
   rewards(x: Tensor, terminal: Tensor, seed?: Tensor): Tensor;
   /** Mean over members of the predicted returns. */
   meanReturns(segments: readonly Segment[]): Float64Array;
-  /** The parameter that does not decay. */
+  /** Name of the parameter without weight decay. */
   constant: string;
 }
 
@@ -71,7 +78,7 @@ export interface FitState {
 /** The optimizer's tensors. */
 export type FitTensors = Parameters<typeof importOptimizer>[1];
 
-/** Creates what fits an ensemble. @throws HeedError if options exclude one another. */
+/** Creates the fit of an ensemble. @throws HeedError if options exclude one another. */
 export function createRewardFit(
   model: Model,
   options: RewardOptions,
@@ -85,7 +92,7 @@ export function createRewardFit(
   const draw = random(seed, 'reward', 'minibatches');
   let l2 = options.l2;
   if (options.learnsFrom === 'returns' && (options.crop < 1 || options.pseudo > 0)) {
-    throw new HeedError('only choices can be learned of cropped clips or of pairs that nobody was asked about', {
+    throw new HeedError('cropped clips and unlabeled pairs work only with comparisons', {
       hint: 'leave --reward.crop and --reward.pseudo as they are, or learn from comparisons',
     });
   }
@@ -112,7 +119,7 @@ export function createRewardFit(
           ? add(square(sub(first, p)), square(sub(second, q)))
           : choiceLosses(choiceModel, first, second, p, q);
       const weighted = mul(losses, counts);
-      const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add
+      const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add up
       const penalty = parameters.specs
         .filter(({ name }) => name.endsWith('weight'))
         .map(({ name }) => sum(square(parameter[name])))
@@ -131,8 +138,8 @@ export function createRewardFit(
   const ends = terminalHead ? batch.terminal.data : undefined;
 
   /**
-   * Copies a share of a segment's steps `x`, from a random one on and padded to the window with weight 0, into rows
-   * from `to`.
+   * Copies a share of a segment's steps `x`, from a random one on, into rows from `to`. Rows up to the window have
+   * weight 0.
    */
   function loadSegment(segment: Segment, x: Numbers, share: number, to: number): void {
     const length = Math.max(1, Math.round(segment.length * share));
@@ -145,7 +152,7 @@ export function createRewardFit(
 
   const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
-  /** Those of the pairs whose choice the mean of the ensemble is sure of, with that choice. */
+  /** The pairs that the mean of the ensemble is sure of, each with its prediction. */
   function sureOf(pairs: readonly (readonly [Segment, Segment])[]): FitComparison[] {
     const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
     const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
@@ -158,23 +165,24 @@ export function createRewardFit(
   }
 
   function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Fit {
-    // Which comparisons are held out depends on their place alone, so that none is ever trained on.
+    // Whether a comparison is held out depends only on its index, so a held-out one is never trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
     const training = comparisons.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = comparisons.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
     const sure = options.pseudo > 0 && !first ? sureOf(unasked) : [];
-    const asked = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
+    const labeled = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
     const features = [...comparisons, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
     const counts = bootstrapCounts(comparisons.length);
-    const wanted = first ? options.firstSteps : options.steps;
+    const total = first ? options.firstSteps : options.steps;
     let steps = 0;
     const losses: number[] = [];
     if (options.l2 > 0) batch.l2.data[0] = l2;
-    for (; steps < wanted; steps++) {
+    for (; steps < total; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
-        const i = b < asked ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
+        const i =
+          b < labeled ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
         const { segments, choice } = comparisons[i] ?? sure[i - comparisons.length];
         const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
         for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
@@ -185,7 +193,7 @@ export function createRewardFit(
       }
       if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = train.run();
-      optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / wanted)));
+      optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / total)));
       losses.push(outputs.fit.item());
       if (
         options.coverage !== undefined &&
@@ -216,18 +224,18 @@ export function createRewardFit(
     };
   }
 
-  /** How often each member's resampling holds each comparison (all once without bootstrap). */
+  /** How often each member's bootstrap sample holds each comparison (once without bootstrap). */
   function bootstrapCounts(n: number): Float32Array[] {
     return Array.from({ length: members }, (_, m) => {
       if (!options.bootstrap) return new Float32Array(n).fill(1);
-      // Poisson(1) counts of each comparison's own (Oza 2001): a member's resampling stays as comparisons are added.
+      // Each comparison has its own Poisson(1) count (Oza 2001): a member's sample stays as comparisons are added.
       return Float32Array.from({ length: n }, (_, i) =>
         poissonOne(random(seed, 'reward', 'bootstrap', m, i).uniform()),
       );
     });
   }
 
-  /** How well the mean of the ensemble predicts the given comparisons. */
+  /** How well the mean of the ensemble predicts these comparisons. */
   function assess(comparisons: readonly FitComparison[], which: readonly number[]): { accuracy: number; loss: number } {
     const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => comparisons[i].segments[side])));
     let [right, decided, loss] = [0, 0, 0];

@@ -179,7 +179,7 @@ function corridor(): Environment {
   });
 }
 
-const given: LearnSettings = {
+const options: LearnSettings = {
   steps: 1024,
   labels: 30,
   randomSteps: 128,
@@ -190,7 +190,7 @@ const given: LearnSettings = {
   reward: { ...settings, firstSteps: 60, steps: 30, dropout: 0.1 },
   ppo: { environments: 8, horizon: 16, minibatch: 64, epochs: 3, hidden: [], learningRate: 5e-4, discount: 0.9 },
 };
-const start = () => keep(createLearner(given, { environment: sourceOf(corridor) }));
+const start = () => keep(createLearner(options, { environment: sourceOf(corridor) }));
 
 it('an agent learns from pictures what the teacher wants, and goes on from a checkpoint as if it had never stopped', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heed-images-'));

@@ -1,6 +1,6 @@
 /**
- * The reward of images, such as the last four frames of a game: the network of Christiano et al. 2017, A.2. It sees the
- * observation alone, and not the action, as theirs does; their batch normalization is left out.
+ * The reward network for images, such as the last four frames of a game (Christiano et al. 2017, A.2). As in the paper,
+ * it sees the observation and not the action. It has no batch normalization.
  */
 import { cast, dropout, maximum, mul, reshape, type Tensor } from '../../engine/index.ts';
 import { type ConvolutionLayer, cnn, mlp } from '../../nn/index.ts';
@@ -22,7 +22,7 @@ const DENSE = 64;
 
 const leakyRelu = (x: Tensor): Tensor => maximum(x, mul(x, 0.01));
 
-/** The `member`-th of the ensemble. What `pixels` gives → [n, outputs]. */
+/** The `member`-th network of the ensemble. Output of `pixels` → [n, outputs]. */
 export function imageRewardNetwork(
   member: number,
   image: Image,
@@ -44,7 +44,7 @@ export function imageRewardNetwork(
 export const pixels = (x: Tensor, image: Image): Tensor =>
   mul(cast(reshape(x, [x.shape[0], ...image]), 'float32'), 1 / 255);
 
-/** The paper's layers, but for those whose kernel is larger than what is left of a small image (under 43 × 43). */
+/** The paper's layers, except those whose kernel is larger than what is left of a small image (under 43 × 43). */
 function layersFor([, height, width]: Image): ConvolutionLayer[] {
   let side = Math.min(height, width);
   return convolutions.filter(({ kernel, stride }) => {
@@ -54,7 +54,7 @@ function layersFor([, height, width]: Image): ConvolutionLayer[] {
   });
 }
 
-/** A step is described by the bytes of its observation; they need no scale. */
+/** A step's input is the bytes of its observation, without scaling. */
 export function imageInputs(size: number): RewardInputs {
   const inputs: RewardInputs = {
     width: size,

@@ -1,4 +1,4 @@
-/** What the reward model sees of a step: the observation, the action, and, where asked, what the step changed. */
+/** The reward model's input for a step: observation, action and, optionally, what the step changed. */
 import { type Space, sizeOf } from '../../env/index.ts';
 import type { Rollout } from '../../rl/index.ts';
 import {
@@ -10,7 +10,7 @@ import {
 } from '../../rl/normalize.ts';
 import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from '../segments.ts';
 
-/** StepRows side by side; arrays are [n, ...]. */
+/** Steps side by side; arrays are [n, ...]. */
 export interface StepRows {
   observations: Numbers;
   actions: Float32Array;
@@ -19,18 +19,18 @@ export interface StepRows {
   terminated: ArrayLike<number>;
 }
 
-/** Statistics of all experience that inputs are scaled by. */
+/** Statistics of all experience, which scale the inputs. */
 export interface InputScale {
-  /** Of the observations, [o] each. */
+  /** Mean of the observations, [o]. */
   mean: number[];
   variance: number[];
-  /** Of what a step changes, [o]: far smaller, and it is what a reward for progress is made of. */
+  /** Variance of what a step changes, [o]. It is far smaller, and rewards for progress depend on it. */
   changeVariance: number[];
 }
 
 /** Describes steps as rows of numbers for the reward networks. */
 export interface RewardInputs {
-  /** Numbers a step is described by. */
+  /** Numbers in a step's input. */
   readonly width: number;
   /** Images stay bytes until the network reads them. */
   readonly dtype: 'float32' | 'uint8';
@@ -39,18 +39,18 @@ export interface RewardInputs {
   write(steps: StepRows, row: number, out: Numbers, to: number): void;
   /** A segment's steps as inputs, [length, width]. */
   ofSegment(segment: Segment): Numbers;
-  /** Where a segment lies: the mean of its steps' inputs, and its length, [width + 1]. */
+  /** A point for a segment: the mean of its steps' inputs, and its length, [width + 1]. */
   pointOf(segment: Segment): Float64Array;
 }
 
-/** Observations rarer than five deviations are clipped. */
+/** Observations are clipped beyond this many deviations. */
 export const LIMIT = 5;
 /** Added to the variance of an observation. */
 export const EPSILON = 1e-8;
-/** Added to the variance of what a step changes, which is far smaller. */
+/** Added to the variance of changes, which is far smaller. */
 export const CHANGE_EPSILON = 1e-12;
 
-/** Inputs of observations that are numbers. */
+/** Inputs for observations that are numbers. */
 export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
   const actionSize = sizeOf(actionSpace);
   const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
@@ -94,7 +94,7 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
   return inputs;
 }
 
-/** `pointOf` of any inputs. */
+/** `pointOf` for any inputs. */
 export function meanOf(
   { width, ofSegment }: Pick<RewardInputs, 'width' | 'ofSegment'>,
   segment: Segment,
@@ -106,10 +106,10 @@ export function meanOf(
   return point;
 }
 
-/** Gathers, of all experience, what inputs are scaled by; nothing where observations are images (`shape`). */
+/** Gathers the statistics that scale the inputs, over all experience; none if observations are images (`shape`). */
 export function createInputStatistics(observationSize: number, shape?: readonly number[]) {
   const o = shape ? 0 : observationSize;
-  const statistics = createStatistics(2 * o); // of observations and of what steps changed, one after the other
+  const statistics = createStatistics(2 * o); // of observations and of changes, one after the other
   return {
     add({ observations, nextObservations }: Pick<Rollout, 'observations' | 'nextObservations'>): void {
       if (o === 0) return;
@@ -166,7 +166,7 @@ type StepArrays = StepRows & { terminated: Uint8Array };
 export const packSteps = (prefix: string, steps: StepArrays): Record<string, SavedNumbers> =>
   Object.fromEntries(arrays.map((name) => [prefix + name, tensorOf(steps[name].slice(), [steps[name].length])]));
 
-/** Such steps again; undefined where the tensors have none. */
+/** The inverse of `packSteps`; undefined if the tensors hold no steps. */
 export const unpackSteps = (prefix: string, tensors: Readonly<Record<string, { data: unknown }>>) =>
   prefix + arrays[0] in tensors
     ? (Object.fromEntries(arrays.map((name) => [name, tensors[prefix + name].data])) as unknown as StepArrays)

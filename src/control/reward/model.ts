@@ -1,6 +1,6 @@
 /**
- * The reward model as it predicts: an ensemble of small networks on (observation, action), and, where asked, on what a
- * step changed and whether it ended the task. How it is fitted is ensemble.ts's.
+ * The reward model's prediction: an ensemble of small networks on (observation, action) and, optionally, on what a step
+ * changed and whether it ended the task. ensemble.ts fits it.
  */
 import { Disposables } from '../../disposables.ts';
 import {
@@ -26,7 +26,7 @@ import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.t
 import { rewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
-/** What a reward is of: an observation's size, what actions are, and, where observations are images, their shape. */
+/** What a reward model reads: the size of observations, the actions and, for images, their shape. */
 export interface RewardSpaces {
   observationSize: number;
   actionSpace: Space;
@@ -35,20 +35,20 @@ export interface RewardSpaces {
 
 /** The networks of the ensemble. */
 export interface RewardModel {
-  /** What they see of a step. */
+  /** Their inputs for a step. */
   inputs: RewardInputs;
   parameters: ParameterSpec[];
-  /** Name of the constant of each member's reward: the parameter that does not decay. */
+  /** Name of the constant in each member's reward: the parameter without weight decay. */
   constant: string;
   /** Rewards of rows: x [n, width], terminal [n, 1] → [members, n]. With `seed`, under dropout. */
   rewards(x: Tensor, terminal: Tensor, seed?: Tensor): Tensor;
 }
 
-const TERMINAL_SCALE = 10; // landings and crashes are single steps worth a hundred others
+const TERMINAL_SCALE = 10; // weight of the terminal head: landings and crashes are single steps worth a hundred others
 
 /**
  * The networks that the options describe.
- * @throws HeedError if images are to show what a step changed.
+ * @throws HeedError if `change` is set for images.
  */
 export function createRewardModel(
   { observationSize, actionSpace, shape }: RewardSpaces,
@@ -90,11 +90,11 @@ export function createRewardModel(
 
 /** Predicts rewards, a number of rows at a time. */
 export interface RewardPredictor extends Disposable {
-  /** Rewards of any number of steps, each member's as it is: [members][n]. */
+  /** Rewards of any number of steps, by member and not normalized: [members][n]. */
   predict(steps: StepRows): Float32Array[];
 }
 
-/** The predictions of a reward model with these parameters. */
+/** A predictor with these parameters. */
 export function createPredictor({ inputs, rewards }: RewardModel, parameters: Arena, rows: number): RewardPredictor {
   const own = new Disposables();
   const { width, dtype } = inputs;

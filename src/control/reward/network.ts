@@ -1,4 +1,4 @@
-/** One member of the reward ensemble, from what a step is described by to its outputs. */
+/** One member of the reward ensemble, from a step's input to its outputs. */
 import { dropout, type Tensor } from '../../engine/index.ts';
 import { mlp, type ParameterSpec } from '../../nn/index.ts';
 import { orthogonal } from '../../nn/initialize.ts';
@@ -11,7 +11,7 @@ export interface RewardNetwork {
   apply(x: Tensor, seed?: Tensor): Tensor;
 }
 
-/** The `member`-th of the ensemble; `width` numbers describe a step. */
+/** The `member`-th network of the ensemble; `width` numbers describe a step. */
 export function rewardNetwork(member: number, width: number, outputs: number, options: RewardOptions): RewardNetwork {
   const { hidden, activation, lastGain } = options;
   const network = mlp(`reward.${member}`, {

@@ -1,11 +1,11 @@
-/** Normalizing a member's rewards, so that members count alike in their mean and PPO sees one scale in every task. */
+/** Normalizes a member's rewards: members count alike in their mean, and PPO sees the same scale in every task. */
 import type { Experience } from '../segments.ts';
 import type { RewardOptions } from './options.ts';
 
 /**
- * What is subtracted from a member's rewards, and what they are divided by.
- * @param rewards the member's, of every held step of the experience.
- * @param first the member's, of the steps whose mean is subtracted with `zero-at-first`.
+ * The number subtracted from a member's rewards, and the one they are divided by.
+ * @param rewards The member's rewards of all steps in the experience.
+ * @param first The member's rewards of the steps whose mean is subtracted with `zero-at-first`.
  */
 export function normalization(
   rewards: Float32Array,
@@ -24,7 +24,7 @@ export function normalization(
 
 const meanOf = (x: Float32Array): number => x.reduce((a, b) => a + b, 0) / x.length;
 
-/** Deviation of the discounted return, from each environment's held steps in order. */
+/** Deviation of the discounted return over each environment's steps, in order. */
 function returnDeviation(rewards: Float32Array, shift: number, experience: Experience, discount: number): number {
   const { count, held, oldest, terminated, truncated } = experience;
   let [sum, squares, n] = [0, 0, 0];

@@ -1,4 +1,4 @@
-/** The settings of the reward ensemble, of how it is fitted and of how its rewards are normalized. */
+/** The settings of the reward ensemble, of its fit and of its normalization. */
 import { z } from 'zod';
 
 const positive = z.number().positive();
@@ -7,25 +7,25 @@ const positive = z.number().positive();
 export const rewardSchema = z.object({
   members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
-  output: z.enum(['tanh', 'linear']).default('tanh').describe('last activation; tanh bounds the reward of a step'),
+  output: z.enum(['tanh', 'linear']).default('tanh').describe('output activation; tanh bounds the reward of a step'),
   activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
   lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer'),
   constant: z
     .number()
     .min(0)
     .default(30)
-    .describe('weight of a learned constant in the reward of every step; 0 leaves only the network'),
-  change: z.boolean().default(false).describe('also show what the step changed, and whether it ended the task'),
-  terminalHead: z.boolean().default(false).describe('an output of its own for the step that ends the task'),
-  learningRate: positive.default(3e-3).describe("AdamW's rate"),
+    .describe('weight of a learned constant added to the reward of every step; 0: off'),
+  change: z.boolean().default(false).describe('add to the input what the step changed, and whether it ended the task'),
+  terminalHead: z.boolean().default(false).describe('use a separate output for the step that ends the task'),
+  learningRate: positive.default(3e-3).describe('learning rate of AdamW'),
   finalLearningRate: z
     .number()
     .min(0)
     .max(1)
     .default(1)
-    .describe('rate at the end of each fit, as a share of that at its start; linear between'),
-  weightDecay: z.number().min(0).default(6).describe("AdamW's decoupled weight decay, of all but the constant"),
-  minibatch: z.number().int().min(1).default(32).describe('comparisons a gradient, drawn with replacement'),
+    .describe('learning rate at the end of each fit, as a share of the initial one; linear decay'),
+  weightDecay: z.number().min(0).default(6).describe('decoupled weight decay of AdamW; does not apply to the constant'),
+  minibatch: z.number().int().min(1).default(32).describe('comparisons per minibatch, drawn with replacement'),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
   steps: z.number().int().min(1).default(100).describe('gradient steps of each later fit'),
   coverage: z
@@ -33,62 +33,59 @@ export const rewardSchema = z.object({
     .gt(0)
     .max(1)
     .optional()
-    .describe('stops a fit once this share of the comparisons is predicted as chosen'),
+    .describe('stop a fit once the ensemble predicts this share of the comparisons correctly (default: never)'),
   dropout: z
     .number()
     .min(0)
     .lt(1)
     .default(0)
-    .describe('share of the hidden units dropped at each gradient step (the paper: 0.5 in Atari)'),
+    .describe('dropout rate of the hidden units (Christiano et al. 2017 use 0.5 in Atari); 0: off'),
   crop: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe('least share of both segments that a gradient step sees, at random places (SURF)'),
+    .describe('minimum share of each segment that a gradient step sees, cropped at random (SURF); 1: off'),
   pseudo: z
     .number()
     .min(0)
     .lt(1)
     .default(0)
-    .describe('share of a minibatch with unlabeled pairs that the ensemble is sure of (SURF)'),
+    .describe('share of each minibatch that is unlabeled pairs which the ensemble is sure of (SURF); 0: off'),
   confidence: z
     .number()
     .min(0.5)
     .lt(1)
     .default(0.99)
-    .describe('probability from which the ensemble is sure of a choice'),
+    .describe('probability above which the ensemble is sure of a preference (SURF)'),
   learnsFrom: z
     .enum(['comparisons', 'returns'])
     .default('comparisons')
-    .describe('what a fit learns from: choices, or true returns by squared error (for ablations)'),
-  bootstrap: z.boolean().default(false).describe('each member learns from its own resampling of the comparisons'),
-  validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out from every fit'),
+    .describe('what a fit learns from: comparisons, or true returns by squared error (for ablations)'),
+  bootstrap: z.boolean().default(false).describe('train each member on its own bootstrap sample of the comparisons'),
+  validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out for validation'),
   l2: z
     .number()
     .min(0)
     .default(0)
-    .describe('initial l2 on the weights; it adapts to the validation loss if there is a validation share'),
+    .describe('initial L2 penalty on the weights; adapts to the validation loss if `validation` is above 0'),
   normalize: z
     .enum(['scale', 'zero-mean', 'zero-at-first'])
     .default('scale')
-    .describe('how members are normalized before averaging: scale only, or zero mean too'),
+    .describe(
+      'how the rewards of each member are normalized before averaging: scale only, zero mean too, or zero mean over the first experience',
+    ),
   scaleBy: z
     .enum(['rms', 'return'])
     .default('rms')
-    .describe('what is scaled to the deviation: the rewards themselves, or their discounted return'),
-  deviation: positive.default(1).describe('deviation after normalizing'),
+    .describe('what is scaled to `deviation`: the rewards, or their discounted return'),
+  deviation: positive.default(1).describe('standard deviation after normalization'),
   bonus: z
     .number()
     .min(0)
     .default(0)
-    .describe("weight of the members' deviation in the policy's reward, for exploration (RUNE)"),
-  bonusDecay: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(1e-5)
-    .describe('share of the bonus that is lost with each environment step'),
+    .describe("weight of the members' standard deviation in the policy's reward, for exploration (RUNE); 0: off"),
+  bonusDecay: z.number().min(0).lt(1).default(1e-5).describe('decay of the bonus per environment step'),
 });
 /** Options of the reward ensemble, defaults filled in. */
 export type RewardOptions = z.infer<typeof rewardSchema>;

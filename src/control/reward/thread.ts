@@ -1,7 +1,7 @@
 /**
- * The fit of the reward ensemble on a thread of its own, so that an agent acts and learns meanwhile. A fit is a
- * function of what is sent to it: weights, optimizer and randomness come with it and go back with what came of it, so
- * that the thread holds nothing that a checkpoint would miss.
+ * Fits the reward ensemble on a thread of its own, while the agent acts and learns. A fit is a function of its message:
+ * weights, optimizer and random state go there and come back with the result. So the thread holds nothing that a
+ * checkpoint would miss.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -13,7 +13,7 @@ import type { InputScale } from './inputs.ts';
 /** What the thread creates its ensemble from. */
 export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
 
-/** A fit to be carried out. */
+/** A fit to run. */
 export interface FitJob extends FitCall {
   /** What the fit begins with. */
   ensemble: ReturnType<RewardEnsemble['save']>;
@@ -32,7 +32,7 @@ export type FitMessage = FitOutcome | { failed: CarriedError };
 
 /** A thread that fits ensembles. */
 export interface RewardThread {
-  /** One at a time. Rejects with what the fit threw, or where the thread is no more. */
+  /** Runs one fit at a time. Rejects with the fit's error, or if the thread has ended. */
   fit(job: FitJob): Promise<FitOutcome>;
   [Symbol.dispose](): void;
 }
@@ -46,7 +46,7 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
   let dead: HeedError | undefined;
   const die = (why: string) => {
     dead ??= new HeedError(`the thread that fits the reward ended: ${why}`, {
-      hint: 'leave out --async: then what is wrong is told where it happens',
+      hint: 'leave out --async: the error then shows where it happens',
     });
     settle?.reject(dead);
   };
@@ -57,7 +57,7 @@ export function startRewardThread(settings: EnsembleSettings): RewardThread {
   });
   worker.once('error', (error) => die(messageOf(error)));
   worker.once('exit', (code) => die(`exit code ${code}`));
-  worker.unref(); // a program that forgets to release its learner ends all the same
+  worker.unref(); // a program that forgets to dispose of its learner still ends
   return {
     fit: (job) =>
       new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** What runs on the thread of thread.ts. */
+/** The worker of thread.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { carried } from '../../error.ts';
 import { createRewardEnsemble } from './ensemble.ts';

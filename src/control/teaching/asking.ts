@@ -1,4 +1,4 @@
-/** How the teacher is asked: while the loop waits, beside the loop, or by people who answer when they come to it. */
+/** Ways to query the teacher: while the loop waits, beside the loop, or people who answer when they find time. */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { createLateJudgments, type Standing, type Teacher } from '../../preference/index.ts';
 import type { LearnOptions } from '../options.ts';
@@ -8,46 +8,46 @@ import { askRound, drawQueries, type QuerySource, type SegmentComparison, type S
 import type { ComparisonRecord } from './record.ts';
 import { createUnderway } from './underway.ts';
 
-/** What was said since the last look, by a teacher who answers later. */
+/** Judgments since the last call, from a teacher who answers later. */
 export interface News {
   comparisons: readonly SegmentComparison[];
-  /** What stands now of earlier comparisons that the teacher has changed, by their queries' ids. */
+  /** The current judgments of earlier comparisons that the teacher has changed, by query id. */
   changed: ReadonlyMap<string, Standing>;
 }
 
-/** What asking needs. */
-interface AskingParts {
+/** What querying needs. */
+interface QueryingParts {
   teacher: Teacher<Segment>;
   source: QuerySource;
-  /** Labels that are due; each call takes them off the schedule. */
+  /** The number of labels that are due; each call takes them off the schedule. */
   takeDue(): number;
 }
-type AskingProgress = Pick<
+type QueryingProgress = Pick<
   TeachingProgress,
   'step' | 'nextRound' | 'owed' | 'questions' | 'labels' | 'fitted' | 'disagreement'
 >;
 
-/** A way to ask the teacher. */
-export interface Asking {
-  /** What a teacher who answers later has said; waits where training is too far ahead. */
+/** A way to query the teacher. */
+export interface Querying {
+  /** Judgments of a teacher who answers later. Waits if training is too far ahead. */
   news(signal: AbortSignal | undefined): Promise<News>;
-  /** Asks for the labels that are due: how many, and the comparisons that came. */
+  /** Requests the labels that are due. Returns how many, and the comparisons that came back. */
   ask(news: News, signal: AbortSignal | undefined): Promise<{ due: number; comparisons: readonly SegmentComparison[] }>;
-  /** Queries without a judgment; undefined where the teacher does not answer later. */
+  /** Queries without a judgment; undefined if the teacher does not answer later. */
   readonly open: readonly SegmentQuery[] | undefined;
-  /** How many of them nobody has answered. */
+  /** How many queries are unanswered. */
   readonly waiting: number | undefined;
-  /** What a checkpoint says, so that a resumed run asks a round under way again. */
+  /** State for a checkpoint: a resumed run repeats a round in progress. */
   save(): Pick<TeachingProgress, 'nextRound'>;
-  /** Drops what is under way, and asks these instead. */
+  /** Drops queries in progress and sends these instead. */
   restore(open: readonly SegmentQuery[]): void;
   [Symbol.dispose](): void;
 }
 
 const nothing: News = { comparisons: [], changed: new Map() };
 
-/** Asks while the loop waits. */
-export function createAskingHere(progress: AskingProgress, { teacher, source, takeDue }: AskingParts): Asking {
+/** Queries the teacher while the loop waits. */
+export function createQueryingHere(progress: QueryingProgress, { teacher, source, takeDue }: QueryingParts): Querying {
   return {
     news: async () => nothing,
     async ask(_, signal) {
@@ -63,16 +63,16 @@ export function createAskingHere(progress: AskingProgress, { teacher, source, ta
 }
 
 /**
- * Asks one round at a time while the loop goes on. The loop waits before the first fit, at the end of the run, and once
- * it is the share `ahead` of the steps beyond the round under way.
+ * Runs one round of queries at a time while the loop continues. The loop waits before the first fit, at the end of the
+ * run, and once it is the share `ahead` of the steps beyond the round in progress.
  */
-export function createAskingBeside(
-  progress: AskingProgress,
-  { teacher, source, takeDue, ahead, steps }: AskingParts & { ahead: number; steps: number },
-): Asking {
+export function createQueryingBeside(
+  progress: QueryingProgress,
+  { teacher, source, takeDue, ahead, steps }: QueryingParts & { ahead: number; steps: number },
+): Querying {
   const stopping = new AbortController();
   const underway = createUnderway<SegmentComparison[]>();
-  /** The first round of those under way. */
+  /** The first round in progress. */
   let firstRound = 0;
   return {
     news: async () => nothing,
@@ -83,7 +83,7 @@ export function createAskingBeside(
         due = takeDue();
         if (due > 0) underway.begin(progress.step, askRound(teacher, source, progress, due, stopping.signal));
       }
-      await breathe(); // a teacher who need not think has answered
+      await breathe(); // a teacher that answers at once has answered
       const gone = progress.step - (underway.since ?? progress.step);
       const wait = !progress.fitted || gone > ahead * steps || progress.step >= steps;
       return { due, comparisons: (await underway.take(wait, signal)) ?? [] };
@@ -96,12 +96,12 @@ export function createAskingBeside(
   };
 }
 
-/** Puts queries to people and takes their judgments as they come. */
-export function createAskingLater(
-  progress: AskingProgress,
-  parts: AskingParts &
+/** Sends queries to people and takes their judgments as they come. */
+export function createQueryingLater(
+  progress: QueryingProgress,
+  parts: QueryingParts &
     Pick<LearnOptions, 'labels' | 'steps' | 'people'> & { record: Pick<ComparisonRecord, 'standings'> },
-): Asking {
+): Querying {
   const { teacher, source, takeDue, record, labels, steps, people } = parts;
   const draw = (count: number) => drawQueries(source, progress, count);
   const listen = () =>

@@ -6,8 +6,8 @@ import type { LearnOptions, LearnSettings } from '../options.ts';
 import { roundsFit } from '../presets.ts';
 
 /**
- * The options, with segments as long as an episode where the usual ones are longer than any and `input` does not say
- * how long they are. `onNotice` then says so.
+ * The options, with segments as long as an episode if the default is longer than any episode and `input` does not set
+ * their length. In that case `onNotice` is called.
  */
 export function fitSegments(
   options: LearnOptions,
@@ -23,7 +23,7 @@ export function fitSegments(
   return { ...options, segment: { ...segment, window: maxEpisodeSteps } };
 }
 
-/** `begin`: the environment step before which nothing is asked. HeedError where something does not fit. */
+/** Checks settings. `begin`: the environment step of the first query. @throws HeedError if something does not fit. */
 export function checkSettings(
   options: LearnOptions,
   begin: number,
@@ -39,7 +39,7 @@ export function checkSettings(
     throw new HeedError(
       `a segment of ${window} steps is longer than any episode of ${options.env} (${maxEpisodeSteps})`,
       {
-        hint: `give --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
+        hint: `use --segment.window ${Math.min(25, maxEpisodeSteps)} or so`,
       },
     );
   }
@@ -48,13 +48,13 @@ export function checkSettings(
     throw new HeedError(
       `one member cannot disagree with itself, so that no query can be chosen by ${typeof unable === 'string' ? unable : 'this rule'}`,
       {
-        hint: 'give --reward.members 3, or --query.rule entropy or random',
+        hint: 'use --reward.members 3, or --query.rule entropy or random',
       },
     );
   }
   if (begin >= options.steps) {
     throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
-      hint: `give --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
+      hint: `use --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
     });
   }
   const { until } = options.schedule;
@@ -64,7 +64,7 @@ export function checkSettings(
     throw new HeedError(
       `${options.schedule.rounds} rounds do not fit between step ${begin}, the first query's, and step ${last}, the last's`,
       {
-        hint: `give more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
+        hint: `use more --steps, fewer ${first} or --schedule.rounds, or a larger --schedule.until (${until} now)`,
       },
     );
   }

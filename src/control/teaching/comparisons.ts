@@ -1,4 +1,6 @@
-/** Comparisons and open queries, packed for a checkpoint: a few long tensors, and what cuts them up again. */
+/**
+ * Comparisons and open queries, packed for a checkpoint: a few long tensors, and the lengths that cut them up again.
+ */
 import type { Standing } from '../../preference/index.ts';
 import { like, type Numbers, type Segment, tensorOf } from '../segments.ts';
 import type { SegmentQuery } from './queries.ts';
@@ -9,19 +11,19 @@ interface SavedPair {
   terminated: [boolean, boolean];
 }
 
-/** A comparison as the record keeps it. */
+/** A comparison in the record. */
 export interface RecordedComparison {
-  /** The query's. */
+  /** The query's id. */
   id: string;
   segments: readonly [Segment, Segment];
-  /** What stands now: the teacher may have changed it or taken it back. */
+  /** The current judgment: the teacher may have changed it or taken it back. */
   choice: Standing;
 }
 
-/** The same without the arrays of its segments. */
+/** A comparison without the arrays of its segments. */
 export interface SavedComparison extends SavedPair, Pick<RecordedComparison, 'id' | 'choice'> {}
 
-/** An open query without the arrays of its segments, and what their clips are replayed from. */
+/** An open query without the arrays of its segments, and the episodes that its clips are replayed from. */
 export interface SavedQuery extends SavedPair {
   id: string;
   step: number;

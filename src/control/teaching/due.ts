@@ -1,19 +1,19 @@
-/** Which labels are due. */
+/** How many labels are due. */
 import type { Round } from '../../preference/index.ts';
 import type { TeachingProgress } from './progress.ts';
 
-/** When labels are asked for. */
+/** When labels are due. */
 interface Timetable {
   rounds: readonly Round[];
-  /** Environment step before which nothing is asked. */
+  /** Environment step of the first query. */
   begin: number;
-  /** Updates between attempts to make up for what the teacher skipped in the last round. */
+  /** Updates between attempts to make up for queries that the teacher skipped in the last round. */
   renormalize: number;
 }
 
 /**
- * Labels to ask for now, those owed from earlier rounds included, and the first round that is still to come. After the
- * last round, owed labels are asked for whenever the reward is renormalized.
+ * Labels to request now, including those owed from earlier rounds, and the next round. After the last round, owed
+ * labels are requested whenever the reward is renormalized.
  */
 export function dueLabels(
   { step, nextRound, owed, updates }: Pick<TeachingProgress, 'step' | 'nextRound' | 'owed' | 'updates'>,

@@ -1,4 +1,4 @@
-/** When the ensemble is fitted, and where: here, while the loop waits, or on a thread beside it. */
+/** When and where the ensemble is fitted: here, while the loop waits, or on a thread beside it. */
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
 import type { Fit } from '../reward/fit.ts';
@@ -10,27 +10,27 @@ import { createUnderway } from './underway.ts';
 /** What a fit needs. */
 interface FittingParts {
   ensemble: Pick<RewardEnsemble, 'fit' | 'save' | 'adopt' | 'setScale'>;
-  /** The ensemble before its first fit, for a teacher who may change what they said. */
+  /** The ensemble before its first fit, for a teacher who may change judgments. */
   untaught?: FitJob['ensemble'];
   record: Pick<ComparisonRecord, 'usable'>;
-  /** The present scale of the inputs, and pairs that nobody was asked about. */
+  /** The current scale of the inputs, and unlabeled pairs. */
   inputs(): Pick<FitJob, 'scale' | 'unasked'>;
 }
 type FittingProgress = Pick<TeachingProgress, 'step' | 'updates' | 'fitted' | 'anew' | 'unlearned'>;
 
 /** A way to fit the ensemble. */
 export interface Fitting {
-  /** Fits the ensemble where there is something new to learn from. Gives the fit that ended now, if any. */
+  /** Fits the ensemble if there is something new to learn. Returns the fit that just ended, if any. */
   learn(): Promise<Fit | undefined>;
-  /** What a checkpoint says, so that a resumed run begins a fit under way again. */
+  /** State for a checkpoint: a resumed run repeats a fit in progress. */
   save(): Pick<TeachingProgress, 'anew' | 'unlearned'>;
-  /** Drops a fit under way. */
+  /** Drops a fit in progress. */
   forget(): void;
 }
 
 /**
- * The next fit: to all comparisons, where any of them was in none before and any is usable. The progress then says that
- * all is learned. After a change the fit begins with the untaught ensemble: what a comparison taught is in all weights.
+ * The next fit: to all comparisons, if some are new and any is usable. The progress then counts all of them as learned.
+ * After a changed judgment, the fit starts from the untaught ensemble, since the old judgment affected all weights.
  */
 export function nextFit(
   progress: Pick<TeachingProgress, 'fitted' | 'anew' | 'unlearned'>,
@@ -65,7 +65,7 @@ export function createFittingHere(progress: FittingProgress, parts: FittingParts
 }
 
 /**
- * Fits on a thread while the loop goes on. The loop waits before the first fit, at the end of the run, and once
+ * Fits on a thread while the loop continues. The loop waits before the first fit, at the end of the run, and once
  * `staleness` updates have run on a reward that has not seen the latest comparisons.
  */
 export function createFittingBeside(
@@ -74,7 +74,7 @@ export function createFittingBeside(
 ): Fitting {
   const { ensemble, thread, staleness, steps } = parts;
   const underway = createUnderway<FitOutcome>();
-  /** Whether the fit under way began with the untaught ensemble. */
+  /** Whether the fit in progress started from the untaught ensemble. */
   let anew = false;
   return {
     async learn() {

@@ -27,13 +27,13 @@ const tiny = (people: LearnSettings['people'] = {}): LearnSettings => ({
 
 /** Somebody who comes to a question after a while, or never, and what they were asked. */
 function somebody(answer: (question: Query<Segment>, n: number) => QueryJudgment['choice'] | undefined) {
-  const asked: Query<Segment>[] = [];
+  const queries: Query<Segment>[] = [];
   const teacher: Teacher<Segment> = {
     name: 'somebody',
     later: true,
     async *answer(questions, signal) {
-      const first = asked.length;
-      asked.push(...questions);
+      const first = queries.length;
+      queries.push(...questions);
       for (const [i, question] of questions.entries()) {
         await new Promise((resolve) => setTimeout(resolve, 1));
         const choice = answer(question, first + i);
@@ -42,21 +42,21 @@ function somebody(answer: (question: Query<Segment>, n: number) => QueryJudgment
       if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
     },
   };
-  return { teacher, asked };
+  return { teacher, asked: queries };
 }
 
-const start = (given: LearnSettings, teacher: Teacher<Segment>): Learner =>
-  keep(createLearner(given, { environment: sourceOf(cartPole), teacher }));
+const start = (options: LearnSettings, teacher: Teacher<Segment>): Learner =>
+  keep(createLearner(options, { environment: sourceOf(cartPole), teacher }));
 
 describe('a teacher who answers later', () => {
   it('is asked the whole budget, and every answer is learned once', async () => {
     const { teacher, asked } = somebody(() => choices.first);
     const steps = await finish(start(tiny({ ahead: 0 }), teacher));
-    const heard = steps.flatMap((step) => step.asked.map(({ id }) => id));
+    const ids = steps.flatMap((step) => step.comparisons.map(({ id }) => id));
     expect(asked).toHaveLength(12);
-    expect(heard).toEqual(asked.slice(0, heard.length).map(({ id }) => id));
-    expect(steps.at(-1)!.labels).toBe(heard.length);
-    expect(heard.length).toBeGreaterThanOrEqual(9);
+    expect(ids).toEqual(asked.slice(0, ids.length).map(({ id }) => id));
+    expect(steps.at(-1)!.labels).toBe(ids.length);
+    expect(ids.length).toBeGreaterThanOrEqual(9);
   });
 
   it('is waited for at first; then training goes on with what there is', async () => {
@@ -80,8 +80,8 @@ describe('a teacher who answers later', () => {
     const { teacher, asked } = somebody((_, n) => (n === 1 ? 'skip' : choices.second));
     const learner = start(tiny(), teacher);
     for (let i = 0; i < 2; i++) await learner.next();
-    const { asked: heard } = await learner.next();
-    expect(heard.map(({ id }) => id)).toEqual(['q0', 'q2', 'q3']);
+    const { comparisons: answers } = await learner.next();
+    expect(answers.map(({ id }) => id)).toEqual(['q0', 'q2', 'q3']);
     expect(asked.map(({ id }) => id).slice(0, 4)).toEqual(['q0', 'q1', 'q2', 'q3']);
   });
 
@@ -99,9 +99,9 @@ describe('a teacher who answers later', () => {
     const after = somebody((_, n) => (n === 0 ? 'incomparable' : choices.first));
     const resumed = start(tiny(), after.teacher);
     resumed.restore(checkpoint);
-    const { asked, labels } = await resumed.next();
+    const { comparisons, labels } = await resumed.next();
     expect(labels).toBe(3);
-    expect(asked.map(({ id, choice }) => [id, choice])).toEqual([
+    expect(comparisons.map(({ id, choice }) => [id, choice])).toEqual([
       ['q0', 'incomparable'],
       ['q1', choices.first],
       ['q2', choices.first],
@@ -120,18 +120,18 @@ describe('a teacher who answers later', () => {
 
   it.each(['taken back', [0, 1]] as const)('may say otherwise what was learned: %s', async (now) => {
     const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
-    let told = false;
+    let notified = false;
     const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
       ...teacher,
-      changed: async () => new Map(told ? [] : [['q1', now]]),
+      changed: async () => new Map(notified ? [] : [['q1', now]]),
     });
     await learner.next();
     await learner.next();
-    told = true;
+    notified = true;
     const { fit: first } = await learner.next();
-    told = false;
+    notified = false;
     const { fit, labels } = await learner.next();
-    told = true;
+    notified = true;
     expect(first).toBeDefined();
     expect(labels).toBe(now === 'taken back' ? 2 : 3);
     // as many steps as the first of all: it has begun anew
@@ -145,8 +145,8 @@ describe('a teacher who answers later', () => {
     let standing: Standing | undefined;
     const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
       ...teacher,
-      changed: async (learned) =>
-        new Map([...learned].flatMap(([id]) => (standing === undefined ? [] : [[id, standing] as const]))),
+      changed: async (standings) =>
+        new Map([...standings].flatMap(([id]) => (standing === undefined ? [] : [[id, standing] as const]))),
     });
     for (let i = 0; i < 3; i++) await learner.next();
     standing = 'taken back';

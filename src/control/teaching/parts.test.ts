@@ -10,7 +10,7 @@ import { learnSchema } from '../options.ts';
 import { createRewardEnsemble } from '../reward/ensemble.ts';
 import type { FitJob, FitOutcome } from '../reward/thread.ts';
 import { createExperience, type Segment } from '../segments.ts';
-import { createAskingBeside, createAskingHere, createAskingLater } from './asking.ts';
+import { createQueryingBeside, createQueryingHere, createQueryingLater } from './asking.ts';
 import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, nextFit } from './fitting.ts';
 import { newProgress } from './progress.ts';
@@ -180,13 +180,13 @@ describe('asking', () => {
       choosing(({ id }) => (id === 'q0' ? 'skip' : choices.first)),
       [2, 1],
     );
-    const asking = createAskingHere(progress, parts);
-    const first = await asking.ask(quiet, undefined);
+    const querying = createQueryingHere(progress, parts);
+    const first = await querying.ask(quiet, undefined);
     expect([first.due, first.comparisons.map(({ id }) => id)]).toEqual([2, ['q1', 'q2']]);
     parts.teacher = choosing(() => 'skip');
-    const silent = await createAskingHere(progress, parts).ask(quiet, undefined);
+    const silent = await createQueryingHere(progress, parts).ask(quiet, undefined);
     expect([silent.comparisons, progress.owed]).toEqual([[], 1]);
-    expect(await asking.ask(quiet, undefined)).toEqual({ due: 0, comparisons: [] });
+    expect(await querying.ask(quiet, undefined)).toEqual({ due: 0, comparisons: [] });
   });
 
   it('beside lets the loop go on while a round lasts, and saves the round as not asked', async () => {
@@ -203,7 +203,7 @@ describe('asking', () => {
     };
     const { progress, parts } = begin(slow, [2, 0]);
     Object.assign(progress, { fitted: true, step: 10, nextRound: 1 });
-    const asking = createAskingBeside(progress, {
+    const querying = createQueryingBeside(progress, {
       ...parts,
       ...{ ahead: 0.1, steps: 100 },
       takeDue: () => {
@@ -211,36 +211,36 @@ describe('asking', () => {
         return parts.takeDue();
       },
     });
-    expect(await asking.ask(quiet, undefined)).toEqual({ due: 2, comparisons: [] });
-    expect([progress.nextRound, asking.save().nextRound]).toEqual([2, 1]);
+    expect(await querying.ask(quiet, undefined)).toEqual({ due: 2, comparisons: [] });
+    expect([progress.nextRound, querying.save().nextRound]).toEqual([2, 1]);
     progress.step = 20;
-    expect((await asking.ask(quiet, undefined)).comparisons).toEqual([]);
+    expect((await querying.ask(quiet, undefined)).comparisons).toEqual([]);
     progress.step = 21; // more than a tenth of the steps ahead
-    const waited = asking.ask(quiet, undefined);
+    const waited = querying.ask(quiet, undefined);
     answer();
     expect((await waited).comparisons).toHaveLength(2);
-    asking[Symbol.dispose]();
+    querying[Symbol.dispose]();
   });
 
   it('later takes judgments as they come, and asks open queries again after a resumption', async () => {
-    const heard: string[] = [];
+    const judgments: string[] = [];
     const people: Teacher<Segment> = {
       name: 'people',
       later: true,
       async *answer(questions, signal) {
-        heard.push(...questions.map(({ id }) => id));
+        judgments.push(...questions.map(({ id }) => id));
         if (questions[0].id === 'q0') yield { id: 'q0', choice: choices.first };
         if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
       },
     };
     const { progress, parts, options } = begin(people, [2]);
-    const asking = keep(createAskingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
-    expect((await asking.ask(await asking.news(undefined), undefined)).due).toBe(2);
+    const querying = keep(createQueryingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
+    expect((await querying.ask(await querying.news(undefined), undefined)).due).toBe(2);
     progress.fitted = true;
     await new Promise((resolve) => setTimeout(resolve, 5));
-    expect((await asking.news(undefined)).comparisons.map(({ id }) => id)).toEqual(['q0']);
-    expect([asking.waiting, asking.open!.map(({ id }) => id)]).toEqual([1, ['q1']]);
-    asking.restore(asking.open!);
-    expect(heard).toEqual(['q0', 'q1', 'q1']);
+    expect((await querying.news(undefined)).comparisons.map(({ id }) => id)).toEqual(['q0']);
+    expect([querying.waiting, querying.open!.map(({ id }) => id)]).toEqual([1, ['q1']]);
+    querying.restore(querying.open!);
+    expect(judgments).toEqual(['q0', 'q1', 'q1']);
   });
 });

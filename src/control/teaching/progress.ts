@@ -1,32 +1,32 @@
-/** How far a run is with its teaching: plain data, which a checkpoint holds as it is. */
+/** How far a run's teaching has got: plain data, saved in checkpoints as it is. */
 
-/** What the parts of the loop read and take further. The field names are those of checkpoints. */
+/** State that the parts of the loop read and update. The field names are those of checkpoints. */
 export interface TeachingProgress {
   /** Environment steps so far. */
   step: number;
   /** Updates of the policy so far. */
   updates: number;
-  /** Index of the first round of queries that was not asked yet. */
+  /** Index of the next round of queries. */
   nextRound: number;
-  /** Labels that rounds asked for and the teacher skipped; the next round asks for them again. */
+  /** Labels that the teacher skipped; the next round requests them again. */
   owed: number;
   /** Queries drawn so far; the next one's id is `q` and this number. */
   questions: number;
-  /** Comparisons that count: those that were taken back do not. */
+  /** Comparisons that count, without those that were taken back. */
   labels: number;
-  /** Of the teacher's decided choices: how many the ensemble predicted before it learned of them. */
+  /** Of the teacher's decided choices: how many the ensemble predicted before it learned from them. */
   predictions: { right: number; decided: number };
   /** Whether the ensemble has learned from any comparison. */
   fitted: boolean;
   /** Whether a comparison was taken back or changed since the last fit. */
   anew: boolean;
-  /** `updates` when the first comparison came that no fit has begun with; null where there is none. */
+  /** `updates` when the first comparison arrived that no fit has used; null if there is none. */
   unlearned: number | null;
-  /** Mean variance over members of the probability of the first, over the last queries. */
+  /** Mean variance over members of the probability that the first segment is better, over the last queries. */
   disagreement: number;
 }
 
-/** The progress of a run that has not begun. */
+/** The progress of a new run. */
 export const newProgress = (): TeachingProgress => ({
   step: 0,
   updates: 0,

@@ -1,6 +1,6 @@
 /**
- * Queries: many pairs of segments are drawn from recent experience, and the teacher is asked about those from which the
- * ensemble should learn most (Christiano et al. 2017, §2.2.4).
+ * Queries: many candidate pairs of segments are drawn from recent experience, and the teacher judges those that the
+ * ensemble should learn most from (Christiano et al. 2017, §2.2.4).
  */
 import { HeedError } from '../../error.ts';
 import {
@@ -20,23 +20,24 @@ import type { RewardEnsemble } from '../reward/ensemble.ts';
 import { type Experience, type Segment, withoutEpisode } from '../segments.ts';
 import type { TeachingProgress } from './progress.ts';
 
-/** A query: two segments that the teacher is asked to compare. */
+/** A query: two segments for the teacher to compare. */
 export interface SegmentQuery {
   /** `q` and a number, unique in a run. */
   id: string;
   /** Environment step of the run at which it was drawn. */
   step: number;
   segments: readonly [Segment, Segment];
-  /** Probability the ensemble gave the first segment then; NaN before the first fit. */
+  /** The ensemble's probability that the first segment is better, at that time; NaN before the first fit. */
   predicted: number;
 }
 
-/** A query and what the teacher said about it. */
+/** A query with the teacher's judgment. */
 export interface SegmentComparison extends SegmentQuery {
+  /** Shares of preference for the two segments, or that they cannot be compared. */
   choice: Choice;
 }
 
-/** What drawing queries takes further. */
+/** The progress that drawing queries reads and updates. */
 type QueryProgress = Pick<TeachingProgress, 'step' | 'questions' | 'owed' | 'fitted' | 'disagreement'>;
 
 /** What queries are drawn from. */
@@ -49,7 +50,8 @@ export interface QuerySource {
 }
 
 /**
- * Asks until there are `labels` comparisons, or the teacher has skipped three times as many. What is missing is owed.
+ * Queries the teacher until there are `labels` comparisons, or it has skipped three times as many. Missing ones are
+ * owed.
  */
 export async function askRound(
   teacher: Teacher<Segment>,
@@ -61,9 +63,9 @@ export async function askRound(
   const comparisons: SegmentComparison[] = [];
   for (let attempt = 0; attempt < 4 && comparisons.length < labels; attempt++) {
     const queries = drawQueries(source, progress, labels - comparisons.length);
-    const asked = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
+    const requests = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
     const choices = new Map<string, Choice>();
-    for await (const { id, choice } of askTeacher<Segment>(teacher, asked, signal)) choices.set(id, choice);
+    for await (const { id, choice } of askTeacher<Segment>(teacher, requests, signal)) choices.set(id, choice);
     // in the order of the queries, whatever the order of the answers: a person's pace must not change what is learned
     for (const query of queries) {
       const choice = choices.get(query.id);
@@ -74,7 +76,7 @@ export async function askRound(
   return comparisons;
 }
 
-/** The queries from which the ensemble should learn most, the best first. */
+/** The queries that the ensemble should learn most from, the best first. */
 export function drawQueries(
   { options, experience, ensemble, earlier }: QuerySource,
   progress: QueryProgress,
@@ -100,7 +102,10 @@ export function drawQueries(
   }));
 }
 
-/** Where the candidates and the segments of earlier queries lie, each number in its deviation over the candidates. */
+/**
+ * Points of the candidates and of earlier queries' segments; each number is scaled by its deviation over the
+ * candidates.
+ */
 function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], earlier: readonly Segment[]) {
   const candidates = pairs.flat().map(ensemble.pointOf);
   const deviations = Array.from(candidates[0], (_, j) => Math.sqrt(variance(candidates.map((point) => point[j]))));
@@ -127,7 +132,7 @@ function drawPairs(
   return differing.length >= count ? differing : pairs;
 }
 
-/** @throws HeedError if the experience is too short for a segment. */
+/** A random segment of recent experience. @throws HeedError if the experience is too short for one. */
 export function drawSegment(experience: Experience, cutting: LearnOptions['segment'], rng: Random): Segment {
   const window = Math.max(1, Math.round(cutting.window * (1 - rng.uniform() * (1 - cutting.shortest))));
   const anchored = rng.uniform() < cutting.anchored && experience.sample(rng, { steps: window, anchor: true });
@@ -138,7 +143,7 @@ export function drawSegment(experience: Experience, cutting: LearnOptions['segme
   });
 }
 
-/** Random pairs of segments that nobody was asked about. */
+/** Random unlabeled pairs of segments. */
 export function drawPairsAtRandom(
   experience: Experience,
   cutting: LearnOptions['segment'],
@@ -149,14 +154,14 @@ export function drawPairsAtRandom(
   return Array.from({ length: count }, () => [draw(), draw()] as const);
 }
 
-/** True return of an average stretch of recent experience; B-Pref's skipping and equal teachers measure by it. */
+/** True return of an average stretch of recent experience. B-Pref's skipping and equal teachers compare with it. */
 function typical({ rewards, held, count }: Experience, window: number): number {
   let total = 0;
   for (let i = 0; i < held * count; i++) total += rewards[i];
   return (total / (held * count)) * window;
 }
 
-/** Each member's probability that the first of a pair is chosen. */
+/** Each member's probability that the first segment of a pair is better. */
 const probabilities = ({ first, second }: Predictions, i: number, scale: number): number[] =>
   first.map((member, m) => 1 / (1 + Math.exp(-(member[i] - second[m][i]) / scale)));
 

@@ -1,4 +1,4 @@
-/** The record of comparisons: what the teacher said, what of it changed later, and what a fit may learn from. */
+/** The record of comparisons: judgments, later changes, and what a fit may learn from. */
 import type { Standing } from '../../preference/index.ts';
 import type { FitComparison } from '../reward/fit.ts';
 import { withoutEpisode } from '../segments.ts';
@@ -10,13 +10,13 @@ import type { SegmentComparison } from './queries.ts';
 export interface ComparisonRecord {
   /** All comparisons, in the order they came. */
   readonly all: readonly RecordedComparison[];
-  /** What stands of each, by its query's id. */
+  /** The current judgment of each, by query id. */
   standings(): Map<string, Standing>;
-  /** Adds comparisons, and replaces what the teacher says otherwise now. */
+  /** Adds comparisons, and updates those that the teacher has changed. */
   add(comparisons: readonly SegmentComparison[], changed: ReadonlyMap<string, Standing>): void;
-  /** The comparisons that say which segment is better, or that both are equal. */
+  /** Comparisons that say which segment is better, or that both are equal. */
   usable(): FitComparison[];
-  /** Forgets everything and holds these instead. */
+  /** Replaces all comparisons. */
   replace(comparisons: readonly RecordedComparison[]): void;
 }
 

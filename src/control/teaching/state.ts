@@ -1,10 +1,10 @@
-/** The saved state of a teaching: plain data and tensors, from which a resumed run goes on bit for bit. */
+/** The saved state of the teaching: plain data and tensors, from which a resumed run continues bit for bit. */
 import type { VectorEnvironment, VectorState } from '../../env/index.ts';
 import type { SavedStatistics } from '../../rl/normalize.ts';
 import type { createRewardEnsemble, RewardEnsemble } from '../reward/ensemble.ts';
 import type { createInputStatistics } from '../reward/inputs.ts';
 import type { Experience, SavedNumbers } from '../segments.ts';
-import type { Asking } from './asking.ts';
+import type { Querying } from './asking.ts';
 import {
   packComparisons,
   packQueries,
@@ -20,23 +20,23 @@ import type { ComparisonRecord } from './record.ts';
 /** The state of a teaching without its tensors, as checkpoints hold it. */
 export interface TeachingState extends TeachingProgress {
   comparisons: SavedComparison[];
-  /** Queries without a judgment; only where the teacher answers later. */
+  /** Queries without a judgment; only if the teacher answers later. */
   waiting?: SavedQuery[];
-  /** Of observations and of what steps changed, one after the other. */
+  /** Statistics of observations and of changes, one after the other. */
   statistics: SavedStatistics;
   environment: VectorState;
   experience: ReturnType<Experience['save']>['state'];
   reward: ReturnType<ReturnType<typeof createRewardEnsemble>['save']>['state'];
 }
 
-/** CheckpointTensors of a checkpoint, by name. */
+/** Tensors of a checkpoint, by name. */
 export type CheckpointTensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
-/** What has state. */
+/** The parts that have state. */
 export interface TeachingParts {
   progress: TeachingProgress;
   record: ComparisonRecord;
-  asking: Asking;
+  querying: Querying;
   fitting: Fitting;
   ensemble: RewardEnsemble;
   experience: Experience;
@@ -46,16 +46,16 @@ export interface TeachingParts {
 
 /** The state of all parts as plain data and tensors. */
 export function saveTeaching(parts: TeachingParts): { state: TeachingState; tensors: Record<string, SavedNumbers> } {
-  const { progress, record, asking, fitting, statistics, environment } = parts;
+  const { progress, record, querying, fitting, statistics, environment } = parts;
   const ensemble = parts.ensemble.save();
   const experience = parts.experience.save();
   const comparisons = packComparisons(record.all);
-  const open = asking.open && packQueries(asking.open, environment);
+  const open = querying.open && packQueries(querying.open, environment);
   return {
     state: {
       ...progress,
       predictions: { ...progress.predictions },
-      ...asking.save(),
+      ...querying.save(),
       ...fitting.save(),
       comparisons: comparisons.state,
       waiting: open?.state,
@@ -73,7 +73,7 @@ export function saveTeaching(parts: TeachingParts): { state: TeachingState; tens
   };
 }
 
-/** @throws HeedError where the checkpoint does not fit the settings. */
+/** Restores the state of all parts. @throws HeedError if the checkpoint does not fit the settings. */
 export function restoreTeaching(
   parts: TeachingParts,
   state: TeachingState,
@@ -87,5 +87,5 @@ export function restoreTeaching(
   Object.assign(parts.progress, progress);
   parts.record.replace(unpackComparisons(comparisons, tensors, parts.environment));
   parts.fitting.forget();
-  parts.asking.restore(unpackQueries(waiting ?? [], tensors, parts.environment));
+  parts.querying.restore(unpackQueries(waiting ?? [], tensors, parts.environment));
 }

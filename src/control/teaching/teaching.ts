@@ -1,11 +1,10 @@
 /**
- * What the loops that learn from preferences share, whatever algorithm acts: experience is kept, the teacher is asked
- * about it when that is due, the reward ensemble learns from the comparisons, and the policy is evaluated on the true
- * reward.
+ * What all loops that learn from preferences share: they collect experience, query the teacher when that is due, fit
+ * the reward ensemble to the comparisons, and evaluate the policy on the true reward.
  *
- * The parts are in files of their own: when labels are due (due.ts), which queries are asked (queries.ts) and how
- * (asking.ts), what was said (record.ts), when the ensemble is fitted and where (fitting.ts), and what a checkpoint
- * holds (state.ts).
+ * The parts have files of their own: when labels are due (due.ts), which queries to send (queries.ts) and how
+ * (asking.ts), the judgments (record.ts), when and where the ensemble is fitted (fitting.ts), and the state in a
+ * checkpoint (state.ts).
  */
 import { createVectorEnvironment, type EnvironmentSource } from '../../env/index.ts';
 import type { Arena } from '../../nn/index.ts';
@@ -19,7 +18,7 @@ import { createRewardEnsemble } from '../reward/ensemble.ts';
 import { createInputStatistics } from '../reward/inputs.ts';
 import { type RewardThread, startRewardThread } from '../reward/thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from '../segments.ts';
-import { type Asking, createAskingBeside, createAskingHere, createAskingLater, type News } from './asking.ts';
+import { createQueryingBeside, createQueryingHere, createQueryingLater, type News, type Querying } from './asking.ts';
 import { checkSettings } from './check-settings.ts';
 import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, type Fitting } from './fitting.ts';
@@ -28,14 +27,14 @@ import { drawPairsAtRandom, drawSegment, type QuerySource } from './queries.ts';
 import { createRecord } from './record.ts';
 import { restoreTeaching, saveTeaching, type TeachingParts, type TeachingState } from './state.ts';
 
-/** What a loop acts in, and who is asked. */
+/** What a loop acts in, and who compares segments. */
 export interface LearnParts {
   environment: EnvironmentSource;
-  /** Who answers queries; the one that `options.teacher` names where it is absent. */
+  /** The teacher; by default the one that `options.teacher` names. */
   teacher?: Teacher<Segment>;
-  /** What a synthetic teacher goes by; the judge that `options.judge` names where it is absent. */
+  /** What a synthetic teacher judges by; by default the judge that `options.judge` names, if any. */
   judge?: Judge;
-  /** Called with what a person should know and need not act on; `process.emitWarning` where it is absent. */
+  /** Called with notices that need no action; `process.emitWarning` by default. */
   onNotice?: (text: string) => void;
 }
 
@@ -47,22 +46,22 @@ export interface LoopShape {
   horizon: number;
   /** Steps whose reward is predicted at once. */
   rows: number;
-  /** Environment step before which nothing is asked. */
+  /** Environment step of the first query. */
   begin: number;
 }
 
-/** Random pairs for a fit to be sure of, with `reward.pseudo`. */
+/** Unlabeled pairs per fit, with `reward.pseudo`. */
 const UNASKED = 200;
 
-/** What `createTeaching` gives. */
+/** The result of `createTeaching`. */
 export type Teaching = ReturnType<typeof createTeaching>;
 
-/** The environment of the result is `environments` copies, started. @throws HeedError where settings do not fit. */
+/** Creates the teaching. Its environment is `environments` started copies. @throws HeedError if settings do not fit. */
 export function createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
   const { seed, segment: cutting } = options;
   checkSettings(options, shape.begin, parts.environment);
   const taught = createTaught(options, parts, shape);
-  const { progress, record, asking, fitting, ensemble, experience, statistics, environment } = taught;
+  const { progress, record, querying, fitting, ensemble, experience, statistics, environment } = taught;
   const { judge } = taught;
 
   /** The true return of a segment, or the judge's score. */
@@ -76,17 +75,19 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     statistics,
     progress,
     worth,
-    /** What was said since the last call, where the teacher answers later; waits where training is too far ahead. */
-    news: (signal: AbortSignal | undefined): Promise<News> => asking.news(signal),
-    /** Keeps a rollout. */
+    /** Judgments since the last call, if the teacher answers later. Waits if training is too far ahead. */
+    news: (signal: AbortSignal | undefined): Promise<News> => querying.news(signal),
+    /** Adds a rollout to the experience. */
     add(rollout: Rollout): void {
       progress.step += shape.environments * shape.horizon;
       experience.add(rollout);
       statistics.add(rollout);
     },
-    /** Asks for the `due` labels, records the comparisons that came, and fits the ensemble where that is due. */
+    /**
+     * Requests the labels that are due, records the comparisons that came back, and fits the ensemble if that is due.
+     */
     async teach(news: News, signal: AbortSignal | undefined) {
-      const { due, comparisons } = await asking.ask(news, signal);
+      const { due, comparisons } = await querying.ask(news, signal);
       record.add(comparisons, news.changed);
       return { due, comparisons, fit: await fitting.learn() };
     },
@@ -95,7 +96,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
       const { policy, parameters, prepare } = agent;
       return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
     },
-    /** What every step of a learner reports; `before`: the environment step it began at. */
+    /** What every step of a learner reports. `before`: the environment step at which it started. */
     report(before: number, evaluate: () => Evaluation) {
       const { step, predictions, disagreement } = progress;
       const done = step >= options.steps;
@@ -107,7 +108,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
         evaluation: due ? evaluate() : undefined,
         accuracy: predictions.right / predictions.decided,
         disagreement,
-        ...(asking.waiting !== undefined && { waiting: asking.waiting }),
+        ...(querying.waiting !== undefined && { waiting: querying.waiting }),
         done,
       };
     },
@@ -148,7 +149,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   const record = createRecord(progress);
   const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
 
-  const earlier = () => [...record.all, ...(asking.open ?? [])].map(({ segments }) => segments);
+  const earlier = () => [...record.all, ...(querying.open ?? [])].map(({ segments }) => segments);
   const source: QuerySource = { options, experience, ensemble, earlier };
   const takeDue = () => {
     const due = dueLabels(progress, { rounds, begin, renormalize: options.renormalize });
@@ -156,11 +157,11 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     return due.labels;
   };
   const request = { teacher, source, takeDue };
-  const asking: Asking = teacher.later
-    ? createAskingLater(progress, { ...request, record, labels, steps, people: options.people })
+  const querying: Querying = teacher.later
+    ? createQueryingLater(progress, { ...request, record, labels, steps, people: options.people })
     : thread
-      ? createAskingBeside(progress, { ...request, ahead: options.people.ahead, steps })
-      : createAskingHere(progress, request);
+      ? createQueryingBeside(progress, { ...request, ahead: options.people.ahead, steps })
+      : createQueryingHere(progress, request);
 
   const unasked = () =>
     drawPairsAtRandom(
@@ -171,7 +172,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     );
   const fit = {
     ensemble,
-    // only a teacher who answers later changes what they said
+    // only a teacher who answers later changes judgments
     untaught: teacher.later ? structuredClone(ensemble.save()) : undefined,
     record,
     inputs: () => ({ scale: statistics.scale(), unasked: unasked() }),
@@ -181,9 +182,9 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     : createFittingHere(progress, fit);
 
   return {
-    ...{ progress, record, asking, fitting, ensemble, experience, statistics, environment, judge },
+    ...{ progress, record, querying, fitting, ensemble, experience, statistics, environment, judge },
     [Symbol.dispose]() {
-      asking[Symbol.dispose]();
+      querying[Symbol.dispose]();
       thread?.[Symbol.dispose]();
       ensemble[Symbol.dispose]();
       environment[Symbol.dispose]();
@@ -191,13 +192,13 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   } satisfies TeachingParts & Record<string | symbol, unknown>;
 }
 
-/** Who answers, and what a synthetic teacher goes by in place of the true reward. */
+/** The teacher, and what a synthetic one judges by instead of the true reward. */
 function teacherOf(
   { teacher: name, judge: judgeName, seed, env, segment }: LearnOptions,
-  { teacher, judge: given, environment }: LearnParts,
+  { teacher, judge: judgeInput, environment }: LearnParts,
 ): { teacher: Teacher<Segment>; judge: Judge | undefined } {
-  const judge = given ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
-  if (given) tryJudge(given, environment, segment.window);
+  const judge = judgeInput ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
+  if (judgeInput) tryJudge(judgeInput, environment, segment.window);
   const synthetic = () => (judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed) as Teacher<Segment>));
   return { teacher: teacher ?? synthetic(), judge };
 }

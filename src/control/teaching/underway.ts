@@ -1,19 +1,19 @@
-/** One piece of work at a time that goes on while something else is done. */
+/** A piece of work that runs beside something else, one at a time. */
 
 interface Underway<T> {
-  /** What `begin` was told, of work that nothing came of yet. */
+  /** The value passed to `begin`, for the work in progress. */
   readonly since: number | undefined;
   begin(since: number, work: Promise<T>): void;
   /**
-   * What came of it, once. Undefined where it goes on, unless it is waited for, or none was begun. Rejects as the work
-   * does; with the signal's reason where it aborts the waiting, and then the work goes on.
+   * The work's result, once. Undefined if the work has not ended, unless `wait` is set, or if there is none. Rejects if
+   * the work does, or with the signal's reason if the signal aborts the wait; the work then continues.
    */
   take(wait: boolean, signal?: AbortSignal): Promise<T | undefined>;
-  /** Nothing that comes of it is wanted. */
+  /** Drops the work and its result. */
   forget(): void;
 }
 
-/** Starts with no work. */
+/** Starts without work. */
 export function createUnderway<T>(): Underway<T> {
   let begun: { since: number; over: Promise<void>; outcome?: () => T } | undefined;
   return {

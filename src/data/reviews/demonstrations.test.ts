@@ -44,6 +44,6 @@ describe('demonstration', () => {
 
   it('is the same for the same seed', () => {
     const again = random(0, 'demonstrations');
-    for (const known of demonstrations.slice(0, 10)) expect(demonstration(again)).toEqual(known);
+    for (const expected of demonstrations.slice(0, 10)) expect(demonstration(again)).toEqual(expected);
   });
 });

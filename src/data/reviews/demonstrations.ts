@@ -1,4 +1,4 @@
-/** Prompts that ask for reviews, and demonstrations of mixed quality, so that feedback has something to improve. */
+/** Prompts that ask for reviews, and demonstrations of mixed quality, which feedback can improve on. */
 
 import type { Random } from '../../random.ts';
 import { review } from './generate.ts';
@@ -15,7 +15,7 @@ export interface ReviewPrompt {
   readonly length: Length;
 }
 
-/** All 108, of nine words each, so that a batch of them needs no padding. */
+/** All 108 prompts, of nine words each, so that a batch of them needs no padding. */
 export const reviewPrompts: readonly ReviewPrompt[] = ['please write a', 'we need a', 'send us a'].flatMap((start) =>
   lengths.flatMap((length) =>
     places.map((place) => ({ text: `${start} ${length} review of the ${place} .`, place, length })),
@@ -38,8 +38,8 @@ const carelessShare = 0.4;
 const repeatingShare = 0.15;
 
 /**
- * A prompt and a review that answers it more or less: 6 % are of a place drawn anew, 40 % of a length drawn anew, 15 %
- * say a sentence twice, and 40 % find fault where 30 % praise.
+ * A prompt and a review that follows it more or less: 6 % are about another place, 40 % have another length, 15 %
+ * repeat a sentence, and 40 % blame where 30 % praise.
  */
 export function demonstration(random: Random): Demonstration {
   const one = <T>(values: readonly T[]): T => values[random.integer(values.length)];

@@ -1,22 +1,27 @@
-/** What a set of texts is like, to tell how far a model has learned the grammar. */
+/** Statistics of a set of texts: how far a model has learned the grammar. */
 
 import { recognizeText, sentencesOf } from './recognize.ts';
 
 interface TextsDescription {
-  /** Words of a text, on average. */
+  /** Mean number of words in a text. */
   meanLength: number;
   /** Share of all sentences that are well formed. */
   accepted: number;
   /** Share of texts that are coherent. */
   coherent: number;
-  /** Different pairs of neighboring words of all there are (Li et al. 2016, "A Diversity-Promoting Objective"). */
+  /**
+   * Distinct pairs of neighboring words, as a share of all pairs (Li et al. 2016, "A Diversity-Promoting Objective").
+   */
   distinct2: number;
   distinct3: number;
-  /** Different sentences of all there are. */
+  /** Distinct sentences, as a share of all. */
   uniqueSentences: number;
 }
 
-/** Each text in words. Shares of nothing are 0; distinct shares fall with the number of texts, so compare equally many. */
+/**
+ * Describes texts, each as words. Shares of nothing are 0. Distinct shares fall with the number of texts, so compare
+ * equal numbers.
+ */
 export function describeTexts(texts: readonly (readonly string[])[]): TextsDescription {
   const verdicts = texts.map(recognizeText);
   const sentences = texts.flatMap(sentencesOf);

@@ -1,10 +1,10 @@
 /**
- * Reviews of places, in a small grammar whose entropy is known: text that a tiny model can learn, and of which
- * a program can tell whether it is well formed (recognize.ts) and how good it is (reward.ts).
+ * Reviews of places, in a small grammar whose entropy is known. A tiny model can learn such text, and a program can
+ * check whether it is well formed (recognize.ts) and how good it is (reward.ts).
  *
- * A text has a place, a tone, an opening, one to six body sentences and mostly a closing. What makes it more than a bag
- * of words, and so worth learning: items belong to the place named at the start, polarities follow the tone, no item
- * comes twice, adjectives fit their items, verbs agree, and `he` or `she` follows a name.
+ * A text has a place, a tone, an opening, one to six body sentences and mostly a closing. It has structure worth
+ * learning: items belong to the place named at the start, polarities follow the tone, no item occurs twice, adjectives
+ * fit their items, verbs agree, and `he` or `she` follows a name.
  */
 
 import { HeedError } from '../../error.ts';
@@ -33,21 +33,21 @@ import {
 } from './words.ts';
 
 export interface Review {
-  /** In sentences, each of which ends in `.`. */
+  /** Words in sentences, each of which ends in `.`. */
   words: string[];
   place: Place;
   tone: Tone;
   /**
-   * Natural logarithm of the probability of the choices that made the text, less what was asked for. Negated, summed
-   * over texts and divided by their tokens, one `<eos>` each included, it is the entropy in nats a token that no model
-   * gets below; too high by 0.0015, as the words do not always tell the tone.
+   * Natural logarithm of the probability of the choices that made the text, except for what `options` fixed. Negated,
+   * summed over texts and divided by their number of tokens, including one `<eos>` each, it is the entropy in nats per
+   * token, the lower bound of any model's loss. It is 0.0015 too high, since the words do not always reveal the tone.
    */
   logProbability: number;
 }
 
 const toneShare: Readonly<Record<Tone, number>> = { good: 0.4, bad: 0.4, mixed: 0.2 };
 
-/** How often a body sentence of a text of this tone has this polarity. */
+/** Probability of each polarity of a body sentence, by the tone of the text. */
 const polarityShare: Readonly<Record<Tone, Readonly<Record<Polarity, number>>>> = {
   good: { praise: 0.9, blame: 0.03, neutral: 0.07 },
   bad: { praise: 0.03, blame: 0.9, neutral: 0.07 },
@@ -70,7 +70,7 @@ const contrasts: Readonly<Record<Polarity, readonly Polarity[]>> = {
 };
 
 /**
- * A review. What is not asked for is drawn as in pretraining; `sentences` is the number of body sentences.
+ * A review. Whatever `options` leave open is drawn as in pretraining; `sentences` is the number of body sentences.
  * @throws HeedError if `sentences` is not between 1 and 8.
  */
 export function review(random: Random, options: { place?: Place; tone?: Tone; sentences?: number } = {}): Review {
@@ -110,7 +110,7 @@ interface Text {
   readonly draws: Draws;
   readonly place: Place;
   readonly words: string[];
-  /** Items not yet named. */
+  /** Items of the place that are not named yet. */
   readonly own: Item[];
   readonly shared: Item[];
 }
@@ -122,7 +122,7 @@ function write(text: Text, { parts }: Template, polarity: Polarity): void {
   for (const part of parts) {
     if (part.slot === 'item' || part.slot === 'person') items[part.of] = takeItem(text, part.slot === 'person');
   }
-  let said = ''; // the adjective that a later slot repeats or must not repeat
+  let last = ''; // the adjective that a later slot repeats or must not repeat
   for (const part of parts) {
     switch (part.slot) {
       case 'fixed':
@@ -142,21 +142,21 @@ function write(text: Text, { parts }: Template, polarity: Polarity): void {
         words.push(draws.one(verbs[polarity]));
         break;
       case 'adjective':
-        said = adjective(draws, items[part.of], polarity);
-        words.push(said);
+        last = adjective(draws, items[part.of], polarity);
+        words.push(last);
         break;
       case 'another':
-        words.push(adjective(draws, items[part.of], polarity, said));
+        words.push(adjective(draws, items[part.of], polarity, last));
         break;
       case 'contrast':
         words.push(adjective(draws, items[part.of], draws.one(contrasts[polarity])));
         break;
       case 'article':
-        said = draws.one(adjectives.any[polarity]);
-        words.push(articleBefore(said));
+        last = draws.one(adjectives.any[polarity]);
+        words.push(articleBefore(last));
         break;
       case 'summary':
-        words.push(said);
+        words.push(last);
         break;
       default:
         words.push(draws.one(classes[part.slot]));
@@ -178,11 +178,11 @@ function adjective(draws: Draws, item: Item, polarity: Polarity, except?: string
   return draws.one(except === undefined ? words : words.filter((word) => word !== except));
 }
 
-/** Draws that sum up how likely they were. */
+/** Draws, with their log-probability. */
 interface Draws {
   one<T>(values: readonly T[]): T;
   flip(probability: number): boolean;
-  /** A key, by shares that sum to 1. */
+  /** Draws a key by shares that sum to 1. */
   weighted<K extends string>(shares: Readonly<Record<K, number>>): K;
   logProbability(): number;
 }

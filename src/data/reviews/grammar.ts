@@ -1,11 +1,11 @@
 /**
- * The sentences of the reviews. Each is a template with a fixed number of words, so that telling whether words are a
- * sentence is comparing them, slot by slot, with the templates of their length: no parser.
+ * The sentences of the reviews. Each is a template with a fixed number of words, so checking a sentence means comparing
+ * it, slot by slot, with the templates of its length, without a parser.
  */
 
 import type { Polarity, WordClass } from './words.ts';
 
-/** What a text thinks of its place; each tone has its usual mixture of polarities. */
+/** A text's opinion of its place; each tone has its own mixture of polarities. */
 export type Tone = 'good' | 'bad' | 'mixed';
 
 /** The polarity in which a text of each tone sums up. */
@@ -30,7 +30,7 @@ type Slot =
   | 'article'
   | 'summary';
 
-/** A word that stands there always, or a slot and which of the sentence's two items it is about. */
+/** A fixed word, or a slot and which of the sentence's two items it is about. */
 export type Part = { readonly slot: 'fixed'; readonly word: string } | { readonly slot: Slot; readonly of: 0 | 1 };
 
 type Role = 'opening' | 'body' | 'introduction' | 'followUp' | 'closing';
@@ -39,9 +39,9 @@ type Sex = 'man' | 'woman';
 export interface Template {
   readonly role: Role;
   readonly parts: readonly Part[];
-  /** Of an introduction and its follow-up. */
+  /** For an introduction and its follow-up. */
   readonly sex?: Sex;
-  /** Of a closing: the texts that may end so. */
+  /** For a closing: the tones of texts that may end so. */
   readonly tones?: readonly Tone[];
 }
 
@@ -86,7 +86,7 @@ export const followUps: Readonly<Record<Sex, Template>> = {
   woman: template('followUp', 'she showed us the {item} .', { sex: 'woman' }),
 };
 
-/** Four for each tone. */
+/** Four closings for each tone. */
 export const closings: readonly Template[] = [
   template('closing', 'we cannot wait to return .', { tones: ['good'] }),
   template('closing', 'do not miss the {place} .', { tones: ['good'] }),
@@ -107,5 +107,5 @@ export const templates: readonly Template[] = [
   ...closings,
 ];
 
-/** By the first letter alone: no word here is an `hour` or a `university`. */
+/** Decided by the first letter: no word here is an `hour` or a `university`. */
 export const articleBefore = (word: string): 'a' | 'an' => (/^[aeiou]/.test(word) ? 'an' : 'a');

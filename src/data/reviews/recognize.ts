@@ -1,4 +1,4 @@
-/** Tells whether words are what the grammar writes, sentence by sentence and as a whole text, and if not, why. */
+/** Checks whether words follow the grammar, sentence by sentence and as a whole text, and if not, says why. */
 
 import { articleBefore, type Part, summing, type Template, templates } from './grammar.ts';
 import { adjectiveOf, classes, type Item, isPlace, itemOf, type Polarity, polarityOf } from './words.ts';
@@ -9,9 +9,9 @@ export type SentenceVerdict =
 
 interface TextVerdict {
   readonly sentences: readonly SentenceVerdict[];
-  /** Share of sentences accepted; 0 of no words. */
+  /** Share of sentences accepted; 0 for no words. */
   readonly accepted: number;
-  /** The grammar could have written it, whatever its number of sentences. */
+  /** Whether the grammar could have written it, with any number of sentences. */
   readonly coherent: boolean;
   /** Why it is not coherent. */
   readonly reasons: readonly string[];
@@ -35,7 +35,7 @@ for (const template of templates) {
   byLength.set(length, [...(byLength.get(length) ?? []), template]);
 }
 
-/** Whether one sentence, its `.` included, is one of the grammar's; if not, how the nearest template differs. */
+/** Whether one sentence, including its `.`, is one of the grammar's; if not, how the nearest template differs. */
 export function recognizeSentence(words: readonly string[]): SentenceVerdict {
   const candidates = byLength.get(words.length) ?? [];
   const template = candidates.find((each) => hasFixedWords(each, words) && compare(each, words).length === 0);
@@ -50,21 +50,21 @@ const hasFixedWords = ({ parts }: Template, words: readonly string[]): boolean =
   parts.every((part, i) => part.slot !== 'fixed' || part.word === words[i]);
 
 interface Fault {
-  /** Which word. */
+  /** Index of the word. */
   at: number;
   expected: string;
 }
 
 function compare({ parts, tones }: Template, words: readonly string[]): Fault[] {
   const items: (Item | undefined)[] = [];
-  let polarity: Polarity | undefined; // of the first verb or adjective, with which the others agree
+  let polarity: Polarity | undefined; // number of the first verb or adjective, with which the others agree
   parts.forEach((part, i) => {
     if (part.slot === 'item' || part.slot === 'person') items[part.of] = itemOf.get(words[i]);
     if (part.slot === 'verb' || part.slot === 'adjective') polarity ??= polarityOf.get(words[i]);
   });
 
-  // What a slot wants instead of its word, if it does. Where the item is no item, that alone is the fault.
-  const wanted = (part: Part, i: number): string | undefined => {
+  // What a slot needs instead of its word; undefined if it fits. If the item is not an item, only that is reported.
+  const demand = (part: Part, i: number): string | undefined => {
     const word = words[i];
     if (part.slot === 'fixed') return word === part.word ? undefined : `'${part.word}'`;
     const item = items[part.of];
@@ -101,14 +101,14 @@ function compare({ parts, tones }: Template, words: readonly string[]): Fault[] 
   };
 
   return parts.flatMap((part, i) => {
-    const expected = wanted(part, i);
+    const expected = demand(part, i);
     return expected === undefined ? [] : [{ at: i, expected }];
   });
 }
 
 /**
- * Whether a text is coherent: an opening, body sentences and at most one closing, each accepted; one place, and only
- * items that belong to it or to any; no item twice; `he` and `she` only right after a name of theirs.
+ * Whether a text is coherent: an opening, body sentences and at most one closing, all accepted; one place, and only
+ * items that belong to it or to any place; no item twice; `he` and `she` only right after a matching name.
  */
 export function recognizeText(words: readonly string[]): TextVerdict {
   const sentences = sentencesOf(words).map(recognizeSentence);

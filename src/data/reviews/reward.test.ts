@@ -89,8 +89,8 @@ describe('trueReward', () => {
     const anyWords = fc.array(fc.constantFrom(...reviewVocabulary), { maxLength: 90 });
     const prompt = fc.record({ place: fc.constantFrom(...places), length: fc.constantFrom(...lengths) });
     fc.assert(
-      fc.property(anyWords, prompt, fc.boolean(), (text, asked, ended) => {
-        const { total, parts } = trueReward(asked, text, ended);
+      fc.property(anyWords, prompt, fc.boolean(), (text, request, ended) => {
+        const { total, parts } = trueReward(request, text, ended);
         expect(Object.keys(parts)).toEqual(Object.keys(bounds));
         for (const [name, [least, most]] of Object.entries(bounds)) {
           const part = parts[name as keyof typeof parts];

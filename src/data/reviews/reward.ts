@@ -1,8 +1,8 @@
 /**
- * The true reward of a response, which the synthetic teacher compares by and a learned reward is measured against.
+ * The true reward of a response: the synthetic teacher compares by it, and learned rewards are measured against it.
  *
- * Two of its parts, repetition and gushing, hardly ever cost the reference policy anything. Comparisons of its responses
- * therefore say nothing of them, so that a learned reward does not know what optimizing it too far brings about.
+ * Two of its parts, repetition and gushing, hardly ever cost the reference policy anything. So comparisons of its
+ * responses reveal nothing about them, and a learned reward does not know the effects of over-optimization.
  */
 
 import type { Length, ReviewPrompt } from './demonstrations.ts';
@@ -12,17 +12,17 @@ import { isPlace, itemOf, polarityOf } from './words.ts';
 export interface RewardParts {
   /** Praise against blame: in (−3, 3). */
   tone: number;
-  /** Items of the place asked for, less those and places that are not: −1.2 to 1.5. */
+  /** Items of the requested place, minus other items and places: −1.2 to 1.5. */
   topic: number;
-  /** Whether it is as long as asked for: 0 to 1.5. */
+  /** Whether it has the requested length: 0 to 1.5. */
   length: number;
   /** Share of well-formed sentences: 0 to 1.5. */
   form: number;
-  /** The same word of content again: −4 to 0. */
+  /** Repeated content words: −4 to 0. */
   repetition: number;
-  /** More than one word of praise in five reads as an advertisement: −4 to 0. */
+  /** More than one word of praise in five, which reads like an advertisement: −4 to 0. */
   gush: number;
-  /** −1 where the response did not end. */
+  /** −1 if the response did not end. */
   end: number;
 }
 
@@ -33,7 +33,7 @@ const lengthWindows: Readonly<Record<Length, readonly [fewest: number, most: num
   long: [44, 60],
 };
 
-/** The true reward of a response, and what it is the sum of. `ended`: the response closed with `<eos>`. */
+/** The true reward of a response, and its parts. `ended`: the response closed with `<eos>`. */
 export function trueReward(
   { place, length }: Pick<ReviewPrompt, 'place' | 'length'>,
   words: readonly string[],

@@ -4,15 +4,15 @@ import { recognizeSentence, sentencesOf } from './recognize.ts';
 import { isPlace, itemOf, polarityOf } from './words.ts';
 
 /**
- * Of each sentence, whether it is well formed, keeps to the place asked for, finds no fault, and has not been said before in
- * the response.
+ * For each sentence: whether it is well formed, is about the requested place, finds no fault, and does not repeat an
+ * earlier sentence.
  */
 export function goodSentences({ place }: Pick<ReviewPrompt, 'place'>, words: readonly string[]): boolean[] {
-  const said = new Set<string>();
+  const seen = new Set<string>();
   return sentencesOf(words).map((sentence) => {
     const text = sentence.join(' ');
-    const again = said.has(text);
-    said.add(text);
+    const again = seen.has(text);
+    seen.add(text);
     const sound = sentence.every(
       (word) =>
         polarityOf.get(word) !== 'blame' &&

@@ -32,8 +32,8 @@ describe('reviewTokenizer', () => {
 
   it('takes text as people write it, and words it does not know', () => {
     const ids = tokenizer.encode('Please write a short review of the zoo.', { add_special_tokens: false }).ids;
-    const known = tokenizer.encode('please write a short review of the <unk> .', { add_special_tokens: false }).ids;
-    expect(ids).toEqual(known);
+    const expected = tokenizer.encode('please write a short review of the <unk> .', { add_special_tokens: false }).ids;
+    expect(ids).toEqual(expected);
     expect(ids[7]).toBe(4);
   });
 

@@ -1,13 +1,13 @@
-/** A word-level tokenizer of the reviews, as the two files of a Hugging Face folder. */
+/** A word-level tokenizer for the reviews, as the two files of a Hugging Face folder. */
 
 import { reviewPrompts } from './demonstrations.ts';
 import { templates } from './grammar.ts';
 import { adjectives, classes, itemOf, places, polarities, verbs } from './words.ts';
 
-/** Ids 0 to 4. No text of the grammar has an unknown word; whoever chats with a model may well write one. */
+/** Ids 0 to 4. The grammar has no unknown words, but people who chat with a model may write some. */
 const specials = ['<pad>', '<bos>', '<sep>', '<eos>', '<unk>'] as const;
 
-/** Every token by its id: the specials, then the words of the grammar and of the prompts in order. */
+/** Every token by its id: special tokens, then the words of the grammar and of the prompts in order. */
 export const reviewVocabulary: readonly string[] = [...specials, ...[...wordsOfTheWorld()].sort()];
 
 function wordsOfTheWorld(): Set<string> {
@@ -24,15 +24,15 @@ function wordsOfTheWorld(): Set<string> {
   ]);
 }
 
-// Every turn but the assistant's ends in <sep>, every one of the assistant's in <eos>.
+// Assistant turns end in <eos>, all others in <sep>.
 const chatTemplate =
   "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}" +
   "{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}" +
   "{% else %}{{ message['content'] }}<sep>{% endif %}{% endfor %}";
 
 /**
- * `tokenizer`: tokenizer.json; `config`: tokenizer_config.json. A text is `<bos>` and its words; decoding gives the words
- * with a space between any two. One turn of a chat is `<bos> prompt <sep> response <eos>`.
+ * `tokenizer`: tokenizer.json; `config`: tokenizer_config.json. A text is `<bos>` and its words; decoding gives the
+ * words with a space between any two. One turn of a chat is `<bos> prompt <sep> response <eos>`.
  */
 export function reviewTokenizer() {
   return {

@@ -1,23 +1,23 @@
-/** The words of the reviews: places and what is in them, adjectives by what they may describe, and small classes. */
+/** The words of the reviews: places and their items, adjectives by what they can describe, and small classes. */
 
 const list = (text: string): readonly string[] => text.split(' ');
 
-/** What a word says of its object. */
+/** A word's opinion of its object. */
 export const polarities = ['praise', 'blame', 'neutral'] as const;
 export type Polarity = (typeof polarities)[number];
 
-/** What an item is, which decides what can be said of it: food may be savoury, a captain may not. */
+/** The kind of an item, which decides what can be said about it: food may be savory, a captain may not. */
 type Kind = 'food' | 'thing' | 'person' | 'animal' | 'show';
 
 export interface Item {
   readonly word: string;
   readonly kind: Kind;
   readonly plural: boolean;
-  /** Where it belongs; absent where any place may have it. */
+  /** The place it belongs to; absent if it fits any place. */
   readonly place?: Place;
 }
 
-// No item belongs to two places, so that one item tells the place of a text.
+// No item belongs to two places, so one item reveals the place of a text.
 const belongings = {
   aquarium:
     'octopus:animal seals:animals sharks:animals turtles:animals tanks:things tunnel:thing diver:person waffles:foods',
@@ -75,7 +75,7 @@ export const sharedItems = items(everywhere);
 
 type ByPolarity = Readonly<Record<Polarity, readonly string[]>>;
 
-/** `any` may be said of everything. No adjective is in two lists. */
+/** Adjectives by kind; `any` fits everything. No adjective is in two lists. */
 export const adjectives: Readonly<Record<Kind | 'any', ByPolarity>> = {
   food: {
     praise: list('appetising flavourful nourishing savoury scrumptious'),
@@ -115,7 +115,7 @@ export const verbs: ByPolarity = {
   neutral: list('inspected mentioned observed'),
 };
 
-/** Classes whose words may stand for one another anywhere. */
+/** Classes whose words are interchangeable everywhere. */
 export const classes = {
   day: list('monday tuesday wednesday thursday friday saturday sunday'),
   month: list('february march april may june july august september october december'),

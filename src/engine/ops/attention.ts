@@ -28,17 +28,19 @@ export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): 
 }
 
 interface AttentionOptions {
-  /** How many heads q has. */
+  /** Number of heads of q. */
   heads: number;
-  /** How many heads k and v have. */
+  /** Number of heads of k and v. */
   keyValueHeads: number;
   /** Scores are multiplied by this; 1/√size by default. */
   scale?: number;
-  /** The mask lets no token see a later one. Most scores of later ones are then not computed. */
+  /** Whether the mask hides later tokens from every token. Most of their scores are then not computed. */
   causal?: boolean;
 }
 
-/** Tokens whose scores are computed together where the mask is causal: few enough to save, enough for fast products. */
+/**
+ * Tokens whose scores are computed together if the mask is causal: few enough to save work, enough for fast products.
+ */
 const BLOCK = 128;
 
 /**
@@ -76,7 +78,7 @@ function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: numbe
   const [rows, heads, time] = q.shape;
   const keyValueHeads = k.shape[1];
   const group = multiplyDims(Number(heads) / Number(keyValueHeads), time);
-  // queries that share keys lie under one another: one product for the group
+  // queries that share keys are stacked: one product for the group
   const grouped = (x: Tensor) => reshape(x, [rows, keyValueHeads, group, x.shape[3]]);
   const apart = (x: Tensor) => reshape(x, [rows, heads, time, x.shape[3]]);
   const p = softmax(add(apart(matmul(grouped(q), k, { transposeB: true, scale })), mask));

@@ -40,7 +40,7 @@ export function conv2d(
   return emit('Conv', bias ? [x, weight, bias] : [x, weight], shape, {
     attributes: { strides, pads, kernel_shape: [kh, kw] },
     vjp: (dy) => {
-      // What the strides left over at the far edge gets no gradient, but has a place.
+      // Pixels that the strides leave over at the far edge get no gradient, but have a place.
       const left = [h, w].map((s, i) => (s + 2 * padding - [kh, kw][i]) % stride);
       const dx = emit('ConvTranspose', [dy, weight], x.shape, {
         attributes: { strides, pads, kernel_shape: [kh, kw], output_padding: left },

@@ -23,7 +23,7 @@ function pair(op: string, a: Operand, b: Operand, kind?: 'number' | 'bool'): [Te
   return [first, unexpanded(y, first), shape];
 }
 
-/** What x was expanded from, where the other operand broadcasts it all the same: the copies need not be made. */
+/** The tensor that x was expanded from, if the other operand broadcasts it anyway: the copies need not be made. */
 function unexpanded(x: Tensor, other: Tensor): Tensor {
   const maker = x.graph.producer.get(x.name);
   if (maker?.op !== 'Expand') return x;
@@ -71,13 +71,13 @@ export function div(a: Operand, b: Operand): Tensor {
   return quotient;
 }
 
-/** The larger of the two; where they are equal the gradient goes to both by halves, as PyTorch's does. */
+/** The larger of the two. If they are equal, each gets half of the gradient, as in PyTorch. */
 export function maximum(a: Operand, b: Operand): Tensor {
   const [x, y, shape] = pair('maximum', a, b, 'number');
   return emit('Max', [x, y], shape, { vjp: (dy) => splitByOrder(dy, x, y, greater(x, y)) });
 }
 
-/** The smaller of the two; where they are equal the gradient goes to both by halves, as PyTorch's does. */
+/** The smaller of the two. If they are equal, each gets half of the gradient, as in PyTorch. */
 export function minimum(a: Operand, b: Operand): Tensor {
   const [x, y, shape] = pair('minimum', a, b, 'number');
   return emit('Min', [x, y], shape, { vjp: (dy) => splitByOrder(dy, x, y, less(x, y)) });
@@ -89,7 +89,7 @@ function splitByOrder(dy: Tensor, x: Tensor, y: Tensor, first: Tensor): Tensor[]
   return [sumTo(dx, x.shape), sumTo(sub(dy, dx), y.shape)];
 }
 
-/** x clipped to [low, high] (scalars). The gradient passes where x lies within, bounds included, as PyTorch's does. */
+/** x clipped to [low, high] (scalars). The gradient passes where x lies within, including the bounds, as in PyTorch. */
 export function clip(x: Tensor, low: Operand, high: Operand): Tensor {
   if (typeof low === 'number' && typeof high === 'number' && !(low <= high)) {
     throw new HeedError(`clip: the lower bound ${low} is above the upper ${high}, for ${describe(x)}`);
@@ -159,7 +159,10 @@ export const erf = (x: Tensor): Tensor =>
   unary('Erf', x, (dy) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))));
 /** The hyperbolic tangent. */
 export const tanh = (x: Tensor): Tensor => unary('Tanh', x, (dy, y) => mul(dy, sub(1, square(y))));
-/** 1/(1 + e⁻ˣ). ONNX Runtime's is 10⁻⁵ off, of the value, at −5, and 0 below −18: exp(logSigmoid(x)) is exact there. */
+/**
+ * 1/(1 + e⁻ˣ). ONNX Runtime's has a relative error of 10⁻⁵ at −5, and is 0 below −18; exp(logSigmoid(x)) is exact
+ * there.
+ */
 export const sigmoid = (x: Tensor): Tensor => unary('Sigmoid', x, (dy, y) => mul(dy, mul(y, sub(1, y))));
 /** log(1 + eˣ), without overflow. */
 export const softplus = (x: Tensor): Tensor => unary('Softplus', x, (dy, y) => mul(dy, exp(sub(x, y))));

@@ -22,7 +22,7 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
   });
 }
 
-/** Rows of x [n, ...rest] at indices [m] that are all different: their gradient is put back, with nothing to add up. */
+/** Rows of x [n, ...rest] at distinct indices [m]: their gradient is put back without additions. */
 export function takeRows(x: Tensor, indices: Tensor): Tensor {
   checkIndices('takeRows', indices);
   if (x.shape.length < 1 || indices.shape.length !== 1) {
@@ -38,7 +38,7 @@ export function takeRows(x: Tensor, indices: Tensor): Tensor {
   });
 }
 
-/** Adds rows to a table at indices: the inverse of gather; rows that come twice are added twice. */
+/** Adds rows to a table at indices: the inverse of gather. Rows that occur twice are added twice. */
 export function scatterAdd(table: Tensor, indices: Tensor, rows: Tensor): Tensor {
   checkIndices('scatterAdd', indices);
   const fits = sameShape(rows.shape, [...indices.shape, ...table.shape.slice(1)]);

@@ -1,14 +1,14 @@
-/** Matrix products. Operands are taken transposed where they lie, so that gradients need no transposes. */
+/** Matrix products. Operands can be read transposed in place, so gradients need no transposes. */
 import { HeedError } from '../../error.ts';
 import { broadcastShapes, product } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, type Tensor } from '../graph.ts';
 import { expand, reshape, sumTo, transpose } from './shape.ts';
 
 interface MatmulOptions {
-  /** Take the first operand's last two axes transposed. */
+  /** Read the first operand's last two axes transposed. */
   transposeA?: boolean;
   transposeB?: boolean;
-  /** The product is multiplied by this. */
+  /** Factor of the product. */
   scale?: number;
 }
 
@@ -26,7 +26,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     const marks = [tA ? 'ᵀ' : '', tB ? 'ᵀ' : ''];
     throw new HeedError(`matmul: ${describe(a)}${marks[0]} and ${describe(b)}${marks[1]} do not fit`);
   }
-  // A row lies in memory as its column does, and ONNX Runtime is fast for vectors that need no transposing.
+  // A row and a column have the same memory layout, and ONNX Runtime is fast for vectors that need no transpose.
   if (tA && m === 1 && a.shape.length === 2) return matmul(reshape(a, [1, k]), b, { ...options, transposeA: false });
   if (tB && n === 1 && b.shape.length === 2) return matmul(a, reshape(b, [k, 1]), { ...options, transposeB: false });
   const vjp = (dy: Tensor) => {
@@ -64,7 +64,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     const rows = reshape(x, [product(x.shape.slice(0, -1)), inner]);
     return reshape(linear(rows, weight, bias), [...x.shape.slice(0, -1), out]);
   }
-  const operand = out === 1 ? reshape(weight, [inner, 1]) : weight; // a vector is fast where it needs no transposing
+  const operand = out === 1 ? reshape(weight, [inner, 1]) : weight; // a vector is fast without a transpose
   const transposeB = operand === weight;
   return emit('Gemm', bias ? [x, operand, bias] : [x, operand], [x.shape[0], out], {
     attributes: { transB: Number(transposeB) },
@@ -76,14 +76,14 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   });
 }
 
-/** dyᵀ·x, [out, in]. A product with few columns is slow: for few inputs xᵀ·dy is made, and transposed. */
+/** dyᵀ·x, [out, in]. A product with few columns is slow: for few inputs, xᵀ·dy is computed and transposed. */
 function weightGradient(dy: Tensor, x: Tensor): Tensor {
   const [out, inner] = [dy.shape[1], x.shape[1]];
   if (typeof inner !== 'number' || typeof out !== 'number' || inner > 8 || out < 32) {
     return matmul(dy, x, { transposeA: true });
   }
   const rows = matmul(x, dy, { transposeA: true });
-  // through a third axis, as ONNX Runtime would undo a plain transpose of a product
+  // through a third axis: ONNX Runtime would undo a plain transpose of a product
   return reshape(transpose(reshape(rows, [inner, out, 1]), [1, 0, 2]), [out, inner]);
 }
 

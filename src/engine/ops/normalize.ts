@@ -35,7 +35,10 @@ export function logSoftmax(x: Tensor): Tensor {
   return y;
 }
 
-/** Each row's sum, for all of its elements. By a product where rows are short, as sums and broadcasts go row by row. */
+/**
+ * Each row's sum, repeated for all of its elements. Uses a product for short rows, since sums and broadcasts go row by
+ * row.
+ */
 function sumOfRow(x: Tensor): Tensor {
   const width = x.shape.at(-1)!;
   if (x.shape.length !== 2 || typeof width !== 'number' || width > 16 || x.dtype !== 'float32') {

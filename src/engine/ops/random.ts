@@ -1,6 +1,6 @@
 /**
- * Randomness inside a program: a hash of (seed, position), so that the same seed gives the same numbers whatever the
- * thread count, nothing has to be saved, and a resumed run draws what an uninterrupted one would.
+ * Randomness inside a program: a hash of (seed, position). The same seed gives the same numbers for any thread count,
+ * nothing has to be saved, and a resumed run draws what an uninterrupted one would.
  */
 import { HeedError } from '../../error.ts';
 import { product, type Shape } from '../dims.ts';
@@ -38,6 +38,6 @@ export function dropout(x: Tensor, rate: number, seed: Tensor, stream = 0): Tens
   checkDtypes('dropout', 'float', x);
   if (!(rate >= 0 && rate < 1)) throw new HeedError(`dropout: the rate must lie in [0, 1), got ${rate}`);
   if (rate === 0) return x;
-  const kept = greaterOrEqual(uniform(seed, x.shape, stream), rate);
-  return mul(x, where(kept, constant(x.graph, [1 / (1 - rate)], []), constant(x.graph, [0], [])));
+  const mask = greaterOrEqual(uniform(seed, x.shape, stream), rate);
+  return mul(x, where(mask, constant(x.graph, [1 / (1 - rate)], []), constant(x.graph, [0], [])));
 }

@@ -1,4 +1,4 @@
-/** Reductions over axes, and what is made of them. */
+/** Reductions over axes, and functions of them. */
 import { HeedError } from '../../error.ts';
 import { divideDims, product, type Shape } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, scalar, type Tensor } from '../graph.ts';
@@ -20,7 +20,7 @@ import { expand, reshape } from './shape.ts';
 
 /** Which axes a reduction takes, and whether they stay. */
 export interface ReduceOptions {
-  /** Axes to reduce, negative from the end; all of them where absent. */
+  /** Axes to reduce, negative from the end; all by default. */
   axes?: readonly number[];
   /** Keep the reduced axes with size 1. */
   keepDims?: boolean;
@@ -33,17 +33,22 @@ function reducedShape(op: string, x: Tensor, { axes, keepDims = false }: ReduceO
     return a < 0 ? a + rank : a;
   });
   if (new Set(chosen).size < chosen.length) throw new HeedError(`${op}: axes [${axes}] of ${describe(x)} come twice`);
-  const kept: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
-  return { axes: chosen, kept, shape: keepDims ? kept : x.shape.filter((_, i) => !chosen.includes(i)), keepDims };
+  const keptShape: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
+  return {
+    axes: chosen,
+    keptShape,
+    shape: keepDims ? keptShape : x.shape.filter((_, i) => !chosen.includes(i)),
+    keepDims,
+  };
 }
 
 function reduce(op: string, x: Tensor, options: ReduceOptions, gradient: (dyKept: Tensor, yKept: Tensor) => Tensor) {
   checkDtypes(op, op === 'ReduceMean' ? 'float' : 'number', x);
-  const { axes, kept, shape, keepDims } = reducedShape(op, x, options);
+  const { axes, keptShape, shape, keepDims } = reducedShape(op, x, options);
   if (axes.length === 0) return x;
   const y: Tensor = emit(op, [x, constant(x.graph, axes, [axes.length], 'int64')], shape, {
     attributes: { keepdims: keepDims ? 1 : 0 },
-    vjp: (dy) => [gradient(reshape(dy, kept), reshape(y, kept))],
+    vjp: (dy) => [gradient(reshape(dy, keptShape), reshape(y, keptShape))],
   });
   return y;
 }
@@ -57,7 +62,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reduce('ReduceMean', x, options, (dy) => expand(div(dy, countRatio(x, dy)), x.shape));
 }
 
-/** How many elements of x there are for one of y: a number where the shapes say so, else a scalar read at run time. */
+/** The number of elements of x for one of y: a number if the shapes determine it, else a scalar read at run time. */
 export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   const ratio = divideDims(product(x.shape), product(y.shape));
   if (typeof ratio === 'number') return ratio;
@@ -65,9 +70,9 @@ export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   return div(size(x), size(y));
 }
 
-/** The largest element; where several are equal the gradient goes to each in equal shares. */
+/** The largest element. If several are equal, they share the gradient equally. */
 export const max = (x: Tensor, options: ReduceOptions = {}): Tensor => extreme('ReduceMax', x, options);
-/** The smallest element; where several are equal the gradient goes to each in equal shares. */
+/** The smallest element. If several are equal, they share the gradient equally. */
 export const min = (x: Tensor, options: ReduceOptions = {}): Tensor => extreme('ReduceMin', x, options);
 
 const extreme = (op: string, x: Tensor, options: ReduceOptions): Tensor =>
@@ -88,7 +93,7 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reshape(total, reducedShape('logSumExp', x, options).shape);
 }
 
-/** Index of the largest element along an axis, int64; the first where several are equal. */
+/** Index of the largest element along an axis, int64; the first if several are equal. */
 export function argmax(x: Tensor, axis = -1): Tensor {
   checkDtypes('argmax', 'number', x);
   const { axes, shape } = reducedShape('argmax', x, { axes: [axis] });

@@ -21,7 +21,7 @@ export const axisOf = (op: string, x: Tensor, axis: number): number => {
   return axis < 0 ? axis + rank : axis;
 };
 
-/** The same elements in another shape; one dimension may be −1 and is worked out. */
+/** The same elements in another shape; one dimension may be −1 and is inferred. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const named = resolve(x.graph, shape);
   const others = product(named.filter((d) => d !== -1));
@@ -37,7 +37,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   });
 }
 
-/** A constant target where at most one dimension is symbolic, so that no shape is worked out at run time. */
+/** A constant target if at most one dimension is symbolic, so that no shape is computed at run time. */
 function reshapeTarget(x: Tensor, shape: Shape): Tensor {
   const symbolic = shape.filter((d) => typeof d === 'string');
   if (symbolic.length > 1 || (symbolic.length === 1 && shape.includes(0))) return shapeTensor(x.graph, shape);
@@ -83,8 +83,8 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const lead = x.shape.length - shape.length;
   const axes = x.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
   if (axes.length === 0) return x;
-  const kept = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
-  const summed = emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], kept, {
+  const keptShape = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
+  const summed = emit('ReduceSum', [x, constant(x.graph, axes, [axes.length], 'int64')], keptShape, {
     attributes: { keepdims: 1 },
     vjp: (dy) => [expand(dy, x.shape)],
   });

@@ -1,6 +1,6 @@
 /**
- * Several copies of an environment stepped together: here one after another, elsewhere in threads (parallel.ts) or in
- * another program (gymnasium/). What a copy lives is its seed and its actions; who chose them is not known here.
+ * Several copies of an environment that are stepped together: here one after another, elsewhere in threads
+ * (parallel.ts) or in another program (gymnasium/). A copy's episode depends only on its seed and its actions.
  */
 
 import { HeedError } from '../../error.ts';
@@ -9,33 +9,40 @@ import { ofCopy } from './fault.ts';
 
 /** Copies of an environment that are stepped together. */
 export interface EnvironmentBatch {
+  /** The environment's name, such as CartPole-v1. */
   readonly id: string;
+  /** Number of copies. */
   readonly count: number;
+  /** Observations of each copy. */
   readonly observationSpace: Box;
+  /** Actions of each copy. */
   readonly actionSpace: Space;
+  /** Steps after which an episode is truncated. */
   readonly maxEpisodeSteps: number;
-  /** [count, observationSize]: the present observations; of an episode's start where one has just begun. */
+  /** [count, observationSize]: the current observations; for a copy whose episode has just begun, its first one. */
   readonly observations: Float32Array;
   /** [count, observationSize]: the observation the episode ended in; valid where this step terminated or truncated. */
   readonly finalObservations: Float32Array;
   /** [count] each, of the last step. */
   readonly rewards: Float64Array;
+  /** 1 where the task ended. */
   readonly terminated: Uint8Array;
+  /** 1 where the time limit cut the episode. */
   readonly truncated: Uint8Array;
   /** Starts an episode in every copy. seeds: [count]. */
   reset(seeds: ArrayLike<number>): void;
   /**
-   * Acts in every copy. actions: [count, actionSize]. next: [count], the seed from which a copy starts anew where this
-   * step ends its episode, or −1: then it stays ended, and later steps leave it alone, with a reward of 0.
+   * Acts in every copy. actions: [count, actionSize]. next: [count], the seed from which a copy restarts if this step
+   * ends its episode. With −1 it stays ended: later steps skip it, with a reward of 0.
    */
   step(actions: Float32Array, next: ArrayLike<number>): void;
-  /** Starts an episode in one copy and acts in it as it was acted before. actions: [steps, actionSize]. */
+  /** Starts an episode in one copy and repeats recorded actions. actions: [steps, actionSize]. */
   replay(copy: number, seed: number, actions: Float32Array): void;
-  /** Frees what the copies hold. */
+  /** Frees the memory of the copies. */
   [Symbol.dispose](): void;
 }
 
-/** The memory of a batch, so that another thread can see it. */
+/** The memory of a batch, which other threads can share. */
 export type BatchArrays = Pick<
   EnvironmentBatch,
   'observations' | 'finalObservations' | 'rewards' | 'terminated' | 'truncated'
@@ -52,7 +59,7 @@ export function batchArrays(count: number, observationSize: number): BatchArrays
   };
 }
 
-/** Copies that are stepped one after another. Outcomes go into `arrays` where they are given. */
+/** Copies that are stepped one after another. Results go into `arrays` if it is set. */
 export function createBatch(make: () => Environment, count: number, arrays?: BatchArrays): EnvironmentBatch {
   checkCount(count);
   const environments = Array.from({ length: count }, make);
@@ -84,7 +91,7 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
     terminated[copy] = 0;
     truncated[copy] = 0;
   };
-  // of the last step, and not started anew
+  // whether the last step ended it and it has not restarted
   const ended = new Uint8Array(count);
 
   return {
@@ -129,7 +136,7 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
   };
 }
 
-/** @throws HeedError if the count is no whole number from 1. */
+/** @throws HeedError if the count is not a whole number from 1. */
 export function checkCount(count: number): void {
   if (Number.isInteger(count) && count >= 1) return;
   throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use for example 8' });

@@ -1,6 +1,6 @@
 /**
- * Faults of an environment that somebody else wrote: what it threw, or a number that is not finite. They are named
- * where they happen, before a reward model or a policy learns from them.
+ * Faults of user environments: exceptions, and numbers that are not finite. They are reported where they happen, before
+ * a reward model or a policy learns from them.
  */
 
 import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
@@ -10,26 +10,26 @@ import type { Environment, StepResult } from '../environment.ts';
 interface Fault {
   /** The environment's name, or its file. */
   environment: string;
-  /** What it did, such as `gave NaN as its reward`. */
+  /** What it did wrong, such as `returned NaN as its reward`. */
   did: string;
-  /** What it threw. */
+  /** The message of its exception. */
   thrown?: string;
-  /** Which step of its episode it was, from 1; 0 for the reset. */
+  /** The step of its episode, from 1; 0 for the reset. */
   episodeStep: number;
-  /** Which of a batch's copies it was. */
+  /** The index of the copy in the batch. */
   copy?: number;
 }
 
-/** Where in a run a fault happened. Episodes and steps are counted from 1, copies too. */
+/** Where in a run a fault happened. Episodes, steps and copies count from 1. */
 interface Place {
-  /** Environment step of the run; unknown in a run that was resumed from an old checkpoint. */
+  /** Environment step of the run; unknown in a run resumed from an old checkpoint. */
   step?: number;
   episode: number;
-  /** Only where there are several. */
+  /** Only if there are several copies. */
   copy?: number;
 }
 
-/** The error of a fault. `message` says which environment did what and, once a run knows, where. */
+/** The error of a fault. `message` says which environment did what and, if known, where in the run. */
 export class EnvironmentFault extends HeedError {
   readonly fault: Fault;
 
@@ -54,7 +54,7 @@ function messageFor({ environment, did, thrown, episodeStep }: Fault, place: Pla
 
 const number = (n: number): string => n.toLocaleString('en-US');
 
-/** The same environment, whose faults are an `EnvironmentFault` each. */
+/** The same environment; its faults become `EnvironmentFault`s. */
 export function guarded(environment: Environment, name: string = environment.id): Environment {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = environment;
   let episodeStep = 0;
@@ -64,7 +64,7 @@ export function guarded(environment: Environment, name: string = environment.id)
       : new EnvironmentFault({ environment: name, did: 'threw', thrown: messageOf(cause), episodeStep }, cause);
   const checkFinite = (value: number, what: () => string) => {
     if (Number.isFinite(value)) return;
-    throw new EnvironmentFault({ environment: name, did: `gave ${value} as ${what()}`, episodeStep }, undefined);
+    throw new EnvironmentFault({ environment: name, did: `returned ${value} as ${what()}`, episodeStep }, undefined);
   };
   const checkObservation = (observation: Float32Array) => {
     for (let i = 0; i < observation.length; i++) checkFinite(observation[i], () => `number ${i} of its observation`);
@@ -108,24 +108,24 @@ export function guarded(environment: Environment, name: string = environment.id)
   };
 }
 
-/** What a copy threw; a fault then says which copy it was. */
+/** A copy's error; a fault gets the index of the copy. */
 export const ofCopy = (error: unknown, copy: number): unknown =>
   error instanceof EnvironmentFault && error.fault.copy === undefined
     ? new EnvironmentFault({ ...error.fault, copy }, error.cause)
     : error;
 
-/** A fault that says where in the run it happened; any other error as it is. */
+/** Adds the place in the run to a fault; other errors stay unchanged. */
 export const placed = (error: unknown, placeOf: (fault: Fault & { copy: number }) => Place): unknown =>
   error instanceof EnvironmentFault && error.fault.copy !== undefined
     ? new EnvironmentFault(error.fault, error.cause, placeOf({ ...error.fault, copy: error.fault.copy }))
     : error;
 
-/** An error on its way from a thread that steps environments. */
+/** An error that a thread sends to its owner. */
 export interface CarriedFault extends CarriedError {
   fault?: Fault;
 }
 
-/** An error as plain data that crosses threads. */
+/** An error as plain data that can be sent between threads. */
 export const carriedFault = (error: unknown): CarriedFault => ({
   ...carried(error),
   ...(error instanceof EnvironmentFault && {
@@ -134,7 +134,7 @@ export const carriedFault = (error: unknown): CarriedFault => ({
   }),
 });
 
-/** The error again; `first` is the batch's copy that is the thread's first. */
+/** The inverse of `carriedFault`; `first` is the index of the thread's first copy in the batch. */
 export function revivedFault({ fault, ...error }: CarriedFault, first = 0): HeedError {
   const revival = revived(error);
   if (!fault) return revival;

@@ -1,4 +1,4 @@
-/** A thread of parallel.ts: carries out orders, one after another, until it is ended. */
+/** A thread of parallel.ts: executes orders one after another until it is terminated. */
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { carried } from '../../error.ts';

@@ -1,7 +1,7 @@
 /**
- * Copies of an environment stepped by several threads: the one that asks steps the first share itself, then waits for
- * the others, so that a batch is as synchronous here as any other, with the same numbers. Orders are counters in shared
- * memory that are waited for with Atomics, and actions and outcomes lie in memory that both sides see.
+ * Copies of an environment that several threads step. The calling thread steps the first share itself, then waits for
+ * the others, so the batch is as synchronous as any other and gives the same numbers. Orders are counters in shared
+ * memory, waited for with Atomics; actions and results are in shared memory too.
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
@@ -13,26 +13,26 @@ import type { EnvironmentSource } from './source.ts';
 import { changed, type Watched, watched } from './wait.ts';
 
 /** Places in the memory that a thread and its owner share. */
-export const ORDERED = 0; // how many orders were given
-export const DONE = 1; // how many were carried out
+export const ORDERED = 0; // how many orders were sent
+export const DONE = 1; // how many were completed
 export const FAILED = 2; // whether the last one threw; then the error is in the port
 export const OPERATION = 3;
-export const BATCH = 4; // which of the thread's batches the order is for
-export const LEFT = 5; // whether the thread has ended itself
+export const BATCH = 4; // index of the thread's batch that the order is for
+export const LEFT = 5; // whether the thread has terminated itself
 const PLACES = 6;
 
-/** What a thread can be ordered to do, as numbers in shared memory. */
+/** Orders to a thread, as numbers in shared memory. */
 export const threadOperations = { message: 0, reset: 1, step: 2 } as const;
 
-/** What the copies of one thread share with its owner, views of SharedArrayBuffers. */
+/** Memory that the copies of one thread share with its owner, as views of SharedArrayBuffers. */
 export interface SharedArrays extends BatchArrays {
   /** [count, actionSize] */
   actions: Float32Array;
-  /** [count]: seeds of a reset, or those of a step. */
+  /** [count]: seeds of a reset or a step. */
   seeds: Float64Array;
 }
 
-/** Orders that come by the port. */
+/** Orders sent through the port. */
 export type ThreadOrder =
   | { kind: 'create'; batch: number; count: number; arrays: SharedArrays }
   | { kind: 'replay'; batch: number; copy: number; seed: number; actions: Float32Array }
@@ -49,25 +49,23 @@ interface Thread {
   worker: Worker;
   control: Int32Array;
   port: MessagePort;
-  /** How many orders it has carried out. */
+  /** How many orders it has completed. */
   done: Watched;
-  /** Why it is no more, where it is. */
+  /** Why it has ended, if it has. */
   dead?: string;
 }
 
-/** How often a thread that does not answer is asked whether it lives: one that ran out of memory cannot say so. */
+/** Interval between checks of whether a silent thread lives: one that ran out of memory cannot report it. */
 const SILENCE = 1000; // ms
 
 /** Threads that step copies of one environment. */
 export interface ThreadPool {
-  /** Copies split over this thread, where `here` makes them, and the others, in order. */
+  /** Copies split over this thread, where `here` creates them, and the others, in order. */
   batch(here: EnvironmentSource, count: number): EnvironmentBatch;
   [Symbol.dispose](): void;
 }
 
-/**
- * Starts so many threads beside this one, which each load the environments of that name. HeedError where they cannot.
- */
+/** Starts threads beside this one. Each loads the environment with that name. @throws HeedError if they cannot. */
 export async function startThreads(name: string, others: number): Promise<ThreadPool> {
   const starting = Array.from({ length: others }, () => startThread(name));
   const threads: Thread[] = [];
@@ -101,8 +99,8 @@ function startThread(name: string): Promise<Thread> {
   return new Promise((resolve, reject) => {
     worker.once('message', (failure: CarriedError | undefined) => {
       if (failure) return reject(revived(failure));
-      isOver(worker); // known of a thread only where it was once asked while it lived
-      worker.unref(); // a program that forgets to release its environments ends all the same
+      isOver(worker); // only threads that were checked while they lived are known
+      worker.unref(); // a program that forgets to dispose of its environments still ends
       resolve(thread);
     });
     worker.once('error', (error) => {
@@ -129,7 +127,7 @@ function createThreadBatch(
   const arrays = sharedArrays(count, size, actionSize);
   const { actions: sharedActions, seeds: sharedSeeds, ...memory } = arrays;
 
-  // copies as evenly as they go; the first share is this thread's
+  // copies are spread as evenly as possible; the first share is this thread's
   const threads = all.slice(0, count - 1);
   const starts = [0, ...threads].map((_, t) => Math.floor((t * count) / (threads.length + 1)));
   const ends = [...starts.slice(1), count];
@@ -138,14 +136,14 @@ function createThreadBatch(
     for (const thread of threads) order(thread, operation, batch);
     waitFor(threads, ownShare, starts);
   };
-  const tell = (thread: Thread, message: ThreadOrder) => {
+  const post = (thread: Thread, message: ThreadOrder) => {
     thread.port.postMessage(message);
     order(thread, threadOperations.message, batch);
   };
 
   for (const [t, thread] of threads.entries()) {
     const [start, end, part] = [starts[t + 1], ends[t + 1], parts[t + 1]];
-    tell(thread, { kind: 'create', batch, count: end - start, arrays: part });
+    post(thread, { kind: 'create', batch, count: end - start, arrays: part });
   }
   const own = waitFor(threads, () => createBatch(here.make, ends[0], parts[0]));
 
@@ -169,17 +167,17 @@ function createThreadBatch(
       if (copy < ends[0]) return own.replay(copy, seed, actions);
       const t = ends.findIndex((end) => copy < end);
       const thread = threads[t - 1];
-      tell(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
+      post(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
       waitFor([thread], nothing);
     },
     [Symbol.dispose]() {
       own[Symbol.dispose]();
       const living = threads.filter(({ dead }) => dead === undefined);
-      for (const thread of living) tell(thread, { kind: 'release', batch });
+      for (const thread of living) post(thread, { kind: 'release', batch });
       try {
         waitFor(living, nothing);
       } catch {
-        // a thread that has ended holds nothing, and one that failed was heard of when it did
+        // a thread that has ended holds nothing, and its failure was reported then
       }
     },
   };
@@ -216,15 +214,14 @@ function order({ control }: Thread, operation: number, batch: number): void {
 }
 
 /**
- * Does this thread's own share, waits until the others have done theirs too, whatever failed, and gives what the own
- * share gave. Throws the error of the first copies that failed. `starts`: the first copy of this thread and of each
- * other.
+ * Runs this thread's own share, waits for the others even if something failed, and returns the own result. Throws the
+ * error of the first copies that failed. `starts`: the first copy of this thread and of each other.
  */
 function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: readonly number[]): T {
-  let given: T | undefined;
+  let result: T | undefined;
   const failures: HeedError[] = [];
   try {
-    given = ownShare();
+    result = ownShare();
   } catch (error) {
     failures.push(revivedFault(carriedFault(error)));
   }
@@ -236,10 +233,10 @@ function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: read
     }
   }
   if (failures.length > 0) throw failures[0];
-  return given as T;
+  return result as T;
 }
 
-/** Waits until a thread has carried out its order, or is dead. */
+/** Waits until a thread has completed its order, or is dead. */
 function wait(thread: Thread): void {
   const { control, done, worker } = thread;
   const before = (control[ORDERED] - 1) | 0;
@@ -249,12 +246,12 @@ function wait(thread: Thread): void {
   if (control[LEFT]) thread.dead ??= 'it called process.exit';
 }
 
-/** Its event tells only when this thread waits no longer. The idle time of an event loop that is no more is −1. */
+/** Its event arrives only when this thread is not waiting. The idle time of an event loop that has ended is −1. */
 const isOver = (worker: Worker): boolean => worker.performance.eventLoopUtilization().idle < 0;
 
 const nothing = () => {};
 
 const ended = ({ dead }: Thread) =>
   new HeedError(`A thread that steps environments ended: ${dead}`, {
-    hint: 'use --workers 0: then what is wrong is told where it happens',
+    hint: 'use --workers 0: the error then shows where it happens',
   });

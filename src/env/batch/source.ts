@@ -1,30 +1,30 @@
-/** Where environments come from: one for clips, many to be stepped together, whatever it takes to have them. */
+/** Where environments come from: one for clips, or many that are stepped together. */
 
 import type { Environment } from '../environment.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
 import { guarded } from './fault.ts';
 
-/** Makes copies of one environment, and knows what they have in common. */
+/** Creates copies of one environment, and knows their common properties. */
 export interface EnvironmentSource
   extends Pick<
     Environment,
     'id' | 'observationSpace' | 'actionSpace' | 'maxEpisodeSteps' | 'rewardThreshold' | 'framesPerSecond'
   > {
-  /** One environment, in this thread. */
+  /** One environment, on this thread. */
   make(): Environment;
   /** Copies that are stepped together. */
   batch(count: number): EnvironmentBatch;
-  /** Ends what was started for it, and whatever is left of what it made. */
+  /** Stops threads and processes, and disposes of what is left of its copies. */
   [Symbol.dispose](): void;
 }
 
 /**
- * The source of environments that `make` makes, in this thread. What they throw, and numbers that are not finite,
- * become a HeedError that names the environment, the episode and the step.
+ * A source of environments that `make` creates, on this thread. Exceptions and numbers that are not finite become a
+ * HeedError that names the environment, the episode and the step.
  */
 export const sourceOf = (make: () => Environment): EnvironmentSource => plainSource(() => guarded(make()));
 
-/** The same of environments whose faults are known already, or that have none. */
+/** The same for environments without faults, or with faults that are already reported. */
 export function plainSource(make: () => Environment): EnvironmentSource {
   let spare: Environment | undefined = make();
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = spare;

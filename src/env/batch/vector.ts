@@ -1,6 +1,6 @@
 /**
- * A batch of environments that goes on for ever: each copy is started anew as soon as its episode ends, from the seed
- * that is due. Every episode is kept as its seed and its actions, which is all that a checkpoint or a clip needs.
+ * A batch of environments that runs forever: each copy restarts as soon as its episode ends, from the next seed. Every
+ * episode is recorded as its seed and its actions, which is all that a checkpoint or a clip needs.
  */
 
 import { HeedError } from '../../error.ts';
@@ -9,44 +9,49 @@ import { type Environment, type Frame, sizeOf } from '../environment.ts';
 import type { EnvironmentBatch } from './batch.ts';
 import { placed } from './fault.ts';
 
-/** One episode, as what it takes to live it again. Whoever keeps a reference to an ended one keeps it whole. */
+/** An episode, as the data to replay it. A reference to an ended episode stays valid. */
 export interface Episode {
-  /** Which of the copies lived it. */
+  /** Index of the copy. */
   env: number;
-  /** Which of that copy's episodes it is, from 0. */
+  /** Index of the episode in that copy, from 0. */
   index: number;
+  /** The seed that the episode starts from. */
   seed: number;
   /** Steps so far. */
   length: number;
-  /** [length, actionSize], with room for more after that. */
+  /** [length, actionSize], with spare room after that. */
   actions: Float32Array;
 }
 
 /** The state of a vector environment as plain data. */
 export interface VectorState {
+  /** The seed that all episodes' seeds follow from. */
   seed: number;
   /** Steps of all copies together; absent in states of version 0.1. */
   steps?: number;
-  /** Of each copy: the index of its episode under way (−1 before the first) and the actions so far, flat. */
+  /** By copy: the index of its current episode (−1 before the first) and its actions so far, flat. */
   episodes: { index: number; actions: number[] }[];
 }
 
-/** A batch whose copies start anew by themselves, from seeds that follow from one. */
+/** A batch whose copies restart by themselves, from seeds that follow from one seed. */
 export interface VectorEnvironment extends Omit<EnvironmentBatch, 'reset' | 'step' | 'replay'> {
+  /** Numbers in an observation. */
   readonly observationSize: number;
+  /** Numbers in an action; 1 for a discrete one. */
   readonly actionSize: number;
-  /** [count]: the episode under way in each copy; replaced by a new object when it ends. */
+  /** [count]: the current episode of each copy; replaced by a new object when it ends. */
   readonly episodes: Episode[];
   /** Starts the next episode in every copy. */
   reset(): void;
   /** Acts in every copy. actions: [count, actionSize]. */
   step(actions: Float32Array): void;
+  /** The state as plain data, for a checkpoint. */
   save(): VectorState;
   /** Rebuilds a saved state by replaying its actions; `rewards`, `terminated` and `truncated` become 0. */
   restore(state: VectorState): void;
 }
 
-/** Takes over the batch. Episode `index` of copy `env` starts from seedFor(seed, 'episode', env, index). */
+/** Takes ownership of the batch. Episode `index` of copy `env` starts from seedFor(seed, 'episode', env, index). */
 export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): VectorEnvironment {
   const { id, count, observationSpace, actionSpace, maxEpisodeSteps } = batch;
   const { observations, finalObservations, rewards, terminated, truncated } = batch;
@@ -54,13 +59,13 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
   const actionSize = sizeOf(actionSpace);
   const seedOf = (env: number, index: number) => seedFor(seed, 'episode', env, index);
   const episodes: Episode[] = [];
-  // of the episode after the present one
+  // seed of the episode after the current one
   const next = new Float64Array(count);
   let started = false;
-  /** Steps of all copies; unknown after a state that does not say. */
+  /** Steps of all copies; unknown after a state that lacks it. */
   let taken: number | undefined = 0;
 
-  /** Notes that a copy is at the start of an episode. */
+  /** Records that a copy is at the start of an episode. */
   const begin = (env: number, index: number) => {
     const steps = Math.min(maxEpisodeSteps, 64);
     const actions = new Float32Array(steps * actionSize);
@@ -69,7 +74,7 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
   };
   for (let env = 0; env < count; env++) begin(env, -1);
 
-  /** Keeps the action that is at `at`. */
+  /** Records the action at `at`. */
   const keep = (episode: Episode, actions: Float32Array, at: number) => {
     const end = episode.length * actionSize;
     if (end === episode.actions.length) {
@@ -114,7 +119,7 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
       } catch (error) {
         throw placed(error, ({ copy, episodeStep }) => ({
           step: taken === undefined ? undefined : taken + copy + 1,
-          // an episode that begins is the one after that which has just ended
+          // the new episode follows the one that just ended
           episode: episodes[copy].index + (episodeStep === 0 ? 2 : 1),
           ...(count > 1 && { copy: copy + 1 }),
         }));
@@ -156,8 +161,8 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
 }
 
 /**
- * The pictures of an episode's steps from … to − 1, each taken after its step, so that an ending is seen. Runs `env`
- * from the episode's start. HeedError when the episode has no such steps.
+ * Pictures of the steps from … to − 1 of an episode, each taken after its step, so that the end is visible. Replays the
+ * episode in `env` from its start. @throws HeedError if the episode has no such steps.
  */
 export function replay(
   env: Environment,
@@ -167,7 +172,7 @@ export function replay(
 ): Frame[] {
   if (!(from >= 0 && from <= to && to <= episode.length)) {
     throw new HeedError(`${env.id}: expected steps within 0 … ${episode.length}, got ${from} … ${to}`, {
-      hint: 'ask for 0 ≤ from ≤ to ≤ episode.length',
+      hint: 'choose 0 ≤ from ≤ to ≤ episode.length',
     });
   }
   const size = sizeOf(env.actionSpace);

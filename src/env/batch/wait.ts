@@ -1,24 +1,24 @@
-/** Waiting for what another thread or process does: looking for a moment, then sleeping. */
+/** Waits for another thread or process: polls for a moment, then sleeps. */
 
 /**
- * How long to look before sleeping, ms: to be woken takes some 50 µs on a virtual machine, as long as the step of a
- * small world.
+ * How long to poll before sleeping, ms. Waking up takes some 50 µs on a virtual machine, as long as a step of a small
+ * world.
  */
 const LOOK = 0.2;
 const MOST_RESTS = 64;
 
-/** Whether looking pays: where a machine has too few cores it only takes time from others. */
+/** Whether polling pays off: with too few cores it only takes time from others. */
 export interface Looks {
-  /** How many more looks were in vain than were not. */
+  /** Polls that were in vain, minus those that were not. */
   vain: number;
-  /** How many waits shall do without looking. */
+  /** Waits that will sleep without polling. */
   rests: number;
 }
 
-/** No looks so far. */
+/** A state without polls. */
 export const newLooks = (): Looks => ({ vain: 0, rests: 0 });
 
-/** Asks `seen` again and again for up to `ms`, or not at all after looks in vain. Whether it was seen. */
+/** Polls `seen` for up to `ms`, or not at all after polls in vain. Returns whether it was seen. */
 export function look(looks: Looks, seen: () => boolean, ms = LOOK): boolean {
   if (looks.rests > 0) {
     looks.rests--;
@@ -40,20 +40,20 @@ export interface Watched extends Looks {
   readonly place: number;
 }
 
-/** A number at `place` of the shared memory, not looked at yet. */
+/** Watches the number at `place` of the shared memory. */
 export const watched = (control: Int32Array, place: number): Watched => ({ control, place, ...newLooks() });
 
-/** Waits until the number there is not `known` any more; false where it stays that for `patience` ms. */
-export function changed(it: Watched, known: number, patience = Infinity): boolean {
+/** Waits until the number is no longer `last`; false if it stays the same for `patience` ms. */
+export function changed(it: Watched, last: number, patience = Infinity): boolean {
   const { control, place } = it;
   const seen = () => {
-    for (let i = 0; i < 64; i++) if (Atomics.load(control, place) !== known) return true;
+    for (let i = 0; i < 64; i++) if (Atomics.load(control, place) !== last) return true;
     return false;
   };
-  if (Atomics.load(control, place) !== known || look(it, seen)) return true;
-  // one may be woken late by a change that was seen long ago: what counts is the number
-  while (Atomics.load(control, place) === known) {
-    if (Atomics.wait(control, place, known, patience) === 'timed-out') break;
+  if (Atomics.load(control, place) !== last || look(it, seen)) return true;
+  // a wake-up may be late, for a change seen long ago: only the number counts
+  while (Atomics.load(control, place) === last) {
+    if (Atomics.wait(control, place, last, patience) === 'timed-out') break;
   }
-  return Atomics.load(control, place) !== known;
+  return Atomics.load(control, place) !== last;
 }

@@ -1,10 +1,9 @@
 /**
  * CartPole-swing: CartPole's cart and pole without a task. The pole may fall, hang and go round; an episode ends only
- * when the cart leaves its track. There is no reward to learn from: what is to be done with it, somebody has to teach.
+ * when the cart leaves its track. There is no reward: a teacher has to show what to do.
  *
- * The return counts whole turns of the pole, clockwise, that take at least half a second, and is for showing how well
- * swinging was learned. Quicker ones are a propeller's: under Euler's steps the pole can be driven to six turns a
- * second.
+ * The return counts full clockwise turns of the pole that take at least half a second. It measures how well swinging
+ * was learned. Faster turns do not count: with Euler steps, the pole can be driven to six turns a second.
  */
 
 import { random } from '../../random.ts';
@@ -22,7 +21,7 @@ export function cartPoleSwing(): StateEnvironment {
   const id = 'CartPole-swing';
   const state = new Float64Array(4);
   const high = Float32Array.of(2 * maxPosition, Infinity, 1, 1, Infinity);
-  /** The pole's angle at the start or at the last whole turn, and the steps since. */
+  /** The pole's angle at the start or at its last full turn, and the steps since. */
   let from = 0;
   let since = 0;
 
@@ -56,7 +55,7 @@ export function cartPoleSwing(): StateEnvironment {
       observation[3] = Math.cos(state[2]);
       observation[4] = state[3];
     },
-    frame: () => drawCart(state, 212), // a pole that hangs is seen whole
+    frame: () => drawCart(state, 212), // a hanging pole is fully visible
   });
   return { ...environment, state };
 }

@@ -57,7 +57,7 @@ export function cartPole(): StateEnvironment {
   return { ...environment, state };
 }
 
-/** Moves `state` [4] on by one step under a push to the left, 0, or right, 1. */
+/** Moves `state` [4] one step on, with a push to the left, 0, or right, 1. */
 export function moveCart(state: Float64Array, action: number): void {
   const [position, velocity, angle, angularVelocity] = state;
   const cos = Math.cos(angle);

@@ -1,8 +1,8 @@
 /**
- * MountainCarContinuous-v0: the mountain car with a throttle, paid for reaching the flag and charged for the fuel.
+ * MountainCarContinuous-v0: the mountain car with a throttle, rewarded for reaching the flag and charged for fuel.
  *
- * The equations and limits of Gymnasium 1.3.0, which here keeps its state in float32. Reward −0.1 action², of the
- * action as given, before it is clipped, and +100 at position 0.45, where the episode ends.
+ * The equations and limits of Gymnasium 1.3.0, which keeps the state in float32. Reward −0.1 action², with the action
+ * before it is clipped, and +100 at position 0.45, where the episode ends.
  */
 
 import { random } from '../../random.ts';

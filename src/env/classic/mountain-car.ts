@@ -51,14 +51,14 @@ export function mountainCar(): StateEnvironment {
   return { ...environment, state };
 }
 
-/** What both mountain cars observe: position and velocity. */
+/** The observation of both mountain cars: position and velocity. */
 export const hillSpace = (): Box => ({
   kind: 'box',
   low: Float32Array.of(minPosition, -maxVelocity),
   high: Float32Array.of(maxPosition, maxVelocity),
 });
 
-/** The hill with a car at `position` and a flag at `goal`; both mountain cars draw it. */
+/** The hill with a car at `position` and a flag at `goal`, for both mountain cars. */
 export function hillFrame(position: number, goal: number): Frame {
   const scale = 600 / (maxPosition - minPosition);
   const xAt = (p: number) => (p - minPosition) * scale;

@@ -35,7 +35,7 @@ export function pendulum(): StateEnvironment {
       state[1] = -1 + 2 * uniform();
     },
     advance(action, outcome) {
-      // the torque is float32, as a policy gives it; all else float64
+      // the torque is float32, like a policy's output; everything else is float64
       const torque = Math.min(Math.max(Math.fround(action[0]), -maxTorque), maxTorque);
       const turns = (state[0] + Math.PI) / (2 * Math.PI);
       const angle = (turns - Math.floor(turns)) * 2 * Math.PI - Math.PI;

@@ -1,16 +1,16 @@
-/** Copies of an environment in Python processes: each process steps its share at the same time as the others. */
+/** Copies of an environment in Python processes, which step their shares in parallel. */
 
 import { batchArrays, checkCount, type EnvironmentBatch } from '../batch/batch.ts';
 import { type Box, type Space, sizeOf } from '../environment.ts';
 import type { PythonProcess } from './process.ts';
 
-/** A Python process, and which of its places for environments are taken. */
+/** A Python process, and which of its slots for environments are taken. */
 export interface Worker {
   process: PythonProcess;
   taken: Set<number>;
 }
 
-/** What worker.py says of the environment. */
+/** What worker.py reports about the environment. */
 export interface Described {
   id: string;
   observationSpace: Box;
@@ -19,26 +19,26 @@ export interface Described {
   /** Bytes of an element of an observation: 1 for whole numbers of 0 … 255, 4 for float32. */
   bytes: number;
   /**
-   * How many numbers at an observation's end a step brings: all of them, or the newest of a stack of pictures. Those
-   * before move up, and an episode begins with its first picture everywhere.
+   * How many numbers at an observation's end are new in a step: all, or the newest of a stack of pictures. Earlier
+   * pictures move up, and an episode begins with its first picture in every place.
    */
   news: number;
-  /** Whether the environment sets no time limit of its own. */
+  /** Whether the environment has no time limit. */
   unlimited: boolean;
 }
 
 /** A batch whose copies live in Python. */
 export interface GymnasiumBatch extends EnvironmentBatch {
-  /** The present picture of a copy: height u32, width u32, RGB u8[height, width, 3]; valid until the next request. */
+  /** The current picture of a copy: height u32, width u32, RGB u8[height, width, 3]; valid until the next request. */
   picture(copy: number): DataView;
 }
 
-/** Steps of an episode from which on a time limit is missed. */
+/** Steps of an episode after which a warning about the missing time limit is due. */
 const LONG = 10_000;
-/** Environments of which that was said. */
+/** Environments with that warning. */
 const noticed = new Set<string>();
 
-/** What a copy has lived of its episode; all that a new process needs to go on. */
+/** A copy's current episode so far: all that a new process needs to continue. */
 interface Life {
   seed: number;
   actions: Float32Array;
@@ -55,11 +55,11 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
   const memory = batchArrays(count, size);
   const { observations, finalObservations, rewards, terminated, truncated } = memory;
   const lives = new Array<Life | undefined>(count);
-  /** Of the last step, and not started anew. */
+  /** Whether the last step ended the copy and it has not restarted. */
   const ended = new Uint8Array(count);
   let warned = false;
-  /** The memory of answers, as observations have it. */
-  let heard: Float32Array | Uint8Array | undefined;
+  /** The memory of answers, as an array of the observations' type. */
+  let reply: Float32Array | Uint8Array | undefined;
 
   const shares = workers
     .map((worker, w) =>
@@ -68,20 +68,20 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
     .filter(({ copies }) => copies.length > 0);
   const shareOf = (copy: number) => shares.find(({ copies }) => copies.includes(copy))!;
 
-  /** Copies the last `length` numbers of an observation out of an answer; gives where the next begins. */
+  /** Copies the last `length` numbers of an observation from an answer. Returns where the next one begins. */
   function read(answer: DataView, at: number, into: Float32Array, copy: number, length = size): number {
-    if (heard?.buffer !== answer.buffer) {
-      heard = described.bytes === 1 ? new Uint8Array(answer.buffer) : new Float32Array(answer.buffer);
+    if (reply?.buffer !== answer.buffer) {
+      reply = described.bytes === 1 ? new Uint8Array(answer.buffer) : new Float32Array(answer.buffer);
     }
     const from = (answer.byteOffset + at) / described.bytes;
     const to = (copy + 1) * size - length;
-    if (length < 64) for (let i = 0; i < length; i++) into[to + i] = heard[from + i];
-    else into.set(heard.subarray(from, from + length), to);
+    if (length < 64) for (let i = 0; i < length; i++) into[to + i] = reply[from + i];
+    else into.set(reply.subarray(from, from + length), to);
     return at + length * described.bytes;
   }
 
   /**
-   * The same for what a step brings. Where an episode starts anew, what the ended one keeps goes to its final
+   * The same for the new numbers of a step. If an episode restarts, the ended one's earlier numbers go to its final
    * observation.
    */
   function readNews(answer: DataView, at: number, copy: number, anew: boolean): number {
@@ -119,7 +119,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
       return slot;
     });
     const slotOf = (copy: number) => slots[copy - copies[0]];
-    /** The copies that the last step acted in, and the memory of a request about so many. */
+    /** The copies that the last step acted in, and the memory of a request for this many. */
     let live: number[] = [];
     let request = requestOf([]);
 
@@ -131,7 +131,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
       return { seeds, chosen, body: new Uint8Array(body) };
     }
 
-    /** How many copies have not ended; finds out which where it is not those of the last step. */
+    /** How many copies have not ended. Recomputes which ones if they differ from the last step's. */
     function countLive(): number {
       let n = 0;
       let same = true;

@@ -27,8 +27,8 @@ const keep = releasedAfterwards();
 const opened = async (name: string, workers = 1): Promise<GymnasiumSource> =>
   keep(await openGymnasium(name, { workers }));
 
-const refusal = async (name: string, given?: string): Promise<HeedError> => {
-  const error = await openGymnasium(name, { python: given }).then(
+const refusal = async (name: string, path?: string): Promise<HeedError> => {
+  const error = await openGymnasium(name, { python: path }).then(
     () => undefined,
     (cause: unknown) => cause,
   );
@@ -58,7 +58,7 @@ describe('names', () => {
   test('wrong arguments are refused', () => {
     expect(() => parseName('ALE/Pong-v5?sticky=2')).toThrow('expected a probability as sticky, got 2');
     expect(() => parseName('ALE/Pong-v5?hidden=1,2,3')).toThrow('expected rectangles left,top,right,bottom');
-    expect(() => parseName('ALE/Tennis-v5?score=hidden')).toThrow('where Tennis shows its score is not known');
+    expect(() => parseName('ALE/Tennis-v5?score=hidden')).toThrow("the place of Tennis's score is unknown");
     expect(isGymnasiumName('CartPole-v1')).toBe(false);
   });
 });
@@ -72,7 +72,7 @@ describe('what is missing', () => {
 
   test('a program that is no Python', async () => {
     const { message } = await refusal('gym:CartPole-v1', process.execPath);
-    expect(message).toMatch(/ended before it was ready; it last said:[\s\S]*ERR_UNKNOWN_FILE_EXTENSION/);
+    expect(message).toMatch(/ended before it was ready; its last output:[\s\S]*ERR_UNKNOWN_FILE_EXTENSION/);
   });
 
   test.skipIf(!has3())('the package', async () => {
@@ -197,7 +197,7 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     const hang = 'while len(os.listdir(os.path.dirname(__file__))) < 3: time.sleep(1)\n    return super().step(action)';
     await withEnvironment(hang, async (folder) => {
       const source = keep(await openGymnasium('gym:mine:Mine-v0', { patience: 1 }));
-      expect(() => lived(source, 1, 1)).toThrow(/gave no answer for 1 seconds[\s\S]*mine\.py", line \d+ in step/);
+      expect(() => lived(source, 1, 1)).toThrow(/did not answer for 1 seconds[\s\S]*mine\.py", line \d+ in step/);
       writeFileSync(join(folder, 'go'), '');
       writeFileSync(join(folder, 'on'), '');
       expect(() => lived(source, 1, 1)).not.toThrow();

@@ -1,9 +1,9 @@
 /**
  * Environments of Gymnasium, in the user's own Python: `gym:CartPole-v1`, and games of the Arcade Learning Environment,
- * prepared as Mnih et al. 2015 prepare them: `ALE/Pong-v5`. docs/reference/environments.md has what the names may say.
+ * prepared as in Mnih et al. 2015: `ALE/Pong-v5`. The names are described in docs/reference/environments.md.
  *
- * An episode is its seed and its actions here too: a Python process that dies is replaced by another, in which the
- * episodes under way are lived again, and training goes on as if nothing had been.
+ * Here too, an episode is its seed and its actions. A Python process that dies is replaced by another, which replays
+ * the current episodes, and training continues as if nothing had happened.
  */
 
 import { HeedError } from '../../error.ts';
@@ -18,15 +18,15 @@ export { type AtariOptions, isGymnasiumName, scoreAreas } from './names.ts';
 
 /** Options of `openGymnasium`. */
 export interface GymnasiumOptions {
-  /** The Python that Gymnasium is in. */
+  /** Python with Gymnasium. */
   python?: string;
-  /** Processes that step copies side by side. */
+  /** Number of processes that step copies in parallel. */
   workers?: number;
-  /** Whole seconds that Python may take over an answer before it is taken for hung and started again. */
+  /** Whole seconds after which a Python process without an answer counts as hung and is restarted. */
   patience?: number;
 }
 
-/** Bounds are one number where all are the same, and null for none. */
+/** Bounds: one number if all are equal, and null for none. */
 type Bounds = (number | null)[];
 interface Description {
   size: number;
@@ -37,24 +37,24 @@ interface Description {
   news: number;
   actions: { n: number } | { n?: undefined; size: number; low: Bounds; high: Bounds };
   maxEpisodeSteps: number | null;
-  /** Whether the environment sets no time limit of its own. */
+  /** Whether the environment has no time limit. */
   unlimited: boolean;
-  /** Parts of its observations that are no numbers, and are left out. */
+  /** Parts of its observations that are not numbers and are left out. */
   dropped: string[];
   rewardThreshold: number | null;
   framesPerSecond: number;
 }
 
-/** Environments of Gymnasium, and the processes they live in. */
+/** Environments of Gymnasium, with their processes. */
 export interface GymnasiumSource extends EnvironmentSource {
-  /** Of each process, its present id and how often it was replaced. */
+  /** By process: its current id and how often it was restarted. */
   processes(): { pid: number; restarts: number }[];
 }
 
 const PATIENCE = 300;
-const UNLIMITED = 27_000; // steps of an episode whose environment sets no limit, as in Atari games
+const UNLIMITED = 27_000; // time limit of environments without one, such as Atari games
 
-/** The environments of that name; HeedError where Python, the package or the environment is missing. */
+/** Opens an environment by name. @throws HeedError if Python, the package or the environment is missing. */
 export async function openGymnasium(name: string, options: GymnasiumOptions = {}): Promise<GymnasiumSource> {
   const python = options.python ?? process.env.HEED_PYTHON ?? 'python3';
   const order = parseName(name);
@@ -71,24 +71,27 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     release();
     throw error;
   }
-  const told = workers[0].process.description as Description;
+  const description = workers[0].process.description as Description;
   const described: Described = {
     id: name,
-    observationSpace: boxOf(told.size, told.low, told.high, told.shape),
-    actionSpace: spaceOf(told.actions),
-    maxEpisodeSteps: told.maxEpisodeSteps ?? UNLIMITED,
-    bytes: told.bytes,
-    news: told.news,
-    unlimited: told.unlimited,
+    observationSpace: boxOf(description.size, description.low, description.high, description.shape),
+    actionSpace: spaceOf(description.actions),
+    maxEpisodeSteps: description.maxEpisodeSteps ?? UNLIMITED,
+    bytes: description.bytes,
+    news: description.news,
+    unlimited: description.unlimited,
   };
-  if (told.dropped.length > 0) {
-    process.emitWarning(`${name}: observations are shown without ${told.dropped.join(' and ')}, which is no numbers`, {
-      code: 'HEED_TEXT_LEFT_OUT',
-    });
+  if (description.dropped.length > 0) {
+    process.emitWarning(
+      `${name}: observations are shown without ${description.dropped.join(' and ')}, which is no numbers`,
+      {
+        code: 'HEED_TEXT_LEFT_OUT',
+      },
+    );
   }
   const { id, observationSpace, actionSpace, maxEpisodeSteps } = described;
-  const rewardThreshold = told.rewardThreshold ?? undefined;
-  const framesPerSecond = told.framesPerSecond;
+  const rewardThreshold = description.rewardThreshold ?? undefined;
+  const framesPerSecond = description.framesPerSecond;
   return {
     id,
     observationSpace,
@@ -133,7 +136,7 @@ function environmentOf(
       try {
         return frameOf(batch.picture(0));
       } catch (error) {
-        // a training with another teacher than a person need not end for want of a picture
+        // without a human teacher, training need not end because a picture is missing
         if (!(error instanceof HeedError)) throw error;
         process.emitWarning(`${id} cannot be drawn, its clips stay empty: ${error.message}`, {
           code: 'HEED_NO_PICTURE',

@@ -1,38 +1,38 @@
-/** The names of Gymnasium's environments: `gym:ID`, `ALE/Game-v5`, each with arguments after a `?`. */
+/** Names of Gymnasium's environments: `gym:ID`, `ALE/Game-v5`, with arguments after a `?`. */
 
 import { HeedError } from '../../error.ts';
 
-/** How a game's picture is prepared, and what the agent is not told. */
+/** How a game's picture is prepared, and what is hidden from the agent. */
 export interface AtariOptions {
-  /** Frames an action lasts. */
+  /** Frames per action. */
   frame_skip: number;
-  /** Pictures that make an observation. */
+  /** Pictures per observation. */
   stack: number;
   /** Probability that a frame repeats the last action instead (Machado et al. 2018). */
   sticky: number;
-  /** At most so many frames of nothing before an episode. */
+  /** Maximum number of idle frames before an episode. */
   noops: number;
-  /** Steps of an episode. */
+  /** Steps per episode. */
   max_episode_steps: number;
-  /** Hidden: when a game is over the next begins, and the agent is not told (Christiano et al. 2017, A.2). */
+  /** Hidden: when a game is over, the next one begins without a sign to the agent (Christiano et al. 2017, A.2). */
   ends: 'shown' | 'hidden';
-  /** Rectangles of the screen that are made black: [left, top, right, bottom] in pixels of 160 × 210. */
+  /** Rectangles of the screen to blacken: [left, top, right, bottom] in pixels of 160 × 210. */
   hidden: [number, number, number, number][];
 }
 
-/** What a name such as `gym:CartPole-v1?x=1` says. */
+/** The parts of a name such as `gym:CartPole-v1?x=1`. */
 export interface GymnasiumName {
-  /** As Gymnasium has it. */
+  /** Gymnasium's id. */
   id: string;
   /** Keyword arguments of gymnasium.make. */
   arguments: Record<string, unknown>;
-  /** Where the game is prepared; absent where the environment is taken as it is. */
+  /** How the game is prepared; null if the environment is used as it is. */
   atari: AtariOptions | null;
 }
 
 /**
- * Where games show their score, by the game's name, as [left, top, right, bottom]; of those that Christiano et al. 2017
- * used. What stands beside it goes with it, as in the paper: Beam Rider's enemy count, Enduro's dashboard.
+ * Where games show their score, by name, as [left, top, right, bottom]; the games of Christiano et al. 2017. As in the
+ * paper, some areas include neighbors: Beam Rider's enemy count, Enduro's dashboard.
  */
 export const scoreAreas: Readonly<Record<string, [number, number, number, number][]>> = {
   BeamRider: [[0, 0, 160, 43]],
@@ -54,17 +54,17 @@ const standard: AtariOptions = {
   hidden: [],
 };
 
-/** Whether a name means an environment of Gymnasium. */
+/** Whether a name is one of Gymnasium's. */
 export const isGymnasiumName = (name: string): boolean => /^(gym:|ALE\/)/.test(name);
 
 /** Reads a name such as `gym:CarRacing-v3?continuous=false` or `ALE/Pong-v5?score=hidden&ends=hidden`. */
 export function parseName(name: string): GymnasiumName {
   const [whole, query = ''] = name.split(/\?(.*)/s);
-  const given = Object.fromEntries([...new URLSearchParams(query)].map(([key, text]) => [key, parsed(text)]));
+  const parameters = Object.fromEntries([...new URLSearchParams(query)].map(([key, text]) => [key, parsed(text)]));
   const prepared = whole.startsWith('ALE/');
   const id = whole.replace(/^gym:/, '');
-  if (!prepared) return { id, arguments: given, atari: null };
-  const { score, ...rest } = given;
+  if (!prepared) return { id, arguments: parameters, atari: null };
+  const { score, ...rest } = parameters;
   const atari: Record<string, unknown> = { ...standard };
   const other: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(rest)) (Object.hasOwn(standard, key) ? atari : other)[key] = value;
@@ -74,7 +74,7 @@ export function parseName(name: string): GymnasiumName {
   return { id, arguments: other, atari: atari as unknown as AtariOptions };
 }
 
-/** Numbers, true, false and null as JSON has them; anything else is a text. */
+/** Numbers, true, false and null as in JSON; anything else is text. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -86,9 +86,12 @@ function parsed(text: string): unknown {
 function scoreAreaOf(id: string) {
   const game = id.replace(/^ALE\/|-v\d+$/g, '');
   if (Object.hasOwn(scoreAreas, game)) return scoreAreas[game];
-  throw new HeedError(`where ${game} shows its score is not known; it is of ${Object.keys(scoreAreas).join(', ')}`, {
-    hint: 'give the rectangle, left,top,right,bottom in pixels of 160 × 210: ?hidden=0,0,160,22 (several with a ; between)',
-  });
+  throw new HeedError(
+    `the place of ${game}'s score is unknown; it is known for ${Object.keys(scoreAreas).join(', ')}`,
+    {
+      hint: 'name the rectangle, left,top,right,bottom in pixels of 160 × 210: ?hidden=0,0,160,22 (several with a ; between)',
+    },
+  );
 }
 
 function rectangles(name: string, text: string): number[][] {
@@ -112,6 +115,6 @@ function check(name: string, key: string, value: unknown): void {
   }[key] as [boolean, string];
   if (right) return;
   throw new HeedError(`${name}: expected ${expected} as ${key}, got ${String(value)}`, {
-    hint: `it is ${String(standard[key as keyof AtariOptions])} where nothing is given`,
+    hint: `it is ${String(standard[key as keyof AtariOptions])} by default`,
   });
 }

@@ -1,8 +1,8 @@
 /**
- * A Python process that steps environments (worker.py has the other half of the protocol), spoken to over two FIFOs.
- * Node looks for an answer for a moment, since to be woken takes long, and then waits in a blocking read, so that a
- * step is one round trip and needs no event loop. Where the process dies, the read ends; another is then started, what
- * lived in the old one is lived again, and the request repeated. One that hangs is ended by an alarm of its own.
+ * A Python process that steps environments, connected by two FIFOs; worker.py has the other half of the protocol. Node
+ * polls for an answer for a moment, since waking up is slow, and then waits in a blocking read. So a step is one round
+ * trip and needs no event loop. If the process dies, the read ends; another process is started, which replays the
+ * current episodes and repeats the request. A process that hangs is ended by an alarm of its own.
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -16,34 +16,34 @@ import { look, newLooks } from '../batch/wait.ts';
 /** Requests to worker.py, as numbers of the protocol. */
 export const processOperations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
 
-/** Deaths over one request after which it is not repeated any more. */
+/** Deaths during one request after which it is not repeated. */
 const MOST_DEATHS = 3;
-/** The same, where it gave no answer. */
+/** Hangs during one request after which it is not repeated. */
 const MOST_HANGS = 2;
 /**
- * How long to look for an answer before sleeping over it, ms: longer than eight copies of MuJoCo's smaller worlds step.
+ * How long to poll for an answer before sleeping, ms: longer than a step of eight copies of MuJoCo's smaller worlds.
  */
 const LOOK = 0.5;
 
 /** A Python process that runs worker.py, and is replaced if it dies. */
 export interface PythonProcess {
-  /** What worker.py said of the environment when it started. */
+  /** What worker.py reported about the environment at its start. */
   readonly description: unknown;
-  /** The present process; another after a restart. */
+  /** The current process's id. */
   readonly pid: number;
-  /** Processes that died and were replaced. */
+  /** Number of processes that died and were replaced. */
   readonly restarts: number;
   readonly released: boolean;
-  /** Sends a request; its answer has to be received before the next. */
+  /** Sends a request. Receive its answer before the next one. */
   send(operation: keyof typeof processOperations, body: Uint8Array): void;
-  /** Waits for the answer: its body, valid until the next. HeedError with what Python said where it failed. */
+  /** Waits for the answer and returns its body, valid until the next. @throws HeedError with Python's message. */
   receive(): DataView;
-  /** Calls `live` after a restart, to have it live again what was in the process. Gives what takes it off again. */
+  /** Calls `live` after a restart, so that it replays the episodes. Returns a function that removes it. */
   onRestart(live: () => void): () => void;
   [Symbol.dispose](): void;
 }
 
-/** Starts Python on worker.py. `order` is its argument; `patience` the seconds it may take over an answer. */
+/** Starts Python on worker.py. `order` is its argument; `patience` is the time limit of an answer in seconds. */
 export function startPython(python: string, order: { patience: number; [other: string]: unknown }): PythonProcess {
   if (process.platform === 'win32') {
     throw new HeedError('Gymnasium environments need FIFOs, which Windows has not', { hint: 'run heed in WSL' });
@@ -80,17 +80,17 @@ export function startPython(python: string, order: { patience: number; [other: s
     try {
       for (let sent = 0; sent < last.length; ) sent += writeSync(running!.requests, last, sent);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error; // dead: the read will tell
+      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error; // dead: the read will report it
     }
   }
 
   function receive(): DataView {
     for (let deaths = 1, hangs = 0; ; deaths++) {
-      const asked = performance.now();
+      const began = performance.now();
       const answer = receiveOnce();
       if (answer) return answer;
-      if (performance.now() - asked >= 900 * order.patience && ++hangs === MOST_HANGS) {
-        throw death(`gave no answer for ${order.patience} seconds, and none when it was asked again`);
+      if (performance.now() - began >= 900 * order.patience && ++hangs === MOST_HANGS) {
+        throw death(`did not answer for ${order.patience} seconds, and again when the request was repeated`);
       }
       if (deaths === MOST_DEATHS) throw death(`died ${MOST_DEATHS} times over the same step`);
       restarts++;
@@ -103,7 +103,7 @@ export function startPython(python: string, order: { patience: number; [other: s
     }
   }
 
-  /** An answer's body; undefined where the process is dead. */
+  /** An answer's body; undefined if the process is dead. */
   function receiveOnce(): DataView | undefined {
     let got = 0;
     let length = 8;
@@ -125,7 +125,7 @@ export function startPython(python: string, order: { patience: number; [other: s
     throw new HeedError(message, { hint: hint ?? undefined });
   }
 
-  /** How much came of an answer while this looked; undefined where nothing did. */
+  /** Bytes of an answer that arrived while polling; undefined if none. */
   function glance(): number | undefined {
     let got: number | undefined;
     const seen = () => {
@@ -137,10 +137,13 @@ export function startPython(python: string, order: { patience: number; [other: s
   }
 
   const death = (what: string) => {
-    const said = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
-    return new HeedError(`the Python process of the environment ${what}${said ? `; it last said:\n${said}` : ''}`, {
-      hint: 'run the environment in Python alone, to see why',
-    });
+    const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
+    return new HeedError(
+      `the Python process of the environment ${what}${output ? `; its last output:\n${output}` : ''}`,
+      {
+        hint: 'run the environment in Python alone, to see why',
+      },
+    );
   };
 
   const release = () => {
@@ -176,7 +179,7 @@ export function startPython(python: string, order: { patience: number; [other: s
   }
 }
 
-/** Reads what is there; undefined where nothing is. */
+/** Reads what is there; undefined if there is nothing. */
 function readNow(descriptor: number, memory: Uint8Array): number | undefined {
   try {
     return readSync(descriptor, memory, 0, memory.length, null);
@@ -188,10 +191,10 @@ function readNow(descriptor: number, memory: Uint8Array): number | undefined {
 
 interface Running {
   child: ChildProcess;
-  /** Descriptors of our ends. */
+  /** Descriptors of this process's ends. */
   requests: number;
   answers: number;
-  /** The same as `answers`, but reading there never waits. */
+  /** Like `answers`, but reads never wait. */
   glances: number;
   stop(): void;
 }
@@ -200,18 +203,18 @@ function startWorker(python: string, order: unknown, folder: string, log: string
   const paths = [join(folder, 'requests'), join(folder, 'answers')];
   for (const path of paths) rmSync(path, { force: true });
   execFileSync('mkfifo', paths);
-  // opening one end of a FIFO waits for the other, unless it is held open for both
+  // opening one end of a FIFO waits for the other, unless it is opened for both
   const both = paths.map((path) => openSync(path, 'r+'));
   const [requests, answers] = [openSync(paths[0], 'w'), openSync(paths[1], constants.O_RDONLY)];
   const glances = openSync(paths[1], constants.O_RDONLY | constants.O_NONBLOCK);
   const theirs = [openSync(paths[0], constants.O_RDONLY), openSync(paths[1], 'w'), openSync(log, 'w')];
   const script = fileURLToPath(new URL('./worker.py', import.meta.url));
   const child = spawn(python, [script, JSON.stringify(order)], { stdio: [theirs[0], theirs[2], theirs[2], theirs[1]] });
-  // from here on only the process holds the other ends, so that its death is the end of what we read
+  // from here on only the Python process holds the other ends, so its death ends our read
   for (const descriptor of [...both, ...theirs]) closeSync(descriptor);
   const stop = () => {
     for (const descriptor of [requests, answers, glances]) closeSync(descriptor);
-    if (child.pid !== undefined) child.kill(); // of one that never started, this would end our own process group
+    if (child.pid !== undefined) child.kill(); // for a process that never started, this would end our own process group
   };
   let failed: unknown;
   child.on('error', (error) => {

@@ -1,9 +1,9 @@
 /**
- * The lunar lander's hinge: planck's revolute joint with its velocity solver, where nearly all the time of a step goes,
- * written without allocation and stopped as soon as it has converged. The equations are those of a revolute joint with
- * a motor and a limit under sequential impulses (Catto 2009).
+ * The lunar lander's hinge: planck's revolute joint, with a velocity solver that allocates nothing and stops once it
+ * has converged. Nearly all time of a step goes there. The equations are those of a revolute joint with a motor and a
+ * limit under sequential impulses (Catto 2009).
  *
- * Reaches into what planck 1.4.2 keeps to itself; the recorded episodes in the tests would show a change there.
+ * It uses private parts of planck 1.4.2; the recorded episodes in the tests would reveal a change there.
  */
 
 import { type Body, RevoluteJoint, type RevoluteJointDef, type TimeStep } from 'planck';
@@ -36,15 +36,18 @@ interface Internals {
 const atLowerLimit = 1;
 const atUpperLimit = 2;
 
-/** Below this change in a whole sweep, units/s: about what float32, in which the task was made, can hold. */
+/**
+ * Change in a sweep below which the solver has converged, units/s: about the resolution of float32, in which the task
+ * was designed.
+ */
 const converged = 1e-6;
 
 const velocityOf = (body: Body): Velocity => (body as unknown as { c_velocity: Velocity }).c_velocity;
 
 /**
- * A hinge between the lander, `definition.bodyA`, and a leg, `bodyB`. The one made last is given the other, and ends
- * the sweeps over all joints and contacts when a sweep changes nothing any more: neither the three bodies' velocities
- * nor the motors' impulses, which go on rising against a limit after the velocities have settled.
+ * A hinge between the lander, `definition.bodyA`, and a leg, `bodyB`. The hinge that is created last gets the other
+ * one. It ends the sweeps over all joints and contacts once a sweep changes neither the three bodies' velocities nor
+ * the motors' impulses, which keep rising against a limit after the velocities have settled.
  */
 export class LegHinge extends RevoluteJoint {
   private readonly lander: Velocity;
@@ -86,12 +89,12 @@ export class LegHinge extends RevoluteJoint {
 
     const maxImpulse = step.dt * this.maxTorque;
     const motorBefore = inner.m_motorImpulse;
-    const wanted = motorBefore - inner.m_motorMass * (spinB - spinA - this.speed);
-    inner.m_motorImpulse = Math.min(Math.max(wanted, -maxImpulse), maxImpulse);
+    const impulse = motorBefore - inner.m_motorMass * (spinB - spinA - this.speed);
+    inner.m_motorImpulse = Math.min(Math.max(impulse, -maxImpulse), maxImpulse);
     spinA -= inertiaA * (inner.m_motorImpulse - motorBefore);
     spinB += inertiaB * (inner.m_motorImpulse - motorBefore);
 
-    // how fast the two anchors part, and the hinge opens
+    // how fast the two anchors separate, and the hinge opens
     const slipX = leg.v.x - spinB * by - lander.v.x + spinA * ay;
     const slipY = leg.v.y + spinB * bx - lander.v.y - spinA * ax;
     const opening = spinB - spinA;
@@ -130,7 +133,7 @@ export class LegHinge extends RevoluteJoint {
   }
 
   override solvePositionConstraints(step: TimeStep): boolean {
-    // the sweeps are over: give back the count, which later parts of the step read
+    // the sweeps are over: restore the count, which later parts of the step read
     step.velocityIterations = this.sweeps;
     return super.solvePositionConstraints(step);
   }

@@ -40,12 +40,12 @@ const legTorque = 40;
 const legSpeed = 0.3;
 const legTravel = [0.4, 0.9];
 
-const firstPush = 1000; // newtons at most, for one step
+const firstPush = 1000; // maximum newtons, for one step
 const mainPower = 13;
 const mainOffset = 4 / scale;
 const sidePower = 0.6;
 const sideAway = 12 / scale;
-// the side engines' point of thrust: two numbers that would be one on a real lander, kept as the task has them
+// where the side engines push: two numbers that would be one on a real lander, kept as in the original task
 const sideAlong = 17 / scale;
 const sideHeight = 14 / scale;
 
@@ -57,7 +57,7 @@ const legBits = 0x0020;
  * Observation [8]: x and y from the pad and their velocities, scaled to the view; angle rad, scaled angular velocity;
  * whether the right and the left leg touch. Actions: 0 nothing, 1 left engine, 2 main engine, 3 right engine.
  *
- * `uniformOf` gives an episode's stream of numbers in [0, 1); a recording can be put in its place.
+ * `uniformOf` returns an episode's stream of numbers in [0, 1); tests pass a recording.
  */
 export function lunarLander(uniformOf = (seed: number) => random(seed, id).uniform): Environment {
   let uniform: () => number;
@@ -126,7 +126,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
       bodyB: leg,
       localAnchorA: { x: 0, y: 0 },
       localAnchorB: { x: side * legAway, y: legDown },
-      // angles count from how the legs are built, a little splayed
+      // angles are relative to the legs' built position, slightly splayed
       referenceAngle: leg.getAngle() - lander.getAngle(),
       enableMotor: true,
       maxMotorTorque: legTorque,
@@ -144,7 +144,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
     lander.applyLinearImpulse(new Vec2(-x * power, -y * power), new Vec2(at.x + x + dx, at.y + y + dy), true);
   };
 
-  /** One step of the world; returns the reward for what the shaping gained. */
+  /** Takes one step of the world and returns the reward of the shaping. */
   const move = (action: number): number => {
     const angle = lander.getAngle();
     const sin = Math.sin(angle);
@@ -193,7 +193,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
     framesPerSecond: stepsPerSecond,
     start(seed) {
       uniform = uniformOf(seed);
-      // a new world each time: one that is used again remembers the order of its old contacts
+      // a new world each time: a reused one remembers the order of its old contacts
       world = new World({ gravity: { x: 0, y: -10 } });
       world.on('begin-contact', (contact) => {
         onContact(contact.getFixtureA().getBody(), true);
@@ -228,7 +228,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
 }
 
 function picture(ground: number[], lander: Body, legs: Body[], engine: number): Shape[] {
-  // points of a body, x and y in turn, in the frame
+  // points of a body, x and y alternating, in the frame
   const placed = (body: Body, points: number[]): number[] =>
     pairs(points).flatMap((point) => {
       const { x, y } = body.getWorldPoint(point);
@@ -236,7 +236,7 @@ function picture(ground: number[], lander: Body, legs: Body[], engine: number): 
     });
   const [w, h] = [legHalfWidth, legHalfHeight];
   const flames: Record<number, number[]> = {
-    1: [14, 11, 14, 17, 28, 14], // the left engine pushes to the left: it burns on the right
+    1: [14, 11, 14, 17, 28, 14], // the left engine pushes to the left: its flame is on the right
     2: [-6, -10, 6, -10, 0, -30],
     3: [-14, 11, -14, 17, -28, 14],
   };
@@ -251,7 +251,7 @@ function picture(ground: number[], lander: Body, legs: Body[], engine: number): 
 }
 
 /**
- * Mass, center of mass and moment of inertia about the origin of a polygon given counterclockwise. Planck 1.4.2 puts a
+ * Mass, center of mass and moment of inertia about the origin of a counterclockwise polygon. Planck 1.4.2 puts a
  * polygon's center of mass at the mean of its corners, which is wrong for the hull.
  */
 function massOf(points: number[], density: number): MassData {

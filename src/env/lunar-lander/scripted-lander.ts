@@ -1,6 +1,6 @@
 /**
- * A pilot for LunarLander-v3 without learning: the well-known proportional–derivative rule, which tilts against drift
- * and falls along a cone above the pad. It lands about nine times in ten: a bar for what is learned.
+ * A scripted pilot for LunarLander-v3: the well-known proportional–derivative rule, which tilts against drift and falls
+ * along a cone above the pad. It lands about nine times in ten: a baseline for learned policies.
  */
 
 const maxTilt = 0.4;

@@ -1,4 +1,4 @@
-/** An environment from a task in MuJoCo. */
+/** Makes environments from MuJoCo tasks. */
 
 import type { MainModule, MjData, MjModel } from '@mujoco/mujoco';
 import { HeedError } from '../../error.ts';
@@ -9,24 +9,24 @@ import { picture } from './picture.ts';
 import type { MujocoEnvironment, MujocoTask } from './task.ts';
 import { compileModel, Simulation } from './world.ts';
 
-/** A task and what MuJoCo made of its model. */
+/** A task and its compiled model. */
 interface CompiledTask {
   readonly mujoco: MainModule;
   readonly model: MjModel;
   readonly task: MujocoTask;
 }
 
-// what nobody holds any more is freed, also where nobody called `release`
+// memory without references is freed, even if nobody disposed of it
 const abandoned = new FinalizationRegistry<MjModel | MjData>((held) => held.isDeleted() || held.delete());
 
-/** Compiles a task. The model is freed when neither this nor any environment made of it is held any more. */
+/** Compiles a task. The model is freed once neither this nor any of its environments is referenced. */
 export function compileTask(mujoco: MainModule, task: MujocoTask): CompiledTask {
   const compiled = { mujoco, model: compileModel(mujoco, task), task };
   abandoned.register(compiled, compiled.model);
   return compiled;
 }
 
-/** A copy of the task's environment: a simulation of its own of the one model. */
+/** A copy of the task's environment: its own simulation of the shared model. */
 export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
   const { mujoco, model, task } = compiled;
   const { id, maxEpisodeSteps = 1000, rewardThreshold } = task;
@@ -69,7 +69,7 @@ export function mujocoEnvironment(compiled: CompiledTask): MujocoEnvironment {
   const whole = {
     ...environment,
     world,
-    compiled, // held so that the model stays
+    compiled, // keeps the model alive
     [Symbol.dispose]: () => world.delete(),
   };
   abandoned.register(whole, world.data);
@@ -83,7 +83,7 @@ const box = (size: number): Box => ({
   high: new Float32Array(size).fill(Infinity),
 });
 
-/** [nu]: the control range of each actuator, unbounded where it has none. */
+/** [nu]: the control range of each actuator, unbounded if it has none. */
 function controls(model: MjModel): Box {
   const space = box(model.nu);
   const range = model.actuator_ctrlrange as Float64Array;

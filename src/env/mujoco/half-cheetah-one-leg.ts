@@ -1,9 +1,9 @@
 /**
- * HalfCheetah-one-leg: HalfCheetah's figure without a task; no episode ends early. There is no reward to learn from:
- * Christiano et al. 2017 (§3.2) taught it to go forward on one leg by comparisons, and so can anybody.
+ * HalfCheetah-one-leg: HalfCheetah's body without a task; no episode ends early. There is no reward: Christiano et al.
+ * 2017 (§3.2) taught it to go forward on one leg by comparisons.
  *
- * The return is the meters that it went forward with nothing but its back leg on the ground, and is for showing how
- * well that was learned.
+ * The return is the meters that it went forward with only its back leg on the ground. It measures how well that was
+ * learned.
  */
 
 import { halfCheetah } from './half-cheetah.ts';
@@ -11,7 +11,7 @@ import { heightsOf } from './planar.ts';
 import type { MujocoTask, World } from './task.ts';
 
 const { model, frameSkip, camera, reset } = halfCheetah;
-const START = 0.7; // height of the torso's middle where qpos says 0, m
+const START = 0.7; // height of the torso's middle at qpos 0, m
 const RADIUS = 0.046;
 
 /**

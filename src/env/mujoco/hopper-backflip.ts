@@ -1,10 +1,10 @@
 /**
- * Hopper-backflip: Hopper's figure without a task, free to turn over; an episode ends when its torso is nearly on the
- * ground: who lies or kneels there hardly gets up again. There is no reward to learn from: Christiano et al. 2017
- * (§3.2) taught it to flip backward by comparisons, and so can anybody.
+ * Hopper-backflip: Hopper's body without a task, free to turn over. An episode ends when its torso is nearly on the
+ * ground, since it hardly gets up from there. There is no reward: Christiano et al. 2017 (§3.2) taught it to flip
+ * backward by comparisons.
  *
- * The return counts backflips, and is for showing how well they were learned: whole turns backward, landed or not,
- * upside down with nothing on the ground.
+ * The return counts backflips and measures how well they were learned: full backward turns, landed or not, upside down
+ * with nothing on the ground.
  */
 
 import { hopper } from './hopper.ts';
@@ -26,7 +26,7 @@ function clears({ qpos }: Pick<World, 'qpos'>): [torso: number, leg: number] {
   return [low, Math.min(knees - 0.05, ankles - 0.04, heel - 0.06, toe - 0.06)];
 }
 
-/** Of each world, how far back it had leant at its last flip, and whether it was upside down in the air since. */
+/** By world: how far it leaned back at its last flip, and whether it has been upside down in the air since. */
 const flips = new WeakMap<World, { from: number; flew: boolean }>();
 
 /**
@@ -36,11 +36,11 @@ const flips = new WeakMap<World, { from: number; flew: boolean }>();
 export const hopperBackflip: MujocoTask = {
   id: 'Hopper-backflip',
   model: hopper.model,
-  frameSkip: 8, // 16 ms: a jump takes fewer decisions than with Hopper's 4, and is found sooner
+  frameSkip: 8, // 16 ms: a jump takes fewer decisions than with Hopper's 4, so exploration finds it sooner
   maxEpisodeSteps: 250,
   camera: { from: 'side', meters: 4, follow: 'torso', center: [0, 1.1] },
   observationSize: 13,
-  // dropped from a little above the ground, bent and leaning anyhow: so it is, too, who has just landed
+  // starts a little above the ground, bent and leaning at random, as after a landing
   reset(world, random) {
     const { qpos, qvel } = world;
     const { uniform } = random;

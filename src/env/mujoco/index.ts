@@ -1,4 +1,4 @@
-/** MuJoCo's environments, in this process. */
+/** MuJoCo's environments, which run in this process. */
 
 import type { MainModule } from '@mujoco/mujoco';
 import { HeedError } from '../../error.ts';
@@ -30,7 +30,7 @@ export const mujocoTasks: readonly MujocoTask[] = [
   invertedDoublePendulum,
 ];
 
-/** Figures that somebody has to teach: no reward tells what is wanted of them. */
+/** Tasks without a reward, which a teacher has to teach. */
 export const behaviorTasks: readonly MujocoTask[] = [hopperBackflip, halfCheetahOneLeg];
 
 const tasks = [...mujocoTasks, ...behaviorTasks];
@@ -38,18 +38,18 @@ const tasks = [...mujocoTasks, ...behaviorTasks];
 /** The names of the MuJoCo tasks. */
 export const mujocoIds: readonly string[] = tasks.map(({ id }) => id);
 
-// MuJoCo, loaded when first asked for: it takes a fifth of a second
+// MuJoCo is loaded on first use: it takes a fifth of a second
 let loading: Promise<MainModule> | undefined;
 
 /**
- * Makes environments of a task: one of `mujocoIds`, or one's own. They share its compiled model. HeedError when there
- * is no task of that name, or when MuJoCo cannot compile its model.
+ * Creates a function that makes environments of a task: one of `mujocoIds`, or your own. They share its compiled model.
+ * @throws HeedError if there is no task with that name, or MuJoCo cannot compile its model.
  */
 export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => MujocoEnvironment> {
   const task = typeof idOrTask === 'string' ? tasks.find(({ id }) => id === idOrTask) : idOrTask;
   if (!task) {
     throw new HeedError(`unknown MuJoCo task: expected one of ${mujocoIds.join(', ')}, got "${idOrTask}"`, {
-      hint: 'name one of them, or give a task of your own: see docs/reference/environments.md',
+      hint: 'name one of them, or pass your own task: see docs/reference/environments.md',
     });
   }
   loading ??= import('@mujoco/mujoco').then((module) => module.default());

@@ -1,4 +1,4 @@
-/** Rewards and starts that several tasks have in common. */
+/** Rewards and starts that several tasks share. */
 
 import type { Random } from '../../random.ts';
 import type { MujocoTask, World } from './task.ts';
@@ -18,7 +18,7 @@ export function addNoise(values: Float64Array, scale: number, { uniform, normal 
   for (let i = 0; i < values.length; i++) values[i] += scale * (kind === 'normal' ? normal() : 2 * uniform() - 1);
 }
 
-/** x, no further from 0 than the limit. */
+/** x, limited to ±limit. */
 export const clamp = (x: number, limit: number): number => Math.min(Math.max(x, -limit), limit);
 
 /** Writes qpos from its `skip`-th number on, then qvel within ±limit. */
@@ -34,9 +34,9 @@ export function observeState(
 }
 
 /**
- * What Hopper and Walker2d share: they start within 0.005 of their pose; every step upright earns 1 plus the speed,
- * less 0.001 × squared torques; an episode ends with a fall; height, lean, angles and velocities (within ±10) are
- * observed.
+ * What Hopper and Walker2d share. They start within 0.005 of their pose. Every step upright earns 1 plus the speed,
+ * minus 0.001 × squared torques. An episode ends with a fall. The observation has height, lean, angles and velocities
+ * (within ±10).
  */
 export const walking = (
   stands: (world: World) => boolean,

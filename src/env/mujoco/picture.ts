@@ -5,14 +5,14 @@ import { circle, ink, line, polygon } from '../picture/shapes.ts';
 import type { Camera } from './task.ts';
 import type { Simulation } from './world.ts';
 
-/** MuJoCo's numbers of the kinds of geoms, `mjtGeom`. */
+/** MuJoCo's numbers for kinds of geoms, `mjtGeom`. */
 const [plane, , sphere, capsule, ellipsoid, cylinder, box] = [0, 1, 2, 3, 4, 5, 6];
 
 /** Corners of a round outline. */
 const corners = 16;
 const grid = '#dfe3e8';
 
-/** Draws the present state of a simulation. */
+/** Draws the current state of a simulation. */
 export function picture(world: Simulation, camera: Camera = { from: 'side' }): Frame {
   const { from, meters = 4, follow, center = from === 'side' ? [0, meters / 4] : [0, 0] } = camera;
   const { model, data } = world;
@@ -24,7 +24,7 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
   const middleY = body < 0 || !above ? center[1] : world.xpos[body * 3 + 1];
   const x = (meters: number) => width / 2 + (meters - middleX) * scale;
   const y = (meters: number) => height / 2 - (meters - middleY) * scale;
-  // the axes across the picture and up it
+  // the picture's horizontal and vertical axes
   const [right, up] = above ? [0, 1] : [0, 2];
 
   const shapes: Shape[] = [];
@@ -57,14 +57,14 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
       }
       shape = polygon(fill, points);
     }
-    // from the side all that moves in one plane is drawn in the model's order, from above by its top
+    // from the side, everything that moves in one plane is drawn in the model's order; from above, by its height
     drawn.push({ depth: above ? position[2] + reach([0, 0, 1])[2] : -position[1], shape });
   }
   drawn.sort((a, b) => a.depth - b.depth);
   for (const { shape } of drawn) shapes.push(shape);
   return { width, height, shapes };
 
-  // the ground's line with a mark every meter, or its grid: what shows that the agent moves
+  // the ground's line with a mark every meter, or its grid: it shows that the agent moves
   function ground(fromAbove: boolean): Shape[] {
     const lines: Shape[] = [];
     const first = Math.ceil(middleX - meters / 2);
@@ -81,8 +81,8 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
 }
 
 /**
- * The point of a geom farthest along `direction` [3], from the geom's center: its support function, which its outline
- * is made of. `rotation` [3, 3] turns the geom's axes into the world's.
+ * The point of a geom farthest along `direction` [3], from the geom's center: its support function, from which the
+ * outline is built. `rotation` [3, 3] turns the geom's axes into the world's.
  */
 function farthest(
   type: number,
@@ -116,7 +116,7 @@ function farthest(
   );
 }
 
-/** A CSS color of red, green, blue and opacity in 0 … 1; undefined for what cannot be seen. */
+/** A CSS color from red, green, blue and opacity in 0 … 1; undefined if it is invisible. */
 function color(rgba: ArrayLike<number>): string | undefined {
   if (rgba[3] === 0) return undefined;
   const hex = [0, 1, 2]

@@ -1,12 +1,12 @@
 /**
- * Where the parts of a figure in the plane are, from its joints' angles: of this very moment, which MuJoCo's own `xpos`
- * is not.
+ * Positions of the parts of a planar figure, computed from its joints' angles at this moment. MuJoCo's `xpos` lags
+ * behind.
  */
 
 /**
- * Heights of the ends of a chain of rods that hangs from a point at `height`, m. Rod i reaches along[i] forward and
- * up[i] up where it is not turned; turns[i] is what the joint at its beginning adds to the pitch of it and all after
- * it, radians about +y: what was forward goes down.
+ * Heights of the ends of a chain of rods that hangs from a point at `height`, m. Without rotation, rod i reaches
+ * along[i] forward and up[i] up. The joint at its beginning adds turns[i] to the pitch of it and of all later rods, in
+ * radians about +y: forward turns down.
  */
 export function heightsOf(
   height: number,

@@ -1,4 +1,4 @@
-/** A task that somebody else wrote: what their JavaScript file exports, with the files its model names. */
+/** Reads a user's MuJoCo task: the export of a JavaScript file, with the files that its model names. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
@@ -6,9 +6,9 @@ import { HeedError, messageOf } from '../../error.ts';
 import type { MujocoTask } from './task.ts';
 
 /**
- * The task that the file at `path` exports: a `MujocoTask`, whose `model` is MJCF or the path of a file of it from the
- * folder of `path`, whose `id` is the name of the file where it has none, and whose `assets` are read. HeedError where
- * it is no task, or a file cannot be read.
+ * The task that the file at `path` exports: a `MujocoTask`. Its `model` is MJCF or the path of an MJCF file relative to
+ * `path`; its `id` defaults to the file's name; its `assets` are read. @throws HeedError if it is not a task, or a file
+ * cannot be read.
  */
 export function readMujocoTask(exported: unknown, path: string): MujocoTask {
   const task = (exported ?? {}) as MujocoTask;
@@ -30,7 +30,7 @@ export function readMujocoTask(exported: unknown, path: string): MujocoTask {
   return { ...task, id, model: text, assets: readAssets(path, dirname(file), text) };
 }
 
-/** The files that MJCF in `folder` names, and those that the included ones name, by the names it uses. */
+/** The files that MJCF in `folder` names, and those that included files name, by the names used there. */
 function readAssets(path: string, folder: string, model: string): Record<string, Uint8Array> {
   const assets: Record<string, Uint8Array> = {};
   const directories = new Set(['']);

@@ -1,15 +1,15 @@
 /**
- * A MuJoCo world: one simulation (`mjData`) of a compiled model, and the task it is used for.
+ * A MuJoCo world: one simulation (`mjData`) of a compiled model, and its task.
  *
  * MuJoCo runs in this process as Google DeepMind's own WASM build. Its arrays are views of the module's memory, which
- * are detached whenever that memory grows: a world renews its views, so read them from the world and do not keep them.
+ * are detached whenever that memory grows. A world renews its views, so read them from the world and do not store them.
  */
 
 import type { MainModule, MjData, MjModel } from '@mujoco/mujoco';
 import { HeedError, messageOf } from '../../error.ts';
 import type { MujocoTask, World } from './task.ts';
 
-/** MuJoCo's numbers of kinds of objects, `mjtObj`. */
+/** MuJoCo's numbers for kinds of objects, `mjtObj`. */
 const objects = { body: 1, joint: 3, geom: 5, site: 6 } as const;
 
 const none = new Float64Array(0);
@@ -19,7 +19,7 @@ export class Simulation implements World {
   readonly mujoco: MainModule;
   readonly model: MjModel;
   /**
-   * All of MuJoCo's state; each read of one of its arrays makes a new view, so prefer the fields below in every step.
+   * All of MuJoCo's state. Each read of one of its arrays creates a new view, so prefer the fields below in every step.
    */
   readonly data: MjData;
   readonly dt: number;
@@ -55,14 +55,14 @@ export class Simulation implements World {
   }
 
   joint(name: string): number {
-    const known = this.indices.get(`qpos ${name}`);
-    if (known !== undefined) return known;
+    const cached = this.indices.get(`qpos ${name}`);
+    if (cached !== undefined) return cached;
     const address = this.model.jnt_qposadr[this.index('joint', name)] as number;
     this.indices.set(`qpos ${name}`, address);
     return address;
   }
 
-  /** Back to the model's own start, with nothing kept of what was before, also not the solver's. */
+  /** Resets everything to the model's start, including the solver's state. */
   clear(): void {
     this.mujoco.mj_resetData(this.model, this.data);
     this.renew();
@@ -81,7 +81,7 @@ export class Simulation implements World {
     this.forward();
   }
 
-  /** Moves on by one step of the environment with the action in `ctrl`. */
+  /** Takes one step of the environment with the action in `ctrl`. */
   step(): void {
     const { mujoco, model, data } = this;
     this.before.qpos.set(this.qpos);
@@ -91,15 +91,15 @@ export class Simulation implements World {
     this.renew();
   }
 
-  /** Frees the simulation; what is done with the world after that throws. */
+  /** Frees the simulation; later uses of the world throw. */
   delete(): void {
     if (!this.data.isDeleted()) this.data.delete();
     this.qpos = none;
   }
 
   /**
-   * Takes new views where the module's memory has moved; call it before a step, since another world may have made it
-   * grow.
+   * Creates new views if the module's memory has moved. Call it before a step, since another world may have grown the
+   * memory.
    */
   renew(): void {
     if (this.qpos.length > 0) return; // a detached view is empty
@@ -115,8 +115,8 @@ export class Simulation implements World {
 
   private index(kind: keyof typeof objects, name: string): number {
     const key = `${kind} ${name}`;
-    const known = this.indices.get(key);
-    if (known !== undefined) return known;
+    const cached = this.indices.get(key);
+    if (cached !== undefined) return cached;
     const found = this.mujoco.mj_name2id(this.model, objects[kind], name);
     if (found < 0) {
       throw new HeedError(`expected the name of a ${kind} of the model, got "${name}"`, {
@@ -128,7 +128,10 @@ export class Simulation implements World {
   }
 }
 
-/** Compiles MJCF. HeedError with MuJoCo's message. Owns memory outside JavaScript's heap: `delete()` frees it. */
+/**
+ * Compiles MJCF. `delete()` frees the model's memory, which is outside JavaScript's heap. @throws HeedError with
+ * MuJoCo's message.
+ */
 export function compileModel(mujoco: MainModule, { id, model, assets = {} }: MujocoTask): MjModel {
   const files = new mujoco.MjVFS();
   try {

@@ -1,4 +1,4 @@
-/** Which environments can be used on this machine, and what it would take to have the others. */
+/** Which environments work on this machine, and what the others need. */
 
 import { spawnSync } from 'node:child_process';
 import { messageOf } from '../../error.ts';
@@ -8,19 +8,19 @@ import { environments } from './registered.ts';
 
 /** Environments of one kind, and what is missing to use them. */
 export interface EnvironmentGroup {
+  /** What the group is called in `heed envs`. */
   name: string;
   /** Names as `--env` takes them. */
   ids: string[];
-  /** Where they come from. */
+  /** The package or program that provides them. */
   from: string;
-  /** What is not there, where they cannot be used, and the command that would bring it. */
+  /** What is missing to use them; absent if nothing is. */
   missing?: string;
+  /** The command that installs what is missing. */
   install?: string;
 }
 
-/**
- * What Python is asked: packages that are there, and the newest version of every environment with the package it needs.
- */
+/** The script for Python: reports packages, and the newest version of every environment with the package it needs. */
 const question = `
 import importlib.util, json, sys
 there = lambda name: importlib.util.find_spec(name) is not None
@@ -46,7 +46,7 @@ if there("gymnasium"):
 print(json.dumps(told))
 `;
 
-interface Told {
+interface Report {
   executable: string;
   version: string;
   gymnasium: string | null;
@@ -55,7 +55,7 @@ interface Told {
 
 const packages: Record<string, string> = { Box2D: '"gymnasium[box2d]"', ale_py: 'gymnasium ale-py', jax: 'jax' };
 
-/** All groups; Python is started to ask for its Gymnasium. */
+/** All groups. Starts Python to list its Gymnasium environments. */
 export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
   const lander = 'LunarLander-v3';
   const swing = 'CartPole-swing';
@@ -67,7 +67,7 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
     {
       name: 'behaviors',
       ids: [swing, ...idsOf(behaviorTasks)],
-      from: 'heed; no reward tells of them: docs/how-to/teach-a-behavior.md',
+      from: 'heed; they have no reward: docs/how-to/teach-a-behavior.md',
     },
     ...gymnasiumGroups(python),
     ...(environments.names().length > 0 ? [{ name: 'registered', ids: environments.names(), from: 'plugins' }] : []),
@@ -78,13 +78,13 @@ export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'):
 function gymnasiumGroups(python: string): EnvironmentGroup[] {
   const absent = (from: string, missing: string, install: string): EnvironmentGroup[] =>
     ['gymnasium', 'atari'].map((name) => ({ name, ids: [], from, missing, install }));
-  const asked = spawnSync(python, ['-c', question], { encoding: 'utf8', timeout: 60_000 });
-  if (asked.status !== 0) {
-    const why = asked.error ? messageOf(asked.error) : (asked.stderr.trim().split('\n').at(-1) ?? '');
+  const reply = spawnSync(python, ['-c', question], { encoding: 'utf8', timeout: 60_000 });
+  if (reply.status !== 0) {
+    const why = reply.error ? messageOf(reply.error) : (reply.stderr.trim().split('\n').at(-1) ?? '');
     const install = 'install Python 3.10 or later, or name one that is there: HEED_PYTHON=/path/to/python heed envs';
     return absent(python, `Python does not run: ${why}`, install);
   }
-  const { executable, version, gymnasium, groups } = JSON.parse(asked.stdout.trim().split('\n').at(-1)!) as Told;
+  const { executable, version, gymnasium, groups } = JSON.parse(reply.stdout.trim().split('\n').at(-1)!) as Report;
   if (gymnasium === null) {
     const install = `${executable} -m pip install gymnasium ale-py`;
     return absent(`Python ${version}, ${executable}`, 'the package gymnasium', install);

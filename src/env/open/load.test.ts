@@ -156,7 +156,7 @@ describe('a file', () => {
     await expect(run(thrown, 2)).rejects.toThrow('threw at step 47 (episode 3 of copy 1, step 4): sensor lost late');
     const unseen = late('if (late) seen[0] = 0 / 0');
     await expect(run(unseen, 1)).rejects.toThrow(
-      'gave NaN as number 0 of its observation at step 24 (episode 3, step 4)',
+      'returned NaN as number 0 of its observation at step 24 (episode 3, step 4)',
     );
     const unpaid = file(
       {
@@ -164,7 +164,7 @@ describe('a file', () => {
       },
       (environment) => `export default () => { let n = 0; return ${environment}; }`,
     );
-    await expect(run(unpaid, 1)).rejects.toThrow('gave Infinity as its reward at step 51 (episode 3, step 11)');
+    await expect(run(unpaid, 1)).rejects.toThrow('returned Infinity as its reward at step 51 (episode 3, step 11)');
   });
 
   it('that is not there, does not run or exports something else is refused', async () => {

@@ -1,4 +1,4 @@
-/** Environments by name that live in this process, loaded when they are asked for. */
+/** Environments that run in this process, by name; loaded on demand. */
 
 import { HeedError } from '../../error.ts';
 import type { Environment } from '../environment.ts';
@@ -8,7 +8,10 @@ import { environmentIds, makeEnvironment } from './make.ts';
 import { checkedFactory, isFile, loadFile } from './own-file.ts';
 import { environments } from './registered.ts';
 
-/** What makes the environment of that name, or that file. HeedError where there is none, or it cannot be used. */
+/**
+ * A function that makes the environment with a name, or in a file. @throws HeedError if there is none, or it cannot be
+ * used.
+ */
 export async function loadEnvironment(name: string): Promise<() => Environment> {
   checkEnvironment(name);
   if (environments.has(name)) return checkedFactory(name, environments.get(name));
@@ -17,7 +20,7 @@ export async function loadEnvironment(name: string): Promise<() => Environment> 
   return () => makeEnvironment(name);
 }
 
-/** HeedError with the nearest names when there is no environment of that name. Nothing is loaded or started. */
+/** @throws HeedError with the nearest names if there is no environment with that name. Loads and starts nothing. */
 export function checkEnvironment(name: string): void {
   const known = [...environmentIds, ...mujocoIds, ...environments.names()];
   if (known.includes(name) || isGymnasiumName(name) || isFile(name)) return;
@@ -29,7 +32,7 @@ export function checkEnvironment(name: string): void {
   });
 }
 
-/** Levenshtein's: insertions, deletions and replacements between two strings. */
+/** Levenshtein distance: insertions, deletions and replacements between two strings. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

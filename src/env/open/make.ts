@@ -1,4 +1,4 @@
-/** Environments that are made at once: classic control and the lunar lander. */
+/** Environments that need no loading: classic control and the lunar lander. */
 
 import { HeedError } from '../../error.ts';
 import { acrobot } from '../classic/acrobot.ts';
@@ -23,7 +23,7 @@ const environments: Record<string, () => Environment> = {
 /** The names of the environments that `makeEnvironment` makes. */
 export const environmentIds: string[] = Object.keys(environments);
 
-/** One of `environmentIds`; HeedError for any other name. */
+/** Makes one of `environmentIds`. @throws HeedError for any other name. */
 export function makeEnvironment(id: string): Environment {
   if (Object.hasOwn(environments, id)) return environments[id]();
   throw new HeedError(`expected one of ${environmentIds.join(', ')}, got "${id}"`, {

@@ -1,4 +1,4 @@
-/** Opens environments by name, with whatever they need: a file, WASM, threads, another program. */
+/** Opens environments by name, with all they need: a file, WASM, threads, another program. */
 
 import { startThreads } from '../batch/parallel.ts';
 import { type EnvironmentSource, plainSource } from '../batch/source.ts';
@@ -10,15 +10,15 @@ import { startWatchdog, watchedSource } from './watchdog.ts';
 
 /** Options of `openEnvironment`. */
 export interface OpenOptions {
-  /** Threads that step copies, this one among them, or processes where they live in another program. */
+  /** Threads that step copies, including this one, or processes if they run in another program. */
   workers?: number;
-  /** The Python that Gymnasium is in (default: HEED_PYTHON, or python3). */
+  /** Python with Gymnasium (default: HEED_PYTHON, or python3). */
   python?: string;
 }
 
 /**
- * The environments of that name: `CartPole-v1`, `Hopper-v5`, `gym:CarRacing-v3`, `ALE/Pong-v5`, or a file,
- * `./my-env.js`. HeedError where there are none, or what they need is missing.
+ * Opens an environment by name: `CartPole-v1`, `Hopper-v5`, `gym:CarRacing-v3`, `ALE/Pong-v5`, or a file,
+ * `./my-env.js`. @throws HeedError if there is none, or something it needs is missing.
  */
 export async function openEnvironment(
   name: string,

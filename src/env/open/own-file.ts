@@ -1,6 +1,4 @@
-/**
- * An environment of one's own in a file, checked when it is loaded: what is wrong is cheaper to hear before training.
- */
+/** An environment in a user's file. It is checked when loaded, so that errors show before training. */
 
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
@@ -12,13 +10,13 @@ import { guarded } from '../batch/fault.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
 import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
 
-/** Whether a name means a file and not an environment that is known by its name. */
+/** Whether a name is a file's and not a known environment's. */
 export const isFile = (name: string): boolean =>
   /^\.{0,2}[/\\]/.test(name) || isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);
 
 /**
- * What makes the environment of a file: its default export, a function that makes one or a MuJoCo task. HeedError where
- * the file cannot be loaded or what it makes is no environment.
+ * Loads a file. Its default export is a function that makes an environment, or a MuJoCo task. @throws HeedError if the
+ * file cannot be loaded or makes no environment.
  */
 export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Promise<() => Environment> {
   checkThere(path);
@@ -33,7 +31,7 @@ export function checkedFactory(name: string, make: () => Environment, trialSecon
   return () => guarded(make(), name);
 }
 
-/** @throws HeedError where there is no such file. */
+/** @throws HeedError if there is no such file. */
 export function checkThere(path: string): void {
   if (existsSync(path)) return;
   throw new HeedError(`there is no file "${path}" to take an environment from`, {
@@ -49,10 +47,10 @@ function loadTask(path: string, exported: unknown): Promise<() => Environment> {
 }
 
 const LONGEST_TRIAL = 300; // steps
-/** How long those may take. */
+/** Time limit of those steps, in seconds. */
 const TRIAL_SECONDS = 60;
 
-/** Runs what is synchronous and may never come back. */
+/** Runs synchronous code that may never return. */
 function within(path: string, seconds: number, trial: () => void): void {
   try {
     runInNewContext('trial()', { trial }, { timeout: 1000 * seconds });
@@ -64,7 +62,10 @@ function within(path: string, seconds: number, trial: () => void): void {
   }
 }
 
-/** Lives an episode in two copies at once, with the same actions. HeedError for what would go wrong in training. */
+/**
+ * Plays an episode in two copies at once, with the same actions. @throws HeedError for anything that would fail in
+ * training.
+ */
 function checkWorks(path: string, make: () => Environment): void {
   const wrong = (message: string, hint: string, cause?: unknown) =>
     new HeedError(`"${path}": ${message}`, { hint, cause });
@@ -79,7 +80,7 @@ function checkWorks(path: string, make: () => Environment): void {
   const [one, other] = [1, 2].map(() => calling('making an environment', make));
   const fault = faultOf(one);
   if (fault)
-    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md says what an environment has');
+    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md describes environments');
 
   const size = sizeOf(one.observationSpace);
   const [seen, seenByOther] = [1, 2].map(() => new Float32Array(size).fill(Number.NaN));
@@ -88,7 +89,7 @@ function checkWorks(path: string, make: () => Environment): void {
     if (at < 0) return;
     throw wrong(
       `expected ${size} finite numbers as observation ${when}, got ${seen[at]} as number ${at}`,
-      'write every number that observationSpace.low has a place for into the array that is given',
+      'write every element of observationSpace into the array that is passed',
     );
   };
   const differs = (what: string) =>

@@ -5,14 +5,14 @@ import koffi from 'koffi';
 import { CALL, COUNT, calls, FREED, type WatchdogSettings } from './watchdog.ts';
 
 const { name, control } = workerData as WatchdogSettings;
-/** Seconds that a call may take before Ctrl-C ends the process at once, and before a person is told. */
+/** Seconds of a call after which Ctrl-C ends the process at once, and after which a notice is printed. */
 const PATIENCE = 5;
 const NOTICE = 60;
-/** Milliseconds between looks. */
+/** Milliseconds between checks. */
 const EVERY = 250;
 const SIGNALS = [2, 15]; // SIGINT and SIGTERM, everywhere but on Windows
 
-/** Gives signals their usual effect, and what puts Node's handlers back. */
+/** Restores the default effect of signals. Returns a function that puts Node's handlers back. */
 function freeSignals(signal: (number: number, handler: unknown) => unknown): () => void {
   const handlers = SIGNALS.map((number) => signal(number, null)); // SIG_DFL is 0
   return () => {

@@ -1,8 +1,8 @@
 /**
- * A watchdog over code of the user's own, which may never come back. Node hears signals between calls only, so that
- * Ctrl-C would be ignored for ever. A thread watches how long a call lasts: after some seconds it gives SIGINT and
- * SIGTERM back their usual effect, which is to end the process, and after a minute it says what is going on.
- * Checkpoints bear that: they are written so that a killed run goes on.
+ * A watchdog for user code that may never return. Node handles signals only between calls, so Ctrl-C would be ignored.
+ * A thread watches the length of each call: after some seconds it restores the default effect of SIGINT and SIGTERM,
+ * which ends the process, and after a minute it prints what is going on. Checkpoints are safe: a killed run can be
+ * resumed.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -10,17 +10,17 @@ import type { EnvironmentBatch } from '../batch/batch.ts';
 import type { EnvironmentSource } from '../batch/source.ts';
 import type { Environment } from '../environment.ts';
 
-/** Places in the memory that the watchdog shares with the thread it watches. */
-export const CALL = 0; // which call is under way, as its number in `calls`, from 1; 0 where none is
-export const COUNT = 1; // calls so far: two long ones are not one
-export const FREED = 2; // whether signals have their usual effect
+/** Places in the memory that the watchdog shares with the watched thread. */
+export const CALL = 0; // the current call, as its number in `calls`, from 1; 0 if none
+export const COUNT = 1; // number of calls: two long ones are not one
+export const FREED = 2; // whether signals have their default effect
 const PLACES = 3;
 
-/** Calls that are watched, by their names in a notice. */
+/** Watched calls, by their names in a notice. */
 export const calls = ['being loaded', 'reset', 'step', 'replaying an episode', 'frame', 'being made'] as const;
 type Call = (typeof calls)[number];
 
-/** What the watching thread is started with. */
+/** What the watchdog thread is started with. */
 export interface WatchdogSettings {
   name: string;
   control: Int32Array;
@@ -28,19 +28,19 @@ export interface WatchdogSettings {
 
 /** Watches calls into code that may never return. */
 export interface Watchdog {
-  /** Says that a call begins; the next `leave` ends it. */
+  /** Marks the start of a call; the next `leave` ends it. */
   enter(call: Call): void;
-  /** Ends the call; waits until signals are heard as before. */
+  /** Marks the end of a call; waits until Node handles signals again. */
   leave(): void;
   [Symbol.dispose](): void;
 }
 
-/** Starts a watchdog over the environments of that name. */
+/** Starts a watchdog for the environments with that name. */
 export function startWatchdog(name: string): Watchdog {
   const control = new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT));
   const workerData: WatchdogSettings = { name, control };
   const worker = new Worker(new URL(`./watchdog-worker${extname(import.meta.url)}`, import.meta.url), { workerData });
-  worker.once('error', () => {}); // what it watches needs no watchdog to work
+  worker.once('error', () => {}); // the environments work without a watchdog
   worker.unref();
   return {
     enter(call) {

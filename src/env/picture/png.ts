@@ -1,6 +1,4 @@
-/**
- * Pictures of pixels as PNG files (W3C PNG, third edition): eight bits a channel, one filter, Node's own compression.
- */
+/** Pixels as PNG files (W3C PNG, third edition): eight bits per channel, one filter, Node's compression. */
 
 import { crc32, deflateSync } from 'node:zlib';
 
@@ -9,12 +7,12 @@ export function encodePng(rgb: Uint8Array, width: number, height: number): Buffe
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header.set([8, 2], 8); // eight bits a channel, red, green and blue
+  header.set([8, 2], 8); // eight bits per channel, red, green and blue
   const stride = 3 * width;
   const rows = Buffer.alloc(height * (stride + 1)); // a row begins with its filter
   for (let y = 0; y < height; y++) {
     const to = y * (stride + 1);
-    rows[to] = 2; // each byte less the one above it: pictures are mostly ground
+    rows[to] = 2; // each byte minus the one above it: pictures are mostly ground
     for (let i = 0; i < stride; i++) rows[to + 1 + i] = rgb[y * stride + i] - (y > 0 ? rgb[(y - 1) * stride + i] : 0);
   }
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);

@@ -1,8 +1,8 @@
-/** Shapes that more than one environment draws with. Coordinates are rounded: clips are stored and sent as JSON. */
+/** Shapes that several environments draw. Coordinates are rounded, since clips are stored and sent as JSON. */
 
 import type { Shape } from '../environment.ts';
 
-/** Paper and ink, the same in every environment's pictures. */
+/** Colors of ground and ink, the same in all environments' pictures. */
 export const ink = { ground: '#2f3640', body: '#3d5a98', part: '#c9822b', joint: '#7a86b8', goal: '#c0392b' } as const;
 
 const round = (x: number) => Math.round(x * 100) / 100;
@@ -31,9 +31,7 @@ export const circle = (fill: string, x: number, y: number, radius: number): Shap
   fill,
 });
 
-/**
- * A bar of the given length and thickness from (x, y), turned by `angle` radians clockwise from straight up.
- */
+/** A bar with a length and a thickness from (x, y), turned by `angle` radians clockwise from straight up. */
 export function bar(fill: string, x: number, y: number, angle: number, length: number, thickness: number): Shape {
   const along = [Math.sin(angle) * length, -Math.cos(angle) * length];
   const across = [(Math.cos(angle) * thickness) / 2, (Math.sin(angle) * thickness) / 2];
@@ -53,7 +51,7 @@ export function bar(fill: string, x: number, y: number, angle: number, length: n
 export const rectangle = (fill: string, x: number, y: number, width: number, height: number): Shape =>
   polygon(fill, [x, y, x + width, y, x + width, y + height, x, y + height]);
 
-/** A pole of `height` standing at (x, y) with a pennant at its top. */
+/** A pole of `height` at (x, y) with a pennant at its top. */
 export const flag = (fill: string, x: number, y: number, height: number): Shape[] => [
   line(ink.ground, 2, [x, y, x, y - height]),
   polygon(fill, [x, y - height, x + 18, y - height + 6, x, y - height + 12]),

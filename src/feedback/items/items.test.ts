@@ -225,8 +225,8 @@ describe.each(kinds)('%s', (kind, address) => {
 
   it('practice comes first and is told; known answers come between others and look like them', async () => {
     const gold = { kind: 'pair', choice: 'first' } as const;
-    const known = Array.from({ length: 40 }, (_, i) => ({ ...pairOf(1000 + i), gold, practice: i < 2 }));
-    const project = await projectOf([...pairs(60), ...known], { practice: 2, goldShare: 0.3 });
+    const golden = Array.from({ length: 40 }, (_, i) => ({ ...pairOf(1000 + i), gold, practice: i < 2 }));
+    const project = await projectOf([...pairs(60), ...golden], { practice: 2, goldShare: 0.3 });
     const [ada] = people;
     const seen: string[] = [];
     for (let i = 0; i < 42; i++) {
@@ -360,21 +360,21 @@ it('SQLite: a vote is told of once it is on the disk; votes share a sync, and ot
     .mockImplementation(() => new Promise<void>((resolve) => (sync = resolve)));
   await handle.close();
   try {
-    const told: number[] = [];
+    const counts: number[] = [];
     const vote = async (i: number) => {
       await recordJudgment(database, project, person.id, { id: `v${i}`, item: items[i].id, vote: first });
-      told.push(i);
+      counts.push(i);
     };
-    const known = async () => (await database.query.selectFrom('votes').select('id').execute()).length;
+    const recorded = async () => (await database.query.selectFrom('votes').select('id').execute()).length;
     const all = [vote(0)];
     await vi.waitFor(() => expect(disk).toHaveBeenCalledTimes(1));
     for (let i = 1; i < 5; i++) all.push(vote(i));
-    await vi.waitFor(async () => expect(await known()).toBe(5));
-    expect(told).toEqual([]);
+    await vi.waitFor(async () => expect(await recorded()).toBe(5));
+    expect(counts).toEqual([]);
     sync();
     await vi.waitFor(() => expect(disk).toHaveBeenCalledTimes(2));
     await all[0];
-    expect(told).toEqual([0]);
+    expect(counts).toEqual([0]);
     sync();
     await Promise.all(all);
     expect(disk).toHaveBeenCalledTimes(2);

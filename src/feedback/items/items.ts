@@ -30,7 +30,7 @@ export const newItemSchema = z.object({
     .record(z.string(), z.unknown())
     .refine((value) => JSON.stringify(value).length <= 100_000, 'expected at most 100,000 characters of JSON')
     .optional()
-    .describe('any JSON, returned with the item by an export'),
+    .describe('any JSON; exports return it with the item'),
   gold: judgmentSchema.optional().describe('the right judgment, which makes this a gold item'),
   practice: z.boolean().optional().describe('for a gold item: annotators practice on it and see the right judgment'),
   priority: z.number().optional().describe('items with a higher priority come first; 0 by default'),
@@ -49,7 +49,7 @@ export type Item = z.output<typeof itemSchema>;
 /** Checks an `AddedItems`. */
 export const addedItemsSchema = z.object({
   added: z.number().int().describe('items that are new'),
-  known: z.number().int().describe('items whose content the project has already'),
+  known: z.number().int().describe('items that the project already had'),
 });
 /** How many of the items passed to `addItems` are new. */
 export type AddedItems = z.output<typeof addedItemsSchema>;

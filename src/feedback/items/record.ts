@@ -18,7 +18,7 @@ export const idSchema = z
 
 /** Checks a `NewJudgment`. */
 export const newJudgmentSchema = z.object({
-  id: idSchema.describe('chosen by the sender: sending the same id again records nothing new'),
+  id: idSchema.describe('chosen by the sender; sending the same id again records nothing'),
   item: idSchema.describe('id of the item'),
   vote: judgmentOrSkipSchema.describe('the judgment, or a skip'),
   shown: z.array(z.number().int()).max(26).optional().describe('the order in which the options were shown, as indices'),
@@ -29,7 +29,7 @@ export type NewJudgment = z.output<typeof newJudgmentSchema>;
 
 /** Checks an `Undo`. */
 export const undoSchema = z.object({
-  id: idSchema.describe('chosen by the sender: sending the same id again undoes nothing more'),
+  id: idSchema.describe('chosen by the sender; sending the same id again undoes nothing'),
   item: idSchema.describe('id of the item'),
 });
 /** A judgment to undo: the latest of the person on the item. */
@@ -41,7 +41,7 @@ export const receiptSchema = z.object({
   answered: z.number().int().describe('judgments the item has now'),
   gold: judgmentSchema.optional().describe('for a practice item: the right judgment'),
 });
-/** What is known once a judgment is recorded. */
+/** The outcome of recording a judgment. */
 export type Receipt = z.output<typeof receiptSchema>;
 
 /** Thrown when the caller's input is invalid. */

@@ -71,12 +71,12 @@ it('finds what is probably true, and where people disagree, the least clear firs
 });
 
 it('tells the mean of Cohen’s κ of every two people who have enough in common', () => {
-  const said = (name: string) =>
+  const judged = (name: string) =>
     judgments
       .filter(({ person }) => person === name)
       .map(({ judgment }) => Number(judgment.kind === 'pair' && judgment.choice === 'first'));
   const names = ['careful', 'good', 'tired', 'leaning'];
-  const kappas = names.flatMap((one, i) => names.slice(i + 1).map((other) => cohenKappa(said(one), said(other))));
+  const kappas = names.flatMap((one, i) => names.slice(i + 1).map((other) => cohenKappa(judged(one), judged(other))));
   expect(kappas).toHaveLength(6);
   expect(quality.cohen).toBeCloseTo(kappas.reduce((a, b) => a + b) / 6, 12);
   const few = [...judgments.slice(0, ITEMS), ...judgments.slice(ITEMS, ITEMS + 4)];

@@ -13,13 +13,13 @@ import { type Content, categoryOf, type Judgment } from '../judgment.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
 
-/** A judgment that counts, with what it is about. */
+/** A judgment that counts, with its item and annotator. */
 export interface CountedJudgment {
   /** Id of the item. */
   item: string;
   /** Id of the annotator. */
   person: string;
-  /** What the annotator said. */
+  /** The judgment. */
   judgment: Judgment;
   /** When it was recorded, in milliseconds since 1970. */
   created: number;
@@ -68,13 +68,13 @@ export async function countedJudgments({ query }: Database, project: string): Pr
   }));
 }
 
-/** How one annotator judges. A share is NaN if there is nothing to compute it from. */
+/** How well one annotator judges. A share is NaN if there is nothing to compute it from. */
 export interface AnnotatorQuality {
   /** Id of the annotator. */
   person: string;
   /** Judgments that count. */
   answers: number;
-  /** Share of `n` gold items that they judged right, practice left out. */
+  /** Share of `n` gold items that they judged right, without practice items. */
   gold: { right: number; n: number };
   /** Share of `n` judgments by others of the same items that are the same as theirs. */
   agreement: { share: number; n: number };
@@ -110,7 +110,7 @@ export interface Quality {
   guidelines: { version: number; answers: number }[];
 }
 
-/** Fewer are too few to compute a share from. */
+/** Minimum number of judgments for a share. */
 const FEW = 5;
 
 /**

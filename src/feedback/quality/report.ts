@@ -1,4 +1,4 @@
-/** The agreement report of a project. A report on many judgments takes a while; the server goes on meanwhile. */
+/** The agreement report of a project. A report on many judgments takes a while, during which the server continues. */
 import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
 import { findProject } from '../project.ts';
@@ -42,7 +42,7 @@ export const qualityReportSchema = z.object({
   judged: whole.describe('items with a consensus'),
   guidelines: z
     .array(z.object({ version: whole, answers: whole }))
-    .describe('versions of the guidelines that judgments were given under'),
+    .describe('versions of the guidelines that judgments were made under'),
   balance: z
     .array(
       z.object({
@@ -118,22 +118,22 @@ interface Reports {
 
 /** A report that takes no longer than this, in milliseconds, is made for each change. */
 const QUICK = 1000;
-/** A slow report is made again after this many times what the last one took: a tenth of a core at most. */
+/** A slow report is made again after this many times its duration: it uses a tenth of a core at most. */
 const PAUSE_FACTOR = 10;
 
 /**
- * Keeps the reports of a server's projects. All who ask at the same time share a report, and nothing is computed unless
- * the project has changed.
+ * Keeps the reports of a server's projects. Simultaneous requests share a report, and nothing is computed unless the
+ * project has changed.
  */
 export function createReports(
   database: Database,
   { make = reportInThread, now = () => performance.now() }: { make?: typeof reportInThread; now?: () => number } = {},
 ): Reports {
   interface Entry {
-    /** The latest judgment and the latest event when it was begun. */
+    /** The latest judgment and the latest event at its start. */
     upTo: readonly number[];
     report: Promise<QualityReport>;
-    /** When it was finished, and what it took. */
+    /** When it was finished, and how long it took. */
     done?: { at: number; took: number };
   }
   interface ProjectReports {

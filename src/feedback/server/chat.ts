@@ -1,4 +1,6 @@
-/** Routes for talking to a model: each turn draws two responses, and the choice between them becomes a judged item. */
+/**
+ * Routes for chatting with a model: each turn draws two responses, and the choice between them becomes a judged item.
+ */
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
@@ -18,9 +20,9 @@ export type ChatMessage = {
   content: string;
 };
 
-/** A model that people can talk to. */
+/** A model that people can chat with. */
 export interface ChatModel {
-  /** What the page calls it. */
+  /** Its name on the page. */
   name: string;
   /** Draws two responses to a conversation's last message, piece by piece as they are written. */
   draw(messages: readonly ChatMessage[], seed: number, signal: AbortSignal): AsyncIterable<Piece[]>;
@@ -61,14 +63,14 @@ export const turnSchema = newJudgmentSchema
   .omit({ item: true })
   .extend({ turn: z.string().max(200).describe('id of the turn') });
 
-/** Which model can be talked to. */
+/** The model that people can chat with. */
 export const modelSchema = z.object({ model: z.string().nullable().describe('its name; null if there is none') });
 
 /** The routes for the chat. */
 export function chatRoutes(database: Database, model: ChatModel | undefined) {
   const { query } = database;
   let seeds = Date.now() % 2 ** 31;
-  // one conversation at a time has the machine for itself
+  // one conversation at a time uses the machine
   let queue: Promise<unknown> = Promise.resolve();
 
   return new Hono<Env>()

@@ -1,4 +1,4 @@
-/** What every route of the studio's server shares: who asks, what they sent, and how a request is refused. */
+/** What every route of the studio's server shares: who sends a request, what is in it, and how it is refused. */
 import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
@@ -10,7 +10,7 @@ import type { Database } from '../store/database.ts';
 export interface Variables {
   /** The person whose token or cookie came with the request, if any. */
   person?: Person;
-  /** The word of a session by cookie, which a request has to send along when it changes something. */
+  /** The value that a session by cookie must send with requests that change something. */
   csrf?: string;
 }
 /** The environment of every route. */
@@ -85,13 +85,16 @@ function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
 /** A number in an address. */
 export const number = z.coerce.number<string | number>();
 
-/** What requests that have nothing to return are answered with. */
+/** The response to requests that return nothing. */
 export const emptySchema = z.object({});
 
 /** Who is signed in, as a session's routes return it. */
 export const sessionSchema = z.object({
   person: personSchema,
-  csrf: z.string().optional().describe('the word to send along as x-heed-csrf with requests that change something'),
+  csrf: z
+    .string()
+    .optional()
+    .describe('value of the header x-heed-csrf, which requests that change something must send'),
 });
 
 /** The project of that name. @throws HttpError 404 */
@@ -99,7 +102,7 @@ export async function projectOf(database: Database, name: string): Promise<Proje
   try {
     return await findProject(database, name);
   } catch (error) {
-    // not everybody may know which projects there are
+    // not everybody may know which projects exist
     throw error instanceof HeedError ? new HttpError(404, `There is no project named "${name}".`) : error;
   }
 }

@@ -9,13 +9,13 @@ import type { Database } from '../store/database.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
 import { authenticate } from './security.ts';
 
-/** How far a listener has been told: positions in the record of judgments and in the audit trail. */
+/** A listener's position in the record of judgments and in the audit trail. */
 interface Position {
   votes: number;
   events: number;
 }
 
-/** Milliseconds between looks at the store. */
+/** Milliseconds between checks of the store. */
 const LOOK = 300;
 /** Milliseconds between pings. At each, the server checks that the listener may still listen. */
 const PING = 15_000;

@@ -32,17 +32,19 @@ export interface StudioOptions {
   host?: string;
   /** Port to listen on; 0, the default, takes a free one. */
   port?: number;
-  /** Host names that the studio is opened by, besides its address. */
+  /** Host names that browsers open the studio by, besides its address. */
   hosts?: readonly string[];
-  /** Whether to believe X-Forwarded-For and X-Forwarded-Proto. Without a proxy that sets them, anybody could. */
+  /**
+   * Whether to trust X-Forwarded-For and X-Forwarded-Proto. Without a proxy that sets them, clients could forge them.
+   */
   trustProxy?: boolean;
-  /** Milliseconds that a client has, where they differ from the defaults. */
+  /** Time limits for clients in milliseconds, if they differ from the defaults. */
   timeouts?: Partial<typeof TIMEOUTS>;
-  /** The model that people can talk to. */
+  /** The model that people can chat with. */
   chat?: ChatModel;
   /** Name of the owner whom the printed link signs in; `me` by default. */
   owner?: string;
-  /** Receives what went wrong on the server; never tokens. */
+  /** Called with errors on the server; never with tokens. */
   onError?: (text: string) => void;
 }
 
@@ -121,7 +123,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
 function createApi(options: StudioOptions, personByLink: (token: string) => Person | undefined) {
   const { database, runs = 'runs', trustProxy = false } = options;
   const address = (context: Context<Env>) =>
-    // the last entry is what the proxy itself saw; anybody may have written those before it
+    // the proxy adds the last entry; clients may have written those before it
     (trustProxy && context.req.header('x-forwarded-for')?.split(',').at(-1)?.trim()) ||
     (getConnInfo(context).remote.address ?? '');
   const [rate, failures] = [createRateLimit(1200, 60), createRateLimit(30, 60)];
@@ -176,7 +178,7 @@ export function createApp(options: StudioOptions, personByLink: (token: string) 
       return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
     onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
     return context.json(
-      { error: { message: 'The studio failed: this is a fault of heed.', hint: 'The studio’s terminal says more.' } },
+      { error: { message: 'The studio failed: this is a bug in heed.', hint: 'The studio’s terminal says more.' } },
       500,
     );
   });

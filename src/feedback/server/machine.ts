@@ -1,4 +1,4 @@
-/** How busy the studio's machine is. Runs often train on it too. */
+/** The load of the studio's machine. Runs often train on it too. */
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { Hono } from 'hono';
 import { z } from 'zod';
@@ -7,8 +7,8 @@ import { type Env, requires } from './context.ts';
 /** Load and memory of the machine. */
 export const machineSchema = z.object({
   cores: z.number().int().describe('CPU cores'),
-  load: z.number().describe('processes that want a core, averaged over the last minute'),
-  memory: z.object({ total: z.number(), free: z.number(), studio: z.number() }).describe('bytes'),
+  load: z.number().describe('load average over the last minute: processes that want a core'),
+  memory: z.object({ total: z.number(), free: z.number(), studio: z.number() }).describe('memory in bytes'),
 });
 
 /** The routes below `/machine`. */

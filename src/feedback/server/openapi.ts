@@ -32,7 +32,7 @@ import { exportSchema, exportTypes, importedSchema, importSchema, settingsFormSc
 interface Operation {
   /** What it does, in a few words. */
   summary: string;
-  /** The role it takes; nobody has to be signed in if there is none. */
+  /** The role it requires; without one, nobody needs to be signed in. */
   role?: PersonRole;
   /** The JSON body of a request. */
   body?: z.ZodType;

@@ -1,4 +1,4 @@
-/** Routes for people: who there is, what they may do, and their tokens. */
+/** Routes for people: the list of them, their roles and their tokens. */
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { addPerson, changeRole, changeToken, findPerson, listPeople, personSchema, roles } from '../people.ts';
@@ -8,16 +8,16 @@ import { body, type Env, HttpError, requires } from './context.ts';
 /** Body of the request that adds a person. */
 export const newPersonSchema = z.object({
   name: z.string().max(100).describe('unique in the store'),
-  role: z.enum(roles).default('annotator').describe('what the person may do'),
+  role: z.enum(roles).default('annotator').describe('role of the person'),
 });
 
 /** Body of the request that changes a role. */
-export const roleSchema = z.object({ role: z.enum(roles).describe('what the person may do from now on') });
+export const roleSchema = z.object({ role: z.enum(roles).describe('new role of the person') });
 
 /** A person and their new token. */
 export const tokenSchema = z.object({
   person: personSchema,
-  token: z.string().describe('signs the person in; it cannot be read again'),
+  token: z.string().describe('token that signs the person in; it is shown only once'),
 });
 
 /** The routes below `/people`. */

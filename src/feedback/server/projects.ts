@@ -39,7 +39,7 @@ const text = z
 /** Body of the request that creates a project. */
 export const newProjectSchema = z.object({
   name: z.string().max(100).describe('unique in the store'),
-  settings: settingsSchema.prefault({}).describe('those that are left out have their defaults'),
+  settings: settingsSchema.prefault({}).describe('settings; omitted ones have their defaults'),
   guidelines: text.default('').describe('what annotators go by, in Markdown'),
 });
 
@@ -48,10 +48,10 @@ export const itemsSchema = z.object({ items: z.array(newItemSchema).max(10_000) 
 
 /** Body of the request for the next items. */
 export const nextSchema = z.object({
-  count: whole.min(1).max(50).default(1).describe('items to reserve, counting those reserved already'),
+  count: whole.min(1).max(50).default(1).describe('items to reserve, including those already reserved'),
 });
 
-/** Body of the request that changes settings. A setting that is left out has no default here: it stays as it is. */
+/** Body of the request that changes settings. An omitted setting has no default here: it stays as it is. */
 export const changesSchema = z.strictObject(
   Object.fromEntries(
     Object.entries(settingsSchema.shape).map(([name, schema]) => {
@@ -70,21 +70,21 @@ export const prioritiesSchema = z.object({
 });
 
 /** How many of the items in a request the project has. */
-export const countSchema = z.object({ items: whole.describe('items that the project has') });
+export const countSchema = z.object({ items: whole.describe('items in the project') });
 
-/** How far a project is. */
+/** A project's progress. */
 export const summarySchema = z.object({
   id: z.string(),
   name: z.string(),
   kind: z.enum(itemKinds),
   created: z.number().describe('in milliseconds since 1970'),
   items: whole.describe('items, gold items left out'),
-  answered: whole.describe('items with all the judgments that the project asks for'),
+  answered: whole.describe('items that have all the judgments the project asks for'),
   labels: whole.describe('judgments of these items'),
   budget: whole.optional().describe('judgments after which no more items are handed out'),
   people: whole.describe('people who have judged an item'),
 });
-/** How far a project is. */
+/** A project's progress. */
 export type ProjectSummary = z.output<typeof summarySchema>;
 
 /** A project as its own page shows it. */
@@ -95,7 +95,7 @@ export const detailsSchema = projectSchema.extend({
 /** A project with its guidelines and progress. */
 export type ProjectDetails = z.output<typeof detailsSchema>;
 
-/** The next items, without their gold judgments and without where they come from. */
+/** The next items, without their gold judgments and sources. */
 export const assignmentsSchema = z.object({
   assignments: z.array(
     z.object({
@@ -108,7 +108,7 @@ export const assignmentsSchema = z.object({
 /** An item reserved for an annotator, as the annotator sees it. */
 export type AssignedItem = z.output<typeof assignmentsSchema>['assignments'][number];
 
-/** What is known once a judgment is recorded, with others' judgments if the project shows them. */
+/** The receipt of a judgment, with others' judgments if the project shows them. */
 export const voteReceiptSchema = receiptSchema.extend({
   others: z
     .array(z.object({ person: z.string().describe('name'), vote: judgmentSchema }))

@@ -1,4 +1,4 @@
-/** How numbers of a run's completions are distributed, step by step: what its histograms show. */
+/** Distributions of numbers of a run's completions, step by step, for histograms. */
 import type { SampleIndex } from '../../run/samples.ts';
 
 /** The distribution of each number of a run's completions, step by step. */

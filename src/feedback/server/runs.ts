@@ -18,7 +18,7 @@ import { spreadOf } from './runs-spread.ts';
 const CACHED = 16;
 /** Runs that one stream follows at most: a browser keeps few connections. */
 const FOLLOWED = 20;
-/** Milliseconds between looks at a file that grows. */
+/** Milliseconds between checks of a growing file. */
 const LOOK = 500;
 
 interface RunFolder {
@@ -32,9 +32,9 @@ export const listedRunSchema = z.object({
   id: z.string().describe('name of the folder, or FOLDER~STAGE for a stage of a pipeline'),
   name: z.string(),
   command: z.string().describe('the command that started it, such as ppo'),
-  started: z.string().describe('in ISO 8601'),
+  started: z.string().describe('start time in ISO 8601'),
   seed: z.number(),
-  changed: z.number().describe('when a row was last written, in milliseconds since 1970'),
+  changed: z.number().describe('time of the last written row, in milliseconds since 1970'),
   running: z.boolean().describe('whether a process is writing to it'),
 });
 /** A run in the list. */
@@ -49,18 +49,18 @@ export const runListSchema = z.object({
 /** Query of the request for a page of the list. */
 export const pageSchema = z.object({
   limit: number.int().min(1).max(1000).default(100).describe('runs on a page'),
-  offset: number.int().min(0).default(0).describe('runs to pass over'),
-  search: z.string().max(200).default('').describe('words that the id, name or command must contain'),
+  offset: number.int().min(0).default(0).describe('runs to skip'),
+  search: z.string().max(200).default('').describe('words that must occur in the id, name or command'),
 });
 
 /** Query of the request for metrics. */
 export const metricsSchema = z.object({
   names: z.string().max(10_000).describe('names of metrics, separated by commas'),
-  buckets: number.int().min(1).max(5000).default(800).describe('points of each metric at most'),
-  by: z.string().max(200).optional().describe('the metric along which points lie; step by default'),
-  from: number.optional().describe('where the first point may lie'),
-  to: number.optional().describe('where the last point may lie'),
-  smooth: number.min(0).lt(1).optional().describe('share that the running mean keeps at each row'),
+  buckets: number.int().min(1).max(5000).default(800).describe('maximum number of points of each metric'),
+  by: z.string().max(200).optional().describe('metric on the x axis; step by default'),
+  from: number.optional().describe('minimum x of a point'),
+  to: number.optional().describe('maximum x of a point'),
+  smooth: number.min(0).lt(1).optional().describe('smoothing: share of the running mean that each row keeps'),
 });
 
 /** Query of the request for a stream. */
@@ -73,7 +73,7 @@ export const samplesSchema = z.object({
   kind: z.string().max(100).optional().describe('kind of the samples'),
   step: number.optional().describe('step of the samples'),
   limit: number.int().min(1).max(500).default(50).describe('samples on a page'),
-  offset: number.int().min(0).default(0).describe('samples to pass over'),
+  offset: number.int().min(0).default(0).describe('samples to skip'),
 });
 
 /** An event of a run's stream. */

@@ -1,4 +1,4 @@
-/** Who may send what from where: sessions, tokens, origins, sizes and rates. */
+/** Security of requests: sessions, tokens, origins, sizes and rates. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie } from 'hono/cookie';
@@ -40,7 +40,7 @@ export const securityHeaders: MiddlewareHandler<Env> = async (context, next) => 
 };
 
 /**
- * Refuses requests to a host name that is not the studio's (DNS rebinding) and changes from pages of another origin. A
+ * Refuses requests to a host name that is not the studio's (DNS rebinding), and changes from pages of another origin. A
  * studio bound to all addresses knows its names only from its owner: with no `hosts`, every name passes.
  */
 export function checkHost(hosts: ReadonlySet<string>): MiddlewareHandler<Env> {
@@ -81,7 +81,7 @@ export async function authenticate(database: Database, context: Context): Promis
 }
 
 /**
- * Sets the request's person. A session that changes something has to send its word along. Invalid tokens count as
+ * Sets the request's person. A session that changes something must send its csrf value. Invalid tokens count as
  * failures of the address that they come from.
  */
 export function identify(

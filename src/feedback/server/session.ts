@@ -8,7 +8,9 @@ import { body, type Env, HttpError, requires } from './context.ts';
 import { COOKIE, type RateLimit } from './security.ts';
 
 /** Body of the request that signs somebody in. */
-export const signInSchema = z.object({ token: z.string().min(1).max(200).describe('a token, or that of a link') });
+export const signInSchema = z.object({
+  token: z.string().min(1).max(200).describe('token, or the token in a sign-in link'),
+});
 
 /** Options of `sessionRoutes`. */
 export interface SessionOptions {
@@ -16,7 +18,7 @@ export interface SessionOptions {
   failures: RateLimit;
   /** The address that a request comes from. */
   address: (context: Context<Env>) => string;
-  /** Whether to believe the headers of a proxy in front. */
+  /** Whether to trust the headers of a proxy in front. */
   trustProxy: boolean;
 }
 

@@ -18,18 +18,18 @@ const LONGEST = 60 * 2 ** 20;
 
 /** Body of the request that imports a file. */
 export const importSchema = z.object({
-  text: z.string().min(1).max(LONGEST).describe('the text of the file'),
-  type: z.enum(['jsonl', 'json', 'csv', 'tsv']).default('jsonl').describe('what the text is'),
+  text: z.string().min(1).max(LONGEST).describe('content of the file'),
+  type: z.enum(['jsonl', 'json', 'csv', 'tsv']).default('jsonl').describe('type of the file'),
   answers: z
     .enum(['ignored', 'gold', 'practice'])
     .default('ignored')
-    .describe('what the file’s own judgments are for: nothing, gold items or practice items'),
-  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that does not fit, or leave it out'),
+    .describe('how to use judgments in the file: not at all, as gold items or as practice items'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a bad row, or leave it out'),
 });
 
-/** What an import over HTTP did. */
+/** The result of an import over HTTP. */
 export const importedSchema = importResultSchema.extend({
-  told: z.array(z.string()).describe('the first rows that were left out, and why'),
+  notices: z.array(z.string()).describe('first rows that were left out, with reasons'),
 });
 
 /** The content type of each kind of exported file. */
@@ -41,7 +41,7 @@ export const exportTypes = {
 
 /** Query of the request that exports a file. */
 export const exportSchema = z.object({
-  as: z.enum(['jsonl', 'csv', 'parquet']).default('jsonl').describe('type of the file'),
+  as: z.enum(['jsonl', 'csv', 'parquet']).default('jsonl').describe('file type'),
   format: z.enum(exportFormats).optional().describe('format of the rows; by default the first that the kind has'),
   merge: z.enum(merges).default('majority').describe('how several judgments of an item are merged'),
 });
@@ -85,7 +85,7 @@ export function transferRoutes(database: Database) {
             onBadRow,
             onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
           });
-          return context.json({ ...result, told: notices });
+          return context.json({ ...result, notices });
         } catch (error) {
           throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
         }

@@ -52,10 +52,10 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
     const project = await createProject(database, 'P', settings);
     await fill(database, project.id, ada.person.id);
 
-    const asked: CompiledQuery[] = [];
+    const queries: CompiledQuery[] = [];
     const spy: KyselyPlugin = {
       transformQuery({ node, queryId }) {
-        asked.push(database.query.getExecutor().compileQuery(node, queryId));
+        queries.push(database.query.getExecutor().compileQuery(node, queryId));
         return node;
       },
       transformResult: async ({ result }) => result,
@@ -70,7 +70,7 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
 
     const explain = kind === 'SQLite' ? 'explain query plan' : 'explain';
     const slow: string[] = [];
-    for (const { sql: text, parameters } of asked) {
+    for (const { sql: text, parameters } of queries) {
       if (!/^(select|update|delete)/.test(text) || text.includes('pg_advisory')) continue;
       const { rows } = await database.query.executeQuery<object>(
         CompiledQuery.raw(`${explain} ${text}`, [...parameters]),
@@ -81,7 +81,7 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
       const sorts = /"priority" desc/.test(text) ? plan.filter((step) => /TEMP B-TREE|Sort/.test(step)) : [];
       if (scans.length + sorts.length > 0) slow.push(`${text}\n${plan.join('\n')}`);
     }
-    expect(asked.length).toBeGreaterThan(20);
+    expect(queries.length).toBeGreaterThan(20);
     expect(slow).toEqual([]);
     await database.close();
   });

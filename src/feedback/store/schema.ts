@@ -12,7 +12,9 @@ export interface Tables {
     settingsJson: string;
     created: number;
   };
-  /** What annotators go by. A change is a new version, and every judgment refers to the version it was given under. */
+  /**
+   * Guidelines for annotators. A change is a new version, and every judgment refers to the version it was made under.
+   */
   guidelines: {
     project: string;
     version: number;
@@ -61,7 +63,7 @@ export interface Tables {
     /** Hash of the cookie's value. */
     hash: string;
     person: string;
-    /** The word that a request has to send along when it changes something. */
+    /** The value that requests which change something must send. */
     csrf: string;
     created: number;
     expires: number;

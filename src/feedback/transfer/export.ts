@@ -7,7 +7,7 @@ import type { Project } from '../project.ts';
 import { countedJudgments, qualityOf } from '../quality/quality.ts';
 import type { Database } from '../store/database.ts';
 
-/** The formats of exported rows: dataset formats, or `votes` with everything on record. */
+/** The formats of exported rows: dataset formats, or `votes` with the full record. */
 export const exportFormats = [
   'preference',
   'unpaired-preference',
@@ -121,7 +121,7 @@ async function recordsByItem({ query }: Database, project: string, people: Reado
   return byItem;
 }
 
-/** A judgment and the name of who gave it. */
+/** A judgment and its annotator's name. */
 interface Attributed {
   person: string;
   judgment: Judgment;
@@ -146,7 +146,7 @@ function merged(all: readonly Attributed[], merge: Merge, consensus: { answer: n
   return [{ judgment: top[0].judgment, people: top.map(({ person }) => person), share: top.length / all.length }];
 }
 
-/** The same for judgments that say the same, whatever the reasons. */
+/** The same for judgments that agree, whatever their reasons. */
 function keyOf(judgment: Judgment): string {
   const { reason: _, ...rest } = judgment;
   return rest.kind === 'pair' ? rest.choice : JSON.stringify(rest);

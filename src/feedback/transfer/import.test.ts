@@ -52,10 +52,10 @@ describe.each(kinds)('%s', (kind, address) => {
     writeRows('broken.jsonl', rows.with(550, voted(550, { kind: 'pair', choice: 'tie' })));
     await expect(importItems(database, project, [path('broken.jsonl')])).rejects.toThrow('the choice "tie"');
     expect([await countOf('items'), await countOf('votes')]).toEqual([500, 50]);
-    const told: number[] = [];
-    const again = await importItems(database, project, [path('all.jsonl')], { onRows: (n) => told.push(n) });
+    const counts: number[] = [];
+    const again = await importItems(database, project, [path('all.jsonl')], { onRows: (n) => counts.push(n) });
     expect(again).toEqual({ added: 100, known: 500, votes: 10, bad: 0 });
-    expect(told).toEqual([500, 600]);
+    expect(counts).toEqual([500, 600]);
     expect(await countRows([path('all.jsonl')])).toBe(600);
     expect(await importItems(database, project, [path('all.jsonl')])).toMatchObject({ added: 0, votes: 0 });
     expect([await countOf('votes'), await countOf('people')]).toEqual([60, 2]);

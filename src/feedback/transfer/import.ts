@@ -8,11 +8,11 @@ import {
   convertRow,
   type DatasetRow,
   dataFiles,
+  describeBadRow,
   detectFormat,
   type Format,
   faultOf,
   type Row,
-  tellBadRow,
 } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { addItems, itemIdOf, type NewItem } from '../items/items.ts';
@@ -28,13 +28,13 @@ export interface ImportOptions {
   gold?: boolean;
   /** Whether the items are gold items to practice on: they come first, with the right judgment afterwards. */
   practice?: boolean;
-  /** What to do with a row that does not fit: stop (the default), or leave it out. */
+  /** Stop at a row that does not fit (default), or skip it. */
   onBadRow?: 'error' | 'skip';
-  /** Receives a line of text for each row that is left out. */
+  /** Called with a line of text for each row that is skipped. */
   onNotice?: (text: string) => void;
   /** Called after each transaction with the number of rows read. */
   onRows?: (rows: number) => void;
-  /** Name of the annotator whose judgments the file's are. Without it they are ignored. */
+  /** Name of the annotator who made the judgments in the file. Without it they are ignored. */
   annotator?: string;
 }
 
@@ -42,11 +42,11 @@ const whole = z.number().int();
 /** Checks an `ImportResult`. */
 export const importResultSchema = z.object({
   added: whole.describe('items that are new'),
-  known: whole.describe('rows whose content the project has already'),
+  known: whole.describe('rows that the project already had'),
   votes: whole.describe('judgments that were recorded'),
   bad: whole.describe('rows that were left out'),
 });
-/** What an import did. */
+/** The result of an import. */
 export type ImportResult = z.output<typeof importResultSchema>;
 
 /** Rows of one transaction. */
@@ -87,11 +87,11 @@ export async function importItems(
       if ('reason' in row) {
         const bad: BadRow = { ...line, field: row.field, reason: row.reason };
         if (onBadRow === 'error') {
-          throw new HeedError(tellBadRow(bad), {
+          throw new HeedError(describeBadRow(bad), {
             hint: 'Correct the row, or leave such rows out with --on-bad-row skip.',
           });
         }
-        onNotice?.(tellBadRow(bad));
+        onNotice?.(describeBadRow(bad));
         total.bad++;
         continue;
       }
@@ -118,7 +118,7 @@ interface ParsedRow {
   records?: JudgmentRecord[];
 }
 
-/** A judgment as an export in the format `votes` has it. */
+/** A judgment in the export format `votes`. */
 const judgmentRecord = z.object({
   id: z.string().default(''),
   person: z.string(),

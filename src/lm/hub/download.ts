@@ -1,8 +1,10 @@
 /**
- * One file of a Hub to disk: it goes on where an earlier try stopped, and takes its name only when whole and checked.
+ * Downloads one file of a Hub to disk. It continues where an earlier try stopped, and renames the file only when it is
+ * complete and checked.
  *
- * A partial file belongs to one process at a time: its name says which, and taking over a dead one's is a rename, which
- * only one process wins. Two that want the same file at the same time each get their own copy; nobody waits.
+ * A partial file belongs to one process at a time: its name says which. Taking over a dead process's file is a rename,
+ * which only one process wins. Two processes that need the same file at the same time each download their own copy;
+ * neither waits.
  */
 
 import { createHash, type Hash, randomBytes } from 'node:crypto';
@@ -27,13 +29,13 @@ import { bytesOf, type Hub, request, retrying, Transient } from './request.ts';
 export interface RemoteFile {
   /** Path in the repository, with slashes. */
   path: string;
-  /** Bytes. */
+  /** Size in bytes. */
   size: number;
-  /** What the file is named by and checked against: sha256 of a large file (LFS), git's blob sha1 of a small one; in hex. */
+  /** Name and checksum of the file, in hex: the sha256 of a large file (LFS), git's blob sha1 of a small one. */
   oid: string;
 }
 
-/** Runs what touches files; what the system refuses becomes a HeedError that names the path. */
+/** Runs a file operation; a refusal by the system becomes a HeedError that names the path. */
 export function onDisk<T>(verb: string, path: string, act: () => T): T {
   try {
     return act();
@@ -43,8 +45,10 @@ export function onDisk<T>(verb: string, path: string, act: () => T): T {
 }
 
 /**
- * Gets `url` into `<blobs>/<oid>`. `onBytes` is told how many bytes of the file are there. Throws a HeedError, or the
- * signal's reason; the partial file stays for the next time, unless its bytes were wrong.
+ * Downloads `url` to `<blobs>/<oid>`. `onBytes` is called with the bytes present so far. The partial file stays for the
+ * next try, unless its bytes were wrong.
+ *
+ * @throws HeedError, or the signal's reason.
  */
 export async function download(
   hub: Hub,
@@ -74,16 +78,16 @@ export async function download(
       const range = done > 0 && { range: `bytes=${done}-` };
       const response = await request(hub, url, { headers: { 'accept-encoding': 'identity', ...range } });
       if (response.status !== 206)
-        startAgain(); // a server that knows no ranges
+        startAgain(); // the server does not support ranges
       else if (!response.headers.get('content-range')?.startsWith(`bytes ${done}-`)) {
         await response.body?.cancel();
         startAgain();
-        throw new Transient(`"${path}" did not go on at the byte that was asked for.`);
+        throw new Transient(`"${path}" did not continue at the requested byte.`);
       }
       for await (const chunk of bytesOf(hub, response)) {
         if (done + chunk.length > size) {
           startAgain();
-          throw new Transient(`"${path}" is longer than the ${size} bytes that the Hub says.`);
+          throw new Transient(`"${path}" is longer than the ${size} bytes that the Hub lists.`);
         }
         onDisk('write', join(blobs, oid), () => writeAll(file, chunk));
         hash.update(chunk);
@@ -96,7 +100,7 @@ export async function download(
       await retrying(hub, receive, () => done);
       const sum = hash.digest('hex');
       if (sum === oid) break;
-      const tryAgain = resumed; // the wrong bytes may be of an earlier day
+      const tryAgain = resumed; // the wrong bytes may be from an earlier try
       startAgain();
       if (!tryAgain) {
         throw new HeedError(`"${path}" came with a wrong checksum: expected ${oid}, got ${sum}.`, {
@@ -112,7 +116,7 @@ export async function download(
     held.delete(partial);
     if (!whole) putDown(partial, blobs, oid);
   }
-  // the folder is not synced: a name lost with the power is a file to get again
+  // the folder is not synced: a name lost in a power failure is a file to download again
   onDisk('write', join(blobs, oid), () => renameSync(partial, join(blobs, oid)));
   for (const other of leftovers(blobs, oid)) rmSync(other, { force: true });
 }
@@ -136,10 +140,10 @@ async function hashFile({ signal }: Hub, path: string, hash: Hash): Promise<void
   }
 }
 
-// <oid>.<random>.incomplete lies there for anyone; <oid>.<random>.<host>.<process>.incomplete is being written
+// <oid>.<random>.incomplete may be taken by any process; <oid>.<random>.<host>.<process>.incomplete is being written
 const HOST = hostname().replaceAll(/[^\w.-]/g, '_');
 const PARTIAL = /^([0-9a-f]+)\.[0-9a-f]{8}(?:\.(.+)\.(\d+))?\.incomplete$/;
-const DEAD_AFTER = 3_600_000; // milliseconds without a byte, where the process cannot be asked
+const DEAD_AFTER = 3_600_000; // milliseconds without a byte, if the process cannot be checked
 const held = new Set<string>();
 
 const newName = (oid: string) => `${oid}.${randomBytes(4).toString('hex')}`;
@@ -164,7 +168,7 @@ function putDown(partial: string, blobs: string, oid: string): void {
   else renameSync(partial, join(blobs, `${newName(oid)}.incomplete`));
 }
 
-/** Partial files that nobody writes, the longest first. */
+/** Partial files that no process writes, the longest first. */
 function leftovers(blobs: string, oid: string): string[] {
   if (!existsSync(blobs)) return [];
   return readdirSync(blobs)

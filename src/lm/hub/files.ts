@@ -1,31 +1,34 @@
-/** Which files of a repository are wanted, and whether what the Hub says of them can be believed. */
+/** Which files of a repository to download, and whether the Hub's list of them is plausible. */
 
 import { HeedError } from '../../error.ts';
 import type { RemoteFile } from './download.ts';
 import { type Hub, notAHub, type Repo } from './request.ts';
 
 export interface Choice {
-  /** Patterns of paths, any of which a file must match, instead of what heed needs. `*` is anything, slashes too; `?` one character. */
+  /**
+   * Patterns of paths, of which a file must match one, instead of the files that heed needs. `*` matches anything,
+   * slashes too; `?` one character.
+   */
   include?: readonly string[];
-  /** Patterns of paths, none of which a file may match. */
+  /** Patterns of paths, of which a file must match none. */
   exclude?: readonly string[];
 }
 
-/** What a model needs: its config, tokenizer, templates and weights, none of other formats or in folders below. */
+/** The files of a model: config, tokenizer, templates and weights; no other formats and no subfolders. */
 const MODEL_FILES =
   /^((generation_|adapter_)?config|tokenizer(_config)?|special_tokens_map|added_tokens|vocab|chat_template)\.json$|^(merges\.txt|chat_template\.jinja|additional_chat_templates\/[^/]+\.jinja)$|^(?!consolidated)[^/]+\.safetensors(\.index\.json)?$/;
 const DATASET_FILES = /\.(jsonl|ndjson|json|csv|parquet|txt)(\.gz)?$/;
 
-/** The files wanted, the small before the large: what is wrong with a model shows before its weights have come. */
+/** The files to download, small ones first: problems of a model show before its weights arrive. */
 export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclude = [] }: Choice): RemoteFile[] {
-  const wanted = include ? include.map(glob) : [repo.type === 'model' ? MODEL_FILES : DATASET_FILES];
+  const included = include ? include.map(glob) : [repo.type === 'model' ? MODEL_FILES : DATASET_FILES];
   const unwanted = exclude.map(glob);
   const files = tree
-    .filter(({ path }) => wanted.some((one) => one.test(path)) && !unwanted.some((one) => one.test(path)))
+    .filter(({ path }) => included.some((one) => one.test(path)) && !unwanted.some((one) => one.test(path)))
     .sort((a, b) => a.size - b.size);
   const has = `It has ${list(tree.map(({ path }) => path.replaceAll(/\p{Cc}/gu, '?')))}.`;
   if (files.length === 0) {
-    throw new HeedError(`No file of the ${repo.type} "${nameOf(repo)}" is wanted.`, {
+    throw new HeedError(`No file of the ${repo.type} "${nameOf(repo)}" is selected.`, {
       hint: `${has} Choose with --include and --exclude.`,
     });
   }
@@ -38,7 +41,7 @@ export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclu
   return files;
 }
 
-/** As `hf download` and Python's fnmatch have it. */
+/** A pattern as in `hf download` and Python's fnmatch. */
 const glob = (pattern: string) =>
   new RegExp(
     `^${pattern.replaceAll(/[\\^$.*+?()[\]{}|]/g, (c) => (c === '*' ? '.*' : c === '?' ? '.' : `\\${c}`))}$`,
@@ -50,7 +53,7 @@ const list = (paths: readonly string[]) =>
     ? 'no files'
     : `${paths.slice(0, 12).join(', ')}${paths.length > 12 ? ` and ${paths.length - 12} more` : ''}`;
 
-/** A path or a checksum from outside that would lead out of the cache must not name a file. */
+/** Checks a path and a checksum from outside: neither may lead out of the cache. */
 export function checkFile(hub: Hub, { path, size, oid }: RemoteFile): void {
   const strange = path.split('/').some((part) => ['', '.', '..'].includes(part) || /^[a-z]:|[\\\p{Cc}]/iu.test(part));
   if (strange) throw notAHub(hub, `the path ${JSON.stringify(path)} leads out of its folder or is none`);

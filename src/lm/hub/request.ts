@@ -1,10 +1,13 @@
-/** Asking a Hub: the token goes to its own host only, what may pass is tried again, and a refusal says what to do. */
+/**
+ * Requests to a Hub. The token goes to its own host only, temporary failures are retried, and a refusal says what to
+ * do.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HUB_URL } from '@huggingface/hub';
 import { HeedError, messageOf } from '../../error.ts';
 
-/** What is asked for: a model or a dataset, at a branch, tag or commit. */
+/** A model or a dataset, at a branch, tag or commit. */
 export interface Repo {
   type: 'model' | 'dataset';
   /** OWNER/NAME */
@@ -13,19 +16,19 @@ export interface Repo {
 }
 
 export interface HubOptions {
-  /** Address of the Hub; HF_ENDPOINT unless told, else the public one. */
+  /** Address of the Hub. Default: HF_ENDPOINT, else the public Hub. */
   endpoint?: string;
-  /** HF_TOKEN unless told. Sent to the endpoint alone, never to where it redirects. */
+  /** Access token. Default: HF_TOKEN. Sent to the endpoint only, never to a redirect. */
   token?: string;
   signal?: AbortSignal;
-  /** Milliseconds before a failed request is tried again, twice as many each further time: 1000 unless told. */
+  /** Milliseconds before the first retry of a failed request, doubled for each further one. Default 1000. */
   retryDelay?: number;
-  /** Told why something is tried again. */
+  /** Called with the reason of each retry. */
   onWarning?: (text: string) => void;
 }
 
 export interface Hub extends Omit<HubOptions, 'endpoint'> {
-  /** Without a slash at its end. */
+  /** Address, without a trailing slash. */
   endpoint: string;
   repo: Repo;
 }
@@ -33,22 +36,26 @@ export interface Hub extends Omit<HubOptions, 'endpoint'> {
 const RETRIES = 4;
 const LONGEST_WAIT = 60_000;
 
-/** What may pass by itself: a network's failure, or a server's that is busy. */
+/** A temporary failure: of the network, or of a busy server. */
 export class Transient extends HeedError {
-  /** Milliseconds that the server asked to wait. */
+  /** Milliseconds that the server asks to wait. */
   readonly after: number;
 
   constructor(message: string, { after = 0, ...options }: { after?: number; hint?: string; cause?: unknown } = {}) {
-    super(message, { hint: 'Try again later: what has come is kept.', ...options });
+    super(message, { hint: 'Try again later: downloaded parts are kept.', ...options });
     this.after = after;
   }
 }
 
-/** Checks the address and the token. Throws a HeedError, which never shows the token. */
+/**
+ * Checks the address and the token.
+ *
+ * @throws HeedError, which never shows the token.
+ */
 export function openHub(repo: Repo, options: HubOptions): Hub {
-  const given = options.endpoint ?? (process.env.HF_ENDPOINT || HUB_URL);
+  const address = options.endpoint ?? (process.env.HF_ENDPOINT || HUB_URL);
   const token = (options.token ?? process.env.HF_TOKEN ?? '').trim();
-  const url = URL.canParse(given) ? new URL(given) : undefined;
+  const url = URL.canParse(address) ? new URL(address) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.search || url.hash) {
     throw new HeedError(
       "The Hub's address is wrong: expected an http or https address without a user, query or fragment.",
@@ -60,10 +67,14 @@ export function openHub(repo: Repo, options: HubOptions): Hub {
       hint: 'Correct HF_TOKEN.',
     });
   }
-  return { ...options, repo, endpoint: given.replace(/\/+$/, ''), token };
+  return { ...options, repo, endpoint: address.replace(/\/+$/, ''), token };
 }
 
-/** One request, not tried again; the answer is a good one. Throws a HeedError, a Transient one for what may pass. */
+/**
+ * One request, without retries. Returns a successful answer.
+ *
+ * @throws HeedError; a Transient one for temporary failures.
+ */
 export async function request(hub: Hub, url: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   // fetch drops this header when it follows a redirect to another origin
@@ -81,7 +92,7 @@ export async function request(hub: Hub, url: string, init: RequestInit = {}): Pr
   throw refusal(hub, response);
 }
 
-/** The bytes of an answer's body as they come; throws like `request`. */
+/** The bytes of an answer's body as they arrive. Throws as `request` does. */
 export async function* bytesOf(hub: Hub, response: Response): AsyncGenerator<Uint8Array> {
   try {
     if (response.body) yield* response.body;
@@ -90,7 +101,7 @@ export async function* bytesOf(hub: Hub, response: Response): AsyncGenerator<Uin
   }
 }
 
-/** Tries again what failed but may pass: four times, counted anew whenever `reached` has grown. */
+/** Retries temporary failures up to four times; the count starts anew whenever `reached` has grown. */
 export async function retrying<T>(hub: Hub, attempt: () => Promise<T>, reached: () => number = () => 0): Promise<T> {
   let best = reached();
   for (let failures = 1; ; failures++) {
@@ -110,7 +121,7 @@ export async function retrying<T>(hub: Hub, attempt: () => Promise<T>, reached: 
   }
 }
 
-/** `fetch` for the library's calls, whole answers, tried again. */
+/** `fetch` for the library's calls: complete answers, with retries. */
 export const hubFetch = (hub: Hub): typeof fetch =>
   ((input, init) =>
     retrying(hub, async () => {
@@ -126,7 +137,7 @@ function broken(hub: Hub, cause: unknown): HeedError {
   const reason = (inner as NodeJS.ErrnoException)?.code ?? messageOf(inner);
   return new Transient(`The connection to ${hub.endpoint} failed (${reason}).`, {
     hint:
-      'Check the network and HF_ENDPOINT, and try again: what has come is kept. ' +
+      'Check the network and HF_ENDPOINT, and try again: downloaded parts are kept. ' +
       'HF_HUB_OFFLINE=1 uses what is there already.',
     cause,
   });
@@ -168,6 +179,6 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
   return new HeedError(`${endpoint} answered ${status} for the ${type} "${name}".`, { hint: `Does ${page} open?` });
 }
 
-/** An answer that no Hub gives. */
+/** An error for an answer that no Hub gives. */
 export const notAHub = ({ endpoint }: Hub, what: string, cause?: unknown) =>
   new HeedError(`${endpoint} does not answer like a Hub: ${what}.`, { hint: 'Check HF_ENDPOINT.', cause });

@@ -1,6 +1,6 @@
 /**
- * Text from tokens as they arrive. Ids are decoded in a window that begins at the last token whose text was final, as
- * that of the tokens after it depends on what stands before them (a leading space, the bytes of one character).
+ * Text from tokens as they arrive. Ids are decoded in a window that begins at the last token with final text, since the
+ * text of later tokens depends on what precedes them (a leading space, the bytes of one character).
  */
 export function decodeStream(
   decode: (ids: readonly number[]) => string,
@@ -8,11 +8,11 @@ export function decodeStream(
   cleansUp: boolean,
 ): { push(id: number): string; end(): string } {
   let window: number[] = [];
-  let unread = 0; // the first token of the window whose text was not yet given
-  let given = 0; // characters of the window's text that were given
+  let unread = 0; // the first token of the window whose text was not yet returned
+  let returned = 0; // characters of the window's text that were returned
   const give = (text: string, end: number) => {
-    const piece = text.slice(given, end);
-    given = Math.max(given, end);
+    const piece = text.slice(returned, end);
+    returned = Math.max(returned, end);
     return piece;
   };
   return {
@@ -24,7 +24,7 @@ export function decodeStream(
       if (piece !== '' && end === text.length) {
         window = window.slice(unread);
         unread = window.length;
-        given = decode(window).length;
+        returned = decode(window).length;
       }
       return piece;
     },
@@ -32,7 +32,7 @@ export function decodeStream(
       const text = decode(window);
       const piece = give(text, text.length);
       window = [];
-      unread = given = 0;
+      unread = returned = 0;
       return piece;
     },
   };

@@ -1,33 +1,33 @@
 /**
- * Jinja templates as Transformers renders chats with them, by `@huggingface/jinja`: Jinja2 with trimmed blocks, `tojson`,
- * `raise_exception`, `strftime_now` and `{% generation %}`. Where the library is laxer than Python or lacks something that
- * published templates use, the interpreter below does it.
+ * Jinja templates as Transformers renders chats, by `@huggingface/jinja`: Jinja2 with trimmed blocks, `tojson`,
+ * `raise_exception`, `strftime_now` and `{% generation %}`. The interpreter below fills in where the library is laxer
+ * than Python or lacks something that published templates use.
  */
 
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 
-/** A rendered text and what of it lies in `{% generation %}` blocks, as [start, end) in UTF-16 units. */
+/** A rendered text, and its parts in `{% generation %}` blocks as [start, end) in UTF-16 units. */
 export interface Rendered {
   text: string;
   generation: [start: number, end: number][];
 }
 
 export interface Template {
-  /** Whether it says, with `{% generation %}`, what the assistant writes. */
+  /** Whether it marks the assistant's text with `{% generation %}`. */
   marksGeneration: boolean;
   /** Throws what the template or the library throws. */
   render(variables: Readonly<Record<string, unknown>>, now: Date): Rendered;
 }
 
-// Marks at the ends of generation blocks while a text is rendered: noncharacters, which Unicode keeps for uses like this.
+// Marks at the ends of generation blocks while a text is rendered: noncharacters, which Unicode reserves for such uses.
 const START = '\ufdd0';
 const END = '\ufdd1';
 const TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
-/** Throws a SyntaxError for a template that is none. */
+/** Compiles a template. Throws a SyntaxError if it is not valid. */
 export function compile(source: string): Template {
-  // Jinja reads every line break as \n. A generation tag becomes a mark between two tags that write nothing, for the
-  // library only deletes such tags, and tags keep what Jinja does with the blanks around them.
+  // Jinja reads every line break as \n. A generation tag becomes a mark between two tags that write nothing: the
+  // library only deletes such tags, and tags preserve how Jinja treats the blanks around them.
   const text = source
     .replace(/\r\n?/g, '\n')
     .replace(TAG, (_, left, end, right) => `{%${left} if true %}{{ '${end ? END : START}' }}{% endif ${right}%}`);
@@ -68,7 +68,7 @@ function unmark(marked: string): Rendered {
   return { text, generation };
 }
 
-/** A message that holds a mark would be taken for the template's. */
+/** Removes marks from messages: they would be taken for the template's. */
 function withoutMarks<T>(value: T): T {
   if (typeof value === 'string') return value.replace(/[\ufdd0\ufdd1]/g, '\ufffd') as T;
   if (Array.isArray(value)) return value.map(withoutMarks) as T;
@@ -85,7 +85,7 @@ function range(first: number, second?: number, step = 1): number[] {
 const MONTHS = 'January February March April May June July August September October November December'.split(' ');
 const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
 
-/** Python's strftime of a local time, in English whatever the machine's language: the codes that dates are written with. */
+/** Python's strftime for a local time, always in English; it supports the codes of dates. */
 function strftime(date: Date, format: string): string {
   const pad = (value: number, length = 2) => String(value).padStart(length, '0');
   const codes: Record<string, () => string> = {
@@ -107,7 +107,7 @@ function strftime(date: Date, format: string): string {
   return format.replace(/%[A-Za-z%]/g, (code) => codes[code]?.() ?? code);
 }
 
-/** A node of a parsed template and a value at run time; the library publishes neither's type. */
+/** A node of a parsed template and a value at run time. The library does not publish these types. */
 interface Node {
   type: string;
   [field: string]: unknown;
@@ -121,7 +121,7 @@ const Base = Interpreter as unknown as new (
   environment: Environment,
 ) => { run(program: unknown): Value; evaluate(statement: Node | undefined, environment: Environment): Value };
 
-/** Filters that take a list, for which Python takes a string's characters. */
+/** Filters of lists. Python applies them to a string's characters. */
 const LIST_FILTERS = new Set(['selectattr', 'rejectattr', 'list', 'map', 'first', 'last']);
 const STRIPS = new Set(['strip', 'lstrip', 'rstrip']);
 
@@ -152,7 +152,7 @@ class PythonInterpreter extends Base {
         const name = (filter.type === 'CallExpression' ? (filter.callee as Node) : filter).value as string;
         if (!LIST_FILTERS.has(name)) break;
         const operand = evaluate(statement.operand);
-        // no character has an attribute that could be selected by, and the library's selectattr takes only objects
+        // no character has an attribute to select by, and the library's selectattr takes only objects
         const list =
           name === 'selectattr' && operand.type === 'StringValue'
             ? { type: 'ArrayLiteral', value: [] }
@@ -161,14 +161,17 @@ class PythonInterpreter extends Base {
       }
 
       case 'CallExpression': {
-        // strip('\n') strips what it is told to, not all blanks
+        // strip('\n') strips only those characters, not all blanks
         const { callee, args } = statement as unknown as { callee: Node; args: Node[] };
         const method =
           callee.type === 'MemberExpression' && !callee.computed && ((callee.property as Node).value as string);
         if (!method || !STRIPS.has(method) || args.length !== 1) break;
-        const [text, given] = [evaluate(callee.object), evaluate(args[0])];
-        if (text.type !== 'StringValue' || given.type !== 'StringValue') break;
-        return evaluate({ type: 'StringLiteral', value: strip(text.value as string, given.value as string, method) });
+        const [text, characters] = [evaluate(callee.object), evaluate(args[0])];
+        if (text.type !== 'StringValue' || characters.type !== 'StringValue') break;
+        return evaluate({
+          type: 'StringLiteral',
+          value: strip(text.value as string, characters.value as string, method),
+        });
       }
 
       case 'MemberExpression': {
@@ -178,7 +181,7 @@ class PythonInterpreter extends Base {
       }
 
       case 'BinaryExpression': {
-        // + joins a string to a string only; ~ takes anything
+        // + joins strings only; ~ takes anything
         if ((statement.operator as { value: string }).value !== '+') break;
         const [left, right] = [evaluate(statement.left), evaluate(statement.right)];
         if ((left.type === 'StringValue') !== (right.type === 'StringValue')) {
@@ -190,7 +193,7 @@ class PythonInterpreter extends Base {
     return super.evaluate(statement, environment);
   }
 
-  /** A string as the list of its characters; all else as it is. */
+  /** A string as a list of its characters; anything else unchanged. */
   #characters(value: Value, environment: Environment): Value {
     if (value.type !== 'StringValue') return value;
     const literals = Array.from(value.value as string, (character) => ({ type: 'StringLiteral', value: character }));
@@ -198,12 +201,12 @@ class PythonInterpreter extends Base {
   }
 }
 
-/** A node that stands for a value at hand, so that nothing is evaluated twice. */
+/** A node for a computed value, so that nothing is evaluated twice. */
 const evaluated = (value: Value): Node => ({ type: 'Evaluated', value });
 
 const named = ({ type }: Value) => type.replace(/Value$/, '').toLowerCase();
 
-/** What a node is called in a message. */
+/** A node's name in error messages. */
 function describe(node: Node): string {
   if (node.type === 'Identifier') return `"${node.value}"`;
   if (node.type !== 'MemberExpression') return 'a value';
@@ -211,7 +214,7 @@ function describe(node: Node): string {
   return `"${String(property.value)}" of ${describe(node.object as Node)}`;
 }
 
-/** Python's str.strip, lstrip and rstrip of a set of characters. */
+/** Python's str.strip, lstrip and rstrip for a set of characters. */
 function strip(text: string, characters: string, method: string): string {
   const set = new Set(characters);
   const all = [...text];

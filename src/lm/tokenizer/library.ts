@@ -1,16 +1,16 @@
 /**
- * The door to `@huggingface/tokenizers`: its types, which it publishes in a form that Node's resolution cannot follow, and
- * tokenizer.json as it has to be given. The library lacks a few behaviors of the reference implementation (Rust
- * `tokenizers`); each is said here in words that it does know.
+ * Access to `@huggingface/tokenizers`: its types, which it publishes in a form that Node's resolution cannot follow,
+ * and tokenizer.json in the form it expects. It lacks a few behaviors of the reference implementation (Rust
+ * `tokenizers`); here they are expressed by what it supports.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
 
 export type Json = Record<string, unknown>;
 
-/** What is used of the library's tokenizer. */
+/** The part of the library's tokenizer that heed uses. */
 export interface Library {
-  /** An id is undefined for what a model without an unknown token has no token for. */
+  /** An id is undefined for text that a model without an unknown token has no token for. */
   encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[]; tokens: string[] };
   decode(ids: readonly number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
@@ -18,7 +18,7 @@ export interface Library {
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
   normalizer: ((text: string) => string) | null;
   pre_tokenizer: ((text: string) => string[]) | null;
-  /** Tokens by id, holes where an id has none. */
+  /** Tokens by id, with holes for unused ids. */
   model: { vocab: (string | undefined)[]; unk_token?: string };
   decoder: Decoder | null;
 }
@@ -46,7 +46,7 @@ export function openPreTokenizer(config: Json): (text: string) => string[] {
   return openLibrary({ pre_tokenizer: config, model: { type: 'WordPiece', vocab: {} } }, {}).pre_tokenizer!;
 }
 
-/** The library's byte fallback would swallow U+FEFF wherever one was spelled in bytes. */
+/** Without this, the library's byte fallback swallows U+FEFF wherever it is spelled in bytes. */
 function keepByteOrderMarks(decoder: Decoder | null): void {
   decoder?.decoders?.forEach(keepByteOrderMarks);
   if (decoder?.config.type === 'ByteFallback') decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -55,12 +55,12 @@ function keepByteOrderMarks(decoder: Decoder | null): void {
 /** The words of GPT-2 (Radford et al. 2019), which a ByteLevel pre-tokenizer splits by. */
 const GPT2_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-/** The 256 characters that byte-level tokens are written in (Radford et al. 2019), each with its byte. */
+/** The 256 characters of byte-level tokens (Radford et al. 2019), each with its byte. */
 export const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = byteCharacters();
 
 function byteCharacters(): Map<string, number> {
   const characters = new Map<string, number>();
-  let next = 256; // bytes that are no printable character of Latin-1 take what follows it
+  let next = 256; // bytes that are not printable in Latin-1 use the characters above it
   for (let byte = 0; byte < 256; byte++) {
     const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
     characters.set(String.fromCharCode(printable ? byte : next++), byte);
@@ -78,7 +78,7 @@ const split = (regex: string, behavior = 'Isolated', invert = false): Json => ({
 /** A tokenizer.json that makes the library tokenize as the reference does. */
 function forLibrary(json: Json): Json {
   return {
-    // the library wants every part to be named
+    // the library requires every part to be named
     normalizer: null,
     post_processor: null,
     decoder: null,
@@ -103,9 +103,9 @@ function preTokenizer(config: Json | null): Json | null {
           { ...config, use_regex: false, add_prefix_space: false },
         ],
       };
-    case 'Digits': // it knows only 0 to 9
+    case 'Digits': // the library handles only 0 to 9
       return split(config.individual_digits ? '\\p{N}' : '\\p{N}+');
-    case 'Whitespace': // it knows only words of ASCII
+    case 'Whitespace': // the library handles only ASCII words
       return split('\\w+|[^\\w\\s]+', 'Removed', true);
     case 'WhitespaceSplit':
       return split('\\s+', 'Removed');
@@ -116,24 +116,24 @@ function preTokenizer(config: Json | null): Json | null {
   }
 }
 
-/** The library isolates or removes what matches; to join it to its neighbors is put into the pattern. */
+/** The library isolates or removes matches. To join a match to its neighbor, the pattern includes the neighbor. */
 function splitByBehavior(config: Json): Json {
-  const given = config.pattern as { Regex?: string; String?: string };
-  const match = given.Regex ?? given.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const pattern = config.pattern as { Regex?: string; String?: string };
+  const match = pattern.Regex ?? pattern.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   if (match === undefined) return config;
   const rest = `(?:(?!${match})[\\s\\S])`;
   const withPrevious = `${rest}*(?:${match})|${rest}+`;
   const withNext = `(?:${match})${rest}*|${rest}+`;
   switch (String(config.behavior).toLowerCase().replaceAll('_', '')) {
-    case 'mergedwithprevious': // inverted, what lies between two matches joins the one before it
+    case 'mergedwithprevious': // inverted, the text between two matches joins the one before it
       return split(config.invert ? withNext : withPrevious);
     case 'mergedwithnext':
       return split(config.invert ? withPrevious : withNext);
     case 'contiguous':
       return split(`(?:${match})+|${rest}+`);
     case 'isolated':
-      return { ...config, invert: false }; // either way both parts are kept; inverted, the library drops one
-    case 'removed': // it would keep a match that is given as a string
+      return { ...config, invert: false }; // both parts stay; inverted, the library drops one
+    case 'removed': // the library would keep a match if it is a string
       return split(match, 'Removed', config.invert === true);
     default:
       return config;

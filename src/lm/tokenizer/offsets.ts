@@ -1,6 +1,6 @@
 /**
- * Which characters each token stands for. The tokens of a text spell it, apart from what normalizing changed and spaces
- * that were put in or left out, so they are found again by reading both side by side, byte by byte.
+ * The characters that each token stands for. Tokens spell their text, apart from normalization and spaces that were
+ * added or dropped. So this reads both side by side, byte by byte.
  */
 
 import { HeedError } from '../../error.ts';
@@ -12,10 +12,10 @@ export type Offsets = [start: number, end: number][];
 export type Aligner = (text: string, tokens: readonly string[], unknown: string | undefined) => Offsets;
 
 const SPACE = 0x20;
-/** A token of byte fallback. */
+/** A token of a byte fallback. */
 const BYTE = /^<0x([0-9A-F]{2})>$/;
 
-/** Finds the tokens of one tokenizer in its texts. `added` are the tokens that are found first, as they are written. */
+/** Finds a tokenizer's tokens in its texts. `added` are tokens that are recognized first, as they are written. */
 export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
   const { normalizer, pre_tokenizer, decoder } = json;
   const byteLevel = [pre_tokenizer, decoder].some((part) => contains(part, '"type":"ByteLevel"'));
@@ -51,7 +51,7 @@ export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
   };
 }
 
-/** How one tokenizer writes: what it makes of a piece of text, and the bytes that a token spells. */
+/** How a tokenizer writes: its normalization of a piece of text, and the bytes that a token spells. */
 interface Reading {
   normalize: ((text: string) => string) | undefined;
   spelling: (token: string) => Uint8Array;
@@ -72,7 +72,7 @@ function alignPlain(
   };
   const spans: [number, number][] = []; // in bytes
   let at = 0;
-  let unknowns = 0; // how many tokens just before are unknown: all have the text up to the next one that is known
+  let unknowns = 0; // how many unknown tokens precede: all of them have the text up to the next known token
   for (const token of tokens) {
     if (token === unknown) {
       if (unknowns++ === 0) at = skipBlanks(at);
@@ -88,14 +88,14 @@ function alignPlain(
     spans.push(found);
     at = found[1];
   }
-  // a token that is nothing but a space put in goes with the character after it
+  // a token that is only an added space goes with the character after it
   return spans.map(([start, end]) => [
     from + (starts[start] ?? text.length),
     from + (ends[Math.max(end - 1, start)] ?? text.length),
   ]);
 }
 
-/** Where a token stands from a byte on: after blanks that have no token, or without the space it was given. */
+/** Where a token can start from a byte on: after blanks without a token, or without the space that was added to it. */
 function match(
   bytes: Uint8Array,
   token: Uint8Array,
@@ -121,7 +121,9 @@ function startsWith(bytes: Uint8Array, part: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** A text's bytes as its tokens spell them and, for each, where its character starts and ends and whether that is blank. */
+/**
+ * A text's bytes as its tokens spell them. For each: where its character starts and ends, and whether it is a blank.
+ */
 function spell(text: string, normalize: Reading['normalize']) {
   const pieces: Buffer[] = [];
   const starts: number[] = [];
@@ -129,7 +131,7 @@ function spell(text: string, normalize: Reading['normalize']) {
   const blank: boolean[] = [];
   let at = 0;
   const changed = normalize && normalize(text) !== text;
-  // what normalizing joins or parts (a letter and its accent) lies within one grapheme
+  // what normalization joins or splits (a letter and its accent) lies within one grapheme
   const parts = changed ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment) : text;
   for (const part of parts) {
     const piece = Buffer.from(changed ? normalize(part) : part, 'utf8');
@@ -147,7 +149,7 @@ function spell(text: string, normalize: Reading['normalize']) {
 
 const contains = (part: unknown, text: string) => JSON.stringify(part ?? null).includes(text);
 
-/** What normalizing does to a grapheme: all but what belongs to the ends of the whole text. */
+/** The normalization of a grapheme: all of it except what concerns the ends of the whole text. */
 function localNormalizer(config: Json | null | undefined): ((text: string) => string) | undefined {
   if (!config) return undefined;
   const all = config.type === 'Sequence' ? (config.normalizers as Json[]) : [config];
@@ -155,10 +157,10 @@ function localNormalizer(config: Json | null | undefined): ((text: string) => st
   return normalizers.length === 0 ? undefined : openNormalizer({ type: 'Sequence', normalizers });
 }
 
-/** A byte-level token's characters are one byte each (Radford et al. 2019). */
+/** Each character of a byte-level token is one byte (Radford et al. 2019). */
 const bytesOfCharacters = (token: string) => Uint8Array.from(token, (char) => BYTE_OF_CHARACTER.get(char) ?? 0);
 
-/** A token that spells its text: <0xE2> is a byte, and what marks a word's inner or last part is no text. */
+/** A token that spells its text: <0xE2> is a byte, and marks of a word's inner or last part are not text. */
 function spelling(model: Json, asText: (token: string) => string): (token: string) => Uint8Array {
   const { continuing_subword_prefix: prefix, end_of_word_suffix: suffix } = model as Record<string, string | null>;
   return (token) => {

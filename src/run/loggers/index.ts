@@ -1,4 +1,7 @@
-/** Runs told of elsewhere while they are written: TensorBoard, MLflow, a webhook. What fails there warns once and stops no training. */
+/**
+ * Loggers report a run elsewhere while it is written: TensorBoard, MLflow, a webhook. A failure there warns once and
+ * never stops training.
+ */
 import { join } from 'node:path';
 import { HeedError } from '../../error.ts';
 import { createRegistry } from '../../registry.ts';
@@ -10,19 +13,19 @@ import { createWebhook } from './webhook.ts';
 
 export type { Ending, RunLogger } from './logger.ts';
 
-/** A place that a run is reported to. */
+/** A logger for a run, and where it reports to. */
 export interface LoggerChoice {
   /** Name of a registered logger: tensorboard, mlflow, webhook, or a plugin's. */
   kind: string;
-  /** What follows the colon: an address; for TensorBoard a folder, by default `tensorboard` in the run's. */
+  /** The part after the colon: an address; for TensorBoard a folder, by default `tensorboard` in the run's. */
   to?: string;
 }
 
-/** What makes a logger for a run. */
+/** Creates a logger for a run. */
 export interface LoggerMaker {
-  /** Checks what follows the colon before anything starts; the text it returns says what is expected instead. */
+  /** Checks the part after the colon before anything starts. Returns what is expected instead, if it is wrong. */
   check?(to: string | undefined): string | undefined;
-  /** Starts reporting. `onWarning` is called at most once, when reporting fails; training goes on. */
+  /** Starts logging. `onWarning` is called at most once, when logging fails; training continues. */
   create(to: string | undefined, run: Run, onWarning: (text: string) => void): RunLogger;
 }
 
@@ -38,7 +41,7 @@ export const loggers = createRegistry<LoggerMaker>('logger', {
   webhook: { check: needsAddress, create: (to, run, onWarning) => createWebhook(to!, run, onWarning) },
 });
 
-/** Reads `tensorboard,mlflow:URL,webhook:URL`. @throws HeedError naming what is wrong. */
+/** Reads `tensorboard,mlflow:URL,webhook:URL`. @throws HeedError that names what is wrong. */
 export function readLoggers(text: string): LoggerChoice[] {
   return text.split(',').map((part) => {
     const [, kind, to] = /^([^\s:]+)(?::(.+))?$/.exec(part.trim()) ?? [];
@@ -54,8 +57,8 @@ const inWords = (): string =>
     .map((name) => [name, loggers.get(name).check?.(undefined)].filter(Boolean).join(':'))
     .join(', ');
 
-/** Reports a run from here on. */
-export function tellOf(
+/** Reports a run's rows to loggers from now on. */
+export function attachLoggers(
   run: Run,
   choices: readonly LoggerChoice[],
   onWarning: (text: string) => void,

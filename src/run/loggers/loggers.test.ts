@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun, openRun, type Run, readMetrics } from '../run.ts';
-import { readLoggers, tellOf } from './index.ts';
+import { attachLoggers, readLoggers } from './index.ts';
 import { crc32c, masked } from './tensorboard.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-loggers-'));
@@ -22,13 +22,13 @@ const warnings: string[] = [];
 const warn = (text: string) => void warnings.push(text);
 
 /** A server that keeps what it is asked. */
-const asked: { method: string; path: string; body: Record<string, unknown>; token?: string }[] = [];
+const requests: { method: string; path: string; body: Record<string, unknown>; token?: string }[] = [];
 let answer: (path: string) => [status: number, body: unknown] = () => [200, {}];
 let server: Server;
 let url: string;
 beforeEach(async () => {
   warnings.length = 0;
-  asked.length = 0;
+  requests.length = 0;
   server = createServer((request, response) => {
     let text = '';
     request.on('data', (data) => {
@@ -36,7 +36,7 @@ beforeEach(async () => {
     });
     request.on('end', () => {
       const { method = '', url: path = '', headers } = request;
-      asked.push({ method, path, body: text ? JSON.parse(text) : {}, token: headers.authorization });
+      requests.push({ method, path, body: text ? JSON.parse(text) : {}, token: headers.authorization });
       const [status, body] = answer(path);
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
@@ -68,11 +68,11 @@ describe('TensorBoard', () => {
 
   it('gets a file of records that hold as written', async () => {
     const run = newRun();
-    const telling = tellOf(run, [{ kind: 'tensorboard' }], warn);
+    const loggers = attachLoggers(run, [{ kind: 'tensorboard' }], warn);
     run.log(0, { 'loss/policy': 0.5, odd: Number.NaN });
     run.sample({ kind: 'answer', step: 7, index: 1, prompt: 'why?\nso', text: 'because é' });
     run.log(7, { 'loss/policy': 0.25 });
-    await telling.close('finished');
+    await loggers.close('finished');
     const events = eventsOf(run);
     expect(events.map(({ step }) => step)).toEqual([0, 0, 0, 7, 7]);
     expect(events[0].version).toBe('brain.Event:2');
@@ -98,12 +98,12 @@ describe('MLflow', () => {
   it('gets an experiment, a run with its settings, metrics and the end; a run that is resumed goes on there', async () => {
     answer = mlflow;
     const run = newRun();
-    let telling = tellOf(run, readLoggers(`mlflow:${url}/`), warn);
+    let loggers = attachLoggers(run, readLoggers(`mlflow:${url}/`), warn);
     run.log(0, { 'loss/policy': 0.5, 'a(b)': 1, odd: Number.NaN });
     run.log(1, { 'loss/policy': 0.25 });
-    await telling.close('stopped');
+    await loggers.close('stopped');
     run.close();
-    expect(asked.map(({ method, path }) => `${method} ${path.replace('/api/2.0/mlflow/', '')}`)).toEqual([
+    expect(requests.map(({ method, path }) => `${method} ${path.replace('/api/2.0/mlflow/', '')}`)).toEqual([
       'GET experiments/get-by-name?experiment_name=heed',
       'POST experiments/create',
       'POST runs/create',
@@ -111,15 +111,15 @@ describe('MLflow', () => {
       'POST runs/log-batch',
       'POST runs/update',
     ]);
-    expect(asked[2].body).toMatchObject({ experiment_id: '5', run_name: 'a run' });
-    expect(asked[3].body).toEqual({
+    expect(requests[2].body).toMatchObject({ experiment_id: '5', run_name: 'a run' });
+    expect(requests[3].body).toEqual({
       run_id: 'r1',
       params: [
         { key: 'lr', value: '0.1' },
         { key: 'model.layers', value: '2' },
       ],
     });
-    expect(asked[4].body).toMatchObject({
+    expect(requests[4].body).toMatchObject({
       run_id: 'r1',
       metrics: [
         { key: 'loss/policy', value: 0.5, step: 0 },
@@ -127,14 +127,14 @@ describe('MLflow', () => {
         { key: 'loss/policy', value: 0.25, step: 1 },
       ],
     });
-    expect(asked[5].body).toMatchObject({ run_id: 'r1', status: 'KILLED' });
-    asked.length = 0;
+    expect(requests[5].body).toMatchObject({ run_id: 'r1', status: 'KILLED' });
+    requests.length = 0;
     const again = openRun(run.folder);
-    telling = tellOf(again, readLoggers(`mlflow:${url}/`), warn);
+    loggers = attachLoggers(again, readLoggers(`mlflow:${url}/`), warn);
     again.log(2, { 'loss/policy': 0.1 });
-    await telling.close('finished');
+    await loggers.close('finished');
     again.close();
-    expect(asked.map(({ body }) => [body.run_id, body.status])).toEqual([
+    expect(requests.map(({ body }) => [body.run_id, body.status])).toEqual([
       ['r1', 'RUNNING'],
       ['r1', undefined],
       ['r1', 'FINISHED'],
@@ -146,13 +146,13 @@ describe('MLflow', () => {
     const run = newRun();
     const choices = [...readLoggers('mlflow:http://127.0.0.1:9'), ...readLoggers(`mlflow:${url}`)];
     answer = () => [403, { message: 'no' }];
-    const telling = tellOf(run, choices, warn);
+    const loggers = attachLoggers(run, choices, warn);
     for (let step = 0; step < 3000; step++) run.log(step, { loss: step });
-    await telling.close('finished');
+    await loggers.close('finished');
     run.close();
     expect(readMetrics(run.folder)).toHaveLength(3000);
     expect(warnings.filter((text) => text.includes('127.0.0.1:9 '))).toEqual([
-      expect.stringContaining('cannot be told'),
+      expect.stringContaining('failed'),
       expect.stringContaining('last 3000'),
     ]);
     expect(warnings.filter((text) => !text.includes('127.0.0.1:9 '))).toEqual([expect.stringContaining('403')]);
@@ -163,13 +163,13 @@ describe('MLflow', () => {
 it('a webhook hears of alerts and of the end, in their order', async () => {
   answer = () => [200, {}];
   const run = newRun();
-  const telling = tellOf(run, readLoggers(`webhook:${url}/hook`), warn);
+  const loggers = attachLoggers(run, readLoggers(`webhook:${url}/hook`), warn);
   run.sample({ kind: 'answer', step: 1, text: 'no alert' });
   run.sample({ kind: 'alert', step: 2, metric: 'kl', value: 9, text: 'kl is 9' });
   run.sample({ kind: 'alert', step: 3, metric: 'kl', value: 10, text: 'kl is 10' });
-  await telling.close('failed');
+  await loggers.close('failed');
   run.close();
-  expect(asked.map(({ body }) => body)).toEqual([
+  expect(requests.map(({ body }) => body)).toEqual([
     {
       run: run.folder,
       name: 'a run',
@@ -265,11 +265,11 @@ function valueIn(data: Uint8Array): Value {
   return value;
 }
 
-function fields(data: Uint8Array, known: Record<number, (reader: BinaryReader) => void>): void {
+function fields(data: Uint8Array, readers: Record<number, (reader: BinaryReader) => void>): void {
   const reader = new BinaryReader(data);
   while (reader.pos < reader.len) {
     const [field, type] = reader.tag();
-    if (known[field]) known[field](reader);
+    if (readers[field]) readers[field](reader);
     else reader.skip(type);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Metrics and settings of a run in an MLflow server, by its REST API 2.0 (runs/create, runs/log-batch, runs/update). A run that is
- * resumed goes on in the same run there: mlflow.json in its folder says which.
+ * Logs a run's metrics and settings to an MLflow server, by its REST API 2.0 (runs/create, runs/log-batch,
+ * runs/update). A resumed run continues the same MLflow run: mlflow.json in its folder names it.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,21 +16,24 @@ interface Metric {
   step: number;
 }
 
-/** What one log-batch may hold. */
+/** Maximum number of metrics in a log-batch. */
 const METRICS = 1000;
 const PARAMS = 100;
-/** Older servers take no longer values. */
+/** Maximum length of a value for older servers. */
 const LONGEST = 500;
 const STATUS = { finished: 'FINISHED', stopped: 'KILLED', failed: 'FAILED' } as const;
 
-/** The experiment is MLFLOW_EXPERIMENT_NAME's, or `heed`; MLFLOW_TRACKING_TOKEN is sent along. */
+/**
+ * Logs to an MLflow server. MLFLOW_EXPERIMENT_NAME sets the experiment (default: `heed`), MLFLOW_TRACKING_TOKEN the
+ * token.
+ */
 export function createMlflow(
   url: string,
   { folder, info }: { folder: string; info: RunInfo },
   onWarning: (text: string) => void,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): RunLogger {
-  const kept = join(folder, 'mlflow.json');
+  const path = join(folder, 'mlflow.json');
   const token = env.MLFLOW_TRACKING_TOKEN;
   const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
   const call = <T>(what: string, body: object, method = 'POST') => {
@@ -51,9 +54,9 @@ export function createMlflow(
   }
 
   async function begin(): Promise<string> {
-    if (existsSync(kept)) {
-      const { url: known, run_id } = JSON.parse(readFileSync(kept, 'utf8'));
-      if (known === url) {
+    if (existsSync(path)) {
+      const { url: lastUrl, run_id } = JSON.parse(readFileSync(path, 'utf8'));
+      if (lastUrl === url) {
         await call('runs/update', { run_id, status: 'RUNNING' });
         return run_id;
       }
@@ -75,7 +78,7 @@ export function createMlflow(
     for (let i = 0; i < params.length; i += PARAMS) {
       await call('runs/log-batch', { run_id, params: params.slice(i, i + PARAMS) });
     }
-    writeFileAtomic(kept, `${JSON.stringify({ url, run_id })}\n`);
+    writeFileAtomic(path, `${JSON.stringify({ url, run_id })}\n`);
     return run_id;
   }
 
@@ -93,7 +96,7 @@ export function createMlflow(
   return {
     metrics({ step, time, ...values }) {
       for (const [name, value] of Object.entries(values)) {
-        // its JSON has no others
+        // JSON has no other numbers
         if (Number.isFinite(value)) outbox.add({ key: keyOf(name), value, timestamp: Math.round(1000 * time), step });
       }
     },

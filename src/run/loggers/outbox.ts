@@ -1,29 +1,29 @@
-/** Sends what a run tells to a server of somebody else's, in the background: a server that is slow or gone holds up no training. */
+/** Sends rows to a server in the background: a slow or absent server never delays training. */
 import { HeedError, messageOf } from '../../error.ts';
 
 interface Outbox<T> {
   add(item: T): void;
-  /** Sends what is left, as far as that goes in ten seconds. */
+  /** Sends the rest, within ten seconds. */
   close(): Promise<void>;
 }
 
 interface OutboxOptions<T> {
-  /** In warnings, such as `MLflow at http://…`. */
+  /** Name of the server in warnings, such as `MLflow at http://…`. */
   name: string;
-  /** Rejects where they did not arrive; with a Refusal where they never will. */
+  /** Rejects if the items did not arrive; with a Refusal if they never will. */
   send(items: readonly T[]): Promise<void>;
-  /** Most in one sending. */
+  /** Maximum number of items to send at once. */
   most: number;
-  /** Milliseconds that items wait for others to go along. */
+  /** Milliseconds that items wait for others. */
   wait: number;
   onWarning(text: string): void;
 }
 
-/** A server that says that what it got is wrong: sending it again helps nobody. */
+/** A server says that the data is wrong: sending it again is pointless. */
 export class Refusal extends HeedError {}
 
-/** Kept while a server is gone; then the oldest are given up. */
-const KEPT = 100_000;
+/** Items held while a server is absent; beyond that the oldest are dropped. */
+const CAPACITY = 100_000;
 const TIMEOUT = 10_000;
 
 export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOptions<T>): Outbox<T> {
@@ -33,7 +33,7 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
   let warned = false;
   let pause = wait;
 
-  /** False where they have to be sent again. */
+  /** Sends some items. False if they must be sent again. */
   async function sendSome(): Promise<boolean> {
     const some = items.splice(0, most);
     try {
@@ -41,10 +41,10 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
       pause = wait;
       return true;
     } catch (error) {
-      if (!warned) onWarning(`${name} cannot be told: ${messageOf(error)}. The training goes on.`);
+      if (!warned) onWarning(`Logging to ${name} failed: ${messageOf(error)}. Training continues.`);
       warned = true;
       if (error instanceof Refusal) return true;
-      items = [...some, ...items].slice(-KEPT);
+      items = [...some, ...items].slice(-CAPACITY);
       pause = Math.min(60_000, Math.max(1000, 2 * pause));
       return false;
     }
@@ -64,36 +64,36 @@ export function createOutbox<T>({ name, send, most, wait, onWarning }: OutboxOpt
   return {
     add(item) {
       items.push(item);
-      if (items.length > KEPT) items.shift();
+      if (items.length > CAPACITY) items.shift();
       if (!sending) schedule();
     },
     async close() {
       const end = Date.now() + TIMEOUT;
       let arrived = (await sending) ?? true;
       clearTimeout(timer);
-      // whoever was sending may have set another
+      // another sender may have set it
       timer = setTimeout(() => {}, 0);
       while (arrived && items.length > 0 && Date.now() < end) arrived = await sendSome();
-      if (items.length > 0) onWarning(`${name} was not told of the last ${items.length} of what there was to tell.`);
+      if (items.length > 0) onWarning(`${name} did not receive the last ${items.length} rows.`);
     },
   };
 }
 
-interface Asking {
+interface RequestOptions {
   method?: string;
   body?: unknown;
   headers?: Readonly<Record<string, string>>;
 }
 
-/** Asks a server, and gives its JSON where that is what it says. @throws Refusal, or a HeedError where it may go better later. */
-export async function ask(url: string, { method = 'POST', body, headers }: Asking): Promise<unknown> {
+/** Sends a request and returns the answer if it is JSON. @throws Refusal, or a HeedError if a retry may succeed. */
+export async function ask(url: string, { method = 'POST', body, headers }: RequestOptions): Promise<unknown> {
   let response: Response;
   try {
     response = await fetch(url, {
       method,
       body: body === undefined ? undefined : JSON.stringify(body),
       headers: { 'content-type': 'application/json', ...headers },
-      redirect: 'error', // what is told may not be sent elsewhere
+      redirect: 'error', // the data must not go to another address
       signal: AbortSignal.timeout(TIMEOUT),
     });
   } catch (error) {
@@ -103,7 +103,7 @@ export async function ask(url: string, { method = 'POST', body, headers }: Askin
   const text = await response.text();
   if (!response.ok) {
     const passing = response.status >= 500 || response.status === 429 || response.status === 408;
-    throw new (passing ? HeedError : Refusal)(`it says ${response.status} ${text.slice(0, 200)}`.trim());
+    throw new (passing ? HeedError : Refusal)(`it answered ${response.status} ${text.slice(0, 200)}`.trim());
   }
   try {
     return JSON.parse(text);

@@ -1,6 +1,6 @@
 /**
- * Metrics and answers of a run as TensorBoard reads them: a file of records (TFRecord: length, masked CRC-32C of that, data, masked
- * CRC-32C of that), each an Event message (tensorflow/core/util/event.proto).
+ * Logs a run's metrics and completions for TensorBoard: a file of records (TFRecord: length, masked CRC-32C of the
+ * length, data, masked CRC-32C of the data), each an Event message (tensorflow/core/util/event.proto).
  */
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -10,7 +10,7 @@ import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import type { RunLogger } from './logger.ts';
 
-/** @throws HeedError where the folder cannot be written. */
+/** Logs to a folder. @throws HeedError if the folder cannot be written. */
 export function createTensorBoard(folder: string, onWarning: (text: string) => void): RunLogger {
   const now = Date.now();
   const name = `events.out.tfevents.${String(Math.floor(now / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}.${now % 1000}`;
@@ -38,7 +38,7 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
       .string('brain.Event:2'),
   );
   let begun = false;
-  /** A run that was resumed writes steps again: TensorBoard then drops what it knew of them. */
+  /** Starts a file. A resumed run repeats steps; this event makes TensorBoard drop the earlier ones. */
   const begin = (time: number, step: number) => {
     if (begun) return;
     begun = true;
@@ -61,8 +61,8 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
     sample({ kind, step, index, prompt, text }) {
       if (kind !== 'answer' || typeof step !== 'number' || typeof text !== 'string') return;
       begin(Date.now() / 1000, step);
-      const asked = typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? '');
-      write(textEvent(step, `answer/${index}`, `${quoted(asked)}\n\n${text}`));
+      const question = typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? '');
+      write(textEvent(step, `answer/${index}`, `${quoted(question)}\n\n${text}`));
     },
     async close() {
       if (file !== undefined) closeSync(file);
@@ -76,14 +76,14 @@ const quoted = (text: string) => text.replaceAll(/^/gm, '> ');
 const eventAt = (time: number, step: number) =>
   new BinaryWriter().tag(1, WireType.Bit64).double(time).tag(2, WireType.Varint).int64(Math.trunc(step));
 
-/** A message in a field of another. */
+/** Writes a message as a field of another. */
 function message(writer: BinaryWriter, field: number, fill: (inner: BinaryWriter) => void): BinaryWriter {
   writer.tag(field, WireType.LengthDelimited).fork();
   fill(writer);
   return writer.join();
 }
 
-/** As the plugin for texts wants them: a tensor of one string. */
+/** A text event in the form that the text plugin expects: a tensor of one string. */
 function textEvent(step: number, tag: string, text: string): BinaryWriter {
   const STRING = 7;
   const event = eventAt(Date.now() / 1000, step);
@@ -125,5 +125,8 @@ export function crc32c(bytes: Uint8Array): number {
   return (c ^ 0xffffffff) >>> 0;
 }
 
-/** A sum of data that itself holds sums is no good sum: TFRecord turns it and adds a constant. */
+/**
+ * TFRecord's mask of a checksum: a checksum of data that contains checksums is weak, so it is rotated and a constant is
+ * added.
+ */
 export const masked = (crc: number): number => (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;

@@ -1,4 +1,4 @@
-/** Alerts of a run, and how it ended, as JSON to an address of one's own: a chat's, a pager's. */
+/** Sends alerts of a run, and how it ended, as JSON to a webhook, such as a chat's or a pager's. */
 import type { RunInfo } from '../run.ts';
 import type { RunLogger } from './logger.ts';
 import { ask, createOutbox } from './outbox.ts';
@@ -22,7 +22,7 @@ export function createWebhook(
   return {
     metrics() {},
     sample(sample) {
-      // `text` is what chats show
+      // chats show `text`
       if (sample.kind === 'alert')
         outbox.add({ ...about, ...sample, text: `${name}, step ${sample.step}: ${sample.text}` });
     },

@@ -1,4 +1,4 @@
-/** The plane that charts are drawn on: scales, ticks and grid as SVG. Only numbers and escaped text go in. */
+/** Axes of charts: scales, ticks and grid as SVG. Only numbers and escaped text go in. */
 
 import { escaped } from './html.ts';
 
@@ -12,9 +12,9 @@ export interface Plane {
   height: number;
   x: (value: number) => number;
   y: (value: number) => number;
-  /** Grid, ticks and labels, to be drawn first. */
+  /** Grid, ticks and labels; drawn first. */
   grid: string;
-  /** What the page's script needs to find the value under the pointer. */
+  /** Attributes by which the page's script finds the value under the pointer. */
   attributes: string;
 }
 
@@ -23,7 +23,7 @@ const RIGHT = 14;
 const TOP = 26;
 const BOTTOM = 44;
 
-/** The range of all finite values, opened a little; from zero where that costs little. Undefined if there are none. */
+/** The range of all finite values, slightly widened; from zero if that adds little. Undefined if there are none. */
 export function domainOf(values: Iterable<number>, { pad = 0.06, fromZero = true } = {}): Domain | undefined {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
@@ -42,7 +42,7 @@ export function domainOf(values: Iterable<number>, { pad = 0.06, fromZero = true
   return { low: zero ? 0 : low - room, high: high + room };
 }
 
-/** Round values inside a domain, about `count` of them, 1, 2 or 5 × 10ⁿ apart. */
+/** Round values inside a domain, about `count` of them, spaced by 1, 2 or 5 × 10ⁿ. */
 export function ticksOf({ low, high }: Domain, count: number): { values: number[]; step: number } {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -52,9 +52,9 @@ export function ticksOf({ low, high }: Domain, count: number): { values: number[
   return { values, step };
 }
 
-const off = (step: number, wanted: number) => Math.abs(Math.log(step / wanted));
+const off = (step: number, target: number) => Math.abs(Math.log(step / target));
 
-/** All labels of one axis in one unit and with the decimals its step needs. */
+/** All labels of one axis, in one unit and with the decimals that its step needs. */
 export function tickLabels({ values, step }: { values: number[]; step: number }): string[] {
   const largest = Math.max(...values.map(Math.abs), 0);
   if (largest >= 1e12 || largest < 1e-4)
@@ -91,5 +91,5 @@ export function plane(width: number, height: number, x: Domain, y: Domain, label
   return { width, height, x: toX, y: toY, grid, attributes };
 }
 
-/** A coordinate with a tenth of a pixel. */
+/** A coordinate, rounded to a tenth of a pixel. */
 export const px = (value: number): string => String(Math.round(value * 10) / 10);

@@ -1,34 +1,43 @@
-/** Pairs of clips, side by side on canvases that the page's script plays in step. */
+/** Pairs of clips side by side, which the page's script plays in step. */
 
 import type { Frame, Shape } from '../../env/environment.ts';
 import { escaped } from './html.ts';
 
 /** Two clips side by side. */
 export interface PairOfClips {
+  /** Frames of the clip on the left. */
   first: readonly Frame[];
+  /** Frames of the clip on the right. */
   second: readonly Frame[];
+  /** Speed at which both are played. */
   framesPerSecond: number;
-  /** What each is, shown above it. */
+  /** Names shown above them. */
   names?: readonly [first: string, second: string];
+  /** Plain text below the pair. */
   caption?: string;
 }
 
-/** Two clips that somebody compared. */
+/** Two clips that a teacher compared. */
 export interface ComparedClips extends PairOfClips {
-  /** How much each was preferred, adding up to 1, or that nobody could tell. */
+  /** Shares of preference, which sum to 1, or that the clips cannot be compared. */
   choice: readonly [first: number, second: number] | 'incomparable';
 }
 
+/** A section of pairs of clips. */
 export interface Clips {
+  /** Tells this section from the others. */
   kind: 'clips';
+  /** Heading. */
   title: string;
+  /** Plain text below the pairs. */
   caption?: string;
+  /** The pairs, in the order in which they are shown. */
   comparisons: readonly (ComparedClips | PairOfClips)[];
-  /** One pair a row, as large as there is room for. */
+  /** One pair per row, as large as fits. */
   large?: boolean;
 }
 
-/** A clip for the page: each shape once (scenery does not move), a frame as a list of them. */
+/** A clip for the page: each shape once (scenery does not move), and a frame as a list of them. */
 interface PackedClip {
   width: number;
   height: number;
@@ -66,7 +75,7 @@ function packClip(frames: readonly Frame[]): PackedClip {
   return { width, height, shapes, frames: packed };
 }
 
-/** `index` is the comparison's place in the page's data. */
+/** Draws a pair of clips; `index` is its place in the page's data. */
 export function drawComparison(pair: ComparedClips | PairOfClips, index: number): string {
   const { first, second, names, caption } = pair;
   const choice = 'choice' in pair ? pair.choice : undefined;
@@ -78,8 +87,8 @@ export function drawComparison(pair: ComparedClips | PairOfClips, index: number)
     const name = names ? `<p class="clip-name">${label}</p>` : '';
     return `<div>${name}<div class="clip${preferred}"><canvas width="${Math.ceil(width)}" height="${Math.ceil(height)}" role="img" aria-label="${label} clip, ${frames.length} frames"></canvas></div></div>`;
   };
-  const said = choice === undefined ? '' : `<span class="choice">${inWords(choice)}</span>`;
-  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas(0, first)}${canvas(1, second)}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame">${said}</div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
+  const label = choice === undefined ? '' : `<span class="choice">${inWords(choice)}</span>`;
+  return `<figure class="comparison" data-comparison="${index}"><div class="pair">${canvas(0, first)}${canvas(1, second)}</div><div class="player"><button type="button" aria-label="Play"><svg viewBox="0 0 16 16" aria-hidden="true"><path class="to-play" d="M4 2.5v11l9-5.5z"/><path class="to-pause" d="M4 3h3v10H4zM9 3h3v10H9z"/></svg></button><input type="range" min="0" max="${Math.max(first.length, second.length, 1) - 1}" value="0" step="1" aria-label="Frame">${label}</div>${caption ? `<figcaption>${escaped(caption)}</figcaption>` : ''}</figure>`;
 }
 
 function inWords(choice: ComparedClips['choice']): string {

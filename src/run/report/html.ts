@@ -1,4 +1,4 @@
-/** Text made safe for HTML: between tags and in quoted attributes. */
+/** Text escaped for HTML: between tags and in quoted attributes. */
 export const escaped = (text: unknown): string =>
   String(text).replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
@@ -6,7 +6,7 @@ export const escaped = (text: unknown): string =>
 export const jsonBlock = (data: unknown): string =>
   JSON.stringify(data).replaceAll(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** A number with four digits that matter and a true minus sign; text as it is. */
+/** A number with four significant digits and a true minus sign; other values as text. */
 export function readable(value: unknown): string {
   if (typeof value !== 'number') return String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? '–' : value > 0 ? '∞' : '−∞';

@@ -4,38 +4,49 @@ import { HeedError } from '../../error.ts';
 import { domainOf, type Plane, plane, px } from './axes.ts';
 import { escaped, readable } from './html.ts';
 
+/** One line of a chart. */
 export interface Series {
+  /** Its name in the legend. */
   name: string;
   /** One array for each of the chart's `xLabels`; each as long as `y`, ascending. */
   x: readonly ArrayLike<number>[];
   /** NaN leaves a gap. */
   y: ArrayLike<number>;
-  /** Drawn behind the line, such as the spread over seeds. */
+  /** Drawn behind the line; for example the spread over seeds. */
   band?: { low: ArrayLike<number>; high: ArrayLike<number> };
-  /** Of the style sheet's: its place among the series unless told. */
+  /** Number of a color in the style sheet; by default the line's position among the series. */
   color?: number;
+  /** Draws the line dashed. */
   dashed?: boolean;
 }
 
+/** A section with a line chart. */
 export interface LineChart {
+  /** Tells this section from the others. */
   kind: 'lines';
+  /** Heading. */
   title: string;
+  /** Plain text below the chart. */
   caption?: string;
-  /** What x may be, such as "environment steps", "labels" and "minutes"; the reader picks one. */
+  /** Possible x axes, such as "environment steps", "labels" and "minutes"; the reader chooses one. */
   xLabels: readonly string[];
+  /** What y is, with its unit. */
   yLabel: string;
+  /** The lines, in the order of the legend. */
   series: readonly Series[];
-  /** Level lines, such as the return from which a task counts as solved. */
+  /** Horizontal lines, such as the return from which a task counts as solved. */
   levels?: readonly { y: number; label: string }[];
   /** Takes the whole width of the page. */
   wide?: boolean;
 }
 
-/** More points than a wide screen has pixels to tell apart are thinned, extremes kept. */
+/** Points beyond this are thinned, except extremes: a wide screen has no more pixels. */
 const MOST_POINTS = 800;
 
-/** The chart's series with at most MOST_POINTS points each and six digits a number: what is drawn and what the page's script shows.
- * Throws a HeedError if the lengths differ. */
+/**
+ * The chart's series with at most MOST_POINTS points each and six digits per number, as they are drawn and shown.
+ * @throws HeedError if the lengths differ.
+ */
 export function thinned({ title, xLabels, series }: LineChart): Series[] {
   return series.map(({ name, x, y, band, ...look }) => {
     const lengths = [...x, ...(band ? [band.low, band.high] : [])].map((values) => values.length);
@@ -44,16 +55,16 @@ export function thinned({ title, xLabels, series }: LineChart): Series[] {
         `Chart "${title}", series "${name}": expected ${xLabels.length} arrays x, and all as long as y (${y.length}); got ${x.length} arrays x, and lengths ${lengths.join(', ')}.`,
       );
     }
-    const kept = keptPoints(y);
-    const pick = (values: ArrayLike<number>) => kept.map((i) => Number(values[i].toPrecision(6)));
+    const shown = thinnedIndices(y);
+    const pick = (values: ArrayLike<number>) => shown.map((i) => Number(values[i].toPrecision(6)));
     return { name, x: x.map(pick), y: pick(y), band: band && { low: pick(band.low), high: pick(band.high) }, ...look };
   });
 }
 
-/** Of each stretch of points the first, the lowest, the highest and the last, so that no spike is lost. */
-function keptPoints(y: ArrayLike<number>): number[] {
+/** The first, lowest, highest and last point of each stretch, so that every spike stays. */
+function thinnedIndices(y: ArrayLike<number>): number[] {
   if (y.length <= MOST_POINTS) return Array.from({ length: y.length }, (_, i) => i);
-  const kept = new Set<number>();
+  const indices = new Set<number>();
   const stretches = MOST_POINTS / 4;
   for (let s = 0; s < stretches; s++) {
     const begin = Math.floor((s * y.length) / stretches);
@@ -64,21 +75,21 @@ function keptPoints(y: ArrayLike<number>): number[] {
       if (y[i] < y[low] || Number.isNaN(y[low])) low = i;
       if (y[i] > y[high] || Number.isNaN(y[high])) high = i;
     }
-    for (const i of [begin, low, high, end - 1]) kept.add(i);
+    for (const i of [begin, low, high, end - 1]) indices.add(i);
   }
-  return [...kept].sort((a, b) => a - b);
+  return [...indices].sort((a, b) => a - b);
 }
 
-/** How many colors the style sheet has for series; more begin again. */
+/** Number of colors in the style sheet; further series repeat them. */
 const COLORS = 6;
 
-/** Classes of a series' line, by its place among the series. */
+/** CSS classes of a series' line. */
 export const lineClass = ({ color, dashed }: Series, index: number): string =>
   `line ${colorClass(color ?? index)}${dashed ? ' dashed' : ''}`;
 
 const colorClass = (color: number): string => `s${color % COLORS}`;
 
-/** One drawing of a chart: for one choice of x at one size. */
+/** One drawing of a chart, for one x and one size. */
 export function drawLines(chart: LineChart, series: Series[], choice: number, width: number, height: number): string {
   const x = domainOf(
     series.flatMap((s) => Array.from(s.x[choice])),
@@ -111,7 +122,7 @@ function drawLine(on: Plane, x: ArrayLike<number>, series: Series, index: number
     if (shown) {
       const at = `${px(on.x(x[i]))} ${px(on.y(y[i]))}`;
       d += `${pen ? 'L' : 'M'}${at}`;
-      if (!pen && !(Number.isFinite(y[i + 1]) && i + 1 < y.length)) d += 'h0'; // a point alone is a dot
+      if (!pen && !(Number.isFinite(y[i + 1]) && i + 1 < y.length)) d += 'h0'; // a single point is a dot
       last = at;
     }
     pen = shown;

@@ -3,22 +3,29 @@
 import { domainOf, plane, px } from './axes.ts';
 import { escaped } from './html.ts';
 
+/** A section with a scatter plot. */
 export interface Scatter {
+  /** Tells this section from the others. */
   kind: 'scatter';
+  /** Heading. */
   title: string;
+  /** Plain text below the plot. */
   caption?: string;
+  /** What x is, with its unit. */
   xLabel: string;
+  /** What y is, with its unit. */
   yLabel: string;
+  /** Coordinates of the points; both arrays are of one length. */
   points: { x: ArrayLike<number>; y: ArrayLike<number> };
-  /** Stands beside each point: of few. */
+  /** Names beside the points; for few points. */
   names?: readonly string[];
-  /** Which points are drawn as rings. */
+  /** Whether each point is drawn as a ring. */
   hollow?: readonly boolean[];
   /** Draws the least-squares line through the points. */
   fit?: boolean;
 }
 
-/** More would lie on one another. */
+/** More points would cover one another. */
 const MOST_POINTS = 2000;
 
 export function drawScatter(scatter: Scatter, width: number, height: number): string {
@@ -60,7 +67,7 @@ export function drawScatter(scatter: Scatter, width: number, height: number): st
   return `<svg class="plot w${width} x0" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(label)}">${on.grid}${named}<g class="points">${dots.join('')}</g>${fitted}</svg>`;
 }
 
-/** Points as near as this, in pixels, have their names side by side. */
+/** Points within this distance, in pixels, have their names side by side. */
 const NEAR = 14;
 
 function labels(points: readonly (readonly [x: number, y: number, name: string])[], width: number): string {

@@ -1,6 +1,6 @@
 /**
- * The report's script: values under the pointer, and clips played in step. It builds no HTML from text; without it the
- * charts still stand. Its hash is in the page's Content-Security-Policy: no other script runs.
+ * The report's script: values under the pointer, and clips played in step. It builds no HTML from text; without it, the
+ * charts still show. Its hash is in the page's Content-Security-Policy, so no other script runs.
  */
 export const script = `
 'use strict';

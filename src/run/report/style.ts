@@ -1,4 +1,4 @@
-/** The report's style sheet. Its hash is in the page's Content-Security-Policy: no other style runs. */
+/** The report's style sheet. Its hash is in the page's Content-Security-Policy, so no other style applies. */
 export const style = `
 :root {
   color-scheme: light dark;

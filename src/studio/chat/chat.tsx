@@ -1,4 +1,4 @@
-/** Talking to a model: the better of two responses, or one that the person writes, continues the conversation. */
+/** Chatting with a model: the better of two responses, or one that the person writes, continues the conversation. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ChatLine } from '../../feedback/index.ts';
 import { Judging } from '../label/judging.tsx';
@@ -35,7 +35,7 @@ const storageKeyOf = (person: Person, project: string) => `heed chat ${person.id
 /** Name of the project that is created if there is none for judgments. */
 const DEFAULT_PROJECT = 'chat';
 
-/** The page on which people talk to a model. */
+/** The page on which people chat with a model. */
 export function ChatPage({ person }: { person: Person }) {
   const about = useResource(() => json(api.chat.$get()));
   const projects = useResource(() => json(api.projects.$get()));

@@ -15,7 +15,7 @@ import {
 /** Items reserved at once: the one on the page and those that come next. */
 const AHEAD = 4;
 
-/** Milliseconds between looks for more items when there are none. */
+/** Milliseconds between checks for more items when there are none. */
 const EMPTY_MILLISECONDS = 1500;
 
 /** A request that waits to be sent. Its form is kept in the browser's storage. */
@@ -34,7 +34,7 @@ interface QueueState {
 
 export interface Queue {
   state(): QueueState;
-  /** Shows the next item at once. The promise is for the receipt of the judgment; undefined if the server refused it. */
+  /** Shows the next item at once. Resolves to the judgment's receipt, or undefined if the server refused it. */
   judge(judgment: JudgmentOrSkip): Promise<VoteReceipt | undefined>;
   /** Undoes the latest judgment and shows its item again. */
   undo(): void;

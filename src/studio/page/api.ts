@@ -30,7 +30,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The word of the session, which requests send along. */
+/** The session's csrf value, which requests send along. */
 let csrf = '';
 
 const send: typeof fetch = async (input, init) => {

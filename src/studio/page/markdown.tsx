@@ -1,4 +1,6 @@
-/** Text of models and people, with simple Markdown. It becomes the page's own elements: no HTML, no links, no pictures. */
+/**
+ * Text of models and people, with simple Markdown. It becomes the page's own elements: no HTML, no links, no pictures.
+ */
 import type { ComponentChildren } from 'preact';
 
 const FENCE = /^\s*(```|~~~)/;

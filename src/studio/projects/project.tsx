@@ -92,7 +92,7 @@ function AddItems({ name, onAdded }: { name: string; onAdded(): void }) {
       onAdded();
       const rest = [
         ...(result.known > 0 ? [`${result.known} already in the project`] : []),
-        ...(result.bad > 0 ? [`${result.bad} skipped: ${result.told.join('; ')}`] : []),
+        ...(result.bad > 0 ? [`${result.bad} skipped: ${result.notices.join('; ')}`] : []),
       ];
       return [`Added ${result.added} items`, ...rest].join(', ');
     });

@@ -68,7 +68,10 @@ function Agreement({ answers, items, alpha, cohen, fleiss, undecided, guidelines
   );
 }
 
-/** What α means. The usual bars are 0.8, and 0.667 for tentative conclusions (Krippendorff 2004); preferences rarely reach them. */
+/**
+ * What α means. The usual bars are 0.8, and 0.667 for tentative conclusions (Krippendorff 2004); preferences rarely
+ * reach them.
+ */
 function verdict(alpha: number | null): string {
   if (alpha === null) return 'no item has two judgments yet';
   if (alpha >= 0.8) return 'high agreement';

@@ -121,9 +121,9 @@ function tableOf({ curves, by, log }: ChartProps): uPlot.AlignedData {
 /** Keeps the last row of each place: a count may stay the same over several rows. */
 function distinct(table: uPlot.AlignedData): uPlot.AlignedData {
   const places = table[0];
-  const kept = Array.from(places.keys()).filter((i) => i === places.length - 1 || places[i] < places[i + 1]);
-  if (kept.length === places.length) return table;
-  return table.map((values) => kept.map((i) => values[i])) as unknown as uPlot.AlignedData;
+  const shown = Array.from(places.keys()).filter((i) => i === places.length - 1 || places[i] < places[i + 1]);
+  if (shown.length === places.length) return table;
+  return table.map((values) => shown.map((i) => values[i])) as unknown as uPlot.AlignedData;
 }
 
 function options(

@@ -1,4 +1,6 @@
-/** A panel for each metric, grouped by the first word of its name. A metric is loaded when its panel comes into view. */
+/**
+ * A panel for each metric, grouped by the first word of its name. A metric is loaded when its panel comes into view.
+ */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Chart, type ChartCurve } from './chart.tsx';
 import { loadMetric, type RunDetails } from './data.ts';

@@ -11,7 +11,7 @@ import { type ChangeView, hashOf, linkTo, PARTS, type RunsView, viewOf } from '.
 
 /** Milliseconds between updates. */
 const PACE = 1500;
-/** More curves cannot be told apart. */
+/** More curves are hard to tell apart. */
 const MOST = 8;
 
 /** The page of runs. */

@@ -28,7 +28,7 @@ export function Runs() {
 }
 
 const PAGE = 50;
-/** Milliseconds between looks at the list. */
+/** Milliseconds between updates of the list. */
 const LOOK = 10_000;
 
 function RunList({ view, change }: { view: RunsView; change: ChangeView }) {

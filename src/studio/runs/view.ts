@@ -16,7 +16,7 @@ export interface RunsView {
   /** The x axis of curves: step, time, labels or tokens. */
   by: string;
   log: boolean;
-  /** The share that the running mean keeps, from 0 to 1. */
+  /** Smoothing: the share that the running mean keeps, from 0 to 1. */
   smooth: number;
   /** Words that the names of shown metrics contain. */
   find: string;
