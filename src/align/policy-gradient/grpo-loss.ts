@@ -1,15 +1,18 @@
 /**
- * The losses of GRPO and its kin. With a token's importance ratio ρ = π/π_old, the advantage A of its answer, and a weight w
- * (`tokenWeights`: what the kinds differ in that share a formula):
+ * The losses of GRPO and its variants. ρ = π/π_old is a token's importance ratio, A the advantage of its completion,
+ * and w a weight (`tokenWeights`), in which the variants with the same formula differ:
  *
  *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL        KL ≈ e^d − d − 1,  d = log π_ref − log π
  *
- * - `grpo` (Shao et al. 2024, DeepSeekMath): each answer's mean; `dr_grpo` (Liu et al. 2025): a constant for its length;
- *   `dapo` (Yu et al. 2025), `bnpo` (Xiao et al. 2025): the mean over all answers' tokens; `luspo` (Liu et al. 2026): each answer's sum
- * - by `sequence` (GSPO, Zheng et al. 2025): ρ is its geometric mean over the answer, for all of its tokens
- * - `cispo` (MiniMax-M1, 2025): min(ρ, ε_high)·A·log π, without a gradient through ρ: what is clipped goes on learning
- * - `sapo` (Gao et al. 2025): (4/τ)·σ(τ(ρ − 1))·A, a soft gate for the clip
- * - `vespo` (Shen et al. 2026): φ(W)·A·log π, φ(W) = e^λ·W^k·e^(−λW) of the whole answer's ratio W = Πρ, without a gradient through it
+ * - `grpo` (Shao et al. 2024, DeepSeekMath): the mean over each completion; `dr_grpo` (Liu et al. 2025): the sum
+ *   divided by a constant length; `dapo` (Yu et al. 2025), `bnpo` (Xiao et al. 2025): the mean over the tokens of all
+ *   completions; `luspo` (Liu et al. 2026): the sum over each completion
+ * - level `sequence` (GSPO, Zheng et al. 2025): ρ is the geometric mean over the completion, the same for all its
+ *   tokens
+ * - `cispo` (MiniMax-M1, 2025): min(ρ, ε_high)·A·log π, without a gradient through ρ: clipped tokens still learn
+ * - `sapo` (Gao et al. 2025): (4/τ)·σ(τ(ρ − 1))·A, a soft gate in place of the clip
+ * - `vespo` (Shen et al. 2026): φ(W)·A·log π with φ(W) = e^λ·W^k·e^(−λW), where W = Πρ is the ratio of the whole
+ *   completion, without a gradient through φ
  */
 import {
   add,
@@ -34,41 +37,52 @@ import {
 } from '../../engine/index.ts';
 import type { PackedLoss, Reading } from '../../lm/packed-program.ts';
 
+/** Names of the losses of GRPO; the head of grpo-loss.ts has the formulas. */
 export const grpoLosses = ['grpo', 'dr_grpo', 'dapo', 'bnpo', 'luspo', 'cispo', 'sapo', 'vespo'] as const;
+/** One of `grpoLosses`. */
 export type GrpoLoss = (typeof grpoLosses)[number];
 
+/** Whose importance ratio is used: each token's, or the whole completion's (GSPO). */
 export const levels = ['token', 'sequence'] as const;
 
+/** What `grpoLoss` computes: which loss, and its parameters. */
 export interface GrpoLossOptions {
+  /** Name of the loss. */
   loss: GrpoLoss;
-  /** Whose ratio it is: each token's, or, of the kinds that clip, the answer's. */
+  /** Whose ratio is used: each token's, or the whole completion's, which only losses with a clip support. */
   level: (typeof levels)[number];
-  /** ε_low and ε_high. */
+  /** ε_low and ε_high: the ratio is clipped to 1 − low … 1 + high. */
   clip: { low: number; high: number };
-  /** The ratio itself is at most this, whatever the advantage (two-sided clipping; INTELLECT-2, 2025). */
+  /** Upper bound of the ratio, whatever the advantage (two-sided clipping; INTELLECT-2, 2025). */
   delta?: number;
-  /** Weight of the KL to the reference; 0 needs none. */
+  /** Weight of the KL to the reference. 0: off, and no reference is needed. */
   beta: number;
-  /** Weighs the KL by ρ: unbiased where the policy has moved on (DeepSeek-V3.2, 2025, §3.1). */
+  /** Whether the KL is weighted by ρ, which keeps it unbiased once the policy has moved (DeepSeek-V3.2, 2025, §3.1). */
   unbiasedKl?: boolean;
-  /** Leaves out answers of negative advantage whose mean of log π_old − log π is above this (there too). */
+  /** Masks completions of negative advantage whose mean log π_old − log π, in nats, is above this (ibid.). */
   offPolicy?: number;
-  /** Weight of the entropy bonus; with one, `entropyOf` says what the entropy of each label is. */
+  /** Weight of the entropy bonus. Above 0, `grpoLoss` needs `entropyOf`. */
   entropy?: number;
 }
 
-/** τ of `sapo`; k and λ of `vespo`: where the advantage is positive (of `vespo` 0 too), and where it is not. */
+/** τ of `sapo`, and k and λ of `vespo`: for a positive advantage (for `vespo`, 0 too), and otherwise. */
 const SAPO = { positive: 1, other: 1.05 };
 const VESPO = { positive: { k: 2, lambda: 3 }, other: { k: 3, lambda: 2 } };
 
-/** Ratios beyond e^±20 say nothing; those of places without a label would overflow. */
+/** Log-ratios are clipped to ±20: beyond, they carry no information, and those of padding would overflow. */
 const MOST = 20;
 
 /**
- * The loss as a packed program makes it; `grpoInputs` says which of these it reads. By label: `old` (log π_old), `advantage`,
- * `weight`, for the KL `reference` (log π_ref) and `kl weight`, for the bonus `entropy weight`; by sequence: `answer advantage` and
- * `1/length`. Besides the loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of labels (by sequence, of
- * answers) that the clip holds back; `kl`, of labels; and the weighted `entropy`.
+ * The loss, for a packed program. `grpoInputs` lists which of these inputs it reads:
+ *
+ * - by label: `old` (log π_old), `advantage`, `weight`; for the KL `reference` (log π_ref) and `kl weight`; for the
+ *   bonus `entropy weight`
+ * - by sequence: `answer advantage` and `1/length`
+ *
+ * Besides the loss it outputs, summed over the batch: `clippedLow` and `clippedHigh`, the number of labels (at level
+ * `sequence`, of completions) that the clip holds back; `kl`, over labels; and the weighted `entropy`.
+ *
+ * @param entropyOf The entropy of the policy at each label, in nats: [labels]. Needed for an entropy bonus only.
  */
 export function grpoLoss(options: GrpoLossOptions, entropyOf?: (reading: Reading) => Tensor): PackedLoss {
   return (reading) => {
@@ -81,7 +95,7 @@ export function grpoLoss(options: GrpoLossOptions, entropyOf?: (reading: Reading
     const ratio = exp(bySequence ? drift! : logRatio);
     const advantage = bySequence ? perSequence('answer advantage') : perLabel('advantage');
 
-    // what is to become large, by sequence: the weighted sums over its labels
+    // what is maximized, by sequence: the weighted sums over its labels
     let objective: Tensor;
     if (kind === 'vespo') {
       const answer = perSequence('answer advantage');
@@ -143,7 +157,7 @@ function softlyGated(ratio: Tensor, advantage: Tensor): Tensor {
   return mul(where(positive, gated(SAPO.positive), gated(SAPO.other)), advantage);
 }
 
-/** φ, at most e^λ · (k/λ)^k · e^−k; log W and A by sequence. */
+/** φ, at most e^λ · (k/λ)^k · e^−k. log W and A are by sequence. */
 function vespoWeight(logW: Tensor, advantage: Tensor): Tensor {
   const phi = ({ k, lambda }: { k: number; lambda: number }) =>
     exp(add(sub(mul(logW, k), mul(exp(logW), lambda)), lambda));
@@ -165,15 +179,17 @@ function clippedCounts(ratio: Tensor, advantage: Tensor, { sums }: Reading, { lo
 function referenceKl({ logP, perLabel, sums }: Reading, ratio: Tensor | undefined, { level }: GrpoLossOptions) {
   const d = clip(sub(perLabel('reference'), logP), -MOST, MOST);
   const k3 = sub(sub(exp(d), d), 1);
-  // a ratio of the answer is the same for all of its labels
+  // the ratio of a completion is the same for all its labels
   const weighted = (kl: Tensor) =>
     ratio === undefined ? sum(sums(kl)) : sum(level === 'sequence' ? mul(sums(kl), ratio) : sums(mul(kl, ratio)));
   return { loss: weighted(mul(k3, perLabel('kl weight'))), total: weighted(k3) };
 }
 
 /**
- * The weight of each answer's tokens in a batch, whatever parts it is computed in. `most` is how long an answer may be, for
- * `dr_grpo`.
+ * The weight of the tokens of each completion in a batch, independent of the parts that the batch is computed in.
+ *
+ * @param lengths Tokens of each completion.
+ * @param most The longest completion allowed, in tokens; `dr_grpo` divides by it.
  */
 export function tokenWeights(kind: GrpoLoss, lengths: readonly number[], most: number): number[] {
   const answers = lengths.length;
