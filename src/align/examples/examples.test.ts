@@ -59,10 +59,10 @@ it('says where a row cannot be tokenized, and that there are none', async () => 
 });
 
 it('holds out a share, the same for the same seed, and neither nothing nor all', () => {
-  const { kept, held } = holdOut(100, 0.1, 3);
-  expect([kept.length, held.length]).toEqual([90, 10]);
-  expect([...kept, ...held].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
-  expect(holdOut(100, 0.1, 3)).toEqual({ kept, held });
+  const { rest, held } = holdOut(100, 0.1, 3);
+  expect([rest.length, held.length]).toEqual([90, 10]);
+  expect([...rest, ...held].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  expect(holdOut(100, 0.1, 3)).toEqual({ rest, held });
   expect(holdOut(100, 0.1, 4).held).not.toEqual(held);
   expect(holdOut(5, 0.01, 0).held).toHaveLength(1);
   expect(holdOut(2, 0.99, 0).held).toHaveLength(1);

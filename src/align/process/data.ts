@@ -86,8 +86,8 @@ export async function readProcessData(options: ProcessOptions, model: Model, liv
   };
   const all = await read('data', data);
   if (evaluation.data !== undefined) return { train: all, heldOut: await read('evaluation.data', evaluation.data) };
-  const { kept, held } = holdOutPrompts(all, evaluation.share, seed);
-  return { train: kept.map((i) => all[i]), heldOut: held.map((i) => all[i]) };
+  const { rest, held } = holdOutPrompts(all, evaluation.share, seed);
+  return { train: rest.map((i) => all[i]), heldOut: held.map((i) => all[i]) };
 }
 
 async function gather(

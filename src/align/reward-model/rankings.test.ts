@@ -94,9 +94,9 @@ it('cuts what is too long and scores it on its end all the same', async () => {
   for (const truncate of ['start', 'end'] as const) {
     const cut = (await gather([row], { length: 12, truncate })).answer(1);
     expect([cut.ids.length, cut.at, cut.ids[11]]).toEqual([12, [11], 2]);
-    const kept = Array.from(cut.ids).slice(0, 11);
+    const rest = Array.from(cut.ids).slice(0, 11);
     const from = truncate === 'start' ? 0 : whole.ids.length - 12;
-    expect(kept).toEqual(Array.from(whole.ids).slice(from, from + 11));
+    expect(rest).toEqual(Array.from(whole.ids).slice(from, from + 11));
   }
   await expect(gather([row], { length: 12, truncate: 'error' })).rejects.toThrow(/"rows.jsonl", line 1: an answer has/);
 });
@@ -131,12 +131,12 @@ it('holds out whole prompts', async () => {
     rejected: `no ${i}`,
   }));
   const rankings = await gather(rows);
-  const { kept, held } = holdOutPrompts(rankings.lists, 0.3, 0);
-  expect([kept.length, held.length]).toEqual([28, 12]);
+  const { rest, held } = holdOutPrompts(rankings.lists, 0.3, 0);
+  expect([rest.length, held.length]).toEqual([28, 12]);
   const prompts = (lists: readonly number[]) => new Set(lists.map((list) => rankings.lists[list].prompt));
-  expect([...prompts(held)].some((prompt) => prompts(kept).has(prompt))).toBe(false);
+  expect([...prompts(held)].some((prompt) => prompts(rest).has(prompt))).toBe(false);
   expect(holdOutPrompts(rankings.lists, 0, 0).held).toEqual([]);
-  const print = rankingsFingerprint(rankings, kept);
-  expect(rankingsFingerprint(await gather(rows), kept)).toBe(print);
+  const print = rankingsFingerprint(rankings, rest);
+  expect(rankingsFingerprint(await gather(rows), rest)).toBe(print);
   expect(rankingsFingerprint(rankings, held)).not.toBe(print);
 });

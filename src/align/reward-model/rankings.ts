@@ -225,13 +225,13 @@ export function holdOutPrompts(
   lists: readonly { prompt: string }[],
   share: number,
   seed: number,
-): { kept: number[]; held: number[] } {
+): { rest: number[]; held: number[] } {
   const prompts = [...new Set(lists.map(({ prompt }) => prompt))];
-  if (prompts.length < 2) return { kept: [...lists.keys()], held: [] };
+  if (prompts.length < 2) return { rest: [...lists.keys()], held: [] };
   const held = new Set(holdOut(prompts.length, share, seed).held.map((i) => prompts[i]));
   const isHeld = (list: number) => held.has(lists[list].prompt);
   return {
-    kept: [...lists.keys()].filter((list) => !isHeld(list)),
+    rest: [...lists.keys()].filter((list) => !isHeld(list)),
     held: [...lists.keys()].filter(isHeld),
   };
 }

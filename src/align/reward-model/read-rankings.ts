@@ -43,9 +43,9 @@ export async function readRewardData(options: RewardModelOptions, model: Model, 
     const others = await read('evaluation.data', evaluation.data);
     return { train: { rankings, lists: all(rankings) }, heldOut: { rankings: others, lists: all(others) } };
   }
-  const { kept, held } = holdOutPrompts(rankings.lists, evaluation.share, seed);
+  const { rest, held } = holdOutPrompts(rankings.lists, evaluation.share, seed);
   return {
-    train: { rankings, lists: kept },
+    train: { rankings, lists: rest },
     heldOut: held.length > 0 ? { rankings, lists: held } : undefined,
   };
 }

@@ -182,8 +182,8 @@ async function fromData(options: PretrainOptions, data: string, live: Live): Pro
   const tokenizer = withChatTemplate(plain, options.chatTemplate, live.onNotice);
   const { examples } = await gatherExamples(rows(), tokenizer, source.name, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
-  const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);
-  const [train, heldOut] = [subset(examples, kept), subset(examples, held)];
+  const { rest, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);
+  const [train, heldOut] = [subset(examples, rest), subset(examples, held)];
   const tokens = train.lengths.reduce((sum, count) => sum + count, 0);
   return learner(options, tokenizer, options.tokens ?? tokens, {
     name: 'pretrain',

@@ -175,8 +175,8 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, live:
   if (evaluation.data !== undefined)
     return { train: all, heldOut: await gather('evaluation.data', evaluation.data), length };
   const share = Math.min(evaluation.share, MOST_HELD_OUT / all.lengths.length);
-  const { kept, held } = holdOut(all.lengths.length, share, seed);
-  return { train: subset(all, kept), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
+  const { rest, held } = holdOut(all.lengths.length, share, seed);
+  return { train: subset(all, rest), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
 }
 
 function noticeOf(
