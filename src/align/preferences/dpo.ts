@@ -1,12 +1,13 @@
 /**
- * Direct preference optimization (Rafailov et al. 2023): the policy that would be best for a reward model of the pairs is found without
- * one, since its reward is β log(π/π_ref) but for a constant of the prompt. Pairs then tell the policy directly:
+ * Direct preference optimization (Rafailov et al. 2023): trains a policy on pairs without a reward model. The optimal policy for a
+ * reward satisfies reward = β log(π/π_ref), up to a constant of the prompt, so that the policy is its own reward model:
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))
  *
- * This loss and its kin are in dpo-loss.ts. Length desensitizing (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
- * a pair is longer than the other weigh `lengthAlpha`. Where it departs from the paper: the reference's log-probabilities
- * are computed once before the first step, AdamW in place of RMSprop. docs/reference/dpo.md has the settings and results.
+ * This loss and its variants are in dpo-loss.ts. Length desensitization (Liu et al. 2024, LD-DPO, eq. 9): tokens of a completion
+ * beyond the length of the other one of its pair have the weight `lengthAlpha`. Departures from the paper: the reference's
+ * log-probabilities are computed once, before the first step; AdamW replaces RMSprop. docs/reference/dpo.md has the settings and
+ * results.
  *
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
@@ -19,23 +20,29 @@ import { createPreferences, type PairInput, type PreferenceTraining, preferenceT
 
 const lossNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 
+/** Schema of the options of `dpo`: types, ranges, defaults and help texts. */
 export const dpoSchema = preferenceSchema
   .extend({
     loss: z
       .string()
       .default('sigmoid')
       .refine((text) => lossNames(text).every((name) => (dpoLosses as string[]).includes(name)), {
-        message: `expected one or several, with commas between, of ${dpoLosses.join(', ')}`,
+        message: `expected one or several, separated by commas, of ${dpoLosses.join(', ')}`,
       })
-      .describe(`one or several, with commas between, of ${dpoLosses.join(', ')}`),
-    lossWeights: z.array(z.number()).optional().describe('of several losses (default: 1 each)'),
-    beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
-    divergence: z.enum(divergences).default('reverse_kl').describe('what the reference holds the policy by'),
-    divergenceAlpha: z.number().default(0.5).describe('α of the alpha divergence; not 1'),
+      .describe(`one or several losses to add up, separated by commas: ${dpoLosses.join(', ')}`),
+    lossWeights: z.array(z.number()).optional().describe('weight of each loss (default: 1 each)'),
+    beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
+    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+    divergence: z.enum(divergences).default('reverse_kl').describe('divergence between policy and reference'),
+    divergenceAlpha: z.number().default(0.5).describe('α of alpha_divergence; not 1'),
     discopopTemperature: z.number().positive().default(0.05).describe('τ of discopop'),
-    lengthAlpha: z.number().min(0).max(1).default(1).describe('weight of tokens beyond the length of the other answer'),
-    weighting: z.boolean().default(false).describe('pairs weigh by how likely the policy thinks them (WPO)'),
+    lengthAlpha: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(1)
+      .describe('weight of tokens beyond the length of the other completion (LD-DPO); 1: off'),
+    weighting: z.boolean().default(false).describe('weight pairs by their likelihood under the policy (WPO)'),
   })
   .refine(({ loss, lossWeights }) => !lossWeights || lossWeights.length === lossNames(loss).length, {
     path: ['lossWeights'],
@@ -47,14 +54,14 @@ export const dpoSchema = preferenceSchema
   })
   .refine(({ divergence, divergenceAlpha }) => divergence !== 'alpha_divergence' || divergenceAlpha !== 1, {
     path: ['divergenceAlpha'],
-    message: 'expected another number than 1, which is reverse_kl',
+    message: 'expected a number other than 1; for 1, use reverse_kl',
   });
 /** The options of `dpo`, with their defaults. */
 export type DpoOptions = z.output<typeof dpoSchema>;
 /** The input of `dpo`. */
 export type DpoInput = PairInput<z.input<typeof dpoSchema>>;
 
-/** A learner by DPO: what `dpo` runs. */
+/** Opens the learner that `dpo` runs. */
 export const createDpo: Opener<DpoInput, PreferenceLearner<DpoOptions>> = learnerOf(dpoSchema, (options, live) => {
   const loss = dpoLoss({
     losses: lossNames(options.loss) as (typeof dpoLosses)[number][],
