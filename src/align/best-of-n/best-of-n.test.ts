@@ -75,7 +75,7 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   resumed.restore(structuredClone(half.save()));
   expect(await resumed.next()).toEqual(steps[1]);
   const other = await learner({ prompts: 3 });
-  expect(() => other.restore(half.save())).toThrow(/prompts are not what they were/);
+  expect(() => other.restore(half.save())).toThrow(/prompts are not those/);
   for (const one of [whole, again, half, resumed, other]) one[Symbol.dispose]();
 });
 

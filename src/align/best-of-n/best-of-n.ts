@@ -1,12 +1,13 @@
 /**
- * Best of n (Stiennon et al. 2020; Nakano et al. 2021, WebGPT): draws n completions of each prompt and keeps the one with the
- * highest reward. Nothing is trained. The KL from the model is known (Gao et al. 2022: few policies this close score higher):
+ * Best of n (Stiennon et al. 2020; Nakano et al. 2021, WebGPT): draws n completions of each prompt and keeps the one
+ * with the highest reward. Nothing is trained. The KL from the model is known (Gao et al. 2022: few policies this close
+ * score higher):
  *
  *   KL = log n − (n − 1)/n nats per completion
  *
- * N completions of each prompt give an unbiased estimate of the best of any n ≤ N (Nakano et al., appendix I): of all C(N, n)
- * draws of n, the k-th lowest is the best in C(k − 1, n − 1). A second reward, `gold`, measures what selection by the first one
- * really gains. The best completions are a dataset for fine-tuning.
+ * N completions of each prompt give an unbiased estimate of the best of any n ≤ N (Nakano et al., appendix I): of all
+ * C(N, n) draws of n, the k-th lowest is the best in C(k − 1, n − 1). A second reward, `gold`, measures what selection
+ * by the first one really gains. The best completions are a dataset for fine-tuning.
  *
  * Run it: heed best-of-n --model runs/sft/model --answers 64
  */

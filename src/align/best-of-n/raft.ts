@@ -2,10 +2,10 @@
  * RAFT (Dong et al. 2023): the policy writes several completions of each prompt, and learns the best of them by maximum
  * likelihood. Repeated, this is reinforcement learning without policy gradients.
  *
- *   R = score − β (log π(y) − log π_ref(y))        L = −(1/n) Σ log p(token)     over the n tokens of the best completions
+ *   R = score − β (log π(y) − log π_ref(y))        L = −(1/n) Σ log p(token)   over the n tokens of the best completions
  *
- * Departures from the paper: the best completion is chosen per prompt, not over the whole batch (the paper does so in its
- * experiments, too); AdamW keeps its state from step to step.
+ * Departures from the paper: the best completion is chosen per prompt, not over the whole batch (the paper does so in
+ * its experiments, too); AdamW keeps its state from step to step.
  *
  * Run it: heed raft --model runs/sft/model
  */
@@ -93,7 +93,10 @@ export function bestOfEach(rewards: ArrayLike<number>, size: number): number[] {
   });
 }
 
-/** Learns completions by maximum likelihood. Returns the mean loss in nats per token, and the mean norm of the gradients. */
+/**
+ * Learns completions by maximum likelihood. Returns the mean loss in nats per token, and the mean norm of the
+ * gradients.
+ */
 export function learnByLikelihood(
   trainer: AnswerTrainer,
   answers: readonly Completion[],
@@ -120,9 +123,11 @@ export const createRaft: Opener<RaftInput, PolicyLearner<RaftOptions>> = learner
 );
 
 /**
- * Trains a policy by RAFT, in place: it learns the best of its own completions by maximum likelihood (Dong et al. 2023).
+ * Trains a policy by RAFT, in place: it learns the best of its own completions by maximum likelihood (Dong et al.
+ * 2023).
  *
- *     const { model } = await raft({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await raft({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

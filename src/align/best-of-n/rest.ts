@@ -1,13 +1,13 @@
 /**
- * ReST, reinforced self-training (Gulcehre et al. 2023): a step grows a dataset of the policy's own completions, then improves
- * the policy on it several times, each time on fewer and better completions.
+ * ReST, reinforced self-training (Gulcehre et al. 2023): a step grows a dataset of the policy's own completions, then
+ * improves the policy on it several times, each time on fewer and better completions.
  *
  *   grow      write completions and score them
  *   improve   for thresholds τ₁ < τ₂ < …: maximum likelihood of completions with a score above τᵢ, at a falling rate
  *
- * Departures from the paper: thresholds are shares of the dataset (0.5: the better half), because the scale of a reward is not
- * known beforehand. Completions are compared within a prompt, so that easy prompts do not crowd out hard ones. The policy is not
- * reset between improvements, and demonstrations are not mixed in.
+ * Departures from the paper: thresholds are shares of the dataset (0.5: the better half), because the scale of a reward
+ * is not known beforehand. Completions are compared within a prompt, so that easy prompts do not crowd out hard ones.
+ * The policy is not reset between improvements, and demonstrations are not mixed in.
  *
  * Run it: heed rest --model runs/sft/model
  */
@@ -30,7 +30,10 @@ const whole = (least: number) => z.number().int().min(least);
 /** Schema of the options of `rest`: types, ranges, defaults and help texts. */
 export const restSchema = policyTrainingSchema
   .extend({
-    steps: policyTrainingSchema.shape.steps.unwrap().default(4).describe('steps: each grows a dataset and improves on it'),
+    steps: policyTrainingSchema.shape.steps
+      .unwrap()
+      .default(4)
+      .describe('steps: each grows a dataset and improves on it'),
     batch: policyTrainingSchema.shape.batch.unwrap().default(96).describe('prompts per step'),
     answers: whole(2).default(8).describe('completions per prompt'),
     score: scoreSchema,
@@ -39,7 +42,12 @@ export const restSchema = policyTrainingSchema
       .min(1)
       .default([0.5, 0.75, 0.875])
       .describe("share of a prompt's completions to leave out as too bad, rising: one number per improvement"),
-    decay: z.number().gt(0).max(1).default(0.7).describe('factor of the learning rate from one improvement to the next'),
+    decay: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(0.7)
+      .describe('factor of the learning rate from one improvement to the next'),
     epochs: whole(1).default(1).describe('passes over the remaining completions in an improvement'),
     minibatches: whole(1).default(6).describe('optimizer steps per epoch'),
   })
@@ -85,7 +93,9 @@ export function createRestAlgorithm(
   };
 }
 
-/** The indices of the completions that remain when each group leaves out a share, the worst ones. At least one remains. */
+/**
+ * The indices of the completions that remain when each group leaves out a share, the worst ones. At least one remains.
+ */
 export function bestShare(scores: ArrayLike<number>, size: number, share: number): number[] {
   const left = Math.max(1, Math.round((1 - share) * size));
   return Array.from({ length: scores.length / size }, (_, group) =>
@@ -101,9 +111,11 @@ export const createRest: Opener<RestInput, PolicyLearner<RestOptions>> = learner
 );
 
 /**
- * Trains a policy by ReST, in place: it writes a dataset of completions and learns the better ones (Gulcehre et al. 2023).
+ * Trains a policy by ReST, in place: it writes a dataset of completions and learns the better ones (Gulcehre et al.
+ * 2023).
  *
- *     const { model } = await rest({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await rest({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

@@ -41,8 +41,8 @@ export interface BestOfNRun {
 type DrawnRow = { kind: 'drawn'; step: number; index: number } & Drawn;
 
 /**
- * Runs best of n in a run's folder and writes the best completions to best.jsonl. Resumes from the run's newest checkpoint.
- * Returns undefined when the signal stops it.
+ * Runs best of n in a run's folder and writes the best completions to best.jsonl. Resumes from the run's newest
+ * checkpoint. Returns undefined when the signal stops it.
  */
 export async function trainBestOfN(learner: BestOfN, parts: TrainParts<BestOfNStep>): Promise<BestOfNRun | undefined> {
   const { run } = parts;

@@ -1,14 +1,14 @@
 /**
  * Constitutional AI (Bai et al. 2022): written principles replace human labels.
  *
- * 1. Revisions (§3.1): the model completes prompts; a critic says where a completion departs from a randomly drawn principle and
- *    rewrites it, in one or more rounds. The last revisions are demonstrations for heed sft.
- * 2. Comparisons (§4.1): the model completes each prompt twice, and a judge says which completion follows a randomly drawn
- *    principle better. These are comparisons for heed reward and heed dpo.
+ * 1. Revisions (§3.1): the model completes prompts; a critic says where a completion departs from a randomly drawn
+ *    principle and rewrites it, in one or more rounds. The last revisions are demonstrations for heed sft.
+ * 2. Comparisons (§4.1): the model completes each prompt twice, and a judge says which completion follows a randomly
+ *    drawn principle better. These are comparisons for heed reward and heed dpo.
  *
  * In the paper, the second part uses the model fine-tuned on the first: --part revisions, heed sft, --part comparisons.
- * Departures: the critic gets no examples; the judge sees each pair in both orders; a local judge's probability decides which
- * completion is chosen and is stored with the row, but no later loss uses it as a soft label.
+ * Departures: the critic gets no examples; the judge sees each pair in both orders; a local judge's probability decides
+ * which completion is chosen and is stored with the row, but no later loss uses it as a soft label.
  *
  * Run it: heed constitution --model MODEL --constitution principles.md --data prompts.jsonl
  */
@@ -47,7 +47,10 @@ export const constitutionSchema = policyTrainingSchema
     model: z
       .string()
       .describe('chat model that writes completions: a folder, a name on the Hub, or an address, https://…/v1#MODEL'),
-    critic: z.string().optional().describe('chat model that criticizes, revises and judges, likewise (default: --model)'),
+    critic: z
+      .string()
+      .optional()
+      .describe('chat model that criticizes, revises and judges, likewise (default: --model)'),
     constitution: z
       .string()
       .optional()

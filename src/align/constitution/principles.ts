@@ -1,6 +1,6 @@
 /**
- * A constitution: principles by which completions are criticized, revised and compared. The file is JSON, or a list in Markdown
- * or plain text; docs/reference/constitution.md shows both.
+ * A constitution: principles by which completions are criticized, revised and compared. The file is JSON, or a list in
+ * Markdown or plain text; docs/reference/constitution.md shows both.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';

@@ -36,8 +36,8 @@ interface Begun {
 }
 
 /**
- * Revises each completion `rounds` times, by the principles that `draw` gives. In each round the critic reads the prompt and the
- * latest revision, but not earlier critiques.
+ * Revises each completion `rounds` times, by the principles that `draw` gives. In each round the critic reads the
+ * prompt and the latest revision, but not earlier critiques.
  */
 export async function reviseAnswers(
   critic: Chat,

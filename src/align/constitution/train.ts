@@ -37,8 +37,8 @@ export interface ConstitutionRun {
 }
 
 /**
- * Runs `constitution` in a run's folder, with a checkpoint after each step, so that no work is done twice. However it ends, the
- * datasets have all rows so far. Returns undefined when the signal stops it.
+ * Runs `constitution` in a run's folder, with a checkpoint after each step, so that no work is done twice. However it
+ * ends, the datasets have all rows so far. Returns undefined when the signal stops it.
  */
 export async function trainConstitution(
   maker: Constitution,

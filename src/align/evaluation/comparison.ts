@@ -45,7 +45,9 @@ export interface PolicyComparison {
   lengthControlled?: LengthControlled;
   /** Mean rewards, and the mean difference per prompt with its interval. */
   reward?: { policy: number; baseline: number; difference: number; interval: [low: number, high: number] };
-  /** KL of the policy from the baseline, in nats per completion; for a baseline that is a model with the same tokens. */
+  /**
+   * KL of the policy from the baseline, in nats per completion; for a baseline that is a model with the same tokens.
+   */
   kl?: number;
   /** Mean length of a completion, in characters. */
   length: { policy: number; baseline: number };

@@ -207,7 +207,7 @@ describe('in a run', () => {
     cut.run.close();
 
     const changed = await createPolicyEvaluation({ ...settings, prompts: 3, reward: length });
-    expect(() => changed.restore(cut.evaluator.save())).toThrow(/prompts are not what they were/);
+    expect(() => changed.restore(cut.evaluator.save())).toThrow(/prompts are not those/);
     changed[Symbol.dispose]();
   });
 });

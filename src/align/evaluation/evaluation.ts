@@ -1,11 +1,12 @@
 /**
- * Compares a policy with a baseline: both complete the same prompts with the same random draws, and a reward or a judge says
- * which completion is better.
+ * Compares a policy with a baseline: both complete the same prompts with the same random draws, and a reward or a judge
+ * says which completion is better.
  *
  *   win rate = (wins + ½ ties) / prompts,   also estimated at equal length (Dubois et al. 2024)
  *   KL(π ‖ π_baseline) = E[log π(y) − log π_baseline(y)] over the policy's completions y
  *
- * Read KL and reward together: of two policies with the same reward, the one with the lower KL gave up less (Gao et al. 2022).
+ * Read KL and reward together: of two policies with the same reward, the one with the lower KL gave up less (Gao et al.
+ * 2022).
  *
  * Run it: heed eval policy --model runs/ppo/model --baseline runs/sft/model
  */

@@ -15,7 +15,9 @@ export const policyEvaluationSchema = z
     reward: z
       .string()
       .optional()
-      .describe('what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward'),
+      .describe(
+        'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+      ),
     judge: z
       .string()
       .optional()

@@ -126,7 +126,8 @@ function byLength(pairs: readonly ComparedPair[], fit: LengthFit): LineChart {
 const worthOfDistance = (pairs: readonly ComparedPair[]): Scatter => ({
   kind: 'scatter',
   title: 'Reward gained and KL spent',
-  caption: "For each prompt: how much more reward the policy's completion gets, and how unlikely the baseline finds it.",
+  caption:
+    "For each prompt: how much more reward the policy's completion gets, and how unlikely the baseline finds it.",
   xLabel: 'log π − log π of the baseline, nats',
   yLabel: 'difference of rewards',
   points: {

@@ -10,7 +10,9 @@ import type { PolicyEvaluationStep, PolicyEvaluator } from './evaluation.ts';
 export interface PolicyEvaluationResult extends Omit<PolicyComparison, 'pairs'> {
   /** The run's folder. */
   run: string;
-  /** Path of the pairs as preference rows, the better completion as `chosen`. Equal and empty completions are left out. */
+  /**
+   * Path of the pairs as preference rows, the better completion as `chosen`. Equal and empty completions are left out.
+   */
   comparisons: string;
   /** Seconds that the run took. */
   seconds: number;
@@ -20,8 +22,8 @@ export interface PolicyEvaluationResult extends Omit<PolicyComparison, 'pairs'> 
 type PairRow = { kind: 'pair'; step: number } & ComparedPair;
 
 /**
- * Runs an evaluation in a run's folder and writes the pairs to comparisons.jsonl. Resumes from the run's newest checkpoint.
- * Returns undefined when the signal stops it.
+ * Runs an evaluation in a run's folder and writes the pairs to comparisons.jsonl. Resumes from the run's newest
+ * checkpoint. Returns undefined when the signal stops it.
  */
 export async function runPolicyEvaluation(
   evaluator: PolicyEvaluator,

@@ -38,9 +38,9 @@ export interface LengthControlled extends WinRate {
 }
 
 /**
- * Estimates the win rate at equal length (Dubois et al. 2024, "Length-Controlled AlpacaEval", §3, without the term for the
- * difficulty of a prompt): the value at 0 of a logistic regression of preferences on the difference of lengths. The interval is
- * that of the intercept, by its standard error in log-odds.
+ * Estimates the win rate at equal length (Dubois et al. 2024, "Length-Controlled AlpacaEval", §3, without the term for
+ * the difficulty of a prompt): the value at 0 of a logistic regression of preferences on the difference of lengths. The
+ * interval is that of the intercept, by its standard error in log-odds.
  */
 export function lengthControlled(outcomes: readonly Outcome[]): LengthControlled {
   const differences = outcomes.map(({ lengths: [ours, theirs] }) => ours - theirs);
@@ -64,9 +64,9 @@ const RIDGE = 0.1;
 const LARGEST_STEP = 2;
 
 /**
- * Maximum likelihood by Newton's method. Steps are bounded, because they overshoot when the outcomes are separable. One tie at
- * equal length is added, which keeps the intercept and its error finite when one side always wins (Jeffreys' prior, except for
- * the slope).
+ * Maximum likelihood by Newton's method. Steps are bounded, because they overshoot when the outcomes are separable. One
+ * tie at equal length is added, which keeps the intercept and its error finite when one side always wins (Jeffreys'
+ * prior, except for the slope).
  */
 function logisticFit(x: readonly number[], y: readonly number[]) {
   let [intercept, slope, error] = [0, 0, 0];

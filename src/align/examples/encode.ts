@@ -11,11 +11,11 @@ export const losses = ['completion', 'assistant', 'all'] as const;
 export type Loss = (typeof losses)[number];
 
 /**
- * The tokens of a language-modeling row (`text` or `messages`) or a prompt-completion row (of text or of messages). Text ends in
- * the EOS token, a conversation as its template ends it.
+ * The tokens of a language-modeling row (`text` or `messages`) or a prompt-completion row (of text or of messages).
+ * Text ends in the EOS token, a conversation as its template ends it.
  *
- * @param loss Which tokens to learn. By default the completion of a prompt, the assistant's messages of a conversation, and all
- *   of a text.
+ * @param loss Which tokens to learn. By default the completion of a prompt, the assistant's messages of a conversation,
+ *   and all of a text.
  * @throws HeedError when the row has no tokens for this loss, or the tokenizer has no EOS token or no chat template.
  */
 export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example {

@@ -100,8 +100,8 @@ export interface Gathered {
  * Encodes rows as examples: texts, conversations, or prompts with completions.
  *
  * @param source Name of the data in errors.
- * @throws HeedError for a row that cannot be tokenized, for one that is too long with `truncate: 'error'`, and when nothing is
- *   left to learn; and whatever `rows` throws.
+ * @throws HeedError for a row that cannot be tokenized, for one that is too long with `truncate: 'error'`, and when
+ *   nothing is left to learn; and whatever `rows` throws.
  */
 export async function gatherExamples(
   rows: AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>,
@@ -162,8 +162,8 @@ export function learnedTokens({ ids, learn }: Example): number {
 }
 
 /**
- * Draws a share of n examples by the seed to hold out: at least one and never all, or none for a share of 0. Returns the indices
- * of the training and the held-out part, ascending.
+ * Draws a share of n examples by the seed to hold out: at least one and never all, or none for a share of 0. Returns
+ * the indices of the training and the held-out part, ascending.
  */
 export function holdOut(n: number, share: number, seed: number): { rest: number[]; held: number[] } {
   const order = shuffled(

@@ -1,6 +1,6 @@
 /**
- * Turns comparisons of two completions into tokens. Equal to TRL's RewardTrainer. TRL's DPOTrainer tokenizes the prompt alone and
- * cuts there, which loses characters when a token spans the end of the prompt; here none is lost.
+ * Turns comparisons of two completions into tokens. Equal to TRL's RewardTrainer. TRL's DPOTrainer tokenizes the prompt
+ * alone and cuts there, which loses characters when a token spans the end of the prompt; here none is lost.
  */
 import { explicitPrompt, type Message, type Place, placeInWords, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -15,9 +15,9 @@ interface EncodedPair {
 }
 
 /**
- * The tokens of a preference row, of text or of messages; without `prompt`, the common beginning of both completions is the
- * prompt. Each example has the prompt, the completion and EOS, or what the chat template makes of them; the completion is
- * learned.
+ * The tokens of a preference row, of text or of messages; without `prompt`, the common beginning of both completions is
+ * the prompt. Each example has the prompt, the completion and EOS, or what the chat template makes of them; the
+ * completion is learned.
  *
  * @throws HeedError when a completion is empty, both are equal, or the tokenizer has no EOS token or no chat template.
  */
@@ -53,7 +53,9 @@ export function checkAnswer(answer: unknown, name: string): void {
   if (!sound) throw new HeedError(`"${name}" is an empty answer.`, { hint: 'Leave the row out, or give the answer.' });
 }
 
-/** What happens to a pair with too long a completion: drop it, keep the start or the end of both, or stop with an error. */
+/**
+ * What happens to a pair with too long a completion: drop it, keep the start or the end of both, or stop with an error.
+ */
 export const pairTruncations = ['drop', 'start', 'end', 'error'] as const;
 type PairTruncation = (typeof pairTruncations)[number];
 
@@ -140,7 +142,8 @@ export function nothingLeft(
   return new HeedError(
     `"${source}" has no comparison to learn from${reasons.length > 0 ? `: ${reasons.join(', ')}` : ''}.`,
     {
-      hint: equal > 0 ? DOES_IT_FIT : 'Check the rows, and the maximum length of a completion with its prompt (--length).',
+      hint:
+        equal > 0 ? DOES_IT_FIT : 'Check the rows, and the maximum length of a completion with its prompt (--length).',
     },
   );
 }

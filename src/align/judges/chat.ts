@@ -63,10 +63,9 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
     const all = conversations.map(encoded);
     const longest = all.reduce((most, { length }) => Math.max(most, length), 0);
     if (longest + room <= config.maxPositions) return all;
-    throw new HeedError(
-      `"${name}" has ${config.maxPositions} positions, but a conversation has ${longest} tokens.`,
-      { hint: 'Use a model with more positions, or shorter texts.' },
-    );
+    throw new HeedError(`"${name}" has ${config.maxPositions} positions, but a conversation has ${longest} tokens.`, {
+      hint: 'Use a model with more positions, or shorter texts.',
+    });
   };
   return {
     name,

@@ -12,7 +12,10 @@ export const chatCallSchema = rewardCallSchema.omit({ pessimism: true }).extend(
   retries: z.number().int().min(0).default(5).describe('retries of a request that fails or finds the server busy'),
   pause: z.number().min(0).default(1).describe('seconds before the first retry, doubled for each further one'),
   atOnce: z.number().int().min(1).default(8).describe('concurrent requests'),
-  key: z.string().default('OPENAI_API_KEY').describe('environment variable with the API key, if the endpoint needs one'),
+  key: z
+    .string()
+    .default('OPENAI_API_KEY')
+    .describe('environment variable with the API key, if the endpoint needs one'),
 });
 /** How a chat endpoint is called, with defaults filled in. */
 export type ChatSettings = z.output<typeof chatCallSchema>;

@@ -1,6 +1,6 @@
 /**
- * A model that judges which of two completions is better (Zheng et al. 2023, "Judging LLM-as-a-Judge"). Such models favor what
- * they see first, so each pair is shown in both orders; where the two verdicts disagree, the pair is a tie.
+ * A model that judges which of two completions is better (Zheng et al. 2023, "Judging LLM-as-a-Judge"). Such models
+ * favor what they see first, so each pair is shown in both orders; where the two verdicts disagree, the pair is a tie.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
@@ -63,8 +63,8 @@ export interface CompletionJudge {
 export type OpenCompletionJudge = CompletionJudge & Disposable;
 
 /**
- * A judge as a function. For each pair it gives the probability that the first completion is better; 1, 0 and ½ mean the first,
- * the second, and a tie.
+ * A judge as a function. For each pair it gives the probability that the first completion is better; 1, 0 and ½ mean
+ * the first, the second, and a tie.
  */
 export type JudgeFunction = (
   pairs: readonly CompletionPair[],
@@ -110,7 +110,9 @@ export async function openJudge(
   return { ...createJudge(chat, { template, maxTokens }), [Symbol.dispose]: chat[Symbol.dispose] };
 }
 
-/** A judge from a function. Its `compare` throws a HeedError unless the function gives a number from 0 to 1 per pair. */
+/**
+ * A judge from a function. Its `compare` throws a HeedError unless the function gives a number from 0 to 1 per pair.
+ */
 function functionJudge(judge: JudgeFunction): CompletionJudge {
   const name = judge.name || 'judge';
   return {
@@ -135,8 +137,8 @@ function functionJudge(judge: JudgeFunction): CompletionJudge {
 }
 
 /**
- * A judge by a chat model, which stays the caller's. The verdict of a local model is the likelier of the replies "A" and "B"; that
- * of an endpoint is parsed from its reply.
+ * A judge by a chat model, which stays the caller's. The verdict of a local model is the likelier of the replies "A"
+ * and "B"; that of an endpoint is parsed from its reply.
  */
 export function createJudge(
   chat: Chat,
@@ -147,11 +149,12 @@ export function createJudge(
     async compare(pairs, signal) {
       signal?.throwIfAborted();
       if (pairs.length === 0) return [];
-      const questions = pairs.flatMap(({ prompt, completions: [one, other], template: own = template }): Conversation[] =>
-        [
-          [one, other],
-          [other, one],
-        ].map(([a, b]) => [{ role: 'user', content: filled(own, { prompt: inWords(prompt), a, b }) }]),
+      const questions = pairs.flatMap(
+        ({ prompt, completions: [one, other], template: own = template }): Conversation[] =>
+          [
+            [one, other],
+            [other, one],
+          ].map(([a, b]) => [{ role: 'user', content: filled(own, { prompt: inWords(prompt), a, b }) }]),
       );
       if (!chat.logProbs) {
         const shown = (await chat.complete(questions, { maxTokens, temperature: 0, signal })).map(verdictIn);

@@ -10,9 +10,9 @@ import type { LanguagePolicy } from '../training/policy.ts';
 import type { CompletionJudge } from './judge.ts';
 
 /**
- * A reward by a judge. When completions come in pairs of the same prompt, the reward of each is the preference for it over the
- * other one. Otherwise it is the preference for it over the reference's completion, and the mean is a win rate. Judge and policy
- * stay the caller's.
+ * A reward by a judge. When completions come in pairs of the same prompt, the reward of each is the preference for it
+ * over the other one. Otherwise it is the preference for it over the reference's completion, and the mean is a win
+ * rate. Judge and policy stay the caller's.
  */
 export function judgedReward(
   judge: CompletionJudge,

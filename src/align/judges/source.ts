@@ -23,12 +23,13 @@ export interface Chat {
   /**
    * The assistant's next message in each conversation, in order; empty if it has none.
    *
-   * @throws HeedError when an endpoint fails or replies nonsense after all retries, or a conversation is too long for the
-   *   model; the signal's reason when it aborts.
+   * @throws HeedError when an endpoint fails or replies nonsense after all retries, or a conversation is too long for
+   *   the model; the signal's reason when it aborts.
    */
   complete(conversations: readonly Conversation[], options?: CompleteOptions): Promise<string[]>;
   /**
-   * log p, in nats, that the assistant's turn begins with each of several texts: [conversations][texts]. Local models only.
+   * log p, in nats, that the assistant's turn begins with each of several texts: [conversations][texts]. Local models
+   * only.
    *
    * @throws HeedError when the model's tokens do not distinguish the texts.
    */

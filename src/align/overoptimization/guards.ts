@@ -21,8 +21,8 @@ export interface Guard {
 }
 
 /**
- * Parses "kl:0.05,target,repetition:2+sameness:1": guards separated by commas, each of one or several kinds with an optional
- * strength. Undefined when one of them is invalid.
+ * Parses "kl:0.05,target,repetition:2+sameness:1": guards separated by commas, each of one or several kinds with an
+ * optional strength. Undefined when one of them is invalid.
  */
 export function readGuards(text: string): Guard[] | undefined {
   const names = text.split(',').map((name) => name.trim());

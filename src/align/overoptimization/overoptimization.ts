@@ -1,13 +1,14 @@
 /**
- * Measures reward over-optimization (Gao, Schulman and Hilton 2022, "Scaling Laws for Reward Model Overoptimization"): how the
- * proxy, the reward that a policy optimizes, and the gold reward diverge as the policy moves away from the initial one. A policy
- * moves in three ways: best of n, PPO without guards, and PPO with guards. The gain of each at a distance d = √KL is fitted by the
- * paper's scaling laws (overoptimization/fit.ts):
+ * Measures reward over-optimization (Gao, Schulman and Hilton 2022, "Scaling Laws for Reward Model Overoptimization"):
+ * how the proxy, the reward that a policy optimizes, and the gold reward diverge as the policy moves away from the
+ * initial one. A policy moves in three ways: best of n, PPO without guards, and PPO with guards. The gain of each at a
+ * distance d = √KL is fitted by the paper's scaling laws (overoptimization/fit.ts):
  *
  *   R_bon(d) = d (α − β d)        R_rl(d) = d (α − β log d)
  *
- * Each way is a run of heed best-of-n or heed ppo in a folder inside this run's. Departures from the paper: one proxy, not a
- * family of sizes; the KL is estimated from one completion of each prompt of an evaluation, so that large values are noisy.
+ * Each way is a run of heed best-of-n or heed ppo in a folder inside this run's. Departures from the paper: one proxy,
+ * not a family of sizes; the KL is estimated from one completion of each prompt of an evaluation, so that large values
+ * are noisy.
  *
  * Run it: heed overoptimization --model runs/sft/model --reward runs/reward/model
  */
@@ -33,7 +34,10 @@ export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBes
     .unwrap()
     .default(0)
     .describe('KL, in nats per completion, at which training stops; 0: no limit'),
-  evaluations: languagePpoSchema.shape.evaluations.unwrap().default(20).describe('evaluations per PPO run, evenly spaced'),
+  evaluations: languagePpoSchema.shape.evaluations
+    .unwrap()
+    .default(20)
+    .describe('evaluations per PPO run, evenly spaced'),
   guards: guardsSchema
     .default('kl,target,repetition')
     .describe('guards of PPO, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),

@@ -106,8 +106,7 @@ function fitted(curves: readonly OveroptimizationCurve[]): LineChart[] {
 const numbers = (curves: readonly OveroptimizationCurve[]): Table => ({
   kind: 'table',
   title: 'Where gold turns',
-  caption:
-    'α and β are those of the law for gold. Alerts come from training metrics, which do not include gold.',
+  caption: 'α and β are those of the law for gold. Alerts come from training metrics, which do not include gold.',
   columns: [
     '',
     'gold at its peak',

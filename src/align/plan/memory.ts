@@ -1,7 +1,7 @@
 /**
- * Estimates the bytes that programs need from a model's shape: what src/nn/decoder.ts stores for the gradient, the logits of
- * src/nn/label-log-probabilities.ts, and the cache of src/nn/decoder-cache.ts. docs/reference/plan.md explains the formulas and
- * their accuracy.
+ * Estimates the bytes that programs need from a model's shape: what src/nn/decoder.ts stores for the gradient, the
+ * logits of src/nn/label-log-probabilities.ts, and the cache of src/nn/decoder-cache.ts. docs/reference/plan.md
+ * explains the formulas and their accuracy.
  */
 import type { DecoderConfig } from '../../nn/index.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Estimates the memory of a run from the model's shape: the weights of each model, gradients, AdamW's moments, activations,
- * logits, and the cache of generation. No weights are loaded. roles.ts lists the models of each algorithm, memory.ts the memory of
- * their programs; docs/reference/plan.md explains the formulas and their accuracy.
+ * Estimates the memory of a run from the model's shape: the weights of each model, gradients, AdamW's moments,
+ * activations, logits, and the cache of generation. No weights are loaded. roles.ts lists the models of each algorithm,
+ * memory.ts the memory of their programs; docs/reference/plan.md explains the formulas and their accuracy.
  *
  * Run it: heed plan --params 7B --algorithm ppo --method lora
  */

@@ -28,7 +28,8 @@ const rules: readonly Rule[] = [
   {
     metric: 'kl/mean',
     out: (kl) => kl < -5,
-    means: 'completions are less likely under the policy than under the reference, which is impossible for its own samples',
+    means:
+      'completions are less likely under the policy than under the reference, which is impossible for its own samples',
     try: 'the same temperature and vocabulary for both; look for tokens that are suppressed',
   },
   {

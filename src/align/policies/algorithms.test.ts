@@ -1,4 +1,7 @@
-/** REINFORCE, RLOO, GRPO and its kin, RAFT, ReST and online DPO: each learns what it is rewarded for, and goes on as if it had never stopped. */
+/**
+ * REINFORCE, RLOO, GRPO and its kin, RAFT, ReST and online DPO: each learns what it is rewarded for, and goes on as if
+ * it had never stopped.
+ */
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
 import { Disposables } from '../../disposables.ts';

@@ -20,8 +20,8 @@ export interface AnswerNumbers {
 /** Takes optimizer steps on completions. */
 export interface AnswerTrainer {
   /**
-   * One optimizer step on completions, in as many parts as memory requires. Returns the outputs of the loss, summed over the
-   * parts, and the norm of the gradients before clipping.
+   * One optimizer step on completions, in as many parts as memory requires. Returns the outputs of the loss, summed
+   * over the parts, and the norm of the gradients before clipping.
    */
   step(
     answers: readonly Completion[],

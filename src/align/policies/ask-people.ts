@@ -1,12 +1,13 @@
 /**
- * Online learning from people (Christiano et al. 2017, §2.2; Ziegler et al. 2019, §2.3; Bai et al. 2022, §4.5): while a policy is
- * trained on a reward model, annotators compare its latest completions, the reward model learns from these judgments, and the
- * policy continues with the new reward. Works with any algorithm of policies/learner.ts:
+ * Online learning from people (Christiano et al. 2017, §2.2; Ziegler et al. 2019, §2.3; Bai et al. 2022, §4.5): while a
+ * policy is trained on a reward model, annotators compare its latest completions, the reward model learns from these
+ * judgments, and the policy continues with the new reward. Works with any algorithm of policies/learner.ts:
  *
- *   complete prompts twice → query where the reward is least sure → … → fit the reward to judgments → train the policy → …
+ *   complete prompts twice → query where the reward is least sure → … → fit the reward to judgments → train the policy
+ *   → …
  *
- * Training continues while queries wait, for up to `ahead` steps. Departure from Ziegler et al.: each fit starts from the initial
- * reward model and uses all judgments, so that a withdrawn one has no effect.
+ * Training continues while queries wait, for up to `ahead` steps. Departure from Ziegler et al.: each fit starts from
+ * the initial reward model and uses all judgments, so that a withdrawn one has no effect.
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model --ask-people
  */
@@ -34,7 +35,9 @@ import type { EncodedPrompt, LanguageRollout } from './rollouts.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-/** Schema of the options of asking people: how many comparisons, which and when, and how the reward learns from them. */
+/**
+ * Schema of the options of asking people: how many comparisons, which and when, and how the reward learns from them.
+ */
 export const askingSchema = z.object({
   labels: whole(1).default(64).describe('number of comparisons to collect from people'),
   schedule: scheduleSchema
@@ -98,8 +101,8 @@ type Draw = (prompts: readonly EncodedPrompt[], seed: number) => Promise<Pick<La
 /** Collects judgments while a policy is trained. */
 export interface Asking {
   /**
-   * Call before each step. Collects judgments, waiting if too few have come; fits the reward if there are new ones; sends queries
-   * if a round is due. Rejects with the signal's reason; call it again to continue.
+   * Call before each step. Collects judgments, waiting if too few have come; fits the reward if there are new ones;
+   * sends queries if a round is due. Rejects with the signal's reason; call it again to continue.
    */
   next(step: number, draw: Draw, signal?: AbortSignal): Promise<void>;
   /** Metrics and new judgments of the step. Each judgment is reported once. */

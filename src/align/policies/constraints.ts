@@ -1,14 +1,14 @@
 /**
- * Keeps rewards above (or below) thresholds while another one is maximized. Each constraint has a multiplier λ_k, learned by
- * dual ascent (Dai et al. 2023, "Safe RLHF", §3.3).
+ * Keeps rewards above (or below) thresholds while another one is maximized. Each constraint has a multiplier λ_k,
+ * learned by dual ascent (Dai et al. 2023, "Safe RLHF", §3.3).
  *
  *   max E[A]  subject to  E[B_k] ≥ b_k        r = (A/σ_A + Σ λ_k B_k/σ_k) / (1 + Σ λ_k)
  *
  *   λ_k ← max(0, λ_k + η (b_k − mean B_k) / σ_k)        before each step's update, from its completions
  *
- * σ are standard deviations over the completions of the first step, so that λ and η do not depend on the scale of the rewards.
- * Departures from the paper: any number of constraints; the updates are of λ, not of its logarithm, so that λ can be 0. This is a
- * layer above the algorithms, which learn from r as from any reward.
+ * σ are standard deviations over the completions of the first step, so that λ and η do not depend on the scale of the
+ * rewards. Departures from the paper: any number of constraints; the updates are of λ, not of its logarithm, so that λ
+ * can be 0. This is a layer above the algorithms, which learn from r as from any reward.
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
@@ -70,7 +70,9 @@ interface ConstraintState {
   deviations?: readonly number[];
 }
 
-/** Wraps an algorithm so that it learns from the Lagrangian r. Rollouts must have the constrained rewards as `others`. */
+/**
+ * Wraps an algorithm so that it learns from the Lagrangian r. Rollouts must have the constrained rewards as `others`.
+ */
 export function constrain(
   algorithm: PolicyAlgorithm,
   constraints: readonly Constraint[],

@@ -20,8 +20,8 @@ export const answerKl = (
   logProbs.map((own, i) => own.reduce((sum, logP, t) => sum + klOfToken(logP, referenceLogProbs[i][t], estimator), 0));
 
 /**
- * The factor of the learning rate at a KL from the reference, both in nats per completion: 1 up to half of `most`, 0 from `most`
- * on, and linear in between. A `most` of 0 is no limit.
+ * The factor of the learning rate at a KL from the reference, both in nats per completion: 1 up to half of `most`, 0
+ * from `most` on, and linear in between. A `most` of 0 is no limit.
  */
 export const klTaper = (kl: number, most: number): number =>
   most === 0 ? 1 : Math.min(1, Math.max(0, 2 * (1 - kl / most)));

@@ -1,7 +1,7 @@
 /**
- * The training loop of a policy that learns from rewards of its own completions. Each step takes prompts in a random order,
- * completes and scores them, and has an algorithm learn from the rollout. At intervals the policy is evaluated on held-out
- * prompts.
+ * The training loop of a policy that learns from rewards of its own completions. Each step takes prompts in a random
+ * order, completes and scores them, and has an algorithm learn from the rollout. At intervals the policy is evaluated
+ * on held-out prompts.
  */
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
@@ -217,8 +217,8 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     /** The evaluation of the initial policy, once there is one. */
     before: () => state.before,
     /**
-     * Completes prompts, learns from them, and evaluates if it is due. Rejects with the signal's reason when it aborts; a
-     * checkpoint taken then continues from there.
+     * Completes prompts, learns from them, and evaluates if it is due. Rejects with the signal's reason when it aborts;
+     * a checkpoint taken then continues from there.
      */
     async next(signal?: AbortSignal): Promise<PolicyStep> {
       const metrics = state.pending ?? (await learn(signal));

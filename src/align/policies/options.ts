@@ -16,7 +16,9 @@ export const policyTrainingSchema = z
     reward: z
       .string()
       .default('reviews')
-      .describe('what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward'),
+      .describe(
+        'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+      ),
     subjectTo: z
       .string()
       .optional()
@@ -55,7 +57,9 @@ export const policyTrainingSchema = z
       .number()
       .min(0)
       .default(10)
-      .describe('KL from the reference, in nats per completion, at which training stops; it slows from half on; 0: no limit'),
+      .describe(
+        'KL from the reference, in nats per completion, at which training stops; it slows from half on; 0: no limit',
+      ),
     rows: whole(1).default(8).describe('rows computed at once; fewer need less memory'),
     learningRate: z
       .number()

@@ -1,6 +1,6 @@
 /**
- * Probes: leading prompts, which invite a policy to flatter or to agree with something wrong, with text that a sound completion
- * avoids. A policy that has learned to please fails more of them than the initial one (Sharma et al. 2023).
+ * Probes: leading prompts, which invite a policy to flatter or to agree with something wrong, with text that a sound
+ * completion avoids. A policy that has learned to please fails more of them than the initial one (Sharma et al. 2023).
  */
 import { HeedError } from '../../error.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';

@@ -50,8 +50,8 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
 }
 
 /**
- * Reads the prompts of a dataset, one per row. Text starts as the tokenizer starts one; a conversation ends where the assistant's
- * turn begins, and its `text` is that of its last message.
+ * Reads the prompts of a dataset, one per row. Text starts as the tokenizer starts one; a conversation ends where the
+ * assistant's turn begins, and its `text` is that of its last message.
  *
  * @throws HeedError for a row without a prompt or one that cannot be tokenized, and when there are no rows.
  */

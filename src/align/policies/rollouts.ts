@@ -1,6 +1,6 @@
 /**
- * Rollouts: completions of prompts by the current policy, with their log-probabilities under the policy and the reference, and
- * their scores. Every on-policy algorithm starts from them.
+ * Rollouts: completions of prompts by the current policy, with their log-probabilities under the policy and the
+ * reference, and their scores. Every on-policy algorithm starts from them.
  */
 import type { Row } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
@@ -35,7 +35,9 @@ export interface EncodedPrompt {
 export interface LanguageRollout {
   /** The completions; those of the same prompt are adjacent. */
   answers: readonly Completion[];
-  /** log p of each completion's tokens under the policy that drew them, at the sampling temperature: [answers][tokens]. */
+  /**
+   * log p of each completion's tokens under the policy that drew them, at the sampling temperature: [answers][tokens].
+   */
   logProbs: readonly Float32Array[];
   /** The same under the reference: [answers][tokens]. */
   referenceLogProbs: readonly Float32Array[];
@@ -86,8 +88,9 @@ export function answerLayout(
 }
 
 /**
- * Packs completions into batches, each prompt once for all its completions. The labels are the tokens of the completions. With
- * `states`, the batches select states instead: the one before each token and, for `last too`, the one after the last token.
+ * Packs completions into batches, each prompt once for all its completions. The labels are the tokens of the
+ * completions. With `states`, the batches select states instead: the one before each token and, for `last too`, the one
+ * after the last token.
  */
 export function answerBatches(
   answers: readonly Completion[],
@@ -167,7 +170,10 @@ interface RolloutOptions {
 
 /** Makes rollouts of a policy. */
 export interface Rollouts {
-  /** Draws `count` completions of each prompt by the seed and scores them. Rejects with the signal's reason when it aborts. */
+  /**
+   * Draws `count` completions of each prompt by the seed and scores them. Rejects with the signal's reason when it
+   * aborts.
+   */
   run(prompts: readonly EncodedPrompt[], seed: number, count?: number, signal?: AbortSignal): Promise<LanguageRollout>;
   [Symbol.dispose](): void;
 }

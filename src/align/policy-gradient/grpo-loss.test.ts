@@ -17,7 +17,10 @@ const lengths: number[] = mask.map((row: number[]) => row.reduce((a, b) => a + b
 const expand = (perAnswer: ArrayLike<number>) =>
   mask.flatMap((row: number[], i: number) => row.map(() => perAnswer[i]));
 
-/** A loss on log-probabilities at hand, one label for each place of [B, T]; those that the mask leaves out weigh nothing. */
+/**
+ * A loss on log-probabilities at hand, one label for each place of [B, T]; those that the mask leaves out weigh
+ * nothing.
+ */
 function run(build: PackedLoss, perLabel: Numbers, perSequence: Numbers, real: number[] = mask.flat()) {
   const members = Array.from({ length: B * T * B }, (_, i) => (Math.floor(i / B / T) === i % B ? 1 : 0));
   const program = trace((graph) => {

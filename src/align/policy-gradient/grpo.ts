@@ -222,7 +222,8 @@ export const createGrpo: Opener<GrpoInput, PolicyLearner<GrpoOptions>> = learner
 /**
  * Trains a policy by GRPO, in place: completions of the same prompt are compared with each other (Shao et al. 2024).
  *
- *     const { model } = await grpo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await grpo({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

@@ -59,8 +59,8 @@ interface PointRow {
 const folderOf = ({ weight }: ParetoPoint) => `policy-${weight}`;
 
 /**
- * Trains the policies in a run's folder. Resumes from the run's newest checkpoint. Returns undefined when the signal stops it,
- * after writing a checkpoint.
+ * Trains the policies in a run's folder. Resumes from the run's newest checkpoint. Returns undefined when the signal
+ * stops it, after writing a checkpoint.
  */
 export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep>): Promise<ParetoRun | undefined> {
   const { run } = parts;
@@ -161,5 +161,7 @@ function answers(samples: readonly PointRow[]): Table[] {
   const rows = samples.flatMap(({ point, samples }) =>
     samples.slice(0, 2).map(({ prompt, text }) => [nameOf(point), prompt, text]),
   );
-  return rows.length > 0 ? [{ kind: 'table', title: 'Completions', columns: ['weight', 'prompt', 'completion'], rows }] : [];
+  return rows.length > 0
+    ? [{ kind: 'table', title: 'Completions', columns: ['weight', 'prompt', 'completion'], rows }]
+    : [];
 }

@@ -78,7 +78,7 @@ it('trains a policy for each weighting, and goes on from any step bit for bit', 
     resumed[Symbol.dispose]();
   }
   const other = await createPareto({ ...settings, against: settings.reward });
-  expect(() => other.restore(checkpoints[0])).toThrow(/are not what they were/);
+  expect(() => other.restore(checkpoints[0])).toThrow(/are not those/);
   for (const learner of [whole, other]) learner[Symbol.dispose]();
 });
 

@@ -1,11 +1,11 @@
 /**
- * The trade-off between two rewards: RLOO trains a policy for each of several weightings. The policies that no other one
- * dominates are the Pareto front (as in Rame et al. 2023, "Rewarded Soups", §4, for policies trained one by one).
+ * The trade-off between two rewards: RLOO trains a policy for each of several weightings. The policies that no other
+ * one dominates are the Pareto front (as in Rame et al. 2023, "Rewarded Soups", §4, for policies trained one by one).
  *
  *   r = (1 − w) A/σ_A + w B/σ_B        σ: standard deviations over the completions of the initial model
  *
- * The hypervolume is the area of the rewards that the front dominates and the initial model does not: 0 unless a policy gained in
- * both. docs/reference/multi-objective.md has the settings and results.
+ * The hypervolume is the area of the rewards that the front dominates and the initial model does not: 0 unless a policy
+ * gained in both. docs/reference/multi-objective.md has the settings and results.
  *
  * Run it: heed pareto --model runs/sft/model --reward A --against B
  */
@@ -89,14 +89,18 @@ export const createPareto: Opener<ParetoInput, ParetoLearner> = learnerOf(pareto
 
 /** The result of `pareto`. */
 export interface ParetoResult extends TrainingResult {
-  /** The initial model, then the policies in the order of their weights, each with its model, the caller's to dispose of. */
+  /**
+   * The initial model, then the policies in the order of their weights, each with its model, the caller's to dispose
+   * of.
+   */
   points: (ParetoPoint & { dominated: boolean; model?: Model })[];
   /** Area of the rewards that the front dominates and the initial model does not. */
   hypervolume: number;
 }
 
 /**
- * Trains a policy for each of several weightings of two rewards. Each starts from a copy of the model, which does not change.
+ * Trains a policy for each of several weightings of two rewards. Each starts from a copy of the model, which does not
+ * change.
  *
  *     const { points } = await pareto({ model: 'reviews-base', data: prompts, reward: helpful, against: harmless });
  *

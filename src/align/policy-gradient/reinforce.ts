@@ -1,15 +1,16 @@
 /**
- * REINFORCE with a baseline (Williams 1992), and RLOO (Kool et al. 2019; Ahmadian et al. 2024, "Back to Basics"): a whole
- * completion y is one action, and its log-probability rises with its advantage over a baseline.
+ * REINFORCE with a baseline (Williams 1992), and RLOO (Kool et al. 2019; Ahmadian et al. 2024, "Back to Basics"): a
+ * whole completion y is one action, and its log-probability rises with its advantage over a baseline.
  *
  *   R = score − β (log π(y) − log π_ref(y))        A = R − b        L = −(1/n) Σ A log π(y)
  *
- * The baseline b is the mean of the step's rewards (`mean`), or of those of the other completions of the prompt (`leave-one-out`:
- * RLOO).
+ * The baseline b is the mean of the step's rewards (`mean`), or of those of the other completions of the prompt
+ * (`leave-one-out`: RLOO).
  *
- * Departures from the papers: advantages are divided by their standard deviation over the step, unless `normalize` is off (in TRL
- * it is off by default), so that one learning rate suits rewards of any scale. `clip` makes several epochs on the same completions
- * sound: then L = −(1/n) Σ min(ρA, clip(ρ, 1 ± ε)A) with ρ = π(y)/π_old(y), which has the same first gradient.
+ * Departures from the papers: advantages are divided by their standard deviation over the step, unless `normalize` is
+ * off (in TRL it is off by default), so that one learning rate suits rewards of any scale. `clip` makes several epochs
+ * on the same completions sound: then L = −(1/n) Σ min(ρA, clip(ρ, 1 ± ε)A) with ρ = π(y)/π_old(y), which has the same
+ * first gradient.
  *
  * Run it: heed rloo --model runs/sft/model        or: heed reinforce --model runs/sft/model
  */
@@ -41,11 +42,19 @@ const settings = policyTrainingSchema.extend({
     .describe('mean reward of the step, or of the other completions of the prompt'),
   answers: whole(1).default(1).describe('completions per prompt in a step'),
   score: scoreSchema,
-  beta: z.number().min(0).default(0.05).describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
+  beta: z
+    .number()
+    .min(0)
+    .default(0.05)
+    .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
   normalize: z.boolean().default(true).describe('divide advantages by their standard deviation over the step'),
   epochs: whole(1).default(1).describe('passes over the completions of a step'),
   minibatches: whole(1).default(1).describe('optimizer steps per epoch'),
-  clip: z.number().positive().optional().describe('clip the ratio to the sampling policy to 1 ± this (default: no clip)'),
+  clip: z
+    .number()
+    .positive()
+    .optional()
+    .describe('clip the ratio to the sampling policy to 1 ± this (default: no clip)'),
 });
 
 /** Schema of the options of `reinforce`: types, ranges, defaults and help texts. */
@@ -54,7 +63,10 @@ export const reinforceSchema = settings.refine(({ baseline, answers }) => baseli
   message: 'expected 2 or more with --baseline leave-one-out',
 });
 
-/** Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the others. */
+/**
+ * Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the
+ * others.
+ */
 export const rlooSchema = settings.extend({
   baseline: settings.shape.baseline
     .unwrap()
@@ -69,8 +81,8 @@ export type ReinforceOptions = z.output<typeof reinforceSchema>;
 export type ReinforceInput = PolicyInput<z.input<typeof reinforceSchema>>;
 
 /**
- * The loss of REINFORCE, for a packed program. Its inputs, by sequence: `gain` (A/n; 0 for padding) and, with a clip, `old`
- * (log π_old of the completion).
+ * The loss of REINFORCE, for a packed program. Its inputs, by sequence: `gain` (A/n; 0 for padding) and, with a clip,
+ * `old` (log π_old of the completion).
  *
  * @param epsilon ε of the clip; without it, the ratio is not clipped.
  */
@@ -135,7 +147,8 @@ export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOpti
 /**
  * Trains a policy by REINFORCE with a baseline, in place (Williams 1992; Ahmadian et al. 2024).
  *
- *     const { model } = await reinforce({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await reinforce({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */
@@ -150,10 +163,11 @@ export const createRloo: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>>
 );
 
 /**
- * Trains a policy by RLOO, in place: the baseline of a completion is the mean reward of the prompt's others (Ahmadian et al.
- * 2024).
+ * Trains a policy by RLOO, in place: the baseline of a completion is the mean reward of the prompt's others (Ahmadian
+ * et al. 2024).
  *
- *     const { model } = await rloo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await rloo({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

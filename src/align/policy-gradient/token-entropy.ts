@@ -11,8 +11,8 @@ export function tokenEntropy({ states }: Reading, config: DecoderConfig, tempera
 }
 
 /**
- * A mask of the tokens with the highest entropy (Wang et al. 2025, "Beyond the 80/20 rule", §5): 1 for those at or above the
- * quantile 1 − share, which is interpolated linearly, 0 for the others.
+ * A mask of the tokens with the highest entropy (Wang et al. 2025, "Beyond the 80/20 rule", §5): 1 for those at or
+ * above the quantile 1 − share, which is interpolated linearly, 0 for the others.
  */
 export function mostUndecided(entropies: readonly ArrayLike<number>[], share: number): Float32Array[] {
   const sorted = entropies.flatMap((own) => Array.from(own)).sort((a, b) => a - b);

@@ -18,9 +18,9 @@ interface AnswerTokens {
 }
 
 /**
- * r_t = −β·KL_t, plus the score at the end of the completion (Ziegler et al. 2019, equation 2). The rewards of steps come where
- * the steps end, and the rest of the score at the end, so that the sum is the same (Uesato et al. 2022, §2.5). Returns [tokens],
- * or [tokens + 1] with `after`.
+ * r_t = −β·KL_t, plus the score at the end of the completion (Ziegler et al. 2019, equation 2). The rewards of steps
+ * come where the steps end, and the rest of the score at the end, so that the sum is the same (Uesato et al. 2022,
+ * §2.5). Returns [tokens], or [tokens + 1] with `after`.
  */
 export function tokenRewards(
   { logProbs, referenceLogProbs, score, after, steps = [] }: AnswerTokens,

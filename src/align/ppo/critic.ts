@@ -39,8 +39,8 @@ export interface CriticNetwork {
 }
 
 /**
- * The network of a critic for a policy: a copy of `model`, or else a copy of the policy's weights, or further adapters over them.
- * A new head starts at 0.
+ * The network of a critic for a policy: a copy of `model`, or else a copy of the policy's weights, or further adapters
+ * over them. A new head starts at 0.
  *
  * @throws HeedError when the model's tokens differ from the policy's.
  */
@@ -108,7 +108,9 @@ export interface Critic {
   readonly optimizer: Optimizer;
   /** V before each token of each completion, and after the last: [answers][tokens + 1]. */
   values(answers: readonly Completion[]): Float32Array[];
-  /** An optimizer step on completions. `returns` and `old` values have [tokens] or [tokens + 1] numbers per completion. */
+  /**
+   * An optimizer step on completions. `returns` and `old` values have [tokens] or [tokens + 1] numbers per completion.
+   */
   update(
     answers: readonly Completion[],
     returns: readonly Float32Array[],

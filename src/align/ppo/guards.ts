@@ -1,6 +1,6 @@
 /**
- * Guards against reward hacking: penalties on completions that are long, repeat themselves, or resemble all others. Each guard
- * reports a metric, even if its penalty is 0.
+ * Guards against reward hacking: penalties on completions that are long, repeat themselves, or resemble all others.
+ * Each guard reports a metric, even if its penalty is 0.
  */
 import { z } from 'zod';
 import type { Completion } from '../reward-functions/reward-function.ts';
@@ -22,7 +22,9 @@ interface Guarded {
   metrics: Record<'guard/length' | 'guard/repetition' | 'guard/sameness', number>;
 }
 
-/** The penalties of completions, with metrics. `usual` is the mean length of the first step's completions, in tokens. */
+/**
+ * The penalties of completions, with metrics. `usual` is the mean length of the first step's completions, in tokens.
+ */
 export function guard(answers: readonly Completion[], options: GuardOptions, usual: number): Guarded {
   const seen = {
     length: answers.map(({ response }) => Math.max(0, response.length / usual - 1)),
@@ -53,7 +55,9 @@ export function repetition(ids: readonly number[], n: number): number {
   return all.length === 0 ? 0 : 1 - new Set(all).size / all.length;
 }
 
-/** For each completion, the share of its distinct n-grams that another completion contains, averaged over the others. */
+/**
+ * For each completion, the share of its distinct n-grams that another completion contains, averaged over the others.
+ */
 export function sameness(answers: readonly Pick<Completion, 'response'>[], n: number): number[] {
   const sets = answers.map(({ response }) => new Set(ngramsOf(response, n)));
   const holders = new Map<string, number>();

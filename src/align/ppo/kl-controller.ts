@@ -6,11 +6,17 @@ const klControllers = ['fixed', 'adaptive', 'proportional'] as const;
 
 /** Schema of the KL penalty: β, its controller and the estimator. */
 export const klSchema = z.object({
-  beta: z.number().min(0).default(0.1).describe('β: the initial cost of a nat of KL, subtracted from the reward; 0: off'),
+  beta: z
+    .number()
+    .min(0)
+    .default(0.1)
+    .describe('β: the initial cost of a nat of KL, subtracted from the reward; 0: off'),
   controller: z
     .enum(klControllers)
     .default('proportional')
-    .describe('how β changes: not; by 10 % when the KL is off target; or in proportion to its distance from the target'),
+    .describe(
+      'how β changes: not; by 10 % when the KL is off target; or in proportion to its distance from the target',
+    ),
   target: z.number().positive().default(6).describe('target KL of adaptive and proportional, in nats per completion'),
   horizon: z.number().positive().default(1000).describe('completions over which proportional moves β'),
   estimator: z.enum(klEstimators).default('k1').describe("estimator of a token's KL, in the reward and in metrics"),

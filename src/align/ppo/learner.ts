@@ -43,7 +43,8 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = learnerOf(languag
 /**
  * Trains a policy by PPO, in place, with a critic (Schulman et al. 2017; Ouyang et al. 2022).
  *
- *     const { model } = await ppo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await ppo({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */
@@ -87,14 +88,19 @@ function kindOf({ critic, lora, score }: LanguagePpoOptions): (typeof criticKind
     });
   }
   if (kind === 'shared' && score.place === 'after') {
-    throw new HeedError('A shared critic has no state after the last token, where --score.place after puts the score.', {
-      hint: 'Leave out --score.place after, or use another --critic.kind.',
-    });
+    throw new HeedError(
+      'A shared critic has no state after the last token, where --score.place after puts the score.',
+      {
+        hint: 'Leave out --score.place after, or use another --critic.kind.',
+      },
+    );
   }
   return kind;
 }
 
-/** The critic's initial model: the one named, or the reward model if it has the same tokens; undefined for the policy. */
+/**
+ * The critic's initial model: the one named, or the reward model if it has the same tokens; undefined for the policy.
+ */
 async function criticModel(
   options: LanguagePpoOptions,
   policy: Model,

@@ -68,9 +68,7 @@ export const languagePpoSchema = policyTrainingSchema.extend({
         .number()
         .positive()
         .default(0.5)
-        .describe(
-          "weight of the critic's loss; unless it is shared, this only affects gradient clipping",
-        ),
+        .describe("weight of the critic's loss; unless it is shared, this only affects gradient clipping"),
       detached: z.boolean().default(true).describe('keep the loss of a shared critic from training the policy'),
       warmup: whole(0).default(0).describe('initial steps in which only the critic learns'),
       clip: z.number().positive().default(0.2).describe('values are clipped to those before the step ± this'),

@@ -118,7 +118,7 @@ it.each<[string, Partial<PpoInput>]>([
   const other = await learner({ ...given, seed: 1 } as PpoInput);
   expect(plain(await take(other, 2))).not.toEqual(plain(before));
   const changed = await learner({ ...given, data: dataOf([{ prompt: 'red' }]) } as PpoInput);
-  expect(() => changed.restore(checkpoint)).toThrow(/prompts are not what they were/);
+  expect(() => changed.restore(checkpoint)).toThrow(/prompts are not those/);
   for (const one of [whole, resumed, again, other, changed]) one[Symbol.dispose]();
 });
 

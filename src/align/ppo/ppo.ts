@@ -1,15 +1,16 @@
 /**
  * Proximal policy optimization from human feedback (Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022,
- * InstructGPT, §3.5). The policy completes prompts. The score of a completion comes on its last token, and each token costs its
- * share of the KL from the reference:
+ * InstructGPT, §3.5). The policy completes prompts. The score of a completion comes on its last token, and each token
+ * costs its share of the KL from the reference:
  *
  *   r_t = −β (log π(y_t) − log π_ref(y_t)) + [t is the last] · score
  *   L = −E[min(ρA, clip(ρ, 1 ± ε)A)] − c_e E[H] − γ E_ptx[log π]        ρ = π/π_old, A by GAE (Schulman et al. 2016)
  *
- * L is minimized over minibatches of completions, for a few epochs; the critic (critic.ts) learns the returns alongside.
- * Departures from the papers: policy and critic have separate optimizers and gradient clipping; scores are normalized by those of
- * the first step; a completion that was cut gets a penalty. TRL's departures (temperature, the score one step after the EOS) and
- * rewards at the ends of steps (Uesato et al. 2022) are options. docs/reference/ppo-language.md has them all, with results.
+ * L is minimized over minibatches of completions, for a few epochs; the critic (critic.ts) learns the returns
+ * alongside. Departures from the papers: policy and critic have separate optimizers and gradient clipping; scores are
+ * normalized by those of the first step; a completion that was cut gets a penalty. TRL's departures (temperature, the
+ * score one step after the EOS) and rewards at the ends of steps (Uesato et al. 2022) are options.
+ * docs/reference/ppo-language.md has them all, with results.
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
  */
@@ -43,8 +44,9 @@ import type { Pretraining } from './pretraining-loss.ts';
 import { createSharedCritic } from './shared-critic.ts';
 
 /**
- * The loss of the policy, for a packed program. Its inputs by label: `old` (log π_old), `advantage` and `weight`. Besides the loss
- * it outputs weighted sums of the ratio, of the clipped labels (0 or 1), and of ½(log ρ)², the KL from the sampling policy.
+ * The loss of the policy, for a packed program. Its inputs by label: `old` (log π_old), `advantage` and `weight`.
+ * Besides the loss it outputs weighted sums of the ratio, of the clipped labels (0 or 1), and of ½(log ρ)², the KL from
+ * the sampling policy.
  */
 export function ppoLoss(
   config: DecoderConfig,

@@ -1,4 +1,7 @@
-/** PPO-ptx (Ouyang et al. 2022, equation 2): the policy keeps learning pretraining texts, so that it does not forget them. */
+/**
+ * PPO-ptx (Ouyang et al. 2022, equation 2): the policy keeps learning pretraining texts, so that it does not forget
+ * them.
+ */
 import type { Arena } from '../../nn/index.ts';
 import { gatherExamples, longestExample } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';

@@ -1,10 +1,11 @@
 /**
- * BCO: a classifier of desirable and undesirable completions, whose logit is the policy's own reward r = β log(π/π_ref) (Jung et
- * al. 2024, eq. 9–10). Completions are rated one by one:
+ * BCO: a classifier of desirable and undesirable completions, whose logit is the policy's own reward r = β log(π/π_ref)
+ * (Jung et al. 2024, eq. 9–10). Completions are rated one by one:
  *
- *   L = −log σ(r − δ) of a desirable completion, −log σ(δ − r) of an undesirable one,      δ the mean of all rewards so far
+ *   L = −log σ(r − δ) of a desirable completion, −log σ(δ − r) of an undesirable one,   δ the mean of all rewards so far
  *
- * Not implemented: the paper's weights for data whose desirable and undesirable completions have different prompts (§3.3).
+ * Not implemented: the paper's weights for data whose desirable and undesirable completions have different prompts
+ * (§3.3).
  *
  * Run it: heed bco --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */

@@ -1,14 +1,14 @@
 /**
- * Preference losses without a reference, which compare the policy's own log-probabilities. With r(y) = log π(y), or the same
- * per token:
+ * Preference losses without a reference, which compare the policy's own log-probabilities. With r(y) = log π(y), or the
+ * same per token:
  *
  * - `sigmoid` −log σ(β(r_w − r_l)), `hinge` max(0, 1 − β(r_w − r_l)) (Xu et al. 2024, CPO, eq. 5; Zhao et al. 2023)
  * - `ipo` (r_w − r_l − 1/2β)², per token
- * - `simpo` −log σ(β(r_w − r_l) − γ), per token (Meng et al. 2024, SimPO, eq. 6); with α > 0, r = (1 − π^−α)/α (Gupta et al. 2025,
- *   AlphaPO, eq. 7)
+ * - `simpo` −log σ(β(r_w − r_l) − γ), per token (Meng et al. 2024, SimPO, eq. 6); with α > 0, r = (1 − π^−α)/α (Gupta
+ *   et al. 2025, AlphaPO, eq. 7)
  *
- * To each loss −λ log π(y_w), the mean over tokens, is added, so that chosen completions do not become less likely. The defaults
- * are those of SimPO: γ = ½, λ = 0; CPO is `sigmoid` with β = 0.1 and λ = 1. Label smoothing is that of DPO.
+ * To each loss −λ log π(y_w), the mean over tokens, is added, so that chosen completions do not become less likely. The
+ * defaults are those of SimPO: γ = ½, λ = 0; CPO is `sigmoid` with β = 0.1 and λ = 1. Label smoothing is that of DPO.
  *
  * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
  */
@@ -76,7 +76,11 @@ export const cpoSchema = referenceFreeSchema.extend({
   beta: z.number().positive().default(2).describe('β: scale of the rewards; for sigmoid and hinge, 0.1 is usual'),
   gamma: z.number().min(0).default(0.5).describe('γ of simpo: target margin of the chosen completion'),
   alpha: z.number().min(0).default(0).describe('α of simpo: curvature of the reward (AlphaPO); 0: off'),
-  likelihood: z.number().min(0).default(0).describe('λ: weight of the likelihood of chosen completions, 1 in CPO; 0: off'),
+  likelihood: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('λ: weight of the likelihood of chosen completions, 1 in CPO; 0: off'),
   labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
 });
 /** The options of `cpo`, with their defaults. */

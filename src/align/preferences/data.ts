@@ -43,8 +43,8 @@ export interface PreferenceData {
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
 
 /**
- * Reads preferences and holds out a share for evaluation, by prompt. Without data, the model's own completions of the embedded
- * world's prompts are compared.
+ * Reads preferences and holds out a share for evaluation, by prompt. Without data, the model's own completions of the
+ * embedded world's prompts are compared.
  *
  * @param paired Whether items are pairs, not single rated completions.
  * @throws HeedError with file and line for a bad row, and when no item is left.
@@ -91,8 +91,8 @@ export async function readPreferences(
 }
 
 /**
- * Makes items of rows: pairs, or rated completions. With rated completions, a pair becomes two of them, all chosen ones first. Ties
- * are left out.
+ * Makes items of rows: pairs, or rated completions. With rated completions, a pair becomes two of them, all chosen ones
+ * first. Ties are left out.
  */
 async function gatherItems(
   rows: Dataset,
@@ -143,12 +143,17 @@ async function gatherItems(
   if (options.paired) return { sides: [first, second], prompts };
   // all chosen completions before all rejected ones, so that a completion's partner is mostly of the same kind
   for (const i of second.lengths.keys()) first.add(second.at(i));
-  return rated(first, [...desirable, ...secondPrompts.map(() => false)], [...prompts, ...secondPrompts], options.length);
+  return rated(
+    first,
+    [...desirable, ...secondPrompts.map(() => false)],
+    [...prompts, ...secondPrompts],
+    options.length,
+  );
 }
 
 /**
- * Rated completions. If there are several prompts, each completion has a partner: its prompt with the next completion of another
- * prompt.
+ * Rated completions. If there are several prompts, each completion has a partner: its prompt with the next completion
+ * of another prompt.
  */
 function rated(
   answers: Examples,

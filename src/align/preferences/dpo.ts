@@ -1,13 +1,14 @@
 /**
- * Direct preference optimization (Rafailov et al. 2023): trains a policy on pairs without a reward model. The optimal policy for a
- * reward satisfies reward = β log(π/π_ref), up to a constant of the prompt, so that the policy is its own reward model:
+ * Direct preference optimization (Rafailov et al. 2023): trains a policy on pairs without a reward model. The optimal
+ * policy for a reward satisfies reward = β log(π/π_ref), up to a constant of the prompt, so that the policy is its own
+ * reward model:
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))
  *
- * This loss and its variants are in dpo-loss.ts. Length desensitization (Liu et al. 2024, LD-DPO, eq. 9): tokens of a completion
- * beyond the length of the other one of its pair have the weight `lengthAlpha`. Departures from the paper: the reference's
- * log-probabilities are computed once, before the first step; AdamW replaces RMSprop. docs/reference/dpo.md has the settings and
- * results.
+ * This loss and its variants are in dpo-loss.ts. Length desensitization (Liu et al. 2024, LD-DPO, eq. 9): tokens of a
+ * completion beyond the length of the other one of its pair have the weight `lengthAlpha`. Departures from the paper:
+ * the reference's log-probabilities are computed once, before the first step; AdamW replaces RMSprop.
+ * docs/reference/dpo.md has the settings and results.
  *
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */

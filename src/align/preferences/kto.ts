@@ -1,12 +1,12 @@
 /**
- * KTO: learns from completions rated desirable or not, by a model of how people weigh gains and losses (Ethayarajh et al. 2024,
- * eq. 8). With r = β log(π/π_ref) of a completion and z = β max(0, KL of the policy from the reference):
+ * KTO: learns from completions rated desirable or not, by a model of how people weigh gains and losses (Ethayarajh et
+ * al. 2024, eq. 8). With r = β log(π/π_ref) of a completion and z = β max(0, KL of the policy from the reference):
  *
  * - `kto` λ_D (1 − σ(r − z)) of a desirable completion, λ_U (1 − σ(z − r)) of an undesirable one
  * - `apo_zero_unpaired` 1 − σ(r) and σ(r), without the KL (D'Oosterlinck et al. 2024)
  *
- * As in the paper, the KL is estimated from the prompts of the batch with completions of other prompts, without a gradient. Here
- * each example has one such partner for the whole run: the next one in the data with another prompt.
+ * As in the paper, the KL is estimated from the prompts of the batch with completions of other prompts, without a
+ * gradient. Here each example has one such partner for the whole run: the next one in the data with another prompt.
  *
  * Run it: heed kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */

@@ -149,7 +149,7 @@ it('stops once held-out preferences are no longer predicted better', async () =>
 it('knows its data, and seeds', async () => {
   const [learner, other] = [await algorithms.dpo(), await algorithms.dpo({ seed: 1, evaluation: { share: 0 } })];
   const checkpoint = learner.save();
-  expect(() => other.restore(checkpoint)).toThrow(/data are not what they were/);
+  expect(() => other.restore(checkpoint)).toThrow(/data are not those/);
   for (const one of [learner, other]) one[Symbol.dispose]();
 });
 

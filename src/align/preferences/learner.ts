@@ -1,7 +1,7 @@
 /**
- * The training loop on preferences. Each step takes a batch of pairs, or of rated completions, in a random order, and computes a
- * loss of their log-probabilities under the policy and, for most losses, under the reference. At intervals the policy is evaluated
- * on held-out preferences and by its own completions.
+ * The training loop on preferences. Each step takes a batch of pairs, or of rated completions, in a random order, and
+ * computes a loss of their log-probabilities under the policy and, for most losses, under the reference. At intervals
+ * the policy is evaluated on held-out preferences and by its own completions.
  */
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
@@ -215,9 +215,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
 const USUAL_LENGTH = 64;
 
 /**
- * The factor of the usual learning rate for completions of these lengths. A step of AdamW moves the log-probability of each token
- * by about the same amount, and that of a completion by as many times as it has tokens: by 70 nats for 280 tokens, which
- * β·log(π/π_ref) cannot recover from. docs/lab/default-kl.md has the measurements.
+ * The factor of the usual learning rate for completions of these lengths. A step of AdamW moves the log-probability of
+ * each token by about the same amount, and that of a completion by as many times as it has tokens: by 70 nats for 280
+ * tokens, which β·log(π/π_ref) cannot recover from. docs/lab/default-kl.md has the measurements.
  */
 export function lengthFactor({ sides }: Items): number {
   const lengths = sides.flatMap((side) => side.lengths.map((_, i) => learnedTokens(side.at(i))));

@@ -16,9 +16,14 @@ import {
   trace,
 } from '../../engine/index.ts';
 
-/** The completions of a batch, a number for each: [answers]. In pairs, all chosen ones come before all rejected ones. */
+/**
+ * The completions of a batch, a number for each: [answers]. In pairs, all chosen ones come before all rejected ones.
+ */
 export interface Answers {
-  /** Σ w · log π(token) over the tokens of the completion, in nats; w is 1, or `tailWeight` beyond the shorter one's length. */
+  /**
+   * Σ w · log π(token) over the tokens of the completion, in nats; w is 1, or `tailWeight` beyond the shorter one's
+   * length.
+   */
   readonly logP: Tensor;
   /** The same under the reference. */
   readonly reference: Tensor;
@@ -26,7 +31,9 @@ export interface Answers {
   readonly tokens: Tensor;
   /** Σ log π(token), unweighted, over the tokens of the completion and, with `wholeTexts`, of the prompt. */
   readonly likely: Tensor;
-  /** Items of the batch divided by those tokens of its chosen completions: turns a mean over items into one over tokens. */
+  /**
+   * Items of the batch divided by those tokens of its chosen completions: turns a mean over items into one over tokens.
+   */
   readonly perToken: Tensor;
   /** Mean over tokens of log π(token) − log Σ π(any)²: how likely the policy itself is to write the completion. */
   readonly confidence: Tensor;
@@ -41,8 +48,8 @@ export interface Answers {
 }
 
 /**
- * A loss for each item, a pair or a completion: [items], whose mean is minimized; and the reward of each completion by the policy
- * itself: [answers].
+ * A loss for each item, a pair or a completion: [items], whose mean is minimized; and the reward of each completion by
+ * the policy itself: [answers].
  */
 export type PreferenceLoss = (answers: Answers) => { loss: Tensor; rewards: Tensor };
 

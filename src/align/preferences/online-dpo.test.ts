@@ -1,4 +1,6 @@
-/** Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts. */
+/**
+ * Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts.
+ */
 import { expect, it } from 'vitest';
 import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
 import type { CompletionJudge, CompletionPair } from '../judges/judge.ts';

@@ -1,12 +1,13 @@
 /**
- * Online DPO (Guo et al. 2024, "Direct Language Model Alignment from Online AI Feedback", Algorithm 1): DPO on pairs that the
- * current policy writes. Each step completes prompts twice, the better completion becomes the chosen one, and the policy takes one
- * optimizer step on
+ * Online DPO (Guo et al. 2024, "Direct Language Model Alignment from Online AI Feedback", Algorithm 1): DPO on pairs
+ * that the current policy writes. Each step completes prompts twice, the better completion becomes the chosen one, and
+ * the policy takes one optimizer step on
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))        or another loss of preferences/dpo-loss.ts
  *
- * The reference does not change. Departures from the paper: the comparison is by a reward or by a judge; completions that are
- * equal, or have equal rewards, make no pair; if the last part of a step then has too few pairs, the first ones fill it up.
+ * The reference does not change. Departures from the paper: the comparison is by a reward or by a judge; completions
+ * that are equal, or have equal rewards, make no pair; if the last part of a step then has too few pairs, the first
+ * ones fill it up.
  *
  * Run it: heed online-dpo --model runs/sft/model
  */
@@ -174,9 +175,11 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
 const noReward: Reward = { name: 'none', score: async (answers) => new Float64Array(answers.length) };
 
 /**
- * Trains a policy by DPO on pairs of its own completions, in place; a reward or a judge compares them (Guo et al. 2024).
+ * Trains a policy by DPO on pairs of its own completions, in place; a reward or a judge compares them (Guo et al.
+ * 2024).
  *
- *     const { model } = await onlineDpo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], judge: (pairs) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await onlineDpo({ model: 'reviews-base', data, judge: (pairs) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

@@ -73,9 +73,7 @@ export const preferenceSchema = languageTrainingSchema
           .default(0.1)
           .describe('share of prompts to hold out without --evaluation.data; 0: none'),
         comparisons: whole(1).default(200).describe('without --data: number of held-out comparisons, without mistakes'),
-        prompts: whole(0)
-          .default(128)
-          .describe('maximum of held-out prompts to complete; 0: off, without a KL'),
+        prompts: whole(0).default(128).describe('maximum of held-out prompts to complete; 0: off, without a KL'),
         samples: whole(0).default(4).describe('completions to save for reading'),
         maxTokens: whole(1).default(96).describe('maximum tokens of a completion'),
         temperature: z.number().positive().default(1).describe('sampling temperature'),

@@ -1,6 +1,6 @@
 /**
- * ORPO: fine-tunes on chosen completions and at the same time raises their odds over the rejected ones, in one run without a
- * reference (Hong et al. 2024, eq. 6–7):
+ * ORPO: fine-tunes on chosen completions and at the same time raises their odds over the rejected ones, in one run
+ * without a reference (Hong et al. 2024, eq. 6–7):
  *
  *   L = −log π(prompt, y_w) − β log σ(log odds(y_w) − log odds(y_l)),    odds(y) = p / (1 − p),  p = π(y)^(1/tokens)
  *

@@ -92,7 +92,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   const again = await createProcess(given);
   expect(await take(again, 3)).toEqual(before);
   const changed = await createProcess({ ...given, supervision: 'steps' });
-  expect(() => changed.restore(checkpoint)).toThrow(/answers are not what they were/);
+  expect(() => changed.restore(checkpoint)).toThrow(/completions are not those/);
   for (const learner of [whole, resumed, again, changed]) learner[Symbol.dispose]();
 });
 

@@ -17,10 +17,10 @@ it('counts what is right, ties as half, and says what that is worth', () => {
   expect(verdict(85, 15)).toMatchObject({ accuracy: 0.85, n: 100, verdict: 'great' });
   expect(verdict(75, 25).verdict).toBe('good');
   expect(verdict(65, 35).verdict).toBe('better than chance');
-  expect(verdict(55, 45).verdict).toBe('not told from chance');
-  expect(verdict(6, 1).verdict).toBe('not told from chance');
+  expect(verdict(55, 45).verdict).toBe('no better than chance');
+  expect(verdict(6, 1).verdict).toBe('no better than chance');
   expect(evaluateReward([pair(1), pair(0)], 1).accuracy).toBe(0.75);
-  expect(evaluateReward([], 1)).toMatchObject({ n: 0, verdict: 'nothing to judge by' });
+  expect(evaluateReward([], 1)).toMatchObject({ n: 0, verdict: 'no data' });
 });
 
 it('is calibrated where it is as often right as it says', () => {

@@ -88,7 +88,7 @@ it('goes on from any step as if it had never stopped, bit for bit, an ensemble t
   const again = await createReward(both);
   expect(await take(again, 3)).toEqual(before);
   const changed = await createReward({ ...settings, data: dataOf(comparisons.slice(1)) });
-  expect(() => changed.restore(checkpoint)).toThrow(/comparisons are not what they were/);
+  expect(() => changed.restore(checkpoint)).toThrow(/comparisons are not those/);
   for (const learner of [whole, resumed, again, changed]) learner[Symbol.dispose]();
 });
 

@@ -221,7 +221,7 @@ it('knows the true reward of the embedded world', async () => {
     answer('castle castle', { promptText }),
   ]);
   expect(better).toBeGreaterThan(worse);
-  await expect(score('reviews')).rejects.toThrow(/knows no such prompt: "What is 2\+2/);
+  await expect(score('reviews')).rejects.toThrow(/has no such prompt: "What is 2\+2/);
 });
 
 it('knows the parts of it, and which sentences are good', async () => {

@@ -79,7 +79,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   const other = await createSft({ ...settings, seed: 1 });
   expect(plain(await take(other, 3))).not.toEqual(plain(before));
   const changed = await createSft({ ...settings, data: dataOf([{ text: 'red sun' }, { text: 'blue moon' }]) });
-  expect(() => changed.restore(checkpoint)).toThrow(/data are not what they were/);
+  expect(() => changed.restore(checkpoint)).toThrow(/data are not those/);
   for (const learner of [whole, resumed, again, other, changed]) learner[Symbol.dispose]();
 });
 
@@ -157,7 +157,7 @@ it('tells of rows that were left out or cut', async () => {
   const learner = await createSft({ ...settings, data, onBadRow: 'skip', onNotice });
   learner[Symbol.dispose]();
   expect(told).toEqual([
-    expect.stringMatching(/: left out 1 row as wrong, the first: .*line 2: "text" is empty/),
+    expect.stringMatching(/: left out 1 row with errors, the first: .*line 2: "text" is empty/),
     expect.stringMatching(/: cut 1 row longer than 48 tokens \(--length, --truncate\)$/),
   ]);
   await expect(createSft({ ...settings, data })).rejects.toThrow(/line 2: "text" is empty/);
