@@ -23,7 +23,7 @@ const shortness: Reward = {
   score: async (answers) => answers.map(({ text }) => -text.length),
 };
 const settings = { model: llama, data, answers: 4, batch: 2, maxTokens: 6 };
-const learner = (given = {}) => createBestOfN({ ...settings, ...given, reward: lengths, gold: shortness });
+const learner = (input = {}) => createBestOfN({ ...settings, ...input, reward: lengths, gold: shortness });
 
 const drawn = (rewards: number[], gold?: number[]): Drawn => ({ prompt: '', rewards, gold, best: '', first: '' });
 
@@ -96,7 +96,7 @@ it('gives a reward the time that it is told, and stops waiting for it where it i
 it.each<[string, object, RegExp]>([
   ['a model that is not there', { model: join(folder, 'none') }, /There is no folder/],
   ['prompts that are not there', { data: join(folder, 'none.jsonl') }, /none\.jsonl/],
-  ['answers that do not fit', { maxTokens: 5000 }, /more than the \d+ positions/],
-])('says what is wrong with %s', async (_, given, message) => {
-  await expect(learner(given)).rejects.toThrow(message);
+  ['answers that do not fit', { maxTokens: 5000 }, /exceeds the \d+ positions/],
+])('says what is wrong with %s', async (_, input, message) => {
+  await expect(learner(input)).rejects.toThrow(message);
 });

@@ -13,16 +13,16 @@ const rules = join(folder, 'rules.json');
 const principle = { principle: 'No red.', critique: 'Where is red?', revision: 'Without red.' };
 writeFileSync(rules, JSON.stringify([principle]));
 
-const said = (conversation: Conversation) => conversation.map(({ content }) => content as string);
+const textsOf = (conversation: Conversation) => conversation.map(({ content }) => content as string);
 const chatOf = (answer: (turns: string[], i: number) => string, more: Partial<Chat> = {}): Chat => ({
   name: 'rule',
-  complete: async (conversations) => conversations.map((conversation, i) => answer(said(conversation), i)),
+  complete: async (conversations) => conversations.map((conversation, i) => answer(textsOf(conversation), i)),
   ...more,
 });
 
-async function made(given: Partial<ConstitutionInput>, model: Chat, critic?: Chat): Promise<ConstitutionStep[]> {
+async function made(input: Partial<ConstitutionInput>, model: Chat, critic?: Chat): Promise<ConstitutionStep[]> {
   const steps: ConstitutionStep[] = [];
-  const options = { model: 'rule', constitution: rules, data, ...given };
+  const options = { model: 'rule', constitution: rules, data, ...input };
   for await (const step of constitution({ ...options, model, critic })) steps.push(step);
   return steps;
 }
@@ -39,7 +39,7 @@ it('criticizes and revises in rounds, each beginning with the answer as it stand
     critic,
   );
   expect(others).toEqual([]);
-  const [prompt] = said(revised[0].prompt as Conversation);
+  const [prompt] = textsOf(revised[0].prompt as Conversation);
   expect(seen).toEqual([
     [prompt, 'red red sun', 'Where is red?'],
     [prompt, 'red red sun', 'Where is red?', 'Here.', 'Without red.'],
@@ -90,7 +90,7 @@ it('compares in both orders, by a probability where there is one', async () => {
   // leans to A, and to blue
   const sure = chatOf(() => '', {
     logProbs: (conversations) =>
-      conversations.map((conversation) => (/A:\nred/.test(said(conversation)[0]) ? [0, 1] : [2, 0])),
+      conversations.map((conversation) => (/A:\nred/.test(textsOf(conversation)[0]) ? [0, 1] : [2, 0])),
   });
   const [step] = await made({ part: 'comparisons' }, model, sure);
   const [row] = comparisonRows({ revised: [], compared: step.compared.filter(({ leftOut }) => !leftOut) });
@@ -121,11 +121,11 @@ it('leaves out what a model has no room for', async () => {
     );
     expect(revised.map(({ leftOut }) => leftOut)).toEqual(new Array(5).fill('too long'));
   }
-  const narrow = chatOf(() => 'red', { fits: (conversation) => said(conversation)[0].length < 4 });
-  const told: string[] = [];
+  const narrow = chatOf(() => 'red', { fits: (conversation) => textsOf(conversation)[0].length < 4 });
+  const notices: string[] = [];
   const options = { model: 'rule', constitution: rules, data };
-  const maker = await createConstitution({ ...options, model: narrow, onNotice: (text) => told.push(text) });
-  expect(told).toEqual(['left out 3 of 5 prompts: too long for "rule"']);
+  const maker = await createConstitution({ ...options, model: narrow, onNotice: (text) => notices.push(text) });
+  expect(notices).toEqual(['left out 3 of 5 prompts: too long for "rule"']);
   expect((await maker.next()).revised).toHaveLength(2);
   const none = chatOf(() => 'red', { fits: () => false });
   await expect(createConstitution({ ...options, model: none })).rejects.toThrow(/No prompt leaves the model room/);

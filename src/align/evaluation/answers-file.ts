@@ -48,8 +48,8 @@ export function checkAnswers(
   const without = prompts.filter(({ row }) => !answers.has(keyOf(row!)));
   if (without.length === 0) return;
   throw new HeedError(
-    `"${path}" has no answer to ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
-    { hint: 'Ask for no more than it answers: --data with such prompts, or the file itself.' },
+    `"${path}" has no completion of ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
+    { hint: 'Pass prompts that the file completes as --data, or pass the file itself.' },
   );
 }
 

@@ -43,8 +43,8 @@ describe('an example longer than a row', () => {
 });
 
 it('leaves out an example of which nothing would be learned, and counts it', async () => {
-  const asked = { value: { prompt: words(9), completion: 'spa' } };
-  const { examples, empty } = await gather([asked, ...rows('spa')], 'cut');
+  const prompted = { value: { prompt: words(9), completion: 'spa' } };
+  const { examples, empty } = await gather([prompted, ...rows('spa')], 'cut');
   expect([examples.lengths, empty]).toEqual([[3], 1]);
   expect(learnedTokens({ ids: [1, 2, 3] })).toBe(2);
   expect(learnedTokens({ ids: [1, 2, 3], learn: [1, 0, 1] })).toBe(1);

@@ -81,7 +81,7 @@ it('cuts what is too long where it is told to, and says how much there was', asy
   expect(idsOf(starts.rejected.at(0).ids)).toEqual(idsOf(rejected.ids).slice(0, 16));
   await expect(gather([pair], { length: 4, truncate: 'start' })).rejects.toThrow(/1 are longer than 4 tokens/);
   await expect(gather([pair], { length: 16, truncate: 'error' })).rejects.toThrow(
-    /"pairs.jsonl", line 1: an answer has \d+ tokens/,
+    /"pairs.jsonl", line 1: a completion has \d+ tokens/,
   );
 });
 
@@ -118,11 +118,11 @@ it('refuses equal and empty answers by file and line, or leaves them out', async
     rejected: [{ role: 'assistant', content: 'Hello' }],
   };
   await expect(gather([pair, equal])).rejects.toThrow(/"pairs.jsonl", line 2: "chosen" and "rejected" are equal/);
-  await expect(gather([empty])).rejects.toThrow(/line 1: "chosen" is an empty answer/);
-  await expect(gather([silent])).rejects.toThrow(/"chosen" is an empty answer/);
-  const told: string[] = [];
-  const kept = await gather([equal, pair, silent], { onBadRow: 'skip', onNotice: (text) => told.push(text) });
-  expect(kept.rows).toEqual([pair]);
-  expect(told).toHaveLength(2);
+  await expect(gather([empty])).rejects.toThrow(/line 1: "chosen" is an empty completion/);
+  await expect(gather([silent])).rejects.toThrow(/"chosen" is an empty completion/);
+  const notices: string[] = [];
+  const usable = await gather([equal, pair, silent], { onBadRow: 'skip', onNotice: (text) => notices.push(text) });
+  expect(usable.rows).toEqual([pair]);
+  expect(notices).toHaveLength(2);
   await expect(gather([])).rejects.toThrow(/has no comparison to learn from/);
 });

@@ -50,7 +50,7 @@ export function checkAnswer(answer: unknown, name: string): void {
     typeof answer === 'string'
       ? hasText(answer)
       : Array.isArray(answer) && answer.length > 0 && (answer as Message[]).every(({ content }) => hasText(content));
-  if (!sound) throw new HeedError(`"${name}" is an empty answer.`, { hint: 'Leave the row out, or give the answer.' });
+  if (!sound) throw new HeedError(`"${name}" is an empty completion.`, { hint: 'Leave the row out, or fill it in.' });
 }
 
 /**

@@ -13,15 +13,15 @@ const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A chat that answers by a rule, as an endpoint would. */
-const chatOf = (answer: (asked: string) => string): Chat => ({
+const chatOf = (answer: (question: string) => string): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
 });
 const template = '{{prompt}}|{{a}}|{{b}}';
 const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
   createJudge(
-    chatOf((asked) => {
-      const [prompt, a, b] = asked.split('|');
+    chatOf((question) => {
+      const [prompt, a, b] = question.split('|');
       return answer(prompt, a, b);
     }),
     { template },
@@ -76,8 +76,8 @@ describe('a judge', () => {
       { role: 'assistant', content: 'Hi' },
       { role: 'user', content: 'Say {{a}}' },
     ];
-    await judgeOf((asked, a, b) => {
-      seen.push(asked, a, b);
+    await judgeOf((question, a, b) => {
+      seen.push(question, a, b);
       return 'A';
     }).compare([{ prompt, completions: ['{{b}} $& $1', 'yes'] }]);
     expect(seen.slice(0, 3)).toEqual(['user: Hello\n\nassistant: Hi\n\nuser: Say {{a}}', '{{b}} $& $1', 'yes']);
@@ -86,10 +86,10 @@ describe('a judge', () => {
 
   it('that is a local model takes the likelier label', async () => {
     const chat = await openChat(llama);
-    const asked = [pairs[0].completions, [...pairs[0].completions].reverse()].map(([a, b]) => [
+    const questions = [pairs[0].completions, [...pairs[0].completions].reverse()].map(([a, b]) => [
       { role: 'user', content: `p|${a}|${b}` },
     ]);
-    const [plain, swapped] = chat.logProbs!(asked, ['A', 'B']);
+    const [plain, swapped] = chat.logProbs!(questions, ['A', 'B']);
     const judge = createJudge(chat, { template });
     const [{ shown }] = await judge.compare(pairs.slice(0, 1));
     expect(shown).toEqual([plain, swapped].map(([a, b]) => (a > b ? 'first' : 'second')));

@@ -52,7 +52,7 @@ describe('the estimate is within 15 % of', () => {
     ['adapters', 481],
     ['model', 612],
   ] as const)('a step of PPO at 34M, with a shared critic and the reward a %s', (reward, peak) => {
-    const given = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
+    const input = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
     const sizes = { rows: 2, length: 128, maxTokens: 72, generate: { batch: 4 } };
     const { config, parameters } = loadCheckpoint(
       fileURLToPath(new URL('../../../models/reviews-base', import.meta.url)),
@@ -60,7 +60,7 @@ describe('the estimate is within 15 % of', () => {
     parameters[Symbol.dispose]();
     const heads = { heads: 8, keyValueHeads: 8, headSize: 64 };
     const large = { ...config, ...heads, hiddenSize: 512, layers: 10, feedForwardSize: 1536 };
-    const options = { ...planSchema.parse({ params: '34M', ...given, ...sizes }), length: 128 };
+    const options = { ...planSchema.parse({ params: '34M', ...input, ...sizes }), length: 128 };
     const roles = rolesOf(large, options).filter(({ name }) => name !== 'saving');
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 0);
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
@@ -145,10 +145,10 @@ describe('shapes', () => {
   });
 
   it('have the parameters asked for where none is', () => {
-    for (let wanted = 1e6; wanted < 4e11; wanted *= 1.3) {
-      const { name, config } = typicalShape(wanted);
+    for (let parameters = 1e6; parameters < 4e11; parameters *= 1.3) {
+      const { name, config } = typicalShape(parameters);
       if (!name.startsWith('between')) continue;
-      expect(Math.abs(countParameters(config) / wanted - 1)).toBeLessThan(0.03);
+      expect(Math.abs(countParameters(config) / parameters - 1)).toBeLessThan(0.03);
       expect(config.heads % config.keyValueHeads).toBe(0);
     }
   });

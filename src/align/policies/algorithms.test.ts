@@ -28,9 +28,9 @@ type Options = PolicyTrainingOptions & { answers: number };
 type Make = (policy: LanguagePolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
 
 const settings = { model: llama, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
-const grpo = (given: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...given });
-const onlineDpo = (given: object) => ({
-  ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...given }),
+const grpo = (input: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...input });
+const onlineDpo = (input: object) => ({
+  ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...input }),
   answers: 2,
 });
 const cases: [name: string, make: Make, options: Options][] = [

@@ -116,13 +116,13 @@ describe('people who compare the answers of a policy in training', () => {
   });
 
   it('are not asked where nothing could be learned of it', async () => {
-    const asked = (given: object, teacher?: Teacher<Completion>) =>
-      createLanguagePpo({ ...settings, ...given, teacher });
-    await expect(asked({})).rejects.toThrow('no teacher to judge');
-    await expect(asked({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');
-    await expect(asked({ reward: 'reviews' }, somebody())).rejects.toThrow('true reward of the embedded world');
-    await expect(asked({ reward: '0.5*a + b' }, somebody())).rejects.toThrow('is a sum');
-    await expect(asked({ people: { query: { rule: 'disagreement' } } }, somebody())).rejects.toThrow(
+    const learner = (input: object, teacher?: Teacher<Completion>) =>
+      createLanguagePpo({ ...settings, ...input, teacher });
+    await expect(learner({})).rejects.toThrow('no teacher to judge');
+    await expect(learner({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');
+    await expect(learner({ reward: 'reviews' }, somebody())).rejects.toThrow('true reward of the embedded world');
+    await expect(learner({ reward: '0.5*a + b' }, somebody())).rejects.toThrow('is a sum');
+    await expect(learner({ people: { query: { rule: 'disagreement' } } }, somebody())).rejects.toThrow(
       'One reward model',
     );
   });

@@ -30,9 +30,9 @@ describe.each<(typeof cases)[number]>(cases)(
   (expected) => {
     it('makes advantages of scores as TRL does', () => {
       const rewards = answers.map((answer) => tokenRewards(answer, expected.kl_coef, expected.kl_estimator));
-      const given = expected.whiten_rewards ? whiten(rewards, false) : rewards;
-      expectClose(flat(given), own(expected.rewards, given), 2e-5, 'rewards');
-      const { advantages, returns } = answerAdvantages(given, values, {
+      const scaled = expected.whiten_rewards ? whiten(rewards, false) : rewards;
+      expectClose(flat(scaled), own(expected.rewards, scaled), 2e-5, 'rewards');
+      const { advantages, returns } = answerAdvantages(scaled, values, {
         discount: expected.gamma,
         lambda: expected.lam,
       });
@@ -46,10 +46,10 @@ describe.each<(typeof cases)[number]>(cases)(
 
 it('whitens with and without a shift, as TRL does', () => {
   const { x, mask, shift_mean, no_shift } = fixture.whiten;
-  const kept = (rows: number[][]) =>
+  const valid = (rows: number[][]) =>
     rows.map((row, i) => Float32Array.from(row.filter((_: number, j: number) => mask[i][j])));
-  expectClose(flat(whiten(kept(x))), flat(kept(shift_mean)), 1e-5);
-  expectClose(flat(whiten(kept(x), false)), flat(kept(no_shift)), 1e-5);
+  expectClose(flat(whiten(valid(x))), flat(valid(shift_mean)), 1e-5);
+  expectClose(flat(whiten(valid(x), false)), flat(valid(no_shift)), 1e-5);
 });
 
 it('puts the score on the last token unless it comes after, and takes β times the KL of each', () => {

@@ -55,7 +55,7 @@ interface Exploited {
 }
 
 /** What some steps of PPO come to with nothing that holds it back, but for what is given. */
-async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: number[]): Promise<Exploited> {
+async function exploit(reward: Reward, options: Partial<PpoInput> = {}, ends?: number[]): Promise<Exploited> {
   const model = await loadModel(llama);
   let answers: readonly Completion[] = [];
   const seen: Reward = {
@@ -68,7 +68,7 @@ async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: num
   const learner = await createLanguagePpo({
     ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
     ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
-    ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0 }, ...given },
+    ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0 }, ...options },
     reward: seen,
     model: ends ? { ...model, ends } : model,
   });
@@ -119,10 +119,10 @@ describe('a policy that gets its reward by', () => {
   });
 
   it('a few words raises the alarms of KL and entropy, and not where KL costs', async () => {
-    const given = { steps: 14, maxTokens: 8 };
+    const options = { steps: 14, maxTokens: 8 };
     const words = rewardOf(tokensIn(0, 16));
-    const free = await exploit(words, given);
-    const held = await exploit(words, { ...given, kl: { beta: 1, controller: 'fixed' } });
+    const free = await exploit(words, options);
+    const held = await exploit(words, { ...options, kl: { beta: 1, controller: 'fixed' } });
     const alarms = ['kl/mean', 'policy/entropy'];
     expect([...free.alerts]).toEqual(expect.arrayContaining(alarms));
     for (const alarm of alarms) expect(held.alerts).not.toContain(alarm);
@@ -133,9 +133,9 @@ describe('a policy that gets its reward by', () => {
     const pleasant = ['al', 'er'];
     const probes = dataOf(Array.from({ length: 64 }, (_, i) => ({ prompt: `is ${i} right`, avoid: pleasant })));
     const flattery = rewardOf(({ text }) => text.split(new RegExp(pleasant.join('|'))).length - 1);
-    const given = { evaluation: { data, probes }, maxTokens: 6 };
-    const free = await exploit(flattery, given);
-    const held = await exploit(flattery, { ...given, kl: { beta: 5, controller: 'fixed' } });
+    const options = { evaluation: { data, probes }, maxTokens: 6 };
+    const free = await exploit(flattery, options);
+    const held = await exploit(flattery, { ...options, kl: { beta: 5, controller: 'fixed' } });
     const failed = ({ evaluation }: Exploited) => evaluation.measures['probe/failed'];
     expect(failed(free)).toBeGreaterThan(0.8);
     expect(free.alerts).toContain('probe/failed');

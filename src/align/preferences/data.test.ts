@@ -45,7 +45,7 @@ const read = (rows: readonly object[], paired: boolean, more: object = {}, onNot
   );
 
 /** Prompt and answer of each side's answers. */
-const told = ({ sides }: PreferenceItems) =>
+const textsOf = ({ sides }: PreferenceItems) =>
   sides.map((side) =>
     side.lengths.map((_, i) => {
       const { ids, learn } = side.at(i);
@@ -56,7 +56,7 @@ const told = ({ sides }: PreferenceItems) =>
 
 it('takes pairs as they are', async () => {
   const { train, heldOut, prompts } = await read(four, true);
-  expect(told(train)).toEqual([
+  expect(textsOf(train)).toEqual([
     ['A| one', 'A| three', 'B| five', 'C| 7'],
     ['A| two', 'A| four', 'B| six', 'C| 8'],
   ]);
@@ -72,19 +72,19 @@ it('leaves pairs of the same tokens out, as pairs and as rated completions', asy
     [true, [4, 4]],
     [false, [8]],
   ] as const) {
-    const said: string[] = [];
-    const { train } = await read([...four, same], paired, cut, (text) => said.push(text));
+    const notices: string[] = [];
+    const { train } = await read([...four, same], paired, cut, (text) => notices.push(text));
     expect(train.sides.map(({ lengths }) => lengths.length)).toEqual(sides);
-    expect(said.at(-1)).toEqual(expect.stringContaining('left out 1 whose completions have the same tokens'));
+    expect(notices.at(-1)).toEqual(expect.stringContaining('left out 1 whose completions have the same tokens'));
     await expect(read([same], paired, cut)).rejects.toThrow(/the completions of 1 have the same tokens/);
   }
 });
 
 it('takes pairs apart, and gives each answer a partner from another prompt', async () => {
   const { train } = await read(four, false);
-  expect(told(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
+  expect(textsOf(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
   expect(train.desirable).toEqual([true, true, true, true, false, false, false, false]);
-  expect(told({ ...train, sides: [train.partners!] })[0]).toEqual([
+  expect(textsOf({ ...train, sides: [train.partners!] })[0]).toEqual([
     ...['A| five', 'A| five', 'B| 7', 'C| two'],
     ...['A| six', 'A| six', 'B| 8', 'C| one'],
   ]);
@@ -114,7 +114,7 @@ it('holds out prompts with all of their pairs', async () => {
   expect([...of(heldOut!)].filter((text) => of(train).has(text))).toEqual([]);
   expect(prompts).toHaveLength(3);
   const again = await read(rows, true, { evaluation: { share: 0.3 } });
-  expect(told(again.train)).toEqual(told(train));
+  expect(textsOf(again.train)).toEqual(textsOf(train));
 });
 
 it('leaves ties out', async () => {

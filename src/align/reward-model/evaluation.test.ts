@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import { driftOf, evaluateReward, type Judged } from './evaluation.ts';
 
-const pair = (difference: number, given: Partial<Judged> = {}): Judged => ({
+const pair = (difference: number, fields: Partial<Judged> = {}): Judged => ({
   better: difference,
   worse: 0,
   betterLength: 10,
   worseLength: 10,
-  ...given,
+  ...fields,
 });
 const times = <T>(n: number, value: T): T[] => Array.from({ length: n }, () => value);
 const logit = (p: number) => Math.log(p / (1 - p));

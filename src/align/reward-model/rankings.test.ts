@@ -13,7 +13,7 @@ const gather = (rows: readonly object[], options: Partial<RankingOptions> = {}) 
     'rows.jsonl',
     { ...plain, ...options },
   );
-const said = (ids: ArrayLike<number>) => tokenizer.decode(Array.from(ids));
+const textOf = (ids: ArrayLike<number>) => tokenizer.decode(Array.from(ids));
 
 it('reads comparisons, with margins, ties and where they are from', async () => {
   const rankings = await gather([
@@ -25,7 +25,7 @@ it('reads comparisons, with margins, ties and where they are from', async () => 
     { levels: [0, 0], merits: [0, 0], source: undefined },
   ]);
   const { answers } = rankings.ranking(0);
-  expect(answers.map(({ ids }) => said(ids))).toEqual(['Hi there', 'Hi no']);
+  expect(answers.map(({ ids }) => textOf(ids))).toEqual(['Hi there', 'Hi no']);
   for (const { ids, at } of answers) expect(ids[at![0]]).toBe(2);
   expect(rankings.lengths.slice(0, 2)).toEqual(['Hi there', 'Hi no'].map((t) => tokenizer.encode(t).length - 2));
 });
@@ -98,23 +98,25 @@ it('cuts what is too long and scores it on its end all the same', async () => {
     const from = truncate === 'start' ? 0 : whole.ids.length - 12;
     expect(rest).toEqual(Array.from(whole.ids).slice(from, from + 11));
   }
-  await expect(gather([row], { length: 12, truncate: 'error' })).rejects.toThrow(/"rows.jsonl", line 1: an answer has/);
+  await expect(gather([row], { length: 12, truncate: 'error' })).rejects.toThrow(
+    /"rows.jsonl", line 1: a completion has/,
+  );
 });
 
 describe('refuses by file and line', () => {
   it.each([
-    [{ prompt: 'Say', completion: 'a' }, /line 1: The row says nothing of which answer is better/],
+    [{ prompt: 'Say', completion: 'a' }, /line 1: The row does not say which completion is better/],
     [{ prompt: 'Say', completions: ['a', 'b'], ranks: [1] }, /"ranks" should have a number for each of 2/],
     [{ prompt: 'Say', completions: ['a', 'b'], ratings: [1, 'good'] }, /"ratings" should be a number, got "good"/],
-    [{ prompt: 'Say', completions: ['a', ' '], ranks: [1, 2] }, /"completions" is an empty answer/],
+    [{ prompt: 'Say', completions: ['a', ' '], ranks: [1, 2] }, /"completions" is an empty completion/],
     [{ prompt: 'Say', chosen: 'a', rejected: 'a' }, /"chosen" and "rejected" are equal/],
     [{ prompt: 'Say', chosen: 'a', rejected: 'b', margin: 'wide' }, /"margin" should be a number/],
   ])('%j', async (row, message) => {
     await expect(gather([row])).rejects.toThrow(message);
-    const told: string[] = [];
+    const notices: string[] = [];
     const sound = { prompt: 'Say', chosen: 'a', rejected: 'b' };
-    const { lists } = await gather([row, sound], { onBadRow: 'skip', onNotice: (text) => told.push(text) });
-    expect([lists.length, told.length]).toEqual([1, 1]);
+    const { lists } = await gather([row, sound], { onBadRow: 'skip', onNotice: (text) => notices.push(text) });
+    expect([lists.length, notices.length]).toEqual([1, 1]);
   });
 
   it('answers alone', async () => {

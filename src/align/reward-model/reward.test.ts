@@ -145,11 +145,11 @@ it('makes rewards of scores', () => {
 
 it('compares answers in the embedded world, the same each time', async () => {
   const model = await loadModel(embeddedModel);
-  const asked = { comparisons: 6, teacher: 'oracle', seed: 3 };
-  const rows = await reviewComparisons(model, asked);
+  const options = { comparisons: 6, teacher: 'oracle', seed: 3 };
+  const rows = await reviewComparisons(model, options);
   expect(rows).toHaveLength(6);
   expect(rows[0]).toMatchObject({ prompt: [{ role: 'user' }], chosen: [{ role: 'assistant' }] });
-  expect(await reviewComparisons(model, asked)).toEqual(rows);
+  expect(await reviewComparisons(model, options)).toEqual(rows);
   const scorer = createRewardScorer(createRewardModel(model, 0));
   scorer[Symbol.dispose]();
 });
@@ -172,8 +172,8 @@ describe('says before the training what is wrong', () => {
     ],
     ['everything too long', { length: 4 }, /40 are longer than 4 tokens/],
     ['a teacher nobody knows', { data: undefined, model: embeddedModel, teacher: 'me' }, /no teacher 'me'/],
-  ])('%s', async (_, given, message) => {
-    await expect(createReward({ ...settings, ...given })).rejects.toThrow(message);
+  ])('%s', async (_, input, message) => {
+    await expect(createReward({ ...settings, ...input })).rejects.toThrow(message);
   });
 
   it('settings that do not go together', () => {

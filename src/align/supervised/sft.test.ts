@@ -46,8 +46,8 @@ it('lowers the loss on texts it has not seen, evaluates when due, and shows what
 it('trains adapters beside weights that stay as they are, and writes them merged and by themselves', async () => {
   const base = await loadModel(llama);
   const before = base.parameters.flat.slice();
-  const given = { ...settings, steps: 20, learningRate: 2e-2, lora: { rank: 4, targets: 'q_proj,v_proj,down_proj' } };
-  const learner = await createSft({ ...given, model: base });
+  const input = { ...settings, steps: 20, learningRate: 2e-2, lora: { rank: 4, targets: 'q_proj,v_proj,down_proj' } };
+  const learner = await createSft({ ...input, model: base });
   const steps = await take(learner, 20);
   const [first, last] = steps.filter(({ evaluation }) => evaluation).map(({ evaluation }) => evaluation!.loss!);
   expect(last).toBeLessThan(first);
@@ -100,8 +100,8 @@ it('a batch in parts is the batch, but for rounding', async () => {
 it('stops early once the held-out loss no longer falls, and knows which was the best', async () => {
   const evaluation = { data: dataOf([{ text: 'What is the capital of France?' }]) };
   const steps: LanguageStep[] = [];
-  const given = { ...settings, evaluation, steps: 200, evaluations: 100, patience: 3, learningRate: 0.02 };
-  for await (const step of sft(given)) steps.push(step);
+  const input = { ...settings, evaluation, steps: 200, evaluations: 100, patience: 3, learningRate: 0.02 };
+  for await (const step of sft(input)) steps.push(step);
   const evaluated = steps.flatMap(({ evaluation }) => evaluation ?? []);
   expect(steps.length).toBeLessThan(200);
   expect(steps.at(-1)!.done).toBe(true);
@@ -127,8 +127,8 @@ describe('how long it trains', () => {
     ],
     ['less what is held out', { steps: undefined, epochs: 1, packing: false, evaluation: { share: 0.5 } }, 15],
     ['steps', { steps: 5 }, 5],
-  ])('%s', async (_, given: SftInput, steps) => {
-    const learner = await createSft({ ...settings, ...given });
+  ])('%s', async (_, input: SftInput, steps) => {
+    const learner = await createSft({ ...settings, ...input });
     expect(learner.steps).toBe(steps);
     learner[Symbol.dispose]();
   });
@@ -151,12 +151,12 @@ it('computes no more rows at once than there are', async () => {
 });
 
 it('tells of rows that were left out or cut', async () => {
-  const told: string[] = [];
+  const notices: string[] = [];
   const data = dataOf([{ text: sentence() }, { text: '' }, { text: sentence().repeat(20) }, { text: sentence() }]);
-  const onNotice = (text: string) => void told.push(text);
+  const onNotice = (text: string) => void notices.push(text);
   const learner = await createSft({ ...settings, data, onBadRow: 'skip', onNotice });
   learner[Symbol.dispose]();
-  expect(told).toEqual([
+  expect(notices).toEqual([
     expect.stringMatching(/: left out 1 row with errors, the first: .*line 2: "text" is empty/),
     expect.stringMatching(/: cut 1 row longer than 48 tokens \(--length, --truncate\)$/),
   ]);
@@ -187,7 +187,7 @@ it('answers given prompts, and evaluates examples longer than its rows', async (
 });
 
 it('refuses rows longer than the model was made for, whatever its positions are', async () => {
-  await expect(createSft({ ...settings, length: 4096 })).rejects.toThrow(/--length is 4096 .* knows \d+ positions/);
+  await expect(createSft({ ...settings, length: 4096 })).rejects.toThrow(/--length is 4096 .* has \d+ positions/);
 });
 
 describe('says what is wrong with', () => {
@@ -220,7 +220,7 @@ describe('says what is wrong with', () => {
       /expected language-modeling or prompt/,
     ],
     ['a loss the data does not know', { loss: 'assistant' }, /line 1: The loss is to be over "assistant"/],
-  ])('%s', async (_, given, message) => {
-    await expect(createSft({ ...settings, ...given })).rejects.toThrow(message);
+  ])('%s', async (_, input, message) => {
+    await expect(createSft({ ...settings, ...input })).rejects.toThrow(message);
   });
 });
