@@ -63,7 +63,7 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   expect(report.sections.map(({ title }) => title)).toEqual([
     'Reward of the best',
     'In numbers',
-    'The first answer and the best',
+    'The first completion and the best',
   ]);
   const again = await learner();
   await trainBestOfN(again, { run });

@@ -54,7 +54,7 @@ it('says where a row cannot be tokenized, and that there are none', async () => 
   const wrong = { value: { text: 'spa' }, file: 'x.jsonl', line: 7 };
   await expect(
     gatherExamples([wrong], tokenizer, 'data', { length: 6, truncate: 'cut', loss: 'completion' }),
-  ).rejects.toThrow(/^"x.jsonl", line 7: The loss/);
+  ).rejects.toThrow(/^"x.jsonl", line 7 \(row 1\): The loss/);
   await expect(gather([], 'cut')).rejects.toThrow(/has no rows/);
 });
 

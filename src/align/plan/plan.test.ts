@@ -120,7 +120,7 @@ describe('roles', () => {
     expect(own.critic).toBeGreaterThan(0.9 * own.actor);
     expect(shared.reward).toBe(beside.critic);
     expect(shared.gradients).toBe(beside.gradients - beside.critic + shared.critic);
-    expect(() => plan({ ...settings, method: 'full' })).toThrow(/expected adapters with --method lora/);
+    expect(() => plan({ ...settings, method: 'full' })).toThrow(/expected adapters only with --method lora/);
   });
 
   it('of a reward that is a function are none', async () => {

@@ -123,7 +123,7 @@ it('leaves ties out', async () => {
   const { train, prompts } = await read(rows, true, {}, (text) => notes.push(text));
   expect(countOf(train)).toBe(5);
   expect(prompts.map(({ text }) => text)).toEqual(['A', 'B', 'C', 'E']);
-  expect(notes).toEqual([expect.stringMatching(/left out 1 of which neither answer is better/)]);
+  expect(notes).toEqual([expect.stringMatching(/left out 1 ties/)]);
 });
 
 it('leaves out, cuts or refuses what is too long', async () => {
@@ -150,7 +150,7 @@ describe('says what is wrong with', () => {
       four,
       true,
       { length: 5000 },
-      /--length is 5000 tokens, but the model knows \d+ positions/,
+      /--length is 5000 tokens, but the model has \d+ positions/,
     ],
   ])('%s', async (_, rows, paired, more, message) => {
     await expect(read(rows, paired, more)).rejects.toThrow(message);

@@ -168,7 +168,7 @@ describe('says before the training what is wrong', () => {
     [
       'rows longer than the model',
       { model: fixtureModel('tiny-llama'), length: 4096 },
-      /--length is 4096 tokens, but the model knows \d+ positions/,
+      /--length is 4096 tokens, but the model has \d+ positions/,
     ],
     ['everything too long', { length: 4 }, /40 are longer than 4 tokens/],
     ['a teacher nobody knows', { data: undefined, model: embeddedModel, teacher: 'me' }, /no teacher 'me'/],
