@@ -142,7 +142,7 @@ async function create(options: ConstitutionOptions, live: Live) {
     const long = all.length - prompts.length;
     if (long > 0) live.onNotice?.(`left out ${long} of ${all.length} prompts: too long for "${model.name}"`);
     if (prompts.length === 0) {
-      throw new HeedError('No prompt leaves the model room for an answer.', {
+      throw new HeedError('No prompt leaves the model room for a completion.', {
         hint: 'Give shorter prompts, or a model that reads more.',
       });
     }

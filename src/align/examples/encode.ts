@@ -61,6 +61,6 @@ function eosOf({ eos, tokenOf }: Tokenizer): string {
 }
 
 const wrongLoss = (loss: Loss, what: string, instead: string) =>
-  new HeedError(`The loss is to be over "${loss}" tokens, but the data is ${what}: expected ${instead}.`, {
+  new HeedError(`The loss is over "${loss}" tokens, but the data is ${what}: expected ${instead}.`, {
     hint: 'Leave --loss out for what fits the data.',
   });

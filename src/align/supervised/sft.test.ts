@@ -219,7 +219,7 @@ describe('says what is wrong with', () => {
       { data: dataOf([{ chosen: 'a', rejected: 'b' }]) },
       /expected language-modeling or prompt/,
     ],
-    ['a loss the data does not know', { loss: 'assistant' }, /line 1: The loss is to be over "assistant"/],
+    ['a loss the data does not know', { loss: 'assistant' }, /line 1: The loss is over "assistant"/],
   ])('%s', async (_, input, message) => {
     await expect(createSft({ ...settings, ...input })).rejects.toThrow(message);
   });
