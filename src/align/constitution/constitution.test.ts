@@ -1,4 +1,4 @@
-/** Constitutional AI with chats that answer by rules: what is asked of whom, and what is left out. */
+/** Constitutional AI with chats that reply by rules: who gets which requests, and what is left out. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -27,7 +27,7 @@ async function made(input: Partial<ConstitutionInput>, model: Chat, critic?: Cha
   return steps;
 }
 
-it('criticizes and revises in rounds, each beginning with the answer as it stands', async () => {
+it('criticizes and revises in rounds, each from the latest revision', async () => {
   const seen: string[][] = [];
   const critic = chatOf((turns) => {
     seen.push(turns);
@@ -55,7 +55,7 @@ it('criticizes and revises in rounds, each beginning with the answer as it stand
   expect(row.conversation).toHaveLength(10);
 });
 
-it('leaves out empty answers and revisions, and makes no pair of a revision that is the same', async () => {
+it('leaves out empty completions and revisions, and makes no pair of an unchanged revision', async () => {
   const critic = chatOf((turns) => {
     if (turns.at(-1) === principle.critique) return 'Somewhere.';
     return turns[0] === 'two' ? '' : turns[0] === 'three' ? 'blue' : turns.at(-4)!;
@@ -72,7 +72,7 @@ it('leaves out empty answers and revisions, and makes no pair of a revision that
 });
 
 it('compares in both orders, by a probability where there is one', async () => {
-  // answers come two to a prompt
+  // completions come in pairs
   const model = chatOf(([prompt], i) => (prompt === 'one' ? 'same' : i % 2 === 0 ? `red ${prompt}` : `blue ${prompt}`));
   const shy = chatOf((turns) => (turns[0].includes('two') ? 'Who knows?' : /A:\nred/.test(turns[0]) ? 'B' : 'A'));
   const [{ compared }] = await made({ part: 'comparisons' }, model, shy);
@@ -99,7 +99,7 @@ it('compares in both orders, by a probability where there is one', async () => {
   expect(row.probability).toBeCloseTo((sigmoid(1) + sigmoid(2)) / 2, 6);
 });
 
-it('keeps a pair of which neither answer is better as a tie', async () => {
+it('keeps a pair without a preference as a tie', async () => {
   const [{ compared }] = await made(
     { part: 'comparisons' },
     chatOf((turns, i) => `${turns[0]} ${i}`),
@@ -131,7 +131,7 @@ it('leaves out what a model has no room for', async () => {
   await expect(createConstitution({ ...options, model: none })).rejects.toThrow(/No prompt leaves the model room/);
 });
 
-it('takes prompts again where more are wanted, and draws others for the comparisons', async () => {
+it('repeats prompts if there are too few, and draws others for the comparisons', async () => {
   const steps = await made(
     { prompts: 3, batch: 2 },
     chatOf((turns, i) => `${turns[0]} ${i}`),

@@ -48,7 +48,7 @@ const length: Reward = {
 const settings = { model: llama, baseline: other, data, batch: 3, maxTokens: 8 };
 
 describe('an evaluation of a policy', () => {
-  it('compares answers to the same prompts by what they are worth, and tells how far they are apart', async () => {
+  it('compares completions of the same prompts by their rewards, and measures the KL', async () => {
     const { pairs, ...comparison } = await evaluatePolicy({ ...settings, reward: length });
     expect(pairs.map(({ asked }) => asked)).toEqual(prompts);
     for (const { policy, baseline, rewards, preference } of pairs) {
@@ -67,7 +67,7 @@ describe('an evaluation of a policy', () => {
     expect(again).toEqual({ pairs, ...comparison });
   });
 
-  it('tells the KL by the log-probabilities of both models', async () => {
+  it('estimates the KL from the log-probabilities of both models', async () => {
     const texts: { ids: number[]; from: number }[] = [];
     const taking: Reward = {
       ...length,
@@ -98,7 +98,7 @@ describe('an evaluation of a policy', () => {
     expect(kl).toBeCloseTo(0, 5);
   });
 
-  it('goes by the judge where there is one, who is not asked of equal answers', async () => {
+  it('follows the judge if there is one, who does not see equal completions', async () => {
     const prompted: string[] = [];
     const judge: CompletionJudge = {
       name: 'first letters',
@@ -118,7 +118,7 @@ describe('an evaluation of a policy', () => {
     expect(prompted).toHaveLength(7);
   });
 
-  it('takes a file of answers, text or conversations, for the baseline, and its prompts', async () => {
+  it('takes a file of completions, text or conversations, as the baseline, and its prompts', async () => {
     const baseline = lines('answers.jsonl', [
       ...prompts.slice(0, 6).map((prompt) => ({ prompt, completion: [{ role: 'assistant', content: 'so it is' }] })),
       { prompt: 'sky', completion: 'blue' },
@@ -173,7 +173,7 @@ describe('in a run', () => {
     return { evaluator, run };
   };
 
-  it('leaves the comparisons as a dataset, and a report; a stopped one goes on as if nothing had been', async () => {
+  it('writes the comparisons as a dataset, and a report; a stopped run resumes exactly', async () => {
     const { evaluator, run } = await start('whole');
     const result = await runPolicyEvaluation(evaluator, { run });
     evaluator[Symbol.dispose]();

@@ -49,7 +49,7 @@ const complete = async (text: string, conversations: readonly Conversation[], se
 const many = Array.from({ length: 20 }, (_, i) => asking(String(i)));
 
 describe('an endpoint', () => {
-  it('gets conversations one by one, so many at once, with its key, and answers in their order', async () => {
+  it('gets conversations in concurrent requests with its key, and replies in order', async () => {
     vi.stubEnv('SOME_KEY', 'secret');
     let [busy, most] = [0, 0];
     const seeds = new Set<unknown>();
@@ -72,7 +72,7 @@ describe('an endpoint', () => {
     expect(first!.body).toMatchObject({ model: 'some/model', max_tokens: 7, temperature: 0.5 });
   });
 
-  it('is asked again for what failed, and for that alone', async () => {
+  it('gets only failed requests again', async () => {
     const counts = new Map<string, number>();
     const bad = ['{"choices": []}', '<html>', '{}'];
     const url = await serve(({ body, call }, response) => {
@@ -104,7 +104,7 @@ describe('an endpoint', () => {
     expect(await complete(url, [asking('Well?')])).toEqual(['']);
   });
 
-  it('that stays wrong, silent or away is an error that says so, and never tells the key', async () => {
+  it('that stays wrong, silent or away is an error that says so, and never shows the key', async () => {
     vi.stubEnv('OPENAI_API_KEY', 'secret');
     let calls = 0;
     const denies = await serve(({ key }, response) => {
@@ -136,7 +136,7 @@ describe('an endpoint', () => {
 });
 
 describe('a local model', () => {
-  it('goes on with conversations, by draws of their own', async () => {
+  it('completes conversations, each with its own draws', async () => {
     const chat = await openChat(llama);
     const options = { maxTokens: 6, seed: 3 };
     const answers = await chat.complete([many[0], many[1], many[0]], options);
@@ -148,7 +148,7 @@ describe('a local model', () => {
     chat[Symbol.dispose]();
   });
 
-  it('tells how likely a turn begins with a text', async () => {
+  it('gives the probability that a turn begins with a text', async () => {
     const { config, parameters, tokenizer } = await loadModel(llama);
     const prompt = encodeChat(tokenizer, many[0], { addGenerationPrompt: true }).ids;
     const expected = ['good', 'bad'].map((text) => {

@@ -12,7 +12,7 @@ const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', 
 const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A chat that answers by a rule, as an endpoint would. */
+/** A chat that replies by a rule, as an endpoint would. */
 const chatOf = (answer: (question: string) => string): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
@@ -50,7 +50,7 @@ describe('what a judge says', () => {
 });
 
 describe('a judge', () => {
-  it('is asked in both orders, and a disagreement is a tie', async () => {
+  it('judges both orders, and a disagreement is a tie', async () => {
     const byLength = judgeOf((_, a, b) => (a.length === b.length ? 'C' : a.length > b.length ? 'A' : 'B'));
     const verdicts = await byLength.compare(pairs);
     expect(verdicts.map(({ preference }) => preference)).toEqual([1, 0, 0.5]);
@@ -61,7 +61,7 @@ describe('a judge', () => {
     expect(checkVerdicts(always)).toEqual({ agreement: 0, first: 1, unreadable: 0, pairs: 3 });
   });
 
-  it('that says what is no verdict is told of', async () => {
+  it('counts replies without a verdict', async () => {
     const silent = await judgeOf((_, a) => (a === 's' ? 'hm' : 'A')).compare(pairs);
     expect(silent[1]).toEqual({ preference: 0.5, shown: ['unreadable', 'first'] });
     expect(checkVerdicts(silent)).toMatchObject({ unreadable: 1 });
@@ -69,7 +69,7 @@ describe('a judge', () => {
     expect(none).toEqual({ agreement: 0, first: Number.NaN, unreadable: 6, pairs: 3 });
   });
 
-  it('sees a conversation turn by turn, and answers as they are', async () => {
+  it('sees a conversation turn by turn, and completions as they are', async () => {
     const seen: string[] = [];
     const prompt: Message[] = [
       { role: 'user', content: 'Hello' },
@@ -96,7 +96,7 @@ describe('a judge', () => {
     chat[Symbol.dispose]();
   });
 
-  it('asks what a file says, which has to show both answers', async () => {
+  it('asks the question of a file, which has to show both completions', async () => {
     const [good, bad] = ['good.txt', 'bad.txt'].map((name) => join(folder, name));
     writeFileSync(good, 'Of {{ prompt }}: {{a}} or {{b}}?');
     writeFileSync(bad, 'Is {{a}} good?');

@@ -41,7 +41,7 @@ describe('the estimate is within 15 % of', () => {
   it.each(steps)('steps of fine-tuning %s, %o', (name, settings, peak) => {
     const { config: raw, batch, length } = shapes[name];
     const options = { ...planSchema.parse({ ...settings, params: name, rows: batch }), length };
-    // the benchmark writes no answers, saves nothing, and loads little of heed
+    // the benchmark writes no completions, saves nothing, and loads little of heed
     const others = ['cache', 'generation', 'saving', 'runtime'];
     const roles = rolesOf(readConfig(raw, name), options).filter((role) => !others.includes(role.name));
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 115e6);
@@ -87,7 +87,7 @@ describe('roles', () => {
     expect(found.total).toBe(found.roles.reduce((sum, { bytes }) => sum + bytes, 0));
   });
 
-  it.each([llama, gpt2])('have the cache that answers are written with: %s', async (model) => {
+  it.each([llama, gpt2])('have the cache of generation: %s', async (model) => {
     const { config, parameters } = loadCheckpoint(model);
     const decoder = createCachedDecoder(config, parameters.values);
     const cache = decoder.createCache(8, 100);
@@ -144,7 +144,7 @@ describe('shapes', () => {
     expect(countParameters(typicalShape(8e9).config)).toBe(8_030_261_248);
   });
 
-  it('have the parameters asked for where none is', () => {
+  it('have the requested parameters where no published shape is near', () => {
     for (let parameters = 1e6; parameters < 4e11; parameters *= 1.3) {
       const { name, config } = typicalShape(parameters);
       if (!name.startsWith('between')) continue;
@@ -153,13 +153,13 @@ describe('shapes', () => {
     }
   });
 
-  it.each([1000, 1e13])('of %d parameters are not known', (count) => {
+  it.each([1000, 1e13])('of %d parameters do not exist', (count) => {
     expect(() => typicalShape(count)).toThrow(HeedError);
   });
 });
 
 describe('what fits', () => {
-  it('is told of each device', async () => {
+  it('is decided for each device', async () => {
     const { total } = await plan({ params: '135M' });
     const { devices, fits, changes } = await plan({ params: '135M', device: `${Math.ceil(total / 2e6)}MB, 1TB` });
     expect(devices.map((device) => device.fits)).toEqual([false, true]);
@@ -198,7 +198,7 @@ describe('what fits', () => {
   });
 });
 
-describe('what is asked', () => {
+describe('the model', () => {
   it('counts parameters and bytes', () => {
     expect(['7B', '1.5b', '135M', '260K', '1000'].map(parseCount)).toEqual([7e9, 1.5e9, 135e6, 260e3, 1000]);
     expect(['24GiB', '24G', '80GB', '512 mib'].map(parseBytes)).toEqual([24 * 2 ** 30, 24 * 2 ** 30, 80e9, 2 ** 29]);

@@ -1,6 +1,6 @@
 /**
- * REINFORCE, RLOO, GRPO and its kin, RAFT, ReST and online DPO: each learns what it is rewarded for, and goes on as if
- * it had never stopped.
+ * REINFORCE, RLOO, GRPO and its variants, RAFT, ReST and online DPO: each learns what it is rewarded for, and resumes
+ * as if it had never stopped.
  */
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
@@ -87,7 +87,7 @@ async function learnerOf(make: Make, options: Options) {
 
 /** What no clock touches. */
 
-it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bit', async (_, make, options) => {
+it.each(cases)('%s learns what is rewarded, and resumes from any step bit for bit', async (_, make, options) => {
   const whole = await learnerOf(make, options);
   const before = await whole.evaluate();
   const steps: PolicyStep[] = [];
@@ -115,7 +115,7 @@ it('chooses the best of each group, or a share', () => {
   expect(bestShare(scores, 4, 0.9)).toEqual([1, 4]);
 });
 
-it('takes off what TRL does for answers that are too long', () => {
+it('has the overlong penalty of TRL', () => {
   const lengths = [10, 15, 16, 18, 20, 25];
   expect(lengths.map((length) => -overlongPenalty(length, 20, 5))).toEqual([-0, -0, -0.2, -0.6, -1, -1]);
   expect(overlongPenalty(25, 20, 0)).toBe(0);

@@ -81,7 +81,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
     ['b', expect.closeTo(0.5, 12)],
     ['c', -0],
   ]);
-  // b is kept to by far, c is missed by 2 of its deviations: those of the first step count
+  // b is satisfied by far, c is missed by 2 of its deviations: those of the first step count
   expect(constrained.update(rollout([2, 2], [3, 3], [18, 18]), 1, 1)).toMatchObject({
     'lambda/b': 0,
     'lambda/c': expect.closeTo(1, 12),
@@ -102,7 +102,7 @@ const settings = {
   beta: 0,
 };
 
-it('keeps a reward above its threshold that falls without it, and goes on from any step bit for bit', async () => {
+it('keeps a reward above its threshold that falls without it, and resumes from any step bit for bit', async () => {
   // at odds: what is gained of one is lost of the other
   const file = join(folder, 'odd.mjs');
   writeFileSync(
@@ -133,14 +133,14 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
   for (const learner of [held.learner, resumed]) learner[Symbol.dispose]();
 });
 
-it('tells both rewards', async () => {
+it('reports both rewards', async () => {
   const both = withConstraints(even, [{ ...even, name: 'other' }]);
   const answer: Completion = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
   expect(await both.explain!([answer])).toEqual({ scores: [2 / 3], others: [{ name: 'other', scores: [2 / 3] }] });
   expect(await both.score([answer])).toEqual([2 / 3]);
 });
 
-it('brings parts of a reward to one scale first, where GRPO is told so', async () => {
+it('normalizes the parts of a reward first, with --aggregation of GRPO', async () => {
   const input = { ...settings, steps: 12, aggregation: 'normalize_then_sum' as const };
   const learner = await createGrpo({
     ...input,

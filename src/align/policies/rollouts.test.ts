@@ -28,7 +28,7 @@ it.each([
   ['all of the weights', 0, 1],
   ['adapters', 4, 1],
   ['a temperature', 0, 0.7],
-])('answers prompts, tells log-probabilities and scores: with %s', async (_, rank, temperature) => {
+])('completes prompts, with log-probabilities and scores: with %s', async (_, rank, temperature) => {
   const policy = await policyOf(rank);
   const rollouts = createRollouts(policy, lengths, { ...settings, temperature });
   const rollout = await rollouts.run(prompts, 7, 2);
@@ -50,7 +50,7 @@ it.each([
   for (const part of [rollouts, scorer, policy]) part[Symbol.dispose]();
 });
 
-it('packs answers into batches whose labels are their tokens, or states', () => {
+it('packs completions into batches whose labels are their tokens, or states', () => {
   const answers = [5, 2, 7, 3, 1].map((length, i) => ({
     prompt: [10, 11],
     response: Array.from({ length }, (_, t) => 100 * i + t),
@@ -77,7 +77,7 @@ it('packs answers into batches whose labels are their tokens, or states', () => 
   }
 });
 
-it('refuses prompts that leave an answer no room, and a reference of another vocabulary', async () => {
+it('refuses prompts that leave a completion no room, and a reference of another vocabulary', async () => {
   expect(() => answerLayout(model, prompts, { rows: 1, maxTokens: 10_000 })).toThrow(/exceeds the \d+ positions/);
   const reference = await loadModel(
     fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)),

@@ -1,4 +1,4 @@
-/** GRPO and REINFORCE on a model: five steps that PyTorch took, in any layout of the answers. */
+/** GRPO and REINFORCE on a model: five steps that PyTorch took, in any layout of the completions. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -20,7 +20,7 @@ interface Reference {
   param_norms_after: Record<string, number>;
   param_first4_after: Record<string, number[]>;
 }
-/** Of five steps with torch, of tiny-llama: 8 answers with advantages, the initial policy being the old one. */
+/** Of five steps with torch, of tiny-llama: 8 completions with advantages, the initial policy being the old one. */
 const fixture = JSON.parse(readFileSync(at('train/policy.json'), 'utf8'));
 const advantages: number[] = fixture.grpo.advantages;
 const answers: Example[] = fixture.input_ids.map((ids: number[], row: number) => {

@@ -8,7 +8,7 @@ import { type GrpoLossOptions, grpoLoss, grpoLosses, tokenWeights } from './grpo
 import { reinforceLoss } from './reinforce.ts';
 import { mostUndecided } from './token-entropy.ts';
 
-/** Of TRL's GRPOTrainer and RLOOTrainer, with torch: 8 answers of 7 tokens at most. */
+/** Of TRL's GRPOTrainer and RLOOTrainer, with torch: 8 completions of at most 7 tokens. */
 const fixture = JSON.parse(
   readFileSync(new URL('../../../test/fixtures/losses/grpo_rloo.json', import.meta.url), 'utf8'),
 );

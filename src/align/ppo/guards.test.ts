@@ -13,20 +13,20 @@ const { dataOf } = ownData();
 const data = dataOf([{ prompt: 'red' }, { prompt: 'a blue sun' }]);
 const answer = (response: number[]): Completion => ({ prompt: [], response, ended: true, promptText: '', text: '' });
 
-it('sees what an answer says again', () => {
+it('measures repetition within a completion', () => {
   expect(repetition([1, 2, 3, 4], 1)).toBe(0);
   expect(repetition([1, 1, 1, 1], 1)).toBe(0.75);
   expect(repetition([1, 2, 1, 2, 1], 2)).toBe(0.5);
   expect(repetition([1], 2)).toBe(0);
 });
 
-it('sees what answers have in common', () => {
+it('measures what completions have in common', () => {
   expect(sameness([{ response: [1, 2] }, { response: [1, 3] }, { response: [4, 5] }], 1)).toEqual([0.25, 0.25, 0]);
   expect(sameness([{ response: [1, 2] }, { response: [1, 2] }], 2)).toEqual([1, 1]);
   expect(sameness([{ response: [1, 2] }], 2)).toEqual([0]);
 });
 
-it('takes nothing unless told, and tells what it sees', () => {
+it('has no penalties by default, but metrics', () => {
   const answers = [answer([1, 1, 1, 1]), answer([1, 2])];
   const { penalties, metrics } = guard(answers, guardsSchema.parse({ ngram: 1 }), 2);
   expect([...penalties]).toEqual([0, 0]);
@@ -54,7 +54,7 @@ interface Exploited {
   answers: readonly Completion[];
 }
 
-/** What some steps of PPO come to with nothing that holds it back, but for what is given. */
+/** The result of some steps of PPO without any restraint but `options`. */
 async function exploit(reward: Reward, options: Partial<PpoInput> = {}, ends?: number[]): Promise<Exploited> {
   const model = await loadModel(llama);
   let answers: readonly Completion[] = [];
@@ -89,7 +89,7 @@ describe('a policy that gets its reward by', () => {
   const common = tokensIn(0, 64);
 
   it.each<[string, string, 'length' | 'repetition' | 'sameness', Score, number[]?]>([
-    // with so many tokens that end an answer, it is short until the policy learns to leave them out
+    // with so many end tokens, a completion is short until the policy learns to leave them out
     ['its length', 'guard/length', 'length', ({ response }) => response.length, few],
     ['saying the same again', 'guard/repetition', 'repetition', common],
     ['saying what the others say', 'guard/sameness', 'sameness', common],

@@ -18,7 +18,7 @@ const of = (score: (answer: Completion) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(score),
 });
-/** How many of an answer's tokens are of the first half of the vocabulary. */
+/** How many of a completion's tokens are in the first half of the vocabulary. */
 const low = () => of(({ response }) => response.filter((id) => id < 256).length);
 
 const settings: PpoInput = {
@@ -95,7 +95,7 @@ it('learns no further than its limit from the reference', async () => {
 it.each<[string, Partial<PpoInput>]>([
   ['with a critic of its own', {}],
   ['with a shared one', { critic: { kind: 'shared', detached: false, warmup: 1 }, lora: { rank: 2 } }],
-])('goes on from any step as if it had never stopped, bit for bit: %s', async (_, more) => {
+])('resumes from any step bit for bit: %s', async (_, more) => {
   const input: Partial<PpoInput> = {
     score: { normalize: 'running' },
     ptx: { data: dataOf(Array.from({ length: 9 }, (_, i) => ({ text: `text number ${i}` }))), rows: 2 },
@@ -201,7 +201,7 @@ it('alerts when a metric leaves its range, once', async () => {
   same[Symbol.dispose]();
 });
 
-it('tells how often probes lead it astray', async () => {
+it('reports how many probes it fails', async () => {
   const probes = dataOf(Array.from({ length: 16 }, (_, i) => ({ prompt: `say ${i}`, avoid: ['e'] })));
   const flattering = of(({ text }) => text.split('e').length);
   const input: Partial<PpoInput> = {
@@ -216,7 +216,7 @@ it('tells how often probes lead it astray', async () => {
   one[Symbol.dispose]();
 });
 
-it('gives steps what they are worth where they end: the same in all', async () => {
+it('gives steps their rewards where they end, with the same sum', async () => {
   const input: Partial<PpoInput> = {
     model: embeddedModel,
     data: undefined,
@@ -236,10 +236,10 @@ it('gives steps what they are worth where they end: the same in all', async () =
   );
 });
 
-it('learns sooner from what steps are worth than from their sum at the end', async () => {
+it('learns sooner from rewards of steps than from their sum at the end', async () => {
   const { tokenizer, parameters } = await loadModel(llama);
   parameters[Symbol.dispose]();
-  /** Each token is a step, an even id is worth something. */
+  /** Each token is a step, and an even id has a reward. */
   const explain: Reward['explain'] = async (answers) => {
     const steps = answers.map(({ prompt, response }) =>
       response.map((id, i) => ({
@@ -273,7 +273,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
   expect(bySteps).toBeGreaterThan(atEnd + 0.05);
 });
 
-it('stops where it is told to', async () => {
+it('stops when the signal aborts', async () => {
   const controller = new AbortController();
   let steps = 0;
   for await (const _ of ppo({ ...settings, reward: low(), signal: controller.signal })) {

@@ -18,7 +18,7 @@ import { createPpoAlgorithm, ppoLoss } from './ppo.ts';
 const fixtures = new URL('../../../test/fixtures/', import.meta.url);
 const folder = (name: string) => fileURLToPath(new URL(`models/${name}`, fixtures));
 
-/** Two updates of TRL's PPOTrainer to the same fixed answers: see the note in the file. */
+/** Two updates of TRL's PPOTrainer on the same fixed completions: see the note in the file. */
 const expected = JSON.parse(readFileSync(new URL('train/ppo.json', fixtures), 'utf8'));
 const [pad, eos] = [3, 2];
 

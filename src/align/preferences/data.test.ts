@@ -44,7 +44,7 @@ const read = (rows: readonly object[], paired: boolean, more: object = {}, onNot
     },
   );
 
-/** Prompt and answer of each side's answers. */
+/** Prompt and completion of each example of each side. */
 const textsOf = ({ sides }: PreferenceItems) =>
   sides.map((side) =>
     side.lengths.map((_, i) => {
@@ -80,7 +80,7 @@ it('leaves pairs of the same tokens out, as pairs and as rated completions', asy
   }
 });
 
-it('takes pairs apart, and gives each answer a partner from another prompt', async () => {
+it('splits pairs, and gives each completion a partner from another prompt', async () => {
   const { train } = await read(four, false);
   expect(textsOf(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
   expect(train.desirable).toEqual([true, true, true, true, false, false, false, false]);
@@ -90,7 +90,7 @@ it('takes pairs apart, and gives each answer a partner from another prompt', asy
   ]);
 });
 
-it('takes rated answers, of text and of messages', async () => {
+it('takes rated completions, of text and of messages', async () => {
   const say = (role: string, content: string) => [{ role, content }];
   const rows = [
     { prompt: say('user', 'Hi'), completion: say('assistant', 'Hello.'), label: true },
@@ -140,13 +140,31 @@ it('leaves out, cuts or refuses what is too long', async () => {
 
 describe('says what is wrong with', () => {
   it.each<[string, object[], boolean, object, RegExp]>([
-    ['equal answers', [...four, pair('A', ' same', ' same')], true, {}, /line 5: "chosen" and "rejected" are equal/],
-    ['an empty answer', [...four, pair('A', '', ' b')], true, {}, /line 5/],
-    ['an empty rated answer', [{ prompt: 'A', completion: ' ', label: true }], false, {}, /line 1.*completion.*empty/],
-    ['rated answers where pairs are needed', [{ prompt: 'A', completion: 'b', label: true }], true, {}, /preference/],
+    [
+      'equal completions',
+      [...four, pair('A', ' same', ' same')],
+      true,
+      {},
+      /line 5: "chosen" and "rejected" are equal/,
+    ],
+    ['an empty completion', [...four, pair('A', '', ' b')], true, {}, /line 5/],
+    [
+      'an empty rated completion',
+      [{ prompt: 'A', completion: ' ', label: true }],
+      false,
+      {},
+      /line 1.*completion.*empty/,
+    ],
+    [
+      'rated completions where pairs are needed',
+      [{ prompt: 'A', completion: 'b', label: true }],
+      true,
+      {},
+      /preference/,
+    ],
     ['nothing that is short enough', four, true, { length: 2 }, /no comparison to learn from: 4 are longer than 2/],
     [
-      'answers longer than the model',
+      'completions longer than the model',
       four,
       true,
       { length: 5000 },

@@ -54,7 +54,7 @@ const optionsOf = ({ loss_type, options }: Case): DpoLossOptions => ({
   weighting: options.use_weighting === true,
 });
 
-/** Weights of an answer's tokens: those beyond the other answer's length weigh `share`. */
+/** Weights of a completion's tokens: those beyond the other completion's length have `share`. */
 const tokenWeights = (share: number) =>
   masks.map((row, i) => {
     const shared = Math.min(lengths[i], lengths[(i + P) % answers]);

@@ -34,7 +34,7 @@ const settings = {
 
 const weights = ({ policy }: PreferenceLearner) => Array.from(policy.parameters.flat);
 
-it('learns which answers are preferred, those it has not seen too, and goes away from the reference as it does', async () => {
+it('learns which completions are preferred, held-out ones too, and moves away from the reference', async () => {
   const steps: PreferenceStep[] = [];
   const input: DpoInput = { ...settings, steps: 12, learningRate: 2e-3, evaluations: 2 };
   for await (const step of dpo(input)) steps.push(step);
@@ -98,7 +98,7 @@ it('holds the policy to another reference, of the same tokens only', async () =>
   await expect(algorithms.dpo({ reference: fixtureModel('tiny-qwen2') })).rejects.toThrow(/another vocabulary/);
 });
 
-it('tells what the answers are worth', async () => {
+it('reports the reward of completions', async () => {
   let scored = 0;
   const reward: Reward = {
     name: 'letters',
@@ -158,7 +158,7 @@ describe('says what is wrong with', () => {
     { prompt: 'A', completion: ' b', label: true },
     { prompt: 'A', completion: ' c', label: false },
   ]);
-  it('answers to one prompt where a KL is needed', async () => {
+  it('completions of one prompt where a KL is needed', async () => {
     await expect(createKto({ ...settings, data: one, evaluation: { share: 0 } })).rejects.toThrow(/the same prompt/);
     const free = { ...settings, data: one, loss: 'apo_zero_unpaired', evaluation: { share: 0 } } as const;
     const learner = await createKto(free);

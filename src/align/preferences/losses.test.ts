@@ -10,7 +10,7 @@ import { orpoLoss } from './orpo.ts';
 const fixture = (name: string) =>
   JSON.parse(readFileSync(new URL(`../../../test/fixtures/losses/${name}.json`, import.meta.url).pathname, 'utf8'));
 
-/** Losses and rewards of answers, and the gradient of the mean loss for their log-probabilities. */
+/** Losses and rewards of completions, and the gradient of the mean loss for their log-probabilities. */
 function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Answers, number[]>>) {
   const n = numbers.logP!.length;
   const program = trace((graph) => {
@@ -45,7 +45,7 @@ describe('KTO is that of TRL', () => {
     metrics: Record<string, number>;
   }
   const { label, logps, ref_logps, KL_logps, logits, input_ids, completion_mask, cases } = fixture('kto');
-  /** Norm of d log π(answer) / d logits. */
+  /** Norm of d log π(completion) / d logits. */
   const scale = input_ids.map((ids: number[], row: number) => {
     let square = 0;
     for (let t = 1; t < ids.length; t++) {
@@ -130,7 +130,7 @@ it.each(casesOf('cpo'))('CPO $loss_type, β $beta, α $alpha, ε $label_smoothin
   near(rewards, [...expected.chosen_rewards, ...expected.rejected_rewards]);
 });
 
-it('CPO adds the likelihood of the chosen answers', () => {
+it('CPO adds the likelihood of the chosen completions', () => {
   const options = { loss: 'sigmoid', beta: 0.1, gamma: 0, alpha: 0, likelihood: 0, labelSmoothing: 0 } as const;
   const numbers = { ...summed, perToken: new Array(2 * n).fill(0.5) };
   const { each } = run(cpoLoss(options), numbers);

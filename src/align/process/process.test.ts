@@ -44,7 +44,7 @@ const settings: ProcessInput = {
 
 const weights = ({ parameters }: ProcessLearner) => Array.from(parameters.flat);
 
-it('learns which steps are right, and is a reward that tells of them', async () => {
+it('learns which steps are right, and is a reward that scores them', async () => {
   const learner = await createProcess({ ...settings, epochs: 4, aggregate: 'min' });
   const steps = await take(learner, learner.steps);
   const { evaluation, done } = steps.at(-1)!;
@@ -79,7 +79,7 @@ it('learns which steps are right, and is a reward that tells of them', async () 
   reward[Symbol.dispose]();
 });
 
-it('goes on from any step as if it had never stopped, bit for bit', async () => {
+it('resumes from any step bit for bit', async () => {
   const input: ProcessInput = { ...settings, supervision: 'first-error', lora: { rank: 4 }, accumulate: 2, batch: 2 };
   const whole = await createProcess(input);
   const before = await take(whole, 3);
@@ -148,7 +148,7 @@ it('reads each step on the last token of what ends it, as TRL does', async () =>
   parameters[Symbol.dispose]();
 });
 
-it('tells how well steps and answers are told apart', () => {
+it('evaluates steps and completions', () => {
   const answers = [{ right: [true, true] }, { right: [true, false, true] }];
   const scores = [
     [2, 1],
@@ -184,7 +184,7 @@ describe('says before the training what is wrong', () => {
     ],
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /is of no known format|stepwise/],
     ['everything too long', { length: 4 }, /no completion in steps/],
-    ['a long answer, where that is an error', { length: 8, truncate: 'error' }, /the maximum is 8/],
+    ['a long completion, where that is an error', { length: 8, truncate: 'error' }, /the maximum is 8/],
   ])('%s', async (_, input, message) => {
     await expect(createProcess({ ...settings, ...input })).rejects.toThrow(message);
   });

@@ -21,7 +21,7 @@ const plain: RankingLossOptions = { loss: 'bradley-terry', centering: 0, labelSm
 const near = (got: number, expected: number, tolerance: number) =>
   expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
-/** The loss of scores that are given, and its gradient: the head reads them off states of one number. */
+/** The loss of fixed scores, and its gradient: the head reads them off states of one number. */
 function lossOf(scores: number[], lists: Omit<Ranking, 'answers'>[], options: Partial<RankingLossOptions> = {}) {
   const n = scores.length;
   const rankings = lists.map((list) => ({ ...list, answers: Array.from(list.levels, () => ({ ids: [] })) }));

@@ -119,7 +119,7 @@ describe('refuses by file and line', () => {
     expect([lists.length, notices.length]).toEqual([1, 1]);
   });
 
-  it('answers alone', async () => {
+  it('single completions', async () => {
     await expect(gather([{ prompt: 'Say', completion: 'a', rating: 1 }])).rejects.toThrow(
       /no comparison to learn from/,
     );

@@ -53,7 +53,7 @@ it('learns what is liked, and what it saves is 0 on average, deviating by 1', as
   expect(judged.drift).toBeUndefined();
 });
 
-it('trains adapters alone where told, and saves them merged', async () => {
+it('trains only adapters with --lora.rank, and saves them merged', async () => {
   const learner = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
   const [{ model, parameters }] = learner.members;
   const base = Array.from(model.parameters.flat);
@@ -71,7 +71,7 @@ it('trains adapters alone where told, and saves them merged', async () => {
   expect(evaluation.accuracy).toBeGreaterThan(0.9);
 });
 
-it('goes on from any step as if it had never stopped, bit for bit, an ensemble too', async () => {
+it('resumes from any step bit for bit, an ensemble too', async () => {
   const both = { ...settings, members: 2 };
   const whole = await createReward(both);
   const before = await take(whole, 3);
@@ -119,7 +119,7 @@ it('learns from rankings by their order', async () => {
   expect(steps.at(-1)!.evaluation!.accuracy).toBeGreaterThan(0.9);
 });
 
-it('begins as the model with a head of its own, or goes on from a reward model', async () => {
+it('starts as the model with a new head, or from a reward model', async () => {
   const model = createRewardModel(await loadModel(fixtureModel('tiny-llama')), 0);
   const { data, shape } = model.parameters.values[SCORE];
   expect(shape).toEqual([1, 64]);
@@ -143,7 +143,7 @@ it('makes rewards of scores', () => {
   expect(calibrate([2, 2])).toEqual({ gain: 1, calibration: { shift: -2, scale: 1 } });
 });
 
-it('compares answers in the embedded world, the same each time', async () => {
+it('compares completions in the embedded world, the same each time', async () => {
   const model = await loadModel(embeddedModel);
   const options = { comparisons: 6, teacher: 'oracle', seed: 3 };
   const rows = await reviewComparisons(model, options);
@@ -162,7 +162,11 @@ describe('says before the training what is wrong', () => {
       { data: dataOf([{ prompt: 'a', chosen: 'b', rejected: 'b' }]) },
       /line 1: "chosen" and "rejected"/,
     ],
-    ['an empty answer', { data: dataOf([{ prompt: 'a', chosen: '', rejected: 'b' }]) }, /line 1: "chosen" is empty/],
+    [
+      'an empty completion',
+      { data: dataOf([{ prompt: 'a', chosen: '', rejected: 'b' }]) },
+      /line 1: "chosen" is empty/,
+    ],
     ['an empty dataset', { data: dataOf([]) }, /no comparison to learn from/],
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /is of no known format/],
     [

@@ -67,7 +67,7 @@ async function serve(
 const lengthsOf = ({ answers }: RewardRequest) => answers.map(({ response }) => response.length);
 
 describe('a function in a file', () => {
-  it('gives a number for each answer, at once or later', async () => {
+  it('gives a number for each completion, at once or later', async () => {
     const now = fileOf('now.mjs', 'export default (answers) => answers.map(({ text }) => text.length);');
     const later = fileOf('later.mjs', 'export const reward = async (a) => Float32Array.from(a, (x) => x.text.length);');
     expect(await score(now)).toEqual(lengths);
@@ -94,7 +94,7 @@ describe('a function in a file', () => {
     await expect(score(join(folder, 'missing.mjs'))).rejects.toThrow(/cannot be loaded/);
   });
 
-  it('stops when it is told to', async () => {
+  it('stops when the signal aborts', async () => {
     const controller = new AbortController();
     const endless = functionReward('endless', () => new Promise(() => {}), quick);
     const scoring = endless.score(answers, controller.signal);
@@ -118,7 +118,7 @@ describe('an endpoint', () => {
     expect(first).toMatchObject({ prompt: 'What is 2+2? ', ended: true, row: { id: expect.any(Number) } });
   });
 
-  it('is asked again for what failed, and for that alone', async () => {
+  it('gets only failed requests again', async () => {
     const sizes: number[] = [];
     const bad = ['<html>', '{"rewards": [1]}', '{"rewards": null}', '[null]'];
     const url = await serve((request, response, call) => {

@@ -65,7 +65,7 @@ it('trains adapters beside weights that stay as they are, and writes them merged
   );
 });
 
-it('goes on from any step as if it had never stopped, bit for bit', async () => {
+it('resumes from any step bit for bit', async () => {
   const whole = await createSft(settings);
   const before = await take(whole, 3);
   const checkpoint = checkpointOf(whole);
@@ -110,7 +110,7 @@ it('stops early once the held-out loss no longer falls, and knows which was the 
   expect(evaluated.at(-4)!.loss).toBe(lowest);
 });
 
-it('stops where it is told to', async () => {
+it('stops when the signal aborts', async () => {
   const controller = new AbortController();
   let steps = 0;
   for await (const _ of sft({ ...settings, signal: controller.signal })) if (++steps === 2) controller.abort();
@@ -150,7 +150,7 @@ it('computes no more rows at once than there are', async () => {
   learner[Symbol.dispose]();
 });
 
-it('tells of rows that were left out or cut', async () => {
+it('gives notice of rows that were left out or cut', async () => {
   const notices: string[] = [];
   const data = dataOf([{ text: sentence() }, { text: '' }, { text: sentence().repeat(20) }, { text: sentence() }]);
   const onNotice = (text: string) => void notices.push(text);
@@ -163,7 +163,7 @@ it('tells of rows that were left out or cut', async () => {
   await expect(createSft({ ...settings, data })).rejects.toThrow(/line 2: "text" is empty/);
 });
 
-it('fine-tunes the embedded model on demonstrations of its world, where nothing else is given', async () => {
+it('fine-tunes the embedded model on demonstrations of its world by default', async () => {
   const learner = await createSft({ demonstrations: 60, steps: 3, samples: { maxTokens: 4, count: 1 } });
   const steps = await take(learner, 3);
   expect(steps[2].loss).toBeLessThan(steps[0].loss);
@@ -173,7 +173,7 @@ it('fine-tunes the embedded model on demonstrations of its world, where nothing 
   learner[Symbol.dispose]();
 });
 
-it('answers given prompts, and evaluates examples longer than its rows', async () => {
+it('completes the prompts of a file, and evaluates examples longer than its rows', async () => {
   const long = dataOf([{ text: 'red sun '.repeat(30) }]);
   const samples = { data: dataOf([{ prompt: 'red' }, { prompt: 'blue moon' }]), count: 5, maxTokens: 4 };
   const none = await createSft({ ...settings, samples: { count: 0 } });
