@@ -2,7 +2,7 @@
  * RAFT (Dong et al. 2023): the policy writes several completions of each prompt, and learns the best of them by maximum
  * likelihood. Repeated, this is reinforcement learning without policy gradients.
  *
- *   R = score − β (log π(y) − log π_ref(y))        L = −(1/n) Σ log p(token)   over the n tokens of the best completions
+ *   R = score − β (log π(y) − log π_ref(y))       L = −(1/n) Σ log p(token)   over the n tokens of the best completions
  *
  * Departures from the paper: the best completion is chosen per prompt, not over the whole batch (the paper does so in
  * its experiments, too); AdamW keeps its state from step to step.

@@ -124,7 +124,7 @@ it.each<[string, DpoLossOptions, number]>([
   ['length', { ...dpo, losses: ['ipo'], weighting: false }, 0.5],
   ['sorting', { ...dpo, losses: ['aot_unpaired'], weighting: false }, 1],
 ])(
-  'tells the same loss, rewards and log-probabilities with gradients and without: %s',
+  'computes the same loss, rewards and log-probabilities with gradients and without: %s',
   async (_, options, tailWeight) => {
     const policy = createLanguagePolicy(await loadModel(at('models/tiny-llama')), { lora: { rank: 0 }, seed: 0 });
     const layout: ItemLayout = { lengths: [24, 48], padding: 3, wholeTexts: false, tailWeight };
