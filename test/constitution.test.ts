@@ -188,7 +188,7 @@ describe('with a local model', () => {
     writeFileSync(at('changing.md'), '- Answers are rude.\n');
     const { code, stderr } = await call(['constitution', '--resume', 'changed'], folder.path);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/prompts and principles are not what they were/);
+    expect(stderr).toMatch(/prompts and principles are not those/);
   });
 });
 

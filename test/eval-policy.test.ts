@@ -63,7 +63,7 @@ describe('heed eval policy', () => {
     expect(wins + losses + ties).toBe(12);
     expect(interval[0]).toBeLessThan(winRate);
     const report = readFileSync(at('run', 'report.html'), 'utf8');
-    for (const title of ['The judge', 'Win rate by length', 'Rewards', 'Answers side by side']) {
+    for (const title of ['The judge', 'Win rate by length', 'Rewards', 'Completions side by side']) {
       expect(report).toContain(title);
     }
     for (const name of readdirSync(at('run'), { recursive: true, withFileTypes: true })) {
@@ -84,8 +84,8 @@ describe('heed eval policy', () => {
     expect(stdout).toContain('win rate         50.0 %');
     expect(stdout).toContain('12 of them ties');
     expect(stdout).toContain('takes what it sees first in 100.0 %');
-    expect(stdout).toContain('This judge mostly takes what it is shown first');
-    expect(readFileSync(at('first', 'report.html'), 'utf8')).toContain('This judge mostly takes');
+    expect(stdout).toContain('This judge mostly picks what it is shown first');
+    expect(readFileSync(at('first', 'report.html'), 'utf8')).toContain('This judge mostly picks');
   });
 
   it('killed at any moment, goes on as if nothing had been', async () => {
@@ -110,7 +110,7 @@ describe('heed eval policy', () => {
   it('refuses what cannot be evaluated', async () => {
     for (const [args, code, message] of [
       [[...rewarded], 2, '--baseline'],
-      [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no answer to 1 of 12 prompts'],
+      [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no completion of 1 of 12 prompts'],
       [['--baseline', 'answers.jsonl', '--judge', 'http://127.0.0.1:9/v1'], 1, 'names no model'],
       [['--baseline', 'answers.jsonl', '--judge', judge], 1, 'answered 401'],
     ] as const) {

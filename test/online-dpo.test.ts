@@ -29,7 +29,7 @@ it('learns from what a judge says, and tells the win rate over the reference', a
   expect(steps).toBe(2);
   for (const rate of Object.values<number>(reward)) expect(rate * 16).toBe(Math.round(rate * 16));
   expect(rowsOf(at('run')).at(-1)).toMatchObject({ 'reward/mean': 0.5, 'reward/margin': 1 });
-  expect(readFileSync(at('run', 'report.html'), 'utf8')).toContain('Answers before and after');
+  expect(readFileSync(at('run', 'report.html'), 'utf8')).toContain('Completions before and after');
   expect((await heed(['report', 'run'], folder.path)).code).toBe(0);
 });
 

@@ -79,7 +79,7 @@ it('stopped or killed at any moment and gone on with, equals an uninterrupted ru
 
 it.each<[string, string[], RegExp]>([
   ['a guard that there is not', ['--guards', 'luck:1'], /--guards: expected kl, target.*got "luck:1"/],
-  ['pessimism without an ensemble', ['--reward', judge], /Only an ensemble can be pessimistic/],
+  ['pessimism without an ensemble', ['--reward', judge], /The guard "pessimism" needs an ensemble/],
   ['a proxy that is not there', ['--reward', 'none.js', '--guards', 'kl'], /none\.js/],
 ])('says what is wrong with %s, before anything is computed', async (_, args, message) => {
   const { code, stderr } = await heed([...small, ...args, '--out', 'bad'], folder.path);

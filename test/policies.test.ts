@@ -63,7 +63,7 @@ it.each(Object.entries(commands))(
     expect(rows[0]['eval/reward']).toBe(result.reward.before);
     expect(rows.at(-1)).toMatchObject({ 'loss/policy': expect.any(Number), 'gradient/norm': expect.any(Number) });
     for (const model of ['model', 'best']) (await loadModel(at(out, model))).parameters[Symbol.dispose]();
-    expect(readFileSync(at(out, 'report.html'), 'utf8')).toContain('Answers before and after');
+    expect(readFileSync(at(out, 'report.html'), 'utf8')).toContain('Completions before and after');
     expect((await heed(['report', out], folder.path)).code).toBe(0);
   },
 );

@@ -50,7 +50,7 @@ it('trains a policy against a reward model, tells what came of it, and leaves mo
   }
   expect(rows[4]['probe/failed']).toEqual(expect.any(Number));
   const report = readFileSync(at('run', 'report.html'), 'utf8');
-  for (const said of ['Answers before and after', 'KL from the reference', 'Failed probes'])
+  for (const said of ['Completions before and after', 'KL from the reference', 'Failed probes'])
     expect(report).toContain(said);
   expect((await heed(['report', 'run'], folder.path)).code).toBe(0);
   for (const model of ['model', 'best']) {

@@ -56,7 +56,7 @@ describe('heed dpo', () => {
       expect(rows[1]).toHaveProperty(`rewards/${name}`);
     for (const name of ['model', 'best']) (await loadModel(at('whole', name))).parameters[Symbol.dispose]();
     const report = readFileSync(at('whole', 'report.html'), 'utf8');
-    for (const title of ['Accuracy', 'KL from the reference', 'Answers before and after'])
+    for (const title of ['Accuracy', 'KL from the reference', 'Completions before and after'])
       expect(report).toContain(title);
     expect(await heed(['report', 'whole'], folder.path)).toMatchObject({ code: 0 });
     expect(readFileSync(at('whole', 'report.html'), 'utf8')).toBe(report);

@@ -55,7 +55,7 @@ describe('heed process', () => {
       expect.arrayContaining(['config.json', 'process.json', 'reward.json']),
     );
     const report = readFileSync(at('run', 'report.html'), 'utf8');
-    for (const title of ['Accuracy by step', 'Accuracy by answer', 'In numbers']) expect(report).toContain(title);
+    for (const title of ['Accuracy by step', 'Accuracy by completion', 'In numbers']) expect(report).toContain(title);
     expect(await heed(['report', 'run'], folder.path)).toMatchObject({ code: 0 });
     expect(readFileSync(at('run', 'report.html'), 'utf8')).toBe(report);
 
@@ -81,7 +81,7 @@ describe('heed process', () => {
     for (const [args, code, message] of [
       [['process', '--data', 'uneven.jsonl'], 1, 'line 2: "labels" has 1 values'],
       [['process', '--supervision', 'none'], 2, 'supervision'],
-      [['ppo', ...onPolicy, '--reward', 'odd.mjs', '--subjectTo', 'odd.mjs'], 1, 'is no constraint'],
+      [['ppo', ...onPolicy, '--reward', 'odd.mjs', '--subjectTo', 'odd.mjs'], 1, 'is not a constraint'],
       [['pareto', ...onPolicy, '--reward', 'even.mjs'], 2, 'against'],
     ] as const) {
       const outcome = await heed([...args, '--out', 'wrong'], folder.path);
@@ -114,7 +114,7 @@ describe('several rewards', () => {
     expect(points).toHaveLength(3);
     expect(points[2]).toMatchObject({ weight: 1, rewards: [expect.any(Number), expect.any(Number)] });
     expect(readdirSync(at('front', 'policy-1'))).toContain('config.json');
-    expect(readFileSync(at('front', 'report.html'), 'utf8')).toContain('What the rewards cost one another');
+    expect(readFileSync(at('front', 'report.html'), 'utf8')).toContain('Pareto front');
     const running = start([...args, ...options, 'half'], folder.path);
     await running.says('1/');
     running.child.kill('SIGKILL');

@@ -55,7 +55,7 @@ describe('heed sft', () => {
       model.parameters[Symbol.dispose]();
     }
     const report = readFileSync(at('run', 'report.html'), 'utf8');
-    for (const title of ['Loss', 'Answers before and after', 'Perplexity', 'Configuration']) {
+    for (const title of ['Loss', 'Completions before and after', 'Perplexity', 'Configuration']) {
       expect(report).toContain(title);
     }
     const again = await heed(['report', 'run', '--json'], folder.path);
@@ -81,7 +81,10 @@ describe('heed sft', () => {
     const stopped = await heed([...args, '--out', 'stopped'], folder.path);
     expect(stopped).toMatchObject({ code: 1, stderr: expect.stringContaining('"bad.jsonl", line 2: "text"') });
     const skipped = await heed([...args, '--out', 'skipped', '--on-bad-row', 'skip'], folder.path);
-    expect(skipped).toMatchObject({ code: 0, stderr: expect.stringContaining('"bad.jsonl": left out 1 row as wrong') });
+    expect(skipped).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('"bad.jsonl": left out 1 row with errors'),
+    });
   });
 
   it('refuses what is not there or does not make sense, without leaving a run', async () => {

@@ -1,6 +1,6 @@
 /**
- * Language models in training. A verb takes one input and returns a training: await it for its result, or iterate it for
- * its steps. The building blocks are in heed/align/parts.
+ * Trains language models. A verb takes one input and returns a training: await it for its result, or iterate it for its
+ * steps. The building blocks are in heed/align/parts.
  *
  *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  */

@@ -1,4 +1,4 @@
-/** The building blocks of heed/align: learners, algorithms, losses, readers and reports, to put together otherwise. */
+/** The building blocks of heed/align, for your own trainers: learners, algorithms, losses, readers and reports. */
 export {
   type BestOf,
   type BestOfN,

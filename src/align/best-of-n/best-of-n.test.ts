@@ -23,11 +23,11 @@ const shortness: Reward = {
   score: async (answers) => answers.map(({ text }) => -text.length),
 };
 const settings = { model: llama, data, answers: 4, batch: 2, maxTokens: 6 };
-const learner = (given = {}) => createBestOfN({ ...settings, ...given, reward: lengths, gold: shortness });
+const learner = (input = {}) => createBestOfN({ ...settings, ...input, reward: lengths, gold: shortness });
 
 const drawn = (rewards: number[], gold?: number[]): Drawn => ({ prompt: '', rewards, gold, best: '', first: '' });
 
-it('tells what the best of any number of answers is worth, as all ways to draw them have it', () => {
+it('estimates the best of any number of completions as the mean over all draws', () => {
   const rewards = [3, 1, 4, 1.5, 9];
   const gold = [1, 2, 0, 5, -1];
   const subsets = Array.from({ length: 32 }, (_, bits) => [0, 1, 2, 3, 4].filter((i) => (bits >> i) & 1));
@@ -43,7 +43,7 @@ it('tells what the best of any number of answers is worth, as all ways to draw t
   }
 });
 
-it('draws, takes the best, writes it as data, and goes on from any step', async () => {
+it('draws, keeps the best, writes it as data, and resumes from any step', async () => {
   const run = createRun(join(folder, 'run'), { name: 'best', command: 'best-of-n', config: settings, seed: 0 });
   const whole = await learner();
   expect(whole.steps).toBe(3);
@@ -63,7 +63,7 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   expect(report.sections.map(({ title }) => title)).toEqual([
     'Reward of the best',
     'In numbers',
-    'The first answer and the best',
+    'The first completion and the best',
   ]);
   const again = await learner();
   await trainBestOfN(again, { run });
@@ -75,11 +75,11 @@ it('draws, takes the best, writes it as data, and goes on from any step', async 
   resumed.restore(structuredClone(half.save()));
   expect(await resumed.next()).toEqual(steps[1]);
   const other = await learner({ prompts: 3 });
-  expect(() => other.restore(half.save())).toThrow(/prompts are not what they were/);
+  expect(() => other.restore(half.save())).toThrow(/prompts are not those/);
   for (const one of [whole, again, half, resumed, other]) one[Symbol.dispose]();
 });
 
-it('gives a reward the time that it is told, and stops waiting for it where it is to stop', async () => {
+it('gives a reward its timeout, and stops waiting when the signal aborts', async () => {
   const slow = join(folder, 'slow.js');
   writeFileSync(slow, 'export default () => new Promise(() => {});\n');
   const waiting = (timeout: number) => createBestOfN({ ...settings, reward: slow, rewardCall: { timeout } });
@@ -96,7 +96,7 @@ it('gives a reward the time that it is told, and stops waiting for it where it i
 it.each<[string, object, RegExp]>([
   ['a model that is not there', { model: join(folder, 'none') }, /There is no folder/],
   ['prompts that are not there', { data: join(folder, 'none.jsonl') }, /none\.jsonl/],
-  ['answers that do not fit', { maxTokens: 5000 }, /more than the \d+ positions/],
-])('says what is wrong with %s', async (_, given, message) => {
-  await expect(learner(given)).rejects.toThrow(message);
+  ['completions that do not fit', { maxTokens: 5000 }, /exceeds the \d+ positions/],
+])('says what is wrong with %s', async (_, input, message) => {
+  await expect(learner(input)).rejects.toThrow(message);
 });

@@ -1,12 +1,13 @@
 /**
- * Best of n (Stiennon et al. 2020; Nakano et al. 2021, WebGPT): of n answers to a prompt, the one with the highest reward is
- * taken. Nothing is trained, and what it costs in KL is known (Gao et al. 2022: few policies so near do better):
+ * Best of n (Stiennon et al. 2020; Nakano et al. 2021, WebGPT): draws n completions of each prompt and keeps the one
+ * with the highest reward. Nothing is trained. The KL from the model is known (Gao et al. 2022: few policies this close
+ * score higher):
  *
- *   KL = log n − (n − 1)/n nats an answer
+ *   KL = log n − (n − 1)/n nats per completion
  *
- * N answers to each prompt tell what the best of any n ≤ N is worth, without bias (Nakano et al., appendix I): among
- * all draws of n of the N, the k-th lowest is the best in C(k − 1, n − 1) of C(N, n). By a second reward, `gold`, that
- * is what choosing by the first really brings. The answers taken are a dataset to fine-tune on.
+ * N completions of each prompt give an unbiased estimate of the best of any n ≤ N (Nakano et al., appendix I): of all
+ * C(N, n) draws of n, the k-th lowest is the best in C(k − 1, n − 1). A second reward, `gold`, measures what selection
+ * by the first one really gains. The best completions are a dataset for fine-tuning.
  *
  * Run it: heed best-of-n --model runs/sft/model --answers 64
  */
@@ -31,52 +32,62 @@ import { type TrainingResult, trainingOf } from '../training/verb.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Schema of the options of `bestOfN`: types, ranges, defaults and help texts. */
 export const bestOfNSchema = policyTrainingSchema
   .pick({
     ...{ seed: true, reward: true, rewardCall: true, data: true, onBadRow: true },
     ...{ maxTokens: true, temperature: true, generate: true, chatTemplate: true },
   })
   .extend({
-    model: z.string().describe('folder of the model that answers, or its name on the Hub'),
+    model: z.string().describe('the model that writes completions: a folder or a name on the Hub'),
     gold: z
       .string()
       .optional()
-      .describe('a second reward, which the answers taken are judged by: as --reward (default: none)'),
-    answers: whole(2).default(16).describe('answers to each prompt, of which the best is taken'),
-    prompts: whole(1).optional().describe('prompts to answer, drawn by the seed (default: all)'),
-    batch: whole(1).default(8).describe('prompts answered in a step'),
+      .describe('a second reward that measures the best completions, in the same form as --reward (default: none)'),
+    answers: whole(2).default(16).describe('completions per prompt; the best one is kept'),
+    prompts: whole(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
+    batch: whole(1).default(8).describe('prompts per step'),
   });
 /** The options of `bestOfN`, with their defaults. */
 export type BestOfNOptions = z.output<typeof bestOfNSchema>;
 /** The input of `bestOfN`. */
 export type BestOfNInput = PolicyInput<z.input<typeof bestOfNSchema>>;
 
-/** What was drawn for a prompt. */
+/** The completions of one prompt, by their rewards. */
 export interface Drawn {
+  /** The prompt as the model reads it. */
   prompt: string;
-  /** As the dataset has it, where it has one. */
+  /** The prompt's row in the dataset, if there is one. */
   row?: Row;
-  /** Of each answer. */
+  /** The reward of each completion. */
   rewards: number[];
+  /** The second reward of each completion, if there is one. */
   gold?: number[];
-  /** The answer of the highest reward, and the first that was drawn. */
+  /** The completion with the highest reward. */
   best: string;
+  /** The completion that was drawn first. */
   first: string;
 }
 
-/** Means over the prompts. */
+/** What the best of n completions is expected to score: means over the prompts. */
 export interface BestOf {
+  /** Completions to choose from. */
   n: number;
-  /** In nats an answer. */
+  /** KL from the model, in nats per completion. */
   kl: number;
+  /** Mean reward of the best. */
   reward: number;
+  /** Mean second reward of the best by the first reward. */
   gold?: number;
 }
 
+/** A step of `bestOfN`: a batch of prompts. */
 export interface BestOfNStep {
-  /** Steps so far, of which each answered a few prompts. */
+  /** Steps so far. */
   step: number;
+  /** The completions of each prompt of the step. */
   drawn: readonly Drawn[];
+  /** Whether this was the last step. */
   done: boolean;
 }
 
@@ -86,24 +97,24 @@ interface State {
   fingerprint: string;
 }
 
-/** What draws completions and chooses among them, a few prompts a step. */
+/** A sampler that draws completions and chooses among them, a batch of prompts per step. */
 export type BestOfN = Awaited<ReturnType<typeof create>>;
 
-/** What `bestOfN` runs. */
+/** Opens the sampler that `bestOfN` runs. */
 export const createBestOfN: Opener<BestOfNInput, BestOfN> = learnerOf(bestOfNSchema, create);
 
-/** What `bestOfN` ends with. The model is as it was. */
+/** The result of `bestOfN`. The model does not change. */
 export interface BestOfNResult extends TrainingResult {
   /** The best completion of each prompt: data for `sft`. */
   rows: PromptCompletionRow[];
-  /** What the best of 1, 2, 4, … and all completions is worth. */
+  /** Expected rewards of the best of 1, 2, 4, … and all completions. */
   bestOf: BestOf[];
-  /** What was drawn for each prompt, with the reward of every completion. */
+  /** The completions of each prompt, with the reward of every one. */
   drawn: readonly Drawn[];
 }
 
 /**
- * Takes the best of several completions of each prompt by a reward. Nothing is trained (Stiennon et al. 2020).
+ * Draws several completions of each prompt and keeps the best by a reward. Nothing is trained (Stiennon et al. 2020).
  *
  *     const { rows } = await bestOfN({ model, data: [{ prompt: 'Hello' }], answers: 8, reward: (completions) => … });
  *
@@ -164,13 +175,13 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
     options,
     name: `${basename(options.model)}-best-of-${count}`,
     steps: Math.ceil(prompts.length / batch),
-    /** What has been drawn so far. */
+    /** The completions of all prompts so far. */
     drawn: (): readonly Drawn[] => state.drawn,
-    /** Answers a few prompts. Rejects with the signal's reason where it aborts. */
+    /** Completes a batch of prompts. Rejects with the signal's reason when it aborts. */
     async next(signal?: AbortSignal): Promise<BestOfNStep> {
       const some = prompts.slice(state.step * batch, (state.step + 1) * batch);
-      const asked = some.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
-      const answers = await drawAnswers(generator, model, asked, {
+      const repeats = some.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
+      const answers = await drawAnswers(generator, model, repeats, {
         ...{ maxTokens, temperature, batch: options.generate.batch, signal },
         seed: seedFor(seed, 'rollout', state.step),
       });
@@ -200,7 +211,7 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
   };
 }
 
-/** What the best of 1, 2, 4, … and all answers is worth. */
+/** Expected rewards of the best of 1, 2, 4, … and all completions. */
 export function bestOf(drawn: readonly Drawn[]): BestOf[] {
   const most = drawn[0].rewards.length;
   const counts = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
@@ -221,7 +232,7 @@ export function bestOf(drawn: readonly Drawn[]): BestOf[] {
   });
 }
 
-/** What the best of each number of completions is worth so far, as metrics. */
+/** The expected rewards so far as metrics: `best_of/n` and `gold_of/n`. */
 export const drawnMetrics = (drawn: readonly Drawn[]): Record<string, number> =>
   Object.fromEntries(
     bestOf(drawn).flatMap(({ n, reward, gold }): [string, number][] => [
@@ -230,17 +241,20 @@ export const drawnMetrics = (drawn: readonly Drawn[]): Record<string, number> =>
     ]),
   );
 
-/** A prompt as its dataset had it, with the best completion and its reward. */
+/** A prompt as in its dataset, with the best completion and its reward. */
 export function bestRow({ prompt: text, row, best, rewards }: Drawn): PromptCompletionRow & { reward: number } {
   const prompt = (row?.prompt ?? text) as TextOrMessages;
   const completion = Array.isArray(prompt) ? [{ role: 'assistant', content: best.trim() }] : best;
   return { prompt, completion, reward: Math.max(...rewards) };
 }
 
-/** How likely each of `most` answers, the lowest first, is the best of n drawn from them: C(k − 1, n − 1) / C(most, n). */
+/**
+ * The probability that each of `most` completions, in ascending order, is the best of n drawn from them:
+ * C(k − 1, n − 1) / C(most, n).
+ */
 function chancesOfBest(n: number, most: number): number[] {
   const chances = new Array<number>(most).fill(0);
-  // from the highest down: each is as likely as the next higher, less the draws that hold that one
+  // from the highest down: each has the chance of the next higher one, less the draws that contain that one
   chances[most - 1] = n / most;
   for (let k = most - 1; k >= n; k--) chances[k - 1] = (chances[k] * (k - n + 1)) / k;
   return chances;

@@ -1,11 +1,11 @@
 /**
- * RAFT (Dong et al. 2023): of several answers to each prompt the best is kept, and the policy learns to write what was kept by
- * maximum likelihood. Done again and again, it is reinforcement learning without a gradient of the reward.
+ * RAFT (Dong et al. 2023): the policy writes several completions of each prompt, and learns the best of them by maximum
+ * likelihood. Repeated, this is reinforcement learning without policy gradients.
  *
- *   R = score − β (log π(y) − log π_ref(y))        L = −(1/n) Σ log p(token)     over the n tokens of the answers kept
+ *   R = score − β (log π(y) − log π_ref(y))       L = −(1/n) Σ log p(token)   over the n tokens of the best completions
  *
- * Where it departs from the paper: the best is taken for each prompt rather than over the whole batch (the paper's own choice
- * in its experiments); AdamW's state is kept from one step to the next.
+ * Departures from the paper: the best completion is chosen per prompt, not over the whole batch (the paper does so in
+ * its experiments, too); AdamW keeps its state from step to step.
  *
  * Run it: heed raft --model runs/sft/model
  */
@@ -28,27 +28,28 @@ import type { LanguagePolicy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Schema of the options of `raft`: types, ranges, defaults and help texts. */
 export const raftSchema = policyTrainingSchema.extend({
   steps: policyTrainingSchema.shape.steps
     .unwrap()
     .default(10)
-    .describe('times that prompts are answered and learned from'),
-  batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts answered in a step'),
-  answers: whole(2).default(8).describe('answers to each prompt, of which the best is learned'),
+    .describe('steps: each writes completions and learns the best'),
+  batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts per step'),
+  answers: whole(2).default(8).describe('completions per prompt; the best one is learned'),
   score: scoreSchema,
-  beta: z.number().min(0).default(0).describe('weight of the KL to the reference, taken off the reward'),
-  epochs: whole(1).default(2).describe('times that the answers kept are learned'),
-  minibatches: whole(1).default(2).describe('optimizer steps an epoch'),
+  beta: z.number().min(0).default(0).describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
+  epochs: whole(1).default(2).describe('passes over the best completions of a step'),
+  minibatches: whole(1).default(2).describe('optimizer steps per epoch'),
 });
 /** The options of `raft`, with their defaults. */
 export type RaftOptions = z.output<typeof raftSchema>;
 /** The input of `raft`. */
 export type RaftInput = PolicyInput<z.input<typeof raftSchema>>;
 
-/** −Σ weight · log p: with a weight of 1/n, the mean over the labels. */
+/** −Σ weight · log p, for a packed program: with weights of 1/n, the mean over the labels. */
 export const likelihoodLoss: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
 
-/** Learns from rollouts with `options.answers` answers to each prompt. */
+/** RAFT on rollouts with `options.answers` completions of each prompt. */
 export function createRaftAlgorithm(
   policy: LanguagePolicy,
   layout: AnswerLayout,
@@ -61,18 +62,18 @@ export function createRaftAlgorithm(
   return {
     update(rollout, rate, step) {
       const kl = answerKl(rollout);
-      const kept = bestOfEach(
+      const best = bestOfEach(
         scale(rollout.scores, rollout.answers).map((score, i) => score - beta * kl[i]),
         size,
       );
       const learned = learnByLikelihood(
         trainer,
-        kept.map((i) => rollout.answers[i]),
+        best.map((i) => rollout.answers[i]),
         options,
         rate,
         step,
       );
-      return { ...learned, 'reward/kept': kept.reduce((total, i) => total + rollout.scores[i], 0) / kept.length };
+      return { ...learned, 'reward/kept': best.reduce((total, i) => total + rollout.scores[i], 0) / best.length };
     },
     save: () => ({ state: scale.save(), tensors: trainer.save() }),
     restore({ state, tensors }) {
@@ -83,7 +84,7 @@ export function createRaftAlgorithm(
   };
 }
 
-/** The index of the highest of each `size` rewards; the first of those that are equal. */
+/** The index of the highest reward in each group of `size`; the first one among equals. */
 export function bestOfEach(rewards: ArrayLike<number>, size: number): number[] {
   return Array.from({ length: rewards.length / size }, (_, group) => {
     let best = group * size;
@@ -92,7 +93,10 @@ export function bestOfEach(rewards: ArrayLike<number>, size: number): number[] {
   });
 }
 
-/** Learns to write these answers. Gives the mean loss in nats a token, and the mean norm of the gradients. */
+/**
+ * Learns completions by maximum likelihood. Returns the mean loss in nats per token, and the mean norm of the
+ * gradients.
+ */
 export function learnByLikelihood(
   trainer: AnswerTrainer,
   answers: readonly Completion[],
@@ -102,10 +106,10 @@ export function learnByLikelihood(
 ): Record<string, number> {
   let [loss, norm, steps] = [0, 0, 0];
   for (const chosen of minibatches(answers.length, options, options.seed, 'minibatches', ...step)) {
-    const told = chosen.map((i) => answers[i]);
-    const tokens = told.reduce((total, { response }) => total + response.length, 0);
-    const weight = told.map(({ response }) => new Float32Array(response.length).fill(1 / tokens));
-    const done = trainer.step(told, { perLabel: { weight } }, rate);
+    const batch = chosen.map((i) => answers[i]);
+    const tokens = batch.reduce((total, { response }) => total + response.length, 0);
+    const weight = batch.map(({ response }) => new Float32Array(response.length).fill(1 / tokens));
+    const done = trainer.step(batch, { perLabel: { weight } }, rate);
     loss += done.sums.loss;
     norm += done.norm;
     steps++;
@@ -113,15 +117,17 @@ export function learnByLikelihood(
   return { 'loss/policy': loss / steps, 'gradient/norm': norm / steps };
 }
 
-/** A learner by RAFT: what `raft` runs. */
+/** Opens the learner that `raft` runs. */
 export const createRaft: Opener<RaftInput, PolicyLearner<RaftOptions>> = learnerOf(raftSchema, (options, live) =>
   createAnswerLearner('raft', options, live, createRaftAlgorithm),
 );
 
 /**
- * Trains a policy by RAFT, in place: it learns the best of several completions by likelihood (Dong et al. 2023).
+ * Trains a policy by RAFT, in place: it learns the best of its own completions by maximum likelihood (Dong et al.
+ * 2023).
  *
- *     const { model } = await raft({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await raft({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

@@ -1,13 +1,13 @@
 /**
- * ReST, reinforced self-training (Gulcehre et al. 2023): a step grows a dataset of the policy's own answers, then improves the policy on
- * it several times, each time on fewer and better answers.
+ * ReST, reinforced self-training (Gulcehre et al. 2023): a step grows a dataset of the policy's own completions, then
+ * improves the policy on it several times, each time on fewer and better completions.
  *
- *   grow      answers to prompts, scored
- *   improve   for thresholds τ₁ < τ₂ < …: maximum likelihood of the answers with a score above τᵢ, at a lower rate each time
+ *   grow      write completions and score them
+ *   improve   for thresholds τ₁ < τ₂ < …: maximum likelihood of completions with a score above τᵢ, at a falling rate
  *
- * Where it departs from the paper: thresholds are shares of what was grown (0.5: the better half), since a reward's scale
- * is not known beforehand; a prompt's own answers are compared, so that easy prompts do not crowd out hard ones; the policy goes on from where it is,
- * and demonstrations are not mixed in.
+ * Departures from the paper: thresholds are shares of the dataset (0.5: the better half), because the scale of a reward
+ * is not known beforehand. Completions are compared within a prompt, so that easy prompts do not crowd out hard ones.
+ * The policy is not reset between improvements, and demonstrations are not mixed in.
  *
  * Run it: heed rest --model runs/sft/model
  */
@@ -27,20 +27,29 @@ import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Schema of the options of `rest`: types, ranges, defaults and help texts. */
 export const restSchema = policyTrainingSchema
   .extend({
-    steps: policyTrainingSchema.shape.steps.unwrap().default(4).describe('times that a dataset is grown'),
-    batch: policyTrainingSchema.shape.batch.unwrap().default(96).describe('prompts answered in a step'),
-    answers: whole(2).default(8).describe('answers to each prompt'),
+    steps: policyTrainingSchema.shape.steps
+      .unwrap()
+      .default(4)
+      .describe('steps: each grows a dataset and improves on it'),
+    batch: policyTrainingSchema.shape.batch.unwrap().default(96).describe('prompts per step'),
+    answers: whole(2).default(8).describe('completions per prompt'),
     score: scoreSchema,
     thresholds: z
       .array(z.number().min(0).lt(1))
       .min(1)
       .default([0.5, 0.75, 0.875])
-      .describe("shares of a prompt's answers that are too bad to be learned, rising from one improvement to the next"),
-    decay: z.number().gt(0).max(1).default(0.7).describe('the learning rate is multiplied by it after an improvement'),
-    epochs: whole(1).default(1).describe('times that the answers kept are learned in an improvement'),
-    minibatches: whole(1).default(6).describe('optimizer steps an epoch'),
+      .describe("share of a prompt's completions to leave out as too bad, rising: one number per improvement"),
+    decay: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(0.7)
+      .describe('factor of the learning rate from one improvement to the next'),
+    epochs: whole(1).default(1).describe('passes over the remaining completions in an improvement'),
+    minibatches: whole(1).default(6).describe('optimizer steps per epoch'),
   })
   .refine(({ thresholds }) => thresholds.every((share, i) => i === 0 || share > thresholds[i - 1]), {
     path: ['thresholds'],
@@ -51,7 +60,7 @@ export type RestOptions = z.output<typeof restSchema>;
 /** The input of `rest`. */
 export type RestInput = PolicyInput<z.input<typeof restSchema>>;
 
-/** Learns from rollouts with `options.answers` answers to each prompt. */
+/** ReST on rollouts with `options.answers` completions of each prompt. */
 export function createRestAlgorithm(
   policy: LanguagePolicy,
   layout: AnswerLayout,
@@ -66,11 +75,11 @@ export function createRestAlgorithm(
       const worth = scale(scores, answers);
       let metrics: Record<string, number> = {};
       for (const [i, share] of thresholds.entries()) {
-        const kept = bestShare(worth, size, share);
-        const told = kept.map((at) => answers[at]);
+        const best = bestShare(worth, size, share);
+        const completions = best.map((at) => answers[at]);
         metrics = {
-          ...learnByLikelihood(trainer, told, options, rate * options.decay ** i, step, i),
-          'reward/kept': kept.reduce((total, at) => total + scores[at], 0) / kept.length,
+          ...learnByLikelihood(trainer, completions, options, rate * options.decay ** i, step, i),
+          'reward/kept': best.reduce((total, at) => total + scores[at], 0) / best.length,
         };
       }
       return metrics;
@@ -84,7 +93,9 @@ export function createRestAlgorithm(
   };
 }
 
-/** The indices of each group's answers but for a share of the worst; of each at least the best. */
+/**
+ * The indices of the completions that remain when each group leaves out a share, the worst ones. At least one remains.
+ */
 export function bestShare(scores: ArrayLike<number>, size: number, share: number): number[] {
   const left = Math.max(1, Math.round((1 - share) * size));
   return Array.from({ length: scores.length / size }, (_, group) =>
@@ -94,15 +105,17 @@ export function bestShare(scores: ArrayLike<number>, size: number, share: number
   ).flat();
 }
 
-/** A learner by ReST: what `rest` runs. */
+/** Opens the learner that `rest` runs. */
 export const createRest: Opener<RestInput, PolicyLearner<RestOptions>> = learnerOf(restSchema, (options, live) =>
   createAnswerLearner('rest', options, live, createRestAlgorithm),
 );
 
 /**
- * Trains a policy by ReST, in place: it grows a dataset of its own completions and learns the better ones (Gulcehre et al. 2023).
+ * Trains a policy by ReST, in place: it writes a dataset of completions and learns the better ones (Gulcehre et al.
+ * 2023).
  *
- *     const { model } = await rest({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await rest({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

@@ -1,4 +1,4 @@
-/** Best of n in a run's folder: what was drawn, a dataset of the best, and what more answers bring. */
+/** Best of n in a run's folder: all completions, a dataset of the best, and what more completions would gain. */
 import { join } from 'node:path';
 import { writeDataset } from '../../data/index.ts';
 import {
@@ -15,30 +15,34 @@ import { figure } from '../../run/progress.ts';
 import { elapsed, subtitle } from '../../run/report-parts.ts';
 import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Drawn, drawnMetrics } from './best-of-n.ts';
 
+/** The result of `trainBestOfN`. */
 export interface BestOfNRun {
   /** The run's folder. */
   run: string;
-  /** The model that answered. */
+  /** The model that wrote the completions: a folder or a name on the Hub. */
   model: string;
-  /** The best answer to each prompt, as prompt-completion rows. */
+  /** Path of the dataset of the best completions, as prompt-completion rows. */
   data: string;
-  /** Mean reward of an answer, and of the best. */
+  /** Mean reward of a single completion, and of the best of all. */
   reward: { before: number; after: number };
-  /** Likewise by the second reward. */
+  /** The same by the second reward. */
   gold?: { before: number; after: number };
-  /** From the model, in nats an answer. */
+  /** KL from the model, in nats per completion. */
   kl: number;
+  /** Steps taken, a batch of prompts each. */
   steps: number;
+  /** Seconds that the run took. */
   seconds: number;
+  /** Expected rewards of the best of 1, 2, 4, … and all completions. */
   curve: BestOf[];
 }
 
-/** A row of samples.jsonl: all that was drawn for a prompt. */
+/** A row of samples.jsonl: the completions of one prompt. */
 type DrawnRow = { kind: 'drawn'; step: number; index: number } & Drawn;
 
 /**
- * Draws in a run's folder, of which best.jsonl is what comes. Goes on from the run's newest checkpoint where it has one. Undefined
- * where the signal stopped it.
+ * Runs best of n in a run's folder and writes the best completions to best.jsonl. Resumes from the run's newest
+ * checkpoint. Returns undefined when the signal stops it.
  */
 export async function trainBestOfN(learner: BestOfN, parts: TrainParts<BestOfNStep>): Promise<BestOfNRun | undefined> {
   const { run } = parts;
@@ -66,7 +70,7 @@ export async function trainBestOfN(learner: BestOfN, parts: TrainParts<BestOfNSt
       };
     },
   });
-  // of a run that was over already, the learner has drawn nothing
+  // a run that was already complete has its completions in samples.jsonl only
   if (result)
     await writeDataset(
       data,
@@ -75,7 +79,7 @@ export async function trainBestOfN(learner: BestOfN, parts: TrainParts<BestOfNSt
   return result && { ...result, data };
 }
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a best-of-n run. @throws HeedError when the folder is not a run. */
 export function bestOfNReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
@@ -89,7 +93,7 @@ export function bestOfNReport(folder: string): Report {
       ...(last
         ? [
             { label: `Best of ${last.n}`, value: figure(last.reward), note: `from ${figure(curve[0].reward)}` },
-            { label: 'KL', value: figure(last.kl), note: 'nats an answer' },
+            { label: 'KL', value: figure(last.kl), note: 'nats per completion' },
           ]
         : []),
       { label: 'Prompts', value: drawn.length },
@@ -106,7 +110,7 @@ function frontier(curve: readonly BestOf[]): LineChart {
     kind: 'lines',
     wide: true,
     title: 'Reward of the best',
-    caption: 'Of n answers to a prompt, the mean over prompts.',
+    caption: 'The best of n completions of a prompt, mean over prompts.',
     xLabels: ['√KL', 'n'],
     yLabel: 'reward',
     series: [
@@ -132,7 +136,7 @@ const SHOWN = 8;
 
 const answers = (drawn: readonly Drawn[]): Table => ({
   kind: 'table',
-  title: 'The first answer and the best',
+  title: 'The first completion and the best',
   columns: ['prompt', 'first', 'reward', 'best', 'reward'],
   rows: drawn
     .slice(0, SHOWN)

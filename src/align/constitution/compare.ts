@@ -1,20 +1,23 @@
-/** Of two answers to a prompt, which keeps better to a principle (Bai et al. 2022, §4.1). */
+/** Compares two completions of a prompt by a principle (Bai et al. 2022, §4.1). */
 import type { Message } from '../../data/index.ts';
 import { type CompletionJudge, SHOWN_PAIR } from '../judges/judge.ts';
 import type { Chat } from '../judges/source.ts';
 import type { Principle } from './principles.ts';
 
+/** Two completions of a prompt and the judge's preference. */
 export interface Compared {
   prompt: Message[];
+  /** The two completions. */
   answers: [string, string];
+  /** The principle they were compared by. */
   principle: string;
-  /** For the first answer: how likely a local model thinks it is better; 1, 0 or ½ by what an endpoint says. */
+  /** For the first completion: its probability of being better by a local model; 1, 0 or ½ by an endpoint. */
   preference?: number;
-  /** Why nothing is learned from it. */
+  /** Why the pair is left out of the data. */
   leftOut?: 'equal answers' | 'no answer' | 'no verdict' | 'too long';
 }
 
-/** Answers that are equal, empty, or too long for the critic are not asked about. */
+/** Compares pairs by the principles that `draw` gives. Equal, empty and too long completions are left out. */
 export async function compareAnswers(
   critic: Chat,
   judge: CompletionJudge,
@@ -25,15 +28,15 @@ export async function compareAnswers(
   const all = pairs.map((pair, i): Compared => {
     const [one, other] = pair.answers;
     const { text: principle } = draw(i);
-    const told = [questionOf(principle), ...pair.prompt.map(({ content }) => content), one, other].join('\n');
-    const fits = critic.fits?.([{ role: 'user', content: told }]) ?? true;
+    const text = [questionOf(principle), ...pair.prompt.map(({ content }) => content), one, other].join('\n');
+    const fits = critic.fits?.([{ role: 'user', content: text }]) ?? true;
     const leftOut =
       one === '' || other === '' ? 'no answer' : one === other ? 'equal answers' : fits ? undefined : 'too long';
     return { ...pair, principle, ...(leftOut && { leftOut }) };
   });
-  const asked = all.filter(({ leftOut }) => !leftOut);
+  const items = all.filter(({ leftOut }) => !leftOut);
   const verdicts = await judge.compare(
-    asked.map(({ prompt, answers: completions, principle }) => ({
+    items.map(({ prompt, answers: completions, principle }) => ({
       prompt,
       completions,
       template: questionOf(principle),
@@ -41,8 +44,8 @@ export async function compareAnswers(
     signal,
   );
   for (const [i, { preference, probability = preference, shown }] of verdicts.entries()) {
-    if (shown.includes('unreadable')) asked[i].leftOut = 'no verdict';
-    else asked[i].preference = probability;
+    if (shown.includes('unreadable')) items[i].leftOut = 'no verdict';
+    else items[i].preference = probability;
   }
   return all;
 }

@@ -1,4 +1,4 @@
-/** Constitutional AI with chats that answer by rules: what is asked of whom, and what is left out. */
+/** Constitutional AI with chats that reply by rules: who gets which requests, and what is left out. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -13,21 +13,21 @@ const rules = join(folder, 'rules.json');
 const principle = { principle: 'No red.', critique: 'Where is red?', revision: 'Without red.' };
 writeFileSync(rules, JSON.stringify([principle]));
 
-const said = (conversation: Conversation) => conversation.map(({ content }) => content as string);
+const textsOf = (conversation: Conversation) => conversation.map(({ content }) => content as string);
 const chatOf = (answer: (turns: string[], i: number) => string, more: Partial<Chat> = {}): Chat => ({
   name: 'rule',
-  complete: async (conversations) => conversations.map((conversation, i) => answer(said(conversation), i)),
+  complete: async (conversations) => conversations.map((conversation, i) => answer(textsOf(conversation), i)),
   ...more,
 });
 
-async function made(given: Partial<ConstitutionInput>, model: Chat, critic?: Chat): Promise<ConstitutionStep[]> {
+async function made(input: Partial<ConstitutionInput>, model: Chat, critic?: Chat): Promise<ConstitutionStep[]> {
   const steps: ConstitutionStep[] = [];
-  const options = { model: 'rule', constitution: rules, data, ...given };
+  const options = { model: 'rule', constitution: rules, data, ...input };
   for await (const step of constitution({ ...options, model, critic })) steps.push(step);
   return steps;
 }
 
-it('criticizes and revises in rounds, each beginning with the answer as it stands', async () => {
+it('criticizes and revises in rounds, each from the latest revision', async () => {
   const seen: string[][] = [];
   const critic = chatOf((turns) => {
     seen.push(turns);
@@ -39,7 +39,7 @@ it('criticizes and revises in rounds, each beginning with the answer as it stand
     critic,
   );
   expect(others).toEqual([]);
-  const [prompt] = said(revised[0].prompt as Conversation);
+  const [prompt] = textsOf(revised[0].prompt as Conversation);
   expect(seen).toEqual([
     [prompt, 'red red sun', 'Where is red?'],
     [prompt, 'red red sun', 'Where is red?', 'Here.', 'Without red.'],
@@ -55,7 +55,7 @@ it('criticizes and revises in rounds, each beginning with the answer as it stand
   expect(row.conversation).toHaveLength(10);
 });
 
-it('leaves out empty answers and revisions, and makes no pair of a revision that is the same', async () => {
+it('leaves out empty completions and revisions, and makes no pair of an unchanged revision', async () => {
   const critic = chatOf((turns) => {
     if (turns.at(-1) === principle.critique) return 'Somewhere.';
     return turns[0] === 'two' ? '' : turns[0] === 'three' ? 'blue' : turns.at(-4)!;
@@ -72,7 +72,7 @@ it('leaves out empty answers and revisions, and makes no pair of a revision that
 });
 
 it('compares in both orders, by a probability where there is one', async () => {
-  // answers come two to a prompt
+  // completions come in pairs
   const model = chatOf(([prompt], i) => (prompt === 'one' ? 'same' : i % 2 === 0 ? `red ${prompt}` : `blue ${prompt}`));
   const shy = chatOf((turns) => (turns[0].includes('two') ? 'Who knows?' : /A:\nred/.test(turns[0]) ? 'B' : 'A'));
   const [{ compared }] = await made({ part: 'comparisons' }, model, shy);
@@ -90,7 +90,7 @@ it('compares in both orders, by a probability where there is one', async () => {
   // leans to A, and to blue
   const sure = chatOf(() => '', {
     logProbs: (conversations) =>
-      conversations.map((conversation) => (/A:\nred/.test(said(conversation)[0]) ? [0, 1] : [2, 0])),
+      conversations.map((conversation) => (/A:\nred/.test(textsOf(conversation)[0]) ? [0, 1] : [2, 0])),
   });
   const [step] = await made({ part: 'comparisons' }, model, sure);
   const [row] = comparisonRows({ revised: [], compared: step.compared.filter(({ leftOut }) => !leftOut) });
@@ -99,7 +99,7 @@ it('compares in both orders, by a probability where there is one', async () => {
   expect(row.probability).toBeCloseTo((sigmoid(1) + sigmoid(2)) / 2, 6);
 });
 
-it('keeps a pair of which neither answer is better as a tie', async () => {
+it('keeps a pair without a preference as a tie', async () => {
   const [{ compared }] = await made(
     { part: 'comparisons' },
     chatOf((turns, i) => `${turns[0]} ${i}`),
@@ -121,17 +121,17 @@ it('leaves out what a model has no room for', async () => {
     );
     expect(revised.map(({ leftOut }) => leftOut)).toEqual(new Array(5).fill('too long'));
   }
-  const narrow = chatOf(() => 'red', { fits: (conversation) => said(conversation)[0].length < 4 });
-  const told: string[] = [];
+  const narrow = chatOf(() => 'red', { fits: (conversation) => textsOf(conversation)[0].length < 4 });
+  const notices: string[] = [];
   const options = { model: 'rule', constitution: rules, data };
-  const maker = await createConstitution({ ...options, model: narrow, onNotice: (text) => told.push(text) });
-  expect(told).toEqual(['left out 3 of 5 prompts: too long for "rule"']);
+  const maker = await createConstitution({ ...options, model: narrow, onNotice: (text) => notices.push(text) });
+  expect(notices).toEqual(['left out 3 of 5 prompts: too long for "rule"']);
   expect((await maker.next()).revised).toHaveLength(2);
   const none = chatOf(() => 'red', { fits: () => false });
   await expect(createConstitution({ ...options, model: none })).rejects.toThrow(/No prompt leaves the model room/);
 });
 
-it('takes prompts again where more are wanted, and draws others for the comparisons', async () => {
+it('repeats prompts if there are too few, and draws others for the comparisons', async () => {
   const steps = await made(
     { prompts: 3, batch: 2 },
     chatOf((turns, i) => `${turns[0]} ${i}`),

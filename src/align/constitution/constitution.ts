@@ -1,14 +1,14 @@
 /**
- * Constitutional AI (Bai et al. 2022): a model's answers are made better by principles that people wrote, with nobody to label them.
+ * Constitutional AI (Bai et al. 2022): written principles replace human labels.
  *
- * 1. Revisions (§3.1): prompts are answered, a critic says where an answer departs from a drawn principle and writes it again, in one or more
- *    rounds. The last revisions are demonstrations for heed sft.
- * 2. Comparisons (§4.1): prompts are answered twice, and a judge says which answer keeps better to a drawn principle. These are
- *    comparisons for heed reward and heed dpo.
+ * 1. Revisions (§3.1): the model completes prompts; a critic says where a completion departs from a randomly drawn
+ *    principle and rewrites it, in one or more rounds. The last revisions are demonstrations for heed sft.
+ * 2. Comparisons (§4.1): the model completes each prompt twice, and a judge says which completion follows a randomly
+ *    drawn principle better. These are comparisons for heed reward and heed dpo.
  *
- * In the paper the answers of the second part are those of the model fine-tuned on the first: --part revisions, heed sft, --part
- * comparisons. Where it departs from the paper: no examples are shown to the critic; a judge is asked about each pair in both
- * orders; a local judge's probability says who is chosen, and is told, but no later loss takes it as a soft label.
+ * In the paper, the second part uses the model fine-tuned on the first: --part revisions, heed sft, --part comparisons.
+ * Departures: the critic gets no examples; the judge sees each pair in both orders; a local judge's probability decides
+ * which completion is chosen and is stored with the row, but no later loss uses it as a soft label.
  *
  * Run it: heed constitution --model MODEL --constitution principles.md --data prompts.jsonl
  */
@@ -40,63 +40,70 @@ const whole = (least: number) => z.number().int().min(least);
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
+/** Schema of the options of `constitution`: types, ranges, defaults and help texts. */
 export const constitutionSchema = policyTrainingSchema
   .pick({ seed: true, data: true, onBadRow: true, chatTemplate: true })
   .extend({
     model: z
       .string()
-      .describe('who answers: folder of a chat model, its name on the Hub, or one at an address, https://…/v1#MODEL'),
-    critic: z.string().optional().describe('who criticizes, revises and judges: likewise (default: who answers)'),
+      .describe('chat model that writes completions: a folder, a name on the Hub, or an address, https://…/v1#MODEL'),
+    critic: z
+      .string()
+      .optional()
+      .describe('chat model that criticizes, revises and judges, likewise (default: --model)'),
     constitution: z
       .string()
       .optional()
-      .describe('file of principles: JSON, or a list in Markdown or text (default: ours)'),
-    part: z.enum(constitutionParts).default('both').describe('what to make'),
+      .describe('file of principles: JSON, or a list in Markdown or text (default: the built-in ones)'),
+    part: z.enum(constitutionParts).default('both').describe('which data to make'),
     prompts: whole(1)
       .optional()
-      .describe('prompts of a part, drawn by the seed, again where these are more (default: all)'),
-    rounds: whole(1).default(1).describe('times that an answer is criticized and revised'),
-    revisionPairs: z.boolean().default(false).describe('answers and their revisions are comparisons too'),
-    batch: whole(1).default(16).describe('prompts of a step: what is lost at most where somebody does not answer'),
-    maxTokens: whole(1).default(512).describe('tokens of an answer, a critique or a revision at most'),
-    temperature: z.number().min(0).default(1).describe('of the draws of these'),
+      .describe('prompts per part, drawn by the seed; they repeat if the data has fewer (default: all)'),
+    rounds: whole(1).default(1).describe('rounds of critique and revision per completion'),
+    revisionPairs: z.boolean().default(false).describe('add pairs of a revision and its original to the comparisons'),
+    batch: whole(1).default(16).describe('prompts per step; a failed request loses at most one step'),
+    maxTokens: whole(1).default(512).describe('maximum tokens of a completion, a critique or a revision'),
+    temperature: z.number().min(0).default(1).describe('sampling temperature of completions, critiques and revisions'),
     call: chatCallSchema.prefault({}),
   });
 /** The options of `constitution`, with their defaults. */
 export type ConstitutionOptions = z.output<typeof constitutionSchema>;
 /** The input of `constitution`. */
 export type ConstitutionInput = Omit<Input<z.input<typeof constitutionSchema>, PromptRow>, 'model' | 'critic'> & {
-  /** Who answers: a chat model, by name or loaded, or any object that completes conversations. */
+  /** Writes completions: a chat model, by name or loaded, or any object that completes conversations. */
   model: string | ChatSource;
-  /** Who criticizes, revises and judges, likewise. Left out, it is who answers. */
+  /** Criticizes, revises and judges: likewise. By default the same as `model`. */
   critic?: string | ChatSource;
 };
 
+/** A step of `constitution`: a batch of prompts, either revised or compared. */
 export interface ConstitutionStep {
+  /** Steps so far. */
   step: number;
-  /** Of a step that revises, */
+  /** The completions and their revisions; empty for a step that compares. */
   revised: readonly Revised[];
-  /** or of one that compares. */
+  /** The compared pairs; empty for a step that revises. */
   compared: readonly Compared[];
+  /** Whether this was the last step. */
   done: boolean;
 }
 
-/** What makes revisions and comparisons, a batch of prompts a step. */
+/** Makes revisions and comparisons, a batch of prompts per step. */
 export type Constitution = Awaited<ReturnType<typeof create>>;
 
-/** What `constitution` runs. */
+/** Opens the learner that `constitution` runs. */
 export const createConstitution: Opener<ConstitutionInput, Constitution> = learnerOf(constitutionSchema, create);
 
-/** What `constitution` ends with. */
+/** The result of `constitution`. */
 export interface ConstitutionResult extends TrainingResult {
   /** Prompts with their last revisions: data for `sft`. */
   revisions: PromptCompletionRow[];
-  /** Completions compared by the principles: data for `reward` and `dpo`. */
+  /** Pairs of completions, compared by the principles: data for `reward` and `dpo`. */
   comparisons: PreferenceRow[];
 }
 
 /**
- * Makes a model's completions better by written principles, and compares them by these (Bai et al. 2022).
+ * Revises a model's completions by written principles, and compares them by the same principles (Bai et al. 2022).
  *
  *     const { revisions, comparisons } = await constitution({ model, data: [{ prompt: 'Hello' }, …] });
  *
@@ -135,7 +142,7 @@ async function create(options: ConstitutionOptions, live: Live) {
     const long = all.length - prompts.length;
     if (long > 0) live.onNotice?.(`left out ${long} of ${all.length} prompts: too long for "${model.name}"`);
     if (prompts.length === 0) {
-      throw new HeedError('No prompt leaves the model room for an answer.', {
+      throw new HeedError('No prompt leaves the model room for a completion.', {
         hint: 'Give shorter prompts, or a model that reads more.',
       });
     }
@@ -174,30 +181,30 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
     principles,
     name: `${basename(options.model.split('#').at(-1)!)}-constitution`,
     steps,
-    /** Answers of a batch of prompts, and what the critic makes of them. */
+    /** Completes a batch of prompts, and has the critic revise or compare the completions. */
     async next(signal?: AbortSignal): Promise<ConstitutionStep> {
       const { step } = state;
       const compares = part === 'comparisons' || step >= stepsOfPart;
       const first = (step % stepsOfPart) * batch;
       const places = Array.from({ length: Math.min(batch, count - first) }, (_, i) => first + i);
-      // the second part goes on with prompts where the first ended
+      // the second part uses the prompts after those of the first
       const from = part === 'both' && compares ? count : 0;
-      const asked = places.map((place) => prompts[itemsOfStep(from + place, 1, prompts.length, seed)[0]]);
+      const batchPrompts = places.map((place) => prompts[itemsOfStep(from + place, 1, prompts.length, seed)[0]]);
       const draw = (item: number, round: number) =>
         principles[random(seed, 'principle', from + places[item], round).integer(principles.length)];
       const settings = { maxTokens, temperature, seed: seedFor(seed, 'constitution', step), signal };
       const answered = (all: readonly Message[][]) => model.complete(all, settings);
       let [revised, compared]: [Revised[], Compared[]] = [[], []];
       if (compares) {
-        const answers = await answered(asked.flatMap((prompt) => [prompt, prompt]));
-        const pairs = asked.map((prompt, i) => ({
+        const answers = await answered(batchPrompts.flatMap((prompt) => [prompt, prompt]));
+        const pairs = batchPrompts.map((prompt, i) => ({
           prompt,
           answers: [answers[2 * i], answers[2 * i + 1]] as [string, string],
         }));
         compared = await compareAnswers(critic, judge, pairs, (item) => draw(item, 0), signal);
       } else {
-        const answers = await answered(asked);
-        const items = asked.map((prompt, i) => ({ prompt, answer: answers[i] }));
+        const answers = await answered(batchPrompts);
+        const items = batchPrompts.map((prompt, i) => ({ prompt, answer: answers[i] }));
         revised = await reviseAnswers(critic, items, options.rounds, draw, settings);
       }
       state = { step: step + 1, fingerprint };

@@ -1,25 +1,30 @@
 /**
- * A constitution: principles by which answers are criticized, revised and compared. A file of them is JSON or a list in Markdown or plain
- * text; docs/reference/constitution.md shows both.
+ * A constitution: principles by which completions are criticized, revised and compared. The file is JSON, or a list in
+ * Markdown or plain text; docs/reference/constitution.md shows both.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
 
+/** A principle of a constitution, with the requests that the critic gets. */
 export interface Principle {
-  /** A sentence that says what an answer is to be. */
+  /** A sentence that says what a completion should be. */
   text: string;
-  /** What the critic is asked: to say where an answer departs from the principle, */
+  /** The request for a critique: where the completion departs from the principle. */
   critique: string;
-  /** and to write it again. */
+  /** The request for a revision of the completion. */
   revision: string;
 }
 
 const HINT =
   'A principle is a sentence, such as "Answers are kind."; it may have a request for critique and one for revision.';
 
-/** @throws HeedError where the file cannot be read, has no principles, or one without text. */
+/**
+ * Reads the principles of a constitution from a JSON, Markdown or text file.
+ *
+ * @throws HeedError when the file cannot be read, has no principles, or has one without text.
+ */
 export function readConstitution(path: string): Principle[] {
   let text: string;
   try {
@@ -38,40 +43,40 @@ export function readConstitution(path: string): Principle[] {
   });
 }
 
-type Given = Partial<Principle>;
+type PartialPrinciple = Partial<Principle>;
 
-/** A principle with all that it is used for. Throws a HeedError for one without text. */
-function complete({ text, critique, revision }: Given): Principle {
-  const given = [text, critique, revision].map((part) => part?.trim());
-  const said = given[0] || (given[1] && given[2] ? given[1] : undefined);
-  if (!said) throw new HeedError('has no text', { hint: HINT });
+/** A principle with its requests filled in. @throws HeedError when it has no text. */
+function complete({ text, critique, revision }: PartialPrinciple): Principle {
+  const parts = [text, critique, revision].map((part) => part?.trim());
+  const sentence = parts[0] || (parts[1] && parts[2] ? parts[1] : undefined);
+  if (!sentence) throw new HeedError('has no text', { hint: HINT });
   return {
-    text: said,
+    text: sentence,
     critique:
-      given[1] ||
-      `Look at your last answer by this principle: ${said}\nSay in a few sentences where it departs from the principle, with the words that do. If it departs nowhere, say so.`,
+      parts[1] ||
+      `Look at your last answer by this principle: ${sentence}\nSay in a few sentences where it departs from the principle, with the words that do. If it departs nowhere, say so.`,
     revision:
-      given[2] ||
-      `Write the answer again so that it keeps to the principle: ${said}\nLeave what is good as it is, and write the answer alone.`,
+      parts[2] ||
+      `Write the answer again so that it keeps to the principle: ${sentence}\nLeave what is good as it is, and write the answer alone.`,
   };
 }
 
 const principleSchema = z.union([
-  z.string().transform((text): Given => ({ text })),
+  z.string().transform((text): PartialPrinciple => ({ text })),
   z
     .strictObject({
       principle: z.string().optional(),
       critique: z.string().optional(),
       revision: z.string().optional(),
     })
-    .transform(({ principle: text, ...requests }): Given => ({ text, ...requests })),
+    .transform(({ principle: text, ...requests }): PartialPrinciple => ({ text, ...requests })),
 ]);
 const fileSchema = z.union([
   z.array(principleSchema),
   z.strictObject({ principles: z.array(principleSchema) }).transform(({ principles }) => principles),
 ]);
 
-function fromJson(text: string, path: string): Given[] {
+function fromJson(text: string, path: string): PartialPrinciple[] {
   let content: unknown;
   try {
     content = JSON.parse(text);
@@ -89,13 +94,13 @@ function fromJson(text: string, path: string): Given[] {
 const ITEM = /^ {0,3}(?:[-*+]|\d+[.)])(?:\s+(.*))?$/;
 const REQUEST = /^\s*(?:[-*+]\s+)?(critique|revision)\s*:\s*(.*)$/i;
 
-/** The items of a list, with what is indented below them; without a list, every line that is no heading. */
-function fromList(text: string): Given[] {
+/** The items of a list, with the lines indented below them; without a list, every line except headings. */
+function fromList(text: string): PartialPrinciple[] {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   if (!lines.some((line) => ITEM.test(line))) {
     return lines.filter((line) => !line.startsWith('#')).map((line) => ({ text: line }));
   }
-  const principles: Given[] = [];
+  const principles: PartialPrinciple[] = [];
   let part: keyof Principle = 'text';
   for (const line of lines) {
     const last = principles.at(-1);
@@ -112,7 +117,7 @@ function fromList(text: string): Given[] {
   return principles;
 }
 
-/** What is taken where no constitution is given. */
+/** The principles used when no constitution is passed. */
 export const defaultConstitution: readonly Principle[] = [
   'The answer does what was asked for, and not something beside it.',
   'The answer is true as far as can be known, and says where that is not sure.',

@@ -1,4 +1,4 @@
-/** The report of Constitutional AI: what the principles made of answers, for people to read. */
+/** The report of Constitutional AI: completions, their critiques and revisions, and how they compare. */
 import { type Report, readInfo, readMetrics, type Table } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
@@ -6,34 +6,34 @@ import type { Compared } from './compare.ts';
 import { lastOf, type Revised } from './revise.ts';
 import { isChanged, isTie, leftOutOf, readMade } from './rows.ts';
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed constitution`. @throws HeedError when the folder is not a run. */
 export function constitutionReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
   const { revised, compared } = readMade(folder);
-  const kept = compared.filter(({ leftOut }) => !leftOut);
+  const usable = compared.filter(({ leftOut }) => !leftOut);
   return {
     title: name,
     subtitle: subtitle(started, 'Constitutional AI', seed),
     summary: [
       ...(revised.length > 0
-        ? [{ label: 'Revised', value: revised.length, note: `${revised.filter(isChanged).length} to another answer` }]
+        ? [{ label: 'Revised', value: revised.length, note: `${revised.filter(isChanged).length} changed` }]
         : []),
       ...(compared.length > 0
-        ? [{ label: 'Compared', value: kept.length, note: `${kept.filter(isTie).length} ties` }]
+        ? [{ label: 'Compared', value: usable.length, note: `${usable.filter(isTie).length} ties` }]
         : []),
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
       ...revisions(revised),
-      ...comparisons(kept),
-      ...byPrinciple(revised, kept),
+      ...comparisons(usable),
+      ...byPrinciple(revised, usable),
       ...leftOut([...revised, ...compared]),
       ...linesOver(
         rows,
-        'What comes of a step',
+        'Shares by step',
         'share',
-        'Answers that are revised to another, pairs of which neither answer is better, and what nothing is learned from.',
+        'Completions that a revision changes, pairs that are ties, and rows that are left out.',
         [
           ['revised', 'revisions/changed'],
           ['ties', 'comparisons/ties'],
@@ -48,7 +48,7 @@ export function constitutionReport(folder: string): Report {
 
 const SHOWN = 8;
 
-const asked = ({ prompt }: Pick<Revised, 'prompt'>) => prompt.at(-1)?.content ?? '';
+const lastTurn = ({ prompt }: Pick<Revised, 'prompt'>) => prompt.at(-1)?.content ?? '';
 
 function revisions(revised: readonly Revised[]): Table[] {
   const shown = revised.filter(({ leftOut }) => !leftOut).slice(0, SHOWN);
@@ -57,11 +57,11 @@ function revisions(revised: readonly Revised[]): Table[] {
     {
       kind: 'table',
       title: 'Critiques and revisions',
-      caption: 'The first of them, with the last round of each; revisions.jsonl has all.',
+      caption: 'The first few, with the last round of each; revisions.jsonl has all.',
       columns: ['prompt', 'answer', 'principle', 'critique', 'revision'],
       rows: shown.map((one) => {
         const { principle, critique } = one.rounds.at(-1)!;
-        return [asked(one), one.answer, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
+        return [lastTurn(one), one.answer, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
       }),
     },
   ];
@@ -74,14 +74,14 @@ function comparisons(compared: readonly Compared[]): Table[] {
     {
       kind: 'table',
       title: 'Comparisons',
-      caption: 'The first of them; 1 is for the first answer, 0 for the second. comparisons.jsonl has all.',
+      caption: 'The first few; 1: the first completion is better, 0: the second. comparisons.jsonl has all.',
       columns: ['prompt', 'first', 'second', 'principle', 'preference'],
-      rows: shown.map((one) => [asked(one), ...one.answers, one.principle, figure(one.preference!)]),
+      rows: shown.map((one) => [lastTurn(one), ...one.answers, one.principle, figure(one.preference!)]),
     },
   ];
 }
 
-/** How often each principle was drawn, and what it changed or decided. */
+/** How often each principle was drawn, and how often it changed or decided something. */
 function byPrinciple(revised: readonly Revised[], compared: readonly Compared[]): Table[] {
   const rounds = revised.flatMap(({ answer, rounds }) =>
     rounds.map(({ principle, revision }, i) => ({
@@ -121,7 +121,7 @@ function leftOut(rows: readonly { leftOut?: string }[]): Table[] {
     {
       kind: 'table',
       title: 'Left out',
-      caption: 'Nothing is learned from these; samples.jsonl has them.',
+      caption: 'These are not in the datasets; samples.jsonl has them.',
       columns: ['why', 'how many'],
       rows: counts,
     },

@@ -1,4 +1,4 @@
-/** An answer is criticized by a principle and written again, as often as there are rounds (Bai et al. 2022, §3.1). */
+/** Has a critic criticize and rewrite completions, in one or more rounds (Bai et al. 2022, §3.1). */
 import type { Message } from '../../data/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Chat, CompleteOptions } from '../judges/source.ts';
@@ -10,18 +10,22 @@ interface Round {
   revision: string;
 }
 
+/** A completion with its critiques and revisions. */
 export interface Revised {
   prompt: Message[];
+  /** The completion. */
   answer: string;
   rounds: Round[];
-  /** The prompt, the answer, and all that was said of it. */
+  /** The prompt, the completion, and all critiques and revisions. */
   conversation: Message[];
-  /** Why nothing is learned from it. */
+  /** Why it is left out of the data. */
   leftOut?: 'no answer' | 'no revision' | 'too long';
 }
 
+/** The last revision; without one, the completion. */
 export const lastOf = ({ answer, rounds }: Revised): string => rounds.at(-1)?.revision ?? answer;
 
+/** A message of the assistant. */
 export const assistant = (content: string): Message => ({ role: 'assistant', content });
 const user = (content: string): Message => ({ role: 'user', content });
 
@@ -32,17 +36,17 @@ interface Begun {
 }
 
 /**
- * Of each answer, so many revisions by principles that `draw` gives. In each round the critic reads the prompt and the answer as it
- * stands, and not what was said of it before.
+ * Revises each completion `rounds` times, by the principles that `draw` gives. In each round the critic reads the
+ * prompt and the latest revision, but not earlier critiques.
  */
 export async function reviseAnswers(
   critic: Chat,
-  asked: readonly { prompt: Message[]; answer: string }[],
+  items: readonly { prompt: Message[]; answer: string }[],
   rounds: number,
   draw: (item: number, round: number) => Principle,
   { seed = 0, ...options }: CompleteOptions,
 ): Promise<Revised[]> {
-  const all = asked.map(
+  const all = items.map(
     ({ prompt, answer }): Revised => ({
       prompt,
       answer,
@@ -51,13 +55,13 @@ export async function reviseAnswers(
       ...(answer === '' && { leftOut: 'no answer' }),
     }),
   );
-  /** What the critic says of those that it has room for; the others are left out. */
-  const say = async (begun: readonly Begun[], ...purpose: (string | number)[]): Promise<Begun[]> => {
-    const heard = begun.filter(({ messages }) => critic.fits?.(messages) ?? true);
-    for (const { item } of begun.filter((one) => !heard.includes(one))) item.leftOut = 'too long';
-    const conversations = heard.map(({ messages }) => messages);
-    const said = await critic.complete(conversations, { ...options, seed: seedFor(seed, ...purpose) });
-    return heard.map((one, i) => ({ ...one, messages: [...one.messages, assistant(said[i])] }));
+  /** Adds the critic's reply to each conversation; those too long for the critic are left out. */
+  const reply = async (begun: readonly Begun[], ...purpose: (string | number)[]): Promise<Begun[]> => {
+    const fitting = begun.filter(({ messages }) => critic.fits?.(messages) ?? true);
+    for (const { item } of begun.filter((one) => !fitting.includes(one))) item.leftOut = 'too long';
+    const conversations = fitting.map(({ messages }) => messages);
+    const replies = await critic.complete(conversations, { ...options, seed: seedFor(seed, ...purpose) });
+    return fitting.map((one, i) => ({ ...one, messages: [...one.messages, assistant(replies[i])] }));
   };
   for (let round = 0; round < rounds; round++) {
     const begun = all.flatMap((item, i): Begun[] => {
@@ -66,11 +70,11 @@ export async function reviseAnswers(
       const messages = [...item.prompt, assistant(lastOf(item)), user(principle.critique)];
       return [{ item, principle, messages }];
     });
-    const criticized = (await say(begun, 'critique', round)).map((one) => ({
+    const criticized = (await reply(begun, 'critique', round)).map((one) => ({
       ...one,
       messages: [...one.messages, user(one.principle.revision)],
     }));
-    for (const { item, principle, messages } of await say(criticized, 'revision', round)) {
+    for (const { item, principle, messages } of await reply(criticized, 'revision', round)) {
       const last = messages.slice(-4);
       item.conversation.push(...last);
       const [, { content: critique }, , { content: revision }] = last;

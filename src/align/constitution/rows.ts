@@ -1,4 +1,4 @@
-/** What was made by a constitution, as a run keeps it, and as rows that others learn from. */
+/** Revisions and comparisons as rows: as a run stores them, and as data for other verbs. */
 import type { Row } from '../../data/index.ts';
 import { readSamples } from '../../run/index.ts';
 import type { Compared } from './compare.ts';
@@ -14,6 +14,7 @@ interface MadeRows {
   compared: readonly Compared[];
 }
 
+/** The revisions and comparisons in a run's folder. */
 export function readMade(folder: string): MadeRows {
   const rows = readSamples(folder) as unknown as ConstitutionRow[];
   return {
@@ -22,21 +23,23 @@ export function readMade(folder: string): MadeRows {
   };
 }
 
-const kept = <T extends { leftOut?: string }>(rows: readonly T[]): T[] => rows.filter(({ leftOut }) => !leftOut);
+const usable = <T extends { leftOut?: string }>(rows: readonly T[]): T[] => rows.filter(({ leftOut }) => !leftOut);
 
-/** How many were left out, by the reason. */
+/** How many rows were left out, by reason. */
 export function leftOutOf(rows: readonly { leftOut?: string }[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { leftOut } of rows) if (leftOut) counts[leftOut] = (counts[leftOut] ?? 0) + 1;
   return counts;
 }
 
+/** Whether the last revision differs from the completion. */
 export const isChanged = (revised: Revised): boolean => !revised.leftOut && lastOf(revised) !== revised.answer;
+/** Whether neither completion is better. */
 export const isTie = ({ preference }: Compared): boolean => preference === 0.5;
 
-/** Prompts with the last revisions, for fine-tuning. */
+/** Prompts with their last revisions, for fine-tuning. */
 export const revisionRows = ({ revised }: MadeRows): Row[] =>
-  kept(revised).map((one) => ({
+  usable(revised).map((one) => ({
     prompt: one.prompt,
     completion: [assistant(lastOf(one))],
     answer: one.answer,
@@ -44,7 +47,7 @@ export const revisionRows = ({ revised }: MadeRows): Row[] =>
     conversation: one.conversation,
   }));
 
-/** Answers with what they were revised to, where that is another. */
+/** Pairs of a revision (chosen) and its original (rejected), where they differ. */
 export const revisionPairs = ({ revised }: MadeRows): Row[] =>
   revised.filter(isChanged).map((one) => ({
     ...pairOf(one.prompt, lastOf(one), one.answer),
@@ -52,9 +55,9 @@ export const revisionPairs = ({ revised }: MadeRows): Row[] =>
     source: 'revision',
   }));
 
-/** Answers that were compared; `probability` is that of the chosen one to be better. */
+/** The compared pairs; `probability` is the probability that the chosen completion is better. */
 export const comparisonRows = ({ compared }: MadeRows): Row[] =>
-  kept(compared).map(({ prompt, answers, principle, preference = 0.5 }) => {
+  usable(compared).map(({ prompt, answers, principle, preference = 0.5 }) => {
     const [chosen, rejected] = preference >= 0.5 ? answers : answers.toReversed();
     return {
       ...pairOf(prompt, chosen, rejected),
@@ -71,7 +74,7 @@ const pairOf = (prompt: Revised['prompt'], chosen: string, rejected: string): Ro
   rejected: [assistant(rejected)],
 });
 
-/** Shares of a step's answers or pairs. */
+/** Metrics of a step: shares of its completions and pairs. */
 export function constitutionMetrics({ revised, compared }: Readonly<MadeRows>): Record<string, number> {
   const all = [...revised, ...compared];
   return {

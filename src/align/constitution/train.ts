@@ -1,4 +1,4 @@
-/** Constitutional AI in a run's folder: every step's rows as they come, and datasets of them. */
+/** Constitutional AI in a run's folder: the rows of every step as they come, and datasets of them. */
 import { join } from 'node:path';
 import { writeDataset } from '../../data/index.ts';
 import { driveRun, type TrainParts } from '../../run/index.ts';
@@ -15,27 +15,30 @@ import {
   revisionRows,
 } from './rows.ts';
 
-/** A dataset, its rows, and how many answers or pairs became none, by the reason. */
+/** A dataset: its path, its number of rows, and how many completions or pairs were left out, by reason. */
 interface MadeDataset {
   data: string;
   rows: number;
   leftOut: Record<string, number>;
 }
 
+/** The result of `trainConstitution`. */
 export interface ConstitutionRun {
   /** The run's folder. */
   run: string;
-  /** For heed sft. Of so many answers, the revision is another. */
+  /** The dataset for heed sft; `changed` counts the revisions that differ from the completion. */
   revisions?: MadeDataset & { changed: number };
-  /** For heed reward and heed dpo. Of so many pairs, neither answer is better. */
+  /** The dataset for heed reward and heed dpo; `ties` counts the pairs in which neither completion is better. */
   comparisons?: MadeDataset & { ties: number };
+  /** Steps taken, a batch of prompts each. */
   steps: number;
+  /** Seconds that the run took. */
   seconds: number;
 }
 
 /**
- * Works in a run's folder, with a checkpoint after each step: what was made once is not made again. However it ends, the datasets
- * have all rows so far. Undefined where the signal stopped it.
+ * Runs `constitution` in a run's folder, with a checkpoint after each step, so that no work is done twice. However it
+ * ends, the datasets have all rows so far. Returns undefined when the signal stops it.
  */
 export async function trainConstitution(
   maker: Constitution,

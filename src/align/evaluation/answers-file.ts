@@ -1,4 +1,4 @@
-/** Answers that somebody has given already, in a dataset of prompts and completions. */
+/** Completions from a dataset of prompts and completions, as the baseline of an evaluation. */
 import { existsSync, statSync } from 'node:fs';
 import { describeBadRow, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -8,11 +8,11 @@ import type { EncodedPrompt } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { readSource, type Source } from '../training/input.ts';
 
-/** Whether a name is that of a file of answers, and not of a model. */
+/** Whether a name is a file of completions, not a model. */
 export const isAnswersFile = (name: string): boolean =>
   /\.(jsonl|json|csv|tsv|parquet)(\.gz)?$/.test(name) || (existsSync(name) && statSync(name).isFile());
 
-/** The first answer to each prompt, by what the prompt says. */
+/** The first completion of each prompt, by the prompt's messages. */
 export async function readAnswers(
   source: Source,
   { onBadRow, onNotice }: { onBadRow: 'error' | 'skip'; onNotice?: (text: string) => void },
@@ -30,7 +30,7 @@ export async function readAnswers(
   return answers;
 }
 
-/** Prompts as text are those of a user's one turn. */
+/** A prompt that is text equals a conversation of one user message. */
 function keyOf({ prompt }: Row): string {
   const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : (prompt as Message[]);
   return JSON.stringify(messages.map(({ role, content }) => [role, content]));
@@ -39,7 +39,7 @@ function keyOf({ prompt }: Row): string {
 const textOf = (completion: string | Message[]): string =>
   typeof completion === 'string' ? completion : String(completion.at(-1)?.content ?? '');
 
-/** Throws a HeedError where prompts have no answer. */
+/** @throws HeedError when a prompt has no completion in the file. */
 export function checkAnswers(
   path: string,
   answers: ReadonlyMap<string, string>,
@@ -48,13 +48,13 @@ export function checkAnswers(
   const without = prompts.filter(({ row }) => !answers.has(keyOf(row!)));
   if (without.length === 0) return;
   throw new HeedError(
-    `"${path}" has no answer to ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
-    { hint: 'Ask for no more than it answers: --data with such prompts, or the file itself.' },
+    `"${path}" has no completion of ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
+    { hint: 'Pass prompts that the file completes as --data, or pass the file itself.' },
   );
 }
 
-/** An answer to a prompt as a reward takes it: in the tokens of the model that it is compared with. */
-export function givenAnswer(
+/** The file's completion of a prompt, as a reward takes it: in the tokens of the model that it is compared with. */
+export function completionFor(
   answers: ReadonlyMap<string, string>,
   prompt: EncodedPrompt,
   tokenizer: Tokenizer,

@@ -1,53 +1,69 @@
-/** What an evaluation of a policy tells, made of the pairs of answers that were compared. */
+/** The result of an evaluation of a policy, from its compared pairs. */
 import { checkVerdicts, type JudgeCheck, type Verdict } from '../judges/judge.ts';
 import { mean } from '../preferences/evaluation.ts';
 import { type LengthControlled, lengthControlled, meanDifference, type Outcome, winRateOf } from './win-rate.ts';
 
-/** The policy's answer to a prompt and the baseline's. */
+/** The policy's completion of a prompt beside the baseline's. */
 export interface ComparedPair {
+  /** The prompt as the policy reads it. */
   prompt: string;
-  /** As the dataset has it: text or messages. */
+  /** The prompt as in the dataset: text or messages. */
   asked: unknown;
+  /** The policy's completion. */
   policy: string;
+  /** The baseline's completion. */
   baseline: string;
-  /** 1: the policy's is better; 0: the baseline's is; ½: a tie. By the judge where there is one, else by the rewards. */
+  /** 1: the policy is better; 0: the baseline is; ½: a tie. By the judge if there is one, else by the rewards. */
   preference: number;
-  /** What each is worth. */
+  /** The reward of each completion, if there is a reward. */
   rewards?: { policy: number; baseline: number };
-  /** What the judge said, with the policy's answer as the first of the pair; undefined of answers that are equal. */
+  /** The judge's verdict, with the policy's completion as the first of the pair; undefined for equal completions. */
   verdict?: Verdict;
-  /** log π − log π_baseline of the policy's answer, in nats. */
+  /** log π − log π_baseline of the policy's completion, in nats. */
   logRatio?: number;
 }
 
-/** Plain numbers, but for the pairs. Intervals are of 95 %. */
+/** How a policy compares with a baseline. Intervals are 95 % confidence intervals. */
 export interface PolicyComparison {
+  /** The policy: a folder or a name on the Hub. */
   model: string;
+  /** The baseline: a folder, a name on the Hub, or a file of completions. */
   baseline: string;
-  /** Share of the prompts on which the policy's answer is better, a tie being half a win. */
+  /** Share of the prompts on which the policy's completion is better; a tie counts ½. */
   winRate: number;
+  /** Interval of the win rate. */
   interval: [low: number, high: number];
+  /** Number of prompts. */
   n: number;
+  /** Prompts on which the policy is better. */
   wins: number;
+  /** Prompts on which the baseline is better. */
   losses: number;
+  /** Prompts on which neither is better. */
   ties: number;
-  /** The win rate that would be if answers were as long; undefined where no lengths differ. */
+  /** The estimated win rate at equal length; undefined when no lengths differ. */
   lengthControlled?: LengthControlled;
-  /** Mean rewards, and of the same prompts their difference. */
+  /** Mean rewards, and the mean difference per prompt with its interval. */
   reward?: { policy: number; baseline: number; difference: number; interval: [low: number, high: number] };
-  /** Of the policy from the baseline, in nats an answer; where that is a model with the same tokens. */
+  /**
+   * KL of the policy from the baseline, in nats per completion; for a baseline that is a model with the same tokens.
+   */
   kl?: number;
-  /** Mean characters of an answer. */
+  /** Mean length of a completion, in characters. */
   length: { policy: number; baseline: number };
+  /** How consistent the judge is, if there is one. */
   judge?: JudgeCheck;
+  /** The compared completions, a pair per prompt. */
   pairs: readonly ComparedPair[];
 }
 
+/** A pair as `winRateOf` takes it. */
 export const outcomeOf = ({ preference, policy, baseline }: ComparedPair): Outcome => ({
   preference,
   lengths: [policy.length, baseline.length],
 });
 
+/** Sums up compared pairs. `model` and `baseline` are the names to report. */
 export function comparisonOf(
   pairs: readonly ComparedPair[],
   { model, baseline }: { model: string; baseline: string },

@@ -48,26 +48,26 @@ const length: Reward = {
 const settings = { model: llama, baseline: other, data, batch: 3, maxTokens: 8 };
 
 describe('an evaluation of a policy', () => {
-  it('compares answers to the same prompts by what they are worth, and tells how far they are apart', async () => {
-    const { pairs, ...told } = await evaluatePolicy({ ...settings, reward: length });
+  it('compares completions of the same prompts by their rewards, and measures the KL', async () => {
+    const { pairs, ...comparison } = await evaluatePolicy({ ...settings, reward: length });
     expect(pairs.map(({ asked }) => asked)).toEqual(prompts);
     for (const { policy, baseline, rewards, preference } of pairs) {
       expect(policy.length).toBeLessThanOrEqual(rewards!.policy);
       expect(preference).toBe((1 + Math.sign(rewards!.policy - rewards!.baseline)) / 2);
       expect(policy).not.toBe(baseline);
     }
-    const { wins, losses, ties, reward, kl } = told;
+    const { wins, losses, ties, reward, kl } = comparison;
     expect(wins + losses + ties).toBe(7);
-    expect(told).toMatchObject({ n: 7, winRate: (wins + ties / 2) / 7, model: llama, baseline: other });
+    expect(comparison).toMatchObject({ n: 7, winRate: (wins + ties / 2) / 7, model: llama, baseline: other });
     expect(reward!.difference).toBeCloseTo(reward!.policy - reward!.baseline, 6);
     expect(reward!.interval[0]).toBeLessThan(reward!.difference);
     expect(kl).toBeCloseTo(pairs.reduce((sum, { logRatio }) => sum + logRatio!, 0) / 7, 6);
     expect(kl).toBeGreaterThan(0);
     const again = await evaluatePolicy({ ...settings, reward: length });
-    expect(again).toEqual({ pairs, ...told });
+    expect(again).toEqual({ pairs, ...comparison });
   });
 
-  it('tells the KL by the log-probabilities of both models', async () => {
+  it('estimates the KL from the log-probabilities of both models', async () => {
     const texts: { ids: number[]; from: number }[] = [];
     const taking: Reward = {
       ...length,
@@ -98,27 +98,27 @@ describe('an evaluation of a policy', () => {
     expect(kl).toBeCloseTo(0, 5);
   });
 
-  it('goes by the judge where there is one, who is not asked of equal answers', async () => {
-    const asked: string[] = [];
+  it('follows the judge if there is one, who does not see equal completions', async () => {
+    const prompted: string[] = [];
     const judge: CompletionJudge = {
       name: 'first letters',
       compare: async (pairs) =>
         pairs.map(({ prompt, completions: [one, two] }) => {
-          asked.push(String((prompt as Message[])[0].content));
+          prompted.push(String((prompt as Message[])[0].content));
           return { preference: Number(one < two), shown: one < two ? ['first', 'second'] : ['second', 'first'] };
         }),
     };
     const { pairs, judge: check } = await evaluatePolicy({ ...settings, reward: length, judge });
-    expect(asked).toEqual(prompts.map(([{ content }]) => content));
+    expect(prompted).toEqual(prompts.map(([{ content }]) => content));
     for (const { preference, policy, baseline } of pairs) expect(preference).toBe(Number(policy < baseline));
     expect(check).toEqual({ agreement: 1, first: 0.5, unreadable: 0, pairs: 7 });
     const equal = await evaluatePolicy({ ...settings, baseline: llama, judge });
     expect(equal).toMatchObject({ winRate: 0.5, ties: 7 });
     expect(equal.judge).toBeUndefined();
-    expect(asked).toHaveLength(7);
+    expect(prompted).toHaveLength(7);
   });
 
-  it('takes a file of answers, text or conversations, for the baseline, and its prompts', async () => {
+  it('takes a file of completions, text or conversations, as the baseline, and its prompts', async () => {
     const baseline = lines('answers.jsonl', [
       ...prompts.slice(0, 6).map((prompt) => ({ prompt, completion: [{ role: 'assistant', content: 'so it is' }] })),
       { prompt: 'sky', completion: 'blue' },
@@ -134,26 +134,26 @@ describe('an evaluation of a policy', () => {
       pairs: [{ prompt: 'b', baseline: 'yes' }],
     });
     await expect(evaluatePolicy({ ...settings, baseline: few, reward: length })).rejects.toThrow(
-      /few.jsonl" has no answer to 6 of 7 prompts, the first: "a"/,
+      /few.jsonl" has no completion of 6 of 7 prompts, the first: "a"/,
     );
   });
 
   it('has no KL between models of different tokens, and says so', async () => {
-    const told: string[] = [];
+    const notices: string[] = [];
     const { kl, n } = await evaluatePolicy({
       ...settings,
       baseline: at('tiny-gpt2'),
       reward: length,
-      onNotice: (text) => told.push(text),
+      onNotice: (text) => notices.push(text),
     });
     expect({ kl, n }).toEqual({ kl: undefined, n: 7 });
-    expect(told).toEqual(['The two models read different tokens: there is no KL between them.']);
+    expect(notices).toEqual(['The two models read different tokens: there is no KL between them.']);
   });
 
   it('refuses what cannot be evaluated', async () => {
     const reward = join(folder, 'nan.mjs');
     writeFileSync(reward, 'export default (answers) => answers.map(() => NaN);');
-    await expect(evaluatePolicy({ ...settings, reward })).rejects.toThrow(/nan.mjs" gave NaN for an answer/);
+    await expect(evaluatePolicy({ ...settings, reward })).rejects.toThrow(/nan.mjs" gave NaN for a completion/);
     await expect(evaluatePolicy(settings)).rejects.toThrow(/Nothing says which of two completions is better/);
     await expect(evaluatePolicy({ ...settings, maxTokens: 5000, reward: length })).rejects.toThrow(/positions/);
     const judge = 'http://127.0.0.1:9/v1#m';
@@ -166,14 +166,14 @@ describe('an evaluation of a policy', () => {
 });
 
 describe('in a run', () => {
-  const start = async (name: string, given = {}) => {
-    const evaluator = await createPolicyEvaluation({ ...settings, ...given, reward: length });
+  const start = async (name: string, input = {}) => {
+    const evaluator = await createPolicyEvaluation({ ...settings, ...input, reward: length });
     const { options, name: title } = evaluator;
     const run = createRun(join(folder, name), { name: title, command: 'eval policy', config: options, seed: 0 });
     return { evaluator, run };
   };
 
-  it('leaves the comparisons as a dataset, and a report; a stopped one goes on as if nothing had been', async () => {
+  it('writes the comparisons as a dataset, and a report; a stopped run resumes exactly', async () => {
     const { evaluator, run } = await start('whole');
     const result = await runPolicyEvaluation(evaluator, { run });
     evaluator[Symbol.dispose]();
@@ -207,7 +207,7 @@ describe('in a run', () => {
     cut.run.close();
 
     const changed = await createPolicyEvaluation({ ...settings, prompts: 3, reward: length });
-    expect(() => changed.restore(cut.evaluator.save())).toThrow(/prompts are not what they were/);
+    expect(() => changed.restore(cut.evaluator.save())).toThrow(/prompts are not those/);
     changed[Symbol.dispose]();
   });
 });

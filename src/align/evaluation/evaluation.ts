@@ -1,11 +1,12 @@
 /**
- * How good a policy is beside another: both answer the same prompts by the same draws, and a reward or a judge says which
- * answer is better.
+ * Compares a policy with a baseline: both complete the same prompts with the same random draws, and a reward or a judge
+ * says which completion is better.
  *
- *   win rate = (wins + ½ ties) / prompts,   also as it would be if answers were as long (Dubois et al. 2024)
- *   KL(π ‖ π_baseline) = E[log π(y) − log π_baseline(y)] over the policy's answers y
+ *   win rate = (wins + ½ ties) / prompts,   also estimated at equal length (Dubois et al. 2024)
+ *   KL(π ‖ π_baseline) = E[log π(y) − log π_baseline(y)] over the policy's completions y
  *
- * KL and reward belong together: of two policies of the same reward, the nearer one has given up less (Gao et al. 2022).
+ * Read KL and reward together: of two policies with the same reward, the one with the lower KL gave up less (Gao et al.
+ * 2022).
  *
  * Run it: heed eval policy --model runs/ppo/model --baseline runs/sft/model
  */
@@ -36,7 +37,7 @@ import { openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
-import { checkAnswers, givenAnswer, isAnswersFile, readAnswers } from './answers-file.ts';
+import { checkAnswers, completionFor, isAnswersFile, readAnswers } from './answers-file.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
 import { type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
 
@@ -50,21 +51,24 @@ export type PolicyEvaluationInput = Omit<
   >,
   'baseline'
 > & {
-  /** What it is compared with: a model, by name or loaded, or completions of the prompts. */
+  /** What the policy is compared with: a model, by name or loaded, or completions of the prompts. */
   baseline: string | Model | Data<PromptCompletionRow>;
 };
 
+/** A step of `evaluatePolicy`: a batch of prompts. */
 export interface PolicyEvaluationStep {
-  /** Steps so far, of which each compared the answers to a few prompts. */
+  /** Steps so far. */
   step: number;
+  /** The compared completions of the step, a pair per prompt. */
   pairs: readonly ComparedPair[];
+  /** Whether this was the last step. */
   done: boolean;
 }
 
-/** An evaluation, a few prompts a step. */
+/** An evaluation, a batch of prompts per step. */
 export type PolicyEvaluator = Awaited<ReturnType<typeof create>>;
 
-/** What `evaluatePolicy` runs. */
+/** Opens the evaluation that `evaluatePolicy` runs. */
 export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluator> = learnerOf(
   policyEvaluationSchema,
   create,
@@ -75,7 +79,7 @@ export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluat
  *
  *     const { winRate, kl } = await evaluatePolicy({ model, baseline: 'reviews-base', data: prompts, reward });
  *
- * Rejects with a HeedError that names the option or the row that is wrong; with the signal's reason where it aborts.
+ * Rejects with a HeedError that names the option or the row that is wrong, or with the signal's reason when it aborts.
  */
 export function evaluatePolicy(input: PolicyEvaluationInput): Training<PolicyEvaluationStep, PolicyComparison> {
   return createTraining(
@@ -119,7 +123,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
       const answers = await readAnswers(source, { onBadRow, onNotice });
       checkAnswers(source.name, answers, prompts);
       answerOf = async (from, to) =>
-        prompts.slice(from, to).map((prompt) => givenAnswer(answers, prompt, policy.model.tokenizer));
+        prompts.slice(from, to).map((prompt) => completionFor(answers, prompt, policy.model.tokenizer));
     } else {
       const baseline = await contestant('baseline');
       answerOf = (from, to, signal) => answered(baseline, options, from, to, signal);
@@ -135,17 +139,17 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
   });
 }
 
-/** A model, and the prompts as it reads them. */
+/** A model, with the prompts as it reads them. */
 interface Contestant {
   model: Model;
   prompts: readonly EncodedPrompt[];
   generator: Generator;
 }
 
-/** The baseline's answers to some of the prompts. */
+/** Gives the baseline's completions of the prompts `from` … `to` − 1. */
 type Answering = (from: number, to: number, signal?: AbortSignal) => Promise<Completion[]>;
 
-/** Answers drawn by the same seeds, whoever gives them. */
+/** Completions drawn with the same seeds for every model. */
 const answered = (
   { generator, model, prompts }: Contestant,
   { seed, maxTokens, temperature, generate }: PolicyEvaluationOptions,
@@ -158,7 +162,7 @@ const answered = (
     seed: seedFor(seed, 'answers', from),
   });
 
-/** Who says which completion is better. In the embedded world, the true reward does where nobody else is asked. */
+/** The reward and the judge. In the embedded world, the true reward is the default. */
 async function refereesOf(options: PolicyEvaluationOptions, live: Live, own: Disposables) {
   const { rewardCall, judgeCall, data, judge } = options;
   if (options.reward === undefined && judge === undefined && data !== undefined) {
@@ -179,7 +183,7 @@ const ROWS = 8;
 
 type LogRatios = ReturnType<typeof createLogRatios>;
 
-/** log π − log π_baseline of the policy's answers, in nats, at the temperature that they were drawn at. */
+/** log π − log π_baseline of the policy's completions, in nats, at the temperature that they were drawn with. */
 function createLogRatios(
   { model, prompts }: Contestant,
   baseline: Model,
@@ -222,7 +226,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
   const fingerprint = promptFingerprint(prompts);
   let state: State = { step: 0, pairs: [], fingerprint };
 
-  /** What is said of pairs of answers, the policy's first. */
+  /** Rewards, verdict and preference of each pair of completions, the policy's first. */
   const refereed = async (ours: readonly Completion[], theirs: readonly Completion[], signal?: AbortSignal) => {
     const rewards = await reward?.score([...ours, ...theirs], signal);
     const different = [...ours.keys()].filter((i) => ours[i].text.trim() !== theirs[i].text.trim());
@@ -245,14 +249,14 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
     options,
     name: `${basename(options.model)}-eval`,
     steps: Math.ceil(prompts.length / batch),
-    /** What there is to tell so far. */
+    /** The comparison so far. */
     comparison: (): PolicyComparison => comparisonOf(state.pairs, options),
-    /** Compares the answers to a few prompts. */
+    /** Completes a batch of prompts and compares. */
     async next(signal?: AbortSignal): Promise<PolicyEvaluationStep> {
       const [from, to] = [state.step * batch, Math.min((state.step + 1) * batch, prompts.length)];
       const ours = await answered(policy, options, from, to, signal);
       const theirs = await answerOf(from, to, signal);
-      const said = await refereed(ours, theirs, signal);
+      const verdicts = await refereed(ours, theirs, signal);
       const logRatios = ratios?.run(ours);
       const pairs = ours.map(
         ({ promptText, text, row }, i): ComparedPair => ({
@@ -260,7 +264,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
           asked: row!.prompt,
           policy: text.trim(),
           baseline: theirs[i].text.trim(),
-          ...said[i],
+          ...verdicts[i],
           logRatio: logRatios?.[i],
         }),
       );

@@ -10,7 +10,7 @@ import { policyEvaluationSchema } from './options.ts';
 import { comparedPairs } from './run.ts';
 import { chanceAt, type LengthFit } from './win-rate.ts';
 
-/** Throws a HeedError where the folder is not of an evaluation. */
+/** The report of an evaluation of a policy. @throws HeedError when the folder is not the run of one. */
 export function policyEvaluationReport(folder: string): Report {
   const info = readInfo(folder);
   const options = settingsOf(policyEvaluationSchema, info, folder);
@@ -25,7 +25,7 @@ export function policyEvaluationReport(folder: string): Report {
   };
 }
 
-const span = (interval: readonly number[], told: (value: number) => string) => interval.map(told).join(' to ');
+const span = (interval: readonly number[], format: (value: number) => string) => interval.map(format).join(' to ');
 
 function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }: PolicyComparison) {
   return [
@@ -52,7 +52,7 @@ function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }:
           },
         ]
       : []),
-    ...(kl === undefined ? [] : [{ label: 'KL', value: figure(kl), note: 'nats an answer, from the baseline' }]),
+    ...(kl === undefined ? [] : [{ label: 'KL', value: figure(kl), note: 'nats per completion, from the baseline' }]),
   ];
 }
 
@@ -72,23 +72,23 @@ const judgeTable = ({ agreement, first, unreadable, pairs }: JudgeCheck): Table 
   kind: 'table',
   title: 'The judge',
   caption: [
-    'Each pair was shown in both orders; where the verdicts are not for the same answer, it is a tie.',
+    'The judge saw each pair in both orders; where the two verdicts disagree, the pair is a tie.',
     ...judgeWarnings({ agreement, first, unreadable, pairs }),
   ].join(' '),
-  columns: ['both orders agree', 'for what was shown first', 'verdicts that could not be read'],
+  columns: ['both orders agree', 'chose the first shown', 'unreadable verdicts'],
   rows: [[percent(agreement), percent(first), `${unreadable} of ${2 * pairs}`]],
 });
 
-/** What a person should know before they trust a judge's win rate. */
+/** Reasons not to trust a judge's win rate, if any. */
 export function judgeWarnings({ first, unreadable, pairs }: JudgeCheck): string[] {
   return [
     ...(Math.abs(first - 0.5) > 0.3
       ? [
-          `This judge mostly takes what it is shown ${first > 0.5 ? 'first' : 'second'}: its ties say more about it than about the answers.`,
+          `This judge mostly picks what it is shown ${first > 0.5 ? 'first' : 'second'}: its ties say more about it than about the completions.`,
         ]
       : []),
     ...(unreadable > 0.2 * pairs
-      ? ['Many verdicts could not be read: ask for them in other words (--judgeCall.template), or take another judge.']
+      ? ['Many verdicts could not be read: rephrase the question (--judgeCall.template), or use another judge.']
       : []),
   ];
 }
@@ -96,7 +96,7 @@ export function judgeWarnings({ first, unreadable, pairs }: JudgeCheck): string[
 const GROUPS = 6;
 const POINTS = 41;
 
-/** Wins against the difference of lengths, in groups of as many pairs, and what the regression makes of them. */
+/** Win rate by difference of lengths, in groups of equal size, with the regression's curve. */
 function byLength(pairs: readonly ComparedPair[], fit: LengthFit): LineChart {
   const sorted = pairs
     .map(outcomeOf)
@@ -112,8 +112,8 @@ function byLength(pairs: readonly ComparedPair[], fit: LengthFit): LineChart {
   return {
     kind: 'lines',
     title: 'Win rate by length',
-    caption: `Pairs in ${count} groups by how much longer the policy's answer is, and the logistic regression whose value at 0 is the win rate at equal length.`,
-    xLabels: ["characters of the policy's answer, less those of the baseline's"],
+    caption: `Pairs in ${count} groups by how much longer the policy's completion is, and the logistic regression whose value at 0 is the win rate at equal length.`,
+    xLabels: ["characters of the policy's completion, less those of the baseline's"],
     yLabel: 'win rate',
     series: [
       { name: 'pairs', x: [groups.map(({ x }) => x)], y: groups.map(({ y }) => y) },
@@ -126,7 +126,8 @@ function byLength(pairs: readonly ComparedPair[], fit: LengthFit): LineChart {
 const worthOfDistance = (pairs: readonly ComparedPair[]): Scatter => ({
   kind: 'scatter',
   title: 'Reward gained and KL spent',
-  caption: "Of each prompt: how much more the policy's answer is worth, and how unlikely it was under the baseline.",
+  caption:
+    "For each prompt: how much more reward the policy's completion gets, and how unlikely the baseline finds it.",
   xLabel: 'log π − log π of the baseline, nats',
   yLabel: 'difference of rewards',
   points: {
@@ -138,7 +139,7 @@ const worthOfDistance = (pairs: readonly ComparedPair[]): Scatter => ({
 
 const BARS = 16;
 
-/** How both sides' rewards are distributed. */
+/** Histograms of the rewards of both sides. */
 function rewardChart(pairs: readonly ComparedPair[]): LineChart {
   const sides = {
     policy: pairs.map(({ rewards }) => rewards!.policy),
@@ -156,9 +157,9 @@ function rewardChart(pairs: readonly ComparedPair[]): LineChart {
   return {
     kind: 'lines',
     title: 'Rewards',
-    caption: 'Of the answers of both.',
+    caption: 'Distribution over the completions of each.',
     xLabels: ['reward'],
-    yLabel: 'share of the answers',
+    yLabel: 'share of completions',
     series: Object.entries(sides).map(([name, values]) => ({ name, x: [middles], y: shares(values) })),
   };
 }
@@ -170,7 +171,7 @@ const numbers = ({ wins, losses, ties, reward, length }: PolicyComparison): Tabl
   rows: [
     [`wins (and ${ties} ties)`, wins, losses],
     ...(reward ? [['mean reward', Number(figure(reward.policy)), Number(figure(reward.baseline))]] : []),
-    ['characters of an answer', Math.round(length.policy), Math.round(length.baseline)],
+    ['characters of a completion', Math.round(length.policy), Math.round(length.baseline)],
   ],
 });
 
@@ -181,8 +182,8 @@ function answers(pairs: readonly ComparedPair[]): Table {
   const worth = (reward: number | undefined) => (rewarded ? [figure(reward!)] : []);
   return {
     kind: 'table',
-    title: 'Answers side by side',
-    caption: 'By the same draws. comparisons.jsonl has all that differ, for a person to go through.',
+    title: 'Completions side by side',
+    caption: 'Drawn with the same seeds. comparisons.jsonl has all pairs that differ.',
     columns: [
       'prompt',
       'policy',

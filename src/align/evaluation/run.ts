@@ -1,4 +1,4 @@
-/** An evaluation of a policy in a run's folder: what was answered, and comparisons of it for a person to go through. */
+/** An evaluation of a policy in a run's folder: the completions, and their comparisons as a dataset. */
 import { join } from 'node:path';
 import { type Row, writeDataset } from '../../data/index.ts';
 import { driveRun, readSamples, type TrainParts } from '../../run/index.ts';
@@ -6,11 +6,15 @@ import { mean } from '../preferences/evaluation.ts';
 import type { ComparedPair, PolicyComparison } from './comparison.ts';
 import type { PolicyEvaluationStep, PolicyEvaluator } from './evaluation.ts';
 
+/** The result of `runPolicyEvaluation`. */
 export interface PolicyEvaluationResult extends Omit<PolicyComparison, 'pairs'> {
   /** The run's folder. */
   run: string;
-  /** The pairs as preference rows: what was said to be better as `chosen`. Answers that are equal or empty are left out. */
+  /**
+   * Path of the pairs as preference rows, the better completion as `chosen`. Equal and empty completions are left out.
+   */
   comparisons: string;
+  /** Seconds that the run took. */
   seconds: number;
 }
 
@@ -18,8 +22,8 @@ export interface PolicyEvaluationResult extends Omit<PolicyComparison, 'pairs'> 
 type PairRow = { kind: 'pair'; step: number } & ComparedPair;
 
 /**
- * Evaluates in a run's folder, of which comparisons.jsonl is for others. Goes on from the run's newest checkpoint where it has one.
- * Undefined where the signal stopped it.
+ * Runs an evaluation in a run's folder and writes the pairs to comparisons.jsonl. Resumes from the run's newest
+ * checkpoint. Returns undefined when the signal stops it.
  */
 export async function runPolicyEvaluation(
   evaluator: PolicyEvaluator,
@@ -52,7 +56,7 @@ export async function runPolicyEvaluation(
   return result && { ...result, comparisons };
 }
 
-/** The pairs of a run's folder. */
+/** The compared pairs in a run's folder. */
 export const comparedPairs = (folder: string): ComparedPair[] => readSamples(folder) as unknown as PairRow[];
 
 function preferenceRow({ asked, policy, baseline, preference }: ComparedPair): Row[] {

@@ -12,7 +12,7 @@ it('counts a tie as half a win', () => {
 });
 
 it('takes off what length alone brings', () => {
-  // the longer answer wins in four of five cases, whoever gives it, and the policy writes long ones
+  // the longer completion wins in four of five cases, whichever side wrote it, and the policy writes long ones
   const draws = random(0);
   const outcomes = Array.from({ length: 2000 }, () => {
     const longer = draws.uniform() < 0.9;
@@ -27,14 +27,14 @@ it('takes off what length alone brings', () => {
   expect(chanceAt(fit, 30)).toBeCloseTo(0.8, 1);
 });
 
-it('is the mean where lengths tell nothing', () => {
+it('is the mean where lengths carry no information', () => {
   const outcomes = [1, 1, 1, 0.5, 0, 1, 1, 0].flatMap((p) => [outcome(p, 12, 8), outcome(p, 8, 12)]);
   expect(lengthControlled(outcomes).winRate).toBeCloseTo((5.5 * 2 + 0.5) / 17, 2);
   const equal = [1, 0.5, 0, 1].map((p) => outcome(p));
   expect(lengthControlled(equal).winRate).toBeCloseTo((2.5 + 0.5) / 5, 6);
 });
 
-it('stays honest where one side always wins, or the longer answer does', () => {
+it('stays finite where one side always wins, or the longer completion does', () => {
   const all = lengthControlled(Array.from({ length: 50 }, (_, i) => outcome(1, 10 + i, 20)));
   expect(all.winRate).toBeGreaterThan(0.9);
   expect(all.interval[0]).toBeLessThan(0.95);

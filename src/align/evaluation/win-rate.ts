@@ -1,22 +1,24 @@
-/** Win rates of one policy over another, from which of two answers is better. */
+/** Win rates of one policy over another, from preferences between their completions. */
 import { wilson } from '../../run/intervals.ts';
 import { mean } from '../preferences/evaluation.ts';
 
+/** The outcome of one comparison. */
 export interface Outcome {
-  /** 1: the policy's answer is better; 0: the baseline's is; ½: a tie. */
+  /** 1: the policy is better; 0: the baseline is; ½: a tie. */
   preference: number;
-  /** Of the policy's answer and of the baseline's. */
+  /** Length of the policy's completion and of the baseline's, in characters. */
   lengths: readonly [number, number];
 }
 
+/** A win rate with its confidence interval. */
 export interface WinRate {
-  /** Mean preference: a tie is half a win. */
+  /** Mean preference: a tie counts ½. */
   winRate: number;
-  /** Of 95 %. */
+  /** The 95 % confidence interval. */
   interval: [low: number, high: number];
 }
 
-/** With Wilson's interval, a tie being half a win and half a loss: a little wider than it has to be where there are ties. */
+/** The win rate with Wilson's interval, which is slightly too wide when there are ties. */
 export function winRateOf(outcomes: readonly Pick<Outcome, 'preference'>[]): WinRate {
   const winRate = mean(outcomes.map(({ preference }) => preference));
   return { winRate, interval: wilson(winRate, outcomes.length) };
@@ -29,14 +31,16 @@ export interface LengthFit {
   scale: number;
 }
 
+/** A win rate estimated at equal length. */
 export interface LengthControlled extends WinRate {
+  /** The regression that the estimate comes from. */
   fit: LengthFit;
 }
 
 /**
- * The win rate that would be if both answers were as long (Dubois et al. 2024, "Length-Controlled AlpacaEval", §3, without the
- * term of how hard a prompt is): a logistic regression of the preferences on the difference of lengths, read at 0. The interval is by
- * the intercept's standard error, on the scale of log-odds.
+ * Estimates the win rate at equal length (Dubois et al. 2024, "Length-Controlled AlpacaEval", §3, without the term for
+ * the difficulty of a prompt): the value at 0 of a logistic regression of preferences on the difference of lengths. The
+ * interval is that of the intercept, by its standard error in log-odds.
  */
 export function lengthControlled(outcomes: readonly Outcome[]): LengthControlled {
   const differences = outcomes.map(({ lengths: [ours, theirs] }) => ours - theirs);
@@ -51,17 +55,18 @@ export function lengthControlled(outcomes: readonly Outcome[]): LengthControlled
   return { winRate: sigmoid(intercept), interval: [low, high], fit: { intercept, slope, scale } };
 }
 
-/** The chance of a win that a fit gives for a difference of lengths. */
+/** The probability of a win that a fit predicts for a difference of lengths, in characters. */
 export const chanceAt = ({ intercept, slope, scale }: LengthFit, difference: number): number =>
   sigmoid(intercept + slope * Math.tanh(difference / scale));
 
-/** Keeps the slope finite where the longer answer always wins. */
+/** Keeps the slope finite when the longer completion always wins. */
 const RIDGE = 0.1;
 const LARGEST_STEP = 2;
 
 /**
- * The maximum of the likelihood by Newton's method; its steps are bounded, as they overshoot where outcomes can be separated. A tie of
- * answers as long is added, which keeps the intercept and its error finite where one side always wins (Jeffreys' prior, but for a slope).
+ * Maximum likelihood by Newton's method. Steps are bounded, because they overshoot when the outcomes are separable. One
+ * tie at equal length is added, which keeps the intercept and its error finite when one side always wins (Jeffreys'
+ * prior, except for the slope).
  */
 function logisticFit(x: readonly number[], y: readonly number[]) {
   let [intercept, slope, error] = [0, 0, 0];
@@ -88,7 +93,7 @@ function logisticFit(x: readonly number[], y: readonly number[]) {
   return { intercept, slope, error };
 }
 
-/** The mean of differences, with an interval of 95 % by their deviation. */
+/** The mean of differences, with a 95 % confidence interval by their standard deviation. */
 export function meanDifference(differences: readonly number[]): { difference: number; interval: [number, number] } {
   const difference = mean(differences);
   const variance = mean(differences.map((value) => (value - difference) ** 2)) / (differences.length - 1);

@@ -21,7 +21,7 @@ const { cases, datasets } = JSON.parse(readFileSync(at('data/preprocess.json'), 
 };
 const sft = cases.filter(({ trainer, options }) => trainer === 'sft' && !options.packing);
 
-/** TRL learns whole conversations unless told. */
+/** TRL learns whole conversations by default. */
 const lossOf = ({ dataset, options }: Case): Loss | undefined => {
   if (options.completion_only_loss === false) return 'all';
   return dataset === 'chat' && !options.assistant_only_loss ? 'all' : undefined;
@@ -48,7 +48,7 @@ describe('as TRL prepares them', () => {
 
 const llama = tokenizerOf('tiny-llama');
 
-it('learns what the assistant wrote, unless told', () => {
+it("learns the assistant's messages by default", () => {
   const { ids, learn } = encodeRow(datasets.chat[0], llama);
   const learned = Array.from(ids).filter((_, i) => learn![i]);
   expect(llama.decode(learned, { skipSpecialTokens: false })).toBe('Hello.<|im_end|>Four.<|im_end|>');

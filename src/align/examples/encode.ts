@@ -1,21 +1,22 @@
-/** Rows of a dataset as tokens, and which of them are to be learned: what TRL's SFTTrainer makes of them. */
+/** Turns rows of a dataset into tokens, and marks which of them are learned. Equal to TRL's SFTTrainer. */
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 
-/** What the loss is taken over: the completion, what the assistant wrote, or every token. */
+/** Which tokens the loss is taken over: the completion, the assistant's messages, or all tokens. */
 export const losses = ['completion', 'assistant', 'all'] as const;
+/** One of `losses`. */
 export type Loss = (typeof losses)[number];
 
 /**
- * The tokens of a language-modeling (`text` or `messages`) or prompt-completion row (of text or of messages). Text ends in
- * the EOS token, a conversation as its template ends it. Without `loss`, prompts are read and completions learned;
- * of messages, those of the assistant; all of a text.
+ * The tokens of a language-modeling row (`text` or `messages`) or a prompt-completion row (of text or of messages).
+ * Text ends in the EOS token, a conversation as its template ends it.
  *
- * @throws HeedError where the row has nothing that such a loss could be taken over, or the tokenizer has no EOS token or no
- * chat template.
+ * @param loss Which tokens to learn. By default the completion of a prompt, the assistant's messages of a conversation,
+ *   and all of a text.
+ * @throws HeedError when the row has no tokens for this loss, or the tokenizer has no EOS token or no chat template.
  */
 export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example {
   const { text, messages, prompt, completion } = row;
@@ -44,7 +45,7 @@ function encodeText(prompt: string, completion: string, tokenizer: Tokenizer, lo
   return loss === 'all' ? { ids } : { ids, learn: after(tokenizer.encode(prompt), ids) };
 }
 
-/** Where a token spans the end of the prompt, the prompt's own tokens differ from there on. */
+/** 1 for the tokens after the prompt. A token that spans the end of the prompt is learned, too. */
 function after(prompt: readonly number[], ids: readonly number[]): Uint8Array {
   let start = 0;
   while (start < prompt.length && prompt[start] === ids[start]) start++;
@@ -60,6 +61,6 @@ function eosOf({ eos, tokenOf }: Tokenizer): string {
 }
 
 const wrongLoss = (loss: Loss, what: string, instead: string) =>
-  new HeedError(`The loss is to be over "${loss}" tokens, but the data is ${what}: expected ${instead}.`, {
+  new HeedError(`The loss is over "${loss}" tokens, but the data is ${what}: expected ${instead}.`, {
     hint: 'Leave --loss out for what fits the data.',
   });

@@ -43,8 +43,8 @@ describe('an example longer than a row', () => {
 });
 
 it('leaves out an example of which nothing would be learned, and counts it', async () => {
-  const asked = { value: { prompt: words(9), completion: 'spa' } };
-  const { examples, empty } = await gather([asked, ...rows('spa')], 'cut');
+  const prompted = { value: { prompt: words(9), completion: 'spa' } };
+  const { examples, empty } = await gather([prompted, ...rows('spa')], 'cut');
   expect([examples.lengths, empty]).toEqual([[3], 1]);
   expect(learnedTokens({ ids: [1, 2, 3] })).toBe(2);
   expect(learnedTokens({ ids: [1, 2, 3], learn: [1, 0, 1] })).toBe(1);
@@ -59,10 +59,10 @@ it('says where a row cannot be tokenized, and that there are none', async () => 
 });
 
 it('holds out a share, the same for the same seed, and neither nothing nor all', () => {
-  const { kept, held } = holdOut(100, 0.1, 3);
-  expect([kept.length, held.length]).toEqual([90, 10]);
-  expect([...kept, ...held].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
-  expect(holdOut(100, 0.1, 3)).toEqual({ kept, held });
+  const { rest, held } = holdOut(100, 0.1, 3);
+  expect([rest.length, held.length]).toEqual([90, 10]);
+  expect([...rest, ...held].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  expect(holdOut(100, 0.1, 3)).toEqual({ rest, held });
   expect(holdOut(100, 0.1, 4).held).not.toEqual(held);
   expect(holdOut(5, 0.01, 0).held).toHaveLength(1);
   expect(holdOut(2, 0.99, 0).held).toHaveLength(1);

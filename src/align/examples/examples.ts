@@ -1,4 +1,4 @@
-/** Examples to learn from, held as token ids in typed arrays: a dataset's text is gone once it is read. */
+/** Training examples as token ids in typed arrays: the text of a dataset is not kept in memory. */
 import { createHash } from 'node:crypto';
 import { type Place, placeInWords, type Row, shuffled } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -7,9 +7,11 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
 import { encodeRow, type Loss } from './encode.ts';
 
+/** A list of training examples. */
 export interface Examples {
+  /** Tokens of each example. */
   readonly lengths: readonly number[];
-  /** A view of the i-th. */
+  /** The i-th example, as a view of the list's memory. */
   at(i: number): Example;
 }
 
@@ -17,7 +19,7 @@ interface ExampleList extends Examples {
   add(example: Example): void;
 }
 
-/** A list that grows: three flat arrays, whatever the number of examples. */
+/** An empty list of examples that `add` appends to. Three flat arrays hold all examples. */
 export function createExamples(): ExampleList {
   let ids = new Int32Array(2 ** 12);
   let learn = new Uint8Array(2 ** 12);
@@ -42,7 +44,7 @@ export function createExamples(): ExampleList {
   };
 }
 
-/** Examples at hand as a list. */
+/** A list of examples from any iterable. */
 export function listOf(examples: Iterable<Example>): Examples {
   const list = createExamples();
   for (const example of examples) list.add(example);
@@ -58,9 +60,9 @@ function grown<T extends Int32Array | Uint8Array>(array: T, atLeast: number): T 
 const LONGEST = 1024;
 
 /**
- * The most tokens that are read of an example: by default as many as the model has positions for, at most 1024.
+ * The maximum length of an example, in tokens. By default the number of the model's positions, at most 1024.
  *
- * @throws HeedError where a model was never trained at so many positions.
+ * @throws HeedError when the model has fewer positions.
  */
 export function longestExample(
   length: number | undefined,
@@ -68,36 +70,38 @@ export function longestExample(
 ): number {
   const most = length ?? Math.min(LONGEST, maxPositions);
   if (most <= maxPositions) return most;
-  throw new HeedError(`--length is ${most} tokens, but the model knows ${maxPositions} positions.`, {
-    hint: `Give --length ${maxPositions} or less; --truncate says what becomes of longer examples.`,
+  throw new HeedError(`--length is ${most} tokens, but the model has ${maxPositions} positions.`, {
+    hint: `Set --length to ${maxPositions} or less; --truncate decides what happens to longer examples.`,
   });
 }
 
-/** Its end is cut off, it becomes several examples, it is left out, or the reading stops. */
+/** What happens to an example that is too long: cut its end, split it into several, drop it, or stop with an error. */
 export const truncations = ['cut', 'split', 'drop', 'error'] as const;
 type Truncate = (typeof truncations)[number];
 
 interface GatherOptions {
-  /** The most tokens of an example. */
+  /** Maximum tokens of an example. */
   length: number;
   loss?: Loss;
-  /** What becomes of an example that is longer. */
+  /** What happens to a longer example. */
   truncate: Truncate;
 }
 
+/** The result of `gatherExamples`. */
 export interface Gathered {
   examples: ExampleList;
-  /** How many were longer than a row. */
+  /** Examples that were longer than `length`. */
   long: number;
-  /** How many were left out because no token of theirs would be learned. */
+  /** Examples that were left out because none of their tokens would be learned. */
   empty: number;
 }
 
 /**
- * Makes examples of rows: texts, conversations, or prompts with completions. `source` is what errors call them all.
+ * Encodes rows as examples: texts, conversations, or prompts with completions.
  *
- * @throws HeedError for a row that cannot be tokenized, one that is too long where that is an error, or where nothing is left
- * to learn; and what `rows` throws.
+ * @param source Name of the data in errors.
+ * @throws HeedError for a row that cannot be tokenized, for one that is too long with `truncate: 'error'`, and when
+ *   nothing is left to learn; and whatever `rows` throws.
  */
 export async function gatherExamples(
   rows: AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>,
@@ -121,14 +125,14 @@ export async function gatherExamples(
     if (tooLong) long++;
     if (tooLong && truncate === 'error') {
       throw new HeedError(`${where} has ${example.ids.length} tokens, a row takes ${length}.`, {
-        hint: 'Make rows longer (--length), or have long examples cut, split or left out (--truncate).',
+        hint: 'Raise --length, or cut, split or drop long examples (--truncate).',
       });
     }
     if (tooLong && truncate === 'drop') continue;
     const pieces = piecesOf(example, length).slice(0, truncate === 'split' ? undefined : 1);
-    const told = pieces.filter((piece) => learnedTokens(piece) > 0);
-    if (told.length === 0) empty++;
-    for (const piece of told) examples.add(piece);
+    const learnable = pieces.filter((piece) => learnedTokens(piece) > 0);
+    if (learnable.length === 0) empty++;
+    for (const piece of learnable) examples.add(piece);
   }
   if (examples.lengths.length > 0) return { examples, long, empty };
   if (count === 0) {
@@ -136,11 +140,11 @@ export async function gatherExamples(
   }
   const why = long > 0 ? `: ${long} are longer than a row of ${length} tokens` : '';
   throw new HeedError(`None of the ${count} rows of "${source}" has a token to learn${why}.`, {
-    hint: 'Look at the rows, at what the loss is over (--loss), and at how long a row is (--length).',
+    hint: 'Check the rows, which tokens the loss is taken over (--loss), and the length of a row (--length).',
   });
 }
 
-/** An example in pieces of at most so many tokens. */
+/** An example in pieces of at most `length` tokens. */
 function piecesOf({ ids, learn }: Example, length: number): Example[] {
   const part = (array: ArrayLike<number>, from: number) => Array.prototype.slice.call(array, from, from + length);
   return Array.from({ length: Math.ceil(ids.length / length) }, (_, i) => ({
@@ -149,7 +153,7 @@ function piecesOf({ ids, learn }: Example, length: number): Example[] {
   }));
 }
 
-/** Tokens of an example that are learned: never its first, which nothing comes before. */
+/** How many tokens of an example are learned. The first one never is: nothing precedes it. */
 export function learnedTokens({ ids, learn }: Example): number {
   if (!learn) return Math.max(0, ids.length - 1);
   let count = 0;
@@ -157,24 +161,27 @@ export function learnedTokens({ ids, learn }: Example): number {
   return count;
 }
 
-/** Takes a share out of the examples, at least one and never all, drawn by the seed: gives the indices of both parts. */
-export function holdOut(n: number, share: number, seed: number): { kept: number[]; held: number[] } {
+/**
+ * Draws a share of n examples by the seed to hold out: at least one and never all, or none for a share of 0. Returns
+ * the indices of the training and the held-out part, ascending.
+ */
+export function holdOut(n: number, share: number, seed: number): { rest: number[]; held: number[] } {
   const order = shuffled(
     Array.from({ length: n }, (_, i) => i),
     seed,
   );
   const size = share === 0 ? 0 : Math.min(n - 1, Math.max(1, Math.round(share * n)));
   const ascending = (a: number, b: number) => a - b;
-  return { held: order.slice(0, size).sort(ascending), kept: order.slice(size).sort(ascending) };
+  return { held: order.slice(0, size).sort(ascending), rest: order.slice(size).sort(ascending) };
 }
 
-/** Some of the examples as a list of their own, without a copy. */
+/** Some of the examples as a list, without copying them. */
 export const subset = (examples: Examples, indices: readonly number[]): Examples => ({
   lengths: indices.map((i) => examples.lengths[i]),
   at: (i) => examples.at(indices[i]),
 });
 
-/** A checksum of what is learned, by which a resumed training knows that its data is the same. */
+/** A checksum of examples, so that a resumed run can check that its data is the same. */
 export function fingerprint({ lengths, at }: Examples): string {
   const hash = createHash('sha256');
   for (let i = 0; i < lengths.length; i++) {

@@ -59,7 +59,7 @@ describe("as TRL's DPO trainer prepares them", () => {
         [rejected, rejected_ids],
       ] as const) {
         const begin = Array.from(learn!).indexOf(1);
-        // a token over the end of the prompt is the answer's, where TRL leaves half of it out
+        // a token over the end of the prompt belongs to the completion, where TRL leaves half of it out
         const over = idsOf(ids)[prompt_ids.length - 1] !== prompt_ids.at(-1) ? 1 : 0;
         expect(begin).toBe(prompt_ids.length - over);
         expect(idsOf(ids).slice(0, begin)).toEqual(prompt_ids.slice(0, begin));
@@ -71,7 +71,7 @@ describe("as TRL's DPO trainer prepares them", () => {
 
 const pair = { prompt: 'What is 2+2? ', chosen: 'Four.', rejected: 'The answer is five, I think.' };
 
-it('cuts what is too long where it is told to, and says how much there was', async () => {
+it('cuts or drops what is too long, and counts it', async () => {
   const dropped = await gather([pair, { ...pair, rejected: 'No.' }], { length: 16 });
   expect([dropped.rows.length, dropped.long]).toEqual([1, 1]);
   const ends = await gather([pair], { length: 16, truncate: 'end' });
@@ -81,7 +81,7 @@ it('cuts what is too long where it is told to, and says how much there was', asy
   expect(idsOf(starts.rejected.at(0).ids)).toEqual(idsOf(rejected.ids).slice(0, 16));
   await expect(gather([pair], { length: 4, truncate: 'start' })).rejects.toThrow(/1 are longer than 4 tokens/);
   await expect(gather([pair], { length: 16, truncate: 'error' })).rejects.toThrow(
-    /"pairs.jsonl", line 1: an answer has \d+ tokens/,
+    /"pairs.jsonl", line 1: a completion has \d+ tokens/,
   );
 });
 
@@ -109,7 +109,7 @@ describe('completions of other words than the tokenizer knows', () => {
   });
 });
 
-it('refuses equal and empty answers by file and line, or leaves them out', async () => {
+it('refuses equal and empty completions by file and line, or leaves them out', async () => {
   const equal = { ...pair, rejected: pair.chosen };
   const empty = { ...pair, prompt: undefined, chosen: [], rejected: [] };
   const silent = {
@@ -118,11 +118,11 @@ it('refuses equal and empty answers by file and line, or leaves them out', async
     rejected: [{ role: 'assistant', content: 'Hello' }],
   };
   await expect(gather([pair, equal])).rejects.toThrow(/"pairs.jsonl", line 2: "chosen" and "rejected" are equal/);
-  await expect(gather([empty])).rejects.toThrow(/line 1: "chosen" is an empty answer/);
-  await expect(gather([silent])).rejects.toThrow(/"chosen" is an empty answer/);
-  const told: string[] = [];
-  const kept = await gather([equal, pair, silent], { onBadRow: 'skip', onNotice: (text) => told.push(text) });
-  expect(kept.rows).toEqual([pair]);
-  expect(told).toHaveLength(2);
+  await expect(gather([empty])).rejects.toThrow(/line 1: "chosen" is an empty completion/);
+  await expect(gather([silent])).rejects.toThrow(/"chosen" is an empty completion/);
+  const notices: string[] = [];
+  const usable = await gather([equal, pair, silent], { onBadRow: 'skip', onNotice: (text) => notices.push(text) });
+  expect(usable.rows).toEqual([pair]);
+  expect(notices).toHaveLength(2);
   await expect(gather([])).rejects.toThrow(/has no comparison to learn from/);
 });

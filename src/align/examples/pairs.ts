@@ -1,6 +1,6 @@
 /**
- * Comparisons of two answers as tokens: what TRL's RewardTrainer makes of them. Its DPOTrainer cuts the answer where the prompt
- * alone would end, which loses a letter where a token reaches over that end; here no letter is lost.
+ * Turns comparisons of two completions into tokens. Equal to TRL's RewardTrainer. TRL's DPOTrainer tokenizes the prompt
+ * alone and cuts there, which loses characters when a token spans the end of the prompt; here none is lost.
  */
 import { explicitPrompt, type Message, type Place, placeInWords, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -15,70 +15,81 @@ interface EncodedPair {
 }
 
 /**
- * The tokens of a preference row (of text or of messages, its prompt explicit or what both answers begin with): prompt, answer
- * and EOS, or what the chat template makes of them. Of each, the answer is to be learned.
+ * The tokens of a preference row, of text or of messages; without `prompt`, the common beginning of both completions is
+ * the prompt. Each example has the prompt, the completion and EOS, or what the chat template makes of them; the
+ * completion is learned.
  *
- * @throws HeedError where an answer is empty or both are equal, or the tokenizer has no EOS token or no chat template.
+ * @throws HeedError when a completion is empty, both are equal, or the tokenizer has no EOS token or no chat template.
  */
 export function encodePair(row: Row, tokenizer: Tokenizer): EncodedPair {
   const { prompt, chosen, rejected } = promptedPair(row);
   return { chosen: encodeAnswer(prompt, chosen, tokenizer), rejected: encodeAnswer(prompt, rejected, tokenizer) };
 }
 
-/** A preference row with its prompt explicit. @throws HeedError where an answer is empty or both are equal. */
+/** A preference row with an explicit prompt. @throws HeedError when a completion is empty or both are equal. */
 export function promptedPair(row: Row): Row {
   const pair = row.prompt === undefined || row.prompt === null ? explicitPrompt(row) : row;
   const { chosen, rejected } = pair;
   for (const [name, answer] of Object.entries({ chosen, rejected })) checkAnswer(answer, name);
   if (JSON.stringify(chosen) === JSON.stringify(rejected)) {
     throw new HeedError('"chosen" and "rejected" are equal.', {
-      hint: 'Leave the row out: a comparison of a text with itself says nothing.',
+      hint: 'Leave the row out: nothing can be learned from it.',
     });
   }
   return pair;
 }
 
-/** An answer to a prompt, text or messages. `learn` is 1 for the answer's tokens. */
+/** The tokens of a completion with its prompt, both text or both messages. `learn` is 1 for those of the completion. */
 export const encodeAnswer = (prompt: unknown, completion: unknown, tokenizer: Tokenizer): Example =>
   encodeRow({ prompt, completion }, tokenizer, 'completion');
 
-/** @throws HeedError where an answer says nothing. */
+/** @throws HeedError when a completion has no text. `name` is its field. */
 export function checkAnswer(answer: unknown, name: string): void {
-  const said = (text: unknown) => typeof text !== 'string' || text.trim() !== '';
+  const hasText = (text: unknown) => typeof text !== 'string' || text.trim() !== '';
   const sound =
     typeof answer === 'string'
-      ? said(answer)
-      : Array.isArray(answer) && answer.length > 0 && (answer as Message[]).every(({ content }) => said(content));
-  if (!sound) throw new HeedError(`"${name}" is an empty answer.`, { hint: 'Leave the row out, or give the answer.' });
+      ? hasText(answer)
+      : Array.isArray(answer) && answer.length > 0 && (answer as Message[]).every(({ content }) => hasText(content));
+  if (!sound) throw new HeedError(`"${name}" is an empty completion.`, { hint: 'Leave the row out, or fill it in.' });
 }
 
-/** What becomes of a pair with an answer longer than the model is to read; "start" and "end" say what is kept of each. */
+/**
+ * What happens to a pair with too long a completion: drop it, keep the start or the end of both, or stop with an error.
+ */
 export const pairTruncations = ['drop', 'start', 'end', 'error'] as const;
 type PairTruncation = (typeof pairTruncations)[number];
 
+/** How `gatherPairs` treats long and bad rows. */
 export interface PairOptions {
-  /** The most tokens of prompt and answer. */
+  /** Maximum tokens of a prompt with a completion. */
   length: number;
+  /** What happens to a longer pair: drop it, keep its start or its end, or stop with an error. */
   truncate: PairTruncation;
-  /** Whether a pair that cannot be used ends the reading, or is told of and left out. */
+  /** Whether a bad row is an error (default), or is reported by `onNotice` and skipped. */
   onBadRow?: 'error' | 'skip';
+  /** Receives a line of text for every row that is skipped. */
   onNotice?: (text: string) => void;
 }
 
+/** Pairs of completions as tokens: the result of `gatherPairs`. */
 export interface Pairs {
-  /** The i-th of each belong together. */
+  /** The chosen completion of each pair, with its prompt. */
   chosen: Examples;
+  /** The rejected completion of each pair, with its prompt, in the same order. */
   rejected: Examples;
-  /** The rows they were made of. */
+  /** The row of each pair. */
   rows: readonly Row[];
-  /** How many were longer than `length`. */
+  /** Pairs that were longer than `length`. */
   long: number;
-  /** How many were left out because both completions have the same tokens. */
+  /** Pairs that were left out because both completions have the same tokens. */
   equal: number;
 }
 
 /**
- * Pairs of a dataset's rows. Throws a HeedError with file and line where one cannot be used, and where there are none.
+ * Encodes the preference rows of a dataset as pairs.
+ *
+ * @param source Name of the data in errors.
+ * @throws HeedError with file and line for a bad row, and when no pair is left.
  */
 export async function gatherPairs(
   dataset: AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>,
@@ -108,17 +119,17 @@ export async function gatherPairs(
   throw nothingLeft(source, { long, equal }, options.length);
 }
 
-/** Whether several completions have the same tokens, so that no policy or reward model could tell them apart. */
+/** Whether several completions have the same tokens, so that no model can distinguish them. */
 export const sameTokens = (completions: readonly Example[]): boolean =>
   completions.length > 1 && new Set(completions.map(({ ids }) => Array.from(ids).join())).size === 1;
 
 const DOES_IT_FIT = 'Every word outside the vocabulary is one token: does the model fit the data?';
 
-/** What a person should know of comparisons that were left out because their completions have the same tokens. */
+/** The notice about comparisons that were left out because their completions have the same tokens. */
 export const equalNotice = (source: string, equal: number): string =>
   `"${source}": left out ${equal} whose completions have the same tokens. ${DOES_IT_FIT}`;
 
-/** Why no comparison is left. */
+/** The error for data without a usable comparison, with the reasons. */
 export function nothingLeft(
   source: string,
   { long, equal }: Record<'long' | 'equal', number>,
@@ -131,12 +142,17 @@ export function nothingLeft(
   return new HeedError(
     `"${source}" has no comparison to learn from${reasons.length > 0 ? `: ${reasons.join(', ')}` : ''}.`,
     {
-      hint: equal > 0 ? DOES_IT_FIT : 'Look at the rows, and at how long an answer may be with its prompt (--length).',
+      hint:
+        equal > 0 ? DOES_IT_FIT : 'Check the rows, and the maximum length of a completion with its prompt (--length).',
     },
   );
 }
 
-/** Rows with what `encode` makes of each; its complaints come with file and line, or are told of where rows may be left out. */
+/**
+ * Rows, each with its encoded completions.
+ *
+ * @throws HeedError with file and line for a bad row, unless `onBadRow` is `skip`.
+ */
 export async function* encodedRows(
   dataset: AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>,
   source: string,
@@ -151,8 +167,8 @@ export async function* encodedRows(
       const answers = encode(value);
       const longest = Math.max(...answers.map(({ ids }) => ids.length));
       if (truncate === 'error' && longest > length) {
-        throw new HeedError(`an answer has ${longest} tokens with its prompt, ${length} are read.`, {
-          hint: 'Read more (--length), or have long comparisons left out or cut (--truncate).',
+        throw new HeedError(`a completion has ${longest} tokens with its prompt, but the maximum is ${length}.`, {
+          hint: 'Raise --length, or drop or cut long comparisons (--truncate).',
         });
       }
       yield { row: value, answers };
@@ -169,7 +185,7 @@ export async function* encodedRows(
   }
 }
 
-/** Answers cut to a length as told; undefined where they are to be left out, or nothing of an answer would be left to learn. */
+/** Completions cut to `length`; undefined when they are dropped, or when one has no token left to learn. */
 export function fitAll(answers: readonly Example[], { length, truncate }: PairOptions): Example[] | undefined {
   if (answers.every(({ ids }) => ids.length <= length)) return [...answers];
   if (truncate === 'drop') return undefined;

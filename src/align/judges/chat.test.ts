@@ -13,7 +13,7 @@ const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', 
 const quick = { timeout: 5, retries: 3, pause: 0 };
 const asking = (content: string): Conversation => [{ role: 'user', content }];
 
-interface Asked {
+interface ChatRequest {
   path: string;
   key: string | undefined;
   body: Record<string, unknown> & { messages: { content: string }[] };
@@ -27,7 +27,7 @@ afterEach(() => {
     server.close();
   }
 });
-async function serve(handle: (asked: Asked, response: ServerResponse) => void): Promise<string> {
+async function serve(handle: (request: ChatRequest, response: ServerResponse) => void): Promise<string> {
   let calls = 0;
   const server = createServer(async (request: IncomingMessage, response) => {
     const call = calls++;
@@ -40,28 +40,28 @@ async function serve(handle: (asked: Asked, response: ServerResponse) => void): 
 }
 const says = (response: ServerResponse, content: unknown) =>
   void response.end(JSON.stringify({ choices: [{ message: { role: 'assistant', content } }] }));
-const refuses = (response: ServerResponse, status: number, said: string) => {
+const refuses = (response: ServerResponse, status: number, text: string) => {
   response.statusCode = status;
-  response.end(said);
+  response.end(text);
 };
 const complete = async (text: string, conversations: readonly Conversation[], settings = {}, options = {}) =>
   (await openChat(text, {}, { ...quick, ...settings })).complete(conversations, options);
 const many = Array.from({ length: 20 }, (_, i) => asking(String(i)));
 
 describe('an endpoint', () => {
-  it('gets conversations one by one, so many at once, with its key, and answers in their order', async () => {
+  it('gets conversations in concurrent requests with its key, and replies in order', async () => {
     vi.stubEnv('SOME_KEY', 'secret');
     let [busy, most] = [0, 0];
     const seeds = new Set<unknown>();
-    let first: Asked | undefined;
-    const url = await serve((asked, response) => {
+    let first: ChatRequest | undefined;
+    const url = await serve((request, response) => {
       most = Math.max(most, ++busy);
-      first ??= asked;
-      seeds.add(asked.body.seed);
+      first ??= request;
+      seeds.add(request.body.seed);
       setTimeout(() => {
         busy--;
-        says(response, ` ${asked.body.messages[0].content}! `);
-      }, Number(asked.body.messages[0].content) % 3);
+        says(response, ` ${request.body.messages[0].content}! `);
+      }, Number(request.body.messages[0].content) % 3);
     });
     const options = { maxTokens: 7, temperature: 0.5 };
     const answers = await complete(url, many, { key: 'SOME_KEY', atOnce: 4 }, options);
@@ -72,19 +72,19 @@ describe('an endpoint', () => {
     expect(first!.body).toMatchObject({ model: 'some/model', max_tokens: 7, temperature: 0.5 });
   });
 
-  it('is asked again for what failed, and for that alone', async () => {
-    const asked = new Map<string, number>();
+  it('gets only failed requests again', async () => {
+    const counts = new Map<string, number>();
     const bad = ['{"choices": []}', '<html>', '{}'];
     const url = await serve(({ body, call }, response) => {
       const { content } = body.messages[0];
-      asked.set(content, (asked.get(content) ?? 0) + 1);
-      if (Number(content) % 5 > 0 || asked.get(content)! > 3) return says(response, content);
+      counts.set(content, (counts.get(content) ?? 0) + 1);
+      if (Number(content) % 5 > 0 || counts.get(content)! > 3) return says(response, content);
       if (call % 2) return void response.end(bad[call % 3]);
       response.setHeader('retry-after', '0');
       refuses(response, call % 4 ? 429 : 503, 'busy');
     });
     expect(await complete(url, many)).toEqual(many.map((_, i) => String(i)));
-    for (const [content, times] of asked) expect(times).toBe(Number(content) % 5 ? 1 : 4);
+    for (const [content, times] of counts) expect(times).toBe(Number(content) % 5 ? 1 : 4);
   });
 
   it('that knows fewer parameters gets fewer', async () => {
@@ -104,7 +104,7 @@ describe('an endpoint', () => {
     expect(await complete(url, [asking('Well?')])).toEqual(['']);
   });
 
-  it('that stays wrong, silent or away is an error that says so, and never tells the key', async () => {
+  it('that stays wrong, silent or away is an error that says so, and never shows the key', async () => {
     vi.stubEnv('OPENAI_API_KEY', 'secret');
     let calls = 0;
     const denies = await serve(({ key }, response) => {
@@ -128,15 +128,15 @@ describe('an endpoint', () => {
 
   it.each([
     ['http://localhost/v1', /names no model/],
-    ['http://me:word@localhost/v1#m', /with a password/],
-    ['http://#m', /is no address/],
+    ['http://me:word@localhost/v1#m', /contains a password/],
+    ['http://#m', /is not an address/],
   ])('named as %s is refused', async (text, message) => {
     await expect(openChat(text)).rejects.toThrow(message);
   });
 });
 
 describe('a local model', () => {
-  it('goes on with conversations, by draws of their own', async () => {
+  it('completes conversations, each with its own draws', async () => {
     const chat = await openChat(llama);
     const options = { maxTokens: 6, seed: 3 };
     const answers = await chat.complete([many[0], many[1], many[0]], options);
@@ -148,10 +148,10 @@ describe('a local model', () => {
     chat[Symbol.dispose]();
   });
 
-  it('tells how likely a turn begins with a text', async () => {
+  it('gives the probability that a turn begins with a text', async () => {
     const { config, parameters, tokenizer } = await loadModel(llama);
     const prompt = encodeChat(tokenizer, many[0], { addGenerationPrompt: true }).ids;
-    const wanted = ['good', 'bad'].map((text) => {
+    const expected = ['good', 'bad'].map((text) => {
       const ids = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false })];
       const { logprobs } = scoreTokens(config, parameters.values, ids);
       return logprobs.slice(prompt.length - 1).reduce((a, b) => a + b, 0);
@@ -159,18 +159,16 @@ describe('a local model', () => {
     parameters[Symbol.dispose]();
     const chat = await openChat(llama);
     const [[good, bad], other] = chat.logProbs!([many[0], asking('And what of this?')], ['good', 'bad']);
-    expect(good).toBeCloseTo(wanted[0], 4);
-    expect(bad).toBeCloseTo(wanted[1], 4);
+    expect(good).toBeCloseTo(expected[0], 4);
+    expect(bad).toBeCloseTo(expected[1], 4);
     expect(other[0]).not.toBeCloseTo(good, 4);
-    expect(() => chat.logProbs!([many[0]], ['good', 'good'])).toThrow(/do not tell "good" from "good"/);
+    expect(() => chat.logProbs!([many[0]], ['good', 'good'])).toThrow(/do not distinguish "good" from "good"/);
     const wordy = await openChat('reviews-base');
-    expect(() => wordy.logProbs!([many[0]], ['A', 'B'])).toThrow(/do not tell "A" from "B"/);
+    expect(() => wordy.logProbs!([many[0]], ['A', 'B'])).toThrow(/do not distinguish "A" from "B"/);
     wordy[Symbol.dispose]();
     const long = asking('so it is '.repeat(500));
-    expect(() => chat.logProbs!([many[0], long], ['good', 'bad'])).toThrow(
-      /knows \d+ positions, and .* has \d+ tokens/,
-    );
-    await expect(chat.complete([long])).rejects.toThrow(/knows \d+ positions/);
+    expect(() => chat.logProbs!([many[0], long], ['good', 'bad'])).toThrow(/has \d+ positions, but .* has \d+ tokens/);
+    await expect(chat.complete([long])).rejects.toThrow(/has \d+ positions/);
     chat[Symbol.dispose]();
   });
 });

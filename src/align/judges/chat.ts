@@ -1,8 +1,8 @@
 /**
- * What goes on with conversations, by its text as commands take it:
+ * Chat models by name, as commands take them:
  *
- * - a folder or a name on the Hub: a language model, which reads them as its chat template writes them;
- * - `https://api.example.com/v1#MODEL`: a model behind an endpoint such as OpenAI's, as most servers of language models have.
+ * - a folder or a name on the Hub: a language model with a chat template;
+ * - `https://api.example.com/v1#MODEL`: a model behind an endpoint compatible with OpenAI's.
  */
 import type { z } from 'zod';
 import { opening } from '../../disposables.ts';
@@ -18,14 +18,15 @@ import { isModel } from '../training/input.ts';
 import { chatCallSchema, endpointChat } from './endpoint-chat.ts';
 import type { Chat, Conversation, OpenChat } from './source.ts';
 
-/** Who answers conversations, at hand: a chat, or a language model. */
+/** A chat model as a value: a chat, or a language model. */
 export type ChatSource = Chat | Model;
 
 /**
- * Opens who answers conversations, by a name or from what is at hand, which stays the caller's. With `template`, a model
- * without a chat template adopts one (see `withChatTemplate`).
+ * Opens a chat model by name, or wraps a value, which stays the caller's.
  *
- * @throws HeedError where it is not there, or is named wrongly.
+ * @param settings Timeouts, retries and the key of an endpoint.
+ * @param template With it, a model without a chat template adopts one (see `withChatTemplate`).
+ * @throws HeedError when the model does not exist or the name is invalid.
  */
 export async function openChat(
   source: string | ChatSource,
@@ -46,11 +47,11 @@ export async function openChat(
   });
 }
 
-/** Conversations answered side by side, and rows of tokens read at once. */
+/** Conversations completed at once, and rows of tokens scored at once. */
 const BATCH = 32;
 const ROWS = 8;
 
-/** A language model as who answers conversations. The model stays the caller's. */
+/** A language model as a chat. The model stays the caller's. */
 export function modelChat(model: Model): OpenChat & Required<Chat> {
   const { config, parameters, tokenizer, ends } = model;
   const generator = createGenerator(config, parameters.values);
@@ -62,10 +63,9 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
     const all = conversations.map(encoded);
     const longest = all.reduce((most, { length }) => Math.max(most, length), 0);
     if (longest + room <= config.maxPositions) return all;
-    throw new HeedError(
-      `"${name}" knows ${config.maxPositions} positions, and a conversation it was asked about has ${longest} tokens.`,
-      { hint: 'Take a model that reads more, or ask about shorter texts.' },
-    );
+    throw new HeedError(`"${name}" has ${config.maxPositions} positions, but a conversation has ${longest} tokens.`, {
+      hint: 'Use a model with more positions, or shorter texts.',
+    });
   };
   return {
     name,
@@ -77,10 +77,10 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
     logProbs(conversations, texts) {
       const labels = encodedLabels(texts, model);
       const maxTokens = Math.max(...labels.map(({ length }) => length));
-      const asked = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
-      const layout = answerLayout(model, asked, { rows: ROWS, maxTokens, answers: labels.length });
+      const encodedPrompts = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
+      const layout = answerLayout(model, encodedPrompts, { rows: ROWS, maxTokens, answers: labels.length });
       const scorer = createAnswerScorer(config, parameters.values, layout);
-      const answers = asked.flatMap(({ ids: prompt, text: promptText }) =>
+      const answers = encodedPrompts.flatMap(({ ids: prompt, text: promptText }) =>
         labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
       try {
@@ -95,12 +95,12 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
   };
 }
 
-/** The tokens of texts. @throws HeedError where a model does not know them, or takes one for another. */
+/** The tokens of texts. @throws HeedError when the vocabulary lacks one of them, or two have the same tokens. */
 function encodedLabels(texts: readonly string[], { tokenizer }: Model): number[][] {
   const labels = texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
-  const known = labels.every((ids, i) => tokenizer.decode(ids).trim().toLowerCase() === texts[i].toLowerCase());
-  if (known && new Set(labels.map((ids) => ids.join())).size === texts.length) return labels;
-  throw new HeedError(`The model's tokens do not tell ${texts.map((text) => `"${text}"`).join(' from ')}.`, {
-    hint: 'Take a model that knows them: one that was trained on texts of every kind.',
+  const readable = labels.every((ids, i) => tokenizer.decode(ids).trim().toLowerCase() === texts[i].toLowerCase());
+  if (readable && new Set(labels.map((ids) => ids.join())).size === texts.length) return labels;
+  throw new HeedError(`The model's tokens do not distinguish ${texts.map((text) => `"${text}"`).join(' from ')}.`, {
+    hint: 'Use a model with a general vocabulary.',
   });
 }

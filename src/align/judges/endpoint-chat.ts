@@ -1,4 +1,4 @@
-/** A model behind an endpoint such as OpenAI's: POST <address>/chat/completions. */
+/** A model behind an endpoint compatible with OpenAI's: POST <address>/chat/completions. */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { seedFor } from '../../random.ts';
@@ -6,13 +6,18 @@ import { rewardCallSchema } from '../rewards/open.ts';
 import { post, Refused, severally } from '../training/requests.ts';
 import type { Chat, CompleteOptions, Conversation } from './source.ts';
 
+/** Schema of how a chat endpoint is called: timeouts, retries, concurrency and the key. */
 export const chatCallSchema = rewardCallSchema.omit({ pessimism: true }).extend({
-  timeout: z.number().positive().default(120).describe('seconds that an endpoint has for an answer'),
-  retries: z.number().int().min(0).default(5).describe('times that it is asked again where it fails or is busy'),
-  pause: z.number().min(0).default(1).describe('seconds before it is asked again, doubled each time'),
-  atOnce: z.number().int().min(1).default(8).describe('requests under way at a time'),
-  key: z.string().default('OPENAI_API_KEY').describe('environment variable that holds its key, if it wants one'),
+  timeout: z.number().positive().default(120).describe('seconds before a request to an endpoint times out'),
+  retries: z.number().int().min(0).default(5).describe('retries of a request that fails or finds the server busy'),
+  pause: z.number().min(0).default(1).describe('seconds before the first retry, doubled for each further one'),
+  atOnce: z.number().int().min(1).default(8).describe('concurrent requests'),
+  key: z
+    .string()
+    .default('OPENAI_API_KEY')
+    .describe('environment variable with the API key, if the endpoint needs one'),
 });
+/** How a chat endpoint is called, with defaults filled in. */
 export type ChatSettings = z.output<typeof chatCallSchema>;
 
 const answerSchema = z.object({
@@ -20,9 +25,10 @@ const answerSchema = z.object({
 });
 
 /**
- * `text` is an address and, behind #, the model's name there. The key is read from the environment and is in nothing that is told.
+ * A chat model behind an endpoint. The key is read from the environment and never appears in messages.
  *
- * @throws HeedError where the text names no model.
+ * @param text The address and, after #, the model's name there.
+ * @throws HeedError when the text has no model or no valid address.
  */
 export function endpointChat(text: string, settings: ChatSettings): Chat {
   const { url, model } = addressOf(text);
@@ -51,7 +57,7 @@ export function endpointChat(text: string, settings: ChatSettings): Chat {
     async complete(conversations, { signal, ...options } = {}) {
       const answers = new Array<string>(conversations.length);
       await severally(conversations.length, settings.atOnce, signal, async (i, either) => {
-        // half of 32 bits: some servers take no seed that is negative as a signed one
+        // 31 bits: some servers reject seeds that do not fit a signed integer
         const seed = seedFor(options.seed ?? 0, 'conversation', i) >>> 1;
         answers[i] = await ask(conversations[i], { ...options, seed }, either);
       });
@@ -65,11 +71,11 @@ function addressOf(text: string): { url: string; model: string } {
   const model = rest.join('#');
   const hint = 'Such as http://localhost:8000/v1#llama-3.1-8b: the address, # and the name of the model there.';
   if (model === '') throw new HeedError(`"${text}" names no model.`, { hint });
-  if (!URL.canParse(address)) throw new HeedError(`"${address}" is no address.`, { hint });
+  if (!URL.canParse(address)) throw new HeedError(`"${address}" is not an address.`, { hint });
   const { username, password, pathname } = new URL(address);
   if (username || password) {
-    throw new HeedError('An address with a password in it would be told in reports.', {
-      hint: 'Leave it out, and put the key into the environment variable OPENAI_API_KEY.',
+    throw new HeedError('The address contains a password, which would appear in reports.', {
+      hint: 'Remove it, and put the key into the environment variable OPENAI_API_KEY.',
     });
   }
   const url = new URL(address);
@@ -77,19 +83,19 @@ function addressOf(text: string): { url: string; model: string } {
   return { url: url.href, model };
 }
 
-/** Bodies of requests, without the parameters that an endpoint has said it does not take: newer models know fewer. */
+/** Makes request bodies without the parameters that the endpoint has refused: newer models support fewer. */
 function requestBodies(model: string) {
   const unknown = new Set<string>();
   return (messages: Conversation, { maxTokens = 512, temperature = 1, seed }: CompleteOptions) => {
     const limit = unknown.has('max_tokens') ? 'max_completion_tokens' : 'max_tokens';
-    const wanted = { [limit]: maxTokens, temperature, seed };
-    const known = Object.entries(wanted).filter(([name]) => !unknown.has(name));
+    const parameters = { [limit]: maxTokens, temperature, seed };
+    const supported = Object.entries(parameters).filter(([name]) => !unknown.has(name));
     return {
-      body: { model, messages, ...Object.fromEntries(known) },
-      /** Takes note of the parameter that a refusal is about; false where it is about none of these. */
+      body: { model, messages, ...Object.fromEntries(supported) },
+      /** Remembers the parameter that a refusal is about; false when it is about none of these. */
       without(refusal: string): boolean {
         const name = parameterIn(refusal);
-        if (name === undefined || !known.some(([own]) => own === name)) return false;
+        if (name === undefined || !supported.some(([own]) => own === name)) return false;
         unknown.add(name);
         return true;
       },
@@ -114,7 +120,7 @@ function contentOf(answer: unknown, who: string, hint: string): string {
   throw new HeedError(`${who} answered without a message: ${JSON.stringify(answer)?.slice(0, 200)}`, { hint });
 }
 
-/** Servers may repeat the key that they refuse. */
+/** The error without the key: servers may repeat the key that they refuse. */
 function withoutKey(error: unknown, key: string | undefined): unknown {
   if (!(error instanceof HeedError) || !key || !error.message.includes(key)) return error;
   return new HeedError(error.message.replaceAll(key, '…'), { hint: error.hint });

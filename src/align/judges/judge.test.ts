@@ -12,16 +12,16 @@ const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', 
 const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A chat that answers by a rule, as an endpoint would. */
-const chatOf = (answer: (asked: string) => string): Chat => ({
+/** A chat that replies by a rule, as an endpoint would. */
+const chatOf = (answer: (question: string) => string): Chat => ({
   name: 'rule',
   complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
 });
 const template = '{{prompt}}|{{a}}|{{b}}';
 const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
   createJudge(
-    chatOf((asked) => {
-      const [prompt, a, b] = asked.split('|');
+    chatOf((question) => {
+      const [prompt, a, b] = question.split('|');
       return answer(prompt, a, b);
     }),
     { template },
@@ -50,7 +50,7 @@ describe('what a judge says', () => {
 });
 
 describe('a judge', () => {
-  it('is asked in both orders, and a disagreement is a tie', async () => {
+  it('judges both orders, and a disagreement is a tie', async () => {
     const byLength = judgeOf((_, a, b) => (a.length === b.length ? 'C' : a.length > b.length ? 'A' : 'B'));
     const verdicts = await byLength.compare(pairs);
     expect(verdicts.map(({ preference }) => preference)).toEqual([1, 0, 0.5]);
@@ -61,7 +61,7 @@ describe('a judge', () => {
     expect(checkVerdicts(always)).toEqual({ agreement: 0, first: 1, unreadable: 0, pairs: 3 });
   });
 
-  it('that says what is no verdict is told of', async () => {
+  it('counts replies without a verdict', async () => {
     const silent = await judgeOf((_, a) => (a === 's' ? 'hm' : 'A')).compare(pairs);
     expect(silent[1]).toEqual({ preference: 0.5, shown: ['unreadable', 'first'] });
     expect(checkVerdicts(silent)).toMatchObject({ unreadable: 1 });
@@ -69,15 +69,15 @@ describe('a judge', () => {
     expect(none).toEqual({ agreement: 0, first: Number.NaN, unreadable: 6, pairs: 3 });
   });
 
-  it('sees a conversation turn by turn, and answers as they are', async () => {
+  it('sees a conversation turn by turn, and completions as they are', async () => {
     const seen: string[] = [];
     const prompt: Message[] = [
       { role: 'user', content: 'Hello' },
       { role: 'assistant', content: 'Hi' },
       { role: 'user', content: 'Say {{a}}' },
     ];
-    await judgeOf((asked, a, b) => {
-      seen.push(asked, a, b);
+    await judgeOf((question, a, b) => {
+      seen.push(question, a, b);
       return 'A';
     }).compare([{ prompt, completions: ['{{b}} $& $1', 'yes'] }]);
     expect(seen.slice(0, 3)).toEqual(['user: Hello\n\nassistant: Hi\n\nuser: Say {{a}}', '{{b}} $& $1', 'yes']);
@@ -86,17 +86,17 @@ describe('a judge', () => {
 
   it('that is a local model takes the likelier label', async () => {
     const chat = await openChat(llama);
-    const asked = [pairs[0].completions, [...pairs[0].completions].reverse()].map(([a, b]) => [
+    const questions = [pairs[0].completions, [...pairs[0].completions].reverse()].map(([a, b]) => [
       { role: 'user', content: `p|${a}|${b}` },
     ]);
-    const [plain, swapped] = chat.logProbs!(asked, ['A', 'B']);
+    const [plain, swapped] = chat.logProbs!(questions, ['A', 'B']);
     const judge = createJudge(chat, { template });
     const [{ shown }] = await judge.compare(pairs.slice(0, 1));
     expect(shown).toEqual([plain, swapped].map(([a, b]) => (a > b ? 'first' : 'second')));
     chat[Symbol.dispose]();
   });
 
-  it('asks what a file says, which has to show both answers', async () => {
+  it('asks the question of a file, which has to show both completions', async () => {
     const [good, bad] = ['good.txt', 'bad.txt'].map((name) => join(folder, name));
     writeFileSync(good, 'Of {{ prompt }}: {{a}} or {{b}}?');
     writeFileSync(bad, 'Is {{a}} good?');

@@ -1,6 +1,6 @@
 /**
- * A model that says which of two answers is better (Zheng et al. 2023, "Judging LLM-as-a-Judge"). Such models lean to what they are
- * shown first, so each pair is shown in both orders; where the two verdicts are not for the same answer, the pair is a tie.
+ * A model that judges which of two completions is better (Zheng et al. 2023, "Judging LLM-as-a-Judge"). Such models
+ * favor what they see first, so each pair is shown in both orders; where the two verdicts disagree, the pair is a tie.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
@@ -13,58 +13,68 @@ import { openChat } from './chat.ts';
 import { chatCallSchema } from './endpoint-chat.ts';
 import type { Chat, Conversation } from './source.ts';
 
+/** Schema of how a judge is called: its question, and the settings of its endpoint. */
 export const judgeCallSchema = chatCallSchema.extend({
   template: z
     .string()
     .optional()
     .describe(
-      'a text file with what a judge is asked, with {{prompt}}, {{a}} and {{b}} in it (default: which is better)',
+      'text file with the question for the judge, which contains {{prompt}}, {{a}} and {{b}} (default: which is better)',
     ),
-  maxTokens: z.number().int().min(1).default(512).describe('tokens of what an endpoint says at most'),
+  maxTokens: z.number().int().min(1).default(512).describe("maximum tokens of an endpoint's reply"),
 });
 
-/** Which of two answers a verdict is for, by the order in which they were shown. */
+/** Which of two completions a single verdict is for, by the order in which they were shown. */
 type Shown = 'first' | 'second' | 'tie' | 'unreadable';
 
+/** A judge's verdict on a pair of completions. */
 export interface Verdict {
   /** 1: the first of the pair is better; 0: the second is; ½: neither, or the two orders disagree. */
   preference: number;
-  /** What was said of the pair as it is, and with its answers swapped. */
+  /** The verdict on the pair in its order, and with its completions swapped. */
   shown: readonly [Shown, Shown];
-  /** By a local model, how likely the first of the pair is the better one: the mean of both orders. */
+  /** The probability that the first of the pair is better: the mean of both orders. Local models and functions only. */
   probability?: number;
 }
 
+/** Two completions of a prompt for a judge. */
 export interface CompletionPair {
+  /** The prompt: text or messages. */
   prompt: string | Conversation;
-  /** The two completions, as the judge is shown them first. */
+  /** The two completions, in the order that the judge sees first. */
   completions: readonly [string, string];
-  /** What the judge is asked of this pair, in place of its template. */
+  /** The question for this pair, in place of the judge's template. */
   template?: string;
 }
 
+/** Judges which of two completions is better. */
 export interface CompletionJudge {
+  /** The judge's name in errors and reports. */
   readonly name: string;
-  /** A verdict on each pair, in their order. Throws as a chat does. */
+  /**
+   * A verdict on each pair, in order.
+   *
+   * @throws HeedError when the judge fails (see `Chat.complete`); the signal's reason when it aborts.
+   */
   compare(pairs: readonly CompletionPair[], signal?: AbortSignal): Promise<Verdict[]>;
 }
 
-/** A judge that holds native memory, for whoever opened it to dispose of. */
+/** A judge that holds native memory: whoever opens it disposes of it. */
 export type OpenCompletionJudge = CompletionJudge & Disposable;
 
 /**
- * A judge as a function: for each pair, 1 where its first completion is better, 0 where its second is, ½ for a tie; or how
- * likely the first is better.
+ * A judge as a function. For each pair it gives the probability that the first completion is better; 1, 0 and ½ mean
+ * the first, the second, and a tie.
  */
 export type JudgeFunction = (
   pairs: readonly CompletionPair[],
   signal?: AbortSignal,
 ) => ArrayLike<number> | Promise<ArrayLike<number>>;
 
-/** A judge at hand: an object, a function, or a language model that is asked. */
+/** A judge as a value: an object, a function, or a language model. */
 export type JudgeSource = CompletionJudge | JudgeFunction | Model;
 
-/** Where a template shows the prompt and its answers. */
+/** The part of a template that shows the prompt and its completions. */
 export const SHOWN_PAIR = `Prompt:
 {{prompt}}
 
@@ -81,16 +91,16 @@ ${SHOWN_PAIR}
 Which answer is better? Write one letter and nothing else: A, B, or C where neither is better.`;
 
 /**
- * Opens a judge, by a name as `openChat` reads it, or makes one of what is at hand, which stays the caller's.
+ * Opens a judge by name (see `openChat`), or wraps a value, which stays the caller's.
  *
- * @throws HeedError where it is not there, or its template is none.
+ * @throws HeedError when the judge does not exist, or its template lacks a placeholder.
  */
 export async function openJudge(
   source: string | JudgeSource,
   pull: PullOptions = {},
-  given: z.input<typeof judgeCallSchema> = {},
+  options: z.input<typeof judgeCallSchema> = {},
 ): Promise<OpenCompletionJudge> {
-  const { template: path, maxTokens, ...call } = judgeCallSchema.parse(given);
+  const { template: path, maxTokens, ...call } = judgeCallSchema.parse(options);
   if (typeof source === 'function') return { ...functionJudge(source), [Symbol.dispose]() {} };
   if (typeof source !== 'string' && !isModel(source)) {
     return { name: source.name, compare: (pairs, signal) => source.compare(pairs, signal), [Symbol.dispose]() {} };
@@ -100,7 +110,9 @@ export async function openJudge(
   return { ...createJudge(chat, { template, maxTokens }), [Symbol.dispose]: chat[Symbol.dispose] };
 }
 
-/** A judge from a function. @throws HeedError unless it gives a number from 0 to 1 for each pair. */
+/**
+ * A judge from a function. Its `compare` throws a HeedError unless the function gives a number from 0 to 1 per pair.
+ */
 function functionJudge(judge: JudgeFunction): CompletionJudge {
   const name = judge.name || 'judge';
   return {
@@ -118,15 +130,15 @@ function functionJudge(judge: JudgeFunction): CompletionJudge {
       }
       const got = wrong === undefined ? `${preferences.length} numbers` : String(wrong);
       throw new HeedError(`The judge "${name}" gave ${got}: expected ${pairs.length} numbers from 0 to 1.`, {
-        hint: 'Give 1 where the first completion of a pair is better, 0 where the second is, 0.5 for a tie.',
+        hint: 'Return 1 when the first completion of a pair is better, 0 when the second is, 0.5 for a tie.',
       });
     },
   };
 }
 
 /**
- * A judge that asks a chat, which stays the caller's. Of a local model the likelier of the answers "A" and "B" is the verdict; an endpoint's
- * is read in what it says.
+ * A judge by a chat model, which stays the caller's. The verdict of a local model is the likelier of the replies "A"
+ * and "B"; that of an endpoint is parsed from its reply.
  */
 export function createJudge(
   chat: Chat,
@@ -137,20 +149,21 @@ export function createJudge(
     async compare(pairs, signal) {
       signal?.throwIfAborted();
       if (pairs.length === 0) return [];
-      const asked = pairs.flatMap(({ prompt, completions: [one, other], template: own = template }): Conversation[] =>
-        [
-          [one, other],
-          [other, one],
-        ].map(([a, b]) => [{ role: 'user', content: filled(own, { prompt: inWords(prompt), a, b }) }]),
+      const questions = pairs.flatMap(
+        ({ prompt, completions: [one, other], template: own = template }): Conversation[] =>
+          [
+            [one, other],
+            [other, one],
+          ].map(([a, b]) => [{ role: 'user', content: filled(own, { prompt: inWords(prompt), a, b }) }]),
       );
       if (!chat.logProbs) {
-        const said = (await chat.complete(asked, { maxTokens, temperature: 0, signal })).map(verdictIn);
-        return pairs.map((_, i) => verdictOf(said[2 * i], said[2 * i + 1]));
+        const shown = (await chat.complete(questions, { maxTokens, temperature: 0, signal })).map(verdictIn);
+        return pairs.map((_, i) => verdictOf(shown[2 * i], shown[2 * i + 1]));
       }
-      const odds = chat.logProbs(asked, ['A', 'B']).map(([a, b]) => a - b);
-      const said = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
+      const odds = chat.logProbs(questions, ['A', 'B']).map(([a, b]) => a - b);
+      const shown = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
       return pairs.map((_, i) => ({
-        ...verdictOf(said[2 * i], said[2 * i + 1]),
+        ...verdictOf(shown[2 * i], shown[2 * i + 1]),
         probability: (sigmoid(odds[2 * i]) + sigmoid(-odds[2 * i + 1])) / 2,
       }));
     },
@@ -166,7 +179,7 @@ function verdictOf(plain: Shown, swapped: Shown): Verdict {
   return { preference: 0.5, shown };
 }
 
-/** The verdict in what a judge says: the last [[A]], [[B]] or [[C]], else the letter that is all of the last line. */
+/** The verdict in a judge's reply: the last [[A]], [[B]] or [[C]], else a last line that is only the letter. */
 export function verdictIn(text: string): Shown {
   const marked = [...text.matchAll(/\[\[\s*([ABC])\s*\]\]/g)].at(-1)?.[1];
   const last = text.trim().split('\n').at(-1)!;
@@ -176,7 +189,7 @@ export function verdictIn(text: string): Shown {
     : ({ A: 'first', B: 'second', C: 'tie' } as const)[letter as 'A' | 'B' | 'C'];
 }
 
-/** In one pass: what stands in an answer is never filled in. */
+/** Fills in a template in one pass, so that placeholders inside a completion stay as they are. */
 const filled = (template: string, parts: Readonly<Record<string, string>>): string =>
   template.replace(/\{\{\s*(prompt|a|b)\s*\}\}/g, (_, name: string) => parts[name]);
 
@@ -196,21 +209,23 @@ function readTemplate(path: string): string {
   const missing = ['prompt', 'a', 'b'].filter((name) => !new RegExp(`\\{\\{\\s*${name}\\s*\\}\\}`).test(template));
   if (missing.length === 0) return template;
   throw new HeedError(`"${path}" has no ${missing.map((name) => `{{${name}}}`).join(' and no ')}.`, {
-    hint: 'A judge is shown the prompt and both answers: put {{prompt}}, {{a}} and {{b}} where they go.',
+    hint: 'The judge must see the prompt and both completions: put {{prompt}}, {{a}} and {{b}} in their places.',
   });
 }
 
-/** How far a judge's verdicts can be trusted. */
+/** How consistent a judge's verdicts are. */
 export interface JudgeCheck {
   /** Share of the pairs on which both orders gave the same verdict. */
   agreement: number;
-  /** Share of the decided verdicts that are for what was shown first: ½ without a bias of position. */
+  /** Share of the decided verdicts that are for what was shown first; ½ without position bias. */
   first: number;
-  /** Of the two verdicts on each pair, how many could not be read. */
+  /** Verdicts that could not be read, out of two per pair. */
   unreadable: number;
+  /** Number of pairs. */
   pairs: number;
 }
 
+/** Measures how consistent verdicts are. */
 export function checkVerdicts(verdicts: readonly Verdict[]): JudgeCheck {
   const all = verdicts.flatMap(({ shown }) => shown);
   const decided = all.filter((shown) => shown === 'first' || shown === 'second');

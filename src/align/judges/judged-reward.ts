@@ -1,4 +1,4 @@
-/** What a judge says of a policy's answers, as a reward. */
+/** A judge's preferences between a policy's completions, as a reward. */
 
 import type { Message } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
@@ -10,8 +10,9 @@ import type { LanguagePolicy } from '../training/policy.ts';
 import type { CompletionJudge } from './judge.ts';
 
 /**
- * Of two answers to one prompt, side by side, each is worth the preference for it to the other; an answer alone, the preference for it
- * to the reference's: its mean is a win rate. Judge and policy stay the caller's.
+ * A reward by a judge. When completions come in pairs of the same prompt, the reward of each is the preference for it
+ * over the other one. Otherwise it is the preference for it over the reference's completion, and the mean is a win
+ * rate. Judge and policy stay the caller's.
  */
 export function judgedReward(
   judge: CompletionJudge,
@@ -27,33 +28,33 @@ export function judgedReward(
       const texts = paired
         ? answers.filter((_, i) => i % 2 === 1).map(({ text }) => text)
         : await others.to(answers, signal);
-      const asked = [...compared.keys()].filter((i) => compared[i].text !== texts[i]);
+      const different = [...compared.keys()].filter((i) => compared[i].text !== texts[i]);
       const verdicts = await judge.compare(
-        asked.map((i) => {
+        different.map((i) => {
           const { row, promptText, text } = compared[i];
           return { prompt: (row?.prompt ?? promptText) as string | Message[], completions: [text, texts[i]] };
         }),
         signal,
       );
       const preferences = new Array<number>(compared.length).fill(0.5);
-      for (const [at, i] of asked.entries()) preferences[i] = verdicts[at].preference;
+      for (const [at, i] of different.entries()) preferences[i] = verdicts[at].preference;
       return paired ? preferences.flatMap((preference) => [preference, 1 - preference]) : preferences;
     },
     [Symbol.dispose]: others[Symbol.dispose],
   };
 }
 
-/** The reference's answer to each prompt, always the same. */
+/** The reference's completion of each prompt: drawn once, then the same. */
 function referenceAnswers(
   { model, reference }: LanguagePolicy,
   { seed, maxTokens, temperature, generate }: PolicyTrainingOptions,
 ) {
   const generator = createGenerator(reference.config, reference.weights);
-  const known = new Map<Completion['prompt'], string>();
+  const cache = new Map<Completion['prompt'], string>();
   return {
     async to(answers: readonly Completion[], signal?: AbortSignal): Promise<string[]> {
       const prompts = answers
-        .filter(({ prompt }) => !known.has(prompt))
+        .filter(({ prompt }) => !cache.has(prompt))
         .map(({ prompt: ids, promptText: text, row }) => ({ ids, text, row }));
       const settings = {
         maxTokens,
@@ -62,8 +63,8 @@ function referenceAnswers(
         seed: seedFor(seed, 'reference answers'),
         signal,
       };
-      for (const { prompt, text } of await drawAnswers(generator, model, prompts, settings)) known.set(prompt, text);
-      return answers.map(({ prompt }) => known.get(prompt)!);
+      for (const { prompt, text } of await drawAnswers(generator, model, prompts, settings)) cache.set(prompt, text);
+      return answers.map(({ prompt }) => cache.get(prompt)!);
     },
     [Symbol.dispose]: generator[Symbol.dispose],
   };

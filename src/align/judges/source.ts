@@ -1,38 +1,42 @@
-/** What goes on with conversations: a local model, or one behind an endpoint. */
+/** What completes conversations: a local model, or one behind an endpoint. */
 import type { Message } from '../../lm/chat-template.ts';
 
+/** The messages of a conversation, in order. */
 export type Conversation = readonly Message[];
 
+/** How `Chat.complete` samples. */
 export interface CompleteOptions {
-  /** Tokens of an answer at most: 512 unless told. */
+  /** Maximum tokens of a completion. Default 512. */
   maxTokens?: number;
-  /** Of the draws, 1 unless told; 0 takes the likeliest token. */
+  /** Sampling temperature; 0 takes the likeliest token. Default 1. */
   temperature?: number;
-  /** Of the draws; each conversation has its own. An endpoint may not heed it. */
+  /** Seed of the random draws; every conversation derives its own. An endpoint may ignore it. Default 0. */
   seed?: number;
+  /** Aborts the call, which rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** Who answers conversations: a local model, one behind an endpoint, or any object like it. */
+/** Completes conversations: a local model, one behind an endpoint, or any object with these methods. */
 export interface Chat {
-  /** What errors call it. */
+  /** The model's name in errors and reports. */
   readonly name: string;
   /**
-   * What the assistant says next in each conversation, in their order. Empty where it says nothing.
+   * The assistant's next message in each conversation, in order; empty if it has none.
    *
-   * @throws HeedError where an endpoint does not answer, or not sense, however often it is asked; where a model cannot read a
-   * conversation. The signal's reason where it aborts.
+   * @throws HeedError when an endpoint fails or replies nonsense after all retries, or a conversation is too long for
+   *   the model; the signal's reason when it aborts.
    */
   complete(conversations: readonly Conversation[], options?: CompleteOptions): Promise<string[]>;
   /**
-   * log p that the assistant's turn begins with each of some texts: [conversation][text]. An endpoint has no such method.
+   * log p, in nats, that the assistant's turn begins with each of several texts: [conversations][texts]. Local models
+   * only.
    *
-   * @throws HeedError where the model's tokens do not tell the texts apart.
+   * @throws HeedError when the model's tokens do not distinguish the texts.
    */
   logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
-  /** Whether the model has room for a conversation and the beginning of a turn. An endpoint has no such method. */
+  /** Whether a conversation leaves the model room for a reply. Local models only. */
   fits?(conversation: Conversation): boolean;
 }
 
-/** A chat that holds native memory, for whoever opened it to dispose of. */
+/** A chat that holds native memory: whoever opens it disposes of it. */
 export type OpenChat = Chat & Disposable;

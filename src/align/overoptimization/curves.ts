@@ -1,4 +1,4 @@
-/** Curves of proxy and gold over the distance from the policy at the start, from the folders of the runs that went there. */
+/** Curves of proxy and gold reward over the KL from the initial policy, from the folders of their runs. */
 import { join } from 'node:path';
 import { isRun, readMetrics, readSamples } from '../../run/index.ts';
 import { bestOf, type Drawn } from '../best-of-n/best-of-n.ts';
@@ -6,33 +6,40 @@ import type { AlertRow } from '../policies/train.ts';
 import { fitScalingLaw, type Method, type ScalingLaw } from './fit.ts';
 import type { Way } from './overoptimization.ts';
 
+/** A point of a curve: a policy by its KL and its rewards. */
 export interface CurvePoint {
-  /** Steps of the training so far, or the n that the best was taken of. */
+  /** Training steps so far, or n for best of n. */
   at: number;
-  /** From the policy at the start, in nats an answer. */
+  /** KL from the initial policy, in nats per completion. */
   kl: number;
-  /** Means over answers. */
+  /** Mean proxy reward of a completion. */
   proxy: number;
+  /** Mean gold reward of a completion. */
   gold: number;
 }
 
+/** How proxy and gold reward change as a policy moves away from the initial one. */
 export interface OveroptimizationCurve {
+  /** The curve's name: the guards, `PPO` or `best of n`. */
   name: string;
+  /** How the policy moves: `rl` or `best-of-n`. */
   method: Method;
-  /** From the start on. */
+  /** The points, the initial policy first. */
   points: CurvePoint[];
-  /** Where gold is highest. */
+  /** The point of the highest gold reward. */
   peak: CurvePoint;
+  /** The last point. */
   last: CurvePoint;
-  /** Of what is gained since the start. */
+  /** Scaling laws of the gains over the initial policy. */
   fits: { proxy?: ScalingLaw; gold?: ScalingLaw };
-  /** What left its healthy range in the training, and at which step and KL that began. */
+  /** Metrics that left their healthy range during training, with the step and the KL where that began. */
   alerts: { metric: string; step: number; kl: number }[];
 }
 
+/** d = √KL. */
 export const distance = ({ kl }: CurvePoint): number => Math.sqrt(Math.max(0, kl));
 
-/** The curves of ways that have begun. */
+/** The curves of those ways that have started. */
 export const readCurves = (folder: string, ways: readonly Way[]): OveroptimizationCurve[] =>
   ways.flatMap((way) => {
     const inner = join(folder, way.folder);
@@ -82,7 +89,10 @@ function alertsIn(folder: string): OveroptimizationCurve['alerts'] {
     }));
 }
 
-/** How far single answers of the policy at the start lie apart: what a gain is measured by. Undefined before the first are drawn. */
+/**
+ * Standard deviations of the rewards of the initial policy's completions, the unit of gains. Undefined before the first
+ * completions are drawn.
+ */
 export function spreadAtStart(folder: string, [first]: readonly Way[]): { proxy: number; gold: number } | undefined {
   const inner = join(folder, first.folder);
   const drawn = isRun(inner) ? drawnIn(inner) : [];

@@ -1,12 +1,15 @@
-/** The forms that Gao et al. (2022, §3) found for what a reward gains, with d = √KL from the policy at the start. */
+/** The scaling laws of Gao et al. (2022, §3) for the gain of a reward, with d = √KL from the initial policy. */
 
 /** Best of n: R(d) = d(α − βd). RL: R(d) = d(α − β log d). */
 export type Method = 'best-of-n' | 'rl';
 
+/** A fitted scaling law: R(d) = d(α − βd) for best of n, R(d) = d(α − β log d) for RL. */
 export interface ScalingLaw {
+  /** α, the initial slope. */
   alpha: number;
+  /** β, how fast the gain falls off. */
   beta: number;
-  /** d of the highest gain; none where it goes on rising. */
+  /** d of the highest gain; undefined when the gain keeps rising. */
   peak?: number;
 }
 
@@ -15,7 +18,7 @@ const bent: Record<Method, (d: number) => number> = {
   rl: (d) => (d > 0 ? d * Math.log(d) : 0),
 };
 
-/** Least squares over points with d > 0, which is linear in α and β. Undefined where there are too few of them. */
+/** Fits a scaling law by least squares, linear in α and β, to points with d > 0. Undefined when there are too few. */
 export function fitScalingLaw(method: Method, points: readonly { d: number; gain: number }[]): ScalingLaw | undefined {
   let [dd, db, bb, dg, bg] = [0, 0, 0, 0, 0];
   for (const { d, gain } of points.filter(({ d }) => d > 0)) {
@@ -34,5 +37,6 @@ export function fitScalingLaw(method: Method, points: readonly { d: number; gain
   return { alpha, beta, peak: method === 'rl' ? Math.exp(alpha / beta - 1) : alpha / (2 * beta) };
 }
 
+/** The gain R(d) that a scaling law predicts at a distance d. */
 export const gainAt = (method: Method, { alpha, beta }: ScalingLaw, d: number): number =>
   alpha * d - beta * bent[method](d);

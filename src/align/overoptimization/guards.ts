@@ -1,4 +1,4 @@
-/** What PPO may be guarded by, as a command names it. */
+/** Guards of PPO against over-optimization, by name. */
 import { z } from 'zod';
 import type { PpoInput } from '../ppo/learner.ts';
 
@@ -13,15 +13,16 @@ const kinds: Record<string, { usual: number; settings(strength: number): Guarded
   pessimism: { usual: 1, settings: (pessimism) => ({ rewardCall: { pessimism } }) },
 };
 
+/** A guard, or several together: options of PPO. */
 export interface Guard {
-  /** As it was written, such as "kl:0.05". */
+  /** As written, such as "kl:0.05". */
   name: string;
   settings: GuardedSettings;
 }
 
 /**
- * Reads "kl:0.05,target,repetition:2+sameness:1": guards with commas between, each of one or several kinds with how strong they are.
- * Undefined where one of them is none.
+ * Parses "kl:0.05,target,repetition:2+sameness:1": guards separated by commas, each of one or several kinds with an
+ * optional strength. Undefined when one of them is invalid.
  */
 export function readGuards(text: string): Guard[] | undefined {
   const names = text.split(',').map((name) => name.trim());
@@ -30,10 +31,10 @@ export function readGuards(text: string): Guard[] | undefined {
     let settings: GuardedSettings = {};
     for (const part of name.split('+')) {
       const [kind, strength] = part.trim().split(':');
-      const known = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
-      const value = strength === undefined ? known?.usual : Number(strength || Number.NaN);
-      if (!known || !(value! >= 0)) return undefined;
-      const more = known.settings(value!);
+      const guard = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+      const value = strength === undefined ? guard?.usual : Number(strength || Number.NaN);
+      if (!guard || !(value! >= 0)) return undefined;
+      const more = guard.settings(value!);
       const both = settings.guards && more.guards && { guards: { ...settings.guards, ...more.guards } };
       settings = { ...settings, ...more, ...both };
     }
@@ -42,6 +43,7 @@ export function readGuards(text: string): Guard[] | undefined {
   return guards;
 }
 
+/** Schema of a list of guards, such as "kl:0.05,target". */
 export const guardsSchema = z.string().refine((text) => readGuards(text) !== undefined, {
   error: `expected ${Object.keys(kinds).join(', ')}, each with a number from 0 up, as in kl:0.05,repetition:2+sameness:1`,
 });

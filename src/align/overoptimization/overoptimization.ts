@@ -1,13 +1,14 @@
 /**
- * Over-optimization of a reward (Gao, Schulman and Hilton 2022, "Scaling Laws for Reward Model Overoptimization"): how a proxy, the
- * reward that is learned from, and the gold reward that it stands for, part as a policy goes away from where the proxy was
- * taught. Three ways of going are measured: the best of n answers, PPO with nothing that holds it back, and PPO with guards. What each gains at
- * a distance d = √KL is fitted by the paper's forms (overoptimization/fit.ts):
+ * Measures reward over-optimization (Gao, Schulman and Hilton 2022, "Scaling Laws for Reward Model Overoptimization"):
+ * how the proxy, the reward that a policy optimizes, and the gold reward diverge as the policy moves away from the
+ * initial one. A policy moves in three ways: best of n, PPO without guards, and PPO with guards. The gain of each at a
+ * distance d = √KL is fitted by the paper's scaling laws (overoptimization/fit.ts):
  *
  *   R_bon(d) = d (α − β d)        R_rl(d) = d (α − β log d)
  *
- * Each way is a run of its own, of heed best-of-n or heed ppo, in this run's folder. Where it departs from the paper: one proxy, not a
- * family of sizes; KL by one answer to each prompt of an evaluation, so that it is noisy where it is large.
+ * Each way is a run of heed best-of-n or heed ppo in a folder inside this run's. Departures from the paper: one proxy,
+ * not a family of sizes; the KL is estimated from one completion of each prompt of an evaluation, so that large values
+ * are noisy.
  *
  * Run it: heed overoptimization --model runs/sft/model --reward runs/reward/model
  */
@@ -24,36 +25,42 @@ import { type Guard, guardsSchema, readGuards } from './guards.ts';
 
 const drawing = bestOfNSchema.shape;
 
+/** Schema of the options of `heed overoptimization`: types, ranges, defaults and help texts. */
 export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBest: true, ...asksNobody }).extend({
-  reward: z.string().describe('the proxy that answers are chosen by and learned from: as in heed ppo'),
-  gold: z.string().default('reviews').describe('the reward that the proxy stands for; nothing learns from it'),
-  steps: languagePpoSchema.shape.steps.unwrap().default(40).describe('of each training by PPO'),
+  reward: z.string().describe('the proxy, which is optimized: a reward as in heed ppo'),
+  gold: z.string().default('reviews').describe('the gold reward, which only measures: a reward as in heed ppo'),
+  steps: languagePpoSchema.shape.steps.unwrap().default(40).describe('steps of each PPO run'),
   maxKl: languagePpoSchema.shape.maxKl
     .unwrap()
     .default(0)
-    .describe('nats an answer that learning stops at; 0 is no limit'),
-  evaluations: languagePpoSchema.shape.evaluations.unwrap().default(20).describe('of each, evenly spaced'),
+    .describe('KL, in nats per completion, at which training stops; 0: no limit'),
+  evaluations: languagePpoSchema.shape.evaluations
+    .unwrap()
+    .default(20)
+    .describe('evaluations per PPO run, evenly spaced'),
   guards: guardsSchema
     .default('kl,target,repetition')
-    .describe('what PPO is guarded by, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),
+    .describe('guards of PPO, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),
   bestOf: z
     .object({
-      answers: drawing.answers.unwrap().default(64).describe('n at most'),
-      prompts: z.number().int().min(1).default(48).describe('prompts answered so often, drawn by the seed'),
+      answers: drawing.answers.unwrap().default(64).describe('completions per prompt: the largest n'),
+      prompts: z.number().int().min(1).default(48).describe('number of prompts, drawn by the seed'),
       batch: drawing.batch,
     })
     .prefault({}),
 });
+/** The options of `createOveroptimization`, with their defaults. */
 export type OveroptimizationOptions = z.output<typeof overoptimizationSchema>;
+/** The input of `createOveroptimization`. */
 export type OveroptimizationInput = z.input<typeof overoptimizationSchema>;
 
-/** A way to go from the policy at the start: a run of its own, in a folder of this run's. */
+/** A way for a policy to move away from the initial one: a run in a folder inside this run's. */
 export type Way = { name: string; folder: string; steps: number } & (
   | { method: 'best-of-n'; settings: BestOfNInput }
   | { method: 'rl'; settings: PpoInput }
 );
 
-/** Best of n, PPO without a guard, and each again with each guard that applies to it. */
+/** Best of n and PPO without guards, and each with every guard that applies to it. */
 export function waysOf({ guards, bestOf, ...training }: OveroptimizationOptions): Way[] {
   const guarded = [{ name: '', settings: {} }, ...readGuards(guards)!] satisfies Guard[];
   const folder = (method: string, name: string) =>
@@ -75,11 +82,12 @@ export function waysOf({ guards, bestOf, ...training }: OveroptimizationOptions)
   return [...best, ...learned];
 }
 
+/** What `trainOveroptimization` runs. */
 export interface Observatory {
   options: OveroptimizationOptions;
   name: string;
   ways: readonly Way[];
-  /** Of all ways together. */
+  /** Steps of all ways together. */
   steps: number;
   open: {
     'best-of-n': (settings: BestOfNInput) => Promise<BestOfN>;
@@ -88,7 +96,7 @@ export interface Observatory {
   [Symbol.dispose](): void;
 }
 
-/** What measures over-optimization. */
+/** Opens what `trainOveroptimization` runs. @throws HeedError when options, model, rewards or prompts are wrong. */
 export const createOveroptimization: Opener<OveroptimizationInput & Surroundings, Observatory> = learnerOf(
   overoptimizationSchema,
   create,
@@ -101,12 +109,12 @@ async function create(options: OveroptimizationOptions, { pull, onNotice }: Live
   };
   const ways = waysOf(options);
   if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {
-    throw new HeedError(`Only an ensemble can be pessimistic, and "${options.reward}" is none.`, {
-      hint: 'Train one with heed reward --members 3, or give several folders with commas between; or leave the guard out.',
+    throw new HeedError(`The guard "pessimism" needs an ensemble, and "${options.reward}" is none.`, {
+      hint: 'Train one with heed reward --members 3, or list several folders separated by commas; or remove the guard.',
     });
   }
   const [first] = ways;
-  // what is wrong with model, rewards or prompts is told before anything is computed
+  // report problems with the model, rewards or prompts before computing anything
   if (first.method === 'best-of-n') (await open['best-of-n'](first.settings))[Symbol.dispose]();
   return {
     options,

@@ -1,4 +1,4 @@
-/** The report of over-optimization, from what its folder and those in it hold. */
+/** The report of over-optimization, from the run's folder and the folders of its ways. */
 import { join } from 'node:path';
 import {
   type LineChart,
@@ -15,7 +15,7 @@ import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spre
 import { gainAt, type Method } from './fit.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed overoptimization`. @throws HeedError when the folder is not a run. */
 export function overoptimizationReport(folder: string): Report {
   const info = readInfo(folder);
   const ways = waysOf(settingsOf(overoptimizationSchema, info, folder));
@@ -30,7 +30,7 @@ export function overoptimizationReport(folder: string): Report {
       ...(free
         ? [
             { label: 'Gold at its peak', value: figure(free.peak.gold), note: `from ${figure(free.points[0].gold)}` },
-            { label: 'KL there', value: figure(free.peak.kl), note: 'nats an answer, PPO without a guard' },
+            { label: 'KL there', value: figure(free.peak.kl), note: 'nats per completion, PPO without a guard' },
             { label: 'Gold at the end', value: figure(free.last.gold), note: `at a KL of ${figure(free.last.kl)}` },
           ]
         : []),
@@ -67,7 +67,7 @@ function chart(
       wide: true,
       title: `${title}: proxy and gold`,
       caption:
-        'What is gained, in deviations of answers at the start. The proxy (solid) is what is learned from or chosen by, gold (dashed) what it stands for.',
+        'Gain over the initial policy, in standard deviations of its rewards. The proxy (solid) is optimized; gold (dashed) is the true goal.',
       xLabels: ['√KL from the start', method === 'rl' ? 'steps' : 'n'],
       yLabel: 'gain',
       series,
@@ -77,7 +77,7 @@ function chart(
 
 const farthest = (points: readonly CurvePoint[]) => Math.max(...points.map(distance));
 
-/** Gold of what has no guard beside the form of Gao et al. */
+/** Gold of the ways without guards, beside the scaling law of Gao et al. */
 function fitted(curves: readonly OveroptimizationCurve[]): LineChart[] {
   return curves.flatMap(({ name, method, points, fits: { gold } }): LineChart[] => {
     if (!gold) return [];
@@ -106,8 +106,7 @@ function fitted(curves: readonly OveroptimizationCurve[]): LineChart[] {
 const numbers = (curves: readonly OveroptimizationCurve[]): Table => ({
   kind: 'table',
   title: 'Where gold turns',
-  caption:
-    'The law’s α and β are those of gold; an alert is of the training’s own metrics, which know nothing of gold.',
+  caption: 'α and β are those of the law for gold. Alerts come from training metrics, which do not include gold.',
   columns: [
     '',
     'gold at its peak',
@@ -132,18 +131,18 @@ const numbers = (curves: readonly OveroptimizationCurve[]): Table => ({
 
 const SHOWN = 3;
 
-/** Answers to the same prompts by the same draws: at the start, where gold is highest, and at the end. */
+/** Completions of the same prompts with the same draws: at the start, where gold is highest, and at the end. */
 function answers(folder: string, { points, peak }: OveroptimizationCurve): Table[] {
-  const given = (readSamples(folder) as { kind: string; step: number; prompt: string; text: string }[]).filter(
+  const samples = (readSamples(folder) as { kind: string; step: number; prompt: string; text: string }[]).filter(
     ({ kind }) => kind === 'answer',
   );
-  const steps = [...new Set(given.map(({ step }) => step))];
+  const steps = [...new Set(samples.map(({ step }) => step))];
   if (steps.length < 2) return [];
-  const shown = [0, points.indexOf(peak), steps.length - 1].map((i) => given.filter(({ step }) => step === steps[i]));
+  const shown = [0, points.indexOf(peak), steps.length - 1].map((i) => samples.filter(({ step }) => step === steps[i]));
   return [
     {
       kind: 'table',
-      title: 'Answers of PPO without a guard',
+      title: 'Completions of PPO without a guard',
       columns: ['prompt', 'at the start', 'where gold is highest', 'at the end'],
       rows: shown[0].slice(0, SHOWN).map(({ prompt }, i) => [prompt, ...shown.map((all) => all[i]?.text ?? '')]),
     },

@@ -1,4 +1,4 @@
-/** Over-optimization in a run's folder: one way after another, each a run of its own in a folder of this one. */
+/** Over-optimization in a run's folder: one way after another, each a run in a folder inside it. */
 import { join } from 'node:path';
 import { createRun, driveRun, isRun, openRun, type TrainParts } from '../../run/index.ts';
 import { trainBestOfN } from '../best-of-n/train.ts';
@@ -6,21 +6,25 @@ import { trainPolicy } from '../policies/train.ts';
 import { type OveroptimizationCurve, readCurves } from './curves.ts';
 import type { Observatory, Way } from './overoptimization.ts';
 
+/** The result of `trainOveroptimization`. */
 export interface OveroptimizationResult {
   /** The run's folder. */
   run: string;
+  /** A curve per way. */
   curves: OveroptimizationCurve[];
+  /** Seconds that the run took. */
   seconds: number;
 }
 
-/** How far all ways together are. */
+/** The progress of all ways together. */
 export interface OveroptimizationStep {
+  /** Steps of all ways so far. */
   step: number;
-  /** Of the way that is under way, counted from 1. */
+  /** Number of the current way, from 1. */
   way: number;
 }
 
-/** Goes on from where the run's ways stopped. Undefined where the signal stopped it. */
+/** Runs all ways in a run's folder. Resumes where they stopped. Returns undefined when the signal stops it. */
 export function trainOveroptimization(
   { ways, open }: Observatory,
   parts: TrainParts<OveroptimizationStep>,
@@ -67,7 +71,7 @@ export function trainOveroptimization(
   );
 }
 
-/** Takes a way to its end in its own run, which is begun or gone on with. The learner is released. */
+/** Runs a way to its end in a run of its own, new or resumed. Disposes of the learner. */
 async function withRun<L extends { name: string; options: { seed: number }; [Symbol.dispose](): void }, S, R>(
   { folder, method }: Way,
   learner: L,
@@ -76,9 +80,9 @@ async function withRun<L extends { name: string; options: { seed: number }; [Sym
 ): Promise<R> {
   const { name, options } = learner;
   const path = join(parts.run.folder, folder);
-  const told = { name, command: method === 'rl' ? 'ppo' : method, config: options, seed: options.seed };
+  const info = { name, command: method === 'rl' ? 'ppo' : method, config: options, seed: options.seed };
   try {
-    const run = isRun(path) ? openRun(path) : createRun(path, told);
+    const run = isRun(path) ? openRun(path) : createRun(path, info);
     try {
       return await train(learner, { ...parts, run });
     } finally {

@@ -1,43 +1,43 @@
 /**
- * Bytes that programs take while they run, from a model's shape: what src/nn/decoder.ts keeps for the gradient, logits as
- * src/nn/label-log-probabilities.ts makes them, the cache of src/nn/decoder-cache.ts. docs/reference/plan.md has the formulas in
- * words, and how far they were off.
+ * Estimates the bytes that programs need from a model's shape: what src/nn/decoder.ts stores for the gradient, the
+ * logits of src/nn/label-log-probabilities.ts, and the cache of src/nn/decoder-cache.ts. docs/reference/plan.md
+ * explains the formulas and their accuracy.
  */
 import type { DecoderConfig } from '../../nn/index.ts';
 
-const FLOAT = 4; // bytes: heed computes in float32, whatever a model's files hold
+const FLOAT = 4; // bytes: heed computes in float32, whatever the dtype of a model's files
 
-/** Queries whose scores are made together, from twice as many on (src/engine/ops/attention.ts). */
+/** Queries per block of attention; rows of at least two blocks are split (src/engine/ops/attention.ts). */
 const BLOCK = 128;
 
-/** Logits made at once (src/nn/label-log-probabilities.ts). */
+/** Logits computed at once (src/nn/label-log-probabilities.ts). */
 const LOGITS_AT_ONCE = 1 << 23;
 
 interface BatchShape {
   rows: number;
-  /** Tokens of a row. */
+  /** Tokens per row. */
   time: number;
-  /** Tokens whose logits are made; 0 for a scalar head. */
+  /** Tokens whose logits are computed; 0 for a scalar head. */
   labels: number;
 }
 
 interface TrainingShape extends BatchShape {
-  /** Of adapters; 0 where all weights are trained. */
+  /** Rank of the adapters; 0 when all weights are trained. */
   rank: number;
   checkpointLayers: boolean;
 }
 
-/** Floats of a layer and token that wait for the gradient. */
-function keptFloats(config: DecoderConfig, { time, rank }: TrainingShape): number {
+/** Floats stored for the gradient, per layer and token. */
+function storedFloats(config: DecoderConfig, { time, rank }: TrainingShape): number {
   const { hiddenSize, feedForwardSize, queryKeyNorm, gated } = config;
   const { wide, keysAndValues, scores, narrow } = attentionFloats(config, time);
-  // what enters the layer and both norms leave, and the sum between; queries, and what the heads make, as they lie in both orders
+  // the input, both norms' outputs and the sum between; queries and head outputs, which are stored in both layouts
   const attention = 4 * hiddenSize + 3 * wide + keysAndValues + scores + (queryKeyNorm ? wide + narrow : 0);
   const adapters = rank * (gated ? 7 : 6);
   return attention + feedForwardSize * (gated ? 2 : 1) + adapters;
 }
 
-/** By token: each block of queries has keys, values and scores up to its end of its own. */
+/** Floats per token: each block of queries has its own keys, values and scores up to its end. */
 function attentionFloats({ heads, keyValueHeads, headSize }: DecoderConfig, time: number) {
   const wide = heads * headSize;
   const narrow = keyValueHeads * headSize;
@@ -46,14 +46,14 @@ function attentionFloats({ heads, keyValueHeads, headSize }: DecoderConfig, time
   return { wide, narrow, keysAndValues: narrow * (blocks + 1), scores: heads * seen };
 }
 
-/** A step's activations, and what its logits and their gradients take. */
+/** Bytes of a training step: its activations, and its logits with their gradients. */
 export function trainingBytes(config: DecoderConfig, shape: TrainingShape): { activations: number; logits: number } {
   const { rows, time, rank, checkpointLayers } = shape;
   const { hiddenSize, feedForwardSize, layers } = config;
   const tokens = rows * time;
-  const kept = keptFloats(config, shape);
-  const all = checkpointLayers ? layers * hiddenSize + kept : layers * kept;
-  // the gradient's way through a layer: the feed-forward made again, and gradients of its widest tensors
+  const stored = storedFloats(config, shape);
+  const all = checkpointLayers ? layers * hiddenSize + stored : layers * stored;
+  // the backward pass of a layer: the feed-forward recomputed, and the gradients of its widest tensors
   const passing = 4 * (feedForwardSize + hiddenSize);
   const masks = 2 * tokens * time;
   return {
@@ -62,7 +62,7 @@ export function trainingBytes(config: DecoderConfig, shape: TrainingShape): { ac
   };
 }
 
-/** Of all labels one set waits, of a chunk two more; beside a sum of the output layer's gradients, the next part of it. */
+/** One set of logits for all labels, two more for a chunk; and for a trained head, two sets of its gradients. */
 function logitFloats({ vocabularySize, hiddenSize }: DecoderConfig, labels: number, headTrained: boolean): number {
   if (labels === 0) return 0;
   const chunks = Math.ceil(labels / Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabularySize)));
@@ -71,7 +71,7 @@ function logitFloats({ vocabularySize, hiddenSize }: DecoderConfig, labels: numb
   return (labels + 2 * chunk) * vocabularySize + sums;
 }
 
-/** A pass without gradients: one layer's widest moment, and the logits of one chunk. */
+/** Bytes of a pass without gradients: the peak of one layer, and the logits of one chunk. */
 export function scoringBytes(config: DecoderConfig, { rows, time, labels }: BatchShape): number {
   const { hiddenSize, feedForwardSize, vocabularySize } = config;
   const { wide, keysAndValues, scores } = attentionFloats(config, time);
@@ -80,25 +80,25 @@ export function scoringBytes(config: DecoderConfig, { rows, time, labels }: Batc
   return FLOAT * (rows * time * (2 * hiddenSize + widest) + 2 * rows * time * time + logits);
 }
 
-/** Tokens of prompts that are read at once (src/lm/generate.ts), and room that a cache begins with (src/lm/rows.ts). */
+/** Prompt tokens read at once (src/lm/generate.ts), and the initial size of a cache in tokens (src/lm/rows.ts). */
 const PROMPT_TOKENS = 1 << 14;
 const FIRST_ROOM = 256;
 
 interface GenerationShape {
-  /** Sequences side by side. */
+  /** Sequences generated at once. */
   batch: number;
-  /** Tokens of a prompt, and of an answer. */
+  /** Tokens of a prompt, and of a completion. */
   prompt: number;
   maxTokens: number;
 }
 
-/** The keys and values of earlier tokens; and what it takes to read prompts, with the logits behind them. */
+/** Bytes of generation: the cache of keys and values, and what reading prompts takes, logits included. */
 export function generationBytes(config: DecoderConfig, shape: GenerationShape): { cache: number; reading: number } {
   const { batch, prompt, maxTokens } = shape;
   const { layers, heads, keyValueHeads, headSize, hiddenSize, feedForwardSize, vocabularySize } = config;
   const stored = Math.ceil(headSize / 8) * 8;
   const room = prompt + maxTokens;
-  // a cache that grew was copied from one of at most half its size
+  // while a cache grows, the old one of at most half the size still exists
   const grown = room > FIRST_ROOM ? 1.5 : 1;
   const cache = 2 * layers * batch * keyValueHeads * stored * room * grown;
   const read = Math.max(prompt, Math.min(batch * prompt, PROMPT_TOKENS));

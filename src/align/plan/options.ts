@@ -1,57 +1,60 @@
-/** Settings of heed plan. */
+/** Options of `plan`. */
 import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { criticKinds } from '../ppo/options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Algorithms that learn from completions they write themselves. */
 export const onPolicy = ['ppo', 'grpo', 'rloo', 'reinforce', 'raft', 'rest'] as const;
+/** Algorithms that learn from pairs. */
 export const paired = ['dpo', 'orpo', 'cpo'] as const;
+/** Algorithms that learn from single rated completions. */
 export const rated = ['kto', 'bco'] as const;
+/** Names of the algorithms that `plan` can estimate. */
 export const planAlgorithms = ['sft', 'pretrain', 'reward', ...onPolicy, ...paired, ...rated, 'best-of-n'] as const;
+/** One of `planAlgorithms`. */
 export type PlanAlgorithm = (typeof planAlgorithms)[number];
 
+/** Schema of the options of `plan`: types, ranges, defaults and help texts. */
 export const planSchema = z
   .object({
-    model: z
-      .string()
-      .optional()
-      .describe('folder of a model, or its name on the Hub, of which only config.json is read'),
+    model: z.string().optional().describe('the model: a folder or a name on the Hub; only its config.json is read'),
     params: z
       .string()
       .refine((text) => parseCount(text) !== undefined, 'expected a number such as 7B or 135M')
       .optional()
-      .describe('in place of a model: so many parameters in a usual shape, such as 7B or 135M'),
-    algorithm: z.enum(planAlgorithms).default('sft').describe('the command that trains'),
-    method: z.enum(['full', 'lora']).default('full').describe('train all weights, or adapters beside them'),
-    lora: z.object({ rank: whole(1).default(16).describe('of the adapters, with --method lora') }).prefault({}),
-    dtype: z.enum(FLOAT_DTYPES).default('F32').describe('of the weights in files; in memory they are float32'),
-    rows: whole(1).optional().describe('rows computed at once (default: as the command, each of them full)'),
+      .describe('number of parameters in place of a model, such as 7B or 135M; takes a typical shape'),
+    algorithm: z.enum(planAlgorithms).default('sft').describe('the command to plan for'),
+    method: z.enum(['full', 'lora']).default('full').describe('train all weights, or only adapters'),
+    lora: z.object({ rank: whole(1).default(16).describe('rank of the adapters, with --method lora') }).prefault({}),
+    dtype: z.enum(FLOAT_DTYPES).default('F32').describe('dtype of the weights in files; in memory they are float32'),
+    rows: whole(1).optional().describe("rows computed at once, all full (default: the command's)"),
     length: whole(2)
       .optional()
-      .describe('tokens of a row: of an answer with its prompt (default: as the model knows, at most 1024)'),
-    maxTokens: whole(1).optional().describe('of these, tokens of an answer (default: a quarter)'),
-    generate: z.object({ batch: whole(1).default(64).describe('answers generated side by side') }).prefault({}),
-    checkpointLayers: z.boolean().default(false).describe('compute layers again for gradients: less memory, more time'),
+      .describe("tokens per row, prompt and completion together (default: the model's positions, at most 1024)"),
+    maxTokens: whole(1).optional().describe('tokens of a completion, out of --length (default: a quarter)'),
+    generate: z.object({ batch: whole(1).default(64).describe('completions generated at once') }).prefault({}),
+    checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
     critic: z
       .object({
         kind: z
           .enum(criticKinds)
           .optional()
-          .describe('of ppo, as there (default: own, or adapters with --method lora)'),
+          .describe('kind of critic of ppo (default: own, or adapters with --method lora)'),
       })
       .prefault({}),
     reward: z
       .enum(['model', 'adapters', 'function'])
       .default('model')
       .describe(
-        'what answers are worth: by a reward model of the same shape, by adapters beside those of the policy, or by a function or an address',
+        'what scores completions: a reward model of the same shape, adapters of the same model, or a function or address',
       ),
     device: z
       .string()
       .refine((text) => text.split(',').every((part) => parseBytes(part) !== undefined), 'expected sizes such as 24GiB')
       .optional()
-      .describe("memory to fit in, such as 24GiB or 24GiB,80GB (default: this machine's)"),
+      .describe("memory of one or more devices, such as 24GiB or 24GiB,80GB (default: this machine's)"),
   })
   .refine(({ critic, method }) => critic.kind !== 'adapters' || method === 'lora', {
     path: ['critic', 'kind'],
@@ -59,20 +62,22 @@ export const planSchema = z
   })
   .refine(({ reward, method, algorithm }) => reward !== 'adapters' || method === 'lora' || algorithm === 'best-of-n', {
     path: ['reward'],
-    message: 'expected adapters with --method lora: other weights do not stay what they are adapters of',
+    message: 'expected adapters only with --method lora: otherwise training changes the weights they belong to',
   })
   .refine(({ model, params }) => (model === undefined) !== (params === undefined), {
     path: ['params'],
     message: 'expected either --params or --model',
   });
+/** The options of `plan`, with their defaults. */
 export type PlanOptions = z.output<typeof planSchema>;
-/** With the length decided. */
+/** The options of `plan` with the length filled in. */
 export type Planned = PlanOptions & { length: number };
+/** The input of `plan`. */
 export type PlanInput = z.input<typeof planSchema>;
 
 const COUNTS = { '': 1, K: 1e3, M: 1e6, B: 1e9, T: 1e12 };
 
-/** "7B", "1.5b", "135M", "260K" or a plain number; undefined for anything else. */
+/** Parses "7B", "1.5b", "135M", "260K" or a plain number; undefined for anything else. */
 export function parseCount(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([KMBT]?)$/i.exec(text.trim()) ?? [];
   return number === undefined ? undefined : Number(number) * COUNTS[unit.toUpperCase() as keyof typeof COUNTS];
@@ -80,7 +85,7 @@ export function parseCount(text: string): number | undefined {
 
 const POWERS = { M: 2, G: 3, T: 4 };
 
-/** Bytes of "24GiB", "24G", which is the same, or "24GB"; undefined for anything else. */
+/** Bytes of "24GiB", "24G" (the same) or "24GB"; undefined for anything else. */
 export function parseBytes(text: string): number | undefined {
   const [, number, unit, kind] = /^(\d+(?:\.\d+)?)\s*([MGT])(i?B?)$/i.exec(text.trim()) ?? [];
   if (number === undefined) return undefined;

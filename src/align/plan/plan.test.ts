@@ -41,7 +41,7 @@ describe('the estimate is within 15 % of', () => {
   it.each(steps)('steps of fine-tuning %s, %o', (name, settings, peak) => {
     const { config: raw, batch, length } = shapes[name];
     const options = { ...planSchema.parse({ ...settings, params: name, rows: batch }), length };
-    // the benchmark writes no answers, saves nothing, and loads little of heed
+    // the benchmark writes no completions, saves nothing, and loads little of heed
     const others = ['cache', 'generation', 'saving', 'runtime'];
     const roles = rolesOf(readConfig(raw, name), options).filter((role) => !others.includes(role.name));
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 115e6);
@@ -52,7 +52,7 @@ describe('the estimate is within 15 % of', () => {
     ['adapters', 481],
     ['model', 612],
   ] as const)('a step of PPO at 34M, with a shared critic and the reward a %s', (reward, peak) => {
-    const given = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
+    const input = { algorithm: 'ppo', method: 'lora', lora: { rank: 8 }, critic: { kind: 'shared' }, reward } as const;
     const sizes = { rows: 2, length: 128, maxTokens: 72, generate: { batch: 4 } };
     const { config, parameters } = loadCheckpoint(
       fileURLToPath(new URL('../../../models/reviews-base', import.meta.url)),
@@ -60,7 +60,7 @@ describe('the estimate is within 15 % of', () => {
     parameters[Symbol.dispose]();
     const heads = { heads: 8, keyValueHeads: 8, headSize: 64 };
     const large = { ...config, ...heads, hiddenSize: 512, layers: 10, feedForwardSize: 1536 };
-    const options = { ...planSchema.parse({ params: '34M', ...given, ...sizes }), length: 128 };
+    const options = { ...planSchema.parse({ params: '34M', ...input, ...sizes }), length: 128 };
     const roles = rolesOf(large, options).filter(({ name }) => name !== 'saving');
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 0);
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
@@ -87,7 +87,7 @@ describe('roles', () => {
     expect(found.total).toBe(found.roles.reduce((sum, { bytes }) => sum + bytes, 0));
   });
 
-  it.each([llama, gpt2])('have the cache that answers are written with: %s', async (model) => {
+  it.each([llama, gpt2])('have the cache of generation: %s', async (model) => {
     const { config, parameters } = loadCheckpoint(model);
     const decoder = createCachedDecoder(config, parameters.values);
     const cache = decoder.createCache(8, 100);
@@ -120,7 +120,7 @@ describe('roles', () => {
     expect(own.critic).toBeGreaterThan(0.9 * own.actor);
     expect(shared.reward).toBe(beside.critic);
     expect(shared.gradients).toBe(beside.gradients - beside.critic + shared.critic);
-    expect(() => plan({ ...settings, method: 'full' })).toThrow(/expected adapters with --method lora/);
+    expect(() => plan({ ...settings, method: 'full' })).toThrow(/expected adapters only with --method lora/);
   });
 
   it('of a reward that is a function are none', async () => {
@@ -144,22 +144,22 @@ describe('shapes', () => {
     expect(countParameters(typicalShape(8e9).config)).toBe(8_030_261_248);
   });
 
-  it('have the parameters asked for where none is', () => {
-    for (let wanted = 1e6; wanted < 4e11; wanted *= 1.3) {
-      const { name, config } = typicalShape(wanted);
+  it('have the requested parameters where no published shape is near', () => {
+    for (let parameters = 1e6; parameters < 4e11; parameters *= 1.3) {
+      const { name, config } = typicalShape(parameters);
       if (!name.startsWith('between')) continue;
-      expect(Math.abs(countParameters(config) / wanted - 1)).toBeLessThan(0.03);
+      expect(Math.abs(countParameters(config) / parameters - 1)).toBeLessThan(0.03);
       expect(config.heads % config.keyValueHeads).toBe(0);
     }
   });
 
-  it.each([1000, 1e13])('of %d parameters are not known', (count) => {
+  it.each([1000, 1e13])('of %d parameters do not exist', (count) => {
     expect(() => typicalShape(count)).toThrow(HeedError);
   });
 });
 
 describe('what fits', () => {
-  it('is told of each device', async () => {
+  it('is decided for each device', async () => {
     const { total } = await plan({ params: '135M' });
     const { devices, fits, changes } = await plan({ params: '135M', device: `${Math.ceil(total / 2e6)}MB, 1TB` });
     expect(devices.map((device) => device.fits)).toEqual([false, true]);
@@ -198,7 +198,7 @@ describe('what fits', () => {
   });
 });
 
-describe('what is asked', () => {
+describe('the model', () => {
   it('counts parameters and bytes', () => {
     expect(['7B', '1.5b', '135M', '260K', '1000'].map(parseCount)).toEqual([7e9, 1.5e9, 135e6, 260e3, 1000]);
     expect(['24GiB', '24G', '80GB', '512 mib'].map(parseBytes)).toEqual([24 * 2 ** 30, 24 * 2 ** 30, 80e9, 2 ** 29]);

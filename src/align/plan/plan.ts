@@ -1,7 +1,7 @@
 /**
- * What memory a training takes, by what it is for: the weights of each model in it, gradients, AdamW's moments, activations,
- * logits, and the cache of answers that are being written. From the model's shape alone, by what heed allocates:
- * plan-roles.ts has the models, plan-memory.ts the programs, docs/reference/plan.md the formulas in words and how far they were off.
+ * Estimates the memory of a run from the model's shape: the weights of each model, gradients, AdamW's moments,
+ * activations, logits, and the cache of generation. No weights are loaded. roles.ts lists the models of each algorithm,
+ * memory.ts the memory of their programs; docs/reference/plan.md explains the formulas and their accuracy.
  *
  * Run it: heed plan --params 7B --algorithm ppo --method lora
  */
@@ -29,41 +29,50 @@ import {
 import { isOneOf, type MemoryRole, rolesOf, rowsOf, rowsOfItem, writesAnswers } from './roles.ts';
 import { countParameters, type ModelShape, typicalShape } from './shapes.ts';
 
+/** A change that would save memory. */
 export interface Change {
-  /** A setting of the command that trains, or what to do. */
+  /** A flag of the planned command, or what to do in words. */
   change: string;
-  /** Bytes with it, and those that it saves. */
+  /** Bytes in all with the change. */
   total: number;
+  /** Bytes that the change saves. */
   saves: number;
+  /** Whether the run then fits the largest device. */
   fits: boolean;
 }
 
+/** The estimated memory of a run. */
 export interface Plan {
-  /** The model's name, or that of the published shape that was taken. */
+  /** The model's name, or that of the published shape that was used. */
   shape: string;
+  /** Number of parameters. */
   parameters: number;
   /** Bytes of the model's files. */
   disk: number;
+  /** Bytes by purpose, such as `actor` or `optimizer`. */
   roles: MemoryRole[];
+  /** Bytes in all. */
   total: number;
+  /** The devices with their memory in bytes, and whether the run fits each. */
   devices: (MemoryRole & { fits: boolean })[];
-  /** It fits one of the devices: a training is on one. */
+  /** Whether the run fits one of the devices. A run uses a single one. */
   fits: boolean;
-  /** Where it does not fit, what would save memory: each by itself, and all of them last. */
+  /** If the run does not fit: changes that save memory, each on its own, and all together as the last. */
   changes: Change[];
-  /** Where even these do not do: parameters of the largest model in a usual shape that fits with all of them. */
+  /** If it does not fit with all changes: parameters of the largest model of a typical shape that does. */
   largest?: number;
 }
 
-/** Of a device's memory; the rest is for the system, and for what an estimate is off by. */
+/** Usable share of a device's memory; the rest covers the system and the error of the estimate. */
 const USABLE = 0.9;
 
 /**
- * Memory of a training. Throws a ZodError at once where settings are wrong; rejects with a HeedError where the model's config
- * cannot be read, or no shape is known of so many parameters.
+ * Estimates the memory of a run. Throws a ZodError at once when options are wrong.
+ *
+ * @throws HeedError when the model's config cannot be read, or there is no typical shape for the number of parameters.
  */
-export function plan(given: PlanInput, parts: { pull?: PullOptions } = {}): Promise<Plan> {
-  return create(planSchema.parse(given), parts.pull);
+export function plan(input: PlanInput, parts: { pull?: PullOptions } = {}): Promise<Plan> {
+  return create(planSchema.parse(input), parts.pull);
 }
 
 async function create(options: PlanOptions, pull: PullOptions | undefined): Promise<Plan> {
@@ -97,27 +106,27 @@ function lengthOf({ length, maxTokens = 1 }: PlanOptions, { maxPositions }: Deco
   }
   const tokens = length ?? Math.min(LONGEST, maxPositions);
   if (maxTokens < tokens) return tokens;
-  throw new HeedError(`Answers of ${maxTokens} tokens leave no room for a prompt in rows of ${tokens}.`, {
-    hint: `Give a greater --length, or a --maxTokens below ${tokens}.`,
+  throw new HeedError(`Completions of ${maxTokens} tokens leave no room for a prompt in rows of ${tokens}.`, {
+    hint: `Raise --length, or set --maxTokens below ${tokens}.`,
   });
 }
 
-/** What would save a hundredth or more, in the order of what it costs. */
+/** Changes that save at least 1 %, the cheapest first. */
 function changesFor(config: DecoderConfig, options: Planned, most: number): Pick<Plan, 'changes' | 'largest'> {
   const total = sum(rolesOf(config, options));
-  const told = (change: string, changed: Partial<Planned>): Change => {
+  const changeOf = (change: string, changed: Partial<Planned>): Change => {
     const then = sum(rolesOf(config, { ...options, ...changed }));
     return { change, total: then, saves: total - then, fits: then <= most };
   };
-  const useful = candidates(options).filter(([change, changed]) => told(change, changed).saves >= total / 100);
-  const changes = useful.map(([change, changed]) => told(change, changed));
+  const useful = candidates(options).filter(([change, changed]) => changeOf(change, changed).saves >= total / 100);
+  const changes = useful.map(([change, changed]) => changeOf(change, changed));
   const all: Planned = Object.assign({ ...options }, ...useful.map(([, changed]) => changed));
-  if (useful.length > 1) changes.push(told('all of these', all));
+  if (useful.length > 1) changes.push(changeOf('all of these', all));
   const largest = changes.some(({ fits }) => fits) ? undefined : largestWithin(most, all, countParameters(config));
   return { changes, ...(largest !== undefined && { largest }) };
 }
 
-/** Settings as the command of the algorithm calls them, and what they are here. */
+/** Possible changes: the command's flags, and the options of the plan that they stand for. */
 function candidates(options: Planned): [change: string, changed: Partial<Planned>][] {
   const { algorithm, method, length, maxTokens = Math.ceil(length / 4), generate } = options;
   const trains = algorithm !== 'best-of-n';
@@ -136,7 +145,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
     ],
     [`--lora.rank ${options.lora.rank}`, trains && algorithm !== 'pretrain' && method === 'full', { method: 'lora' }],
     [
-      writesAnswers(algorithm) ? `answers and prompts of ${shorter} tokens together` : `--length ${shorter}`,
+      writesAnswers(algorithm) ? `completions and prompts of ${shorter} tokens together` : `--length ${shorter}`,
       shorter < length,
       { length: shorter },
     ],
@@ -157,7 +166,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
 
 const SMALLEST = 260e3;
 
-/** Parameters, to two digits, of the largest typical model that fits; undefined where none does. */
+/** Parameters, to two digits, of the largest typical model that fits; undefined when none does. */
 function largestWithin(most: number, options: Planned, parameters: number): number | undefined {
   const fitting = (count: number) => sum(rolesOf(typicalShape(count).config, options)) <= most;
   let [fits, not] = [SMALLEST, parameters];
@@ -197,7 +206,7 @@ function devicesOf(text: string | undefined): MemoryRole[] {
   return text.split(',').map((part) => ({ name: part.trim(), bytes: parseBytes(part)! }));
 }
 
-/** A container may be given less than the machine has. */
+/** Memory of this machine; of the container, if that has less. */
 function machineBytes(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();

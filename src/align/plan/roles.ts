@@ -1,24 +1,28 @@
-/** Bytes of a training by what they are for: which models each algorithm holds, and what its programs take. */
+/** Bytes of a run by purpose: the models that each algorithm loads, and the memory of its programs. */
 import { type DecoderConfig, loraParameters, type ParameterSpec } from '../../nn/index.ts';
 import { generationBytes, scoringBytes, trainingBytes } from './memory.ts';
 import { onPolicy, type PlanAlgorithm, type Planned, paired, rated } from './options.ts';
 import { countParameters } from './shapes.ts';
 
+/** An amount of memory with its purpose. */
 export interface MemoryRole {
+  /** The purpose, such as `actor` or `optimizer`; for a device, its name. */
   name: string;
+  /** Size in bytes. */
   bytes: number;
 }
 
+/** Whether an algorithm is one of several. */
 export const isOneOf = (names: readonly PlanAlgorithm[], algorithm: PlanAlgorithm): boolean =>
   names.includes(algorithm);
 
-/** What learns from answers that it writes itself, or only writes them. */
+/** Whether an algorithm writes completions of its own. */
 export const writesAnswers = (algorithm: PlanAlgorithm): boolean => isOneOf([...onPolicy, 'best-of-n'], algorithm);
 
-/** Rows of two belong together: a pair, or a ranking's answers. */
+/** Rows per item: two for a pair or a ranking of two. */
 export const rowsOfItem = (algorithm: PlanAlgorithm): number => (isOneOf(['reward', ...paired], algorithm) ? 2 : 1);
 
-/** As the commands have it, unless told. */
+/** Rows computed at once: the option, or the default of the command. */
 export function rowsOf({ algorithm, rows }: Planned): number {
   if (rows !== undefined) return rows;
   if (algorithm === 'reward') return 64;
@@ -28,16 +32,16 @@ export function rowsOf({ algorithm, rows }: Planned): number {
 
 const FLOAT = 4;
 
-/** Node, ONNX Runtime, the compiled programs and what JavaScript has not yet thrown away: measured of commands. */
+/** Node, ONNX Runtime, compiled programs and uncollected garbage: measured on commands. */
 const RUNTIME = 220e6;
 
 /** Tokens that a reward model reads at once (src/align/reward-model/model.ts). */
 const SCORED = 4096;
 
-/** Answers for people to read, of sft and pretrain (src/align/training/options.ts). */
+/** Samples that sft and pretrain write (src/align/training/options.ts). */
 const SAMPLES = 4;
 
-/** Bytes for a model of this shape; what needs none is left out. */
+/** Bytes by purpose for a model of this shape; purposes without any are left out. */
 export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
   const { algorithm, length, checkpointLayers, maxTokens = Math.ceil(length / 4) } = options;
   const is = (...names: readonly PlanAlgorithm[]) => isOneOf(names, algorithm);
@@ -46,7 +50,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
 
   const whole = FLOAT * countParameters(config);
   const head = FLOAT * config.hiddenSize;
-  // a scalar head takes the place of an output layer of its own
+  // a scalar head replaces an untied output layer
   const scoring = whole + head - (config.tied ? 0 : FLOAT * config.vocabularySize * config.hiddenSize);
   const adaptersOf = (rank: number) => FLOAT * sizeOf(loraParameters(config, { rank, alpha: rank }));
   const adapters = rank === 0 ? 0 : adaptersOf(rank);
@@ -66,13 +70,13 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
 
   const roles = {
     [is('reward') ? 'reward' : 'actor']: main + adapters,
-    // beside adapters, the weights that they are beside
+    // with adapters, the base weights are the reference
     reference: is(...onPolicy, ...paired, ...rated) && rank === 0 ? whole : 0,
     critic,
     ...(rewarded && { reward: options.reward === 'model' ? scoring : adaptersOf(options.lora.rank) + head }),
     gradients: trained,
     optimizer: 2 * trained,
-    // the programs of a training share one pool: the widest counts
+    // the programs of a run share one pool: the largest counts
     activations: Math.max(step.activations, scored - step.logits),
     logits: step.logits,
     cache: answers.cache,
@@ -86,7 +90,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
     .filter(({ bytes }) => bytes > 0);
 }
 
-/** Tokens that are learned from: all of texts, else the answers, for which there is room by quarters. */
+/** Tokens that are learned: all tokens of texts, else those of completions, rounded up to quarters of a row. */
 function labelsOf(options: Planned, maxTokens: number): number {
   const { algorithm, length } = options;
   if (algorithm === 'reward') return 0;

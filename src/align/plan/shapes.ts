@@ -1,10 +1,12 @@
-/** Shapes of language models by their number of parameters: published ones, and what lies between two of them. */
+/** Shapes of language models by their number of parameters: published ones, and interpolations between them. */
 import { HeedError } from '../../error.ts';
 import { type DecoderConfig, decoderParameters } from '../../nn/index.ts';
 
+/** The shape of a language model. */
 export interface ModelShape {
-  /** The published model that it is of, or those it lies between. */
+  /** The published model with this shape, or the two that it lies between. */
   name: string;
+  /** The sizes of its layers. */
   config: DecoderConfig;
 }
 
@@ -28,7 +30,7 @@ const sizes = (
   tied: boolean,
 ): Sizes => ({ hidden, layers, heads, keyValueHeads, headSize, feedForward, vocabulary, tied });
 
-/** As their config.json files have them, by parameters. */
+/** Shapes from published config.json files, ascending by parameters. */
 const published: readonly (readonly [name: string, Sizes])[] = [
   ['stories260K', sizes(64, 5, [8, 4, 8], 172, 512, true)],
   ['1M of the benchmarks', sizes(128, 4, [4, 4, 32], 352, 1024, true)],
@@ -71,29 +73,30 @@ const configOf = (of: Sizes): DecoderConfig => ({
   initialDeviation: 0.02,
 });
 
+/** Number of parameters of a model. */
 export const countParameters = (config: DecoderConfig): number =>
   decoderParameters(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
-/** A published shape is taken for so much more or fewer parameters: what is called 1B has 1.24 billion. */
+/** A published shape is used up to this log-ratio of parameters: a model called 1B may have 1.24 billion. */
 const NEAR = Math.log(1.25);
 
 /**
- * The published shape with the nearest number of parameters; where none is near, one between its neighbors, with so many.
+ * The published shape with the nearest number of parameters; if none is near, one interpolated to exactly this number.
  *
- * @throws HeedError where the number is beyond those known.
+ * @throws HeedError when the number is below 260K or above 405B.
  */
 export function typicalShape(parameters: number): ModelShape {
-  const known = published.map(([name, of]) => ({ name, of, count: countParameters(configOf(of)) }));
+  const counted = published.map(([name, of]) => ({ name, of, count: countParameters(configOf(of)) }));
   const distance = ({ count }: { count: number }) => Math.abs(Math.log(count / parameters));
-  const nearest = known.reduce((best, one) => (distance(one) < distance(best) ? one : best));
+  const nearest = counted.reduce((best, one) => (distance(one) < distance(best) ? one : best));
   if (distance(nearest) <= NEAR) return { name: nearest.name, config: configOf(nearest.of) };
-  const after = known.findIndex(({ count }) => count > parameters);
+  const after = counted.findIndex(({ count }) => count > parameters);
   if (after < 1) {
-    throw new HeedError(`No shape is known of a model of ${parameters.toLocaleString('en-US')} parameters.`, {
-      hint: 'Give a number from 260K to 405B, or a model with --model.',
+    throw new HeedError(`There is no typical shape with ${parameters.toLocaleString('en-US')} parameters.`, {
+      hint: 'Use a number from 260K to 405B, or name a model with --model.',
     });
   }
-  const [below, above] = [known[after - 1], known[after]];
+  const [below, above] = [counted[after - 1], counted[after]];
   const share = Math.log(parameters / below.count) / Math.log(above.count / below.count);
   return {
     name: `between ${below.name} and ${above.name}`,
@@ -101,7 +104,7 @@ export function typicalShape(parameters: number): ModelShape {
   };
 }
 
-/** All sizes on a geometric line, but that of the feed-forward, which is what the number of parameters leaves. */
+/** Interpolates all sizes geometrically, except the feed-forward, which takes the remaining parameters. */
 function between(below: Sizes, above: Sizes, share: number, parameters: number): Sizes {
   const mean = (of: (one: Sizes) => number) => of(below) ** (1 - share) * of(above) ** share;
   const { headSize, tied } = share < 0.5 ? below : above;

@@ -1,15 +1,16 @@
 /**
- * Advantages of answers over others to the same prompt, without a critic: what REINFORCE, RLOO and GRPO weigh log-probabilities by.
- * Rewards come group after group: `size` answers to one prompt, then those to the next.
+ * Advantages of completions over others of the same prompt, without a critic: REINFORCE, RLOO and GRPO weight
+ * log-probabilities by them. Rewards come group after group: `size` completions of one prompt, then those of the next.
  */
 
 import { createRegistry } from '../../registry.ts';
 
-/** Added to deviations that are divided by: where all answers are worth the same, there is nothing to learn. */
+/** Added to deviations before dividing by them: groups of equal rewards get advantages of 0. */
 const EPSILON = 1e-4;
 
-/** What a group's advantages are divided by: the deviation within it, that of the whole batch, or nothing. */
+/** What advantages are divided by: the standard deviation within the group, that of the whole batch, or nothing. */
 export const scales = ['group', 'batch', 'none'] as const;
+/** One of `scales`. */
 export type Scale = (typeof scales)[number];
 
 /**
@@ -21,10 +22,10 @@ export type AdvantageEstimator = (
   options: { readonly size: number; readonly scale: Scale },
 ) => ArrayLike<number>;
 
-/** The estimators that heed has: see `groupAdvantages`, `leaveOneOut`, `lessMean`. */
+/** Built-in estimators: `groupAdvantages`, `leaveOneOut` and `lessMean`. */
 export type AdvantageName = 'group' | 'leave-one-out' | 'mean';
 
-/** Estimators of advantages by name: `advantages` of `grpo` and `baseline` of `reinforce` take those that a plugin adds. */
+/** Advantage estimators by name, for `advantages` of `grpo` and `baseline` of `reinforce`. Plugins add to them. */
 export const advantageEstimators = createRegistry<AdvantageEstimator, AdvantageName>('advantage estimator', {
   group: (rewards, { size, scale }) => groupAdvantages(rewards, size, scale),
   'leave-one-out': (rewards, { size }) => leaveOneOut(rewards, size),
@@ -38,8 +39,12 @@ export function lessMean(rewards: ArrayLike<number>): Float64Array {
 }
 
 /**
- * A = (r − mean of the group) / deviation (Shao et al. 2024, DeepSeekMath, §4.1.2). Without the division, answers to prompts
- * of all difficulties weigh the same (Liu et al. 2025, Dr. GRPO, §3.2).
+ * A = (r − mean of the group) / deviation (Shao et al. 2024, DeepSeekMath, §4.1.2). Without the division, easy and hard
+ * prompts weigh the same (Liu et al. 2025, Dr. GRPO, §3.2).
+ *
+ * @param rewards Of each completion, group after group: [groups × size].
+ * @param size Completions of each prompt.
+ * @returns The advantage of each completion: [groups × size].
  */
 export function groupAdvantages(rewards: ArrayLike<number>, size: number, scale: Scale = 'group'): Float64Array {
   const ofBatch = deviation(rewards);
@@ -50,7 +55,10 @@ export function groupAdvantages(rewards: ArrayLike<number>, size: number, scale:
   });
 }
 
-/** A = r − mean of the other answers' rewards: an unbiased baseline (Kool et al. 2019; Ahmadian et al. 2024, RLOO, §3.3). */
+/**
+ * A = r − mean reward of the other completions of the prompt, an unbiased baseline (Kool et al. 2019; Ahmadian et al.
+ * 2024, RLOO, §3.3). Takes and gives [groups × size].
+ */
 export function leaveOneOut(rewards: ArrayLike<number>, size: number): Float64Array {
   return perGroup(rewards, size, (group) => {
     const total = group.reduce((a, b) => a + b, 0);
@@ -58,7 +66,13 @@ export function leaveOneOut(rewards: ArrayLike<number>, size: number): Float64Ar
   });
 }
 
-/** Several rewards, each brought to one scale within groups before they are added up, and the sums over the batch (GDPO). */
+/**
+ * Advantages by several rewards (GDPO): each reward is normalized within groups, the weighted sum over the batch.
+ *
+ * @param rewards Of each part: [parts][groups × size].
+ * @param weights Of each part: [parts].
+ * @returns The advantage of each completion: [groups × size].
+ */
 export function normalizeThenSum(
   rewards: readonly ArrayLike<number>[],
   weights: readonly number[],
@@ -71,7 +85,7 @@ export function normalizeThenSum(
   return standardize(sums);
 }
 
-/** Mean 0 and deviation 1 over the batch. */
+/** Shifts and scales numbers to mean 0 and standard deviation 1. */
 export function standardize(values: ArrayLike<number>): Float64Array {
   const [middle, by] = [mean(values), deviation(values) + EPSILON];
   return Float64Array.from(values, (value) => (value - middle) / by);
@@ -85,13 +99,14 @@ function perGroup(rewards: ArrayLike<number>, size: number, of: (group: number[]
   return advantages;
 }
 
+/** The mean of numbers; NaN for none. */
 export function mean(values: ArrayLike<number>): number {
   let total = 0;
   for (let i = 0; i < values.length; i++) total += values[i];
   return total / values.length;
 }
 
-/** Of a sample (n − 1); 0 of a single value. */
+/** The standard deviation of a sample (divided by n − 1); 0 for a single value. */
 export function deviation(values: ArrayLike<number>): number {
   const middle = mean(values);
   let total = 0;

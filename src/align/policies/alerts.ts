@@ -1,6 +1,8 @@
-/** When a metric of a policy's training leaves its healthy range: what that usually means, and what to try. */
+/** A metric of a policy's training that left its healthy range: what that usually means, and what to try. */
 export interface Alert {
+  /** The metric's name. */
   metric: string;
+  /** The metric's value. */
   value: number;
   /** What is out of range, what it usually means, and what to try. */
   text: string;
@@ -8,84 +10,85 @@ export interface Alert {
 
 interface Rule {
   metric: string;
-  /** Whether it has left its range, by the value at the start too. `step` is counted from 0. */
+  /** Whether the value is out of range. `first` is the value at the start; `step` counts from 0. */
   out(value: number, first: number, step: number): boolean;
   means: string;
   try: string;
 }
 
-const PATIENCE = 10; // steps that a critic has to learn
+const PATIENCE = 10; // steps before the critic is judged
 
 const rules: readonly Rule[] = [
   {
     metric: 'kl/mean',
     out: (kl) => kl > 15,
-    means: 'the policy is far from the reference, where the reward was never taught: it is likely to be exploited',
+    means: 'the policy is far from the reference, where the reward is unreliable: it is likely being exploited',
     try: 'a higher β or a KL target, a lower learning rate, fewer steps',
   },
   {
     metric: 'kl/mean',
     out: (kl) => kl < -5,
-    means: 'answers are less likely under the policy than under the reference, which draws from the policy cannot be',
+    means:
+      'completions are less likely under the policy than under the reference, which is impossible for its own samples',
     try: 'the same temperature and vocabulary for both; look for tokens that are suppressed',
   },
   {
     metric: 'policy/entropy',
     out: (entropy, first) => entropy < 0.2 * first,
-    means: 'the policy writes nearly the same each time and no longer explores',
+    means: 'the policy writes nearly the same text each time and no longer explores',
     try: 'a higher β, an entropy bonus, a lower learning rate',
   },
   {
     metric: 'policy/clip_fraction',
     out: (share) => share > 0.3,
-    means: 'updates go further than the clip range trusts',
+    means: 'many updates exceed the clip range',
     try: 'a lower learning rate, fewer epochs, a target for the KL of an update',
   },
   {
     metric: 'policy/ratio',
     out: (ratio) => ratio < 0.8 || ratio > 1.25,
-    means: 'the policy after an update is far from the one that wrote the answers',
+    means: 'the policy after an update is far from the one that wrote the completions',
     try: 'a lower learning rate, fewer epochs',
   },
   {
     metric: 'value/explained_var',
     out: (share, _, step) => step >= PATIENCE && share < -0.1,
-    means: 'the critic foresees returns worse than their mean does',
-    try: 'a higher learning rate of the critic, a critic that begins as the reward model, larger batches',
+    means: 'the critic predicts returns worse than their mean does',
+    try: 'a higher learning rate for the critic, a critic that starts from the reward model, larger batches',
   },
   {
     metric: 'reward/std',
     out: (deviation) => deviation < 1e-6,
-    means: 'all answers are worth the same, so that there is nothing to learn',
-    try: 'look at the reward, and at the answers',
+    means: 'all completions get the same reward, so that there is nothing to learn',
+    try: 'looking at the reward and at the completions',
   },
   {
     metric: 'response/eos_rate',
     out: (share) => share < 0.5,
-    means: 'most answers are cut before they end',
-    try: 'a higher --maxTokens or missing-EOS penalty, or a model that was fine-tuned to end its answers',
+    means: 'most completions are cut before they end',
+    try: 'a higher --maxTokens or missing-EOS penalty, or a model that was fine-tuned to end its completions',
   },
   {
     metric: 'response/length',
     out: (length, first) => length > 2 * first || length < first / 2,
-    means: 'length alone may be what is rewarded',
-    try: 'answers of an evaluation side by side; a reward that does not grow with length',
+    means: 'the reward may favor length alone',
+    try: 'comparing completions of evaluations; a reward that does not grow with length',
   },
   {
     metric: 'probe/failed',
     out: (share, first) => share > first + 0.2,
-    means: 'the policy says more often what it is led to say: it has learned to please',
-    try: 'comparisons in which what pleases loses, a higher β, an earlier model',
+    means: 'the policy gives in to leading prompts more often: it has learned to please',
+    try: 'comparisons in which the pleasing completion loses, a higher β, an earlier model',
   },
   {
     metric: 'gradient/norm',
     out: (norm) => norm > 100,
-    means: 'gradients are far above what they are clipped to',
+    means: 'gradients are far above their clipping threshold',
     try: 'a lower learning rate; rewards of a smaller scale',
   },
 ];
 
-/** What is out of its range in a step. */
+/** The metrics of a step that are out of range. `first` has their values at the start; `step` counts from 0. */
 export function alertsOf(
   metrics: Readonly<Record<string, number>>,
   first: Readonly<Record<string, number>>,

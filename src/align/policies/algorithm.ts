@@ -1,15 +1,17 @@
-/** What learns from rollouts, by whatever algorithm. */
+/** The interface of algorithms that learn from rollouts. */
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
+/** Tensors of a checkpoint, by name. */
 export type Tensors = Record<string, SafetensorsTensor>;
 
-/** It holds the optimizers and whatever else it needs. */
+/** An algorithm that trains a policy on rollouts. It holds the optimizers and any other state. */
 export interface PolicyAlgorithm {
-  /** One step's learning at a learning rate, `step` counted from 0. Gives metrics by their names. */
+  /** One step of training at a learning rate; `step` counts from 0. Returns metrics by name. */
   update(rollout: LanguageRollout, rate: number, step: number): Record<string, number>;
-  /** All but the policy's own parameters. */
+  /** The state for a checkpoint, without the policy's own parameters. */
   save(): { state: unknown; tensors: Tensors };
+  /** Restores the state of a checkpoint. */
   restore(checkpoint: { state: unknown; tensors: Tensors }): void;
   [Symbol.dispose](): void;
 }

@@ -1,4 +1,7 @@
-/** REINFORCE, RLOO, GRPO and its kin, RAFT, ReST and online DPO: each learns what it is rewarded for, and goes on as if it had never stopped. */
+/**
+ * REINFORCE, RLOO, GRPO and its variants, RAFT, ReST and online DPO: each learns what it is rewarded for, and resumes
+ * as if it had never stopped.
+ */
 import { expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
 import { Disposables } from '../../disposables.ts';
@@ -25,9 +28,9 @@ type Options = PolicyTrainingOptions & { answers: number };
 type Make = (policy: LanguagePolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
 
 const settings = { model: llama, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
-const grpo = (given: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...given });
-const onlineDpo = (given: object) => ({
-  ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...given }),
+const grpo = (input: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...input });
+const onlineDpo = (input: object) => ({
+  ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...input }),
   answers: 2,
 });
 const cases: [name: string, make: Make, options: Options][] = [
@@ -84,7 +87,7 @@ async function learnerOf(make: Make, options: Options) {
 
 /** What no clock touches. */
 
-it.each(cases)('%s learns what is rewarded, and goes on from any step bit for bit', async (_, make, options) => {
+it.each(cases)('%s learns what is rewarded, and resumes from any step bit for bit', async (_, make, options) => {
   const whole = await learnerOf(make, options);
   const before = await whole.evaluate();
   const steps: PolicyStep[] = [];
@@ -112,7 +115,7 @@ it('chooses the best of each group, or a share', () => {
   expect(bestShare(scores, 4, 0.9)).toEqual([1, 4]);
 });
 
-it('takes off what TRL does for answers that are too long', () => {
+it('has the overlong penalty of TRL', () => {
   const lengths = [10, 15, 16, 18, 20, 25];
   expect(lengths.map((length) => -overlongPenalty(length, 20, 5))).toEqual([-0, -0, -0.2, -0.6, -1, -1]);
   expect(overlongPenalty(25, 20, 0)).toBe(0);

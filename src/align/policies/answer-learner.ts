@@ -1,4 +1,4 @@
-/** A training by an algorithm without a critic as a whole. */
+/** Opens the learner of an algorithm without a critic. */
 import { basename } from 'node:path';
 import { opening } from '../../disposables.ts';
 import type { Live } from '../training/input.ts';
@@ -9,12 +9,18 @@ import type { PolicyTrainingOptions } from './options.ts';
 import type { AnswerLayout } from './rollouts.ts';
 import { setUpPolicy } from './setup.ts';
 
+/** Options of policy training with several completions per prompt. */
 export interface AnswerOptions extends PolicyTrainingOptions {
-  /** Answers to each prompt in a step. */
+  /** Completions of each prompt in a step. */
   answers: number;
 }
 
-/** Rejects with a HeedError where models, reward or prompts cannot be used. `kind` is for the run's name. */
+/**
+ * Opens models, reward and prompts, and makes a learner of an algorithm without a critic.
+ *
+ * @param kind The algorithm's name, for the run's name.
+ * @throws HeedError when models, reward or prompts cannot be used.
+ */
 export async function createAnswerLearner<O extends AnswerOptions>(
   kind: string,
   options: O,

@@ -1,4 +1,4 @@
-/** Optimizer steps on a policy's own answers: what the algorithms without a critic share. */
+/** Optimizer steps on a policy's own completions, for algorithms without a critic. */
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { random } from '../../random.ts';
@@ -9,28 +9,38 @@ import type { Tensors } from './algorithm.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { type AnswerLayout, answerBatches, inOrder } from './rollouts.ts';
 
-/** The inputs of a loss by their names: of each answer's tokens, and of each answer. */
+/** The inputs of a loss, by name. */
 export interface AnswerNumbers {
+  /** A number for each token of each completion: [completions][tokens]. */
   perLabel?: Readonly<Record<string, readonly Float32Array[]>>;
+  /** A number for each completion: [completions]. */
   perSequence?: Readonly<Record<string, readonly number[]>>;
 }
 
+/** Takes optimizer steps on completions. */
 export interface AnswerTrainer {
   /**
-   * One optimizer step on some answers, in as many parts as memory needs. Gives the sums of the loss and its other outputs
-   * over the parts, and the norm of the gradients before they were clipped.
+   * One optimizer step on completions, in as many parts as memory requires. Returns the outputs of the loss, summed
+   * over the parts, and the norm of the gradients before clipping.
    */
   step(
     answers: readonly Completion[],
     numbers: AnswerNumbers,
     rate: number,
   ): { sums: Record<string, number>; norm: number };
+  /** The optimizer's state for a checkpoint. */
   save(): Tensors;
+  /** Restores the optimizer's state. */
   restore(tensors: Tensors): void;
   [Symbol.dispose](): void;
 }
 
-/** `most` answers make one step at most; the outputs of `loss` are scalars, sums over answers or labels. */
+/**
+ * A trainer for a policy.
+ *
+ * @param loss Its outputs are scalars: sums over completions or labels.
+ * @param most The most completions of a step.
+ */
 export function createAnswerTrainer(
   policy: LanguagePolicy,
   layout: AnswerLayout,
@@ -70,7 +80,7 @@ export function createAnswerTrainer(
 const mapped = <A, B>(record: Readonly<Record<string, A>>, of: (value: A) => B): Record<string, B> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, of(value)]));
 
-/** So many parts of 0 … count − 1, alike in size, each epoch in an order of its own. */
+/** The numbers 0 … count − 1 in `minibatches` parts of about equal size, in a new random order each epoch. */
 export function* minibatches(
   count: number,
   { epochs, minibatches: parts }: { epochs: number; minibatches: number },

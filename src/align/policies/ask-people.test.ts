@@ -43,7 +43,7 @@ function somebody(takenBack: ReadonlySet<string> = new Set(), choose = better): 
 const tensorsOf = (learner: Parameters<typeof checkpointOf>[0]) =>
   Object.entries(checkpointOf(learner).tensors).filter(([name]) => name.startsWith('reward.'));
 
-describe('people who compare the answers of a policy in training', () => {
+describe('people who compare the completions of a policy in training', () => {
   it.each([
     ['PPO', createLanguagePpo],
     ['GRPO', createGrpo],
@@ -71,7 +71,7 @@ describe('people who compare the answers of a policy in training', () => {
     for (const learner of [whole, resumed]) learner[Symbol.dispose]();
   });
 
-  it('leave a reward model that goes on, and rewards of the same mean and deviation on what the policy answered at first', async () => {
+  it('teach the reward model, which keeps the mean and deviation of rewards of the first completions', async () => {
     const learner = await createLanguagePpo({ ...settings, teacher: somebody() });
     const begun = await openReward(settings.reward);
     await take(learner, 2);
@@ -89,7 +89,7 @@ describe('people who compare the answers of a policy in training', () => {
     for (const part of [learner, begun, taught]) part[Symbol.dispose]();
   });
 
-  it('may take back what they said: the reward is as if it had never been said', async () => {
+  it('may withdraw a judgment: the reward is as if it had never been made', async () => {
     const takenBack = new Set<string>();
     const learner = await createLanguagePpo({ ...settings, teacher: somebody(takenBack) });
     await take(learner, 2);
@@ -107,7 +107,7 @@ describe('people who compare the answers of a policy in training', () => {
     for (const one of [learner, other]) one[Symbol.dispose]();
   });
 
-  it('who cannot tell anything teach nothing', async () => {
+  it('who find nothing comparable teach nothing', async () => {
     const learner = await createLanguagePpo({ ...settings, teacher: somebody(new Set(), () => 'incomparable') });
     const steps = await take(learner, 4);
     expect(steps.at(-1)!.metrics.labels).toBe(16);
@@ -115,14 +115,14 @@ describe('people who compare the answers of a policy in training', () => {
     learner[Symbol.dispose]();
   });
 
-  it('are not asked where nothing could be learned of it', async () => {
-    const asked = (given: object, teacher?: Teacher<Completion>) =>
-      createLanguagePpo({ ...settings, ...given, teacher });
-    await expect(asked({})).rejects.toThrow('nobody who could be asked');
-    await expect(asked({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');
-    await expect(asked({ reward: 'reviews' }, somebody())).rejects.toThrow('true reward of the embedded world');
-    await expect(asked({ reward: '0.5*a + b' }, somebody())).rejects.toThrow('is a sum');
-    await expect(asked({ people: { query: { rule: 'disagreement' } } }, somebody())).rejects.toThrow(
+  it('get no queries where nothing could be learned from them', async () => {
+    const learner = (input: object, teacher?: Teacher<Completion>) =>
+      createLanguagePpo({ ...settings, ...input, teacher });
+    await expect(learner({})).rejects.toThrow('no teacher to judge');
+    await expect(learner({ reward: 'judge.mjs' }, somebody())).rejects.toThrow('"judge.mjs" is a function');
+    await expect(learner({ reward: 'reviews' }, somebody())).rejects.toThrow('true reward of the embedded world');
+    await expect(learner({ reward: '0.5*a + b' }, somebody())).rejects.toThrow('is a sum');
+    await expect(learner({ people: { query: { rule: 'disagreement' } } }, somebody())).rejects.toThrow(
       'One reward model',
     );
   });

@@ -1,12 +1,13 @@
 /**
- * Online learning from people (Christiano et al. 2017, §2.2; Ziegler et al. 2019, §2.3; Bai et al. 2022, §4.5): while a policy is trained
- * on a reward model, somebody compares its own fresh answers, the reward model learns from that, and the policy goes on
- * with the new reward. Beside any algorithm of policies/learner.ts:
+ * Online learning from people (Christiano et al. 2017, §2.2; Ziegler et al. 2019, §2.3; Bai et al. 2022, §4.5): while a
+ * policy is trained on a reward model, annotators compare its latest completions, the reward model learns from these
+ * judgments, and the policy continues with the new reward. Works with any algorithm of policies/learner.ts:
  *
- *   answer prompts twice → ask where the reward is least sure → … → hear → fit the reward → train the policy on it, again and again
+ *   complete prompts twice → query where the reward is least sure → … → fit the reward to judgments → train the policy
+ *   → …
  *
- * Training goes on while questions wait, for `ahead` of its steps. Where it departs from Ziegler et al.: the reward is fitted anew
- * from where it began with all answers there are, so that one that is taken back leaves nothing.
+ * Training continues while queries wait, for up to `ahead` steps. Departure from Ziegler et al.: each fit starts from
+ * the initial reward model and uses all judgments, so that a withdrawn one has no effect.
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model --ask-people
  */
@@ -37,13 +38,16 @@ import type { EncodedPrompt, LanguageRollout } from './rollouts.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-/** Texts are no points: a rule cannot ask where they lie. */
+/** Texts have no coordinates, so that coverage is not defined. */
 const textRule = choiceOf(queryRules)
   .refine((rule) => !needsPoints(rule), { message: 'expected a rule that needs no points: completions have none' })
   .meta({ type: 'string', names: queryRules.names().filter((name) => !needsPoints(name)) });
 
+/**
+ * Schema of the options of asking people: how many comparisons, which and when, and how the reward learns from them.
+ */
 export const askingSchema = z.object({
-  labels: whole(1).default(64).describe('comparisons that people are asked for'),
+  labels: whole(1).default(64).describe('number of comparisons to collect from people'),
   schedule: scheduleSchema
     .extend({
       kind: scheduleSchema.shape.kind.unwrap().default('constant').describe(scheduleSchema.shape.kind.description!),
@@ -55,13 +59,13 @@ export const askingSchema = z.object({
       rule: textRule
         .optional()
         .describe(
-          'which pairs to ask: where members differ most, where their mean is least sure, whose answer tells most of the members apart, or any (default: disagreement of an ensemble, else entropy)',
+          'which pairs become queries: by disagreement of the members, by uncertainty, or at random (default: disagreement for an ensemble, else entropy)',
         ),
       rest: textRule.default('random').describe(selectionSchema.shape.rest.description!),
     })
     .prefault({}),
-  candidates: whole(1).default(4).describe('prompts answered twice for each question asked'),
-  atOnce: whole(1).default(8).describe('new answers that are worth a fit; fewer where no question waits'),
+  candidates: whole(1).default(4).describe('candidate pairs per query'),
+  atOnce: whole(1).default(8).describe('new judgments that trigger a fit; fewer suffice when no query is open'),
   ...learningSchema.shape,
   ...peopleSchema.extend({
     guidelines: peopleSchema.shape.guidelines.default(
@@ -71,43 +75,44 @@ export const askingSchema = z.object({
 });
 type AskingOptions = z.output<typeof askingSchema>;
 
-/** A question: two answers of the policy to a prompt. */
+/** A query: two completions of a prompt by the policy. */
 interface AnswerQuestion {
   id: string;
-  /** Of the policy. */
+  /** The policy's step. */
   step: number;
   options: [Completion, Completion];
-  /** Probability that the reward gave the first, when it was asked. */
+  /** The reward's probability for the first completion, at the time of the query. */
   predicted: number;
 }
 
-/** What was said of it. */
+/** A query with its judgment. */
 export interface ComparedAnswers extends AnswerQuestion {
   choice: Standing;
 }
 
-/** What came of people's answers since the last step. */
-interface Told {
+/** Metrics, and the judgments since the last report. */
+interface AskingReport {
   metrics: Record<string, number>;
   compared: ComparedAnswers[];
 }
 
-/** Answers prompts, twice each, as the policy stands. */
+/** Completes prompts with the current policy, twice each. */
 type Draw = (prompts: readonly EncodedPrompt[], seed: number) => Promise<Pick<LanguageRollout, 'answers'>>;
 
+/** Collects judgments while a policy is trained. */
 export interface Asking {
   /**
-   * Before a step: hears what was said, and waits where too little was; fits the reward where there is something new; asks where a
-   * round is due. Rejects with the signal's reason, and goes on from there when it is called again.
+   * Call before each step. Collects judgments, waiting if too few have come; fits the reward if there are new ones;
+   * sends queries if a round is due. Rejects with the signal's reason; call it again to continue.
    */
   next(step: number, draw: Draw, signal?: AbortSignal): Promise<void>;
-  /** What to tell of the step, once. */
-  told(): Told;
-  /** Writes the reward model as it stands. */
+  /** Metrics and new judgments of the step. Each judgment is reported once. */
+  report(): AskingReport;
+  /** Writes the current reward model. */
   saveModels(folder: string): void;
   save(): { state: unknown; tensors: Record<string, SafetensorsTensor> };
   restore(checkpoint: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> }): void;
-  /** Listens no more. */
+  /** Stops listening. */
   [Symbol.dispose](): void;
 }
 
@@ -115,19 +120,19 @@ interface State {
   nextRound: number;
   questions: number;
   compared: ComparedAnswers[];
-  /** Answers that the reward has not learned yet, or is to forget. */
+  /** Judgments that the next fit of the reward must add or remove. */
   unlearned: number;
   right: number;
   decided: number;
-  /** By their questions' ids: those of which nothing was told yet. */
+  /** Ids of the queries whose judgments were not reported yet. */
   untold: string[];
   fit?: RewardFit;
 }
 
 interface AskingParts {
-  /** The training's. */
+  /** The options of the policy training. */
   options: { people: AskingOptions; steps: number; seed: number };
-  /** Stays the caller's to release. */
+  /** Stays the caller's to dispose of. */
   reward: LearningReward;
   teacher: Teacher<Completion> | undefined;
   prompts: readonly EncodedPrompt[];
@@ -135,12 +140,12 @@ interface AskingParts {
 
 const bradleyTerry = choiceModelSchema.parse({});
 
-/** @throws HeedError where there is nobody to ask, or no ensemble for a rule that needs one. */
+/** Starts asking. @throws HeedError without a teacher, or without an ensemble for a rule that needs one. */
 export function createAsking({ options, reward, teacher, prompts }: AskingParts): Asking {
   const { people, steps, seed } = options;
   if (!teacher) {
-    throw new HeedError('There is nobody who could be asked.', {
-      hint: 'Give a teacher to the learner; of the commands, those that train a policy open a studio with --ask-people.',
+    throw new HeedError('There is no teacher to judge completions.', {
+      hint: 'Pass a teacher to the learner; commands that train a policy open a studio with --ask-people.',
     });
   }
   const { until, rounds: wished } = people.schedule;
@@ -148,10 +153,10 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   const query = { ...people.query, rule };
   if (reward.members < 2 && rulesOf(query).some(needsMembers)) {
     throw new HeedError('One reward model cannot disagree with itself.', {
-      hint: 'Give an ensemble (heed reward --members 3), or --people.query.rule entropy or random.',
+      hint: 'Use an ensemble (heed reward --members 3), or set --people.query.rule to entropy or random.',
     });
   }
-  // no more than one in a step
+  // at most one round per step
   const schedule = { ...people.schedule, rounds: Math.max(1, Math.min(wished, Math.floor(until * steps))) };
   const rounds = labelSchedule(schedule, { labels: people.labels, steps, randomSteps: 0 });
   const create = () =>
@@ -160,7 +165,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       steps,
       people,
       optionsOf: (question) => question.options,
-      // the next round asks for what is missing
+      // the next round makes up for missing judgments
       others: () => [],
     });
   let late = create();
@@ -199,25 +204,25 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   async function ask(step: number, draw: Draw): Promise<void> {
     const due = rounds.filter(({ atStep }) => atStep <= step);
     if (due.length <= state.nextRound) return;
-    const wanted = due.reduce((sum, round) => sum + round.labels, 0) - state.compared.length - late.open.length;
-    const questions = wanted > 0 ? await questionsOf(step, wanted, draw) : [];
+    const missing = due.reduce((sum, round) => sum + round.labels, 0) - state.compared.length - late.open.length;
+    const questions = missing > 0 ? await questionsOf(step, missing, draw) : [];
     late.ask(questions);
     state.nextRound = due.length;
     state.questions += questions.length;
   }
 
-  /** The pairs of fresh answers of which the reward is least sure. */
-  async function questionsOf(step: number, wanted: number, draw: Draw): Promise<AnswerQuestion[]> {
+  /** Pairs of new completions that the rule selects. */
+  async function questionsOf(step: number, most: number, draw: Draw): Promise<AnswerQuestion[]> {
     const rng = random(seed, 'questions', step);
     const order = rng.shuffle(Array.from(prompts.keys()));
-    const asked = Array.from({ length: wanted * people.candidates }, (_, i) => prompts[order[i % order.length]]);
-    const { answers } = await draw(asked, seedFor(seed, 'questions', step));
+    const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
+    const { answers } = await draw(candidates, seedFor(seed, 'questions', step));
     if (step === 0) reward.refer(answers);
-    const pairs = asked
+    const pairs = candidates
       .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
     const [first, second] = [0, 1].map((side) => reward.scores(pairs.map((pair) => pair[side])));
-    const count = Math.min(wanted, pairs.length);
+    const count = Math.min(most, pairs.length);
     const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
     return chosen.map((i, at) => ({
       id: `q${state.questions + at}`,
@@ -233,7 +238,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       await learn();
       await ask(step, draw);
     },
-    told() {
+    report() {
       const { fit, right, decided, untold, compared } = state;
       state = { ...state, fit: undefined, untold: [] };
       return {

@@ -28,7 +28,7 @@ it('reads what is to hold', () => {
     { name: 'length.js', sign: -1, threshold: 80 },
   ]);
   for (const text of ['B', 'B > 1', 'B >= much', '>= 1', 'B >= 1 and']) {
-    expect(() => parseConstraints(text), text).toThrow(/is no constraint/);
+    expect(() => parseConstraints(text), text).toThrow(/is not a constraint/);
   }
 });
 
@@ -70,9 +70,9 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
   // deviations 2, 1 and 4
   const [low, high] = [1 - Math.SQRT1_2, 1 + Math.SQRT1_2].map((x) => x - 1);
   const first = rollout([2 * low, 2 * high], [low, high], [4 * low, 4 * high]);
-  const told = constrained.update(first, 1, 0);
-  expect(told).toMatchObject({ loss: 1, 'lambda/b': expect.closeTo(0.5, 12), 'lambda/c': 0 });
-  expect(told['constraint/b']).toBeCloseTo(0, 12);
+  const metrics = constrained.update(first, 1, 0);
+  expect(metrics).toMatchObject({ loss: 1, 'lambda/b': expect.closeTo(0.5, 12), 'lambda/c': 0 });
+  expect(metrics['constraint/b']).toBeCloseTo(0, 12);
   // (A/2 + 0.5 B) / 1.5
   for (const [i, z] of [low, high].entries()) expect(seen[0].scores[i]).toBeCloseTo((z + 0.5 * z) / 1.5, 12);
   expect(seen[0].steps![1][0].reward).toBeCloseTo(high / 1.5, 12);
@@ -81,7 +81,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
     ['b', expect.closeTo(0.5, 12)],
     ['c', -0],
   ]);
-  // b is kept to by far, c is missed by 2 of its deviations: those of the first step count
+  // b is satisfied by far, c is missed by 2 of its deviations: those of the first step count
   expect(constrained.update(rollout([2, 2], [3, 3], [18, 18]), 1, 1)).toMatchObject({
     'lambda/b': 0,
     'lambda/c': expect.closeTo(1, 12),
@@ -102,7 +102,7 @@ const settings = {
   beta: 0,
 };
 
-it('keeps a reward above its threshold that falls without it, and goes on from any step bit for bit', async () => {
+it('keeps a reward above its threshold that falls without it, and resumes from any step bit for bit', async () => {
   // at odds: what is gained of one is lost of the other
   const file = join(folder, 'odd.mjs');
   writeFileSync(
@@ -110,9 +110,9 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
     'export default (answers) => answers.map(({ response }) => response.filter((id) => id % 2).length / response.length);',
   );
   const run = async (rate: number, steps: number) => {
-    const given = { ...settings, subjectTo: `${file} >= 0.4`, lagrange: { rate } };
-    const learner = await createRloo({ ...given, reward: { ...even } });
-    return { learner, taken: await take(learner, steps), given };
+    const input = { ...settings, subjectTo: `${file} >= 0.4`, lagrange: { rate } };
+    const learner = await createRloo({ ...input, reward: { ...even } });
+    return { learner, taken: await take(learner, steps), input };
   };
   const lateMean = (taken: { metrics: Record<string, number> }[], name: string) =>
     taken.slice(-6).reduce((sum, { metrics }) => sum + metrics[name] / 6, 0);
@@ -127,23 +127,23 @@ it('keeps a reward above its threshold that falls without it, and goes on from a
   expect(lateMean(rest, `constraint/${file}`)).toBeGreaterThan(0.36);
   expect(lateMean(rest, `lambda/${file}`)).toBeGreaterThan(0.3);
   expect(rest.at(-1)!.evaluation!.measures[`eval/${file}`]).toEqual(expect.any(Number));
-  const resumed = await createRloo({ ...held.given, reward: { ...even } });
+  const resumed = await createRloo({ ...held.input, reward: { ...even } });
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 12))).toEqual(plain(rest));
   for (const learner of [held.learner, resumed]) learner[Symbol.dispose]();
 });
 
-it('tells both rewards', async () => {
+it('reports both rewards', async () => {
   const both = withConstraints(even, [{ ...even, name: 'other' }]);
   const answer: Completion = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
   expect(await both.explain!([answer])).toEqual({ scores: [2 / 3], others: [{ name: 'other', scores: [2 / 3] }] });
   expect(await both.score([answer])).toEqual([2 / 3]);
 });
 
-it('brings parts of a reward to one scale first, where GRPO is told so', async () => {
-  const given = { ...settings, steps: 12, aggregation: 'normalize_then_sum' as const };
+it('normalizes the parts of a reward first, with --aggregation of GRPO', async () => {
+  const input = { ...settings, steps: 12, aggregation: 'normalize_then_sum' as const };
   const learner = await createGrpo({
-    ...given,
+    ...input,
     reward: mixedReward([
       { weight: 1, reward: even },
       {
@@ -157,8 +157,8 @@ it('brings parts of a reward to one scale first, where GRPO is told so', async (
   expect(parts['eval/even']).toBeGreaterThan(0.6);
   expect(parts['eval/tiny']).toBeCloseTo(parts['eval/even'] / 1e3, 9);
   learner[Symbol.dispose]();
-  const none = await createGrpo({ ...given, reward: even });
+  const none = await createGrpo({ ...input, reward: even });
   await expect(none.next()).rejects.toThrow(/has no parts/);
   none[Symbol.dispose]();
-  expect(() => createGrpo({ ...given, scale: 'none', reward: even })).toThrow(/expected group/);
+  expect(() => createGrpo({ ...input, scale: 'none', reward: even })).toThrow(/expected group/);
 });

@@ -1,14 +1,14 @@
 /**
- * Rewards that are to stay above (or below) a threshold while another is raised: with a multiplier λ_k each, learned by dual
- * ascent (Dai et al. 2023, "Safe RLHF", §3.3).
+ * Keeps rewards above (or below) thresholds while another one is maximized. Each constraint has a multiplier λ_k,
+ * learned by dual ascent (Dai et al. 2023, "Safe RLHF", §3.3).
  *
  *   max E[A]  subject to  E[B_k] ≥ b_k        r = (A/σ_A + Σ λ_k B_k/σ_k) / (1 + Σ λ_k)
  *
- *   λ_k ← max(0, λ_k + η (b_k − mean B_k) / σ_k)        before each step's update, from its answers
+ *   λ_k ← max(0, λ_k + η (b_k − mean B_k) / σ_k)        before each step's update, from its completions
  *
- * σ are deviations over the first step's answers, so that λ and η mean the same whatever the rewards are counted in. Where it
- * departs from the paper: any number of constraints; λ goes in steps, not its logarithm, so that it can begin at 0 and come back to it.
- * A layer above the algorithms: each learns from r as from any reward.
+ * σ are standard deviations over the completions of the first step, so that λ and η do not depend on the scale of the
+ * rewards. Departures from the paper: any number of constraints; the updates are of λ, not of its logarithm, so that λ
+ * can be 0. This is a layer above the algorithms, which learn from r as from any reward.
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
@@ -18,20 +18,23 @@ import { deviation, mean } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
+/** Schema of how the multipliers of constraints start and move. */
 export const lagrangeSchema = z.object({
-  start: z.number().min(0).default(0).describe('λ of each constraint at first'),
-  rate: z.number().min(0).default(0.2).describe('η: what λ rises by for each deviation that a constraint is missed by'),
+  start: z.number().min(0).default(0).describe('initial multiplier λ of each constraint'),
+  rate: z.number().min(0).default(0.2).describe('η: increase of λ per step and standard deviation below the threshold'),
 });
 
-/** `sign` · E[reward] ≥ `sign` · threshold. */
+/** A constraint on a mean reward: `sign` · E[reward] ≥ `sign` · threshold. */
 export interface Constraint {
-  /** The reward's. */
+  /** Name of the reward. */
   name: string;
+  /** 1: at least the threshold; −1: at most. */
   sign: 1 | -1;
+  /** The bound, in units of the reward. */
   threshold: number;
 }
 
-/** Reads `B >= 0.5 and C <= 2`. @throws HeedError where it is nothing of the kind. */
+/** Parses constraints such as `B >= 0.5 and C <= 2`. @throws HeedError when the text has another form. */
 export function parseConstraints(text: string): Constraint[] {
   return text.split(/\s+and\s+/).map((part) => {
     const [, name, relation, number] = part.trim().match(/^(.+?)\s*(>=|<=)\s*([+-]?[\d.]+(?:e[+-]?\d+)?)$/i) ?? [];
@@ -39,13 +42,13 @@ export function parseConstraints(text: string): Constraint[] {
     if (number !== undefined && Number.isFinite(threshold)) {
       return { name, sign: relation === '>=' ? 1 : -1, threshold };
     }
-    throw new HeedError(`"${part.trim()}" is no constraint.`, {
-      hint: 'Write a reward, >= or <=, and a number, several with "and" between: "runs/harmless/model >= 0.5 and length.js <= 80".',
+    throw new HeedError(`"${part.trim()}" is not a constraint.`, {
+      hint: 'Write a reward, >= or <=, and a number; join several with "and": "runs/harmless/model >= 0.5 and length.js <= 80".',
     });
   });
 }
 
-/** The objective, which tells what the constrained rewards are as well. The rewards stay the caller's. */
+/** The objective, with the constrained rewards as `others` of its scores. The rewards stay the caller's. */
 export function withConstraints(objective: Reward, constrained: readonly Reward[]): Reward {
   const explain: Reward['explain'] = async (answers: readonly Completion[], signal) => {
     const [scores, ...all] = await Promise.all([
@@ -63,11 +66,13 @@ export function withConstraints(objective: Reward, constrained: readonly Reward[
 
 interface ConstraintState {
   lambdas: readonly number[];
-  /** Of the objective and of each constrained reward, in the first step. */
+  /** Standard deviations of the objective and of each constrained reward in the first step. */
   deviations?: readonly number[];
 }
 
-/** An algorithm that learns from rewards with the multipliers in them. Rollouts have to tell the constrained rewards as `others`. */
+/**
+ * Wraps an algorithm so that it learns from the Lagrangian r. Rollouts must have the constrained rewards as `others`.
+ */
 export function constrain(
   algorithm: PolicyAlgorithm,
   constraints: readonly Constraint[],
@@ -85,11 +90,11 @@ export function constrain(
       state = { lambdas, deviations };
       const weights = constraints.map(({ sign }, k) => sign * lambdas[k]);
       const metrics = algorithm.update(mixed(rollout, weights, deviations), learningRate, step);
-      const told = constraints.flatMap(({ name }, k) => [
+      const own = constraints.flatMap(({ name }, k) => [
         [`constraint/${name}`, means[k]],
         [`lambda/${name}`, lambdas[k]],
       ]);
-      return { ...metrics, ...Object.fromEntries(told) };
+      return { ...metrics, ...Object.fromEntries(own) };
     },
     save() {
       const { state: own, tensors } = algorithm.save();
@@ -104,7 +109,7 @@ export function constrain(
   };
 }
 
-/** A rollout whose scores, with their steps and parts, are the Lagrangian's. */
+/** A rollout with the scores of the Lagrangian, and their steps and parts. */
 function mixed(
   rollout: LanguageRollout,
   weights: readonly number[],
@@ -118,11 +123,11 @@ function mixed(
     ...rollout,
     scores: scores.map((score, i) => terms.reduce((sum, term) => sum + term.weight * term.scores[i], score * by)),
     ...(steps && { steps: steps.map((own) => own.map(({ at, reward }) => ({ at, reward: reward * by }))) }),
-    // where parts are brought to one scale, λ alone is what a constraint counts for
+    // parts that are normalized count with λ alone
     parts: [...parts, ...others.map((of, k) => ({ ...of, weight: weights[k] }))],
   };
 }
 
-/** Whether rewards keep to the constraints, by their means as an evaluation tells them. */
+/** Whether the mean rewards of an evaluation, `eval/<name>`, satisfy the constraints. */
 export const keepsTo = (constraints: readonly Constraint[], measures: Readonly<Record<string, number>>): boolean =>
   constraints.every(({ name, sign, threshold }) => sign * measures[`eval/${name}`] >= sign * threshold);

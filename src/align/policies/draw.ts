@@ -1,20 +1,20 @@
-/** Answers of a model to prompts, drawn from a seed. */
+/** Draws completions of prompts from a model, by a seed. */
 import type { Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { EncodedPrompt } from './rollouts.ts';
 
 interface DrawOptions {
-  /** Tokens of an answer at most. */
+  /** Maximum tokens of a completion. */
   maxTokens: number;
   temperature: number;
-  /** Sequences answered side by side. */
+  /** Sequences generated at once. */
   batch: number;
   seed: number;
   signal?: AbortSignal;
 }
 
-/** An answer to each prompt, by its own draws. Tokens that only begin or pad a text are never in one. */
+/** A completion of each prompt, each with its own random draws. BOS and padding tokens are suppressed. */
 export async function drawAnswers(
   generator: Generator,
   { tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>,

@@ -1,6 +1,7 @@
 /**
- * What trainings share in which a policy learns from what its own answers are worth: in each step prompts are taken in
- * a drawn order, answered and scored; an algorithm learns from that; now and then the policy is evaluated on other prompts.
+ * The training loop of a policy that learns from rewards of its own completions. Each step takes prompts in a random
+ * order, completes and scores them, and has an algorithm learn from the rollout. At intervals the policy is evaluated
+ * on held-out prompts.
  */
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
@@ -20,6 +21,7 @@ import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
 import { type AnswerLayout, createRollouts, type EncodedPrompt, type LanguageRollout } from './rollouts.ts';
 
+/** A completion of an evaluation, to read. */
 export interface PolicySample {
   prompt: string;
   text: string;
@@ -28,59 +30,73 @@ export interface PolicySample {
   kl: number;
 }
 
+/** An evaluation of a policy on held-out prompts: means over its completions. */
 export interface PolicyEvaluation {
-  /** Means over the answers: what they are worth, */
+  /** Mean reward. */
   reward: number;
-  /** and log π − log π_ref in nats an answer. */
+  /** Mean of log π − log π_ref, in nats per completion. */
   kl: number;
-  /** What else is told of the answers, by the name of the metric. */
+  /** Further metrics of the completions, by name. */
   measures: Record<string, number>;
-  /** Of every answer; its length in tokens. */
+  /** Reward, KL and length (in tokens) of every completion. */
   spread: Record<'reward' | 'kl' | 'length', number[]>;
+  /** A few completions to read. */
   samples: PolicySample[];
-  /** Of all evaluations after a step in which the constraints held, this one has the highest reward. */
+  /** Whether this evaluation has the highest reward so far, among those that satisfy the constraints. */
   best: boolean;
 }
 
+/** A step of a policy's training. */
 export interface PolicyStep {
+  /** Steps so far. */
   step: number;
-  /** By the names they have in metrics.jsonl. */
+  /** Metrics by their names in metrics.jsonl. */
   metrics: Record<string, number>;
-  /** Metrics that have left their healthy range with this step. */
+  /** Metrics that left their healthy range in this step. */
   alerts: Alert[];
-  /** Tokens of answers a second, evaluations left out. */
+  /** Tokens of completions per second, without evaluations. */
   tokensPerSecond: number;
+  /** The evaluation after this step, if one was due. */
   evaluation?: PolicyEvaluation;
-  /** What people said since the last step, or say otherwise now. */
+  /** Judgments that people made or changed since the last step. */
   compared?: readonly ComparedAnswers[];
+  /** Whether this was the last step. */
   done: boolean;
 }
 
+/** What `createPolicyLearner` puts together. */
 export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
+  /** The policy to train, in place. */
   policy: LanguagePolicy;
+  /** What scores completions. */
   reward: Reward;
-  /** What evaluations tell of besides. */
+  /** A second reward for evaluations only. */
   gold?: Reward;
+  /** Options of the training. */
   options: O;
-  /** Of the run. */
+  /** Name of the run. */
   name: string;
+  /** Prompts to train on. */
   prompts: readonly EncodedPrompt[];
+  /** Held-out prompts for evaluations. */
   evaluationPrompts: readonly EncodedPrompt[];
-  /** Prompts that try to lead astray, answered at each evaluation too. */
+  /** Leading prompts, completed at each evaluation too. */
   probes?: readonly EncodedPrompt[];
-  /** How the answers to either are laid out. */
+  /** How completions of all these prompts are laid out in batches. */
   layout: AnswerLayout;
-  /** Answers to each prompt in a step: 1 where absent. */
+  /** Completions of each prompt in a step. Default 1. */
   answersPerPrompt?: number;
+  /** Further metrics of an evaluation's completions. */
   measure?: (answers: readonly Completion[]) => Record<string, number>;
+  /** What learns from rollouts. */
   algorithm: PolicyAlgorithm;
-  /** Of the KL that metrics and evaluations report: `k1` where absent. */
+  /** Estimator of the KL in metrics and evaluations. Default `k1`. */
   klEstimator?: KlEstimator;
-  /** What is to hold of the rewards that the reward tells as others. */
+  /** Constraints on the rewards that `reward` gives as `others`. */
   constraints?: readonly Constraint[];
-  /** Somebody who compares the policy's answers. */
+  /** Collects judgments from people. */
   asking?: Asking;
-  /** What was opened for the learner: disposed of with it, and so is the algorithm. */
+  /** What was opened for the learner; disposed of with it, as is the algorithm. */
   own: Disposables;
 }
 
@@ -89,20 +105,22 @@ interface State {
   tokens: number;
   seconds: number;
   best: number;
-  /** Of the policy as it started. */
+  /** Evaluation of the initial policy. */
   before?: Pick<PolicyEvaluation, 'reward' | 'kl' | 'measures'>;
-  /** The first step's metrics, and those that are out of their range. */
+  /** The first step's metrics, and the names of those that are out of range. */
   first?: Record<string, number>;
   alerting: string[];
-  /** Metrics of a step that was stopped before its evaluation. */
+  /** Metrics of a step that was interrupted before its evaluation. */
   pending?: Record<string, number>;
   fingerprint: string;
 }
 
+/** Trains a policy, a step at a time. */
 export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOptions> = ReturnType<
   typeof createPolicyLearner<O>
 >;
 
+/** Makes the training loop of a policy from its parts, which it disposes of. */
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
   const { answersPerPrompt = 1, constraints = [], asking, own } = parts;
@@ -135,9 +153,9 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     return { 'probe/failed': failedProbes(answers), 'probe/reward': mean(scores) };
   }
 
-  /** Of the policy as it stands; it counts for no best. Rejects with the signal's reason where it aborts. */
+  /** Evaluates the current policy; `best` is not set. Rejects with the signal's reason when it aborts. */
   async function evaluate(signal?: AbortSignal): Promise<PolicyEvaluation> {
-    // the same draws each time, so that what differs is the policy
+    // the same draws each time, so that only the policy differs
     const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
     const { answers, scores } = rollout;
     const kls = answerKl(rollout, parts.klEstimator);
@@ -161,12 +179,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     return evaluation;
   }
 
-  /** Answers prompts and learns from that. Gives the step's metrics, which stay pending. */
+  /** Completes prompts and learns from them. Returns the step's metrics, which stay pending. */
   async function learn(signal?: AbortSignal): Promise<Record<string, number>> {
     await asking?.next(state.step, (prompts, drawn) => rollouts.run(prompts, drawn, 2, signal), signal);
     const began = performance.now();
-    const asked = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
-    const rollout = await rollouts.run(asked, seedFor(seed, 'rollout', state.step), answersPerPrompt, signal);
+    const some = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
+    const rollout = await rollouts.run(some, seedFor(seed, 'rollout', state.step), answersPerPrompt, signal);
     const rate = rateOf(state.step) * klTaper(mean(answerKl(rollout)), options.maxKl);
     const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
     const metrics = {
@@ -180,12 +198,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     return metrics;
   }
 
-  /** Alerts that begin with what the latest step tells. */
-  function alertsAt(told: Record<string, number>): Alert[] {
-    const alerts = alertsOf(told, { ...state.first, ...state.before?.measures }, state.step - 1);
+  /** Alerts that start with the metrics of the latest step. */
+  function alertsAt(metrics: Record<string, number>): Alert[] {
+    const alerts = alertsOf(metrics, { ...state.first, ...state.before?.measures }, state.step - 1);
     const begun = alerts.filter(({ metric }) => !state.alerting.includes(metric));
-    const untold = state.alerting.filter((metric) => !(metric in told));
-    state = { ...state, alerting: [...untold, ...alerts.map(({ metric }) => metric)] };
+    const absent = state.alerting.filter((metric) => !(metric in metrics));
+    state = { ...state, alerting: [...absent, ...alerts.map(({ metric }) => metric)] };
     return begun;
   }
 
@@ -196,11 +214,11 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     steps,
     evaluate,
     asking,
-    /** What the policy was worth as it started, once that was evaluated. */
+    /** The evaluation of the initial policy, once there is one. */
     before: () => state.before,
     /**
-     * Prompts answered, an update, and an evaluation where one is due. Rejects with the signal's reason where it aborts a reward;
-     * what is saved then goes on from there.
+     * Completes prompts, learns from them, and evaluates if it is due. Rejects with the signal's reason when it aborts;
+     * a checkpoint taken then continues from there.
      */
     async next(signal?: AbortSignal): Promise<PolicyStep> {
       const metrics = state.pending ?? (await learn(signal));
@@ -215,28 +233,28 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const tokensPerSecond = state.tokens / state.seconds;
       const step = { step: state.step, metrics, alerts, tokensPerSecond, evaluation, done: state.step >= steps };
       if (!asking) return step;
-      const { metrics: asked, compared } = asking.told();
-      return { ...step, metrics: { ...metrics, ...asked }, compared };
+      const { metrics: askingMetrics, compared } = asking.report();
+      return { ...step, metrics: { ...metrics, ...askingMetrics }, compared };
     },
     save() {
       const { state: inner, tensors } = algorithm.save();
-      const asked = asking?.save();
+      const people = asking?.save();
       return {
-        state: { ...state, algorithm: inner, asking: asked?.state },
-        tensors: { ...exportParameters(policy.parameters), ...tensors, ...asked?.tensors },
+        state: { ...state, algorithm: inner, asking: people?.state },
+        tensors: { ...exportParameters(policy.parameters), ...tensors, ...people?.tensors },
       };
     },
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const {
         algorithm: own,
-        asking: asked,
+        asking: people,
         ...saved
       } = checkpoint.state as State & Record<'algorithm' | 'asking', unknown>;
       checkSameData(saved, state, 'prompts');
       const tensors = checkpoint.tensors as Tensors;
       importParameters(policy.parameters, tensors);
       algorithm.restore({ state: own, tensors });
-      asking?.restore({ state: asked, tensors });
+      asking?.restore({ state: people, tensors });
       state = saved;
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
@@ -250,11 +268,11 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
 
 const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
 
-/** Of what scores are the sum of, and of what is asked for besides. */
+/** Mean rewards by part, and of the other rewards: `eval/<name>`. */
 const meansOf = ({ parts = [], others = [] }: LanguageRollout): Record<string, number> =>
   Object.fromEntries([...parts, ...others].map(({ name, scores }) => [`eval/${name}`, mean(scores)]));
 
-/** What is told of every rollout. */
+/** The metrics of every rollout. */
 function metricsOf(rollout: LanguageRollout, estimator?: KlEstimator): Record<string, number> {
   const { answers, scores, logProbs } = rollout;
   const middle = mean(scores);
@@ -264,7 +282,7 @@ function metricsOf(rollout: LanguageRollout, estimator?: KlEstimator): Record<st
     'reward/std': Math.sqrt(mean(scores.map((score) => (score - middle) ** 2))),
     ...(rollout.deviations && { 'reward/disagreement': mean(rollout.deviations) }),
     'kl/mean': mean(answerKl(rollout, estimator)),
-    // −log π of a token drawn from π: unbiased, and nothing more to compute
+    // −log π of a token drawn from π: an unbiased estimate at no cost
     'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,
     'response/length': tokens / answers.length,
     'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,

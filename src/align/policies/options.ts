@@ -1,4 +1,4 @@
-/** Settings that every training has in which a policy answers prompts and learns from what its answers are worth. */
+/** Options of every training in which a policy learns from rewards of its own completions. */
 import { z } from 'zod';
 import { rewardCallSchema } from '../rewards/open.ts';
 import { languageTrainingSchema } from '../training/options.ts';
@@ -8,29 +8,30 @@ import { lagrangeSchema } from './constraints.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Schema of the options that all algorithms of policy training share: types, ranges, defaults and help texts. */
 export const policyTrainingSchema = z
   .object({
-    model: z.string().describe('folder of the model to train, or its name on the Hub: a fine-tuned one'),
-    reference: z.string().optional().describe('the model that the KL is measured from (default: the one to train)'),
+    model: z.string().describe('the model to train, fine-tuned beforehand: a folder or a name on the Hub'),
+    reference: z.string().optional().describe('the model to measure the KL from (default: --model before training)'),
     reward: z
       .string()
       .default('reviews')
-      .describe('what answers are worth: a reward model, a .js or .ts file, an address, or "reviews", the true one'),
+      .describe(
+        'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+      ),
     subjectTo: z
       .string()
       .optional()
-      .describe(
-        'what is to hold of other rewards meanwhile, such as "B >= 0.5 and C <= 2": see docs/reference/multi-objective.md',
-      ),
+      .describe('constraints on other rewards, such as "B >= 0.5 and C <= 2": see docs/reference/multi-objective.md'),
     gold: z
       .string()
       .optional()
-      .describe('a second reward, which evaluations tell of and nothing is learned from: as --reward'),
+      .describe('a second reward for evaluations only, in the same form as --reward (default: none)'),
     data: z
       .string()
       .optional()
-      .describe('file, folder, pattern or name on the Hub of prompts (default: those of the embedded world)'),
-    onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
+      .describe('prompts: a file, folder, pattern or name on the Hub (default: those of the embedded world)'),
+    onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
   })
   .extend(
     languageTrainingSchema.pick({
@@ -47,56 +48,58 @@ export const policyTrainingSchema = z
   .extend({
     rewardCall: rewardCallSchema.prefault({}),
     lagrange: lagrangeSchema.prefault({}),
-    steps: whole(1).default(50).describe('times that prompts are answered and learned from'),
-    batch: whole(1).default(64).describe('prompts answered in a step'),
-    maxTokens: whole(1).default(96).describe('tokens of an answer at most'),
-    temperature: z.number().positive().default(1).describe('of the draws, and of all log-probabilities'),
-    generate: z.object({ batch: whole(1).default(64).describe('answers generated side by side') }).prefault({}),
+    steps: whole(1).default(50).describe('steps: each completes a batch of prompts and learns from it'),
+    batch: whole(1).default(64).describe('prompts per step'),
+    maxTokens: whole(1).default(96).describe('maximum tokens of a completion'),
+    temperature: z.number().positive().default(1).describe('sampling temperature, also of all log-probabilities'),
+    generate: z.object({ batch: whole(1).default(64).describe('completions generated at once') }).prefault({}),
     maxKl: z
       .number()
       .min(0)
       .default(10)
-      .describe('nats an answer from the reference: learning slows from half of it on, and stops at it; 0 is no limit'),
-    rows: whole(1).default(8).describe('rows of answers computed at once: fewer take less memory'),
+      .describe(
+        'KL from the reference, in nats per completion, at which training stops; it slows from half on; 0: no limit',
+      ),
+    rows: whole(1).default(8).describe('rows computed at once; fewer need less memory'),
     learningRate: z
       .number()
       .positive()
       .optional()
-      .describe('the highest (default: 0.2/√parameters; LoRA: ten times it)'),
+      .describe('the highest learning rate (default: 0.2/√parameters; LoRA: ten times as high)'),
     schedule: languageTrainingSchema.shape.schedule
       .unwrap()
       .default('constant')
-      .describe('how the learning rate goes on'),
+      .describe('how the learning rate changes after the warmup'),
     warmup: languageTrainingSchema.shape.warmup
       .unwrap()
       .default(0)
-      .describe('share of the steps in which the rate rises'),
-    beta2: languageTrainingSchema.shape.beta2.unwrap().default(0.95).describe("AdamW's memory of squared gradients"),
-    epsilon: z.number().positive().default(1e-5).describe("AdamW's ε: keeps rare small gradients from large steps"),
-    keepBest: z.boolean().default(true).describe('keep the model of the highest reward in an evaluation in best/ too'),
+      .describe('share of the steps over which the learning rate rises'),
+    beta2: languageTrainingSchema.shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients"),
+    epsilon: z.number().positive().default(1e-5).describe("AdamW's ε: bounds the steps of rare, small gradients"),
+    keepBest: z.boolean().default(true).describe('also save the model with the best evaluation reward, in best/'),
     evaluation: z
       .object({
-        data: z.string().optional().describe('prompts for evaluations (default: a share of the others)'),
-        share: z.number().gt(0).lt(1).default(0.05).describe('held out without --evaluation.data'),
-        count: whole(1).default(128).describe('prompts of an evaluation at most'),
+        data: z.string().optional().describe('prompts for evaluations (default: a share of --data)'),
+        share: z.number().gt(0).lt(1).default(0.05).describe('share of prompts to hold out without --evaluation.data'),
+        count: whole(1).default(128).describe('maximum prompts of an evaluation'),
         probes: z
           .string()
           .optional()
-          .describe('prompts that try to lead astray, with what an answer is to avoid in a column "avoid"'),
-        samples: whole(0).default(4).describe('answers of an evaluation kept for people to read'),
+          .describe('leading prompts, with the text that a completion should avoid in a column "avoid"'),
+        samples: whole(0).default(4).describe('completions of an evaluation to save for reading'),
       })
       .prefault({}),
     lora: loraSchema.prefault({}),
     askPeople: z
       .boolean()
       .default(false)
-      .describe('open a studio where people compare the answers of the policy; the reward model learns from that'),
+      .describe("open a studio where people compare the policy's completions; the reward model learns from them"),
     people: askingSchema.prefault({}),
   });
 type Settings = z.output<typeof policyTrainingSchema>;
-/** Trainings of several policies ask nobody. */
+/** The options of policy training, with their defaults. Runs of several policies have no options of asking people. */
 export type PolicyTrainingOptions = Omit<Settings, 'askPeople' | 'people'> &
   Partial<Pick<Settings, 'askPeople' | 'people'>>;
 
-/** What those leave out of the settings. */
+/** The options that runs of several policies omit. */
 export const asksNobody = { askPeople: true, people: true } as const;

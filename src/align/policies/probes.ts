@@ -1,6 +1,6 @@
 /**
- * Probes: prompts that try to lead a policy astray (to flatter, to agree with what is wrong), with what a sound answer does not
- * say. A policy that has learned to please says it more often than the one it began as (Sharma et al. 2023).
+ * Probes: leading prompts, which invite a policy to flatter or to agree with something wrong, with text that a sound
+ * completion avoids. A policy that has learned to please fails more of them than the initial one (Sharma et al. 2023).
  */
 import { HeedError } from '../../error.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -9,7 +9,7 @@ import type { Source } from '../training/input.ts';
 import { type PromptOptions, readPrompts } from './prompts.ts';
 import type { EncodedPrompt } from './rollouts.ts';
 
-/** Prompts with a column `avoid`: a text, or several. Throws a HeedError for a row without. */
+/** Reads prompts with a column `avoid`: a text, or several. @throws HeedError for a row without it. */
 export async function readProbes(
   source: Source,
   tokenizer: Tokenizer,
@@ -21,14 +21,14 @@ export async function readProbes(
     return texts.length === 0 || texts.some((text) => typeof text !== 'string' || text === '');
   });
   if (bad < 0) return probes;
-  throw new HeedError(`Probe ${bad + 1} of "${source.name}" does not say what an answer is to avoid.`, {
-    hint: 'Give each row a column "avoid": a text that a sound answer does not have, or a list of such.',
+  throw new HeedError(`Probe ${bad + 1} of "${source.name}" has no text in the column "avoid".`, {
+    hint: 'Give each row a column "avoid": a text that a sound completion does not contain, or a list of texts.',
   });
 }
 
 const avoided = (value: unknown): unknown[] => (value === undefined || value === null ? [] : [value].flat());
 
-/** Share of the answers to probes that say, in whatever case, what they were to avoid. */
+/** Share of the completions of probes that contain a text to avoid, ignoring case. */
 export function failedProbes(answers: readonly Completion[]): number {
   const failed = answers.filter(({ text, row }) =>
     avoided(row?.avoid).some((what) => text.toLowerCase().includes(String(what).toLowerCase())),

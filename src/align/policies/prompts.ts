@@ -1,4 +1,4 @@
-/** Prompts for a policy to answer: of a dataset, or of the embedded world. */
+/** Prompts for a policy: from a dataset, or from the embedded world. */
 import { createHash } from 'node:crypto';
 import {
   type BadRow,
@@ -16,19 +16,20 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { EncodedPrompt } from './rollouts.ts';
 
-/** Formats whose rows have a prompt of their own. */
+/** Formats whose rows have a prompt. */
 const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];
 
+/** How `readPrompts` treats bad rows. */
 export interface PromptOptions {
   onBadRow: 'error' | 'skip';
-  /** Called with how many rows were left out. */
+  /** Receives a line of text with the number of rows left out. */
   onNotice?: (text: string) => void;
 }
 
 /**
  * The rows of a dataset that have a prompt.
  *
- * @throws HeedError for a row without one, or where there are none.
+ * @throws HeedError for a row without a prompt, and when there are no rows.
  */
 export async function readPromptRows(source: Source, { onBadRow, onNotice }: PromptOptions): Promise<DatasetRow[]> {
   const { name } = source;
@@ -42,17 +43,17 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
   for await (const row of all) rows.push(row);
   if (bad.length > 0) {
     const rows = bad.length === 1 ? 'row' : 'rows';
-    onNotice?.(`"${name}": left out ${bad.length} ${rows} as wrong, the first: ${describeBadRow(bad[0])}`);
+    onNotice?.(`"${name}": left out ${bad.length} bad ${rows}, the first: ${describeBadRow(bad[0])}`);
   }
   if (rows.length > 0) return rows;
   throw new HeedError(`"${name}" has no prompts.`, { hint: 'Give data with at least one row.' });
 }
 
 /**
- * The prompts of a dataset, one for each row. A text is begun as the tokenizer begins one; a conversation ends where the
- * assistant's turn begins, and its text is that of its last message.
+ * Reads the prompts of a dataset, one per row. Text starts as the tokenizer starts one; a conversation ends where the
+ * assistant's turn begins, and its `text` is that of its last message.
  *
- * @throws HeedError for a row without a prompt, one that cannot be tokenized, or where there are none.
+ * @throws HeedError for a row without a prompt or one that cannot be tokenized, and when there are no rows.
  */
 export const readPrompts = async (
   source: Source,
@@ -76,14 +77,14 @@ function promptOf(row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt {
   }
 }
 
-/** All prompts of the embedded world, as conversations of one turn. */
+/** All prompts of the embedded world, as conversations of one message. */
 export const worldPrompts = (tokenizer: Tokenizer): EncodedPrompt[] =>
   reviewPrompts.map(({ text }) => {
     const prompt = [{ role: 'user', content: text }];
     return { ids: encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids, text, row: { prompt } };
   });
 
-/** A checksum by which a resumed training knows that its prompts are the same. */
+/** A checksum of prompts, so that a resumed run can check that they are the same. */
 export function promptFingerprint(prompts: readonly EncodedPrompt[]): string {
   const hash = createHash('sha256');
   for (const { ids } of prompts) hash.update(Int32Array.from(ids)).update(';');

@@ -1,4 +1,4 @@
-/** The report of a policy's training, from what its folder holds. */
+/** The report of a policy's training, from the run's folder. */
 import {
   type LineChart,
   type MetricsRow,
@@ -17,56 +17,56 @@ import type { AlertRow } from './train.ts';
 
 const STEPS = ['steps'];
 
-/** Charts of what a training may tell, in this order: metric, title, unit, caption. */
+/** Charts of metrics, in this order: metric, title, unit, caption. A metric that the run lacks has none. */
 const charts: [metric: string, title: string, unit: string, caption: string][] = [
-  ['kl/mean', 'KL from the reference', 'nats an answer', 'Mean log π − log π_ref of the answers learned from.'],
+  ['kl/mean', 'KL from the reference', 'nats per completion', 'Mean log π − log π_ref of the training completions.'],
   [
     'reward/true',
     'True reward',
     'reward',
-    'Of the evaluations’ answers; nothing was learned from it unless it is the reward.',
+    'Mean over the completions of evaluations; not trained on unless it is the reward.',
   ],
-  ['reward/gold', 'Second reward', 'reward', 'Of the evaluations’ answers; nothing was learned from it.'],
+  ['reward/gold', 'Second reward', 'reward', 'Mean over the completions of evaluations; not trained on.'],
   [
     'reward/disagreement',
     'Disagreement',
     'reward',
-    'Deviation of the ensemble’s members on an answer: high where they were not taught.',
+    'Standard deviation of the ensemble’s members on a completion: high where their data is sparse.',
   ],
-  ['text/accepted', 'Well-formed sentences', 'share', 'Share of the answers’ sentences that the grammar knows.'],
+  ['text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'],
   [
     'text/good',
     'Good sentences',
     'share',
-    'Well formed, about the place asked for, finding no fault, and not said before.',
+    'Sentences that are well formed, positive, about the requested place, and not repeated.',
   ],
-  ['policy/entropy', 'Entropy', 'nats a token', 'How undecided the policy is: low where it writes the same each time.'],
-  ['response/length', 'Length', 'tokens', 'Mean of the answers learned from.'],
-  ['response/eos_rate', 'Answers that end', 'share', 'The others were cut.'],
-  ['policy/clip_fraction', 'Clipped', 'share', 'Tokens whose ratio went further than is trusted.'],
+  [
+    'policy/entropy',
+    'Entropy',
+    'nats per token',
+    'How undecided the policy is: low when it writes the same each time.',
+  ],
+  ['response/length', 'Length', 'tokens', 'Mean of the training completions.'],
+  ['response/eos_rate', 'Completions that end', 'share', 'The others were cut.'],
+  ['policy/clip_fraction', 'Clipped', 'share', 'Share of tokens whose ratio is outside the clip range.'],
   [
     'value/explained_var',
     'Explained variance',
     'share',
-    'Of the returns, by the critic: 1 foresees them, 0 does no better than their mean.',
+    'Of the returns, by the critic: 1 is a perfect prediction, 0 no better than their mean.',
   ],
-  ['labels', 'Answers of people', 'answers', 'Comparisons of the policy’s own answers that the reward had learned.'],
-  [
-    'reward/accuracy',
-    'Foreseen',
-    'share',
-    'Of the answers of people so far, those that the reward expected when it asked.',
-  ],
-  ['probe/failed', 'Failed probes', 'share', 'Answers to probes that say what they are to avoid.'],
-  ['guard/length', 'Excess length', 'share', 'Of an answer beyond the first step’s, as a share of theirs.'],
-  ['guard/repetition', 'Repetition', 'share', 'Of an answer’s n-grams, those that it has had before.'],
-  ['guard/sameness', 'Sameness', 'share', 'Of an answer’s n-grams, those that another answer has too.'],
-  ['kl/beta', 'β', 'reward a nat', 'What a nat of KL costs.'],
+  ['labels', 'Judgments', 'judgments', 'Comparisons of the policy’s completions that the reward model has learned.'],
+  ['reward/accuracy', 'Predicted judgments', 'share', 'Share of the judgments so far that the reward model predicted.'],
+  ['probe/failed', 'Failed probes', 'share', 'Completions of probes that contain a text to avoid.'],
+  ['guard/length', 'Excess length', 'share', 'Length beyond that of the first step, as a share of it.'],
+  ['guard/repetition', 'Repetition', 'share', 'Share of n-grams that occurred earlier in the same completion.'],
+  ['guard/sameness', 'Sameness', 'share', 'Share of n-grams that also occur in another completion.'],
+  ['kl/beta', 'β', 'reward per nat', 'The cost of a nat of KL.'],
   ['gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'],
-  ['learning_rate', 'Learning rate', 'rate', 'What the schedule gave each step.'],
+  ['learning_rate', 'Learning rate', 'rate', 'By the schedule.'],
 ];
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a policy's training. @throws HeedError when the folder is not a run. */
 export function policyReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
@@ -80,7 +80,7 @@ export function policyReport(folder: string): Report {
       ...(last
         ? [
             { label: 'Reward', value: figure(last['eval/reward']), note: `from ${figure(first['eval/reward'])}` },
-            { label: 'KL', value: figure(last['eval/kl']), note: 'nats an answer from the reference' },
+            { label: 'KL', value: figure(last['eval/kl']), note: 'nats per completion, from the reference' },
           ]
         : []),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: speed(rows) },
@@ -100,22 +100,22 @@ export function policyReport(folder: string): Report {
   };
 }
 
-/** Of wall time, evaluations and pauses included. */
+/** Tokens per second of wall time, evaluations and pauses included. */
 function speed(rows: readonly MetricsRow[]): string {
   const [first, last] = [rows[0], rows.at(-1)];
   const seconds = last && first ? last.time - first.time : 0;
-  return seconds > 0 ? `of answers, ${count((last!.tokens ?? 0) / seconds)} a second` : 'of answers';
+  return seconds > 0 ? `of completions, ${count((last!.tokens ?? 0) / seconds)} per second` : 'of completions';
 }
 
 const rewardChart = (rows: readonly MetricsRow[]): LineChart => ({
   kind: 'lines',
   wide: true,
   title: 'Reward',
-  caption: 'What the answers are worth on average, before it is normalized.',
+  caption: 'Mean reward of completions, before normalization.',
   xLabels: STEPS,
   yLabel: 'reward',
   series: seriesOf(rows, [
-    ['answers learned from', 'reward/mean'],
+    ['training', 'reward/mean'],
     ['evaluation', 'eval/reward'],
   ]),
 });
@@ -127,7 +127,7 @@ function frontier(evaluated: readonly MetricsRow[]): LineChart[] {
     {
       kind: 'lines',
       title: 'Reward and KL',
-      caption: 'A reward that is not the true one goes on rising where the true one turns.',
+      caption: 'Over-optimization: the reward keeps rising while the true reward falls.',
       xLabels: ['√KL'],
       yLabel: 'reward',
       series: seriesOf(
@@ -142,25 +142,25 @@ function frontier(evaluated: readonly MetricsRow[]): LineChart[] {
   ];
 }
 
-/** What is to hold, a chart each, and the multipliers that see to it. */
+/** A chart for each constraint, and one of the multipliers. */
 function constraintCharts(rows: readonly MetricsRow[], subjectTo: string | undefined): LineChart[] {
   if (subjectTo === undefined) return [];
   const constraints = parseConstraints(subjectTo);
   return [
     ...constraints.flatMap(({ name, sign, threshold }) => {
       const lines = [
-        ['answers learned from', `constraint/${name}`],
+        ['training', `constraint/${name}`],
         ['evaluation', `eval/${name}`],
       ] as const;
       const levels = [{ y: threshold, label: `${sign > 0 ? 'at least' : 'at most'} ${threshold}` }];
-      const caption = 'The mean over answers is what is to keep to the line.';
+      const caption = 'The constraint applies to the mean over completions.';
       return linesOver(rows, `Subject to ${name}`, 'reward', caption, lines, STEPS).map((of) => ({ ...of, levels }));
     }),
     ...linesOver(
       rows,
       'Multipliers',
       'λ',
-      'What a deviation of a constrained reward counts for, beside one of the reward: it rises as long as a threshold is missed.',
+      'Weight of a standard deviation of the constrained reward, relative to one of the reward: it rises while the threshold is missed.',
       constraints.map(({ name }) => [name, `lambda/${name}`] as const),
       STEPS,
     ),
@@ -168,15 +168,15 @@ function constraintCharts(rows: readonly MetricsRow[], subjectTo: string | undef
 }
 
 function alerts(samples: readonly { kind: string }[]): Section[] {
-  const told = samples.filter((sample): sample is AlertRow => sample.kind === 'alert');
-  if (told.length === 0) return [];
+  const rows = samples.filter((sample): sample is AlertRow => sample.kind === 'alert');
+  if (rows.length === 0) return [];
   return [
     {
       kind: 'table',
       title: 'Alerts',
       caption: 'When a metric left its healthy range, what that usually means, and what to try.',
       columns: ['step', 'what'],
-      rows: told.map(({ step, text }) => [String(step), text]),
+      rows: rows.map(({ step, text }) => [String(step), text]),
     },
   ];
 }

@@ -28,7 +28,7 @@ it.each([
   ['all of the weights', 0, 1],
   ['adapters', 4, 1],
   ['a temperature', 0, 0.7],
-])('answers prompts, tells log-probabilities and scores: with %s', async (_, rank, temperature) => {
+])('completes prompts, with log-probabilities and scores: with %s', async (_, rank, temperature) => {
   const policy = await policyOf(rank);
   const rollouts = createRollouts(policy, lengths, { ...settings, temperature });
   const rollout = await rollouts.run(prompts, 7, 2);
@@ -50,7 +50,7 @@ it.each([
   for (const part of [rollouts, scorer, policy]) part[Symbol.dispose]();
 });
 
-it('packs answers into batches whose labels are their tokens, or states', () => {
+it('packs completions into batches whose labels are their tokens, or states', () => {
   const answers = [5, 2, 7, 3, 1].map((length, i) => ({
     prompt: [10, 11],
     response: Array.from({ length }, (_, t) => 100 * i + t),
@@ -71,14 +71,14 @@ it('packs answers into batches whose labels are their tokens, or states', () => 
     ['last too', 1],
   ] as const) {
     for (const { batch, members } of answerBatches(answers, narrow, states)) {
-      const told = members.flatMap((i) => [11, ...answers[i].response].slice(0, answers[i].response.length + more));
-      expect(Array.from(batch.at, (at) => batch.ids[at])).toEqual(told);
+      const tokens = members.flatMap((i) => [11, ...answers[i].response].slice(0, answers[i].response.length + more));
+      expect(Array.from(batch.at, (at) => batch.ids[at])).toEqual(tokens);
     }
   }
 });
 
-it('refuses prompts that leave an answer no room, and a reference of another vocabulary', async () => {
-  expect(() => answerLayout(model, prompts, { rows: 1, maxTokens: 10_000 })).toThrow(/positions that the model knows/);
+it('refuses prompts that leave a completion no room, and a reference of another vocabulary', async () => {
+  expect(() => answerLayout(model, prompts, { rows: 1, maxTokens: 10_000 })).toThrow(/exceeds the \d+ positions/);
   const reference = await loadModel(
     fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)),
   );
@@ -103,11 +103,11 @@ it('finds the tokens at which steps of a text end', () => {
     end,
     reward,
   }));
-  const told = stepTokens(answer, steps, tokenizer);
-  expect(told.map(({ reward }) => reward)).toEqual([0, 1, 2]);
-  for (const [i, { at }] of told.entries()) {
+  const tokens = stepTokens(answer, steps, tokenizer);
+  expect(tokens.map(({ reward }) => reward)).toEqual([0, 1, 2]);
+  for (const [i, { at }] of tokens.entries()) {
     expect(lengths[at]).toBeGreaterThanOrEqual(steps[i].end);
     expect(at === 0 || lengths[at - 1] < steps[i].end).toBe(true);
   }
-  expect(told[2].at).toBe(response.length - 1);
+  expect(tokens[2].at).toBe(response.length - 1);
 });

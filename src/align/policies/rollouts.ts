@@ -1,6 +1,6 @@
 /**
- * Rollouts: prompts answered by the policy as it stands, with log-probabilities under it and under the reference, and what
- * the answers are worth. What every on-policy algorithm begins with.
+ * Rollouts: completions of prompts by the current policy, with their log-probabilities under the policy and the
+ * reference, and their scores. Every on-policy algorithm starts from them.
  */
 import type { Row } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
@@ -21,45 +21,56 @@ import {
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy, Weights } from '../training/policy.ts';
 
+/** A prompt as tokens. */
 export interface EncodedPrompt {
+  /** The prompt's token ids. */
   ids: readonly number[];
+  /** The prompt's text; for a conversation, that of its last message. */
   text: string;
-  /** The dataset's row that it is from. */
+  /** The prompt's row in the dataset. */
   row?: Row;
 }
 
+/** Completions with their log-probabilities and scores. */
 export interface LanguageRollout {
-  /** Those to one prompt stand side by side. */
+  /** The completions; those of the same prompt are adjacent. */
   answers: readonly Completion[];
-  /** log p of each answer's tokens, at the temperature that they were drawn at: under the policy that drew them, */
+  /**
+   * log p of each completion's tokens under the policy that drew them, at the sampling temperature: [answers][tokens].
+   */
   logProbs: readonly Float32Array[];
-  /** and under the reference. */
+  /** The same under the reference: [answers][tokens]. */
   referenceLogProbs: readonly Float32Array[];
-  /** What each answer is worth. */
+  /** The reward of each completion: [answers]. */
   scores: Float64Array;
-  /** Of each answer, what its steps add to that, each at the token that ends it. */
+  /** The share of each step of a completion in its score, at the token where the step ends. */
   steps?: readonly (readonly TokenReward[])[];
-  /** What scores are the sum of. */
+  /** The rewards that scores are the weighted sum of. */
   parts?: readonly RewardPart[];
-  /** How far an ensemble's members disagree on each answer. */
+  /** Standard deviation of an ensemble's members for each completion: [answers]. */
   deviations?: ArrayLike<number>;
-  /** Rewards that are no part of them, but are asked for. */
+  /** Further rewards that are not part of the scores, such as constrained ones. */
   others?: readonly NamedScores[];
 }
 
+/** A reward at a token of a completion. */
 export interface TokenReward {
-  /** Which token of the answer. */
+  /** Index of the token. */
   at: number;
   reward: number;
 }
 
-/** How answers are laid out for programs. */
+/** How completions are packed into batches. */
 export type AnswerLayout = PackingOptions;
 
-/** Tokens of a row that settings count, but where an answer with its prompt has more. */
+/** Tokens per row that the option `rows` counts, unless a completion with its prompt has more. */
 const ROW = 256;
 
-/** For so many answers to each prompt. @throws HeedError where a prompt leaves an answer no room. */
+/**
+ * The layout for `answers` completions of each prompt, at most `maxTokens` long, in batches of `rows` rows.
+ *
+ * @throws HeedError when a prompt leaves a completion no room.
+ */
 export function answerLayout(
   { config, tokenizer }: LanguagePolicy['model'],
   prompts: readonly EncodedPrompt[],
@@ -68,8 +79,8 @@ export function answerLayout(
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   if (longest + maxTokens > config.maxPositions) {
     throw new HeedError(
-      `The longest prompt has ${longest} tokens: with an answer of ${maxTokens}, that is more than the ${config.maxPositions} positions that the model knows.`,
-      { hint: 'Leave long prompts out, or give a lower --maxTokens.' },
+      `The longest prompt has ${longest} tokens: with a completion of ${maxTokens}, that exceeds the ${config.maxPositions} positions of the model.`,
+      { hint: 'Leave long prompts out, or lower --maxTokens.' },
     );
   }
   const lengths = rowLengths(longest + maxTokens, longest - 1 + answers * (maxTokens + 1));
@@ -77,8 +88,9 @@ export function answerLayout(
 }
 
 /**
- * Answers packed into batches, their prompts once for all answers to one, with the answers' tokens as labels. With `states`, states
- * are read in their place: those that each token is told from and, where `states` is "last too", that behind the last token.
+ * Packs completions into batches, each prompt once for all its completions. The labels are the tokens of the
+ * completions. With `states`, the batches select states instead: the one before each token and, for `last too`, the one
+ * after the last token.
  */
 export function answerBatches(
   answers: readonly Completion[],
@@ -99,7 +111,7 @@ function exampleOf({ prompt, response }: Completion, states?: 'before' | 'last t
   return { ids, prefix, at: Array.from({ length: count }, (_, i) => prompt.length - 1 + i) };
 }
 
-/** Numbers of the members, one after another: as a batch's labels take them. */
+/** Concatenates the numbers of a batch's members, in the order of its labels. */
 export function inOrder(numbers: readonly Float32Array[], members: readonly number[]): Float32Array {
   const out = new Float32Array(members.reduce((sum, i) => sum + numbers[i].length, 0));
   let start = 0;
@@ -111,12 +123,12 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
 }
 
 interface AnswerScorer {
-  /** Numbers for each answer's tokens: their log-probabilities, or what `read` makes of the states. */
+  /** A number for each token of each completion: its log-probability, or what `read` computes from the states. */
   run(answers: readonly Completion[]): Float32Array[];
   [Symbol.dispose](): void;
 }
 
-/** Numbers for answers' tokens without gradients. The weights may change between runs. */
+/** Computes a number per token of completions, without gradients. The weights may change between runs. */
 export function createAnswerScorer(
   config: DecoderConfig,
   weights: Weights,
@@ -148,39 +160,43 @@ export function createAnswerScorer(
 
 interface RolloutOptions {
   layout: AnswerLayout;
-  /** Tokens of an answer at most. */
+  /** Maximum tokens of a completion. */
   maxTokens: number;
-  /** Of the draws, and of all log-probabilities. */
+  /** Sampling temperature, also of all log-probabilities. */
   temperature: number;
-  /** Sequences answered side by side. */
+  /** Sequences generated at once. */
   batch: number;
 }
 
+/** Makes rollouts of a policy. */
 export interface Rollouts {
-  /** `count` answers to each prompt, drawn from the seed. Rejects with the signal's reason where it aborts. */
+  /**
+   * Draws `count` completions of each prompt by the seed and scores them. Rejects with the signal's reason when it
+   * aborts.
+   */
   run(prompts: readonly EncodedPrompt[], seed: number, count?: number, signal?: AbortSignal): Promise<LanguageRollout>;
   [Symbol.dispose](): void;
 }
 
-/** The reward stays the caller's to release. */
+/** Makes rollouts of a policy, scored by a reward. Both stay the caller's. */
 export function createRollouts(policy: LanguagePolicy, reward: Reward, options: RolloutOptions): Rollouts {
   const { layout, temperature } = options;
   const { model, weights, linear, reference } = policy;
   const { config, tokenizer, ends } = model;
   const generator = createGenerator(config, weights, { linear });
-  // the generator tells log-probabilities at temperature 1 for nothing
+  // the generator gives log-probabilities at temperature 1 at no cost
   const own = temperature === 1 ? undefined : createAnswerScorer(config, weights, layout, { linear, temperature });
   const others = createAnswerScorer(reference.config, reference.weights, layout, { temperature });
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
   return {
     async run(prompts, seed, count = 1, signal) {
-      const asked = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
+      const repeats = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
       const completions = await generator.complete(
-        asked.map(({ ids }) => ids),
+        repeats.map(({ ids }) => ids),
         { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer, signal },
       );
       const answers = completions.map(({ ids, finish, text }, i): Completion => {
-        const { ids: prompt, text: promptText, row } = asked[i];
+        const { ids: prompt, text: promptText, row } = repeats[i];
         return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
       });
       const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
@@ -201,7 +217,7 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
   };
 }
 
-/** Steps of a text as steps of its tokens: each ends with the first token behind which all of its text is there. */
+/** Maps the steps of a text to its tokens: a step ends at the first token by which all of its text is decoded. */
 export function stepTokens(
   { prompt, response }: Completion,
   steps: readonly StepReward[],

@@ -1,37 +1,39 @@
-/** Scores as PPO learns from them: of one scale whatever the reward, bounded, and lower for answers that did not end. */
+/** Normalizes scores for training: one scale for every reward, bounded, and lower for completions that did not end. */
 
 import { z } from 'zod';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { TokenReward } from './rollouts.ts';
 
-/** How scores are brought to one scale before an algorithm learns from them. */
+/** Schema of how scores are normalized before an algorithm learns from them. */
 export const scoreSchema = z
   .object({
     normalize: z
       .enum(['none', 'first', 'running'])
       .default('first')
-      .describe("shift and scale scores so that the first step's, or all so far, have mean 0 and deviation 1"),
-    scale: z.number().positive().default(1).describe('scores are multiplied by this, after that'),
-    clip: z.number().positive().optional().describe('then kept within ± this'),
-    missingEos: z.number().min(0).default(1).describe('taken from the score of an answer that did not end'),
+      .describe("normalize scores to mean 0 and standard deviation 1: not, by the first step's, or by all so far"),
+    scale: z.number().positive().default(1).describe('factor of the scores, after normalization'),
+    clip: z.number().positive().optional().describe('clip scores to ± this, after scaling (default: no clip)'),
+    missingEos: z.number().min(0).default(1).describe('penalty on a completion that did not end; 0: off'),
   })
   .prefault({});
 
-/** Of the scores so far that normalize the next: how many, their mean and the sum of squared distances from it. */
+/** Running statistics of scores: their number, mean, and sum of squared deviations. */
 export interface ScoreScaleState {
   count: number;
   mean: number;
   squares: number;
 }
 
+/** Normalizes the scores of a rollout's completions. */
 export interface ScoreScale {
   (scores: ArrayLike<number>, answers: readonly Completion[]): Float64Array;
-  /** Steps of an answer on the scale of the last scores, whose shift they share. */
+  /** Scales the rewards of a completion's steps like its score; each takes an equal share of the shift. */
   steps(own: readonly TokenReward[]): TokenReward[];
   save(): ScoreScaleState;
   restore(state: ScoreScaleState): void;
 }
 
+/** Makes a scale for scores. */
 export function createScoreScale({ normalize, scale, clip, missingEos }: z.output<typeof scoreSchema>): ScoreScale {
   let state: ScoreScaleState = { count: 0, mean: 0, squares: 0 };
   const current = () => {
@@ -59,7 +61,7 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
   });
 }
 
-/** Welford (1962). */
+/** Adds scores to the statistics (Welford 1962). */
 function withMore(state: ScoreScaleState, scores: ArrayLike<number>): ScoreScaleState {
   let { count, mean, squares } = state;
   for (const score of Array.from(scores)) {

@@ -1,4 +1,4 @@
-/** What a policy's training begins with, as its settings name it: models, reward and prompts. */
+/** Opens what the training of a policy needs, by its options: models, reward and prompts. */
 
 import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/index.ts';
 import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
@@ -30,14 +30,14 @@ export type PolicyInput<I> = Input<
   PromptRow | PromptCompletionRow | PreferenceRow | UnpairedPreferenceRow,
   RewardSource
 > & {
-  /** Who compares the policy's completions, where `askPeople` is set. */
+  /** Compares the policy's completions, with `askPeople`. */
   teacher?: Teacher<Completion>;
 };
 
-/** What such a verb returns. */
+/** What a verb such as `ppo` or `grpo` returns: await it for its result, or iterate it for its steps. */
 export type PolicyTraining = Training<PolicyStep, ModelResult>;
 
-/** The training of a learner that `create` makes of an input. */
+/** The training of a learner that `create` opens. */
 export const policyTraining = <I extends { signal?: AbortSignal }, O extends PolicyTrainingOptions>(
   create: (input: I) => Promise<PolicyLearner<O>>,
   input: I,
@@ -49,26 +49,36 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
     (learner) => ({ model: learner.finish() }),
   );
 
+/** What `setUpPolicy` opens for the training of a policy. */
 export interface PolicySetup {
+  /** The policy to train, with its reference. */
   policy: LanguagePolicy;
+  /** What scores completions. */
   reward: Reward;
+  /** A second reward for evaluations only. */
   gold?: Reward;
-  /** What is to hold of the rewards that `reward` tells as others. */
+  /** Constraints on the rewards that `reward` gives as `others`. */
   constraints: readonly Constraint[];
+  /** Prompts to train on. */
   prompts: readonly EncodedPrompt[];
+  /** Held-out prompts for evaluations. */
   evaluationPrompts: readonly EncodedPrompt[];
-  /** Prompts that try to lead astray. */
+  /** Leading prompts, completed at each evaluation too. */
   probes: readonly EncodedPrompt[];
+  /** How completions of all these prompts are laid out in batches. */
   layout: AnswerLayout;
+  /** Further metrics of an evaluation's completions; defined for the prompts of the embedded world. */
   measure?: (answers: readonly Completion[]) => Record<string, number>;
-  /** Where somebody compares the policy's answers. */
+  /** Collects judgments from people, with `askPeople`. */
   asking?: Asking;
 }
 
 /**
- * Opens what a policy's training needs, for so many `answers` to each prompt, one where absent. `own` keeps what is opened.
+ * Opens models, reward and prompts for the training of a policy.
  *
- * @throws HeedError where models, reward or prompts cannot be used, or do not fit together.
+ * @param options `answers` is the number of completions of each prompt in a step, by default 1.
+ * @param own Disposes of what is opened.
+ * @throws HeedError when models, reward or prompts cannot be used, or do not fit together.
  */
 export async function setUpPolicy(
   options: PolicyTrainingOptions & { answers?: number },
@@ -80,7 +90,7 @@ export async function setUpPolicy(
   const { prompts, evaluationPrompts } = await promptsOf(options, model, live);
   const probes = await probesOf(options, model, live);
   const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
-  // beside adapters, weights stay as they were loaded
+  // with adapters, the base weights do not change, so that reward adapters can share them
   const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
   const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
   const objective = learning ?? (await openRewardOption('reward', options.reward, live, own, options.rewardCall, over));
@@ -129,10 +139,10 @@ async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, l
   if (evaluation.data !== undefined) {
     return { prompts: all, evaluationPrompts: few(await read('evaluation.data', evaluation.data)) };
   }
-  // the world has few prompts and many answers to each: what an evaluation draws was not learned from
+  // the world has few prompts with many possible completions, so that evaluations may share the training prompts
   if (data === undefined || all.length === 1) return { prompts: all, evaluationPrompts: few(all) };
-  const { kept, held } = holdOut(all.length, Math.min(evaluation.share, evaluation.count / all.length), seed);
-  return { prompts: kept.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };
+  const { rest, held } = holdOut(all.length, Math.min(evaluation.share, evaluation.count / all.length), seed);
+  return { prompts: rest.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };
 }
 
 async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { tokenizer }: Model, live: Live) {
@@ -141,12 +151,12 @@ async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { token
   return readProbes(source, tokenizer, { onBadRow, onNotice: live.onNotice });
 }
 
-/** What answers to the world's prompts are worth by the true reward, and how good and how well formed their sentences are. */
+/** Metrics of completions of the embedded world's prompts: their true reward, and the quality of their sentences. */
 export function measureReviews(answers: readonly Completion[]): Record<string, number> {
-  const asked = answers.map(({ promptText }) => reviewPromptIn(promptText)!);
+  const prompts = answers.map(({ promptText }) => reviewPromptIn(promptText)!);
   const words = answers.map(({ text }) => text.split(/\s+/).filter(Boolean));
-  const total = answers.reduce((sum, { ended }, i) => sum + trueReward(asked[i], words[i], ended).total, 0);
-  const good = asked.flatMap((prompt, i) => goodSentences(prompt, words[i]));
+  const total = answers.reduce((sum, { ended }, i) => sum + trueReward(prompts[i], words[i], ended).total, 0);
+  const good = prompts.flatMap((prompt, i) => goodSentences(prompt, words[i]));
   const { accepted, distinct2 } = describeTexts(words);
   return {
     'reward/true': total / answers.length,

@@ -1,4 +1,4 @@
-/** GRPO and REINFORCE on a model: five steps that PyTorch took, in any layout of the answers. */
+/** GRPO and REINFORCE on a model: five steps that PyTorch took, in any layout of the completions. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -20,7 +20,7 @@ interface Reference {
   param_norms_after: Record<string, number>;
   param_first4_after: Record<string, number[]>;
 }
-/** Of five steps with torch, of tiny-llama: 8 answers with advantages, the initial policy being the old one. */
+/** Of five steps with torch, of tiny-llama: 8 completions with advantages, the initial policy being the old one. */
 const fixture = JSON.parse(readFileSync(at('train/policy.json'), 'utf8'));
 const advantages: number[] = fixture.grpo.advantages;
 const answers: Example[] = fixture.input_ids.map((ids: number[], row: number) => {
@@ -65,8 +65,8 @@ const algorithms: Record<Reference['algo'], Algorithm> = {
   },
 };
 
-const near = (got: number, wanted: number, tolerance: number) =>
-  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
+const near = (got: number, expected: number, tolerance: number) =>
+  expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
 const score = (model: string, rows: Example[][]) => {
   const { config, parameters } = loadCheckpoint(at(`models/${model}`));
@@ -87,10 +87,10 @@ it.each(runs)('five steps of %s, %s, are those of PyTorch', (_, __, run, rows) =
   const kind: OptimizerOptions = run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' };
   const optimizer = createOptimizer(parameters, trainer.gradients, kind);
   const batch = packedBatch(rows, 64);
-  const given = perLabel(score('tiny-llama', rows), score('tiny-llama-ref', rows));
+  const inputs = perLabel(score('tiny-llama', rows), score('tiny-llama-ref', rows));
   const step = () => {
     trainer.reset();
-    return trainer.run(batch, given, perSequence).loss.data[0] as number;
+    return trainer.run(batch, inputs, perSequence).loss.data[0] as number;
   };
   const { losses_before_each_step_and_after: losses, grad_norms_before_clip: norms } = run;
   for (const [i, norm] of norms.entries()) {

@@ -1,4 +1,4 @@
-/** A policy's training in a run's folder; alerts too. */
+/** The training of a policy in a run's folder, with its alerts. */
 import { join } from 'node:path';
 import type { TrainParts } from '../../run/index.ts';
 import { recordAnswers, type SpreadRow } from '../training/samples.ts';
@@ -7,18 +7,19 @@ import type { ComparedAnswers } from './ask-people.ts';
 import type { PolicyEvaluation, PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 
-/** What a policy's training comes to. */
+/** The result of `trainPolicy`. */
 export interface PolicyResult extends TrainedModel {
   /** Mean reward in the evaluations before the first step and after the last. */
   reward: { before: number; after: number };
-  /** Mean log π − log π_ref of the last evaluation's answers, in nats. */
+  /** Mean of log π − log π_ref in the last evaluation, in nats per completion. */
   kl: number;
+  /** Steps taken. */
   steps: number;
-  /** What else is told of the last model's answers: of the embedded world, their true reward and how well formed they are. */
+  /** Further metrics of the last evaluation; in the embedded world, the true reward and the quality of sentences. */
   measures?: Record<string, number>;
 }
 
-/** A row of samples.jsonl, beside those of answers. */
+/** A row of samples.jsonl for an alert. */
 export interface AlertRow {
   kind: 'alert';
   step: number;
@@ -27,7 +28,7 @@ export interface AlertRow {
   text: string;
 }
 
-/** What somebody said of two answers of the policy; once more where it was said otherwise later. */
+/** A row of samples.jsonl for a judgment on two completions; another one when the judgment changes. */
 interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predicted'> {
   kind: 'comparison';
   step: number;
@@ -36,7 +37,7 @@ interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predict
   second: string;
 }
 
-/** The metrics of a step and of its evaluation, by their names. */
+/** The metrics of a step and of its evaluation, by name. */
 export const policyMetrics = ({ metrics, evaluation }: PolicyStep): Record<string, number> => ({
   ...metrics,
   ...(evaluation && evaluationMetrics(evaluation)),
@@ -48,7 +49,7 @@ const evaluationMetrics = ({ reward, kl, measures }: PolicyEvaluation): Record<s
   ...measures,
 });
 
-/** As `trainModel` does. */
+/** Trains a policy in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainPolicy<O extends PolicyTrainingOptions>(
   learner: PolicyLearner<O>,
   parts: TrainParts<PolicyStep>,

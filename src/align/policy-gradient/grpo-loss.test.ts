@@ -8,7 +8,7 @@ import { type GrpoLoss, type GrpoLossOptions, grpoLoss, policyLosses, policyLoss
 import { reinforceLoss } from './reinforce.ts';
 import { mostUndecided } from './token-entropy.ts';
 
-/** Of TRL's GRPOTrainer and RLOOTrainer, with torch: 8 answers of 7 tokens at most. */
+/** Of TRL's GRPOTrainer and RLOOTrainer, with torch: 8 completions of at most 7 tokens. */
 const fixture = JSON.parse(
   readFileSync(new URL('../../../test/fixtures/losses/grpo_rloo.json', import.meta.url), 'utf8'),
 );
@@ -17,22 +17,25 @@ const lengths: number[] = mask.map((row: number[]) => row.reduce((a, b) => a + b
 const expand = (perAnswer: ArrayLike<number>) =>
   mask.flatMap((row: number[], i: number) => row.map(() => perAnswer[i]));
 
-/** A loss on log-probabilities at hand, one label for each place of [B, T]; those that the mask leaves out weigh nothing. */
+/**
+ * A loss on log-probabilities at hand, one label for each place of [B, T]; those that the mask leaves out weigh
+ * nothing.
+ */
 function run(build: PackedLoss, perLabel: Numbers, perSequence: Numbers, real: number[] = mask.flat()) {
   const members = Array.from({ length: B * T * B }, (_, i) => (Math.floor(i / B / T) === i % B ? 1 : 0));
   const program = trace((graph) => {
     const logP = input(graph, 'logP', [B * T]);
-    const { loss, ...told } = build({
+    const { loss, ...outputs } = build({
       states: logP,
       logP,
       perLabel: (name) => input(graph, name, [B * T]),
       perSequence: (name) => input(graph, name, [B]),
       sums: (x) => reshape(matmul(reshape(x, [1, B * T]), input(graph, 'members', [B * T, B])), [B]),
     });
-    return { loss, ...told, dLogP: gradients(loss, [logP])[0] };
+    return { loss, ...outputs, dLogP: gradients(loss, [logP])[0] };
   });
   const masked = (values: ArrayLike<number>) => Array.from(values, (value, i) => value * real[i]);
-  const given = {
+  const inputs = {
     ...Object.fromEntries(Object.entries(perLabel).map(([name, values]) => [name, masked(values)])),
     ...perSequence,
     logP: fixture.per_token_logps.flat(),
@@ -40,7 +43,7 @@ function run(build: PackedLoss, perLabel: Numbers, perSequence: Numbers, real: n
   };
   try {
     return program.run(
-      Object.fromEntries(program.inputs.map(({ name }) => [name, Array.from(given[name as keyof typeof given])])),
+      Object.fromEntries(program.inputs.map(({ name }) => [name, Array.from(inputs[name as keyof typeof inputs])])),
     ) as Record<string, Float32Array>;
   } finally {
     program[Symbol.dispose]();
@@ -116,10 +119,10 @@ it.each(cases.map((of) => [name(of), of] as const))('%s', (_, of) => {
 it('by other weights, is the luspo of TRL before 1.13, which averaged over padding too', () => {
   const of = cases.find((one) => one['loss_trl_1.13.0'] !== undefined)!;
   const weight = expand(lengths.map((length) => length / (B * T)));
-  const given = { ...stats(fixture.advantages_used), old: fixture.old_per_token_logps.flat(), weight };
+  const inputs = { ...stats(fixture.advantages_used), old: fixture.old_per_token_logps.flat(), weight };
   const out = run(
     grpoLoss(settings(of)),
-    given,
+    inputs,
     {},
     weight.fill(1, 0, 0).map(() => 1),
   );

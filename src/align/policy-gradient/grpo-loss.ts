@@ -1,15 +1,18 @@
 /**
- * The losses of GRPO and its kin. With a token's importance ratio ρ = π/π_old, the advantage A of its answer, and a weight w
- * (`tokenWeights`: what the kinds differ in that share a formula):
+ * The losses of GRPO and its variants. ρ = π/π_old is a token's importance ratio, A the advantage of its completion,
+ * and w a weight (`tokenWeights`), in which the variants with the same formula differ:
  *
  *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL        KL ≈ e^d − d − 1,  d = log π_ref − log π
  *
- * - `grpo` (Shao et al. 2024, DeepSeekMath): each answer's mean; `dr_grpo` (Liu et al. 2025): a constant for its length;
- *   `dapo` (Yu et al. 2025), `bnpo` (Xiao et al. 2025): the mean over all answers' tokens; `luspo` (Liu et al. 2026): each answer's sum
- * - by `sequence` (GSPO, Zheng et al. 2025): ρ is its geometric mean over the answer, for all of its tokens
- * - `cispo` (MiniMax-M1, 2025): min(ρ, ε_high)·A·log π, without a gradient through ρ: what is clipped goes on learning
- * - `sapo` (Gao et al. 2025): (4/τ)·σ(τ(ρ − 1))·A, a soft gate for the clip
- * - `vespo` (Shen et al. 2026): φ(W)·A·log π, φ(W) = e^λ·W^k·e^(−λW) of the whole answer's ratio W = Πρ, without a gradient through it
+ * - `grpo` (Shao et al. 2024, DeepSeekMath): the mean over each completion; `dr_grpo` (Liu et al. 2025): the sum
+ *   divided by a constant length; `dapo` (Yu et al. 2025), `bnpo` (Xiao et al. 2025): the mean over the tokens of all
+ *   completions; `luspo` (Liu et al. 2026): the sum over each completion
+ * - level `sequence` (GSPO, Zheng et al. 2025): ρ is the geometric mean over the completion, the same for all its
+ *   tokens
+ * - `cispo` (MiniMax-M1, 2025): min(ρ, ε_high)·A·log π, without a gradient through ρ: clipped tokens still learn
+ * - `sapo` (Gao et al. 2025): (4/τ)·σ(τ(ρ − 1))·A, a soft gate in place of the clip
+ * - `vespo` (Shen et al. 2026): φ(W)·A·log π with φ(W) = e^λ·W^k·e^(−λW), where W = Πρ is the ratio of the whole
+ *   completion, without a gradient through φ
  */
 import {
   add,
@@ -35,41 +38,42 @@ import {
 import type { PackedLoss, Reading } from '../../lm/packed-program.ts';
 import { type Choice, createRegistry } from '../../registry.ts';
 
+/** Whose importance ratio is used: each token's, or the whole completion's (GSPO). */
 export const levels = ['token', 'sequence'] as const;
 
-/** The losses that heed has; the head of this file says what each is. */
+/** The name of a built-in loss of GRPO; the head of grpo-loss.ts has the formulas. */
 export type GrpoLoss = 'grpo' | 'dr_grpo' | 'dapo' | 'bnpo' | 'luspo' | 'cispo' | 'sapo' | 'vespo';
 
-/** What `grpoLoss` makes its loss of. */
+/** What `grpoLoss` computes: which loss, and its parameters. */
 export interface GrpoLossOptions {
-  /** The kind of loss: a name, an objective, or an objective with its weights. */
+  /** The loss: a name, an objective, or an objective with its weights. */
   loss: Choice<PolicyLoss | PolicyObjective, GrpoLoss>;
-  /** Whose ratio it is: each token's, or, of the kinds that clip, the answer's. */
+  /** Whose ratio is used: each token's, or the whole completion's, which only some losses support. */
   level: (typeof levels)[number];
-  /** ε_low and ε_high. */
+  /** ε_low and ε_high: the ratio is clipped to 1 − low … 1 + high. */
   clip: { low: number; high: number };
-  /** The ratio itself is at most this, whatever the advantage (two-sided clipping; INTELLECT-2, 2025). */
+  /** Upper bound of the ratio, whatever the advantage (two-sided clipping; INTELLECT-2, 2025). */
   delta?: number;
-  /** Weight of the KL to the reference; 0 needs none. */
+  /** Weight of the KL to the reference. 0: off, and no reference is needed. */
   beta: number;
-  /** Weighs the KL by ρ: unbiased where the policy has moved on (DeepSeek-V3.2, 2025, §3.1). */
+  /** Whether the KL is weighted by ρ, which keeps it unbiased once the policy has moved (DeepSeek-V3.2, 2025, §3.1). */
   unbiasedKl?: boolean;
-  /** Leaves out answers of negative advantage whose mean of log π_old − log π is above this (there too). */
+  /** Masks completions of negative advantage whose mean log π_old − log π, in nats, is above this (ibid.). */
   offPolicy?: number;
-  /** Weight of the entropy bonus; with one, `entropyOf` says what the entropy of each label is. */
+  /** Weight of the entropy bonus. Above 0, `grpoLoss` needs `entropyOf`. */
   entropy?: number;
 }
 
-/** τ of `sapo`; k and λ of `vespo`: where the advantage is positive (of `vespo` 0 too), and where it is not. */
+/** τ of `sapo`, and k and λ of `vespo`: for a positive advantage (for `vespo`, 0 too), and otherwise. */
 const SAPO = { positive: 1, other: 1.05 };
 const VESPO = { positive: { k: 2, lambda: 3 }, other: { k: 3, lambda: 2 } };
 
-/** Ratios beyond e^±20 say nothing; those of places without a label would overflow. */
+/** Log-ratios are clipped to ±20: beyond, they carry no information, and those of padding would overflow. */
 const MOST = 20;
 
 /**
- * What an objective is made of. A tensor by label has a number for each token of the batch's completions, one by sequence
- * a number for each completion. Reading a property makes it an input of the program.
+ * The inputs of an objective. A tensor by label has a number for each token of the batch's completions, a tensor by
+ * sequence has one for each completion. Reading a property makes it an input of the program.
  */
 export interface PolicyLossTerms {
   /** log π, by label. */
@@ -96,15 +100,15 @@ export interface PolicyLossTerms {
  */
 export type PolicyObjective = (terms: PolicyLossTerms) => Tensor;
 
-/** A kind of loss: its objective, and what a token weighs. */
+/** A loss of policies: its objective, and the weight of each token. */
 export interface PolicyLoss {
   /** What is maximized. */
   readonly objective: PolicyObjective;
-  /** The weight of each completion's tokens, of their numbers in a batch; `most` is how many a completion may have. */
+  /** The weight of a token of each completion, from the lengths of a batch; `most`: tokens of a completion at most. */
   weights(lengths: readonly number[], most: number): number[];
-  /** Beyond which ratios the objective is clipped; metrics count them. Absent: nothing is clipped. */
+  /** The ratios beyond which the objective is clipped, for metrics. Absent: nothing is clipped. */
   bounds?(clip: GrpoLossOptions['clip']): readonly [low: number, high: number];
-  /** Whether `level: 'sequence'` has a meaning; true where absent. */
+  /** Whether `level: 'sequence'` is supported (default: true). */
   readonly sequences?: boolean;
 }
 
@@ -119,7 +123,7 @@ const clippedObjective: Pick<PolicyLoss, 'objective' | 'bounds'> = {
   bounds: ({ low, high }) => [1 - low, 1 + high],
 };
 
-/** Losses of policies by name: the option `loss` of `grpo` takes those that a plugin adds. */
+/** Losses of policies by name, for the option `loss` of `grpo`. Plugins add to them. */
 export const policyLosses = createRegistry<PolicyLoss | PolicyObjective, GrpoLoss>('policy loss', {
   grpo: { ...clippedObjective, weights: meanOfMeans },
   dr_grpo: { ...clippedObjective, weights: (lengths, most) => lengths.map(() => 1 / (lengths.length * most)) },
@@ -146,17 +150,23 @@ export const policyLosses = createRegistry<PolicyLoss | PolicyObjective, GrpoLos
   },
 });
 
-/** The loss that an option names or is; a mere objective weighs all tokens of a batch alike. */
+/** The loss that an option names or is. An objective alone weights all tokens of a batch alike. */
 export function policyLossOf(option: GrpoLossOptions['loss']): PolicyLoss {
   const loss = policyLosses.resolve(option);
   return typeof loss === 'function' ? { objective: loss, weights: meanOfTokens } : loss;
 }
 
 /**
- * The loss as a packed program makes it. Its inputs, of which it reads those that it needs: by label `old` (log π_old),
- * `advantage`, `weight`, for the KL `reference` (log π_ref) and `kl weight`, for the bonus `entropy weight`; by sequence
- * `answer advantage` and `1/length`. Besides the loss it gives, summed over the batch, `clippedLow` and `clippedHigh`: of
- * labels (by sequence, of completions) that the clip holds back; `kl`, of labels; and the weighted `entropy`.
+ * The loss, for a packed program. It reads those of these inputs that it needs:
+ *
+ * - by label: `old` (log π_old), `advantage`, `weight`; for the KL `reference` (log π_ref) and `kl weight`; for the
+ *   bonus `entropy weight`
+ * - by sequence: `answer advantage` and `1/length`
+ *
+ * Besides the loss it outputs, summed over the batch: `clippedLow` and `clippedHigh`, the number of labels (at level
+ * `sequence`, of completions) that the clip holds back; `kl`, over labels; and the weighted `entropy`.
+ *
+ * @param entropyOf The entropy of the policy at each label, in nats: [labels]. Needed for an entropy bonus only.
  */
 export function grpoLoss(options: GrpoLossOptions, entropyOf?: (reading: Reading) => Tensor): PackedLoss {
   const { objective, bounds } = policyLossOf(options.loss);
@@ -233,7 +243,7 @@ function softlyGated(ratio: Tensor, advantage: Tensor): Tensor {
   return mul(where(positive, gated(SAPO.positive), gated(SAPO.other)), advantage);
 }
 
-/** φ, at most e^λ · (k/λ)^k · e^−k; log W and A by sequence. */
+/** φ, at most e^λ · (k/λ)^k · e^−k. log W and A are by sequence. */
 function vespoWeight(logW: Tensor, advantage: Tensor): Tensor {
   const phi = ({ k, lambda }: { k: number; lambda: number }) =>
     exp(add(sub(mul(logW, k), mul(exp(logW), lambda)), lambda));
@@ -258,7 +268,7 @@ function clippedCounts(
 function referenceKl({ logP, perLabel, sums }: Reading, ratio: Tensor | undefined, { level }: GrpoLossOptions) {
   const d = clip(sub(perLabel('reference'), logP), -MOST, MOST);
   const k3 = sub(sub(exp(d), d), 1);
-  // a ratio of the answer is the same for all of its labels
+  // the ratio of a completion is the same for all its labels
   const weighted = (kl: Tensor) =>
     ratio === undefined ? sum(sums(kl)) : sum(level === 'sequence' ? mul(sums(kl), ratio) : sums(mul(kl, ratio)));
   return { loss: weighted(mul(k3, perLabel('kl weight'))), total: weighted(k3) };

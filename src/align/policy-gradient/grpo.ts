@@ -1,17 +1,18 @@
 /**
- * GRPO (Shao et al. 2024, DeepSeekMath, §4): several answers to a prompt, each as good as it is better than the rest of its
- * group, take the place of a critic. The losses, of GRPO and of its kin, are in grpo-loss.ts, the advantages in advantages.ts:
+ * GRPO (Shao et al. 2024, DeepSeekMath, §4): the policy writes a group of completions of each prompt, and each is
+ * compared with the rest of its group, which replaces a critic. The losses are in grpo-loss.ts, the advantages in
+ * advantages.ts:
  *
  *   A = (score − mean of the group) / deviation of the group
  *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL
  *
  * Dr. GRPO: --loss dr_grpo --scale none. GSPO: --level sequence --clip.low 3e-4 --clip.high 4e-4.
- * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true. GDPO, of several rewards: --reward "A + B"
- * --aggregation normalize_then_sum.
+ * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true. GDPO, for several rewards: --reward "A +
+ * B" --aggregation normalize_then_sum.
  *
- * Where it departs from the papers: log-probabilities of the policy that answered are those the generator gave; the outer
- * loop of DeepSeekMath, which renews reference and reward model, is the caller's; DAPO draws new prompts for groups that are left out,
- * here the step is smaller. docs/reference/grpo.md has the settings and results.
+ * Departures from the papers: log π_old comes from the generator. The outer loop of DeepSeekMath, which renews the
+ * reference and the reward model, is the caller's. Where DAPO draws new prompts for groups it drops, the step here gets
+ * smaller. docs/reference/grpo.md has the settings and results.
  *
  * Run it: heed grpo --model runs/sft/model
  */
@@ -36,6 +37,7 @@ import { mostUndecided, tokenEntropy } from './token-entropy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Schema of the options of `grpo`: types, ranges, defaults and help texts. */
 export const grpoSchema = policyTrainingSchema
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
@@ -91,13 +93,13 @@ export type GrpoOptions = z.output<typeof grpoSchema>;
 export type GrpoInput = PolicyInput<z.input<typeof grpoSchema>>;
 
 /**
- * What is taken off an answer's score for its length: nothing until `cache` tokens before the most, 1 at the most, evenly
- * between (DAPO, §3.4).
+ * The penalty on the score of a completion for its length in tokens: 0 up to `most` − `cache`, 1 at `most`, and linear
+ * in between (DAPO, §3.4).
  */
 export const overlongPenalty = (length: number, most: number, cache: number): number =>
   cache === 0 ? 0 : Math.min(1, Math.max(0, (length - (most - cache)) / cache));
 
-/** Learns from rollouts with `options.answers` answers to each prompt. */
+/** GRPO on rollouts with `options.answers` completions of each prompt. */
 export function createGrpoAlgorithm(
   policy: LanguagePolicy,
   layout: AnswerLayout,
@@ -180,7 +182,10 @@ export function createGrpoAlgorithm(
   };
 }
 
-/** The parts of a rollout's rewards and their weights, what is taken for the form of answers among them. */
+/**
+ * The parts of a rollout's rewards with their weights. The penalties for overlong and cut completions are the last
+ * part.
+ */
 function partsOf(
   { parts, answers }: LanguageRollout,
   overlong: readonly number[],
@@ -216,15 +221,16 @@ function metricsOf(
   };
 }
 
-/** A learner by GRPO: what `grpo` runs. */
+/** Opens the learner that `grpo` runs. */
 export const createGrpo: Opener<GrpoInput, PolicyLearner<GrpoOptions>> = learnerOf(grpoSchema, (options, live) =>
   createAnswerLearner('grpo', options, live, createGrpoAlgorithm),
 );
 
 /**
- * Trains a policy by GRPO, in place: completions of one prompt are compared with each other (Shao et al. 2024).
+ * Trains a policy by GRPO, in place: completions of the same prompt are compared with each other (Shao et al. 2024).
  *
- *     const { model } = await grpo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await grpo({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

@@ -1,4 +1,4 @@
-/** Policies for several weightings of two rewards in a run's folder: a model of each, and the front. */
+/** A Pareto front of two rewards in a run's folder: a model for each weighting, and the report. */
 import { join } from 'node:path';
 import {
   driveRun,
@@ -23,28 +23,31 @@ import {
   pointMetrics,
 } from './pareto.ts';
 
-/** A policy of the front, or one that another is better than. */
+/** A policy by its rewards, with its model. */
 export interface ParetoPolicy extends ParetoPoint {
+  /** Whether another policy is better in one reward and no worse in the other. */
   dominated: boolean;
-  /** Folder of its model; undefined of the start's. */
+  /** Folder of the policy's model; undefined for the initial model. */
   model?: string;
 }
 
+/** The result of `trainPareto`. */
 export interface ParetoRun {
   /** The run's folder. */
   run: string;
   /** Names of both rewards. */
   rewards: readonly string[];
-  /** The model before it was trained, and the policies by their weights. */
+  /** The initial model, then the policies in the order of their weights. */
   points: ParetoPolicy[];
-  /** Over the start. */
+  /** Area of the rewards that the front dominates and the initial model does not. */
   hypervolume: number;
+  /** Steps of all policies. */
   steps: number;
-  /** Wall time of the training, that of earlier processes of the run included. */
+  /** Wall time in seconds, including earlier processes of the run. */
   seconds: number;
 }
 
-/** The row of samples.jsonl of a point. */
+/** A row of samples.jsonl for a point. */
 interface PointRow {
   kind: 'point';
   step: number;
@@ -56,8 +59,8 @@ interface PointRow {
 const folderOf = ({ weight }: ParetoPoint) => `policy-${weight}`;
 
 /**
- * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then
- * a checkpoint was written.
+ * Trains the policies in a run's folder. Resumes from the run's newest checkpoint. Returns undefined when the signal
+ * stops it, after writing a checkpoint.
  */
 export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep>): Promise<ParetoRun | undefined> {
   const { run } = parts;
@@ -94,12 +97,12 @@ export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep
   });
 }
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed pareto`. @throws HeedError when the folder is not a run. */
 export function paretoReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
-  const told = readSamples(folder) as unknown as PointRow[];
-  const points = told.map(({ point }) => point);
+  const samples = readSamples(folder) as unknown as PointRow[];
+  const points = samples.map(({ point }) => point);
   const worse = dominated(points);
   const area = points.length > 1 ? hypervolume(points.slice(1), points[0].rewards) : 0;
   return {
@@ -108,21 +111,21 @@ export function paretoReport(folder: string): Report {
     summary: [
       { label: 'Policies', value: Math.max(0, points.length - 1) },
       { label: 'On the front', value: worse.slice(1).filter((is) => !is).length },
-      { label: 'Hypervolume', value: figure(area), note: 'of both rewards over the start' },
+      { label: 'Hypervolume', value: figure(area), note: 'of both rewards, over the initial model' },
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      ...(told.length > 0 ? [front(told[0].names, points, worse)] : []),
+      ...(samples.length > 0 ? [front(samples[0].names, points, worse)] : []),
       ...linesOver(
         rows,
         'Reward in training',
         'reward',
-        'Of each policy’s answers, one policy after another: the weighted sum that it learns from.',
+        'The weighted sum that each policy is trained on, one policy after another.',
         [['reward', 'reward/mean']],
         ['steps'],
       ),
-      ...(told.length > 0 ? [numbers(told[0].names, points, worse)] : []),
-      ...answers(told),
+      ...(samples.length > 0 ? [numbers(samples[0].names, points, worse)] : []),
+      ...answers(samples),
     ],
     config: config as Record<string, unknown>,
   };
@@ -132,8 +135,8 @@ const nameOf = ({ weight }: ParetoPoint) => (weight === undefined ? 'start' : St
 
 const front = (names: readonly string[], points: readonly ParetoPoint[], worse: readonly boolean[]): Scatter => ({
   kind: 'scatter',
-  title: 'What the rewards cost one another',
-  caption: `A policy for each weight of ${names[1]}. Hollow: another is better in one reward, and no worse in the other.`,
+  title: 'Pareto front',
+  caption: `A policy for each weight of ${names[1]}. Hollow: another one is better in one reward and no worse in the other.`,
   xLabel: names[0],
   yLabel: names[1],
   points: { x: points.map(({ rewards }) => rewards[0]), y: points.map(({ rewards }) => rewards[1]) },
@@ -154,9 +157,11 @@ const numbers = (names: readonly string[], points: readonly ParetoPoint[], worse
   ]),
 });
 
-function answers(told: readonly PointRow[]): Table[] {
-  const rows = told.flatMap(({ point, samples }) =>
+function answers(samples: readonly PointRow[]): Table[] {
+  const rows = samples.flatMap(({ point, samples }) =>
     samples.slice(0, 2).map(({ prompt, text }) => [nameOf(point), prompt, text]),
   );
-  return rows.length > 0 ? [{ kind: 'table', title: 'Answers', columns: ['weight', 'prompt', 'answer'], rows }] : [];
+  return rows.length > 0
+    ? [{ kind: 'table', title: 'Completions', columns: ['weight', 'prompt', 'completion'], rows }]
+    : [];
 }

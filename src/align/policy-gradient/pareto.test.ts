@@ -31,7 +31,7 @@ const settings: ParetoInput = {
 };
 const point = (...rewards: [number, number]): ParetoPoint => ({ rewards, kl: 0 });
 
-it('tells which points others are better than', () => {
+it('finds the dominated points', () => {
   expect(dominated([point(1, 1), point(2, 2), point(3, 1), point(2, 2), point(0, 5)])).toEqual([
     true,
     false,
@@ -52,7 +52,7 @@ it('measures what a front is better than', () => {
 const plain = (steps: readonly ParetoStep[]) =>
   steps.map(({ inner: { tokensPerSecond, ...inner }, ...step }) => ({ ...step, inner }));
 
-it('trains a policy for each weighting, and goes on from any step bit for bit', async () => {
+it('trains a policy for each weighting, and resumes from any step bit for bit', async () => {
   const whole = await createPareto(settings);
   expect(whole.steps).toBe(12);
   const before = await take(whole, 4);
@@ -78,7 +78,7 @@ it('trains a policy for each weighting, and goes on from any step bit for bit', 
     resumed[Symbol.dispose]();
   }
   const other = await createPareto({ ...settings, against: settings.reward });
-  expect(() => other.restore(checkpoints[0])).toThrow(/are not what they were/);
+  expect(() => other.restore(checkpoints[0])).toThrow(/are not those/);
   for (const learner of [whole, other]) learner[Symbol.dispose]();
 });
 

@@ -1,11 +1,11 @@
 /**
- * What two rewards cost one another: a policy is trained for each of several weightings of them, by RLOO, and the policies that no
- * other is better than in both are their Pareto front (as Rame et al. 2023, "Rewarded Soups", §4, draw it, of policies trained one by one).
+ * The trade-off between two rewards: RLOO trains a policy for each of several weightings. The policies that no other
+ * one dominates are the Pareto front (as in Rame et al. 2023, "Rewarded Soups", §4, for policies trained one by one).
  *
- *   r = (1 − w) A/σ_A + w B/σ_B        σ: deviations over the answers of the model before it is trained
+ *   r = (1 − w) A/σ_A + w B/σ_B        σ: standard deviations over the completions of the initial model
  *
- * The hypervolume is the area of what the front is better than in both, and the start is not: 0 where nothing was gained in either, whatever
- * was gained in one. docs/reference/multi-objective.md has the settings and results.
+ * The hypervolume is the area of the rewards that the front dominates and the initial model does not: 0 unless a policy
+ * gained in both. docs/reference/multi-objective.md has the settings and results.
  *
  * Run it: heed pareto --model runs/sft/model --reward A --against B
  */
@@ -30,68 +30,77 @@ import { copyOf } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { createReinforceAlgorithm, type ReinforceOptions, rlooSchema } from './reinforce.ts';
 
+/** Schema of the options of `pareto`: types, ranges, defaults and help texts. */
 export const paretoSchema = rlooSchema.omit({ keepBest: true, ...asksNobody }).extend({
-  reward: z.string().describe('the first reward, as in heed ppo'),
-  against: z.string().describe('the second reward'),
+  reward: z.string().describe('the first reward, in the same form as in heed ppo'),
+  against: z.string().describe('the second reward, likewise'),
   weights: z
     .array(z.number().min(0).max(1))
     .min(1)
     .default([0, 0.25, 0.5, 0.75, 1])
-    .describe('of the second reward, the first having the rest: a policy is trained for each'),
-  evaluations: rlooSchema.shape.evaluations.unwrap().default(0).describe('on the way, of each policy'),
+    .describe('weights w of the second reward, the first has 1 − w; a policy is trained for each'),
+  evaluations: rlooSchema.shape.evaluations.unwrap().default(0).describe('evaluations of each policy during training'),
 });
 /** The options of `pareto`, with their defaults. */
 export type ParetoOptions = z.output<typeof paretoSchema>;
 /** The input of `pareto`. */
 export type ParetoInput = PolicyInput<z.input<typeof paretoSchema>>;
 
-/** A policy, by what its answers to the evaluation's prompts are worth. */
+/** A policy by its mean rewards on the evaluation prompts. */
 export interface ParetoPoint {
-  /** Of the second reward; undefined of the model before it was trained. */
+  /** Weight of the second reward; undefined for the initial model. */
   weight?: number;
   /** Means of both rewards. */
   rewards: [first: number, second: number];
-  /** Mean log π − log π_ref, in nats an answer. */
+  /** Mean of log π − log π_ref, in nats per completion. */
   kl: number;
 }
 
+/** A step of `pareto`: a step of one of its policies. */
 export interface ParetoStep {
-  /** Steps so far, of all policies. */
+  /** Steps of all policies so far. */
   step: number;
-  /** Of the policy under way. */
+  /** Weight of the second reward for the current policy. */
   weight: number;
+  /** The step of the current policy. */
   inner: PolicyStep;
-  /** A policy that is done, and some of its answers. */
+  /** The policy's rewards, if this was its last step. */
   point?: ParetoPoint;
+  /** A few of its completions, if this was its last step. */
   samples?: readonly PolicySample[];
+  /** Whether this was the last step of the last policy. */
   done: boolean;
 }
 
 interface State {
   points: ParetoPoint[];
-  /** A policy is under way. */
+  /** Whether a policy is in training. */
   begun: boolean;
   fingerprint: string;
 }
 
-/** A learner of one policy after another, a step at a time. */
+/** Trains one policy after another, a step at a time. */
 export type ParetoLearner = Awaited<ReturnType<typeof create>>;
 
-/** A learner of policies for several weightings: what `pareto` runs. */
+/** Opens the learner that `trainPareto` runs. */
 export const createPareto: Opener<ParetoInput, ParetoLearner> = learnerOf(paretoSchema, (options, live) =>
   create(options, live, false),
 );
 
-/** What `pareto` ends with. */
+/** The result of `pareto`. */
 export interface ParetoResult extends TrainingResult {
-  /** The model before it was trained, and the policies by their weights, each with its model, the caller's to dispose of. */
+  /**
+   * The initial model, then the policies in the order of their weights, each with its model, the caller's to dispose
+   * of.
+   */
   points: (ParetoPoint & { dominated: boolean; model?: Model })[];
-  /** The area of what the front is better than in both rewards, and the start is not. */
+  /** Area of the rewards that the front dominates and the initial model does not. */
   hypervolume: number;
 }
 
 /**
- * Trains a policy for each of several weightings of two rewards, each from a copy of the model, which stays as it was.
+ * Trains a policy for each of several weightings of two rewards. Each starts from a copy of the model, which does not
+ * change.
  *
  *     const { points } = await pareto({ model: 'reviews-base', data: prompts, reward: helpful, against: harmless });
  *
@@ -114,21 +123,21 @@ export function pareto(input: ParetoInput): Training<ParetoStep, ParetoResult> {
   );
 }
 
-/** The metrics of a step, by their names. */
+/** The metrics of a step, by name. */
 export const paretoMetrics = ({ weight, inner, point }: ParetoStep): Record<string, number> => ({
   weight,
   ...inner.metrics,
   ...(point && pointMetrics(point)),
 });
 
-/** The metrics of a policy that is done, by their names. */
+/** The metrics of a finished policy, by name. */
 export const pointMetrics = ({ rewards, kl }: ParetoPoint): Record<string, number> => ({
   'eval/first': rewards[0],
   'eval/second': rewards[1],
   'eval/kl': kl,
 });
 
-/** With `keep`, the models of the policies that are done are kept, and are not disposed of with the learner. */
+/** With `keep`, the models of finished policies stay in memory, and are not disposed of with the learner. */
 function create(options: ParetoOptions, live: Live, keep: boolean) {
   return opening(async (own) => {
     const rewards: OpenReward[] = [];
@@ -162,7 +171,7 @@ function create(options: ParetoOptions, live: Live, keep: boolean) {
   });
 }
 
-/** The model before it is trained: what its completions are worth, and how much that differs. */
+/** The initial model: the means and standard deviations of both rewards of its completions. */
 async function evaluateStart(options: ParetoOptions, live: Live, rewards: readonly Reward[]) {
   using own = new Disposables();
   const both = mixedReward(rewards.map((reward) => ({ weight: 1, reward })));
@@ -181,9 +190,9 @@ async function evaluateStart(options: ParetoOptions, live: Live, rewards: readon
 
 interface Tools {
   start: ParetoPoint;
-  /** Of the rewards. */
+  /** Names of the rewards. */
   names: readonly string[];
-  /** Opens the learner of a policy; of a model that was passed, with the copy that it trains. */
+  /** Opens the learner of a policy; for a model that was passed in, with the copy that it trains. */
   open(weight: number): Promise<{ learner: PolicyLearner<ReinforceOptions>; copy: Model | undefined }>;
   keep: boolean;
   own: Disposables;
@@ -202,7 +211,7 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
     [learner, copy] = [undefined, undefined];
   };
   own.defer(close);
-  /** Of a policy that was under way when the run was stopped, until it goes on. */
+  /** The checkpoint of the policy that was in training when the run stopped, until it resumes. */
   let waiting: { state: unknown; tensors: Tensors } | undefined;
 
   return {
@@ -211,13 +220,13 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
     steps: total,
     start,
     names,
-    /** The models of the policies that are done, where they are kept. */
+    /** The models of finished policies, with `keep`. */
     models,
-    /** The policies that are done. */
+    /** The finished policies. */
     points: (): readonly ParetoPoint[] => state.points,
     /** Writes the policy of the last step. */
     saveModel: (folder: string) => learner?.policy.save(folder, { dtype: options.dtype }),
-    /** A step of the policy under way. */
+    /** A step of the current policy. */
     async next(): Promise<ParetoStep> {
       const weight = weights[state.points.length];
       if (!state.begun) close();
@@ -254,11 +263,11 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
   };
 }
 
-/** Which points another one is better than in one reward, and no worse in the other. */
+/** For each point, whether another one is better in one reward and no worse in the other: [points]. */
 export const dominated = (points: readonly ParetoPoint[]): boolean[] =>
   points.map(({ rewards: [a, b] }) => points.some(({ rewards: [c, d] }) => c >= a && d >= b && (c > a || d > b)));
 
-/** The area between a reference and what points are better than in both rewards (Zitzler & Thiele 1998). */
+/** The area that points dominate above a reference point (Zitzler & Thiele 1998). */
 export function hypervolume(points: readonly ParetoPoint[], [low, left]: readonly [number, number]): number {
   const inside = points.map(({ rewards: [a, b] }) => [a - low, b - left]).filter(([a, b]) => a > 0 && b > 0);
   let [area, height] = [0, 0];

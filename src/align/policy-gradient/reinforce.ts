@@ -1,14 +1,16 @@
 /**
- * REINFORCE with a baseline (Williams 1992), and RLOO (Kool et al. 2019; Ahmadian et al. 2024, "Back to Basics"): a whole answer y
- * to a prompt is one action, whose log-probability is raised by how much better than others it was.
+ * REINFORCE with a baseline (Williams 1992), and RLOO (Kool et al. 2019; Ahmadian et al. 2024, "Back to Basics"): a
+ * whole completion y is one action, and its log-probability rises with its advantage over a baseline.
  *
  *   R = score − β (log π(y) − log π_ref(y))        A = R − b        L = −(1/n) Σ A log π(y)
  *
- * The baseline b is the mean of the step's rewards (`mean`), or of the other answers to the same prompt (`leave-one-out`: RLOO).
+ * The baseline b is the mean of the step's rewards (`mean`), or of those of the other completions of the prompt
+ * (`leave-one-out`: RLOO).
  *
- * Where it departs from the papers: advantages are divided by their deviation over the step, unless `normalize` is off (TRL
- * offers it, off by default), so that one learning rate serves rewards of any scale; with `clip`, several epochs of one step's
- * answers are sound: then L = −(1/n) Σ min(ρA, clip(ρ, 1 ± ε)A) with ρ = π(y)/π_old(y), which has the same first gradient.
+ * Departures from the papers: advantages are divided by their standard deviation over the step, unless `normalize` is
+ * off (in TRL it is off by default), so that one learning rate suits rewards of any scale. `clip` makes several epochs
+ * on the same completions sound: then L = −(1/n) Σ min(ρA, clip(ρ, 1 ± ε)A) with ρ = π(y)/π_old(y), which has the same
+ * first gradient.
  *
  * Run it: heed rloo --model runs/sft/model        or: heed reinforce --model runs/sft/model
  */
@@ -35,26 +37,41 @@ const whole = (least: number) => z.number().int().min(least);
 const settings = policyTrainingSchema.extend({
   baseline: choiceOf(advantageEstimators)
     .default('mean')
-    .describe("what a reward is compared with: the step's mean, or the mean of the prompt's other completions"),
-  answers: whole(1).default(1).describe('answers to each prompt in a step'),
+    .describe('what a reward is compared with: the mean of the step, or of the other completions of the prompt'),
+  answers: whole(1).default(1).describe('completions per prompt in a step'),
   score: scoreSchema,
-  beta: z.number().min(0).default(0.05).describe('weight of the KL to the reference, taken off the reward'),
-  normalize: z.boolean().default(true).describe('divide advantages by their deviation over the step'),
-  epochs: whole(1).default(1).describe("times that a step's answers are learned from"),
-  minibatches: whole(1).default(1).describe('optimizer steps an epoch'),
-  clip: z.number().positive().optional().describe('ε of the ratio to the policy that answered (default: no clip)'),
+  beta: z
+    .number()
+    .min(0)
+    .default(0.05)
+    .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
+  normalize: z.boolean().default(true).describe('divide advantages by their standard deviation over the step'),
+  epochs: whole(1).default(1).describe('passes over the completions of a step'),
+  minibatches: whole(1).default(1).describe('optimizer steps per epoch'),
+  clip: z
+    .number()
+    .positive()
+    .optional()
+    .describe('clip the ratio to the sampling policy to 1 ± this (default: no clip)'),
 });
 
+/** Schema of the options of `reinforce`: types, ranges, defaults and help texts. */
 export const reinforceSchema = settings.refine(({ baseline, answers }) => baseline !== 'leave-one-out' || answers > 1, {
   path: ['answers'],
   message: 'expected 2 or more with --baseline leave-one-out',
 });
 
-/** RLOO: four answers to each prompt are one another's baseline. */
+/**
+ * Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the
+ * others.
+ */
 export const rlooSchema = settings.extend({
-  baseline: settings.shape.baseline.unwrap().default('leave-one-out').describe('as of REINFORCE'),
-  batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
-  answers: whole(2).default(4).describe('answers to each prompt in a step'),
+  baseline: settings.shape.baseline
+    .unwrap()
+    .default('leave-one-out')
+    .describe('mean reward of the step, or of the other completions of the prompt'),
+  batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
+  answers: whole(2).default(4).describe('completions per prompt in a step'),
 });
 /** The options of `reinforce`, with their defaults. */
 export type ReinforceOptions = z.output<typeof reinforceSchema>;
@@ -62,8 +79,10 @@ export type ReinforceOptions = z.output<typeof reinforceSchema>;
 export type ReinforceInput = PolicyInput<z.input<typeof reinforceSchema>>;
 
 /**
- * The loss as a packed program makes it. Its inputs, by sequence: `gain` (A/n, 0 in spare places) and, with a clip, `old`
- * (log π_old of the answer).
+ * The loss of REINFORCE, for a packed program. Its inputs, by sequence: `gain` (A/n; 0 for padding) and, with a clip,
+ * `old` (log π_old of the completion).
+ *
+ * @param epsilon ε of the clip; without it, the ratio is not clipped.
  */
 export const reinforceLoss =
   (epsilon?: number): PackedLoss =>
@@ -74,7 +93,7 @@ export const reinforceLoss =
     return { loss: neg(sum(minimum(mul(ratio, gain), mul(clip(ratio, 1 - epsilon, 1 + epsilon), gain)))) };
   };
 
-/** Learns from rollouts with `options.answers` answers to each prompt. */
+/** REINFORCE on rollouts with `options.answers` completions of each prompt. */
 export function createReinforceAlgorithm(
   policy: LanguagePolicy,
   layout: AnswerLayout,
@@ -118,7 +137,7 @@ export function createReinforceAlgorithm(
   };
 }
 
-/** A learner by REINFORCE: what `reinforce` runs. */
+/** Opens the learner that `reinforce` runs. */
 export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = learnerOf(
   reinforceSchema,
   (options, live) => createAnswerLearner('reinforce', options, live, createReinforceAlgorithm),
@@ -127,7 +146,8 @@ export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOpti
 /**
  * Trains a policy by REINFORCE with a baseline, in place (Williams 1992; Ahmadian et al. 2024).
  *
- *     const { model } = await reinforce({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await reinforce({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */
@@ -135,16 +155,18 @@ export function reinforce(input: ReinforceInput): PolicyTraining {
   return policyTraining(createReinforce, input);
 }
 
-/** A learner by RLOO: what `rloo` runs. */
+/** Opens the learner that `rloo` runs. */
 export const createRloo: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = learnerOf(
   rlooSchema,
   (options, live) => createAnswerLearner('rloo', options, live, createReinforceAlgorithm),
 );
 
 /**
- * Trains a policy by RLOO, in place: the baseline of a completion is the mean of the prompt's others (Ahmadian et al. 2024).
+ * Trains a policy by RLOO, in place: the baseline of a completion is the mean reward of the prompt's others (Ahmadian
+ * et al. 2024).
  *
- *     const { model } = await rloo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await rloo({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

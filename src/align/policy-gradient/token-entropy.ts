@@ -1,9 +1,9 @@
-/** How undecided a policy is at each token. */
+/** The entropy of a policy at each token. */
 import { exp, input, linear, logSoftmax, mul, neg, sum, type Tensor } from '../../engine/index.ts';
 import type { Reading } from '../../lm/packed-program.ts';
 import { type DecoderConfig, headName } from '../../nn/index.ts';
 
-/** −Σ p log p over the vocabulary where each label is told, in nats: [labels]. All logits stand in memory at once. */
+/** −Σ p log p over the vocabulary at each label, in nats: [labels]. Needs memory for all logits at once. */
 export function tokenEntropy({ states }: Reading, config: DecoderConfig, temperature = 1): Tensor {
   const head = input(states.graph, headName(config), [config.vocabularySize, config.hiddenSize]);
   const logP = logSoftmax(mul(linear(states, head), 1 / temperature));
@@ -11,8 +11,8 @@ export function tokenEntropy({ states }: Reading, config: DecoderConfig, tempera
 }
 
 /**
- * 1 for the share of tokens of the highest entropy, 0 for the others (Wang et al. 2025, "Beyond the 80/20 rule", §5): those from the
- * quantile 1 − share up, which is between two values where it falls there.
+ * A mask of the tokens with the highest entropy (Wang et al. 2025, "Beyond the 80/20 rule", §5): 1 for those at or
+ * above the quantile 1 − share, which is interpolated linearly, 0 for the others.
  */
 export function mostUndecided(entropies: readonly ArrayLike<number>[], share: number): Float32Array[] {
   const sorted = entropies.flatMap((own) => Array.from(own)).sort((a, b) => a - b);

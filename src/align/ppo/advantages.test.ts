@@ -5,7 +5,7 @@ import { klOfToken } from '../policies/kl.ts';
 import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './advantages.ts';
 import { type KlOptions, nextBeta } from './kl-controller.ts';
 
-/** Of TRL's PPO, with torch: see test/fixtures/losses/ppo.json. Each row is an answer of up to nine tokens. */
+/** Of TRL's PPO, with torch: see test/fixtures/losses/ppo.json. Each row is a completion of up to nine tokens. */
 const fixture = JSON.parse(readFileSync(new URL('../../../test/fixtures/losses/ppo.json', import.meta.url), 'utf8'));
 const { raw, cases } = fixture;
 const last: number[] = raw.sequence_lengths;
@@ -21,7 +21,7 @@ const answers = last.map((end, i) => {
 const values = answers.map(({ logProbs, after }, i) =>
   Float32Array.from(raw.values[i].slice(0, logProbs.length + (after ? 1 : 0))),
 );
-/** What the fixture has in an answer's own places. */
+/** The fixture's numbers in a completion's own places. */
 const own = (rows: number[][], like: readonly Float32Array[]) => rows.flatMap((row, i) => row.slice(0, like[i].length));
 const flat = (numbers: readonly Float32Array[]) => numbers.flatMap((all) => [...all]);
 
@@ -30,9 +30,9 @@ describe.each<(typeof cases)[number]>(cases)(
   (expected) => {
     it('makes advantages of scores as TRL does', () => {
       const rewards = answers.map((answer) => tokenRewards(answer, expected.kl_coef, expected.kl_estimator));
-      const given = expected.whiten_rewards ? whiten(rewards, false) : rewards;
-      expectClose(flat(given), own(expected.rewards, given), 2e-5, 'rewards');
-      const { advantages, returns } = answerAdvantages(given, values, {
+      const scaled = expected.whiten_rewards ? whiten(rewards, false) : rewards;
+      expectClose(flat(scaled), own(expected.rewards, scaled), 2e-5, 'rewards');
+      const { advantages, returns } = answerAdvantages(scaled, values, {
         discount: expected.gamma,
         lambda: expected.lam,
       });
@@ -46,10 +46,10 @@ describe.each<(typeof cases)[number]>(cases)(
 
 it('whitens with and without a shift, as TRL does', () => {
   const { x, mask, shift_mean, no_shift } = fixture.whiten;
-  const kept = (rows: number[][]) =>
+  const valid = (rows: number[][]) =>
     rows.map((row, i) => Float32Array.from(row.filter((_: number, j: number) => mask[i][j])));
-  expectClose(flat(whiten(kept(x))), flat(kept(shift_mean)), 1e-5);
-  expectClose(flat(whiten(kept(x), false)), flat(kept(no_shift)), 1e-5);
+  expectClose(flat(whiten(valid(x))), flat(valid(shift_mean)), 1e-5);
+  expectClose(flat(whiten(valid(x), false)), flat(valid(no_shift)), 1e-5);
 });
 
 it('puts the score on the last token unless it comes after, and takes β times the KL of each', () => {
@@ -97,7 +97,7 @@ describe('β', () => {
   });
 });
 
-it('puts what steps are worth where they end, and what is left of the score at the end', () => {
+it('puts the rewards of steps where they end, and the rest of the score at the end', () => {
   const tokens = { logProbs: Float32Array.of(-1, -2, -1), referenceLogProbs: Float32Array.of(-2, -2, -1), score: 3 };
   const steps = [
     { at: 0, reward: 2 },

@@ -1,25 +1,26 @@
-/** From answers' scores to the advantages of their tokens: PPO on language as a sequence of actions, a token each. */
+/** Turns the scores of completions into advantages of their tokens: in PPO on language, each token is an action. */
 import { HeedError } from '../../error.ts';
 import { advantages as estimate } from '../../nn/index.ts';
 import { klOfToken } from '../policies/kl.ts';
 import type { TokenReward } from '../policies/rollouts.ts';
 import type { KlOptions } from './kl-controller.ts';
 
-/** Of each token of an answer; `after` adds the place behind the last. */
+/** A completion with the log-probabilities of its tokens. */
 interface AnswerTokens {
   logProbs: Float32Array;
   referenceLogProbs: Float32Array;
-  /** What the answer is worth. */
+  /** The completion's reward. */
   score: number;
-  /** The score comes one step after the last token, not on it. */
+  /** Whether the score comes one step after the last token, not on it. */
   after: boolean;
-  /** What of the score comes earlier. */
+  /** Parts of the score that come earlier. */
   steps?: readonly TokenReward[];
 }
 
 /**
- * r_t = −β·KL_t, and the score where the answer ends (Ziegler et al. 2019, equation 2), less what its steps are worth, which comes
- * where they end: the sum is the same (Uesato et al. 2022, §2.5).
+ * r_t = −β·KL_t, plus the score at the end of the completion (Ziegler et al. 2019, equation 2). The rewards of steps
+ * come where the steps end, and the rest of the score at the end, so that the sum is the same (Uesato et al. 2022,
+ * §2.5). Returns [tokens], or [tokens + 1] with `after`.
  */
 export function tokenRewards(
   { logProbs, referenceLogProbs, score, after, steps = [] }: AnswerTokens,
@@ -37,12 +38,13 @@ export function tokenRewards(
   return rewards;
 }
 
+/** The error for a reward without rewards of steps. */
 export const noSteps = (): HeedError =>
-  new HeedError('the reward tells nothing of the steps of an answer, by which the score is to come', {
-    hint: 'Give a reward that does, such as one by heed process, or leave out --score.place steps.',
+  new HeedError('--score.place steps needs a reward that scores the steps of a completion', {
+    hint: 'Use such a reward, for example one by heed process, or leave out --score.place steps.',
   });
 
-/** Generalized advantages and returns of each answer: nothing follows its last reward. */
+/** Generalized advantages and returns of each completion: [answers][rewards]. No value follows the last reward. */
 export function answerAdvantages(
   rewards: readonly Float32Array[],
   values: readonly Float32Array[],
@@ -59,14 +61,14 @@ export function answerAdvantages(
   return { advantages, returns };
 }
 
-/** Scales numbers to deviation 1 and, unless told not to, shifts them to mean 0, over all of them. */
+/** Scales numbers to standard deviation 1 over all of them and, with `shift`, to mean 0. */
 export function whiten(numbers: readonly Float32Array[], shift = true): Float32Array[] {
   const { mean, variance } = momentsOf(numbers);
   const scale = 1 / Math.sqrt(variance + 1e-8);
   return numbers.map((own) => own.map((x) => (x - mean) * scale + (shift ? 0 : mean)));
 }
 
-/** 1 − Var(R − V) / Var(R): 1 for values that foresee returns, 0 for such as their mean does as well. */
+/** 1 − Var(R − V) / Var(R): 1 for values that predict returns perfectly, 0 for a constant. */
 export function explainedVariance(values: readonly Float32Array[], returns: readonly Float32Array[]): number {
   const errors = returns.map((own, i) => own.map((x, t) => x - values[i][t]));
   return 1 - momentsOf(errors).variance / (momentsOf(returns).variance || 1);

@@ -1,7 +1,9 @@
 /**
- * The critic: what is still to come from each token of an answer on. It is a network of its own that begins as a reward model
- * or as the policy with a new head; or, beside a policy that is adapters, further adapters over the same weights; or a head on
- * the policy's own states, that learns in the policy's own program (shared-critic.ts).
+ * The critic estimates the return from each token of a completion. It is one of three:
+ *
+ * - a network of its own that starts as a reward model, or as the policy with a new head;
+ * - for a policy that is adapters, further adapters over the same weights;
+ * - a head on the policy's own states, trained in the policy's program (shared-critic.ts).
  *
  *   L = ½ E[max((V − R)², (clip(V, V_old ± ε) − R)²)]        over the tokens of a minibatch
  */
@@ -26,9 +28,10 @@ import type { Completion } from '../reward-functions/reward-function.ts';
 import { checkSameTokens, type LanguagePolicy, type Weights } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 
+/** The network of a critic. */
 export interface CriticNetwork {
   config: DecoderConfig;
-  /** What is trained, the head among it. */
+  /** The trained parameters, including the head. */
   parameters: Arena;
   weights: Weights;
   frozen: Weights;
@@ -36,10 +39,10 @@ export interface CriticNetwork {
 }
 
 /**
- * A critic for a policy: `model` where one is given, a copy of the policy's weights, or further adapters beside them. A new head
- * begins at 0.
+ * The network of a critic for a policy: a copy of `model`, or else a copy of the policy's weights, or further adapters
+ * over them. A new head starts at 0.
  *
- * @throws HeedError where the model reads other tokens than the policy.
+ * @throws HeedError when the model's tokens differ from the policy's.
  */
 export function criticNetwork(policy: LanguagePolicy, model?: Model, kind?: 'own' | 'adapters'): CriticNetwork {
   if (model) {
@@ -64,6 +67,7 @@ function ofItsOwn(config: DecoderConfig, from: Arena): CriticNetwork {
   return { config, parameters, weights: parameters.values, frozen: {}, linear: undefined };
 }
 
+/** The head of a critic: a number per token, initially 0. */
 export const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
   name: SCORE,
   shape: [1, hiddenSize],
@@ -71,15 +75,15 @@ export const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
 });
 
 function checkCritic(policy: Model, critic: Model): void {
-  checkSameTokens(policy, critic, 'The critic', 'Let it begin as the policy, or as a model with the same tokenizer.');
+  checkSameTokens(policy, critic, 'The critic', 'Let it start as the policy, or as a model with the same tokenizer.');
   const labels = critic.parameters.values[SCORE]?.shape[0] ?? 1;
   if (labels === 1) return;
-  throw new HeedError(`The critic gives ${labels} numbers a token, expected 1.`, {
-    hint: 'Give a reward model, or a language model, which gets a new head.',
+  throw new HeedError(`The critic gives ${labels} numbers per token, expected 1.`, {
+    hint: 'Use a reward model, or a language model, which gets a new head.',
   });
 }
 
-/** The loss of values [labels] in a packed program. By label: `return`, `old value` and `weight`. */
+/** The loss of values [labels] in a packed program. Its inputs by label: `return`, `old value` and `weight`. */
 export function valueLoss(
   { perLabel }: Reading,
   values: Tensor,
@@ -91,18 +95,22 @@ export function valueLoss(
   return { value: mul(sum(mul(square, weight)), 0.5), valuesClipped: sum(mul(clipped, weight)) };
 }
 
+/** The result of an optimizer step of a critic. */
 export interface CriticUpdate {
   loss: number;
   clipFraction: number;
   gradientNorm: number;
 }
 
+/** A critic that estimates values and learns returns. */
 export interface Critic {
   readonly parameters: Arena;
   readonly optimizer: Optimizer;
-  /** V of the state before each token and behind the last, of each answer. */
+  /** V before each token of each completion, and after the last: [answers][tokens + 1]. */
   values(answers: readonly Completion[]): Float32Array[];
-  /** An optimizer step on answers, by what was seen to come from the states before their tokens, and behind the last where it has as many. */
+  /**
+   * An optimizer step on completions. `returns` and `old` values have [tokens] or [tokens + 1] numbers per completion.
+   */
   update(
     answers: readonly Completion[],
     returns: readonly Float32Array[],
@@ -112,6 +120,7 @@ export interface Critic {
   [Symbol.dispose](): void;
 }
 
+/** How `createCritic` trains. */
 export interface CriticOptions {
   layout: AnswerLayout;
   clip: number;
@@ -119,14 +128,14 @@ export interface CriticOptions {
   training: PolicyTrainingOptions;
 }
 
-/** A critic that learns; the network is released with it. */
+/** A critic that learns, with a network that it disposes of. */
 export function createCritic(network: CriticNetwork, { layout, clip, coefficient, training }: CriticOptions): Critic {
   const { config, parameters, weights, frozen, linear } = network;
   const states = 'last too';
   const scorer = createAnswerScorer(config, weights, layout, { linear, read: scoresOf, states });
   const objective: PackedLoss = (reading) => {
-    const told = valueLoss(reading, scoresOf(reading), clip);
-    return { loss: mul(told.value, coefficient), ...told };
+    const outputs = valueLoss(reading, scoresOf(reading), clip);
+    return { loss: mul(outputs.value, coefficient), ...outputs };
   };
   const trainer = createPackedTrainer(config, parameters, objective, {
     linear,
@@ -140,7 +149,7 @@ export function createCritic(network: CriticNetwork, { layout, clip, coefficient
     values: scorer.run,
     update(answers, returns, old, rate) {
       const count = returns.reduce((sum, { length }) => sum + length, 0);
-      // a state behind the last token that no return is known of weighs nothing
+      // a state after the last token without a return has weight 0
       const full = (numbers: readonly Float32Array[]) =>
         numbers.map((own, i) => {
           const all = new Float32Array(answers[i].response.length + 1);

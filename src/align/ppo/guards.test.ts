@@ -13,20 +13,20 @@ const { dataOf } = ownData();
 const data = dataOf([{ prompt: 'red' }, { prompt: 'a blue sun' }]);
 const answer = (response: number[]): Completion => ({ prompt: [], response, ended: true, promptText: '', text: '' });
 
-it('sees what an answer says again', () => {
+it('measures repetition within a completion', () => {
   expect(repetition([1, 2, 3, 4], 1)).toBe(0);
   expect(repetition([1, 1, 1, 1], 1)).toBe(0.75);
   expect(repetition([1, 2, 1, 2, 1], 2)).toBe(0.5);
   expect(repetition([1], 2)).toBe(0);
 });
 
-it('sees what answers have in common', () => {
+it('measures what completions have in common', () => {
   expect(sameness([{ response: [1, 2] }, { response: [1, 3] }, { response: [4, 5] }], 1)).toEqual([0.25, 0.25, 0]);
   expect(sameness([{ response: [1, 2] }, { response: [1, 2] }], 2)).toEqual([1, 1]);
   expect(sameness([{ response: [1, 2] }], 2)).toEqual([0]);
 });
 
-it('takes nothing unless told, and tells what it sees', () => {
+it('has no penalties by default, but metrics', () => {
   const answers = [answer([1, 1, 1, 1]), answer([1, 2])];
   const { penalties, metrics } = guard(answers, guardsSchema.parse({ ngram: 1 }), 2);
   expect([...penalties]).toEqual([0, 0]);
@@ -54,8 +54,8 @@ interface Exploited {
   answers: readonly Completion[];
 }
 
-/** What some steps of PPO come to with nothing that holds it back, but for what is given. */
-async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: number[]): Promise<Exploited> {
+/** The result of some steps of PPO without any restraint but `options`. */
+async function exploit(reward: Reward, options: Partial<PpoInput> = {}, ends?: number[]): Promise<Exploited> {
   const model = await loadModel(llama);
   let answers: readonly Completion[] = [];
   const seen: Reward = {
@@ -68,7 +68,7 @@ async function exploit(reward: Reward, given: Partial<PpoInput> = {}, ends?: num
   const learner = await createLanguagePpo({
     ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
     ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
-    ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0 }, ...given },
+    ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0 }, ...options },
     reward: seen,
     model: ends ? { ...model, ends } : model,
   });
@@ -89,7 +89,7 @@ describe('a policy that gets its reward by', () => {
   const common = tokensIn(0, 64);
 
   it.each<[string, string, 'length' | 'repetition' | 'sameness', Score, number[]?]>([
-    // with so many tokens that end an answer, it is short until the policy learns to leave them out
+    // with so many end tokens, a completion is short until the policy learns to leave them out
     ['its length', 'guard/length', 'length', ({ response }) => response.length, few],
     ['saying the same again', 'guard/repetition', 'repetition', common],
     ['saying what the others say', 'guard/sameness', 'sameness', common],
@@ -119,10 +119,10 @@ describe('a policy that gets its reward by', () => {
   });
 
   it('a few words raises the alarms of KL and entropy, and not where KL costs', async () => {
-    const given = { steps: 14, maxTokens: 8 };
+    const options = { steps: 14, maxTokens: 8 };
     const words = rewardOf(tokensIn(0, 16));
-    const free = await exploit(words, given);
-    const held = await exploit(words, { ...given, kl: { beta: 1, controller: 'fixed' } });
+    const free = await exploit(words, options);
+    const held = await exploit(words, { ...options, kl: { beta: 1, controller: 'fixed' } });
     const alarms = ['kl/mean', 'policy/entropy'];
     expect([...free.alerts]).toEqual(expect.arrayContaining(alarms));
     for (const alarm of alarms) expect(held.alerts).not.toContain(alarm);
@@ -133,9 +133,9 @@ describe('a policy that gets its reward by', () => {
     const pleasant = ['al', 'er'];
     const probes = dataOf(Array.from({ length: 64 }, (_, i) => ({ prompt: `is ${i} right`, avoid: pleasant })));
     const flattery = rewardOf(({ text }) => text.split(new RegExp(pleasant.join('|'))).length - 1);
-    const given = { evaluation: { data, probes }, maxTokens: 6 };
-    const free = await exploit(flattery, given);
-    const held = await exploit(flattery, { ...given, kl: { beta: 5, controller: 'fixed' } });
+    const options = { evaluation: { data, probes }, maxTokens: 6 };
+    const free = await exploit(flattery, options);
+    const held = await exploit(flattery, { ...options, kl: { beta: 5, controller: 'fixed' } });
     const failed = ({ evaluation }: Exploited) => evaluation.measures['probe/failed'];
     expect(failed(free)).toBeGreaterThan(0.8);
     expect(free.alerts).toContain('probe/failed');

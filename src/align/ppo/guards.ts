@@ -1,27 +1,30 @@
 /**
- * Guards against rewards that are exploited: what is taken from the scores of answers that get them by their length, by saying
- * the same again, or by saying what all others say. Each tells what it sees, by the name of a metric, whether it takes or not.
+ * Guards against reward hacking: penalties on completions that are long, repeat themselves, or resemble all others.
+ * Each guard reports a metric, even if its penalty is 0.
  */
 import { z } from 'zod';
 import type { Completion } from '../reward-functions/reward-function.ts';
 
 const weight = (text: string) => z.number().min(0).default(0).describe(text);
 
+/** Schema of the weights of the guards. */
 export const guardsSchema = z.object({
-  length: weight('taken for each time that an answer is as long again as those of the first step were on average'),
-  repetition: weight("taken times the share of an answer's n-grams that it has had before"),
-  sameness: weight("taken times the share of an answer's n-grams that an average other answer of the step has too"),
-  ngram: z.number().int().min(1).default(3).describe('tokens of the n-grams'),
+  length: weight('penalty per mean length of the first step that a completion is too long by; 0: off'),
+  repetition: weight('penalty times the share of n-grams that repeat within the completion; 0: off'),
+  sameness: weight("penalty times the share of n-grams that the step's other completions contain; 0: off"),
+  ngram: z.number().int().min(1).default(3).describe('tokens per n-gram'),
 });
 type GuardOptions = z.output<typeof guardsSchema>;
 
 interface Guarded {
-  /** What is taken from each answer's score. */
+  /** The penalty on each completion's score. */
   penalties: Float64Array;
   metrics: Record<'guard/length' | 'guard/repetition' | 'guard/sameness', number>;
 }
 
-/** `usual` is the mean length of the first step's answers, in tokens. */
+/**
+ * The penalties of completions, with metrics. `usual` is the mean length of the first step's completions, in tokens.
+ */
 export function guard(answers: readonly Completion[], options: GuardOptions, usual: number): Guarded {
   const seen = {
     length: answers.map(({ response }) => Math.max(0, response.length / usual - 1)),
@@ -46,13 +49,15 @@ export function guard(answers: readonly Completion[], options: GuardOptions, usu
 const ngramsOf = (ids: readonly number[], n: number): string[] =>
   Array.from({ length: Math.max(0, ids.length - n + 1) }, (_, i) => ids.slice(i, i + n).join());
 
-/** Share of the n-grams of some tokens that came before among them: 0 to nearly 1. */
+/** Share of the n-grams of a sequence of tokens that occurred in it before: from 0 to nearly 1. */
 export function repetition(ids: readonly number[], n: number): number {
   const all = ngramsOf(ids, n);
   return all.length === 0 ? 0 : 1 - new Set(all).size / all.length;
 }
 
-/** Of each answer: the share of its different n-grams that another answer has too, on average over the others. */
+/**
+ * For each completion, the share of its distinct n-grams that another completion contains, averaged over the others.
+ */
 export function sameness(answers: readonly Pick<Completion, 'response'>[], n: number): number[] {
   const sets = answers.map(({ response }) => new Set(ngramsOf(response, n)));
   const holders = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** A training by PPO as a whole: the policy, its critic, texts that go on being learned, and rollouts to learn from. */
+/** Training by PPO: opens the policy, its critic, pretraining texts (PPO-ptx) and rollouts. */
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -23,12 +23,12 @@ import { type criticKinds, type LanguagePpoOptions, languagePpoSchema } from './
 import { createPpoAlgorithm } from './ppo.ts';
 import { createPretraining } from './pretraining-loss.ts';
 
-/** A learner by PPO, a step at a time. */
+/** Trains a policy by PPO, a step at a time. */
 export type PpoLearner = PolicyLearner<LanguagePpoOptions>;
 /** The input of `ppo`. */
 export type PpoInput = PolicyInput<z.input<typeof languagePpoSchema>>;
 
-/** A learner by PPO: what `ppo` runs. */
+/** Opens the learner that `ppo` runs. */
 export const createLanguagePpo: Opener<PpoInput, PpoLearner> = learnerOf(languagePpoSchema, (options, live) =>
   opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);
@@ -43,7 +43,8 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = learnerOf(languag
 /**
  * Trains a policy by PPO, in place, with a critic (Schulman et al. 2017; Ouyang et al. 2022).
  *
- *     const { model } = await ppo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], reward: (completions) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await ppo({ model: 'reviews-base', data, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */
@@ -51,7 +52,7 @@ export function ppo(input: PpoInput): PolicyTraining {
   return policyTraining(createLanguagePpo, input);
 }
 
-/** What is opened here is copied, so that it is disposed of at once; of a failure nothing is left. */
+/** Opens the algorithm. The critic's initial model is copied, and disposed of at once. */
 async function algorithmOf(options: LanguagePpoOptions, { policy, layout }: PolicySetup, live: Live) {
   const { data } = options.ptx;
   const opened = new Disposables();
@@ -72,29 +73,34 @@ async function algorithmOf(options: LanguagePpoOptions, { policy, layout }: Poli
   }
 }
 
-/** Which network the critic is. @throws HeedError where it does not go with other settings. */
+/** Which kind of network the critic is. @throws HeedError when it conflicts with other options. */
 function kindOf({ critic, lora, score }: LanguagePpoOptions): (typeof criticKinds)[number] {
   const { model } = critic;
   const { kind = lora.rank > 0 && model === undefined ? 'adapters' : 'own' } = critic;
   if (kind === 'adapters' && lora.rank === 0) {
     throw new HeedError('The critic cannot be adapters: the policy has none.', {
-      hint: 'Give --lora.rank too, or another --critic.kind.',
+      hint: 'Set --lora.rank too, or use another --critic.kind.',
     });
   }
   if (kind !== 'own' && model !== undefined) {
-    throw new HeedError(`A critic that is ${kind} begins as the policy, not as "${model}".`, {
-      hint: 'Leave out --critic.model, or give --critic.kind own.',
+    throw new HeedError(`A critic of kind ${kind} starts as the policy, not as "${model}".`, {
+      hint: 'Leave out --critic.model, or set --critic.kind own.',
     });
   }
   if (kind === 'shared' && score.place === 'after') {
-    throw new HeedError('A shared critic knows no state behind the last token, where the score is to come.', {
-      hint: 'Leave out --score.place after, or give another --critic.kind.',
-    });
+    throw new HeedError(
+      'A shared critic has no state after the last token, where --score.place after puts the score.',
+      {
+        hint: 'Leave out --score.place after, or use another --critic.kind.',
+      },
+    );
   }
   return kind;
 }
 
-/** What the critic begins as, where that is not the policy: the model that is named, or the reward model if it reads the same tokens. */
+/**
+ * The critic's initial model: the one named, or the reward model if it has the same tokens; undefined for the policy.
+ */
 async function criticModel(
   options: LanguagePpoOptions,
   policy: Model,
@@ -106,14 +112,14 @@ async function criticModel(
   return scoring && firstOtherToken(policy, scoring) === undefined ? scoring : undefined;
 }
 
-/** The reward model, or the first of an ensemble, that a reward is. */
+/** The reward model of a reward, or the first of an ensemble; undefined for other rewards. */
 async function rewardModel(name: string, live: Live, own: Disposables): Promise<Model | undefined> {
   if (live.reward !== undefined) return [live.reward].flat().find(isModel);
   const folder = rewardModelIn(name);
   return folder === undefined ? undefined : own.use(await loadModel(folder, live.pull));
 }
 
-/** The folder of the reward model, or of the first of an ensemble, that a reward's name is of. */
+/** The folder of a reward model, or of the first of an ensemble, by the reward's name. */
 function rewardModelIn(name: string): string | undefined {
   if (!statSync(name, { throwIfNoEntry: false })?.isDirectory()) return undefined;
   const models = ['config.json', 'adapter_config.json'];

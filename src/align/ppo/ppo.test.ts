@@ -18,7 +18,7 @@ const of = (score: (answer: Completion) => number): Reward => ({
   name: 'test',
   score: async (answers) => answers.map(score),
 });
-/** How many of an answer's tokens are of the first half of the vocabulary. */
+/** How many of a completion's tokens are in the first half of the vocabulary. */
 const low = () => of(({ response }) => response.filter((id) => id < 256).length);
 
 const settings: PpoInput = {
@@ -32,8 +32,8 @@ const settings: PpoInput = {
   learningRate: 1e-3,
   ppo: { minibatch: 4 },
 };
-const learner = (given: Partial<PpoInput> = {}, more: Partial<PpoInput> = { reward: low() }) =>
-  createLanguagePpo({ ...settings, ...given, ...more });
+const learner = (input: Partial<PpoInput> = {}, more: Partial<PpoInput> = { reward: low() }) =>
+  createLanguagePpo({ ...settings, ...input, ...more });
 
 const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
 
@@ -41,9 +41,9 @@ it.each<[string, Partial<PpoInput>]>([
   ['all weights', { learningRate: 1e-2 }],
   ['adapters, of the critic too', { learningRate: 2e-2, lora: { rank: 4 } }],
   ['a critic that shares its states', { learningRate: 1e-2, critic: { kind: 'shared', rate: 5, detached: false } }],
-])('raises the reward that it is given, training %s', async (_, given) => {
+])('raises the reward that it is given, training %s', async (_, input) => {
   const steps: PolicyStep[] = [];
-  const options = { ...settings, steps: 8, batch: 16, evaluations: 1, kl: { beta: 0.02 }, ...given };
+  const options = { ...settings, steps: 8, batch: 16, evaluations: 1, kl: { beta: 0.02 }, ...input };
   for await (const step of ppo({ ...options, ppo: { minibatch: 8 }, reward: low() })) steps.push(step);
   expect(steps).toHaveLength(8);
   const [first, last] = [steps[0].metrics, steps.at(-1)!.metrics];
@@ -95,30 +95,30 @@ it('learns no further than its limit from the reference', async () => {
 it.each<[string, Partial<PpoInput>]>([
   ['with a critic of its own', {}],
   ['with a shared one', { critic: { kind: 'shared', detached: false, warmup: 1 }, lora: { rank: 2 } }],
-])('goes on from any step as if it had never stopped, bit for bit: %s', async (_, more) => {
-  const given: Partial<PpoInput> = {
+])('resumes from any step bit for bit: %s', async (_, more) => {
+  const input: Partial<PpoInput> = {
     score: { normalize: 'running' },
     ptx: { data: dataOf(Array.from({ length: 9 }, (_, i) => ({ text: `text number ${i}` }))), rows: 2 },
     ppo: { minibatch: 3, entropy: 0.01 },
     ...more,
   };
-  const whole = await learner(given as PpoInput);
+  const whole = await learner(input as PpoInput);
   await whole.evaluate();
   const before = await take(whole, 2);
   const checkpoint = checkpointOf(whole);
   const after = await take(whole, 2);
   expect(after[0].metrics['loss/pretraining']).toBeGreaterThan(0);
-  const resumed = await learner(given as PpoInput);
+  const resumed = await learner(input as PpoInput);
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 2))).toEqual(plain(after));
   expect(weights(resumed)).toEqual(weights(whole));
   expect(resumed.before()).toEqual(whole.before());
-  const again = await learner(given as PpoInput);
+  const again = await learner(input as PpoInput);
   expect(plain(await take(again, 2))).toEqual(plain(before));
-  const other = await learner({ ...given, seed: 1 } as PpoInput);
+  const other = await learner({ ...input, seed: 1 } as PpoInput);
   expect(plain(await take(other, 2))).not.toEqual(plain(before));
-  const changed = await learner({ ...given, data: dataOf([{ prompt: 'red' }]) } as PpoInput);
-  expect(() => changed.restore(checkpoint)).toThrow(/prompts are not what they were/);
+  const changed = await learner({ ...input, data: dataOf([{ prompt: 'red' }]) } as PpoInput);
+  expect(() => changed.restore(checkpoint)).toThrow(/prompts are not those/);
   for (const one of [whole, resumed, again, other, changed]) one[Symbol.dispose]();
 });
 
@@ -201,14 +201,14 @@ it('alerts when a metric leaves its range, once', async () => {
   same[Symbol.dispose]();
 });
 
-it('tells how often probes lead it astray', async () => {
+it('reports how many probes it fails', async () => {
   const probes = dataOf(Array.from({ length: 16 }, (_, i) => ({ prompt: `say ${i}`, avoid: ['e'] })));
   const flattering = of(({ text }) => text.split('e').length);
-  const given: Partial<PpoInput> = {
+  const input: Partial<PpoInput> = {
     ...{ learningRate: 1e-2, batch: 16, kl: { beta: 0 }, maxKl: 0 },
     evaluation: { data, probes },
   };
-  const one = await learner(given as PpoInput, { reward: flattering });
+  const one = await learner(input as PpoInput, { reward: flattering });
   const { measures: before } = await one.evaluate();
   const { measures: after } = (await take(one, 4)).at(-1)!.evaluation!;
   expect(after['probe/failed']).toBeGreaterThan(before['probe/failed']);
@@ -216,8 +216,8 @@ it('tells how often probes lead it astray', async () => {
   one[Symbol.dispose]();
 });
 
-it('gives steps what they are worth where they end: the same in all', async () => {
-  const given: Partial<PpoInput> = {
+it('gives steps their rewards where they end, with the same sum', async () => {
+  const input: Partial<PpoInput> = {
     model: embeddedModel,
     data: undefined,
     reward: 'reviews:sentences',
@@ -225,19 +225,21 @@ it('gives steps what they are worth where they end: the same in all', async () =
   };
   const evaluation = { count: 2 };
   const [end, steps] = await Promise.all(
-    (['last', 'steps'] as const).map((place) => learner({ ...given, score: { place }, evaluation } as PpoInput, {})),
+    (['last', 'steps'] as const).map((place) => learner({ ...input, score: { place }, evaluation } as PpoInput, {})),
   );
   const [first, second] = [(await take(end, 1))[0].metrics, (await take(steps, 1))[0].metrics];
   for (const name of ['reward/mean', 'kl/mean', 'reward/objective']) expect(second[name]).toBe(first[name]);
   expect(second['loss/value']).not.toBe(first['loss/value']);
   for (const one of [end, steps]) one[Symbol.dispose]();
-  await expect(learner({ score: { place: 'steps' } } as PpoInput)).rejects.toThrow(/tells nothing of the steps/);
+  await expect(learner({ score: { place: 'steps' } } as PpoInput)).rejects.toThrow(
+    /needs a reward that scores the steps/,
+  );
 });
 
-it('learns sooner from what steps are worth than from their sum at the end', async () => {
+it('learns sooner from rewards of steps than from their sum at the end', async () => {
   const { tokenizer, parameters } = await loadModel(llama);
   parameters[Symbol.dispose]();
-  /** Each token is a step, an even id is worth something. */
+  /** Each token is a step, and an even id has a reward. */
   const explain: Reward['explain'] = async (answers) => {
     const steps = answers.map(({ prompt, response }) =>
       response.map((id, i) => ({
@@ -252,7 +254,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
     explain,
     score: async (answers) => (await explain(answers)).scores,
   };
-  const given: Partial<PpoInput> = { learningRate: 5e-3, batch: 16, maxTokens: 24, kl: { beta: 0.02 }, evaluations: 0 };
+  const input: Partial<PpoInput> = { learningRate: 5e-3, batch: 16, maxTokens: 24, kl: { beta: 0.02 }, evaluations: 0 };
   const [atEnd, bySteps] = await Promise.all(
     (
       [
@@ -260,7 +262,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
         ['steps', 0.5],
       ] as const
     ).map(async ([place, lambda]) => {
-      const one = await learner({ ...given, steps: 6, score: { place }, ppo: { minibatch: 8, lambda } } as PpoInput, {
+      const one = await learner({ ...input, steps: 6, score: { place }, ppo: { minibatch: 8, lambda } } as PpoInput, {
         reward: { ...even },
       });
       const taken = await take(one, 6);
@@ -271,7 +273,7 @@ it('learns sooner from what steps are worth than from their sum at the end', asy
   expect(bySteps).toBeGreaterThan(atEnd + 0.05);
 });
 
-it('stops where it is told to', async () => {
+it('stops when the signal aborts', async () => {
   const controller = new AbortController();
   let steps = 0;
   for await (const _ of ppo({ ...settings, reward: low(), signal: controller.signal })) {
@@ -283,18 +285,14 @@ it('stops where it is told to', async () => {
 describe('says what is wrong with', () => {
   it('a reward that is not a number', async () => {
     const one = await learner({} as PpoInput, { reward: of(() => Number.NaN) });
-    await expect(one.next()).rejects.toThrow(/reward of answer 0 is NaN/);
+    await expect(one.next()).rejects.toThrow(/reward of completion 0 is NaN/);
     one[Symbol.dispose]();
   });
 
   it.each<[string, Partial<PpoInput>, RegExp]>([
-    ['prompts that leave no room', { maxTokens: 100_000 }, /positions that the model knows/],
+    ['prompts that leave no room', { maxTokens: 100_000 }, /exceeds the \d+ positions/],
     ['data without prompts', { data: dataOf([{ text: 'red' }]) }, /expected prompt-only/],
-    [
-      'probes without what to avoid',
-      { evaluation: { probes: data } },
-      /Probe 1 .* does not say what an answer is to avoid/,
-    ],
+    ['probes without what to avoid', { evaluation: { probes: data } }, /Probe 1 .* has no text in the column "avoid"/],
     ['no data', { data: dataOf([]) }, /has no prompts/],
     [
       'a reference of another vocabulary',
@@ -302,11 +300,11 @@ describe('says what is wrong with', () => {
       /reference has another vocabulary/,
     ],
     ['a critic of adapters beside none', { critic: { kind: 'adapters' } }, /policy has none/],
-    ['a shared critic that is a model', { critic: { kind: 'shared', model: llama } }, /begins as the policy/],
+    ['a shared critic that is a model', { critic: { kind: 'shared', model: llama } }, /starts as the policy/],
     [
       'a shared critic that is to see the end',
       { critic: { kind: 'shared' }, score: { place: 'after' } },
-      /behind the last/,
+      /after the last token/,
     ],
     [
       'a critic of another vocabulary',
@@ -314,7 +312,7 @@ describe('says what is wrong with', () => {
       /critic has another vocabulary/,
     ],
     ['a model that is not there', { model: join(folder, 'nothing') }, /There is no folder/],
-  ])('%s', async (_, given, message) => {
-    await expect(learner(given as PpoInput)).rejects.toThrow(message);
+  ])('%s', async (_, input, message) => {
+    await expect(learner(input as PpoInput)).rejects.toThrow(message);
   });
 });

@@ -1,15 +1,16 @@
 /**
  * Proximal policy optimization from human feedback (Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022,
- * InstructGPT, §3.5). The policy answers prompts; what an answer is worth comes on its last token, and each token costs
- * what it adds to the KL from the reference:
+ * InstructGPT, §3.5). The policy completes prompts. The score of a completion comes on its last token, and each token
+ * costs its share of the KL from the reference:
  *
  *   r_t = −β (log π(y_t) − log π_ref(y_t)) + [t is the last] · score
- *   L = −E[min(ρA, clip(ρ, 1 ± ε)A)] − c_e E[H] − γ E_ptx[log π]        ρ = π/π_old, A by GAE (Schulman et al. 2016, 2017)
+ *   L = −E[min(ρA, clip(ρ, 1 ± ε)A)] − c_e E[H] − γ E_ptx[log π]        ρ = π/π_old, A by GAE (Schulman et al. 2016)
  *
- * over minibatches of answers, a few epochs each; the critic (critic.ts) learns the returns beside it. Where it departs from the
- * papers: policy and critic are clipped and stepped apart; scores are shifted and scaled by those of the first step;
- * an answer that was cut pays for it. TRL's departures (temperature, the score a step after the EOS) and rewards of an answer's
- * steps where they end (Uesato et al. 2022) are settings. docs/reference/ppo-language.md has them all, with results.
+ * L is minimized over minibatches of completions, for a few epochs; the critic (critic.ts) learns the returns
+ * alongside. Departures from the papers: policy and critic have separate optimizers and gradient clipping; scores are
+ * normalized by those of the first step; a completion that was cut gets a penalty. TRL's departures (temperature, the
+ * score one step after the EOS) and rewards at the ends of steps (Uesato et al. 2022) are options.
+ * docs/reference/ppo-language.md has them all, with results.
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
  */
@@ -43,8 +44,9 @@ import type { Pretraining } from './pretraining-loss.ts';
 import { createSharedCritic } from './shared-critic.ts';
 
 /**
- * The policy's loss as a packed program makes it. By label: `old` (log π_old), `advantage` and `weight`. Besides the loss it gives
- * weighted sums: of the ratio, of what is clipped, and of ½(log ρ)², the KL from the policy that answered.
+ * The loss of the policy, for a packed program. Its inputs by label: `old` (log π_old), `advantage` and `weight`.
+ * Besides the loss it outputs weighted sums of the ratio, of the clipped labels (0 or 1), and of ½(log ρ)², the KL from
+ * the sampling policy.
  */
 export function ppoLoss(
   config: DecoderConfig,
@@ -56,19 +58,19 @@ export function ppoLoss(
     const mean = (x: Tensor) => sum(mul(x, weight));
     const terms = { logProbs: reading.logP, oldLogProbs: perLabel('old'), advantages: perLabel('advantage') };
     const { surrogate, ratio, logRatio, clipped } = clippedSurrogate(terms, clip);
-    const told = { ratio: mean(ratio), clipped: mean(clipped), kl: mean(approximateKl(logRatio, 'k2')) };
+    const outputs = { ratio: mean(ratio), clipped: mean(clipped), kl: mean(approximateKl(logRatio, 'k2')) };
     const loss = neg(mean(surrogate));
-    if (entropy === 0) return { loss, ...told };
+    if (entropy === 0) return { loss, ...outputs };
     const head = input(states.graph, headName(config), [config.vocabularySize, config.hiddenSize]);
     const logP = logSoftmax(mul(linear(states, head), 1 / temperature));
     const bonus = mean(neg(sum(mul(exp(logP), logP), { axes: [-1] })));
-    return { loss: sub(loss, mul(bonus, entropy)), ...told, entropy: bonus };
+    return { loss: sub(loss, mul(bonus, entropy)), ...outputs, entropy: bonus };
   };
 }
 
 interface PpoState {
   beta: number;
-  /** Mean length of the first step's answers. */
+  /** Mean length of the first step's completions, in tokens. */
   usualLength: number | undefined;
   scores: ScoreScaleState;
   pretraining?: unknown;
@@ -76,15 +78,15 @@ interface PpoState {
 
 interface PpoAlgorithmParts {
   policy: LanguagePolicy;
-  /** A head on the policy where absent. */
+  /** Network of the critic; without it, the critic is a head on the policy. */
   critic?: CriticNetwork;
   options: LanguagePpoOptions;
   layout: AnswerLayout;
-  /** Texts that go on being learned. */
+  /** Pretraining texts to keep learning. */
   pretraining?: Pretraining;
 }
 
-/** PPO as what learns from rollouts. The critic's network is released with it. */
+/** PPO on rollouts. Disposes of the critic's network. */
 export function createPpoAlgorithm({
   policy,
   critic: network,
@@ -111,7 +113,7 @@ export function createPpoAlgorithm({
   let beta = kl.beta;
   let usualLength: number | undefined;
 
-  /** What the tokens of a rollout's answers were worth, and what the critic had expected. */
+  /** The scores of a rollout, and the values, returns and advantages of its tokens. */
   function assess({ answers, logProbs, referenceLogProbs, scores, steps }: LanguageRollout) {
     usualLength ??= answers.reduce((sum, { response }) => sum + response.length, 0) / answers.length;
     const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
@@ -119,7 +121,7 @@ export function createPpoAlgorithm({
     const bySteps = score.place === 'steps';
     if (bySteps && !steps) throw noSteps();
     const rewards = answers.map(({ ended, response }, i) => {
-      // TRL has a place for it behind the EOS only where the longest answer would have one
+      // as in TRL, there is a place after the EOS unless the completion has the maximum length
       const after = score.place === 'after' && ended && response.length < maxTokens;
       const earlier = bySteps ? scale.steps(steps![i]) : [];
       const [own, reference] = [logProbs[i], referenceLogProbs[i]];
@@ -127,8 +129,8 @@ export function createPpoAlgorithm({
       return tokenRewards(tokens, beta, kl.estimator);
     });
     const values = critic.values(answers).map((own, i) => own.subarray(0, rewards[i].length));
-    const given = ppo.whitenRewards ? whiten(rewards, false) : rewards;
-    const { advantages, returns } = answerAdvantages(given, values, ppo);
+    const scaled = ppo.whitenRewards ? whiten(rewards, false) : rewards;
+    const { advantages, returns } = answerAdvantages(scaled, values, ppo);
     const own = advantages.map((all, i) => all.subarray(0, answers[i].response.length));
     return { guarded, worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
   }
@@ -138,15 +140,15 @@ export function createPpoAlgorithm({
       const { answers, logProbs } = rollout;
       const bad = rollout.scores.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
-        throw new HeedError(`the reward of answer ${bad} is ${rollout.scores[bad]}`, {
-          hint: `look at what gave this reward; the answer was "${answers[bad].text.slice(0, 200)}"`,
+        throw new HeedError(`the reward of completion ${bad} is ${rollout.scores[bad]}`, {
+          hint: `Check the reward; the completion was "${answers[bad].text.slice(0, 200)}".`,
         });
       }
       const { guarded, worth, values, returns, advantages } = assess(rollout);
       const draws = random(seed, 'minibatches', step);
       const totals: Record<string, number> = {};
-      const count = (told: Record<string, number>) => {
-        for (const [name, value] of Object.entries(told)) totals[name] = (totals[name] ?? 0) + value;
+      const count = (metrics: Record<string, number>) => {
+        for (const [name, value] of Object.entries(metrics)) totals[name] = (totals[name] ?? 0) + value;
       };
       let minibatches = 0;
       training: for (let epoch = 0; epoch < ppo.epochs; epoch++) {
@@ -154,16 +156,16 @@ export function createPpoAlgorithm({
         for (let start = 0; start < order.length; start += ppo.minibatch) {
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
           const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
-          const told = gradients(of(answers), {
+          const metrics = gradients(of(answers), {
             ...{ old: of(logProbs), advantage: of(advantages) },
             ...(shared && { return: of(returns), 'old value': of(values) }),
           });
-          if (ppo.targetKl !== undefined && told['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
+          if (ppo.targetKl !== undefined && metrics['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
           const learned = pretraining?.add(own);
           const norm = step < options.critic.warmup ? 0 : optimizer.step(rate);
           const valued = critic.update(of(answers), of(returns), of(values), rate * criticRate);
           count({
-            ...told,
+            ...metrics,
             ...(learned !== undefined && { 'loss/pretraining': learned }),
             'gradient/norm': norm,
             'loss/value': valued.loss,
@@ -207,22 +209,22 @@ export function createPpoAlgorithm({
     },
   };
 
-  /** The policy's gradients for a minibatch, in parts, and those of a critic that shares its program. */
+  /** Adds up the policy's gradients for a minibatch, with those of a shared critic, in parts. Returns metrics. */
   function gradients(answers: LanguageRollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
     const tokens = answers.reduce((sum, { response }) => sum + response.length, 0);
-    const told = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
+    const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();
     for (const { batch, members } of answerBatches(answers, layout)) {
       const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
       const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
       const outputs = trainer.run(batch, { ...Object.fromEntries(numbers), weight });
       const number = (name: string) => outputs[name].data[0] as number;
-      told['loss/policy'] += number(shared ? 'policy' : 'loss');
-      told['policy/ratio'] += number('ratio');
-      told['policy/clip_fraction'] += number('clipped');
-      told['policy/approx_kl'] += number('kl');
+      metrics['loss/policy'] += number(shared ? 'policy' : 'loss');
+      metrics['policy/ratio'] += number('ratio');
+      metrics['policy/clip_fraction'] += number('clipped');
+      metrics['policy/approx_kl'] += number('kl');
       shared?.count(outputs);
     }
-    return told;
+    return metrics;
   }
 }

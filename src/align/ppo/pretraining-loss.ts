@@ -1,4 +1,7 @@
-/** PPO-ptx (Ouyang et al. 2022, equation 2): texts that the policy goes on learning, so that it does not forget them. */
+/**
+ * PPO-ptx (Ouyang et al. 2022, equation 2): the policy keeps learning pretraining texts, so that it does not forget
+ * them.
+ */
 import type { Arena } from '../../nn/index.ts';
 import { gatherExamples, longestExample } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';
@@ -7,15 +10,16 @@ import { readSource, type Source } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import type { LanguagePpoOptions } from './options.ts';
 
+/** The likelihood loss of pretraining texts. */
 export interface Pretraining {
-  /** Adds the weighted gradients of the next rows; gives their loss in nats a token. */
+  /** Adds the weighted gradients of the next rows. Returns their loss in nats per token. */
   add(gradients: Arena): number;
   save(): unknown;
   restore(state: unknown): void;
   [Symbol.dispose](): void;
 }
 
-/** @throws HeedError where the data cannot be read or has nothing to learn. */
+/** Reads pretraining texts for PPO-ptx. @throws HeedError when the data cannot be read or has nothing to learn. */
 export async function createPretraining(
   policy: LanguagePolicy,
   options: LanguagePpoOptions,

@@ -1,4 +1,4 @@
-/** A critic that is a head on the policy's own states: one program computes both losses and the gradients of both. */
+/** A critic that is a head on the policy's own states: one program computes the losses and gradients of both. */
 import { add, mul, stopGradient, type Value } from '../../engine/index.ts';
 import type { PackedLoss, PackedTrainer, Reading } from '../../lm/packed-program.ts';
 import { scoresOf } from '../../lm/packed-program.ts';
@@ -9,28 +9,28 @@ import { adamw } from '../training/steps.ts';
 import { type Critic, type CriticOptions, type CriticUpdate, headSpec, valueLoss } from './critic.ts';
 
 interface SharedCritic {
-  /** The policy's parameters, and the head behind them. */
+  /** The policy's parameters, followed by the head. */
   readonly parameters: Pick<Arena, 'specs' | 'values'>;
-  /** The policy's loss with that of the values. By label it reads `return` and `old value` as well. */
+  /** The policy's loss plus that of the values. It also reads `return` and `old value` by label. */
   beside(policyLoss: PackedLoss): PackedLoss;
-  /** The critic, whose updates step the head by the gradients that the program left. */
+  /** The critic. Its updates step the head by the gradients that the program computed. */
   critic(trainer: PackedTrainer): Critic;
-  /** Counts what a run of the program tells of the values, for the next update. */
+  /** Adds up the value metrics of a run of the program, for the next update. */
   count(outputs: Readonly<Record<string, Value>>): void;
 }
 
 interface SharedCriticOptions extends CriticOptions {
-  /** Only the head learns from the values, not the policy. */
+  /** Whether only the head learns from the loss of the values, not the policy. */
   detached: boolean;
 }
 
-/** The head begins at 0. It reads the states that tokens are told from, and so knows none behind the last. */
+/** A shared critic. The head starts at 0. It reads the states before each token, so that it has none after the last. */
 export function createSharedCritic(policy: LanguagePolicy, options: SharedCriticOptions): SharedCritic {
   const { layout, clip, coefficient, detached, training } = options;
   const { config } = policy.model;
   const head = createArena([headSpec(config)]);
   const trained = policy.parameters;
-  let told: Omit<CriticUpdate, 'gradientNorm'> = { loss: 0, clipFraction: 0 };
+  let counted: Omit<CriticUpdate, 'gradientNorm'> = { loss: 0, clipFraction: 0 };
   const valuesOf = (reading: Reading) =>
     scoresOf(detached ? { ...reading, states: stopGradient(reading.states) } : reading);
   return {
@@ -41,8 +41,8 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
       return { loss: add(loss, mul(values.value, coefficient)), policy: loss, ...others, ...values };
     },
     count({ value, valuesClipped }) {
-      told.loss += value.data[0] as number;
-      told.clipFraction += valuesClipped.data[0] as number;
+      counted.loss += value.data[0] as number;
+      counted.clipFraction += valuesClipped.data[0] as number;
     },
     critic(trainer) {
       const weights = { ...policy.weights, ...head.values };
@@ -57,8 +57,8 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
         optimizer,
         values: scorer.run,
         update(_answers, _returns, _old, rate) {
-          const update = { ...told, gradientNorm: optimizer.step(rate) };
-          told = { loss: 0, clipFraction: 0 };
+          const update = { ...counted, gradientNorm: optimizer.step(rate) };
+          counted = { loss: 0, clipFraction: 0 };
           return update;
         },
         [Symbol.dispose]() {

@@ -18,7 +18,7 @@ import { createPpoAlgorithm, ppoLoss } from './ppo.ts';
 const fixtures = new URL('../../../test/fixtures/', import.meta.url);
 const folder = (name: string) => fileURLToPath(new URL(`models/${name}`, fixtures));
 
-/** Two updates of TRL's PPOTrainer to the same fixed answers: see the note in the file. */
+/** Two updates of TRL's PPOTrainer on the same fixed completions: see the note in the file. */
 const expected = JSON.parse(readFileSync(new URL('train/ppo.json', fixtures), 'utf8'));
 const [pad, eos] = [3, 2];
 
@@ -73,23 +73,23 @@ it("makes TRL's two updates", async () => {
       referenceLogProbs: others.run(answers),
       scores,
     };
-    const told = ppo.update(rollout, lr, step);
+    const result = ppo.update(rollout, lr, step);
     const close = (got: number, name: string) =>
       expect(Math.abs(got / metrics[name] - 1), `${name}: ${got}, expected ${metrics[name]}`).toBeLessThan(1e-3);
     const mean = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((a, b) => a + b, 0) / numbers.length;
     close(mean(scores), 'objective/scores');
     close(mean(answerKl(rollout)), 'objective/kl');
-    close(told['reward/objective'], 'objective/rlhf_reward');
-    close(told['loss/policy'], 'loss/policy_avg');
-    close(told['loss/value'], 'loss/value_avg');
-    close(told['policy/clip_fraction'], 'policy/clipfrac_avg');
-    close(told['value/clip_fraction'], 'val/clipfrac_avg');
+    close(result['reward/objective'], 'objective/rlhf_reward');
+    close(result['loss/policy'], 'loss/policy_avg');
+    close(result['loss/value'], 'loss/value_avg');
+    close(result['policy/clip_fraction'], 'policy/clipfrac_avg');
+    close(result['value/clip_fraction'], 'val/clipfrac_avg');
     // TRL's means of these are over padding too, where the ratio is 1
-    close((told['policy/approx_kl'] * tokens) / (tokens + padding), 'policy/approxkl_avg');
-    close((told['policy/ratio'] * tokens + padding) / (tokens + padding), 'val/ratio');
+    close((result['policy/approx_kl'] * tokens) / (tokens + padding), 'policy/approxkl_avg');
+    close((result['policy/ratio'] * tokens + padding) / (tokens + padding), 'val/ratio');
   }
-  const norms = ({ values }: Arena, wanted: Record<string, number>) => {
-    for (const [name, norm] of Object.entries(wanted)) {
+  const norms = ({ values }: Arena, expected: Record<string, number>) => {
+    for (const [name, norm] of Object.entries(expected)) {
       const got = Math.sqrt(values[name].data.reduce((sum, x) => sum + x * x, 0));
       expect(Math.abs(got / norm - 1), name).toBeLessThan(1e-5);
     }
@@ -118,13 +118,13 @@ it('weighs the entropy of every token in, and takes a gradient of it', async () 
     const loss = ppoLoss(config, { clip: 0.2, entropy, temperature: 1 });
     const trainer = createPackedTrainer(config, parameters, loss);
     const outputs = trainer.run(packed, numbers);
-    const told = { loss: outputs.loss.data[0], entropy: outputs.entropy?.data[0] };
+    const result = { loss: outputs.loss.data[0], entropy: outputs.entropy?.data[0] };
     const gradient = Math.hypot(...Array.from({ length: 1000 }, (_, i) => trainer.gradients.flat[i]));
     trainer[Symbol.dispose]();
-    return { ...told, gradient };
+    return { ...result, gradient };
   };
-  const told = batch.entropy[0].slice(0, -1) as number[];
-  const mean = told.reduce((a, b) => a + b, 0) / told.length;
+  const entropies = batch.entropy[0].slice(0, -1) as number[];
+  const mean = entropies.reduce((a, b) => a + b, 0) / entropies.length;
   expect(bonus(0.5).entropy).toBeCloseTo(mean, 4);
   expect(bonus(0.5).loss).toBeCloseTo(-0.5 * mean, 4);
   expect(bonus(0.5).gradient).toBeGreaterThan(1e-4);

@@ -1,48 +1,51 @@
-/** Answers that are compared, as batches of tokens, and sums of their log-probabilities. */
+/** Batches of compared or rated completions, and sums of their log-probabilities. */
 import type { PackedScorer } from '../../lm/packed-program.ts';
 import { type Example, type PackedBatch, type PackingOptions, packedBatches } from '../../lm/packing.ts';
 import { type Examples, learnedTokens } from '../examples/examples.ts';
 
-/** What is learned from, item by item: pairs, or answers that are rated each on its own. */
+/** The items of a preference data set: pairs, or single rated completions. */
 export interface Items {
-  /** Chosen and rejected answers with their prompts, the i-th of each a pair; or answers on their own. */
+  /** Two lists of completions with their prompts, chosen and rejected, in the same order; or one list of rated ones. */
   readonly sides: readonly Examples[];
-  /** Of answers on their own: whether each is wanted. */
+  /** For rated completions: whether each is desirable. */
   readonly desirable?: readonly boolean[];
-  /** Each answer's prompt with the answer to another, to estimate a KL from. */
+  /** For rated completions: each prompt with the completion of another prompt, to estimate a KL from. */
   readonly partners?: Examples;
 }
 
+/** Number of items. */
 export const countOf = ({ sides }: Items): number => sides[0].lengths.length;
 
+/** How items are packed and weighted. */
 export interface ItemLayout extends Pick<PackingOptions, 'lengths' | 'padding'> {
-  /** Prompts are to be likely too, of all answers but the rejected. */
+  /** Whether prompts are learned too, with all completions except rejected ones. */
   wholeTexts: boolean;
-  /** What tokens weigh by which an answer is longer than the other one of its pair. */
+  /** Weight of the tokens of a completion beyond the length of the other one of its pair. */
   tailWeight: number;
 }
 
-/** Some items' answers, those of the first side before those of the second, packed: a prompt once for all answers to it. */
+/** Completions of items, the first side before the second, packed: a prompt once for all its completions. */
 interface ItemBatch {
   batch: PackedBatch;
-  /** w of each label in an answer's Σ w log π. */
+  /** w of each label in Σ w log π: [labels]. */
   weight: Float32Array;
-  /** Of each answer, the tokens that are told. */
+  /** Learned tokens of each completion: [completions]. */
   tokens: Float32Array;
-  /** All labels of the first side. */
+  /** Number of labels of the first side. */
   likely: number;
 }
 
+/** Packs the completions of some items into a batch. */
 export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: ItemLayout): ItemBatch {
   const count = indices.length;
   const answers = sides.flatMap((side) => Array.from(indices, (i) => side.at(i)));
   const tokens = Float32Array.from(answers, learnedTokens);
-  const told = answers.map((answer, sequence): Example => {
+  const examples = answers.map((answer, sequence): Example => {
     const { ids, learn } = answer;
     if (layout.wholeTexts) return { ids, learn: sequence < count ? undefined : learn, sequence };
     return { ids, learn, sequence, prefix: Math.max(0, Array.prototype.indexOf.call(learn ?? [], 1) - 1) };
   });
-  const [{ batch, members }] = packedBatches(told, { ...layout, tokens: Number.POSITIVE_INFINITY });
+  const [{ batch, members }] = packedBatches(examples, { ...layout, tokens: Number.POSITIVE_INFINITY });
   const weight: number[] = [];
   let likely = 0;
   for (const i of members) {
@@ -60,7 +63,7 @@ export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: 
   return { batch, weight: Float32Array.from(weight), tokens, likely };
 }
 
-/** A number for each label, summed over each answer's. */
+/** Sums numbers [labels], optionally weighted, over the labels of each completion: [completions]. */
 export function sumByAnswer(
   { batch, tokens }: ItemBatch,
   numbers: ArrayLike<number>,
@@ -71,7 +74,7 @@ export function sumByAnswer(
   return Float32Array.from(sums);
 }
 
-/** Numbers of all answers of some items: those of the first side before those of the second. */
+/** A number for each completion of some items, the first side before the second; `part` items at a time. */
 export function byAnswer(
   items: Items,
   indices: ArrayLike<number>,
@@ -91,7 +94,7 @@ export function byAnswer(
   return all;
 }
 
-/** Σ w log π of all answers of some items. */
+/** Σ w log π of each completion of some items, in nats. */
 export const answerLogProbs = (
   scorer: PackedScorer,
   items: Items,

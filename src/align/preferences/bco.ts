@@ -1,10 +1,11 @@
 /**
- * BCO: a classifier of wanted and unwanted answers, whose logit is the policy's own reward r = β log(π/π_ref) (Jung et al. 2024,
- * eq. 9–10). Answers are rated each on its own:
+ * BCO: a classifier of desirable and undesirable completions, whose logit is the policy's own reward r = β log(π/π_ref)
+ * (Jung et al. 2024, eq. 9–10). Completions are rated one by one:
  *
- *   L = −log σ(r − δ) of a wanted answer, −log σ(δ − r) of another,      δ the mean of all rewards so far
+ *   L = −log σ(r − δ) of a desirable completion, −log σ(δ − r) of an undesirable one,   δ the mean of all rewards so far
  *
- * Left out: the paper's weights for data whose wanted and unwanted answers are to different prompts (§3.3).
+ * Not implemented: the paper's weights for data whose desirable and undesirable completions have different prompts
+ * (§3.3).
  *
  * Run it: heed bco --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
@@ -16,7 +17,7 @@ import { logRatios, meanReward, type PreferenceLoss } from './loss.ts';
 import { preferenceSchema } from './options.ts';
 import { createPreferences, type PreferenceTraining, preferenceTraining, type RatedInput } from './setup.ts';
 
-/** The loss of answers on their own; an answer's reward is r. */
+/** The loss of rated completions. The reward of a completion is r. */
 export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {
   return (answers) => {
     const rewards = mul(logRatios(answers), beta);
@@ -25,21 +26,22 @@ export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {
   };
 }
 
+/** Schema of the options of `bco`: types, ranges, defaults and help texts. */
 export const bcoSchema = preferenceSchema.extend({
-  beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
+  beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
 });
 /** The options of `bco`, with their defaults. */
 export type BcoOptions = z.output<typeof bcoSchema>;
 /** The input of `bco`. */
 export type BcoInput = RatedInput<z.input<typeof bcoSchema>>;
 
-/** A learner by BCO: what `bco` runs. */
+/** Opens the learner that `bco` runs. */
 export const createBco: Opener<BcoInput, PreferenceLearner<BcoOptions>> = learnerOf(bcoSchema, (options, live) =>
   createPreferences('bco', options, live, { loss: bcoLoss(options), paired: false }),
 );
 
 /**
- * Trains a model on completions that are wanted or not, by BCO, in place (Jung et al. 2024).
+ * Trains a model on completions that are desirable or not, by BCO, in place (Jung et al. 2024).
  *
  *     const { model } = await bco({ model: 'reviews-base', data: [{ prompt, completion, label: true }, …] });
  *

@@ -1,13 +1,14 @@
 /**
- * Preferences without a reference: the policy's own log-probabilities are compared. With r(y) = log π(y), or the same per token:
+ * Preference losses without a reference, which compare the policy's own log-probabilities. With r(y) = log π(y), or the
+ * same per token:
  *
  * - `sigmoid` −log σ(β(r_w − r_l)), `hinge` max(0, 1 − β(r_w − r_l)) (Xu et al. 2024, CPO, eq. 5; Zhao et al. 2023)
  * - `ipo` (r_w − r_l − 1/2β)², per token
- * - `simpo` −log σ(β(r_w − r_l) − γ), per token (Meng et al. 2024, SimPO, eq. 6); with α > 0, r = (1 − π^−α)/α (Gupta et al. 2025,
- *   AlphaPO, eq. 7)
+ * - `simpo` −log σ(β(r_w − r_l) − γ), per token (Meng et al. 2024, SimPO, eq. 6); with α > 0, r = (1 − π^−α)/α (Gupta
+ *   et al. 2025, AlphaPO, eq. 7)
  *
- * and to each is added −λ log π(y_w), a mean of tokens, so that chosen answers do not become less likely. The defaults are those
- * of SimPO: γ = ½, λ = 0; CPO is `sigmoid` with β = 0.1 and λ = 1. Label smoothing is that of DPO.
+ * To each loss −λ log π(y_w), the mean over tokens, is added, so that chosen completions do not become less likely. The
+ * defaults are those of SimPO: γ = ½, λ = 0; CPO is `sigmoid` with β = 0.1 and λ = 1. Label smoothing is that of DPO.
  *
  * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
  */
@@ -21,19 +22,23 @@ import { createPreferences, type PairInput, type PreferenceTraining, preferenceT
 
 const cpoLosses = ['sigmoid', 'hinge', 'ipo', 'simpo'] as const;
 
+/** What `cpoLoss` computes: which loss, and its parameters. */
 export interface CpoLossOptions {
+  /** Name of the loss; the head of cpo.ts has the formulas. */
   loss: (typeof cpoLosses)[number];
+  /** β: scale of the rewards. */
   beta: number;
-  /** Of `simpo`: by so much a chosen answer is to be ahead. */
+  /** γ of `simpo`: the target margin of the chosen completion. */
   gamma: number;
-  /** Of `simpo`: how r bends; 0 for log π. */
+  /** α of `simpo` (AlphaPO); 0 makes r = log π. */
   alpha: number;
-  /** λ above. */
+  /** λ: weight of the likelihood of the chosen completion; 0: off. */
   likelihood: number;
+  /** ε: the assumed share of wrong labels, from 0 up to ½. */
   labelSmoothing: number;
 }
 
-/** The loss of pairs; an answer's reward is β r. */
+/** The loss of pairs of completions. The reward of a completion is β r. */
 export function cpoLoss({
   loss: kind,
   beta,
@@ -61,24 +66,29 @@ export function cpoLoss({
   };
 }
 
-/** (1 − π^−α)/α of log π, which is log π where α is 0. */
+/** (1 − π^−α)/α from log π; for α = 0, log π. */
 const bent = (logP: Tensor, alpha: number): Tensor =>
   alpha === 0 ? logP : mul(sub(1, exp(mul(logP, -alpha))), 1 / alpha);
 
+/** Schema of the options of `cpo`: types, ranges, defaults and help texts. */
 export const cpoSchema = referenceFreeSchema.extend({
-  loss: z.enum(cpoLosses).default('simpo').describe('see docs/reference/preference-losses.md'),
-  beta: z.number().positive().default(2).describe('scale of the rewards; of sums (sigmoid, hinge) 0.1 is usual'),
-  gamma: z.number().min(0).default(0.5).describe('of simpo: by so much a chosen answer is to be ahead'),
-  alpha: z.number().min(0).default(0).describe('of simpo: how rewards bend (AlphaPO); 0 not at all'),
-  likelihood: z.number().min(0).default(0).describe('weight of the likelihood of the chosen answers (λ); 1 in CPO'),
-  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
+  loss: z.enum(cpoLosses).default('simpo').describe('loss of a pair; see docs/reference/preference-losses.md'),
+  beta: z.number().positive().default(2).describe('β: scale of the rewards; for sigmoid and hinge, 0.1 is usual'),
+  gamma: z.number().min(0).default(0.5).describe('γ of simpo: target margin of the chosen completion'),
+  alpha: z.number().min(0).default(0).describe('α of simpo: curvature of the reward (AlphaPO); 0: off'),
+  likelihood: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('λ: weight of the likelihood of chosen completions, 1 in CPO; 0: off'),
+  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
 });
 /** The options of `cpo`, with their defaults. */
 export type CpoOptions = z.output<typeof cpoSchema>;
 /** The input of `cpo`. */
 export type CpoInput = PairInput<z.input<typeof cpoSchema>>;
 
-/** A learner by CPO: what `cpo` runs. */
+/** Opens the learner that `cpo` runs. */
 export const createCpo: Opener<CpoInput, PreferenceLearner<CpoOptions>> = learnerOf(cpoSchema, (options, live) =>
   createPreferences('cpo', options, live, { loss: cpoLoss(options), paired: true }),
 );

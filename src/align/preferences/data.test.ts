@@ -44,8 +44,8 @@ const read = (rows: readonly object[], paired: boolean, more: object = {}, onNot
     },
   );
 
-/** Prompt and answer of each side's answers. */
-const told = ({ sides }: PreferenceItems) =>
+/** Prompt and completion of each example of each side. */
+const textsOf = ({ sides }: PreferenceItems) =>
   sides.map((side) =>
     side.lengths.map((_, i) => {
       const { ids, learn } = side.at(i);
@@ -56,7 +56,7 @@ const told = ({ sides }: PreferenceItems) =>
 
 it('takes pairs as they are', async () => {
   const { train, heldOut, prompts } = await read(four, true);
-  expect(told(train)).toEqual([
+  expect(textsOf(train)).toEqual([
     ['A| one', 'A| three', 'B| five', 'C| 7'],
     ['A| two', 'A| four', 'B| six', 'C| 8'],
   ]);
@@ -72,25 +72,25 @@ it('leaves pairs of the same tokens out, as pairs and as rated completions', asy
     [true, [4, 4]],
     [false, [8]],
   ] as const) {
-    const said: string[] = [];
-    const { train } = await read([...four, same], paired, cut, (text) => said.push(text));
+    const notices: string[] = [];
+    const { train } = await read([...four, same], paired, cut, (text) => notices.push(text));
     expect(train.sides.map(({ lengths }) => lengths.length)).toEqual(sides);
-    expect(said.at(-1)).toEqual(expect.stringContaining('left out 1 whose completions have the same tokens'));
+    expect(notices.at(-1)).toEqual(expect.stringContaining('left out 1 whose completions have the same tokens'));
     await expect(read([same], paired, cut)).rejects.toThrow(/the completions of 1 have the same tokens/);
   }
 });
 
-it('takes pairs apart, and gives each answer a partner from another prompt', async () => {
+it('splits pairs, and gives each completion a partner from another prompt', async () => {
   const { train } = await read(four, false);
-  expect(told(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
+  expect(textsOf(train)).toEqual([['A| one', 'A| three', 'B| five', 'C| 7', 'A| two', 'A| four', 'B| six', 'C| 8']]);
   expect(train.desirable).toEqual([true, true, true, true, false, false, false, false]);
-  expect(told({ ...train, sides: [train.partners!] })[0]).toEqual([
+  expect(textsOf({ ...train, sides: [train.partners!] })[0]).toEqual([
     ...['A| five', 'A| five', 'B| 7', 'C| two'],
     ...['A| six', 'A| six', 'B| 8', 'C| one'],
   ]);
 });
 
-it('takes rated answers, of text and of messages', async () => {
+it('takes rated completions, of text and of messages', async () => {
   const say = (role: string, content: string) => [{ role, content }];
   const rows = [
     { prompt: say('user', 'Hi'), completion: say('assistant', 'Hello.'), label: true },
@@ -114,7 +114,7 @@ it('holds out prompts with all of their pairs', async () => {
   expect([...of(heldOut!)].filter((text) => of(train).has(text))).toEqual([]);
   expect(prompts).toHaveLength(3);
   const again = await read(rows, true, { evaluation: { share: 0.3 } });
-  expect(told(again.train)).toEqual(told(train));
+  expect(textsOf(again.train)).toEqual(textsOf(train));
 });
 
 it('leaves ties out', async () => {
@@ -123,7 +123,7 @@ it('leaves ties out', async () => {
   const { train, prompts } = await read(rows, true, {}, (text) => notes.push(text));
   expect(countOf(train)).toBe(5);
   expect(prompts.map(({ text }) => text)).toEqual(['A', 'B', 'C', 'E']);
-  expect(notes).toEqual([expect.stringMatching(/left out 1 of which neither answer is better/)]);
+  expect(notes).toEqual([expect.stringMatching(/left out 1 ties/)]);
 });
 
 it('leaves out, cuts or refuses what is too long', async () => {
@@ -140,17 +140,35 @@ it('leaves out, cuts or refuses what is too long', async () => {
 
 describe('says what is wrong with', () => {
   it.each<[string, object[], boolean, object, RegExp]>([
-    ['equal answers', [...four, pair('A', ' same', ' same')], true, {}, /line 5: "chosen" and "rejected" are equal/],
-    ['an empty answer', [...four, pair('A', '', ' b')], true, {}, /line 5/],
-    ['an empty rated answer', [{ prompt: 'A', completion: ' ', label: true }], false, {}, /line 1.*completion.*empty/],
-    ['rated answers where pairs are needed', [{ prompt: 'A', completion: 'b', label: true }], true, {}, /preference/],
+    [
+      'equal completions',
+      [...four, pair('A', ' same', ' same')],
+      true,
+      {},
+      /line 5: "chosen" and "rejected" are equal/,
+    ],
+    ['an empty completion', [...four, pair('A', '', ' b')], true, {}, /line 5/],
+    [
+      'an empty rated completion',
+      [{ prompt: 'A', completion: ' ', label: true }],
+      false,
+      {},
+      /line 1.*completion.*empty/,
+    ],
+    [
+      'rated completions where pairs are needed',
+      [{ prompt: 'A', completion: 'b', label: true }],
+      true,
+      {},
+      /preference/,
+    ],
     ['nothing that is short enough', four, true, { length: 2 }, /no comparison to learn from: 4 are longer than 2/],
     [
-      'answers longer than the model',
+      'completions longer than the model',
       four,
       true,
       { length: 5000 },
-      /--length is 5000 tokens, but the model knows \d+ positions/,
+      /--length is 5000 tokens, but the model has \d+ positions/,
     ],
   ])('%s', async (_, rows, paired, more, message) => {
     await expect(read(rows, paired, more)).rejects.toThrow(message);

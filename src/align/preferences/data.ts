@@ -1,4 +1,4 @@
-/** Preferences to learn from, of a dataset or of the embedded world: pairs, or answers that are rated each on its own. */
+/** Preference data from a dataset or from the embedded world: pairs, or single rated completions. */
 import { createHash } from 'node:crypto';
 import { describeBadRow, type Format, type Message, type Place, type Row } from '../../data/index.ts';
 import type { Model } from '../../lm/model.ts';
@@ -24,24 +24,30 @@ import { reviewComparisons } from '../world/comparisons.ts';
 import { countOf, type Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 
-/** Items with the prompts they are of. */
+/** Items with their prompts. */
 export interface PreferenceItems extends Items {
+  /** The prompt of each item. */
   readonly prompts: readonly EncodedPrompt[];
 }
 
+/** The data of a training on preferences: the result of `readPreferences`. */
 export interface PreferenceData {
+  /** Items to train on. */
   train: PreferenceItems;
+  /** Held-out items for evaluations; undefined if there are none. */
   heldOut: PreferenceItems | undefined;
-  /** That are answered at each evaluation. */
+  /** Prompts that the policy completes at each evaluation. */
   prompts: readonly EncodedPrompt[];
 }
 
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
 
 /**
- * What to learn from and what to evaluate on. Items of one prompt are on the same side.
+ * Reads preferences and holds out a share for evaluation, by prompt. Without data, the model's own completions of the
+ * embedded world's prompts are compared.
  *
- * @throws HeedError with file and line where a row cannot be used, and where nothing is left.
+ * @param paired Whether items are pairs, not single rated completions.
+ * @throws HeedError with file and line for a bad row, and when no item is left.
  */
 export async function readPreferences(
   options: PreferenceOptions,
@@ -85,8 +91,8 @@ export async function readPreferences(
 }
 
 /**
- * Items of rows: pairs as they are or as two answers each, all chosen ones first, or answers that are rated each on its own. Ties are left
- * out.
+ * Makes items of rows: pairs, or rated completions. With rated completions, a pair becomes two of them, all chosen ones
+ * first. Ties are left out.
  */
 async function gatherItems(
   rows: Dataset,
@@ -96,7 +102,7 @@ async function gatherItems(
 ): Promise<PreferenceItems> {
   const [first, second] = [createExamples(), createExamples()];
   const [prompts, secondPrompts]: EncodedPrompt[][] = [[], []];
-  const wanted: boolean[] = [];
+  const desirable: boolean[] = [];
   let [long, ties, equal] = [0, 0, 0];
   const encode = (row: Row): Example[] => {
     if (row.chosen === undefined) {
@@ -122,7 +128,7 @@ async function gatherItems(
     const prompt = promptOf(answer, row);
     first.add(answer);
     prompts.push(prompt);
-    wanted.push(rejected !== undefined || row.label === true);
+    desirable.push(rejected !== undefined || row.label === true);
     if (!rejected) continue;
     second.add(rejected);
     secondPrompts.push(prompt);
@@ -133,14 +139,22 @@ async function gatherItems(
     options.onNotice?.(`"${source}": ${what} ${long} longer than ${options.length} tokens (--length, --truncate)`);
   }
   if (equal > 0) options.onNotice?.(equalNotice(source, equal));
-  if (ties > 0) options.onNotice?.(`"${source}": left out ${ties} of which neither answer is better`);
+  if (ties > 0) options.onNotice?.(`"${source}": left out ${ties} ties`);
   if (options.paired) return { sides: [first, second], prompts };
-  // chosen answers before all rejected ones, so that the next with another prompt is mostly of the same kind
+  // all chosen completions before all rejected ones, so that a completion's partner is mostly of the same kind
   for (const i of second.lengths.keys()) first.add(second.at(i));
-  return rated(first, [...wanted, ...secondPrompts.map(() => false)], [...prompts, ...secondPrompts], options.length);
+  return rated(
+    first,
+    [...desirable, ...secondPrompts.map(() => false)],
+    [...prompts, ...secondPrompts],
+    options.length,
+  );
 }
 
-/** Answers on their own; each with a partner where there are several prompts: the next answer to another, behind its own prompt. */
+/**
+ * Rated completions. If there are several prompts, each completion has a partner: its prompt with the next completion
+ * of another prompt.
+ */
 function rated(
   answers: Examples,
   desirable: readonly boolean[],
@@ -163,7 +177,7 @@ function rated(
   return { sides: [answers], desirable, prompts, partners };
 }
 
-/** The tokens before an answer as a prompt of their own. */
+/** The tokens before a completion, as a prompt. */
 function promptOf({ ids, learn }: Example, row: Row): EncodedPrompt {
   const { prompt } = row.chosen === undefined ? row : promptedPair(row);
   const text = typeof prompt === 'string' ? prompt : String((prompt as Message[]).at(-1)?.content ?? '');
@@ -172,13 +186,13 @@ function promptOf({ ids, learn }: Example, row: Row): EncodedPrompt {
 
 const keyOf = (ids: readonly number[]): string => ids.join();
 
-/** Each prompt once. */
+/** The distinct prompts. */
 function differentPrompts(prompts: readonly EncodedPrompt[]): EncodedPrompt[] {
   const seen = new Map(prompts.map((prompt) => [keyOf(prompt.ids), prompt]));
   return [...seen.values()];
 }
 
-/** A share of the prompts, drawn by the seed, with all of their items. */
+/** Holds out a share of the prompts, drawn by the seed, with all their items. */
 function split(items: PreferenceItems, share: number, seed: number): Pick<PreferenceData, 'train' | 'heldOut'> {
   const keys = items.prompts.map(({ ids }) => keyOf(ids));
   const different = [...new Set(keys)];
@@ -197,7 +211,7 @@ const some = (
   prompts: indices.map((i) => prompts[i]),
 });
 
-/** A checksum by which a resumed training knows that its data is the same. */
+/** A checksum of items, so that a resumed run can check that its data is the same. */
 export function preferenceFingerprint(items: Items): string {
   const hash = createHash('sha256');
   for (const side of items.sides) hash.update(fingerprint(side));

@@ -54,7 +54,7 @@ const optionsOf = ({ loss_type, options }: Case): DpoLossOptions => ({
   weighting: options.use_weighting === true,
 });
 
-/** Weights of an answer's tokens: those beyond the other answer's length weigh `share`. */
+/** Weights of a completion's tokens: those beyond the other completion's length have `share`. */
 const tokenWeights = (share: number) =>
   masks.map((row, i) => {
     const shared = Math.min(lengths[i], lengths[(i + P) % answers]);
@@ -76,7 +76,7 @@ function run(loss: PreferenceLoss, share = 1) {
     const tokens = flat(lengths, [answers]);
     const certainty = logSumExp(mul(logP, 2), { axes: [2] });
     const total = lengths.slice(0, P).reduce((a, b) => a + b);
-    const given: Answers = {
+    const numbers: Answers = {
       logP: byAnswer(label, tokenWeights(share)),
       likely: byAnswer(label, masks),
       reference: flat([...ref_chosen_logps, ...ref_rejected_logps], [answers]),
@@ -94,7 +94,7 @@ function run(loss: PreferenceLoss, share = 1) {
       seenSum: flat(new Array(answers).fill(0), [answers]),
       seenCount: flat(new Array(answers).fill(0), [answers]),
     };
-    const { loss: each, rewards } = loss(given);
+    const { loss: each, rewards } = loss(numbers);
     const value = mean(each);
     const [gradient] = gradients(value, [logits]);
     return { value: reshape(value, [1]), gradient, rewards };
@@ -107,8 +107,8 @@ function run(loss: PreferenceLoss, share = 1) {
   return { value: value[0] as number, norms, rewards: Array.from(rewards as Float32Array) };
 }
 
-const near = (got: number, wanted: number, tolerance: number) =>
-  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1e-2, Math.abs(wanted)));
+const near = (got: number, expected: number, tolerance: number) =>
+  expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1e-2, Math.abs(expected)));
 
 const cases = fixture.cases as Case[];
 it.each(cases.map((one) => [[one.loss_type].flat().join('+'), JSON.stringify(one.options), one] as const))(

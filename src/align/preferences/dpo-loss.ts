@@ -1,9 +1,9 @@
 /**
- * The losses of direct preference optimization. With s the log-ratio log(π/π_ref) of an answer (or what an f-divergence makes of it),
- * w the chosen answer, l the rejected one, Δ = s_w − s_l and ε the share of labels that are thought wrong:
+ * The losses of direct preference optimization. s is the log-ratio log(π/π_ref) of a completion (or its f-divergence
+ * score), w the chosen completion, l the rejected one, Δ = s_w − s_l, and ε the assumed share of wrong labels:
  *
  * - `sigmoid` −log σ(βΔ) (Rafailov et al. 2023, §4); with ε the conservative one: −(1 − ε) log σ(βΔ) − ε log σ(−βΔ)
- * - `sigmoid_norm` the same of log-ratios per token (as SimPO's, with a reference)
+ * - `sigmoid_norm` the same with log-ratios per token (SimPO's, with a reference)
  * - `hinge` max(0, 1 − βΔ) (Zhao et al. 2023, SLiC; Liu et al. 2023, RSO)
  * - `ipo` (Δ − 1/2β)², per token (Azar et al. 2023, eq. 17)
  * - `exo_pair` KL of the policy's choice from the labels' (Ji et al. 2024, eq. 16): needs ε > 0
@@ -11,13 +11,13 @@
  * - `robust` (−(1 − ε) log σ(βΔ) + ε log σ(−βΔ)) / (1 − 2ε), unbiased for flipped labels (Chowdhury et al. 2024)
  * - `bco_pair` −log σ(βs_w) − log σ(−βs_l) (Jung et al. 2024), without the δ of bco.ts
  * - `sppo_hard` (s_w − 1/2β)² + (s_l + 1/2β)² (Wu et al. 2024)
- * - `aot`, `aot_unpaired` `sigmoid` of sorted differences or sorted answers: the whole distribution is to be better, not each pair (Melnyk et
- *   al. 2024)
+ * - `aot`, `aot_unpaired` `sigmoid` of sorted differences or of sorted scores: compares whole distributions, not single
+ *   pairs (Melnyk et al. 2024)
  * - `apo_zero` 1 − σ(βs_w) + σ(βs_l); `apo_down` σ(βs_w) + 1 − σ(βΔ) (D'Oosterlinck et al. 2024)
  * - `discopop` log-logistic and exponential loss, mixed by σ(βΔ/τ) (Lu et al. 2024)
- * - `sft` −log π of the chosen answers, a mean of tokens; alone it needs no reference
+ * - `sft` −log π of the chosen completions, the mean over tokens; used alone it needs no reference
  *
- * Several are added, each with its weight (Wang et al. 2024, MPO). Departures: ε works in `sigmoid` and `sigmoid_norm` alike.
+ * Several losses can be added, each with a weight (Wang et al. 2024, MPO). Departure: ε works in `sigmoid_norm` too.
  */
 import {
   add,
@@ -49,7 +49,7 @@ import {
 import { type Choice, createRegistry } from '../../registry.ts';
 import { type Answers, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
 
-/** The losses that heed has; the head of this file says what each is. */
+/** The name of a built-in loss on pairs; the head of dpo-loss.ts has the formulas. */
 export type DpoLoss =
   | 'sigmoid'
   | 'sigmoid_norm'
@@ -67,31 +67,36 @@ export type DpoLoss =
   | 'discopop'
   | 'sft';
 
-/** What `dpoLoss` adds up, and how. */
+/** What `dpoLoss` computes: which losses, and their parameters. */
 export interface DpoLossOptions {
-  /** The losses that are added up, and the weight of each: 1 where absent. */
+  /** The losses to add up: names or functions. */
   losses: readonly Choice<PairLoss, DpoLoss>[];
+  /** The weight of each loss, in the order of `losses`; 1 where absent. */
   weights?: readonly number[];
+  /** β, the strength of the pull toward the reference: log-ratios are multiplied by it. */
   beta: number;
-  /** ε above. */
+  /** ε: the assumed share of wrong labels, from 0 up to ½. */
   labelSmoothing: number;
+  /** The f-divergence that scores are derived from; `reverse_kl` is plain DPO. */
   divergence: Divergence;
-  /** Of `alpha_divergence`. */
+  /** α of `alpha_divergence`. */
   alpha: number;
   /** τ of `discopop`. */
   temperature: number;
-  /** Pairs weigh by how surely the policy itself would write them (Zhou et al. 2024, WPO, eq. 2). */
+  /** Whether pairs are weighted by how likely the policy itself is to write them (Zhou et al. 2024, WPO, eq. 2). */
   weighting: boolean;
 }
 
+/** Names of the f-divergences between policy and reference (Wang et al. 2023, f-DPO, Table 1). */
 export const divergences = ['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'] as const;
+/** One of `divergences`. */
 export type Divergence = (typeof divergences)[number];
 
-/** What a loss of pairs is made of; the options are those of the training. */
+/** The inputs of a loss on pairs, with the options of the training. */
 export interface LossPairs extends DpoLossOptions {
   /** Log-probabilities and lengths of all completions: the chosen ones, then the rejected ones. */
   readonly answers: Answers;
-  /** Scores of the chosen completions, log(π/π_ref) or what the divergence makes of it: [pairs]. */
+  /** Scores of the chosen completions, log(π/π_ref) as transformed by the divergence: [pairs]. */
   readonly chosen: Tensor;
   /** Scores of the rejected completions: [pairs]. */
   readonly rejected: Tensor;
@@ -99,12 +104,12 @@ export interface LossPairs extends DpoLossOptions {
   readonly margin: Tensor;
 }
 
-/** A loss of each pair, [pairs]: `({ margin, beta }) => neg(logSigmoid(mul(margin, beta)))` is DPO's. */
+/** The loss of each pair, [pairs]: `({ margin, beta }) => neg(logSigmoid(mul(margin, beta)))` is DPO's. */
 export type PairLoss = (pairs: LossPairs) => Tensor;
 
 const scaled = ({ margin, beta }: LossPairs): Tensor => mul(margin, beta);
 
-/** Differences of the scores per token. */
+/** Differences of the scores per token: [pairs]. */
 function marginPerToken({ answers, chosen, rejected }: LossPairs): Tensor {
   const [long, longRejected] = pairs(answers.tokens);
   return sub(div(chosen, long), div(rejected, longRejected));
@@ -148,10 +153,10 @@ const byName: Record<DpoLoss, PairLoss> = {
   sft: ({ answers }) => neg(pairs(mul(answers.likely, answers.perToken))[0]),
 };
 
-/** Losses of pairs by name: the option `loss` takes those that a plugin adds. */
+/** Losses on pairs by name, for the option `loss` of `dpo` and `onlineDpo`. Plugins add to them. */
 export const pairLosses = createRegistry<PairLoss, DpoLoss>('loss', byName);
 
-/** The loss of pairs; an answer's reward is β log(π/π_ref). */
+/** The loss of pairs of completions. The reward of a completion is β log(π/π_ref). */
 export function dpoLoss(options: DpoLossOptions): PreferenceLoss {
   return (answers) => {
     const ratios = logRatios(answers);
@@ -164,7 +169,7 @@ export function dpoLoss(options: DpoLossOptions): PreferenceLoss {
   };
 }
 
-/** f′(π/π_ref) but for a constant, f being the divergence that the reference holds the policy by (Wang et al. 2023, f-DPO, Table 1). */
+/** f′(π/π_ref) up to a constant, where f is the divergence from the reference (Wang et al. 2023, f-DPO, Table 1). */
 function scoresOf(ratios: Tensor, { divergence, alpha }: DpoLossOptions): Tensor {
   if (divergence === 'reverse_kl') return ratios;
   if (divergence === 'js_divergence') return logSigmoid(ratios);
@@ -175,13 +180,13 @@ function scoresOf(ratios: Tensor, { divergence, alpha }: DpoLossOptions): Tensor
 }
 const LARGEST = 80;
 
-/** min(1, π(chosen) π(rejected)) of a token's mean, relative to the policy's own certainty. */
+/** min(1, π(chosen) π(rejected)) per token, relative to the policy's own certainty. No gradient flows through it. */
 function sureness({ confidence }: Answers): Tensor {
   const [chosen, rejected] = pairs(confidence);
   return stopGradient(minimum(exp(add(chosen, rejected)), 1));
 }
 
-/** Numbers [n] from the lowest to the highest: each goes to the place that its rank says. */
+/** Sorts numbers [n] in ascending order, so that gradients flow: each is moved to the place of its rank. */
 function sorted(x: Tensor): Tensor {
   const n = Number(x.shape[0]);
   const fixed = stopGradient(x);

@@ -1,12 +1,14 @@
 /**
- * Direct preference optimization (Rafailov et al. 2023): the policy that would be best for a reward model of the pairs is found without
- * one, since its reward is β log(π/π_ref) but for a constant of the prompt. Pairs then tell the policy directly:
+ * Direct preference optimization (Rafailov et al. 2023): trains a policy on pairs without a reward model. The optimal
+ * policy for a reward satisfies reward = β log(π/π_ref), up to a constant of the prompt, so that the policy is its own
+ * reward model:
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))
  *
- * This loss and its kin are in dpo-loss.ts. Length desensitizing (Liu et al. 2024, LD-DPO, eq. 9): the tokens by which one answer of
- * a pair is longer than the other weigh `lengthAlpha`. Where it departs from the paper: the reference's log-probabilities
- * are computed once before the first step, AdamW in place of RMSprop. docs/reference/dpo.md has the settings and results.
+ * This loss and its variants are in dpo-loss.ts. Length desensitization (Liu et al. 2024, LD-DPO, eq. 9): tokens of a
+ * completion beyond the length of the other one of its pair have the weight `lengthAlpha`. Departures from the paper:
+ * the reference's log-probabilities are computed once, before the first step; AdamW replaces RMSprop.
+ * docs/reference/dpo.md has the settings and results.
  *
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
@@ -20,13 +22,14 @@ import { createPreferences, type PairInput, type PreferenceTraining, preferenceT
 
 type Loss = Choice<PairLoss, DpoLoss>;
 
-/** The losses of an option: a list, one loss, or names with commas between. */
+/** The losses of an option: a list, one loss, or names separated by commas. */
 const lossesIn = (option: Loss | readonly Loss[]): readonly Loss[] => {
   if (typeof option !== 'string') return typeof option === 'function' ? [option] : option;
   return option.split(',').map((name) => name.trim());
 };
 const isLoss = (loss: unknown) => (typeof loss === 'string' ? pairLosses.has(loss) : typeof loss === 'function');
 
+/** Schema of the options of `dpo`: types, ranges, defaults and help texts. */
 export const dpoSchema = preferenceSchema
   .extend({
     loss: z
@@ -35,21 +38,26 @@ export const dpoSchema = preferenceSchema
           const losses: unknown[] = typeof value === 'string' ? [...lossesIn(value)] : [value].flat();
           return losses.length > 0 && losses.every(isLoss);
         },
-        { error: () => `expected one or several, with commas between, of ${pairLosses.names().join(', ')}` },
+        { error: () => `expected one or several, separated by commas, of ${pairLosses.names().join(', ')}` },
       )
       .default('sigmoid')
       .describe(
-        `one or several losses, separated by commas: ${pairLosses.names().join(', ')}; a program may pass functions`,
+        `one or several losses to add up, separated by commas: ${pairLosses.names().join(', ')}; in a program, also functions`,
       )
       .meta({ type: 'string' }),
-    lossWeights: z.array(z.number()).optional().describe('of several losses (default: 1 each)'),
-    beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
-    divergence: z.enum(divergences).default('reverse_kl').describe('what the reference holds the policy by'),
-    divergenceAlpha: z.number().default(0.5).describe('α of the alpha divergence; not 1'),
+    lossWeights: z.array(z.number()).optional().describe('weight of each loss (default: 1 each)'),
+    beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
+    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+    divergence: z.enum(divergences).default('reverse_kl').describe('divergence between policy and reference'),
+    divergenceAlpha: z.number().default(0.5).describe('α of alpha_divergence; not 1'),
     discopopTemperature: z.number().positive().default(0.05).describe('τ of discopop'),
-    lengthAlpha: z.number().min(0).max(1).default(1).describe('weight of tokens beyond the length of the other answer'),
-    weighting: z.boolean().default(false).describe('pairs weigh by how likely the policy thinks them (WPO)'),
+    lengthAlpha: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(1)
+      .describe('weight of tokens beyond the length of the other completion (LD-DPO); 1: off'),
+    weighting: z.boolean().default(false).describe('weight pairs by their likelihood under the policy (WPO)'),
   })
   .refine(({ loss, lossWeights }) => !lossWeights || lossWeights.length === lossesIn(loss).length, {
     path: ['lossWeights'],
@@ -61,14 +69,14 @@ export const dpoSchema = preferenceSchema
   })
   .refine(({ divergence, divergenceAlpha }) => divergence !== 'alpha_divergence' || divergenceAlpha !== 1, {
     path: ['divergenceAlpha'],
-    message: 'expected another number than 1, which is reverse_kl',
+    message: 'expected a number other than 1; for 1, use reverse_kl',
   });
 /** The options of `dpo`, with their defaults. */
 export type DpoOptions = z.output<typeof dpoSchema>;
 /** The input of `dpo`. */
 export type DpoInput = PairInput<z.input<typeof dpoSchema>>;
 
-/** A learner by DPO: what `dpo` runs. */
+/** Opens the learner that `dpo` runs. */
 export const createDpo: Opener<DpoInput, PreferenceLearner<DpoOptions>> = learnerOf(dpoSchema, (options, live) => {
   const loss = dpoLoss({
     losses: lossesIn(options.loss),

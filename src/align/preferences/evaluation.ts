@@ -1,4 +1,4 @@
-/** How a training on preferences is evaluated: what the policy thinks of held-out ones, and its own answers. */
+/** Evaluates a training on preferences: by held-out preferences, and by the policy's own completions. */
 
 import { seedFor } from '../../random.ts';
 import { answerKl } from '../policies/kl.ts';
@@ -10,22 +10,25 @@ import type { Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 import type { PreferenceValues } from './trainer.ts';
 
+/** An evaluation of a training on preferences. */
 export interface PreferenceEvaluation {
-  /** On held-out preferences: mean loss, and `rewards/…` and `logps/…` as in training. */
+  /** Mean loss on held-out preferences; undefined without any. */
   loss?: number;
+  /** `rewards/…` and `logps/…` on held-out preferences, as in training. */
   metrics: Record<string, number>;
-  /** Means over the answers to held-out prompts: what they are worth, */
+  /** Mean reward of the policy's completions, if there is a reward. */
   reward?: number;
-  /** log π − log π_ref in nats an answer, */
+  /** Mean of log π − log π_ref over the policy's completions, in nats per completion. */
   kl?: number;
-  /** and tokens. */
+  /** Mean length of the policy's completions, in tokens. */
   length?: number;
+  /** A few completions to read. */
   samples: SampleAnswer[];
-  /** Of all evaluations after a step, this one has the lowest loss. */
+  /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
 
-/** What is told of some items: how the policy rewards the chosen and the rejected, and how likely it thinks them. */
+/** Metrics of items: the policy's rewards and log-probabilities of chosen and rejected completions, by name. */
 export function metricsOf(
   { sides, desirable }: Items,
   indices: readonly number[],
@@ -50,23 +53,23 @@ export function metricsOf(
       'rewards/accuracies': mean(indices.map((_, i) => Number(rewards[i] > rewards[count + i]))),
     }),
   };
-  // a batch of rated answers may have none of a kind
+  // a batch of rated completions may lack one kind
   return Object.fromEntries(Object.entries(metrics).filter(([, value]) => !Number.isNaN(value)));
 }
 
-/** The policy's answers to held-out prompts, always by the same draws. */
+/** Completes held-out prompts with the policy, always with the same draws. */
 export function createPreferenceAnswers(
   policy: LanguagePolicy,
-  askable: readonly EncodedPrompt[],
+  candidates: readonly EncodedPrompt[],
   options: PreferenceOptions,
   reward: Reward | undefined,
 ) {
   const { prompts: most, maxTokens, temperature, batch, samples } = options.evaluation;
   const room = policy.model.config.maxPositions - maxTokens;
-  const prompts = askable.filter(({ ids }) => ids.length <= room).slice(0, most);
+  const prompts = candidates.filter(({ ids }) => ids.length <= room).slice(0, most);
   const rollouts =
     prompts.length > 0
-      ? createRollouts(policy, reward ?? unrewarded, {
+      ? createRollouts(policy, reward ?? noReward, {
           layout: answerLayout(policy.model, prompts, { rows: 8, maxTokens }),
           maxTokens,
           temperature,
@@ -95,11 +98,12 @@ export function createPreferenceAnswers(
   };
 }
 
-/** Answers whose worth nobody knows. */
-const unrewarded: Reward = {
+/** Stands in when there is no reward. */
+const noReward: Reward = {
   name: 'none',
   score: async (answers) => new Float64Array(answers.length),
 };
 
+/** The mean of numbers; NaN for none. */
 export const mean = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((a, b) => a + b, 0) / values.length;

@@ -1,12 +1,12 @@
 /**
- * KTO: answers that are wanted or not, each on its own, by how people weigh gains and losses (Ethayarajh et al. 2024, eq. 8). With
- * r = β log(π/π_ref) of an answer and z = β max(0, KL of the policy from the reference):
+ * KTO: learns from completions rated desirable or not, by a model of how people weigh gains and losses (Ethayarajh et
+ * al. 2024, eq. 8). With r = β log(π/π_ref) of a completion and z = β max(0, KL of the policy from the reference):
  *
- * - `kto` λ_D (1 − σ(r − z)) of a wanted answer, λ_U (1 − σ(z − r)) of another
- * - `apo_zero_unpaired` 1 − σ(r) and σ(r): no KL (D'Oosterlinck et al. 2024)
+ * - `kto` λ_D (1 − σ(r − z)) of a desirable completion, λ_U (1 − σ(z − r)) of an undesirable one
+ * - `apo_zero_unpaired` 1 − σ(r) and σ(r), without the KL (D'Oosterlinck et al. 2024)
  *
- * As in the paper, the KL is estimated from the batch's prompts with the answers to other prompts, without a gradient; here each example
- * has one such partner for the whole training, the next in the data with another prompt.
+ * As in the paper, the KL is estimated from the prompts of the batch with completions of other prompts, without a
+ * gradient. Here each example has one such partner for the whole run: the next one in the data with another prompt.
  *
  * Run it: heed kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
@@ -20,15 +20,19 @@ import { createPreferences, type PreferenceTraining, preferenceTraining, type Ra
 
 const ktoLosses = ['kto', 'apo_zero_unpaired'] as const;
 
+/** What `ktoLoss` computes: which loss, and its parameters. */
 export interface KtoLossOptions {
+  /** Name of the loss; the head of kto.ts has the formulas. */
   loss: (typeof ktoLosses)[number];
+  /** β: strength of the pull toward the reference. */
   beta: number;
-  /** λ_D and λ_U above. */
+  /** λ_D: weight of desirable completions. */
   desirableWeight: number;
+  /** λ_U: weight of undesirable completions. */
   undesirableWeight: number;
 }
 
-/** The loss of answers on their own; an answer's reward is r. */
+/** The loss of rated completions. The reward of a completion is r. */
 export function ktoLoss({ loss, beta, desirableWeight, undesirableWeight }: KtoLossOptions): PreferenceLoss {
   return (answers) => {
     const rewards = mul(logRatios(answers), beta);
@@ -40,24 +44,25 @@ export function ktoLoss({ loss, beta, desirableWeight, undesirableWeight }: KtoL
   };
 }
 
+/** Schema of the options of `kto`: types, ranges, defaults and help texts. */
 export const ktoSchema = preferenceSchema.extend({
-  loss: z.enum(ktoLosses).default('kto').describe('with a KL to compare to, or without'),
-  beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
-  desirableWeight: z.number().min(0).default(1).describe('of answers that are wanted (λ_D)'),
-  undesirableWeight: z.number().min(0).default(1).describe('of answers that are not (λ_U)'),
+  loss: z.enum(ktoLosses).default('kto').describe('loss with the KL as the reference point, or without a KL'),
+  beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
+  desirableWeight: z.number().min(0).default(1).describe('λ_D: weight of desirable completions'),
+  undesirableWeight: z.number().min(0).default(1).describe('λ_U: weight of undesirable completions'),
 });
 /** The options of `kto`, with their defaults. */
 export type KtoOptions = z.output<typeof ktoSchema>;
 /** The input of `kto`. */
 export type KtoInput = RatedInput<z.input<typeof ktoSchema>>;
 
-/** A learner by KTO: what `kto` runs. */
+/** Opens the learner that `kto` runs. */
 export const createKto: Opener<KtoInput, PreferenceLearner<KtoOptions>> = learnerOf(ktoSchema, (options, live) =>
   createPreferences('kto', options, live, { loss: ktoLoss(options), paired: false }),
 );
 
 /**
- * Trains a model on completions that are wanted or not, by KTO, in place (Ethayarajh et al. 2024).
+ * Trains a model on completions that are desirable or not, by KTO, in place (Ethayarajh et al. 2024).
  *
  *     const { model } = await kto({ model: 'reviews-base', data: [{ prompt, completion, label: true }, …] });
  *

@@ -34,10 +34,10 @@ const settings = {
 
 const weights = ({ policy }: PreferenceLearner) => Array.from(policy.parameters.flat);
 
-it('learns which answers are preferred, those it has not seen too, and goes away from the reference as it does', async () => {
+it('learns which completions are preferred, held-out ones too, and moves away from the reference', async () => {
   const steps: PreferenceStep[] = [];
-  const given: DpoInput = { ...settings, steps: 12, learningRate: 2e-3, evaluations: 2 };
-  for await (const step of dpo(given)) steps.push(step);
+  const input: DpoInput = { ...settings, steps: 12, learningRate: 2e-3, evaluations: 2 };
+  for await (const step of dpo(input)) steps.push(step);
   expect(steps).toHaveLength(12);
   expect(steps[0].loss).toBeCloseTo(Math.log(2), 5);
   expect(steps[0].metrics['rewards/chosen']).toBeCloseTo(0, 5);
@@ -98,12 +98,12 @@ it('holds the policy to another reference, of the same tokens only', async () =>
   await expect(algorithms.dpo({ reference: fixtureModel('tiny-qwen2') })).rejects.toThrow(/another vocabulary/);
 });
 
-it('tells what the answers are worth', async () => {
-  let asked = 0;
+it('reports the reward of completions', async () => {
+  let scored = 0;
   const reward: Reward = {
     name: 'letters',
     score: async (answers) => {
-      asked += answers.length;
+      scored += answers.length;
       return answers.map(({ text }) => text.length);
     },
   };
@@ -113,7 +113,7 @@ it('tells what the answers are worth', async () => {
   expect(Math.abs(before.kl!)).toBeLessThan(1e-4);
   expect(learner.before()).toEqual({ reward: before.reward });
   expect(before.samples[0].reward).toBe(before.samples[0].text.length);
-  expect(asked).toBe(2);
+  expect(scored).toBe(2);
   learner[Symbol.dispose]();
 });
 
@@ -140,8 +140,8 @@ it('stops once held-out preferences are no longer predicted better', async () =>
     rejected: ' red sun',
   }));
   const steps: PreferenceStep[] = [];
-  const given = { ...settings, steps: 40, evaluations: 40, patience: 3, learningRate: 2e-3 };
-  for await (const step of dpo({ ...given, evaluation: { data: dataOf(rows), prompts: 0 } })) steps.push(step);
+  const input = { ...settings, steps: 40, evaluations: 40, patience: 3, learningRate: 2e-3 };
+  for await (const step of dpo({ ...input, evaluation: { data: dataOf(rows), prompts: 0 } })) steps.push(step);
   expect(steps.length).toBeLessThan(40);
   expect(steps.at(-1)!.done).toBe(true);
 });
@@ -149,7 +149,7 @@ it('stops once held-out preferences are no longer predicted better', async () =>
 it('knows its data, and seeds', async () => {
   const [learner, other] = [await algorithms.dpo(), await algorithms.dpo({ seed: 1, evaluation: { share: 0 } })];
   const checkpoint = learner.save();
-  expect(() => other.restore(checkpoint)).toThrow(/data are not what they were/);
+  expect(() => other.restore(checkpoint)).toThrow(/data are not those/);
   for (const one of [learner, other]) one[Symbol.dispose]();
 });
 
@@ -158,8 +158,8 @@ describe('says what is wrong with', () => {
     { prompt: 'A', completion: ' b', label: true },
     { prompt: 'A', completion: ' c', label: false },
   ]);
-  it('answers to one prompt where a KL is needed', async () => {
-    await expect(createKto({ ...settings, data: one, evaluation: { share: 0 } })).rejects.toThrow(/to one prompt/);
+  it('completions of one prompt where a KL is needed', async () => {
+    await expect(createKto({ ...settings, data: one, evaluation: { share: 0 } })).rejects.toThrow(/the same prompt/);
     const free = { ...settings, data: one, loss: 'apo_zero_unpaired', evaluation: { share: 0 } } as const;
     const learner = await createKto(free);
     learner[Symbol.dispose]();
@@ -169,7 +169,7 @@ describe('says what is wrong with', () => {
     ['weights of other losses', { ...settings, loss: 'sigmoid,sft', lossWeights: [1] }, /a weight for each loss/],
     ['exo_pair without smoothing', { ...settings, loss: 'exo_pair' }, /more than 0 with exo_pair/],
     ['a divergence that is another', { ...settings, divergence: 'alpha_divergence', divergenceAlpha: 1 }, /reverse_kl/],
-  ])('%s', (_, given, message) => {
-    expect(() => createDpo(given)).toThrow(message);
+  ])('%s', (_, input, message) => {
+    expect(() => createDpo(input)).toThrow(message);
   });
 });

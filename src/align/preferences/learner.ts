@@ -1,7 +1,7 @@
 /**
- * What trainings on preferences share: in each step a batch of pairs, or of rated answers, in a drawn order, is compared by the
- * policy's own log-probabilities, and by those of the reference where the loss has one; now and then the policy is evaluated on
- * held-out preferences and by its answers.
+ * The training loop on preferences. Each step takes a batch of pairs, or of rated completions, in a random order, and
+ * computes a loss of their log-probabilities under the policy and, for most losses, under the reference. At intervals
+ * the policy is evaluated on held-out preferences and by its own completions.
  */
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
@@ -20,39 +20,49 @@ import type { PreferenceOptions } from './options.ts';
 import { createReferences } from './reference.ts';
 import { createPreferenceScorer, createPreferenceTrainer, type PreferenceContext } from './trainer.ts';
 
-/** What one algorithm has that others have not. */
+/** In what the algorithms differ. */
 export interface PreferenceAlgorithm {
+  /** The loss to minimize. */
   loss: PreferenceLoss;
-  /** Prompts are learned too, with the chosen answers. */
+  /** Whether prompts are learned too, with the chosen completions. Default false. */
   wholeTexts?: boolean;
-  /** What tokens weigh by which an answer is longer than the other one of its pair: 1 where absent. */
+  /** Weight of the tokens of a completion beyond the length of the other one of its pair. Default 1. */
   tailWeight?: number;
 }
 
+/** A step of a training on preferences. */
 export interface PreferenceStep {
+  /** Steps so far. */
   step: number;
-  /** Of the batch, a mean of its items. */
+  /** Mean loss of the batch. */
   loss: number;
-  /** By the names they have in metrics.jsonl. */
+  /** Metrics by their names in metrics.jsonl. */
   metrics: Record<string, number>;
-  /** Mean loss of the steps since the evaluation before. */
+  /** Mean loss of the steps since the last evaluation. */
   recentLoss: number;
-  /** Tokens a second that were no padding, evaluations left out. */
+  /** Tokens per second, without padding and evaluations. */
   tokensPerSecond: number;
+  /** The evaluation after this step, if one was due. */
   evaluation?: PreferenceEvaluation;
+  /** Whether this was the last step. */
   done: boolean;
 }
 
+/** What `createPreferenceLearner` puts together. */
 export interface PreferenceLearnerParts<O extends PreferenceOptions> {
+  /** The policy to train, in place. */
   policy: LanguagePolicy;
+  /** Options of the training. */
   options: O;
-  /** Of the run. */
+  /** Name of the run. */
   name: string;
+  /** The loss and how it weights tokens. */
   algorithm: PreferenceAlgorithm;
+  /** Items to train on and to evaluate on. */
   data: PreferenceData;
-  /** What answers are worth, to be told in evaluations. */
+  /** What scores the completions of evaluations. */
   reward?: Reward;
-  /** What was opened for the learner: disposed of with it. */
+  /** What was opened for the learner; disposed of with it. */
   own: Disposables;
 }
 
@@ -63,15 +73,17 @@ interface State {
   course: Course;
   /** Rewards of all batches so far. */
   seen: PreferenceContext['seen'];
-  /** Of the policy as it started. */
+  /** Evaluation of the initial policy. */
   before?: { reward?: number };
   fingerprint: string;
 }
 
+/** Trains a policy on preferences, a step at a time. */
 export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> = ReturnType<
   typeof createPreferenceLearner<O>
 >;
 
+/** Makes the training loop on preferences from its parts. */
 export function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
   const { policy, options, algorithm, data, own } = parts;
   const { train, heldOut } = data;
@@ -112,7 +124,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     seen: state.seen,
   });
 
-  /** Of the policy from the reference, from answers that were given to other prompts; never below 0. */
+  /** The KL of the policy from the reference in nats, from completions of other prompts; never below 0. */
   const klOf = ({ partners }: Items, indices: readonly number[]): number => {
     if (!partners) return 0;
     const theirs = references.partners(partners, indices);
@@ -120,7 +132,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
   };
 
-  /** Of the policy as it stands; it counts for no best. */
+  /** Evaluates the current policy; `best` is not set. */
   async function evaluate(): Promise<PreferenceEvaluation> {
     const evaluation: PreferenceEvaluation = { metrics: {}, ...(await answers.run()), best: false };
     if (heldOut) {
@@ -138,9 +150,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     policy,
     steps,
     evaluate,
-    /** What the policy's answers were worth as it started, once that was evaluated. */
+    /** The reward of the initial policy, once it was evaluated. */
     before: () => state.before,
-    /** One optimizer step, and an evaluation where one is due. */
+    /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<PreferenceStep> {
       const began = performance.now();
       const rate = rateOf(state.step);
@@ -199,13 +211,13 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   };
 }
 
-/** Tokens of an answer up to which the usual learning rate holds. */
+/** Tokens of a completion up to which the usual learning rate applies. */
 const USUAL_LENGTH = 64;
 
 /**
- * What the usual learning rate is multiplied by for answers of such lengths. A step of AdamW moves the log-probability of each
- * token about as far, and that of an answer as many times as far as it has tokens: by 70 nats in one step of answers of 280
- * tokens, more than β·log(π/π_ref) can be brought back from. docs/lab/default-kl.md has the measurements.
+ * The factor of the usual learning rate for completions of these lengths. A step of AdamW moves the log-probability of
+ * each token by about the same amount, and that of a completion by as many times as it has tokens: by 70 nats for 280
+ * tokens, which β·log(π/π_ref) cannot recover from. docs/lab/default-kl.md has the measurements.
  */
 export function lengthFactor({ sides }: Items): number {
   const lengths = sides.flatMap((side) => side.lengths.map((_, i) => learnedTokens(side.at(i))));

@@ -1,4 +1,4 @@
-/** What losses of preferences are made of, and what such a loss is on numbers at hand. */
+/** Building blocks of preference losses, and a program that computes a loss from plain numbers. */
 import {
   add,
   div,
@@ -16,80 +16,92 @@ import {
   trace,
 } from '../../engine/index.ts';
 
-/** A batch's answers, a number for each: [answers]. Where they come in pairs, all chosen ones stand before all rejected ones. */
+/**
+ * The completions of a batch, a number for each: [answers]. In pairs, all chosen ones come before all rejected ones.
+ */
 export interface Answers {
-  /** Σ w · log π(token) over the tokens of the answer; the weights w are 1 but where long answers are held down. */
+  /**
+   * Σ w · log π(token) over the tokens of the completion, in nats; w is 1, or `tailWeight` beyond the shorter one's
+   * length.
+   */
   readonly logP: Tensor;
   /** The same under the reference. */
   readonly reference: Tensor;
-  /** Tokens of the answer. */
+  /** Number of tokens of the completion. */
   readonly tokens: Tensor;
-  /** Σ log π(token) over the tokens that are to be likely as such: the answer's, or those of the prompt too. */
+  /** Σ log π(token), unweighted, over the tokens of the completion and, with `wholeTexts`, of the prompt. */
   readonly likely: Tensor;
-  /** Items of the batch over such tokens of its chosen answers: a sum times this is, as a mean of items, one of tokens. */
+  /**
+   * Items of the batch divided by those tokens of its chosen completions: turns a mean over items into one over tokens.
+   */
   readonly perToken: Tensor;
-  /** Mean of log π(token) − log Σ π(any)² over the tokens: how surely the policy itself would write this. */
+  /** Mean over tokens of log π(token) − log Σ π(any)²: how likely the policy itself is to write the completion. */
   readonly confidence: Tensor;
-  /** 1 of an answer that is wanted, 0 of another. */
+  /** 1 for a desirable completion, 0 for an undesirable one. */
   readonly desirable: Tensor;
-  /** How far the policy is from the reference, in nats an answer. */
+  /** KL of the policy from the reference, in nats per completion; the same number for all. */
   readonly kl: Tensor;
-  /** Sum and number of the rewards seen in earlier batches. */
+  /** Sum of the rewards of earlier batches; the same number for all. */
   readonly seenSum: Tensor;
+  /** Number of the rewards of earlier batches; the same number for all. */
   readonly seenCount: Tensor;
 }
 
-/** A loss for each item, a pair or an answer, of which the mean is minimized; and each answer's reward by the policy itself. */
+/**
+ * A loss for each item, a pair or a completion: [items], whose mean is minimized; and the reward of each completion by
+ * the policy itself: [answers].
+ */
 export type PreferenceLoss = (answers: Answers) => { loss: Tensor; rewards: Tensor };
 
-/** [chosen, rejected], [pairs] each. */
+/** Splits [answers] into chosen and rejected, [pairs] each. */
 export function pairs(x: Tensor): [chosen: Tensor, rejected: Tensor] {
   const half = Number(x.shape[0]) / 2;
   const [chosen, rejected] = split(x, [half, half], 0);
   return [chosen, rejected];
 }
 
-/** log(π / π_ref) of each answer. */
+/** log(π / π_ref) of each completion: [answers]. */
 export const logRatios = ({ logP, reference }: Answers): Tensor => sub(logP, reference);
 
-/** −(1 − ε) log σ(x) − ε log σ(−x): the choice of x, where a share ε of choices is thought wrong. */
+/** −(1 − ε) log σ(x) − ε log σ(−x), where ε is the assumed share of wrong labels. */
 export function smoothed(x: Tensor, epsilon: number): Tensor {
   const right = neg(logSigmoid(x));
   return epsilon === 0 ? right : sub(mul(right, 1 - epsilon), mul(logSigmoid(neg(x)), epsilon));
 }
 
-/** The mean of all rewards seen so far, those of this batch included: []. */
+/** The mean of all rewards so far, including this batch: []. No gradient flows through it. */
 export function meanReward({ seenSum, seenCount }: Answers, rewards: Tensor): Tensor {
-  // the numbers so far are the same for every answer
+  // the numbers so far are the same for every completion
   const total = add(mean(seenSum), sum(rewards));
   const count = add(mean(seenCount), Number(rewards.shape[0]));
   return stopGradient(div(total, count));
 }
 
-/** Names of the numbers that a loss may be given; what it does not read is no input of its program. */
-const given = ['reference', 'tokens', 'perToken', 'desirable', 'kl', 'seenSum', 'seenCount'] as const;
+/** Names of the numbers that a loss can read as inputs. Its program has only those that it reads. */
+const inputs = ['reference', 'tokens', 'perToken', 'desirable', 'kl', 'seenSum', 'seenCount'] as const;
 const computed = ['logP', 'likely', 'confidence'] as const;
-type Given = (typeof given)[number];
+type Input = (typeof inputs)[number];
 type Computed = (typeof computed)[number];
 
-/** Answers whose numbers are made when they are asked for. */
-export function answersOf(make: Record<Computed, () => Tensor>, read: (name: Given) => Tensor): Answers {
+/** Answers whose numbers are made when they are read. */
+export function answersOf(make: Record<Computed, () => Tensor>, read: (name: Input) => Tensor): Answers {
   const answers = {};
   for (const name of computed) Object.defineProperty(answers, name, { get: make[name] });
-  for (const name of given) Object.defineProperty(answers, name, { get: () => read(name) });
+  for (const name of inputs) Object.defineProperty(answers, name, { get: () => read(name) });
   return answers as Answers;
 }
 
-export type LossNumbers = Partial<Record<Computed | Given, ArrayLike<number>>>;
+/** Numbers of a batch by name: [answers] each. */
+export type LossNumbers = Partial<Record<Computed | Input, ArrayLike<number>>>;
 
 interface LossProgram {
-  /** Which numbers the loss reads. */
+  /** Names of the numbers that the loss reads. */
   readonly reads: ReadonlySet<string>;
   run(numbers: LossNumbers): { loss: Float32Array; rewards: Float32Array };
   [Symbol.dispose](): void;
 }
 
-/** A loss of so many answers, whose log-probabilities are known already. */
+/** A program that computes a loss from the log-probabilities and other numbers of `answers` completions. */
 export function createLossProgram(loss: PreferenceLoss, answers: number): LossProgram {
   const program = trace((graph: Graph) => {
     const named = (name: string) => input(graph, name, [answers]);
@@ -108,7 +120,7 @@ export function createLossProgram(loss: PreferenceLoss, answers: number): LossPr
   };
 }
 
-/** Which numbers a loss reads. */
+/** Names of the numbers that a loss reads. */
 export function readsOf(loss: PreferenceLoss): ReadonlySet<string> {
   using program = createLossProgram(loss, 2);
   return program.reads;

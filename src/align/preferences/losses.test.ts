@@ -10,7 +10,7 @@ import { orpoLoss } from './orpo.ts';
 const fixture = (name: string) =>
   JSON.parse(readFileSync(new URL(`../../../test/fixtures/losses/${name}.json`, import.meta.url).pathname, 'utf8'));
 
-/** Losses and rewards of answers, and the gradient of the mean loss for their log-probabilities. */
+/** Losses and rewards of completions, and the gradient of the mean loss for their log-probabilities. */
 function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Answers, number[]>>) {
   const n = numbers.logP!.length;
   const program = trace((graph) => {
@@ -27,9 +27,9 @@ function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Answers, number
   return { each, rewards, gradient, value: value[0] };
 }
 
-function near(got: ArrayLike<number>, wanted: number[], tolerance = 1e-5) {
-  expect(got.length).toBe(wanted.length);
-  for (const [i, value] of wanted.entries()) {
+function near(got: ArrayLike<number>, expected: number[], tolerance = 1e-5) {
+  expect(got.length).toBe(expected.length);
+  for (const [i, value] of expected.entries()) {
     expect(Math.abs(got[i] - value)).toBeLessThanOrEqual(tolerance * Math.max(1e-2, Math.abs(value)));
   }
 }
@@ -45,7 +45,7 @@ describe('KTO is that of TRL', () => {
     metrics: Record<string, number>;
   }
   const { label, logps, ref_logps, KL_logps, logits, input_ids, completion_mask, cases } = fixture('kto');
-  /** Norm of d log π(answer) / d logits. */
+  /** Norm of d log π(completion) / d logits. */
   const scale = input_ids.map((ids: number[], row: number) => {
     let square = 0;
     for (let t = 1; t < ids.length; t++) {
@@ -56,7 +56,7 @@ describe('KTO is that of TRL', () => {
     }
     return Math.sqrt(square);
   });
-  it.each(cases as Case[])('$loss_type $options', ({ loss_type, options, ref_KL_logps, loss, ...wanted }) => {
+  it.each(cases as Case[])('$loss_type $options', ({ loss_type, options, ref_KL_logps, loss, ...expected }) => {
     const { beta, desirable_weight: desirableWeight, undesirable_weight: undesirableWeight } = options;
     const kl = Math.max(0, average(KL_logps) - average(ref_KL_logps));
     const { value, gradient, rewards } = run(ktoLoss({ loss: loss_type, beta, desirableWeight, undesirableWeight }), {
@@ -68,21 +68,21 @@ describe('KTO is that of TRL', () => {
     near([value], [loss]);
     near(
       Array.from(gradient, (g, i) => Math.abs(g) * scale[i]),
-      wanted.grad_norm_per_row,
+      expected.grad_norm_per_row,
       1e-4,
     );
-    for (const [name, kept] of [
+    for (const [name, kind] of [
       ['chosen', true],
       ['rejected', false],
     ] as const) {
-      near([average(rewards.filter((_, i) => label[i] === kept))], [wanted.metrics[`rewards/${name}`]]);
+      near([average(rewards.filter((_, i) => label[i] === kind))], [expected.metrics[`rewards/${name}`]]);
     }
   });
 });
 
 // biome-ignore lint/suspicious/noExplicitAny: three algorithms' cases, each with fields of its own
 const { cases, ...logps } = fixture('orpo_cpo_simpo_bco') as { cases: any[] } & Record<string, number[]>;
-const casesOf = (wanted: string) => cases.filter(({ algo }) => algo === wanted);
+const casesOf = (name: string) => cases.filter(({ algo }) => algo === name);
 const n = logps.chosen_sum_logps.length;
 const lengths = [...logps.chosen_sum_logps, ...logps.rejected_sum_logps].map((sum: number, i: number) =>
   Math.round(sum / [...logps.chosen_avg_logps, ...logps.rejected_avg_logps][i]),
@@ -97,44 +97,44 @@ const even = {
 };
 const summed = { ...even, logP: both('sum'), tokens: lengths };
 
-it.each(casesOf('orpo'))('ORPO with β $beta is that of TRL', (wanted) => {
-  const { each, gradient, rewards } = run(orpoLoss(wanted), even);
+it.each(casesOf('orpo'))('ORPO with β $beta is that of TRL', (expected) => {
+  const { each, gradient, rewards } = run(orpoLoss(expected), even);
   near(
     each,
-    wanted['losses(beta*logsigmoid(log_odds))'].map((x: number) => -x),
+    expected['losses(beta*logsigmoid(log_odds))'].map((x: number) => -x),
   );
-  near(gradient, [...wanted.grad_chosen_of_neg_mean, ...wanted.grad_rejected_of_neg_mean], 1e-4);
+  near(gradient, [...expected.grad_chosen_of_neg_mean, ...expected.grad_rejected_of_neg_mean], 1e-4);
   near(
     rewards,
-    even.logP.map((x) => wanted.beta * x),
+    even.logP.map((x) => expected.beta * x),
   );
-  const { each: withFit } = run(orpoLoss(wanted), { ...even, perToken: new Array(2 * n).fill(0.5) });
+  const { each: withFit } = run(orpoLoss(expected), { ...even, perToken: new Array(2 * n).fill(0.5) });
   near(
     withFit,
     Array.from(each, (x, i) => x - 0.5 * even.logP[i]),
   );
 });
 
-it.each(casesOf('cpo'))('CPO $loss_type, β $beta, α $alpha, ε $label_smoothing is that of TRL', (wanted) => {
+it.each(casesOf('cpo'))('CPO $loss_type, β $beta, α $alpha, ε $label_smoothing is that of TRL', (expected) => {
   const options: CpoLossOptions = {
-    loss: wanted.loss_type,
-    beta: wanted.beta,
-    gamma: wanted.simpo_gamma * (wanted.loss_type === 'simpo' ? 1 : 0),
-    alpha: wanted.alpha,
+    loss: expected.loss_type,
+    beta: expected.beta,
+    gamma: expected.simpo_gamma * (expected.loss_type === 'simpo' ? 1 : 0),
+    alpha: expected.alpha,
     likelihood: 0,
-    labelSmoothing: wanted.label_smoothing,
+    labelSmoothing: expected.label_smoothing,
   };
-  const { each, gradient, rewards } = run(cpoLoss(options), wanted.uses === 'avg' ? even : summed);
-  near(each, wanted.losses);
-  near(gradient, [...wanted.grad_chosen_of_mean, ...wanted.grad_rejected_of_mean], 1e-4);
-  near(rewards, [...wanted.chosen_rewards, ...wanted.rejected_rewards]);
+  const { each, gradient, rewards } = run(cpoLoss(options), expected.uses === 'avg' ? even : summed);
+  near(each, expected.losses);
+  near(gradient, [...expected.grad_chosen_of_mean, ...expected.grad_rejected_of_mean], 1e-4);
+  near(rewards, [...expected.chosen_rewards, ...expected.rejected_rewards]);
 });
 
-it('CPO adds the likelihood of the chosen answers', () => {
+it('CPO adds the likelihood of the chosen completions', () => {
   const options = { loss: 'sigmoid', beta: 0.1, gamma: 0, alpha: 0, likelihood: 0, labelSmoothing: 0 } as const;
-  const given = { ...summed, perToken: new Array(2 * n).fill(0.5) };
-  const { each } = run(cpoLoss(options), given);
-  const { each: withFit } = run(cpoLoss({ ...options, likelihood: 2 }), given);
+  const numbers = { ...summed, perToken: new Array(2 * n).fill(0.5) };
+  const { each } = run(cpoLoss(options), numbers);
+  const { each: withFit } = run(cpoLoss({ ...options, likelihood: 2 }), numbers);
   near(
     withFit,
     Array.from(each, (x, i) => x - even.likely[i]),
@@ -142,20 +142,20 @@ it('CPO adds the likelihood of the chosen answers', () => {
 });
 
 it('BCO is that of TRL', () => {
-  const wanted = cases.find(({ algo }) => algo.startsWith('bco'));
-  const reference = [...wanted.ref_chosen_sum, ...wanted.ref_rejected_sum];
+  const expected = cases.find(({ algo }) => algo.startsWith('bco'));
+  const reference = [...expected.ref_chosen_sum, ...expected.ref_rejected_sum];
   const { logP } = summed;
-  const mean = average(logP.map((x, i) => wanted.beta * (x - reference[i])));
+  const mean = average(logP.map((x, i) => expected.beta * (x - reference[i])));
   // so many rewards seen before that the mean of all is the fixture's
   const seenCount = 1e4;
-  const seenSum = wanted.delta * (seenCount + 2 * n) - 2 * n * mean;
-  const { each, value } = run(bcoLoss(wanted), {
+  const seenSum = expected.delta * (seenCount + 2 * n) - 2 * n * mean;
+  const { each, value } = run(bcoLoss(expected), {
     logP,
     reference,
     desirable: logP.map((_, i) => Number(i < n)),
     seenSum: logP.map(() => seenSum),
     seenCount: logP.map(() => seenCount),
   });
-  near(each, wanted.losses);
-  near([value], [wanted.loss]);
+  near(each, expected.losses);
+  near([value], [expected.loss]);
 });

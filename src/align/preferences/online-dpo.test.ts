@@ -1,4 +1,6 @@
-/** Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts. */
+/**
+ * Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts.
+ */
 import { expect, it } from 'vitest';
 import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
 import type { CompletionJudge, CompletionPair } from '../judges/judge.ts';
@@ -16,14 +18,14 @@ const of = (worth: (answer: Completion) => number): Reward => ({
   score: async (answers) => answers.map(worth),
 });
 
-it('takes the better of two answers for the chosen one, and makes no pair of equal ones', () => {
+it('chooses the better of two completions, and makes no pair of equal ones', () => {
   expect(pairsOf([1, 2, 3, 3, 5, 4])).toEqual([
     [1, 0],
     [4, 5],
   ]);
 });
 
-it('learns nothing where all answers are worth the same', async () => {
+it('learns nothing where all completions have the same reward', async () => {
   const learner = await createOnlineDpo({ ...settings, steps: 1, reward: of(() => 1) });
   const before = learner.policy.parameters.flat.slice();
   const [{ metrics }] = await take(learner, 1);
@@ -33,7 +35,7 @@ it('learns nothing where all answers are worth the same', async () => {
   learner[Symbol.dispose]();
 });
 
-it('learns nothing from an answer that is written twice, however it is scored', async () => {
+it('learns nothing from a completion that is written twice, however it is scored', async () => {
   let scored = 0;
   const learner = await createOnlineDpo({
     ...{ ...settings, steps: 1, maxTokens: 1, temperature: 1e-3 },
@@ -45,7 +47,7 @@ it('learns nothing from an answer that is written twice, however it is scored', 
 });
 
 it('learns the pairs that are left, from a loss of log 2 on, at any temperature', async () => {
-  // of four prompts, one has answers that differ
+  // of four prompts, one has completions that differ
   const reward = of(({ promptText, response }) => (promptText === 'a' ? response.reduce((a, b) => a + b, 0) : 0));
   const learner = await createOnlineDpo({ ...settings, steps: 2, temperature: 0.7, reward });
   const [first, second] = await take(learner, 2);
@@ -56,7 +58,7 @@ it('learns the pairs that are left, from a loss of log 2 on, at any temperature'
   learner[Symbol.dispose]();
 });
 
-it('asks a judge which answer is better, and whether they are better than the reference’s', async () => {
+it('asks a judge which completion is better, and whether they are better than the reference’s', async () => {
   const evens = (text: string) => (text.match(/e/g)?.length ?? 0) / (text.length + 1);
   const seen: CompletionPair[] = [];
   const judge: CompletionJudge = {

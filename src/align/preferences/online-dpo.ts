@@ -1,12 +1,13 @@
 /**
- * Online DPO (Guo et al. 2024, "Direct Language Model Alignment from Online AI Feedback", Algorithm 1): the pairs that DPO learns are
- * answers of the policy as it stands. In each step prompts are answered twice, of two answers the better one is the
- * chosen one, and the policy makes one optimizer step on
+ * Online DPO (Guo et al. 2024, "Direct Language Model Alignment from Online AI Feedback", Algorithm 1): DPO on pairs
+ * that the current policy writes. Each step completes prompts twice, the better completion becomes the chosen one, and
+ * the policy takes one optimizer step on
  *
  *   L = −log σ(β (log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l)))        or another loss of preferences/dpo-loss.ts
  *
- * The reference stays what it was. Where it departs from the paper: a reward compares, as well as a judge; answers that are worth the
- * same, or are the same, make no pair, and where others are then too few for the last part of a step, the first of them stand twice.
+ * The reference does not change. Departures from the paper: the comparison is by a reward or by a judge; completions
+ * that are equal, or have equal rewards, make no pair; if the last part of a step then has too few pairs, the first
+ * ones fill it up.
  *
  * Run it: heed online-dpo --model runs/sft/model
  */
@@ -35,19 +36,20 @@ import { createPreferenceTrainer } from './trainer.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** Schema of the options of `onlineDpo`: types, ranges, defaults and help texts. */
 export const onlineDpoSchema = policyTrainingSchema
   .extend({
-    batch: policyTrainingSchema.shape.batch.unwrap().default(32).describe('prompts answered in a step, twice each'),
+    batch: policyTrainingSchema.shape.batch.unwrap().default(32).describe('prompts per step, completed twice each'),
     judge: z
       .string()
       .optional()
-      .describe('who compares in place of --reward: a chat model, or one at an address, https://…/v1#MODEL'),
+      .describe('chat model that compares, in place of --reward: a folder, a name on the Hub, or https://…/v1#MODEL'),
     judgeCall: judgeCallSchema.prefault({}),
-    part: whole(1).default(16).describe('pairs computed at once: fewer take less memory'),
+    part: whole(1).default(16).describe('pairs computed at once; fewer need less memory'),
     score: scoreSchema,
-    loss: choiceOf(pairLosses).default('sigmoid').describe('loss of a pair, see docs/reference/dpo.md'),
-    beta: z.number().positive().default(0.1).describe('how firmly the reference holds the policy'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
+    loss: choiceOf(pairLosses).default('sigmoid').describe('loss of a pair; see docs/reference/dpo.md'),
+    beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
+    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
   })
   .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || loss !== 'exo_pair', {
     path: ['labelSmoothing'],
@@ -55,24 +57,24 @@ export const onlineDpoSchema = policyTrainingSchema
   })
   .refine(({ judge, subjectTo }) => judge === undefined || subjectTo === undefined, {
     path: ['subjectTo'],
-    message: 'expected none with --judge, which tells of no other rewards',
+    message: 'expected none with --judge, which gives no other rewards',
   })
   .refine(({ judge, askPeople }) => judge === undefined || !askPeople, {
     path: ['askPeople'],
-    message: 'expected a reward model to teach, not a judge',
+    message: 'expected --reward with a reward model, not --judge: only a reward model can learn',
   });
 /** The options of `onlineDpo`, with their defaults. */
 export type OnlineDpoOptions = z.output<typeof onlineDpoSchema>;
 /** The input of `onlineDpo`. */
 export type OnlineDpoInput = Omit<PolicyInput<z.input<typeof onlineDpoSchema>>, 'judge'> & {
-  /** Who compares, in place of a reward: by name, an object, a function, or a chat model. */
+  /** The judge that compares, in place of a reward: a name, an object, a function, or a chat model. */
   judge?: string | JudgeSource;
 };
 
-/** Answers to a prompt. */
+/** Completions of a prompt. */
 const ANSWERS = 2;
 
-/** Learns from rollouts with two answers to each prompt. */
+/** Online DPO on rollouts with two completions of each prompt. */
 export function createOnlineDpoAlgorithm(
   policy: LanguagePolicy,
   { lengths, padding }: AnswerLayout,
@@ -95,12 +97,12 @@ export function createOnlineDpoAlgorithm(
   return {
     update(rollout, rate) {
       const { answers, scores, referenceLogProbs } = rollout;
-      // an answer that is written twice says nothing, however it is scored
+      // equal completions carry no information, whatever their scores
       const pairs = pairsOf(scale(scores, answers)).filter(
         ([better, worse]) => answers[better].response.join() !== answers[worse].response.join(),
       );
-      const told = { 'reward/equal_pairs': 1 - (ANSWERS * pairs.length) / answers.length };
-      if (pairs.length === 0) return told;
+      const metrics = { 'reward/equal_pairs': 1 - (ANSWERS * pairs.length) / answers.length };
+      if (pairs.length === 0) return metrics;
       const filled = Array.from({ length: part * Math.ceil(pairs.length / part) }, (_, i) => pairs[i % pairs.length]);
       const [chosen, rejected] = [0, 1].map((side) => filled.map((pair) => pair[side]));
       const sides = [chosen, rejected].map((side) => listOf(side.map((i) => exampleOf(rollout, i))));
@@ -114,7 +116,7 @@ export function createOnlineDpoAlgorithm(
         'gradient/norm': optimizer.step(rate),
         ...metricsOf({ sides }, indices, values),
         'reward/margin': mean(pairs.map(([better, worse]) => scores[better] - scores[worse])),
-        ...told,
+        ...metrics,
       };
     },
     save: () => ({ state: scale.save(), tensors: exportOptimizer(optimizer) }),
@@ -128,7 +130,7 @@ export function createOnlineDpoAlgorithm(
   };
 }
 
-/** Of every two answers the better and the worse, but for those that are worth the same. */
+/** Indices of the better and the worse of every two completions; those of equal scores are left out. */
 export function pairsOf(scores: ArrayLike<number>): [better: number, worse: number][] {
   return Array.from({ length: scores.length / ANSWERS }, (_, i) => [ANSWERS * i, ANSWERS * i + 1])
     .filter(([first, second]) => scores[first] !== scores[second])
@@ -141,7 +143,7 @@ function exampleOf({ answers }: LanguageRollout, i: number) {
   return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
 }
 
-/** A learner by online DPO: what `onlineDpo` runs. */
+/** Opens the learner that `onlineDpo` runs. */
 export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOptions>> = learnerOf(
   onlineDpoSchema,
   (options, live) =>
@@ -152,7 +154,7 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
           : own.use(await openJudge((live.judge as JudgeSource) ?? options.judge, live.pull, options.judgeCall));
       const setup = await setUpPolicy(
         { ...options, answers: ANSWERS },
-        judge ? { ...live, reward: unasked } : live,
+        judge ? { ...live, reward: noReward } : live,
         own,
       );
       return createPolicyLearner({
@@ -167,13 +169,15 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
     }),
 );
 
-/** Where a judge compares. */
-const unasked: Reward = { name: 'none', score: async (answers) => new Float64Array(answers.length) };
+/** Stands in for the reward when a judge compares. */
+const noReward: Reward = { name: 'none', score: async (answers) => new Float64Array(answers.length) };
 
 /**
- * Trains a policy by DPO on pairs of its own completions, in place; a reward or a judge compares them (Guo et al. 2024).
+ * Trains a policy by DPO on pairs of its own completions, in place; a reward or a judge compares them (Guo et al.
+ * 2024).
  *
- *     const { model } = await onlineDpo({ model: 'reviews-base', data: [{ prompt: 'Hello' }, …], judge: (pairs) => … });
+ *     const data = [{ prompt: 'Hello' }, …];
+ *     const { model } = await onlineDpo({ model: 'reviews-base', data, judge: (pairs) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */

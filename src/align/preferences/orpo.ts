@@ -1,10 +1,10 @@
 /**
- * ORPO: the chosen answers are learned as in fine-tuning, and the odds of a chosen answer over its rejected one are raised along
- * with it, in one training without a reference (Hong et al. 2024, eq. 6–7):
+ * ORPO: fine-tunes on chosen completions and at the same time raises their odds over the rejected ones, in one run
+ * without a reference (Hong et al. 2024, eq. 6–7):
  *
  *   L = −log π(prompt, y_w) − β log σ(log odds(y_w) − log odds(y_l)),    odds(y) = p / (1 − p),  p = π(y)^(1/tokens)
  *
- * the first term a mean of tokens. β is the paper's λ. As TRL has it, the prompt is learned too.
+ * The first term is a mean over tokens. β is the paper's λ. As in TRL, the prompt is learned too.
  *
  * Run it: heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl
  */
@@ -16,7 +16,7 @@ import { type PreferenceLoss, pairs } from './loss.ts';
 import { referenceFreeSchema } from './options.ts';
 import { createPreferences, type PairInput, type PreferenceTraining, preferenceTraining } from './setup.ts';
 
-/** The loss of pairs; an answer's reward is β times its log-probability per token. */
+/** The loss of pairs of completions. The reward of a completion is β times its log-probability per token. */
 export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
   return ({ logP, tokens, likely, perToken }) => {
     const perAnswerToken = div(logP, tokens);
@@ -29,21 +29,26 @@ export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
   };
 }
 
-/** log(p / (1 − p)) of log p, with 1 − e^x = −tanh(x/2)(e^x + 1), which is exact where p is near 1. */
+/** log(p / (1 − p)) from log p, by 1 − e^x = −tanh(x/2)(e^x + 1), which is exact for p near 1. */
 function logOdds(logP: Tensor): Tensor {
   const x = minimum(logP, -1e-6);
   return sub(x, log(mul(neg(tanh(mul(x, 0.5))), add(exp(x), 1))));
 }
 
+/** Schema of the options of `orpo`: types, ranges, defaults and help texts. */
 export const orpoSchema = referenceFreeSchema.extend({
-  beta: z.number().positive().default(1).describe('weight of the odds beside the likelihood of chosen answers (λ)'),
+  beta: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('weight of the odds, relative to the likelihood of chosen completions (λ in the paper)'),
 });
 /** The options of `orpo`, with their defaults. */
 export type OrpoOptions = z.output<typeof orpoSchema>;
 /** The input of `orpo`. */
 export type OrpoInput = PairInput<z.input<typeof orpoSchema>>;
 
-/** A learner by ORPO: what `orpo` runs. */
+/** Opens the learner that `orpo` runs. */
 export const createOrpo: Opener<OrpoInput, PreferenceLearner<OrpoOptions>> = learnerOf(orpoSchema, (options, live) =>
   createPreferences('orpo', options, live, { loss: orpoLoss(options), wholeTexts: true, paired: true }),
 );

@@ -1,4 +1,4 @@
-/** The report of a training on preferences, from what its folder holds. */
+/** The report of a training on preferences, from the run's folder. */
 import { type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
 import { count, figure } from '../../run/progress.ts';
 import { elapsed, type Lines, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
@@ -6,15 +6,15 @@ import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
 
-/** Charts of what a training may tell, in this order: title, unit, caption, lines. */
+/** Charts of metrics, in this order: title, unit, caption, lines. Metrics that the run lacks have none. */
 const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
-  ['Loss', 'loss', 'A mean of pairs or answers.', trainingAndHeldOut('loss')],
-  ['Reward of answers', 'reward', 'Mean worth of the answers to held-out prompts.', [['reward', 'eval/reward']]],
-  ['KL from the reference', 'nats an answer', 'Mean log π − log π_ref of the same answers.', [['KL', 'eval/kl']]],
+  ['Loss', 'loss', 'Mean over pairs, or over rated completions.', trainingAndHeldOut('loss')],
+  ['Reward', 'reward', "Mean over the policy's completions of held-out prompts.", [['reward', 'eval/reward']]],
+  ['KL from the reference', 'nats per completion', 'Mean log π − log π_ref of the same.', [['KL', 'eval/kl']]],
   [
     'Accuracy',
     'share',
-    'Pairs of which the policy rewards the chosen answer more.',
+    'Share of pairs in which the policy gives the chosen completion the higher reward.',
     [
       ['training', 'rewards/accuracies'],
       ['held out', 'eval/rewards/accuracies'],
@@ -23,7 +23,7 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   [
     'Rewards by the policy',
     'reward',
-    'Of held-out answers: what the loss takes the policy’s log-probabilities for.',
+    'Mean over held-out completions: the policy’s log-probabilities as rewards of the loss.',
     [
       ['chosen', 'eval/rewards/chosen'],
       ['rejected', 'eval/rewards/rejected'],
@@ -31,19 +31,19 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   ],
   [
     'Log-probabilities',
-    'nats an answer',
-    'Of held-out answers. Where the chosen fall too, probability goes to answers that nobody compared.',
+    'nats per completion',
+    'Mean over held-out completions. If the chosen ones fall too, probability moves to completions outside the data.',
     [
       ['chosen', 'eval/logps/chosen'],
       ['rejected', 'eval/logps/rejected'],
     ],
   ],
-  ['Length', 'tokens', 'Of the answers to held-out prompts.', [['length', 'eval/response/length']]],
+  ['Length', 'tokens', "Mean of the policy's completions of held-out prompts.", [['length', 'eval/response/length']]],
   ['Norm of the gradient', 'norm', 'Before clipping, of all parameters together.', [['norm', 'gradient/norm']]],
-  ['Learning rate', 'rate', 'What the schedule gave each step.', [['rate', 'learning_rate']]],
+  ['Learning rate', 'rate', 'By the schedule.', [['rate', 'learning_rate']]],
 ];
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a training on preferences. @throws HeedError when the folder is not a run. */
 export function offlinePreferenceReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
@@ -60,7 +60,7 @@ export function offlinePreferenceReport(folder: string): Report {
       ...card('Reward', 'eval/reward'),
       ...card('Accuracy', 'eval/rewards/accuracies', 'held out, '),
       ...card('Held-out loss', 'loss/eval'),
-      ...card('KL', 'eval/kl', 'nats an answer, '),
+      ...card('KL', 'eval/kl', 'nats per completion, '),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
       { label: 'Time', value: elapsed(rows) },
     ],

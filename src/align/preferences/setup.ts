@@ -1,4 +1,4 @@
-/** What a training on preferences begins with, as its input names it: models, preferences, and a reward for evaluations. */
+/** Opens what a training on preferences needs, by its input: models, preferences, and a reward for evaluations. */
 import { basename } from 'node:path';
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/index.ts';
 import { opening } from '../../disposables.ts';
@@ -19,13 +19,21 @@ import { readsOf } from './loss.ts';
 import type { PreferenceOptions } from './options.ts';
 import { preferenceMetrics } from './train.ts';
 
-/** The input of a verb that learns pairs: its options, with a model, rows or a reward in memory where these have names. */
+/**
+ * The input of a verb that learns from pairs: options, or live values (a loaded model, rows, a reward) in place of
+ * names.
+ */
 export type PairInput<I> = Input<I, PreferenceRow, RewardSource>;
 
-/** The input of a verb that learns rated completions; pairs are two of them. */
+/** The input of a verb that learns from rated completions; a pair counts as two of them. */
 export type RatedInput<I> = Input<I, UnpairedPreferenceRow | PreferenceRow, RewardSource>;
 
-/** A learner of pairs, or of completions that are rated each on its own. Rejects with a HeedError where what it needs cannot be used. */
+/**
+ * Opens models, preferences and a reward, and makes a learner of them.
+ *
+ * @param command The algorithm's name, for the run's name.
+ * @throws HeedError when a model, the reward or the data cannot be used.
+ */
 export async function createPreferences<O extends PreferenceOptions>(
   command: string,
   options: O,
@@ -35,14 +43,17 @@ export async function createPreferences<O extends PreferenceOptions>(
   return opening(async (own) => {
     const model = await openTemplated(options, live, own);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
-    // beside adapters, weights stay as they were loaded
+    // with adapters, the base weights do not change, so that reward adapters can share them
     const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
     const reward = spec === undefined ? undefined : await openRewardOption('reward', spec, live, own, {}, over);
     const data = await readPreferences(options, model, algorithm.paired, live);
     if (readsOf(algorithm.loss).has('kl') && !data.train.partners) {
-      throw new HeedError('All completions are to one prompt: there is none to another, to estimate the KL from.', {
-        hint: 'Give completions of several prompts, or a loss without a KL (--loss apo_zero_unpaired).',
-      });
+      throw new HeedError(
+        'All completions have the same prompt, but the KL is estimated from those of other prompts.',
+        {
+          hint: 'Use data with several prompts, or a loss without a KL (--loss apo_zero_unpaired).',
+        },
+      );
     }
     const reference =
       options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
@@ -58,10 +69,10 @@ export async function createPreferences<O extends PreferenceOptions>(
   });
 }
 
-/** What a verb that learns preferences returns. */
+/** What a verb such as `dpo` or `kto` returns: await it for its result, or iterate it for its steps. */
 export type PreferenceTraining = Training<PreferenceStep, ModelResult>;
 
-/** The training of a learner that `create` makes of an input. */
+/** The training of a learner that `create` opens. */
 export const preferenceTraining = <I extends { signal?: AbortSignal }, O extends PreferenceOptions>(
   create: (input: I) => Promise<PreferenceLearner<O>>,
   input: I,

@@ -6,20 +6,23 @@ import type { PreferenceEvaluation } from './evaluation.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
 import type { PreferenceOptions } from './options.ts';
 
-/** What a training on preferences comes to. */
+/** The result of `trainPreferences`. */
 export interface PreferenceResult extends TrainedModel {
-  /** Of the steps since the evaluation before the last, and held out (NaN where nothing is). */
+  /** Mean loss of the steps since the second-to-last evaluation, and the held-out loss (NaN without held-out data). */
   loss: { train: number; eval: number };
-  /** Share of the held-out pairs that the policy rewards as they were chosen; absent without pairs. */
+  /**
+   * Share of held-out pairs in which the policy gives the chosen completion the higher reward; absent without pairs.
+   */
   accuracy?: number;
-  /** Mean reward of the answers to held-out prompts before the first step and after the last, where there is a reward. */
+  /** Mean reward of completions of held-out prompts before the first step and after the last, if there is a reward. */
   reward?: { before: number; after: number };
-  /** Mean log π − log π_ref of the last evaluation's answers, in nats, where any were given. */
+  /** Mean of log π − log π_ref in the last evaluation, in nats per completion, if it had completions. */
   kl?: number;
+  /** Steps taken. */
   steps: number;
 }
 
-/** The metrics of a step and of its evaluation, by their names. */
+/** The metrics of a step and of its evaluation, by name. */
 export const preferenceMetrics = ({ loss, metrics, evaluation }: PreferenceStep): Record<string, number> => ({
   'loss/train': loss,
   ...metrics,
@@ -37,7 +40,7 @@ function evaluationMetrics({ loss, metrics, reward, kl, length }: PreferenceEval
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, number] => entry[1] !== undefined));
 }
 
-/** As `trainModel` does. */
+/** Trains on preferences in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainPreferences<O extends PreferenceOptions>(
   learner: PreferenceLearner<O>,
   parts: TrainParts<PreferenceStep>,

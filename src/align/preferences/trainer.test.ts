@@ -81,13 +81,13 @@ async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointL
   return { losses: found, norms, after };
 }
 
-const near = (got: number, wanted: number, tolerance: number) =>
-  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
+const near = (got: number, expected: number, tolerance: number) =>
+  expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
 it.each(fixture.runs as Reference[])('$algo learns as in PyTorch, with $optimizer', async (run) => {
   const { losses, norms, after } = await learn(run, { lengths: [run.optimizer === 'sgd' ? 32 : 64] });
-  for (const [i, wanted] of run.losses_before_each_step_and_after.entries()) near(losses[i], wanted, 1e-5);
-  for (const [i, wanted] of run.grad_norms_before_clip.entries()) near(norms[i], wanted, 1e-4);
+  for (const [i, expected] of run.losses_before_each_step_and_after.entries()) near(losses[i], expected, 1e-5);
+  for (const [i, expected] of run.grad_norms_before_clip.entries()) near(norms[i], expected, 1e-4);
   for (const [name, norm] of Object.entries(run.param_norms_after)) near(Math.hypot(...after[name]), norm, 1e-5);
   for (const [name, first] of Object.entries(run.param_first4_after)) {
     for (const [k, value] of first.entries()) near(after[name][k], value, 1e-4);
@@ -124,7 +124,7 @@ it.each<[string, DpoLossOptions, number]>([
   ['length', { ...dpo, losses: ['ipo'], weighting: false }, 0.5],
   ['sorting', { ...dpo, losses: ['aot_unpaired'], weighting: false }, 1],
 ])(
-  'tells the same loss, rewards and log-probabilities with gradients and without: %s',
+  'computes the same loss, rewards and log-probabilities with gradients and without: %s',
   async (_, options, tailWeight) => {
     const policy = createLanguagePolicy(await loadModel(at('models/tiny-llama')), { lora: { rank: 0 }, seed: 0 });
     const layout: ItemLayout = { lengths: [24, 48], padding: 3, wholeTexts: false, tailWeight };
@@ -133,10 +133,10 @@ it.each<[string, DpoLossOptions, number]>([
     const scorer = createPreferenceScorer(policy, loss, layout, 4);
     const context = { reference: Float32Array.from(ref_logps as number[]), kl: 0, seen: { sum: 0, count: 0 } };
     const learned = trainer.run(paired, [0, 1, 2, 3], context);
-    const told = scorer.values(paired, context);
-    near(told.loss, learned.loss, 1e-5);
+    const values = scorer.values(paired, context);
+    near(values.loss, learned.loss, 1e-5);
     for (const name of ['rewards', 'logP'] as const) {
-      for (const [i, value] of learned[name].entries()) near(told[name][i], value, 1e-5);
+      for (const [i, value] of learned[name].entries()) near(values[name][i], value, 1e-5);
     }
     for (const one of [trainer, scorer, policy]) one[Symbol.dispose]();
   },

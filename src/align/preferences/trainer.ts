@@ -1,4 +1,4 @@
-/** A loss of preferences for a policy: its gradients on batches, and its value on items that are not learned from. */
+/** Computes a preference loss for a policy: its gradients on batches, and its value on held-out items. */
 import {
   concat,
   input,
@@ -19,27 +19,28 @@ import type { LanguagePolicy } from '../training/policy.ts';
 import { answerLogProbs, byAnswer, countOf, type ItemLayout, type Items, itemBatch, sumByAnswer } from './batch.ts';
 import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
 
-/** What a loss is told besides the policy's log-probabilities. */
+/** What a loss reads besides the policy's log-probabilities. */
 export interface PreferenceContext {
-  /** Σ w log π_ref of each answer, those of the first side first. */
+  /** Σ w log π_ref of each completion, the first side before the second. */
   reference: Float32Array;
-  /** Of the policy from the reference, in nats an answer. */
+  /** KL of the policy from the reference, in nats per completion. */
   kl: number;
-  /** Of the rewards of earlier batches. */
+  /** Sum and number of the rewards of earlier batches. */
   seen: { sum: number; count: number };
 }
 
-/** What a loss came to: its mean over items, and of each answer, those of the first side first, */
+/** The value of a loss, with numbers for each completion, the first side before the second. */
 export interface PreferenceValues {
+  /** The mean over items. */
   loss: number;
-  /** the reward by the policy itself, */
+  /** The reward of each completion by the policy itself. */
   rewards: Float32Array;
-  /** and Σ w log π. */
+  /** Σ w log π of each completion. */
   logP: Float32Array;
 }
 
-/** What a loss reads of some items, but for the policy's log-probabilities. */
-function givenNumbers(
+/** The numbers of items that a loss reads, except the policy's log-probabilities. */
+function numbersOf(
   items: Items,
   indices: readonly number[],
   answerTokens: Float32Array,
@@ -60,22 +61,24 @@ function givenNumbers(
 }
 
 interface PreferenceTrainer {
+  /** Filled by `run`. */
   readonly gradients: Arena;
-  /** Computes a batch, `part` items at a time, of which its size is a multiple. */
+  /** Computes the loss and its gradients on a batch, `part` items at a time; the batch size is a multiple of `part`. */
   run(items: Items, indices: readonly number[], context: PreferenceContext): PreferenceValues & { tokens: number };
   [Symbol.dispose](): void;
 }
 
 interface PreferenceTrainerOptions {
-  /** Answers of an item. */
+  /** Completions per item. */
   sides: number;
   /** Items computed at once. */
   part: number;
   checkpointLayers: boolean;
-  /** Of all log-probabilities: 1 where absent. */
+  /** Temperature of all log-probabilities. Default 1. */
   temperature?: number;
 }
 
+/** A program for a preference loss and its gradients, over the policy's current weights. */
 export function createPreferenceTrainer(
   policy: LanguagePolicy,
   loss: PreferenceLoss,
@@ -105,8 +108,8 @@ export function createPreferenceTrainer(
           const start = places(at, side);
           reference.set(context.reference.subarray(start, start + part), side * part);
         }
-        const given = givenNumbers(items, parts[at], tokens, count / likely, { ...context, reference });
-        const read = Object.entries({ ...given, confidence: tokens.map((n) => 1 / n) });
+        const numbers = numbersOf(items, parts[at], tokens, count / likely, { ...context, reference });
+        const read = Object.entries({ ...numbers, confidence: tokens.map((n) => 1 / n) });
         const outputs = trainer.run(
           batch,
           { weight },
@@ -129,7 +132,9 @@ export function createPreferenceTrainer(
   };
 }
 
-/** The loss of a batch of `items` as its share of the mean over a step's; the answers' rewards and log-probabilities beside it. */
+/**
+ * The loss of `items` items as their share of the mean over a step, with rewards and log-probabilities of completions.
+ */
 const packedLoss =
   ({ model: { config } }: LanguagePolicy, loss: PreferenceLoss, items: number): PackedLoss =>
   (reading) => {
@@ -139,7 +144,7 @@ const packedLoss =
       {
         logP: () => answerSums(logP),
         likely: () => sums(logP),
-        // given is what a sum takes to be a mean
+        // the input is 1/tokens, which turns the sum into a mean
         confidence: () => mul(answerSums(sureness(logP, reading, config)), perSequence('confidence')),
       },
       perSequence,
@@ -148,7 +153,7 @@ const packedLoss =
     return { loss: sum(mul(each, slice(perSequence('share'), 0, 0, items))), rewards, logP: answers.logP };
   };
 
-/** log π(label) − log Σ π(token)² over the vocabulary, [labels], through which no gradient flows. */
+/** log π(label) − log Σ π(token)² over the vocabulary: [labels]. No gradient flows through it. */
 function sureness(logP: Tensor, { states }: Reading, config: DecoderConfig): Tensor {
   const [labels, hidden] = states.shape.map(Number);
   const { vocabularySize } = config;
@@ -161,17 +166,17 @@ function sureness(logP: Tensor, { states }: Reading, config: DecoderConfig): Ten
   );
   return stopGradient(sub(logP, concat(squares, 0)));
 }
-const LOGITS_AT_ONCE = 1 << 23; // as many as stay in the last cache
+const LOGITS_AT_ONCE = 1 << 23; // fits the last-level cache
 
 interface PreferenceScorer {
-  /** Σ w log π of each answer of some items, those of the first side first. */
+  /** Σ w log π of each completion of some items, the first side before the second. */
   logP(items: Items, indices: ArrayLike<number>): Float32Array;
-  /** The loss of all items. */
+  /** The loss over all items. */
   values(items: Items, context: PreferenceContext): PreferenceValues;
   [Symbol.dispose](): void;
 }
 
-/** The policy's numbers without gradients. Its weights may change between runs. */
+/** Computes log-probabilities and losses without gradients. The policy's weights may change between runs. */
 export function createPreferenceScorer(
   { model: { config }, weights, linear }: LanguagePolicy,
   loss: PreferenceLoss,
@@ -195,7 +200,7 @@ export function createPreferenceScorer(
         labels += likely;
         return tokens;
       });
-      const numbers = givenNumbers(items, indices, answerTokens, count / labels, context);
+      const numbers = numbersOf(items, indices, answerTokens, count / labels, context);
       if (program.reads.has('likely')) {
         numbers.likely = byAnswer(items, indices, layout, part, (some) => sumByAnswer(some, scorer.run(some.batch)));
       }

@@ -1,4 +1,4 @@
-/** Answers in steps, each labeled right or wrong: from datasets, or made in the embedded world. */
+/** Completions in steps, each labeled right or wrong: from datasets, or from the embedded world. */
 import { createHash } from 'node:crypto';
 import { describeBadRow, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -14,23 +14,25 @@ import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewSteps, SENTENCE } from '../world/solutions.ts';
 import type { ProcessOptions } from './options.ts';
 
-/** An answer in steps; `at` holds the token that ends each. */
+/** A completion in steps. */
 export interface SteppedAnswer extends Example {
+  /** The token at which each step ends. */
   at: readonly number[];
   /** Whether each step is right. */
   right: readonly boolean[];
-  /** The same of answers to one prompt. */
+  /** A key that is equal for completions of the same prompt. */
   prompt: string;
 }
 
+/** The data of process supervision. */
 export interface ProcessData {
   train: readonly SteppedAnswer[];
   heldOut: readonly SteppedAnswer[];
 }
 
 /**
- * The tokens of a prompt (text or messages) and of steps, each followed by the separator, on whose last token it is read: what TRL's
- * PRMTrainer makes of them.
+ * The tokens of a prompt (text or messages) and of steps, each followed by the separator. `at` has the last token of
+ * each separator, where the step is scored. Equal to TRL's PRMTrainer.
  */
 export function encodeSteps(
   prompt: string | readonly Message[],
@@ -48,17 +50,22 @@ export function encodeSteps(
   return { ids, at };
 }
 
-/** An answer of at most so many tokens: steps that end behind them are left out. */
+/** A completion cut to at most `length` tokens: steps that end later are left out. */
 export function within<T extends Example & { at: readonly number[] }>(answer: T, length: number): T {
   const at = answer.at.filter((token) => token < length);
   return { ...answer, ids: Array.from(answer.ids).slice(0, (at.at(-1) ?? -1) + 1), at };
 }
 
-/** What ends a step: TRL's unless told; in the embedded world, what ends a sentence. */
+/** The text that ends a step: the option, or a line break as in TRL; in the embedded world, the end of a sentence. */
 export const separatorOf = ({ separator, data }: Pick<ProcessOptions, 'separator' | 'data'>): string =>
   separator ?? (data === undefined ? SENTENCE : '\n');
 
-/** What a training learns from, and what is held out: by prompt, so that none is in both. */
+/**
+ * Reads completions in steps and holds out a share by prompt, so that no prompt is in both parts. Without data, the
+ * model writes completions in the embedded world.
+ *
+ * @throws HeedError with file and line for a bad row, and when none is left.
+ */
 export async function readProcessData(options: ProcessOptions, model: Model, live: Live): Promise<ProcessData> {
   const { data, evaluation, seed } = options;
   if (data === undefined) {
@@ -86,8 +93,8 @@ export async function readProcessData(options: ProcessOptions, model: Model, liv
   };
   const all = await read('data', data);
   if (evaluation.data !== undefined) return { train: all, heldOut: await read('evaluation.data', evaluation.data) };
-  const { kept, held } = holdOutPrompts(all, evaluation.share, seed);
-  return { train: kept.map((i) => all[i]), heldOut: held.map((i) => all[i]) };
+  const { rest, held } = holdOutPrompts(all, evaluation.share, seed);
+  return { train: rest.map((i) => all[i]), heldOut: held.map((i) => all[i]) };
 }
 
 async function gather(
@@ -114,14 +121,14 @@ async function gather(
     const right = (row.labels as boolean[]).slice(0, at.length);
     all.push({ ids: Int32Array.from(ids), at, right, prompt: JSON.stringify(row.prompt) });
   }
-  if (long > 0) onNotice?.(`"${source}": ${long} answers are longer than ${length} tokens`);
+  if (long > 0) onNotice?.(`"${source}": ${long} completions are longer than ${length} tokens`);
   if (all.length > 0) return all;
-  throw new HeedError(`"${source}" has no answer in steps to learn from.`, {
+  throw new HeedError(`"${source}" has no completion in steps to learn from.`, {
     hint: 'Rows are {"prompt": …, "completions": ["step", …], "labels": [true, …]}. Are they longer than --length?',
   });
 }
 
-/** A checksum of answers, by which a resumed training knows that its data is the same. */
+/** A checksum of completions, so that a resumed run can check that its data is the same. */
 export function stepsFingerprint(answers: readonly SteppedAnswer[]): string {
   const hash = createHash('sha256');
   for (const { ids, at, right } of answers) {

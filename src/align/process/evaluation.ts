@@ -1,24 +1,30 @@
-/** How well the probabilities of steps tell which are right: by step, and by answer. */
+/** Evaluates predicted probabilities that steps are right: by step, and by completion. */
 import { type Share, shareOf } from '../reward-model/evaluation.ts';
 import { type Aggregate, worthOf } from './steps.ts';
 
+/** How well scores classify steps as right or wrong. The accuracy is over steps. */
 export interface StepEvaluation extends Share {
-  /** Mean −log P of what the steps are, in nats. */
+  /** Mean −log P of the labels, in nats. */
   loss: number;
-  /** Share of the steps that are right: who always says "right" has this accuracy. */
+  /** Share of the steps that are right: the accuracy of always predicting "right". */
   right: number;
-  /** Probability that a right step has the higher score of a right and a wrong one. NaN where either is missing. */
+  /** Probability that a right step scores higher than a wrong one. NaN if either is missing. */
   auc: number;
-  /** Accuracy among right steps, and among wrong ones. */
+  /** Accuracy among right steps. */
   ofRight: number;
+  /** Accuracy among wrong steps. */
   ofWrong: number;
-  /** Share of the answers that it tells to be right as a whole, or not, by what its steps are worth together. */
+  /** Accuracy over whole completions, by how the probabilities of their steps are aggregated. */
   answers: Record<Exclude<Aggregate, 'mean'>, Share>;
-  /** Share of the answers in which all steps are right. */
+  /** Share of the completions in which all steps are right. */
   allRight: number;
 }
 
-/** `scores` of each answer's steps are log-odds. */
+/**
+ * Evaluates scores of steps against their labels.
+ *
+ * @param scores Log-odds that each step is right: [answers][steps].
+ */
 export function evaluateSteps(
   answers: readonly { right: readonly boolean[] }[],
   scores: readonly ArrayLike<number>[],
@@ -44,14 +50,14 @@ export function evaluateSteps(
   };
 }
 
-/** Mann–Whitney's U as a share; equal scores count half. */
+/** The area under the ROC curve (Mann–Whitney's U as a share); equal scores count half. */
 function areaUnderCurve(steps: readonly { is: boolean; score: number }[]): number {
   const sorted = [...steps].sort((a, b) => a.score - b.score);
   let [ranks, right] = [0, 0];
   for (let i = 0, next = 0; i < sorted.length; i = next) {
     while (next < sorted.length && sorted[next].score === sorted[i].score) next++;
     const count = sorted.slice(i, next).filter(({ is }) => is).length;
-    ranks += (count * (i + 1 + next)) / 2; // the mean rank of what is equal
+    ranks += (count * (i + 1 + next)) / 2; // equal scores share their mean rank
     right += count;
   }
   return (ranks - (right * (right + 1)) / 2) / (right * (steps.length - right));
@@ -59,5 +65,6 @@ function areaUnderCurve(steps: readonly { is: boolean; score: number }[]): numbe
 
 const mean = (values: readonly number[]): number =>
   values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length;
+/** σ: the probability for log-odds. */
 export const probability = (score: number): number => 1 / (1 + Math.exp(-score));
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));

@@ -1,6 +1,6 @@
 /**
- * A process reward model: a reward model whose head is read where each step of an answer ends, and tells the log-odds that the step
- * is right. As a folder it is a reward model's, with process.json beside it.
+ * A process reward model: a reward model whose head is read where each step of a completion ends, and gives the
+ * log-odds that the step is right. Its folder is that of a reward model with an additional process.json.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,17 +19,19 @@ import { aggregates, stepRewards, stepsIn, worthOf } from './steps.ts';
 const PROCESS = 'process.json';
 
 const readingSchema = z.object({
-  /** What ends a step. */
+  /** The text that ends a step. */
   separator: z.string().min(1),
-  /** What steps make an answer worth. */
+  /** How the probabilities of steps are aggregated into a score. */
   aggregate: z.enum(aggregates),
 });
-/** How a model reads steps: what ends one, and what the steps make a completion worth. */
+/** How a model reads steps: the text that ends one, and how their probabilities are aggregated into a score. */
 export type StepReading = z.output<typeof readingSchema>;
 
-/** A process reward model: its head is read where each step ends, and `score` is what the steps make a completion worth. */
+/**
+ * A process reward model: its head is read where each step ends, and `score` aggregates the probabilities of the steps.
+ */
 export interface ProcessModel extends RewardModel {
-  /** How it reads steps. */
+  /** How the model reads steps. */
   steps: StepReading;
 }
 
@@ -41,8 +43,8 @@ export const processModelOf = (model: RewardModel, steps: StepReading): ProcessM
 });
 
 const methods = {
-  async score(this: ProcessModel, prompt: TextOrMessages, given: string | readonly string[]) {
-    const texts = typeof given === 'string' ? [given] : given;
+  async score(this: ProcessModel, prompt: TextOrMessages, completions: string | readonly string[]) {
+    const texts = typeof completions === 'string' ? [completions] : completions;
     const reward = processReward(this, this.steps);
     try {
       const answers = texts.map((text) => ({
@@ -54,14 +56,14 @@ const methods = {
         row: { prompt },
       }));
       const scores = Array.from(await reward.score(answers));
-      return typeof given === 'string' ? scores[0] : scores;
+      return typeof completions === 'string' ? scores[0] : scores;
     } finally {
       reward[Symbol.dispose]();
     }
   },
 } as Pick<ProcessModel, 'score'>;
 
-/** Written before the model: a folder that has a config.json is whole. */
+/** Writes process.json. Call it before writing the model: a folder with a config.json is complete. */
 export function saveStepReading(folder: string, reading: StepReading): void {
   try {
     mkdirSync(folder, { recursive: true });
@@ -71,7 +73,7 @@ export function saveStepReading(folder: string, reading: StepReading): void {
   writeFileAtomic(join(folder, PROCESS), `${JSON.stringify(reading, null, 2)}\n`);
 }
 
-/** How a folder's model reads steps; undefined where it is not a process reward model's. */
+/** How a folder's model reads steps; undefined if it is not a process reward model. @throws HeedError when damaged. */
 export function readStepReading(folder: string): StepReading | undefined {
   const path = join(folder, PROCESS);
   if (!existsSync(path)) return undefined;
@@ -86,8 +88,8 @@ export function readStepReading(folder: string): StepReading | undefined {
 }
 
 /**
- * Rewards of answers by their steps, as the model's own tokenizer and chat template write them; steps behind what the model can read
- * are not seen. The model stays the caller's.
+ * Rewards of completions by their steps, with the reward of each step. Texts are written by the model's own tokenizer
+ * and chat template; steps beyond the model's positions are ignored. The model stays the caller's.
  */
 export function processReward(
   model: RewardModel,

@@ -1,42 +1,54 @@
-/** Settings of heed process. */
+/** Options of `processSupervision`. */
 import { z } from 'zod';
 import { rankingDataSchema, rewardLearning, rewardTrainingSchema } from '../reward-model/options.ts';
 import { aggregates } from './steps.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-/** Every step; those up to the first wrong one (Lightman et al. 2023, §2.4); the last, right where all are (outcome supervision). */
+/**
+ * Which steps are learned: all; those up to the first wrong one (Lightman et al. 2023, §2.4); or only the last, labeled
+ * right if all are (outcome supervision).
+ */
 const supervisions = ['steps', 'first-error', 'outcome'] as const;
 
+/** Schema of the options of `processSupervision`: types, ranges, defaults and help texts. */
 export const processSchema = rewardTrainingSchema.extend({
   data: z
     .string()
     .optional()
     .describe(
-      "file, folder, pattern or name on the Hub of answers in steps (default: the model's own in the embedded world)",
+      "completions in steps: a file, folder, pattern or name on the Hub (default: the model's own in the embedded world)",
     ),
-  answers: whole(2).default(500).describe('without --data: how many answers, of which each sentence is labeled'),
+  answers: whole(2).default(500).describe('without --data: number of completions, labeled by sentence'),
   ...rankingDataSchema.pick({ onBadRow: true, length: true }).shape,
   truncate: z
     .enum(['start', 'drop', 'error'])
     .default('start')
-    .describe('of a longer answer: keep the steps that fit, leave it out, or stop'),
+    .describe('what to do with a longer completion: keep the steps that fit, leave it out, or stop'),
   separator: z
     .string()
     .min(1)
     .optional()
-    .describe('what ends a step (default: a line break, or the end of a sentence)'),
+    .describe('text that ends a step (default: a line break; without --data, the end of a sentence)'),
   supervision: z
     .enum(supervisions)
     .default('steps')
-    .describe('which steps are learned from, see docs/reference/process.md'),
-  aggregate: z.enum(aggregates).default('product').describe('what steps make an answer worth, where it is a reward'),
-  ...rewardLearning('answer'),
+    .describe('which steps are learned: all, up to the first error, or the outcome; see docs/reference/process.md'),
+  aggregate: z
+    .enum(aggregates)
+    .default('product')
+    .describe('how the probabilities of steps make the score of a completion'),
+  ...rewardLearning('completion'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out answers in steps (default: a share of those learned from)'),
-      share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
-      answers: whole(1).default(200).describe('without --data: held-out answers'),
+      data: z.string().optional().describe('held-out completions in steps (default: a share of --data)'),
+      share: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.1)
+        .describe('share of prompts to hold out without --evaluation.data; 0: none'),
+      answers: whole(1).default(200).describe('without --data: number of held-out completions'),
     })
     .prefault({}),
 });

@@ -44,7 +44,7 @@ const settings: ProcessInput = {
 
 const weights = ({ parameters }: ProcessLearner) => Array.from(parameters.flat);
 
-it('learns which steps are right, and is a reward that tells of them', async () => {
+it('learns which steps are right, and is a reward that scores them', async () => {
   const learner = await createProcess({ ...settings, epochs: 4, aggregate: 'min' });
   const steps = await take(learner, learner.steps);
   const { evaluation, done } = steps.at(-1)!;
@@ -66,33 +66,33 @@ it('learns which steps are right, and is a reward that tells of them', async () 
     text,
   });
   const texts = [' red cat sun\n cat moon dog\n', ' cat red sun\n blue dog sun\n moon cat red', ''];
-  const told = await reward.explain!(texts.map(answerOf));
-  const [good, bad, empty] = Array.from(told.scores);
+  const result = await reward.explain!(texts.map(answerOf));
+  const [good, bad, empty] = Array.from(result.scores);
   expect(good).toBeGreaterThan(0.5);
   expect(bad).toBeLessThan(0.5);
   expect(empty).toBe(0);
-  expect(told.steps!.map((own) => own.map(({ end }) => end))).toEqual([[13, 27], [13, 27, texts[1].length], []]);
-  for (const [i, own] of told.steps!.slice(0, 2).entries()) {
-    expect(own.reduce((sum, step) => sum + step.reward, 0)).toBeCloseTo(told.scores[i], 6);
+  expect(result.steps!.map((own) => own.map(({ end }) => end))).toEqual([[13, 27], [13, 27, texts[1].length], []]);
+  for (const [i, own] of result.steps!.slice(0, 2).entries()) {
+    expect(own.reduce((sum, step) => sum + step.reward, 0)).toBeCloseTo(result.scores[i], 6);
   }
   expect(Array.from(await reward.score(texts.map(answerOf)))).toEqual([good, bad, empty]);
   reward[Symbol.dispose]();
 });
 
-it('goes on from any step as if it had never stopped, bit for bit', async () => {
-  const given: ProcessInput = { ...settings, supervision: 'first-error', lora: { rank: 4 }, accumulate: 2, batch: 2 };
-  const whole = await createProcess(given);
+it('resumes from any step bit for bit', async () => {
+  const input: ProcessInput = { ...settings, supervision: 'first-error', lora: { rank: 4 }, accumulate: 2, batch: 2 };
+  const whole = await createProcess(input);
   const before = await take(whole, 3);
   const checkpoint = checkpointOf(whole);
   const after = await take(whole, 4);
-  const resumed = await createProcess(given);
+  const resumed = await createProcess(input);
   resumed.restore(checkpoint);
   expect(await take(resumed, 4)).toEqual(after);
   expect(weights(resumed)).toEqual(weights(whole));
-  const again = await createProcess(given);
+  const again = await createProcess(input);
   expect(await take(again, 3)).toEqual(before);
-  const changed = await createProcess({ ...given, supervision: 'steps' });
-  expect(() => changed.restore(checkpoint)).toThrow(/answers are not what they were/);
+  const changed = await createProcess({ ...input, supervision: 'steps' });
+  expect(() => changed.restore(checkpoint)).toThrow(/completions are not those/);
   for (const learner of [whole, resumed, again, changed]) learner[Symbol.dispose]();
 });
 
@@ -148,15 +148,15 @@ it('reads each step on the last token of what ends it, as TRL does', async () =>
   parameters[Symbol.dispose]();
 });
 
-it('tells how well steps and answers are told apart', () => {
+it('evaluates steps and completions', () => {
   const answers = [{ right: [true, true] }, { right: [true, false, true] }];
   const scores = [
     [2, 1],
     [3, -1, -0.5],
   ];
-  const told = evaluateSteps(answers, scores);
-  expect(told).toMatchObject({ accuracy: 0.8, n: 5, right: 0.8, auc: 1, ofRight: 0.75, ofWrong: 1, allRight: 0.5 });
-  expect(told.answers).toMatchObject({ product: { accuracy: 1 }, min: { accuracy: 1 }, last: { accuracy: 1 } });
+  const result = evaluateSteps(answers, scores);
+  expect(result).toMatchObject({ accuracy: 0.8, n: 5, right: 0.8, auc: 1, ofRight: 0.75, ofWrong: 1, allRight: 0.5 });
+  expect(result.answers).toMatchObject({ product: { accuracy: 1 }, min: { accuracy: 1 }, last: { accuracy: 1 } });
   expect(
     evaluateSteps(answers, [
       [1, 1],
@@ -176,16 +176,16 @@ it('labels sentences in the embedded world', async () => {
 describe('says before the training what is wrong', () => {
   it.each<[string, ProcessInput, RegExp]>([
     ['no such model', { model: join(folder, 'nowhere') }, /There is no folder/],
-    ['an empty dataset', { data: dataOf([]) }, /no answer in steps/],
+    ['an empty dataset', { data: dataOf([]) }, /no completion in steps/],
     [
       'labels that do not fit',
       { data: dataOf([{ ...rows[0], labels: [true, true, true, true, true] }]) },
       /line 1: "labels" has 5 values for/,
     ],
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /has an unknown format|stepwise/],
-    ['everything too long', { length: 4 }, /no answer in steps/],
-    ['a long answer, where that is an error', { length: 8, truncate: 'error' }, /8 are read/],
-  ])('%s', async (_, given, message) => {
-    await expect(createProcess({ ...settings, ...given })).rejects.toThrow(message);
+    ['everything too long', { length: 4 }, /no completion in steps/],
+    ['a long completion, where that is an error', { length: 8, truncate: 'error' }, /the maximum is 8/],
+  ])('%s', async (_, input, message) => {
+    await expect(createProcess({ ...settings, ...input })).rejects.toThrow(message);
   });
 });

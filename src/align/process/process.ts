@@ -1,14 +1,14 @@
 /**
- * Process supervision: a reward model learns which steps of an answer are right, not only whether its end is (Uesato et al. 2022;
- * Lightman et al. 2023, "Let's Verify Step by Step"). Its scalar head is read on the token that ends each step, and tells the
- * log-odds s that the step is right:
+ * Process supervision: a reward model learns which steps of a completion are right, not only whether its result is
+ * (Uesato et al. 2022; Lightman et al. 2023, "Let's Verify Step by Step"). Its scalar head is read on the token that
+ * ends each step, and gives the log-odds s that the step is right:
  *
  *   L = −(1/K) Σ_k [y_k log σ(s_k) + (1 − y_k) log σ(−s_k)]        over the K steps of a batch
  *
- * of all steps, of those up to the first wrong one, or of the last alone, right where all are: outcome supervision, to compare with.
- * Where it departs from the papers and from TRL's PRMTrainer: one logit for right against wrong, where they have a token or a
- * class for each (the same loss, of the difference of their logits); the head alone is new, the rest begins as a fine-tuned model.
- * docs/reference/process.md has the settings and results.
+ * The loss is over all steps, over those up to the first wrong one, or over the last one alone, labeled right if all
+ * are (outcome supervision, for comparison). Departures from the papers and from TRL's PRMTrainer: one logit for right
+ * against wrong, where they have a token or a class for each (the same loss, of the difference of their logits); only
+ * the head is new, the rest starts as a fine-tuned model. docs/reference/process.md has the settings and results.
  *
  * Run it: heed process --model runs/sft/model --data steps.jsonl
  */
@@ -41,35 +41,43 @@ import { evaluateSteps, type StepEvaluation } from './evaluation.ts';
 import { type ProcessModel, processModelOf, saveStepReading } from './model.ts';
 import { type ProcessOptions, processSchema } from './options.ts';
 
-/** Of the model as it stands, on held-out answers. */
+/** An evaluation on held-out completions. */
 export interface ProcessEvaluation extends StepEvaluation {
-  /** Of all evaluations after a step, this one has the lowest loss. */
+  /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
 
+/** A step of `processSupervision`. */
 export interface ProcessStep {
   /** Optimizer steps so far. */
   step: number;
-  /** Of the batch, in nats a step of an answer. */
+  /** Mean loss of the batch, in nats per labeled step of a completion. */
   loss: number;
-  /** Share of the batch's labels that were told right. */
+  /** Share of the batch's labels that the model predicts. */
   accuracy: number;
+  /** Norm of the gradient, before clipping. */
   gradientNorm: number;
+  /** Learning rate of the step. */
   learningRate: number;
-  /** Tokens seen so far. */
+  /** Tokens so far. */
   tokens: number;
+  /** The evaluation after this step, if one was due. */
   evaluation?: ProcessEvaluation;
+  /** Whether this was the last step. */
   done: boolean;
 }
 
-/** The loss of steps as a packed program makes it. By label: `sign`, 1 of a right step and −1 of a wrong one, and `weight`. */
+/**
+ * The loss of steps, for a packed program. Its inputs by label: `sign`, 1 for a right step and −1 for a wrong one, and
+ * `weight`. Besides the loss it outputs `scores`, the log-odds of the labels.
+ */
 export const stepLoss: PackedLoss = (reading) => {
   const scores = scoresOf(reading);
   const logP = logSigmoid(mul(reading.perLabel('sign'), scores));
   return { loss: neg(sum(mul(reading.perLabel('weight'), logP))), scores };
 };
 
-/** What of an answer is learned from. */
+/** The steps of a completion that are learned, by the kind of supervision. */
 export function supervised(answer: SteppedAnswer, supervision: ProcessOptions['supervision']): SteppedAnswer {
   const { at, right } = answer;
   if (supervision === 'outcome') return { ...answer, at: at.slice(-1), right: [right.every(Boolean)] };
@@ -78,28 +86,29 @@ export function supervised(answer: SteppedAnswer, supervision: ProcessOptions['s
   return { ...answer, at: at.slice(0, count), right: right.slice(0, count) };
 }
 
-/** A learner of a process reward model, a step at a time. */
+/** Trains a process reward model, a step at a time. */
 export type ProcessLearner = Awaited<ReturnType<typeof create>>;
 
 /** The input of `processSupervision`. */
 export type ProcessInput = Input<z.input<typeof processSchema>, StepwiseRow>;
 
-/** A learner of a process reward model: what `processSupervision` runs. */
+/** Opens the learner that `processSupervision` runs. */
 export const createProcess: Opener<ProcessInput, ProcessLearner> = learnerOf(processSchema, create);
 
-/** What `processSupervision` ends with. */
+/** The result of `processSupervision`. */
 export interface ProcessResult extends TrainingResult {
-  /** The process reward model: a reward that gives rewards of steps too. It is the caller's to dispose of. */
+  /** The process reward model, a reward that also scores steps. It is the caller's to dispose of. */
   model: ProcessModel;
 }
 
 /**
  * Trains a reward model that judges each step of a completion (Lightman et al. 2023).
  *
- *     const { model } = await processSupervision({ data: [{ prompt, completions: ['step', …], labels: [true, …] }, …] });
+ *     const data = [{ prompt, completions: ['step', …], labels: [true, …] }, …];
+ *     const { model } = await processSupervision({ data });
  *
- * A language model that is passed is copied, and stays as it was. Rejects with a HeedError that names the option or the row
- * that is wrong.
+ * A language model that is passed in is copied and does not change. Rejects with a HeedError that names the option or
+ * the row that is wrong.
  */
 export function processSupervision(input: ProcessInput): Training<ProcessStep, ProcessResult> {
   return trainingOf(
@@ -110,13 +119,13 @@ export function processSupervision(input: ProcessInput): Training<ProcessStep, P
   );
 }
 
-/** The metrics of a step and of its evaluation, by their names. */
+/** The metrics of a step and of its evaluation, by name. */
 export const processMetrics = (step: ProcessStep): Record<string, number> => ({
   ...stepMetrics(step),
   ...(step.evaluation && processEvaluationMetrics(step.evaluation)),
 });
 
-/** The metrics of an evaluation, by their names. */
+/** The metrics of an evaluation, by name. */
 export const processEvaluationMetrics = ({
   loss,
   accuracy,
@@ -181,10 +190,10 @@ function createProcessLearner(
     fingerprint: stepsFingerprint(train),
   };
 
-  /** Adds up the gradients of some answers, as many of `labels` in all as their batch has. */
+  /** Adds up the gradients of some completions of a batch that has `labels` labels in all. */
   function learn(answers: readonly SteppedAnswer[], labels: number) {
     const laid = answersBatch(answers, padding, length);
-    // labels come in the order that answers are packed in
+    // labels are in the order of packing
     const next = answers.map(() => 0);
     const sign = Array.from(laid.sequences, (i) => (answers[i].right[next[i]++] ? 1 : -1));
     const outputs = trainer.run(laid, { sign, weight: sign.map(() => 1 / labels) });
@@ -193,7 +202,7 @@ function createProcessLearner(
     return { loss: outputs.loss.data[0] as number, hits: hits.reduce((a, b) => a + b, 0), tokens: laid.tokens };
   }
 
-  /** Of the model as it stands; it counts for no best. Undefined where nothing is held out. */
+  /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
   function evaluate(): ProcessEvaluation | undefined {
     if (heldOut.length === 0) return undefined;
     return { ...evaluateSteps(heldOut, scorer.run(heldOut)), best: false };
@@ -215,7 +224,7 @@ function createProcessLearner(
       saveStepReading(adapterBeside(folder), reading);
       trained.saveAdapter(adapterBeside(folder), plain);
     },
-    /** One optimizer step, and an evaluation where one is due. */
+    /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<ProcessStep> {
       const rate = rateOf(state.step);
       const answers = itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]);
@@ -247,7 +256,7 @@ function createProcessLearner(
     save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as ProcessState;
-      checkSameData(saved, state, 'answers');
+      checkSameData(saved, state, 'completions');
       const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
       importParameters(parameters, tensors);
       importOptimizer(optimizer, tensors);

@@ -1,4 +1,4 @@
-/** The report of a process reward model's training, from what its folder holds. */
+/** The report of a process reward model's training, from the run's folder. */
 import { type Report, readInfo, readMetrics, readSamples, type Table } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
@@ -8,7 +8,7 @@ import type { ProcessEvaluationRow } from './train.ts';
 
 const STEPS = ['optimizer steps'];
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed process`. @throws HeedError when the folder is not a run. */
 export function processReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
@@ -24,10 +24,10 @@ export function processReport(folder: string): Report {
             {
               label: 'Held-out accuracy',
               value: percent(last.accuracy),
-              note: `${between(last.interval)}, ${last.n} steps, of which ${percent(last.right)} are right`,
+              note: `${between(last.interval)}, ${last.n} steps, ${percent(last.right)} of them right`,
             },
             {
-              label: 'By answer',
+              label: 'By completion',
               value: percent(last.answers.product.accuracy),
               note: `by the product of its steps; ${percent(last.allRight)} are right as a whole`,
             },
@@ -37,13 +37,13 @@ export function processReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      ...both('Accuracy by step', 'accuracy', 'share', 'Share of the steps that it tells right from wrong.'),
-      ...both('Loss', 'loss', 'nats a step', 'Mean −log P of what the steps are; in training, of those learned from.'),
+      ...both('Accuracy by step', 'accuracy', 'share', 'Share of steps that the model classifies correctly.'),
+      ...both('Loss', 'loss', 'nats per step', 'Mean −log P of the labels; in training, of the labels learned.'),
       ...linesOver(
         rows,
-        'Accuracy by answer',
+        'Accuracy by completion',
         'share',
-        'Whether all steps are right, by what their probabilities are together.',
+        'Prediction that all steps are right, by how their probabilities are aggregated.',
         [
           ['product', 'accuracy/product'],
           ['lowest', 'accuracy/min'],
@@ -68,16 +68,16 @@ export function processReport(folder: string): Report {
 const numbers = ({ auc, ofRight, ofWrong, right, answers, allRight }: StepEvaluation): Table => ({
   kind: 'table',
   title: 'In numbers',
-  caption: 'On held-out answers. Who always says "right" is correct as often as steps, or answers, are right.',
+  caption: 'On held-out completions. Always predicting "right" has the accuracy of the share that is right.',
   columns: ['what', 'share', '95 % interval'],
   rows: [
     ['steps that are right', percent(right), ''],
-    ['… of them told so', percent(ofRight), ''],
-    ['steps that are wrong, told so', percent(ofWrong), ''],
+    ['accuracy on right steps', percent(ofRight), ''],
+    ['accuracy on wrong steps', percent(ofWrong), ''],
     ['right step scored above a wrong one', Number.isFinite(auc) ? percent(auc) : '–', ''],
-    ['answers right as a whole', percent(allRight), ''],
+    ['completions right as a whole', percent(allRight), ''],
     ...Object.entries(answers).map(([by, { accuracy, interval }]) => [
-      `answers told right or wrong, by their steps' ${by}`,
+      `accuracy on completions, by the ${by} of their steps`,
       percent(accuracy),
       between(interval),
     ]),

@@ -14,7 +14,7 @@ it('ends a step with each separator, and the last with the text', () => {
   expect(stepsIn(' \n', '\n')).toEqual([]);
 });
 
-it('makes of probabilities what an answer is worth, and of that what each step adds', () => {
+it('makes a score of probabilities, and rewards of steps that add up to it', () => {
   const probabilities = [0.5, 0.8, 0.25];
   expect(aggregates.map((by) => worthOf(probabilities, by))).toEqual([0.1, 0.25, expect.closeTo(0.5167, 4), 0.25]);
   expect(aggregates.map((by) => worthOf([], by))).toEqual([0, 0, 0, 0]);

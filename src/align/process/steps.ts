@@ -1,13 +1,16 @@
-/** Steps of an answer: where they end, and what those of an answer are worth together. */
+/** Steps of a completion: where they end, and how their probabilities make a score. */
 import type { StepReward } from '../reward-functions/reward-function.ts';
 
 interface Step {
   text: string;
-  /** Characters of the answer's text up to the end of the step, its separator included. */
+  /** Characters of the completion up to the end of the step, including its separator. */
   end: number;
 }
 
-/** Steps are what stands before a separator; what stands behind the last is a step too. Those that say nothing are none. */
+/**
+ * The steps of a text: its parts between separators. The rest after the last separator is a step too; blank parts are
+ * not.
+ */
 export function stepsIn(text: string, separator: string): Step[] {
   const steps: Step[] = [];
   for (let start = 0; start < text.length; ) {
@@ -20,12 +23,14 @@ export function stepsIn(text: string, separator: string): Step[] {
   return steps;
 }
 
+/** How probabilities of steps make the score of a completion; see `worthOf`. */
 export const aggregates = ['product', 'min', 'mean', 'last'] as const;
+/** One of `aggregates`. */
 export type Aggregate = (typeof aggregates)[number];
 
 /**
- * What an answer is worth by the probabilities that its steps are right: their product, the probability that all are
- * (Lightman et al. 2023, §2.6), the lowest, their mean, or the last. 0 without steps.
+ * The score of a completion from the probabilities that its steps are right: their product, which is the probability
+ * that all are (Lightman et al. 2023, §2.6), the lowest, their mean, or the last. 0 without steps.
  */
 export function worthOf(probabilities: readonly number[], aggregate: Aggregate): number {
   if (probabilities.length === 0) return 0;
@@ -42,11 +47,11 @@ export function worthOf(probabilities: readonly number[], aggregate: Aggregate):
 }
 
 /**
- * What each step adds to that, in the order they come: of a mean, its share; else by how much the answer so far is worth more
- * with it than without, and a share of what an answer is worth before its first step. They add up to what the answer is worth.
+ * The reward of each step, in order. For a mean it is the step's share; otherwise the change of the score by the step,
+ * plus an equal share of the score before the first step. The rewards add up to the score.
  */
 export function stepRewards(steps: readonly Step[], probabilities: readonly number[], by: Aggregate): StepReward[] {
-  const nothing = by === 'last' ? 0.5 : 1; // known of no step
+  const nothing = by === 'last' ? 0.5 : 1; // the score before the first step
   let before = nothing;
   return steps.map(({ end }, i) => {
     if (by === 'mean') return { end, reward: probabilities[i] / steps.length };

@@ -5,22 +5,22 @@ import { stepMetrics, type TrainedModel, trainModel } from '../training/train-mo
 import type { StepEvaluation } from './evaluation.ts';
 import { type ProcessEvaluation, type ProcessLearner, type ProcessStep, processEvaluationMetrics } from './process.ts';
 
-/** What the training comes to. Without held-out answers, accuracy is NaN. */
+/** The result of `trainProcess`. Without held-out completions, accuracy is NaN. */
 export interface ProcessRun extends TrainedModel, Share {
   /** Share of the held-out steps that are right. */
   right: number;
-  /** By answer, as `StepEvaluation` has it. */
+  /** Accuracy over whole completions; see `StepEvaluation`. */
   answers?: StepEvaluation['answers'];
 }
 
-/** The row of samples.jsonl with the whole of an evaluation. */
+/** A row of samples.jsonl with an evaluation. */
 export interface ProcessEvaluationRow {
   kind: 'evaluation';
   step: number;
   evaluation: ProcessEvaluation;
 }
 
-/** As `trainModel` does. */
+/** Trains a process reward model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainProcess(learner: ProcessLearner, parts: TrainParts<ProcessStep>): Promise<ProcessRun | undefined> {
   return trainModel<ProcessEvaluation, ProcessStep, ProcessRun>(learner, parts, {
     keepBest: learner.options.keepBest,

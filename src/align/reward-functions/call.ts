@@ -1,33 +1,45 @@
-/** Rewards from outside: a function in a file, an HTTP endpoint. Neither is trusted to answer soon, or to answer sense. */
+/**
+ * Rewards from outside: a function, a function in a file, or an HTTP endpoint. Calls have a timeout and results are
+ * checked.
+ */
 
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import { type CallSettings, limited, post, severally } from '../training/requests.ts';
 import type { Completion, Reward, Scores, StepReward } from './reward-function.ts';
 
-/** Of each answer a number, more being better, or what its steps add, whose sum is the number. */
-type Given = ArrayLike<number | readonly StepReward[]>;
+/** For each completion a number, higher being better, or the rewards of its steps, whose sum is the number. */
+type RewardValues = ArrayLike<number | readonly StepReward[]>;
 
-/** What a file exports, as default or as `reward`. */
-export type RewardFunction = (answers: readonly Completion[], signal: AbortSignal) => Given | Promise<Given>;
+/** A reward as a function: for each completion a number, higher being better, or the rewards of its steps. */
+export type RewardFunction = (
+  answers: readonly Completion[],
+  signal: AbortSignal,
+) => RewardValues | Promise<RewardValues>;
 
-/** A reward from a .js, .mjs, .ts or .mts file. @throws HeedError where it cannot be loaded, or exports no function. */
+/**
+ * A reward from a .js, .mjs, .ts or .mts file that exports a `RewardFunction`, as default or as `reward`.
+ *
+ * @throws HeedError when the file cannot be loaded or exports no function.
+ */
 export async function fileReward(path: string, settings: CallSettings): Promise<Reward> {
   const exported = await importFile(path, 'The reward');
   const call = exported.default ?? exported.reward;
   if (typeof call !== 'function') {
     throw new HeedError(`"${path}" exports no function: expected a default export, or one named "reward".`, {
-      hint: 'export default (answers) => answers.map(({ text }) => …)',
+      hint: 'export default (completions) => completions.map(({ text }) => …)',
     });
   }
   return functionReward(path, call as RewardFunction, settings);
 }
 
-/** A reward from a function, each call within the time there is. */
+/**
+ * A reward from a function. A call that exceeds the timeout, throws or returns invalid values rejects with a HeedError.
+ */
 export function functionReward(name: string, call: RewardFunction, { timeout }: CallSettings): Reward {
   const explain: Reward['explain'] = async (answers, signal) => {
     signal?.throwIfAborted();
-    const given = await limited(name, timeout, signal, async (within) => {
+    const values = await limited(name, timeout, signal, async (within) => {
       try {
         return await call(answers, within);
       } catch (cause) {
@@ -38,7 +50,7 @@ export function functionReward(name: string, call: RewardFunction, { timeout }: 
         });
       }
     });
-    return checkedScores(name, given, answers);
+    return checkedScores(name, values, answers);
   };
   return {
     name,
@@ -47,29 +59,29 @@ export function functionReward(name: string, call: RewardFunction, { timeout }: 
   };
 }
 
-function checkedScores(name: string, given: unknown, answers: readonly Completion[]): Scores {
-  if (!Array.isArray(given) || !given.some(Array.isArray)) return { scores: checkedRewards(name, given, answers) };
-  const steps = given.map((own: unknown, i): readonly StepReward[] => {
+function checkedScores(name: string, values: unknown, answers: readonly Completion[]): Scores {
+  if (!Array.isArray(values) || !values.some(Array.isArray)) return { scores: checkedRewards(name, values, answers) };
+  const steps = values.map((own: unknown, i): readonly StepReward[] => {
     if (!Array.isArray(own)) return [];
     const wrong = own.find((step) => !(step?.end > 0 && step.end <= answers[i].text.length));
     if (wrong === undefined) return own;
-    throw new HeedError(`The reward "${name}" gave the step ${JSON.stringify(wrong)?.slice(0, 80)} of an answer.`, {
-      hint: `A step is {end, reward}: characters of the answer's text (here ${answers[i].text.length}), and a number.`,
+    throw new HeedError(`The reward "${name}" gave the step ${JSON.stringify(wrong)?.slice(0, 80)} of a completion.`, {
+      hint: `A step is {end, reward}: characters of the text up to its end (at most ${answers[i].text.length} here), and a number.`,
     });
   });
-  const sums = given.map((own, i) =>
+  const sums = values.map((own, i) =>
     Array.isArray(own) ? steps[i].reduce((sum, { reward }) => sum + reward, 0) : own,
   );
   return { steps, scores: checkedRewards(name, sums, answers) };
 }
 
-/** Answers of a request, and requests at once. */
+/** Completions per request, and concurrent requests. */
 const CHUNK = 32;
 const AT_ONCE = 4;
 
 /**
- * A reward from an HTTP endpoint. It gets `{answers: [{prompt, response, ended, row}]}`, texts all, and gives `{rewards: [number, …]}`
- * or the list alone. Where it does not answer, or not sense, that part of the answers alone is sent again.
+ * A reward from an HTTP endpoint. It receives `{answers: [{prompt, response, ended, row}]}`, with prompt and response
+ * as text, and returns `{rewards: [number, …]}` or the list alone. Failed requests are retried one by one.
  */
 export function endpointReward(url: string, settings: CallSettings): Reward {
   return {
@@ -82,7 +94,7 @@ export function endpointReward(url: string, settings: CallSettings): Reward {
           url,
           body: { answers: some.map(sent) },
           who: `The reward at "${url}"`,
-          hint: 'It gets {"answers": [{"prompt", "response", "ended", "row"}]} and gives {"rewards": [number, …]}; its own log may say more.',
+          hint: 'It receives {"answers": [{"prompt", "response", "ended", "row"}]} and must return {"rewards": [number, …]}; check its log.',
           read: (answer: unknown) => checkedRewards(url, rewardsIn(answer), some),
         };
         rewards.set(await post(request, settings, either), chunk * CHUNK);
@@ -97,21 +109,23 @@ const sent = ({ promptText, text, ended, row }: Completion) => ({ prompt: prompt
 const rewardsIn = (answer: unknown): unknown =>
   Array.isArray(answer) ? answer : (answer as { rewards?: unknown } | null)?.rewards;
 
-/** @throws HeedError unless there is a finite number for each answer. */
-export function checkedRewards(name: string, given: unknown, answers: readonly Completion[]): ArrayLike<number> {
+/** Checks the values of a reward. @throws HeedError unless there is a finite number for each completion. */
+export function checkedRewards(name: string, values: unknown, answers: readonly Completion[]): ArrayLike<number> {
   const expected = `expected ${answers.length} numbers`;
-  const hint = 'A reward gives a finite number for each answer, in their order.';
-  if (!Array.isArray(given) && !ArrayBuffer.isView(given)) {
-    throw new HeedError(`The reward "${name}" gave ${JSON.stringify(given)?.slice(0, 80)}: ${expected}.`, { hint });
+  const hint = 'A reward must return a finite number for each completion, in order.';
+  if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
+    throw new HeedError(`The reward "${name}" gave ${JSON.stringify(values)?.slice(0, 80)}: ${expected}.`, { hint });
   }
-  const rewards = given as ArrayLike<number>;
+  const rewards = values as ArrayLike<number>;
   if (rewards.length !== answers.length) {
     throw new HeedError(`The reward "${name}" gave ${rewards.length} numbers: ${expected}.`, { hint });
   }
   for (let i = 0; i < rewards.length; i++) {
     if (Number.isFinite(rewards[i])) continue;
     const got = typeof rewards[i] === 'number' ? rewards[i] : JSON.stringify(rewards[i]);
-    throw new HeedError(`The reward "${name}" gave ${got} for an answer: "${answers[i].text.slice(0, 80)}".`, { hint });
+    throw new HeedError(`The reward "${name}" gave ${got} for a completion: "${answers[i].text.slice(0, 80)}".`, {
+      hint,
+    });
   }
   return rewards;
 }

@@ -1,69 +1,76 @@
-/** What a reward is: answers in, a number for each out, and what that is made of where a reward can tell. */
+/** The interface of rewards: completions in, a number for each out, optionally with its parts and steps. */
 import type { Row } from '../../data/index.ts';
 
-/** An answer of a policy, as a reward sees it. */
+/** A completion of a prompt by a policy. */
 export interface Completion {
-  /** Tokens of the prompt as the policy read it. */
+  /** Token ids of the prompt as the policy read it. */
   readonly prompt: readonly number[];
-  /** Tokens of the answer, with the one that ended it. */
+  /** Token ids of the completion, including the one that ended it. */
   readonly response: readonly number[];
-  /** Whether the policy ended it; else it was cut. */
+  /** Whether the policy ended the completion; otherwise it was cut. */
   readonly ended: boolean;
+  /** Text of the prompt; for a conversation, that of its last message. */
   readonly promptText: string;
+  /** Text of the completion. */
   readonly text: string;
-  /** The dataset's row that the prompt is from. */
+  /** The prompt's row in the dataset. */
   readonly row?: Row;
 }
 
-/** What a step of an answer adds to its reward. */
+/** The reward of a step of a completion. */
 export interface StepReward {
-  /** Characters of the answer's text up to where the step ends. */
+  /** Characters of the completion's text up to the end of the step. */
   end: number;
+  /** The step's share of the completion's score. */
   reward: number;
 }
 
-/** One of several rewards of the same answers. */
+/** Scores of completions by one of several rewards. */
 export interface NamedScores {
+  /** Name of the reward. */
   name: string;
-  /** Of each answer. */
+  /** A number for each completion. */
   scores: ArrayLike<number>;
 }
 
+/** One of the rewards in a weighted sum. */
 export interface RewardPart extends NamedScores {
-  /** What it counts for in the sum. */
+  /** The weight in the sum. */
   weight: number;
 }
 
+/** Scores of completions with their parts, where the reward has any. */
 export interface Scores {
-  /** A finite number for each answer, in their order. */
+  /** A finite number for each completion, in order. */
   scores: ArrayLike<number>;
-  /** Of each answer, its steps in their order. What they leave of its score is the whole answer's. */
+  /** The steps of each completion, in order. The rest of a score belongs to the completion as a whole. */
   steps?: readonly (readonly StepReward[])[];
-  /** What the scores are the sum of. */
+  /** The rewards that the scores are the weighted sum of. */
   parts?: readonly RewardPart[];
-  /** Of each answer, the deviation of an ensemble's members: how far they disagree. */
+  /** Standard deviation of an ensemble's members for each completion. */
   deviations?: ArrayLike<number>;
-  /** Rewards that are no part of the scores, but are asked for. */
+  /** Further rewards that are not part of the scores, such as constrained ones. */
   others?: readonly NamedScores[];
 }
 
-/** What says how good completions are. */
+/** Scores completions. */
 export interface Reward {
-  /** What errors and metrics call it. */
+  /** Name of the reward in errors and metrics. */
   readonly name: string;
   /**
-   * A finite number for each answer, in their order.
+   * A finite number for each completion, in order; higher is better.
    *
-   * @throws HeedError where a reward cannot be had, or is no number; the signal's reason where it aborts.
+   * @throws HeedError when the reward fails or gives invalid values; the signal's reason when it aborts.
    */
   score(answers: readonly Completion[], signal?: AbortSignal): Promise<ArrayLike<number>>;
-  /** The same, and what the numbers are made of. Absent where a reward cannot tell. */
+  /** The same numbers with their parts and steps. Absent if the reward has none. */
   explain?(answers: readonly Completion[], signal?: AbortSignal): Promise<Scores>;
 }
 
-/** A reward that holds native memory or processes, for whoever opened it to dispose of. */
+/** A reward that holds native memory or processes: whoever opens it disposes of it. */
 export type OpenReward = Reward & Disposable;
 
+/** Scores with their parts and steps, for rewards with or without `explain`. */
 export const explained = async (
   reward: Reward,
   answers: readonly Completion[],

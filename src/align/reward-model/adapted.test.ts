@@ -45,7 +45,7 @@ it('scores as the merged model does, alone and over the base, an ensemble too', 
       for (const [i, score] of scores.entries()) expect(Math.abs(score - merged[i])).toBeLessThan(1e-5);
     }
   }
-  // the weights that are read are those given, unless another folder's
+  // the weights are those passed in, unless the adapters are of another folder
   const adapter = join(folder, 'of-1/adapter');
   const before = await scoresOf(adapter);
   cpSync(llama, join(folder, 'copy'), { recursive: true });
@@ -56,16 +56,16 @@ it('scores as the merged model does, alone and over the base, an ensemble too', 
   for (const { parameters } of [base, other]) parameters[Symbol.dispose]();
 });
 
-it('goes on as if it had never stopped where the policy’s weights are the reward’s too', async () => {
-  const given: PpoInput = {
+it('resumes exactly when policy and reward share weights', async () => {
+  const input: PpoInput = {
     ...{ model: llama, reward: join(folder, 'of-1/adapter'), data, evaluation: { data }, lora: { rank: 2 } },
     ...{ batch: 4, maxTokens: 4, steps: 2, evaluations: 1, ppo: { minibatch: 4 } },
   };
-  const whole = await createLanguagePpo(given);
+  const whole = await createLanguagePpo(input);
   await take(whole, 1);
   const checkpoint = checkpointOf(whole);
   const after = await take(whole, 1);
-  const resumed = await createLanguagePpo(given);
+  const resumed = await createLanguagePpo(input);
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 1))).toEqual(plain(after));
   for (const one of [whole, resumed]) one[Symbol.dispose]();

@@ -1,4 +1,7 @@
-/** Reward models that are adapters and a head (heed reward --lora.rank) over weights that are in memory already: the policy's. */
+/**
+ * Reward models that are adapters and a head (heed reward --lora.rank) over weights already in memory, such as the
+ * policy's.
+ */
 import { realpathSync } from 'node:fs';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadAdapter } from '../../lm/lora.ts';
@@ -7,13 +10,15 @@ import { loraLinear, weightedLinear } from '../../nn/index.ts';
 import { checkRewardModel, type RewardModel, readCalibration, rewardModelOf, type ScorerOptions } from './model.ts';
 
 interface AdaptedReward extends ScorerOptions {
-  /** Its parameters are the adapters and the head alone. */
+  /** The reward model; its parameters are only the adapters and the head. */
   model: RewardModel;
 }
 
 /**
- * A reward model over the weights of `base`; undefined where it is whole, or adapters of what another folder holds. The weights stay
- * the caller's. Throws a HeedError where the adapters have no head of one label.
+ * A reward model over the weights of `base`, which stay the caller's; undefined if it is a whole model or has another
+ * base.
+ *
+ * @throws HeedError when the adapters have no head with one label.
  */
 export async function rewardModelOver(
   base: Model,

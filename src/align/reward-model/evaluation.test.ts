@@ -1,26 +1,26 @@
 import { expect, it } from 'vitest';
 import { driftOf, evaluateReward, type Judged } from './evaluation.ts';
 
-const pair = (difference: number, given: Partial<Judged> = {}): Judged => ({
+const pair = (difference: number, fields: Partial<Judged> = {}): Judged => ({
   better: difference,
   worse: 0,
   betterLength: 10,
   worseLength: 10,
-  ...given,
+  ...fields,
 });
 const times = <T>(n: number, value: T): T[] => Array.from({ length: n }, () => value);
 const logit = (p: number) => Math.log(p / (1 - p));
 
-it('counts what is right, ties as half, and says what that is worth', () => {
+it('counts correct pairs, ties as half, and gives a verdict', () => {
   const verdict = (right: number, wrong: number) =>
     evaluateReward([...times(right, pair(1)), ...times(wrong, pair(-1))], 1);
   expect(verdict(85, 15)).toMatchObject({ accuracy: 0.85, n: 100, verdict: 'great' });
   expect(verdict(75, 25).verdict).toBe('good');
   expect(verdict(65, 35).verdict).toBe('better than chance');
-  expect(verdict(55, 45).verdict).toBe('not told from chance');
-  expect(verdict(6, 1).verdict).toBe('not told from chance');
+  expect(verdict(55, 45).verdict).toBe('no better than chance');
+  expect(verdict(6, 1).verdict).toBe('no better than chance');
   expect(evaluateReward([pair(1), pair(0)], 1).accuracy).toBe(0.75);
-  expect(evaluateReward([], 1)).toMatchObject({ n: 0, verdict: 'nothing to judge by' });
+  expect(evaluateReward([], 1)).toMatchObject({ n: 0, verdict: 'no data' });
 });
 
 it('is calibrated where it is as often right as it says', () => {
@@ -40,7 +40,7 @@ it('is calibrated where it is as often right as it says', () => {
   expect(evaluateReward([pair(Math.log(3))], 1).loss).toBeCloseTo(-Math.log(0.75), 9);
 });
 
-it('tells whether length decides', () => {
+it('measures a bias toward length', () => {
   const long = { betterLength: 30, worseLength: 10 };
   const short = { betterLength: 10, worseLength: 12 };
   const { longerWins, longerChosen, byLength } = evaluateReward(
@@ -57,7 +57,7 @@ it('tells whether length decides', () => {
   ]);
 });
 
-it('tells sources apart', () => {
+it('evaluates sources separately', () => {
   const { bySource } = evaluateReward([pair(1, { source: 'a' }), pair(-1, { source: 'b' }), pair(1)], 1);
   expect(bySource).toMatchObject({ a: { accuracy: 1, n: 1 }, b: { accuracy: 0, n: 1 } });
 });
@@ -70,7 +70,7 @@ it('distributes margins about 0', () => {
   expect(margins[10]).toEqual({ middle: expect.closeTo(0, 9), share: 0.5 });
 });
 
-it('tells how far a policy has gone', () => {
+it('measures the drift of a policy', () => {
   const rewards = Array.from({ length: 200 }, (_, i) => (i - 99.5) / 57.7);
   const reference = { rewards, lengths: times(200, 10) };
   const same = driftOf(reference, reference);

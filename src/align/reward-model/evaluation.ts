@@ -1,47 +1,60 @@
-/** How well rewards predict choices that somebody made: accuracy, calibration, margins, and what they may have learned instead. */
+/** Evaluates how well rewards predict preferences: accuracy, calibration, margins, and a bias toward length. */
 import { wilson } from '../../run/intervals.ts';
 import type { Rankings } from './rankings.ts';
 
-/** Two answers of which one was chosen, and what a reward model makes of them. */
+/** A pair of completions with a preference, and their rewards. */
 export interface Judged {
-  /** Rewards. */
+  /** Reward of the preferred completion. */
   better: number;
+  /** Reward of the other one. */
   worse: number;
-  /** Tokens of the answers. */
+  /** Tokens of the preferred completion. */
   betterLength: number;
+  /** Tokens of the other one. */
   worseLength: number;
+  /** The source that the row names, if any. */
   source?: string;
 }
 
+/** An accuracy with its confidence interval. */
 export interface Share {
+  /** Share of correct predictions; a tie counts ½. */
   accuracy: number;
-  /** Wilson's, of 95 %. */
+  /** Wilson's 95 % confidence interval. */
   interval: [low: number, high: number];
+  /** Number of predictions. */
   n: number;
 }
 
+/** How well a reward model predicts preferences. The accuracy is over pairs. */
 export interface RewardEvaluation extends Share {
+  /** The accuracy in words, such as `good`. */
   verdict: string;
-  /** Mean −log P of what was chosen, in nats. */
+  /** Mean −log P of the preferences, in nats. */
   loss: number;
-  /** Expected calibration error: how far the probabilities are off, on average (Naeini et al. 2015). */
+  /** Expected calibration error: the mean distance of probabilities from frequencies (Naeini et al. 2015). */
   ece: number;
-  /** Mean probability of the answer that the model prefers, less its accuracy: above 0 it is too sure. */
+  /**
+   * Mean probability of the completion that the model prefers, minus its accuracy; above 0 the model is too confident.
+   */
   overConfidence: number;
-  /** Share of the pairs whose longer answer the model prefers, and whose longer answer was chosen; pairs as long are left out. */
+  /** Share of pairs in which the model prefers the longer completion; pairs of equal length are left out. */
   longerWins: number;
+  /** Share of pairs in which the longer completion was chosen; pairs of equal length are left out. */
   longerChosen: number;
+  /** The accuracy for each source that rows name. */
   bySource: Record<string, Share>;
-  /** From pairs whose chosen answer is much shorter to those whose chosen answer is much longer. */
+  /** The accuracy by relative length of the chosen completion, from much shorter to much longer. */
   byLength: (Share & { label: string })[];
-  /** What was predicted and what came of it, in ten bins of the model's confidence from ½ to 1. */
+  /** Mean confidence and accuracy in ten bins of the model's confidence from ½ to 1. */
   reliability: { confidence: number; accuracy: number; n: number }[];
-  /** Rewards of chosen answers less those of rejected ones, and how they are distributed. */
+  /** Mean and standard deviation of the reward of chosen completions minus that of rejected ones. */
   margin: { mean: number; deviation: number };
+  /** A histogram of these differences: the middle of each bin and its share of the pairs. */
   margins: { middle: number; share: number }[];
 }
 
-/** All pairs of rankings that somebody decided, with the reward of each answer. */
+/** All pairs of the rankings `chosen` in which one completion is better, with the reward of each completion. */
 export function judgedPairs(
   { lists, lengths }: Rankings,
   chosen: readonly number[],
@@ -68,7 +81,7 @@ export function judgedPairs(
 
 const BINS = 10;
 
-/** `scale` makes probabilities of rewards: P(i over j) = σ(scale · (rewardᵢ − rewardⱼ)). */
+/** Evaluates rewards of pairs. `scale` turns them into probabilities: P(i over j) = σ(scale · (rewardᵢ − rewardⱼ)). */
 export function evaluateReward(pairs: readonly Judged[], scale: number): RewardEvaluation {
   const overall = shareOf(pairs.map(hit));
   const confidences = pairs.map(({ better, worse }) => sigmoid(scale * Math.abs(better - worse)));
@@ -119,7 +132,7 @@ export function evaluateReward(pairs: readonly Judged[], scale: number): RewardE
 
 const BARS = 21;
 
-/** Shares of values in equal stretches about 0. */
+/** A histogram with equal bins, symmetric about 0. */
 function histogram(values: readonly number[]): { middle: number; share: number }[] {
   const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
   const shares = new Float64Array(BARS);
@@ -129,7 +142,7 @@ function histogram(values: readonly number[]): { middle: number; share: number }
   return Array.from(shares, (share, i) => ({ middle: most * ((2 * i + 1) / BARS - 1), share }));
 }
 
-/** By the binary logarithm of chosen length over rejected length. */
+/** Groups by log₂ of the chosen completion's length over the rejected one's. */
 const lengthGroups: [label: string, from: number, to: number][] = [
   ['less than half as long', Number.NEGATIVE_INFINITY, -1],
   ['shorter', -1, -0.1],
@@ -138,32 +151,35 @@ const lengthGroups: [label: string, from: number, to: number][] = [
   ['more than twice as long', 1, Number.POSITIVE_INFINITY],
 ];
 
-/** 1 where the chosen answer has the higher reward, ½ where both have the same. */
+/** 1 if the chosen completion has the higher reward, ½ for equal rewards, else 0. */
 const hit = ({ better, worse }: Judged): number => (better > worse ? 1 : better === worse ? 0.5 : 0);
 
+/** The mean of hits (1, ½ or 0) with its interval. */
 export function shareOf(hits: readonly number[]): Share {
   const accuracy = mean(hits);
   return { accuracy, interval: wilson(accuracy, hits.length), n: hits.length };
 }
 
 function verdictOn({ accuracy, interval: [low], n }: Share): string {
-  if (n === 0) return 'nothing to judge by';
-  if (low <= 0.5) return 'not told from chance';
+  if (n === 0) return 'no data';
+  if (low <= 0.5) return 'no better than chance';
   if (accuracy > 0.8) return 'great';
   return accuracy > 0.7 ? 'good' : 'better than chance';
 }
 
+/** How the rewards of a policy's completions differ from those of a reference. */
 export interface Drift {
-  /** Mean and deviation of the rewards of the reference's answers and of the policy's. */
+  /** Mean and standard deviation of the reference's rewards, and its mean length in tokens. */
   reference: { mean: number; deviation: number; length: number };
+  /** The same of the policy. */
   policy: { mean: number; deviation: number; length: number };
-  /** Deviations of the reference between the two means. */
+  /** Difference of the two means, in standard deviations of the reference. */
   shift: number;
-  /** Share of the policy's rewards outside of what 98 % of the reference's are in: 0.02 where nothing has changed. */
+  /** Share of the policy's rewards outside the central 98 % of the reference's; 0.02 without drift. */
   outside: number;
 }
 
-/** How far a policy's answers are from those that a reward model was made for, as it sees them. */
+/** Measures how far the completions of a policy drifted from those of a reference, by the rewards of a reward model. */
 export function driftOf(
   reference: { rewards: ArrayLike<number>; lengths: ArrayLike<number> },
   policy: { rewards: ArrayLike<number>; lengths: ArrayLike<number> },

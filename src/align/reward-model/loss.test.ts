@@ -18,10 +18,10 @@ import {
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/${path}`, import.meta.url));
 const plain: RankingLossOptions = { loss: 'bradley-terry', centering: 0, labelSmoothing: 0 };
-const near = (got: number, wanted: number, tolerance: number) =>
-  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
+const near = (got: number, expected: number, tolerance: number) =>
+  expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
-/** The loss of scores that are given, and its gradient: the head reads them off states of one number. */
+/** The loss of fixed scores, and its gradient: the head reads them off states of one number. */
 function lossOf(scores: number[], lists: Omit<Ranking, 'answers'>[], options: Partial<RankingLossOptions> = {}) {
   const n = scores.length;
   const rankings = lists.map((list) => ({ ...list, answers: Array.from(list.levels, () => ({ ids: [] })) }));
@@ -81,7 +81,7 @@ it('takes all pairs of a longer ranking, ties as a half each, and labels that ma
     choiceLoss(model, scores[i] - margin, scores[j], [p, 1 - p]);
   // the second is best, the first and the last are equal
   const list = none([1, 2, 0, 1]);
-  const wanted = (e: number) =>
+  const expected = (e: number) =>
     (pair(1, 0, 1 - e) +
       pair(1, 2, 1 - e) +
       pair(1, 3, 1 - e) +
@@ -89,8 +89,8 @@ it('takes all pairs of a longer ranking, ties as a half each, and labels that ma
       pair(3, 2, 1 - e) +
       pair(0, 3, 0.5)) /
     6;
-  near(lossOf(scores, [list]).loss, wanted(0), 1e-6);
-  near(lossOf(scores, [list], { labelSmoothing: 0.1 }).loss, wanted(0.1), 1e-6);
+  near(lossOf(scores, [list]).loss, expected(0), 1e-6);
+  near(lossOf(scores, [list], { labelSmoothing: 0.1 }).loss, expected(0.1), 1e-6);
   const rated = { levels: [3, 1], merits: [1.5, 0.5] };
   near(lossOf([0.3, -1.2], [rated]).loss, pair(0, 1, 1, 1), 1e-6);
 });
@@ -153,7 +153,7 @@ describe("five steps of PyTorch's reward model", () => {
       return loss;
     });
     losses.push(trainer.run(rankings, part).loss);
-    for (const [i, wanted] of run.losses_before_each_step_and_after.entries()) near(losses[i], wanted, 1e-5);
+    for (const [i, expected] of run.losses_before_each_step_and_after.entries()) near(losses[i], expected, 1e-5);
     for (const [name, norm] of Object.entries(run.param_norms_after)) {
       near(Math.hypot(...parameters.values[name].data), norm, 1e-5);
     }

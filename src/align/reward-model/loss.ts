@@ -1,13 +1,13 @@
 /**
- * What a reward model minimizes: the loss of rankings of answers, from their scores s. Over the rankings of a batch, the mean of
+ * The loss of a reward model on rankings of completions, from their scores s: the mean over the rankings of a batch of
  *
- * - Bradley–Terry: the mean over the pairs of a ranking (Ouyang et al. 2022, InstructGPT, §3.5, eq. 1), i better than j, of
- *     −(1 − ε) log σ(sᵢ − sⱼ − m) − ε log σ(sⱼ − sᵢ + m)
- *   with margin m (Touvron et al. 2023, Llama 2, §3.2.2) and ε of the labels taken to be wrong; of a tie, −½ log σ(d) − ½ log σ(−d).
- * - Plackett–Luce: −1/(K − 1) Σᵢ [sᵢ − log Σⱼ exp sⱼ], j over i and all that are not better than it (Luce 1959; Plackett 1975;
- *   equal ranks as Breslow 1974). Of two answers, it is Bradley–Terry.
+ * - Bradley–Terry: the mean over the pairs of a ranking (Ouyang et al. 2022, InstructGPT, §3.5, eq. 1), i better than
+ *   j, of −(1 − ε) log σ(sᵢ − sⱼ − m) − ε log σ(sⱼ − sᵢ + m) with margin m (Touvron et al. 2023, Llama 2, §3.2.2) and
+ *   assumed share ε of wrong labels; for a tie, with the difference d, −½ log σ(d) − ½ log σ(−d).
+ * - Plackett–Luce: −1/(K − 1) Σᵢ [sᵢ − log Σⱼ exp sⱼ], j over i and all that are not better than i (Luce 1959; Plackett
+ *   1975; equal ranks as Breslow 1974). For two completions, it equals Bradley–Terry.
  *
- * and c (sᵢ + sⱼ)², averaged over the same pairs, which keeps scores about 0 (Eisenstein et al. 2023, §2).
+ * plus c (sᵢ + sⱼ)², averaged over the same pairs, which keeps scores near 0 (Eisenstein et al. 2023, §2).
  */
 import {
   add,
@@ -33,41 +33,46 @@ import { type Example, type PackedBatch, packedBatches, rowLengths } from '../..
 import type { Arena, DecoderConfig } from '../../nn/index.ts';
 import { choiceLosses, choiceModelSchema } from '../../preference/index.ts';
 
+/** Names of the losses of rankings. */
 export const rankingLosses = ['bradley-terry', 'plackett-luce'] as const;
 
+/** What `rankingLoss` computes: which loss, and its parameters. */
 export interface RankingLossOptions {
+  /** Name of the loss; the head of loss.ts has the formulas. */
   loss: (typeof rankingLosses)[number];
-  /** c */
+  /** c: weight of the term that keeps scores near 0. 0: off. */
   centering: number;
-  /** ε */
+  /** ε: the assumed share of wrong labels, from 0 up to ½. */
   labelSmoothing: number;
 }
 
-/** Answers to one prompt, two or more, and which of them are better than which. */
+/** A ranking of two or more completions of one prompt. */
 export interface Ranking {
-  /** Tokens of each answer with its prompt; `at` holds the one whose state is scored. */
+  /** Tokens of each completion with its prompt; `at` is the token whose state is scored. */
   answers: readonly Example[];
-  /** A number for each: a higher one is better, equal ones are a tie. */
+  /** The rank of each completion: higher is better, equal is a tie. */
   levels: ArrayLike<number>;
-  /** A number for each: the margin of one over another is the difference of theirs. */
+  /** A number for each completion: the margin of one over another is the difference of theirs. */
   merits: ArrayLike<number>;
-  /** What it counts for: 1 where absent. */
+  /** Weight in the loss. Default 1. */
   weight?: number;
 }
 
 const bradleyTerry = choiceModelSchema.parse({});
 
-/** The loss in tensor ops. Sequences are answers; the numbers of each are in `numbersOf`. */
+/**
+ * The loss for a packed program, whose sequences are completions. `numbersOf` makes its inputs. Outputs `scores`, too.
+ */
 export function rankingLoss({ loss, centering, labelSmoothing }: RankingLossOptions): PackedLoss {
   return (reading) => {
-    const s = reading.sums(scoresOf(reading)); // [answers], as are the numbers of each
+    const s = reading.sums(scoresOf(reading)); // [answers], as all inputs
     const [list, level, weight] = ['list', 'level', 'weight'].map(reading.perSequence);
     const sameList = equal(row(list), column(list));
     const better = ones(logicalAnd(sameList, greater(row(level), column(level))));
     const number = range(s.graph, s.shape[0]);
     const others = logicalNot(equal(row(number), column(number)));
     const ties = ones(logicalAnd(logicalAnd(sameList, equal(row(level), column(level))), others));
-    // a tie stands in the matrix twice
+    // a tie is in the matrix twice
     const weights = mul(add(better, mul(ties, 0.5)), row(weight));
     const center = mul(sum(mul(weights, square(add(row(s), column(s))))), centering);
     if (loss === 'plackett-luce') {
@@ -88,12 +93,12 @@ const row = (x: Tensor) => unsqueeze(x, 1);
 const column = (x: Tensor) => unsqueeze(x, 0);
 const ones = (mask: Tensor) => cast(mask, 'float32');
 
-/** The numbers of each answer that the loss is made of, for a share of a batch of `total` rankings. */
+/** The inputs of `rankingLoss` by name, a number for each completion, for some of a batch of `total` rankings. */
 export function numbersOf(rankings: readonly Ranking[], total: number): Record<string, number[]> {
   const each = (number: (ranking: Ranking, i: number, list: number) => number) =>
     rankings.flatMap((ranking, list) => ranking.answers.map((_, i) => number(ranking, i, list)));
   return {
-    list: each((_, __, list) => list + 1), // places that have no answer are in list 0, and weigh nothing
+    list: each((_, __, list) => list + 1), // padding is in list 0, with weight 0
     level: each(({ levels }, i) => levels[i]),
     merit: each(({ merits }, i) => merits[i]),
     weight: each(({ answers: { length }, weight = 1 }) => (2 * weight) / (total * length * (length - 1))),
@@ -101,7 +106,7 @@ export function numbersOf(rankings: readonly Ranking[], total: number): Record<s
   };
 }
 
-/** Answers packed into rows, numbered in their order; a prompt, whose tokens are not to be learned, once for all answers to it. */
+/** Packs completions into rows, numbered in order; a prompt, which is not learned, once for all its completions. */
 export function answersBatch(answers: readonly Example[], padding: number, length?: number): PackedBatch {
   const longest = length ?? roomFor(Math.max(...answers.map(({ ids }) => ids.length)));
   const examples = answers.map((answer, sequence) => {
@@ -112,28 +117,33 @@ export function answersBatch(answers: readonly Example[], padding: number, lengt
   return batch;
 }
 
-/** Four sizes from one power of two to the next: few programs, and little room left empty. */
+/** Rounds up to one of four sizes per power of two, so that few programs are compiled and little padding is needed. */
 export function roomFor(n: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(n)) - 2);
   return Math.ceil(n / step) * step;
 }
 
+/** Computes the loss of rankings and its gradients. */
 export interface RankingTrainer {
+  /** The gradients of the last batch. */
   readonly gradients: Arena;
-  /** The gradients of a batch, `part` rankings at a time. Gives the loss, and the scores of all answers in their order. */
+  /**
+   * Computes a batch, `part` rankings at a time. Returns its loss, the scores of all completions in order, and the
+   * number of tokens.
+   */
   run(rankings: readonly Ranking[], part: number): { loss: number; scores: Float32Array; tokens: number };
   [Symbol.dispose](): void;
 }
 
 interface RankingShape {
-  /** Tokens of a row. */
+  /** Tokens per row. */
   length: number;
-  /** Answers of as many rankings as are computed at once. */
+  /** The most completions of the rankings computed at once. */
   answers: number;
   padding: number;
 }
 
-/** The loss of rankings and its gradients. */
+/** A program for the loss of rankings and its gradients. */
 export function createRankingTrainer(
   config: DecoderConfig,
   parameters: Arena,

@@ -1,7 +1,7 @@
 /**
- * A reward model: a language model with a scalar head in place of its output layer, read on the token that ends an answer
- * (Ziegler et al. 2019, §2.1; Ouyang et al. 2022, §3.5). As a folder it is Hugging Face's classifier of one label, with
- * what makes rewards of its scores in reward.json beside it.
+ * A reward model: a language model with a scalar head in place of its output layer, read on the token that ends a
+ * completion (Ziegler et al. 2019, §2.1; Ouyang et al. 2022, §3.5). Its folder is that of a Hugging Face classifier
+ * with one label, with an additional reward.json that turns scores into rewards.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,24 +26,25 @@ import { answersBatch } from './loss.ts';
 const CALIBRATION = 'reward.json';
 
 const calibrationSchema = z.object({
-  /** Reward = score + shift: 0 on average over answers of the reference. */
+  /** Reward = score + shift: 0 on average over the completions it was calibrated with. */
   shift: z.number(),
-  /** P(i is chosen over j) = σ(scale · (rewardᵢ − rewardⱼ)), since rewards deviate by 1 and the scores of training did not. */
+  /** P(i is chosen over j) = σ(scale · (rewardᵢ − rewardⱼ)): the standard deviation of the scores in training. */
   scale: z.number().positive(),
 });
 type Calibration = z.output<typeof calibrationSchema>;
 
+/** The calibration of a model whose scores are its rewards. */
 export const plainCalibration: Calibration = { shift: 0, scale: 1 };
 
 /** A reward model. `using` frees its weights at the end of the block. */
 export interface RewardModel extends Model {
-  /** What makes rewards of its scores. */
+  /** Turns scores into rewards, and rewards into probabilities. */
   calibration: Calibration;
   /**
-   * The reward of a completion: `await model.score('Hello', 'Hi')`. Of a list of completions it gives a list. Prompt and
-   * completions are read as rows of data are: text as it stands, messages as the chat template writes them.
+   * The reward of a completion: `await model.score('Hello', 'Hi')`. A list of completions gives a list. A prompt of
+   * text is read as it is, a prompt of messages as the chat template writes it.
    *
-   * @throws HeedError where the tokenizer cannot read them.
+   * @throws HeedError when the tokenizer cannot read them.
    */
   score(prompt: TextOrMessages, completion: string): Promise<number>;
   score(prompt: TextOrMessages, completions: readonly string[]): Promise<number[]>;
@@ -53,20 +54,20 @@ const methods = {
   async score(
     this: RewardModel,
     prompt: TextOrMessages,
-    given: string | readonly string[],
+    completions: string | readonly string[],
   ): Promise<number | number[]> {
-    const completions = typeof given === 'string' ? [given] : given;
+    const texts = typeof completions === 'string' ? [completions] : completions;
     const scorer = createRewardScorer(this);
     try {
-      const scores = Array.from(scorer.run(completions.map((text) => encodedFor(this, prompt, text))));
-      return typeof given === 'string' ? scores[0] : scores;
+      const scores = Array.from(scorer.run(texts.map((text) => encodedFor(this, prompt, text))));
+      return typeof completions === 'string' ? scores[0] : scores;
     } finally {
       scorer[Symbol.dispose]();
     }
   },
 };
 
-/** A completion with its prompt as a reward model reads it, ready to be scored; of what is too long, the beginning is left out. */
+/** The tokens of a completion with its prompt, ready to be scored. If they are too many, the beginning is cut off. */
 export function encodedFor(model: Model, prompt: TextOrMessages, text: string) {
   const completion = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
   const { ids, at } = scoredAnswer(encodeAnswer(prompt, completion, model.tokenizer), model);
@@ -74,16 +75,16 @@ export function encodedFor(model: Model, prompt: TextOrMessages, text: string) {
   return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
 }
 
-/** A classifier of one label as a reward model, over the same weights. */
+/** Makes a classifier with one label a reward model, over the same weights. */
 export const rewardModelOf = (model: Model, calibration: Calibration): RewardModel =>
   ({ ...model, calibration, ...methods }) as RewardModel;
 
 /**
- * A reward model that begins as a copy of a language model, with a head drawn from N(0, 1/(hidden + 1)) (Huang et al. 2024,
- * "The N+ Implementation Details of RLHF with PPO"). Of a reward model it is another over the same weights, which goes on
- * from there. The model that is passed stays the caller's.
+ * A reward model to train. From a language model it is a copy with a head drawn from N(0, 1/(hidden + 1)) (Huang et al.
+ * 2024, "The N+ Implementation Details of RLHF with PPO"). From a reward model it is another one over the same weights.
+ * The model that is passed in stays the caller's.
  *
- * @throws HeedError where it is a classifier of several labels.
+ * @throws HeedError when the model is a classifier with several labels.
  */
 export function createRewardModel(model: Model, seed: number): RewardModel {
   if (model.parameters.values[SCORE]) {
@@ -97,6 +98,7 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
   return rewardModelOf({ ...model, config: { ...config, tied: true }, parameters }, plainCalibration);
 }
 
+/** @throws HeedError when a model is not a classifier with one label. */
 export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters' | 'folder'>): void {
   const labels = parameters.values[SCORE]?.shape[0];
   if (labels === 1) return;
@@ -106,7 +108,7 @@ export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters
   });
 }
 
-/** Loads a reward model from a folder or the Hub. @throws HeedError where it is none. */
+/** Loads a reward model from a folder or the Hub. @throws HeedError when it does not exist or is not a reward model. */
 export async function loadRewardModel(nameOrFolder: string, options: PullOptions = {}): Promise<RewardModel> {
   const model = await loadModel(nameOrFolder, options);
   try {
@@ -118,6 +120,7 @@ export async function loadRewardModel(nameOrFolder: string, options: PullOptions
   }
 }
 
+/** The calibration in a folder; without one, scores are rewards. @throws HeedError when the file is damaged. */
 export function readCalibration(folder: string): Calibration {
   const path = join(folder, CALIBRATION);
   if (!existsSync(path)) return plainCalibration;
@@ -125,25 +128,25 @@ export function readCalibration(folder: string): Calibration {
     return calibrationSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (cause) {
     throw new HeedError(`"${path}" is damaged: expected {"shift": number, "scale": number}.`, {
-      hint: 'Train the model again, or delete the file: rewards are the plain scores then.',
+      hint: 'Train the model again, or delete the file: then the scores are the rewards.',
       cause,
     });
   }
 }
 
-/** Where the training of a reward model begins. */
+/** The initial model of a training of a reward model. */
 export interface Beginning {
   /** The model to train. */
   model: RewardModel;
-  /** The reward model that the caller passed, whose weights these are. */
+  /** The caller's reward model, if it is trained in place. */
   passed?: RewardModel;
 }
 
 /**
- * Where the training of a reward model begins: of a language model at a copy with a head; of a reward model at its own
- * weights, or at a copy of them.
+ * The initial model of a training: for a language model, a copy with a head; for a reward model, its own weights or a
+ * copy.
  *
- * @param lent Whether the model stays the caller's; else `own` keeps it, or what takes its place.
+ * @param lent Whether the model stays the caller's; otherwise `own` disposes of it, or of its replacement.
  */
 export function beginRewardModel(begun: Model, seed: number, own: Disposables, lent: boolean, copy = false): Beginning {
   const model = createRewardModel(begun, seed);
@@ -158,7 +161,7 @@ export function beginRewardModel(begun: Model, seed: number, own: Disposables, l
   return { model, ...('calibration' in begun && { passed: begun as RewardModel }) };
 }
 
-/** The trained model with its calibration: the one that was passed, or else one that `own` no longer keeps. */
+/** The trained and calibrated model: the one that the caller passed in, or one released from `own`. */
 export function finishRewardModel({ model, passed }: Beginning, calibrated: Calibrated, own: Disposables): RewardModel {
   const { data } = model.parameters.values[SCORE];
   for (let i = 0; i < data.length; i++) data[i] *= calibrated.gain;
@@ -167,16 +170,16 @@ export function finishRewardModel({ model, passed }: Beginning, calibrated: Cali
   return finished;
 }
 
-/** Writes a folder that `loadRewardModel` and Transformers load. */
+/** Writes a folder that `loadRewardModel` and Transformers can load. */
 export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
-  // before config.json: a folder that has one is whole
+  // before config.json: a folder that has one is complete
   writeCalibration(folder, model.calibration);
   saveModel(folder, withPadding(model), options);
 }
 
 /**
- * A model with a padding token that ends no text, in its config and its tokenizer. Transformers scores a row of a batch on its last
- * token that is not padding, and refuses batches without such a token; were it the EOS, the token before would be scored.
+ * A model with a padding token other than EOS in its config and its tokenizer. Transformers needs one for batches, and
+ * scores a row on its last token that is not padding; if EOS were padding, it would score the token before.
  */
 function withPadding<M extends Model>(model: M): M {
   const { tokenizer } = model;
@@ -197,7 +200,7 @@ function withPadding<M extends Model>(model: M): M {
   return { ...model, raw, tokenizer: { ...tokenizer, pad: id, files } };
 }
 
-/** Makes the folder where there is none. */
+/** Writes reward.json, and creates the folder if necessary. */
 export function writeCalibration(folder: string, calibration: Calibration): void {
   try {
     mkdirSync(folder, { recursive: true });
@@ -207,15 +210,15 @@ export function writeCalibration(folder: string, calibration: Calibration): void
   writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(calibration, null, 2)}\n`);
 }
 
-/** What makes rewards of scores: the head is multiplied by `gain`. */
+/** How to turn scores into rewards: the head is multiplied by `gain`, then `calibration` applies. */
 export interface Calibrated {
   gain: number;
   calibration: Calibration;
 }
 
 /**
- * What makes rewards of the scores of some answers 0 on average, deviating by 1. Where they do not differ, only
- * their mean is taken off.
+ * The calibration that gives rewards mean 0 and standard deviation 1 for these scores. If all are equal, only the mean
+ * is removed.
  */
 export function calibrate(scores: ArrayLike<number>): Calibrated {
   const values = Array.from(scores);
@@ -225,7 +228,7 @@ export function calibrate(scores: ArrayLike<number>): Calibrated {
   return { gain: 1 / scale, calibration: { shift: -mean / scale, scale } };
 }
 
-/** Runs `use` while the head is multiplied by `gain` and the model calibrated so; then all is as it was, to the bit. */
+/** Runs `use` with the head multiplied by `gain` and the model calibrated; then restores the head bit by bit. */
 export function whileCalibrated<T>(
   model: RewardModel,
   { gain, calibration }: Calibrated,
@@ -242,8 +245,10 @@ export function whileCalibrated<T>(
 }
 
 /**
- * An answer with its prompt, ready to be scored: on the last token of the answer that ends one, which is put behind it where there
- * is none. What a chat template writes after that (a line break) is not seen.
+ * A completion with its prompt, ready to be scored on its last end token, which is appended if there is none. What a
+ * chat template writes after that token, such as a line break, is ignored.
+ *
+ * @throws HeedError when the tokenizer has no end token.
  */
 export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<Model, 'ends' | 'tokenizer'>): Example {
   for (let i = ids.length - 1; i >= 0 && (!learn || learn[i]); i--) {
@@ -251,7 +256,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
   }
   const end = tokenizer.eos ?? ends[0];
   if (end === undefined) {
-    throw new HeedError('No token ends an answer, so there is none to score it on.', {
+    throw new HeedError('The tokenizer has no end token, on which completions are scored.', {
       hint: 'Name one as eos_token in tokenizer_config.json.',
     });
   }
@@ -259,18 +264,19 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 }
 
 interface RewardScorer {
-  /** A reward for each of some answers made by `scoredAnswer`; those that are not finite come as they are. */
+  /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
   run(answers: readonly Example[]): Float32Array;
   [Symbol.dispose](): void;
 }
 
+/** Weights to score with, in place of the model's own. */
 export interface ScorerOptions {
-  /** The model's own where absent; read at each run. */
+  /** All weights by name, read at each run. Default: the model's. */
   weights?: Readonly<Record<string, Value>>;
   linear?: Linear;
 }
 
-/** The calibration is the model's when this is made. */
+/** Computes rewards, with the calibration that the model has now. The model stays the caller's. */
 export function createRewardScorer(model: RewardModel, options?: ScorerOptions): RewardScorer {
   const scorer = createStateScorer(model, options);
   const { shift } = model.calibration;
@@ -281,14 +287,15 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
 }
 
 interface StateScorer {
-  /** What the head makes of the states that are read of each example: a number for each of its `at`. */
+  /** The head's scores of each example: a number for each of its tokens `at`. */
   run(examples: readonly Example[]): Float32Array[];
   [Symbol.dispose](): void;
 }
 
-/** Tokens of a batch, about. */
+/** Tokens per batch, approximately. */
 const AT_ONCE = 4096;
 
+/** Computes scores of the head at chosen tokens of examples. The model stays the caller's. */
 export function createStateScorer(
   { config, parameters, tokenizer }: Model,
   { weights = parameters.values, linear }: ScorerOptions = {},
@@ -297,7 +304,7 @@ export function createStateScorer(
   return {
     run(examples) {
       const all: number[][] = examples.map(() => []);
-      // those of like length together, so that few tokens of a batch are padding
+      // sorted by length, to reduce padding
       const order = Array.from(examples.keys()).sort(
         (a, b) => examples[b].ids.length - examples[a].ids.length || a - b,
       );

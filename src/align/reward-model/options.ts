@@ -1,4 +1,4 @@
-/** Settings of the training of a reward model, and of what it is read from. */
+/** Options of the training of a reward model, and of its data. */
 import { z } from 'zod';
 import { embeddedModel } from '../../lm/model.ts';
 import { pairTruncations } from '../examples/pairs.ts';
@@ -9,20 +9,22 @@ import { rankingLosses } from './loss.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-/** What rows of comparisons become; evaluation reads them alike. */
+/** Schema of how comparisons are read, for training and for evaluation. */
 export const rankingDataSchema = z.object({
-  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
-  length: whole(2).optional().describe('tokens of an answer with its prompt (default: as the data, at most 1024)'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
+  length: whole(2)
+    .optional()
+    .describe("maximum tokens of a completion with its prompt (default: the model's positions, at most 1024)"),
   truncate: z
     .enum(pairTruncations)
     .default('drop')
-    .describe('of a comparison with a longer answer: leave it out, keep the start or the end of each, or stop'),
-  listSize: whole(2).default(8).describe('answers of a ranking at most; longer ones become several'),
-  ratingMargin: z.number().min(0).default(0).describe('margin for each point that an answer is rated above another'),
-  source: z.string().default('source').describe('column that names where a comparison is from, for the evaluation'),
+    .describe('what to do with longer comparisons: leave them out, keep the start or the end, or stop'),
+  listSize: whole(2).default(8).describe('maximum completions of a ranking; longer ones are split'),
+  ratingMargin: z.number().min(0).default(0).describe('margin of the loss per point of difference in ratings; 0: off'),
+  source: z.string().default('source').describe('column with the source of a comparison, for the evaluation'),
 });
 
-/** What the training of any reward model has. */
+/** Schema of the options that reward models and process reward models share. */
 export const rewardTrainingSchema = languageTrainingSchema
   .pick({
     seed: true,
@@ -38,44 +40,63 @@ export const rewardTrainingSchema = languageTrainingSchema
     chatTemplate: true,
   })
   .extend({
-    model: z.string().default(embeddedModel).describe('folder of a fine-tuned model, or its name on the Hub'),
+    model: z.string().default(embeddedModel).describe('initial model, fine-tuned: a folder or a name on the Hub'),
   });
 
-/** How a reward model learns from items of this name. */
-export const rewardLearning = (item: 'ranking' | 'answer') => ({
+/** Options of the optimization, with the items' name in the help texts. */
+export const rewardLearning = (item: 'ranking' | 'completion') => ({
   lora: loraSchema.prefault({}),
   batch: whole(1).default(32).describe(`${item}s computed at once`),
-  accumulate: whole(1).default(1).describe(`times so many ${item}s make one step`),
-  epochs: z.number().positive().default(2).describe(`times every ${item} is seen`),
-  learningRate: z.number().positive().optional().describe('the highest (default: 0.5/√parameters that are trained)'),
-  weightDecay: z.number().min(0).default(0.01).describe('of matrices, decoupled (AdamW)'),
+  accumulate: whole(1).default(1).describe('batches per optimizer step'),
+  epochs: z.number().positive().default(2).describe('passes over the data'),
+  learningRate: z
+    .number()
+    .positive()
+    .optional()
+    .describe('the highest learning rate (default: 0.5/√trained parameters)'),
+  weightDecay: z.number().min(0).default(0.01).describe('decoupled weight decay of matrices (AdamW)'),
 });
 
+/** Schema of the options of `reward`: types, ranges, defaults and help texts. */
 export const rewardModelSchema = rewardTrainingSchema
   .extend({
-    data: z.string().optional().describe('file, folder, pattern or name on the Hub of the comparisons'),
+    data: z
+      .string()
+      .optional()
+      .describe("comparisons: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
     world: z
       .enum(worlds)
       .default('reviews')
-      .describe("without --data: the embedded world, in which the model's own answers are compared"),
-    comparisons: whole(2).default(1000).describe('without --data: how many'),
-    teacher: z.string().default('mistake:0.1').describe('without --data: who compares, as in heed train'),
+      .describe("without --data: the embedded world, where the model's own completions are compared"),
+    comparisons: whole(2).default(1000).describe('without --data: number of comparisons'),
+    teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
     ...rankingDataSchema.shape,
-    loss: z.enum(rankingLosses).default('bradley-terry').describe('over all pairs of a ranking, or over its order'),
+    loss: z
+      .enum(rankingLosses)
+      .default('bradley-terry')
+      .describe('loss of a ranking: over all its pairs, or over its order'),
     centering: z
       .number()
       .min(0)
       .default(0.005)
-      .describe('weight of the squared sums of scores, which keeps them about 0'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of the choices taken to be wrong'),
-    members: whole(1).default(1).describe('models of an ensemble, each with a head and an order of its own'),
-    normalize: z.boolean().default(true).describe('make rewards 0 on average over held-out answers, deviating by 1'),
+      .describe('weight of the squared sums of scores, which keeps them near 0; 0: off'),
+    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+    members: whole(1).default(1).describe('members of an ensemble, each with its own head and order of the data'),
+    normalize: z
+      .boolean()
+      .default(true)
+      .describe('normalize rewards to mean 0 and standard deviation 1 over held-out completions'),
     ...rewardLearning('ranking'),
     evaluation: z
       .object({
-        data: z.string().optional().describe('held-out comparisons (default: a share of those learned from)'),
-        share: z.number().min(0).lt(1).default(0.1).describe('held out by prompt, without --evaluation.data'),
-        comparisons: whole(1).default(400).describe('without --data: held-out comparisons, of which none is wrong'),
+        data: z.string().optional().describe('held-out comparisons (default: a share of --data)'),
+        share: z
+          .number()
+          .min(0)
+          .lt(1)
+          .default(0.1)
+          .describe('share of prompts to hold out without --evaluation.data; 0: none'),
+        comparisons: whole(1).default(400).describe('without --data: number of held-out comparisons, without mistakes'),
       })
       .prefault({}),
   })

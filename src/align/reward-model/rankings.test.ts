@@ -13,7 +13,7 @@ const gather = (rows: readonly object[], options: Partial<RankingOptions> = {}) 
     'rows.jsonl',
     { ...plain, ...options },
   );
-const said = (ids: ArrayLike<number>) => tokenizer.decode(Array.from(ids));
+const textOf = (ids: ArrayLike<number>) => tokenizer.decode(Array.from(ids));
 
 it('reads comparisons, with margins, ties and where they are from', async () => {
   const rankings = await gather([
@@ -25,7 +25,7 @@ it('reads comparisons, with margins, ties and where they are from', async () => 
     { levels: [0, 0], merits: [0, 0], source: undefined },
   ]);
   const { answers } = rankings.ranking(0);
-  expect(answers.map(({ ids }) => said(ids))).toEqual(['Hi there', 'Hi no']);
+  expect(answers.map(({ ids }) => textOf(ids))).toEqual(['Hi there', 'Hi no']);
   for (const { ids, at } of answers) expect(ids[at![0]]).toBe(2);
   expect(rankings.lengths.slice(0, 2)).toEqual(['Hi there', 'Hi no'].map((t) => tokenizer.encode(t).length - 2));
 });
@@ -94,30 +94,32 @@ it('cuts what is too long and scores it on its end all the same', async () => {
   for (const truncate of ['start', 'end'] as const) {
     const cut = (await gather([row], { length: 12, truncate })).answer(1);
     expect([cut.ids.length, cut.at, cut.ids[11]]).toEqual([12, [11], 2]);
-    const kept = Array.from(cut.ids).slice(0, 11);
+    const rest = Array.from(cut.ids).slice(0, 11);
     const from = truncate === 'start' ? 0 : whole.ids.length - 12;
-    expect(kept).toEqual(Array.from(whole.ids).slice(from, from + 11));
+    expect(rest).toEqual(Array.from(whole.ids).slice(from, from + 11));
   }
-  await expect(gather([row], { length: 12, truncate: 'error' })).rejects.toThrow(/"rows.jsonl", line 1: an answer has/);
+  await expect(gather([row], { length: 12, truncate: 'error' })).rejects.toThrow(
+    /"rows.jsonl", line 1: a completion has/,
+  );
 });
 
 describe('refuses by file and line', () => {
   it.each([
-    [{ prompt: 'Say', completion: 'a' }, /line 1: The row says nothing of which answer is better/],
+    [{ prompt: 'Say', completion: 'a' }, /line 1: The row does not say which completion is better/],
     [{ prompt: 'Say', completions: ['a', 'b'], ranks: [1] }, /"ranks" should have a number for each of 2/],
     [{ prompt: 'Say', completions: ['a', 'b'], ratings: [1, 'good'] }, /"ratings" should be a number, got "good"/],
-    [{ prompt: 'Say', completions: ['a', ' '], ranks: [1, 2] }, /"completions" is an empty answer/],
+    [{ prompt: 'Say', completions: ['a', ' '], ranks: [1, 2] }, /"completions" is an empty completion/],
     [{ prompt: 'Say', chosen: 'a', rejected: 'a' }, /"chosen" and "rejected" are equal/],
     [{ prompt: 'Say', chosen: 'a', rejected: 'b', margin: 'wide' }, /"margin" should be a number/],
   ])('%j', async (row, message) => {
     await expect(gather([row])).rejects.toThrow(message);
-    const told: string[] = [];
+    const notices: string[] = [];
     const sound = { prompt: 'Say', chosen: 'a', rejected: 'b' };
-    const { lists } = await gather([row, sound], { onBadRow: 'skip', onNotice: (text) => told.push(text) });
-    expect([lists.length, told.length]).toEqual([1, 1]);
+    const { lists } = await gather([row, sound], { onBadRow: 'skip', onNotice: (text) => notices.push(text) });
+    expect([lists.length, notices.length]).toEqual([1, 1]);
   });
 
-  it('answers alone', async () => {
+  it('single completions', async () => {
     await expect(gather([{ prompt: 'Say', completion: 'a', rating: 1 }])).rejects.toThrow(
       /no comparison to learn from/,
     );
@@ -131,12 +133,12 @@ it('holds out whole prompts', async () => {
     rejected: `no ${i}`,
   }));
   const rankings = await gather(rows);
-  const { kept, held } = holdOutPrompts(rankings.lists, 0.3, 0);
-  expect([kept.length, held.length]).toEqual([28, 12]);
+  const { rest, held } = holdOutPrompts(rankings.lists, 0.3, 0);
+  expect([rest.length, held.length]).toEqual([28, 12]);
   const prompts = (lists: readonly number[]) => new Set(lists.map((list) => rankings.lists[list].prompt));
-  expect([...prompts(held)].some((prompt) => prompts(kept).has(prompt))).toBe(false);
+  expect([...prompts(held)].some((prompt) => prompts(rest).has(prompt))).toBe(false);
   expect(holdOutPrompts(rankings.lists, 0, 0).held).toEqual([]);
-  const print = rankingsFingerprint(rankings, kept);
-  expect(rankingsFingerprint(await gather(rows), kept)).toBe(print);
+  const print = rankingsFingerprint(rankings, rest);
+  expect(rankingsFingerprint(await gather(rows), rest)).toBe(print);
   expect(rankingsFingerprint(rankings, held)).not.toBe(print);
 });

@@ -1,4 +1,4 @@
-/** Rankings of answers from datasets: comparisons, ranked or rated lists, and rated answers one to a row. */
+/** Rankings of completions from datasets: comparisons, ranked or rated lists, and rated completions, one per row. */
 import { createHash } from 'node:crypto';
 import type { Format, Place, Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
@@ -17,7 +17,7 @@ import {
 import type { Ranking } from './loss.ts';
 import { scoredAnswer } from './model.ts';
 
-/** What `gatherRankings` takes, as `readDataset` tells it. */
+/** Formats of rows that `gatherRankings` accepts. */
 export const rankingFormats: readonly Format[] = [
   'preference',
   'implicit-preference',
@@ -26,37 +26,41 @@ export const rankingFormats: readonly Format[] = [
   'prompt-only',
 ];
 
+/** How `gatherRankings` reads rows. */
 export interface RankingOptions extends PairOptions {
-  /** Answers of a ranking at most: longer ones become several. */
+  /** Maximum completions of a ranking; longer ones are split. */
   listSize: number;
-  /** The margin of one answer over another, for each point that it is rated higher. */
+  /** Margin of one completion over another, per point of difference in their ratings. */
   ratingMargin: number;
-  /** The column that names where a comparison is from. */
+  /** The column that names the source of a comparison. */
   source: string;
 }
 
 interface Listed {
-  /** The first of its answers. */
+  /** Index of the list's first completion. */
   first: number;
   levels: readonly number[];
   merits: readonly number[];
-  /** The same of lists with one prompt. */
+  /** A key that is equal for lists with the same prompt. */
   prompt: string;
   source: string | undefined;
 }
 
+/** Rankings as tokens: the result of `gatherRankings`. */
 export interface Rankings {
+  /** The ranks of each list, with the index of its first completion, its prompt and its source. */
   readonly lists: readonly Listed[];
-  /** Every answer with its prompt. */
+  /** Every completion with its prompt. */
   readonly answers: Examples;
-  /** Tokens of each answer alone. */
+  /** Tokens of each completion without its prompt. */
   readonly lengths: readonly number[];
-  /** Each answer as it is scored. */
+  /** The i-th completion, ready to be scored. */
   answer(i: number): Example;
+  /** The ranking of a list, ready for the loss. */
   ranking(list: number): Ranking;
-  /** How many rows had an answer that was too long. */
+  /** Rows with a completion that was too long. */
   readonly long: number;
-  /** How many were left out because all of their completions have the same tokens. */
+  /** Rows that were left out because all of their completions have the same tokens. */
   readonly equal: number;
 }
 
@@ -67,13 +71,16 @@ interface Rated extends Omit<Listed, 'first'> {
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
 
 /**
- * Rankings of a dataset's rows, which are one of
+ * Encodes the rows of a dataset as rankings. A row is one of
  *
- * - `{prompt?, chosen, rejected}`, with `margin` (a number) and `tie` (true) where there is more to say;
- * - `{prompt, completions: […]}` with `ranks: […]` (1 is best) or `ratings: […]` (more is better), equal ones being ties;
- * - `{prompt, completion}` with `rank`, `rating`, `score` or `label` (true is better): rows of one prompt are a ranking.
+ * - `{prompt?, chosen, rejected}`, optionally with `margin` (a number) or `tie` (true);
+ * - `{prompt, completions: […]}` with `ranks: […]` (1 is best) or `ratings: […]` (higher is better), where equal ones
+ *   are ties;
+ * - `{prompt, completion}` with `rank`, `rating`, `score` or `label` (true is better): rows of the same prompt make a
+ *   ranking.
  *
- * @throws HeedError with file and line where a row cannot be used, and where nothing is left.
+ * @param name Name of the data in errors.
+ * @throws HeedError with file and line for a bad row, and when no ranking is left.
  */
 export async function gatherRankings(
   dataset: Dataset,
@@ -119,9 +126,9 @@ function rankingsOf(rated: readonly Rated[], left: Pick<Rankings, 'long' | 'equa
   const answers = createExamples();
   const [at, lengths]: number[][] = [[], []];
   const lists: Listed[] = [];
-  for (const { answers: given, ...list } of rated) {
+  for (const { answers: own, ...list } of rated) {
     lists.push({ ...list, first: at.length });
-    for (const { ids, learn, at: ends } of given) {
+    for (const { ids, learn, at: ends } of own) {
       answers.add({ ids, learn });
       at.push(ends![0]);
       lengths.push(ends![0] + 1 - Array.from(learn!).indexOf(1));
@@ -153,15 +160,15 @@ function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
   const columns = several ? ['ranks', 'ratings'] : ['rank', 'rating', 'score', 'label'];
   const column = columns.find((name) => row[name] !== undefined && row[name] !== null);
   if (column === undefined || row.prompt === undefined) {
-    throw new HeedError(`The row says nothing of which answer is better: it has no ${columns.join(', ')}.`, {
-      hint: 'Give chosen and rejected, or completions with ranks or ratings, or a completion with its rating.',
+    throw new HeedError(`The row does not say which completion is better: it has no ${columns.join(', ')}.`, {
+      hint: 'A row needs chosen and rejected, or completions with ranks or ratings, or a completion with its rating.',
     });
   }
-  const given = several ? row[column] : [row[column]];
-  if (!Array.isArray(given) || given.length !== completions.length) {
+  const values = several ? row[column] : [row[column]];
+  if (!Array.isArray(values) || values.length !== completions.length) {
     throw new HeedError(`"${column}" should have a number for each of ${completions.length} completions.`);
   }
-  const numbers = given.map((value) => numberOf(typeof value === 'boolean' ? Number(value) : value, column));
+  const numbers = values.map((value) => numberOf(typeof value === 'boolean' ? Number(value) : value, column));
   for (const completion of completions) checkAnswer(completion, several ? 'completions' : 'completion');
   const chat = Array.isArray(row.prompt);
   return {
@@ -190,7 +197,7 @@ const joined = (a: Rated, b: Rated): Rated => ({
   merits: [...a.merits, ...b.merits],
 });
 
-/** Lists of about equal size, none of one answer. */
+/** Splits a list into lists of about equal size, and drops those of a single completion. */
 function chunks(list: Rated, most: number): Rated[] {
   const count = Math.ceil(list.answers.length / most);
   const parts = Array.from({ length: count }, (_, i): Rated => {
@@ -206,7 +213,7 @@ function chunks(list: Rated, most: number): Rated[] {
   return parts.filter(({ answers }) => answers.length > 1);
 }
 
-/** An answer within a length, still scored on the token that ends it; undefined where it is to be left out. */
+/** A completion cut to the maximum length, still scored on its end token; undefined when it is dropped. */
 function fit({ ids, learn, at }: Example, { length, truncate }: RankingOptions): Example | undefined {
   const excess = ids.length - length;
   if (excess <= 0) return { ids, learn, at };
@@ -220,23 +227,26 @@ function fit({ ids, learn, at }: Example, { length, truncate }: RankingOptions):
   return cut;
 }
 
-/** Takes a share out by prompt, so that no prompt is in both parts: the lists that are kept, and those held out. */
+/**
+ * Draws a share of the prompts by the seed to hold out, with all their lists. Returns the indices of the training and
+ * the held-out lists.
+ */
 export function holdOutPrompts(
   lists: readonly { prompt: string }[],
   share: number,
   seed: number,
-): { kept: number[]; held: number[] } {
+): { rest: number[]; held: number[] } {
   const prompts = [...new Set(lists.map(({ prompt }) => prompt))];
-  if (prompts.length < 2) return { kept: [...lists.keys()], held: [] };
+  if (prompts.length < 2) return { rest: [...lists.keys()], held: [] };
   const held = new Set(holdOut(prompts.length, share, seed).held.map((i) => prompts[i]));
   const isHeld = (list: number) => held.has(lists[list].prompt);
   return {
-    kept: [...lists.keys()].filter((list) => !isHeld(list)),
+    rest: [...lists.keys()].filter((list) => !isHeld(list)),
     held: [...lists.keys()].filter(isHeld),
   };
 }
 
-/** A checksum of rankings, by which a resumed training knows that its data is the same. */
+/** A checksum of rankings, so that a resumed run can check that its data is the same. */
 export function rankingsFingerprint(rankings: Rankings, lists: readonly number[]): string {
   const hash = createHash('sha256');
   for (const list of lists) {

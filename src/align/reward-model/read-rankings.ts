@@ -1,4 +1,4 @@
-/** What a reward model learns from and is judged by: files, or comparisons made in the embedded world. */
+/** Reads the data of a reward model: from datasets, or comparisons from the embedded world. */
 import type { z } from 'zod';
 import { describeBadRow } from '../../data/index.ts';
 import type { Model } from '../../lm/model.ts';
@@ -16,12 +16,18 @@ export interface Chosen {
   lists: readonly number[];
 }
 
+/** The data of the training of a reward model. */
 export interface RewardData {
   train: Chosen;
   heldOut: Chosen | undefined;
 }
 
-/** What a training learns from, and what is held out: by prompt, so that none is in both. */
+/**
+ * Reads rankings and holds out a share by prompt, so that no prompt is in both parts. Without data, the model's own
+ * completions in the embedded world are compared.
+ *
+ * @throws HeedError with file and line for a bad row, and when no ranking is left.
+ */
 export async function readRewardData(options: RewardModelOptions, model: Model, live: Live): Promise<RewardData> {
   const { evaluation, seed, comparisons, teacher } = options;
   if (options.data === undefined) {
@@ -43,16 +49,16 @@ export async function readRewardData(options: RewardModelOptions, model: Model, 
     const others = await read('evaluation.data', evaluation.data);
     return { train: { rankings, lists: all(rankings) }, heldOut: { rankings: others, lists: all(others) } };
   }
-  const { kept, held } = holdOutPrompts(rankings.lists, evaluation.share, seed);
+  const { rest, held } = holdOutPrompts(rankings.lists, evaluation.share, seed);
   return {
-    train: { rankings, lists: kept },
+    train: { rankings, lists: rest },
     heldOut: held.length > 0 ? { rankings, lists: held } : undefined,
   };
 }
 
 const all = ({ lists }: Rankings) => [...lists.keys()];
 
-/** The rankings of a dataset. @throws HeedError where a row cannot be used, or nothing is left. */
+/** Reads the rankings of a dataset. @throws HeedError with file and line for a bad row, and when no ranking is left. */
 export async function readRankings(
   source: Source,
   options: z.output<typeof rankingDataSchema>,

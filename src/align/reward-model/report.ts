@@ -1,4 +1,4 @@
-/** The report of a reward model's training, from what its folder holds, and what other reports take from it. */
+/** The report of a reward model's training, from the run's folder, and the parts that other reports share. */
 import { type Report, readInfo, readMetrics, readSamples, type Section } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
@@ -7,7 +7,7 @@ import type { RewardEvaluationRow } from './train.ts';
 
 const STEPS = ['optimizer steps'];
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed reward`. @throws HeedError when the folder is not a run. */
 export function rewardReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
@@ -26,14 +26,14 @@ export function rewardReport(folder: string): Report {
       { label: 'Time', value: elapsed(rows) },
     ],
     sections: [
-      ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen answer has the higher reward.'),
-      ...both('Loss', 'loss', 'nats', 'In training, all of the loss; held out, the mean −log P of what was chosen.'),
+      ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen completion has the higher reward.'),
+      ...both('Loss', 'loss', 'nats', 'In training, the whole loss; held out, the mean −log P of the preferences.'),
       ...(last ? evaluationSections(last) : []),
       ...one(
         'disagreement',
         'Disagreement',
         'deviation',
-        "Deviation of the members' rewards of a held-out answer, on average.",
+        "Standard deviation of the members' rewards of a held-out completion, on average.",
       ),
       ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
     ],
@@ -41,26 +41,27 @@ export function rewardReport(folder: string): Report {
   };
 }
 
+/** The key numbers of an evaluation. */
 export function summaryOf({ accuracy, interval, n, verdict, ece, longerWins, longerChosen }: RewardEvaluation) {
   return [
     { label: 'Held-out accuracy', value: percent(accuracy), note: `${between(interval)}, ${n} pairs: ${verdict}` },
-    { label: 'Calibration error', value: percent(ece), note: 'how far its probabilities are off, on average' },
+    { label: 'Calibration error', value: percent(ece), note: 'mean error of predicted probabilities' },
     { label: 'Longer preferred', value: percent(longerWins), note: `and chosen in ${percent(longerChosen)}` },
   ];
 }
 
-/** Tables and pictures of an evaluation. */
+/** Tables and charts of an evaluation. */
 export function evaluationSections(evaluation: RewardEvaluation): Section[] {
   const { reliability, margins, overConfidence, bySource, byLength, margin } = evaluation;
   const seen = reliability.filter(({ n }) => n > 0);
   const confidences = seen.map(({ confidence }) => confidence);
-  const sure = overConfidence > 0 ? 'surer than it should be' : 'less sure than it could be';
+  const sure = overConfidence > 0 ? 'too confident' : 'not confident enough';
   return [
     {
       kind: 'lines',
       title: 'Reliability',
-      caption: `How often the answer that it prefers was chosen, by how sure it is. On average it is ${sure}, by ${percent(Math.abs(overConfidence))}.`,
-      xLabels: ['probability of the preferred answer'],
+      caption: `How often the completion that the model prefers was chosen, by the model's confidence. On average the model is ${sure}, by ${percent(Math.abs(overConfidence))}.`,
+      xLabels: ['probability of the preferred completion'],
       yLabel: 'share chosen',
       series: [
         { name: 'accuracy', x: [confidences], y: seen.map(({ accuracy }) => accuracy) },
@@ -70,19 +71,19 @@ export function evaluationSections(evaluation: RewardEvaluation): Section[] {
     {
       kind: 'lines',
       title: 'Margins',
-      caption: `Reward of the chosen answer less that of the rejected one: ${margin.mean.toFixed(2)} on average, deviating by ${margin.deviation.toFixed(2)}.`,
+      caption: `Reward of the chosen completion minus that of the rejected one: mean ${margin.mean.toFixed(2)}, standard deviation ${margin.deviation.toFixed(2)}.`,
       xLabels: ['difference of rewards'],
       yLabel: 'share of the pairs',
       series: [{ name: 'pairs', x: [margins.map(({ middle }) => middle)], y: margins.map(({ share }) => share) }],
     },
     sharesTable(
       'Accuracy by length',
-      'Of what was chosen, beside what was rejected.',
-      'the chosen answer is',
+      'Length of the chosen completion compared with the rejected one.',
+      'the chosen completion is',
       byLength.map(({ label, ...share }) => [label, share]),
     ),
     ...(Object.keys(bySource).length > 0
-      ? [sharesTable('Accuracy by source', 'Where the data names one.', 'source', Object.entries(bySource))]
+      ? [sharesTable('Accuracy by source', 'By the source that the data names.', 'source', Object.entries(bySource))]
       : []),
   ];
 }
@@ -99,6 +100,7 @@ function sharesTable(title: string, caption: string, column: string, shares: rea
   };
 }
 
-// NaN is null in a file
+/** A share as a percentage; – if it is not finite: NaN is null in a file. */
 export const percent = (share: number): string => (!Number.isFinite(share) ? '–' : `${(100 * share).toFixed(1)} %`);
+/** An interval of shares as percentages. */
 export const between = ([low, high]: readonly [number, number]): string => `${percent(low)} to ${percent(high)}`;

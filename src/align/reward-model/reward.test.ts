@@ -53,7 +53,7 @@ it('learns what is liked, and what it saves is 0 on average, deviating by 1', as
   expect(judged.drift).toBeUndefined();
 });
 
-it('trains adapters alone where told, and saves them merged', async () => {
+it('trains only adapters with --lora.rank, and saves them merged', async () => {
   const learner = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
   const [{ model, parameters }] = learner.members;
   const base = Array.from(model.parameters.flat);
@@ -71,7 +71,7 @@ it('trains adapters alone where told, and saves them merged', async () => {
   expect(evaluation.accuracy).toBeGreaterThan(0.9);
 });
 
-it('goes on from any step as if it had never stopped, bit for bit, an ensemble too', async () => {
+it('resumes from any step bit for bit, an ensemble too', async () => {
   const both = { ...settings, members: 2 };
   const whole = await createReward(both);
   const before = await take(whole, 3);
@@ -88,7 +88,7 @@ it('goes on from any step as if it had never stopped, bit for bit, an ensemble t
   const again = await createReward(both);
   expect(await take(again, 3)).toEqual(before);
   const changed = await createReward({ ...settings, data: dataOf(comparisons.slice(1)) });
-  expect(() => changed.restore(checkpoint)).toThrow(/comparisons are not what they were/);
+  expect(() => changed.restore(checkpoint)).toThrow(/comparisons are not those/);
   for (const learner of [whole, resumed, again, changed]) learner[Symbol.dispose]();
 });
 
@@ -119,7 +119,7 @@ it('learns from rankings by their order', async () => {
   expect(steps.at(-1)!.evaluation!.accuracy).toBeGreaterThan(0.9);
 });
 
-it('begins as the model with a head of its own, or goes on from a reward model', async () => {
+it('starts as the model with a new head, or from a reward model', async () => {
   const model = createRewardModel(await loadModel(fixtureModel('tiny-llama')), 0);
   const { data, shape } = model.parameters.values[SCORE];
   expect(shape).toEqual([1, 64]);
@@ -143,13 +143,13 @@ it('makes rewards of scores', () => {
   expect(calibrate([2, 2])).toEqual({ gain: 1, calibration: { shift: -2, scale: 1 } });
 });
 
-it('compares answers in the embedded world, the same each time', async () => {
+it('compares completions in the embedded world, the same each time', async () => {
   const model = await loadModel(embeddedModel);
-  const asked = { comparisons: 6, teacher: 'oracle', seed: 3 };
-  const rows = await reviewComparisons(model, asked);
+  const options = { comparisons: 6, teacher: 'oracle', seed: 3 };
+  const rows = await reviewComparisons(model, options);
   expect(rows).toHaveLength(6);
   expect(rows[0]).toMatchObject({ prompt: [{ role: 'user' }], chosen: [{ role: 'assistant' }] });
-  expect(await reviewComparisons(model, asked)).toEqual(rows);
+  expect(await reviewComparisons(model, options)).toEqual(rows);
   const scorer = createRewardScorer(createRewardModel(model, 0));
   scorer[Symbol.dispose]();
 });
@@ -162,18 +162,22 @@ describe('says before the training what is wrong', () => {
       { data: dataOf([{ prompt: 'a', chosen: 'b', rejected: 'b' }]) },
       /line 1: "chosen" and "rejected"/,
     ],
-    ['an empty answer', { data: dataOf([{ prompt: 'a', chosen: '', rejected: 'b' }]) }, /line 1: "chosen" is empty/],
+    [
+      'an empty completion',
+      { data: dataOf([{ prompt: 'a', chosen: '', rejected: 'b' }]) },
+      /line 1: "chosen" is empty/,
+    ],
     ['an empty dataset', { data: dataOf([]) }, /no comparison to learn from/],
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /has an unknown format/],
     [
       'rows longer than the model',
       { model: fixtureModel('tiny-llama'), length: 4096 },
-      /--length is 4096 tokens, but the model knows \d+ positions/,
+      /--length is 4096 tokens, but the model has \d+ positions/,
     ],
     ['everything too long', { length: 4 }, /40 are longer than 4 tokens/],
     ['a teacher nobody knows', { data: undefined, model: embeddedModel, teacher: 'me' }, /no teacher 'me'/],
-  ])('%s', async (_, given, message) => {
-    await expect(createReward({ ...settings, ...given })).rejects.toThrow(message);
+  ])('%s', async (_, input, message) => {
+    await expect(createReward({ ...settings, ...input })).rejects.toThrow(message);
   });
 
   it('settings that do not go together', () => {

@@ -1,14 +1,15 @@
 /**
- * Reward models: a language model with a scalar head learns which of several answers to a prompt somebody prefers (Christiano
- * et al. 2017; Stiennon et al. 2020; Ouyang et al. 2022, InstructGPT, §3.5). The loss of rankings is in reward-loss.ts; of
- * a pair, with d the difference of the two scores,
+ * Reward models: a language model with a scalar head learns which of several completions of a prompt people prefer
+ * (Christiano et al. 2017; Stiennon et al. 2020; Ouyang et al. 2022, InstructGPT, §3.5). The loss of rankings is in
+ * loss.ts. For a pair, with d the difference of the two scores, it is
  *
  *   L = −log σ(d − margin) + c (sum of the scores)²
  *
- * An answer is scored on the token that ends it. What is saved is normalized: over held-out answers, rewards are 0 on average and
- * deviate by 1, so that what is set against them (a KL penalty) means the same whatever the model. Where it departs from InstructGPT:
- * two epochs unless told (there one, of a far larger model that learned the second by heart), AdamW with a linear schedule, and the mean
- * is that of held-out answers, not of demonstrations. docs/reference/reward.md has the settings and results.
+ * A completion is scored on its end token. The saved model is normalized: over held-out completions, rewards have mean
+ * 0 and standard deviation 1, so that a KL penalty means the same for every reward model. Departures from InstructGPT:
+ * two epochs by default (one there, because a far larger model overfits in the second), AdamW with a linear schedule,
+ * and normalization by held-out completions, not by demonstrations. docs/reference/reward.md has the settings and
+ * results.
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
@@ -42,33 +43,38 @@ import { rankingsFingerprint } from './rankings.ts';
 import { type Chosen, type RewardData, readRewardData } from './read-rankings.ts';
 import { trainedReward } from './trainable.ts';
 
-/** Rewards of so many answers are what the others are normalized by. */
+/** The most completions that rewards are normalized by. */
 const MOST_REFERENCES = 1000;
 
-/** Of the model as it stands, on held-out comparisons. */
+/** An evaluation on held-out comparisons. */
 export interface RewardStepEvaluation extends RewardEvaluation {
-  /** Deviation of the members' rewards of an answer, on average; 0 without an ensemble. */
+  /** Standard deviation of the members' rewards of a completion, on average; 0 without an ensemble. */
   disagreement: number;
-  /** Of all evaluations after a step, this one has the lowest loss. */
+  /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
 
+/** A step of `reward`. */
 export interface RewardStep {
   /** Optimizer steps so far. */
   step: number;
-  /** Of the batch, the mean over members. */
+  /** Mean loss of the batch, over all members. */
   loss: number;
-  /** Share of the batch's pairs of which the chosen answer had the higher score. */
+  /** Share of the batch's pairs whose chosen completion has the higher score. */
   accuracy: number;
+  /** Norm of the gradient before clipping, the mean over members. */
   gradientNorm: number;
+  /** Learning rate of the step. */
   learningRate: number;
-  /** Tokens seen so far, by each member. */
+  /** Tokens so far, per member. */
   tokens: number;
+  /** The evaluation after this step, if one was due. */
   evaluation?: RewardStepEvaluation;
+  /** Whether this was the last step. */
   done: boolean;
 }
 
-/** A learner of a reward model or of an ensemble, a step at a time. */
+/** Trains a reward model or an ensemble, a step at a time. */
 export type RewardLearner = Awaited<ReturnType<typeof create>>;
 
 /** The input of `reward`. */
@@ -77,14 +83,14 @@ export type RewardInput = Input<
   PreferenceRow | RankingRow | RatedRow | UnpairedPreferenceRow
 >;
 
-/** A learner of a reward model: what `reward` runs. */
+/** Opens the learner that `reward` runs. */
 export const createReward: Opener<RewardInput, RewardLearner> = learnerOf(rewardModelSchema, create);
 
-/** What `reward` ends with. The models are the caller's to dispose of. */
+/** The result of `reward`. The models are the caller's to dispose of. */
 export interface RewardResult extends TrainingResult {
-  /** The reward model; of an ensemble, its first member. It is a reward for `ppo`, `grpo` and others. */
+  /** The reward model; for an ensemble, its first member. It is a reward for `ppo`, `grpo` and others. */
   model: RewardModel;
-  /** Every member of the ensemble: as an array, they are a reward too. */
+  /** All members of the ensemble. The array is a reward, too. */
   members: RewardModel[];
 }
 
@@ -94,8 +100,8 @@ export interface RewardResult extends TrainingResult {
  *     const { model } = await reward({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  *     await ppo({ model: policy, data: prompts, reward: model });
  *
- * A language model that is passed is copied, and stays as it was; a reward model is trained in place. Rejects with a HeedError
- * that names the option or the row that is wrong.
+ * A language model that is passed in is copied and does not change; a reward model is trained in place. Rejects with a
+ * HeedError that names the option or the row that is wrong.
  */
 export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
   return trainingOf(
@@ -109,13 +115,13 @@ export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
   );
 }
 
-/** The metrics of a step and of its evaluation, by their names. */
+/** The metrics of a step and of its evaluation, by name. */
 export const rewardMetrics = (step: RewardStep): Record<string, number> => ({
   ...stepMetrics(step),
   ...(step.evaluation && rewardEvaluationMetrics(step.evaluation)),
 });
 
-/** The metrics of an evaluation, by their names; an ensemble's disagreement where its members differ. */
+/** The metrics of an evaluation, by name, with the disagreement of an ensemble. */
 export const rewardEvaluationMetrics = (
   { accuracy, loss, ece, margin, longerWins, disagreement }: RewardStepEvaluation,
   ensemble = disagreement > 0,
@@ -186,7 +192,7 @@ function createRewardLearner(
   const fingerprint = rankingsFingerprint(rankings, lists);
   let state: RewardState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };
 
-  /** What a member sees in a step; each in an order of its own. */
+  /** The rankings of a step for a member; each member has its own order. */
   const batchOf = (member: number, step: number) =>
     itemsOfStep(step, batch, lists.length, seedFor(seed, 'order', member)).map((i) => rankings.ranking(lists[i]));
 
@@ -197,7 +203,7 @@ function createRewardLearner(
   const calibrationOf = ({ run }: { run(answers: readonly Example[]): Float32Array }) =>
     calibrationBy(run(references.map(referred.answer)));
 
-  /** Of the model as it stands; it counts for no best. Undefined where nothing is held out. */
+  /** Evaluates the current model; `best` is not set. Undefined without held-out comparisons. */
   function evaluate(): RewardStepEvaluation | undefined {
     if (!heldOut) return undefined;
     const answers = answersOf(heldOut);
@@ -224,7 +230,10 @@ function createRewardLearner(
     members: members.map(({ trained }) => trained),
     steps,
     evaluate,
-    /** Writes the model, or each member into a folder of its own, with what makes rewards of its scores; adapters in `adapter` beside too. */
+    /**
+     * Writes the model, or each member into its own folder, calibrated; adapters also in the folder `adapter` beside
+     * it.
+     */
     saveModels(folder: string): void {
       for (const [i, { trained, scorer }] of members.entries()) {
         const calibrated = calibrationOf(scorer);
@@ -233,7 +242,7 @@ function createRewardLearner(
         trained.saveAdapter?.(place(adapterBeside(folder)), calibrated);
       }
     },
-    /** One optimizer step of each member, and an evaluation where one is due. */
+    /** One optimizer step of each member, and an evaluation if it is due. */
     async next(): Promise<RewardStep> {
       const rate = rateOf(state.step);
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
@@ -284,7 +293,7 @@ function createRewardLearner(
       }
       state = saved;
     },
-    /** The trained models, adapters merged in, whose rewards are calibrated. They are no longer disposed of with the learner. */
+    /** The trained models, calibrated and with adapters merged in. They are no longer disposed of with the learner. */
     finish: (): RewardModel[] =>
       members.map(({ trained, scorer }, i) => {
         const calibrated = calibrationOf(scorer);
@@ -298,7 +307,7 @@ function createRewardLearner(
 const renamed = <T>(tensors: Record<string, T>, prefix: string): Record<string, T> =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
 
-/** The answers of some rankings. */
+/** Indices of the completions of some rankings. */
 const answersOf = ({ rankings, lists }: Chosen): number[] =>
   lists.flatMap((list) => rankings.lists[list].levels.map((_, i) => rankings.lists[list].first + i));
 

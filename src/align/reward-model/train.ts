@@ -3,25 +3,29 @@ import type { TrainParts } from '../../run/index.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import { type RewardLearner, type RewardStep, type RewardStepEvaluation, rewardEvaluationMetrics } from './reward.ts';
 
-/** What the training of a reward model comes to: `model` has `member-…` folders of an ensemble. Without held-out comparisons, accuracy is NaN. */
+/**
+ * The result of `trainReward`. For an ensemble, `model` has `member-…` folders. Without held-out comparisons, accuracy
+ * is NaN.
+ */
 export interface RewardRun extends TrainedModel {
-  /** Share of the held-out comparisons that it decides as was done. */
+  /** Share of the held-out comparisons that the model predicts. */
   accuracy: number;
-  /** Wilson's, of 95 %. */
+  /** Wilson's 95 % confidence interval of the accuracy. */
   interval: [low: number, high: number];
-  /** Held-out comparisons. */
+  /** Number of held-out comparisons. */
   n: number;
+  /** The accuracy in words, such as `good`. */
   verdict: string;
 }
 
-/** The row of samples.jsonl with the whole of an evaluation. */
+/** A row of samples.jsonl with an evaluation. */
 export interface RewardEvaluationRow {
   kind: 'evaluation';
   step: number;
   evaluation: RewardStepEvaluation;
 }
 
-/** As `trainModel` does. */
+/** Trains a reward model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep>): Promise<RewardRun | undefined> {
   return trainModel<RewardStepEvaluation, RewardStep, RewardRun>(learner, parts, {
     keepBest: learner.options.keepBest,
@@ -32,7 +36,7 @@ export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep
       return rewardEvaluationMetrics(evaluation, learner.members.length > 1);
     },
     result({ evaluation }) {
-      const { accuracy = Number.NaN, interval = [0, 1], n = 0, verdict = 'nothing to judge by' } = evaluation ?? {};
+      const { accuracy = Number.NaN, interval = [0, 1], n = 0, verdict = 'no data' } = evaluation ?? {};
       return { accuracy, interval, n, verdict };
     },
   });

@@ -1,4 +1,4 @@
-/** What of a reward model is trained: all of its weights, or adapters beside them and the head. */
+/** The trained part of a reward model: all its weights, or adapters and the head. */
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { saveAdapter } from '../../lm/lora.ts';
@@ -16,29 +16,31 @@ import type { Weights } from '../training/policy.ts';
 import { copyOf, type LoraSettings, loraOptions } from '../training/trainable.ts';
 import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated, writeCalibration } from './model.ts';
 
-/** What of a reward model is trained, and how it is written. */
+/** The trained part of a reward model, and how to save it. */
 export interface TrainedReward {
   model: RewardModel;
-  /** What is trained. */
+  /** The trained parameters. */
   parameters: Arena;
-  /** Every weight, and those that are not trained. */
+  /** All weights. */
   weights: Weights;
+  /** The weights that are not trained. */
   frozen: Weights;
-  /** How its linear layers map, where not by their weights alone. */
+  /** The linear layers with adapters; undefined without adapters. */
   linear: Linear | undefined;
-  /** Writes it as a whole model: adapters are merged into a copy of the weights. */
+  /** Writes a whole model, with adapters merged into a copy of the weights. */
   save(folder: string, calibrated: Calibrated, options?: SaveOptions): void;
   /**
-   * Writes the adapters with the head alone, as PEFT reads them, for `openReward` over the model that they are of. Absent without
-   * adapters, and of GPT-2, for which PEFT has none like these.
+   * Writes only the adapters and the head, in PEFT's format, for `openReward` over their base model. Absent without
+   * adapters, and for GPT-2, whose layers PEFT adapts in another way.
    */
   saveAdapter?(folder: string, calibrated: Calibrated): void;
-  /** Merges adapters and their head into the model's own weights. Where all weights are trained, they are there already. */
+  /** Merges adapters and their head into the model's own weights. */
   merge(): void;
   /** Frees the adapters; the model stays. */
   [Symbol.dispose](): void;
 }
 
+/** Makes the trained part of a reward model: adapters and the head, or all weights if `lora.rank` is 0. */
 export function trainedReward(model: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
   const { config, parameters } = model;
   const options = loraOptions(lora);
@@ -84,7 +86,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
           { ...model, parameters: adapters },
           calibrated,
           ({ calibration, architecture, folder: base }) => {
-            // before adapter_config.json: a folder that has one is whole
+            // before adapter_config.json: a folder that has one is complete
             writeCalibration(folder, calibration);
             saveAdapter(folder, config, { options, parameters: adapters, base }, architecture);
           },

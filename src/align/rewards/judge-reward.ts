@@ -1,4 +1,4 @@
-/** The evaluation of a reward model, or of an ensemble, on comparisons that it has not learned from: what `heed eval reward` tells. */
+/** Evaluates a reward model, or an ensemble, on comparisons that it was not trained on: `heed eval reward`. */
 import { z } from 'zod';
 import {
   type Data,
@@ -23,49 +23,55 @@ import { readRankings } from '../reward-model/read-rankings.ts';
 import { type Live, openSource, readSource, type Source, type Surroundings, separate } from '../training/input.ts';
 import { membersOf } from './open.ts';
 
+/** Schema of the options of `judgeReward`: types, ranges, defaults and help texts. */
 export const judgmentSchema = rankingDataSchema.extend({
   model: z
     .string()
-    .describe('folder of a reward model or of an ensemble, or its name on the Hub; several with commas between'),
-  data: z.string().describe('file, folder, pattern or name on the Hub of comparisons'),
+    .describe('a reward model or an ensemble: a folder or a name on the Hub, or several separated by commas'),
+  data: z.string().describe('comparisons: a file, folder, pattern or name on the Hub'),
   reference: z
     .string()
     .optional()
-    .describe('answers such as it has learned from (prompt and completion), for the drift'),
+    .describe('for the drift: completions like those of its training data (prompt and completion)'),
   chatTemplate: chatTemplateSchema,
-  policy: z.string().optional().describe('answers of the policy that it is to reward, for the drift'),
+  policy: z.string().optional().describe('for the drift: completions of the policy that it will reward'),
 });
+/** The options of `judgeReward`, with their defaults. */
 export type JudgmentOptions = z.output<typeof judgmentSchema>;
 
+/** The result of `judgeReward`. */
 export interface Judgment {
+  /** How well the model predicts the comparisons. */
   evaluation: RewardEvaluation;
-  /** Deviation of the members' rewards of an answer, on average. Undefined of a single model. */
+  /** Standard deviation of the members' rewards of a completion, on average. Undefined for a single model. */
   disagreement: number | undefined;
-  /** Where both the reference's and the policy's answers are given. */
+  /** How the policy's completions differ from the reference's, if both were passed. */
   drift: Drift | undefined;
 }
 
-/** The row of samples.jsonl that an evaluation is. */
+/** A row of samples.jsonl with an evaluation of a reward model. */
 export interface JudgmentRow {
+  /** Distinguishes the row from others. */
   kind: 'judgment';
+  /** The evaluation. */
   judgment: Judgment;
 }
 
 /** The input of `judgeReward`. */
 export type JudgmentInput = Omit<z.input<typeof judgmentSchema>, 'model' | 'data' | 'reference' | 'policy'> &
   Surroundings & {
-    /** A reward model or the members of an ensemble; or the folder or the name of one, several with commas between. */
+    /** A reward model or the members of an ensemble, loaded or by name; several names are separated by commas. */
     model: string | RewardModel | readonly RewardModel[];
     /** Comparisons, ranked or rated completions. */
     data: string | Data<PreferenceRow | RankingRow | RatedRow | UnpairedPreferenceRow>;
-    /** Completions such as it has learned from, for the drift. */
+    /** For the drift: completions like those of the model's training data. */
     reference?: string | Data<PromptCompletionRow>;
-    /** Completions of the policy that it is to reward, for the drift. */
+    /** For the drift: completions of the policy that the model will reward. */
     policy?: string | Data<PromptCompletionRow>;
   };
 
 /**
- * Evaluates a reward model on comparisons that it has not learned from.
+ * Evaluates a reward model on comparisons that it was not trained on.
  *
  * @throws HeedError that names the option or the row that is wrong.
  */
@@ -76,8 +82,8 @@ export async function judgeReward(input: JudgmentInput): Promise<Judgment> {
 
 async function judge(options: JudgmentOptions, live: Live): Promise<Judgment> {
   if ((options.reference === undefined) !== (options.policy === undefined)) {
-    throw new HeedError("For the drift, the reference's completions and the policy's are needed both.", {
-      hint: 'Give --reference and --policy, or neither.',
+    throw new HeedError("The drift needs both the reference's completions and the policy's.", {
+      hint: 'Set --reference and --policy, or neither.',
     });
   }
   using own = new Disposables();
@@ -94,7 +100,7 @@ async function judge(options: JudgmentOptions, live: Live): Promise<Judgment> {
   );
   if (other) {
     throw new HeedError(`"${other.folder}" has another tokenizer than "${model.folder}".`, {
-      hint: 'Evaluate them one by one: the members of an ensemble read alike.',
+      hint: 'Evaluate them one by one: the members of an ensemble must have the same tokenizer.',
     });
   }
   const means = (answers: Parameters<(typeof scorers)[number]['run']>[0]) =>
@@ -127,7 +133,7 @@ function meansOf(rewards: readonly Float32Array[]): { means: Float32Array; disag
   return { means, disagreement: deviations.reduce((sum, value) => sum + value, 0) / deviations.length };
 }
 
-/** Answers of a dataset with a completion to each prompt; those that are too long are left out. */
+/** The completions of a dataset, ready to be scored; those that are too long are left out. */
 async function readAnswers(
   source: Source,
   { onBadRow, length }: JudgmentOptions,
@@ -152,6 +158,6 @@ async function readAnswers(
   }
   if (answers.length > 0) return { answers, lengths };
   throw new HeedError(`"${source.name}" has no completion that fits.`, {
-    hint: 'Give rows with prompt and completion.',
+    hint: 'Rows need a prompt and a completion.',
   });
 }

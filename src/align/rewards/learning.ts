@@ -1,7 +1,7 @@
 /**
- * A reward model, or an ensemble of them, that goes on learning from comparisons while a policy is trained on it (Ziegler et al. 2019,
- * §2.3, "Online data collection"). Each fit begins with the weights as they were opened and learns all comparisons there are:
- * none is seen more often than another, and what was taken back leaves nothing.
+ * A reward model, or an ensemble, that keeps learning from comparisons while a policy is trained on it (Ziegler et al.
+ * 2019, §2.3, "Online data collection"). Each fit starts from the initial weights and learns all comparisons so far, so
+ * that all count the same, and a withdrawn one has no effect.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { z } from 'zod';
@@ -35,49 +35,55 @@ import { encodedAnswer, ensembleReward, modelFolders, type RewardSettings } from
 
 const whole = (least: number) => z.number().int().min(least);
 
-/** How it learns. */
+/** Schema of how a reward model learns while a policy is trained. */
 export const learningSchema = z.object({
   comparisons: z
     .string()
     .optional()
-    .describe('earlier comparisons, which the reward goes on learning beside: as --data of heed reward'),
-  replay: z.number().min(0).default(1).describe('of them, so many are learned to each answer'),
-  epochs: z.number().positive().default(2).describe('times that every comparison is seen in a fit'),
-  batch: whole(1).default(16).describe('comparisons of an optimizer step'),
-  learningRate: z.number().positive().optional().describe("the reward's highest (default: 0.5/√parameters)"),
+    .describe('earlier comparisons to replay, as --data of heed reward (default: none)'),
+  replay: z.number().min(0).default(1).describe('earlier comparisons to replay per new judgment; 0: none'),
+  epochs: z.number().positive().default(2).describe('passes over the comparisons in a fit'),
+  batch: whole(1).default(16).describe('comparisons per optimizer step'),
+  learningRate: z
+    .number()
+    .positive()
+    .optional()
+    .describe('the highest learning rate of the reward model (default: 0.5/√parameters)'),
 });
 type LearningOptions = z.output<typeof learningSchema>;
 
-/** Two answers to a prompt, and how much each of them was preferred. */
+/** Two completions of a prompt, and the preference for each. */
 interface Compared {
   options: readonly [Completion, Completion];
   choice: Preference;
 }
 
+/** The result of a fit. */
 export interface RewardFit {
-  /** Mean over the last epoch and the members. */
+  /** Mean loss of the last epoch, over all members. */
   loss: number;
-  /** Share of the comparisons given that somebody decided, and that it now decides alike; NaN where there are none. */
+  /** Share of the comparisons without ties that the model now predicts; NaN without any. */
   accuracy: number;
 }
 
-/** A reward that goes on learning from comparisons. */
+/** A reward that keeps learning from comparisons. */
 export interface LearningReward extends OpenReward {
+  /** Number of members of the ensemble; 1 for a single model. */
   readonly members: number;
-  /** Of each member, scores of answers: the difference of two is the log odds that the one is chosen. */
+  /** Scores of completions by each member: the difference of two is the log odds that the first is chosen. */
   scores(answers: readonly Completion[]): Float32Array[];
-  /** Rewards of these keep their mean and deviation from here on, whatever is learned (Ziegler et al. 2019, §2.1). */
+  /** From now on, fits keep the mean and standard deviation of the rewards of these (Ziegler et al. 2019, §2.1). */
   refer(answers: readonly Completion[]): void;
-  /** Learns these comparisons, and of what it learned before only those that are among them. */
+  /** Fits the model, from its initial weights, to exactly these comparisons and the replayed ones. */
   fit(comparisons: readonly Compared[]): Promise<RewardFit>;
-  /** Writes it as it stands, as `heed reward` does. */
+  /** Writes the current model, as `heed reward` does. */
   saveModels(folder: string): void;
   save(): { state: unknown; tensors: Record<string, SafetensorsTensor> };
   restore(checkpoint: { state: unknown; tensors: Readonly<Record<string, SafetensorsTensor>> }): void;
 }
 
 interface LearningParts {
-  /** Where the earlier comparisons are, if they are in memory; how models are fetched. */
+  /** Earlier comparisons in memory, if any, and how models are fetched. */
   live: Live;
   call: RewardSettings;
   learning: LearningOptions;
@@ -87,9 +93,9 @@ interface LearningParts {
 
 interface Member {
   model: RewardModel;
-  /** What makes rewards of its scores now. */
+  /** The current calibration. */
   calibrated: Calibrated;
-  /** Mean and deviation of the references' rewards. */
+  /** Mean and standard deviation of the rewards of the references. */
   standard?: { mean: number; deviation: number };
   scores(answers: readonly Completion[]): Float32Array;
   fit(rankings: readonly Ranking[], seed: number): Promise<number>;
@@ -102,7 +108,7 @@ interface State {
   fitted: boolean;
 }
 
-/** @throws HeedError where the text names no reward model of `heed reward`, or the comparisons cannot be read. */
+/** Opens a reward that learns. @throws HeedError when it is not a reward model, or the comparisons cannot be read. */
 export async function openLearningReward(
   text: string,
   { live, call, learning, onBadRow, seed }: LearningParts,
@@ -114,14 +120,14 @@ export async function openLearningReward(
       const model = await loadRewardModel(folder, live.pull);
       own.use(model);
       if (readStepReading(model.folder!)) {
-        throw new HeedError(`"${folder}" is a reward model of steps, which cannot learn from comparisons.`, {
+        throw new HeedError(`"${folder}" is a process reward model, which cannot learn from comparisons.`, {
           hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
         });
       }
       members.push(own.use(memberOf(model, learning)));
     }
     const [{ model }, ...others] = members;
-    const hint = 'The members of an ensemble that learns are to read the same tokens.';
+    const hint = 'The members of an ensemble that learns must have the same tokenizer.';
     for (const other of others) checkSameTokens(model, other.model, other.model.folder!, hint);
     const earlier =
       learning.comparisons === undefined
@@ -138,7 +144,7 @@ export async function openLearningReward(
     let references: readonly Completion[] = [];
     let fitted = false;
 
-    /** So many earlier comparisons, drawn anew for as many answers as there are. */
+    /** Earlier comparisons to replay with `count` new ones; each count has its own draw. */
     function replayed(count: number): Ranking[] {
       if (!earlier) return [];
       const draws = random(seed, 'replay', count);
@@ -182,7 +188,7 @@ export async function openLearningReward(
           members: members.map(({ calibrated, standard }) => ({ calibrated, standard })),
           fitted,
         };
-        // until it has learned something, it is what lies in its folder
+        // before the first fit, the weights are those in its folder
         const tensors = fitted ? members.map(({ model }, i) => exportParameters(model.parameters, prefix(i))) : [];
         return { state, tensors: Object.assign({}, ...tensors) };
       },
@@ -201,7 +207,7 @@ export async function openLearningReward(
 
 const prefix = (member: number) => `reward.member${member}.`;
 
-/** Rewards of a member as it stands. */
+/** Rewards by the current state of a member. */
 function rewardOf(member: Member): Reward {
   const name = member.model.folder!;
   return {
@@ -218,11 +224,11 @@ function rewardOf(member: Member): Reward {
   };
 }
 
-/** The model stays the caller's to release. */
+/** A member that learns. The model stays the caller's to dispose of. */
 function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningOptions): Member {
   const { shift, scale } = model.calibration;
   const head = model.parameters.values[SCORE].data;
-  // what was saved makes rewards; choices were made of scores
+  // the saved head gives rewards; the loss is of scores
   for (let i = 0; i < head.length; i++) head[i] *= scale;
   const begun = copyOf(model.parameters);
   const scorer = createStateScorer(model);
@@ -248,7 +254,7 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
       let loss = 0;
       try {
         for (let step = 0; step < steps; step++) {
-          await breathe(); // whoever else the process serves
+          await breathe(); // lets the process serve others
           const seen = itemsOfStep(step, size, rankings.length, seed).map((i) => rankings[i]);
           const done = trainer.run(seen, size);
           optimizer.step(rateOf(step));
@@ -265,7 +271,9 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
   };
 }
 
-/** A comparison as it is learned: what is preferred by three to one, as three and one that are certain. */
+/**
+ * A comparison as weighted rankings: a preference of ¾ becomes one ranking of weight ¾ and its opposite of weight ¼.
+ */
 function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[] {
   const answers = options.map((answer) => encodedAnswer(model, answer));
   const ranking = (levels: number[], weight: number): Ranking => ({ answers, levels, merits: [0, 0], weight });
@@ -291,7 +299,7 @@ function spread(values: ArrayLike<number>): { mean: number; deviation: number } 
   return { mean: -calibration.shift * calibration.scale, deviation: calibration.scale };
 }
 
-/** What gives rewards of these scores that mean and deviation. */
+/** The calibration that gives the rewards of these scores a mean and a standard deviation. */
 function keepingTo({ mean, deviation }: { mean: number; deviation: number }, scores: ArrayLike<number>): Calibrated {
   const { gain, calibration } = calibrate(scores);
   return {

@@ -16,13 +16,13 @@ const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/model
 const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const answer = (text: string, given: Partial<Completion> = {}): Completion => ({
+const answer = (text: string, fields: Partial<Completion> = {}): Completion => ({
   prompt: [1],
   response: [2],
   ended: true,
   promptText: 'What is 2+2? ',
   text,
-  ...given,
+  ...fields,
 });
 const answers = ['Four.', 'The answer is five, I think.', 'No'].map((text) => answer(text));
 const lengths = answers.map(({ text }) => text.length);
@@ -33,10 +33,10 @@ const fileOf = (name: string, source: string): string => {
   writeFileSync(path, source);
   return path;
 };
-const score = async (text: string, given: readonly Completion[] = answers, settings = {}) => {
+const score = async (text: string, completions: readonly Completion[] = answers, settings = {}) => {
   const reward = await openReward(text, {}, { ...quick, ...settings });
   try {
-    return Array.from(await reward.score(given));
+    return Array.from(await reward.score(completions));
   } finally {
     reward[Symbol.dispose]();
   }
@@ -49,10 +49,12 @@ afterEach(() => {
     server.close();
   }
 });
-interface Asked {
+interface RewardRequest {
   answers: { prompt: string; response: string; ended: boolean; row?: object }[];
 }
-async function serve(handle: (asked: Asked, response: ServerResponse, call: number) => void): Promise<string> {
+async function serve(
+  handle: (request: RewardRequest, response: ServerResponse, call: number) => void,
+): Promise<string> {
   let calls = 0;
   const server = createServer(async (request: IncomingMessage, response) => {
     const call = calls++;
@@ -62,10 +64,10 @@ async function serve(handle: (asked: Asked, response: ServerResponse, call: numb
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/score`;
 }
-const lengthsOf = ({ answers }: Asked) => answers.map(({ response }) => response.length);
+const lengthsOf = ({ answers }: RewardRequest) => answers.map(({ response }) => response.length);
 
 describe('a function in a file', () => {
-  it('gives a number for each answer, at once or later', async () => {
+  it('gives a number for each completion, at once or later', async () => {
     const now = fileOf('now.mjs', 'export default (answers) => answers.map(({ text }) => text.length);');
     const later = fileOf('later.mjs', 'export const reward = async (a) => Float32Array.from(a, (x) => x.text.length);');
     expect(await score(now)).toEqual(lengths);
@@ -73,10 +75,10 @@ describe('a function in a file', () => {
   });
 
   it.each([
-    ['NaN', '() => [1, NaN, 2]', /gave NaN for an answer: "The answer is five/],
+    ['NaN', '() => [1, NaN, 2]', /gave NaN for a completion: "The answer is five/],
     ['too few', '() => [1]', /gave 1 numbers: expected 3/],
     ['nothing', '() => undefined', /gave undefined: expected 3 numbers/],
-    ['text', '() => ["good", 1, 2]', /gave "good" for an answer/],
+    ['text', '() => ["good", 1, 2]', /gave "good" for a completion/],
     ['an error', '() => { throw new Error("no idea") }', /failed: no idea/],
   ])('that gives %s is refused', async (name, source, message) => {
     await expect(score(fileOf(`${name.replace(' ', '')}.mjs`, `export default ${source};`))).rejects.toThrow(message);
@@ -92,7 +94,7 @@ describe('a function in a file', () => {
     await expect(score(join(folder, 'missing.mjs'))).rejects.toThrow(/cannot be loaded/);
   });
 
-  it('stops when it is told to', async () => {
+  it('stops when the signal aborts', async () => {
     const controller = new AbortController();
     const endless = functionReward('endless', () => new Promise(() => {}), quick);
     const scoring = endless.score(answers, controller.signal);
@@ -104,11 +106,11 @@ describe('a function in a file', () => {
 describe('an endpoint', () => {
   it('gets texts and rows, in parts, and gives numbers in their order', async () => {
     const sizes: number[] = [];
-    let first: Asked['answers'][number] | undefined;
-    const url = await serve((asked, response) => {
-      sizes.push(asked.answers.length);
-      first ??= asked.answers[0];
-      response.end(JSON.stringify({ rewards: lengthsOf(asked) }));
+    let first: RewardRequest['answers'][number] | undefined;
+    const url = await serve((request, response) => {
+      sizes.push(request.answers.length);
+      first ??= request.answers[0];
+      response.end(JSON.stringify({ rewards: lengthsOf(request) }));
     });
     const many = Array.from({ length: 70 }, (_, i) => answer('x'.repeat(i + 1), { row: { id: i } }));
     expect(await score(url, many)).toEqual(many.map(({ text }) => text.length));
@@ -116,15 +118,15 @@ describe('an endpoint', () => {
     expect(first).toMatchObject({ prompt: 'What is 2+2? ', ended: true, row: { id: expect.any(Number) } });
   });
 
-  it('is asked again for what failed, and for that alone', async () => {
+  it('gets only failed requests again', async () => {
     const sizes: number[] = [];
     const bad = ['<html>', '{"rewards": [1]}', '{"rewards": null}', '[null]'];
-    const url = await serve((asked, response, call) => {
-      sizes.push(asked.answers.length);
-      if (asked.answers.length === 6 && call < 6) {
+    const url = await serve((request, response, call) => {
+      sizes.push(request.answers.length);
+      if (request.answers.length === 6 && call < 6) {
         if (call % 2) response.statusCode = 503;
         response.end(bad[call % bad.length]);
-      } else response.end(JSON.stringify(lengthsOf(asked)));
+      } else response.end(JSON.stringify(lengthsOf(request)));
     });
     const many = Array.from({ length: 70 }, (_, i) => answer('x'.repeat(i + 1)));
     expect(await score(url, many, { retries: 9 })).toEqual(many.map(({ text }) => text.length));
@@ -144,7 +146,7 @@ describe('an endpoint', () => {
     await expect(score(refuses)).rejects.toThrow(/answered 401: who are you/);
     expect(calls).toBe(1);
     const nonsense = await serve((_, response) => void response.end('[1, 2, "a"]'));
-    await expect(score(nonsense)).rejects.toThrow(/gave "a" for an answer: "No"/);
+    await expect(score(nonsense)).rejects.toThrow(/gave "a" for a completion: "No"/);
     await expect(score('http://127.0.0.1:9/')).rejects.toThrow(/cannot be reached/);
   });
 });
@@ -171,17 +173,17 @@ describe('a reward model', () => {
     const model = await loadRewardModel(at('tiny-llama-rm'));
     const scorer = createRewardScorer(model);
     const ids = answers.map(({ text }) => model.tokenizer.encode(`What is 2+2? ${text}`));
-    const wanted = scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
+    const expected = scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
     scorer[Symbol.dispose]();
     model.parameters[Symbol.dispose]();
     const got = await score(at('tiny-llama-rm'));
-    for (const [i, value] of got.entries()) expect(value).toBeCloseTo(wanted[i], 5);
+    for (const [i, value] of got.entries()) expect(value).toBeCloseTo(expected[i], 5);
     const alone = await score(at('tiny-llama-rm'), [answers[1]]);
     expect(alone[0]).toBeCloseTo(got[1], 5);
-    const [asked] = await score(at('tiny-llama-rm'), [
+    const [chat] = await score(at('tiny-llama-rm'), [
       answer('Four.', { row: { prompt: [{ role: 'user', content: 'What is 2+2?' }] } }),
     ]);
-    expect(asked).not.toBeCloseTo(got[0], 3);
+    expect(chat).not.toBeCloseTo(got[0], 3);
   });
 
   it('is shifted and scaled as its folder says, and an ensemble where there are several', async () => {
@@ -208,7 +210,7 @@ describe('a reward model', () => {
     model.parameters.values[SCORE].data.fill(Number.NaN);
     saveRewardModel(damaged, model);
     model.parameters[Symbol.dispose]();
-    await expect(score(damaged)).rejects.toThrow(/gave NaN for an answer: "Four/);
+    await expect(score(damaged)).rejects.toThrow(/gave NaN for a completion: "Four/);
   });
 });
 
@@ -221,20 +223,20 @@ it('knows the true reward of the embedded world', async () => {
     answer('castle castle', { promptText }),
   ]);
   expect(better).toBeGreaterThan(worse);
-  await expect(score('reviews')).rejects.toThrow(/knows no such prompt: "What is 2\+2/);
+  await expect(score('reviews')).rejects.toThrow(/has no such prompt: "What is 2\+2/);
 });
 
 it('knows the parts of it, and which sentences are good', async () => {
   const promptText = 'please write a short review of the castle .';
   const texts = [' for the second time i tried the castle . i favoured their pier . castle', ''];
-  const told = texts.map((text) => answer(text, { promptText }));
+  const completions = texts.map((text) => answer(text, { promptText }));
   const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'];
-  const each = await Promise.all(parts.map((part) => score(`reviews:${part}`, told)));
-  const whole = await score('reviews', told);
+  const each = await Promise.all(parts.map((part) => score(`reviews:${part}`, completions)));
+  const whole = await score('reviews', completions);
   for (const i of [0, 1]) expect(each.reduce((sum, of) => sum + of[i], 0)).toBeCloseTo(whole[i], 12);
 
   const reward = await openReward('2*reviews:sentences + reviews:end');
-  const { scores, steps, parts: of } = await reward.explain!(told);
+  const { scores, steps, parts: of } = await reward.explain!(completions);
   expect(Array.from(scores)).toEqual([2 / 3, 0]);
   expect(steps).toEqual([
     [
@@ -269,5 +271,5 @@ it('takes steps from a function', async () => {
     await expect(bad.score(answers)).rejects.toThrow(/gave the step/);
   }
   const none = functionReward('steps', () => [[{ end: 1, reward: Number.NaN }], 1, 2], { ...quick });
-  await expect(none.score(answers)).rejects.toThrow(/gave NaN for an answer/);
+  await expect(none.score(answers)).rejects.toThrow(/gave NaN for a completion/);
 });

@@ -1,10 +1,13 @@
 /**
- * Rewards by their text, as commands take them:
+ * Rewards by name, as commands take them:
  *
- * - a folder or a name on the Hub: a reward model, or one of steps (heed process), whole or as adapters (PEFT); a folder of `member-…` folders, or several with commas between: an ensemble;
+ * - a folder or a name on the Hub: a reward model or a process reward model (heed process), whole or as adapters
+ *   (PEFT);
+ * - a folder of `member-…` folders, or several folders separated by commas: an ensemble of reward models;
  * - a `.js`, `.mjs`, `.ts` or `.mts` file: the function that it exports;
  * - an `http://` or `https://` address: an endpoint;
- * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or its good sentences;
+ * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or the
+ *   share of good sentences;
  * - a name that a plugin registers;
  * - `0.7*A + 0.3*B`: the weighted sum of any of these.
  */
@@ -57,21 +60,23 @@ export const rewardCallSchema = z.object({
 });
 export type RewardSettings = z.output<typeof rewardCallSchema>;
 
-/** A reward that is at hand: an object, a function, a reward model, or several reward models as an ensemble. */
+/** A reward as a value: an object, a function, a reward model, or several reward models as an ensemble. */
 export type RewardSource = Reward | RewardFunction | RewardModel | readonly RewardModel[];
 
 /**
- * Rewards by name, beside those of heed: `rewards.register('short', (completions) => completions.map(({ text }) =>
+ * Rewards that plugins add by name: `rewards.register('short', (completions) => completions.map(({ text }) =>
  * -text.length))`. `reward` then takes the name, alone or in a weighted sum, in programs, commands and recipes.
  */
 export const rewards = createRegistry<Reward | RewardFunction>('reward');
 
 /**
- * Opens a reward by its text, or makes one of what is at hand. Models and rewards that are passed stay the caller's; what is
- * opened by name is disposed of with the reward. Reward models that are adapters of the model `over` take its weights in
- * place of loading them again: these have to stay as they were loaded, and outlive the reward.
+ * Opens a reward by name (see the head of open.ts), or wraps a value. Models and rewards that are passed in stay the
+ * caller's; what is opened by name is disposed of with the reward.
  *
- * @throws HeedError where it is not there, or is none.
+ * @param pull How models are fetched from the Hub.
+ * @param over A loaded model. Reward models that are adapters of it share its weights instead of loading them again:
+ *   these must not change, and must outlive the reward.
+ * @throws HeedError when the reward does not exist or is not a reward.
  */
 export async function openReward(
   source: string | RewardSource,
@@ -92,7 +97,10 @@ export async function openReward(
   );
 }
 
-/** The reward that an option names, or that was passed in its place, which stays the caller's. `own` keeps what is opened. */
+/**
+ * The reward that an option names, or the value passed in its place, which stays the caller's. `own` disposes of the
+ * rest.
+ */
 export const openRewardOption = async (
   path: 'reward' | 'gold' | 'against',
   name: string,
@@ -117,17 +125,17 @@ function rewardAtHand(source: RewardSource, settings: RewardSettings): OpenRewar
   });
 }
 
-/** A reward that is not disposed of with what it is lent to. */
+/** A reward whose disposal does nothing: it stays the caller's. */
 export const lent = (reward: Reward): OpenReward => ({ ...methodsOf(reward), [Symbol.dispose]() {} });
 
-/** A reward may be an object of a class. */
+/** The methods of a reward as a plain object: the reward may be an instance of a class. */
 const methodsOf = (reward: Reward): Reward => ({
   name: reward.name,
   score: (completions, signal) => reward.score(completions, signal),
   ...(reward.explain && { explain: (completions, signal) => reward.explain!(completions, signal) }),
 });
 
-/** Rewards by a model that stays the caller's. @throws HeedError where it is a language model. */
+/** Rewards by a model that stays the caller's. @throws HeedError when it is a language model. */
 function rewardOfModel(model: RewardModel, reading?: ScorerOptions): OpenReward {
   checkRewardModel(model);
   return 'steps' in model
@@ -135,7 +143,7 @@ function rewardOfModel(model: RewardModel, reading?: ScorerOptions): OpenReward 
     : modelReward({ ...model, calibration: model.calibration ?? plainCalibration }, reading);
 }
 
-/** What a reward's text is the sum of. */
+/** The terms of a weighted sum such as `0.7*A + 0.3*B`. */
 function weightedIn(text: string): { weight: number; text: string }[] {
   const parts = text.split(/\s+\+\s+/).map((part) => part.trim());
   if (parts.includes('')) throw new HeedError(`"${text}" names no reward.`, { hint: 'Write 0.7*A + 0.3*B.' });
@@ -145,19 +153,19 @@ function weightedIn(text: string): { weight: number; text: string }[] {
   });
 }
 
-/** What is no model: an address, or a file with a function. */
+/** Matches names that are not models: an address, or a file with a function. */
 const outside = /^https?:\/\/|\.m?[jt]s$/;
 
 const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => membersOf(name.trim()));
 
-/** Whether a reward's text names an ensemble, by itself or in a sum. */
+/** Whether a reward's name is an ensemble, or a sum with one. */
 export const hasEnsemble = (text: string): boolean =>
   weightedIn(text).some((part) => !outside.test(part.text) && foldersIn(part.text).length > 1);
 
 /**
- * The folders, or names on the Hub, of the reward model or the ensemble that a text names.
+ * The folders, or names on the Hub, of a reward model or of the members of an ensemble.
  *
- * @throws HeedError where it names anything else.
+ * @throws HeedError when the text names any other kind of reward.
  */
 export function modelFolders(text: string): string[] {
   const weighted = weightedIn(text);
@@ -203,7 +211,9 @@ const openFolder = (folder: string, pull: PullOptions, over: Model | undefined):
     return { ...reward, [Symbol.dispose]: own[Symbol.dispose] };
   });
 
-/** One reward of several, which are disposed of with it. Where one cannot be opened, neither are the others left. */
+/**
+ * One reward made of several, which are disposed of with it. If one cannot be opened, those already open are closed.
+ */
 const openTogether = (
   texts: readonly string[],
   open: (text: string) => Promise<OpenReward>,
@@ -221,7 +231,7 @@ function together(rewards: readonly OpenReward[], join: (rewards: readonly OpenR
   return { ...join(rewards), [Symbol.dispose]: own[Symbol.dispose] };
 }
 
-/** The folders of an ensemble's members, where a folder is one; else the folder or name itself. */
+/** The folders of an ensemble's members, in order; for any other folder or name, that name alone. */
 export function membersOf(name: string): string[] {
   if (!existsSync(name) || existsSync(join(name, 'config.json'))) return [name];
   const members = readdirSync(name).filter((entry) => /^member-\d+$/.test(entry));
@@ -230,8 +240,8 @@ export function membersOf(name: string): string[] {
 }
 
 /**
- * Rewards by a model, which reads prompts and answers as its own tokenizer and chat template write them; of what is longer than the
- * model knows, the beginning is not read. The model stays the caller's.
+ * Rewards by a model. Prompts and completions are written by the model's own tokenizer and chat template; where they
+ * are too long for it, the beginning is cut off. The model stays the caller's.
  */
 export function modelReward(model: RewardModel, reading?: ScorerOptions): OpenReward {
   const scorer = createRewardScorer(model, reading);
@@ -246,11 +256,11 @@ export function modelReward(model: RewardModel, reading?: ScorerOptions): OpenRe
   };
 }
 
-/** An answer with its prompt as the model reads it, ready to be scored. */
+/** The tokens of a completion with its prompt as the model reads them, ready to be scored. */
 export const encodedAnswer = (model: RewardModel, { promptText, text, row }: Completion) =>
   encodedFor(model, (row?.prompt ?? promptText) as TextOrMessages, text);
 
-/** Σ weight · reward. The rewards stay the caller's. */
+/** The weighted sum of rewards, Σ weight · reward, with each of its parts. The rewards stay the caller's. */
 export function mixedReward(parts: readonly { weight: number; reward: Reward }[]): Reward {
   const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     const all = await Promise.all(parts.map(({ reward }) => explained(reward, answers, signal)));
@@ -274,8 +284,10 @@ export function mixedReward(parts: readonly { weight: number; reward: Reward }[]
   };
 }
 
-/** The mean of the members' rewards, less `pessimism` deviations of them (Coste et al. 2023, §3). They are asked one after another,
- * and stay the caller's. */
+/**
+ * The mean of the members' rewards, less `pessimism` times their standard deviation (Coste et al. 2023, §3). Members
+ * score one after another, and stay the caller's.
+ */
 export function ensembleReward(members: readonly Reward[], pessimism = 0): Reward & Required<Pick<Reward, 'explain'>> {
   const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     const all: ArrayLike<number>[] = [];

@@ -4,7 +4,7 @@ import type { Drift } from '../reward-model/evaluation.ts';
 import { evaluationSections, percent, summaryOf } from '../reward-model/report.ts';
 import type { JudgmentRow } from './judge-reward.ts';
 
-/** The report of `heed eval reward`. Throws a HeedError where the folder is not of one. */
+/** The report of `heed eval reward`. @throws HeedError when the folder is not the run of one. */
 export function evaluationReport(folder: string): Report {
   const { name, config, started } = readInfo(folder);
   const { judgment } = readSamples(folder).at(-1) as unknown as JudgmentRow;
@@ -16,7 +16,13 @@ export function evaluationReport(folder: string): Report {
       ...summaryOf(evaluation),
       ...(disagreement === undefined
         ? []
-        : [{ label: 'Disagreement', value: disagreement.toFixed(2), note: 'deviation of the members’ rewards' }]),
+        : [
+            {
+              label: 'Disagreement',
+              value: disagreement.toFixed(2),
+              note: 'standard deviation of the members’ rewards',
+            },
+          ]),
     ],
     sections: [...evaluationSections(evaluation), ...(drift ? [driftTable(drift)] : [])],
     config: config as Record<string, unknown>,
@@ -33,8 +39,8 @@ function driftTable({ reference, policy, shift, outside }: Drift): Section {
   return {
     kind: 'table',
     title: 'Drift',
-    caption: `The policy's rewards lie ${shift.toFixed(1)} deviations from the reference's, ${percent(outside)} of them outside of what 98 % of the reference's are in: the further, the less the comparisons say about them.`,
-    columns: ['answers of', 'mean reward', 'deviation', 'tokens'],
+    caption: `The policy's mean reward is ${shift.toFixed(1)} standard deviations from the reference's, and ${percent(outside)} of its rewards are outside the central 98 % of the reference's. The larger the drift, the less the accuracy on comparisons applies.`,
+    columns: ['completions of', 'mean reward', 'standard deviation', 'tokens'],
     rows: [row('the reference', reference), row('the policy', policy)],
   };
 }

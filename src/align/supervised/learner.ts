@@ -1,4 +1,4 @@
-/** A training of a language model by maximum likelihood, one optimizer step at a time: what fine-tuning and pretraining share. */
+/** The training loop of a language model by maximum likelihood, shared by fine-tuning and pretraining. */
 import type { Disposables } from '../../disposables.ts';
 import { createGenerator, type GeneratedCompletion } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
@@ -13,62 +13,77 @@ import { type LoraSettings, trainedPart } from '../training/trainable.ts';
 import { createHeldOutLoss, createLikelihood, type HeldOutLoss } from './likelihood.ts';
 import type { RowPosition, TrainingRows } from './rows.ts';
 
+/** A completion of an evaluation, to read. */
 export interface Sample {
+  /** Text of the prompt. */
   prompt: string;
+  /** Text of the model's completion. */
   text: string;
+  /** Text of the completion in the data, if there is one. */
   reference?: string;
 }
 
+/** An evaluation of a language model: the held-out loss, if data is held out, and completions of prompts. */
 export interface LanguageEvaluation extends Partial<HeldOutLoss> {
+  /** A few completions to read. */
   samples: Sample[];
-  /** What is told of the answers to all prompts, by the name of the metric. */
+  /** Metrics of the completions of all prompts, by name. */
   measures: Record<string, number>;
-  /** Of all evaluations after a step, this one has the lowest loss. */
+  /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
 
+/** A step of a training by maximum likelihood. */
 export interface LanguageStep {
   /** Optimizer steps so far. */
   step: number;
   /** Mean −log p of the batch's learned tokens, in nats. */
   loss: number;
+  /** Norm of the gradient, before clipping. */
   gradientNorm: number;
+  /** Learning rate of the step. */
   learningRate: number;
-  /** Tokens seen so far that were no padding. */
+  /** Tokens so far, without padding. */
   tokens: number;
-  /** Such tokens a second, evaluations left out. */
+  /** Tokens per second, without padding and evaluations. */
   tokensPerSecond: number;
-  /** Mean loss of the steps since the evaluation before. */
+  /** Mean loss of the steps since the last evaluation. */
   recentLoss: number;
+  /** The evaluation after this step, if one was due. */
   evaluation?: LanguageEvaluation;
+  /** Whether this was the last step. */
   done: boolean;
 }
 
+/** What `createLanguageLearner` puts together. */
 export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   /** The model to train. */
   model: Model;
+  /** Options of the training. */
   options: O;
-  /** Trains adapters in place of the weights, where their rank is above 0. */
+  /** Trains adapters instead of the weights if the rank is above 0. */
   lora?: LoraSettings;
-  /** Of the run. */
+  /** Name of the run. */
   name: string;
+  /** Rows to train on. */
   rows: TrainingRows;
   /** Rows computed at once. */
   part: number;
-  /** Tokens of a row. */
+  /** Tokens per row. */
   length: number;
-  /** Every row holds as many examples as fit; else one. */
+  /** Whether a row holds as many examples as fit; otherwise it holds one. */
   packing: boolean;
   /** Optimizer steps in all. */
   steps: number;
-  /** What the loss is evaluated on, if anything. */
+  /** Held-out examples to evaluate the loss on. */
   heldOut?: Examples;
+  /** Prompts to complete at each evaluation. */
   prompts: readonly SamplePrompt[];
-  /** What to tell of the answers to `prompts`. */
+  /** Metrics of the completions of `prompts`. */
   measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
-  /** By which a resumed training knows its data. */
+  /** A checksum of the data, so that a resumed run can check that it is the same. */
   fingerprint: string;
-  /** What was opened for the learner: disposed of with it. */
+  /** What was opened for the learner; disposed of with it. */
   own: Disposables;
 }
 
@@ -81,10 +96,12 @@ interface LanguageState {
   fingerprint: string;
 }
 
+/** Trains a language model by maximum likelihood, a step at a time. */
 export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTrainingOptions> = ReturnType<
   typeof createLanguageLearner<O>
 >;
 
+/** Makes the training loop of a language model from its parts. */
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
   const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint, own } = parts;
   const { config, tokenizer, ends } = model;
@@ -111,7 +128,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     if (!generator) return { samples: [], measures: {} };
     const completions = await generator.complete(
       prompts.map(({ ids }) => ids),
-      // the same draws each time, so that what differs is the model
+      // the same draws each time, so that only the model differs
       { ...options.samples, seed: seedFor(options.seed, 'samples'), ends, tokenizer },
     );
     const samples = prompts.slice(0, options.samples.count).map(({ ids, reference }, i) => ({
@@ -122,7 +139,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     return { samples, measures: parts.measure?.(completions) ?? {} };
   }
 
-  /** Of the model as it stands; it counts for no best. */
+  /** Evaluates the current model; `best` is not set. */
   async function evaluate(): Promise<LanguageEvaluation> {
     return { ...evaluator?.run(), ...(await answers()), best: false };
   }
@@ -134,7 +151,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     saveModel: trained.save,
     steps,
     evaluate,
-    /** One optimizer step, and an evaluation where one is due. */
+    /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<LanguageStep> {
       const began = performance.now();
       const batch = Array.from({ length: part * options.accumulate }, rows.next);

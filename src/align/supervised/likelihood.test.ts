@@ -53,8 +53,8 @@ function learn(run: Reference, rows: Example[][], part: number, checkpointLayers
   return { losses, norms, after };
 }
 
-const near = (got: number, wanted: number, tolerance: number) =>
-  expect(Math.abs(got - wanted)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted)));
+const near = (got: number, expected: number, tolerance: number) =>
+  expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
 const names = runs.map(({ optimizer, clip }) => `${optimizer}${clip ? ', clipped, decay of matrices' : ''}`);
 

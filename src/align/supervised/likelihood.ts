@@ -1,9 +1,9 @@
 /**
- * Maximum likelihood: what supervised fine-tuning and pretraining minimize, and how well a model does by it.
+ * Maximum likelihood: the loss of supervised fine-tuning and pretraining, and its value on held-out examples.
  *
  *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)        over the n learned tokens of the whole batch
  *
- * All tokens weigh the same, whichever row or part of the batch they are in.
+ * All tokens have the same weight, whichever row or part of the batch they are in.
  */
 import { mul, neg, sum, type Value } from '../../engine/index.ts';
 import {
@@ -17,30 +17,31 @@ import { type Example, packedBatch, packSequences } from '../../lm/packing.ts';
 import type { Arena, DecoderConfig, Linear } from '../../nn/index.ts';
 import type { Examples } from '../examples/examples.ts';
 
-/** −Σ weight · log p: with a weight of 1/n each, the mean over a batch that may be run in parts. */
+/** −Σ weight · log p: with weights of 1/n, the mean over a batch that may be run in parts. */
 const negativeLogLikelihood: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
 
+/** Computes the loss of batches and its gradients. */
 export interface Likelihood {
   /** The gradients of the last batch. */
   readonly gradients: Arena;
   /**
-   * Computes a batch, `part` rows at a time. Gives its loss in nats a learned token, and how many tokens it had that were
-   * no padding.
+   * Computes a batch, `part` rows at a time. Returns its loss in nats per learned token, and its number of tokens
+   * without padding.
    */
   run(rows: readonly (readonly Example[])[], part: number): { loss: number; tokens: number };
   [Symbol.dispose](): void;
 }
 
 interface BatchShape {
-  /** Tokens of a row. */
+  /** Tokens per row. */
   length: number;
-  /** Rows are as long as the longest of a part needs, in eighths of `length`; else all of `length`. */
+  /** Whether rows are cut to the longest of a part, rounded up to eighths of `length`; otherwise they have `length`. */
   fitted: boolean;
-  /** The token that padding is made of. */
+  /** Id of the padding token. */
   padding: number;
 }
 
-/** The loss of batches of rows and its gradients. */
+/** A program for the loss of batches of rows and its gradients. */
 export function createLikelihood(
   config: DecoderConfig,
   parameters: Arena,
@@ -67,7 +68,7 @@ export function createLikelihood(
   };
 }
 
-/** A batch of always the same number of rows, so that few programs are compiled: rows that are missing are padding. */
+/** A batch of `count` rows, filled up with padding, so that few programs are compiled. */
 function batchOf(rows: readonly (readonly Example[])[], count: number, { length, fitted, padding }: BatchShape) {
   const filled = [...rows, ...Array.from({ length: count - rows.length }, () => [])];
   if (!fitted) return packedBatch(filled, length, padding);
@@ -76,15 +77,17 @@ function batchOf(rows: readonly (readonly Example[])[], count: number, { length,
   return packedBatch(filled, Math.min(length, Math.ceil(longest / step) * step), padding);
 }
 
+/** The loss on held-out examples. */
 export interface HeldOutLoss {
-  /** Nats a learned token, over all of them. */
+  /** Mean loss in nats per learned token. */
   loss: number;
+  /** e^loss. */
   perplexity: number;
-  /** Learned tokens. */
+  /** Number of learned tokens. */
   tokens: number;
 }
 
-/** The loss over all of the examples, exactly: each token counts once, whatever the batches. */
+/** Computes the exact loss over all examples: each token counts once, however they are batched. */
 export function createHeldOutLoss(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
@@ -94,7 +97,7 @@ export function createHeldOutLoss(
   linear?: Linear,
 ): { run(): HeldOutLoss; [Symbol.dispose](): void } {
   const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
-  const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // other data may have longer ones
+  const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // held-out data may have longer examples
   const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
   const shape = { length: longest, padding, fitted: false };
   return {

@@ -13,7 +13,7 @@ const tiny: PretrainInput = {
   samples: { count: 2, maxTokens: 8 },
 };
 
-it('learns the reviews, and tells how far the loss is from their entropy', async () => {
+it('learns the reviews, and reports their entropy beside the loss', async () => {
   const steps: LanguageStep[] = [];
   for await (const step of pretrain(tiny)) steps.push(step);
   expect(steps).toHaveLength(Math.ceil(8000 / (4 * 96)));
@@ -26,7 +26,7 @@ it('learns the reviews, and tells how far the loss is from their entropy', async
   expect(samples).toHaveLength(2);
 });
 
-it('never learns a text twice, and goes on after any step with those that come next', async () => {
+it('never learns a text twice, and resumes after any step with the next texts', async () => {
   const [whole, resumed] = await Promise.all([createPretrain(tiny), createPretrain(tiny)]);
   const losses: number[] = [];
   for (let i = 0; i < 6; i++) losses.push((await whole.next()).loss);

@@ -1,10 +1,10 @@
 /**
- * Pretraining: a new model learns a language from nothing but text, by maximum likelihood (the loss is in likelihood.ts). The
- * decoder is Llama's: RMS norm, rotary positions, gated SiLU, tied embedding, no biases (Touvron et al. 2023).
+ * Pretraining: a new model learns a language from text, by maximum likelihood (the loss is in likelihood.ts). The
+ * decoder is that of Llama: RMS norm, rotary positions, gated SiLU, tied embedding, no biases (Touvron et al. 2023).
  *
- * Without data, the text is that of the embedded world, written as it is learned and never twice. Its grammar has a known
- * entropy, which no model gets below; the defaults are what it takes to come near it, and how the base model that comes with
- * heed was made. docs/reference/sft.md has the curve.
+ * Without data, the text is that of the embedded world, generated during training and never repeated. The entropy of
+ * its grammar is a lower bound of the loss. The defaults come close to it; the base model included in heed was trained
+ * with them. docs/reference/sft.md has the curve.
  *
  * Run it: heed pretrain
  */
@@ -32,32 +32,46 @@ const size = (value: number) => z.number().int().min(1).default(value);
 
 const { shape } = languageTrainingSchema;
 
+/** Schema of the options of `pretrain`: types, ranges, defaults and help texts. */
 export const pretrainSchema = z
   .object({
-    data: z.string().optional().describe('file, folder, pattern or name on the Hub of texts'),
-    world: z.enum(worlds).default('reviews').describe('without --data: the embedded world whose texts are learned'),
-    tokenizer: z.string().optional().describe('folder or name on the Hub (default: learned from the data)'),
-    vocabulary: z.number().int().min(259).default(2048).describe('tokens of a tokenizer learned from the data'),
-    tokens: z.number().min(1).optional().describe('tokens to learn (default: 2.5 million; with --data, each once)'),
-    length: size(96).describe('tokens of a row; longer texts are split'),
-    heldOut: size(400).describe('texts held out'),
+    data: z
+      .string()
+      .optional()
+      .describe("texts: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+    world: z.enum(worlds).default('reviews').describe('without --data: the embedded world to learn'),
+    tokenizer: z
+      .string()
+      .optional()
+      .describe('tokenizer: a folder or a name on the Hub (default: trained on the data)'),
+    vocabulary: z.number().int().min(259).default(2048).describe('vocabulary size of a tokenizer trained on the data'),
+    tokens: z
+      .number()
+      .min(1)
+      .optional()
+      .describe('tokens to train on (default: 2.5 million; with --data, one pass over it)'),
+    length: size(96).describe('tokens per row; longer texts are split'),
+    heldOut: size(400).describe('number of texts to hold out'),
     hidden: size(128).describe('size of the hidden state'),
-    layers: size(4).describe('layers'),
-    heads: size(4).describe('attention heads'),
-    keyValueHeads: z.number().int().min(1).optional().describe('heads of keys and values (default: as many)'),
+    layers: size(4).describe('number of layers'),
+    heads: size(4).describe('number of attention heads'),
+    keyValueHeads: z.number().int().min(1).optional().describe('number of key and value heads (default: --heads)'),
     feedForward: size(352).describe('size of the feed-forward layers'),
-    maxPositions: size(128).describe('longest sequence'),
+    maxPositions: size(128).describe('maximum length of a sequence, in tokens'),
     deviation: z.number().positive().default(0.04).describe('standard deviation of initial weights'),
     ...shape,
-    // what the world's recipe was found to need
+    // the best settings found for the embedded world
     rows: size(32).describe(shape.rows.description!),
-    learningRate: z.number().positive().default(4e-3).describe('the highest'),
-    schedule: shape.schedule.unwrap().default('cosine_with_min_lr').describe('after the warm-up'),
-    minimumRate: shape.minimumRate.unwrap().default(0.1).describe('the last, as a share'),
-    warmup: shape.warmup.unwrap().default(0.06).describe('share of the steps with a rising rate'),
-    weightDecay: shape.weightDecay.unwrap().default(0.1).describe('of matrices (AdamW)'),
-    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's memory of squared gradients"),
-    evaluations: z.number().int().min(0).default(10).describe('evaluations on the way, evenly spaced'),
+    learningRate: z.number().positive().default(4e-3).describe('the highest learning rate'),
+    schedule: shape.schedule
+      .unwrap()
+      .default('cosine_with_min_lr')
+      .describe('how the learning rate changes after the warmup'),
+    minimumRate: shape.minimumRate.unwrap().default(0.1).describe('the last learning rate, as a share of the highest'),
+    warmup: shape.warmup.unwrap().default(0.06).describe('share of the steps over which the learning rate rises'),
+    weightDecay: shape.weightDecay.unwrap().default(0.1).describe('decoupled weight decay of matrices (AdamW); 0: off'),
+    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients"),
+    evaluations: z.number().int().min(0).default(10).describe('evaluations during training, evenly spaced'),
   })
   .refine(({ length, maxPositions }) => length <= maxPositions, {
     path: ['length'],
@@ -75,10 +89,10 @@ export const pretrainSchema = z
 export type PretrainOptions = z.output<typeof pretrainSchema>;
 /** The input of `pretrain`. */
 export type PretrainInput = Input<z.input<typeof pretrainSchema>, TextRow | MessagesRow | PromptCompletionRow>;
-/** A learner by likelihood, a step at a time. */
+/** Pretrains a model, a step at a time. */
 export type PretrainLearner = LanguageLearner<PretrainOptions>;
 
-/** A learner that pretrains a new model: what `pretrain` runs. */
+/** Opens the learner that `pretrain` runs. */
 export const createPretrain: Opener<PretrainInput, PretrainLearner> = learnerOf(pretrainSchema, (options, live) =>
   options.data === undefined ? fromWorld(options, live) : fromData(options, options.data, live),
 );
@@ -94,16 +108,16 @@ export function pretrain(input: PretrainInput): LanguageTraining {
   return languageTraining(createPretrain, input);
 }
 
-type Learned = Pick<
+type LearnerData = Pick<
   LanguageLearnerParts<PretrainOptions>,
   'name' | 'rows' | 'heldOut' | 'prompts' | 'measure' | 'fingerprint'
 >;
 
-function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, learned: Learned): PretrainLearner {
+function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, data: LearnerData): PretrainLearner {
   const { rows, accumulate, length, seed } = options;
   const own = new Disposables();
   return createLanguageLearner({
-    ...learned,
+    ...data,
     own,
     model: own.use(createModel(configOf(options, tokenizer), tokenizer, seed)),
     options,
@@ -137,15 +151,16 @@ function configOf(options: PretrainOptions, { vocabularySize }: Tokenizer): Deco
   };
 }
 
-/** Texts written at a time: enough to fill rows well. */
+/** Texts generated at a time: enough to fill rows well. */
 const ROUND = 512;
 const WORLD_TOKENS = 2.5e6;
-/** Texts written at each evaluation: the share of coherent ones is then known to within some .06. */
+/** Texts written at each evaluation: the standard error of the share of coherent ones is about 0.06. */
 const WRITTEN = 64;
 
 async function fromWorld(options: PretrainOptions, { pull }: Live): Promise<PretrainLearner> {
-  const { seed, length, heldOut, samples, tokenizer: given } = options;
-  const tokenizer = given === undefined ? createReviewTokenizer() : loadTokenizer(await modelFolder(given, pull));
+  const { seed, length, heldOut, samples, tokenizer: tokenizerName } = options;
+  const tokenizer =
+    tokenizerName === undefined ? createReviewTokenizer() : loadTokenizer(await modelFolder(tokenizerName, pull));
   const { bos } = tokenizer;
   if (bos === undefined) {
     throw new HeedError('The tokenizer has no BOS token for a text to begin with.', { hint: 'Leave --tokenizer out.' });
@@ -182,8 +197,8 @@ async function fromData(options: PretrainOptions, data: string, live: Live): Pro
   const tokenizer = withChatTemplate(plain, options.chatTemplate, live.onNotice);
   const { examples } = await gatherExamples(rows(), tokenizer, source.name, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
-  const { kept, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);
-  const [train, heldOut] = [subset(examples, kept), subset(examples, held)];
+  const { rest, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);
+  const [train, heldOut] = [subset(examples, rest), subset(examples, held)];
   const tokens = train.lengths.reduce((sum, count) => sum + count, 0);
   return learner(options, tokenizer, options.tokens ?? tokens, {
     name: 'pretrain',
@@ -197,7 +212,7 @@ async function fromData(options: PretrainOptions, data: string, live: Live): Pro
   });
 }
 
-/** A tokenizer is learned from the first texts, up to so many characters: more would hardly change it. */
+/** Characters that a tokenizer is trained on: more would hardly change it. */
 const ENOUGH = 2e7;
 
 async function learnTokenizer(rows: AsyncIterable<DatasetRow>, vocabularySize: number): Promise<Tokenizer> {

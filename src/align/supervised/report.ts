@@ -1,4 +1,4 @@
-/** The report of a training of a language model, from what its folder holds. */
+/** The report of a training by maximum likelihood, from the run's folder. */
 import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
 import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, seriesOf, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
@@ -6,7 +6,7 @@ import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
 
-/** Throws a HeedError where the folder is not a run. */
+/** The report of a run of `heed sft` or `heed pretrain`. @throws HeedError when the folder is not a run. */
 export function languageReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
@@ -21,7 +21,7 @@ export function languageReport(folder: string): Report {
     summary: [
       ...(last
         ? [
-            { label: 'Held-out loss', value: last['loss/eval'].toFixed(3), note: `nats a token, ${from(first)}` },
+            { label: 'Held-out loss', value: last['loss/eval'].toFixed(3), note: `nats per token, ${from(first)}` },
             { label: 'Perplexity', value: last.perplexity.toFixed(2), note: `from ${first.perplexity.toFixed(2)}` },
           ]
         : []),
@@ -31,13 +31,8 @@ export function languageReport(folder: string): Report {
     sections: [
       lossChart(rows, best),
       ...answersTable(readSamples(folder) as { kind: string }[]),
-      ...one('reward/true', 'True reward', 'reward', 'Mean over answers to all of the world’s prompts.'),
-      ...one(
-        'text/accepted',
-        'Well-formed sentences',
-        'share',
-        'Share of the answers’ sentences that the grammar knows.',
-      ),
+      ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
+      ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),
       ...one(
         'text/coherent',
         'Coherent texts',
@@ -45,7 +40,7 @@ export function languageReport(folder: string): Report {
         'Share of texts that the grammar could have written as a whole.',
       ),
       ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
-      ...one('learning_rate', 'Learning rate', 'rate', 'What the schedule gave each step.'),
+      ...one('learning_rate', 'Learning rate', 'rate', 'By the schedule.'),
     ],
     config: config as Record<string, unknown>,
   };
@@ -64,7 +59,7 @@ function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined): L
     title: 'Loss',
     caption: `Mean −log p of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
     xLabels: STEPS,
-    yLabel: 'nats a token',
+    yLabel: 'nats per token',
     series: seriesOf(rows, trainingAndHeldOut('loss')),
     levels: entropy === undefined ? [] : [{ y: entropy, label: 'entropy of the text' }],
   };

@@ -4,7 +4,7 @@ import { listOf } from '../examples/examples.ts';
 import { datasetRows } from './rows.ts';
 
 const draws = random(0, 'lengths');
-// each its own token, so that rows tell which examples they hold
+// each its own token, so that rows show which examples they hold
 const examples = listOf(
   Array.from({ length: 10_000 }, (_, i) => ({ ids: new Int32Array(2 + draws.integer(60)).fill(i) })),
 );
@@ -33,7 +33,7 @@ it('draws another order each epoch, and the same from the same seed', () => {
   expect(epochs(6)[0]).not.toEqual(first);
 });
 
-it('goes on from any place', () => {
+it('resumes anywhere', () => {
   const { rows, perEpoch } = datasetRows(examples, options);
   for (let i = 0; i < perEpoch - 3; i++) rows.next();
   const place = rows.save();

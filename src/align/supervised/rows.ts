@@ -1,23 +1,26 @@
-/** Rows of examples in the order in which a training sees them: endless, drawn from a seed, and resumable anywhere. */
+/** Rows of examples in training order: an endless sequence that depends on the seed only and can resume anywhere. */
 import { epochOrder } from '../../data/index.ts';
 import { type Example, packSequences } from '../../lm/packing.ts';
 import { random } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';
 
-/** Where a training stands: rows taken of a round. */
+/** A position in the sequence of rows: the round, and the rows taken from it. */
 export interface RowPosition {
   round: number;
   taken: number;
 }
 
+/** The endless sequence of rows of a training. */
 export interface TrainingRows {
   /** The examples of the next row. */
   next(): Example[];
+  /** The current position. */
   save(): RowPosition;
+  /** Continues from a position. */
   restore(position: RowPosition): void;
 }
 
-/** Rows of one round after another; `round` gives those of any, always the same. */
+/** The rows of one round after another. `round` must give the same rows for the same number. */
 export function createRows(round: (number: number) => Example[][]): TrainingRows {
   let position = { round: 0, taken: 0 };
   let rows: Example[][] | undefined;
@@ -39,17 +42,17 @@ export function createRows(round: (number: number) => Example[][]): TrainingRows
 }
 
 interface RowOptions {
-  /** Tokens of a row. */
+  /** Tokens per row. */
   length: number;
-  /** Several examples to a row, else each has its own. */
+  /** Whether a row holds several examples; otherwise each has its own. */
   packing: boolean;
   seed: number;
 }
 
-/** So many examples are packed at a time: enough to fill rows well, few enough that a row's examples are a draw. */
+/** Examples packed at a time: enough to fill rows well, few enough that rows stay random. */
 const WINDOW = 4096;
 
-/** Packs examples into rows, in a drawn order. */
+/** Packs examples into rows, in random order. */
 export function packExamples<E extends { length: number }>(
   examples: readonly E[],
   { length, packing, seed }: RowOptions,
@@ -64,17 +67,19 @@ export function packExamples<E extends { length: number }>(
   return Array.from(random(seed, 'rows', round).shuffle(Uint32Array.from(rows.keys())), (i) => rows[i]);
 }
 
-/** A dataset again and again, each epoch in an order of its own; and how many rows the first is (others are about as many). */
+/**
+ * A dataset repeated endlessly, each epoch in a new order; and the number of rows in the first epoch, typical of all.
+ */
 export function datasetRows(examples: Examples, options: RowOptions): { rows: TrainingRows; perEpoch: number } {
   const n = examples.lengths.length;
   const windows = Math.ceil(n / WINDOW);
-  let known: { epoch: number; order: Uint32Array } | undefined;
+  let cache: { epoch: number; order: Uint32Array } | undefined;
   const rowsOf = (round: number) => {
     const epoch = Math.floor(round / windows);
-    if (known?.epoch !== epoch) known = { epoch, order: epochOrder(n, options.seed, epoch) };
-    // windows of one size: a last one of few examples would leave its rows empty
+    if (cache?.epoch !== epoch) cache = { epoch, order: epochOrder(n, options.seed, epoch) };
+    // windows of equal size: a small last one would leave its rows half empty
     const [start, end] = [0, 1].map((next) => Math.round((((round % windows) + next) * n) / windows));
-    const window = Array.from(known.order.subarray(start, end), (i) => ({ i, length: examples.lengths[i] }));
+    const window = Array.from(cache.order.subarray(start, end), (i) => ({ i, length: examples.lengths[i] }));
     return packExamples(window, options, round);
   };
   let perEpoch = 0;

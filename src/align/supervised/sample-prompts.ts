@@ -1,14 +1,14 @@
-/** Prompts for a person to see what a model makes of them, taken from examples. */
+/** Prompts whose completions are shown at evaluations, from examples or from a dataset. */
 import { encodeChat, type Message } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Examples } from '../examples/examples.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 
-/** Of a text all of which is learned, the start is given: a quarter, but no more than so many tokens. */
+/** If a text is learned as a whole, its first quarter is the prompt, at most this many tokens. */
 const LONGEST_START = 16;
 
-/** What of some examples is read before the first token that is learned, and what follows. */
+/** Prompts from examples: the tokens before the first learned one; what follows is the reference. */
 export function samplePrompts(examples: Examples, count: number, tokenizer: Tokenizer): SamplePrompt[] {
   return Array.from({ length: Math.min(count, examples.lengths.length) }, (_, i) => {
     const { ids, learn } = examples.at(i);
@@ -19,7 +19,7 @@ export function samplePrompts(examples: Examples, count: number, tokenizer: Toke
   });
 }
 
-/** The first prompts of a dataset that has any: of text, or of messages, which the assistant goes on from. */
+/** The first `count` prompts of a dataset, of text or of messages. */
 export async function readPrompts(source: Source, count: number, tokenizer: Tokenizer): Promise<SamplePrompt[]> {
   const prompts: SamplePrompt[] = [];
   for await (const { value } of readSource(source, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {

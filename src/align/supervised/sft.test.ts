@@ -46,8 +46,8 @@ it('lowers the loss on texts it has not seen, evaluates when due, and shows what
 it('trains adapters beside weights that stay as they are, and writes them merged and by themselves', async () => {
   const base = await loadModel(llama);
   const before = base.parameters.flat.slice();
-  const given = { ...settings, steps: 20, learningRate: 2e-2, lora: { rank: 4, targets: 'q_proj,v_proj,down_proj' } };
-  const learner = await createSft({ ...given, model: base });
+  const input = { ...settings, steps: 20, learningRate: 2e-2, lora: { rank: 4, targets: 'q_proj,v_proj,down_proj' } };
+  const learner = await createSft({ ...input, model: base });
   const steps = await take(learner, 20);
   const [first, last] = steps.filter(({ evaluation }) => evaluation).map(({ evaluation }) => evaluation!.loss!);
   expect(last).toBeLessThan(first);
@@ -65,7 +65,7 @@ it('trains adapters beside weights that stay as they are, and writes them merged
   );
 });
 
-it('goes on from any step as if it had never stopped, bit for bit', async () => {
+it('resumes from any step bit for bit', async () => {
   const whole = await createSft(settings);
   const before = await take(whole, 3);
   const checkpoint = checkpointOf(whole);
@@ -79,7 +79,7 @@ it('goes on from any step as if it had never stopped, bit for bit', async () => 
   const other = await createSft({ ...settings, seed: 1 });
   expect(plain(await take(other, 3))).not.toEqual(plain(before));
   const changed = await createSft({ ...settings, data: dataOf([{ text: 'red sun' }, { text: 'blue moon' }]) });
-  expect(() => changed.restore(checkpoint)).toThrow(/data are not what they were/);
+  expect(() => changed.restore(checkpoint)).toThrow(/data are not those/);
   for (const learner of [whole, resumed, again, other, changed]) learner[Symbol.dispose]();
 });
 
@@ -100,8 +100,8 @@ it('a batch in parts is the batch, but for rounding', async () => {
 it('stops early once the held-out loss no longer falls, and knows which was the best', async () => {
   const evaluation = { data: dataOf([{ text: 'What is the capital of France?' }]) };
   const steps: LanguageStep[] = [];
-  const given = { ...settings, evaluation, steps: 200, evaluations: 100, patience: 3, learningRate: 0.02 };
-  for await (const step of sft(given)) steps.push(step);
+  const input = { ...settings, evaluation, steps: 200, evaluations: 100, patience: 3, learningRate: 0.02 };
+  for await (const step of sft(input)) steps.push(step);
   const evaluated = steps.flatMap(({ evaluation }) => evaluation ?? []);
   expect(steps.length).toBeLessThan(200);
   expect(steps.at(-1)!.done).toBe(true);
@@ -110,7 +110,7 @@ it('stops early once the held-out loss no longer falls, and knows which was the 
   expect(evaluated.at(-4)!.loss).toBe(lowest);
 });
 
-it('stops where it is told to', async () => {
+it('stops when the signal aborts', async () => {
   const controller = new AbortController();
   let steps = 0;
   for await (const _ of sft({ ...settings, signal: controller.signal })) if (++steps === 2) controller.abort();
@@ -127,8 +127,8 @@ describe('how long it trains', () => {
     ],
     ['less what is held out', { steps: undefined, epochs: 1, packing: false, evaluation: { share: 0.5 } }, 15],
     ['steps', { steps: 5 }, 5],
-  ])('%s', async (_, given: SftInput, steps) => {
-    const learner = await createSft({ ...settings, ...given });
+  ])('%s', async (_, input: SftInput, steps) => {
+    const learner = await createSft({ ...settings, ...input });
     expect(learner.steps).toBe(steps);
     learner[Symbol.dispose]();
   });
@@ -150,20 +150,20 @@ it('computes no more rows at once than there are', async () => {
   learner[Symbol.dispose]();
 });
 
-it('tells of rows that were left out or cut', async () => {
-  const told: string[] = [];
+it('gives notice of rows that were left out or cut', async () => {
+  const notices: string[] = [];
   const data = dataOf([{ text: sentence() }, { text: '' }, { text: sentence().repeat(20) }, { text: sentence() }]);
-  const onNotice = (text: string) => void told.push(text);
+  const onNotice = (text: string) => void notices.push(text);
   const learner = await createSft({ ...settings, data, onBadRow: 'skip', onNotice });
   learner[Symbol.dispose]();
-  expect(told).toEqual([
-    expect.stringMatching(/: left out 1 row as wrong, the first: .*line 2: "text" is empty/),
+  expect(notices).toEqual([
+    expect.stringMatching(/: left out 1 row with errors, the first: .*line 2: "text" is empty/),
     expect.stringMatching(/: cut 1 row longer than 48 tokens \(--length, --truncate\)$/),
   ]);
   await expect(createSft({ ...settings, data })).rejects.toThrow(/line 2: "text" is empty/);
 });
 
-it('fine-tunes the embedded model on demonstrations of its world, where nothing else is given', async () => {
+it('fine-tunes the embedded model on demonstrations of its world by default', async () => {
   const learner = await createSft({ demonstrations: 60, steps: 3, samples: { maxTokens: 4, count: 1 } });
   const steps = await take(learner, 3);
   expect(steps[2].loss).toBeLessThan(steps[0].loss);
@@ -173,7 +173,7 @@ it('fine-tunes the embedded model on demonstrations of its world, where nothing 
   learner[Symbol.dispose]();
 });
 
-it('answers given prompts, and evaluates examples longer than its rows', async () => {
+it('completes the prompts of a file, and evaluates examples longer than its rows', async () => {
   const long = dataOf([{ text: 'red sun '.repeat(30) }]);
   const samples = { data: dataOf([{ prompt: 'red' }, { prompt: 'blue moon' }]), count: 5, maxTokens: 4 };
   const none = await createSft({ ...settings, samples: { count: 0 } });
@@ -187,7 +187,7 @@ it('answers given prompts, and evaluates examples longer than its rows', async (
 });
 
 it('refuses rows longer than the model was made for, whatever its positions are', async () => {
-  await expect(createSft({ ...settings, length: 4096 })).rejects.toThrow(/--length is 4096 .* knows \d+ positions/);
+  await expect(createSft({ ...settings, length: 4096 })).rejects.toThrow(/--length is 4096 .* has \d+ positions/);
 });
 
 describe('says what is wrong with', () => {
@@ -219,8 +219,8 @@ describe('says what is wrong with', () => {
       { data: dataOf([{ chosen: 'a', rejected: 'b' }]) },
       /expected language-modeling or prompt/,
     ],
-    ['a loss the data does not know', { loss: 'assistant' }, /line 1: The loss is to be over "assistant"/],
-  ])('%s', async (_, given, message) => {
-    await expect(createSft({ ...settings, ...given })).rejects.toThrow(message);
+    ['a loss the data does not know', { loss: 'assistant' }, /line 1: The loss is over "assistant"/],
+  ])('%s', async (_, input, message) => {
+    await expect(createSft({ ...settings, ...input })).rejects.toThrow(message);
   });
 });

@@ -1,12 +1,12 @@
 /**
- * Supervised fine-tuning: a language model goes on learning, by maximum likelihood, from texts that show what it should
- * write (Ouyang et al. 2022, InstructGPT, §3.5). The loss, over the learned tokens of a batch, is in likelihood.ts:
+ * Supervised fine-tuning: a language model learns by maximum likelihood from texts that show what it should write
+ * (Ouyang et al. 2022, InstructGPT, §3.5). The loss, over the learned tokens of a batch, is in likelihood.ts:
  *
  *   L = −(1/n) Σ log p(tokenᵢ | tokens before it)
  *
- * Where it departs from the paper: completions only, or what the assistant wrote, are learned (the paper learns whole texts);
- * examples are packed into rows so that nothing is computed for padding, and do not see one another; the learning
- * rate falls linearly unless told (there: cosine to 10 %), AdamW, no dropout. docs/reference/sft.md has the settings and results.
+ * Departures from the paper: only completions, or the assistant's messages, are learned (the paper learns whole texts);
+ * examples are packed into rows to avoid padding, and do not attend to each other; the learning rate falls linearly by
+ * default (cosine to 10 % there); AdamW, no dropout. docs/reference/sft.md has the settings and results.
  *
  * Run it: heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
  */
@@ -51,34 +51,43 @@ import { datasetRows } from './rows.ts';
 import { readPrompts, samplePrompts } from './sample-prompts.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
+/** Schema of the options of `sft`: types, ranges, defaults and help texts. */
 export const sftSchema = z.object({
-  model: z.string().default(embeddedModel).describe('folder of a model, or its name on the Hub'),
-  data: z.string().optional().describe('file, folder, pattern or name on the Hub of what to learn from'),
-  world: z
-    .enum(worlds)
-    .default('reviews')
-    .describe('without --data: the embedded world whose demonstrations are learned'),
-  demonstrations: z.number().int().min(2).default(2000).describe('without --data: how many'),
-  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a row that is wrong, or leave it out'),
+  model: z.string().default(embeddedModel).describe('the model to train: a folder or a name on the Hub'),
+  data: z
+    .string()
+    .optional()
+    .describe("demonstrations: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+  world: z.enum(worlds).default('reviews').describe('without --data: the embedded world to learn'),
+  demonstrations: z.number().int().min(2).default(2000).describe('without --data: number of demonstrations'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
   loss: z
     .enum(losses)
     .optional()
-    .describe("tokens that are learned (default: completions, the assistant's, all of a text)"),
-  epochs: z.number().positive().default(3).describe('times every example is seen'),
-  steps: z.number().int().min(1).optional().describe('optimizer steps, in place of epochs'),
-  length: z.number().int().min(2).optional().describe('tokens of a row (default: the longest example, at most 1024)'),
-  truncate: z.enum(truncations).default('cut').describe('what becomes of an example longer than a row'),
+    .describe("which tokens to learn (default: of prompts the completion, of messages the assistant's, of texts all)"),
+  epochs: z.number().positive().default(3).describe('passes over the data'),
+  steps: z.number().int().min(1).optional().describe('optimizer steps, in place of --epochs'),
+  length: z
+    .number()
+    .int()
+    .min(2)
+    .optional()
+    .describe('tokens per row (default: those of the longest example, at most 1024)'),
+  truncate: z
+    .enum(truncations)
+    .default('cut')
+    .describe('what to do with an example longer than a row: cut it, split it, leave it out, or stop'),
   lora: loraSchema.prefault({}),
-  packing: z.boolean().default(true).describe('several examples to a row; else each is padded'),
+  packing: z.boolean().default(true).describe('pack several examples into a row; otherwise each is padded'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out data (default: a share of what is learned from)'),
+      data: z.string().optional().describe('held-out data (default: a share of --data)'),
       share: z
         .number()
         .min(0)
         .lt(1)
         .default(0.05)
-        .describe('held out without --evaluation.data, at most 1000 examples'),
+        .describe('share to hold out without --evaluation.data, at most 1000 examples; 0: none'),
     })
     .prefault({}),
   ...languageTrainingSchema.shape,
@@ -87,18 +96,18 @@ export const sftSchema = z.object({
 export type SftOptions = z.output<typeof sftSchema>;
 /** The input of `sft`. */
 export type SftInput = Input<z.input<typeof sftSchema>, TextRow | MessagesRow | PromptCompletionRow>;
-/** A learner by likelihood, a step at a time. */
+/** Fine-tunes a model, a step at a time. */
 export type SftLearner = LanguageLearner<SftOptions>;
 
 const MOST_HELD_OUT = 1000;
 
-/** A learner that fine-tunes: what `sft` runs. */
+/** Opens the learner that `sft` runs. */
 export const createSft: Opener<SftInput, SftLearner> = learnerOf(sftSchema, (options, live) =>
   opening(async (own) => {
     const model = await openTemplated(options, live, own);
     if ('score.weight' in model.parameters.values) {
       throw new HeedError(`"${options.model}" gives scores (${model.architecture}), so it cannot learn to write.`, {
-        hint: 'Give a model for text, whose architecture ends in ForCausalLM or LMHeadModel.',
+        hint: 'Use a language model, whose architecture ends in ForCausalLM or LMHeadModel.',
       });
     }
     const { train, heldOut, length } = await readData(options, model, live);
@@ -150,7 +159,7 @@ async function promptsOf(
 interface Data {
   train: Examples;
   heldOut: Examples | undefined;
-  /** Tokens of a row. */
+  /** Tokens per row. */
   length: number;
 }
 
@@ -181,8 +190,8 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, live:
   if (evaluation.data !== undefined)
     return { train: all, heldOut: await gather('evaluation.data', evaluation.data), length };
   const share = Math.min(evaluation.share, MOST_HELD_OUT / all.lengths.length);
-  const { kept, held } = holdOut(all.lengths.length, share, seed);
-  return { train: subset(all, kept), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
+  const { rest, held } = holdOut(all.lengths.length, share, seed);
+  return { train: subset(all, rest), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
 }
 
 function noticeOf(
@@ -195,7 +204,7 @@ function noticeOf(
 ): void {
   const say = (what: string, n: number, more: string) =>
     n > 0 && onNotice(`"${data}": ${what} ${n.toLocaleString('en-US')} ${n === 1 ? 'row' : 'rows'} ${more}`);
-  say('left out', bad.length, `as wrong, the first: ${bad.length > 0 ? describeBadRow(bad[0]) : ''}`);
+  say('left out', bad.length, `with errors, the first: ${bad.length > 0 ? describeBadRow(bad[0]) : ''}`);
   say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens (--length, --truncate)`);
-  say('left out', empty, 'of which no token would be learned');
+  say('left out', empty, 'without a token to learn');
 }

@@ -1,4 +1,4 @@
-/** A training of a language model by maximum likelihood in a run's folder. */
+/** The training of a language model by maximum likelihood in a run's folder. */
 import type { Training, TrainParts } from '../../run/index.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { recordAnswers } from '../training/samples.ts';
@@ -6,19 +6,19 @@ import { stepMetrics, type TrainedModel, trainModel } from '../training/train-mo
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
 
-/** What a training of a language model comes to. */
+/** The result of `trainLanguageModel`. */
 export interface LanguageResult extends TrainedModel {
-  /** Nats a token: of the steps since the evaluation before the last, and held out (NaN where nothing is). */
+  /** Nats per token: of the steps since the second-to-last evaluation, and held out (NaN without held-out data). */
   loss: { train: number; eval: number };
-  /** Held out. */
+  /** Perplexity on held-out data; NaN without any. */
   perplexity: number;
-  /** Tokens that were no padding, evaluations left out. */
+  /** Tokens per second, without padding and evaluations. */
   tokensPerSecond: number;
-  /** What else is told of the last model: of the embedded world, how good and how well formed its texts are. */
+  /** Further metrics of the last evaluation; in the embedded world, the true reward and the quality of texts. */
   measures?: Record<string, number>;
 }
 
-/** The metrics of a step and of its evaluation, by their names. */
+/** The metrics of a step and of its evaluation, by name. */
 export const languageMetrics = (step: LanguageStep): Record<string, number> => ({
   ...stepMetrics(step),
   ...(step.evaluation && evaluationMetrics(step.evaluation)),
@@ -29,10 +29,10 @@ const evaluationMetrics = ({ loss, perplexity, measures }: LanguageEvaluation): 
   ...measures,
 });
 
-/** What a verb that trains by likelihood returns. */
+/** What `sft` and `pretrain` return: await it for its result, or iterate it for its steps. */
 export type LanguageTraining = Training<LanguageStep, ModelResult>;
 
-/** The training of a learner that `create` makes of an input. */
+/** The training of a learner that `create` opens. */
 export const languageTraining = <I extends { signal?: AbortSignal }, O extends LanguageTrainingOptions>(
   create: (input: I) => Promise<LanguageLearner<O>>,
   input: I,
@@ -44,7 +44,7 @@ export const languageTraining = <I extends { signal?: AbortSignal }, O extends L
     (learner) => ({ model: learner.finish() }),
   );
 
-/** As `trainModel` does. */
+/** Trains a language model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainLanguageModel<O extends LanguageTrainingOptions>(
   learner: LanguageLearner<O>,
   parts: TrainParts<LanguageStep>,

@@ -1,6 +1,7 @@
 /**
- * What a caller passes to a verb: options, which are plain data, and live values (a loaded model, rows in memory, a reward
- * function), all in one object. They are told apart here, so that flags, files and forms come from the options' schema alone.
+ * The input of a verb: options, which are plain data, and live values (a loaded model, rows in memory, a reward
+ * function), all in one object. This file separates them, so that flags, files and forms derive from the schema of the
+ * options alone.
  */
 import { z } from 'zod';
 import {
@@ -24,15 +25,15 @@ import { parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
 export interface Surroundings {
-  /** Ends the training after the step under way. */
+  /** Ends the training after the current step. */
   signal?: AbortSignal;
-  /** Called with what a person should know and need not act on: rows that were left out, examples that were cut. */
+  /** Receives notices that need no action, such as rows that were left out or examples that were cut. */
   onNotice?: (text: string) => void;
   /** How models and data are fetched from the Hub. */
   pull?: PullOptions;
 }
 
-/** Options that take a live value in place of a name, by their path; and what is no option at all. */
+/** Paths of the options that take a live value in place of a name, and of `teacher`, which is not an option. */
 const paths = [
   ...['model', 'reference', 'baseline', 'critic', 'critic.model', 'policy'],
   ...['data', 'evaluation.data', 'evaluation.probes', 'samples.data', 'ptx.data', 'people.comparisons'],
@@ -43,14 +44,14 @@ type LivePath = (typeof paths)[number];
 /** Live values by the path of the option that they stand in for. */
 export type Live = Surroundings & Partial<Record<LivePath, unknown>>;
 
-/** What an option is called in config.json whose value was not a name. */
+/** The value in config.json of an option whose live value has no name. */
 export const IN_MEMORY = '(in memory)';
 
 /**
- * The options of an input, with their defaults, and its live values. Options that were given live hold the folder or the
- * name of the value, or `(in memory)`.
+ * Separates an input into its options, with their defaults, and its live values. The option of a live value holds the
+ * value's folder or name, or `(in memory)`.
  *
- * @throws HeedError naming the option that is wrong.
+ * @throws HeedError that names the option that is wrong.
  */
 export function separate<S extends z.ZodType>(schema: S, input: object): { options: z.output<S>; live: Live } {
   const { signal, onNotice, pull, ...plain } = input as Surroundings & Record<string, unknown>;
@@ -78,7 +79,7 @@ export function separate<S extends z.ZodType>(schema: S, input: object): { optio
   return { options: parseOptions(schema, plain), live };
 }
 
-/** A function, rows, or an object with methods: what no config file could hold. */
+/** Whether a value cannot be in a config file: a function, rows, or an object with methods. */
 const isLive = (value: unknown): value is object =>
   typeof value === 'function' ||
   (typeof value === 'object' &&
@@ -92,12 +93,12 @@ function nameOf(value: object): string {
 }
 
 /**
- * Opens the learner of an input. It throws a HeedError at once where options are wrong, and rejects with one where what they
- * name cannot be used.
+ * Opens the learner of an input. It throws a HeedError at once when options are wrong, and rejects with one when a
+ * model, data or another thing that they name cannot be used.
  */
 export type Opener<Input, Learner> = (input: Input) => Promise<Learner>;
 
-/** What opens a learner of an input, which is told apart into the schema's options and live values. */
+/** Makes an opener, which separates its input into the schema's options and live values. */
 export const learnerOf =
   <S extends z.ZodType, Learner>(
     schema: S,
@@ -108,7 +109,10 @@ export const learnerOf =
     return open(options, live);
   };
 
-/** The input of a verb: what its schema takes, with live values where it takes names; `Row` are the rows of its data. */
+/**
+ * The input of a verb: the input of its schema, with live values in place of names. `Row` is the type of its data's
+ * rows.
+ */
 export type Input<I, Row extends object, Reward = never, CompletionJudge = never> = Widened<
   I,
   Row,
@@ -131,7 +135,7 @@ type Widened<I, Row extends object, Reward, CompletionJudge> = {
             : I[K];
 };
 
-/** Options within options that take live values: rows of these kinds, or models. */
+/** Nested options that take live values: rows of these types, or models. */
 interface Nested {
   evaluation: { data: 'row'; probes: ProbeRow };
   samples: { data: PromptRow };
@@ -140,7 +144,7 @@ interface Nested {
   critic: { model: Model };
 }
 
-/** Options within an option, of which some take live values: a model, or rows. */
+/** Nested options, some of which take live values: a model, or rows. */
 type Inside<I, Values> = I extends object
   ? {
       [K in keyof I]: K extends keyof Values
@@ -149,22 +153,22 @@ type Inside<I, Values> = I extends object
     }
   : I;
 
-/** A prompt that tries to lead a policy astray. */
+/** A leading prompt, as a row of `evaluation.probes`. */
 export interface ProbeRow extends PromptRow {
-  /** What a sound completion does not say: a text, or several. */
+  /** Text that a sound completion does not contain, or several texts. */
   avoid: string | string[];
 }
 
-/** A dataset to read: what errors call it, and its rows or files. */
+/** A dataset to read: its name in errors, and its rows or files. */
 export interface Source {
   name: string;
   from: Data | readonly string[];
 }
 
 /**
- * The dataset that an option names, or whose rows were passed in its place.
+ * The dataset that an option names, or the rows passed in its place.
  *
- * @throws HeedError where it is neither, or cannot be fetched.
+ * @throws HeedError when the value is neither a name nor rows, or the dataset cannot be fetched.
  */
 export async function openSource(path: LivePath & keyof Live, name: string, live: Live): Promise<Source> {
   const rows = live[path];
@@ -175,14 +179,14 @@ export async function openSource(path: LivePath & keyof Live, name: string, live
   });
 }
 
-/** The rows of a source, as `readDataset` reads them. */
+/** Reads the rows of a source (see `readDataset`). */
 export const readSource = ({ name, from }: Source, options: Omit<DatasetOptions, 'name'>) =>
   readDataset(from, { ...options, name });
 
 /**
- * The model that an option names, which `own` then keeps; or the one that was passed in its place, which stays the caller's.
+ * The model that an option names, which `own` disposes of; or the one passed in its place, which stays the caller's.
  *
- * @throws HeedError where it cannot be loaded, or what was passed is no model.
+ * @throws HeedError when the model cannot be loaded, or the value is not a model.
  */
 export async function openModel(
   path: 'model' | 'reference' | 'baseline' | 'critic.model',
@@ -199,10 +203,10 @@ export async function openModel(
 }
 
 /**
- * The model that an input names or passes. From then on it reads messages by the template that its options name, else by
- * its own; one without a template adopts `plain` (see `withChatTemplate`).
+ * The model of an input, which from then on uses the chat template that the options name, or else its own; a model
+ * without one adopts `plain` (see `withChatTemplate`).
  *
- * @throws HeedError as `openModel` does, and where there is no such template.
+ * @throws HeedError when the model cannot be loaded, or the template does not exist.
  */
 export const openTemplated = async (
   { model, chatTemplate }: { model: string; chatTemplate?: string },
@@ -214,6 +218,6 @@ export const openTemplated = async (
   return opened;
 };
 
-/** Whether a live value is a model. */
+/** Whether a value is a loaded model. */
 export const isModel = (value: unknown): value is Model =>
   typeof value === 'object' && value !== null && 'parameters' in value && 'tokenizer' in value;

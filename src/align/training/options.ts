@@ -1,4 +1,4 @@
-/** Settings that every training of a language model has. */
+/** Options of every training of a language model. */
 import { z } from 'zod';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
@@ -7,38 +7,45 @@ import { schedules } from '../../nn/index.ts';
 const whole = (least: number) => z.number().int().min(least);
 
 const samplesSchema = z.object({
-  count: whole(0).default(4).describe('prompts answered at each evaluation, for people to read'),
-  data: z.string().optional().describe('prompts to answer (default: the beginnings of held-out examples)'),
-  maxTokens: whole(1).default(96).describe('tokens of an answer at most'),
-  temperature: z.number().min(0).default(1).describe('of the draws; 0 takes the likeliest token'),
+  count: whole(0).default(4).describe('prompts to complete at each evaluation, to read; 0: none'),
+  data: z.string().optional().describe('prompts to complete (default: the beginnings of held-out examples)'),
+  maxTokens: whole(1).default(96).describe('maximum tokens of a completion'),
+  temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
 });
 
+/** Schema of the options that all trainings of language models share: types, ranges, defaults and help texts. */
 export const languageTrainingSchema = z.object({
-  seed: whole(0).default(0).describe('seed of everything that is drawn'),
+  seed: whole(0).default(0).describe('seed of all random draws'),
   rows: whole(1).default(8).describe('rows computed at once'),
-  accumulate: whole(1).default(1).describe('times so many rows make one step'),
-  learningRate: z.number().positive().optional().describe('the highest (default: 1/√parameters of the model)'),
+  accumulate: whole(1).default(1).describe('batches of --rows per optimizer step'),
+  learningRate: z.number().positive().optional().describe('the highest learning rate (default: 1/√trained parameters)'),
   schedule: z
     .string()
     .refine(schedules.has, { error: () => `expected one of ${schedules.names().join(', ')}` })
     .default('linear')
-    .describe(`course of the learning rate after the warm-up: ${schedules.names().join(', ')}`),
+    .describe(`how the learning rate changes after the warmup: ${schedules.names().join(', ')}`),
   minimumRate: z
     .number()
     .min(0)
     .max(1)
     .default(0)
-    .describe('cosine_with_min_lr: the last rate, as a share of the highest'),
-  warmup: z.number().min(0).lt(1).default(0.03).describe('share of the steps in which the rate rises from 0'),
-  weightDecay: z.number().min(0).default(0).describe('of matrices, decoupled (AdamW)'),
-  beta2: z.number().min(0).lt(1).default(0.999).describe("AdamW's memory of squared gradients"),
-  maxGradientNorm: z.number().positive().default(1).describe('gradients are scaled down to this global norm'),
-  evaluations: whole(0).default(5).describe('evaluations on held-out data on the way, evenly spaced'),
-  patience: whole(0).default(0).describe('stop after so many evaluations without a lower loss; 0 never does'),
-  keepBest: z.boolean().default(true).describe('keep the model of the lowest held-out loss in best/ too'),
-  checkpointLayers: z.boolean().default(false).describe('compute layers again for gradients: less memory, more time'),
-  dtype: z.enum(FLOAT_DTYPES).default('F32').describe('what the weights of saved models are rounded to'),
+    .describe('with schedule cosine_with_min_lr: the last learning rate, as a share of the highest'),
+  warmup: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.03)
+    .describe('share of the steps over which the learning rate rises from 0'),
+  weightDecay: z.number().min(0).default(0).describe('decoupled weight decay of matrices (AdamW); 0: off'),
+  beta2: z.number().min(0).lt(1).default(0.999).describe("AdamW's β₂, for squared gradients"),
+  maxGradientNorm: z.number().positive().default(1).describe('gradients are clipped to this global norm'),
+  evaluations: whole(0).default(5).describe('evaluations during training, evenly spaced'),
+  patience: whole(0).default(0).describe('stop after this many evaluations without a lower loss; 0: never'),
+  keepBest: z.boolean().default(true).describe('also save the model with the lowest held-out loss, in best/'),
+  checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
+  dtype: z.enum(FLOAT_DTYPES).default('F32').describe('dtype of the weights of saved models'),
   chatTemplate: chatTemplateSchema,
   samples: samplesSchema.prefault({}),
 });
+/** The options that all trainings of language models share, with their defaults. */
 export type LanguageTrainingOptions = z.output<typeof languageTrainingSchema>;

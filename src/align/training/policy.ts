@@ -1,4 +1,4 @@
-/** A language model in training as a policy, and the frozen reference that its KL is measured from. */
+/** A language model to train as a policy, and the frozen reference that its KL is measured from. */
 import type { Value } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
@@ -6,29 +6,34 @@ import type { DecoderConfig } from '../../nn/index.ts';
 import { sizeOf } from './steps.ts';
 import { copyOf, type LoraSettings, loraOptions, type Trained, trainedPart } from './trainable.ts';
 
-/** Weights as programs read them, by the names of their inputs. */
+/** Weights by the names of programs' inputs. */
 export type Weights = Readonly<Record<string, Value>>;
 
+/** A language model to train, with its reference. */
 export interface LanguagePolicy extends Trained {
+  /** The model. Its weights are trained in place, unless adapters are. */
   readonly model: Model;
-  /** With adapters, the weights beside them; else another model's, or a copy. */
+  /** The reference: with adapters, the base weights; otherwise another model's weights, or a copy. */
   readonly reference: { readonly config: DecoderConfig; readonly weights: Weights };
 }
 
+/** What `createLanguagePolicy` trains, and what the KL is measured from. */
 export interface LanguagePolicyOptions {
+  /** Trains adapters if their rank is above 0. */
   lora: LoraSettings;
-  /** What the KL is measured from, in place of the model as it stands. It stays the caller's. */
+  /** The reference, in place of the model in its current state. It stays the caller's. */
   reference?: Model;
+  /** Seed of the adapters' initial weights. */
   seed: number;
 }
 
-/** A policy of a model, which stays the caller's. @throws HeedError where the reference does not know the same tokens. */
+/** Makes a model a policy. The model stays the caller's. @throws HeedError when the reference has other tokens. */
 export function createLanguagePolicy(model: Model, { lora, reference, seed }: LanguagePolicyOptions): LanguagePolicy {
   const { config } = model;
-  const hint = 'Their log-probabilities cannot be compared: take the model that the policy was trained from.';
+  const hint = 'Their log-probabilities cannot be compared: use the model that the policy was trained from.';
   if (reference) checkSameTokens(model, reference, 'The reference', hint);
   const trained = trainedPart(model, lora, seed);
-  // with adapters, the weights beside them stay as they were
+  // with adapters, the base weights do not change
   const copy = reference || loraOptions(lora) ? undefined : copyOf(model.parameters);
   return {
     ...trained,
@@ -44,14 +49,19 @@ export function createLanguagePolicy(model: Model, { lora, reference, seed }: La
   };
 }
 
-/** The first token that two models do not share, if any. */
+/** The id of the first token in which two models differ; undefined if their vocabularies are equal. */
 export function firstOtherToken({ tokenizer }: Model, { tokenizer: other }: Model): number | undefined {
   const size = Math.max(tokenizer.vocabularySize, other.vocabularySize);
   for (let id = 0; id < size; id++) if (tokenizer.tokenOf(id) !== other.tokenOf(id)) return id;
   return undefined;
 }
 
-/** Throws a HeedError where two models read different tokens. `what` is the other one, `hint` what to do. */
+/**
+ * Checks that two models have the same vocabulary.
+ *
+ * @param what The other model in words, such as `The critic`.
+ * @throws HeedError with the hint when they differ.
+ */
 export function checkSameTokens(policy: Model, other: Model, what: string, hint: string): void {
   const id = firstOtherToken(policy, other);
   if (id === undefined) return;
@@ -63,8 +73,8 @@ export function checkSameTokens(policy: Model, other: Model, what: string, hint:
 }
 
 /**
- * 0.2/√parameters of the model: 2e-4 for the embedded one, 6e-6 for a billion parameters. Adapters begin at 0 and
- * take ten times that.
+ * The default learning rate of a policy, 0.2/√parameters of the model: 2e-4 for the embedded one, 6e-6 for a billion
+ * parameters. Adapters start at 0 and take ten times as much.
  */
 export function usualRate({ model, parameters }: LanguagePolicy): number {
   return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(sizeOf(model.parameters));

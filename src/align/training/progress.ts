@@ -1,24 +1,26 @@
-/** What a learner by a loss keeps of its course from step to step: plain data, saved with it. */
+/** The course of a training by its losses: plain data, saved with its checkpoints. */
 import { HeedError } from '../../error.ts';
 
+/** The course of a training so far. */
 export interface Course {
-  /** Losses since the evaluation before. */
+  /** Sum and number of the losses since the last evaluation. */
   recent: { loss: number; steps: number };
-  /** The lowest loss of an evaluation after a step. */
+  /** The lowest loss of an evaluation so far. */
   best: number;
-  /** Evaluations since that. */
+  /** Number of evaluations since then. */
   worse: number;
 }
 
+/** The course of a training before its first step. */
 export const newCourse = (): Course => ({ recent: { loss: 0, steps: 0 }, best: Number.POSITIVE_INFINITY, worse: 0 });
 
-/** The course after a step of this loss, and the mean loss of the steps since the evaluation before. */
+/** The course after a step with this loss, and the mean loss of the steps since the last evaluation. */
 export function stepped({ recent, ...course }: Course, loss: number): [course: Course, recentLoss: number] {
   const now = { loss: recent.loss + loss, steps: recent.steps + 1 };
   return [{ ...course, recent: now }, now.loss / now.steps];
 }
 
-/** The course after an evaluation, which is told whether it is the best. Without a loss none is. */
+/** The course after an evaluation. Sets the evaluation's `best`; without a loss it is false. */
 export function evaluated({ best, worse }: Course, evaluation: { loss?: number; best: boolean }): Course {
   const { loss = Number.NaN } = evaluation;
   evaluation.best = loss < best;
@@ -29,10 +31,10 @@ export function evaluated({ best, worse }: Course, evaluation: { loss?: number; 
   };
 }
 
-/** Throws a HeedError where a training is to go on with other data than it began with. `what` is plural. */
+/** @throws HeedError when a run resumes with other data than it began with. `what` names the data, in the plural. */
 export function checkSameData(saved: { fingerprint: string }, now: { fingerprint: string }, what: string): void {
   if (saved.fingerprint === now.fingerprint) return;
-  throw new HeedError(`the ${what} are not what they were when the training began`, {
-    hint: 'put the old files back, or start a new run',
+  throw new HeedError(`the ${what} are not those that the run began with`, {
+    hint: 'Restore the old files, or start a new run.',
   });
 }

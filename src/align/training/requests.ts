@@ -1,13 +1,14 @@
-/** Calls of what is outside of this process, which is trusted neither to answer soon nor to answer sense. */
+/** Calls to code and servers outside this project, with timeouts, retries and checks. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { HeedError, messageOf } from '../../error.ts';
 
+/** Timeout and retries of a call. */
 export interface CallSettings {
-  /** Seconds that a call may take. */
+  /** Seconds before a call times out. */
   timeout: number;
-  /** How often a call is made again. */
+  /** Number of retries of a failed call. */
   retries: number;
-  /** Seconds before a call is made again: doubled each time. */
+  /** Seconds before the first retry, doubled for each further one. */
   pause: number;
 }
 
@@ -15,19 +16,19 @@ interface Post<T> {
   url: string;
   headers?: Readonly<Record<string, string>>;
   body: unknown;
-  /** Whom errors name, such as `The reward at "http://…"`. */
+  /** The endpoint in errors, such as `The reward at "http://…"`. */
   who: string;
-  /** What it gets and should answer, for who has to put it right. */
+  /** The hint of errors: what the endpoint receives and must return. */
   hint: string;
-  /** Makes sense of the answer. What it throws is a reason to ask again. */
+  /** Parses the reply. An error that it throws causes a retry. */
   read(answer: unknown): T;
 }
 
 /**
- * Posts JSON to an endpoint and reads the JSON that it answers. It is asked again where it does not answer, is busy, fails, or answers
- * what cannot be read.
+ * Posts JSON to an endpoint and reads its JSON reply. Retries when the endpoint is unreachable, busy or failing, or its
+ * reply cannot be read.
  *
- * @throws HeedError where that does not help; the signal's reason where it aborts.
+ * @throws HeedError after the last retry, or at once if the request was refused; the signal's reason when it aborts.
  */
 export async function post<T>(request: Post<T>, settings: CallSettings, signal: AbortSignal): Promise<T> {
   for (let tried = 0; ; tried++) {
@@ -43,16 +44,16 @@ export async function post<T>(request: Post<T>, settings: CallSettings, signal: 
   }
 }
 
-/** Seconds that an endpoint may have us wait. */
+/** The longest `retry-after` that is honored, in seconds. */
 const LONGEST_WAIT = 60;
 
-/** An answer that is none. */
+/** A reply with an error status. */
 export class Refused extends HeedError {
-  /** What the endpoint said. */
+  /** The body of the reply. */
   readonly text: string;
-  /** Asking again would not change it; */
+  /** Whether a retry is pointless. */
   readonly final: boolean;
-  /** else, seconds until it may. */
+  /** Seconds to wait before a retry, by the header `retry-after`; 0 without one. */
   readonly after: number;
 
   constructor(message: string, { status, headers }: Response, text: string, hint: string) {
@@ -76,28 +77,28 @@ async function posted<T>({ url, headers, body, who, hint, read }: Post<T>, signa
     signal.throwIfAborted();
     const why = cause instanceof Error && cause.cause ? cause.cause : cause;
     throw new HeedError(`${who} cannot be reached: ${messageOf(why)}`, {
-      hint: 'Does it run, and is the address right?',
+      hint: 'Check that it is running and that the address is right.',
       cause,
     });
   }
   const text = await response.text();
   if (!response.ok) {
-    const said = text.slice(0, 300) || response.statusText;
-    throw new Refused(`${who} answered ${response.status}: ${said}`, response, text, hint);
+    const detail = text.slice(0, 300) || response.statusText;
+    throw new Refused(`${who} answered ${response.status}: ${detail}`, response, text, hint);
   }
   let answer: unknown;
   try {
     answer = JSON.parse(text);
   } catch (cause) {
-    throw new HeedError(`${who} answered what is not JSON: ${text.slice(0, 200)}`, { hint, cause });
+    throw new HeedError(`${who} replied with something other than JSON: ${text.slice(0, 200)}`, { hint, cause });
   }
   return read(answer);
 }
 
 /**
- * Runs a call that ends after so many seconds, whether it heeds the signal or not.
+ * Runs a call with a timeout in seconds, even if the call ignores its signal.
  *
- * @throws HeedError where it takes longer; the outer signal's reason where it aborts.
+ * @throws HeedError when the call times out; the outer signal's reason when it aborts.
  */
 export async function limited<T>(
   who: string,
@@ -105,7 +106,7 @@ export async function limited<T>(
   outer: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const late = new HeedError(`${who} took more than ${seconds} s.`, { hint: 'Make it faster, or allow it more time.' });
+  const late = new HeedError(`${who} took more than ${seconds} s.`, { hint: 'Make it faster, or raise the timeout.' });
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(late), seconds * 1000);
   const stop = () => controller.abort(outer!.reason);
@@ -124,7 +125,7 @@ export async function limited<T>(
   }
 }
 
-/** Runs `call` for each of 0 … count − 1, no more than so many at once. Where one fails, the others are stopped. */
+/** Runs `call` for each of 0 … count − 1, at most `atOnce` concurrently. If one fails, the others are aborted. */
 export async function severally(
   count: number,
   atOnce: number,

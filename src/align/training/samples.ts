@@ -1,38 +1,46 @@
-/** Answers of evaluations, for people to read: rows of samples.jsonl, and the report's table of the first and the last. */
+/** Completions of evaluations, to read: rows of samples.jsonl, and the report's table of the first and the last. */
 import type { Run, Section } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
 
+/** A completion of an evaluation. */
 export interface SampleAnswer {
+  /** Text of the prompt. */
   prompt: string;
+  /** Text of the completion. */
   text: string;
-  /** What the data says, where it says something. */
+  /** Text of the completion in the data, if there is one. */
   reference?: string;
+  /** The completion's reward, if there is a reward. */
   reward?: number;
+  /** log π − log π_ref of the completion in nats, if there is a reference. */
   kl?: number;
 }
 
-/** A row of samples.jsonl. */
+/** A row of samples.jsonl with a completion. */
 export interface AnswerRow extends SampleAnswer {
+  /** Distinguishes the row from others. */
   kind: 'answer';
+  /** Step of the evaluation. */
   step: number;
-  /** Which of the prompts it answers. */
+  /** Index of the prompt among those of the evaluation. */
   index: number;
 }
 
-/** A row of samples.jsonl: numbers of all answers of an evaluation, by their names, for histograms. */
+/** A row of samples.jsonl with numbers of all completions of an evaluation, by name, for histograms. */
 export interface SpreadRow {
   kind: 'spread';
   step: number;
   of: Record<string, number[]>;
 }
 
+/** Writes completions of an evaluation to samples.jsonl. */
 export function recordAnswers(run: Run, step: number, answers: readonly SampleAnswer[]): void {
   for (const [index, answer] of answers.entries()) {
     run.sample({ kind: 'answer', step, index, ...answer } satisfies AnswerRow);
   }
 }
 
-/** What was answered first and last to the same prompts, by the same draws; nothing where nothing was. */
+/** The table of the first and the last completions of the same prompts; empty without completions. */
 export function answersTable(samples: readonly { kind: string }[]): Section[] {
   const answers = samples.filter((sample): sample is AnswerRow => sample.kind === 'answer');
   if (answers.length === 0) return [];
@@ -48,8 +56,8 @@ export function answersTable(samples: readonly { kind: string }[]): Section[] {
   return [
     {
       kind: 'table',
-      title: 'Answers before and after',
-      caption: `The same draws, at step ${first} and at step ${last}; samples.jsonl has those of every evaluation.`,
+      title: 'Completions before and after',
+      caption: `With the same draws, at step ${first} and at step ${last}; samples.jsonl has those of every evaluation.`,
       columns: ['prompt', 'before', ...reward, 'after', ...reward, ...(referenced ? ['in the data'] : [])],
       rows: before.map((answer, i) => [
         answer.prompt,
@@ -61,9 +69,10 @@ export function answersTable(samples: readonly { kind: string }[]): Section[] {
   ];
 }
 
-/** A prompt that is answered at each evaluation. */
+/** A prompt that is completed at each evaluation. */
 export interface SamplePrompt {
+  /** Token ids of the prompt. */
   ids: readonly number[];
-  /** What the data says, where it says something. */
+  /** Text of the completion in the data, if there is one. */
   reference?: string;
 }

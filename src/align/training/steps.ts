@@ -1,4 +1,6 @@
-/** What the optimizer steps of all trainings here share: their optimizer, learning rate, items and evaluations. */
+/**
+ * What all trainings of language models share: the optimizer, learning rate, order of items, and times of evaluations.
+ */
 import { epochOrder } from '../../data/index.ts';
 import { type Arena, createOptimizer, learningRate, type Optimizer } from '../../nn/index.ts';
 import type { LanguageTrainingOptions } from './options.ts';
@@ -8,7 +10,7 @@ type Settings = Pick<
   'schedule' | 'minimumRate' | 'warmup' | 'weightDecay' | 'beta2' | 'maxGradientNorm' | 'evaluations'
 >;
 
-/** AdamW as settings have it: matrices decay, vectors do not. */
+/** AdamW by the options of a training. Weight decay applies to matrices, not to vectors. */
 export const adamw = (
   parameters: Arena,
   gradients: Arena,
@@ -23,30 +25,36 @@ export const adamw = (
     maxGradientNorm,
   });
 
-/** The learning rate of each of so many steps, counted from 0. `rate` is the highest. */
+/** The learning rate of each of `steps` steps, counted from 0. `rate` is the highest. */
 export function rates(rate: number, steps: number, settings: Settings): (step: number) => number {
   const { schedule, warmup, minimumRate: minimum } = settings;
   const shape = { rate, warmup: Math.floor(warmup * steps), total: steps, minimum };
   return (step) => learningRate(schedule, step, shape);
 }
 
-/** How many numbers are trained, or a model has. */
+/** Number of parameters. */
 export const sizeOf = ({ specs }: Pick<Arena, 'specs'>): number =>
   specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
-/** Whether an evaluation follows a step, counted from 1: evenly spaced, and after the last. */
+/**
+ * Whether an evaluation is due after a step, counted from 1: `evaluations` evenly spaced ones, and always after the
+ * last.
+ */
 export function evaluationIsDue(step: number, steps: number, { evaluations }: Pick<Settings, 'evaluations'>): boolean {
   const share = evaluations / steps;
   return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
 }
 
-/** Which of n items a step of `batch` takes, counted from 0: every one once before any comes again, in an order drawn anew. */
+/**
+ * The indices of the `batch` items, out of n, of a step counted from 0: epochs over all items, each in a new random
+ * order.
+ */
 export function itemsOfStep(step: number, batch: number, n: number, seed: number): number[] {
-  let known: { epoch: number; order: Uint32Array } | undefined;
+  let cache: { epoch: number; order: Uint32Array } | undefined;
   return Array.from({ length: batch }, (_, i) => {
     const place = step * batch + i;
     const epoch = Math.floor(place / n);
-    if (known?.epoch !== epoch) known = { epoch, order: epochOrder(n, seed, epoch) };
-    return known.order[place % n];
+    if (cache?.epoch !== epoch) cache = { epoch, order: epochOrder(n, seed, epoch) };
+    return cache.order[place % n];
   });
 }

@@ -1,28 +1,28 @@
-/** A model's training in a run's folder, whatever it learns from: metrics, the last and the best model. */
+/** The training of a model in a run's folder: writes metrics, samples, and the last and the best model. */
 import { join } from 'node:path';
 import { type Drivable, driveRun, type TrainParts } from '../../run/index.ts';
 
-/** What every training of a model comes to. */
+/** What every training of a model in a run's folder results in. */
 export interface TrainedModel {
   /** The run's folder. */
   run: string;
-  /** Folder of the last model; the best, where one is kept, is `best` beside it. */
+  /** Folder of the last model; with `keepBest`, the best one is in `best` beside it. */
   model: string;
-  /** Wall time of the training, that of earlier processes of the run included. */
+  /** Wall time in seconds, including earlier processes of the run. */
   seconds: number;
 }
 
 interface ModelTraining<Evaluation, Step, Result> {
   keepBest: boolean;
   save(folder: string): void;
-  /** Writes samples where a step has any, and gives its metrics, but for its evaluation's. */
+  /** Writes the samples of a step, and returns its metrics, without those of its evaluation. */
   record(step: Step): Record<string, number>;
-  /** Likewise of an evaluation. */
+  /** Writes the samples of an evaluation, and returns its metrics. */
   recordEvaluation(step: number, evaluation: Evaluation): Record<string, number>;
   result(last: Step): Omit<Result, keyof TrainedModel>;
 }
 
-/** Metrics of a step on labeled data; `accuracy` where the loss is of choices. */
+/** The metrics of a step on data; `accuracy` only for losses of preferences or labels. */
 export const stepMetrics = (step: {
   loss: number;
   accuracy?: number;
@@ -38,8 +38,8 @@ export const stepMetrics = (step: {
 });
 
 /**
- * Trains in a run's folder. Goes on from the run's newest checkpoint where it has one. Undefined where the signal stopped it: then
- * a checkpoint was written, and the model as it stands.
+ * Trains a model in a run's folder. Resumes from the run's newest checkpoint. Returns undefined when the signal stops
+ * it, after writing a checkpoint and the current model.
  */
 export async function trainModel<
   Evaluation extends { best: boolean },
@@ -70,6 +70,6 @@ export async function trainModel<
     result: (last, seconds) => ({ run: run.folder, model: save('model'), ...training.result(last), seconds }),
   });
   if (!result) save('model');
-  // a run that is over may have been moved since
+  // the folder of a complete run may have been moved since
   return result && ({ ...result, model: join(run.folder, 'model') } as Result);
 }

@@ -1,4 +1,4 @@
-/** What of a model is trained: all of its weights, or low-rank adapters beside them (Hu et al. 2021), which stay as they are. */
+/** The trained part of a model: all its weights, or low-rank adapters over frozen weights (Hu et al. 2021). */
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Value } from '../../engine/index.ts';
@@ -18,15 +18,17 @@ import {
 } from '../../nn/index.ts';
 import { random } from '../../random.ts';
 
+/** Schema of the options of LoRA adapters. */
 export const loraSchema = z.object({
-  rank: z.number().int().min(0).default(0).describe('train adapters of this rank beside frozen weights; 0 trains all'),
-  alpha: z.number().positive().optional().describe('adapters are scaled by alpha / rank (default: 2 × rank)'),
-  targets: z.string().optional().describe('linear layers with adapters, such as q_proj,v_proj (default: all of them)'),
-  rankStabilized: z.boolean().default(false).describe('scale by alpha / √rank (rsLoRA)'),
+  rank: z.number().int().min(0).default(0).describe('rank of LoRA adapters over frozen weights; 0: train all weights'),
+  alpha: z.number().positive().optional().describe('scale of the adapters, times 1 / rank (default: 2 × rank)'),
+  targets: z.string().optional().describe('linear layers with adapters, such as q_proj,v_proj (default: all)'),
+  rankStabilized: z.boolean().default(false).describe('scale the adapters by alpha / √rank (rsLoRA)'),
 });
+/** Options of LoRA adapters. */
 export type LoraSettings = z.input<typeof loraSchema>;
 
-/** The adapters that settings ask for, if any. */
+/** The adapters that options ask for; undefined for rank 0. */
 export function loraOptions({
   rank = 0,
   alpha = 2 * rank,
@@ -37,34 +39,38 @@ export function loraOptions({
   return { rank, alpha, rankStabilized, targets: targets?.split(',').map((name) => name.trim()) };
 }
 
+/** A copy of parameters. */
 export function copyOf(arena: Arena): Arena {
   const copy = createArena(arena.specs);
   copy.flat.set(arena.flat);
   return copy;
 }
 
-/** Where the adapters of a model go that is saved in a folder with them merged. */
+/** The folder for adapters, beside that of the merged model. */
 export const adapterBeside = (folder: string): string => join(folder, '..', 'adapter');
 
-/** What of a model is trained, and how it is written. */
+/** The trained part of a model, and how to save it. */
 export interface Trained {
-  /** What is trained. */
+  /** The trained parameters. */
   readonly parameters: Arena;
-  /** Every weight, adapters among them, by the names of programs' inputs. */
+  /** All weights, including adapters, by the names of programs' inputs. */
   readonly weights: Readonly<Record<string, Value>>;
-  /** Those that are not trained. */
+  /** The weights that are not trained. */
   readonly frozen: Readonly<Record<string, Value>>;
-  /** How linear layers map, where not by their weights alone. */
+  /** The linear layers with adapters; undefined without adapters. */
   readonly linear: Linear | undefined;
-  /** Writes a whole model, adapters merged into a copy of the weights; these also by themselves, in `adapter` beside the folder. */
+  /**
+   * Writes a whole model, with adapters merged into a copy of the weights; and the adapters, in `adapter` beside the
+   * folder.
+   */
   save(folder: string, options?: SaveOptions): void;
-  /** Merges adapters into the model's own weights. Where all weights are trained, they are there already. */
+  /** Merges adapters into the model's own weights. Does nothing without adapters. */
   merge(): void;
   /** Frees the adapters; the model stays. */
   [Symbol.dispose](): void;
 }
 
-/** @throws HeedError for a target that the model does not have. */
+/** Makes the trained part of a model: adapters, or all weights for rank 0. @throws HeedError for an unknown target. */
 export function trainedPart(model: Model, lora: LoraSettings, seed: number): Trained {
   const { config, parameters, architecture, folder: base } = model;
   const options = loraOptions(lora);
@@ -90,7 +96,7 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       mergeLora(merged, adapters, options);
       saveModel(folder, { ...model, parameters: merged }, saving);
       merged[Symbol.dispose]();
-      // Transformers fuses GPT-2's q, k and v, so PEFT has no adapters like these for it
+      // Transformers fuses GPT-2's q, k and v, so that PEFT has no such adapters for it
       if (config.positions.kind === 'rotary') {
         saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
       }

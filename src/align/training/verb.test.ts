@@ -105,7 +105,7 @@ it('takes losses and advantages that are functions', async () => {
   });
   expect(new Set(terms)).toEqual(new Set(['pairs', 'policy', 'advantages by 2']));
   await expect(dpo({ ...tiny, model, data: pairs, loss: 'none' })).rejects.toThrow(
-    'loss: expected one or several, with commas between, of sigmoid',
+    'loss: expected one or several, separated by commas, of sigmoid',
   );
   await expect(grpo({ model, data: [{ prompt: 'a' }], advantages: 'none', reward: () => [0] })).rejects.toThrow(
     'advantages: expected one of group, leave-one-out, mean, got "none"',

@@ -1,29 +1,31 @@
-/** What a verb such as `dpo(…)` returns and ends with. */
+/** The training that a verb such as `dpo(…)` returns, and its result. */
 import type { Model } from '../../lm/model.ts';
 import { createTraining, type Steps, type Training } from '../../run/index.ts';
 
-/** What every training ends with. */
+/** The result of every training. */
 export interface TrainingResult {
-  /** The latest value of each metric, by the names of metrics.jsonl: those of the last step and of the last evaluation. */
+  /**
+   * The latest value of each metric, by its name in metrics.jsonl: those of the last step and of the last evaluation.
+   */
   metrics: Record<string, number>;
   /** Steps taken. */
   steps: number;
 }
 
-/** What the training of a language model ends with. */
+/** The result of the training of a language model. */
 export interface ModelResult extends TrainingResult {
   /**
-   * The trained model, with adapters merged in: the one that was passed in, or else the one that was loaded, which is now
-   * the caller's to dispose of.
+   * The trained model, with adapters merged in: the one that was passed in, or else the one that was loaded, which is
+   * now the caller's to dispose of.
    */
   model: Model;
 }
 
 /**
- * A training of a learner.
+ * Makes the training that a verb returns from a learner.
  *
  * @param open Opens the learner, when the training begins.
- * @param metricsOf Gives the metrics of a step and of its evaluation, by the names of metrics.jsonl.
+ * @param metricsOf Gives the metrics of a step and of its evaluation, by their names in metrics.jsonl.
  * @param finish Makes the rest of the result, before the learner is disposed of.
  */
 export function trainingOf<

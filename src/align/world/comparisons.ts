@@ -1,4 +1,6 @@
-/** Comparisons in the embedded world of reviews: a model's own answers, compared by a teacher who knows the true reward. */
+/**
+ * Comparisons in the embedded world of reviews: a model's own completions, compared by a teacher with the true reward.
+ */
 import type { Row } from '../../data/index.ts';
 import { type ReviewPrompt, reviewPrompts, trueReward } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
@@ -8,22 +10,24 @@ import type { Model } from '../../lm/model.ts';
 import { parseTeacher } from '../../preference/index.ts';
 import { random, seedFor } from '../../random.ts';
 
-/** Tokens of an answer: more than any review of the world has. */
+/** Maximum tokens of a completion: more than any review of the world has. */
 const MOST_TOKENS = 72;
-/** Rounds in which nothing came of the answers, before that is an error. */
+/** Consecutive rounds without a usable pair that are an error. */
 const PATIENCE = 5;
 
 interface WorldComparisons {
   comparisons: number;
-  /** As `parseTeacher` reads it. */
+  /** The teacher's name, as `parseTeacher` reads it. */
   teacher: string;
   seed: number;
   signal?: AbortSignal;
 }
 
 /**
- * Preference rows: of two answers of the model to a drawn prompt, the one that the teacher chose. Answers that are equal or empty
- * are drawn again. Throws a HeedError where the model gives no others.
+ * Makes preference rows: the model completes a random prompt twice, and the teacher chooses. Equal and empty
+ * completions are drawn again.
+ *
+ * @throws HeedError when the model writes only such completions.
  */
 export async function reviewComparisons(
   { config, parameters, tokenizer, ends }: Model,
@@ -40,7 +44,7 @@ export async function reviewComparisons(
         () => reviewPrompts[draws.integer(reviewPrompts.length)],
       );
       const ids = prompts.flatMap((prompt) => {
-        const encoded = encodeChat(tokenizer, asked(prompt), { addGenerationPrompt: true }).ids;
+        const encoded = encodeChat(tokenizer, conversationOf(prompt), { addGenerationPrompt: true }).ids;
         return [encoded, encoded];
       });
       const options = { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'comparisons', round) };
@@ -57,9 +61,9 @@ export async function reviewComparisons(
       fruitless = rows.length > before ? 0 : fruitless + 1;
       if (fruitless === PATIENCE) {
         throw new HeedError(
-          'The model gives the same answer to a prompt again and again, or none: nothing to compare.',
+          'The model writes the same completion of a prompt every time, or an empty one: nothing to compare.',
           {
-            hint: 'Fine-tune it first, with heed sft, or give comparisons with --data.',
+            hint: 'Fine-tune it first, with heed sft, or pass comparisons with --data.',
           },
         );
       }
@@ -70,7 +74,7 @@ export async function reviewComparisons(
   return rows;
 }
 
-const asked = ({ text }: ReviewPrompt) => [{ role: 'user', content: text }];
+const conversationOf = ({ text }: ReviewPrompt) => [{ role: 'user', content: text }];
 
 async function compared(
   prompt: ReviewPrompt,
@@ -84,11 +88,11 @@ async function compared(
     if (choice === 'skip' || choice === 'incomparable') return undefined;
     const better = choice[0] >= choice[1] ? 0 : 1;
     const [chosen, rejected] = [better, 1 - better].map((i) => [{ role: 'assistant', content: texts[i] }]);
-    return { prompt: asked(prompt), chosen, rejected, ...(choice[0] === choice[1] && { tie: true }) };
+    return { prompt: conversationOf(prompt), chosen, rejected, ...(choice[0] === choice[1] && { tie: true }) };
   }
   return undefined;
 }
 
-/** The prompt of the world that a text holds, if any. */
+/** The prompt of the world that a text contains, if any. */
 export const reviewPromptIn = (text: string): ReviewPrompt | undefined =>
   reviewPrompts.find((prompt) => text.includes(prompt.text));

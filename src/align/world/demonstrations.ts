@@ -1,4 +1,6 @@
-/** The embedded world of reviews as data: texts to pretrain on, demonstrations, prompts, and what is told of a model's answers. */
+/**
+ * The embedded world of reviews as data: texts for pretraining, demonstrations, prompts, and metrics of completions.
+ */
 import type { Row } from '../../data/index.ts';
 import {
   demonstration,
@@ -14,9 +16,10 @@ import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import { random } from '../../random.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 
+/** Names of the embedded worlds. */
 export const worlds = ['reviews'] as const;
 
-/** Conversations of one turn, of mixed quality. */
+/** Conversations of one prompt and one completion, of mixed quality. */
 export function* reviewDemonstrations(count: number, seed: number): Generator<{ value: Row }> {
   const draws = random(seed, 'demonstrations');
   for (let i = 0; i < count; i++) {
@@ -29,7 +32,7 @@ export function* reviewDemonstrations(count: number, seed: number): Generator<{ 
   }
 }
 
-/** Texts to pretrain on, and the entropy of the grammar on them, in nats a token, their ends included. */
+/** Texts to pretrain on, and the entropy of the grammar on them in nats per token, end tokens included. */
 export function reviewTexts(count: number, seed: number, ...path: (string | number)[]) {
   const draws = random(seed, 'reviews', ...path);
   const reviews = Array.from({ length: count }, () => review(draws));
@@ -40,27 +43,29 @@ export function reviewTexts(count: number, seed: number, ...path: (string | numb
   };
 }
 
+/** The tokenizer of the embedded world. */
 export function createReviewTokenizer(): Tokenizer {
   const { tokenizer, config } = reviewTokenizer();
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   return tokenizerFrom({ 'tokenizer.json': json(tokenizer), 'tokenizer_config.json': json(config) });
 }
 
-/** All prompts, so that the first few differ in place, length and wording: 29 has no divisor in common with their number. */
-const asked = reviewPrompts.map((_, i) => reviewPrompts[(29 * i) % reviewPrompts.length]);
+/** All prompts, ordered so that the first few differ in place, length and wording: 29 is coprime to their number. */
+const prompts = reviewPrompts.map((_, i) => reviewPrompts[(29 * i) % reviewPrompts.length]);
 
+/** The prompts of the embedded world for evaluations. */
 export const reviewSamplePrompts = (tokenizer: Tokenizer): SamplePrompt[] =>
-  asked.map(({ text }) => ({ ids: encodeChat(tokenizer, [{ role: 'user', content: text }]).ids }));
+  prompts.map(({ text }) => ({ ids: encodeChat(tokenizer, [{ role: 'user', content: text }]).ids }));
 
-/** What the answers to these prompts are worth by the true reward, and how well formed they are. */
+/** Metrics of completions of these prompts: the mean true reward, and the share of well-formed sentences. */
 export function measureResponses(answers: readonly GeneratedCompletion[]): Record<string, number> {
   const words = answers.map(wordsOf);
-  const rewards = asked.map((prompt, i) => trueReward(prompt, words[i], answers[i].finish === 'eos').total);
+  const rewards = prompts.map((prompt, i) => trueReward(prompt, words[i], answers[i].finish === 'eos').total);
   const reward = rewards.reduce((sum, value) => sum + value, 0) / rewards.length;
   return { 'reward/true': reward, 'text/accepted': describeTexts(words).accepted };
 }
 
-/** How well formed texts are, and how many of them are coherent. */
+/** Metrics of texts: shares of well-formed sentences, coherent texts, distinct bigrams and unique sentences. */
 export function measureTexts(answers: readonly GeneratedCompletion[]): Record<string, number> {
   const { accepted, coherent, distinct2, uniqueSentences } = describeTexts(answers.map(wordsOf));
   return {

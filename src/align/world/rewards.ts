@@ -1,4 +1,4 @@
-/** Rewards of the embedded world: the true one, each part of it, and the share of good sentences. */
+/** Rewards of the embedded world: the true reward, each of its parts, and the share of good sentences. */
 import {
   goodSentences,
   type ReviewPrompt,
@@ -12,9 +12,10 @@ import { reviewPromptIn } from './comparisons.ts';
 
 const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'] as const satisfies (keyof RewardParts)[];
 
+/** Names of the rewards of the embedded world. */
 export const reviewRewards = ['reviews', 'reviews:sentences', ...parts.map((part) => `reviews:${part}`)];
 
-/** The reward of that name, one of `reviewRewards`: `reviews` is all of the true reward. */
+/** The reward of a name out of `reviewRewards`; `reviews` is the whole true reward. */
 export function reviewReward(name = 'reviews'): Reward {
   if (name === 'reviews:sentences') return sentenceReward(name);
   const part = parts.find((part) => name === `reviews:${part}`);
@@ -29,7 +30,7 @@ export function reviewReward(name = 'reviews'): Reward {
   };
 }
 
-/** Steps are sentences: of K, each good one is worth 1 / K. */
+/** Steps are sentences: each good one of K has the reward 1 / K. */
 function sentenceReward(name: string): Reward {
   const explain = async (answers: readonly Completion[]): Promise<Scores> => {
     const steps = answers.map((answer) => {
@@ -57,7 +58,7 @@ const wordsOf = ({ text }: Completion) => text.split(/\s+/).filter(Boolean);
 function promptOf({ promptText }: Completion, name: string): ReviewPrompt {
   const prompt = reviewPromptIn(promptText);
   if (prompt) return prompt;
-  throw new HeedError(`The reward "${name}" knows no such prompt: "${promptText.slice(0, 80)}".`, {
-    hint: 'It rewards answers to the prompts of the embedded world; give another reward for others.',
+  throw new HeedError(`The reward "${name}" has no such prompt: "${promptText.slice(0, 80)}".`, {
+    hint: 'It scores completions of the prompts of the embedded world; use another reward for other prompts.',
   });
 }

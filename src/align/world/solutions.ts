@@ -1,4 +1,4 @@
-/** Answers in steps in the embedded world: a model's own, whose steps are sentences. */
+/** Completions in steps in the embedded world: a model's own, whose steps are sentences. */
 import type { Row } from '../../data/index.ts';
 import { goodSentences, reviewPrompts, sentencesOf } from '../../data/reviews/index.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -6,33 +6,35 @@ import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { random, seedFor } from '../../random.ts';
 
-/** What ends a sentence. */
+/** The end of a sentence. */
 export const SENTENCE = ' .';
-/** Tokens of an answer: more than any review of the world has. */
+/** Maximum tokens of a completion: more than any review of the world has. */
 const MOST_TOKENS = 72;
 
-/** Stepwise rows: answers to drawn prompts, of which each sentence is labeled good or not. */
+/** Makes stepwise rows: the model completes random prompts, and each sentence is labeled good or not. */
 export async function reviewSteps(model: Model, count: number, seed: number): Promise<Row[]> {
   const { config, parameters, tokenizer, ends } = model;
   const draws = random(seed, 'answers in steps');
   const prompts = Array.from({ length: count }, () => reviewPrompts[draws.integer(reviewPrompts.length)]);
-  const asked = prompts.map(({ text }) => [{ role: 'user', content: text }]);
+  const conversations = prompts.map(({ text }) => [{ role: 'user', content: text }]);
   const generator = createGenerator(config, parameters.values);
   try {
     const answers = await generator.complete(
-      asked.map((prompt) => encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids),
+      conversations.map((prompt) => encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids),
       { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'answers in steps'), ends, tokenizer },
     );
     return answers.flatMap(({ text }, i) => {
       const words = text!.split(/\s+/).filter(Boolean);
       const good = goodSentences(prompts[i], words);
       const sentences = sentencesOf(words).map((sentence, k) => {
-        const said = sentence.at(-1) === '.' ? sentence.slice(0, -1) : sentence;
-        return { text: ` ${said.join(' ')}`, good: good[k] };
+        const sentenceWords = sentence.at(-1) === '.' ? sentence.slice(0, -1) : sentence;
+        return { text: ` ${sentenceWords.join(' ')}`, good: good[k] };
       });
       const steps = sentences.filter(({ text }) => text.trim() !== '');
       if (steps.length === 0) return [];
-      return [{ prompt: asked[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) }];
+      return [
+        { prompt: conversations[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) },
+      ];
     });
   } finally {
     generator[Symbol.dispose]();
