@@ -122,7 +122,7 @@ it('has the overlong penalty of TRL', () => {
 });
 
 it('refuses settings that do not fit one another', () => {
-  expect(() => grpo({ loss: 'vespo', level: 'sequence' })).toThrow(/no ratio of whole answers/);
+  expect(() => grpo({ loss: 'vespo', level: 'sequence' })).toThrow(/no ratio of whole completions/);
   expect(() => restSchema.parse({ ...settings, thresholds: [0.5, 0.5] })).toThrow(/rising/);
   expect(() => rlooSchema.parse({ ...settings, answers: 1 })).toThrow(/answers/);
   expect(() => reinforceSchema.parse({ ...settings, baseline: 'leave-one-out' })).toThrow(/2 or more/);

@@ -40,40 +40,45 @@ const whole = (least: number) => z.number().int().min(least);
 /** Schema of the options of `grpo`: types, ranges, defaults and help texts. */
 export const grpoSchema = policyTrainingSchema
   .extend({
-    batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts answered in a step'),
-    answers: whole(2).default(4).describe('answers to each prompt in a step: a group'),
-    loss: choiceOf(policyLosses).default('grpo').describe('which of the kin, see docs/reference/grpo.md'),
-    level: z.enum(levels).default('token').describe("whose ratio is clipped: each token's, or the answer's (GSPO)"),
+    batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
+    answers: whole(2).default(4).describe('completions per prompt in a step: a group'),
+    loss: choiceOf(policyLosses).default('grpo').describe('variant of the loss; see docs/reference/grpo.md'),
+    level: z.enum(levels).default('token').describe("which ratio is clipped: each token's, or the completion's (GSPO)"),
     advantages: choiceOf(advantageEstimators)
       .default('group')
-      .describe("what a score is compared with: the group's mean, that of its other completions, or the step's mean"),
-    scale: z.enum(scales).default('group').describe('advantages are divided by the deviation of their group or step'),
+      .describe("baseline of a score: its group's mean, the mean of the group's others, or the step's mean"),
+    scale: z
+      .enum(scales)
+      .default('group')
+      .describe('standard deviation to divide advantages by: of the group or batch'),
     aggregation: z
       .enum(['sum_then_normalize', 'normalize_then_sum'])
       .default('sum_then_normalize')
-      .describe('of a weighted reward: add its parts up first, or bring each to one scale first (GDPO)'),
+      .describe('for a weighted reward: add up its parts first, or normalize each part first (GDPO)'),
     score: scoreSchema,
-    beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss'),
+    beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss; 0: off'),
     clip: z
       .object({
-        low: z.number().min(0).default(0.2).describe('the ratio is kept above 1 − this'),
-        high: z.number().positive().default(0.2).describe('the ratio is kept below 1 + this; of cispo, below this'),
+        low: z.number().min(0).default(0.2).describe('lower bound of the ratio: 1 − this'),
+        high: z.number().positive().default(0.2).describe('upper bound of the ratio: 1 + this; for cispo, this'),
       })
       .prefault({}),
-    delta: z.number().gt(1).optional().describe('the ratio is at most this whatever the advantage (default: no bound)'),
-    unbiasedKl: z.boolean().default(false).describe('weigh the KL by the ratio'),
+    delta: z.number().gt(1).optional().describe('bound of the ratio, whatever the advantage (default: none)'),
+    unbiasedKl: z.boolean().default(false).describe('weight the KL by the ratio, which keeps it unbiased'),
     offPolicy: z
       .number()
       .positive()
       .optional()
-      .describe('leave out bad answers whose mean log π_old − log π is above this (default: none)'),
-    entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; it needs all logits at once'),
-    topEntropy: z.number().gt(0).max(1).default(1).describe('learn only this share of tokens, the most undecided'),
-    epochs: whole(1).default(1).describe("times that a step's answers are learned from"),
-    minibatches: whole(1).default(1).describe('optimizer steps an epoch'),
-    overlong: whole(0).default(0).describe('the last so many of --maxTokens cost an answer up to 1, evenly (DAPO)'),
-    maskTruncated: z.boolean().default(false).describe('learn nothing from answers that were cut'),
-    dropEqual: z.boolean().default(false).describe('leave out groups whose answers are all worth the same (DAPO)'),
+      .describe('mask bad completions with a mean log π_old − log π above this (default: none)'),
+    entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
+    topEntropy: z.number().gt(0).max(1).default(1).describe('share of tokens to learn, those of the highest entropy'),
+    epochs: whole(1).default(1).describe('passes over the completions of a step'),
+    minibatches: whole(1).default(1).describe('optimizer steps per epoch'),
+    overlong: whole(0)
+      .default(0)
+      .describe('tokens before --maxTokens over which a length penalty rises from 0 to 1 (DAPO); 0: off'),
+    maskTruncated: z.boolean().default(false).describe('learn nothing from completions that were cut'),
+    dropEqual: z.boolean().default(false).describe('drop groups whose completions all have the same reward (DAPO)'),
   })
   .refine(({ aggregation, scale }) => aggregation === 'sum_then_normalize' || scale === 'group', {
     path: ['scale'],
@@ -85,7 +90,7 @@ export const grpoSchema = policyTrainingSchema
   })
   .refine(({ loss, level }) => level === 'token' || policyLossOf(loss).sequences !== false, {
     path: ['level'],
-    message: 'expected token: this loss has no ratio of whole answers to clip',
+    message: 'expected token: this loss has no ratio of whole completions to clip',
   });
 /** The options of `grpo`, with their defaults. */
 export type GrpoOptions = z.output<typeof grpoSchema>;
@@ -137,8 +142,8 @@ export function createGrpoAlgorithm(
       );
       const entropies = undecided?.run(answers);
       const totals: Record<string, number> = {};
-      const count = (told: Record<string, number>) => {
-        for (const [name, value] of Object.entries(told)) totals[name] = (totals[name] ?? 0) + value;
+      const count = (metrics: Record<string, number>) => {
+        for (const [name, value] of Object.entries(metrics)) totals[name] = (totals[name] ?? 0) + value;
       };
       for (const part of minibatches(learned.length, options, seed, 'minibatches', step)) {
         const pick = <T>(all: ArrayLike<T>): T[] => part.map((i) => all[learned[i]]);
@@ -192,8 +197,8 @@ function partsOf(
   missingEos: number,
 ): [scores: ArrayLike<number>[], weights: number[]] {
   if (!parts) {
-    throw new HeedError('the reward has no parts, which are to be brought to one scale', {
-      hint: 'Give a weighted sum, such as --reward "0.7*A + 0.3*B", or leave out --aggregation.',
+    throw new HeedError('the reward has no parts to normalize', {
+      hint: 'Use a weighted sum, such as --reward "0.7*A + 0.3*B", or leave out --aggregation.',
     });
   }
   const form = overlong.map((penalty, i) => -penalty - (answers[i].ended ? 0 : missingEos));

@@ -48,16 +48,18 @@ import {
 import { isModel, type Live } from '../training/input.ts';
 import { reviewReward, reviewRewards } from '../world/rewards.ts';
 
+/** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
 export const rewardCallSchema = z.object({
-  timeout: z.number().positive().default(60).describe('seconds that a function or an endpoint has for its answer'),
-  retries: z.number().int().min(0).default(3).describe('times that an endpoint is asked again'),
-  pause: z.number().min(0).default(0.5).describe('seconds before it is asked again, doubled each time'),
+  timeout: z.number().positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
+  retries: z.number().int().min(0).default(3).describe('retries of a failed request to an endpoint'),
+  pause: z.number().min(0).default(0.5).describe('seconds before the first retry, doubled for each further one'),
   pessimism: z
     .number()
     .min(0)
     .default(0)
-    .describe("of an ensemble: so many deviations of its members' rewards are taken off their mean"),
+    .describe("for an ensemble: standard deviations of its members' rewards to subtract from their mean; 0: off"),
 });
+/** How a reward is called, with defaults filled in. */
 export type RewardSettings = z.output<typeof rewardCallSchema>;
 
 /** A reward as a value: an object, a function, a reward model, or several reward models as an ensemble. */
@@ -81,10 +83,10 @@ export const rewards = createRegistry<Reward | RewardFunction>('reward');
 export async function openReward(
   source: string | RewardSource,
   pull: PullOptions = {},
-  given: z.input<typeof rewardCallSchema> = {},
+  call: z.input<typeof rewardCallSchema> = {},
   over?: Model,
 ): Promise<OpenReward> {
-  const settings = rewardCallSchema.parse(given);
+  const settings = rewardCallSchema.parse(call);
   if (typeof source !== 'string') return rewardAtHand(source, settings);
   const weighted = weightedIn(source);
   return openTogether(
@@ -180,7 +182,7 @@ export function modelFolders(text: string): string[] {
             ? 'a reward that a plugin registers'
             : undefined;
   if (what === undefined) return foldersIn(text);
-  throw new HeedError(`"${text}" is ${what}, not a reward model, which alone can learn from what people say.`, {
+  throw new HeedError(`"${text}" is ${what}, but only a reward model can learn from judgments.`, {
     hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
   });
 }
