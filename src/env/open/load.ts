@@ -20,7 +20,11 @@ export async function loadEnvironment(name: string): Promise<() => Environment> 
   return () => makeEnvironment(name);
 }
 
-/** @throws HeedError with the nearest names if there is no environment with that name. Loads and starts nothing. */
+/**
+ * Checks that an environment has this name, without loading or starting anything.
+ *
+ * @throws HeedError with the nearest names if there is none.
+ */
 export function checkEnvironment(name: string): void {
   const known = [...environmentIds, ...mujocoIds, ...environments.names()];
   if (known.includes(name) || isGymnasiumName(name) || isFile(name)) return;
