@@ -65,6 +65,7 @@ export interface Learner {
   save(): { state: TeachingState; tensors: Saved };
   /** Continues from what `save` returned. */
   restore(checkpoint: { state: unknown; tensors: unknown }): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

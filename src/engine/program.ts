@@ -40,6 +40,7 @@ export interface Binding {
   run(): void;
   /** Runs in another thread, for long programs: the event loop stays free. Do not touch the values meanwhile. */
   runAsync(): Promise<void>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -73,6 +74,7 @@ export interface Program<I extends InputSpecs = AnyInputs, O extends string = st
       Record<string, Numbers | undefined>
     >,
   ): Record<O, Data>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

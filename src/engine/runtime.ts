@@ -174,6 +174,7 @@ export class Value<D extends DType = DType> {
     return Number(this.data[0]);
   }
 
+  /** Frees the value's memory; it cannot be used afterwards. */
   [Symbol.dispose](): void {
     if (this.#handle) runtime().api.ReleaseValue(this.#handle);
     this.#handle = null;

@@ -14,7 +14,10 @@ export interface Dynamics extends Omit<Environment, 'reset' | 'step'> {
   advance(action: ArrayLike<number>, outcome: StepResult): void;
   /** Writes the current observation into `observation`. */
   observe(observation: Float32Array): void;
+  /** The picture of the current state. */
   frame(): Frame;
+  /** Frees memory outside of JavaScript, if it holds any. */
+  [Symbol.dispose]?(): void;
 }
 
 /** An environment whose whole state is a few numbers, which can be read and, after a `reset`, set. */

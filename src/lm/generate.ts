@@ -85,6 +85,7 @@ export interface Generator {
   generate(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): AsyncGenerator<GenerateStep, void>;
   /** All completions, in the order of the prompts. Throws as `generate` does, and the signal's reason. */
   complete(prompts: readonly ArrayLike<number>[], options?: GenerateOptions): Promise<GeneratedCompletion[]>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -39,6 +39,7 @@ export interface Model extends ModelData, Disposable {
    * @throws HeedError if the model cannot read a prompt; the signal's reason if it aborts.
    */
   generate(prompt: Prompt, options?: CompletionOptions): Promise<string>;
+  /** Writes a completion of each prompt. */
   generate(prompts: readonly Prompt[], options?: CompletionOptions): Promise<string[]>;
   /** Frees the weights. The model cannot be used afterwards. */
   [Symbol.dispose](): void;

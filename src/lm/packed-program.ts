@@ -178,6 +178,7 @@ export interface PackedTrainer {
   places(): Int32Array;
   /** The next batch's gradients replace the sum instead of adding to it. */
   reset(): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -267,6 +268,7 @@ const missing = (name: string, ...numbers: Numbers[]) =>
 export interface PackedScorer {
   /** A number for each of a batch's labels, in their order. */
   run(batch: PackedBatch): Float32Array;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

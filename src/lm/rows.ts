@@ -15,6 +15,7 @@ export interface Rows {
   /** A step of these rows. The next call may dispose of it. */
   step(first: number, count: number, time: number): CachedStep;
   move(from: number, length: number, to: number): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

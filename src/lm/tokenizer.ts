@@ -39,7 +39,12 @@ export interface Tokenizer {
   /** The text of ids. Ids outside the vocabulary, which a padded model can draw, give no text. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
   /** Text as tokens arrive: each `push` returns what has become final, `end` what was held back (half a character). */
-  decodeStream(options?: { skipSpecialTokens?: boolean }): { push(id: number): string; end(): string };
+  decodeStream(options?: { skipSpecialTokens?: boolean }): {
+    /** Adds a token; returns the text that is complete. */
+    push(id: number): string;
+    /** The rest of the text. */
+    end(): string;
+  };
   /** One more than the largest id. */
   readonly vocabularySize: number;
   /** Id of the token that begins a sequence, if there is one. */

@@ -42,6 +42,7 @@ export interface CachedDecoder {
    * @throws HeedError where the model has fewer positions.
    */
   createCache(rows: number, capacity: number): DecoderCache;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -57,6 +58,7 @@ export interface DecoderCache {
   step(first: number, rows: number, time: number): CachedStep;
   /** Copies a row's first `length` tokens to a row of this cache or of a larger one. */
   copyRow(from: number, length: number, to: number, into?: DecoderCache): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -75,6 +77,7 @@ export interface CachedStep {
   run(): void;
   /** The same in another thread. */
   runAsync(): Promise<void>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -60,6 +60,7 @@ export interface Update {
   readonly moments: Readonly<Record<string, Float32Array>>;
   /** Applies the gradients times `clip`. `step` counts from 1. */
   run(learningRate: number, clip: number, step: number): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

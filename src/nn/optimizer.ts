@@ -51,6 +51,7 @@ export interface Optimizer {
   step(learningRate: number): number;
   /** The live state: copy it to keep it. */
   readonly state: OptimizerState;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

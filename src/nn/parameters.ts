@@ -25,6 +25,7 @@ export interface Arena {
   readonly ranges: readonly { start: number; end: number }[];
   /** Each tensor by name, as a view of `flat`. */
   readonly values: Readonly<Record<string, Value<'float32'>>>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

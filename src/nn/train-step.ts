@@ -43,6 +43,7 @@ export interface TrainStep<I extends InputSpecs = AnyInputs, O extends LossOutpu
   run(weight?: number): { readonly [K in keyof O]: K extends 'loss' ? Value<'float32'> : Value };
   /** Sets the gradients to 0: with `accumulate`, before the first part of a batch. */
   reset(): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -112,6 +112,7 @@ import {
 export interface Learner {
   /** The command's options; all have a seed. */
   options: { seed: number };
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -40,6 +40,7 @@ export interface Agent {
   advance(from: number): { step: number; metrics: Record<string, number> };
   save(): { state: unknown; tensors: Tensors };
   restore(state: unknown, tensors: unknown): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];

@@ -23,6 +23,7 @@ export interface Evaluation {
 export interface Evaluator {
   /** Runs the episodes with the policy's current parameters. */
   run(): Evaluation;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -46,6 +46,7 @@ interface Learning<Metrics> {
   optimizer: Optimizer;
   /** Learns from a rollout. `progress` (0 to 1) is the finished share of the training. */
   update(experience: Experience, progress: number): Metrics;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -73,6 +74,7 @@ export interface OnPolicy<Metrics> {
   save(): { state: OnPolicyState; tensors: Tensors };
   /** Takes over what `save` returned. */
   restore(state: OnPolicyState, tensors: Tensors): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

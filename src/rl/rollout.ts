@@ -34,6 +34,7 @@ interface Collector {
   collect(explore?: 'uniform'): Rollout;
   /** [horizon, environments, o]: the observations of the last rollout as the policy saw them. */
   readonly prepared: Float32Array;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -43,6 +44,7 @@ export interface Actor {
   observations: Float32Array;
   /** Draws actions [count, actionSize], and their log-probabilities [count] if the algorithm needs them. */
   act(random: Random, actions: Float32Array, logProbs: Float32Array): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

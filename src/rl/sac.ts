@@ -90,6 +90,7 @@ export interface Sac {
   save(): { state: SacState; tensors: Tensors };
   /** Takes over what `save` returned. */
   restore(state: SacState, tensors: Tensors): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

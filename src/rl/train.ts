@@ -82,6 +82,7 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
     environment: source,
     /** The mean return from which the environment counts as solved, if it says so. */
     rewardThreshold: source.rewardThreshold,
+    /** Takes one step. */
     async next(): Promise<RlStep> {
       const before = step;
       const { metrics, ...reached } = agent.advance(step);
@@ -97,16 +98,19 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
     policies() {
       return policiesOf(options, source, agent.save());
     },
+    /** State and tensors, for a checkpoint. */
     save(): { state: RlState; tensors: ReturnType<Agent['save']>['tensors'] } {
       const { state, tensors } = agent.save();
       return { state: { step, agent: state, environment: environment.save() }, tensors };
     },
+    /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const state = checkpoint.state as RlState;
       agent.restore(state.agent, checkpoint.tensors);
       environment.restore(state.environment);
       step = state.step;
     },
+    /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose](): void {
       evaluator[Symbol.dispose]();
       agent[Symbol.dispose]();

@@ -27,7 +27,14 @@ export interface ProgressOptions {
   /** Unit of the speed. Default "steps". */
   unit?: string;
   /** Where the line is written: stderr by default. */
-  stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  stream?: {
+    /** Writes a text. */
+    write(text: string): unknown;
+    /** Whether it is a terminal, whose last line is rewritten. */
+    isTTY?: boolean;
+    /** Width of the terminal in characters. */
+    columns?: number;
+  };
   /** The variables TERM and NO_COLOR are read from it: `process.env` by default. */
   env?: Record<string, string | undefined>;
   /** A monotonic clock in milliseconds. */

@@ -61,6 +61,7 @@ export interface Ablation {
   cells: readonly Cell[];
   /** Environment steps of all runs together. */
   steps: number;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -32,6 +32,7 @@ export interface CellResult {
 /** What both kinds of learners share. */
 interface CellLearner extends Drivable<CellStep> {
   evaluate(): Evaluation;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 interface CellStep {

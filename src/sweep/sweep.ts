@@ -76,6 +76,7 @@ export interface Sweep {
   cells: readonly Cell[];
   /** Environment steps of all runs together. */
   steps: number;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

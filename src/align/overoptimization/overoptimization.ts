@@ -93,6 +93,7 @@ export interface Observatory {
     'best-of-n': (settings: BestOfNInput) => Promise<BestOfN>;
     rl: (settings: PpoInput) => Promise<PpoLearner>;
   };
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

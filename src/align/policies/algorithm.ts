@@ -13,5 +13,6 @@ export interface PolicyAlgorithm {
   save(): { state: unknown; tensors: Tensors };
   /** Restores the state of a checkpoint. */
   restore(checkpoint: { state: unknown; tensors: Tensors }): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }

@@ -32,6 +32,7 @@ export interface AnswerTrainer {
   save(): Tensors;
   /** Restores the optimizer's state. */
   restore(tensors: Tensors): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

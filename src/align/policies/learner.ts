@@ -212,6 +212,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     name: parts.name,
     policy,
     steps,
+    /** Evaluates the policy on the held-out prompts. */
     evaluate,
     asking,
     /** The evaluation of the initial policy, once there is one. */
@@ -236,6 +237,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const { metrics: askingMetrics, compared } = asking.report();
       return { ...step, metrics: { ...metrics, ...askingMetrics }, compared };
     },
+    /** State and tensors, for a checkpoint. */
     save() {
       const { state: inner, tensors } = algorithm.save();
       const people = asking?.save();
@@ -244,6 +246,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
         tensors: { ...exportParameters(policy.parameters), ...tensors, ...people?.tensors },
       };
     },
+    /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const {
         algorithm: own,
@@ -262,6 +265,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       policy.merge();
       return own.release(policy.model);
     },
+    /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }

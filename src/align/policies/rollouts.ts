@@ -125,6 +125,7 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
 interface AnswerScorer {
   /** A number for each token of each completion: its log-probability, or what `read` computes from the states. */
   run(answers: readonly Completion[]): Float32Array[];
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -175,6 +176,7 @@ export interface Rollouts {
    * aborts.
    */
   run(prompts: readonly EncodedPrompt[], seed: number, count?: number, signal?: AbortSignal): Promise<LanguageRollout>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

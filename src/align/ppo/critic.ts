@@ -117,6 +117,7 @@ export interface Critic {
     old: readonly Float32Array[],
     rate: number,
   ): CriticUpdate;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -16,6 +16,7 @@ export interface Pretraining {
   add(gradients: Arena): number;
   save(): unknown;
   restore(state: unknown): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -149,6 +149,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     name: parts.name,
     policy,
     steps,
+    /** Evaluates the policy on the held-out preferences. */
     evaluate,
     /** The reward of the initial policy, once it was evaluated. */
     before: () => state.before,
@@ -193,7 +194,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
         done: stopped || state.step >= steps,
       };
     },
+    /** State and tensors, for a checkpoint. */
     save: () => ({ state, tensors: { ...exportParameters(policy.parameters), ...exportOptimizer(optimizer) } }),
+    /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as State;
       checkSameData(saved, state, 'data');
@@ -207,6 +210,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       policy.merge();
       return own.release(policy.model);
     },
+    /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }

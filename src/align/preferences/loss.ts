@@ -98,6 +98,7 @@ interface LossProgram {
   /** Names of the numbers that the loss reads. */
   readonly reads: ReadonlySet<string>;
   run(numbers: LossNumbers): { loss: Float32Array; rewards: Float32Array };
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

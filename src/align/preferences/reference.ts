@@ -9,6 +9,7 @@ interface References {
   logP(items: Items, indices: readonly number[]): Float32Array;
   /** The same for the partners of some completions. */
   partners(partners: Examples, indices: readonly number[]): Float32Array;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -65,6 +65,7 @@ interface PreferenceTrainer {
   readonly gradients: Arena;
   /** Computes the loss and its gradients on a batch, `part` items at a time; the batch size is a multiple of `part`. */
   run(items: Items, indices: readonly number[], context: PreferenceContext): PreferenceValues & { tokens: number };
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -173,6 +174,7 @@ interface PreferenceScorer {
   logP(items: Items, indices: ArrayLike<number>): Float32Array;
   /** The loss over all items. */
   values(items: Items, context: PreferenceContext): PreferenceValues;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -132,6 +132,7 @@ export interface RankingTrainer {
    * number of tokens.
    */
   run(rankings: readonly Ranking[], part: number): { loss: number; scores: Float32Array; tokens: number };
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

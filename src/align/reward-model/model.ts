@@ -47,6 +47,7 @@ export interface RewardModel extends Model {
    * @throws HeedError when the tokenizer cannot read them.
    */
   score(prompt: TextOrMessages, completion: string): Promise<number>;
+  /** The reward of each completion. */
   score(prompt: TextOrMessages, completions: readonly string[]): Promise<number[]>;
 }
 
@@ -266,6 +267,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 interface RewardScorer {
   /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
   run(answers: readonly Example[]): Float32Array;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -289,6 +291,7 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
 interface StateScorer {
   /** The head's scores of each example: a number for each of its tokens `at`. */
   run(examples: readonly Example[]): Float32Array[];
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -99,6 +99,7 @@ interface Member {
   standard?: { mean: number; deviation: number };
   scores(answers: readonly Completion[]): Float32Array;
   fit(rankings: readonly Ranking[], seed: number): Promise<number>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -148,8 +148,10 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     options,
     name: parts.name,
     model,
+    /** Saves the model, or its adapters, in a folder. */
     saveModel: trained.save,
     steps,
+    /** Evaluates the model on the held-out rows. */
     evaluate,
     /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<LanguageStep> {
@@ -185,7 +187,9 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
         done: stopped || state.step >= steps,
       };
     },
+    /** State and tensors, for a checkpoint. */
     save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
+    /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as LanguageState;
       checkSameData(saved, state, 'data');
@@ -200,6 +204,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       trained.merge();
       return own.release(model);
     },
+    /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }

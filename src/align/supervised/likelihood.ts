@@ -29,6 +29,7 @@ export interface Likelihood {
    * without padding.
    */
   run(rows: readonly (readonly Example[])[], part: number): { loss: number; tokens: number };
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
@@ -95,7 +96,12 @@ export function createHeldOutLoss(
   { length, padding }: BatchShape,
   part: number,
   linear?: Linear,
-): { run(): HeldOutLoss; [Symbol.dispose](): void } {
+): {
+  /** Computes the loss with the present weights. */
+  run(): HeldOutLoss;
+  /** Frees what it holds; it cannot be used afterwards. */
+  [Symbol.dispose](): void;
+} {
   const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
   const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // held-out data may have longer examples
   const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));

@@ -121,16 +121,25 @@ export function createRewardEnsemble(
 
   return {
     members,
+    /** Fits the networks to comparisons. */
     fit: fitting.fit,
+    /** Rewards of steps by each member, before normalization: [members][steps]. */
     predict,
+    /** Returns of segments by each member: [members][segments]. */
     segmentReturns,
+    /** The reward that the policy is trained on: the members' normalized mean. */
     reward,
+    /** Computes each member's normalization from recent experience. */
     normalize,
+    /** Mean returns of segments over the members. */
     meanReturns,
+    /** Where a segment lies, for queries by coverage. */
     pointOf: inputs.pointOf,
+    /** Sets the scale of the inputs. */
     setScale(next: InputScale) {
       inputs.scale = next;
     },
+    /** State and tensors, for a checkpoint. */
     save() {
       const { state, tensors } = fitting.save();
       return {
@@ -144,11 +153,14 @@ export function createRewardEnsemble(
         tensors: { ...exportParameters(parameters), ...tensors, ...(first && packSteps(FIRST, first)) },
       };
     },
+    /** Takes over the networks of a fit in another thread. */
     adopt,
+    /** Restores what `save` returned. */
     restore(state: RewardState, tensors: FitTensors) {
       adopt(state, tensors);
       first = unpackSteps(FIRST, tensors);
     },
+    /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]() {
       for (const part of [predictor, fitting, parameters]) part[Symbol.dispose]();
     },

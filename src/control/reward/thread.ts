@@ -34,6 +34,7 @@ export type FitMessage = FitOutcome | { failed: CarriedError };
 export interface RewardThread {
   /** Runs one fit at a time. Rejects with the fit's error, or if the thread has ended. */
   fit(job: FitJob): Promise<FitOutcome>;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

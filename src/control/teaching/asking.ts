@@ -41,6 +41,7 @@ export interface Querying {
   save(): Pick<TeachingProgress, 'nextRound'>;
   /** Drops queries in progress and sends these instead. */
   restore(open: readonly SegmentQuery[]): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

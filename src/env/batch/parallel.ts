@@ -62,6 +62,7 @@ const SILENCE = 1000; // ms
 export interface ThreadPool {
   /** Copies split over this thread, where `here` creates them, and the others, in order. */
   batch(here: EnvironmentSource, count: number): EnvironmentBatch;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -40,6 +40,7 @@ export interface PythonProcess {
   receive(): DataView;
   /** Calls `live` after a restart, so that it replays the episodes. Returns a function that removes it. */
   onRestart(live: () => void): () => void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 

@@ -32,6 +32,7 @@ export interface Watchdog {
   enter(call: Call): void;
   /** Marks the end of a call; waits until Node handles signals again. */
   leave(): void;
+  /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
