@@ -19,7 +19,10 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
     return schema.parse(input);
   } catch (error) {
     if (!(error instanceof ZodError)) throw error;
-    throw new HeedError(faultsInWords(error, input), { cause: error });
+    throw new HeedError(faultsInWords(error, input), {
+      hint: 'the types of the options say what each may be',
+      cause: error,
+    });
   }
 }
 
