@@ -380,6 +380,8 @@ function compileForChild(to: string): string {
   const modules = [
     'error',
     'files',
+    'plugins',
+    'renamed',
     'engine/safetensors',
     ...['json', 'rows', 'lock', 'checkpoint', 'run'].map((n) => `run/${n}`),
   ];

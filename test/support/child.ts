@@ -19,7 +19,7 @@ const modules = {
 };
 
 export function createChild(): Child {
-  const { folder, remove } = { folder: "/tmp/hc3", remove() {} };
+  const { folder, remove } = compilePackage();
   const imports = Object.entries(modules)
     .map(([name, path]) => `import * as ${name} from '${pathToFileURL(join(folder, 'dist', path))}';\n`)
     .join('');
