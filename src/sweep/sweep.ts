@@ -175,7 +175,7 @@ export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSetting
   checkEnvironment(env);
   if (teacher !== 'human') return;
   throw new HeedError('People cannot judge for many runs at a time.', {
-    hint: 'Take a teacher that errs as people do, such as --teacher mistake:0.1',
+    hint: 'Use a teacher that errs like people, such as --teacher mistake:0.1',
   });
 }
 
