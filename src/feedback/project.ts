@@ -56,7 +56,7 @@ export const projectSchema = z.object({
 /** A set of items that are judged in the same way. */
 export type Project = z.output<typeof projectSchema>;
 
-/** @throws HeedError naming the setting that is wrong. */
+/** Checks settings and fills in defaults. @throws HeedError that names the wrong setting. */
 function checkedSettings(input: unknown): ProjectSettings {
   const { success, data, error } = settingsSchema.safeParse(input);
   if (success) return data;

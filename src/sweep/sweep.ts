@@ -170,7 +170,7 @@ export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: s
   }));
 }
 
-/** @throws HeedError if there is no such environment, or the teacher is human. */
+/** Checks the teacher. @throws HeedError if there is no such environment, or the teacher is human. */
 export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
   checkEnvironment(env);
   if (teacher !== 'human') return;

@@ -18,7 +18,9 @@ export async function loadEnvironment(name: string): Promise<() => Environment> 
   return () => makeEnvironment(name);
 }
 
-/** @throws HeedError with the nearest names if there is no environment with that name. Loads and starts nothing. */
+/**
+ * Checks an environment's name; loads and starts nothing. @throws HeedError with the nearest names if there is none.
+ */
 export function checkEnvironment(name: string): void {
   const known = [...environmentIds, ...mujocoIds];
   if (known.includes(name) || isGymnasiumName(name) || isFile(name)) return;

@@ -26,7 +26,7 @@ export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Prom
   return () => guarded(make(), path);
 }
 
-/** @throws HeedError if there is no such file. */
+/** Checks that a file exists. @throws HeedError if it does not. */
 export function checkThere(path: string): void {
   if (existsSync(path)) return;
   throw new HeedError(`there is no file "${path}" with an environment`, {
